@@ -1,0 +1,1 @@
+//! Pelago: a fully decentralised file-sharing node.

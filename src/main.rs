@@ -1,0 +1,2 @@
+//! The `pelago` binary.
+fn main() {}
