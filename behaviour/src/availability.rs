@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn updates_of_the_empty_file_pass() {
-        let descriptor = Hasher::new().finish().unwrap();
+        let descriptor = Hasher::new(Kind::File).finish().unwrap();
         assert_eq!(descriptor.kind(), Kind::File);
         let has = Has {
             descriptor,

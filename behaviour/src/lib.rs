@@ -10,7 +10,7 @@ pub mod chunk;
 mod frame;
 mod node;
 mod protocols;
-pub mod providers;
+mod providers;
 mod stall;
 pub mod streams;
 mod transport;
@@ -18,5 +18,9 @@ mod transport;
 pub use frame::FrameError;
 pub use node::{Behaviour, Config, Event, agent_version, name_from_agent};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
+pub use providers::{
+    MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_PROVIDER, OwnKeys, ProviderStore,
+    record_key,
+};
 pub use stall::{STALL_MIN_BYTES, Stall};
 pub use transport::{TransportError, memory_transport, swarm_config, transport};
