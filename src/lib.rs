@@ -1,1 +1,3 @@
 //! Pelago: a fully decentralised file-sharing node.
+
+pub mod store;
