@@ -9,8 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Appended to the name of a file that is being written and not yet in place.
-pub(super) const TEMPORARY_SUFFIX: &str = ".new";
+/// Appended to the name of a private file that is being written and not yet in place.
+const TEMPORARY_SUFFIX: &str = ".new";
 
 /// The path with `suffix` appended to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -65,6 +65,11 @@ impl Fingerprint {
 
     /// When the file last changed in any way that the platform tells, in nanoseconds since 1970.
     pub(super) fn last_change(&self) -> i64 {
-        self.modified.max(self.changed)
+        // What changes attributes can set the time of modification to anything.
+        if self.changed == 0 {
+            self.modified
+        } else {
+            self.changed
+        }
     }
 }

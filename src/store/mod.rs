@@ -35,6 +35,8 @@ mod publications;
 mod reading;
 mod share;
 mod shares;
+#[cfg(test)]
+mod testing;
 mod trees;
 
 pub use database::DatabaseError;

@@ -115,3 +115,41 @@ fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
     }
     Ok(peers)
 }
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+    use crate::store::testing::on_every_store;
+
+    fn peer(seen: u64) -> KnownPeer {
+        KnownPeer {
+            id: Keypair::generate_ed25519().public().to_peer_id(),
+            addresses: vec![format!("/ip4/127.0.0.1/tcp/{seen}").parse().unwrap()],
+            seen,
+        }
+    }
+
+    #[test]
+    fn those_seen_last_are_remembered() {
+        on_every_store(|home| {
+            assert_eq!(home.store.known_peers().unwrap(), []);
+            let peers: Vec<_> = (0..MAX_PEERS as u64 + 5).map(peer).collect();
+            home.store.remember_peers(&peers[..3]).unwrap();
+            assert_eq!(home.store.known_peers().unwrap()[0], peers[2]);
+            home.store.remember_peers(&peers).unwrap();
+            let known = home.store.known_peers().unwrap();
+            assert_eq!(known.len(), MAX_PEERS);
+            assert_eq!(known[0], peers[MAX_PEERS + 4]);
+            assert!(known.iter().all(|peer| peer.seen >= 5));
+
+            let mut moved = peers[5].clone();
+            moved.addresses = vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap(); MAX_ADDRESSES + 1];
+            moved.seen = u64::MAX;
+            home.store.remember_peers(&[moved.clone()]).unwrap();
+            moved.addresses.truncate(MAX_ADDRESSES);
+            assert_eq!(home.store.known_peers().unwrap()[0], moved);
+        });
+    }
+}

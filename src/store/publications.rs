@@ -55,3 +55,24 @@ impl Store {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::on_every_store;
+
+    #[test]
+    fn publications_are_kept_moved_and_removed() {
+        on_every_store(|home| {
+            let hash = |byte| Hash::from_bytes([byte; 32]);
+            assert_eq!(home.store.publications().unwrap(), []);
+            let due = [(hash(1), 10), (hash(2), 20)];
+            home.store.schedule_publications(&due).unwrap();
+            assert_eq!(home.store.publications().unwrap(), due);
+            home.store.schedule_publications(&[(hash(1), 30)]).unwrap();
+            let removed = [hash(2), hash(3)];
+            home.store.remove_publications(&removed).unwrap();
+            assert_eq!(home.store.publications().unwrap(), [(hash(1), 30)]);
+        });
+    }
+}

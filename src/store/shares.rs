@@ -11,7 +11,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use pelago_content::{Descriptor, Hash};
+use pelago_content::Hash;
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 
 use super::{
@@ -438,3 +438,6 @@ pub enum ShareError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,9 @@ use super::{files, mutex::lock};
 /// The folder of trees in the data folder.
 const TREES_FOLDER: &str = "trees";
 
+/// The folder in it where trees are written: clearing it looks at no finished tree.
+const UNFINISHED_FOLDER: &str = "unfinished";
+
 /// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
 const LEVEL_BUFFER: usize = 8 * 1024;
 
@@ -38,12 +41,10 @@ impl Trees {
     /// The trees in a data folder; what an earlier run left half-written is removed.
     pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
         let path = folder.join(TREES_FOLDER);
-        files::create_private_folder(&path)?;
-        for entry in fs::read_dir(&path)? {
-            let entry = entry?.path();
-            if entry.to_string_lossy().ends_with(files::TEMPORARY_SUFFIX) {
-                fs::remove_file(entry)?;
-            }
+        let unfinished = path.join(UNFINISHED_FOLDER);
+        files::create_private_folder(&unfinished)?;
+        for entry in fs::read_dir(unfinished)? {
+            fs::remove_file(entry?.path())?;
         }
         let begun = AtomicU64::new(0);
         Ok(Self::Folder { path, begun })
@@ -60,7 +61,7 @@ impl Trees {
         let output = match self {
             Self::Folder { path, begun } => {
                 let number = begun.fetch_add(1, Ordering::Relaxed);
-                let path = path.join(format!("{number}{}", files::TEMPORARY_SUFFIX));
+                let path = path.join(UNFINISHED_FOLDER).join(number.to_string());
                 let created = files::private().write(true).create_new(true).open(&path);
                 match created {
                     Ok(file) => Output::File { file, path },
