@@ -71,21 +71,33 @@ impl FromStr for PeerAddress {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let invalid = |reason: String| InvalidAddress { text: text.to_owned(), reason };
+        let invalid = |reason: String| InvalidAddress {
+            text: text.to_owned(),
+            reason,
+        };
         if text.starts_with('/') {
-            let address = text.parse::<Multiaddr>().map_err(|error| invalid(error.to_string()))?;
+            let address = text
+                .parse::<Multiaddr>()
+                .map_err(|error| invalid(error.to_string()))?;
             return Ok(Self::from(address));
         }
-        let (host, port) = text.rsplit_once(':').ok_or_else(|| invalid("it has no port".into()))?;
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| invalid("it has no port".into()))?;
         let port = port.parse::<u16>().ok().filter(|port| *port > 0);
         let port = port.ok_or_else(|| invalid("the port is no number from 1 to 65535".into()))?;
         let host = host_part(host).map_err(invalid)?;
-        Ok(Self { address: Multiaddr::from(host).with(Protocol::Tcp(port)), peer: None })
+        Ok(Self {
+            address: Multiaddr::from(host).with(Protocol::Tcp(port)),
+            peer: None,
+        })
     }
 }
 
 fn host_part(host: &str) -> Result<Protocol<'_>, String> {
-    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let host = bracketed.unwrap_or(host);
     if let Ok(ip) = host.parse::<IpAddr>() {
         return match ip {
@@ -107,7 +119,8 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> String {
-        text.parse::<PeerAddress>().map_or_else(|error| error.to_string(), |a| a.to_string())
+        text.parse::<PeerAddress>()
+            .map_or_else(|error| error.to_string(), |a| a.to_string())
     }
 
     #[test]

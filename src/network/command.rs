@@ -15,15 +15,27 @@ pub(super) enum Command {
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     },
     /// Open a stream to a connected peer.
-    Open { peer: PeerId, protocol: Protocol, reply: streams::Reply },
+    Open {
+        peer: PeerId,
+        protocol: Protocol,
+        reply: streams::Reply,
+    },
     /// Ask the DHT who provides a hash, until all is known or the receiver is gone.
-    FindProviders { hash: Hash, found: mpsc::Sender<PeerId> },
+    FindProviders {
+        hash: Hash,
+        found: mpsc::Sender<PeerId>,
+    },
     /// Tell the DHT that we provide a hash. Answers how many nodes keep the record.
-    Announce { hash: Hash, reply: oneshot::Sender<Result<u32, AnnounceError>> },
+    Announce {
+        hash: Hash,
+        reply: oneshot::Sender<Result<u32, AnnounceError>>,
+    },
     /// List the peers we are connected to.
     Peers { reply: oneshot::Sender<Vec<Peer>> },
     /// List the addresses we can be reached at.
-    ListenAddresses { reply: oneshot::Sender<Vec<Multiaddr>> },
+    ListenAddresses {
+        reply: oneshot::Sender<Vec<Multiaddr>>,
+    },
     /// Close all connections and end.
     Shutdown { reply: oneshot::Sender<()> },
 }

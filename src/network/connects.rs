@@ -28,9 +28,8 @@ impl Connects {
 
     /// A connection to `peer` stands: everyone who waits for it, by dial or by id, is told.
     pub(super) fn established(&mut self, connection: ConnectionId, peer: PeerId) {
-        let told = |waiter: &mut Waiter| {
-            waiter.dial == Some(connection) || waiter.peer == Some(peer)
-        };
+        let told =
+            |waiter: &mut Waiter| waiter.dial == Some(connection) || waiter.peer == Some(peer);
         for waiter in self.0.extract_if(.., told) {
             let _ = waiter.reply.send(Ok(peer));
         }
@@ -75,7 +74,10 @@ mod tests {
         connects.failed(ids[0], Some(peer), &ConnectError::Failed("refused".into()));
         assert!(matches!(outcome(&mut first), Some(Err(_))));
         assert!(matches!(outcome(&mut joined), Some(Err(_))));
-        assert!(outcome(&mut other).is_none(), "its own dial is still under way");
+        assert!(
+            outcome(&mut other).is_none(),
+            "its own dial is still under way"
+        );
         connects.established(ids[1], peer);
         assert_eq!(outcome(&mut other).unwrap().unwrap(), peer);
     }

@@ -54,7 +54,10 @@ impl Discovery {
         tokio::spawn(from_given(given, sender.clone()));
         tokio::spawn(from_connected(network.clone(), sender.clone()));
         tokio::spawn(from_dht(network.clone(), hash, sender));
-        Self { candidates, seen: HashSet::new() }
+        Self {
+            candidates,
+            seen: HashSet::new(),
+        }
     }
 
     /// Offers only the peers at `given`.
@@ -62,7 +65,10 @@ impl Discovery {
     pub fn only(given: Vec<PeerAddress>) -> Self {
         let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
         tokio::spawn(from_given(given, sender));
-        Self { candidates, seen: HashSet::new() }
+        Self {
+            candidates,
+            seen: HashSet::new(),
+        }
     }
 
     /// The next candidate that was not offered before; `None` when there will be no more.
@@ -98,9 +104,15 @@ async fn from_given(given: Vec<PeerAddress>, sender: mpsc::Sender<Candidate>) {
 
 async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
     let mut arrivals = network.arrivals();
-    let offer = |peer| Candidate { peer: Some(peer), addresses: Vec::new(), found: Found::Connected };
+    let offer = |peer| Candidate {
+        peer: Some(peer),
+        addresses: Vec::new(),
+        found: Found::Connected,
+    };
     loop {
-        let Ok(connected) = network.peers().await else { return };
+        let Ok(connected) = network.peers().await else {
+            return;
+        };
         for peer in connected {
             if sender.send(offer(peer.peer_id)).await.is_err() {
                 return;
@@ -134,10 +146,16 @@ async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>)
         if !is_joined {
             return;
         }
-        let Ok(mut providers) = network.find_providers(hash).await else { return };
+        let Ok(mut providers) = network.find_providers(hash).await else {
+            return;
+        };
         while let Some(peer) = providers.recv().await {
             let found = Found::Dht;
-            let candidate = Candidate { peer: Some(peer), addresses: Vec::new(), found };
+            let candidate = Candidate {
+                peer: Some(peer),
+                addresses: Vec::new(),
+                found,
+            };
             if sender.send(candidate).await.is_err() {
                 return;
             }

@@ -148,10 +148,20 @@ impl Network {
             lookup_requests: Arc::default(),
         };
         let lookup_requests = Arc::clone(&event_loop.lookup_requests);
-        settings.known.iter().for_each(|known| event_loop.dial_in_passing(known));
+        settings
+            .known
+            .iter()
+            .for_each(|known| event_loop.dial_in_passing(known));
         tokio::spawn(event_loop.run());
         let traffic = Traffic::default();
-        Ok(Self { local, commands, arrivals, routable: routable_now, traffic, lookup_requests })
+        Ok(Self {
+            local,
+            commands,
+            arrivals,
+            routable: routable_now,
+            traffic,
+            lookup_requests,
+        })
     }
 }
 
@@ -164,8 +174,10 @@ async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result
     }
     let all_known = async {
         while !waiting.is_empty() {
-            if let SwarmEvent::NewListenAddr { listener_id, address } =
-                swarm.select_next_some().await
+            if let SwarmEvent::NewListenAddr {
+                listener_id,
+                address,
+            } = swarm.select_next_some().await
             {
                 waiting.retain(|id| *id != listener_id);
                 swarm.add_external_address(address);
@@ -194,7 +206,11 @@ fn listen_failed(address: &Multiaddr, error: ListenError<std::io::Error>) -> Sta
             (is_in_use, text)
         }
     };
-    StartError::Listen { address: address.clone(), is_in_use, reason }
+    StartError::Listen {
+        address: address.clone(),
+        is_in_use,
+        reason,
+    }
 }
 
 impl EventLoop {
@@ -219,12 +235,27 @@ impl EventLoop {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Connect { peer, addresses, reply } => self.connect(peer, addresses, reply),
-            Command::Open { peer, protocol, reply } => {
-                self.swarm.behaviour_mut().streams.open(peer, protocol, reply);
+            Command::Connect {
+                peer,
+                addresses,
+                reply,
+            } => self.connect(peer, addresses, reply),
+            Command::Open {
+                peer,
+                protocol,
+                reply,
+            } => {
+                self.swarm
+                    .behaviour_mut()
+                    .streams
+                    .open(peer, protocol, reply);
             }
             Command::FindProviders { hash, found } => {
-                let query = self.swarm.behaviour_mut().kad.get_providers(record_key(&hash));
+                let query = self
+                    .swarm
+                    .behaviour_mut()
+                    .kad
+                    .get_providers(record_key(&hash));
                 self.lookups.search(query, found);
             }
             Command::Announce { hash, reply } => self.announce(&hash, reply),
@@ -258,9 +289,7 @@ impl EventLoop {
                 .addresses(addresses)
                 .extend_addresses_through_behaviour()
                 .build(),
-            (None, Some(address)) => {
-                DialOpts::unknown_peer_id().address(address.clone()).build()
-            }
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
             (None, None) => {
                 let _ = reply.send(Err(ConnectError::Failed("no address is known".into())));
                 return;
@@ -285,7 +314,12 @@ impl EventLoop {
             let _ = reply.send(Err(AnnounceError::Alone));
             return;
         }
-        match self.swarm.behaviour_mut().kad.start_providing(record_key(hash)) {
+        match self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .start_providing(record_key(hash))
+        {
             Ok(query) => self.lookups.announcement(query, reply),
             // Our store never refuses our own keys; if it did, trying later is right.
             Err(_) => {
@@ -309,18 +343,33 @@ impl EventLoop {
                     self.peers.round_trip(peer, rtt);
                 }
             }
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            } => {
                 let remote = endpoint.get_remote_address().clone();
                 self.peers.connected(peer_id, connection_id, remote);
                 self.connects.established(connection_id, peer_id);
             }
-            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+            SwarmEvent::ConnectionClosed {
+                peer_id,
+                connection_id,
+                cause,
+                ..
+            } => {
                 tracing::debug!(peer = %peer_id, ?cause, "connection closed");
                 self.peers.disconnected(peer_id, connection_id);
             }
-            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+            SwarmEvent::OutgoingConnectionError {
+                connection_id,
+                peer_id,
+                error,
+            } => {
                 tracing::debug!(peer = ?peer_id, %error, "dial failed");
-                self.connects.failed(connection_id, peer_id, &connect_error(&error));
+                self.connects
+                    .failed(connection_id, peer_id, &connect_error(&error));
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.swarm.add_external_address(address);
@@ -334,8 +383,13 @@ impl EventLoop {
     }
 
     fn hear_identify(&mut self, event: identify::Event) {
-        let identify::Event::Received { peer_id, info, .. } = event else { return };
-        if !info.protocols.contains(self.protocols.name(Protocol::Chunk)) {
+        let identify::Event::Received { peer_id, info, .. } = event else {
+            return;
+        };
+        if !info
+            .protocols
+            .contains(self.protocols.name(Protocol::Chunk))
+        {
             tracing::debug!(peer = %peer_id, agent = info.agent_version, "no node of this network");
             // It may have gone already.
             let _ = self.swarm.disconnect_peer_id(peer_id);
@@ -353,7 +407,10 @@ impl EventLoop {
     fn add_routes(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
         let kad = &mut self.swarm.behaviour_mut().kad;
         let known = kad.kbucket(peer).and_then(|bucket| {
-            bucket.iter().find(|e| *e.node.key.preimage() == peer).map(|e| e.node.value.len())
+            bucket
+                .iter()
+                .find(|e| *e.node.key.preimage() == peer)
+                .map(|e| e.node.value.len())
         });
         let room = MAX_ROUTING_ADDRESSES.saturating_sub(known.unwrap_or(0));
         for address in addresses.into_iter().take(room) {
@@ -363,12 +420,21 @@ impl EventLoop {
     }
 
     fn count_routes(&mut self) {
-        let count = self.swarm.behaviour_mut().kad.kbuckets().map(|b| b.num_entries()).sum();
-        self.routable.send_if_modified(|known| std::mem::replace(known, count) != count);
+        let count = self
+            .swarm
+            .behaviour_mut()
+            .kad
+            .kbuckets()
+            .map(|b| b.num_entries())
+            .sum();
+        self.routable
+            .send_if_modified(|known| std::mem::replace(known, count) != count);
     }
 
     fn hear_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(found) = event else { return };
+        let mdns::Event::Discovered(found) = event else {
+            return;
+        };
         for (peer, address) in found {
             if !self.swarm.is_connected(&peer) {
                 // Identify tells whether it is one of ours; only then is it told to Kademlia.
@@ -385,7 +451,12 @@ impl EventLoop {
 
     fn hear_kad(&mut self, event: kad::Event) {
         match event {
-            kad::Event::OutboundQueryProgressed { id, result, stats, step } => match result {
+            kad::Event::OutboundQueryProgressed {
+                id,
+                result,
+                stats,
+                step,
+            } => match result {
                 kad::QueryResult::GetProviders(progress) => {
                     if let Ok(kad::GetProvidersOk::FoundProviders { key, providers }) = progress {
                         self.found_providers(id, &key, providers);
@@ -402,7 +473,8 @@ impl EventLoop {
                 }
                 kad::QueryResult::StartProviding(result) => {
                     let result = result.map(|_| stats.num_successes());
-                    self.lookups.announced(id, result.map_err(|_| AnnounceError::TimedOut));
+                    self.lookups
+                        .announced(id, result.map_err(|_| AnnounceError::TimedOut));
                 }
                 _ => {}
             },
@@ -424,13 +496,13 @@ impl EventLoop {
         if new.is_empty() {
             return;
         }
-        let kept_here = kad::store::RecordStore::providers(
-            self.swarm.behaviour_mut().kad.store_mut(),
-            key,
-        );
+        let kept_here =
+            kad::store::RecordStore::providers(self.swarm.behaviour_mut().kad.store_mut(), key);
         for provider in new {
             let record = kept_here.iter().find(|record| record.provider == provider);
-            let addresses = record.map(|record| record.addresses.clone()).unwrap_or_default();
+            let addresses = record
+                .map(|record| record.addresses.clone())
+                .unwrap_or_default();
             self.dial_quietly(
                 DialOpts::peer_id(provider)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -476,7 +548,9 @@ fn connect_error(error: &DialError) -> ConnectError {
             format!("another node, {obtained}, answered at that address")
         }
         DialError::Transport(tried) => {
-            let tried = tried.iter().map(|(address, error)| format!("{address}: {}", root(error)));
+            let tried = tried
+                .iter()
+                .map(|(address, error)| format!("{address}: {}", root(error)));
             tried.collect::<Vec<_>>().join("; ")
         }
         other => other.to_string(),

@@ -116,7 +116,11 @@ impl Network {
         if peer == Some(self.local) {
             return Err(ConnectError::Ourselves);
         }
-        let command = |reply| Command::Connect { peer, addresses, reply };
+        let command = |reply| Command::Connect {
+            peer,
+            addresses,
+            reply,
+        };
         self.ask(command).await?
     }
 
@@ -126,8 +130,15 @@ impl Network {
     /// See [`StreamError`].
     pub async fn open(&self, peer: PeerId, protocol: Protocol) -> Result<Stream, StreamError> {
         let (reply, answer) = stream_reply::channel();
-        let command = Command::Open { peer, protocol, reply };
-        self.commands.send(command).await.map_err(|_| StreamError::ConnectionClosed)?;
+        let command = Command::Open {
+            peer,
+            protocol,
+            reply,
+        };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| StreamError::ConnectionClosed)?;
         Ok(answer.await.map_err(|_| StreamError::ConnectionClosed)??)
     }
 
@@ -173,9 +184,15 @@ impl Network {
         let _ = self.ask(|reply| Command::Shutdown { reply }).await;
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Closed> {
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Closed> {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(command(reply)).await.map_err(|_| Closed)?;
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Closed)?;
         answer.await.map_err(|_| Closed)
     }
 }

@@ -25,7 +25,13 @@ pub(super) struct Lookups {
 
 impl Lookups {
     pub(super) fn search(&mut self, query: QueryId, found: mpsc::Sender<PeerId>) {
-        self.searches.insert(query, Lookup { found, passed_on: HashSet::new() });
+        self.searches.insert(
+            query,
+            Lookup {
+                found,
+                passed_on: HashSet::new(),
+            },
+        );
     }
 
     pub(super) fn announcement(
@@ -42,7 +48,9 @@ impl Lookups {
         query: QueryId,
         providers: impl IntoIterator<Item = PeerId>,
     ) -> Vec<PeerId> {
-        let Some(lookup) = self.searches.get_mut(&query) else { return Vec::new() };
+        let Some(lookup) = self.searches.get_mut(&query) else {
+            return Vec::new();
+        };
         let mut new = Vec::new();
         for provider in providers {
             if lookup.passed_on.len() < MAX_PROVIDERS

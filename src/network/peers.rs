@@ -38,7 +38,11 @@ pub(super) struct Peers {
 
 impl Peers {
     pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId, remote: Multiaddr) {
-        self.connected.entry(peer).or_default().connections.insert(connection, remote);
+        self.connected
+            .entry(peer)
+            .or_default()
+            .connections
+            .insert(connection, remote);
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
@@ -58,9 +62,12 @@ impl Peers {
         name: Option<&str>,
         listen_addresses: Vec<Multiaddr>,
     ) -> Vec<Multiaddr> {
-        let Some(entry) = self.connected.get_mut(&peer) else { return Vec::new() };
+        let Some(entry) = self.connected.get_mut(&peer) else {
+            return Vec::new();
+        };
         let is_here = entry.connections.values().any(is_this_host);
-        let can_be_true = |address: &Multiaddr| !is_unspecified(address) && (is_here || !is_this_host(address));
+        let can_be_true =
+            |address: &Multiaddr| !is_unspecified(address) && (is_here || !is_this_host(address));
         let plausible = listen_addresses.into_iter().filter(can_be_true);
         entry.listen_addresses = plausible.take(MAX_LISTEN_ADDRESSES).collect();
         entry.name = name.map(str::to_owned);
@@ -111,11 +118,23 @@ mod tests {
     fn loopback_addresses_of_a_peer_elsewhere_are_left_out() {
         let [here, there] = [PeerId::random(), PeerId::random()];
         let mut peers = Peers::default();
-        peers.connected(here, ConnectionId::new_unchecked(1), "/ip4/127.0.0.1/tcp/9".parse().unwrap());
-        peers.connected(there, ConnectionId::new_unchecked(2), "/ip4/10.0.0.2/tcp/9".parse().unwrap());
-        let said: Vec<Multiaddr> = ["/ip4/127.0.0.1/tcp/1", "/ip4/10.0.0.2/tcp/1", "/ip4/0.0.0.0/tcp/1"]
-            .map(|address| address.parse().unwrap())
-            .into();
+        peers.connected(
+            here,
+            ConnectionId::new_unchecked(1),
+            "/ip4/127.0.0.1/tcp/9".parse().unwrap(),
+        );
+        peers.connected(
+            there,
+            ConnectionId::new_unchecked(2),
+            "/ip4/10.0.0.2/tcp/9".parse().unwrap(),
+        );
+        let said: Vec<Multiaddr> = [
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/10.0.0.2/tcp/1",
+            "/ip4/0.0.0.0/tcp/1",
+        ]
+        .map(|address| address.parse().unwrap())
+        .into();
         assert_eq!(peers.identified(here, None, said.clone()), said[..2]);
         assert_eq!(peers.identified(there, None, said.clone()), said[1..2]);
     }

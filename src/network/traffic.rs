@@ -43,7 +43,9 @@ impl Traffic {
     fn update(&self, peer: PeerId, change: impl FnOnce(&mut Counts)) {
         let mut peers = self.lock();
         if peers.len() >= MAX_PEERS && !peers.contains_key(&peer) {
-            let least = peers.iter().min_by_key(|(_, counts)| counts.sent + counts.received);
+            let least = peers
+                .iter()
+                .min_by_key(|(_, counts)| counts.sent + counts.received);
             if let Some(least) = least.map(|(peer, _)| *peer) {
                 peers.remove(&least);
             }

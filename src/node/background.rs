@@ -49,7 +49,10 @@ const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Whether the network may be told of a share.
 pub(super) fn is_announced(share: &Share) -> bool {
-    share.scopes.iter().any(|scope| allows(scope, Action::Announce))
+    share
+        .scopes
+        .iter()
+        .any(|scope| allows(scope, Action::Announce))
 }
 
 /// Provides all that is shared, then keeps the shared folders in line.
@@ -129,7 +132,9 @@ pub(super) async fn renew_changed(inner: Arc<Inner>, mut changed: mpsc::Receiver
     while let Some(path) = changed.recv().await {
         sleep(SETTLE).await;
         let (store, file) = (inner.store.clone(), path.clone());
-        let Ok(renewed) = spawn_blocking(move || renew(&store, &file)).await else { return };
+        let Ok(renewed) = spawn_blocking(move || renew(&store, &file)).await else {
+            return;
+        };
         match renewed {
             Ok(Some((before, after))) if before != after => {
                 tracing::info!(path = %path.display(), %before, %after, "changed file shared anew");
@@ -168,11 +173,19 @@ pub(super) async fn remember_peers(inner: Arc<Inner>) {
 impl Inner {
     /// Writes down the peers connected to.
     pub(super) async fn remember_peers(&self) {
-        let Ok(peers) = self.network.peers().await else { return };
-        let seen = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let Ok(peers) = self.network.peers().await else {
+            return;
+        };
+        let seen = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
         let known = |peer: crate::network::Peer| {
             let (id, addresses) = (peer.peer_id, peer.listen_addresses);
-            (!addresses.is_empty()).then_some(KnownPeer { id, addresses, seen })
+            (!addresses.is_empty()).then_some(KnownPeer {
+                id,
+                addresses,
+                seen,
+            })
         };
         let known: Vec<_> = peers.into_iter().filter_map(known).collect();
         if known.is_empty() {

@@ -59,12 +59,19 @@ pub(super) async fn of_peer(
     network: &Network,
     address: &PeerAddress,
 ) -> Result<Vec<Listed>, ListError> {
-    let connected = network.connect(address.peer(), vec![address.address().clone()]).await;
-    let unreachable =
-        |source| ListError::Unreachable { peer: address.to_string(), source };
+    let connected = network
+        .connect(address.peer(), vec![address.address().clone()])
+        .await;
+    let unreachable = |source| ListError::Unreachable {
+        peer: address.to_string(),
+        source,
+    };
     let peer = connected.map_err(unreachable)?;
     let entries = fetch(network, peer, String::new()).await;
-    let no_catalogue = |reason| ListError::NoCatalogue { peer: address.to_string(), reason };
+    let no_catalogue = |reason| ListError::NoCatalogue {
+        peer: address.to_string(),
+        reason,
+    };
     Ok(merged([(peer, entries.map_err(no_catalogue)?)]))
 }
 
@@ -74,7 +81,12 @@ pub(super) async fn of_network(
     wait: Duration,
 ) -> Result<Vec<Listed>, ListError> {
     tokio::time::sleep(wait).await;
-    let peers = network.peers().await?.into_iter().map(|peer| peer.peer_id).collect();
+    let peers = network
+        .peers()
+        .await?
+        .into_iter()
+        .map(|peer| peer.peer_id)
+        .collect();
     Ok(merged(fetch_all(network, peers, "").await))
 }
 
@@ -94,7 +106,10 @@ pub(super) async fn find_name(
         let connected = network.peers().await.map_err(|Closed| Closed)?;
         let connected = connected.into_iter().map(|peer| peer.peer_id);
         let is_asked = |peer: &PeerId| among.is_none_or(|among| among.contains(peer));
-        let new = connected.filter(is_asked).filter(|peer| asked.insert(*peer)).collect();
+        let new = connected
+            .filter(is_asked)
+            .filter(|peer| asked.insert(*peer))
+            .collect();
         for (peer, entries) in fetch_all(network, new, name).await {
             let entries: Vec<_> = entries.into_iter().filter(|e| e.name == name).collect();
             found.push((peer, entries));
@@ -109,9 +124,14 @@ pub(super) async fn find_name(
             return decide(name, found);
         }
         if now >= deadline {
-            return Err(DownloadError::NameNotFound { name: name.to_owned(), asked: asked.len() });
+            return Err(DownloadError::NameNotFound {
+                name: name.to_owned(),
+                asked: asked.len(),
+            });
         }
-        let until = gathered_at.filter(|at| is_found && *at > now).unwrap_or(deadline);
+        let until = gathered_at
+            .filter(|at| is_found && *at > now)
+            .unwrap_or(deadline);
         tokio::select! {
             // Whether one came or some were missed: those who are there are listed again.
             _ = timeout_at(until, arrivals.recv()) => {}
@@ -129,8 +149,15 @@ fn decide(name: &str, found: Vec<(PeerId, Vec<Entry>)>) -> Result<Named, Downloa
     }
     let mut peers = peers.into_iter();
     match (peers.next(), peers.next()) {
-        (Some((hash, peers)), None) => Ok(Named { hash, name: name.to_owned(), peers }),
-        _ => Err(DownloadError::Ambiguous { name: name.to_owned(), choices: merged(found) }),
+        (Some((hash, peers)), None) => Ok(Named {
+            hash,
+            name: name.to_owned(),
+            peers,
+        }),
+        _ => Err(DownloadError::Ambiguous {
+            name: name.to_owned(),
+            choices: merged(found),
+        }),
     }
 }
 
@@ -145,7 +172,11 @@ async fn fetch_all(
         let told = entries.inspect_err(|error| tracing::debug!(%peer, error, "no catalogue"));
         Some((peer, told.ok()?))
     });
-    stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME).filter_map(|e| async { e }).collect().await
+    stream::iter(fetches)
+        .buffer_unordered(ASKED_AT_A_TIME)
+        .filter_map(|e| async { e })
+        .collect()
+        .await
 }
 
 async fn fetch(network: &Network, peer: PeerId, query: String) -> Result<Vec<Entry>, String> {
@@ -171,7 +202,10 @@ async fn read_pages(
     query.truncate(query.floor_char_boundary(catalogue::MAX_QUERY));
     let stream = network.open(peer, Protocol::Catalogue).await?;
     let mut stream = Stall::new(stream, PEER_TIMEOUT);
-    let mut request = catalogue::Request { query, cursor: None };
+    let mut request = catalogue::Request {
+        query,
+        cursor: None,
+    };
     let mut entries = Vec::new();
     // Pages may be short, even empty, where much is filtered out; but not without end.
     for _ in 0..2 * MAX_ENTRIES_PER_PEER / MAX_ENTRIES {
@@ -193,10 +227,22 @@ fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Lis
     let mut listed: BTreeMap<(String, Hash), Listed> = BTreeMap::new();
     for (_, entries) in catalogues {
         let mut counted = HashSet::new();
-        for Entry { hash, name, kind, size } in entries {
+        for Entry {
+            hash,
+            name,
+            kind,
+            size,
+        } in entries
+        {
             let key = (name.clone(), hash);
             let is_new = counted.insert(key.clone());
-            let entry = listed.entry(key).or_insert(Listed { hash, name, size, kind, peers: 0 });
+            let entry = listed.entry(key).or_insert(Listed {
+                hash,
+                name,
+                size,
+                kind,
+                peers: 0,
+            });
             entry.peers += u64::from(is_new);
         }
     }
@@ -209,7 +255,12 @@ mod tests {
 
     fn entry(hash: u8, name: &str) -> Entry {
         let hash = Hash::from_bytes([hash; 32]);
-        Entry { hash, name: name.to_owned(), kind: Kind::File, size: 1 }
+        Entry {
+            hash,
+            name: name.to_owned(),
+            kind: Kind::File,
+            size: 1,
+        }
     }
 
     #[test]
@@ -219,18 +270,29 @@ mod tests {
             (a, vec![entry(1, "x"), entry(1, "x"), entry(2, "a")]),
             (b, vec![entry(1, "x"), entry(3, "x")]),
         ]);
-        let told: Vec<_> =
-            listed.iter().map(|l| (l.name.as_str(), l.hash.as_bytes()[0], l.peers)).collect();
+        let told: Vec<_> = listed
+            .iter()
+            .map(|l| (l.name.as_str(), l.hash.as_bytes()[0], l.peers))
+            .collect();
         assert_eq!(told, [("a", 2, 1), ("x", 1, 2), ("x", 3, 1)]);
     }
 
     #[test]
     fn a_name_of_two_contents_is_for_people_to_decide() {
         let (a, b) = (PeerId::random(), PeerId::random());
-        let one = decide("x", vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])]).unwrap();
+        let one = decide(
+            "x",
+            vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])],
+        )
+        .unwrap();
         assert_eq!(one.peers.len(), 2);
-        let two = decide("x", vec![(a, vec![entry(1, "x")]), (b, vec![entry(2, "x")])]);
-        let Err(DownloadError::Ambiguous { choices, .. }) = two else { panic!("decided") };
+        let two = decide(
+            "x",
+            vec![(a, vec![entry(1, "x")]), (b, vec![entry(2, "x")])],
+        );
+        let Err(DownloadError::Ambiguous { choices, .. }) = two else {
+            panic!("decided")
+        };
         assert_eq!(choices.len(), 2);
     }
 }

@@ -48,7 +48,8 @@ impl FromStr for Target {
     /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let has_scheme = |scheme: &str| {
-            text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            text.get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         };
         let is_hash =
             text.len() == HASH_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -96,7 +97,9 @@ impl Node {
         for node in &request.bootstrap {
             let (network, node) = (network.clone(), node.clone());
             tokio::spawn(async move {
-                let joined = network.connect(node.peer(), vec![node.address().clone()]).await;
+                let joined = network
+                    .connect(node.peer(), vec![node.address().clone()])
+                    .await;
                 if let Err(error) = joined {
                     tracing::warn!(%node, %error, "cannot join the network there");
                 }
@@ -112,7 +115,11 @@ impl Node {
             Target::Hash(hash) => (hash, None),
             Target::Link(link) => {
                 // A link may carry addresses that this version does not know: the others do.
-                peers.extend(link.peers.iter().filter_map(|peer| peer.parse::<PeerAddress>().ok()));
+                peers.extend(
+                    link.peers
+                        .iter()
+                        .filter_map(|peer| peer.parse::<PeerAddress>().ok()),
+                );
                 (link.hash, link.name)
             }
             Target::Name(name) => {
@@ -159,8 +166,14 @@ impl Node {
         loop {
             let connected = network.peers().await?;
             let id_of = |text: &String| {
-                let called = || connected.iter().find(|p| p.name.as_deref() == Some(text.as_str()));
-                text.parse::<PeerId>().ok().or_else(|| called().map(|peer| peer.peer_id))
+                let called = || {
+                    connected
+                        .iter()
+                        .find(|p| p.name.as_deref() == Some(text.as_str()))
+                };
+                text.parse::<PeerId>()
+                    .ok()
+                    .or_else(|| called().map(|peer| peer.peer_id))
             };
             let resolved: Vec<_> = from.iter().map(id_of).collect();
             let Some(unknown) = resolved.iter().position(Option::is_none) else {
@@ -177,15 +190,25 @@ impl Node {
 /// Connects to the peers at `addresses`; who they are, as far as that worked.
 async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId> {
     let connects = addresses.iter().map(|address| async move {
-        let connected = network.connect(address.peer(), vec![address.address().clone()]).await;
-        connected.inspect_err(|error| tracing::warn!(peer = %address, %error, "not reached")).ok()
+        let connected = network
+            .connect(address.peer(), vec![address.address().clone()])
+            .await;
+        connected
+            .inspect_err(|error| tracing::warn!(peer = %address, %error, "not reached"))
+            .ok()
     });
-    futures::future::join_all(connects).await.into_iter().flatten().collect()
+    futures::future::join_all(connects)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Shares a finished download from where it lies.
 async fn seed_when_done(node: Node, download: Download) {
-    let Ok(finished) = download.finished().await else { return };
+    let Ok(finished) = download.finished().await else {
+        return;
+    };
     let (store, hash) = (node.inner.store.clone(), finished.hash);
     let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
     match recorded {
@@ -217,7 +240,10 @@ mod tests {
     fn sixty_four_digits_are_a_hash_and_other_words_a_name() {
         let digits = "AB".repeat(32);
         assert!(matches!(digits.parse(), Ok(Target::Hash(_))));
-        assert!(matches!(format!("pelago:{digits}").parse(), Ok(Target::Link(_))));
+        assert!(matches!(
+            format!("pelago:{digits}").parse(),
+            Ok(Target::Link(_))
+        ));
         assert!(matches!("ab".repeat(31).parse(), Ok(Target::Name(_))));
         assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
         assert!("sha256:00".parse::<Target>().is_err(), "reserved");

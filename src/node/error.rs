@@ -31,7 +31,13 @@ impl StartError {
     /// Whether an address to listen on belongs to another program.
     #[must_use]
     pub fn is_address_in_use(&self) -> bool {
-        matches!(self, Self::Network(network::StartError::Listen { is_in_use: true, .. }))
+        matches!(
+            self,
+            Self::Network(network::StartError::Listen {
+                is_in_use: true,
+                ..
+            })
+        )
     }
 
     /// A word for programs: it stays the same between versions.
@@ -264,12 +270,19 @@ impl DownloadError {
 }
 
 fn choices(hashes: &[Hash]) -> String {
-    hashes.iter().map(Hash::to_string).collect::<Vec<_>>().join(", ")
+    hashes
+        .iter()
+        .map(Hash::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn choices_by(choices: &[super::Listed]) -> String {
     let line = |choice: &super::Listed| {
-        format!("  {}  {} bytes, {} peers", choice.hash, choice.size, choice.peers)
+        format!(
+            "  {}  {} bytes, {} peers",
+            choice.hash, choice.size, choice.peers
+        )
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

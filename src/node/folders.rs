@@ -43,9 +43,20 @@ pub(super) fn scan(
     shared: &dyn Fn(Vec<Hash>) -> ControlFlow<()>,
     gone: &dyn Fn(Vec<Hash>),
 ) -> Result<Scanned, crate::store::ShareError> {
-    let mut scan = Scan { store, folder, shared, batch: Vec::new(), written: Instant::now() };
-    let mut scanned = Scanned { gone: withdraw_gone(store, folder, gone)?, ..Scanned::default() };
-    let walk = WalkDir::new(folder).max_depth(MAX_DEPTH).sort_by_file_name();
+    let mut scan = Scan {
+        store,
+        folder,
+        shared,
+        batch: Vec::new(),
+        written: Instant::now(),
+    };
+    let mut scanned = Scanned {
+        gone: withdraw_gone(store, folder, gone)?,
+        ..Scanned::default()
+    };
+    let walk = WalkDir::new(folder)
+        .max_depth(MAX_DEPTH)
+        .sort_by_file_name();
     for entry in walk {
         let taken = match entry {
             Ok(entry) if entry.file_type().is_dir() => continue,
@@ -78,7 +89,10 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn take(&mut self, path: PathBuf) -> Result<(), String> {
-        if path.extension().is_some_and(|extension| extension == "part") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "part")
+        {
             return Err(format!("{}: a download under way", path.display()));
         }
         let name = share_name(self.folder, &path)
@@ -127,10 +141,14 @@ fn withdraw_gone(
     let mut count = 0;
     loop {
         let page = store.shares_under(folder, after.as_deref(), BATCH)?;
-        let Some(last) = page.last() else { return Ok(count) };
+        let Some(last) = page.last() else {
+            return Ok(count);
+        };
         after = Some(last.path.clone());
         let is_ours = |origin: &Origin| matches!(origin, Origin::Folder(from) if from == folder);
-        let gone = page.into_iter().filter(|s| is_ours(&s.origin) && !s.path.exists());
+        let gone = page
+            .into_iter()
+            .filter(|s| is_ours(&s.origin) && !s.path.exists());
         let gone: Vec<_> = gone.map(|share| (share.hash, share.path)).collect();
         if !gone.is_empty() {
             count += store.remove_shares(&gone)?;
@@ -147,7 +165,9 @@ fn withdraw_gone(
 /// # Errors
 /// The file cannot be hashed, for example because it is still growing.
 pub(super) fn renew(store: &Store, path: &Path) -> Result<Option<(Hash, Hash)>, ShareError> {
-    let known = store.share_at(path).map_err(crate::store::ShareError::from)?;
+    let known = store
+        .share_at(path)
+        .map_err(crate::store::ShareError::from)?;
     let Some(known) = known else { return Ok(None) };
     let (descriptor, fingerprint) = examine(store, path, &|_| ControlFlow::Continue(()))?;
     let renewed = NewShare {

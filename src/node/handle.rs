@@ -147,8 +147,15 @@ impl Node {
         );
         store.set_live_folders(settings.share_folders.clone());
         let started = Instant::now();
-        let inner =
-            Arc::new(Inner { settings, store, network, publisher, transfers, changed, started });
+        let inner = Arc::new(Inner {
+            settings,
+            store,
+            network,
+            publisher,
+            transfers,
+            changed,
+            started,
+        });
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
             tokio::spawn(background::renew_changed(Arc::clone(&inner), changes)).abort_handle(),
@@ -160,7 +167,10 @@ impl Node {
             ]);
             inner.resume_downloads().await;
         }
-        Ok(Self { inner, _lifetime: Arc::new(Lifetime(Mutex::new(tasks))) })
+        Ok(Self {
+            inner,
+            _lifetime: Arc::new(Lifetime(Mutex::new(tasks))),
+        })
     }
 
     /// Who this node is.
@@ -177,7 +187,9 @@ impl Node {
         let store = self.inner.store.clone();
         let shares = blocking(move || store.count()).await??;
         let downloads = self.downloads();
-        let running = downloads.iter().filter(|download| !download.state.is_ended());
+        let running = downloads
+            .iter()
+            .filter(|download| !download.state.is_ended());
         Ok(Status {
             peer_id: self.peer_id(),
             name: self.inner.settings.name.clone(),
@@ -196,7 +208,10 @@ impl Node {
     pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Closed> {
         let addresses = self.inner.network.listen_addresses().await?;
         let id = Protocol::P2p(self.peer_id());
-        Ok(addresses.into_iter().map(|address| address.with(id.clone())).collect())
+        Ok(addresses
+            .into_iter()
+            .map(|address| address.with(id.clone()))
+            .collect())
     }
 
     /// The peers that the node is connected to.
@@ -307,7 +322,10 @@ impl Node {
     /// # Errors
     /// See [`network::ConnectError`].
     pub async fn connect(&self, peer: &PeerAddress) -> Result<PeerId, network::ConnectError> {
-        self.inner.network.connect(peer.peer(), vec![peer.address().clone()]).await
+        self.inner
+            .network
+            .connect(peer.peer(), vec![peer.address().clone()])
+            .await
     }
 
     /// Ends the node within a few seconds: downloads are paused, peers remembered, connections closed.
@@ -329,10 +347,17 @@ impl Node {
     async fn link_peers(&self) -> Result<Vec<String>, Closed> {
         let mut addresses = self.addresses().await?;
         addresses.sort_by_key(is_loopback);
-        if addresses.first().is_some_and(|address| !is_loopback(address)) {
+        if addresses
+            .first()
+            .is_some_and(|address| !is_loopback(address))
+        {
             addresses.retain(|address| !is_loopback(address));
         }
-        Ok(addresses.iter().take(LINK_PEERS).map(Multiaddr::to_string).collect())
+        Ok(addresses
+            .iter()
+            .take(LINK_PEERS)
+            .map(Multiaddr::to_string)
+            .collect())
     }
 
     /// All that a receiver needs to get what is shared under `shared`'s hash from this node.
@@ -340,7 +365,10 @@ impl Node {
     /// # Errors
     /// The node has shut down.
     pub async fn link(&self, shared: &Shared) -> Result<Link, Closed> {
-        Ok(Link { peers: self.link_peers().await?, ..shared.link.clone() })
+        Ok(Link {
+            peers: self.link_peers().await?,
+            ..shared.link.clone()
+        })
     }
 }
 
@@ -371,7 +399,9 @@ async fn known_peers(
     let known = known.unwrap_or_else(|_| Ok(Vec::new()))?;
     let addresses = known.into_iter().take(KNOWN_TRIED).flat_map(|peer| {
         let id = Protocol::P2p(peer.id);
-        peer.addresses.into_iter().map(move |address| PeerAddress::from(address.with(id.clone())))
+        peer.addresses
+            .into_iter()
+            .map(move |address| PeerAddress::from(address.with(id.clone())))
     });
     Ok(addresses.collect())
 }
@@ -420,4 +450,3 @@ fn serve_settings(settings: &Settings) -> serve::Settings {
         stall: settings.stall,
     }
 }
-

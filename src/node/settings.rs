@@ -69,7 +69,9 @@ impl Default for Settings {
             transport: TransportKind::Internet,
             network: "pelago".to_owned(),
             name: String::new(),
-            listen: any.map(|a| a.parse().expect("both are multiaddrs, as the tests show")).into(),
+            listen: any
+                .map(|a| a.parse().expect("both are multiaddrs, as the tests show"))
+                .into(),
             bootstrap: Vec::new(),
             mdns: true,
             announce: true,

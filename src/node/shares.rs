@@ -9,9 +9,7 @@ use std::{
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError};
-use crate::store::{
-    Cursor, DatabaseError, Fingerprint, NewShare, Origin, Scope, Share, Store,
-};
+use crate::store::{Cursor, DatabaseError, Fingerprint, NewShare, Origin, Scope, Share, Store};
 
 /// Shares read from the database at a time.
 const PAGE: usize = 1000;
@@ -53,7 +51,14 @@ impl From<Share> for Shared {
             size: Some(size),
             peers: Vec::new(),
         };
-        Self { hash: share.hash, name, size, kind: share.descriptor.kind(), path: share.path, link }
+        Self {
+            hash: share.hash,
+            name,
+            size,
+            kind: share.descriptor.kind(),
+            path: share.path,
+            link,
+        }
     }
 }
 
@@ -69,21 +74,41 @@ pub fn record(
 ) -> Result<Shared, ShareError> {
     let path = &request.path;
     let (descriptor, fingerprint) = examine(store, path, progress)?;
-    let file_name = || path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let file_name = || {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
     let name = request.name.clone().or_else(file_name);
     let new = NewShare {
         descriptor,
         name: name.unwrap_or_else(|| descriptor.hash().to_string()),
         path: path.clone(),
-        scopes: if request.unlisted { Scope::Unlisted } else { Scope::Everyone }.into(),
+        scopes: if request.unlisted {
+            Scope::Unlisted
+        } else {
+            Scope::Everyone
+        }
+        .into(),
         origin: Origin::Explicit,
         fingerprint,
     };
     store.add_shares(std::slice::from_ref(&new))?;
     let hash = descriptor.hash();
     let (name, size) = (new.name, descriptor.size());
-    let link = Link { hash, name: Some(name.clone()), size: Some(size), peers: Vec::new() };
-    Ok(Shared { hash, name, size, kind: descriptor.kind(), path: new.path, link })
+    let link = Link {
+        hash,
+        name: Some(name.clone()),
+        size: Some(size),
+        peers: Vec::new(),
+    };
+    Ok(Shared {
+        hash,
+        name,
+        size,
+        kind: descriptor.kind(),
+        path: new.path,
+        link,
+    })
 }
 
 /// What a file is: as it was written down if it is unchanged since, else hashed.
@@ -94,13 +119,19 @@ pub(super) fn examine(
 ) -> Result<(Descriptor, Fingerprint), ShareError> {
     if let Ok(metadata) = path.symlink_metadata() {
         if metadata.is_symlink() {
-            return Err(ShareError::Symlink { path: path.to_owned() });
+            return Err(ShareError::Symlink {
+                path: path.to_owned(),
+            });
         }
         if metadata.is_dir() {
-            return Err(ShareError::Folder { path: path.to_owned() });
+            return Err(ShareError::Folder {
+                path: path.to_owned(),
+            });
         }
         let now = Fingerprint::new(&metadata);
-        let known = store.share_at(path).map_err(crate::store::ShareError::from)?;
+        let known = store
+            .share_at(path)
+            .map_err(crate::store::ShareError::from)?;
         if let Some(known) = known.filter(|k| k.fingerprint == now && store.has_tree(k)) {
             return Ok((known.descriptor, now));
         }
@@ -142,14 +173,19 @@ pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> 
     let mut hashes: Vec<_> = shares.iter().map(|share| share.hash).collect();
     hashes.dedup();
     match hashes[..] {
-        [] => Err(UnshareError::NotShared { what: what.to_owned() }),
+        [] => Err(UnshareError::NotShared {
+            what: what.to_owned(),
+        }),
         [hash] => {
             let shares = store.shares_of(&hash)?;
             let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
             store.remove_shares(&places)?;
             Ok(shares.into_iter().map(Shared::from).collect())
         }
-        _ => Err(UnshareError::Ambiguous { what: what.to_owned(), hashes }),
+        _ => Err(UnshareError::Ambiguous {
+            what: what.to_owned(),
+            hashes,
+        }),
     }
 }
 

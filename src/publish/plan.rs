@@ -42,7 +42,13 @@ impl Plan {
     /// Has `hash` announced at `due`, unless it is planned already.
     pub(super) fn add(&mut self, hash: Hash, due: u64) {
         if !self.entries.contains_key(&hash) {
-            self.entries.insert(hash, Entry { due, is_thin: false });
+            self.entries.insert(
+                hash,
+                Entry {
+                    due,
+                    is_thin: false,
+                },
+            );
             self.waiting.insert((due, hash));
         }
     }
@@ -64,7 +70,11 @@ impl Plan {
     pub(super) fn take_due(&mut self, now: u64) -> Vec<Hash> {
         let in_flight = self.entries.len() - self.waiting.len();
         let room = self.max_in_flight.saturating_sub(in_flight);
-        let due = self.waiting.iter().take_while(|(due, _)| *due <= now).take(room);
+        let due = self
+            .waiting
+            .iter()
+            .take_while(|(due, _)| *due <= now)
+            .take(room);
         let due: Vec<_> = due.copied().collect();
         due.iter().for_each(|entry| {
             self.waiting.remove(entry);
@@ -88,7 +98,10 @@ impl Plan {
     pub(super) fn network_grew(&mut self, now: u64) {
         for (hash, entry) in &mut self.entries {
             if entry.is_thin && entry.due > now && self.waiting.remove(&(entry.due, *hash)) {
-                *entry = Entry { due: now, is_thin: false };
+                *entry = Entry {
+                    due: now,
+                    is_thin: false,
+                };
                 self.waiting.insert((now, *hash));
             }
         }
@@ -149,7 +162,11 @@ mod tests {
         let first = plan.take_due(0);
         assert_eq!(first.len(), 3);
         assert!(plan.take_due(0).is_empty());
-        assert_eq!(plan.next_due(), None, "there is nothing to wake up for until one ends");
+        assert_eq!(
+            plan.next_due(),
+            None,
+            "there is nothing to wake up for until one ends"
+        );
         plan.announced(&first[0], false, 0);
         assert_eq!(plan.take_due(0).len(), 1);
     }

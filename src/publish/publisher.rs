@@ -66,13 +66,19 @@ impl Publisher {
             waiting: Vec::new(),
         };
         tokio::spawn(task.run(queue));
-        Self { own_keys, changes: Some(changes) }
+        Self {
+            own_keys,
+            changes: Some(changes),
+        }
     }
 
     /// Announces nothing, ever.
     #[must_use]
     pub fn silent() -> Self {
-        Self { own_keys: OwnKeys::default(), changes: None }
+        Self {
+            own_keys: OwnKeys::default(),
+            changes: None,
+        }
     }
 
     /// Provides `hash` from now on: those who ask this node are told at once, the DHT soon.
@@ -124,9 +130,15 @@ impl Task {
         loop {
             self.announce_due();
             if !self.waiting.is_empty() && self.plan.is_announced(unix_now()) {
-                self.waiting.drain(..).for_each(|waiting| drop(waiting.send(())));
+                for waiting in self.waiting.drain(..) {
+                    // It may have stopped waiting.
+                    let _ = waiting.send(());
+                }
             }
-            let next = [self.next_due(), write_at, grown_at].into_iter().flatten().min();
+            let next = [self.next_due(), write_at, grown_at]
+                .into_iter()
+                .flatten()
+                .min();
             let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 change = changes.recv() => match change {
@@ -179,7 +191,8 @@ impl Task {
         }
         for hash in self.plan.take_due(unix_now()) {
             let network = self.network.clone();
-            self.announcing.spawn(async move { (hash, network.announce(hash).await) });
+            self.announcing
+                .spawn(async move { (hash, network.announce(hash).await) });
         }
     }
 
@@ -231,5 +244,7 @@ impl Task {
 }
 
 fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
 }

@@ -29,7 +29,12 @@ pub(super) struct Prepared {
 
 impl Prepared {
     fn without_data(answer: Answer) -> Self {
-        Self { answer, data: Vec::new(), ends_request: false, _slot: None }
+        Self {
+            answer,
+            data: Vec::new(),
+            ends_request: false,
+            _slot: None,
+        }
     }
 
     pub(super) fn busy(retry: Duration) -> Self {
@@ -47,23 +52,23 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn new(store: Store, access: Access, changed: mpsc::Sender<PathBuf>) -> Self {
-        Self { store, access, changed }
+        Self {
+            store,
+            access,
+            changed,
+        }
     }
 
     /// Answers `item` for `peer` with at most `room` bytes of data.
-    pub(super) async fn chunk(
-        &self,
-        peer: PeerId,
-        item: Item,
-        room: u64,
-        slot: Slot,
-    ) -> Prepared {
+    pub(super) async fn chunk(&self, peer: PeerId, item: Item, room: u64, slot: Slot) -> Prepared {
         if room == 0 {
             return Prepared::busy(Duration::ZERO);
         }
         let answers = self.clone();
         let read = spawn_blocking(move || answers.read(peer, item)).await;
-        let Ok(answer) = read else { return Prepared::without_data(Answer::Absent) };
+        let Ok(answer) = read else {
+            return Prepared::without_data(Answer::Absent);
+        };
         match answer {
             Ok(read) if read.data.len() as u64 > room => Prepared::busy(Duration::ZERO),
             Ok(read) => found(item, read, slot),
@@ -78,7 +83,9 @@ impl Answers {
         if !self.allows(peer, Action::Fetch, &item.hash) {
             return Err(Answer::Absent);
         }
-        let read = self.store.read_chunk(&item.hash, item.level, item.index, item.data);
+        let read = self
+            .store
+            .read_chunk(&item.hash, item.level, item.index, item.data);
         read.map_err(|error| self.refusal(&item.hash, error))
     }
 
@@ -100,10 +107,12 @@ impl Answers {
     }
 
     fn allows(&self, peer: PeerId, action: Action, hash: &Hash) -> bool {
-        self.access.decide(&peer, action, hash).unwrap_or_else(|error| {
-            tracing::error!(%error, "refused, as the database cannot be read");
-            false
-        })
+        self.access
+            .decide(&peer, action, hash)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "refused, as the database cannot be read");
+                false
+            })
     }
 
     /// What is here of `hash`, for `peer`.
@@ -118,9 +127,21 @@ impl Answers {
             return None;
         }
         let (descriptor, blocks) = self.store.holding(&hash).ok()??;
-        let name = self.store.shares_of(&hash).ok()?.into_iter().next().map(|share| share.name);
+        let name = self
+            .store
+            .shares_of(&hash)
+            .ok()?
+            .into_iter()
+            .next()
+            .map(|share| share.name);
         let (peers, suggested) = (Vec::new(), BlockRanges::default());
-        Some(Has { descriptor, name, blocks, peers, suggested })
+        Some(Has {
+            descriptor,
+            name,
+            blocks,
+            peers,
+            suggested,
+        })
     }
 
     /// A page of what is listed for `peer`.
@@ -140,9 +161,11 @@ impl Answers {
             None => None,
         };
         let words = words(&request.query);
-        let page = self.store.shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-            share.name.len() <= catalogue::MAX_NAME && holds_all(&share.name, &words)
-        });
+        let page = self
+            .store
+            .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
+                share.name.len() <= catalogue::MAX_NAME && holds_all(&share.name, &words)
+            });
         let Page { shares, next } = page.ok()?;
         let next = next.map(|cursor| cursor.hash().as_bytes().to_vec());
         let mut shares = shares;
@@ -155,24 +178,50 @@ impl Answers {
             kind: share.descriptor.kind(),
             size: share.descriptor.size(),
         });
-        Some(catalogue::Page { entries: entries.collect(), next })
+        Some(catalogue::Page {
+            entries: entries.collect(),
+            next,
+        })
     }
 }
 
 fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {
-    let ChunkRead { descriptor, node, proof, data, .. } = read;
+    let ChunkRead {
+        descriptor,
+        node,
+        proof,
+        data,
+        ..
+    } = read;
     let answer = if item.data {
         // At most 4 MiB: the level was checked.
-        Answer::Data { descriptor, proof, length: data.len() as u32 }
+        Answer::Data {
+            descriptor,
+            proof,
+            length: data.len() as u32,
+        }
     } else {
-        Answer::Node { descriptor, proof, node }
+        Answer::Node {
+            descriptor,
+            proof,
+            node,
+        }
     };
-    Prepared { answer, data, ends_request: false, _slot: Some(slot) }
+    Prepared {
+        answer,
+        data,
+        ends_request: false,
+        _slot: Some(slot),
+    }
 }
 
 /// The words of a query, in lower case.
 pub(crate) fn words(query: &str) -> Vec<String> {
-    query.to_lowercase().split_whitespace().map(str::to_owned).collect()
+    query
+        .to_lowercase()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether `name` holds each of `words`, letter case apart.

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
 use pelago_behaviour::{FrameError, Protocol, Stall, availability, catalogue, chunk, streams};
-use futures::{AsyncReadExt, AsyncWriteExt};
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
@@ -147,7 +147,9 @@ impl Server {
         peer: PeerId,
         mut stream: streams::Inbound,
     ) -> Result<(), FrameError> {
-        let Some(hash) = availability::read_request(&mut stream).await? else { return Ok(()) };
+        let Some(hash) = availability::read_request(&mut stream).await? else {
+            return Ok(());
+        };
         let update = self.answers.availability(peer, hash).await;
         let mut stream = Stall::new(stream, self.stall);
         availability::write_update(&mut stream, &update).await?;
@@ -167,7 +169,9 @@ impl Server {
         let mut stream = Stall::new(stream, self.stall);
         loop {
             stream.disarm();
-            let Some(request) = catalogue::read_request(&mut stream).await? else { return Ok(()) };
+            let Some(request) = catalogue::read_request(&mut stream).await? else {
+                return Ok(());
+            };
             let page = self.answers.catalogue(peer, request).await;
             stream.arm();
             catalogue::write_page(&mut stream, &page).await?;

@@ -43,7 +43,12 @@ impl Slots {
     /// `total` slots, of which one peer holds at most `per_peer`.
     pub(super) fn new(total: usize, per_peer: usize) -> Self {
         let (free, per_peer) = (total.max(1), per_peer.max(1));
-        let state = State { free, per_peer, held: HashMap::new(), waiting: VecDeque::new() };
+        let state = State {
+            free,
+            per_peer,
+            held: HashMap::new(),
+            waiting: VecDeque::new(),
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -53,7 +58,11 @@ impl Slots {
         {
             let mut state = self.lock();
             state.waiting.retain(|(_, sender)| !sender.is_closed());
-            let of_peer = state.waiting.iter().filter(|(waiting, _)| *waiting == peer).count();
+            let of_peer = state
+                .waiting
+                .iter()
+                .filter(|(waiting, _)| *waiting == peer)
+                .count();
             if of_peer >= MAX_WAITING_PER_PEER || state.waiting.len() >= MAX_WAITING {
                 return Err(Full);
             }
@@ -67,7 +76,10 @@ impl Slots {
     fn grant(&self) {
         while let Some((peer, sender)) = self.next_granted() {
             // Whoever stopped waiting gives its slot back by dropping it, outside of the lock.
-            let _ = sender.send(Slot { slots: self.clone(), peer });
+            let _ = sender.send(Slot {
+                slots: self.clone(),
+                peer,
+            });
         }
     }
 
@@ -135,7 +147,11 @@ mod tests {
         });
         tokio::task::yield_now().await;
         held.pop();
-        assert_eq!(first.await.unwrap().unwrap().peer, modest, "it came later but holds fewer");
+        assert_eq!(
+            first.await.unwrap().unwrap().peer,
+            modest,
+            "it came later but holds fewer"
+        );
         assert_eq!(again.await.unwrap().unwrap().peer, greedy);
     }
 
@@ -143,7 +159,10 @@ mod tests {
     async fn one_peer_never_holds_more_than_its_part() {
         let [greedy, modest] = [PeerId::random(), PeerId::random()];
         let slots = Slots::new(3, 2);
-        let _two = [try_now(&slots, greedy).unwrap(), try_now(&slots, greedy).unwrap()];
+        let _two = [
+            try_now(&slots, greedy).unwrap(),
+            try_now(&slots, greedy).unwrap(),
+        ];
         assert!(try_now(&slots, greedy).is_none());
         assert!(try_now(&slots, modest).is_some());
     }

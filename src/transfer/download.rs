@@ -163,11 +163,17 @@ impl Task {
     }
 
     fn is_complete(&self) -> bool {
-        self.content.as_ref().is_some_and(|content| content.scheduler.is_done())
+        self.content
+            .as_ref()
+            .is_some_and(|content| content.scheduler.is_done())
     }
 
     /// Takes what a source says; the finished download, if that shows it to be there already.
-    async fn hear(&mut self, id: SourceId, event: Event) -> Result<Option<Finished>, DownloadError> {
+    async fn hear(
+        &mut self,
+        id: SourceId,
+        event: Event,
+    ) -> Result<Option<Finished>, DownloadError> {
         let now = Instant::now();
         match event {
             Event::Has(peer, has) => return self.source_has(id, peer, *has).await,
@@ -231,7 +237,9 @@ impl Task {
         name: Option<String>,
     ) -> Result<Option<Finished>, DownloadError> {
         if descriptor.kind() == Kind::Folder {
-            return Err(DownloadError::Folder { hash: self.request.hash });
+            return Err(DownloadError::Folder {
+                hash: self.request.hash,
+            });
         }
         let fixed = self.fixed_target().await?;
         let name = self.request.name.clone().or(name);
@@ -247,7 +255,11 @@ impl Task {
         {
             return Ok(Some(finished));
         }
-        let file_name = || target.file_name().map(|name| name.to_string_lossy().into_owned());
+        let file_name = || {
+            target
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
         let name = name.or_else(file_name).unwrap_or_else(|| hash.to_string());
         self.status.send_modify(|status| {
             status.name.clone_from(&name);
@@ -274,7 +286,8 @@ impl Task {
             partial,
             descriptor,
         });
-        self.status.send_modify(|status| status.state = DownloadState::Downloading);
+        self.status
+            .send_modify(|status| status.state = DownloadState::Downloading);
         Ok(None)
     }
 
@@ -324,7 +337,9 @@ impl Task {
     async fn finish(mut self) -> Result<Finished, DownloadError> {
         self.sources.abort_all();
         // Complete only with content.
-        let Some(content) = self.content.take() else { return Err(DownloadError::Paused) };
+        let Some(content) = self.content.take() else {
+            return Err(DownloadError::Paused);
+        };
         let size = content.descriptor.size();
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
@@ -357,12 +372,16 @@ impl Task {
         let (hash, overwrite) = (self.request.hash, self.request.overwrite);
         let looked_at = path.clone();
         let standing = blocking(move || examine(&looked_at, &hash, overwrite)).await??;
-        let Standing::Same { size } = standing else { return Ok(None) };
+        let Standing::Same { size } = standing else {
+            return Ok(None);
+        };
         Ok(Some(self.already_there(&path, size)))
     }
 
     fn already_there(&self, path: &Path, size: u64) -> Finished {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Finished {
             hash: self.request.hash,
             name: name.unwrap_or_default(),
@@ -380,7 +399,9 @@ impl Task {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DownloadError> {
-    spawn_blocking(work).await.map_err(|_| DownloadError::ShuttingDown)
+    spawn_blocking(work)
+        .await
+        .map_err(|_| DownloadError::ShuttingDown)
 }
 
 /// The bytes in `blocks` of content of `size` bytes.

@@ -83,7 +83,13 @@ impl Scheduler {
         let mut all = BlockRanges::default();
         all.insert(0..geometry.blocks());
         let missing = all.difference(verified);
-        Self { geometry, max_window, missing, sources: HashMap::new(), order: Vec::new() }
+        Self {
+            geometry,
+            max_window,
+            missing,
+            sources: HashMap::new(),
+            order: Vec::new(),
+        }
     }
 
     /// A source has `blocks`, on top of what it had before.
@@ -117,7 +123,9 @@ impl Scheduler {
     /// The chunk did not come.
     pub(super) fn failed(&mut self, peer: PeerId, chunk: Chunk, failure: Failure, now: Instant) {
         let blocks = chunk.blocks(self.geometry);
-        let Some((source, _)) = self.take_in_flight(peer, chunk) else { return };
+        let Some((source, _)) = self.take_in_flight(peer, chunk) else {
+            return;
+        };
         match failure {
             Failure::Busy(wait) => source.paused_until = Some(now + wait),
             Failure::Absent => {
@@ -135,7 +143,11 @@ impl Scheduler {
         let mut asking = self.order.clone();
         while !asking.is_empty() {
             asking.retain(|peer| {
-                if self.sources.get(peer).is_some_and(|s| s.failures >= MAX_FAILURES) {
+                if self
+                    .sources
+                    .get(peer)
+                    .is_some_and(|s| s.failures >= MAX_FAILURES)
+                {
                     self.left(*peer);
                     actions.push(Action::Drop(*peer));
                     return false;
@@ -150,7 +162,10 @@ impl Scheduler {
 
     /// When to poll again though nothing has happened.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.sources.values().filter_map(|source| source.paused_until).min()
+        self.sources
+            .values()
+            .filter_map(|source| source.paused_until)
+            .min()
     }
 
     /// Whether every block is verified, or on its way to be.
@@ -178,7 +193,10 @@ impl Scheduler {
     fn take_in_flight(&mut self, peer: PeerId, chunk: Chunk) -> Option<(&mut Source, Instant)> {
         let bytes = self.bytes(chunk);
         let source = self.sources.get_mut(&peer)?;
-        let index = source.in_flight.iter().position(|request| request.chunk == chunk)?;
+        let index = source
+            .in_flight
+            .iter()
+            .position(|request| request.chunk == chunk)?;
         let request = source.in_flight.remove(index);
         source.bytes_in_flight -= bytes;
         Some((source, request.asked))
@@ -208,15 +226,22 @@ impl Source {
         let began = self.last_arrival.map_or(asked, |last| last.max(asked));
         let seconds = now.saturating_duration_since(began).as_secs_f64().max(1e-6);
         let rate = bytes as f64 / seconds;
-        self.rate = Some(self.rate.map_or(rate, |old| old + RATE_WEIGHT * (rate - old)));
+        self.rate = Some(
+            self.rate
+                .map_or(rate, |old| old + RATE_WEIGHT * (rate - old)),
+        );
         self.last_arrival = Some(now);
     }
 
     /// The level whose chunks take about [`CHUNK_TIME`].
     fn level(&self) -> u8 {
-        let Some(rate) = self.rate else { return FIRST_LEVEL };
+        let Some(rate) = self.rate else {
+            return FIRST_LEVEL;
+        };
         let blocks = (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64;
-        blocks.checked_ilog2().map_or(0, |level| level.min(MAX_LEVEL.into()) as u8)
+        blocks
+            .checked_ilog2()
+            .map_or(0, |level| level.min(MAX_LEVEL.into()) as u8)
     }
 
     /// Two seconds' worth of the source's rate, and always at least one chunk.
@@ -283,7 +308,8 @@ mod tests {
                 return asked;
             }
             now += latency;
-            new.iter().for_each(|(peer, chunk)| scheduler.arrived(*peer, *chunk, now));
+            new.iter()
+                .for_each(|(peer, chunk)| scheduler.arrived(*peer, *chunk, now));
             asked.extend(new);
         }
     }
@@ -293,16 +319,25 @@ mod tests {
         let peers = [PeerId::random(), PeerId::random()];
         let mut scheduler = scheduler(50 * MIB + 5);
         let geometry = Geometry::new(50 * MIB + 5);
-        peers.iter().for_each(|peer| scheduler.has(*peer, &all(geometry)));
+        peers
+            .iter()
+            .for_each(|peer| scheduler.has(*peer, &all(geometry)));
         let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(20));
         let mut seen = BlockRanges::default();
         for (_, chunk) in &asked {
-            assert!(!seen.overlaps(chunk.blocks(geometry)), "{chunk:?} was asked for before");
+            assert!(
+                !seen.overlaps(chunk.blocks(geometry)),
+                "{chunk:?} was asked for before"
+            );
             seen.insert(chunk.blocks(geometry));
         }
         assert_eq!(seen.len(), geometry.blocks());
         assert!(scheduler.is_done());
-        assert!(peers.iter().all(|peer| asked.iter().any(|(asked, _)| asked == peer)));
+        assert!(
+            peers
+                .iter()
+                .all(|peer| asked.iter().any(|(asked, _)| asked == peer))
+        );
     }
 
     #[test]
@@ -313,7 +348,10 @@ mod tests {
         scheduler.has(lost, &all(geometry));
         assert!(!requests(&scheduler.poll(now)).is_empty());
         scheduler.has(other, &all(geometry));
-        assert!(requests(&scheduler.poll(now)).is_empty(), "all is in flight");
+        assert!(
+            requests(&scheduler.poll(now)).is_empty(),
+            "all is in flight"
+        );
         scheduler.left(lost);
         let again = run(&mut scheduler, now, Duration::from_millis(1));
         assert!(again.iter().all(|(peer, _)| *peer == other));
@@ -328,7 +366,9 @@ mod tests {
         scheduler.has(peer, &has);
         let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(1));
         let mut seen = BlockRanges::default();
-        asked.iter().for_each(|(_, chunk)| seen.insert(chunk.blocks(geometry)));
+        asked
+            .iter()
+            .for_each(|(_, chunk)| seen.insert(chunk.blocks(geometry)));
         assert_eq!(seen, has);
         assert!(!scheduler.is_done());
     }

@@ -105,7 +105,13 @@ pub(super) async fn run(
     let known = candidate.peer;
     let (peer, end) = match connect(&context, candidate).await {
         Ok(peer) => {
-            let end = Source { context: &context, id, peer }.run(requests).await;
+            let end = Source {
+                context: &context,
+                id,
+                peer,
+            }
+            .run(requests)
+            .await;
             (Some(peer), end.unwrap_or_else(|end| end))
         }
         Err(end) => (known, end),
@@ -115,7 +121,10 @@ pub(super) async fn run(
 }
 
 async fn connect(context: &Context, candidate: Candidate) -> Result<PeerId, End> {
-    let connected = context.network.connect(candidate.peer, candidate.addresses).await;
+    let connected = context
+        .network
+        .connect(candidate.peer, candidate.addresses)
+        .await;
     let peer = connected.map_err(|error| End::Unreachable(error.to_string()))?;
     match &context.allowed {
         Some(allowed) if !allowed.contains(&peer) => Err(End::NotAllowed),
@@ -131,7 +140,11 @@ struct Source<'a> {
 
 impl Source<'_> {
     async fn run(&self, requests: mpsc::Receiver<Request>) -> Result<End, End> {
-        let stream = self.context.network.open(self.peer, Protocol::Availability).await?;
+        let stream = self
+            .context
+            .network
+            .open(self.peer, Protocol::Availability)
+            .await?;
         let mut updates = Stall::new(stream, self.context.stall);
         availability::write_request(&mut updates, self.context.hash).await?;
         if !self.hear(&mut updates).await? {
@@ -162,7 +175,11 @@ impl Source<'_> {
     }
 
     async fn fetch(&self, requests: mpsc::Receiver<Request>) -> Result<End, End> {
-        let stream = self.context.network.open(self.peer, Protocol::Chunk).await?;
+        let stream = self
+            .context
+            .network
+            .open(self.peer, Protocol::Chunk)
+            .await?;
         let (reader, writer) = stream.split();
         let (asked, outstanding) = mpsc::channel(MAX_REQUESTS);
         tokio::select! {
@@ -229,10 +246,17 @@ impl Source<'_> {
         let failure = match answer {
             Answer::Data { proof, length, .. } => {
                 chunk::read_data(reader, length, &mut buffer).await?;
-                self.context.network.traffic().received(self.peer, length.into());
+                self.context
+                    .network
+                    .traffic()
+                    .received(self.peer, length.into());
                 return Ok(Ok(spawn_blocking(move || {
                     let result = request.partial.write(request.chunk, &buffer, &proof);
-                    Written { chunk: request.chunk, buffer, result }
+                    Written {
+                        chunk: request.chunk,
+                        buffer,
+                        result,
+                    }
                 })));
             }
             Answer::Busy(wait) => Failure::Busy(wait),
@@ -242,7 +266,8 @@ impl Source<'_> {
                 return Err(End::Lied(what.to_owned()));
             }
         };
-        self.tell(Event::Failed(self.peer, request.chunk, failure)).await;
+        self.tell(Event::Failed(self.peer, request.chunk, failure))
+            .await;
         Ok(Err(buffer))
     }
 
@@ -250,8 +275,11 @@ impl Source<'_> {
         &self,
         written: Result<Written, tokio::task::JoinError>,
     ) -> Result<Vec<u8>, End> {
-        let Written { chunk, buffer, result } =
-            written.map_err(|error| End::Lost(error.to_string()))?;
+        let Written {
+            chunk,
+            buffer,
+            result,
+        } = written.map_err(|error| End::Lost(error.to_string()))?;
         match result {
             Ok(()) => {
                 self.tell(Event::Arrived(self.peer, chunk)).await;
@@ -263,7 +291,12 @@ impl Source<'_> {
     }
 
     fn item(&self, chunk: Chunk) -> Item {
-        Item { hash: self.context.hash, level: chunk.level(), index: chunk.index(), data: true }
+        Item {
+            hash: self.context.hash,
+            level: chunk.level(),
+            index: chunk.index(),
+            data: true,
+        }
     }
 
     async fn tell(&self, event: Event) {

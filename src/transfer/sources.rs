@@ -102,7 +102,13 @@ impl Sources {
             let run = source::run(self.context.clone(), id, candidate.clone(), receiver);
             let task = self.tasks.spawn(run);
             let peer = candidate.peer;
-            let active = Active { candidate, peer, requests, task, has_content: false };
+            let active = Active {
+                candidate,
+                peer,
+                requests,
+                task,
+                has_content: false,
+            };
             self.active.insert(id, active);
         }
     }
@@ -110,10 +116,13 @@ impl Sources {
     /// The source says that it has content. False if it is the same peer as another source, or not
     /// one of ours any more: it is ended, and its events mean nothing.
     pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
-        let is_double = self.active.iter().any(|(other, active)| {
-            *other != id && active.peer == Some(peer) && active.has_content
-        });
-        let Some(active) = self.active.get_mut(&id) else { return false };
+        let is_double = self
+            .active
+            .iter()
+            .any(|(other, active)| *other != id && active.peer == Some(peer) && active.has_content);
+        let Some(active) = self.active.get_mut(&id) else {
+            return false;
+        };
         if is_double {
             active.task.abort();
             self.active.remove(&id);
@@ -136,13 +145,20 @@ impl Sources {
 
     /// Hands a request to the source `peer`; false if that cannot take it.
     pub(super) fn request(&self, peer: PeerId, request: Request) -> bool {
-        let mut having = self.active.values().filter(|a| a.has_content && a.peer == Some(peer));
-        having.next().is_some_and(|active| active.requests.try_send(request).is_ok())
+        let mut having = self
+            .active
+            .values()
+            .filter(|a| a.has_content && a.peer == Some(peer));
+        having
+            .next()
+            .is_some_and(|active| active.requests.try_send(request).is_ok())
     }
 
     /// The source has ended: it is tried again later, forgotten, or banned.
     pub(super) fn ended(&mut self, id: SourceId, peer: Option<PeerId>, end: &End, now: Instant) {
-        let Some(active) = self.active.remove(&id) else { return };
+        let Some(active) = self.active.remove(&id) else {
+            return;
+        };
         let who = describe(&active.candidate, peer);
         tracing::debug!(source = %who, ?end, "source ended");
         self.outcomes.take(who, end);
@@ -170,7 +186,10 @@ impl Sources {
 
     /// Ends the sources of `peer`.
     pub(super) fn drop_peer(&mut self, peer: PeerId) {
-        for (_, active) in self.active.extract_if(|_, active| active.peer == Some(peer)) {
+        for (_, active) in self
+            .active
+            .extract_if(|_, active| active.peer == Some(peer))
+        {
             active.task.abort();
         }
         self.fill();
@@ -184,7 +203,10 @@ impl Sources {
 
     /// How many sources have content.
     pub(super) fn with_content(&self) -> usize {
-        self.active.values().filter(|active| active.has_content).count()
+        self.active
+            .values()
+            .filter(|active| active.has_content)
+            .count()
     }
 
     /// How many peers have sent good chunks.
@@ -194,7 +216,8 @@ impl Sources {
 
     /// Who was asked, and what came of it, for people.
     pub(super) fn summary(&self) -> String {
-        self.outcomes.summary(self.active.len() - self.with_content())
+        self.outcomes
+            .summary(self.active.len() - self.with_content())
     }
 }
 
@@ -266,7 +289,10 @@ mod tests {
         let mut outcomes = Outcomes::default();
         assert_eq!(outcomes.summary(0), "no peer was found to ask");
         outcomes.take("a".into(), &End::Absent);
-        outcomes.take("/ip4/10.0.0.1/tcp/1".into(), &End::Unreachable("refused".into()));
+        outcomes.take(
+            "/ip4/10.0.0.1/tcp/1".into(),
+            &End::Unreachable("refused".into()),
+        );
         outcomes.take("b".into(), &End::Lied("wrong bytes".into()));
         assert_eq!(
             outcomes.summary(2),

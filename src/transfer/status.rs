@@ -102,12 +102,23 @@ impl Meter {
     /// Takes a reading of a total, and gives the rate in units a second.
     pub(super) fn read(&mut self, now: Instant, total: u64) -> u64 {
         self.0.push_back((now, total));
-        while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now - *at >= RATE_PERIOD) {
+        while self.0.len() > 2
+            && self
+                .0
+                .get(1)
+                .is_some_and(|(at, _)| now - *at >= RATE_PERIOD)
+        {
             self.0.pop_front();
         }
-        let Some((since, before)) = self.0.front() else { return 0 };
+        let Some((since, before)) = self.0.front() else {
+            return 0;
+        };
         let seconds = now.duration_since(*since).as_secs_f64();
-        if seconds > 0.0 { ((total.saturating_sub(*before)) as f64 / seconds) as u64 } else { 0 }
+        if seconds > 0.0 {
+            ((total.saturating_sub(*before)) as f64 / seconds) as u64
+        } else {
+            0
+        }
     }
 }
 

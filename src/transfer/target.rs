@@ -67,12 +67,18 @@ pub(super) fn examine(
     hash: &Hash,
     overwrite: bool,
 ) -> Result<Standing, DownloadError> {
-    let failed = |source| DownloadError::Target { path: path.to_owned(), source };
+    let failed = |source| DownloadError::Target {
+        path: path.to_owned(),
+        source,
+    };
     match path.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let folder = path.parent().unwrap_or(path);
             let metadata = folder.metadata();
-            let folder_failed = |source| DownloadError::Target { path: folder.to_owned(), source };
+            let folder_failed = |source| DownloadError::Target {
+                path: folder.to_owned(),
+                source,
+            };
             if metadata.map_err(folder_failed)?.is_dir() {
                 Ok(Standing::Free)
             } else {
@@ -83,14 +89,20 @@ pub(super) fn examine(
         Ok(found) if found.is_file() => {
             let hashed = hash_file(path, &|_| ControlFlow::Continue(()))?;
             if hashed.descriptor.hash() == *hash {
-                Ok(Standing::Same { size: hashed.descriptor.size() })
+                Ok(Standing::Same {
+                    size: hashed.descriptor.size(),
+                })
             } else if overwrite {
                 Ok(Standing::Free)
             } else {
-                Err(DownloadError::TargetExists { path: path.to_owned() })
+                Err(DownloadError::TargetExists {
+                    path: path.to_owned(),
+                })
             }
         }
-        Ok(_) => Err(DownloadError::TargetExists { path: path.to_owned() }),
+        Ok(_) => Err(DownloadError::TargetExists {
+            path: path.to_owned(),
+        }),
     }
 }
 
@@ -114,7 +126,11 @@ pub fn sanitised(name: &str) -> Option<String> {
     };
     let room = MAX_NAME.saturating_sub(ending.len() + 1);
     let stem = &stem[..stem.floor_char_boundary(room)];
-    let name = if ending.is_empty() { stem.to_owned() } else { format!("{stem}.{ending}") };
+    let name = if ending.is_empty() {
+        stem.to_owned()
+    } else {
+        format!("{stem}.{ending}")
+    };
     let first = name.split('.').next().unwrap_or_default().to_lowercase();
     match name.as_str() {
         "" | "." | ".." => None,

@@ -40,7 +40,12 @@ impl Transfers {
     /// Downloads from `network` into what `store` keeps track of.
     #[must_use]
     pub fn new(network: Network, store: Store, settings: Settings) -> Self {
-        Self { network, store, settings, downloads: Arc::default() }
+        Self {
+            network,
+            store,
+            settings,
+            downloads: Arc::default(),
+        }
     }
 
     /// Starts a download; if one of the same hash is under way, joins that.
@@ -57,7 +62,9 @@ impl Transfers {
         let download = self.spawn(request);
         let id = downloads.last_key_value().map_or(0, |(id, _)| id + 1);
         downloads.insert(id, download.clone());
-        let ended = downloads.iter().filter(|(_, d)| d.status.borrow().state.is_ended());
+        let ended = downloads
+            .iter()
+            .filter(|(_, d)| d.status.borrow().state.is_ended());
         let ended: Vec<_> = ended.map(|(id, _)| *id).collect();
         for id in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
             downloads.remove(id);
@@ -69,20 +76,36 @@ impl Transfers {
         let (status, status_now) = watch::channel(first_status(&request));
         let (outcome, outcome_now) = watch::channel(None);
         let settings = self.settings.clone();
-        let task = Task::new(&self.network, self.store.clone(), request, settings, status.clone());
+        let task = Task::new(
+            &self.network,
+            self.store.clone(),
+            request,
+            settings,
+            status.clone(),
+        );
         let run = async move {
-            let ended = Ended { status: &status, outcome: &outcome };
+            let ended = Ended {
+                status: &status,
+                outcome: &outcome,
+            };
             let result = task.run().await;
             ended.with(result);
         };
         let task = tokio::spawn(run.map(drop)).abort_handle();
-        Download { status: status_now, outcome: outcome_now, task }
+        Download {
+            status: status_now,
+            outcome: outcome_now,
+            task,
+        }
     }
 
     /// What is known of each download, the oldest first.
     #[must_use]
     pub fn list(&self) -> Vec<DownloadStatus> {
-        self.lock().values().map(|download| download.status.borrow().clone()).collect()
+        self.lock()
+            .values()
+            .map(|download| download.status.borrow().clone())
+            .collect()
     }
 
     /// Pauses all downloads.
@@ -91,7 +114,9 @@ impl Transfers {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Download>> {
-        self.downloads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.downloads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,7 +158,10 @@ impl Drop for Ended<'_> {
 fn first_status(request: &Request) -> DownloadStatus {
     DownloadStatus {
         hash: request.hash,
-        name: request.name.clone().unwrap_or_else(|| request.hash.to_string()),
+        name: request
+            .name
+            .clone()
+            .unwrap_or_else(|| request.hash.to_string()),
         path: None,
         state: DownloadState::FindingSources,
         size: None,
@@ -157,7 +185,9 @@ impl Download {
     pub async fn finished(&self) -> Result<Finished, Arc<DownloadError>> {
         let mut outcome = self.outcome.clone();
         match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or_else(|| Err(DownloadError::Paused.into())),
+            Ok(outcome) => outcome
+                .clone()
+                .unwrap_or_else(|| Err(DownloadError::Paused.into())),
             Err(_) => Err(DownloadError::ShuttingDown.into()),
         }
     }

@@ -1,0 +1,98 @@
+//! The store as the rest of the node holds it: one handle, cheap to clone.
+//!
+//! Owns how the parts are put together, on disk or in memory; what each does is in its own file.
+//! Opening makes the folders and clears left-overs away, and leaves as an [`OpenError`] if it
+//! cannot. The database is opened with the first row.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, RwLock},
+};
+
+use super::{DataFolder, database::Database, handles::Handles, partial::Partials, trees::Trees};
+
+/// What a node keeps. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) database: Database,
+    pub(super) trees: Trees,
+    pub(super) partials: Partials,
+    pub(super) handles: Handles,
+    /// The folders that this run serves; shares found below others are not live.
+    pub(super) live_folders: RwLock<Vec<PathBuf>>,
+    /// How many shares are live, if counted since the last change.
+    pub(super) count: Mutex<Option<u64>>,
+    folder: Option<DataFolder>,
+}
+
+impl Store {
+    /// The store in a data folder, whose lock it shares. Costs no fsync and reads no row.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] if the folders inside cannot be made or read.
+    pub fn open(folder: &DataFolder) -> Result<Self, OpenError> {
+        let path = folder.path();
+        let failed = |source| OpenError {
+            folder: path.to_owned(),
+            source,
+        };
+        let trees = Trees::in_folder(path).map_err(failed)?;
+        let partials = Partials::in_folder(path).map_err(failed)?;
+        let database = Database::in_folder(path);
+        Ok(Self::new(database, trees, partials, Some(folder.clone())))
+    }
+
+    /// A store that keeps its records in memory and ends with its last clone. Downloads still
+    /// write their data to disk.
+    pub fn in_memory() -> Self {
+        let (database, trees) = (Database::in_memory(), Trees::in_memory());
+        Self::new(database, trees, Partials::in_memory(), None)
+    }
+
+    fn new(
+        database: Database,
+        trees: Trees,
+        partials: Partials,
+        folder: Option<DataFolder>,
+    ) -> Self {
+        let inner = Inner {
+            database,
+            trees,
+            partials,
+            handles: Handles::default(),
+            live_folders: RwLock::default(),
+            count: Mutex::default(),
+            folder,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Where it is kept; nowhere if in memory.
+    pub fn folder(&self) -> Option<&Path> {
+        self.inner.folder.as_ref().map(DataFolder::path)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({:?})", self.inner.database)
+    }
+}
+
+/// The folders of the store cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+#[error("the data folder {} cannot be used: {source}", folder.display())]
+pub struct OpenError {
+    /// The data folder.
+    pub folder: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}

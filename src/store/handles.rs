@@ -1,0 +1,185 @@
+//! Open files and trees of what is being served, so that a request costs no look-up and no open.
+//!
+//! Owns a bounded number of them, the ones used last. Never outlives what it stands for: whoever
+//! changes the shares of a hash tells it to forget that hash, also while others are opening it.
+
+use std::{
+    fs::File,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
+
+use super::{
+    Fingerprint, ReadError, Share, TreeError,
+    files::{self, OpenFileError},
+    hashing::GROUP_SIZE,
+    mutex::lock,
+    reading::Source,
+    trees::{StoredTree, Trees},
+};
+
+/// Open handles at most; each is a file and its tree. Processes may often open no more than 1,024
+/// files, and connections need some.
+const MAX_HANDLES: usize = 64;
+
+/// The handles that are open.
+#[derive(Debug, Default)]
+pub(super) struct Handles(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Those used last come last.
+    open: Vec<(Hash, Arc<SharedFile>)>,
+    /// How often anything was forgotten.
+    generation: u64,
+}
+
+impl Handles {
+    /// The handle for this hash, if it is open.
+    pub(super) fn get(&self, hash: &Hash) -> Option<Arc<SharedFile>> {
+        let mut state = lock(&self.0);
+        let at = state.open.iter().rposition(|(open, _)| open == hash)?;
+        let entry = state.open.remove(at);
+        let file = Arc::clone(&entry.1);
+        state.open.push(entry);
+        Some(file)
+    }
+
+    /// To be asked for before looking up what a handle will stand for.
+    pub(super) fn generation(&self) -> u64 {
+        lock(&self.0).generation
+    }
+
+    /// Keeps a handle, unless anything was forgotten since `generation`.
+    pub(super) fn keep(&self, generation: u64, hash: Hash, file: Arc<SharedFile>) {
+        let mut state = lock(&self.0);
+        if state.generation == generation {
+            state.open.retain(|(open, _)| *open != hash);
+            if state.open.len() >= MAX_HANDLES {
+                state.open.remove(0);
+            }
+            state.open.push((hash, file));
+        }
+    }
+
+    /// Forgets the handles of these hashes.
+    pub(super) fn forget(&self, hashes: &[Hash]) {
+        let mut state = lock(&self.0);
+        state.generation += 1;
+        state.open.retain(|(hash, _)| !hashes.contains(hash));
+    }
+
+    /// Forgets all handles.
+    pub(super) fn forget_all(&self) {
+        let mut state = lock(&self.0);
+        state.generation += 1;
+        state.open.clear();
+    }
+}
+
+/// A shared file that is open, with its tree if it has one.
+#[derive(Debug)]
+pub(super) struct SharedFile {
+    descriptor: Descriptor,
+    path: PathBuf,
+    fingerprint: Fingerprint,
+    file: File,
+    tree: Option<StoredTree>,
+}
+
+impl SharedFile {
+    /// Opens what is shared, if it is still that.
+    pub(super) fn open(share: &Share, trees: &Trees) -> Result<Self, ReadError> {
+        let path = &share.path;
+        let (file, metadata) = files::open_regular(path).map_err(|error| match error {
+            OpenFileError::NotAFile(_) => changed(path),
+            OpenFileError::Io(source) => unreadable(path, source),
+        })?;
+        if Fingerprint::new(&metadata) != share.fingerprint {
+            return Err(changed(path));
+        }
+        let tree = (share.descriptor.size() > GROUP_SIZE)
+            .then(|| trees.open(&share.descriptor))
+            .transpose()
+            .map_err(|source| bad_tree(path, source))?;
+        Ok(Self {
+            descriptor: share.descriptor,
+            path: path.clone(),
+            fingerprint: share.fingerprint,
+            file,
+            tree,
+        })
+    }
+}
+
+impl Source for SharedFile {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn tree_level(&self) -> Option<u8> {
+        self.tree.as_ref().map(|_| STORED_LEVEL)
+    }
+
+    fn node(&self, level: u8, index: u64) -> Result<Node, ReadError> {
+        let hash = || self.descriptor.hash();
+        let node = match &self.tree {
+            Some(tree) => tree.node(level, index),
+            None => Err(TreeError::Missing { hash: hash() }),
+        };
+        node.map_err(|source| bad_tree(&self.path, source))
+    }
+
+    fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        let len = (bytes.end - bytes.start) as usize;
+        files::read_vec_at(&self.file, bytes.start, len).map_err(|source| match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => changed(&self.path),
+            _ => unreadable(&self.path, source),
+        })
+    }
+
+    /// Compares both the open file and what is at its path: another may have been put there.
+    fn check(&self, _: Chunk) -> Result<(), ReadError> {
+        let here = self.file.metadata();
+        let there = std::fs::metadata(&self.path);
+        for metadata in [here, there] {
+            let metadata = metadata.map_err(|source| unreadable(&self.path, source))?;
+            if Fingerprint::new(&metadata) != self.fingerprint {
+                return Err(changed(&self.path));
+            }
+        }
+        Ok(())
+    }
+
+    fn data_unproven(&self) -> ReadError {
+        changed(&self.path)
+    }
+
+    fn nodes_unproven(&self) -> ReadError {
+        let hash = self.descriptor.hash();
+        bad_tree(&self.path, TreeError::Damaged { hash })
+    }
+}
+
+fn changed(path: &Path) -> ReadError {
+    ReadError::Changed {
+        path: path.to_owned(),
+    }
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> ReadError {
+    ReadError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn bad_tree(path: &Path, source: TreeError) -> ReadError {
+    ReadError::Tree {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,307 @@
+//! Files to descriptors: on all cores, in constant memory.
+//!
+//! Owns the threads it starts, which end before it returns, and one buffer for each. Never takes a
+//! file for hashed that changed meanwhile. Whatever is in the way leaves as a [`HashError`].
+//!
+//! Each thread reads batches of the file at a fixed stride and hashes them to nodes of the stored
+//! level; the caller's thread takes the batches in order, builds the tree above them and writes it
+//! out as it grows. A small file is read in one go, without a thread or a tree.
+
+use std::{
+    fs::File,
+    io,
+    num::NonZero,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use pelago_content::{
+    BLOCK_SIZE, BuildError, Builder, Descriptor, Geometry, Kind, MAX_SIZE, Node, STORED_LEVEL,
+    subtree,
+};
+
+use super::{
+    Fingerprint, Store, TreeError,
+    files::{self, OpenFileError},
+    trees::{TreeWriter, Trees},
+};
+
+/// Bytes below one node of the stored level: 256 KiB. Also what a thread reads at once, as that
+/// stays in the core's cache between being copied there and being hashed.
+pub(super) const GROUP_SIZE: u64 = BLOCK_SIZE << STORED_LEVEL;
+
+/// Groups handed over at once: 4 MiB, so that threads wake each other a thousand times a second
+/// at most.
+const BATCH_GROUPS: u64 = 16;
+
+/// Batches a thread may be ahead of the others.
+const BATCHES_AHEAD: usize = 4;
+
+/// Threads at most, which bounds the buffers to 16 MiB; by then the disk or memory is the limit.
+const MAX_THREADS: u64 = 64;
+
+/// How long a file has to be left alone before it is hashed. File systems stamp changes with a
+/// clock that may stand still for 10 ms: a change in the same tick as the one before it would
+/// leave no mark.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// A file that was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    /// Kind, size and root.
+    pub descriptor: Descriptor,
+    /// The file as it was then.
+    pub fingerprint: Fingerprint,
+}
+
+/// Hashes a file without keeping its tree. `progress` is given the bytes hashed so far, and may
+/// say to stop.
+///
+/// # Errors
+///
+/// See [`HashError`].
+pub fn hash_file(
+    path: &Path,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Hashed, HashError> {
+    hash(path, None, progress)
+}
+
+impl Store {
+    /// Hashes a file to be shared, and keeps its tree. `progress` is given the bytes hashed so
+    /// far, and may say to stop.
+    ///
+    /// # Errors
+    ///
+    /// See [`HashError`].
+    pub fn hash_file(
+        &self,
+        path: &Path,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<Hashed, HashError> {
+        hash(path, Some(&self.inner.trees), progress)
+    }
+}
+
+fn hash(
+    path: &Path,
+    trees: Option<&Trees>,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Hashed, HashError> {
+    let (file, fingerprint) = open_settled(path)?;
+    let size = fingerprint.size();
+    if size > MAX_SIZE {
+        let path = path.to_owned();
+        return Err(HashError::TooLarge { path, size });
+    }
+    let (root, tree) = if size <= GROUP_SIZE {
+        let root = hash_small(&file, size).map_err(|stop| stop.at(path))?;
+        (root, None)
+    } else {
+        let mut tree = trees.map(|trees| trees.begin(size)).transpose()?;
+        let root = hash_large(&file, size, tree.as_mut(), progress);
+        (root.map_err(|stop| stop.at(path))?, tree)
+    };
+    let now = file.metadata().map_err(|error| Stop::Io(error).at(path))?;
+    if Fingerprint::new(&now) != fingerprint {
+        return Err(Stop::Changed.at(path));
+    }
+    let descriptor = Descriptor::new(Kind::File, size, root).map_err(|_| Stop::Changed.at(path))?;
+    if let Some(tree) = tree {
+        tree.commit(descriptor.hash())?;
+    }
+    Ok(Hashed {
+        descriptor,
+        fingerprint,
+    })
+}
+
+/// Opens the file, and waits until any later change is bound to leave a mark.
+fn open_settled(path: &Path) -> Result<(File, Fingerprint), HashError> {
+    let (file, metadata) = files::open_regular(path).map_err(|error| match error {
+        OpenFileError::NotAFile(found) => HashError::NotAFile {
+            path: path.to_owned(),
+            found,
+        },
+        OpenFileError::Io(error) => Stop::Io(error).at(path),
+    })?;
+    let fingerprint = Fingerprint::new(&metadata);
+    let changed = Duration::from_nanos(fingerprint.last_change().try_into().unwrap_or(0));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let age = now.unwrap_or_default().saturating_sub(changed);
+    if age >= SETTLE {
+        return Ok((file, fingerprint));
+    }
+    thread::sleep(SETTLE - age);
+    let metadata = file.metadata().map_err(|error| Stop::Io(error).at(path))?;
+    Ok((file, Fingerprint::new(&metadata)))
+}
+
+fn hash_small(file: &File, size: u64) -> Result<Node, Stop> {
+    let data = files::read_vec_at(file, 0, size as usize)?;
+    Ok(subtree(&data, Geometry::new(size).height()))
+}
+
+fn hash_large(
+    file: &File,
+    size: u64,
+    mut tree: Option<&mut TreeWriter<'_>>,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Node, Stop> {
+    let mut builder = Builder::new(STORED_LEVEL);
+    let mut sink = |level, index, node| {
+        if let Some(tree) = &mut tree {
+            tree.put(level, index, node);
+        }
+    };
+    let batches = size.div_ceil(GROUP_SIZE * BATCH_GROUPS);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let threads = threads.min(batches).min(MAX_THREADS);
+    thread::scope(|scope| {
+        let receivers: Vec<_> = (0..threads)
+            .map(|first| {
+                let (sender, receiver) = sync_channel(BATCHES_AHEAD);
+                let batches = (first..batches).step_by(threads as usize);
+                scope.spawn(move || hash_batches(file, size, batches, &sender));
+                receiver
+            })
+            .collect();
+        for batch in 0..batches {
+            for node in receive(&receivers[(batch % threads) as usize])? {
+                builder.push(node, &mut sink);
+            }
+            let hashed = (GROUP_SIZE * builder.pushed()).min(size);
+            if progress(hashed).is_break() {
+                return Err(Stop::Asked);
+            }
+        }
+        Ok(builder.finish(size, &mut sink)?)
+    })
+}
+
+/// The next batch of a thread.
+fn receive(receiver: &Receiver<io::Result<Vec<Node>>>) -> Result<Vec<Node>, Stop> {
+    // A thread that is gone without its last batch panicked; its scope passes the panic on.
+    Ok(receiver.recv().map_err(|_| Stop::Changed)??)
+}
+
+/// What one thread does, until all its batches are hashed or nobody wants them any more.
+fn hash_batches(
+    file: &File,
+    size: u64,
+    batches: impl Iterator<Item = u64>,
+    sender: &SyncSender<io::Result<Vec<Node>>>,
+) {
+    let mut buffer = vec![0; GROUP_SIZE as usize];
+    for batch in batches {
+        let nodes = hash_batch(file, size, batch, &mut buffer);
+        let failed = nodes.is_err();
+        if sender.send(nodes).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn hash_batch(file: &File, size: u64, batch: u64, buffer: &mut [u8]) -> io::Result<Vec<Node>> {
+    let groups = batch * BATCH_GROUPS..size.div_ceil(GROUP_SIZE).min((batch + 1) * BATCH_GROUPS);
+    groups
+        .map(|group| {
+            let start = group * GROUP_SIZE;
+            let group = &mut buffer[..GROUP_SIZE.min(size - start) as usize];
+            files::read_exact_at(file, group, start)?;
+            Ok(subtree(group, STORED_LEVEL))
+        })
+        .collect()
+}
+
+/// Why hashing stopped, before the path is added.
+enum Stop {
+    Io(io::Error),
+    Changed,
+    Asked,
+}
+
+impl Stop {
+    fn at(self, path: &Path) -> HashError {
+        let path = path.to_owned();
+        match self {
+            Self::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                HashError::Changed { path }
+            }
+            Self::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                HashError::Missing { path }
+            }
+            Self::Io(source) => HashError::Unreadable { path, source },
+            Self::Changed => HashError::Changed { path },
+            Self::Asked => HashError::Stopped { path },
+        }
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<BuildError> for Stop {
+    fn from(_: BuildError) -> Self {
+        Self::Changed
+    }
+}
+
+/// Why a file has no descriptor.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// There is no such file.
+    #[error("{} does not exist", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A folder, fifo, socket or device.
+    #[error("{} is {found}: only regular files have a hash", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The file grew, shrank or was written while it was read.
+    #[error("{} changed while it was hashed: try again when nothing writes to it", path.display())]
+    Changed {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More than 1 PiB.
+    #[error("{} has {size} bytes, more than content may have", path.display())]
+    TooLarge {
+        /// The path.
+        path: PathBuf,
+        /// Its size, in bytes.
+        size: u64,
+    },
+    /// Its tree cannot be kept.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The caller said to stop.
+    #[error("hashing {} was stopped", path.display())]
+    Stopped {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! What a node keeps: shared files, their trees, downloads under way, known peers, publications.
+//!
+//! Owns everything below the data folder except the configuration, and the `.part` files beside
+//! the targets of downloads. Never talks to the network, never decides who may know of what, and
+//! never waits on a task: everything here blocks, and callers put it on `spawn_blocking`. Each
+//! operation has one error enum of its own; nothing panics on what a disk may hold.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `lock` | the data folder, and that one process at a time uses it |
+//! | `identity` | the key by which others know this node |
+//! | `database`, `memory` | the embedded database: rows of the four below |
+//! | `share`, `shares` | what is shared, where it lies, in which scopes |
+//! | `peers`, `publications` | known peers; when each hash is next announced |
+//! | `fingerprint` | how a file is known to be unchanged |
+//! | `hashing` | files to descriptors, on all cores |
+//! | `trees` | the stored trees of shared files |
+//! | `reading`, `handles` | chunks with their proofs, from shared files and downloads |
+//! | `partial` | a download under way, and its end |
+//! | `files` | what differs between platforms |
+
+mod database;
+mod files;
+mod fingerprint;
+mod handle;
+mod handles;
+mod hashing;
+mod identity;
+mod lock;
+mod memory;
+mod mutex;
+mod partial;
+mod peers;
+mod publications;
+mod reading;
+mod share;
+mod shares;
+#[cfg(test)]
+mod testing;
+mod trees;
+
+pub use database::DatabaseError;
+pub use fingerprint::Fingerprint;
+pub use handle::{OpenError, Store};
+pub use hashing::{HashError, Hashed, hash_file};
+pub use identity::{IdentityError, load_or_create};
+pub use lock::{DataFolder, LockError};
+pub use partial::{
+    FinishError, FinishOptions, Finished, Partial, PartialError, PartialSpec, WriteError,
+};
+pub use peers::KnownPeer;
+pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use share::{NewShare, Origin, Scope, Scopes, Share};
+pub use shares::{Cursor, Page, ShareError};
+pub use trees::TreeError;

@@ -1,0 +1,34 @@
+//! A download under way: verified blocks in `<target>.part`, and a record that proves them.
+//!
+//! Owns the `.part` file, the record in the data folder, and what is known to be verified. Never
+//! fetches anything, never writes a byte that has not verified, and allocates nothing in
+//! proportion to a claimed size. Each operation's failures leave as an enum of its own.
+//!
+//! The record is the tree itself, not rows of a database: a node is written after the data it
+//! proves, so `kill -9` loses only what was not verified, and a download of one block costs no
+//! fsync. On resume the recorded siblings are the proof of the data on disk, by the same function
+//! that verifies a peer's; whatever a crash or a power loss has torn simply does not verify and is
+//! missing.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `spec` | what is downloaded and where to, and the page that says so |
+//! | `record` | the page and the tree, on disk or in memory; which downloads exist |
+//! | `part` | the `.part` file: created, locked, never followed elsewhere |
+//! | `download` | a download: verify, write, serve |
+//! | `resume` | proving again what an earlier run recorded |
+//! | `finish` | the end: at the target, or nowhere |
+
+mod download;
+mod finish;
+mod part;
+mod record;
+mod resume;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub use download::{Partial, PartialError, WriteError};
+pub use finish::{FinishError, FinishOptions, Finished};
+pub(super) use record::Partials;
+pub use spec::PartialSpec;

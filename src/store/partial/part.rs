@@ -1,0 +1,67 @@
+//! The `.part` file of a download.
+//!
+//! Owns how it is opened: created if missing, a regular file, locked for as long as it is open.
+//! Never follows a link and never empties the file. Failures leave as a [`PartialError`].
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::PartialError;
+use crate::store::files;
+
+/// Appended to the name of the target.
+const PART_SUFFIX: &str = ".part";
+
+/// Where the content grows before it is whole.
+pub(super) fn path_of(target: &Path) -> PathBuf {
+    files::with_suffix(target, PART_SUFFIX)
+}
+
+/// Opens and locks the `.part` of `target`. One of an `earlier` target is moved here, so that what
+/// was downloaded is not lost when somebody prefers another place.
+pub(super) fn open(target: &Path, earlier: Option<&Path>) -> Result<File, PartialError> {
+    if let Some(file) = earlier.and_then(|earlier| adopt(earlier, target)) {
+        return Ok(file);
+    }
+    let path = path_of(target);
+    match open_locked(&path, true) {
+        Ok(Some(file)) => Ok(file),
+        Ok(None) => Err(PartialError::InUse {
+            target: target.to_owned(),
+        }),
+        Err(source) => Err(PartialError::Io { path, source }),
+    }
+}
+
+/// Moves the `.part` of another target here; none if there is none, or it cannot be had.
+fn adopt(earlier: &Path, target: &Path) -> Option<File> {
+    let (from, to) = (path_of(earlier), path_of(target));
+    let file = open_locked(&from, false).ok()??;
+    files::rename_new(&from, &to).ok()?;
+    Some(file)
+}
+
+/// The file, locked; none if another has the lock.
+fn open_locked(path: &Path, create: bool) -> io::Result<Option<File>> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(create);
+    #[cfg(unix)]
+    {
+        // Whoever may write to the folder may have put a link or a fifo there.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        let error = "it is there, and no regular file: move it away";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
+    }
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}

@@ -1,0 +1,129 @@
+//! Proving again what an earlier run recorded.
+//!
+//! Owns the walk down the recorded tree, which visits only what is known, whatever the size
+//! claims. Never trusts a recorded node: together with the data in `.part` it verifies against the
+//! descriptor, by the function that verifies a peer's chunk, or the block is missing. So nothing
+//! here can fail.
+
+use std::{
+    num::NonZero,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use pelago_content::{Chunk, Geometry, Node, STORED_LEVEL, siblings, verify_leaves};
+
+use super::{Partial, record::Record};
+use crate::store::{files, mutex::lock};
+
+/// Proves all that is recorded, on all cores. `progress` is given the bytes looked at so far.
+pub(super) fn prove_recorded(partial: &Partial, progress: &(dyn Fn(u64) + Sync)) {
+    let groups = Mutex::new(RecordedGroups::new(&partial.record, partial.geometry()));
+    let looked_at = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let Some(group) = lock(&groups).next() else {
+                return;
+            };
+            prove_group(partial, group);
+            let bytes = group.bytes(partial.geometry());
+            let bytes = bytes.end - bytes.start;
+            progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes);
+        }
+    };
+    // A new download has nothing recorded, and is spared the threads.
+    let first = lock(&groups).next();
+    let Some(first) = first else { return };
+    prove_group(partial, first);
+    thread::scope(|scope| {
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
+    });
+}
+
+/// The groups (chunks of the stored level) below which a leaf may be recorded.
+struct RecordedGroups<'r> {
+    record: &'r Record,
+    geometry: Geometry,
+    /// Nodes to look below; at most two for each level.
+    pending: Vec<(u8, u64)>,
+}
+
+impl<'r> RecordedGroups<'r> {
+    fn new(record: &'r Record, geometry: Geometry) -> Self {
+        let root = (geometry.height(), 0);
+        let pending = match record.node(root.0, root.1) {
+            Ok(Some(_)) => vec![root],
+            _ => Vec::new(),
+        };
+        Self {
+            record,
+            geometry,
+            pending,
+        }
+    }
+}
+
+impl Iterator for RecordedGroups<'_> {
+    type Item = Chunk;
+
+    fn next(&mut self) -> Option<Chunk> {
+        loop {
+            let (level, index) = self.pending.pop()?;
+            if level <= STORED_LEVEL {
+                return self.geometry.chunk(level, index).ok();
+            }
+            for child in [index * 2 + 1, index * 2] {
+                if matches!(self.record.node(level - 1, child), Ok(Some(_))) {
+                    self.pending.push((level - 1, child));
+                }
+            }
+        }
+    }
+}
+
+/// Proves what is recorded of a group: all at once if it is whole, else block by block.
+fn prove_group(partial: &Partial, group: Chunk) {
+    let geometry = partial.geometry();
+    let blocks = group.blocks(geometry);
+    let recorded: Vec<u64> = blocks
+        .clone()
+        .filter(|block| matches!(partial.record.node(0, *block), Ok(Some(_))))
+        .collect();
+    let whole = recorded.len() as u64 == blocks.end - blocks.start;
+    if whole && prove(partial, group).is_some() {
+        return;
+    }
+    for block in recorded {
+        if let Ok(chunk) = geometry.chunk(0, block) {
+            prove(partial, chunk);
+        }
+    }
+}
+
+/// Proves one chunk, if data and proof allow it.
+fn prove(partial: &Partial, chunk: Chunk) -> Option<()> {
+    let geometry = partial.geometry();
+    let bytes = chunk.bytes(geometry);
+    let len = (bytes.end - bytes.start) as usize;
+    let data = files::read_vec_at(&partial.part, bytes.start, len).ok()?;
+    let proof: Option<Vec<Node>> = siblings(geometry, chunk)
+        .map(|(level, index)| partial.record.node(level, index).ok().flatten())
+        .collect();
+    let (proof, mut leaves) = (proof?, Vec::new());
+    verify_leaves(
+        &partial.spec().descriptor,
+        chunk,
+        &data,
+        &proof,
+        &mut leaves,
+    )
+    .ok()?;
+    partial.record_proven(chunk, &leaves, &proof).ok()
+}

@@ -1,0 +1,129 @@
+//! What is downloaded and where to, and the page of a record that says so.
+//!
+//! Owns the page: magic, length, checksum, CBOR. Never reads a file. A page that is torn or of
+//! another version is none.
+
+use std::path::PathBuf;
+
+use pelago_content::Descriptor;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::store::Scopes;
+
+/// Bytes of the page at the start of a record. A path has at most 4,096 on Linux.
+pub(super) const PAGE_LEN: usize = 8 * 1024;
+
+/// Starts every page; the last byte is the version of all of the record.
+const MAGIC: &[u8; 8] = b"pelago\x00\x01";
+
+/// Bytes before the CBOR: magic, length (big-endian), SHA-256 of the CBOR.
+const HEAD_LEN: usize = 8 + 4 + 32;
+
+/// Bytes of target, name and the rest together.
+pub(super) const MAX_SPEC_LEN: usize = PAGE_LEN - HEAD_LEN;
+
+/// What is downloaded, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartialSpec {
+    /// Kind, size (a claim until the last block is verified) and root.
+    pub descriptor: Descriptor,
+    /// Where the content will lie: absolute, and valid UTF-8. Until then it grows in
+    /// `<target>.part`.
+    pub target: PathBuf,
+    /// What people call it.
+    pub name: String,
+    /// Who may know of it, from the first byte on.
+    pub scopes: Scopes,
+    /// Whether `start` is to go on with it.
+    pub resume_on_start: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    #[serde(rename = "d", with = "serde_bytes")]
+    descriptor: Vec<u8>,
+    #[serde(rename = "t")]
+    target: PathBuf,
+    #[serde(rename = "n")]
+    name: String,
+    #[serde(rename = "s")]
+    scopes: Scopes,
+    #[serde(rename = "r")]
+    resume_on_start: bool,
+}
+
+impl PartialSpec {
+    /// The page that says this; none if target and name are too long or no valid UTF-8.
+    pub(super) fn to_page(&self) -> Option<Vec<u8>> {
+        let fields = Fields {
+            descriptor: self.descriptor.to_bytes().to_vec(),
+            target: self.target.clone(),
+            name: self.name.clone(),
+            scopes: self.scopes.clone(),
+            resume_on_start: self.resume_on_start,
+        };
+        let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
+        if cbor.len() > MAX_SPEC_LEN {
+            return None;
+        }
+        let mut page = Vec::with_capacity(PAGE_LEN);
+        page.extend_from_slice(MAGIC);
+        page.extend_from_slice(&u32::try_from(cbor.len()).ok()?.to_be_bytes());
+        page.extend_from_slice(&Sha256::digest(&cbor));
+        page.extend_from_slice(&cbor);
+        page.resize(PAGE_LEN, 0);
+        Some(page)
+    }
+
+    /// What a page says; none if it is torn or of another version.
+    pub(super) fn from_page(page: &[u8]) -> Option<Self> {
+        let rest = page.strip_prefix(MAGIC)?;
+        let (len, rest) = rest.split_first_chunk::<4>()?;
+        let (checksum, rest) = rest.split_first_chunk::<32>()?;
+        let cbor = rest.get(..u32::from_be_bytes(*len) as usize)?;
+        if Sha256::digest(cbor)[..] != checksum[..] {
+            return None;
+        }
+        let fields: Fields = cbor4ii::serde::from_slice(cbor).ok()?;
+        Some(Self {
+            descriptor: Descriptor::from_bytes(&fields.descriptor).ok()?,
+            target: fields.target,
+            name: fields.name,
+            scopes: fields.scopes,
+            resume_on_start: fields.resume_on_start,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::Kind;
+
+    use super::*;
+    use crate::store::Scope;
+
+    #[test]
+    fn a_page_says_what_was_put_in_and_nothing_if_torn() {
+        let spec = PartialSpec {
+            descriptor: Descriptor::new(Kind::File, 7, [7; 32]).unwrap(),
+            target: "/tmp/é".into(),
+            name: "é".into(),
+            scopes: Scope::Unlisted.into(),
+            resume_on_start: true,
+        };
+        let page = spec.to_page().unwrap();
+        assert_eq!(page.len(), PAGE_LEN);
+        assert_eq!(PartialSpec::from_page(&page), Some(spec.clone()));
+        for bit in 0..8 * (HEAD_LEN + 60) {
+            let mut torn = page.clone();
+            torn[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(PartialSpec::from_page(&torn), None, "bit {bit}");
+        }
+        for len in [0, 7, 8, 11, 43, 44, 90] {
+            assert_eq!(PartialSpec::from_page(&page[..len]), None);
+        }
+        let name = "n".repeat(MAX_SPEC_LEN);
+        assert_eq!(PartialSpec { name, ..spec }.to_page(), None);
+    }
+}

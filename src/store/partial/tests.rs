@@ -1,0 +1,561 @@
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+    thread,
+};
+
+use pelago_content::{
+    BlockRanges, Chunk, Descriptor, Geometry, Hash, Kind, Layout, Node, ProofError, leaf, parent,
+    verify,
+};
+
+use super::{FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
+use crate::store::{
+    ChunkRead, NewShare, Origin, ReadError, Scope, Store, files,
+    testing::{Home, SIZES, bytes, on_every_store, open},
+};
+
+/// A store that has the content, as a peer would.
+struct Seed {
+    home: Home,
+    share: NewShare,
+    data: Vec<u8>,
+}
+
+impl Seed {
+    fn new(size: u64) -> Self {
+        let home = Home::in_memory();
+        let data = bytes(size, size);
+        let share = home.share("seed", &data);
+        Self { home, share, data }
+    }
+
+    fn hash(&self) -> Hash {
+        self.share.descriptor.hash()
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.share.descriptor.geometry()
+    }
+
+    fn chunk(&self, level: u8, index: u64) -> ChunkRead {
+        let read = self.home.store.read_chunk(&self.hash(), level, index, true);
+        read.unwrap()
+    }
+
+    fn spec(&self, target: &Path) -> PartialSpec {
+        PartialSpec {
+            descriptor: self.share.descriptor,
+            target: target.to_owned(),
+            name: "name".to_owned(),
+            scopes: Scope::Unlisted.into(),
+            resume_on_start: true,
+        }
+    }
+
+    /// Gives a download the chunk.
+    fn give(&self, partial: &Partial, level: u8, index: u64) {
+        let read = self.chunk(level, index);
+        partial.write(read.chunk, &read.data, &read.proof).unwrap();
+    }
+
+    /// Gives a download all that it misses, finishes it, and looks at the result.
+    fn complete(&self, store: &Store, partial: &Partial) {
+        for level in [5, 0] {
+            for index in 0..self.geometry().chunks(level) {
+                let chunk = self.geometry().chunk(level, index).unwrap();
+                let blocks = chunk.blocks(self.geometry());
+                if blocks.is_empty() || !partial.verified().overlaps(blocks) || level == 0 {
+                    self.give(partial, level, index);
+                }
+            }
+        }
+        let finished = partial.finish(FinishOptions::default()).unwrap();
+        assert!(fs::read(&finished.path).unwrap() == self.data);
+        assert!(!part(&finished.path).exists());
+        assert_eq!(store.partials().unwrap(), []);
+        let share = NewShare {
+            path: finished.path,
+            fingerprint: finished.fingerprint,
+            origin: Origin::Downloaded,
+            ..self.share.clone()
+        };
+        store.add_shares(&[share]).unwrap();
+        for level in 0..=self.geometry().height().min(8) {
+            let read = store.read_chunk(&self.hash(), level, 0, true).unwrap();
+            assert_eq!(read, self.chunk(level, 0));
+        }
+    }
+}
+
+fn begin(store: &Store, spec: PartialSpec) -> Arc<Partial> {
+    Partial::create_or_resume(store, spec, &|_| ()).unwrap()
+}
+
+fn part(target: &Path) -> std::path::PathBuf {
+    files::with_suffix(target, ".part")
+}
+
+#[test]
+fn any_size_arrives_whole() {
+    on_every_store(|home| {
+        for size in SIZES {
+            let seed = Seed::new(size);
+            let partial = begin(&home.store, seed.spec(&home.path(&size.to_string())));
+            assert_eq!(partial.missing(), size);
+            seed.complete(&home.store, &partial);
+            assert_eq!(partial.missing(), 0);
+        }
+    });
+}
+
+#[test]
+fn many_threads_may_write() {
+    on_every_store(|home| {
+        let seed = Seed::new(5_000_001);
+        let partial = begin(&home.store, seed.spec(&home.path("target")));
+        thread::scope(|scope| {
+            for offset in 0..4 {
+                let (seed, partial) = (&seed, &partial);
+                scope.spawn(move || {
+                    let chunks = seed.geometry().chunks(2);
+                    for index in 0..chunks {
+                        seed.give(partial, 2, (index * 7 + offset * 20) % chunks);
+                    }
+                });
+            }
+        });
+        assert_eq!(partial.missing(), 0);
+        seed.complete(&home.store, &partial);
+    });
+}
+
+#[test]
+fn a_lie_changes_nothing() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(1_000_000), home.path("target"));
+        let partial = begin(&home.store, seed.spec(&target));
+        seed.give(&partial, 4, 1);
+        let record = home.path("data/partial").join(seed.hash().to_string());
+        let state = || {
+            (
+                partial.verified(),
+                fs::read(part(&target)).unwrap(),
+                fs::read(&record).ok(),
+            )
+        };
+        let before = state();
+        let good = seed.chunk(4, 0);
+        let mut lies = vec![good.clone(); 5];
+        lies[0].data[100] ^= 1;
+        lies[1].data.pop();
+        lies[2].proof.pop();
+        lies[3].proof[0] = [0; 32];
+        lies[4].proof.push([1; 32]);
+        for lie in lies {
+            let error = partial.write(lie.chunk, &lie.data, &lie.proof);
+            assert!(matches!(error, Err(WriteError::Proof(_))));
+            assert_eq!(state(), before);
+        }
+        let other = Geometry::new(1 << 40).chunk(4, 1 << 20).unwrap();
+        let error = partial.write(other, &good.data, &good.proof).unwrap_err();
+        assert!(matches!(
+            error,
+            WriteError::Proof(ProofError::OutOfRange(_))
+        ));
+        assert_eq!(state(), before);
+        seed.complete(&home.store, &partial);
+    });
+}
+
+#[test]
+fn what_was_verified_is_there_after_a_restart() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(5_000_001), home.path("target"));
+        let partial = begin(&home.store, seed.spec(&target));
+        for (level, index) in [(5, 1), (4, 0), (0, 17), (0, 18), (1, 20), (0, 305), (6, 3)] {
+            seed.give(&partial, level, index);
+        }
+        let verified = partial.verified();
+        drop(partial);
+        assert_eq!(home.store.partials().unwrap(), [seed.spec(&target)]);
+        assert!(home.store.partial(&seed.hash()).is_none());
+
+        let partial = begin(&home.store, seed.spec(&target));
+        assert_eq!(partial.verified(), verified);
+        seed.complete(&home.store, &partial);
+    });
+}
+
+#[test]
+fn what_a_crash_tore_is_missing_and_nothing_else() {
+    on_every_store(|home| {
+        let seed = Seed::new(5_000_001);
+        let blocks = seed.geometry().blocks();
+        // Which bytes of `.part` are lost, and the blocks that are missing then.
+        for (number, (bytes, missing)) in [
+            (0..1, 0..1),
+            (16_384..16_385, 1..2),
+            (300_000..700_000, 18..43),
+            (4_999_999..5_000_001, blocks - 1..blocks),
+            (0..5_000_001, 0..blocks),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let target = home.path(&number.to_string());
+            let partial = begin(&home.store, seed.spec(&target));
+            for index in 0..seed.geometry().chunks(4) {
+                seed.give(&partial, 4, index);
+            }
+            drop(partial);
+            let file = File::options().write(true).open(part(&target)).unwrap();
+            if bytes.end == 5_000_001 {
+                file.set_len(bytes.start).unwrap();
+            } else {
+                let zeroes = vec![0; (bytes.end - bytes.start) as usize];
+                files::write_all_at(&file, &zeroes, bytes.start).unwrap();
+            }
+            drop(file);
+            let partial = begin(&home.store, seed.spec(&target));
+            let mut expected = BlockRanges::from(0..blocks);
+            expected.remove(missing);
+            assert_eq!(partial.verified(), expected);
+            seed.complete(&home.store, &partial);
+            let row = (seed.hash(), target);
+            home.store.remove_shares(&[row]).unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_torn_record_costs_at_most_what_it_proved() {
+    let home = Home::on_disk();
+    let (seed, target) = (Seed::new(5_000_001), home.path("target"));
+    let record = home.path("data/partial").join(seed.hash().to_string());
+    let layout = Layout::new(5_000_001, 0);
+    let position = |level, index| 8192 + layout.offset(level, index).unwrap();
+    let all = seed.geometry().blocks();
+    // Where the record is zeroed, and how many blocks can still be proven.
+    for (from, len, left) in [
+        (0, 8192, all),
+        (0, 100, all),
+        (position(0, 32), 32, all - 1),
+        (position(4, 3), 32, 0),
+        (position(seed.geometry().height(), 0), 32, 0),
+        (8192, layout.len(), 0),
+    ] {
+        let partial = begin(&home.store, seed.spec(&target));
+        for index in 0..seed.geometry().chunks(4) {
+            seed.give(&partial, 4, index);
+        }
+        drop(partial);
+        let file = File::options().write(true).open(&record).unwrap();
+        files::write_all_at(&file, &vec![0; len as usize], from).unwrap();
+        drop(file);
+        if from == 0 {
+            assert_eq!(home.store.partials().unwrap(), []);
+        }
+        let partial = begin(&home.store, seed.spec(&target));
+        let verified = partial.verified().len();
+        assert!(verified >= left, "zeroed at {from}: {verified} of {all}");
+        assert!(verified < all || left == all, "zeroed at {from}");
+        seed.complete(&home.store, &partial);
+        home.store
+            .remove_shares(&[(seed.hash(), target.clone())])
+            .unwrap();
+        fs::remove_file(&target).unwrap();
+    }
+}
+
+#[test]
+fn one_download_a_hash_and_one_a_target() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(100_000), home.path("target"));
+        let refused = |store: &Store, spec| {
+            let error = Partial::create_or_resume(store, spec, &|_| ()).unwrap_err();
+            assert!(matches!(error, PartialError::InUse { .. }), "{error}");
+        };
+        let partial = begin(&home.store, seed.spec(&target));
+        refused(&home.store, seed.spec(&target));
+        refused(&home.store, seed.spec(&home.path("elsewhere")));
+        refused(&home.store, Seed::new(50_000).spec(&target));
+        refused(&Store::in_memory(), seed.spec(&target));
+        drop(partial);
+        seed.complete(&home.store, &begin(&home.store, seed.spec(&target)));
+    });
+}
+
+#[test]
+fn another_target_takes_over_what_is_there() {
+    on_every_store(|home| {
+        let seed = Seed::new(1_000_000);
+        let (first, second) = (home.path("first"), home.path("second"));
+        let partial = begin(&home.store, seed.spec(&first));
+        seed.give(&partial, 4, 0);
+        drop(partial);
+        let partial = begin(&home.store, seed.spec(&second));
+        assert_eq!(partial.verified(), BlockRanges::from(0..16));
+        assert!(!part(&first).exists());
+        assert_eq!(home.store.partials().unwrap(), [seed.spec(&second)]);
+        seed.complete(&home.store, &partial);
+    });
+}
+
+#[test]
+fn what_is_verified_is_served_at_every_level() {
+    on_every_store(|home| {
+        let seed = Seed::new(5_000_001);
+        let partial = begin(&home.store, seed.spec(&home.path("target")));
+        seed.give(&partial, 3, 4);
+        seed.give(&partial, 5, 4);
+        let (store, hash) = (&home.store, seed.hash());
+        let scopes = store.scopes(&hash).unwrap();
+        assert_eq!(scopes, Some(Scope::Unlisted.into()));
+        let holding = Some((seed.share.descriptor, partial.verified()));
+        assert_eq!(store.holding(&hash).unwrap(), holding);
+        for level in 0..=6 {
+            for index in 0..seed.geometry().chunks(level) {
+                let chunk = seed.geometry().chunk(level, index).unwrap();
+                let here = partial
+                    .verified()
+                    .contains_range(chunk.blocks(seed.geometry()));
+                match store.read_chunk(&hash, level, index, true) {
+                    Ok(read) => {
+                        assert!(here);
+                        assert_eq!(read, seed.chunk(level, index));
+                        verify(&read.descriptor, chunk, &read.data, &read.proof).unwrap();
+                    }
+                    Err(error) => assert!(matches!(error, ReadError::Absent) && !here),
+                }
+            }
+        }
+        drop(partial);
+        assert_eq!(store.scopes(&hash).unwrap(), None);
+        assert!(matches!(
+            store.read_chunk(&hash, 0, 70, true),
+            Err(ReadError::Absent)
+        ));
+    });
+}
+
+#[test]
+fn nothing_at_the_target_is_lost() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(300_000), home.path("target"));
+        let partial = begin(&home.store, seed.spec(&target));
+        let incomplete = partial.finish(FinishOptions::default()).unwrap_err();
+        assert!(matches!(
+            incomplete,
+            FinishError::Incomplete {
+                missing: 300_000,
+                ..
+            }
+        ));
+        seed.give(&partial, 5, 0);
+        fs::write(&target, "precious").unwrap();
+        let exists = partial.finish(FinishOptions::default()).unwrap_err();
+        assert!(matches!(exists, FinishError::Exists { .. }));
+        assert_eq!(fs::read(&target).unwrap(), b"precious");
+        let options = FinishOptions {
+            durable: true,
+            overwrite: true,
+        };
+        partial.finish(options).unwrap();
+        assert!(fs::read(&target).unwrap() == seed.data);
+    });
+}
+
+#[test]
+fn an_abandoned_download_leaves_nothing() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(300_000), home.path("target"));
+        let partial = begin(&home.store, seed.spec(&target));
+        seed.give(&partial, 4, 0);
+        partial.abandon().unwrap();
+        assert!(!part(&target).exists());
+        assert_eq!(home.store.partials().unwrap(), []);
+        drop(partial);
+        assert_eq!(begin(&home.store, seed.spec(&target)).missing(), 300_000);
+    });
+}
+
+#[test]
+fn targets_that_cannot_be_are_named() {
+    on_every_store(|home| {
+        let seed = Seed::new(100);
+        let begin = |target: &Path| {
+            let spec = seed.spec(target);
+            Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap_err()
+        };
+        let relative = begin(Path::new("relative"));
+        assert!(matches!(relative, PartialError::Target { .. }));
+        let nowhere = home.path("missing/target");
+        let error = begin(&nowhere);
+        assert!(matches!(&error, PartialError::Io { path, .. } if *path == part(&nowhere)));
+        #[cfg(unix)]
+        {
+            let elsewhere = home.path("elsewhere");
+            fs::write(&elsewhere, "precious").unwrap();
+            std::os::unix::fs::symlink(&elsewhere, home.path("link.part")).unwrap();
+            begin(&home.path("link"));
+            assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
+            fs::create_dir(home.path("folder.part")).unwrap();
+            begin(&home.path("folder"));
+        }
+    });
+}
+
+/// One block of content that claims to have 2^50 bytes, with a proof that holds.
+fn claim(data: &[u8]) -> (Descriptor, Chunk, Vec<Node>) {
+    let size = 1 << 50;
+    let proof: Vec<Node> = (0..36).map(|level| [level + 1; 32]).collect();
+    let root = proof
+        .iter()
+        .fold(leaf(data), |node, sibling| parent(&node, sibling));
+    let descriptor = Descriptor::new(Kind::File, size, root).unwrap();
+    (
+        descriptor,
+        descriptor.geometry().chunk(0, 0).unwrap(),
+        proof,
+    )
+}
+
+#[cfg(unix)]
+#[test]
+fn a_claimed_size_allocates_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    on_every_store(|home| {
+        let data = bytes(16_384, 1);
+        let (descriptor, chunk, proof) = claim(&data);
+        let target = home.path("target");
+        let spec = PartialSpec {
+            descriptor,
+            ..Seed::new(1).spec(&target)
+        };
+        for _ in 0..2 {
+            let partial = begin(&home.store, spec.clone());
+            partial.write(chunk, &data, &proof).unwrap();
+            assert_eq!(partial.verified(), BlockRanges::from(0..1));
+            assert_eq!(partial.missing(), (1 << 50) - 16_384);
+            let read = home
+                .store
+                .read_chunk(&descriptor.hash(), 0, 0, true)
+                .unwrap();
+            assert_eq!((read.data, read.proof), (data.clone(), proof.clone()));
+        }
+        assert_eq!(fs::metadata(part(&target)).unwrap().len(), 16_384);
+        let record = home
+            .path("data/partial")
+            .join(descriptor.hash().to_string());
+        if let Ok(metadata) = fs::metadata(record) {
+            assert!(
+                metadata.blocks() * 512 < 1 << 20,
+                "{} blocks",
+                metadata.blocks()
+            );
+        }
+    });
+}
+
+/// A small file system of its own, unmounted at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// None where one may not mount.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            Some(Self(folder))
+        } else {
+            println!("skipped: only root may mount a small disk");
+            None
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+/// Gives chunks until the disk is full; the error has to tell what to do.
+fn fill(seed: &Seed, partial: &Partial, target: &Path) {
+    let error = (0..seed.geometry().chunks(4)).find_map(|index| {
+        let read = seed.chunk(4, index);
+        partial.write(read.chunk, &read.data, &read.proof).err()
+    });
+    let error = error.unwrap();
+    let WriteError::Disk { path, missing, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((path, *missing), (&part(target), partial.missing()));
+    assert!(error.to_string().contains("the disk is full"), "{error}");
+    assert!(
+        error.to_string().contains(&format!("{missing} bytes")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_the_download_goes_on() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        return;
+    };
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(5_000_001), disk.0.path().join("target"));
+        let ballast = disk.0.path().join("ballast");
+        fs::write(&ballast, bytes(4 << 20, 1)).unwrap();
+        let partial = begin(&home.store, seed.spec(&target));
+        fill(&seed, &partial, &target);
+        let verified = partial.verified();
+        assert!(verified.len() >= 16);
+        drop(partial);
+        let partial = begin(&home.store, seed.spec(&target));
+        assert_eq!(partial.verified(), verified);
+        fs::remove_file(&ballast).unwrap();
+        seed.complete(&home.store, &partial);
+        fs::remove_file(&target).unwrap();
+    });
+}
+
+#[test]
+fn a_full_disk_below_the_data_folder_loses_nothing() {
+    let Some(disk) = SmallDisk::mount("3m") else {
+        return;
+    };
+    let store = open(disk.0.path());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (seed, target) = (Seed::new(5_000_001), elsewhere.path().join("target"));
+    store.count().unwrap();
+    let partial = begin(&store, seed.spec(&target));
+    let ballast = disk.0.path().join("ballast");
+    let room = rustix::fs::statvfs(disk.0.path()).unwrap();
+    let fills = bytes(room.f_bavail * room.f_bsize - 4096, 1);
+    fs::write(&ballast, fills).unwrap();
+    fill(&seed, &partial, &target);
+    let verified = partial.verified();
+    // Nor does the database: what cannot be written fails, and works again with room.
+    let shares: Vec<_> = (0..1000)
+        .map(|number| NewShare {
+            path: elsewhere.path().join(number.to_string()),
+            ..seed.share.clone()
+        })
+        .collect();
+    store.add_shares(&shares).unwrap_err();
+    assert_eq!(store.count().unwrap(), 0);
+    drop(partial);
+    fs::remove_file(&ballast).unwrap();
+    let partial = begin(&store, seed.spec(&target));
+    assert_eq!(partial.verified(), verified);
+    store.add_shares(&shares[..10]).unwrap();
+    seed.complete(&store, &partial);
+}

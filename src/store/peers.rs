@@ -1,0 +1,155 @@
+//! Peers known from earlier runs, so that a node finds back without a bootstrap address.
+//!
+//! Owns which are remembered: those seen last, up to a limit. Never judges them. Failures leave as
+//! the database's.
+
+use libp2p::{Multiaddr, PeerId};
+use redb::{ReadTransaction, ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    DatabaseError, Store,
+    database::{PEERS, decode, encode},
+};
+
+/// How many peers are remembered: plenty to find back with, about 200 KiB of rows.
+const MAX_PEERS: usize = 1000;
+
+/// How many addresses of a peer are remembered; a machine with several networks has about ten.
+const MAX_ADDRESSES: usize = 16;
+
+/// A peer as it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownPeer {
+    /// Who it is.
+    pub id: PeerId,
+    /// Where it was reached, best first.
+    pub addresses: Vec<Multiaddr>,
+    /// When it was last seen, in seconds since 1970.
+    pub seen: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Row {
+    #[serde(rename = "a")]
+    addresses: Vec<serde_bytes::ByteBuf>,
+    #[serde(rename = "s")]
+    seen: u64,
+}
+
+impl Store {
+    /// Remembers these peers, replacing what was known of each; the ones not seen for longest go
+    /// when there are too many.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]; nothing is remembered then.
+    pub fn remember_peers(&self, peers: &[KnownPeer]) -> Result<(), DatabaseError> {
+        self.inner.database.write(|transaction| {
+            insert(transaction, peers)?;
+            forget_oldest(transaction)
+        })
+    }
+
+    /// The peers remembered, those seen last first; at most 1,000.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn known_peers(&self) -> Result<Vec<KnownPeer>, DatabaseError> {
+        let mut peers = self.inner.database.read(load)?;
+        peers.sort_by_key(|peer| std::cmp::Reverse(peer.seen));
+        Ok(peers)
+    }
+}
+
+fn insert(transaction: &WriteTransaction, peers: &[KnownPeer]) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(PEERS)?;
+    for peer in peers {
+        let addresses = peer.addresses.iter().take(MAX_ADDRESSES);
+        let row = encode(&Row {
+            addresses: addresses
+                .map(|address| serde_bytes::ByteBuf::from(address.to_vec()))
+                .collect(),
+            seen: peer.seen,
+        })?;
+        table.insert(&peer.id.to_bytes()[..], &row[..])?;
+    }
+    Ok(())
+}
+
+fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(PEERS)?;
+    let mut ages = Vec::new();
+    for entry in table.iter()? {
+        let (id, row) = entry?;
+        let row: Row = decode("peers", row.value())?;
+        ages.push((row.seen, id.value().to_vec()));
+    }
+    ages.sort_unstable();
+    let excess = ages.len().saturating_sub(MAX_PEERS);
+    for (_, id) in &ages[..excess] {
+        table.remove(&id[..])?;
+    }
+    Ok(())
+}
+
+fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
+    let table = transaction.open_table(PEERS)?;
+    let mut peers = Vec::new();
+    for entry in table.iter()? {
+        let (id, row) = entry?;
+        let row: Row = decode("peers", row.value())?;
+        // What a later libp2p no longer understands is of no use; another run replaces it.
+        let Ok(id) = PeerId::from_bytes(id.value()) else {
+            continue;
+        };
+        let addresses = row.addresses.into_iter();
+        peers.push(KnownPeer {
+            id,
+            addresses: addresses
+                .filter_map(|address| Multiaddr::try_from(address.into_vec()).ok())
+                .collect(),
+            seen: row.seen,
+        });
+    }
+    Ok(peers)
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+    use crate::store::testing::on_every_store;
+
+    fn peer(seen: u64) -> KnownPeer {
+        KnownPeer {
+            id: Keypair::generate_ed25519().public().to_peer_id(),
+            addresses: vec![format!("/ip4/127.0.0.1/tcp/{seen}").parse().unwrap()],
+            seen,
+        }
+    }
+
+    #[test]
+    fn those_seen_last_are_remembered() {
+        on_every_store(|home| {
+            assert_eq!(home.store.known_peers().unwrap(), []);
+            let peers: Vec<_> = (0..MAX_PEERS as u64 + 5).map(peer).collect();
+            home.store.remember_peers(&peers[..3]).unwrap();
+            assert_eq!(home.store.known_peers().unwrap()[0], peers[2]);
+            home.store.remember_peers(&peers).unwrap();
+            let known = home.store.known_peers().unwrap();
+            assert_eq!(known.len(), MAX_PEERS);
+            assert_eq!(known[0], peers[MAX_PEERS + 4]);
+            assert!(known.iter().all(|peer| peer.seen >= 5));
+
+            let mut moved = peers[5].clone();
+            moved.addresses = vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap(); MAX_ADDRESSES + 1];
+            moved.seen = u64::MAX;
+            home.store.remember_peers(&[moved.clone()]).unwrap();
+            moved.addresses.truncate(MAX_ADDRESSES);
+            assert_eq!(home.store.known_peers().unwrap()[0], moved);
+        });
+    }
+}

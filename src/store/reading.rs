@@ -1,0 +1,325 @@
+//! Chunks with their proofs, from shared files and from downloads under way.
+//!
+//! Owns how a chunk is put together, whatever it is read from. Never gives a node that does not
+//! lead to the root, nor a byte of a file that is not as it was when it was hashed; where the same
+//! content lies in several places, the next one is tried. What is in the way leaves as a
+//! [`ReadError`].
+
+use std::{collections::HashMap, io, ops::Range, path::PathBuf, sync::Arc};
+
+use pelago_content::{
+    BlockRanges, Chunk, Descriptor, Hash, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes,
+    siblings, verify_leaves, verify_node,
+};
+
+use super::{DatabaseError, Share, Store, TreeError, handles::SharedFile};
+
+/// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
+pub const MAX_CHUNK_LEVEL: u8 = 8;
+
+/// A chunk, with all a peer needs to verify it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkRead {
+    /// What the content is.
+    pub descriptor: Descriptor,
+    /// Which chunk: the level asked for, clipped to the height.
+    pub chunk: Chunk,
+    /// The node above the chunk: its subtree hash.
+    pub node: Node,
+    /// The siblings up to the root.
+    pub proof: Vec<Node>,
+    /// Its bytes; empty if they were not asked for.
+    pub data: Vec<u8>,
+}
+
+/// Where chunks can be read from.
+pub(super) trait Source {
+    /// What the content is.
+    fn descriptor(&self) -> &Descriptor;
+
+    /// The lowest level of the tree that is kept; none if there is none.
+    fn tree_level(&self) -> Option<u8>;
+
+    /// A node of the tree, which is a claim.
+    fn node(&self, level: u8, index: u64) -> Result<Node, ReadError>;
+
+    /// Bytes of the content, which may have changed.
+    fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError>;
+
+    /// Whether the chunk is there, unchanged.
+    fn check(&self, chunk: Chunk) -> Result<(), ReadError>;
+
+    /// What it means that data does not lead to a node that does lead to the root.
+    fn data_unproven(&self) -> ReadError;
+
+    /// What it means that nodes do not lead to the root.
+    fn nodes_unproven(&self) -> ReadError;
+}
+
+/// Which chunk, as asked for.
+#[derive(Clone, Copy)]
+struct Request {
+    level: u8,
+    index: u64,
+    with_data: bool,
+}
+
+impl Store {
+    /// Reads a chunk of content that is shared, or that a download under way has verified. Who
+    /// may know of it is not asked here.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn read_chunk(
+        &self,
+        hash: &Hash,
+        level: u8,
+        index: u64,
+        with_data: bool,
+    ) -> Result<ChunkRead, ReadError> {
+        let request = Request {
+            level,
+            index,
+            with_data,
+        };
+        if let Some(file) = self.inner.handles.get(hash) {
+            let result = read_from(&*file, request);
+            match result {
+                Err(error) if error.is_of_the_place() => self.inner.handles.forget(&[*hash]),
+                result => return result,
+            }
+        }
+        let failure = match self.read_shared(hash, request)? {
+            Ok(read) => return Ok(read),
+            Err(failure) => failure,
+        };
+        match self.partial(hash) {
+            Some(partial) => read_from(&*partial, request).map_err(|error| match error {
+                ReadError::Absent => failure,
+                error => error,
+            }),
+            None => Err(failure),
+        }
+    }
+
+    /// Whether the tree that `share` needs is stored, or it needs none: else its file is to be hashed
+    /// again though it has not changed.
+    pub fn has_tree(&self, share: &Share) -> bool {
+        let needs_none = share.descriptor.geometry().height() <= STORED_LEVEL;
+        needs_none || self.inner.trees.open(&share.descriptor).is_ok()
+    }
+
+    /// What is here of this content: all blocks if it is shared, those verified if it is being
+    /// downloaded. None if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn holding(&self, hash: &Hash) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
+        if let Some(share) = self.shares_of(hash)?.first() {
+            let blocks = 0..share.descriptor.geometry().blocks();
+            return Ok(Some((share.descriptor, blocks.into())));
+        }
+        let partial = self.partial(hash);
+        Ok(partial.map(|partial| (partial.spec().descriptor, partial.verified())))
+    }
+
+    /// Tries each place where the content is shared. The inner error is that of the first one.
+    fn read_shared(
+        &self,
+        hash: &Hash,
+        request: Request,
+    ) -> Result<Result<ChunkRead, ReadError>, DatabaseError> {
+        let mut failure = None;
+        let generation = self.inner.handles.generation();
+        for share in self.shares_of(hash)? {
+            let result = SharedFile::open(&share, &self.inner.trees).and_then(|file| {
+                let read = read_from(&file, request)?;
+                self.inner.handles.keep(generation, *hash, Arc::new(file));
+                Ok(read)
+            });
+            match result {
+                Err(error) if error.is_of_the_place() => {
+                    failure.get_or_insert(error);
+                }
+                result => return Ok(result),
+            }
+        }
+        Ok(Err(failure.unwrap_or(ReadError::Absent)))
+    }
+}
+
+fn read_from(source: &impl Source, request: Request) -> Result<ChunkRead, ReadError> {
+    let descriptor = *source.descriptor();
+    let chunk = descriptor
+        .geometry()
+        .chunk(request.level, request.index)
+        .map_err(|source| ReadError::OutOfRange { descriptor, source })?;
+    if request.with_data && chunk.level() > MAX_CHUNK_LEVEL {
+        let level = chunk.level();
+        return Err(ReadError::TooLarge { descriptor, level });
+    }
+    source.check(chunk)?;
+    let read = match source.tree_level() {
+        Some(level) if level <= chunk.level() => read_whole(source, chunk, request.with_data),
+        _ => read_within(source, chunk, request.with_data),
+    }?;
+    source.check(chunk)?;
+    Ok(read)
+}
+
+/// Reads a chunk whose node is in the tree. That the data is below that node is what the file's
+/// being unchanged tells: hashing it would cost ten times as much as reading it.
+fn read_whole(source: &impl Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
+    let descriptor = *source.descriptor();
+    let node = source.node(chunk.level(), chunk.index())?;
+    let proof = proof_of(source, chunk)?;
+    verify_node(&descriptor, chunk, node, &proof).map_err(|_| source.nodes_unproven())?;
+    let data = if with_data {
+        source.read(chunk.bytes(descriptor.geometry()))?
+    } else {
+        Vec::new()
+    };
+    Ok(ChunkRead {
+        descriptor,
+        chunk,
+        node,
+        proof,
+        data,
+    })
+}
+
+/// Reads a chunk below the tree: the nodes missing are computed from the whole run below one node
+/// of the stored level.
+fn read_within(
+    source: &impl Source,
+    chunk: Chunk,
+    with_data: bool,
+) -> Result<ChunkRead, ReadError> {
+    let descriptor = *source.descriptor();
+    let geometry = descriptor.geometry();
+    let block = chunk.index() << chunk.level();
+    let group = geometry
+        .chunk_of_block(STORED_LEVEL, block)
+        .map_err(|source| ReadError::OutOfRange { descriptor, source })?;
+    let bytes = group.bytes(geometry);
+    let group_data = source.read(bytes.clone())?;
+    let nodes = nodes_within(source, group, &group_data)?;
+    let node = |position: (u8, u64)| nodes.get(&position).copied();
+    let wanted = chunk.bytes(geometry);
+    let data = if !with_data {
+        Vec::new()
+    } else if wanted == bytes {
+        group_data
+    } else {
+        let within = |at: u64| (at - bytes.start) as usize;
+        group_data[within(wanted.start)..within(wanted.end)].to_vec()
+    };
+    Ok(ChunkRead {
+        descriptor,
+        chunk,
+        // Only of empty content nothing is known, and it is padding.
+        node: node((chunk.level(), chunk.index())).unwrap_or(padding(0)),
+        proof: siblings(geometry, chunk).filter_map(node).collect(),
+        data,
+    })
+}
+
+/// Proves the data of a group, and gives all nodes that this teaches.
+fn nodes_within(
+    source: &impl Source,
+    group: Chunk,
+    data: &[u8],
+) -> Result<HashMap<(u8, u64), Node>, ReadError> {
+    let descriptor = source.descriptor();
+    let proof = proof_of(source, group)?;
+    let mut leaves = Vec::new();
+    if verify_leaves(descriptor, group, data, &proof, &mut leaves).is_err() {
+        // Either the data or the tree is at fault. Without a tree it is the data.
+        if source.tree_level().is_some() {
+            let node = source.node(group.level(), group.index())?;
+            verify_node(descriptor, group, node, &proof).map_err(|_| source.nodes_unproven())?;
+        }
+        return Err(source.data_unproven());
+    }
+    let mut nodes = HashMap::new();
+    proven_nodes(
+        descriptor.geometry(),
+        group,
+        &leaves,
+        &proof,
+        |level, index, node| {
+            nodes.insert((level, index), node);
+        },
+    );
+    Ok(nodes)
+}
+
+fn proof_of(source: &impl Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
+    siblings(source.descriptor().geometry(), chunk)
+        .map(|(level, index)| source.node(level, index))
+        .collect()
+}
+
+impl ReadError {
+    /// Whether another place with the same content may do better.
+    const fn is_of_the_place(&self) -> bool {
+        matches!(
+            self,
+            Self::Absent | Self::Changed { .. } | Self::Unreadable { .. } | Self::Tree { .. }
+        )
+    }
+}
+
+/// Why a chunk cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The content is not here, or not this part of it.
+    #[error("not here")]
+    Absent,
+    /// The content has no such chunk, or it is too large to be read at once.
+    #[error("{source}")]
+    OutOfRange {
+        /// What the content is.
+        descriptor: Descriptor,
+        /// Which chunks there are.
+        source: OutOfRange,
+    },
+    /// The level is above [`MAX_CHUNK_LEVEL`].
+    #[error("a chunk of level {level} is too large; at most {MAX_CHUNK_LEVEL}")]
+    TooLarge {
+        /// What the content is.
+        descriptor: Descriptor,
+        /// The level asked for, clipped to the height.
+        level: u8,
+    },
+    /// The file is not as it was when it was hashed: hash it again.
+    #[error("{} changed since it was hashed", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be opened or read.
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The tree of the file is of no use: hash it again.
+    #[error("{}: {source}", path.display())]
+    Tree {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the tree.
+        source: TreeError,
+    },
+    /// It cannot be told what is shared.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+#[cfg(test)]
+mod tests;

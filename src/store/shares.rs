@@ -1,0 +1,448 @@
+//! What is shared: rows added, removed and found.
+//!
+//! Owns the tables of shares and paths, which change together, and which rows are live. Never
+//! opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
+//! database's from all else.
+
+use std::{
+    ops::{Bound, ControlFlow},
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+    sync::PoisonError,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use pelago_content::Hash;
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+
+use super::{
+    DatabaseError, NewShare, Origin, Scopes, Share, Store,
+    database::{PATHS, SHARES},
+    mutex::lock,
+};
+
+/// How many places of the same content are looked at to serve it: bounds what one request costs
+/// (about 0.5 ms) where thousands of shared files are alike.
+const MAX_PLACES: usize = 1000;
+
+/// How many rows one page looks at, however few the filter lets through: about 5 ms.
+const MAX_ROWS_PER_PAGE: usize = 10_000;
+
+/// Sorts behind every absolute path.
+const PAST_ALL_PATHS: &str = "\u{10FFFF}";
+
+/// Where a page of shares ended, so that the next begins behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    hash: Hash,
+    path: String,
+}
+
+impl Cursor {
+    /// The hash that the next page begins at or behind.
+    pub fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// Behind all places of this hash: enough where a list names each hash once.
+    pub fn past(hash: Hash) -> Self {
+        Self {
+            hash,
+            path: PAST_ALL_PATHS.to_owned(),
+        }
+    }
+}
+
+/// Some of the shares, ordered by hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The shares; also a page that is not the last may have few, or none.
+    pub shares: Vec<Share>,
+    /// Where the next page begins; none if this was the last.
+    pub next: Option<Cursor>,
+}
+
+impl Store {
+    /// Adds shares in one commit. What was shared at the same path is replaced; if a person had
+    /// shared it and a folder scan finds it again, it keeps their name, scopes and origin.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is added then.
+    pub fn add_shares(&self, shares: &[NewShare]) -> Result<(), ShareError> {
+        for share in shares {
+            checked_path(&share.path)?;
+        }
+        let now = now();
+        let replaced = self.inner.database.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            let mut replaced = Vec::new();
+            for share in shares {
+                replaced.extend(tables.add(share, now)?);
+            }
+            tables.without_rows(replaced)
+        })?;
+        self.shares_changed(&replaced);
+        Ok(())
+    }
+
+    /// Removes shares in one commit, and the trees nobody needs any more. Tells how many there
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]; nothing is removed then.
+    pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
+        let (removed, gone) = self.inner.database.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            let mut removed = Vec::new();
+            for (hash, path) in shares {
+                if let Some(path) = path.to_str()
+                    && tables.remove(hash, path)?
+                {
+                    removed.push(*hash);
+                }
+            }
+            Ok((removed.len(), tables.without_rows(removed)?))
+        })?;
+        let hashes: Vec<_> = shares.iter().map(|(hash, _)| *hash).collect();
+        self.inner.handles.forget(&hashes);
+        self.shares_changed(&gone);
+        Ok(removed)
+    }
+
+    /// Takes these as the folders that this run serves: shares found below others are not live.
+    pub fn set_live_folders(&self, folders: Vec<PathBuf>) {
+        *self
+            .inner
+            .live_folders
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = folders;
+        self.inner.handles.forget_all();
+        *lock(&self.inner.count) = None;
+    }
+
+    /// The live places of this content.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn shares_of(&self, hash: &Hash) -> Result<Vec<Share>, DatabaseError> {
+        let folders = self.live_folders();
+        self.inner.database.read(|transaction| {
+            let mut found = Vec::new();
+            visit_places(transaction, hash, |share| {
+                if share.origin.is_live(&folders) {
+                    found.push(share);
+                }
+                ControlFlow::Continue(())
+            })?;
+            Ok(found)
+        })
+    }
+
+    /// The live shares with exactly this name. Looks at every row.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn shares_named(&self, name: &str) -> Result<Vec<Share>, DatabaseError> {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.shares_page(after.as_ref(), usize::MAX, |share| share.name == name)?;
+            found.extend(page.shares);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// What is shared at this path, live or not: its fingerprint tells whether it has to be
+    /// hashed again.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn share_at(&self, path: &Path) -> Result<Option<Share>, DatabaseError> {
+        let Some(path) = path.to_str() else {
+            return Ok(None);
+        };
+        self.inner.database.read(|transaction| {
+            let paths = transaction.open_table(PATHS)?;
+            let Some(hash) = paths.get(path)? else {
+                return Ok(None);
+            };
+            row(&transaction.open_table(SHARES)?, hash.value(), path)
+        })
+    }
+
+    /// Up to `limit` live shares that the filter lets through, ordered by hash, from behind the
+    /// cursor.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn shares_page(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+        mut filter: impl FnMut(&Share) -> bool,
+    ) -> Result<Page, DatabaseError> {
+        let folders = self.live_folders();
+        self.inner.database.read(|transaction| {
+            let table = transaction.open_table(SHARES)?;
+            let start = after.map_or(Bound::Unbounded, |cursor| {
+                Bound::Excluded((cursor.hash.as_bytes(), cursor.path.as_str()))
+            });
+            let mut shares = Vec::new();
+            let mut looked_at = 0;
+            for entry in table.range::<(&[u8; 32], &str)>((start, Bound::Unbounded))? {
+                let (key, row) = entry?;
+                let (hash, path) = key.value();
+                let share = Share::from_row(hash, path, row.value())?;
+                looked_at += 1;
+                let next = Cursor {
+                    hash: share.hash,
+                    path: path.to_owned(),
+                };
+                if share.origin.is_live(&folders) && filter(&share) {
+                    shares.push(share);
+                }
+                if shares.len() >= limit || looked_at >= MAX_ROWS_PER_PAGE {
+                    let next = Some(next);
+                    return Ok(Page { shares, next });
+                }
+            }
+            Ok(Page { shares, next: None })
+        })
+    }
+
+    /// Up to `limit` shares below `folder`, live or not, ordered by path, from behind `after`: to
+    /// compare them with what a scan of the folder finds.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn shares_under(
+        &self,
+        folder: &Path,
+        after: Option<&Path>,
+        limit: usize,
+    ) -> Result<Vec<Share>, DatabaseError> {
+        let Some(mut prefix) = folder.to_str().map(str::to_owned) else {
+            return Ok(Vec::new());
+        };
+        if !prefix.ends_with(MAIN_SEPARATOR) {
+            prefix.push(MAIN_SEPARATOR);
+        }
+        let after = after.and_then(Path::to_str).unwrap_or_default();
+        let start = Bound::Excluded(after.max(prefix.as_str()));
+        self.inner.database.read(|transaction| {
+            let paths = transaction.open_table(PATHS)?;
+            let shares = transaction.open_table(SHARES)?;
+            let mut found = Vec::new();
+            for entry in paths.range::<&str>((start, Bound::Unbounded))? {
+                let (path, hash) = entry?;
+                if found.len() >= limit || !path.value().starts_with(&prefix) {
+                    break;
+                }
+                found.extend(row(&shares, hash.value(), path.value())?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// How many shares are live. Counted once after each change.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn count(&self) -> Result<u64, DatabaseError> {
+        let mut known = lock(&self.inner.count);
+        if let Some(count) = *known {
+            return Ok(count);
+        }
+        let folders = self.live_folders();
+        let count = self.inner.database.read(|transaction| {
+            let mut count = 0;
+            for entry in transaction.open_table(SHARES)?.iter()? {
+                let (key, row) = entry?;
+                let (hash, path) = key.value();
+                let share = Share::from_row(hash, path, row.value())?;
+                count += u64::from(share.origin.is_live(&folders));
+            }
+            Ok(count)
+        })?;
+        *known = Some(count);
+        Ok(count)
+    }
+
+    /// Who may know of this content: the scopes of all its live places and of a download under
+    /// way. None if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn scopes(&self, hash: &Hash) -> Result<Option<Scopes>, DatabaseError> {
+        let mut scopes = self.partial(hash).map(|partial| partial.scopes().clone());
+        for share in self.shares_of(hash)? {
+            scopes.get_or_insert_default().extend(&share.scopes);
+        }
+        Ok(scopes)
+    }
+
+    pub(super) fn live_folders(&self) -> Vec<PathBuf> {
+        self.inner
+            .live_folders
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Forgets what was known of the shares as they were; `gone` are shared nowhere any more.
+    fn shares_changed(&self, gone: &[Hash]) {
+        *lock(&self.inner.count) = None;
+        self.inner.handles.forget(gone);
+        for hash in gone {
+            self.inner.trees.remove(hash);
+        }
+    }
+}
+
+/// Both tables within one transaction.
+struct Tables<'t> {
+    shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
+    paths: Table<'t, &'static str, &'static [u8; 32]>,
+}
+
+impl<'t> Tables<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            shares: transaction.open_table(SHARES)?,
+            paths: transaction.open_table(PATHS)?,
+        })
+    }
+
+    /// Adds a share, and gives the hash that was shared at its path if that was another.
+    fn add(&mut self, new: &NewShare, now: u64) -> Result<Option<Hash>, redb::Error> {
+        let mut share = Share::new(new.clone(), now);
+        let Some(path) = new.path.to_str() else {
+            return Ok(None); // refused by `checked_path` before the transaction began
+        };
+        let before = self.paths.get(path)?.map(|hash| *hash.value());
+        if let Some(before) = before {
+            if let Some(before) = row(&self.shares, &before, path)? {
+                share.keep_from(before);
+            }
+            self.remove(&Hash::from_bytes(before), path)?;
+        }
+        let key = (share.hash.as_bytes(), path);
+        self.shares.insert(key, &share.to_row()?[..])?;
+        self.paths.insert(path, share.hash.as_bytes())?;
+        Ok(before
+            .map(Hash::from_bytes)
+            .filter(|before| *before != share.hash))
+    }
+
+    fn remove(&mut self, hash: &Hash, path: &str) -> Result<bool, redb::Error> {
+        let found = self.shares.remove((hash.as_bytes(), path))?.is_some();
+        if found {
+            self.paths.remove(path)?;
+        }
+        Ok(found)
+    }
+
+    /// Those of the hashes that have no row.
+    fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
+        let mut gone = Vec::new();
+        hashes.sort_unstable();
+        hashes.dedup();
+        for hash in hashes {
+            if self.shares.range(all_places(&hash))?.next().is_none() {
+                gone.push(hash);
+            }
+        }
+        Ok(gone)
+    }
+}
+
+impl Share {
+    /// Keeps what a folder scan must not change of the share that was at this path before.
+    fn keep_from(&mut self, before: Self) {
+        let found_again = matches!(self.origin, Origin::Folder(_));
+        if found_again && !matches!(before.origin, Origin::Folder(_)) {
+            self.name = before.name;
+            self.scopes = before.scopes;
+            self.origin = before.origin;
+        }
+        self.added = before.added;
+    }
+}
+
+/// The keys of all rows of one hash.
+fn all_places(hash: &Hash) -> std::ops::Range<(&[u8; 32], &'static str)> {
+    (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
+}
+
+fn row(
+    table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
+    hash: &[u8; 32],
+    path: &str,
+) -> Result<Option<Share>, redb::Error> {
+    match table.get((hash, path))? {
+        Some(row) => Share::from_row(hash, path, row.value()).map(Some),
+        None => Ok(None),
+    }
+}
+
+fn visit_places(
+    transaction: &ReadTransaction,
+    hash: &Hash,
+    mut visit: impl FnMut(Share) -> ControlFlow<()>,
+) -> Result<(), redb::Error> {
+    let table = transaction.open_table(SHARES)?;
+    for entry in table.range(all_places(hash))?.take(MAX_PLACES) {
+        let (key, row) = entry?;
+        let (hash, path) = key.value();
+        if visit(Share::from_row(hash, path, row.value())?).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a path that the database could not hold, or that means another file elsewhere.
+fn checked_path(path: &Path) -> Result<(), ShareError> {
+    if path.is_absolute() && path.to_str().is_some() {
+        Ok(())
+    } else {
+        Err(ShareError::Path {
+            path: path.to_owned(),
+        })
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |age| age.as_secs())
+}
+
+/// Why shares were not added.
+#[derive(Debug, thiserror::Error)]
+pub enum ShareError {
+    /// The path is relative or no valid UTF-8.
+    #[error("{} cannot be shared: its path has to be absolute and valid UTF-8", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The rows cannot be written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+//! The stored trees of shared files: from level 4 (256 KiB) up, one file for each hash.
+//!
+//! Owns `trees/`. A tree is written under a temporary name and renamed when it is whole; it is not
+//! synced, as whoever reads it proves each node against the descriptor, and a lost or damaged tree
+//! costs hashing the file again. Failures leave as a [`TreeError`].
+
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
+
+use super::{files, mutex::lock};
+
+/// The folder of trees in the data folder.
+const TREES_FOLDER: &str = "trees";
+
+/// The folder in it where trees are written: clearing it looks at no finished tree.
+const UNFINISHED_FOLDER: &str = "unfinished";
+
+/// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
+const LEVEL_BUFFER: usize = 8 * 1024;
+
+/// Bytes in a node.
+const NODE_LEN: usize = 32;
+
+/// All stored trees of one store.
+pub(super) enum Trees {
+    Folder { path: PathBuf, begun: AtomicU64 },
+    Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
+}
+
+impl Trees {
+    /// The trees in a data folder; what an earlier run left half-written is removed.
+    pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(TREES_FOLDER);
+        let unfinished = path.join(UNFINISHED_FOLDER);
+        files::create_private_folder(&unfinished)?;
+        for entry in fs::read_dir(unfinished)? {
+            fs::remove_file(entry?.path())?;
+        }
+        let begun = AtomicU64::new(0);
+        Ok(Self::Folder { path, begun })
+    }
+
+    /// Trees that end with this value.
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Mutex::default())
+    }
+
+    /// Begins the tree of content whose hash is not known yet.
+    pub(super) fn begin(&self, size: u64) -> Result<TreeWriter<'_>, TreeError> {
+        let layout = Layout::new(size, STORED_LEVEL);
+        let output = match self {
+            Self::Folder { path, begun } => {
+                let number = begun.fetch_add(1, Ordering::Relaxed);
+                let path = path.join(UNFINISHED_FOLDER).join(number.to_string());
+                let created = files::private().write(true).create_new(true).open(&path);
+                match created {
+                    Ok(file) => Output::File { file, path },
+                    Err(source) => return Err(TreeError::Io { path, source }),
+                }
+            }
+            Self::Memory(_) => Output::Memory(Vec::new()),
+        };
+        Ok(TreeWriter {
+            trees: self,
+            layout,
+            output,
+            levels: Vec::new(),
+            failed: None,
+        })
+    }
+
+    /// The tree of this content, to be read.
+    pub(super) fn open(&self, descriptor: &Descriptor) -> Result<StoredTree, TreeError> {
+        let (hash, layout) = (
+            descriptor.hash(),
+            Layout::new(descriptor.size(), STORED_LEVEL),
+        );
+        let nodes = match self {
+            Self::Folder { path, .. } => Nodes::File(open_file(path, hash)?),
+            Self::Memory(trees) => {
+                let tree = lock(trees).get(&hash).map(Arc::clone);
+                Nodes::Memory(tree.ok_or(TreeError::Missing { hash })?)
+            }
+        };
+        let tree = StoredTree {
+            hash,
+            layout,
+            nodes,
+        };
+        tree.check_len()?;
+        Ok(tree)
+    }
+
+    /// Removes the tree of a hash that is shared no more. A tree that stays does no harm.
+    pub(super) fn remove(&self, hash: &Hash) {
+        match self {
+            Self::Folder { path, .. } => {
+                if let Err(error) = fs::remove_file(path.join(hash.to_string()))
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(%hash, %error, "a tree that is not needed cannot be removed");
+                }
+            }
+            Self::Memory(trees) => {
+                lock(trees).remove(hash);
+            }
+        }
+    }
+}
+
+fn open_file(folder: &Path, hash: Hash) -> Result<File, TreeError> {
+    let path = folder.join(hash.to_string());
+    File::open(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => TreeError::Missing { hash },
+        _ => TreeError::Io { path, source },
+    })
+}
+
+/// A tree being written, each level from left to right. In place only after
+/// [`TreeWriter::commit`].
+pub(super) struct TreeWriter<'t> {
+    trees: &'t Trees,
+    layout: Layout,
+    output: Output,
+    /// What is to be written next of each level, from the stored level up.
+    levels: Vec<LevelBuffer>,
+    failed: Option<io::Error>,
+}
+
+enum Output {
+    File { file: File, path: PathBuf },
+    Memory(Vec<u8>),
+}
+
+#[derive(Default)]
+struct LevelBuffer {
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl TreeWriter<'_> {
+    /// Takes the next node of `level`. A failure shows at the end.
+    pub(super) fn put(&mut self, level: u8, index: u64, node: Node) {
+        let Some(offset) = self.layout.offset(level, index) else {
+            return;
+        };
+        let at = usize::from(level - STORED_LEVEL);
+        if self.levels.len() <= at {
+            self.levels.resize_with(at + 1, LevelBuffer::default);
+        }
+        let buffer = &mut self.levels[at];
+        if buffer.bytes.is_empty() {
+            buffer.offset = offset;
+        }
+        buffer.bytes.extend_from_slice(&node);
+        if buffer.bytes.len() >= LEVEL_BUFFER {
+            let written = self.output.write(buffer);
+            self.failed = self.failed.take().or(written.err());
+        }
+    }
+
+    /// Puts the tree in place as that of `hash`.
+    pub(super) fn commit(mut self, hash: Hash) -> Result<(), TreeError> {
+        let mut result = self.failed.take().map_or(Ok(()), Err);
+        for buffer in &mut self.levels {
+            result = result.and_then(|()| self.output.write(buffer));
+        }
+        match (&mut self.output, self.trees) {
+            (Output::File { path, .. }, Trees::Folder { path: folder, .. }) => result
+                .and_then(|()| fs::rename(&*path, folder.join(hash.to_string())))
+                .map_err(|source| TreeError::Io {
+                    path: path.clone(),
+                    source,
+                }),
+            (Output::Memory(bytes), Trees::Memory(trees)) => {
+                lock(trees).insert(hash, std::mem::take(bytes).into());
+                Ok(())
+            }
+            // `Trees::begin` makes the output that fits.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for TreeWriter<'_> {
+    fn drop(&mut self) {
+        // After a commit there is nothing of that name left. What stays, the next start removes.
+        if let Output::File { path, .. } = &self.output {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl Output {
+    fn write(&mut self, buffer: &mut LevelBuffer) -> io::Result<()> {
+        let (bytes, offset) = (&buffer.bytes[..], buffer.offset);
+        match self {
+            Self::File { file, .. } => files::write_all_at(file, bytes, offset)?,
+            Self::Memory(memory) => {
+                let start = usize::try_from(offset).map_err(io::Error::other)?;
+                let end = start + bytes.len();
+                memory.resize(memory.len().max(end), 0);
+                memory[start..end].copy_from_slice(bytes);
+            }
+        }
+        buffer.bytes.clear();
+        Ok(())
+    }
+}
+
+/// A tree to be read. Its nodes are claims until they verify.
+#[derive(Debug)]
+pub(super) struct StoredTree {
+    hash: Hash,
+    layout: Layout,
+    nodes: Nodes,
+}
+
+#[derive(Debug)]
+enum Nodes {
+    File(File),
+    Memory(Arc<[u8]>),
+}
+
+impl StoredTree {
+    /// The node at this place.
+    pub(super) fn node(&self, level: u8, index: u64) -> Result<Node, TreeError> {
+        let damaged = TreeError::Damaged { hash: self.hash };
+        let Some(offset) = self.layout.offset(level, index) else {
+            return Err(damaged);
+        };
+        let mut node = [0; NODE_LEN];
+        match &self.nodes {
+            Nodes::File(file) => {
+                files::read_exact_at(file, &mut node, offset).map_err(|_| damaged)?;
+            }
+            Nodes::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let found = bytes.get(start..).and_then(|rest| rest.first_chunk());
+                node = *found.ok_or(damaged)?;
+            }
+        }
+        Ok(node)
+    }
+
+    fn check_len(&self) -> Result<(), TreeError> {
+        let hash = self.hash;
+        let len = match &self.nodes {
+            Nodes::File(file) => file.metadata().map_or(0, |metadata| metadata.len()),
+            Nodes::Memory(bytes) => bytes.len() as u64,
+        };
+        if len == self.layout.len() {
+            Ok(())
+        } else {
+            Err(TreeError::Damaged { hash })
+        }
+    }
+}
+
+/// Why a stored tree is of no use. Hashing the file again makes a new one.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// There is none.
+    #[error("the tree of {hash} is missing: hash the file again")]
+    Missing {
+        /// The hash.
+        hash: Hash,
+    },
+    /// It is too short, too long, or its nodes do not lead to the root.
+    #[error("the tree of {hash} is damaged: hash the file again")]
+    Damaged {
+        /// The hash.
+        hash: Hash,
+    },
+    /// It cannot be written or opened.
+    #[error("the tree {} cannot be written or read: {source}", path.display())]
+    Io {
+        /// Its file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
