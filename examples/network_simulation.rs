@@ -39,6 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 const GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long idle connections are kept: short, so that nodes have to find each other again.
+const IDLE_TIMEOUT: Duration = Duration::from_millis(20);
+
+/// How long a node waits until it is connected to nobody who has what it is to download.
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Downloads at a time.
 const CONCURRENT: usize = 4;
 
@@ -237,8 +243,7 @@ impl Simulation {
         self.announced().await
     }
 
-    /// Every file is downloaded once, by a node that has no part in it and, if there is one, is not
-    /// connected to any node that has.
+    /// Every file is downloaded once, by a node that has no part of it.
     async fn download_all(&mut self) -> Vec<Outcome> {
         let mut plans = Vec::new();
         for file in 0..self.files.len() {
@@ -248,14 +253,7 @@ impl Simulation {
                 .keys()
                 .copied()
                 .filter(|id| !holders.contains(id));
-            let mut candidates = others.sample(&mut self.random, self.members.len());
-            let mut downloader = candidates.pop();
-            while let (Some(id), false) = (downloader, candidates.is_empty()) {
-                if !self.is_connected_to_holder(id, file).await {
-                    break;
-                }
-                downloader = candidates.pop();
-            }
+            let downloader = others.choose(&mut self.random);
             self.copies += 1;
             plans.extend(downloader.map(|id| (file, id, self.copies)));
         }
@@ -266,6 +264,18 @@ impl Simulation {
             .buffer_unordered(CONCURRENT)
             .collect()
             .await
+    }
+
+    /// Waits until idle connections to those who have the file have closed; whether they have.
+    async fn is_disconnected(&self, id: PeerId, file: usize) -> bool {
+        let patience = Instant::now() + DISCONNECT_PATIENCE;
+        while self.is_connected_to_holder(id, file).await {
+            if Instant::now() > patience {
+                return false;
+            }
+            tokio::time::sleep(IDLE_TIMEOUT).await;
+        }
+        true
     }
 
     async fn is_connected_to_holder(&self, id: PeerId, file: usize) -> bool {
@@ -281,7 +291,7 @@ impl Simulation {
             .holders
             .iter()
             .any(|id| self.members.contains_key(id));
-        let was_connected = self.is_connected_to_holder(downloader, file).await;
+        let was_connected = !self.is_disconnected(downloader, file).await;
         let node = &self.members[&downloader].node;
         let (before, started) = (node.lookup_requests(), Instant::now());
         let result = self.fetch(node, shared, copy, was_alive).await;
@@ -346,8 +356,7 @@ async fn start_node(
         bootstrap: bootstrap.into_iter().collect(),
         mdns: false,
         replication: arguments.replication,
-        // So that a node is seldom connected to whom it will need.
-        idle_timeout: Duration::from_millis(500),
+        idle_timeout: IDLE_TIMEOUT,
         ..Settings::default()
     };
     let keypair = Keypair::generate_ed25519();
