@@ -79,7 +79,7 @@ fn a_file_that_changes_meanwhile_has_no_hash() {
             },
         ];
         for change in changes {
-            let file = fs::File::create(&path).unwrap();
+            let file = File::create(&path).unwrap();
             file.set_len(3 * GROUP_SIZE * BATCH_GROUPS).unwrap();
             let changed = Cell::new(false);
             let meanwhile = |_| {
@@ -141,7 +141,7 @@ fn an_unreadable_file_is_named() {
     let path = folder.path().join("file");
     fs::write(&path, "secret").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
-    if fs::File::open(&path).is_ok() {
+    if File::open(&path).is_ok() {
         println!("skipped: this user may read everything");
         return;
     }

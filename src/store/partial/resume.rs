@@ -88,16 +88,14 @@ impl Iterator for RecordedGroups<'_> {
     }
 }
 
-/// Proves what is recorded of a group: all at once if it is whole, else block by block.
+/// Proves what is recorded of a group: all at once if its data is whole, else block by block.
 fn prove_group(partial: &Partial, group: Chunk) {
     let geometry = partial.geometry();
     let blocks = group.blocks(geometry);
     let recorded: Vec<u64> = blocks
-        .clone()
         .filter(|block| matches!(partial.record.node(0, *block), Ok(Some(_))))
         .collect();
-    let whole = recorded.len() as u64 == blocks.end - blocks.start;
-    if whole && prove(partial, group).is_some() {
+    if recorded.is_empty() || prove(partial, group).is_some() {
         return;
     }
     for block in recorded {

@@ -62,13 +62,14 @@ impl Seed {
 
     /// Gives a download all that it misses, finishes it, and looks at the result.
     fn complete(&self, store: &Store, partial: &Partial) {
-        for level in [5, 0] {
-            for index in 0..self.geometry().chunks(level) {
-                let chunk = self.geometry().chunk(level, index).unwrap();
-                let blocks = chunk.blocks(self.geometry());
-                if blocks.is_empty() || !partial.verified().overlaps(blocks) || level == 0 {
-                    self.give(partial, level, index);
-                }
+        for index in 0..self.geometry().chunks(4) {
+            let blocks = self
+                .geometry()
+                .chunk(4, index)
+                .unwrap()
+                .blocks(self.geometry());
+            if blocks.is_empty() || !partial.verified().contains_range(blocks) {
+                self.give(partial, 4, index);
             }
         }
         let finished = partial.finish(FinishOptions::default()).unwrap();
@@ -104,6 +105,8 @@ fn any_size_arrives_whole() {
             let seed = Seed::new(size);
             let partial = begin(&home.store, seed.spec(&home.path(&size.to_string())));
             assert_eq!(partial.missing(), size);
+            seed.give(&partial, 0, seed.geometry().chunks(0) - 1);
+            assert_eq!(partial.missing(), size.saturating_sub(1) / 16_384 * 16_384);
             seed.complete(&home.store, &partial);
             assert_eq!(partial.missing(), 0);
         }
@@ -119,9 +122,9 @@ fn many_threads_may_write() {
             for offset in 0..4 {
                 let (seed, partial) = (&seed, &partial);
                 scope.spawn(move || {
-                    let chunks = seed.geometry().chunks(2);
+                    let chunks = seed.geometry().chunks(4);
                     for index in 0..chunks {
-                        seed.give(partial, 2, (index * 7 + offset * 20) % chunks);
+                        seed.give(partial, 4, (index * 3 + offset * 5) % chunks);
                     }
                 });
             }
@@ -206,8 +209,8 @@ fn what_a_crash_tore_is_missing_and_nothing_else() {
         {
             let target = home.path(&number.to_string());
             let partial = begin(&home.store, seed.spec(&target));
-            for index in 0..seed.geometry().chunks(4) {
-                seed.give(&partial, 4, index);
+            for index in (0..seed.geometry().chunks(5)).rev() {
+                seed.give(&partial, 5, index);
             }
             drop(partial);
             let file = File::options().write(true).open(part(&target)).unwrap();
@@ -241,7 +244,8 @@ fn a_torn_record_costs_at_most_what_it_proved() {
     for (from, len, left) in [
         (0, 8192, all),
         (0, 100, all),
-        (position(0, 32), 32, all - 1),
+        (position(0, 32), 32, all),
+        (position(0, 32), 1024, all - 32),
         (position(4, 3), 32, 0),
         (position(seed.geometry().height(), 0), 32, 0),
         (8192, layout.len(), 0),
@@ -260,7 +264,10 @@ fn a_torn_record_costs_at_most_what_it_proved() {
         let partial = begin(&home.store, seed.spec(&target));
         let verified = partial.verified().len();
         assert!(verified >= left, "zeroed at {from}: {verified} of {all}");
-        assert!(verified < all || left == all, "zeroed at {from}");
+        assert!(
+            verified < all || left == all,
+            "zeroed at {from}: {verified} of {all}"
+        );
         seed.complete(&home.store, &partial);
         home.store
             .remove_shares(&[(seed.hash(), target.clone())])
