@@ -1,0 +1,148 @@
+//! The key by which others know this node.
+//!
+//! Owns `identity.key` in the data folder. Never replaces a key: losing it means being someone
+//! else. Whatever is wrong with the file leaves as an [`IdentityError`].
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use libp2p::identity::Keypair;
+
+use super::files;
+
+/// The file with the key, in the protobuf encoding that every libp2p uses.
+const KEY_FILE: &str = "identity.key";
+
+/// Bytes read of a key file, at most; an Ed25519 key has 68.
+const MAX_KEY_LEN: u64 = 1024;
+
+/// The key kept in the data folder; a new Ed25519 key if there is none yet.
+///
+/// Needs the data folder's lock, so that two processes do not each make one.
+///
+/// # Errors
+///
+/// See [`IdentityError`]; an existing file is never overwritten.
+pub fn load_or_create(folder: &Path) -> Result<Keypair, IdentityError> {
+    let path = folder.join(KEY_FILE);
+    match File::open(&path) {
+        Ok(file) => load(file, path),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => create(path),
+        Err(source) => Err(IdentityError::Io { path, source }),
+    }
+}
+
+fn load(file: File, path: PathBuf) -> Result<Keypair, IdentityError> {
+    let mut bytes = Vec::new();
+    let read = file.metadata().and_then(|metadata| {
+        file.take(MAX_KEY_LEN)
+            .read_to_end(&mut bytes)
+            .map(|_| metadata)
+    });
+    let metadata = match read {
+        Ok(metadata) => metadata,
+        Err(source) => return Err(IdentityError::Io { path, source }),
+    };
+    if others_may_read(&metadata) {
+        return Err(IdentityError::Exposed { path });
+    }
+    Keypair::from_protobuf_encoding(&bytes).map_err(|_| IdentityError::Damaged { path })
+}
+
+fn create(path: PathBuf) -> Result<Keypair, IdentityError> {
+    let keypair = Keypair::generate_ed25519();
+    let written = keypair
+        .to_protobuf_encoding()
+        .map_err(io::Error::other)
+        .and_then(|bytes| files::replace(&path, &bytes));
+    match written {
+        Ok(()) => Ok(keypair),
+        Err(source) => Err(IdentityError::Io { path, source }),
+    }
+}
+
+fn others_may_read(metadata: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0;
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// Other users of this machine could take the key, and be this node.
+    #[error("other users may read the key {0}: run `chmod 600 {0}`", path.display())]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file holds no key.
+    #[error(
+        "{} holds no key: put back a copy, or move it away to get a new identity",
+        path.display()
+    )]
+    Damaged {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The file cannot be read or written.
+    #[error("the key {} cannot be read or written: {source}", path.display())]
+    Io {
+        /// The key file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_key_is_found_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = load_or_create(folder.path()).unwrap();
+        let again = load_or_create(folder.path()).unwrap();
+        assert_eq!(first.public(), again.public());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEY_FILE);
+        load_or_create(folder.path()).unwrap();
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode));
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        mode(0o640).unwrap();
+        let refused = load_or_create(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
+        mode(0o600).unwrap();
+        load_or_create(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_key_is_refused_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEY_FILE);
+        for bytes in [&b""[..], b"half a k", &[7; 2000]] {
+            files::replace(&path, bytes).unwrap();
+            let refused = load_or_create(folder.path()).unwrap_err();
+            assert!(
+                matches!(refused, IdentityError::Damaged { .. }),
+                "{refused}"
+            );
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+    }
+}
