@@ -34,7 +34,7 @@ pub(super) async fn catalogue(
         CatalogueQuery {
             peer: Some(peer),
             wait: None,
-        } => node.list_peer(address(&peer)?).await?,
+        } => node.list_peer(&address(&peer)?).await?,
         CatalogueQuery { peer: None, wait } => {
             let wait = wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
             let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error))?;

@@ -1,6 +1,9 @@
 //! The node's types to JSON types, field by field, and back for requests.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pelago_content as content;
 
@@ -9,7 +12,7 @@ use super::{
     seconds,
     types::{self, ErrorInfo},
 };
-use crate::node;
+use crate::{network::Closed, node, transfer};
 
 impl From<node::Status> for types::Status {
     fn from(from: node::Status) -> Self {
@@ -76,9 +79,9 @@ impl From<node::Listed> for types::Listed {
 impl From<&node::DownloadStatus> for types::DownloadStatus {
     fn from(from: &node::DownloadStatus) -> Self {
         Self {
-            hash: from.hash.map(|hash| hash.to_string()),
+            hash: from.hash.to_string(),
             name: from.name.clone(),
-            path: text(&from.path),
+            path: from.path.as_deref().map(text),
             state: from.state.as_str().to_owned(),
             size: from.size,
             verified_bytes: from.verified_bytes,
@@ -118,7 +121,7 @@ pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequ
 pub(super) fn download_request(
     from: types::DownloadRequest,
 ) -> Result<node::DownloadRequest, ApiError> {
-    let wrong_target = |error: node::TargetError| ApiError::bad("bad-target", error);
+    let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error);
     let timeout = seconds::duration(from.timeout_seconds);
     Ok(node::DownloadRequest {
         target: from.target.parse().map_err(wrong_target)?,
@@ -137,7 +140,7 @@ pub(super) fn download_request(
 
 /// A peer's address, from text.
 pub(super) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
-    let wrong = |error: node::PeerAddressError| ApiError::bad("bad-address", error);
+    let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error);
     text.parse().map_err(wrong)
 }
 
@@ -182,6 +185,17 @@ to_error_info!(
     ListError,
     ShareError,
     StartError,
-    StoreError,
     UnshareError
 );
+
+impl From<Closed> for ErrorInfo {
+    fn from(error: Closed) -> Self {
+        Self::new("shutting-down", error.to_string())
+    }
+}
+
+impl From<Arc<transfer::DownloadError>> for ErrorInfo {
+    fn from(error: Arc<transfer::DownloadError>) -> Self {
+        node::DownloadError::from(error).into()
+    }
+}

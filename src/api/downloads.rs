@@ -2,7 +2,6 @@
 
 use axum::{Json, extract::State, response::Response};
 use futures::{FutureExt, StreamExt, future::Either, stream};
-use tokio::runtime::Handle;
 
 use super::{
     convert::download_request,
@@ -56,9 +55,8 @@ impl Followed {
 
 impl Drop for Followed {
     fn drop(&mut self) {
-        // Without a runtime the process is ending, and every download with it.
-        if let Some((download, runtime)) = self.0.take().zip(Handle::try_current().ok()) {
-            runtime.spawn(async move { download.pause().await });
+        if let Some(download) = self.0.take() {
+            download.pause();
         }
     }
 }

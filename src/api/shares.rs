@@ -1,8 +1,10 @@
 //! What this node shares.
 
+use std::path::PathBuf;
+
 use axum::{Json, extract::State, response::Response};
 use futures::{FutureExt, StreamExt, future::Either};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
     convert::share_request,
@@ -11,7 +13,7 @@ use super::{
     extract::{Body, Parameters},
     types::{Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
 };
-use crate::node::{HashProgress, Node};
+use crate::node::Node;
 
 pub(super) async fn list(State(node): State<Node>) -> Result<Json<Vec<Listed>>, ApiError> {
     let listed = node.list().await?;
@@ -24,21 +26,29 @@ pub(super) async fn share(
     Body(request): Body<ShareRequest>,
 ) -> Result<Response, ApiError> {
     let request = share_request(request)?;
-    let (sender, progress) = watch::channel(None);
+    let size = size_of(request.path.clone()).await;
+    let (sender, hashed) = watch::channel(0);
     let sharing = async move {
-        let show = move |progress| {
-            sender.send_replace(Some(progress));
+        let show = move |bytes| {
+            sender.send_replace(bytes);
         };
         node.share(request, show).await
     };
-    let events = until(progress, sharing.boxed()).filter_map(async |event| match event {
-        Either::Left(progress) => progress.map(ShareEvent::from),
-        Either::Right(Ok(shared)) => Some(ShareEvent::Shared(shared.into())),
-        Either::Right(Err(error)) => Some(ShareEvent::Error {
+    let events = until(hashed, sharing.boxed()).map(move |event| match event {
+        Either::Left(hashed_bytes) => ShareEvent::Hashing { hashed_bytes, size },
+        Either::Right(Ok(shared)) => ShareEvent::Shared(shared.into()),
+        Either::Right(Err(error)) => ShareEvent::Error {
             error: error.into(),
-        }),
+        },
     });
     Ok(lines(events))
+}
+
+/// Bytes of the file at `path`, for people to see progress; 0 if it cannot be had, which sharing it
+/// will explain.
+async fn size_of(path: PathBuf) -> u64 {
+    let size = spawn_blocking(move || path.metadata().map(|metadata| metadata.len())).await;
+    size.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 pub(super) async fn unshare(
@@ -47,13 +57,4 @@ pub(super) async fn unshare(
 ) -> Result<Json<Vec<Shared>>, ApiError> {
     let unshared = node.unshare(&query.what).await?;
     Ok(Json(unshared.into_iter().map(Into::into).collect()))
-}
-
-impl From<HashProgress> for ShareEvent {
-    fn from(progress: HashProgress) -> Self {
-        Self::Hashing {
-            hashed_bytes: progress.hashed_bytes,
-            size: progress.size,
-        }
-    }
 }

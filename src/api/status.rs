@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::{Extension, Json, extract::State};
 
-use super::types;
+use super::{error::ApiError, types};
 use crate::node::Node;
 
 /// Where the API listens, as requests that came through a socket carry it.
@@ -14,12 +14,13 @@ pub(super) struct Served(pub(super) SocketAddr);
 pub(super) async fn status(
     State(node): State<Node>,
     served: Option<Extension<Served>>,
-) -> Json<types::Status> {
-    let mut status = types::Status::from(node.status().await);
+) -> Result<Json<types::Status>, ApiError> {
+    let mut status = types::Status::from(node.status().await?);
     status.api = served.map(|Extension(Served(address))| address.to_string());
-    Json(status)
+    Ok(Json(status))
 }
 
-pub(super) async fn peers(State(node): State<Node>) -> Json<Vec<types::Peer>> {
-    Json(node.peers().await.into_iter().map(Into::into).collect())
+pub(super) async fn peers(State(node): State<Node>) -> Result<Json<Vec<types::Peer>>, ApiError> {
+    let peers = node.peers().await?;
+    Ok(Json(peers.into_iter().map(Into::into).collect()))
 }

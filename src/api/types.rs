@@ -213,16 +213,16 @@ pub enum DownloadEvent {
 /// A download and how far it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadStatus {
-    /// Its hash: 64 hex digits; none while it is a name not yet resolved.
-    pub hash: Option<String>,
+    /// Its hash: 64 hex digits.
+    pub hash: String,
     /// What it is called. Any text.
     pub name: String,
-    /// Where it will be.
-    pub path: String,
+    /// Where it will be; none until its name is known.
+    pub path: Option<String>,
     /// A lowercase word: `downloading`, `paused`...
     pub state: String,
-    /// Bytes; 0 until a source told.
-    pub size: u64,
+    /// Bytes; none until a source told.
+    pub size: Option<u64>,
     /// Bytes proven and written.
     pub verified_bytes: u64,
     /// Bytes a second, at present.
