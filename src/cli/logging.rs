@@ -1,6 +1,6 @@
 //! Logs, on stderr.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -21,6 +21,7 @@ pub(super) fn start(settings: &Logging, global: &Global, stays: bool) {
     let directives = directives.unwrap_or_else(|| directives_for(shifted(level, global)));
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(directives))
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     // It fails only if there is a log already, which then does.
     let _ = match settings.format {
@@ -38,12 +39,12 @@ fn shifted(level: LogLevel, global: &Global) -> LogLevel {
     }
 }
 
-/// Ours at `level`; what libraries say is of interest one level later.
+/// Ours at `level`; what libraries say is of interest a level or two later.
 fn directives_for(level: LogLevel) -> String {
     let (ours, others) = match level {
         LogLevel::Error => ("error", "error"),
         LogLevel::Warn => ("warn", "error"),
-        LogLevel::Info => ("info", "warn"),
+        LogLevel::Info => ("info", "error"),
         LogLevel::Debug => ("debug", "info"),
         LogLevel::Trace => ("trace", "debug"),
     };

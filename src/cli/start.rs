@@ -186,10 +186,11 @@ async fn start_node(
     let port = config.network.port;
     match opened.start(settings(port)?).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {
-            context.output.note(format_args!(
-                "port {port} is taken: listening on a free one"
-            ));
-            Ok(opened.start(settings(0)?).await?)
+            let free = settings::free_port();
+            let node = opened.start(settings(free)?).await?;
+            let text = format_args!("port {port} is taken: listening on port {free} instead");
+            context.output.note(text);
+            Ok(node)
         }
         result => Ok(result?),
     }
@@ -201,12 +202,13 @@ fn is_free_choice(config: &Config) -> bool {
 }
 
 async fn announce(context: &Context, node: &Node, api: Option<SocketAddr>) -> anyhow::Result<()> {
-    let listen: Vec<_> = node
+    let mut listen: Vec<_> = node
         .addresses()
         .await?
         .iter()
         .map(Multiaddr::to_string)
         .collect();
+    listen.sort();
     let text = || {
         let lines = listen
             .iter()
