@@ -139,7 +139,7 @@ impl Node {
             name,
             output: request.output,
             // One shot at a known peer ends with the last byte: no waiting for the disk.
-            durable: !(is_one_shot && !request.peers.is_empty()),
+            durable: !is_one_shot || request.peers.is_empty(),
             peers,
             allowed,
             timeout: request.timeout,

@@ -16,5 +16,5 @@ pub(crate) async fn alone() -> Node {
     let identity = Keypair::generate_ed25519();
     Node::start(settings, Store::in_memory(), &identity)
         .await
-        .unwrap()
+        .expect("a node on loopback starts")
 }
