@@ -7,6 +7,7 @@
 mod content;
 
 mod lies;
+mod listing;
 
 mod nodes;
 mod raw;

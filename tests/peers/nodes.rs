@@ -85,16 +85,36 @@ impl Home {
 
     /// Writes a file and shares it with everyone.
     pub(crate) async fn share(&self, name: &str, content: &Content) -> Shared {
-        self.share_as(name, content, false).await
+        self.write(name, content);
+        self.share_written(name, content, false).await
     }
 
     pub(crate) async fn share_unlisted(&self, name: &str, content: &Content) -> Shared {
-        self.share_as(name, content, true).await
+        self.write(name, content);
+        self.share_written(name, content, true).await
     }
 
-    async fn share_as(&self, name: &str, content: &Content, unlisted: bool) -> Shared {
+    /// Writes and shares many, each called by its number; `is_unlisted` says which are not listed.
+    pub(crate) async fn share_many(
+        &self,
+        contents: &[Content],
+        is_unlisted: impl Fn(usize) -> bool,
+    ) {
+        let numbered = || contents.iter().enumerate();
+        // First all are written: each that was written just before would be waited for.
+        numbered().for_each(|(n, content)| self.write(&n.to_string(), content));
+        for (n, content) in numbered() {
+            self.share_written(&n.to_string(), content, is_unlisted(n))
+                .await;
+        }
+    }
+
+    fn write(&self, name: &str, content: &Content) {
+        fs::write(self.path(name), &content.bytes).unwrap();
+    }
+
+    async fn share_written(&self, name: &str, content: &Content, unlisted: bool) -> Shared {
         let path = self.path(name);
-        fs::write(&path, &content.bytes).unwrap();
         let name = None;
         let request = ShareRequest {
             path,
