@@ -17,6 +17,10 @@ use crate::{
     store::{ChunkRead, Cursor, Page, ReadError, Store},
 };
 
+/// Bytes of a hash that a cursor tells: enough to go on from, too few to fetch with. The hash may be
+/// one that the asker is not to know.
+const CURSOR_LEN: usize = 16;
+
 /// The answer to one item, ready to be sent.
 pub(super) struct Prepared {
     pub(super) answer: Answer,
@@ -157,21 +161,22 @@ impl Answers {
 
     fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
         let after = match &request.cursor {
-            Some(cursor) => Some(Cursor::past(Hash::from_bytes(cursor[..].try_into().ok()?))),
+            Some(cursor) => Some(after_cursor(cursor)?),
             None => None,
         };
         let words = words(&request.query);
         let page = self
             .store
             .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                share.name.len() <= catalogue::MAX_NAME && holds_all(&share.name, &words)
+                share.name.len() <= catalogue::MAX_NAME
+                    && holds_all(&share.name, &words)
+                    && self.allows(peer, Action::List, &share.hash)
             });
         let Page { shares, next } = page.ok()?;
-        let next = next.map(|cursor| cursor.hash().as_bytes().to_vec());
+        let next = next.map(|cursor| cursor.hash().as_bytes()[..CURSOR_LEN].to_vec());
         let mut shares = shares;
         // One page names a hash once; the cursor goes past all its places.
         shares.dedup_by_key(|share| share.hash);
-        shares.retain(|share| self.allows(peer, Action::List, &share.hash));
         let entries = shares.into_iter().map(|share| Entry {
             hash: share.hash,
             name: share.name,
@@ -183,6 +188,14 @@ impl Answers {
             next,
         })
     }
+}
+
+/// Behind all hashes that begin like this.
+fn after_cursor(cursor: &[u8]) -> Option<Cursor> {
+    let mut hash = [u8::MAX; 32];
+    let known: &[u8; CURSOR_LEN] = cursor.try_into().ok()?;
+    hash[..CURSOR_LEN].copy_from_slice(known);
+    Some(Cursor::past(Hash::from_bytes(hash)))
 }
 
 fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {

@@ -113,8 +113,8 @@ impl Sources {
         }
     }
 
-    /// The source says that it has content. False if it is the same peer as another source, or not
-    /// one of ours any more: it is ended, and its events mean nothing.
+    /// The source says that it has content. False if it is the same peer as another source or as
+    /// one that lied, or not one of ours any more: it is ended, and its events mean nothing.
     pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
         let is_double = self
             .active
@@ -123,7 +123,8 @@ impl Sources {
         let Some(active) = self.active.get_mut(&id) else {
             return false;
         };
-        if is_double {
+        // Who a candidate without an id is shows only now.
+        if is_double || self.banned.contains(&peer) {
             active.task.abort();
             self.active.remove(&id);
             return false;
