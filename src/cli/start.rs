@@ -162,15 +162,16 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let folders = context.config.storage.share_folders.iter();
     let make = |folder: &PathBuf| {
-        let folder = std::path::absolute(folder)?;
         if !folder.is_dir() {
-            fs::create_dir_all(&folder)
+            fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
             context
                 .output
                 .note(format_args!("made the folder {}", folder.display()));
         }
-        Ok(folder)
+        // As it really is, so that one folder has one path whatever it is called.
+        fs::canonicalize(folder)
+            .with_context(|| format!("the folder {} cannot be used", folder.display()))
     };
     folders.map(make).collect()
 }

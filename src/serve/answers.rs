@@ -11,15 +11,14 @@ use pelago_behaviour::{
 use pelago_content::{BlockRanges, Hash};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::slots::Slot;
+use super::{
+    places::{Places, Position},
+    slots::Slot,
+};
 use crate::{
     access::{Access, Action},
-    store::{ChunkRead, Cursor, Page, ReadError, Store},
+    store::{ChunkRead, Page, ReadError, Store},
 };
-
-/// Bytes of a hash that a cursor tells: enough to go on from, too few to fetch with. The hash may be
-/// one that the asker is not to know.
-const CURSOR_LEN: usize = 16;
 
 /// The answer to one item, ready to be sent.
 pub(super) struct Prepared {
@@ -160,23 +159,22 @@ impl Answers {
     }
 
     fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
-        let after = match &request.cursor {
-            Some(cursor) => Some(after_cursor(cursor)?),
+        let position = match &request.cursor {
+            Some(cursor) => Some(Position::from_bytes(cursor)?),
             None => None,
         };
+        let mut places = Places::after(position);
         let words = words(&request.query);
+        let after = position.map(Position::cursor);
         let page = self
             .store
             .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                share.name.len() <= catalogue::MAX_NAME
+                places.is_new(share)
+                    && share.name.len() <= catalogue::MAX_NAME
                     && holds_all(&share.name, &words)
                     && self.allows(peer, Action::List, &share.hash)
             });
         let Page { shares, next } = page.ok()?;
-        let next = next.map(|cursor| cursor.hash().as_bytes()[..CURSOR_LEN].to_vec());
-        let mut shares = shares;
-        // One page names a hash once; the cursor goes past all its places.
-        shares.dedup_by_key(|share| share.hash);
         let entries = shares.into_iter().map(|share| Entry {
             hash: share.hash,
             name: share.name,
@@ -185,17 +183,9 @@ impl Answers {
         });
         Some(catalogue::Page {
             entries: entries.collect(),
-            next,
+            next: next.map(|_| places.position().to_bytes()),
         })
     }
-}
-
-/// Behind all hashes that begin like this.
-fn after_cursor(cursor: &[u8]) -> Option<Cursor> {
-    let mut hash = [u8::MAX; 32];
-    let known: &[u8; CURSOR_LEN] = cursor.try_into().ok()?;
-    hash[..CURSOR_LEN].copy_from_slice(known);
-    Some(Cursor::past(Hash::from_bytes(hash)))
 }
 
 fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {

@@ -38,16 +38,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The hash that the next page begins at or behind.
-    pub fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// Behind all places of this hash: enough where a list names each hash once.
-    pub fn past(hash: Hash) -> Self {
+    /// Before all places of this hash.
+    pub fn before(hash: Hash) -> Self {
         Self {
             hash,
-            path: PAST_ALL_PATHS.to_owned(),
+            path: String::new(),
         }
     }
 }
