@@ -12,5 +12,7 @@ mod listing;
 mod nodes;
 mod raw;
 mod scripted;
+mod serving;
 
 mod silence;
+mod sources;

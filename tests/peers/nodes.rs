@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use crate::content::Content;
 
 /// No story takes longer, unless something hangs.
-const STORY: Duration = Duration::from_secs(60);
+const STORY: Duration = Duration::from_secs(20);
 
 /// How long a peer may make no progress: short, so that those who make none are soon found out.
 const STALL: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ impl Home {
     }
 }
 
-/// A download that waits a minute for a source.
+/// A download that waits for a source as long as a story takes.
 pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> DownloadRequest {
     DownloadRequest {
         target: Target::Hash(hash),
