@@ -1,6 +1,7 @@
 //! The real binary, as people and scripts use it: nodes on data folders of their own, which know
 //! nobody but whom they are told of.
 
+#![allow(clippy::unwrap_used)] // a test fails by panicking
 #![cfg(all(feature = "cli", unix))]
 
 use std::{

@@ -169,10 +169,11 @@ impl Answers {
         let page = self
             .store
             .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                places.is_new(share)
+                let is_new = places.is_new(share);
+                is_new
                     && share.name.len() <= catalogue::MAX_NAME
                     && holds_all(&share.name, &words)
-                    && self.allows(peer, Action::List, &share.hash)
+                    && self.access.lists(&peer, share)
             });
         let Page { shares, next } = page.ok()?;
         let entries = shares.into_iter().map(|share| Entry {

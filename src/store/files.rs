@@ -122,7 +122,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // Some file systems do not know the flag.
-            Err(error) if matches!(error, rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             result => return Ok(result?),
         }
     }
