@@ -2,6 +2,7 @@
 //! nobody but whom they are told of.
 
 #![cfg(all(feature = "cli", unix))]
+#![allow(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 
 use std::{
     fs,
