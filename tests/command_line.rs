@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 #![cfg(all(feature = "cli", unix))]
+#![allow(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 
 use std::{
     fs,

@@ -7,14 +7,14 @@
 //! and never reset. Failures leave as a [`DatabaseError`].
 
 use std::{
-    fmt,
-    path::PathBuf,
+    fmt, fs, io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::{memory::SparseMemory, mutex::lock};
+use super::{files, memory::SparseMemory, mutex::lock};
 
 /// (hash, path) -> row; see `share`.
 pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
@@ -58,7 +58,7 @@ enum Place {
 
 impl Database {
     /// The database in `folder`, which is not opened yet.
-    pub(super) fn in_folder(folder: &std::path::Path) -> Self {
+    pub(super) fn in_folder(folder: &Path) -> Self {
         Self::new(Place::File(folder.join(DATABASE_FILE)))
     }
 
@@ -107,14 +107,11 @@ impl Database {
         if let Some(database) = &*opened {
             return Ok(Arc::clone(database));
         }
-        let mut builder = redb::Builder::new();
-        let created = match &self.place {
-            Place::File(path) => builder.set_cache_size(DISK_CACHE).create(path),
-            Place::Memory => builder
-                .set_cache_size(MEMORY_CACHE)
-                .create_with_backend(SparseMemory::default()),
+        let database = match &self.place {
+            Place::File(path) => open_file(path),
+            Place::Memory => open_memory(),
         };
-        let database = created.map_err(|error| self.failed("opening", error.into()))?;
+        let database = database.map_err(|error| self.failed("opening", error))?;
         self.check_layout(&database)?;
         Ok(Arc::clone(opened.insert(Arc::new(database))))
     }
@@ -154,6 +151,30 @@ impl fmt::Display for Place {
             Self::Memory => f.write_str("(in memory)"),
         }
     }
+}
+
+/// The database in the file at `path`. A new one gets its name when it is whole, so that a process
+/// which ends meanwhile leaves nothing that is no database.
+fn open_file(path: &Path) -> Result<redb::Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(DISK_CACHE);
+    if !path.try_exists()? {
+        let new = files::with_suffix(path, files::TEMPORARY_SUFFIX);
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        write(&builder.create(&new)?, lay_out)?;
+        fs::rename(&new, path)?;
+        files::sync_folder_of(path)?;
+    }
+    Ok(builder.open(path)?)
+}
+
+fn open_memory() -> Result<redb::Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    builder.set_cache_size(MEMORY_CACHE);
+    Ok(builder.create_with_backend(SparseMemory::default())?)
 }
 
 fn write<T>(
@@ -236,8 +257,6 @@ pub enum DatabaseError {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
-
     use super::*;
 
     fn count(folder: &Path) -> Result<u64, DatabaseError> {
@@ -255,6 +274,14 @@ mod tests {
         drop(database);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         assert_eq!(count(folder.path()).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_was_begun_and_not_finished_is_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
+        assert_eq!(count(folder.path()).unwrap(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
