@@ -119,10 +119,13 @@ pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::{
+            fs::{CWD, RenameFlags, renameat_with},
+            io::Errno,
+        };
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // Some file systems do not know the flag.
-            Err(error) if matches!(error, rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(Errno::INVAL | Errno::NOSYS) => {}
             result => return Ok(result?),
         }
     }

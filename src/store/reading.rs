@@ -5,6 +5,9 @@
 //! content lies in several places, the next one is tried. What is in the way leaves as a
 //! [`ReadError`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, io, ops::Range, path::PathBuf, sync::Arc};
 
 use pelago_content::{
@@ -12,7 +15,7 @@ use pelago_content::{
     siblings, verify_leaves, verify_node,
 };
 
-use super::{DatabaseError, Store, TreeError, handles::SharedFile};
+use super::{DatabaseError, Share, Store, TreeError, handles::SharedFile};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -101,6 +104,13 @@ impl Store {
             }),
             None => Err(failure),
         }
+    }
+
+    /// Whether the tree that `share` needs is stored, or it needs none: else its file is to be hashed
+    /// again though it has not changed.
+    pub fn has_tree(&self, share: &Share) -> bool {
+        let needs_none = share.descriptor.geometry().height() <= STORED_LEVEL;
+        needs_none || self.inner.trees.open(&share.descriptor).is_ok()
     }
 
     /// What is here of this content: all blocks if it is shared, those verified if it is being
@@ -313,6 +323,3 @@ pub enum ReadError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
-
-#[cfg(test)]
-mod tests;
