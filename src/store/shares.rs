@@ -18,7 +18,7 @@ use std::{
 use pelago_content::Hash;
 use redb::ReadableTable;
 
-use self::tables::{PAST_ALL_PATHS, Tables, places, row};
+use self::tables::{Tables, places, row};
 use super::{
     DatabaseError, NewShare, Scopes, Share, Store,
     database::{PATHS, SHARES},
@@ -36,16 +36,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The hash that the next page begins at or behind.
-    pub fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// Behind all places of this hash: enough where a list names each hash once.
-    pub fn past(hash: Hash) -> Self {
+    /// Before all places of this hash.
+    pub fn before(hash: Hash) -> Self {
         Self {
             hash,
-            path: PAST_ALL_PATHS.to_owned(),
+            path: String::new(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::store::{
 const MAX_PLACES: usize = 1000;
 
 /// Sorts behind every absolute path.
-pub(super) const PAST_ALL_PATHS: &str = "\u{10FFFF}";
+const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// Both tables within one transaction.
 pub(super) struct Tables<'t> {
