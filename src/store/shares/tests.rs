@@ -1,6 +1,6 @@
 use super::*;
 use crate::store::{
-    Scope,
+    Origin, Scope,
     testing::{Home, absent, on_every_store, open},
 };
 
@@ -17,7 +17,8 @@ fn a_share_is_found_by_all_its_names() {
         assert_eq!(share.fingerprint, new.fingerprint);
         let same = Some(share.clone());
         assert_eq!(home.store.share_at(&new.path).unwrap(), same);
-        assert_eq!(home.store.shares_named("file").unwrap(), [share.clone()]);
+        let named = home.store.shares_named("file").unwrap();
+        assert_eq!(named, std::slice::from_ref(share));
         assert_eq!(home.store.shares_named("fil").unwrap(), []);
         assert_eq!(home.store.count().unwrap(), 1);
         assert_eq!(
