@@ -211,7 +211,12 @@ impl ListError {
 #[derive(Clone, Debug, Error)]
 pub enum DownloadError {
     /// Nobody in reach shares anything of that name.
-    #[error("nobody in reach shares anything called {name:?} ({asked} peers were asked)")]
+    #[error(
+        "nobody in reach shares anything called {name:?} ({} asked)", match asked {
+            0 => "there was nobody to be".to_owned(),
+            asked => counted(*asked as u64, "peer"),
+        }
+    )]
     NameNotFound {
         /// The name.
         name: String,
@@ -254,11 +259,11 @@ impl DownloadError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NameNotFound { .. } => Some(
+            Self::NameNotFound { name, .. } => Some(meant_as_hash(name).unwrap_or_else(|| {
                 "`pelago list --network` shows what is in reach; a hash is found anywhere, a name \
                  only nearby"
-                    .to_owned(),
-            ),
+                    .to_owned()
+            })),
             Self::Ambiguous { .. } => {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
@@ -280,9 +285,26 @@ fn choices(hashes: &[Hash]) -> String {
 fn choices_by(choices: &[super::Listed]) -> String {
     let line = |choice: &super::Listed| {
         format!(
-            "  {}  {} bytes, {} peers",
-            choice.hash, choice.size, choice.peers
+            "  {}  {}, {}",
+            choice.hash,
+            counted(choice.size, "byte"),
+            counted(choice.peers, "peer")
         )
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Characters of a name from which on it may have been meant as a hash of 64: longer than the other
+/// sums that files are named after, and no film.
+const LIKE_A_HASH: usize = 48;
+
+/// What is wrong with a name as a hash, where it all but is one.
+fn meant_as_hash(name: &str) -> Option<String> {
+    let others = name.chars().filter(|c| !c.is_ascii_hexdigit()).count();
+    let error = name.parse::<Hash>().err()?;
+    (name.len() >= LIKE_A_HASH && others <= 2).then(|| format!("was this to be a hash? {error}"))
 }
