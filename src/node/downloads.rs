@@ -42,20 +42,23 @@ pub enum InvalidTarget {
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 64;
 
+/// How many signs may be missing, too many or no digits in what is still meant to be a hash. No
+/// usual name looks like that; the hashes of other tools (Git's has 40 digits) do not either.
+const MISTYPED: usize = 6;
+
 impl FromStr for Target {
     type Err = InvalidTarget;
 
-    /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name.
+    /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name;
+    /// but a mistyped hash is refused rather than looked for as a name.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let has_scheme = |scheme: &str| {
             text.get(..scheme.len())
                 .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         };
-        let is_hash =
-            text.len() == HASH_DIGITS && text.bytes().all(|digit| digit.is_ascii_hexdigit());
         if text.is_empty() {
             Err(InvalidTarget::Empty)
-        } else if is_hash || has_scheme("sha256:") {
+        } else if is_meant_as_hash(text) || has_scheme("sha256:") {
             Ok(Self::Hash(text.parse()?))
         } else if has_scheme("pelago:") {
             Ok(Self::Link(text.parse()?))
@@ -63,6 +66,12 @@ impl FromStr for Target {
             Ok(Self::Name(text.to_owned()))
         }
     }
+}
+
+fn is_meant_as_hash(text: &str) -> bool {
+    let signs = text.chars().count();
+    let others = text.chars().filter(|c| !c.is_ascii_hexdigit()).count();
+    signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
 }
 
 /// A download as a person asks for it.
@@ -252,9 +261,17 @@ mod tests {
             format!("pelago:{digits}").parse(),
             Ok(Target::Link(_))
         ));
-        assert!(matches!("ab".repeat(31).parse(), Ok(Target::Name(_))));
+        assert!(matches!("ab".repeat(20).parse(), Ok(Target::Name(_))));
         assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
         assert!("sha256:00".parse::<Target>().is_err(), "reserved");
         assert!("".parse::<Target>().is_err());
+        for mistyped in [
+            "ab".repeat(31),
+            "ab".repeat(33),
+            format!("g{}", &digits[1..]),
+        ] {
+            let refused = mistyped.parse::<Target>();
+            assert!(matches!(refused, Err(InvalidTarget::Hash(_))), "{mistyped}");
+        }
     }
 }

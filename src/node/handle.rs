@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use pelago_behaviour::{Config, OwnKeys, Protocols};
 use pelago_content::Link;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::{AbortHandle, spawn_blocking},
     time::timeout,
 };
@@ -244,7 +244,7 @@ impl Node {
     }
 
     /// Shares a file from where it lies, and announces it. `progress` is given the bytes hashed so
-    /// far.
+    /// far. Dropping the call ends the hashing.
     ///
     /// # Errors
     /// See [`ShareError`].
@@ -254,11 +254,17 @@ impl Node {
         progress: impl Fn(u64) + Send + 'static,
     ) -> Result<Shared, ShareError> {
         let store = self.inner.store.clone();
+        let (caller, waiting) = oneshot::channel::<()>();
         let hashing = move |bytes| {
             progress(bytes);
-            ControlFlow::Continue(())
+            // Gone with this future.
+            match caller.is_closed() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         };
         let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
+        drop(waiting);
         shared.link.peers = self.link_peers().await?;
         self.inner.provide_if_shared(shared.hash).await;
         Ok(shared)
