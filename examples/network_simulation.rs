@@ -40,10 +40,10 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 const GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long idle connections are kept: short, so that nodes have to find each other again.
-const IDLE_TIMEOUT: Duration = Duration::from_millis(20);
+const IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a node waits until it is connected to nobody who has what it is to download.
-const DISCONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const DISCONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Downloads at a time.
 const CONCURRENT: usize = 4;
@@ -174,22 +174,19 @@ impl Simulation {
         Ok(simulation)
     }
 
-    /// Lets `count` new nodes join, and waits until each is part of the DHT.
+    /// Lets `count` new nodes join at once, and waits until each is part of the DHT.
     async fn join(&mut self, count: usize) -> Result<(), Failure> {
+        let mut joining = Vec::new();
         for number in 0..count {
-            let member = start_node(&self.arguments, number, Some(self.bootstrap.clone())).await?;
-            let joined = async {
-                member
-                    .node
-                    .routable()
-                    .wait_for(|nodes| *nodes > 0)
-                    .await
-                    .is_ok()
-            };
-            match tokio::time::timeout(PATIENCE, joined).await {
-                Ok(true) => self.members.insert(member.id, member),
-                _ => return Err("a node could not join the network".into()),
-            };
+            let bootstrap = Some(self.bootstrap.clone());
+            joining.push(start_node(&self.arguments, number, bootstrap).await?);
+        }
+        for member in joining {
+            let mut routable = member.node.routable();
+            let joined =
+                tokio::time::timeout(PATIENCE, routable.wait_for(|nodes| *nodes > 0)).await;
+            joined.map_err(|_| "a node could not join the network")??;
+            self.members.insert(member.id, member);
         }
         Ok(())
     }
@@ -273,7 +270,7 @@ impl Simulation {
             if Instant::now() > patience {
                 return false;
             }
-            tokio::time::sleep(IDLE_TIMEOUT).await;
+            tokio::time::sleep(IDLE_TIMEOUT / 10).await;
         }
         true
     }

@@ -7,7 +7,7 @@
 use libp2p::PeerId;
 use pelago_content::Hash;
 
-use crate::store::{DatabaseError, Scope, Store};
+use crate::store::{DatabaseError, Scope, Share, Store};
 
 /// What a peer, or this node for the network at large, wants to do with content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ impl Access {
     ) -> Result<bool, DatabaseError> {
         let scopes = self.store.scopes(hash)?;
         Ok(scopes.is_some_and(|scopes| scopes.iter().any(|scope| allows(scope, action))))
+    }
+
+    /// Whether `requester` may see `share` in a catalogue: its name is told by the scopes of this
+    /// share alone, whoever else may know the content under another.
+    #[must_use]
+    pub fn lists(&self, _requester: &PeerId, share: &Share) -> bool {
+        share.scopes.iter().any(|scope| allows(scope, Action::List))
     }
 }
 

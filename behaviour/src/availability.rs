@@ -167,6 +167,7 @@ impl TryFrom<UpdateFrame> for Update {
     }
 }
 
+#[allow(clippy::needless_pass_by_value)] // as `map_err` gives it
 fn malformed(what: impl ToString) -> FrameError {
     FrameError::malformed(what.to_string())
 }

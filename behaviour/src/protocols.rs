@@ -53,12 +53,12 @@ impl Protocols {
             return Err(InvalidNetworkName(network.to_owned()));
         }
         let name = |protocol: &str| {
-            StreamProtocol::try_from_owned(format!("/pelago/{network}/{protocol}/1"))
-                .expect("a protocol name that starts with a slash is always accepted")
+            let name = StreamProtocol::try_from_owned(format!("/pelago/{network}/{protocol}/1"));
+            name.map_err(|_| InvalidNetworkName(network.to_owned()))
         };
         Ok(Self {
-            streams: [name("chunk"), name("availability"), name("catalogue")],
-            kad: name("kad"),
+            streams: [name("chunk")?, name("availability")?, name("catalogue")?],
+            kad: name("kad")?,
             identify: format!("/pelago/{network}/1"),
         })
     }

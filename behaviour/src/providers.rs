@@ -11,7 +11,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     sync::{Arc, PoisonError, RwLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use libp2p::{
@@ -32,6 +32,10 @@ pub const MAX_RECORDS_PER_PROVIDER: usize = 8_192;
 
 /// Providers kept for one key, as many as Kademlia's k.
 pub const MAX_PROVIDERS_PER_KEY: usize = 20;
+
+/// How often expired records are looked for when there is no room: it walks all of them, so that a
+/// flood of records must not make it the common case.
+const PURGE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Addresses kept with a record: a node has few, a liar many.
 const MAX_ADDRESSES: usize = 8;
@@ -103,6 +107,8 @@ pub struct ProviderStore {
     by_provider: HashMap<PeerId, usize>,
     /// How many records there are in all.
     count: usize,
+    /// When expired records were last removed.
+    purged: Option<Instant>,
 }
 
 impl ProviderStore {
@@ -115,6 +121,7 @@ impl ProviderStore {
             records: HashMap::new(),
             by_provider: HashMap::new(),
             count: 0,
+            purged: None,
         }
     }
 
@@ -126,6 +133,13 @@ impl ProviderStore {
 
     fn remove_expired(&mut self) {
         let now = Instant::now();
+        if self
+            .purged
+            .is_some_and(|at| now.duration_since(at) < PURGE_INTERVAL)
+        {
+            return;
+        }
+        self.purged = Some(now);
         let by_provider = &mut self.by_provider;
         let mut removed = 0;
         self.records.retain(|_, records| {
@@ -244,8 +258,6 @@ impl RecordStore for ProviderStore {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn hash(n: u64) -> Hash {

@@ -37,7 +37,7 @@ pub(super) async fn catalogue(
         } => node.list_peer(&address(&peer)?).await?,
         CatalogueQuery { peer: None, wait } => {
             let wait = wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
-            let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error))?;
+            let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
             node.list_network(wait).await?
         }
     };

@@ -1,9 +1,6 @@
 //! The node's types to JSON types, field by field, and back for requests.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use pelago_content as content;
 
@@ -12,7 +9,7 @@ use super::{
     seconds,
     types::{self, ErrorInfo},
 };
-use crate::{network::Closed, node, transfer};
+use crate::node;
 
 impl From<node::Status> for types::Status {
     fn from(from: node::Status) -> Self {
@@ -121,7 +118,7 @@ pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequ
 pub(super) fn download_request(
     from: types::DownloadRequest,
 ) -> Result<node::DownloadRequest, ApiError> {
-    let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error);
+    let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error.to_string());
     let timeout = seconds::duration(from.timeout_seconds);
     Ok(node::DownloadRequest {
         target: from.target.parse().map_err(wrong_target)?,
@@ -132,7 +129,7 @@ pub(super) fn download_request(
         peers: addresses(&from.peers)?,
         from: from.from,
         bootstrap: addresses(&from.bootstrap)?,
-        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error))?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         overwrite: from.overwrite,
         seed: from.seed,
     })
@@ -140,7 +137,7 @@ pub(super) fn download_request(
 
 /// A peer's address, from text.
 pub(super) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
-    let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error);
+    let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error.to_string());
     text.parse().map_err(wrong)
 }
 
@@ -187,15 +184,3 @@ to_error_info!(
     StartError,
     UnshareError
 );
-
-impl From<Closed> for ErrorInfo {
-    fn from(error: Closed) -> Self {
-        Self::new("shutting-down", error.to_string())
-    }
-}
-
-impl From<Arc<transfer::DownloadError>> for ErrorInfo {
-    fn from(error: Arc<transfer::DownloadError>) -> Self {
-        node::DownloadError::from(error).into()
-    }
-}

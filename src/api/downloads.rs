@@ -10,7 +10,7 @@ use super::{
     extract::Body,
     types::{DownloadEvent, DownloadRequest, DownloadStatus},
 };
-use crate::node::{Download, Node};
+use crate::node::{Download, DownloadError, Node};
 
 pub(super) async fn list(State(node): State<Node>) -> Json<Vec<DownloadStatus>> {
     Json(node.downloads().iter().map(Into::into).collect())
@@ -38,7 +38,7 @@ pub(super) async fn download(
         Either::Left(status) => DownloadEvent::Progress((&status).into()),
         Either::Right(Ok(finished)) => DownloadEvent::Done(finished.into()),
         Either::Right(Err(error)) => DownloadEvent::Error {
-            error: error.into(),
+            error: DownloadError::from(error).into(),
         },
     });
     Ok(lines(events))

@@ -17,15 +17,15 @@ pub(super) struct ApiError {
 
 impl ApiError {
     /// With a status code of its own.
-    pub(super) fn new(status: StatusCode, code: &str, message: impl ToString) -> Self {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
-            error: ErrorInfo::new(code, message.to_string()),
+            error: ErrorInfo::new(code, message),
         }
     }
 
     /// The request makes no sense.
-    pub(super) fn bad(code: &str, message: impl ToString) -> Self {
+    pub(super) fn bad(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 }

@@ -35,6 +35,8 @@ pub(crate) mod seconds;
 mod serve;
 mod shares;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 pub mod types;
 

@@ -22,10 +22,11 @@ use super::{Token, access::Access, status::Served};
 
 /// Connections at once; others wait in the system's queue. Each costs at most a request body and
 /// some buffers, so under 8 MiB in all.
-const MAX_CONNECTIONS: usize = 64;
+pub(super) const MAX_CONNECTIONS: usize = 64;
 
-/// How long a request's head may take, and a connection be idle: callers are on this host.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a request's head may take, and a connection be idle: callers are on this host. Tests wait
+/// for it to be over.
+pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 /// Bytes of the longest request head: an 8 KiB link in a query, and headers.
 const MAX_HEAD_LEN: usize = 16 * 1024;
@@ -83,8 +84,7 @@ async fn accept(
 async fn connection(stream: TcpStream, _place: Option<OwnedSemaphorePermit>, router: Router) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let call = router.clone().oneshot(request);
-        async move { call.await }
+        router.clone().oneshot(request)
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

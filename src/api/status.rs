@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::{Extension, Json, extract::State};
 
 use super::{error::ApiError, types};
-use crate::node::Node;
+use crate::node::{ListError, Node};
 
 /// Where the API listens, as requests that came through a socket carry it.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,6 @@ pub(super) async fn status(
 }
 
 pub(super) async fn peers(State(node): State<Node>) -> Result<Json<Vec<types::Peer>>, ApiError> {
-    let peers = node.peers().await?;
+    let peers = node.peers().await.map_err(ListError::from)?;
     Ok(Json(peers.into_iter().map(Into::into).collect()))
 }

@@ -112,10 +112,15 @@ struct OwnNode {
 }
 
 impl Session {
+    /// With the running node.
+    pub(super) const fn attach(client: Client) -> Self {
+        Self { client, own: None }
+    }
+
     /// Attaches to the running node, or starts one.
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
         match find(&context.data_folder).await? {
-            Found::Running(client) => Ok(Self { client, own: None }),
+            Found::Running(client) => Ok(Self::attach(client)),
             Found::Free(folder) => Self::own(context, &folder).await,
         }
     }
@@ -137,11 +142,6 @@ impl Session {
             client,
             own: Some(OwnNode { node, end_api, api }),
         })
-    }
-
-    /// Whether the node is our own, and ends with us.
-    pub(super) const fn is_own(&self) -> bool {
-        self.own.is_some()
     }
 
     /// The command is done: stays while others are attached, and does not say good-bye to peers.

@@ -3,7 +3,7 @@
 use std::{env, path::PathBuf, time::Duration};
 
 use super::{
-    attach::Session,
+    attach::{self, Session},
     context::Context,
     list::seconds_arg,
     output::Exit,
@@ -82,15 +82,11 @@ enum End {
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
     let request = request(context, args)?;
     let mut signals = Signals::listen()?;
-    let session = Session::open(context).await?;
-    if args.detach && session.is_own() {
-        session.stop(signals).await;
-        let message = format!(
-            "there is no node to leave it to on {}: pelago start",
-            context.data_folder.display()
-        );
-        return Err(ErrorInfo::new("no-node", message).into());
-    }
+    let session = if args.detach {
+        Session::attach(attach::required(context).await?)
+    } else {
+        Session::open(context).await?
+    };
     match follow(context, &session, &request, &mut signals).await {
         Ok(End::Interrupted) => {
             session.stop(signals).await;

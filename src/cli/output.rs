@@ -147,9 +147,21 @@ pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
     };
     ErrorInfo {
         code: code.to_owned(),
-        message: format!("{error:#}"),
+        message: message(error),
         hint,
     }
+}
+
+/// The failure and its causes, but for those that it tells of itself.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |message, cause| {
+        let cause = cause.to_string();
+        match message.as_str() {
+            "" => cause,
+            _ if message.contains(&cause) => message,
+            _ => format!("{message}: {cause}"),
+        }
+    })
 }
 
 /// Ends the process over arguments that make no sense, or with the help that was asked for.
@@ -162,4 +174,34 @@ pub(super) fn exit_usage(error: &clap::Error) -> ! {
         process::exit(Exit::Usage.code())
     }
     error.exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = io::Error::other("the disk is gone");
+        let told = LocalError::Listen {
+            listen: ([127, 0, 0, 1], 1).into(),
+            source: cause,
+        };
+        let error = describe(&told.into());
+        assert_eq!(
+            error.message,
+            "the API cannot listen on 127.0.0.1:1: the disk is gone"
+        );
+        assert_eq!(error.code, "api");
+        let error = describe(&anyhow!("the disk is gone").context("no list"));
+        assert_eq!(error.message, "no list: the disk is gone");
+    }
+
+    #[test]
+    fn what_the_node_refused_keeps_its_code_and_hint() {
+        let info = ErrorInfo::new("not-shared", "nothing").with_hint("look");
+        assert_eq!(describe(&CallError::Refused(info.clone()).into()), info);
+        assert_eq!(describe(&anyhow::Error::from(info.clone())), info);
+    }
 }

@@ -1,6 +1,11 @@
 //! From the settings that people make to those that a node takes.
 
-use std::{net::UdpSocket, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
 
 use libp2p::Multiaddr;
 
@@ -9,6 +14,9 @@ use crate::{
     config::Config,
     node::{Mode, PeerAddress, Settings},
 };
+
+/// How many ports are looked at for one that is free for both TCP and UDP: most are.
+const PORT_TRIES: usize = 16;
 
 /// For a node that is there to stay, on `port` unless addresses are set, sharing `folders`.
 pub(super) fn long_running(
@@ -85,6 +93,16 @@ fn every_interface(port: u16) -> anyhow::Result<Vec<Multiaddr>> {
     Ok(addresses
         .map(|address| address.parse())
         .collect::<Result<_, _>>()?)
+}
+
+/// A port that is free for TCP and UDP now; 0, for one each, if none turns up.
+pub(super) fn free_port() -> u16 {
+    let any = Ipv4Addr::UNSPECIFIED;
+    let free = || {
+        let port = TcpListener::bind((any, 0)).ok()?.local_addr().ok()?.port();
+        UdpSocket::bind((any, port)).is_ok().then_some(port)
+    };
+    (0..PORT_TRIES).find_map(|_| free()).unwrap_or(0)
 }
 
 /// The name that was chosen, else the host's.

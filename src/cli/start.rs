@@ -162,15 +162,16 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let folders = context.config.storage.share_folders.iter();
     let make = |folder: &PathBuf| {
-        let folder = std::path::absolute(folder)?;
         if !folder.is_dir() {
-            fs::create_dir_all(&folder)
+            fs::create_dir_all(folder)
                 .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
             context
                 .output
                 .note(format_args!("made the folder {}", folder.display()));
         }
-        Ok(folder)
+        // As it really is, so that one folder has one path whatever it is called.
+        fs::canonicalize(folder)
+            .with_context(|| format!("the folder {} cannot be used", folder.display()))
     };
     folders.map(make).collect()
 }
@@ -186,10 +187,11 @@ async fn start_node(
     let port = config.network.port;
     match opened.start(settings(port)?).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {
-            context.output.note(format_args!(
-                "port {port} is taken: listening on a free one"
-            ));
-            Ok(opened.start(settings(0)?).await?)
+            let free = settings::free_port();
+            let node = opened.start(settings(free)?).await?;
+            let text = format_args!("port {port} is taken: listening on port {free} instead");
+            context.output.note(text);
+            Ok(node)
         }
         result => Ok(result?),
     }
@@ -201,12 +203,13 @@ fn is_free_choice(config: &Config) -> bool {
 }
 
 async fn announce(context: &Context, node: &Node, api: Option<SocketAddr>) -> anyhow::Result<()> {
-    let listen: Vec<_> = node
+    let mut listen: Vec<_> = node
         .addresses()
         .await?
         .iter()
         .map(Multiaddr::to_string)
         .collect();
+    listen.sort();
     let text = || {
         let lines = listen
             .iter()

@@ -338,11 +338,11 @@ impl EventLoop {
             SwarmEvent::Behaviour(Event::Kad(event)) => self.hear_kad(*event),
             SwarmEvent::Behaviour(Event::Identify(event)) => self.hear_identify(*event),
             SwarmEvent::Behaviour(Event::Mdns(event)) => self.hear_mdns(event),
-            SwarmEvent::Behaviour(Event::Ping(ping::Event { peer, result, .. })) => {
-                if let Ok(rtt) = result {
-                    self.peers.round_trip(peer, rtt);
-                }
-            }
+            SwarmEvent::Behaviour(Event::Ping(ping::Event {
+                peer,
+                result: Ok(rtt),
+                ..
+            })) => self.peers.round_trip(peer, rtt),
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,

@@ -216,7 +216,7 @@ impl Inner {
     }
 
     /// Goes on with the downloads that ran when the node ended.
-    pub(super) async fn resume_downloads(&self) {
+    pub(super) async fn resume_downloads(self: &Arc<Self>) {
         let store = self.store.clone();
         let partials = match spawn_blocking(move || store.partials()).await {
             Ok(Ok(partials)) => partials,
@@ -229,8 +229,7 @@ impl Inner {
         for spec in partials.into_iter().filter(|spec| spec.resume_on_start) {
             let hash = spec.descriptor.hash();
             tracing::info!(%hash, path = %spec.target.display(), "download goes on");
-            // It runs on without its handle.
-            let _ = self.transfers.start(transfer::Request {
+            let download = self.transfers.start(transfer::Request {
                 hash,
                 name: Some(spec.name),
                 output: Output::At(spec.target),
@@ -242,6 +241,7 @@ impl Inner {
                 resume_on_start: true,
                 scopes: spec.scopes,
             });
+            self.seed_when_done(&download);
         }
     }
 }

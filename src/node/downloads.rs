@@ -1,13 +1,13 @@
 //! From what a person asks for to a download: names are looked up, links taken apart.
 
-use std::{str::FromStr, time::Duration};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_content::{Hash, HashError, Link, LinkError};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name};
+use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
     store::{NewShare, Origin, Scope, Store},
@@ -139,7 +139,7 @@ impl Node {
             name,
             output: request.output,
             // One shot at a known peer ends with the last byte: no waiting for the disk.
-            durable: !(is_one_shot && !request.peers.is_empty()),
+            durable: !is_one_shot || request.peers.is_empty(),
             peers,
             allowed,
             timeout: request.timeout,
@@ -147,8 +147,8 @@ impl Node {
             resume_on_start: !is_one_shot,
             scopes: Scope::Everyone.into(),
         });
-        if request.seed && self.inner.settings.seed && !is_one_shot {
-            tokio::spawn(seed_when_done(self.clone(), download.clone()));
+        if request.seed {
+            self.inner.seed_when_done(&download);
         }
         Ok(download)
     }
@@ -204,15 +204,23 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
         .collect()
 }
 
-/// Shares a finished download from where it lies.
-async fn seed_when_done(node: Node, download: Download) {
+impl Inner {
+    /// Has a download shared on from where it lies, once it is done, if the node is one that does.
+    pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
+        if self.settings.seed && self.settings.mode == Mode::LongRunning {
+            tokio::spawn(seed(Arc::clone(self), download.clone()));
+        }
+    }
+}
+
+async fn seed(inner: Arc<Inner>, download: Download) {
     let Ok(finished) = download.finished().await else {
         return;
     };
-    let (store, hash) = (node.inner.store.clone(), finished.hash);
+    let (store, hash) = (inner.store.clone(), finished.hash);
     let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
     match recorded {
-        Ok(Ok(())) => node.inner.publisher.provide(hash).await,
+        Ok(Ok(())) => inner.publisher.provide(hash).await,
         Ok(Err(error)) => tracing::warn!(%hash, %error, "downloaded, but not shared on"),
         Err(_) => {}
     }

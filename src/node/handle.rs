@@ -48,7 +48,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Node {
     pub(super) inner: Arc<Inner>,
-    _lifetime: Arc<Lifetime>,
+    lifetime: Arc<Lifetime>,
 }
 
 pub(super) struct Inner {
@@ -61,8 +61,11 @@ pub(super) struct Inner {
     started: Instant,
 }
 
-/// The tasks of a node: they end with it.
-struct Lifetime(Mutex<Vec<AbortHandle>>);
+/// The tasks and downloads of a node: they end with it.
+struct Lifetime {
+    tasks: Mutex<Vec<AbortHandle>>,
+    transfers: Transfers,
+}
 
 impl Drop for Lifetime {
     fn drop(&mut self) {
@@ -72,7 +75,8 @@ impl Drop for Lifetime {
 
 impl Lifetime {
     fn end(&self) {
-        let tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.transfers.pause_all();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().for_each(AbortHandle::abort);
     }
 }
@@ -167,9 +171,14 @@ impl Node {
             ]);
             inner.resume_downloads().await;
         }
+        let transfers = inner.transfers.clone();
+        let lifetime = Lifetime {
+            tasks: Mutex::new(tasks),
+            transfers,
+        };
         Ok(Self {
             inner,
-            _lifetime: Arc::new(Lifetime(Mutex::new(tasks))),
+            lifetime: Arc::new(lifetime),
         })
     }
 
@@ -340,7 +349,7 @@ impl Node {
         if timeout(SHUTDOWN_TIMEOUT, in_order).await.is_err() {
             tracing::warn!("the node did not end in good order in time");
         }
-        self._lifetime.end();
+        self.lifetime.end();
     }
 
     /// Where this node can be reached, for a link: addresses that others can use come first.

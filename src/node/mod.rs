@@ -11,6 +11,8 @@ mod folders;
 mod handle;
 mod settings;
 pub mod shares;
+#[cfg(all(test, feature = "api"))]
+pub(crate) mod testing;
 
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};

@@ -1,6 +1,6 @@
 //! When each hash is announced next. Pure: time is seconds since 1970, given by the caller.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, hash_map::Entry::Vacant};
 
 use pelago_content::Hash;
 
@@ -41,14 +41,11 @@ impl Plan {
 
     /// Has `hash` announced at `due`, unless it is planned already.
     pub(super) fn add(&mut self, hash: Hash, due: u64) {
-        if !self.entries.contains_key(&hash) {
-            self.entries.insert(
-                hash,
-                Entry {
-                    due,
-                    is_thin: false,
-                },
-            );
+        if let Vacant(entry) = self.entries.entry(hash) {
+            entry.insert(Entry {
+                due,
+                is_thin: false,
+            });
             self.waiting.insert((due, hash));
         }
     }

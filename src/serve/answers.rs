@@ -11,10 +11,13 @@ use pelago_behaviour::{
 use pelago_content::{BlockRanges, Hash};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::slots::Slot;
+use super::{
+    places::{Places, Position},
+    slots::Slot,
+};
 use crate::{
     access::{Access, Action},
-    store::{ChunkRead, Cursor, Page, ReadError, Store},
+    store::{ChunkRead, Page, ReadError, Store},
 };
 
 /// The answer to one item, ready to be sent.
@@ -156,22 +159,23 @@ impl Answers {
     }
 
     fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
-        let after = match &request.cursor {
-            Some(cursor) => Some(Cursor::past(Hash::from_bytes(cursor[..].try_into().ok()?))),
+        let position = match &request.cursor {
+            Some(cursor) => Some(Position::from_bytes(cursor)?),
             None => None,
         };
+        let mut places = Places::after(position);
         let words = words(&request.query);
+        let after = position.map(Position::cursor);
         let page = self
             .store
             .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                share.name.len() <= catalogue::MAX_NAME && holds_all(&share.name, &words)
+                let is_new = places.is_new(share);
+                is_new
+                    && share.name.len() <= catalogue::MAX_NAME
+                    && holds_all(&share.name, &words)
+                    && self.access.lists(&peer, share)
             });
         let Page { shares, next } = page.ok()?;
-        let next = next.map(|cursor| cursor.hash().as_bytes().to_vec());
-        let mut shares = shares;
-        // One page names a hash once; the cursor goes past all its places.
-        shares.dedup_by_key(|share| share.hash);
-        shares.retain(|share| self.allows(peer, Action::List, &share.hash));
         let entries = shares.into_iter().map(|share| Entry {
             hash: share.hash,
             name: share.name,
@@ -180,7 +184,7 @@ impl Answers {
         });
         Some(catalogue::Page {
             entries: entries.collect(),
-            next,
+            next: next.map(|_| places.position().to_bytes()),
         })
     }
 }

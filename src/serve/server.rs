@@ -156,7 +156,8 @@ impl Server {
         if matches!(update, availability::Update::Has(_)) {
             // Whole content has no news: the stream stays open for as long as the peer listens.
             stream.disarm();
-            stream.read(&mut [0]).await?;
+            let closed = stream.read(&mut [0]).await?;
+            tracing::trace!(%peer, bytes = closed, "no longer listening");
         }
         Ok(stream.close().await?)
     }

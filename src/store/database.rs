@@ -4,17 +4,22 @@
 //! beside them. Opened when first used: opening and closing cost five fsyncs, which a command that
 //! needs no row does not pay. Every commit saves what a restart needs (redb's quick repair), so
 //! opening is as fast after a crash as after a clean end. A layout of another version is refused
-//! and never reset. Failures leave as a [`DatabaseError`].
+//! and never reset. Failures leave as a [`DatabaseError`]; so do the panics by which redb reports
+//! some damaged pages.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
-    fmt,
-    path::PathBuf,
+    fmt, fs, io,
+    panic::{self, AssertUnwindSafe},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::{memory::SparseMemory, mutex::lock};
+use super::{files, memory::SparseMemory, mutex::lock};
 
 /// (hash, path) -> row; see `share`.
 pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
@@ -58,7 +63,7 @@ enum Place {
 
 impl Database {
     /// The database in `folder`, which is not opened yet.
-    pub(super) fn in_folder(folder: &std::path::Path) -> Self {
+    pub(super) fn in_folder(folder: &Path) -> Self {
         Self::new(Place::File(folder.join(DATABASE_FILE)))
     }
 
@@ -79,12 +84,7 @@ impl Database {
         &self,
         operation: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        let database = self.open()?;
-        database
-            .begin_read()
-            .map_err(redb::Error::from)
-            .and_then(|transaction| operation(&transaction))
-            .map_err(|error| self.failed("reading", error))
+        self.run("reading", |database| operation(&database.begin_read()?))
     }
 
     /// Runs `operation` in a transaction of its own: all of it is done and durable, or none.
@@ -92,14 +92,30 @@ impl Database {
         &self,
         operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
+        self.run("writing", |database| write(database, operation))
+    }
+
+    fn run<T>(
+        &self,
+        action: &'static str,
+        operation: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
+    ) -> Result<T, DatabaseError> {
         let database = self.open()?;
-        write(&database, operation).map_err(|error| {
-            // After a failed write (a full disk) redb refuses all others until it is opened anew.
+        contained(|| operation(&database)).map_err(|error| {
+            // After a failure (a full disk) redb refuses all else until it is opened anew.
             if matches!(self.place, Place::File(_)) {
-                *lock(&self.opened) = None;
+                self.close();
+                close(database);
             }
-            self.failed("writing", error)
+            self.failed(action, error)
         })
+    }
+
+    fn close(&self) {
+        let opened = lock(&self.opened).take();
+        if let Some(database) = opened {
+            close(database);
+        }
     }
 
     fn open(&self) -> Result<Arc<redb::Database>, DatabaseError> {
@@ -107,28 +123,23 @@ impl Database {
         if let Some(database) = &*opened {
             return Ok(Arc::clone(database));
         }
-        let mut builder = redb::Builder::new();
-        let created = match &self.place {
-            Place::File(path) => builder.set_cache_size(DISK_CACHE).create(path),
-            Place::Memory => builder
-                .set_cache_size(MEMORY_CACHE)
-                .create_with_backend(SparseMemory::default()),
-        };
-        let database = created.map_err(|error| self.failed("opening", error.into()))?;
+        let created = contained(|| create(&self.place));
+        let database = created.map_err(|error| self.failed("opening", error))?;
         self.check_layout(&database)?;
         Ok(Arc::clone(opened.insert(Arc::new(database))))
     }
 
     /// Lays out an empty database, and refuses one that is laid out otherwise.
     fn check_layout(&self, database: &redb::Database) -> Result<(), DatabaseError> {
-        let found = layout(database).map_err(|error| self.failed("opening", error))?;
-        match found {
+        let found = contained(|| layout(database));
+        match found.map_err(|error| self.failed("opening", error))? {
             Some(LAYOUT_VERSION) => Ok(()),
             Some(found) => Err(DatabaseError::Layout {
                 path: self.place.to_string(),
                 found,
             }),
-            None => write(database, lay_out).map_err(|error| self.failed("creating", error)),
+            None => contained(|| write(database, lay_out))
+                .map_err(|error| self.failed("creating", error)),
         }
     }
 
@@ -138,6 +149,12 @@ impl Database {
             path: self.place.to_string(),
             source: Box::new(source),
         }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -154,6 +171,58 @@ impl fmt::Display for Place {
             Self::Memory => f.write_str("(in memory)"),
         }
     }
+}
+
+/// Opens the database, making one if there is none, and reads all of it once: redb trusts the
+/// pages it reads, and panics over damaged ones. That costs 0.3 ms for a few rows, and 20 ms for
+/// 100,000 shares.
+fn create(place: &Place) -> Result<redb::Database, redb::Error> {
+    let mut builder = redb::Builder::new();
+    let path = match place {
+        Place::File(path) => path,
+        Place::Memory => {
+            builder.set_cache_size(MEMORY_CACHE);
+            return Ok(builder.create_with_backend(SparseMemory::default())?);
+        }
+    };
+    builder.set_cache_size(DISK_CACHE);
+    if !path.try_exists()? {
+        create_file(&builder, path)?;
+    }
+    let mut database = builder.open(path)?;
+    if !database.check_integrity()? {
+        tracing::warn!(path = %path.display(), "the database was damaged and has been repaired");
+    }
+    Ok(database)
+}
+
+/// A new database gets its name when it is whole, so that a process which ends meanwhile leaves
+/// nothing that is no database.
+fn create_file(builder: &redb::Builder, path: &Path) -> Result<(), redb::Error> {
+    let new = files::with_suffix(path, files::TEMPORARY_SUFFIX);
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    write(&builder.create(&new)?, lay_out)?;
+    fs::rename(&new, path)?;
+    Ok(files::sync_folder_of(path)?)
+}
+
+/// Runs `operation`, and makes an error of a panic. What it was doing is given up, so nothing sees
+/// state that a panic left half-changed.
+fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+    let damaged = || redb::Error::Corrupted("it is damaged".to_owned());
+    panic::catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| Err(damaged()))
+}
+
+/// Closes the database, if nobody else uses it. A damaged one may panic once more.
+fn close(database: Arc<redb::Database>) {
+    // There is nothing to do about a failure: what was committed is durable.
+    let _ = contained(|| {
+        drop(database);
+        Ok(())
+    });
 }
 
 fn write<T>(
@@ -232,107 +301,4 @@ pub enum DatabaseError {
         /// What redb said.
         source: Box<redb::Error>,
     },
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, path::Path};
-
-    use super::*;
-
-    fn count(folder: &Path) -> Result<u64, DatabaseError> {
-        use redb::ReadableTableMetadata;
-        Database::in_folder(folder).read(|transaction| {
-            let table = transaction.open_table(PUBLICATIONS)?;
-            Ok(table.len()?)
-        })
-    }
-
-    #[test]
-    fn nothing_is_made_before_it_is_used() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::in_folder(folder.path());
-        drop(database);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        assert_eq!(count(folder.path()).unwrap(), 0);
-    }
-
-    #[test]
-    fn another_layout_is_refused_and_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::in_folder(folder.path());
-        for version in [LAYOUT_VERSION + 1, 0] {
-            let set = |version| {
-                let database = redb::Database::create(folder.path().join(DATABASE_FILE)).unwrap();
-                let transaction = database.begin_write().unwrap();
-                let mut facts = transaction.open_table(FACTS).unwrap();
-                facts.insert(LAYOUT, version).unwrap();
-                drop(facts);
-                transaction.commit().unwrap();
-            };
-            set(version);
-            for _ in 0..2 {
-                let error = database.read(|_| Ok(())).unwrap_err();
-                assert!(
-                    matches!(error, DatabaseError::Layout { found, .. } if found == version),
-                    "{error}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn a_database_of_something_else_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let other = redb::Database::create(folder.path().join(DATABASE_FILE)).unwrap();
-        let transaction = other.begin_write().unwrap();
-        transaction.open_table(PEERS).unwrap();
-        transaction.commit().unwrap();
-        drop(other);
-        let error = count(folder.path()).unwrap_err();
-        assert!(matches!(error, DatabaseError::Layout { found: 0, .. }));
-    }
-
-    #[test]
-    fn a_damaged_file_is_an_error_and_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        count(folder.path()).unwrap();
-        let path = folder.path().join(DATABASE_FILE);
-        let good = fs::read(&path).unwrap();
-        let mut flipped = good.clone();
-        flipped[..4096].iter_mut().for_each(|byte| *byte ^= 0x55);
-        for bad in [&b"no database"[..], &flipped, &good[..5000]] {
-            fs::write(&path, bad).unwrap();
-            let error = count(folder.path()).unwrap_err();
-            assert!(matches!(error, DatabaseError::Failed { .. }), "{error}");
-            assert_eq!(fs::read(&path).unwrap(), bad);
-        }
-        fs::write(&path, &good).unwrap();
-        count(folder.path()).unwrap();
-    }
-
-    #[test]
-    fn a_failed_transaction_leaves_nothing_and_stops_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        for database in [Database::in_memory(), Database::in_folder(folder.path())] {
-            let put = |byte, fails| {
-                database.write(|transaction| {
-                    let mut table = transaction.open_table(PUBLICATIONS)?;
-                    table.insert(&[byte; 32], 1)?;
-                    let error = || redb::Error::Corrupted("said by the test".to_owned());
-                    if fails { Err(error()) } else { Ok(()) }
-                })
-            };
-            put(1, false).unwrap();
-            put(2, true).unwrap_err();
-            put(3, false).unwrap();
-            let has = |byte| {
-                database.read(|transaction| {
-                    let table = transaction.open_table(PUBLICATIONS)?;
-                    Ok(table.get(&[byte; 32])?.is_some())
-                })
-            };
-            assert!(has(1).unwrap() && !has(2).unwrap() && has(3).unwrap());
-        }
-    }
 }

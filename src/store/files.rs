@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Appended to the name of a private file that is being written and not yet in place.
-const TEMPORARY_SUFFIX: &str = ".new";
+pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 
 /// The path with `suffix` appended to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -122,7 +122,7 @@ pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // Some file systems do not know the flag.
-            Err(error) if matches!(error, rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
             result => return Ok(result?),
         }
     }

@@ -3,7 +3,7 @@
 //! Owns what is compared. Never opens a file. Cannot fail: what the platform does not tell is
 //! left out.
 
-use std::{fs::Metadata, time::UNIX_EPOCH};
+use std::fs::Metadata;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,27 +35,33 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// The fingerprint of the file with this metadata.
     pub fn new(metadata: &Metadata) -> Self {
-        let modified = metadata
-            .modified()
-            .ok()
-            .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .and_then(|age| i64::try_from(age.as_nanos()).ok())
-            .unwrap_or(0);
-        let mut fingerprint = Self {
-            size: metadata.len(),
-            modified,
-            changed: 0,
-            inode: 0,
+        let since_1970 = |seconds: i64, nanoseconds| {
+            seconds
+                .saturating_mul(1_000_000_000)
+                .saturating_add(nanoseconds)
         };
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            let time = |seconds: i64, rest| seconds.saturating_mul(1_000_000_000) + rest;
-            fingerprint.modified = time(metadata.mtime(), metadata.mtime_nsec());
-            fingerprint.changed = time(metadata.ctime(), metadata.ctime_nsec());
-            fingerprint.inode = metadata.ino();
+            Self {
+                size: metadata.len(),
+                modified: since_1970(metadata.mtime(), metadata.mtime_nsec()),
+                changed: since_1970(metadata.ctime(), metadata.ctime_nsec()),
+                inode: metadata.ino(),
+            }
         }
-        fingerprint
+        #[cfg(not(unix))]
+        {
+            let modified = metadata.modified().unwrap_or(std::time::UNIX_EPOCH);
+            let age = modified.duration_since(std::time::UNIX_EPOCH);
+            let age = age.unwrap_or_default();
+            Self {
+                size: metadata.len(),
+                modified: since_1970(age.as_secs().cast_signed(), age.subsec_nanos().into()),
+                changed: 0,
+                inode: 0,
+            }
+        }
     }
 
     /// Length of the file, in bytes.

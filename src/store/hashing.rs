@@ -7,6 +7,9 @@
 //! level; the caller's thread takes the batches in order, builds the tree above them and writes it
 //! out as it grows. A small file is read in one go, without a thread or a tree.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs::File,
     io,
@@ -302,6 +305,3 @@ pub enum HashError {
         path: PathBuf,
     },
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,9 @@
 //! content lies in several places, the next one is tried. What is in the way leaves as a
 //! [`ReadError`].
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, io, ops::Range, path::PathBuf, sync::Arc};
 
 use pelago_content::{
@@ -320,6 +323,3 @@ pub enum ReadError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
-
-#[cfg(test)]
-mod tests;

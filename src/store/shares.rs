@@ -1,34 +1,32 @@
 //! What is shared: rows added, removed and found.
 //!
-//! Owns the tables of shares and paths, which change together, and which rows are live. Never
-//! opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
+//! Owns which rows are live, and what else has to follow when rows change; the rows are written in
+//! `tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
 //! database's from all else.
 
+mod tables;
+#[cfg(test)]
+mod tests;
+
 use std::{
-    ops::{Bound, ControlFlow},
+    ops::Bound,
     path::{MAIN_SEPARATOR, Path, PathBuf},
-    sync::PoisonError,
+    sync::{PoisonError, RwLockReadGuard},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use pelago_content::Hash;
-use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use redb::ReadableTable;
 
+use self::tables::{Tables, places, row};
 use super::{
-    DatabaseError, NewShare, Origin, Scopes, Share, Store,
+    DatabaseError, NewShare, Scopes, Share, Store,
     database::{PATHS, SHARES},
     mutex::lock,
 };
 
-/// How many places of the same content are looked at to serve it: bounds what one request costs
-/// (about 0.5 ms) where thousands of shared files are alike.
-const MAX_PLACES: usize = 1000;
-
 /// How many rows one page looks at, however few the filter lets through: about 5 ms.
 const MAX_ROWS_PER_PAGE: usize = 10_000;
-
-/// Sorts behind every absolute path.
-const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// Where a page of shares ended, so that the next begins behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +36,11 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// The hash that the next page begins at or behind.
-    pub fn hash(&self) -> Hash {
-        self.hash
-    }
-
-    /// Behind all places of this hash: enough where a list names each hash once.
-    pub fn past(hash: Hash) -> Self {
+    /// Before all places of this hash.
+    pub fn before(hash: Hash) -> Self {
         Self {
             hash,
-            path: PAST_ALL_PATHS.to_owned(),
+            path: String::new(),
         }
     }
 }
@@ -129,13 +122,8 @@ impl Store {
     pub fn shares_of(&self, hash: &Hash) -> Result<Vec<Share>, DatabaseError> {
         let folders = self.live_folders();
         self.inner.database.read(|transaction| {
-            let mut found = Vec::new();
-            visit_places(transaction, hash, |share| {
-                if share.origin.is_live(&folders) {
-                    found.push(share);
-                }
-                ControlFlow::Continue(())
-            })?;
+            let mut found = places(transaction, hash)?;
+            found.retain(|share| share.origin.is_live(&folders));
             Ok(found)
         })
     }
@@ -292,12 +280,9 @@ impl Store {
         Ok(scopes)
     }
 
-    pub(super) fn live_folders(&self) -> Vec<PathBuf> {
-        self.inner
-            .live_folders
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
+        let folders = self.inner.live_folders.read();
+        folders.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets what was known of the shares as they were; `gone` are shared nowhere any more.
@@ -308,108 +293,6 @@ impl Store {
             self.inner.trees.remove(hash);
         }
     }
-}
-
-/// Both tables within one transaction.
-struct Tables<'t> {
-    shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
-    paths: Table<'t, &'static str, &'static [u8; 32]>,
-}
-
-impl<'t> Tables<'t> {
-    fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
-            shares: transaction.open_table(SHARES)?,
-            paths: transaction.open_table(PATHS)?,
-        })
-    }
-
-    /// Adds a share, and gives the hash that was shared at its path if that was another.
-    fn add(&mut self, new: &NewShare, now: u64) -> Result<Option<Hash>, redb::Error> {
-        let mut share = Share::new(new.clone(), now);
-        let Some(path) = new.path.to_str() else {
-            return Ok(None); // refused by `checked_path` before the transaction began
-        };
-        let before = self.paths.get(path)?.map(|hash| *hash.value());
-        if let Some(before) = before {
-            if let Some(before) = row(&self.shares, &before, path)? {
-                share.keep_from(before);
-            }
-            self.remove(&Hash::from_bytes(before), path)?;
-        }
-        let key = (share.hash.as_bytes(), path);
-        self.shares.insert(key, &share.to_row()?[..])?;
-        self.paths.insert(path, share.hash.as_bytes())?;
-        Ok(before
-            .map(Hash::from_bytes)
-            .filter(|before| *before != share.hash))
-    }
-
-    fn remove(&mut self, hash: &Hash, path: &str) -> Result<bool, redb::Error> {
-        let found = self.shares.remove((hash.as_bytes(), path))?.is_some();
-        if found {
-            self.paths.remove(path)?;
-        }
-        Ok(found)
-    }
-
-    /// Those of the hashes that have no row.
-    fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
-        let mut gone = Vec::new();
-        hashes.sort_unstable();
-        hashes.dedup();
-        for hash in hashes {
-            if self.shares.range(all_places(&hash))?.next().is_none() {
-                gone.push(hash);
-            }
-        }
-        Ok(gone)
-    }
-}
-
-impl Share {
-    /// Keeps what a folder scan must not change of the share that was at this path before.
-    fn keep_from(&mut self, before: Self) {
-        let found_again = matches!(self.origin, Origin::Folder(_));
-        if found_again && !matches!(before.origin, Origin::Folder(_)) {
-            self.name = before.name;
-            self.scopes = before.scopes;
-            self.origin = before.origin;
-        }
-        self.added = before.added;
-    }
-}
-
-/// The keys of all rows of one hash.
-fn all_places(hash: &Hash) -> std::ops::Range<(&[u8; 32], &'static str)> {
-    (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
-}
-
-fn row(
-    table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
-    hash: &[u8; 32],
-    path: &str,
-) -> Result<Option<Share>, redb::Error> {
-    match table.get((hash, path))? {
-        Some(row) => Share::from_row(hash, path, row.value()).map(Some),
-        None => Ok(None),
-    }
-}
-
-fn visit_places(
-    transaction: &ReadTransaction,
-    hash: &Hash,
-    mut visit: impl FnMut(Share) -> ControlFlow<()>,
-) -> Result<(), redb::Error> {
-    let table = transaction.open_table(SHARES)?;
-    for entry in table.range(all_places(hash))?.take(MAX_PLACES) {
-        let (key, row) = entry?;
-        let (hash, path) = key.value();
-        if visit(Share::from_row(hash, path, row.value())?).is_break() {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a path that the database could not hold, or that means another file elsewhere.
@@ -443,6 +326,3 @@ pub enum ShareError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
 }
-
-#[cfg(test)]
-mod tests;

@@ -189,11 +189,12 @@ impl Task {
                 }
             }
             Event::Ended(peer, end) => {
-                let was_ours = self.sources.is_active(id);
+                // A peer may be met twice: the end of the one that is not used ends nothing.
+                let had_content = self.sources.is_with_content(id);
                 self.sources.ended(id, peer, &end, now);
-                if let (Some(peer), true) = (peer, was_ours) {
+                if let Some(peer) = peer {
                     self.discovery.forget(&peer);
-                    if let Some(content) = &mut self.content {
+                    if let (Some(content), true) = (&mut self.content, had_content) {
                         content.scheduler.left(peer);
                     }
                 }
@@ -303,7 +304,7 @@ impl Task {
                         self.sources.drop_peer(peer);
                     }
                 }
-                Action::Drop(peer) => self.sources.drop_peer(peer),
+                Action::Drop(peer) => self.sources.give_up(peer),
             }
         }
         content.scheduler.next_wake()
@@ -313,7 +314,9 @@ impl Task {
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         let with_content = self.sources.with_content();
-        if with_content > 0 {
+        // Before there is content to schedule, whoever has it is about to be asked.
+        let can_go_on = |content: &Content| content.scheduler.can_go_on();
+        if with_content > 0 && self.content.as_ref().is_none_or(can_go_on) {
             self.last_source = now;
         } else if now.duration_since(self.last_source) >= self.request.timeout {
             return Err(DownloadError::NoSource {

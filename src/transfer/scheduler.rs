@@ -32,6 +32,10 @@ const RATE_WEIGHT: f64 = 0.3;
 /// Failures in a row after which a source is given up.
 const MAX_FAILURES: u32 = 5;
 
+/// How long a busy source is left in peace at least: one that asks for no patience at all would be
+/// asked for the same chunks again and again, and others would never get to them.
+const MIN_BUSY: Duration = Duration::from_millis(100);
+
 /// What the scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -127,7 +131,7 @@ impl Scheduler {
             return;
         };
         match failure {
-            Failure::Busy(wait) => source.paused_until = Some(now + wait),
+            Failure::Busy(wait) => source.paused_until = Some(now + wait.max(MIN_BUSY)),
             Failure::Absent => {
                 source.has.remove(blocks.clone());
                 source.failures += 1;
@@ -143,11 +147,7 @@ impl Scheduler {
         let mut asking = self.order.clone();
         while !asking.is_empty() {
             asking.retain(|peer| {
-                if self
-                    .sources
-                    .get(peer)
-                    .is_some_and(|s| s.failures >= MAX_FAILURES)
-                {
+                if self.sources.get(peer).is_some_and(|s| self.has_failed(s)) {
                     self.left(*peer);
                     actions.push(Action::Drop(*peer));
                     return false;
@@ -168,9 +168,27 @@ impl Scheduler {
             .min()
     }
 
+    /// Whether some source has, or is about to send, something that is missing. If not, only another
+    /// source or news of these can help.
+    pub(super) fn can_go_on(&self) -> bool {
+        self.sources
+            .values()
+            .any(|source| !source.in_flight.is_empty() || self.is_of_use(source))
+    }
+
     /// Whether every block is verified, or on its way to be.
     pub(super) fn is_done(&self) -> bool {
         self.missing.is_empty() && self.sources.values().all(|s| s.in_flight.is_empty())
+    }
+
+    /// Whether the source has claimed too often what it does not have, or all that it claimed.
+    fn has_failed(&self, source: &Source) -> bool {
+        let is_spent = || source.in_flight.is_empty() && !self.is_of_use(source);
+        source.failures >= MAX_FAILURES || source.failures > 0 && is_spent()
+    }
+
+    fn is_of_use(&self, source: &Source) -> bool {
+        first_common(&self.missing, &source.has).is_some()
     }
 
     fn next_for(&mut self, peer: PeerId, now: Instant) -> Option<Chunk> {
@@ -404,6 +422,37 @@ mod tests {
         assert_eq!(later, now + Duration::from_secs(1));
         run(&mut scheduler, later, Duration::from_millis(1));
         assert!(scheduler.is_done());
+    }
+
+    #[test]
+    fn a_source_that_is_busy_without_end_leaves_the_chunks_to_others() {
+        let [busy, other] = [PeerId::random(), PeerId::random()];
+        let (mut scheduler, now) = (scheduler(MIB), Instant::now());
+        let geometry = Geometry::new(MIB);
+        scheduler.has(busy, &all(geometry));
+        scheduler.has(other, &all(geometry));
+        for (peer, chunk) in requests(&scheduler.poll(now)) {
+            match peer == busy {
+                true => scheduler.failed(peer, chunk, Failure::Busy(Duration::ZERO), now),
+                false => scheduler.arrived(peer, chunk, now),
+            }
+        }
+        let asked = run(&mut scheduler, now, Duration::from_millis(1));
+        assert!(!asked.is_empty() && asked.iter().all(|(peer, _)| *peer == other));
+        assert!(scheduler.is_done());
+    }
+
+    #[test]
+    fn a_source_is_dropped_when_the_last_of_its_claims_has_failed() {
+        let (peer, mut scheduler) = (PeerId::random(), scheduler(10));
+        let now = Instant::now();
+        scheduler.has(peer, &all(Geometry::new(10)));
+        assert!(scheduler.can_go_on());
+        for (_, chunk) in requests(&scheduler.poll(now)) {
+            scheduler.failed(peer, chunk, Failure::Absent, now);
+        }
+        assert!(!scheduler.can_go_on());
+        assert_eq!(scheduler.poll(now), [Action::Drop(peer)]);
     }
 
     #[test]

@@ -156,10 +156,20 @@ impl Source<'_> {
             // A peer that closes has no more news; what it has, it still has.
             std::future::pending().await
         };
-        tokio::select! {
+        let mut writes = Writes::new();
+        let end = tokio::select! {
             end = more_updates => end,
-            end = self.fetch(requests) => end,
+            end = self.fetch(requests, &mut writes) => end,
+        };
+        // What has come before the end is not to be fetched again.
+        while let Some(written) = writes.next().await {
+            if let Ok(written) = written
+                && written.result.is_ok()
+            {
+                self.tell(Event::Arrived(self.peer, written.chunk)).await;
+            }
         }
+        end
     }
 
     /// Reads an update and passes it on; whether there may be another.
@@ -174,7 +184,11 @@ impl Source<'_> {
         }
     }
 
-    async fn fetch(&self, requests: mpsc::Receiver<Request>) -> Result<End, End> {
+    async fn fetch(
+        &self,
+        requests: mpsc::Receiver<Request>,
+        writes: &mut Writes,
+    ) -> Result<End, End> {
         let stream = self
             .context
             .network
@@ -184,7 +198,7 @@ impl Source<'_> {
         let (asked, outstanding) = mpsc::channel(MAX_REQUESTS);
         tokio::select! {
             end = self.ask(writer, requests, asked) => end,
-            end = self.receive(reader, outstanding) => end,
+            end = self.receive(reader, outstanding, writes) => end,
         }
     }
 
@@ -211,9 +225,9 @@ impl Source<'_> {
         &self,
         reader: impl AsyncRead + Unpin,
         mut outstanding: mpsc::Receiver<Request>,
+        writes: &mut Writes,
     ) -> Result<End, End> {
         let mut reader = Stall::new(reader, self.context.stall);
-        let mut writes = FuturesUnordered::new();
         let mut buffers = vec![Vec::new(); WRITES_AT_A_TIME];
         loop {
             tokio::select! {
@@ -304,6 +318,9 @@ impl Source<'_> {
         let _ = self.context.events.send((self.id, event)).await;
     }
 }
+
+/// Chunks being verified and written, at most [`WRITES_AT_A_TIME`].
+type Writes = FuturesUnordered<JoinHandle<Written>>;
 
 /// A chunk after verifying and writing, with its buffer for the next one.
 struct Written {

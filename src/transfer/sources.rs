@@ -113,8 +113,8 @@ impl Sources {
         }
     }
 
-    /// The source says that it has content. False if it is the same peer as another source, or not
-    /// one of ours any more: it is ended, and its events mean nothing.
+    /// The source says that it has content. False if it is the same peer as another source or as
+    /// one that lied, or not one of ours any more: it is ended, and its events mean nothing.
     pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
         let is_double = self
             .active
@@ -123,7 +123,8 @@ impl Sources {
         let Some(active) = self.active.get_mut(&id) else {
             return false;
         };
-        if is_double {
+        // Who a candidate without an id is shows only now.
+        if is_double || self.banned.contains(&peer) {
             active.task.abort();
             self.active.remove(&id);
             return false;
@@ -133,9 +134,11 @@ impl Sources {
         true
     }
 
-    /// Whether the source is still one of ours.
-    pub(super) fn is_active(&self, id: SourceId) -> bool {
-        self.active.contains_key(&id)
+    /// Whether the source is the one by which its peer is known to have content.
+    pub(super) fn is_with_content(&self, id: SourceId) -> bool {
+        self.active
+            .get(&id)
+            .is_some_and(|active| active.has_content)
     }
 
     /// A chunk of this peer was good.
@@ -184,6 +187,15 @@ impl Sources {
         }
     }
 
+    /// The sources of `peer` have nothing of what they said they had.
+    pub(super) fn give_up(&mut self, peer: PeerId) {
+        for active in self.active.values().filter(|a| a.peer == Some(peer)) {
+            let who = describe(&active.candidate, Some(peer));
+            self.outcomes.take(who, &End::Absent);
+        }
+        self.drop_peer(peer);
+    }
+
     /// Ends the sources of `peer`.
     pub(super) fn drop_peer(&mut self, peer: PeerId) {
         for (_, active) in self
@@ -216,8 +228,9 @@ impl Sources {
 
     /// Who was asked, and what came of it, for people.
     pub(super) fn summary(&self) -> String {
+        let with_content = self.with_content();
         self.outcomes
-            .summary(self.active.len() - self.with_content())
+            .summary(self.active.len() - with_content, with_content)
     }
 }
 
@@ -255,9 +268,11 @@ impl Outcomes {
         }
     }
 
-    fn summary(&self, unanswered: usize) -> String {
+    /// `unanswered` have not said anything, `exhausted` have no more of it.
+    fn summary(&self, unanswered: usize, exhausted: usize) -> String {
+        let is_alone = self.failed.is_empty() && unanswered + exhausted == 0;
         let mut text = match self.absent.len() {
-            0 if self.failed.is_empty() && unanswered == 0 => "no peer was found to ask".to_owned(),
+            0 if is_alone => "no peer was found to ask".to_owned(),
             0 => String::new(),
             1 => "1 peer was asked and does not have it".to_owned(),
             n => format!("{n} peers were asked and do not have it"),
@@ -272,9 +287,14 @@ impl Outcomes {
         if told.len() > TOLD {
             let _ = write!(text, "; and {} more", told.len() - TOLD);
         }
-        if unanswered > 0 {
-            let separator = if text.is_empty() { "" } else { "; " };
-            let _ = write!(text, "{separator}{unanswered} have not answered");
+        for (count, what) in [
+            (unanswered, "have not answered"),
+            (exhausted, "have no more of it"),
+        ] {
+            if count > 0 {
+                let separator = if text.is_empty() { "" } else { "; " };
+                let _ = write!(text, "{separator}{count} {what}");
+            }
         }
         text
     }
@@ -287,7 +307,7 @@ mod tests {
     #[test]
     fn a_search_in_vain_says_who_was_asked_and_what_came_of_it() {
         let mut outcomes = Outcomes::default();
-        assert_eq!(outcomes.summary(0), "no peer was found to ask");
+        assert_eq!(outcomes.summary(0, 0), "no peer was found to ask");
         outcomes.take("a".into(), &End::Absent);
         outcomes.take(
             "/ip4/10.0.0.1/tcp/1".into(),
@@ -295,10 +315,10 @@ mod tests {
         );
         outcomes.take("b".into(), &End::Lied("wrong bytes".into()));
         assert_eq!(
-            outcomes.summary(2),
+            outcomes.summary(2, 1),
             "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \
              (refused); b is not asked any more, as it sent what is not true (wrong bytes); 2 have \
-             not answered"
+             not answered; 1 have no more of it"
         );
     }
 }

@@ -83,11 +83,9 @@ impl Transfers {
             settings,
             status.clone(),
         );
+        // Made out here, so that a task which is stopped before it first ran has ended, too.
+        let ended = Ended { status, outcome };
         let run = async move {
-            let ended = Ended {
-                status: &status,
-                outcome: &outcome,
-            };
             let result = task.run().await;
             ended.with(result);
         };
@@ -121,12 +119,12 @@ impl Transfers {
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
-struct Ended<'a> {
-    status: &'a watch::Sender<DownloadStatus>,
-    outcome: &'a watch::Sender<Option<Outcome>>,
+struct Ended {
+    status: watch::Sender<DownloadStatus>,
+    outcome: watch::Sender<Option<Outcome>>,
 }
 
-impl Ended<'_> {
+impl Ended {
     fn with(&self, result: Result<Finished, DownloadError>) {
         let result = result.map_err(Arc::new);
         self.status.send_modify(|status| {
@@ -147,7 +145,7 @@ impl Ended<'_> {
     }
 }
 
-impl Drop for Ended<'_> {
+impl Drop for Ended {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
             self.with(Err(DownloadError::Paused));

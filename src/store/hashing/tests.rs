@@ -2,7 +2,6 @@ use std::{
     cell::Cell,
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::net::UnixListener,
 };
 
 use super::*;
@@ -118,7 +117,7 @@ fn only_regular_files_are_opened() {
     let mode = rustix::fs::Mode::RUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     let socket = folder.path().join("socket");
-    let _listener = UnixListener::bind(&socket).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     for (path, expected) in [
         (fifo.as_path(), "a fifo"),
         (&socket, "a socket"),
@@ -140,7 +139,7 @@ fn an_unreadable_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     fs::write(&path, "secret").unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(&path).is_ok() {
         println!("skipped: this user may read everything");
         return;

@@ -467,8 +467,10 @@ fn a_claimed_size_allocates_nothing() {
 }
 
 /// A small file system of its own, unmounted at the end.
+#[cfg(unix)]
 struct SmallDisk(tempfile::TempDir);
 
+#[cfg(unix)]
 impl SmallDisk {
     /// None where one may not mount.
     fn mount(size: &str) -> Option<Self> {
@@ -486,6 +488,7 @@ impl SmallDisk {
     }
 }
 
+#[cfg(unix)]
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = std::process::Command::new("umount")
@@ -495,6 +498,7 @@ impl Drop for SmallDisk {
 }
 
 /// Gives chunks until the disk is full; the error has to tell what to do.
+#[cfg(unix)]
 fn fill(seed: &Seed, partial: &Partial, target: &Path) {
     let error = (0..seed.geometry().chunks(4)).find_map(|index| {
         let read = seed.chunk(4, index);
@@ -512,6 +516,7 @@ fn fill(seed: &Seed, partial: &Partial, target: &Path) {
     );
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_disk_loses_nothing_and_the_download_goes_on() {
     let Some(disk) = SmallDisk::mount("6m") else {
@@ -534,6 +539,7 @@ fn a_full_disk_loses_nothing_and_the_download_goes_on() {
     });
 }
 
+#[cfg(unix)]
 #[test]
 fn a_full_disk_below_the_data_folder_loses_nothing() {
     let Some(disk) = SmallDisk::mount("3m") else {

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, path::Path};
 
 use pelago_content::verify;
 
@@ -68,11 +68,14 @@ fn a_chunk_too_large_for_a_response_has_only_a_node() {
     });
 }
 
+/// Puts other bytes of the same length where the file is.
+type Change = &'static dyn Fn(&Path, &[u8]);
+
 #[test]
 fn a_changed_file_is_never_served_under_its_old_hash() {
     on_every_store(|home| {
         for (size, open_before) in [(1000, false), (1000, true), (300_000, true)] {
-            let changes: [&dyn Fn(&std::path::Path, &[u8]); 4] = [
+            let changes: [Change; 4] = [
                 // Written in place, with the same size and time of modification.
                 &|path, data| {
                     let modified = fs::metadata(path).unwrap().modified().unwrap();

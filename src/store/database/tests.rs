@@ -1,0 +1,141 @@
+use std::{fs, path::Path};
+
+use super::*;
+
+fn count(folder: &Path) -> Result<u64, DatabaseError> {
+    use redb::ReadableTableMetadata;
+    Database::in_folder(folder).read(|transaction| {
+        let table = transaction.open_table(PUBLICATIONS)?;
+        Ok(table.len()?)
+    })
+}
+
+#[test]
+fn nothing_is_made_before_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::in_folder(folder.path());
+    drop(database);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert_eq!(count(folder.path()).unwrap(), 0);
+}
+
+#[test]
+fn what_was_begun_and_not_finished_is_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
+    assert_eq!(count(folder.path()).unwrap(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn another_layout_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::in_folder(folder.path());
+    for version in [LAYOUT_VERSION + 1, 0] {
+        let set = |version| {
+            let database = redb::Database::create(folder.path().join(DATABASE_FILE)).unwrap();
+            let transaction = database.begin_write().unwrap();
+            let mut facts = transaction.open_table(FACTS).unwrap();
+            facts.insert(LAYOUT, version).unwrap();
+            drop(facts);
+            transaction.commit().unwrap();
+        };
+        set(version);
+        for _ in 0..2 {
+            let error = database.read(|_| Ok(())).unwrap_err();
+            assert!(
+                matches!(error, DatabaseError::Layout { found, .. } if found == version),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_database_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = redb::Database::create(folder.path().join(DATABASE_FILE)).unwrap();
+    let transaction = other.begin_write().unwrap();
+    transaction.open_table(PEERS).unwrap();
+    transaction.commit().unwrap();
+    drop(other);
+    let error = count(folder.path()).unwrap_err();
+    assert!(matches!(error, DatabaseError::Layout { found: 0, .. }));
+}
+
+#[test]
+fn a_damaged_file_is_an_error_and_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    count(folder.path()).unwrap();
+    let path = folder.path().join(DATABASE_FILE);
+    let good = fs::read(&path).unwrap();
+    let mut flipped = good.clone();
+    flipped[..4096].iter_mut().for_each(|byte| *byte ^= 0x55);
+    for bad in [&b"no database"[..], &flipped, &good[..5000]] {
+        fs::write(&path, bad).unwrap();
+        let error = count(folder.path()).unwrap_err();
+        assert!(matches!(error, DatabaseError::Failed { .. }), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), bad);
+    }
+    fs::write(&path, &good).unwrap();
+    count(folder.path()).unwrap();
+}
+
+#[test]
+fn damaged_pages_panic_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::in_folder(folder.path());
+    let fill = |database: &Database| {
+        database.write(|transaction| {
+            let mut table = transaction.open_table(PUBLICATIONS)?;
+            for hash in 0..200 {
+                table.insert(&[hash; 32], 1)?;
+            }
+            Ok(())
+        })
+    };
+    fill(&database).unwrap();
+    drop(database);
+    let path = folder.path().join(DATABASE_FILE);
+    let good = fs::read(&path).unwrap();
+    let mut refused = 0;
+    for (number, page) in good.chunks(4096).enumerate() {
+        if page.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        for (within, flip) in [(0, 0xff), (5, 0x10), (9, 1), (1000, 0x80)] {
+            let mut bad = good.clone();
+            bad[number * 4096 + within] ^= flip;
+            fs::write(&path, bad).unwrap();
+            let database = Database::in_folder(folder.path());
+            let read = count(folder.path()).is_err();
+            refused += u32::from(read || fill(&database).is_err());
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_failed_transaction_leaves_nothing_and_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for database in [Database::in_memory(), Database::in_folder(folder.path())] {
+        let put = |byte, fails| {
+            database.write(|transaction| {
+                let mut table = transaction.open_table(PUBLICATIONS)?;
+                table.insert(&[byte; 32], 1)?;
+                let error = || redb::Error::Corrupted("said by the test".to_owned());
+                if fails { Err(error()) } else { Ok(()) }
+            })
+        };
+        put(1, false).unwrap();
+        put(2, true).unwrap_err();
+        put(3, false).unwrap();
+        let has = |byte| {
+            database.read(|transaction| {
+                let table = transaction.open_table(PUBLICATIONS)?;
+                Ok(table.get(&[byte; 32])?.is_some())
+            })
+        };
+        assert!(has(1).unwrap() && !has(2).unwrap() && has(3).unwrap());
+    }
+}

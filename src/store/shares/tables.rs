@@ -1,0 +1,123 @@
+//! The tables of shares and of paths, which change together.
+//!
+//! Owns that every row has its path and every path its row. Never opens a transaction: what is done
+//! here is done in one commit with the rest of it. Failures leave as redb's.
+
+use std::ops::Range;
+
+use pelago_content::Hash;
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+
+use crate::store::{
+    NewShare, Origin, Share,
+    database::{PATHS, SHARES},
+};
+
+/// How many places of the same content are looked at to serve it: bounds what one request costs
+/// (about 0.5 ms) where thousands of shared files are alike.
+const MAX_PLACES: usize = 1000;
+
+/// Sorts behind every absolute path.
+const PAST_ALL_PATHS: &str = "\u{10FFFF}";
+
+/// Both tables within one transaction.
+pub(super) struct Tables<'t> {
+    shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
+    paths: Table<'t, &'static str, &'static [u8; 32]>,
+}
+
+impl<'t> Tables<'t> {
+    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            shares: transaction.open_table(SHARES)?,
+            paths: transaction.open_table(PATHS)?,
+        })
+    }
+
+    /// Adds a share, and gives the hash that was shared at its path if that was another.
+    pub(super) fn add(&mut self, new: &NewShare, now: u64) -> Result<Option<Hash>, redb::Error> {
+        let mut share = Share::new(new.clone(), now);
+        let Some(path) = new.path.to_str() else {
+            return Ok(None); // refused by `checked_path` before the transaction began
+        };
+        let before = self.paths.get(path)?.map(|hash| *hash.value());
+        if let Some(before) = before {
+            if let Some(before) = row(&self.shares, &before, path)? {
+                share.keep_from(before);
+            }
+            self.remove(&Hash::from_bytes(before), path)?;
+        }
+        let key = (share.hash.as_bytes(), path);
+        self.shares.insert(key, &share.to_row()?[..])?;
+        self.paths.insert(path, share.hash.as_bytes())?;
+        Ok(before
+            .map(Hash::from_bytes)
+            .filter(|before| *before != share.hash))
+    }
+
+    pub(super) fn remove(&mut self, hash: &Hash, path: &str) -> Result<bool, redb::Error> {
+        let found = self.shares.remove((hash.as_bytes(), path))?.is_some();
+        if found {
+            self.paths.remove(path)?;
+        }
+        Ok(found)
+    }
+
+    /// Those of the hashes that have no row.
+    pub(super) fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
+        let mut gone = Vec::new();
+        hashes.sort_unstable();
+        hashes.dedup();
+        for hash in hashes {
+            if self.shares.range(all_places(&hash))?.next().is_none() {
+                gone.push(hash);
+            }
+        }
+        Ok(gone)
+    }
+}
+
+impl Share {
+    /// Keeps what a folder scan must not change of the share that was at this path before.
+    fn keep_from(&mut self, before: Self) {
+        let found_again = matches!(self.origin, Origin::Folder(_));
+        if found_again && !matches!(before.origin, Origin::Folder(_)) {
+            self.name = before.name;
+            self.scopes = before.scopes;
+            self.origin = before.origin;
+        }
+        self.added = before.added;
+    }
+}
+
+/// The keys of all rows of one hash.
+fn all_places(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
+    (hash.as_bytes(), "")..(hash.as_bytes(), PAST_ALL_PATHS)
+}
+
+/// The row of this key.
+pub(super) fn row(
+    table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
+    hash: &[u8; 32],
+    path: &str,
+) -> Result<Option<Share>, redb::Error> {
+    match table.get((hash, path))? {
+        Some(row) => Share::from_row(hash, path, row.value()).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// All places of this content, as far as they are looked at.
+pub(super) fn places(
+    transaction: &ReadTransaction,
+    hash: &Hash,
+) -> Result<Vec<Share>, redb::Error> {
+    let table = transaction.open_table(SHARES)?;
+    let mut found = Vec::new();
+    for entry in table.range(all_places(hash))?.take(MAX_PLACES) {
+        let (key, row) = entry?;
+        let (hash, path) = key.value();
+        found.push(Share::from_row(hash, path, row.value())?);
+    }
+    Ok(found)
+}
