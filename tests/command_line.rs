@@ -1,7 +1,6 @@
 //! The real binary, as people and scripts use it: nodes on data folders of their own, which know
 //! nobody but whom they are told of.
 
-#![allow(clippy::unwrap_used)] // a test fails by panicking
 #![cfg(all(feature = "cli", unix))]
 #![allow(clippy::unwrap_used, reason = "what cannot go on fails the test")]
 

@@ -1,6 +1,7 @@
 //! The task that owns the swarm: takes commands, hears events, never waits for anyone.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -126,7 +127,7 @@ impl Network {
         let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);
         let config = swarm_config(settings.idle_timeout);
         let mut swarm = Swarm::new(transport, behaviour, local, config);
-        listen(&mut swarm, &settings.listen).await?;
+        let early = listen(&mut swarm, &settings.listen).await?;
 
         let (commands, command_queue) = mpsc::channel(COMMANDS_QUEUED);
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
@@ -147,6 +148,7 @@ impl Network {
             peers: Peers::default(),
             lookup_requests: Arc::default(),
         };
+        early.into_iter().for_each(|event| event_loop.hear(event));
         let lookup_requests = Arc::clone(&event_loop.lookup_requests);
         settings
             .known
@@ -165,35 +167,35 @@ impl Network {
     }
 }
 
-/// Listens on all of `addresses`, and waits until it is known where that is.
-async fn listen(swarm: &mut Swarm<Behaviour>, addresses: &[Multiaddr]) -> Result<(), StartError> {
+/// Listens on all of `addresses`, and waits until it is known where that is. Returns what happened
+/// meanwhile: what mDNS finds now, it does not tell again for minutes.
+async fn listen(
+    swarm: &mut Swarm<Behaviour>,
+    addresses: &[Multiaddr],
+) -> Result<Vec<SwarmEvent<Event>>, StartError> {
     let mut waiting = Vec::new();
     for address in addresses {
         let failed = |error| listen_failed(address, error);
         waiting.push(swarm.listen_on(address.clone()).map_err(failed)?);
     }
+    let mut early = Vec::new();
     let all_known = async {
         while !waiting.is_empty() {
-            if let SwarmEvent::NewListenAddr {
-                listener_id,
-                address,
-            } = swarm.select_next_some().await
-            {
-                waiting.retain(|id| *id != listener_id);
-                swarm.add_external_address(address);
+            let event = swarm.select_next_some().await;
+            if let SwarmEvent::NewListenAddr { listener_id, .. } = &event {
+                waiting.retain(|id| id != listener_id);
             }
+            early.push(event);
         }
         // The other interfaces of an unspecified address are known by now as well.
         while let Some(Some(event)) = swarm.next().now_or_never() {
-            if let SwarmEvent::NewListenAddr { address, .. } = event {
-                swarm.add_external_address(address);
-            }
+            early.push(event);
         }
     };
     if timeout(LISTEN_TIMEOUT, all_known).await.is_err() {
         tracing::warn!("some listener has not said where it listens: is there a network at all?");
     }
-    Ok(())
+    Ok(early)
 }
 
 fn listen_failed(address: &Multiaddr, error: ListenError<std::io::Error>) -> StartError {
@@ -435,17 +437,19 @@ impl EventLoop {
         let mdns::Event::Discovered(found) = event else {
             return;
         };
+        let mut addresses: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
         for (peer, address) in found {
-            if !self.swarm.is_connected(&peer) {
-                // Identify tells whether it is one of ours; only then is it told to Kademlia.
-                let address = PeerAddress::from(address).address().clone();
-                self.dial_quietly(
-                    DialOpts::peer_id(peer)
-                        .condition(PeerCondition::DisconnectedAndNotDialing)
-                        .addresses(vec![address])
-                        .build(),
-                );
-            }
+            let address = PeerAddress::from(address).address().clone();
+            addresses.entry(peer).or_default().push(address);
+        }
+        for (peer, addresses) in addresses {
+            // Identify tells whether it is one of ours; only then is it told to Kademlia.
+            self.dial_quietly(
+                DialOpts::peer_id(peer)
+                    .condition(PeerCondition::DisconnectedAndNotDialing)
+                    .addresses(addresses)
+                    .build(),
+            );
         }
     }
 
@@ -547,6 +551,8 @@ fn connect_error(error: &DialError) -> ConnectError {
         DialError::WrongPeerId { obtained, .. } => {
             format!("another node, {obtained}, answered at that address")
         }
+        // Whoever wanted it knows which one it was.
+        DialError::Transport(tried) if tried.len() == 1 => root(&tried[0].1),
         DialError::Transport(tried) => {
             let tried = tried
                 .iter()

@@ -11,7 +11,7 @@ use crate::store::{FinishError, HashError, PartialError, WriteError};
 #[derive(Debug, Error)]
 pub enum DownloadError {
     /// Nobody who could be reached has it, or has the rest of it.
-    #[error("no source for {hash} within {} s: {tried}", timeout.as_secs())]
+    #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]
     NoSource {
         /// What was looked for.
         hash: Hash,

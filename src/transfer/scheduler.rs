@@ -302,7 +302,9 @@ mod tests {
     }
 
     fn all(geometry: Geometry) -> BlockRanges {
-        blocks(&[0..geometry.blocks()])
+        let mut set = BlockRanges::default();
+        set.insert(0..geometry.blocks());
+        set
     }
 
     fn scheduler(size: u64) -> Scheduler {

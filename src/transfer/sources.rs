@@ -162,7 +162,11 @@ impl Sources {
         let Some(active) = self.active.remove(&id) else {
             return;
         };
-        let who = describe(&active.candidate, peer);
+        let who = match (end, peer) {
+            // One peer counts once, however it was found.
+            (End::Absent, Some(peer)) => peer.to_string(),
+            _ => describe(&active.candidate, peer),
+        };
         tracing::debug!(source = %who, ?end, "source ended");
         self.outcomes.take(who, end);
         match end {

@@ -4,6 +4,8 @@
 //! [`pelago::node::Node`]s, or scripted nodes that tell the truth where a test has to see what was
 //! asked of them.
 
+#![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
+
 mod content;
 
 mod lies;

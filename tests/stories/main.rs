@@ -9,6 +9,8 @@
 //!
 //! Nothing sleeps for the sake of order: a story waits for a line or a state, with a deadline.
 
+#![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
+
 mod attach;
 mod catalogue;
 mod config;

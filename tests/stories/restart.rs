@@ -1,11 +1,8 @@
 //! What outlives a node.
 
-use std::{
-    fs::{self, File},
-    time::{Duration, SystemTime},
-};
+use std::fs;
 
-use super::world::{World, assert_content, eventually, noise};
+use super::world::{Node, World, assert_content, eventually, noise, text};
 
 /// ```text
 ///   B ── A      A ends in good order, is killed, and starts again
@@ -14,43 +11,50 @@ use super::world::{World, assert_content, eventually, noise};
 fn shares_outlive_a_stop_and_a_kill_without_being_hashed_again() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
-    let content = noise(1, 900_000);
-    let file = world.file("kept.bin", &content);
-    let node = a.start(&[]);
-    let hash = a.share(&file);
+    // Large enough to stand out among all else that a node reads.
+    let content = noise(1, 20_000_000);
+    let in_folder = world.file("folder/in a folder.bin", &content);
+    let alone = world.file("alone.bin", &noise(2, 20_000_000));
+    let folder = text(&world.path("folder"));
+    let start = || {
+        let node = a.start(&["--dir", &folder]);
+        node.run.err.line("folder shared");
+        node
+    };
+    let mut node = start();
+    let hashes = [b.hash(&in_folder), a.share(&alone)];
+    let hashed = node.run.read_bytes();
+    assert!(
+        hashed.is_none_or(|bytes| bytes >= 40_000_000),
+        "{hashed:?} were read"
+    );
     let peer_id = node.peer_id();
-    let rounds: [fn(super::world::Node); 2] = [|node| drop(node.stop()), super::world::Node::kill];
-    let mut node = node;
-    for (round, end) in rounds.into_iter().enumerate() {
+    let ends: [fn(Node); 2] = [|node| drop(node.stop()), Node::kill];
+    for (round, end) in ends.into_iter().enumerate() {
         end(node);
-        let accessed = stale_access_time(&file);
-        node = a.start(&[]);
+        node = start();
         assert_eq!(node.peer_id(), peer_id);
-        a.run(&["list"]).done().prints(&hash);
-        // Hashing would have read it.
-        let now = fs::metadata(&file).unwrap().accessed().unwrap();
-        assert_eq!(now, accessed, "the file was read");
+        a.run(&["list"])
+            .done()
+            .prints(&hashes[0])
+            .prints(&hashes[1]);
+        let read = node.run.read_bytes();
+        assert!(
+            read.is_none_or(|bytes| bytes < 10_000_000),
+            "{read:?} were read"
+        );
         let got = format!("got{round}");
-        b.run(&["download", &hash, "--peer", &node.address(), "-o", &got])
-            .done();
+        b.run(&[
+            "download",
+            &hashes[0],
+            "--peer",
+            &node.address(),
+            "-o",
+            &got,
+        ])
+        .done();
         assert_content(&b.path(&got), &content);
     }
-}
-
-/// Makes the next reading of a file show (under `relatime`, too), and returns what would change.
-fn stale_access_time(file: &str) -> SystemTime {
-    let modified = fs::metadata(file).unwrap().modified().unwrap();
-    let long_ago = modified - Duration::from_secs(3 * 24 * 3600);
-    let times = fs::FileTimes::new()
-        .set_accessed(long_ago)
-        .set_modified(modified);
-    File::options()
-        .write(true)
-        .open(file)
-        .unwrap()
-        .set_times(times)
-        .unwrap();
-    fs::metadata(file).unwrap().accessed().unwrap()
 }
 
 /// ```text

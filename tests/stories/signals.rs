@@ -24,7 +24,7 @@ fn a_node_ends_in_time_when_it_is_told_to() {
 }
 
 /// ```text
-///   A      told twice: stopped, so that both signals are there when it goes on
+///   A      told twice
 /// ```
 #[test]
 fn a_second_signal_ends_it_at_once() {
@@ -33,7 +33,7 @@ fn a_second_signal_ends_it_at_once() {
     node.run.signal("INT");
     node.run.err.line("ending");
     node.run.signal("INT");
-    // Whether or not it was quicker than the second signal: it is gone well before it would be killed.
+    // It may have been quicker than the second signal.
     let code = node.run.end_within(SOON).status.code();
     assert!(matches!(code, Some(0 | 1)), "{code:?}");
 }

@@ -15,10 +15,16 @@ pub(crate) struct Valve {
     room: Arc<Room>,
 }
 
-/// Bytes that may still pass.
 struct Room {
-    left: Mutex<u64>,
+    state: Mutex<State>,
     changed: Condvar,
+}
+
+struct State {
+    /// Whether anybody has come.
+    used: bool,
+    /// Bytes that may still pass.
+    left: u64,
 }
 
 impl Valve {
@@ -27,13 +33,18 @@ impl Valve {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let room = Arc::new(Room {
-            left: Mutex::new(bytes),
+            state: Mutex::new(State {
+                used: false,
+                left: bytes,
+            }),
             changed: Condvar::new(),
         });
         let (target, shared) = (target.to_owned(), Arc::clone(&room));
         // It ends with the process of the test.
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
+                shared.state.lock().unwrap().used = true;
+                shared.changed.notify_all();
                 let Ok(far) = TcpStream::connect(&target) else {
                     return;
                 };
@@ -50,18 +61,19 @@ impl Valve {
         self.address.to_string()
     }
 
-    /// Waits until all that may pass has passed.
+    /// Waits until somebody has come, and all that may pass has passed.
     pub(crate) fn is_shut(&self) {
-        let left = self.room.left.lock().unwrap();
+        let state = self.room.state.lock().unwrap();
+        let is_open = |state: &mut State| !state.used || state.left > 0;
         let waited = self
             .room
             .changed
-            .wait_timeout_while(left, PATIENCE, |left| *left > 0);
+            .wait_timeout_while(state, PATIENCE, is_open);
         assert!(!waited.unwrap().1.timed_out(), "less came than may pass");
     }
 
     pub(crate) fn open(&self) {
-        *self.room.left.lock().unwrap() = u64::MAX;
+        self.room.state.lock().unwrap().left = u64::MAX;
         self.room.changed.notify_all();
     }
 }
@@ -85,10 +97,13 @@ fn pass(mut from: TcpStream, mut to: TcpStream, room: Option<&Room>) {
 impl Room {
     /// Waits for room, and takes up to `wanted` bytes of it.
     fn take(&self, wanted: usize) -> usize {
-        let left = self.left.lock().unwrap();
-        let mut left = self.changed.wait_while(left, |left| *left == 0).unwrap();
-        let taken = u64::try_from(wanted).unwrap().min(*left);
-        *left -= taken;
+        let state = self.state.lock().unwrap();
+        let mut state = self
+            .changed
+            .wait_while(state, |state| state.left == 0)
+            .unwrap();
+        let taken = u64::try_from(wanted).unwrap().min(state.left);
+        state.left -= taken;
         self.changed.notify_all();
         usize::try_from(taken).unwrap()
     }

@@ -262,6 +262,13 @@ impl Run {
             .unwrap();
     }
 
+    /// Bytes that it has read so far, from anything; `None` where the system does not tell.
+    pub(crate) fn read_bytes(&self) -> Option<u64> {
+        let told = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
+        told.lines()
+            .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Ended {
         self.end_within(PATIENCE)
@@ -392,7 +399,8 @@ impl Lines {
 /// What came of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
-    pub(crate) line: String,
+    #[allow(dead_code, reason = "shown when an assertion fails")]
+    line: String,
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
