@@ -196,3 +196,88 @@ impl Network {
         answer.await.map_err(|_| Closed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, time::Duration};
+
+    use libp2p::identity::Keypair;
+    use pelago_behaviour::{Config, OwnKeys, Protocols};
+
+    use super::*;
+    use crate::network::{Settings, TransportKind};
+
+    async fn network() -> Network {
+        let settings = Settings {
+            transport: TransportKind::Memory,
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            known: Vec::new(),
+            behaviour: Config {
+                protocols: Protocols::new("test").unwrap(),
+                node_name: String::new(),
+                is_server: true,
+                mdns: false,
+                replication: NonZeroUsize::MIN,
+                memory_budget: 64 << 20,
+            },
+            idle_timeout: Duration::from_secs(1),
+        };
+        let (inbound, _) = mpsc::channel(1);
+        let keypair = Keypair::generate_ed25519();
+        let started = Network::start(&keypair, settings, OwnKeys::default(), inbound);
+        started.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn calls_that_cannot_succeed_end_with_the_reason() {
+        let network = network().await;
+        let (stranger, hash) = (PeerId::random(), Hash::from_bytes([1; 32]));
+        let nowhere = vec!["/memory/1".parse().unwrap()];
+        assert!(matches!(
+            network.connect(Some(stranger), nowhere).await,
+            Err(ConnectError::Failed(_))
+        ));
+        assert!(matches!(
+            network.connect(Some(stranger), Vec::new()).await,
+            Err(ConnectError::Failed(_))
+        ));
+        let ourselves = network.connect(Some(network.local_peer_id()), Vec::new());
+        assert!(matches!(ourselves.await, Err(ConnectError::Ourselves)));
+        assert!(matches!(
+            network.open(stranger, Protocol::Chunk).await,
+            Err(StreamError::Open(OpenError::NotConnected))
+        ));
+        assert!(matches!(
+            network.announce(hash).await,
+            Err(AnnounceError::Alone)
+        ));
+        let mut providers = network.find_providers(hash).await.unwrap();
+        assert_eq!(providers.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn every_call_ends_when_the_node_has_shut_down() {
+        let network = network().await;
+        network.shutdown().await;
+        let hash = Hash::from_bytes([1; 32]);
+        assert_eq!(network.peers().await, Err(Closed));
+        assert_eq!(network.listen_addresses().await, Err(Closed));
+        assert!(network.find_providers(hash).await.is_err());
+        assert!(matches!(
+            network.announce(hash).await,
+            Err(AnnounceError::Closed(_))
+        ));
+        assert!(matches!(
+            network.connect(Some(PeerId::random()), Vec::new()).await,
+            Err(ConnectError::Closed(_))
+        ));
+        assert!(
+            network
+                .open(PeerId::random(), Protocol::Chunk)
+                .await
+                .is_err()
+        );
+        network.shutdown().await;
+    }
+}
