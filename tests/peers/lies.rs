@@ -10,10 +10,7 @@
 
 use std::fs;
 
-use pelago::{
-    content::{Descriptor, Kind, MAX_SIZE, leaf, padding},
-    transfer::{DownloadError, DownloadState},
-};
+use pelago::content::{Descriptor, Kind, leaf, padding};
 use pelago_behaviour::chunk::{Answer, Item};
 
 use crate::{
@@ -35,6 +32,8 @@ async fn is_found_out(content: &Content, script: Script, streams: usize) {
     let finished = getter.fetch(content, &peers).await;
 
     assert_eq!(finished.sources, 1, "only one peer told the truth");
+    let honestly = getter.received_from(&honest).await;
+    assert_eq!(honestly, content.descriptor.size());
     let asked = liar.asked();
     assert_eq!(asked.chunk_streams, streams, "{asked:?}");
 }
@@ -75,9 +74,21 @@ async fn a_subscription_answered_with_other_content_is_refused() {
 
 #[tokio::test]
 async fn a_chunk_whose_descriptor_does_not_hash_to_what_was_asked_is_refused() {
+    // All else is true: the bytes, and their proof.
+    let content = Content::new(THREE_CHUNKS, 1);
+    let other = Content::new(THREE_CHUNKS, 2).descriptor;
+    forged_answers_are_found_out(&content, move |_, answer, _| {
+        if let Answer::Data { descriptor, .. } = answer {
+            *descriptor = other;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn other_content_with_its_own_proofs_is_refused() {
     let content = Content::new(THREE_CHUNKS, 1);
     let other = Content::new(THREE_CHUNKS, 2);
-    // All of it is true, but of other content.
     let script = Script::claiming(content.descriptor, move |_, item| {
         Act::Send(other.truth(&item))
     });
@@ -307,6 +318,11 @@ fn peak_memory() -> u64 {
 #[tokio::test]
 async fn a_claimed_pebibyte_allocates_nothing() {
     use std::os::unix::fs::MetadataExt;
+
+    use pelago::{
+        content::MAX_SIZE,
+        transfer::{DownloadError, DownloadState},
+    };
 
     // liar (its descriptor is what is asked for) <--- getter
     let descriptor = Descriptor::new(Kind::File, MAX_SIZE, [7; 32]).unwrap();

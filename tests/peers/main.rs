@@ -4,17 +4,14 @@
 //! [`pelago::node::Node`]s, or scripted nodes that tell the truth where a test has to see what was
 //! asked of them.
 
-#![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
-
 mod lies;
 mod listing;
-
 mod nodes;
 mod raw;
 mod scripted;
 mod serving;
-
 mod silence;
 mod sources;

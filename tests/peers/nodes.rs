@@ -11,8 +11,8 @@ use libp2p::identity::Keypair;
 use pelago::{
     content::Hash,
     node::{
-        Download, DownloadRequest, Finished, Node, Output, PeerAddress, Settings, ShareRequest,
-        Shared, Target,
+        Download, DownloadRequest, Finished, Node, Output, Peer, PeerAddress, Settings,
+        ShareRequest, Shared, Target,
     },
     store::Store,
     transfer::DownloadError,
@@ -135,6 +135,16 @@ impl Home {
 
     pub(crate) async fn begin(&self, request: DownloadRequest) -> Download {
         self.node.download(request).await.unwrap()
+    }
+
+    /// Bytes of content that have come from `other`.
+    pub(crate) async fn received_from(&self, other: &Self) -> u64 {
+        let peers = self.node.peers().await.unwrap();
+        let is_other = |peer: &&Peer| peer.peer_id == other.node.peer_id();
+        peers
+            .iter()
+            .find(is_other)
+            .map_or(0, |peer| peer.received_bytes)
     }
 
     /// Downloads `content` from `peers`, and compares what came.

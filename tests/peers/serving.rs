@@ -170,7 +170,10 @@ async fn one_request_is_answered_with_four_mebibytes_at_most() {
     let server = serving(&content).await;
     let greedy = Client::connect(&server).await;
     let mut stream = greedy.open(Protocol::Chunk).await;
-    let items: Vec<_> = (0..8).map(|n| item(content.hash(), 6, n)).collect();
+    // A block, then more mebibytes than there is room for beside it.
+    let block = item(content.hash(), 0, 0);
+    let mebibytes = (0..8).map(|n| item(content.hash(), 6, n));
+    let items: Vec<_> = [block].into_iter().chain(mebibytes).collect();
     chunk::write_request(&mut stream, &items).await.unwrap();
     let mut received = 0;
     for asked in &items {
@@ -187,7 +190,8 @@ async fn one_request_is_answered_with_four_mebibytes_at_most() {
             busy => assert_eq!(busy, Answer::Busy(Duration::ZERO)),
         }
     }
-    assert_eq!(received, chunk::MAX_RESPONSE);
+    assert_eq!(received, 3 * MEBIBYTE + 16_384);
+    assert!(received <= chunk::MAX_RESPONSE);
 }
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);

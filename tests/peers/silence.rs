@@ -23,6 +23,8 @@ async fn is_left_for_another(content: &Content, script: Script) {
     let peers = [silent.address(), honest.address().await];
     let finished = getter.fetch(content, &peers).await;
     assert_eq!(finished.sources, 1);
+    let honestly = getter.received_from(&honest).await;
+    assert_eq!(honestly, content.descriptor.size());
     let asked = silent.asked();
     assert_eq!(asked.subscriptions, 1, "{asked:?}");
 }
