@@ -248,7 +248,7 @@ fn create(place: &Place, writable: bool) -> Result<redb::Database, redb::Error> 
     builder.set_cache_size(DISK_CACHE);
     if writable {
         if !path.try_exists()? {
-            make(&builder, path)?;
+            create_file(&builder, path)?;
         }
         return Ok(builder.open(path)?);
     }
@@ -260,18 +260,17 @@ fn create(place: &Place, writable: bool) -> Result<redb::Database, redb::Error> 
     Ok(builder.create_with_backend(storage)?)
 }
 
-/// Makes the file, whole or not at all: one that a full disk or a crash cut short is no database,
-/// and would be refused for ever.
-fn make(builder: &redb::Builder, path: &Path) -> Result<(), redb::Error> {
-    let unfinished = files::with_suffix(path, ".new");
-    match fs::remove_file(&unfinished) {
+/// A new database gets its name when it is whole, so that a process which ends meanwhile, or a
+/// full disk, leaves nothing that is no database.
+fn create_file(builder: &redb::Builder, path: &Path) -> Result<(), redb::Error> {
+    let new = files::with_suffix(path, files::TEMPORARY_SUFFIX);
+    match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let database = builder.create(&unfinished)?;
-    write(&database, lay_out)?;
-    drop(database);
-    Ok(fs::rename(unfinished, path)?)
+    write(&builder.create(&new)?, lay_out)?;
+    fs::rename(&new, path)?;
+    Ok(files::sync_folder_of(path)?)
 }
 
 /// Runs `operation`, and makes an error of a panic. What it was doing is given up, so nothing sees

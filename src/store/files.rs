@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Appended to the name of a private file that is being written and not yet in place.
-const TEMPORARY_SUFFIX: &str = ".new";
+pub(super) const TEMPORARY_SUFFIX: &str = ".new";
 
 /// The path with `suffix` appended to its last component.
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -8,7 +8,7 @@
 //! the storage, and as the file does.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     fmt,
     fs::File,
     io,
@@ -120,14 +120,15 @@ impl StorageBackend for Sparse {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         for (page, within, len) in parts(state.len, offset, data.len())? {
             let (part, rest) = data.split_at(len);
-            if !state.written.contains_key(&page) {
-                let mut below = Box::new([0; PAGE_LEN]);
-                self.read_below(page * PAGE_LEN as u64, &mut below[..])?;
-                state.written.insert(page, below);
-            }
-            if let Some(page) = state.written.get_mut(&page) {
-                page[within..within + len].copy_from_slice(part);
-            }
+            let page = match state.written.entry(page) {
+                Entry::Occupied(written) => written.into_mut(),
+                Entry::Vacant(vacant) => {
+                    let mut below = Box::new([0; PAGE_LEN]);
+                    self.read_below(page * PAGE_LEN as u64, &mut below[..])?;
+                    vacant.insert(below)
+                }
+            };
+            page[within..within + len].copy_from_slice(part);
             data = rest;
         }
         Ok(())

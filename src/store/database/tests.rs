@@ -72,6 +72,16 @@ fn a_database_that_was_not_closed_is_read() {
 }
 
 #[test]
+fn what_was_begun_and_not_finished_is_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
+    assert_eq!(count(folder.path()).unwrap(), 0);
+    make(folder.path());
+    assert_eq!(count(folder.path()).unwrap(), 1);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn another_layout_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::in_folder(folder.path());
