@@ -45,6 +45,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a node waits until it is connected to nobody who has what it is to download.
 const DISCONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Nodes that have learnt of no other for this long know whom they will know.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Downloads at a time.
 const CONCURRENT: usize = 4;
 
@@ -188,7 +191,24 @@ impl Simulation {
             joined.map_err(|_| "a node could not join the network")??;
             self.members.insert(member.id, member);
         }
+        self.settle().await;
         Ok(())
+    }
+
+    /// Waits until the nodes have found each other: until none has learnt of another for a while.
+    async fn settle(&self) {
+        let patience = Instant::now() + PATIENCE;
+        let known = || {
+            self.members
+                .values()
+                .map(|m| *m.node.routable().borrow())
+                .sum::<usize>()
+        };
+        let mut before = 0;
+        while before < known() && Instant::now() < patience {
+            before = known();
+            tokio::time::sleep(SETTLED).await;
+        }
     }
 
     async fn share_files(&mut self) -> Result<(), Failure> {

@@ -21,6 +21,9 @@ use crate::network::{Closed, Network, PeerAddress, StreamError};
 /// is cut off here.
 const MAX_ENTRIES_PER_PEER: usize = 100_000;
 
+/// Bytes of names taken from one peer, at most: as many entries with names of ordinary length.
+const MAX_NAME_BYTES_PER_PEER: usize = 8 << 20;
+
 /// Peers asked at a time.
 const ASKED_AT_A_TIME: usize = 16;
 
@@ -206,14 +209,17 @@ async fn read_pages(
         query,
         cursor: None,
     };
-    let mut entries = Vec::new();
+    let (mut entries, mut name_bytes) = (Vec::new(), 0);
     // Pages may be short, even empty, where much is filtered out; but not without end.
     for _ in 0..2 * MAX_ENTRIES_PER_PEER / MAX_ENTRIES {
         catalogue::write_request(&mut stream, &request).await?;
         let page = catalogue::read_page(&mut stream).await?;
+        name_bytes += page.entries.iter().map(|e| e.name.len()).sum::<usize>();
         entries.extend(page.entries);
         request.cursor = page.next;
-        if request.cursor.is_none() || entries.len() >= MAX_ENTRIES_PER_PEER {
+        let is_enough =
+            entries.len() >= MAX_ENTRIES_PER_PEER || name_bytes >= MAX_NAME_BYTES_PER_PEER;
+        if request.cursor.is_none() || is_enough {
             break;
         }
     }

@@ -14,8 +14,19 @@ const SPREAD: u64 = 10;
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     due: u64,
-    /// Whether fewer nodes keep the record than should: due again when more are known.
-    is_thin: bool,
+    /// How many nodes of the DHT have to be known for the record to be due before that: those near
+    /// the key may be others then.
+    outgrown_at: usize,
+}
+
+impl Entry {
+    /// Due then, whatever the network does.
+    const fn new(due: u64) -> Self {
+        Self {
+            due,
+            outgrown_at: usize::MAX,
+        }
+    }
 }
 
 /// What is to be announced, and when.
@@ -23,17 +34,20 @@ struct Entry {
 pub(super) struct Plan {
     interval: u64,
     max_in_flight: usize,
+    /// Nodes that should keep a record.
+    replication: usize,
     entries: HashMap<Hash, Entry>,
     /// The entries that are not in flight, by when they are due.
     waiting: BTreeSet<(u64, Hash)>,
 }
 
 impl Plan {
-    /// Each hash every `interval` seconds, at most `max_in_flight` at a time.
-    pub(super) fn new(interval: u64, max_in_flight: usize) -> Self {
+    /// Each hash every `interval` seconds to `replication` nodes, at most `max_in_flight` at a time.
+    pub(super) fn new(interval: u64, max_in_flight: usize, replication: usize) -> Self {
         Self {
             interval: interval.max(1),
             max_in_flight: max_in_flight.max(1),
+            replication,
             entries: HashMap::new(),
             waiting: BTreeSet::new(),
         }
@@ -42,10 +56,7 @@ impl Plan {
     /// Has `hash` announced at `due`, unless it is planned already.
     pub(super) fn add(&mut self, hash: Hash, due: u64) {
         if let Vacant(entry) = self.entries.entry(hash) {
-            entry.insert(Entry {
-                due,
-                is_thin: false,
-            });
+            entry.insert(Entry::new(due));
             self.waiting.insert((due, hash));
         }
     }
@@ -79,26 +90,32 @@ impl Plan {
         due.into_iter().map(|(_, hash)| hash).collect()
     }
 
-    /// `hash` was announced, and `is_thin` if fewer nodes keep it than should. Returns when it is due
-    /// next; `None` if it was removed meanwhile.
-    pub(super) fn announced(&mut self, hash: &Hash, is_thin: bool, now: u64) -> Option<u64> {
+    /// `hash` was announced to `nodes` nodes while `known` were known. Returns when it is due next;
+    /// `None` if it was removed meanwhile.
+    pub(super) fn announced(
+        &mut self,
+        hash: &Hash,
+        nodes: usize,
+        known: usize,
+        now: u64,
+    ) -> Option<u64> {
         let spread = u64::from(hash.as_bytes()[0]) * (self.interval / SPREAD) / 255;
-        self.wait(hash, now + self.interval - spread, is_thin)
+        let is_thin = nodes < self.replication;
+        let growth = if is_thin { 1 } else { known.div_ceil(2) };
+        self.wait(hash, now + self.interval - spread, known + growth)
     }
 
-    /// Announcing `hash` failed.
-    pub(super) fn failed(&mut self, hash: &Hash, now: u64) {
-        self.wait(hash, now + RETRY, true);
+    /// Announcing `hash` failed while `known` nodes were known.
+    pub(super) fn failed(&mut self, hash: &Hash, known: usize, now: u64) {
+        self.wait(hash, now + RETRY, known + 1);
     }
 
-    /// More nodes are known: what too few of them keep is due.
-    pub(super) fn network_grew(&mut self, now: u64) {
+    /// So many nodes are known now: what was announced to far fewer is due.
+    pub(super) fn network_grew(&mut self, known: usize, now: u64) {
         for (hash, entry) in &mut self.entries {
-            if entry.is_thin && entry.due > now && self.waiting.remove(&(entry.due, *hash)) {
-                *entry = Entry {
-                    due: now,
-                    is_thin: false,
-                };
+            let is_outgrown = entry.outgrown_at <= known && entry.due > now;
+            if is_outgrown && self.waiting.remove(&(entry.due, *hash)) {
+                *entry = Entry::new(now);
                 self.waiting.insert((now, *hash));
             }
         }
@@ -117,13 +134,13 @@ impl Plan {
         next.filter(|_| in_flight < self.max_in_flight)
     }
 
-    fn wait(&mut self, hash: &Hash, due: u64, is_thin: bool) -> Option<u64> {
+    fn wait(&mut self, hash: &Hash, due: u64, outgrown_at: usize) -> Option<u64> {
         let entry = self.entries.get_mut(hash)?;
         // Removed and added again while in flight: it waits already, and is announced once more.
         if self.waiting.contains(&(entry.due, *hash)) {
             return None;
         }
-        *entry = Entry { due, is_thin };
+        *entry = Entry { due, outgrown_at };
         self.waiting.insert((due, *hash));
         Some(due)
     }
@@ -141,11 +158,11 @@ mod tests {
 
     #[test]
     fn a_share_is_announced_at_once_and_again_before_its_records_expire() {
-        let mut plan = Plan::new(22 * HOUR, 4);
+        let mut plan = Plan::new(22 * HOUR, 4, 4);
         plan.add(hash(1), 100);
         assert_eq!(plan.take_due(100), [hash(1)]);
         assert!(plan.take_due(100).is_empty(), "it is in flight");
-        let due = plan.announced(&hash(1), false, 100).unwrap();
+        let due = plan.announced(&hash(1), 4, 50, 100).unwrap();
         assert!((100 + 19 * HOUR..=100 + 22 * HOUR).contains(&due));
         assert_eq!(plan.next_due(), Some(due));
         assert!(plan.take_due(due - 1).is_empty());
@@ -154,7 +171,7 @@ mod tests {
 
     #[test]
     fn announcements_in_flight_are_bounded() {
-        let mut plan = Plan::new(HOUR, 3);
+        let mut plan = Plan::new(HOUR, 3, 4);
         (0..100).for_each(|n| plan.add(hash(n), 0));
         let first = plan.take_due(0);
         assert_eq!(first.len(), 3);
@@ -164,45 +181,59 @@ mod tests {
             None,
             "there is nothing to wake up for until one ends"
         );
-        plan.announced(&first[0], false, 0);
+        plan.announced(&first[0], 4, 50, 0);
         assert_eq!(plan.take_due(0).len(), 1);
     }
 
     #[test]
     fn what_is_unshared_is_never_announced_again() {
-        let mut plan = Plan::new(HOUR, 3);
+        let mut plan = Plan::new(HOUR, 3, 4);
         plan.add(hash(1), 0);
         plan.add(hash(2), 0);
         plan.remove(&hash(1));
         assert_eq!(plan.take_due(0), [hash(2)]);
         plan.remove(&hash(2));
-        assert_eq!(plan.announced(&hash(2), false, 0), None);
+        assert_eq!(plan.announced(&hash(2), 4, 50, 0), None);
         assert!(plan.take_due(u64::MAX).is_empty());
     }
 
     #[test]
     fn shared_again_while_in_flight_it_stays_planned() {
-        let mut plan = Plan::new(HOUR, 3);
+        let mut plan = Plan::new(HOUR, 3, 4);
         plan.add(hash(1), 0);
         plan.take_due(0);
         plan.remove(&hash(1));
         plan.add(hash(1), 5);
-        plan.announced(&hash(1), false, 1);
+        plan.announced(&hash(1), 4, 50, 1);
         assert_eq!(plan.take_due(5), [hash(1)]);
     }
 
     #[test]
     fn a_failure_is_tried_again_soon_and_a_thin_record_when_the_network_grows() {
-        let mut plan = Plan::new(22 * HOUR, 3);
+        let mut plan = Plan::new(22 * HOUR, 3, 4);
         plan.add(hash(1), 0);
         plan.add(hash(2), 0);
         plan.take_due(0);
-        plan.failed(&hash(1), 0);
-        plan.announced(&hash(2), true, 0);
+        plan.failed(&hash(1), 2, 0);
+        plan.announced(&hash(2), 2, 2, 0);
         assert_eq!(plan.next_due(), Some(RETRY));
-        plan.network_grew(10);
+        plan.network_grew(2, 10);
+        assert!(plan.take_due(10).is_empty());
+        plan.network_grew(3, 10);
         let mut due = plan.take_due(10);
         due.sort();
         assert_eq!(due, [hash(1), hash(2)]);
+    }
+
+    #[test]
+    fn what_a_small_network_was_told_is_told_again_as_it_grows() {
+        let mut plan = Plan::new(22 * HOUR, 3, 4);
+        plan.add(hash(1), 0);
+        plan.take_due(0);
+        plan.announced(&hash(1), 4, 20, 0);
+        plan.network_grew(29, 10);
+        assert!(plan.take_due(10).is_empty());
+        plan.network_grew(30, 10);
+        assert_eq!(plan.take_due(10), [hash(1)]);
     }
 }

@@ -57,8 +57,11 @@ impl Publisher {
     pub fn start(network: Network, store: Store, own_keys: OwnKeys, settings: &Settings) -> Self {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
         let task = Task {
-            plan: Plan::new(settings.interval.as_secs(), settings.concurrent),
-            replication: settings.replication as u32,
+            plan: Plan::new(
+                settings.interval.as_secs(),
+                settings.concurrent,
+                settings.replication,
+            ),
             network,
             store,
             announcing: JoinSet::new(),
@@ -111,7 +114,6 @@ impl Publisher {
 
 struct Task {
     plan: Plan,
-    replication: u32,
     network: Network,
     store: Store,
     announcing: JoinSet<(Hash, Result<u32, AnnounceError>)>,
@@ -165,7 +167,8 @@ impl Task {
                         self.write().await;
                     }
                     if grown_at.take_if(|at| *at <= Instant::now()).is_some() {
-                        self.plan.network_grew(unix_now());
+                        let known = *self.network.routable().borrow();
+                        self.plan.network_grew(known, unix_now());
                     }
                 }
             }
@@ -198,16 +201,17 @@ impl Task {
 
     fn announced(&mut self, hash: Hash, result: Result<u32, AnnounceError>) {
         let now = unix_now();
+        let known = *self.network.routable().borrow();
         match result {
-            Ok(0) => self.plan.failed(&hash, now),
+            Ok(0) => self.plan.failed(&hash, known, now),
             Ok(nodes) => {
                 tracing::debug!(%hash, nodes, "announced");
-                let due = self.plan.announced(&hash, nodes < self.replication, now);
+                let due = self.plan.announced(&hash, nodes as usize, known, now);
                 self.unwritten.extend(due.map(|due| (hash, due)));
             }
             Err(error) => {
                 tracing::debug!(%hash, %error, "not announced");
-                self.plan.failed(&hash, now);
+                self.plan.failed(&hash, known, now);
             }
         }
     }

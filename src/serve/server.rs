@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
 use pelago_behaviour::{FrameError, Protocol, Stall, availability, catalogue, chunk, streams};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     answers::{Answers, Prepared},
@@ -18,6 +18,10 @@ const MAX_STREAMS: usize = 2048;
 
 /// Chunks that are read ahead of the one being sent, on one stream.
 const PREPARED_AHEAD: usize = 1;
+
+/// How long a peer may keep a stream open without asking for anything, so that streams nobody uses do
+/// not fill the room for others. Whoever has more to ask opens another.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a busy node asks others to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -106,7 +110,7 @@ impl Server {
         mut reader: impl futures::AsyncRead + Unpin,
         prepared: mpsc::Sender<Prepared>,
     ) -> Result<(), FrameError> {
-        while let Some(items) = chunk::read_request(&mut reader).await? {
+        while let Some(items) = asked(chunk::read_request(&mut reader)).await? {
             let last = items.len() - 1;
             let mut room = chunk::MAX_RESPONSE;
             for (index, item) in items.into_iter().enumerate() {
@@ -170,7 +174,7 @@ impl Server {
         let mut stream = Stall::new(stream, self.stall);
         loop {
             stream.disarm();
-            let Some(request) = catalogue::read_request(&mut stream).await? else {
+            let Some(request) = asked(catalogue::read_request(&mut stream)).await? else {
                 return Ok(());
             };
             let page = self.answers.catalogue(peer, request).await;
@@ -178,4 +182,11 @@ impl Server {
             catalogue::write_page(&mut stream, &page).await?;
         }
     }
+}
+
+/// What a peer asks for; `None` if it asks for nothing more, or not in time.
+async fn asked<T>(
+    request: impl Future<Output = Result<Option<T>, FrameError>>,
+) -> Result<Option<T>, FrameError> {
+    timeout(IDLE_TIMEOUT, request).await.unwrap_or(Ok(None))
 }

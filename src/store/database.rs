@@ -1,25 +1,31 @@
 //! The embedded database: one file, its layout, its transactions.
 //!
 //! Owns `state.redb` and what a transaction costs; the tables' rows belong to the files named
-//! beside them. Opened when first used: opening and closing cost five fsyncs, which a command that
-//! needs no row does not pay. Every commit saves what a restart needs (redb's quick repair), so
-//! opening is as fast after a crash as after a clean end. A layout of another version is refused
-//! and never reset. Failures leave as a [`DatabaseError`]; so do the panics by which redb reports
-//! some damaged pages.
+//! beside them. Opened when first used, and for reading only until the first write: marking the
+//! file as opened, and as closed, costs redb five fsyncs, which a command that changes no row does
+//! not pay. Every commit saves what a restart needs (redb's quick repair), so opening is as fast
+//! after a crash as after a clean end. A layout of another version is refused and never reset.
+//! Failures leave as a [`DatabaseError`]; so do the panics by which redb reports some damaged
+//! pages.
 
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt, fs, io,
+    fmt,
+    fs::{self, File},
+    io,
     panic::{self, AssertUnwindSafe},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::{files, memory::SparseMemory, mutex::lock};
+use super::{files, sparse::Sparse};
 
 /// (hash, path) -> row; see `share`.
 pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
@@ -53,12 +59,20 @@ const MEMORY_CACHE: usize = 64 * 1024;
 /// The database of one store.
 pub(super) struct Database {
     place: Place,
-    opened: Mutex<Option<Arc<redb::Database>>>,
+    /// Held for reading while it is used, so that it is opened and closed between uses only.
+    opened: RwLock<Option<Opened>>,
+    /// Whether all of it was found sound since this process has it.
+    sound: AtomicBool,
 }
 
 enum Place {
     File(PathBuf),
     Memory,
+}
+
+struct Opened {
+    database: redb::Database,
+    writable: bool,
 }
 
 impl Database {
@@ -75,58 +89,105 @@ impl Database {
     const fn new(place: Place) -> Self {
         Self {
             place,
-            opened: Mutex::new(None),
+            opened: RwLock::new(None),
+            sound: AtomicBool::new(false),
         }
     }
 
-    /// Runs `operation` on a snapshot.
+    /// Runs `operation`, which uses no other transaction, on a snapshot.
     pub(super) fn read<T>(
         &self,
         operation: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        self.run("reading", |database| operation(&database.begin_read()?))
+        let read = |database: &redb::Database| operation(&database.begin_read()?);
+        self.run("reading", false, read)
     }
 
-    /// Runs `operation` in a transaction of its own: all of it is done and durable, or none.
+    /// Runs `operation`, which uses no other transaction, in one of its own: all of it is done and
+    /// durable, or none.
     pub(super) fn write<T>(
         &self,
         operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        self.run("writing", |database| write(database, operation))
+        self.run("writing", true, |database| write(database, operation))
     }
 
     fn run<T>(
         &self,
         action: &'static str,
+        writes: bool,
         operation: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        let database = self.open()?;
-        contained(|| operation(&database)).map_err(|error| {
+        let opened = self.opened(writes)?;
+        let result = match &*opened {
+            Some(opened) => contained(|| operation(&opened.database)),
+            None => Err(redb::Error::DatabaseClosed),
+        };
+        drop(opened);
+        result.map_err(|error| {
             // After a failure (a full disk) redb refuses all else until it is opened anew.
             if matches!(self.place, Place::File(_)) {
                 self.close();
-                close(database);
             }
             self.failed(action, error)
         })
     }
 
-    fn close(&self) {
-        let opened = lock(&self.opened).take();
-        if let Some(database) = opened {
-            close(database);
+    /// The database, opened if need be, and kept open while the guard is.
+    fn opened(&self, writes: bool) -> Result<RwLockReadGuard<'_, Option<Opened>>, DatabaseError> {
+        let suits = |opened: &Option<Opened>| {
+            let opened = opened.as_ref();
+            opened.is_some_and(|opened| opened.writable || !writes)
+        };
+        loop {
+            let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+            if suits(&opened) {
+                return Ok(opened);
+            }
+            drop(opened);
+            let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+            if !suits(&opened) {
+                close(opened.take());
+                *opened = Some(self.open(writes)?);
+            }
         }
     }
 
-    fn open(&self) -> Result<Arc<redb::Database>, DatabaseError> {
-        let mut opened = lock(&self.opened);
-        if let Some(database) = &*opened {
-            return Ok(Arc::clone(database));
-        }
-        let created = contained(|| create(&self.place));
-        let database = created.map_err(|error| self.failed("opening", error))?;
+    fn open(&self, writes: bool) -> Result<Opened, DatabaseError> {
+        let writable = writes || matches!(self.place, Place::Memory);
+        let database = contained(|| {
+            let mut database = create(&self.place, writable)?;
+            self.check(&mut database, writable)?;
+            Ok(database)
+        });
+        let database = database.map_err(|error| self.failed("opening", error))?;
         self.check_layout(&database)?;
-        Ok(Arc::clone(opened.insert(Arc::new(database))))
+        Ok(Opened { database, writable })
+    }
+
+    fn close(&self) {
+        close(
+            self.opened
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        self.sound.store(false, Ordering::Relaxed);
+    }
+
+    /// Reads all of the database once: redb trusts the pages it reads, and panics over damaged
+    /// ones. That costs 0.3 ms for a few rows, and 20 ms for 100,000 shares.
+    fn check(&self, database: &mut redb::Database, writable: bool) -> Result<(), redb::Error> {
+        if self.sound.load(Ordering::Relaxed) || matches!(self.place, Place::Memory) {
+            return Ok(());
+        }
+        let sound = database.check_integrity()?;
+        if !sound {
+            tracing::warn!(database = %self.place, "the database was damaged, and is repaired");
+        }
+        // What was repaired for reading only is to be repaired again on disk.
+        self.sound.store(sound || writable, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Lays out an empty database, and refuses one that is laid out otherwise.
@@ -173,31 +234,34 @@ impl fmt::Display for Place {
     }
 }
 
-/// Opens the database, making one if there is none, and reads all of it once: redb trusts the
-/// pages it reads, and panics over damaged ones. That costs 0.3 ms for a few rows, and 20 ms for
-/// 100,000 shares.
-fn create(place: &Place) -> Result<redb::Database, redb::Error> {
+/// Opens the database, making one if there is none. One that is not writable leaves the file as it
+/// is: what redb writes to it stays in memory.
+fn create(place: &Place, writable: bool) -> Result<redb::Database, redb::Error> {
     let mut builder = redb::Builder::new();
     let path = match place {
         Place::File(path) => path,
         Place::Memory => {
             builder.set_cache_size(MEMORY_CACHE);
-            return Ok(builder.create_with_backend(SparseMemory::default())?);
+            return Ok(builder.create_with_backend(Sparse::default())?);
         }
     };
     builder.set_cache_size(DISK_CACHE);
-    if !path.try_exists()? {
-        create_file(&builder, path)?;
+    if writable {
+        if !path.try_exists()? {
+            create_file(&builder, path)?;
+        }
+        return Ok(builder.open(path)?);
     }
-    let mut database = builder.open(path)?;
-    if !database.check_integrity()? {
-        tracing::warn!(path = %path.display(), "the database was damaged and has been repaired");
-    }
-    Ok(database)
+    let storage = match File::open(path) {
+        Ok(file) => Sparse::over(file)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Sparse::default(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(builder.create_with_backend(storage)?)
 }
 
-/// A new database gets its name when it is whole, so that a process which ends meanwhile leaves
-/// nothing that is no database.
+/// A new database gets its name when it is whole, so that a process which ends meanwhile, or a
+/// full disk, leaves nothing that is no database.
 fn create_file(builder: &redb::Builder, path: &Path) -> Result<(), redb::Error> {
     let new = files::with_suffix(path, files::TEMPORARY_SUFFIX);
     match fs::remove_file(&new) {
@@ -216,11 +280,11 @@ fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T,
     panic::catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| Err(damaged()))
 }
 
-/// Closes the database, if nobody else uses it. A damaged one may panic once more.
-fn close(database: Arc<redb::Database>) {
+/// Closes the database. A damaged one may panic once more.
+fn close(opened: Option<Opened>) {
     // There is nothing to do about a failure: what was committed is durable.
     let _ = contained(|| {
-        drop(database);
+        drop(opened);
         Ok(())
     });
 }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `lock` | the data folder, and that one process at a time uses it |
 //! | `identity` | the key by which others know this node |
-//! | `database`, `memory` | the embedded database: rows of the four below |
+//! | `database`, `sparse` | the embedded database: rows of the four below |
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
 //! | `fingerprint` | how a file is known to be unchanged |
@@ -27,7 +27,6 @@ mod handles;
 mod hashing;
 mod identity;
 mod lock;
-mod memory;
 mod mutex;
 mod partial;
 mod peers;
@@ -35,6 +34,7 @@ mod publications;
 mod reading;
 mod share;
 mod shares;
+mod sparse;
 #[cfg(test)]
 mod testing;
 mod trees;

@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::fs;
 
 use super::*;
 
@@ -10,13 +10,65 @@ fn count(folder: &Path) -> Result<u64, DatabaseError> {
     })
 }
 
+/// Makes a database with a row.
+fn make(folder: &Path) {
+    let database = Database::in_folder(folder);
+    let put = database.write(|transaction| {
+        let mut table = transaction.open_table(PUBLICATIONS)?;
+        table.insert(&[1; 32], 1)?;
+        Ok(())
+    });
+    put.unwrap();
+}
+
 #[test]
-fn nothing_is_made_before_it_is_used() {
+fn reading_changes_nothing_on_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(count(folder.path()).unwrap(), 0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    make(folder.path());
+    let before = fs::read(folder.path().join(DATABASE_FILE)).unwrap();
+    assert_eq!(count(folder.path()).unwrap(), 1);
+    assert!(fs::read(folder.path().join(DATABASE_FILE)).unwrap() == before);
+}
+
+#[test]
+fn what_is_written_is_read_from_then_on() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::in_folder(folder.path());
+    let read = || {
+        database.read(|transaction| {
+            let table = transaction.open_table(PUBLICATIONS)?;
+            Ok(table.get(&[1; 32])?.map(|due| due.value()))
+        })
+    };
+    assert_eq!(read().unwrap(), None);
+    for due in 1..4 {
+        let put = database.write(|transaction| {
+            let mut table = transaction.open_table(PUBLICATIONS)?;
+            table.insert(&[1; 32], due)?;
+            Ok(())
+        });
+        put.unwrap();
+        assert_eq!(read().unwrap(), Some(due));
+    }
+}
+
+#[test]
+fn a_database_that_was_not_closed_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DATABASE_FILE);
+    make(folder.path());
+    let database = Database::in_folder(folder.path());
+    database.write(|_| Ok(())).unwrap();
+    let killed = fs::read(&path).unwrap();
     drop(database);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    assert_eq!(count(folder.path()).unwrap(), 0);
+    for _ in 0..2 {
+        fs::write(&path, &killed).unwrap();
+        assert_eq!(count(folder.path()).unwrap(), 1);
+        make(folder.path());
+        assert_eq!(count(folder.path()).unwrap(), 1);
+    }
 }
 
 #[test]
@@ -24,6 +76,8 @@ fn what_was_begun_and_not_finished_is_no_database() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("state.redb.new"), [0; 4096]).unwrap();
     assert_eq!(count(folder.path()).unwrap(), 0);
+    make(folder.path());
+    assert_eq!(count(folder.path()).unwrap(), 1);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -66,7 +120,7 @@ fn a_database_of_something_else_is_refused() {
 #[test]
 fn a_damaged_file_is_an_error_and_stays() {
     let folder = tempfile::tempdir().unwrap();
-    count(folder.path()).unwrap();
+    make(folder.path());
     let path = folder.path().join(DATABASE_FILE);
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();

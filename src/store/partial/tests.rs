@@ -570,5 +570,6 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
     let partial = begin(&store, seed.spec(&target));
     assert_eq!(partial.verified(), verified);
     store.add_shares(&shares[..10]).unwrap();
+    assert_eq!(store.count().unwrap(), 10);
     seed.complete(&store, &partial);
 }
