@@ -259,11 +259,11 @@ impl DownloadError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NameNotFound { name, .. } => Some(meant_as_hash(name).unwrap_or_else(|| {
+            Self::NameNotFound { .. } => Some(
                 "`pelago list --network` shows what is in reach; a hash is found anywhere, a name \
                  only nearby"
-                    .to_owned()
-            })),
+                    .to_owned(),
+            ),
             Self::Ambiguous { .. } => {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
@@ -296,15 +296,4 @@ fn choices_by(choices: &[super::Listed]) -> String {
 
 fn counted(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
-/// Characters of a name from which on it may have been meant as a hash of 64: longer than the other
-/// sums that files are named after, and no film.
-const LIKE_A_HASH: usize = 48;
-
-/// What is wrong with a name as a hash, where it all but is one.
-fn meant_as_hash(name: &str) -> Option<String> {
-    let others = name.chars().filter(|c| !c.is_ascii_hexdigit()).count();
-    let error = name.parse::<Hash>().err()?;
-    (name.len() >= LIKE_A_HASH && others <= 2).then(|| format!("was this to be a hash? {error}"))
 }
