@@ -1,2 +1,5 @@
-//! The `pelago` binary.
-fn main() {}
+//! The `pelago` binary: everything is in [`pelago::cli`].
+
+fn main() -> ! {
+    pelago::cli::main()
+}

@@ -1,1 +1,26 @@
-//! behaviour
+//! What Pelago nodes say to each other: the composed [`Behaviour`], the [`transport()`], the stream
+//! protocols and their codecs, and the store of provider records.
+//!
+//! This crate never touches a disk, knows no command line and owns no task: whoever drives the swarm
+//! and the streams does. docs/PROTOCOL.md describes the same bytes in prose.
+
+pub mod availability;
+pub mod catalogue;
+pub mod chunk;
+mod frame;
+mod node;
+mod protocols;
+mod providers;
+mod stall;
+pub mod streams;
+mod transport;
+
+pub use frame::FrameError;
+pub use node::{Behaviour, Config, Event, agent_version, name_from_agent};
+pub use protocols::{InvalidNetworkName, Protocol, Protocols};
+pub use providers::{
+    MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_PROVIDER, OwnKeys, ProviderStore,
+    record_key,
+};
+pub use stall::{STALL_MIN_BYTES, Stall};
+pub use transport::{TransportError, memory_transport, swarm_config, transport};

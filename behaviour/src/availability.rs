@@ -1,0 +1,251 @@
+//! The availability protocol: which blocks of a hash a peer has, and what it gets while we listen.
+//!
+//! The subscriber sends one frame with the hash. The responder answers with a first [`Update`], and
+//! with further ones, each holding only what is new, until either side closes the stream. A responder
+//! that has nothing, or gives nothing to this peer, answers [`Update::Absent`] and closes.
+//!
+//! Everything in an update is a claim: the descriptor is checked against the hash by whoever reads,
+//! the blocks show when they are fetched, the name is a hint for people.
+
+use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use libp2p::PeerId;
+use pelago_content::{BlockRanges, Descriptor, Hash};
+use serde::{Deserialize, Serialize};
+use serde_bytes::{ByteArray, ByteBuf};
+
+use crate::frame::{self, FrameError};
+
+/// Runs of blocks in one update, at most. A downloader whose blocks are scattered over more runs
+/// sends several updates.
+pub const MAX_RUNS: usize = 2048;
+
+/// Peers named in one update, at most.
+pub const MAX_PEERS: usize = 32;
+
+/// Bytes of a name hint, at most: no file system allows a longer one.
+pub const MAX_NAME: usize = 255;
+
+/// Bytes of a subscription's frame, at most.
+const MAX_REQUEST_FRAME: usize = 1 << 10;
+
+/// Bytes of an update's frame, at most: [`MAX_RUNS`] pairs of 9 bytes each, peers, name.
+const MAX_UPDATE_FRAME: usize = 64 << 10;
+
+/// What a peer says it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// Nothing that it would give us.
+    Absent,
+    /// More blocks than it had said before.
+    Has(Has),
+}
+
+/// Blocks of content that a peer has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Has {
+    /// Kind, size and root of the content.
+    pub descriptor: Descriptor,
+    /// What the peer calls it. Untrusted.
+    pub name: Option<String>,
+    /// The blocks it has, on top of those of earlier updates.
+    pub blocks: BlockRanges,
+    /// Others who have or want it. Untrusted.
+    pub peers: Vec<PeerId>,
+    /// Blocks the peer would rather be asked for first.
+    pub suggested: BlockRanges,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RequestFrame {
+    #[serde(rename = "h")]
+    hash: ByteArray<32>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct UpdateFrame {
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    descriptor: Option<ByteBuf>,
+    #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What one step in the ranges is: a chunk of this level.
+    #[serde(rename = "l", default)]
+    level: u8,
+    /// First and end of each run, one after the other.
+    #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
+    ranges: Vec<u64>,
+    #[serde(rename = "p", default, skip_serializing_if = "Vec::is_empty")]
+    peers: Vec<ByteBuf>,
+    #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
+    suggested: Vec<u64>,
+}
+
+/// Sends a subscription.
+///
+/// # Errors
+/// The stream failed.
+pub async fn write_request(
+    io: &mut (impl AsyncWrite + Unpin),
+    hash: Hash,
+) -> Result<(), FrameError> {
+    let request = RequestFrame {
+        hash: ByteArray::new(*hash.as_bytes()),
+    };
+    frame::write(io, &request, MAX_REQUEST_FRAME).await?;
+    Ok(io.flush().await?)
+}
+
+/// Reads a subscription; `None` when the peer closed the stream without one.
+///
+/// # Errors
+/// The stream failed, or what came is no subscription.
+pub async fn read_request(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Hash>, FrameError> {
+    let request = frame::read::<RequestFrame>(io, MAX_REQUEST_FRAME).await?;
+    Ok(request.map(|request| Hash::from_bytes(request.hash.into_array())))
+}
+
+/// Sends an update.
+///
+/// # Errors
+/// The stream failed, or the update has more runs than [`MAX_RUNS`] or so allow.
+pub async fn write_update(
+    io: &mut (impl AsyncWrite + Unpin),
+    update: &Update,
+) -> Result<(), FrameError> {
+    let update = match update {
+        Update::Absent => UpdateFrame::default(),
+        Update::Has(has) => UpdateFrame {
+            descriptor: Some(ByteBuf::from(has.descriptor.to_bytes())),
+            name: has.name.clone().filter(|name| name.len() <= MAX_NAME),
+            level: 0,
+            ranges: flatten(&has.blocks),
+            peers: has
+                .peers
+                .iter()
+                .take(MAX_PEERS)
+                .map(|p| ByteBuf::from(p.to_bytes()))
+                .collect(),
+            suggested: flatten(&has.suggested),
+        },
+    };
+    frame::write(io, &update, MAX_UPDATE_FRAME).await?;
+    Ok(io.flush().await?)
+}
+
+/// Reads an update; `None` when the peer closed the stream.
+///
+/// # Errors
+/// The stream failed, or what came is no update: unsorted, empty or too many runs, a descriptor or
+/// peer id that is none.
+pub async fn read_update(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Update>, FrameError> {
+    let update = frame::read::<UpdateFrame>(io, MAX_UPDATE_FRAME).await?;
+    update.map(Update::try_from).transpose()
+}
+
+impl TryFrom<UpdateFrame> for Update {
+    type Error = FrameError;
+
+    fn try_from(frame: UpdateFrame) -> Result<Self, FrameError> {
+        let Some(descriptor) = &frame.descriptor else {
+            return Ok(Self::Absent);
+        };
+        let descriptor = Descriptor::from_bytes(descriptor).map_err(malformed)?;
+        let blocks = descriptor.geometry().blocks();
+        if frame.peers.len() > MAX_PEERS {
+            return Err(malformed(format!("more than {MAX_PEERS} peers")));
+        }
+        let peers = frame
+            .peers
+            .iter()
+            .map(|peer| PeerId::from_bytes(peer).map_err(malformed));
+        Ok(Self::Has(Has {
+            descriptor,
+            name: frame.name.filter(|name| name.len() <= MAX_NAME),
+            blocks: unflatten(&frame.ranges, frame.level, blocks)?,
+            peers: peers.collect::<Result<_, _>>()?,
+            suggested: unflatten(&frame.suggested, frame.level, blocks)?,
+        }))
+    }
+}
+
+#[allow(clippy::needless_pass_by_value)] // as `map_err` gives it
+fn malformed(what: impl ToString) -> FrameError {
+    FrameError::malformed(what.to_string())
+}
+
+fn flatten(ranges: &BlockRanges) -> Vec<u64> {
+    ranges
+        .pairs()
+        .take(MAX_RUNS)
+        .flat_map(|(first, end)| [first, end])
+        .collect()
+}
+
+/// Runs of chunks of `level`, as runs of blocks of content that has `blocks` of them.
+fn unflatten(ends: &[u64], level: u8, blocks: u64) -> Result<BlockRanges, FrameError> {
+    let (runs, rest) = ends.as_chunks::<2>();
+    if !rest.is_empty() || runs.len() > MAX_RUNS {
+        return Err(malformed(format!("{} ends of runs", ends.len())));
+    }
+    let at_block = |chunk: u64| chunk.saturating_mul(1 << level.min(63)).min(blocks);
+    let runs = runs
+        .iter()
+        .map(|&[first, end]| (at_block(first), at_block(end)));
+    BlockRanges::from_pairs(runs).map_err(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{executor::block_on, io::Cursor};
+    use pelago_content::{Hasher, Kind};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn over_the_wire(update: &Update) -> Update {
+        let mut bytes = Vec::new();
+        block_on(write_update(&mut bytes, update)).unwrap();
+        block_on(read_update(&mut Cursor::new(bytes)))
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn ranges_past_the_end_are_cut_and_levels_never_overflow() {
+        assert_eq!(unflatten(&[0, u64::MAX], 255, 5).unwrap().len(), 5);
+        assert_eq!(
+            unflatten(&[1, 2], 1, 100).unwrap().pairs().next(),
+            Some((2, 4))
+        );
+        assert!(unflatten(&[7], 0, 100).is_err());
+        assert!(unflatten(&[5, 4], 0, 100).is_err());
+    }
+
+    #[test]
+    fn an_empty_update_is_absent() {
+        assert_eq!(over_the_wire(&Update::Absent), Update::Absent);
+    }
+
+    #[test]
+    fn updates_of_the_empty_file_pass() {
+        let descriptor = Hasher::new(Kind::File).finish().unwrap();
+        assert_eq!(descriptor.kind(), Kind::File);
+        let has = Has {
+            descriptor,
+            name: Some("nothing".into()),
+            blocks: BlockRanges::default(),
+            peers: vec![PeerId::random()],
+            suggested: BlockRanges::default(),
+        };
+        let update = Update::Has(has);
+        assert_eq!(over_the_wire(&update), update);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let framed = [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat();
+            let _ = block_on(read_update(&mut Cursor::new(framed.clone())));
+            let _ = block_on(read_request(&mut Cursor::new(framed)));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The behaviour of a node: all protocols together, with their limits.
+
+use std::{convert::Infallible, num::NonZeroUsize, time::Duration};
+
+use libp2p::{
+    PeerId, connection_limits, identify, identity, kad, mdns, ping,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+};
+
+use crate::{
+    Protocols,
+    providers::{OwnKeys, ProviderStore},
+    streams,
+};
+
+/// Memory that one connection is reckoned at, in bytes: two substreams with a full window of 256 KiB
+/// each, and as much again for the buffers of encryption and muxer. An idle one costs far less.
+const CONNECTION_COST: u64 = 1 << 20;
+
+/// Connections with one peer: TCP and QUIC, each dialed from both sides.
+const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+
+/// Longest name of a node that others are told, in bytes.
+const MAX_NODE_NAME: usize = 64;
+
+/// How a node behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The protocols' names.
+    pub protocols: Protocols,
+    /// What the node is called, for people. Not unique, not verified.
+    pub node_name: String,
+    /// Whether the node answers others' Kademlia queries. Nodes that run for a moment do not.
+    pub is_server: bool,
+    /// Whether peers on the local network are looked for.
+    pub mdns: bool,
+    /// Nodes that keep each provider record. Kademlia's k: 20.
+    pub replication: NonZeroUsize,
+    /// Memory that connections may take, in bytes: decides how many there may be.
+    pub memory_budget: u64,
+}
+
+/// Everything a node says to others.
+#[derive(NetworkBehaviour)]
+#[behaviour(to_swarm = "Event")]
+pub struct Behaviour {
+    // First: what it denies never reaches the others.
+    limits: connection_limits::Behaviour,
+    /// Who others are, and where.
+    pub identify: identify::Behaviour,
+    /// Whether they are there, and how far away.
+    pub ping: ping::Behaviour,
+    /// Who is on the local network.
+    pub mdns: Toggle<mdns::tokio::Behaviour>,
+    /// Who has what, anywhere.
+    pub kad: kad::Behaviour<ProviderStore>,
+    /// The protocols by which content moves.
+    pub streams: streams::Behaviour,
+}
+
+/// What a node hears from its behaviour.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer said who it is.
+    Identify(Box<identify::Event>),
+    /// A peer answered, or did not.
+    Ping(ping::Event),
+    /// Peers came or went on the local network.
+    Mdns(mdns::Event),
+    /// A query of ours advanced, or the routing table changed.
+    Kad(Box<kad::Event>),
+    /// A peer opened a stream of one of our protocols.
+    Stream(streams::Event),
+}
+
+impl From<Infallible> for Event {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<identify::Event> for Event {
+    fn from(event: identify::Event) -> Self {
+        Self::Identify(Box::new(event))
+    }
+}
+
+impl From<ping::Event> for Event {
+    fn from(event: ping::Event) -> Self {
+        Self::Ping(event)
+    }
+}
+
+impl From<mdns::Event> for Event {
+    fn from(event: mdns::Event) -> Self {
+        Self::Mdns(event)
+    }
+}
+
+impl From<kad::Event> for Event {
+    fn from(event: kad::Event) -> Self {
+        Self::Kad(Box::new(event))
+    }
+}
+
+impl From<streams::Event> for Event {
+    fn from(event: streams::Event) -> Self {
+        Self::Stream(event)
+    }
+}
+
+impl Behaviour {
+    /// The behaviour of the node with `keypair`, which provides `own`.
+    ///
+    /// A local network on which mDNS cannot be used is logged and done without: a node is useful
+    /// without it.
+    #[must_use]
+    pub fn new(keypair: &identity::Keypair, own: OwnKeys, config: &Config) -> Self {
+        let local = keypair.public().to_peer_id();
+        let identify = identify::Config::new(config.protocols.identify().into(), keypair.public())
+            .with_agent_version(agent_version(&config.node_name))
+            .with_push_listen_addr_updates(true);
+        Self {
+            limits: connection_limits::Behaviour::new(limits(config.memory_budget)),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::default(),
+            mdns: config.mdns.then(|| mdns(local)).flatten().into(),
+            kad: kademlia(local, own, config),
+            streams: streams::Behaviour::new(config.protocols.clone()),
+        }
+    }
+}
+
+fn mdns(local: PeerId) -> Option<mdns::tokio::Behaviour> {
+    mdns::tokio::Behaviour::new(mdns::Config::default(), local)
+        .inspect_err(|error| tracing::warn!(%error, "no discovery on the local network"))
+        .ok()
+}
+
+fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<ProviderStore> {
+    let mut kad_config = kad::Config::new(config.protocols.kad().clone());
+    kad_config
+        .set_replication_factor(config.replication)
+        // The publish plan decides what is announced when.
+        .set_provider_publication_interval(None)
+        .set_publication_interval(None)
+        .set_replication_interval(None)
+        .set_query_timeout(Duration::from_secs(30));
+    let store = ProviderStore::new(local, own);
+    let mut kad = kad::Behaviour::with_config(local, store, kad_config);
+    kad.set_mode(Some(if config.is_server {
+        kad::Mode::Server
+    } else {
+        kad::Mode::Client
+    }));
+    kad
+}
+
+fn limits(memory_budget: u64) -> connection_limits::ConnectionLimits {
+    let connections = u32::try_from(memory_budget / CONNECTION_COST)
+        .unwrap_or(u32::MAX)
+        .max(8);
+    connection_limits::ConnectionLimits::default()
+        .with_max_established(Some(connections))
+        // Strangers cannot take the room that our own dials need.
+        .with_max_established_incoming(Some(connections / 4 * 3))
+        .with_max_established_outgoing(Some(connections / 4 * 3))
+        .with_max_pending_incoming(Some(connections / 2))
+        .with_max_pending_outgoing(Some(connections / 2))
+        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
+}
+
+/// What identify calls a node: the program, its version and the node's name.
+#[must_use]
+pub fn agent_version(node_name: &str) -> String {
+    let end = node_name.floor_char_boundary(MAX_NODE_NAME);
+    format!("pelago/{} {}", env!("CARGO_PKG_VERSION"), &node_name[..end])
+}
+
+/// The node's name in what a peer's identify says, if it is a Pelago node. Untrusted.
+#[must_use]
+pub fn name_from_agent(agent_version: &str) -> Option<&str> {
+    let (_, name) = agent_version.strip_prefix("pelago/")?.split_once(' ')?;
+    let end = name.floor_char_boundary(MAX_NODE_NAME);
+    Some(&name[..end]).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_again_in_the_agent_version() {
+        assert_eq!(
+            name_from_agent(&agent_version("sea shell")),
+            Some("sea shell")
+        );
+        assert_eq!(name_from_agent("kubo/0.39 x"), None);
+        assert_eq!(name_from_agent(&agent_version("")), None);
+        assert_eq!(
+            name_from_agent(&agent_version(&"ä".repeat(50))).map(str::len),
+            Some(64)
+        );
+    }
+}

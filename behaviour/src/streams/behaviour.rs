@@ -1,0 +1,158 @@
+//! Routes requests for streams to a connection of the peer, and inbound streams to the swarm's owner.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    task::{Context, Poll},
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    multiaddr,
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
+        NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
+        behaviour::ConnectionEstablished,
+    },
+};
+
+use super::handler::{Handler, Inbound, Open, OpenError, Reply};
+use crate::{Protocol, Protocols};
+
+/// What happens on our protocols: a peer opened a stream.
+#[derive(Debug)]
+pub struct Event {
+    /// The authenticated peer.
+    pub peer: PeerId,
+    /// Its stream.
+    pub inbound: Inbound,
+}
+
+/// A connection that streams can be opened on.
+struct Connection {
+    id: ConnectionId,
+    /// QUIC costs more CPU a byte than TCP (about half the rate on one core, docs/PROTOCOL.md), so
+    /// TCP is preferred where both exist.
+    is_tcp: bool,
+}
+
+/// The behaviour of all our stream protocols.
+pub struct Behaviour {
+    protocols: Protocols,
+    connections: HashMap<PeerId, Vec<Connection>>,
+    events: VecDeque<ToSwarm<Event, Open>>,
+}
+
+impl Behaviour {
+    /// Serves and opens streams of `protocols`.
+    #[must_use]
+    pub fn new(protocols: Protocols) -> Self {
+        Self {
+            protocols,
+            connections: HashMap::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the reason.
+    ///
+    /// Never dials. The reply is dropped unanswered only when the connection closes meanwhile.
+    pub fn open(&mut self, peer: PeerId, protocol: Protocol, reply: Reply) {
+        let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
+        let preferred = connections
+            .iter()
+            .find(|c| c.is_tcp)
+            .or(connections.first());
+        let Some(connection) = preferred else {
+            // The asker may have stopped waiting: nothing is lost then.
+            let _ = reply.send(Err(OpenError::NotConnected));
+            return;
+        };
+        self.events.push_back(ToSwarm::NotifyHandler {
+            peer_id: peer,
+            handler: NotifyHandler::One(connection.id),
+            event: Open { protocol, reply },
+        });
+    }
+}
+
+fn is_tcp(address: &Multiaddr) -> bool {
+    address
+        .iter()
+        .any(|part| matches!(part, multiaddr::Protocol::Tcp(_)))
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = Handler;
+    type ToSwarm = Event;
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.protocols.clone()))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        _: ConnectionId,
+        _: PeerId,
+        _: &Multiaddr,
+        _: Endpoint,
+        _: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        Ok(Handler::new(self.protocols.clone()))
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let is_tcp = is_tcp(endpoint.get_remote_address());
+                let connection = Connection {
+                    id: connection_id,
+                    is_tcp,
+                };
+                self.connections
+                    .entry(peer_id)
+                    .or_default()
+                    .push(connection);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed {
+                peer_id,
+                connection_id,
+                ..
+            }) => {
+                if let Some(connections) = self.connections.get_mut(&peer_id) {
+                    connections.retain(|connection| connection.id != connection_id);
+                    if connections.is_empty() {
+                        self.connections.remove(&peer_id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        _: ConnectionId,
+        inbound: THandlerOutEvent<Self>,
+    ) {
+        self.events
+            .push_back(ToSwarm::GenerateEvent(Event { peer, inbound }));
+    }
+
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        // Pushed to only from calls of the swarm's own task, which polls again after each of them.
+        self.events.pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+}

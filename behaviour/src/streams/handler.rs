@@ -1,0 +1,247 @@
+//! One connection's share of the protocols: negotiates streams and counts them.
+
+use std::{
+    collections::VecDeque,
+    future::{Ready, ready},
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{AsyncRead, AsyncWrite, channel::oneshot};
+use libp2p::{
+    Stream, StreamProtocol,
+    core::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
+    swarm::{
+        ConnectionHandler, ConnectionHandlerEvent, StreamUpgradeError, SubstreamProtocol,
+        handler::{
+            ConnectionEvent, DialUpgradeError, FullyNegotiatedInbound, FullyNegotiatedOutbound,
+        },
+    },
+};
+use thiserror::Error;
+
+use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS};
+use crate::{Protocol, Protocols};
+
+/// Where the outcome of a request for a stream goes.
+pub type Reply = oneshot::Sender<Result<Stream, OpenError>>;
+
+/// Why a stream could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// There is no connection to the peer.
+    #[error("not connected to the peer")]
+    NotConnected,
+    /// The peer does not speak this protocol of this network.
+    #[error("the peer does not speak {0}: it is no Pelago node of this network")]
+    Unsupported(StreamProtocol),
+    /// Too many streams of this connection wait to be negotiated.
+    #[error("{MAX_PENDING_STREAMS} streams to the peer are waiting to be opened already")]
+    Busy,
+    /// The negotiation took too long.
+    #[error("the peer did not answer the request for a stream in time")]
+    TimedOut,
+    /// The connection failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A request to the handler: open a stream.
+#[derive(Debug)]
+pub struct Open {
+    pub(super) protocol: Protocol,
+    pub(super) reply: Reply,
+}
+
+/// A stream that a peer opened. Counts against the peer's limit until it is dropped.
+#[derive(Debug)]
+pub struct Inbound {
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    stream: Stream,
+    _counted: Arc<()>,
+}
+
+impl AsyncRead for Inbound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Inbound {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(cx)
+    }
+}
+
+/// The handler of one connection.
+pub struct Handler {
+    protocols: Protocols,
+    /// Requests not yet passed on to the swarm.
+    queue: VecDeque<Open>,
+    /// Requests passed on whose negotiation has not ended.
+    negotiating: usize,
+    arrived: VecDeque<Inbound>,
+    /// One clone lives in every inbound stream: the strong count less one is their number.
+    inbound: Arc<()>,
+}
+
+impl Handler {
+    pub(super) fn new(protocols: Protocols) -> Self {
+        Self {
+            protocols,
+            queue: VecDeque::new(),
+            negotiating: 0,
+            arrived: VecDeque::new(),
+            inbound: Arc::new(()),
+        }
+    }
+
+    fn accept(&mut self, stream: Stream, protocol: Protocol) {
+        if Arc::strong_count(&self.inbound) > MAX_INBOUND_STREAMS {
+            tracing::debug!(?protocol, "peer has too many streams open: reset");
+            return;
+        }
+        let counted = Arc::clone(&self.inbound);
+        self.arrived.push_back(Inbound {
+            protocol,
+            stream,
+            _counted: counted,
+        });
+    }
+}
+
+impl ConnectionHandler for Handler {
+    type FromBehaviour = Open;
+    type ToBehaviour = Inbound;
+    type InboundProtocol = Upgrade;
+    type OutboundProtocol = Upgrade;
+    type InboundOpenInfo = ();
+    type OutboundOpenInfo = Open;
+
+    fn listen_protocol(&self) -> SubstreamProtocol<Upgrade> {
+        let offered = Protocol::ALL.map(|p| (p, self.protocols.name(p).clone()));
+        SubstreamProtocol::new(Upgrade(offered.to_vec()), ())
+    }
+
+    fn poll(
+        &mut self,
+        _: &mut Context<'_>,
+    ) -> Poll<ConnectionHandlerEvent<Upgrade, Open, Inbound>> {
+        if let Some(inbound) = self.arrived.pop_front() {
+            return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(inbound));
+        }
+        if let Some(open) = self.queue.pop_front() {
+            self.negotiating += 1;
+            let name = self.protocols.name(open.protocol).clone();
+            let upgrade = Upgrade(vec![(open.protocol, name)]);
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest {
+                protocol: SubstreamProtocol::new(upgrade, open),
+            });
+        }
+        Poll::Pending
+    }
+
+    fn on_behaviour_event(&mut self, open: Open) {
+        if self.queue.len() + self.negotiating >= MAX_PENDING_STREAMS {
+            // The asker may have stopped waiting: nothing is lost then.
+            let _ = open.reply.send(Err(OpenError::Busy));
+        } else {
+            self.queue.push_back(open);
+        }
+    }
+
+    fn on_connection_event(&mut self, event: ConnectionEvent<'_, Upgrade, Upgrade, (), Open>) {
+        match event {
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
+                protocol: (stream, protocol),
+                ..
+            }) => self.accept(stream, protocol),
+            ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
+                protocol: (stream, _),
+                info: open,
+            }) => {
+                self.negotiating -= 1;
+                // Dropping a stream that nobody waits for any more resets it.
+                let _ = open.reply.send(Ok(stream));
+            }
+            ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info: open }) => {
+                self.negotiating -= 1;
+                let _ = open.reply.send(Err(match error {
+                    StreamUpgradeError::Timeout => OpenError::TimedOut,
+                    StreamUpgradeError::NegotiationFailed => {
+                        OpenError::Unsupported(self.protocols.name(open.protocol).clone())
+                    }
+                    StreamUpgradeError::Io(error) => OpenError::Io(error),
+                    StreamUpgradeError::Apply(never) => match never {},
+                }));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Negotiates the name of a protocol and leaves the stream as it is.
+#[derive(Clone, Debug)]
+pub struct Upgrade(Vec<(Protocol, StreamProtocol)>);
+
+/// A protocol and the name it is negotiated under.
+#[derive(Clone, Debug)]
+pub struct Offer(Protocol, StreamProtocol);
+
+impl AsRef<str> for Offer {
+    fn as_ref(&self) -> &str {
+        self.1.as_ref()
+    }
+}
+
+impl UpgradeInfo for Upgrade {
+    type Info = Offer;
+    type InfoIter = std::vec::IntoIter<Offer>;
+
+    fn protocol_info(&self) -> Self::InfoIter {
+        let offers = self
+            .0
+            .iter()
+            .map(|(protocol, name)| Offer(*protocol, name.clone()));
+        offers.collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl InboundUpgrade<Stream> for Upgrade {
+    type Output = (Stream, Protocol);
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Self::Output, Self::Error>>;
+
+    fn upgrade_inbound(self, stream: Stream, offer: Offer) -> Self::Future {
+        ready(Ok((stream, offer.0)))
+    }
+}
+
+impl OutboundUpgrade<Stream> for Upgrade {
+    type Output = (Stream, Protocol);
+    type Error = std::convert::Infallible;
+    type Future = Ready<Result<Self::Output, Self::Error>>;
+
+    fn upgrade_outbound(self, stream: Stream, offer: Offer) -> Self::Future {
+        ready(Ok((stream, offer.0)))
+    }
+}

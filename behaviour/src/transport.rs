@@ -1,0 +1,98 @@
+//! How nodes reach each other: TCP (noise, yamux) and QUIC, names resolved by DNS.
+
+use std::{io, num::NonZeroU8, time::Duration};
+
+use libp2p::{
+    PeerId, Transport as _,
+    core::{
+        muxing::StreamMuxerBox,
+        transport::{Boxed, MemoryTransport},
+        upgrade::Version,
+    },
+    dns, identity, noise, quic, swarm, tcp, yamux,
+};
+use thiserror::Error;
+
+/// Streams of one connection, at most, both sides and all protocols counted. Each may hold 256 KiB
+/// of receive window or more, so this bounds what a connection can cost.
+const MAX_STREAMS: usize = 128;
+
+/// A handshake that takes longer has failed.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Window of one QUIC stream and of a connection, in bytes: fills 1 Gbit/s at 200 ms.
+const QUIC_STREAM_WINDOW: u32 = 24 << 20;
+
+/// Addresses of a peer that are tried at a time.
+const DIAL_CONCURRENCY: NonZeroU8 = NonZeroU8::new(8).expect("eight is not zero");
+
+/// Why the transport could not be made.
+#[derive(Debug, Error)]
+pub enum TransportError {
+    /// The encryption refused our key.
+    #[error("the encryption could not be set up: {0}")]
+    Noise(#[from] noise::Error),
+    /// The system's resolver could not be set up.
+    #[error("name resolution could not be set up: {0}")]
+    Dns(io::Error),
+}
+
+/// TCP and QUIC for the node of `keypair`.
+///
+/// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for an
+/// answer before its first bytes. Measured in docs/PROTOCOL.md.
+///
+/// # Errors
+/// See [`TransportError`].
+pub fn transport(
+    keypair: &identity::Keypair,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair)?)
+        .multiplex(muxer())
+        .timeout(HANDSHAKE_TIMEOUT)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let mut quic_config = quic::Config::new(keypair);
+    quic_config.max_stream_data = QUIC_STREAM_WINDOW;
+    quic_config.max_connection_data = QUIC_STREAM_WINDOW;
+    quic_config.max_concurrent_stream_limit = MAX_STREAMS as u32;
+    let quic = quic::tokio::Transport::new(quic_config)
+        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let both = tcp.or_transport(quic).map(|either, _| either.into_inner());
+    Ok(dns::tokio::Transport::system(both)
+        .map_err(TransportError::Dns)?
+        .boxed())
+}
+
+/// Connections inside this process, under `/memory/...` addresses: for simulations and tests of many
+/// nodes.
+///
+/// # Errors
+/// See [`TransportError`].
+pub fn memory_transport(
+    keypair: &identity::Keypair,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
+    Ok(MemoryTransport::new()
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(keypair)?)
+        .multiplex(muxer())
+        .timeout(HANDSHAKE_TIMEOUT)
+        .boxed())
+}
+
+/// How a swarm of our nodes is run: on tokio, idle connections kept for `idle_timeout`.
+#[must_use]
+pub fn swarm_config(idle_timeout: Duration) -> swarm::Config {
+    swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(idle_timeout)
+        .with_dial_concurrency_factor(DIAL_CONCURRENCY)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        .with_max_negotiating_inbound_streams(MAX_STREAMS)
+}
+
+fn muxer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_STREAMS);
+    config
+}

@@ -1,0 +1,84 @@
+//! The descriptor of content that arrives in order, in pieces of any length.
+//!
+//! Owns a buffer of 64 KiB and the nodes on the right edge, nothing else. Only a total over the
+//! limit can fail, and leaves as a [`DescriptorError`].
+
+use crate::{BLOCK_SIZE, Builder, Descriptor, DescriptorError, Kind, Node, subtree_leaves};
+
+/// Bytes hashed in one go: as many blocks as share a core.
+const RUN: usize = 4 * BLOCK_SIZE as usize;
+
+/// Hashes content on the caller's thread.
+///
+/// Long pieces are hashed from where they lie; what is left of them waits until it makes a run of
+/// four blocks.
+#[derive(Clone, Debug)]
+pub struct Hasher {
+    kind: Kind,
+    size: u64,
+    tree: Builder,
+    /// The run begun; shorter than a run between calls.
+    waiting: Vec<u8>,
+    leaves: Vec<Node>,
+}
+
+impl Hasher {
+    /// Starts content of `kind`, so far empty.
+    pub const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            size: 0,
+            tree: Builder::new(0),
+            waiting: Vec::new(),
+            leaves: Vec::new(),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, mut data: &[u8]) {
+        self.size = self.size.saturating_add(data.len() as u64);
+        if !self.waiting.is_empty() {
+            let (now, later) = data.split_at(data.len().min(RUN - self.waiting.len()));
+            self.waiting.extend_from_slice(now);
+            data = later;
+            if self.waiting.len() == RUN {
+                self.push_waiting();
+            }
+        }
+        let (runs, rest) = data.as_chunks::<RUN>();
+        for run in runs {
+            self.push(run);
+        }
+        self.waiting.extend_from_slice(rest);
+    }
+
+    /// Ends the content.
+    ///
+    /// # Errors
+    ///
+    /// [`DescriptorError::Size`] if there were more than [`MAX_SIZE`](crate::MAX_SIZE) bytes.
+    pub fn finish(mut self) -> Result<Descriptor, DescriptorError> {
+        self.push_waiting();
+        let too_large = DescriptorError::Size { found: self.size };
+        let root = self
+            .tree
+            .finish(self.size, &mut |_, _, _| {})
+            .map_err(|_| too_large)?;
+        Descriptor::new(self.kind, self.size, root)
+    }
+
+    fn push_waiting(&mut self) {
+        let mut run = std::mem::take(&mut self.waiting);
+        self.push(&run);
+        run.clear();
+        self.waiting = run;
+    }
+
+    fn push(&mut self, run: &[u8]) {
+        self.leaves.clear();
+        subtree_leaves(run, &mut self.leaves);
+        for leaf in &self.leaves {
+            self.tree.push(*leaf, &mut |_, _, _| {});
+        }
+    }
+}

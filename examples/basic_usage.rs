@@ -1,0 +1,44 @@
+//! A node inside another program: start it, share a file, see its link.
+//!
+//! ```text
+//! cargo run --example basic_usage -- FILE
+//! ```
+
+use std::error::Error;
+
+use libp2p::identity::Keypair;
+use pelago::{
+    node::{Node, Settings, ShareRequest},
+    store::Store,
+};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let file = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| file!().to_owned());
+
+    // Nothing of this node outlives the program: `Store::open` would keep it in a folder.
+    let settings = Settings {
+        name: "basic usage".to_owned(),
+        ..Settings::default()
+    };
+    let node = Node::start(settings, Store::in_memory(), &Keypair::generate_ed25519()).await?;
+    for address in node.addresses().await? {
+        println!("listening on {address}");
+    }
+
+    let path = std::path::absolute(file)?;
+    let request = ShareRequest {
+        path,
+        name: None,
+        unlisted: false,
+    };
+    let shared = node
+        .share(request, |hashed| eprintln!("{hashed} bytes hashed"))
+        .await?;
+    println!("{} is shared: {}", shared.name, shared.link);
+
+    node.shutdown().await;
+    Ok(())
+}

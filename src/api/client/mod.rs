@@ -1,0 +1,265 @@
+//! The client of the API: the same calls, to a router in this process or to a running node.
+//!
+//! One way in: every verb is an HTTP request, and only the last step differs. Never retries.
+//! Failures leave as a [`CallError`].
+
+mod events;
+
+use std::{io, net::SocketAddr};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{
+        Method, Request, Response, StatusCode,
+        header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    },
+};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+
+pub use events::Events;
+
+use super::{
+    Token,
+    types::{
+        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure, Listed,
+        Peer, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+    },
+};
+
+/// Bytes of the longest answer that is no stream: a list of a million shares.
+const MAX_ANSWER_LEN: usize = 256 << 20;
+
+/// A caller of the API.
+#[derive(Clone, Debug)]
+pub struct Client(Way);
+
+#[derive(Clone, Debug)]
+enum Way {
+    InProcess(Router),
+    Socket(SocketAddr, Token),
+}
+
+impl Client {
+    /// Calls `router` without a socket.
+    pub fn in_process(router: Router) -> Self {
+        Self(Way::InProcess(router))
+    }
+
+    /// Calls the node whose API is at `address`, once something accepts connections there.
+    ///
+    /// # Errors
+    ///
+    /// Those of connecting: nobody listens.
+    pub async fn connect(address: SocketAddr, token: Token) -> io::Result<Self> {
+        TcpStream::connect(address).await?;
+        Ok(Self(Way::Socket(address, token)))
+    }
+
+    /// The node itself.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], as all calls.
+    pub async fn status(&self) -> Result<Status, CallError> {
+        self.get("/v1/status").await
+    }
+
+    /// Whom it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
+        self.get("/v1/peers").await
+    }
+
+    /// What it shares.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn shares(&self) -> Result<Vec<Listed>, CallError> {
+        self.get("/v1/shares").await
+    }
+
+    /// Shares a path. Dropping the events before the last ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn share(&self, request: &ShareRequest) -> Result<Events<ShareEvent>, CallError> {
+        self.stream("/v1/shares", request).await
+    }
+
+    /// Ends sharing `what`: a hash or a name.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn unshare(&self, what: &str) -> Result<Vec<Shared>, CallError> {
+        let query = UnshareQuery {
+            what: what.to_owned(),
+        };
+        let request = request(Method::DELETE, &with_query("/v1/shares", &query)?, None);
+        self.answer(request?).await
+    }
+
+    /// What one peer shares, or all in reach.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn catalogue(&self, query: &CatalogueQuery) -> Result<Vec<Listed>, CallError> {
+        self.get(&with_query("/v1/catalogue", query)?).await
+    }
+
+    /// Its downloads.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn downloads(&self) -> Result<Vec<DownloadStatus>, CallError> {
+        self.get("/v1/downloads").await
+    }
+
+    /// Downloads. Dropping the events before the last pauses it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn download(
+        &self,
+        request: &DownloadRequest,
+    ) -> Result<Events<DownloadEvent>, CallError> {
+        self.stream("/v1/downloads", request).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
+        self.answer(request(Method::GET, path, None)?).await
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: Request<Body>) -> Result<T, CallError> {
+        let body = self.call(request).await?;
+        let body = Limited::new(body, MAX_ANSWER_LEN).collect().await;
+        let body = body.map_err(|error| CallError::Broken(error.to_string()))?;
+        Ok(serde_json::from_slice(&body.to_bytes())?)
+    }
+
+    async fn stream<T>(&self, path: &str, body: &impl Serialize) -> Result<Events<T>, CallError> {
+        let request = request(Method::POST, path, Some(serde_json::to_vec(body)?))?;
+        Ok(Events::new(self.call(request).await?))
+    }
+
+    /// The one way to call: what succeeds gives its body, what fails its error.
+    async fn call(&self, request: Request<Body>) -> Result<Body, CallError> {
+        let response = match &self.0 {
+            Way::InProcess(router) => {
+                let Ok(response) = router.clone().oneshot(request).await;
+                response
+            }
+            Way::Socket(address, token) => send(*address, token, request).await?,
+        };
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(refusal(response).await)
+    }
+}
+
+fn request(method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Request<Body>, CallError> {
+    let mut request = Request::builder().method(method).uri(path);
+    if json.is_some() {
+        request = request.header(CONTENT_TYPE, "application/json");
+    }
+    let body = json.map_or_else(Body::empty, Body::from);
+    request
+        .body(body)
+        .map_err(|error| CallError::Broken(error.to_string()))
+}
+
+fn with_query(path: &str, query: &impl Serialize) -> Result<String, CallError> {
+    let query = serde_urlencoded::to_string(query);
+    let query = query.map_err(|error| CallError::Broken(error.to_string()))?;
+    Ok(format!("{path}?{query}"))
+}
+
+/// Sends a request on a connection of its own, which ends with the answer or when that is dropped.
+async fn send(
+    address: SocketAddr,
+    token: &Token,
+    mut request: Request<Body>,
+) -> Result<Response<Body>, CallError> {
+    let wrong =
+        |error: axum::http::header::InvalidHeaderValue| CallError::Broken(error.to_string());
+    let authorization = format!("Bearer {}", token.as_str())
+        .parse()
+        .map_err(wrong)?;
+    request.headers_mut().insert(AUTHORIZATION, authorization);
+    let host = address.to_string().parse().map_err(wrong)?;
+    request.headers_mut().insert(HOST, host);
+
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(CallError::Connect)?;
+    let _ = stream.set_nodelay(true);
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?.map(Body::new))
+}
+
+async fn refusal(response: Response<Body>) -> CallError {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), events::MAX_LINE_LEN)
+        .collect()
+        .await;
+    let failure = body.ok().map(|body| body.to_bytes());
+    let failure = failure.and_then(|body| serde_json::from_slice::<Failure>(&body).ok());
+    match failure {
+        Some(failure) => CallError::Refused(failure.error),
+        None => CallError::Foreign(status),
+    }
+}
+
+/// Why a call gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The node said no, and why.
+    #[error(transparent)]
+    Refused(ErrorInfo),
+    /// Nobody listens there any more.
+    #[error("the node cannot be reached: {0}")]
+    Connect(io::Error),
+    /// The connection ended before the answer did.
+    #[error("the connection to the node broke: {0}")]
+    Broken(String),
+    /// An answer in another form than the API's.
+    #[error("the answer is not a node's: status {0}")]
+    Foreign(StatusCode),
+    /// An answer that is not what was asked for.
+    #[error("the node's answer cannot be read: {0}; is it of the same version?")]
+    Garbled(#[from] serde_json::Error),
+    /// A line of a stream that does not end.
+    #[error("a line of the node's answer is over {} bytes", events::MAX_LINE_LEN)]
+    Line,
+}
+
+impl From<hyper::Error> for CallError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+impl From<CallError> for ErrorInfo {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Refused(error) => error,
+            error => Self::new("node-unreachable", error.to_string()),
+        }
+    }
+}

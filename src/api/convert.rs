@@ -1,0 +1,186 @@
+//! The node's types to JSON types, field by field, and back for requests.
+
+use std::path::{Path, PathBuf};
+
+use pelago_content as content;
+
+use super::{
+    error::ApiError,
+    seconds,
+    types::{self, ErrorInfo},
+};
+use crate::node;
+
+impl From<node::Status> for types::Status {
+    fn from(from: node::Status) -> Self {
+        Self {
+            peer_id: from.peer_id.to_string(),
+            name: from.name,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            listen: from.listen.iter().map(ToString::to_string).collect(),
+            api: None,
+            shares: from.shares,
+            downloads: from.downloads,
+            peers: from.peers,
+            uptime_seconds: from.uptime.as_secs_f64(),
+        }
+    }
+}
+
+impl From<node::Peer> for types::Peer {
+    fn from(from: node::Peer) -> Self {
+        Self {
+            peer_id: from.peer_id.to_string(),
+            name: from.name,
+            addresses: from.addresses.iter().map(ToString::to_string).collect(),
+            rtt_ms: from.rtt.map(|rtt| rtt.as_secs_f64() * 1e3),
+            sent_bytes: from.sent_bytes,
+            received_bytes: from.received_bytes,
+        }
+    }
+}
+
+impl From<content::Kind> for types::Kind {
+    fn from(from: content::Kind) -> Self {
+        match from {
+            content::Kind::File => Self::File,
+            content::Kind::Folder => Self::Folder,
+        }
+    }
+}
+
+impl From<node::Shared> for types::Shared {
+    fn from(from: node::Shared) -> Self {
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            size: from.size,
+            kind: from.kind.into(),
+            link: from.link.to_string(),
+        }
+    }
+}
+
+impl From<node::Listed> for types::Listed {
+    fn from(from: node::Listed) -> Self {
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            size: from.size,
+            kind: from.kind.into(),
+            peers: from.peers,
+        }
+    }
+}
+
+impl From<&node::DownloadStatus> for types::DownloadStatus {
+    fn from(from: &node::DownloadStatus) -> Self {
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name.clone(),
+            path: from.path.as_deref().map(text),
+            state: from.state.as_str().to_owned(),
+            size: from.size,
+            verified_bytes: from.verified_bytes,
+            bytes_per_second: from.bytes_per_second,
+            sources: from.sources,
+        }
+    }
+}
+
+impl From<node::Finished> for types::Finished {
+    fn from(from: node::Finished) -> Self {
+        let nanoseconds = from.elapsed.as_nanos().max(1);
+        let rate = u128::from(from.fetched_bytes) * 1_000_000_000 / nanoseconds;
+        Self {
+            hash: from.hash.to_string(),
+            path: text(&from.path),
+            size: from.size,
+            seconds: from.elapsed.as_secs_f64(),
+            bytes_per_second: u64::try_from(rate).unwrap_or(u64::MAX),
+            sources: from.sources,
+            resumed_bytes: from.resumed_bytes,
+            fetched_bytes: from.fetched_bytes,
+        }
+    }
+}
+
+/// What to share, from JSON.
+pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequest, ApiError> {
+    Ok(node::ShareRequest {
+        path: absolute(from.path)?,
+        name: from.name,
+        unlisted: from.unlisted,
+    })
+}
+
+/// What to download, from JSON.
+pub(super) fn download_request(
+    from: types::DownloadRequest,
+) -> Result<node::DownloadRequest, ApiError> {
+    let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error.to_string());
+    let timeout = seconds::duration(from.timeout_seconds);
+    Ok(node::DownloadRequest {
+        target: from.target.parse().map_err(wrong_target)?,
+        output: match from.output {
+            types::Output::Into(folder) => node::Output::Into(absolute(folder)?),
+            types::Output::At(path) => node::Output::At(absolute(path)?),
+        },
+        peers: addresses(&from.peers)?,
+        from: from.from,
+        bootstrap: addresses(&from.bootstrap)?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+        overwrite: from.overwrite,
+        seed: from.seed,
+    })
+}
+
+/// A peer's address, from text.
+pub(super) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
+    let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error.to_string());
+    text.parse().map_err(wrong)
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<node::PeerAddress>, ApiError> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+/// The node's current folder is not the caller's, so a relative path would mean another file.
+fn absolute(path: String) -> Result<PathBuf, ApiError> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let message = format!(
+        "{} is a relative path; the API takes absolute ones",
+        path.display()
+    );
+    Err(ApiError::bad("relative-path", message))
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+/// All the node's errors know their code, and what to do next.
+macro_rules! to_error_info {
+    ($($error:ident),*) => {$(
+        impl From<node::$error> for ErrorInfo {
+            fn from(error: node::$error) -> Self {
+                Self {
+                    code: error.code().to_owned(),
+                    message: error.to_string(),
+                    hint: error.hint(),
+                }
+            }
+        }
+    )*};
+}
+
+to_error_info!(
+    DownloadError,
+    ListError,
+    ShareError,
+    StartError,
+    UnshareError
+);

@@ -1,0 +1,56 @@
+//! Requests as the JSON types they should be; what is none is refused in our own form.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+    http::{StatusCode, request::Parts},
+};
+use hyper::body::Body as _;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::{error::ApiError, router::MAX_BODY_LEN};
+
+const CODE: &str = "bad-request";
+
+/// How long a body may take: callers are on this host, and send what they have at once.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The body, which has to be JSON and say so: a foreign page cannot send that unasked.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        // What says that it is too large need not be read to be believed.
+        if request.body().size_hint().lower() > MAX_BODY_LEN as u64 {
+            let message = format!("a body has at most {MAX_BODY_LEN} bytes");
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, CODE, message));
+        }
+        match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
+            Ok(Ok(Json(value))) => Ok(Self(value)),
+            Ok(Err(refusal)) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
+            Err(_) => {
+                let message = "the body did not come in time";
+                Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, CODE, message))
+            }
+        }
+    }
+}
+
+/// What follows the `?`.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Query::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(refusal) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
+        }
+    }
+}

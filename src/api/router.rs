@@ -1,0 +1,47 @@
+//! The routes.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{Method, StatusCode, Uri},
+    routing::get,
+};
+
+use super::{catalogue, downloads, error::ApiError, shares, status};
+use crate::node::Node;
+
+/// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
+pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
+
+/// All routes of `node`, as a service to call in-process. It trusts its caller: strangers meet it
+/// only behind [`serve`](super::serve), which asks for the token first.
+pub fn router(node: Node) -> Router {
+    Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/peers", get(status::peers))
+        .route(
+            "/v1/shares",
+            get(shares::list)
+                .post(shares::share)
+                .delete(shares::unshare),
+        )
+        .route("/v1/catalogue", get(catalogue::catalogue))
+        .route(
+            "/v1/downloads",
+            get(downloads::list).post(downloads::download),
+        )
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        .with_state(node)
+}
+
+async fn unknown(uri: Uri) -> ApiError {
+    let message = format!("there is no {}", uri.path());
+    ApiError::new(StatusCode::NOT_FOUND, "unknown-path", message)
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{method} is not possible on {}", uri.path());
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "unknown-method", message)
+}

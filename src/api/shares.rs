@@ -1,0 +1,60 @@
+//! What this node shares.
+
+use std::path::PathBuf;
+
+use axum::{Json, extract::State, response::Response};
+use futures::{FutureExt, StreamExt, future::Either};
+use tokio::{sync::watch, task::spawn_blocking};
+
+use super::{
+    convert::share_request,
+    error::ApiError,
+    events::{lines, until},
+    extract::{Body, Parameters},
+    types::{Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
+};
+use crate::node::Node;
+
+pub(super) async fn list(State(node): State<Node>) -> Result<Json<Vec<Listed>>, ApiError> {
+    let listed = node.list().await?;
+    Ok(Json(listed.into_iter().map(Into::into).collect()))
+}
+
+/// The stream drives the sharing, so closing the connection ends it.
+pub(super) async fn share(
+    State(node): State<Node>,
+    Body(request): Body<ShareRequest>,
+) -> Result<Response, ApiError> {
+    let request = share_request(request)?;
+    let size = size_of(request.path.clone()).await;
+    let (sender, hashed) = watch::channel(0);
+    let sharing = async move {
+        let show = move |bytes| {
+            sender.send_replace(bytes);
+        };
+        node.share(request, show).await
+    };
+    let events = until(hashed, sharing.boxed()).map(move |event| match event {
+        Either::Left(hashed_bytes) => ShareEvent::Hashing { hashed_bytes, size },
+        Either::Right(Ok(shared)) => ShareEvent::Shared(shared.into()),
+        Either::Right(Err(error)) => ShareEvent::Error {
+            error: error.into(),
+        },
+    });
+    Ok(lines(events))
+}
+
+/// Bytes of the file at `path`, for people to see progress; 0 if it cannot be had, which sharing it
+/// will explain.
+async fn size_of(path: PathBuf) -> u64 {
+    let size = spawn_blocking(move || path.metadata().map(|metadata| metadata.len())).await;
+    size.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+pub(super) async fn unshare(
+    State(node): State<Node>,
+    Parameters(query): Parameters<UnshareQuery>,
+) -> Result<Json<Vec<Shared>>, ApiError> {
+    let unshared = node.unshare(&query.what).await?;
+    Ok(Json(unshared.into_iter().map(Into::into).collect()))
+}

@@ -1,0 +1,239 @@
+//! Calls, in process and through a socket: the same answers.
+
+use std::{fs, time::Duration};
+
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::{Served, alone};
+use crate::api::{
+    CallError, Client, router,
+    types::{
+        CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Output, ShareEvent,
+        ShareRequest, Shared,
+    },
+};
+
+/// Anything that is waited for in these tests takes milliseconds.
+const LIMIT: Duration = Duration::from_secs(20);
+
+fn request(path: &str) -> ShareRequest {
+    ShareRequest {
+        path: path.to_owned(),
+        name: None,
+        unlisted: false,
+    }
+}
+
+fn file(folder: &TempDir, name: &str, len: usize) -> String {
+    let path = folder.path().join(name);
+    fs::write(&path, vec![7; len]).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+async fn share(client: &Client, request: &ShareRequest) -> Result<Shared, ErrorInfo> {
+    let mut events = client.share(request).await?;
+    loop {
+        match events.next().await?.expect("the last event is the outcome") {
+            ShareEvent::Hashing { hashed_bytes, size } => assert!(hashed_bytes <= size),
+            ShareEvent::Shared(shared) => {
+                assert_eq!(events.next().await.unwrap(), None);
+                return Ok(shared);
+            }
+            ShareEvent::Error { error } => return Err(error),
+        }
+    }
+}
+
+/// Of content that nobody has.
+fn missing(folder: &TempDir) -> DownloadRequest {
+    DownloadRequest {
+        target: "ab".repeat(32),
+        output: Output::At(folder.path().join("x").to_str().unwrap().to_owned()),
+        peers: Vec::new(),
+        from: Vec::new(),
+        bootstrap: Vec::new(),
+        timeout_seconds: 3600.0,
+        overwrite: false,
+        seed: false,
+        detach: false,
+    }
+}
+
+/// Waits until the newest download is in `state`.
+async fn until_state(client: &Client, state: &str) {
+    let reached = async {
+        loop {
+            let downloads = client.downloads().await.unwrap();
+            if downloads.last().is_some_and(|newest| newest.state == state) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, reached).await.unwrap();
+}
+
+#[tokio::test]
+async fn both_ways_in_lead_to_the_same_node() {
+    let node = alone().await;
+    let inside = Client::in_process(router(node.clone()));
+    let served = Served::new(node).await;
+    let outside = served.client().await;
+
+    let status = outside.status().await.unwrap();
+    assert_eq!(status.api, Some(served.address.to_string()));
+    assert_eq!(status.peer_id, inside.status().await.unwrap().peer_id);
+    assert_eq!(inside.status().await.unwrap().api, None);
+    assert_eq!(outside.peers().await.unwrap(), []);
+
+    let folder = tempfile::tempdir().unwrap();
+    let shared = share(&inside, &request(&file(&folder, "a.txt", 5_000_000)))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&*shared.name, shared.size, shared.kind),
+        ("a.txt", 5_000_000, Kind::File)
+    );
+    assert!(
+        shared
+            .link
+            .starts_with(&format!("pelago:{}?name=a.txt", shared.hash))
+    );
+    let listed = outside.shares().await.unwrap();
+    assert_eq!(listed, inside.shares().await.unwrap());
+    assert_eq!(listed[0].hash, shared.hash);
+}
+
+#[tokio::test]
+async fn any_name_can_be_unshared() {
+    let served = Served::new(alone().await).await;
+    let client = served.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    for (at, name) in ["a b+c/ü&what=%41#?.txt", "\u{202e}"]
+        .into_iter()
+        .enumerate()
+    {
+        let path = file(&folder, &at.to_string(), at);
+        share(
+            &client,
+            &ShareRequest {
+                name: Some(name.into()),
+                ..request(&path)
+            },
+        )
+        .await
+        .unwrap();
+        let unshared = client.unshare(name).await.unwrap();
+        assert_eq!(unshared[0].name, name);
+        let Err(CallError::Refused(error)) = client.unshare(name).await else {
+            panic!("{name} is still shared");
+        };
+        assert_eq!(error.code, "not-shared");
+        assert!(error.hint.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_fails_within_a_stream_is_its_last_line() {
+    let client = Served::new(alone().await).await.client().await;
+    let error = share(&client, &request("/no/such/file")).await.unwrap_err();
+    assert!(error.message.contains("/no/such/file"), "{error}");
+}
+
+#[tokio::test]
+async fn what_can_be_known_at_once_is_no_stream() {
+    let client = Served::new(alone().await).await.client().await;
+    let refused = client.share(&request("relative")).await.unwrap_err();
+    assert!(matches!(refused, CallError::Refused(error) if error.code == "relative-path"));
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = DownloadRequest {
+        target: "sha256:00".to_owned(),
+        ..missing(&folder)
+    };
+    let refused = client.download(&wrong).await.unwrap_err();
+    assert!(matches!(refused, CallError::Refused(error) if error.code == "bad-target"));
+    let peer = CatalogueQuery {
+        peer: Some("nowhere".to_owned()),
+        wait: None,
+    };
+    let refused = client.catalogue(&peer).await.unwrap_err();
+    assert!(matches!(refused, CallError::Refused(error) if error.code == "bad-address"));
+}
+
+#[tokio::test]
+async fn a_download_pauses_when_its_follower_goes() {
+    let node = alone().await;
+    let served = Served::new(node.clone()).await;
+    for client in [
+        Client::in_process(router(node.clone())),
+        served.client().await,
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut events = client.download(&missing(&folder)).await.unwrap();
+        let first = events.next().await.unwrap();
+        assert!(
+            matches!(first, Some(DownloadEvent::Progress(_))),
+            "{first:?}"
+        );
+        until_state(&client, "finding-sources").await;
+        drop(events);
+        until_state(&client, "paused").await;
+    }
+}
+
+#[tokio::test]
+async fn a_detached_download_goes_on() {
+    let client = Served::new(alone().await).await.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    let request = DownloadRequest {
+        detach: true,
+        timeout_seconds: 0.05,
+        ..missing(&folder)
+    };
+    let mut events = client.download(&request).await.unwrap();
+    assert!(matches!(
+        events.next().await.unwrap(),
+        Some(DownloadEvent::Detached(_))
+    ));
+    assert_eq!(events.next().await.unwrap(), None);
+    // It came to its own end, not to a pause.
+    until_state(&client, "failed").await;
+}
+
+#[tokio::test]
+async fn a_download_that_fails_says_so_in_its_last_line() {
+    let client = Served::new(alone().await).await.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    let request = DownloadRequest {
+        timeout_seconds: 0.05,
+        ..missing(&folder)
+    };
+    let mut events = client.download(&request).await.unwrap();
+    let mut last = None;
+    while let Some(event) = events.next().await.unwrap() {
+        last = Some(event);
+    }
+    let Some(DownloadEvent::Error { error }) = last else {
+        panic!("it ended with {last:?}");
+    };
+    assert_eq!(error.code, "no-source");
+}
+
+#[tokio::test]
+async fn an_ending_api_waits_for_calls_under_way() {
+    let served = Served::new(alone().await).await;
+    let client = served.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    let mut events = client.download(&missing(&folder)).await.unwrap();
+    events.next().await.unwrap();
+
+    served.end.send(()).unwrap();
+    // Others still come in while somebody is there.
+    client.status().await.unwrap();
+    assert!(!served.task.is_finished());
+
+    drop(events);
+    timeout(LIMIT, served.task).await.unwrap().unwrap();
+    assert!(matches!(client.status().await, Err(CallError::Connect(_))));
+}

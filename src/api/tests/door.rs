@@ -1,0 +1,197 @@
+//! Who may come in, and how much they may bring.
+
+use std::time::Instant;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{Served, alone};
+use crate::api::{
+    router::MAX_BODY_LEN,
+    serve::{HEAD_TIMEOUT, MAX_CONNECTIONS},
+    types::Failure,
+};
+
+/// Sends `head` and `body` as they are; the status code and body of the answer.
+async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(served.address).await.unwrap();
+    let head = format!("{head}\r\nConnection: close\r\n\r\n").replace('\n', "\r\n");
+    stream
+        .write_all(head.replace("\r\r\n", "\r\n").as_bytes())
+        .await
+        .unwrap();
+    // The answer may come, and the connection go, before all is sent.
+    let _ = stream.write_all(body).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).map(str::parse).unwrap().unwrap();
+    (status, body.to_owned())
+}
+
+impl Served {
+    fn head(&self, host: &str, more: &str) -> String {
+        let token = self.token.as_str();
+        format!("GET /v1/downloads HTTP/1.1\nHost: {host}\nAuthorization: Bearer {token}{more}")
+    }
+}
+
+#[tokio::test]
+async fn only_who_knows_the_token_comes_in() {
+    let served = Served::new(alone().await).await;
+    let (address, token) = (served.address, served.token.as_str());
+    let almost = format!("{}x", &token[1..]);
+    for (claim, status) in [
+        (String::new(), 401),
+        (format!("\nAuthorization: Bearer {almost}"), 401),
+        (format!("\nAuthorization: Bearer {}", &token[1..]), 401),
+        (format!("\nAuthorization: Bearer {token}0"), 401),
+        ("\nAuthorization: Bearer ".to_owned(), 401),
+        (format!("\nAuthorization: Basic {token}"), 401),
+        (format!("\nAuthorization: Bearer {token}"), 200),
+    ] {
+        for path in ["/v1/status", "/v1/downloads", "/nope"] {
+            let head = format!("GET {path} HTTP/1.1\nHost: {address}{claim}");
+            let (answered, body) = raw(&served, &head, b"").await;
+            let expected = if path == "/nope" && status == 200 {
+                404
+            } else {
+                status
+            };
+            assert_eq!(answered, expected, "{path} {claim}");
+            if status == 401 {
+                let failure: Failure = serde_json::from_str(&body).unwrap();
+                assert_eq!(failure.error.code, "unauthorized");
+                assert!(!body.contains(token));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_a_browser_was_made_to_send_are_refused() {
+    let served = Served::new(alone().await).await;
+    let (address, port) = (served.address, served.address.port());
+    for host in [
+        format!("{address}"),
+        format!("localhost:{port}"),
+        format!("[::1]:{port}"),
+    ] {
+        assert_eq!(
+            raw(&served, &served.head(&host, ""), b"").await.0,
+            200,
+            "{host}"
+        );
+    }
+    for host in [
+        format!("rebound.example:{port}"),
+        format!("localhost.example:{port}"),
+        "127.0.0.1".to_owned(),
+        "127.0.0.1:1".to_owned(),
+        format!("192.0.2.1:{port}"),
+        format!("user@127.0.0.1.example:{port}"),
+        format!("{address}\nHost: {address}"),
+        String::new(),
+    ] {
+        assert_eq!(
+            raw(&served, &served.head(&host, ""), b"").await.0,
+            403,
+            "{host}"
+        );
+    }
+    for origin in ["https://example.org", "null", &format!("http://{address}")] {
+        let head = served.head(&address.to_string(), &format!("\nOrigin: {origin}"));
+        assert_eq!(raw(&served, &head, b"").await.0, 403, "{origin}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_not_taken() {
+    let served = Served::new(alone().await).await;
+    let (address, token) = (served.address, served.token.as_str());
+    let head = |token: &str, len: usize| {
+        format!(
+            "POST /v1/shares HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}\n\
+             Content-Type: application/json\nContent-Length: {len}"
+        )
+    };
+    let body = vec![b' '; MAX_BODY_LEN + 1];
+    assert_eq!(raw(&served, &head(token, body.len()), &body).await.0, 413);
+    assert_eq!(raw(&served, &head(token, 1 << 30), b"{").await.0, 413);
+    assert_eq!(raw(&served, &head("wrong", 1 << 30), b"{").await.0, 401);
+    let long = format!("\nX-Long: {}", "x".repeat(20_000));
+    assert_eq!(
+        raw(&served, &served.head(&address.to_string(), &long), b"")
+            .await
+            .0,
+        431
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_refused_in_json() {
+    let served = Served::new(alone().await).await;
+    let (address, token) = (served.address, served.token.as_str());
+    for (kind, body, status) in [
+        ("application/json", "{", 400),
+        ("application/json", r#"{"path":1}"#, 422),
+        ("application/json", r#"{"path":"/x","color":"red"}"#, 422),
+        ("application/json", r#"{"path":"relative"}"#, 400),
+        ("text/plain", r#"{"path":"/x"}"#, 415),
+    ] {
+        let len = body.len();
+        let head = format!(
+            "POST /v1/shares HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}\n\
+             Content-Type: {kind}\nContent-Length: {len}"
+        );
+        let (answered, answer) = raw(&served, &head, body.as_bytes()).await;
+        assert_eq!(answered, status, "{body}: {answer}");
+        serde_json::from_str::<Failure>(&answer).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn methods_and_paths_that_are_none_are_refused_in_json() {
+    let served = Served::new(alone().await).await;
+    let (address, token) = (served.address, served.token.as_str());
+    for (line, status) in [
+        ("PUT /v1/shares", 405),
+        ("GET /v2/shares", 404),
+        ("GET /", 404),
+        ("DELETE /v1/shares", 400),
+        ("GET /v1/catalogue?peer=nowhere", 400),
+        ("GET /v1/catalogue?wait=-1", 400),
+        ("GET /v1/catalogue?wait=1&peer=/ip4/127.0.0.1/tcp/1", 400),
+    ] {
+        let head = format!("{line} HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}");
+        let (answered, answer) = raw(&served, &head, b"").await;
+        assert_eq!(answered, status, "{line}: {answer}");
+        serde_json::from_str::<Failure>(&answer).unwrap();
+    }
+}
+
+/// Every place is taken by somebody who says nothing: they lose it when their time is over.
+#[tokio::test]
+async fn the_silent_do_not_keep_their_places() {
+    let served = Served::new(alone().await).await;
+    let begun = Instant::now();
+    let mut silent = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(served.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: ").await.unwrap();
+        silent.push(stream);
+    }
+    assert_eq!(
+        raw(&served, &served.head(&served.address.to_string(), ""), b"")
+            .await
+            .0,
+        200
+    );
+    assert!(
+        begun.elapsed() >= HEAD_TIMEOUT,
+        "there are {MAX_CONNECTIONS} places"
+    );
+}

@@ -1,0 +1,52 @@
+//! The API over a node that has nobody to talk to.
+//!
+//! ```text
+//! client -- in process ---------.
+//!                                +-- router -- node (in memory, alone)
+//! client -- socket, token, door-'
+//! ```
+
+mod calls;
+mod door;
+
+use std::net::SocketAddr;
+
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::{Client, Token, router, serve};
+use crate::node::{Node, testing::alone};
+
+/// An API on a socket.
+struct Served {
+    address: SocketAddr,
+    token: Token,
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Served {
+    async fn new(node: Node) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let token = Token::generate();
+        let (end, ended) = oneshot::channel();
+        let ended = async {
+            if ended.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let task = tokio::spawn(serve(listener, router(node), token.clone(), ended));
+        Self {
+            address,
+            token,
+            end,
+            task,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.address, self.token.clone())
+            .await
+            .unwrap()
+    }
+}

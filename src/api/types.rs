@@ -1,0 +1,290 @@
+//! What the API and `--json` say: JSON types, and nowhere else.
+//!
+//! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
+
+use serde::{Deserialize, Serialize};
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its identity.
+    pub peer_id: String,
+    /// What others see it called.
+    pub name: String,
+    /// The version of the program.
+    pub version: String,
+    /// Multiaddrs it listens on.
+    pub listen: Vec<String>,
+    /// `IP:PORT` of its API; none if this came from within its process.
+    pub api: Option<String>,
+    /// How many contents it shares.
+    pub shares: u64,
+    /// How many downloads it knows.
+    pub downloads: u64,
+    /// How many peers it is connected to.
+    pub peers: u64,
+    /// Seconds since it started.
+    pub uptime_seconds: f64,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its identity.
+    pub peer_id: String,
+    /// What it calls itself, if it said so. Any text.
+    pub name: Option<String>,
+    /// Multiaddrs it is known by.
+    pub addresses: Vec<String>,
+    /// Milliseconds a message takes there and back, if measured.
+    pub rtt_ms: Option<f64>,
+    /// Bytes sent to it.
+    pub sent_bytes: u64,
+    /// Bytes received from it.
+    pub received_bytes: u64,
+}
+
+/// What the bytes of some content mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// A file that was hashed and not shared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hashed {
+    /// The file, as it was given.
+    pub path: String,
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// Always [`Kind::File`] so far.
+    pub kind: Kind,
+    /// Bytes.
+    pub size: u64,
+    /// The root of its tree: 64 hex digits.
+    pub root: String,
+}
+
+/// Content that this node shares, or just stopped sharing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// What it is called.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// File or folder.
+    pub kind: Kind,
+    /// All that a receiver needs.
+    pub link: String,
+}
+
+/// A line of a list of content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// What it is called there. Any text.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// File or folder.
+    pub kind: Kind,
+    /// How many peers in reach share it.
+    pub peers: u64,
+}
+
+/// What to share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShareRequest {
+    /// An absolute path.
+    pub path: String,
+    /// What to call it; none: as the file is called.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether only those who have the hash may know of it.
+    #[serde(default)]
+    pub unlisted: bool,
+}
+
+/// A line of the stream that a share is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum ShareEvent {
+    /// How far hashing is.
+    Hashing {
+        /// Bytes hashed.
+        hashed_bytes: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// It is shared. The last line.
+    Shared(Shared),
+    /// It is not shared. The last line.
+    Error {
+        /// Why.
+        error: ErrorInfo,
+    },
+}
+
+/// Which share to end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UnshareQuery {
+    /// 64 hex digits or a name.
+    pub what: String,
+}
+
+/// Whose shares to list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueQuery {
+    /// A peer's address: its shares; none: those of all peers in reach.
+    #[serde(default)]
+    pub peer: Option<String>,
+    /// Seconds to wait for peers to answer, if no peer is given.
+    #[serde(default)]
+    pub wait: Option<f64>,
+}
+
+/// What to download.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DownloadRequest {
+    /// A hash, a link or a name.
+    pub target: String,
+    /// Where to put it.
+    pub output: Output,
+    /// Addresses of peers to ask as well.
+    #[serde(default)]
+    pub peers: Vec<String>,
+    /// Peer ids or names of the only peers to ask; none: any.
+    #[serde(default)]
+    pub from: Vec<String>,
+    /// Addresses of nodes to enter the network by.
+    #[serde(default)]
+    pub bootstrap: Vec<String>,
+    /// Seconds without any source after which it fails.
+    pub timeout_seconds: f64,
+    /// Whether other content that is there already may be replaced.
+    #[serde(default)]
+    pub overwrite: bool,
+    /// Whether the node goes on sharing it afterwards.
+    #[serde(default)]
+    pub seed: bool,
+    /// Whether to answer at once and leave it to the node.
+    #[serde(default)]
+    pub detach: bool,
+}
+
+/// Where to put a download.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// Into this folder, under its own name (else its hash). Absolute.
+    Into(String),
+    /// At this path; into it, if there is a folder. Absolute.
+    At(String),
+}
+
+/// A line of the stream that a download is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum DownloadEvent {
+    /// How far it is.
+    Progress(DownloadStatus),
+    /// The node goes on with it alone. The last line.
+    Detached(DownloadStatus),
+    /// It is complete. The last line.
+    Done(Finished),
+    /// It failed or was paused. The last line.
+    Error {
+        /// Why.
+        error: ErrorInfo,
+    },
+}
+
+/// A download and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadStatus {
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// What it is called. Any text.
+    pub name: String,
+    /// Where it will be; none until its name is known.
+    pub path: Option<String>,
+    /// A lowercase word: `downloading`, `paused`...
+    pub state: String,
+    /// Bytes; none until a source told.
+    pub size: Option<u64>,
+    /// Bytes proven and written.
+    pub verified_bytes: u64,
+    /// Bytes a second, at present.
+    pub bytes_per_second: u64,
+    /// How many peers it is fetched from.
+    pub sources: u64,
+}
+
+/// A complete download.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finished {
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// Where it is.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Seconds it took, this time.
+    pub seconds: f64,
+    /// Bytes fetched a second, this time.
+    pub bytes_per_second: u64,
+    /// How many peers it was fetched from.
+    pub sources: u64,
+    /// Bytes that were here from an earlier attempt.
+    pub resumed_bytes: u64,
+    /// Bytes fetched this time.
+    pub fetched_bytes: u64,
+}
+
+/// A failure, as the whole answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Which.
+    pub error: ErrorInfo,
+}
+
+/// A failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ErrorInfo {
+    /// Kebab-case, stable: for scripts.
+    pub code: String,
+    /// What was tried, on what, and what happened: for people.
+    pub message: String,
+    /// What to do next, if there is something.
+    pub hint: Option<String>,
+}
+
+impl ErrorInfo {
+    /// A failure without a hint.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// The same failure, saying what to do next.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

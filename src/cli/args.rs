@@ -1,0 +1,186 @@
+//! Verbs and flags.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use super::{
+    context::Setting, download::DownloadArgs, hash::HashArgs, list::ListArgs, share::ShareArgs,
+    start::StartArgs, unshare::UnshareArgs,
+};
+
+/// Share files from where they lie, and get others' by their hash: no server, no account.
+#[derive(Debug, Parser)]
+#[command(name = "pelago", version, max_term_width = 100)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+/// What all verbs take, before or after the verb.
+#[derive(Debug, clap::Args)]
+pub(super) struct Global {
+    /// Folder with the node's identity and what it knows; one node at a time uses it
+    #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+
+    /// File with settings, instead of config.toml in the configuration folder
+    #[arg(long, global = true, env = "PELAGO_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print JSON for programs: one document, or one a line where there are several
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Log more to stderr; twice for still more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub(super) verbose: u8,
+
+    /// Show no progress and no notes, log errors only
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a node until it is told to end
+    Start(StartArgs),
+    /// Print the hashes of files, sharing nothing
+    Hash(HashArgs),
+    /// Share files from where they lie, and print their links
+    Share(ShareArgs),
+    /// Stop sharing
+    Unshare(UnshareArgs),
+    /// List what is shared here, by a peer, or by everyone in reach
+    List(ListArgs),
+    /// Get content by its hash, link or name
+    Download(DownloadArgs),
+    /// List the running node's downloads
+    Downloads,
+    /// List the peers that the running node is connected to
+    Peers,
+    /// Show the running node
+    Status,
+}
+
+impl Command {
+    /// The settings that its flags stand for.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        match self {
+            Self::Start(args) => args.settings(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is there to stay, so that its log is of interest.
+    pub(super) fn stays(&self) -> bool {
+        matches!(self, Self::Start(_))
+    }
+
+    /// Whether it may have to run a node in this process.
+    pub(super) fn may_run_node(&self) -> bool {
+        match self {
+            Self::Start(_) | Self::Share(_) | Self::Download(_) => true,
+            Self::List(args) => args.needs_node(),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_go_before_and_after_the_verb() {
+        for line in [
+            "pelago --json --data-dir x status",
+            "pelago status --data-dir x --json",
+        ] {
+            let args = parse(line).unwrap();
+            assert!(
+                args.global.json && args.global.data_dir == Some("x".into()),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_design_promises_is_understood() {
+        let hash = "ab".repeat(32);
+        for line in [
+            "pelago".to_owned(),
+            "pelago start -p 0 -d a -d b -b host:1 -b /ip4/192.0.2.1/tcp/1 -n name --discovery"
+                .to_owned(),
+            "pelago start --discovery false --listen /ip4/127.0.0.1/tcp/0 --api off".to_owned(),
+            "pelago start --api 127.0.0.1:0 -v".to_owned(),
+            "pelago hash a b".to_owned(),
+            "pelago share a b --unlisted".to_owned(),
+            "pelago share a --name x --no-serve".to_owned(),
+            "pelago unshare x".to_owned(),
+            "pelago list --peer localhost:1".to_owned(),
+            "pelago list --network --wait 0.5".to_owned(),
+            format!("pelago download {hash} -o x --peer host:1 --from a --from b -b host:1"),
+            format!("pelago download --hash {hash} --output x --timeout 5 --overwrite"),
+            format!("pelago download pelago:{hash} --detach"),
+        ] {
+            parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        let hash = "ab".repeat(32);
+        let bad = format!("{}g", &hash[1..]);
+        for (line, reason) in [
+            ("pelago fly".to_owned(), "unrecognized subcommand"),
+            ("pelago hash".to_owned(), "required"),
+            ("pelago download".to_owned(), "required"),
+            (
+                format!("pelago download {hash} --hash {hash}"),
+                "cannot be used with",
+            ),
+            (
+                format!("pelago download --hash {bad}"),
+                "digit 64 of the hash is 'g'",
+            ),
+            (
+                format!("pelago download --hash {}", &hash[1..]),
+                "this has 63",
+            ),
+            ("pelago download sha256:00".to_owned(), "reserved"),
+            ("pelago download pelago:00".to_owned(), "this has 2"),
+            (
+                format!("pelago download {hash} --timeout -1"),
+                "no time to wait",
+            ),
+            (format!("pelago download {hash} --peer host"), "no port"),
+            ("pelago start -p 70000".to_owned(), "70000"),
+            ("pelago start --api 8080".to_owned(), "IP:PORT or off"),
+            ("pelago start --listen 8080".to_owned(), "--listen"),
+            (
+                "pelago list --peer host:1 --network".to_owned(),
+                "cannot be used with",
+            ),
+            ("pelago status -v -q".to_owned(), "cannot be used with"),
+        ] {
+            let refused = parse(&line).unwrap_err();
+            assert!(refused.to_string().contains(reason), "{line}: {refused}");
+            assert_eq!(refused.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Several things tried one after another: each is reported, and one failure does not stop the rest.
+
+use serde::Serialize;
+
+use super::output::{Exit, Output, describe};
+use crate::api::types::{ErrorInfo, Failure};
+
+/// What came of several things. With `--json` the results are one list, in which what failed is
+/// `{"path","error"}`; a single thing that failed is a failure like any other.
+pub(super) struct Batch<'a, T> {
+    output: &'a Output,
+    entries: Vec<Entry<T>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<T> {
+    Done(T),
+    Failed { path: String, error: ErrorInfo },
+}
+
+impl<'a, T: Serialize> Batch<'a, T> {
+    pub(super) const fn new(output: &'a Output) -> Self {
+        Self {
+            output,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Reports what came of `path`; people are told at once, by `text`.
+    pub(super) fn add(
+        &mut self,
+        path: &str,
+        result: anyhow::Result<T>,
+        text: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<()> {
+        self.entries.push(match result {
+            Ok(done) => {
+                self.output.text(text(&done))?;
+                Entry::Done(done)
+            }
+            Err(error) => {
+                let error = describe(&error);
+                if !self.output.json {
+                    self.output.complaint(&error);
+                }
+                Entry::Failed {
+                    path: path.to_owned(),
+                    error,
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// How many were done.
+    pub(super) fn done(&self) -> usize {
+        self.entries
+            .iter()
+            .filter(|entry| matches!(entry, Entry::Done(_)))
+            .count()
+    }
+
+    /// Reports to programs, and says how it went.
+    pub(super) fn finish(&self) -> anyhow::Result<Exit> {
+        match &self.entries[..] {
+            [Entry::Failed { error, .. }] => {
+                self.output.result(
+                    &Failure {
+                        error: error.clone(),
+                    },
+                    String::new,
+                )?;
+            }
+            entries => self.output.result(entries, String::new)?,
+        }
+        Ok(if self.done() == self.entries.len() {
+            Exit::Done
+        } else {
+            Exit::Failed
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! What all verbs need: the data folder, the settings, and where to print.
+
+use std::{
+    env, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use directories::ProjectDirs;
+
+use super::{args::Global, output::Output};
+use crate::config::{Config, ConfigError, Layers, Origin};
+
+/// A setting that a flag stands for: the flag, the section, the key, the value.
+pub(super) type Setting = (&'static str, &'static str, &'static str, toml::Value);
+
+/// What all verbs need.
+pub(super) struct Context {
+    pub(super) output: Output,
+    /// Absolute; need not exist.
+    pub(super) data_folder: PathBuf,
+    pub(super) config: Config,
+}
+
+impl Context {
+    /// Puts the layers together: defaults, file, environment, `flags`.
+    pub(super) fn load(
+        output: Output,
+        global: &Global,
+        flags: Vec<Setting>,
+    ) -> anyhow::Result<Self> {
+        let folders = ProjectDirs::from("", "", "pelago");
+        let mut layers = Layers::defaults()?;
+        match (&global.config, &folders) {
+            (Some(file), _) => layers.file(file)?,
+            (None, Some(folders)) => {
+                file_if_any(&mut layers, &folders.config_dir().join("config.toml"))?;
+            }
+            (None, None) => {}
+        }
+        layers.environment(env::vars_os())?;
+        for (flag, section, key, value) in flags {
+            layers.set(Origin::Flag(flag), section, key, value)?;
+        }
+        let data_folder = global.data_dir.clone();
+        let data_folder = data_folder
+            .or_else(|| folders.map(|folders| folders.data_local_dir().to_owned()))
+            .context("there is no home folder to keep data in: name one with --data-dir")?;
+        Ok(Self {
+            output,
+            data_folder: std::path::absolute(data_folder)?,
+            config: layers.finish()?,
+        })
+    }
+}
+
+fn file_if_any(layers: &mut Layers, path: &Path) -> Result<(), ConfigError> {
+    match layers.file(path) {
+        Err(ConfigError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(())
+        }
+        result => result,
+    }
+}

@@ -1,0 +1,236 @@
+//! `pelago download`: gets content by its hash, link or name.
+
+use std::{env, path::PathBuf, time::Duration};
+
+use super::{
+    attach::{self, Session},
+    context::Context,
+    list::seconds_arg,
+    output::Exit,
+    paths,
+    progress::{Progress, Step},
+    signals::Signals,
+    start::peer_address,
+    text::{bytes, command, count, harmless, time},
+};
+use crate::{
+    api::{
+        Events,
+        types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Output},
+    },
+    content::{Hash, HashError},
+    node::{InvalidTarget, Target},
+};
+
+/// What to get, whence and whereto.
+#[derive(Debug, clap::Args)]
+pub(super) struct DownloadArgs {
+    /// A hash (64 hex digits), a link (pelago:...), or a name that somebody in reach shares it under
+    #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
+    target: Option<String>,
+
+    /// The hash
+    #[arg(long, conflicts_with = "target", value_parser = hash)]
+    hash: Option<String>,
+
+    /// Where to put it; an existing folder means inside it [default: here, under its name]
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+
+    /// Ask the peer at this address as well
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    peer: Vec<String>,
+
+    /// Ask only these peers: peer ids, or names of nodes
+    #[arg(long, value_name = "PEER")]
+    from: Vec<String>,
+
+    /// Node to enter the network by: host:port or a multiaddr
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    bootstrap: Vec<String>,
+
+    /// Give up after so long without any source [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
+    timeout: Option<f64>,
+
+    /// Replace other content that is there already
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Leave it to the running node, and come back at once
+    #[arg(long)]
+    detach: bool,
+}
+
+/// A target that parses, as it was given.
+fn target(text: &str) -> Result<String, InvalidTarget> {
+    text.parse::<Target>().map(|_| text.to_owned())
+}
+
+/// A hash that parses, as it was given.
+fn hash(text: &str) -> Result<String, HashError> {
+    text.parse::<Hash>().map(|_| text.to_owned())
+}
+
+/// How a download that was followed ended.
+enum End {
+    Finished(Finished),
+    Detached(DownloadStatus),
+    Interrupted,
+}
+
+pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
+    let request = request(context, args)?;
+    let mut signals = Signals::listen()?;
+    let session = if args.detach {
+        Session::attach(attach::required(context).await?)
+    } else {
+        Session::open(context).await?
+    };
+    match follow(context, &session, &request, &mut signals).await {
+        Ok(End::Interrupted) => {
+            session.stop(signals).await;
+            Err(paused().into())
+        }
+        Ok(end) => {
+            report(context, &end)?;
+            session.end(&context.output, &mut signals).await;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            session.end(&context.output, &mut signals).await;
+            Err(error)
+        }
+    }
+}
+
+fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
+    let transfer = &context.config.transfer;
+    Ok(DownloadRequest {
+        target: args
+            .target
+            .clone()
+            .or_else(|| args.hash.clone())
+            .unwrap_or_default(),
+        output: match &args.output {
+            Some(path) => Output::At(paths::absolute(path)?),
+            None => Output::Into(paths::current()?),
+        },
+        peers: args.peer.clone(),
+        from: args.from.clone(),
+        bootstrap: args.bootstrap.clone(),
+        timeout_seconds: args.timeout.unwrap_or(transfer.timeout_seconds as f64),
+        overwrite: args.overwrite,
+        seed: transfer.seed,
+        detach: args.detach,
+    })
+}
+
+async fn follow(
+    context: &Context,
+    session: &Session,
+    request: &DownloadRequest,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let mut events: Events<DownloadEvent> = tokio::select! {
+        events = session.client.download(request) => events?,
+        () = signals.next() => return Ok(End::Interrupted),
+    };
+    let mut progress = Progress::new(&context.output);
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event?,
+            () = signals.next() => return Ok(End::Interrupted),
+        };
+        match event {
+            Some(DownloadEvent::Progress(status)) => progress.show(&step(&status)),
+            Some(DownloadEvent::Done(finished)) => return Ok(End::Finished(finished)),
+            Some(DownloadEvent::Detached(status)) => return Ok(End::Detached(status)),
+            Some(DownloadEvent::Error { error }) => return Err(error.into()),
+            None => {
+                let message = "the node ended before the download did; what was verified is kept";
+                return Err(ErrorInfo::new("node-unreachable", message).into());
+            }
+        }
+    }
+}
+
+fn step(status: &DownloadStatus) -> Step<'_> {
+    Step {
+        name: &status.name,
+        state: &status.state,
+        done: status.verified_bytes,
+        size: status.size,
+        bytes_per_second: Some(status.bytes_per_second),
+        sources: Some(status.sources),
+    }
+}
+
+/// A failure, as the content is not there; the same command goes on.
+fn paused() -> ErrorInfo {
+    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    ErrorInfo::new("paused", "paused: what was verified is kept")
+        .with_hint(format!("to go on: {}", command(words)))
+}
+
+fn report(context: &Context, end: &End) -> anyhow::Result<()> {
+    match end {
+        End::Finished(finished) => context.output.result(finished, || describe(finished)),
+        End::Detached(status) => context.output.result(status, || {
+            format!(
+                "the node downloads {}: pelago downloads",
+                harmless(&status.name)
+            )
+        }),
+        End::Interrupted => Ok(()),
+    }
+}
+
+fn describe(finished: &Finished) -> String {
+    let (path, size) = (harmless(&finished.path), bytes(finished.size));
+    if finished.fetched_bytes == 0 && finished.sources == 0 {
+        return format!("{path} ({size}) was here already");
+    }
+    let took = match finished.seconds {
+        seconds if seconds < 10.0 => format!("{seconds:.2} s"),
+        seconds => time(Duration::from_secs_f64(seconds)),
+    };
+    let resumed = match finished.resumed_bytes {
+        0 => String::new(),
+        resumed => format!(", {} were here already", bytes(resumed)),
+    };
+    let (rate, sources) = (
+        bytes(finished.bytes_per_second),
+        count(finished.sources, "source"),
+    );
+    format!("{path} ({size}) in {took}, {rate}/s from {sources}{resumed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_says_what_came_whence() {
+        let finished = Finished {
+            hash: String::new(),
+            path: "/tmp/a\u{202e}b".to_owned(),
+            size: 3 << 20,
+            seconds: 1.5,
+            bytes_per_second: 1 << 20,
+            sources: 1,
+            resumed_bytes: 1 << 20,
+            fetched_bytes: 2 << 20,
+        };
+        assert_eq!(
+            describe(&finished),
+            "/tmp/ab (3.0 MiB) in 1.50 s, 1.0 MiB/s from 1 source, 1.0 MiB were here already"
+        );
+        let here = Finished {
+            fetched_bytes: 0,
+            sources: 0,
+            ..finished
+        };
+        assert_eq!(describe(&here), "/tmp/ab (3.0 MiB) was here already");
+    }
+}

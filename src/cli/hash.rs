@@ -1,0 +1,56 @@
+//! `pelago hash`: the hashes of files, without a node.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    batch::Batch,
+    context::Context,
+    open,
+    output::Exit,
+    paths,
+    progress::{Progress, Step},
+    text::harmless,
+};
+use crate::api::types::Hashed;
+
+/// What to hash.
+#[derive(Debug, clap::Args)]
+pub(super) struct HashArgs {
+    /// Files to hash
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
+    let mut batch = Batch::new(&context.output);
+    for path in &args.paths {
+        let result = hash(context, path);
+        let name = path.to_string_lossy();
+        batch.add(&name, result, |hashed| {
+            format!("{}  {}", hashed.hash, harmless(&name))
+        })?;
+    }
+    batch.finish()
+}
+
+fn hash(context: &Context, path: &Path) -> anyhow::Result<Hashed> {
+    paths::refuse_folder(path, "hashing", "hash")?;
+    let (name, size) = (
+        path.to_string_lossy(),
+        path.metadata().ok().map(|found| found.len()),
+    );
+    let progress = RefCell::new(Progress::new(&context.output));
+    open::hash(path, &|done| {
+        let step = Step {
+            name: &name,
+            state: "hashing",
+            done,
+            size,
+            ..Step::default()
+        };
+        progress.borrow_mut().show(&step);
+    })
+}

@@ -1,0 +1,156 @@
+//! `pelago list`: what is shared, here or by others.
+
+use super::{
+    attach::{self, Found, Session},
+    context::Context,
+    open,
+    output::Exit,
+    signals::Signals,
+    start::peer_address,
+    text::{bytes, harmless, table},
+};
+use crate::api::{
+    seconds,
+    types::{CatalogueQuery, Kind, Listed},
+};
+
+/// Whose shares to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArgs {
+    /// List what the peer at this address shares
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    peer: Option<String>,
+
+    /// List what everyone in reach shares
+    #[arg(long, conflicts_with = "peer")]
+    network: bool,
+
+    /// How long to wait for others to turn up [default: 3]
+    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds_arg)]
+    wait: Option<f64>,
+}
+
+/// Seconds that one may wait.
+pub(super) fn seconds_arg(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| format!("{text} is no number of seconds"))?;
+    seconds::duration(seconds).map_err(|error| error.to_string())?;
+    Ok(seconds)
+}
+
+impl ListArgs {
+    /// Whether it takes a node to tell.
+    pub(super) const fn needs_node(&self) -> bool {
+        self.peer.is_some() || self.network
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> {
+    if args.needs_node() {
+        return run_others(context, args).await;
+    }
+    let listed = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => client.shares().await?,
+        Found::Free(folder) => open::list(&folder)?,
+    };
+    if listed.is_empty() {
+        context
+            .output
+            .note("nothing is shared here: pelago share FILE");
+    }
+    context
+        .output
+        .result(&listed, || describe(&listed, false))?;
+    Ok(Exit::Done)
+}
+
+async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let session = Session::open(context).await?;
+    let query = CatalogueQuery {
+        peer: args.peer.clone(),
+        wait: args.wait,
+    };
+    let listed = tokio::select! {
+        listed = session.client.catalogue(&query) => listed,
+        () = signals.next() => {
+            session.stop(signals).await;
+            return Ok(Exit::Failed);
+        }
+    };
+    let listed = match listed {
+        Ok(listed) => listed,
+        Err(error) => {
+            session.end(&context.output, &mut signals).await;
+            return Err(error.into());
+        }
+    };
+    if listed.is_empty() {
+        context.output.note("nothing was found");
+    }
+    context
+        .output
+        .result(&listed, || describe(&listed, args.network))?;
+    session.end(&context.output, &mut signals).await;
+    Ok(Exit::Done)
+}
+
+/// A table; nothing where there is nothing.
+fn describe(listed: &[Listed], with_peers: bool) -> String {
+    if listed.is_empty() {
+        return String::new();
+    }
+    let row = |size: String, kind: &str, peers: String, hash: &str, name: String| {
+        let peers = with_peers.then_some(peers);
+        let cells = [
+            Some(size),
+            Some(kind.to_owned()),
+            peers,
+            Some(hash.to_owned()),
+            Some(name),
+        ];
+        cells.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let headings = row(
+        " SIZE".into(),
+        "KIND",
+        " PEERS".into(),
+        "HASH",
+        "NAME".into(),
+    );
+    let rows = listed.iter().map(|entry| {
+        let kind = match entry.kind {
+            Kind::File => "file",
+            Kind::Folder => "folder",
+        };
+        let (size, peers) = (bytes(entry.size), entry.peers.to_string());
+        row(size, kind, peers, &entry.hash, harmless(&entry.name))
+    });
+    table(&[headings].into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_last_and_harmless() {
+        let entry = |name: &str, size| Listed {
+            hash: "ab".repeat(2),
+            name: name.to_owned(),
+            size,
+            kind: Kind::File,
+            peers: 2,
+        };
+        let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
+        assert_eq!(
+            describe(&listed, true),
+            "   SIZE  KIND  PEERS  HASH  NAME\n\
+             \x20   1 B  file      2  abab  ab[31m\n\
+             1.0 MiB  file      2  abab  é"
+        );
+        assert!(!describe(&listed, false).contains("PEERS"));
+        assert_eq!(describe(&[], true), "");
+    }
+}

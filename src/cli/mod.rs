@@ -1,0 +1,108 @@
+//! The command line: what people and scripts type, and what they read.
+//!
+//! Owns arguments, output and exit codes. Prints, never decides: every verb is a call of the API, to
+//! a running node or to one started here for the purpose ([`attach`] says which). Failures leave as
+//! one message on stderr, or with `--json` as `{"error":{"code","message","hint"}}` on stdout; exit
+//! codes are 0 done, 1 failed, 2 not understood.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `args` | verbs and flags; each verb's own are in the file named after it |
+//! | `context` | what all verbs need: data folder, settings, output |
+//! | `attach` | which node a command talks to |
+//! | `open`, `settings` | nodes and stores opened in this process |
+//! | `output`, `batch`, `progress`, `text` | what is printed, and how |
+//! | `paths`, `signals`, `logging` | what the system calls them |
+
+mod args;
+mod attach;
+mod batch;
+mod context;
+mod download;
+mod downloads;
+mod hash;
+mod list;
+mod logging;
+mod open;
+mod output;
+mod paths;
+mod peers;
+mod progress;
+mod settings;
+mod share;
+mod signals;
+mod start;
+mod status;
+mod text;
+mod unshare;
+
+use std::{io, process};
+
+use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
+
+use args::{Args, Command};
+use context::Context;
+use output::{Exit, Output};
+
+/// What `pelago` alone says.
+const FIRST_STEPS: &str = "\
+Pelago shares files with whoever has their hash, and gets others' by theirs.
+
+  pelago start                run a node; files put into ./shared are shared
+  pelago share FILE           share a file, and print its link
+  pelago download LINK        get what somebody shared
+  pelago list --network       see what others share
+  pelago help                 all commands";
+
+/// Runs the command that this process was started for, and ends the process.
+pub fn main() -> ! {
+    let args = Args::try_parse().unwrap_or_else(|error| output::exit_usage(&error));
+    let output = Output::new(args.global.json, args.global.quiet);
+    let exit = match args.command {
+        None => {
+            eprintln!("{FIRST_STEPS}");
+            Exit::Usage
+        }
+        Some(command) => run(&output, &args.global, command).unwrap_or_else(|error| {
+            output.failure(&error);
+            Exit::Failed
+        }),
+    };
+    // Nothing is waited for: what is to last was written before the command came back.
+    process::exit(exit.code())
+}
+
+fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
+    let context = Context::load(output.clone(), global, command.settings())?;
+    logging::start(&context.config.logging, global, command.stays());
+    let runtime = runtime(&command)?;
+    let exit = runtime.block_on(dispatch(&context, command));
+    // Dropping it would wait for tasks that the end of the process ends as well.
+    std::mem::forget(runtime);
+    exit
+}
+
+async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Start(_) => start::run(context).await,
+        Command::Hash(args) => hash::run(context, &args),
+        Command::Share(args) => share::run(context, &args).await,
+        Command::Unshare(args) => unshare::run(context, &args).await,
+        Command::List(args) => list::run(context, &args).await,
+        Command::Download(args) => download::run(context, &args).await,
+        Command::Downloads => downloads::run(context).await,
+        Command::Peers => peers::run(context).await,
+        Command::Status => status::run(context).await,
+    }
+}
+
+/// Threads for commands that may run a node, none of their own for those that only ask one.
+fn runtime(command: &Command) -> io::Result<Runtime> {
+    let mut builder = if command.may_run_node() {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    builder.enable_all().build()
+}

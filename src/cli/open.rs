@@ -1,0 +1,115 @@
+//! What is opened in this process: the data folder, its store, a node on it.
+//!
+//! The one place of the command line that reaches past the API.
+
+use std::{ops::ControlFlow, path::Path};
+
+use anyhow::Context as _;
+
+use crate::{
+    api::{
+        ApiFile,
+        types::{self, ErrorInfo, Hashed, Kind, Listed, Shared},
+    },
+    content::Descriptor,
+    node::{self, Node, Settings, shares},
+    store::{self, DataFolder, HashError, Store},
+};
+
+/// Whether a node runs on `folder`.
+pub(super) fn is_running(folder: &Path) -> anyhow::Result<bool> {
+    let looked = DataFolder::is_running(folder);
+    looked.with_context(|| format!("the data folder {} cannot be used", folder.display()))
+}
+
+/// Takes the data folder for this process, and clears away what a killed node left to mislead others.
+pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
+    let folder = DataFolder::lock(folder)?;
+    ApiFile::clear(folder.path())?;
+    Ok(folder)
+}
+
+/// What a node needs, opened once, however often it is tried to be started.
+pub(super) struct Opened {
+    store: Store,
+    identity: libp2p::identity::Keypair,
+}
+
+impl Opened {
+    pub(super) fn new(folder: &DataFolder) -> anyhow::Result<Self> {
+        let store = Store::open(folder)?;
+        let identity = store::load_or_create(folder.path())?;
+        Ok(Self { store, identity })
+    }
+
+    /// Starts the node.
+    pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
+        Node::start(settings, self.store.clone(), &self.identity).await
+    }
+}
+
+/// What is shared, without a node.
+pub(super) fn list(folder: &DataFolder) -> anyhow::Result<Vec<Listed>> {
+    let listed = shares::list(&Store::open(folder)?)?;
+    Ok(listed.into_iter().map(Into::into).collect())
+}
+
+/// Stops sharing, without a node.
+pub(super) fn unshare(folder: &DataFolder, what: &str) -> anyhow::Result<Vec<Shared>> {
+    let withdrawn = shares::withdraw(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
+    Ok(withdrawn.into_iter().map(Into::into).collect())
+}
+
+/// Shares for the nodes to come, without one. `progress` is given the bytes hashed so far.
+pub(super) fn record(
+    store: &Store,
+    request: types::ShareRequest,
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<Shared> {
+    let request = node::ShareRequest {
+        path: request.path.into(),
+        name: request.name,
+        unlisted: request.unlisted,
+    };
+    let progress = |bytes| {
+        progress(bytes);
+        ControlFlow::Continue(())
+    };
+    let shared = shares::record(store, &request, &progress).map_err(ErrorInfo::from)?;
+    Ok(shared.into())
+}
+
+/// The store of a data folder that no node runs on.
+pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
+    Ok(Store::open(folder)?)
+}
+
+/// Hashes a file and shares nothing. `progress` is given the bytes hashed so far.
+pub(super) fn hash(path: &Path, progress: &dyn Fn(u64)) -> anyhow::Result<Hashed> {
+    let progress = |bytes| {
+        progress(bytes);
+        ControlFlow::Continue(())
+    };
+    let hashed = store::hash_file(path, &progress);
+    let refused = |error: HashError| ErrorInfo::new("file-not-hashed", error.to_string());
+    Ok(described(path, hashed.map_err(refused)?.descriptor))
+}
+
+fn described(path: &Path, descriptor: Descriptor) -> Hashed {
+    Hashed {
+        path: path.to_string_lossy().into_owned(),
+        hash: descriptor.hash().to_string(),
+        kind: Kind::from(descriptor.kind()),
+        size: descriptor.size(),
+        root: content_root(&descriptor),
+    }
+}
+
+/// A root has the form of a hash, and is none: it does not bind the length.
+fn content_root(descriptor: &Descriptor) -> String {
+    descriptor
+        .root()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,207 @@
+//! What is printed: results on stdout, notes and failures on stderr, exit codes.
+//!
+//! With `--json` stdout holds JSON documents, one a line, and nothing else.
+
+use std::{
+    env, fmt,
+    io::{self, Write},
+    process,
+};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::text::harmless_lines;
+use crate::{
+    api::{
+        CallError, LocalError,
+        types::{ErrorInfo, Failure},
+    },
+    config::ConfigError,
+    node,
+    store::LockError,
+};
+
+/// How a command ended; failures that are not yet reported are errors instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// All was done.
+    Done,
+    /// Something failed, and was reported.
+    Failed,
+    /// The arguments made no sense.
+    Usage,
+}
+
+impl Exit {
+    pub(super) const fn code(self) -> i32 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+        }
+    }
+}
+
+/// Where and how to print.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+}
+
+impl Output {
+    pub(super) const fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet }
+    }
+
+    /// Prints a result: the document for programs, the text for people.
+    pub(super) fn result<D, T>(&self, document: &D, text: impl FnOnce() -> T) -> anyhow::Result<()>
+    where
+        D: Serialize + ?Sized,
+        T: fmt::Display,
+    {
+        if self.json {
+            stdout(format_args!("{}\n", serde_json::to_string(document)?))
+        } else {
+            self.text(text())
+        }
+    }
+
+    /// Prints text for people, whole lines; nothing with `--json`.
+    pub(super) fn text(&self, text: impl fmt::Display) -> anyhow::Result<()> {
+        let text = text.to_string();
+        if self.json || text.is_empty() {
+            return Ok(());
+        }
+        let text = harmless_lines(&text);
+        stdout(format_args!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// Says something on the side, on stderr.
+    pub(super) fn note(&self, text: impl fmt::Display) {
+        if !self.quiet {
+            stderr(format_args!("{}\n", harmless_lines(&text.to_string())));
+        }
+    }
+
+    /// Reports what failed.
+    pub(super) fn failure(&self, error: &anyhow::Error) {
+        let error = describe(error);
+        if self.json {
+            // Where stdout is gone too there is nobody left to tell.
+            let _ = self.result(&Failure { error }, String::new);
+        } else {
+            self.complaint(&error);
+        }
+    }
+
+    /// Reports a failure on stderr.
+    pub(super) fn complaint(&self, error: &ErrorInfo) {
+        stderr(format_args!("error: {}\n", harmless_lines(&error.message)));
+        if let Some(hint) = &error.hint {
+            stderr(format_args!("  {}\n", harmless_lines(hint)));
+        }
+    }
+}
+
+/// Whoever reads our output may stop when they have seen enough.
+fn stdout(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("the result cannot be written to stdout"),
+    }
+}
+
+/// Unlike `eprintln!` this survives a stderr that is closed.
+fn stderr(text: fmt::Arguments<'_>) {
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
+/// Any failure in the form that scripts know.
+pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
+    if let Some(info) = error.downcast_ref::<ErrorInfo>() {
+        return info.clone();
+    }
+    if let Some(CallError::Refused(info)) = error.downcast_ref() {
+        return info.clone();
+    }
+    let (code, hint) = if error.is::<CallError>() {
+        ("node-unreachable", None)
+    } else if error.is::<ConfigError>() {
+        ("config", None)
+    } else if let Some(LockError::InUse { .. }) = error.downcast_ref() {
+        ("data-folder-in-use", None)
+    } else if error.is::<LockError>() {
+        ("data-folder", None)
+    } else if error.is::<LocalError>() {
+        (
+            "api",
+            Some("choose another address with --api, or none with --api off".to_owned()),
+        )
+    } else if let Some(error) = error.downcast_ref::<node::StartError>() {
+        (error.code(), error.hint())
+    } else {
+        ("failed", None)
+    };
+    ErrorInfo {
+        code: code.to_owned(),
+        message: message(error),
+        hint,
+    }
+}
+
+/// The failure and its causes, but for those that it tells of itself.
+fn message(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |message, cause| {
+        let cause = cause.to_string();
+        match message.as_str() {
+            "" => cause,
+            _ if message.contains(&cause) => message,
+            _ => format!("{message}: {cause}"),
+        }
+    })
+}
+
+/// Ends the process over arguments that make no sense, or with the help that was asked for.
+pub(super) fn exit_usage(error: &clap::Error) -> ! {
+    if error.use_stderr() && env::args_os().any(|arg| arg == "--json") {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").trim_end();
+        let error = ErrorInfo::new("usage", message);
+        let _ = Output::new(true, false).result(&Failure { error }, String::new);
+        process::exit(Exit::Usage.code())
+    }
+    error.exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_once() {
+        let cause = io::Error::other("the disk is gone");
+        let told = LocalError::Listen {
+            listen: ([127, 0, 0, 1], 1).into(),
+            source: cause,
+        };
+        let error = describe(&told.into());
+        assert_eq!(
+            error.message,
+            "the API cannot listen on 127.0.0.1:1: the disk is gone"
+        );
+        assert_eq!(error.code, "api");
+        let error = describe(&anyhow!("the disk is gone").context("no list"));
+        assert_eq!(error.message, "no list: the disk is gone");
+    }
+
+    #[test]
+    fn what_the_node_refused_keeps_its_code_and_hint() {
+        let info = ErrorInfo::new("not-shared", "nothing").with_hint("look");
+        assert_eq!(describe(&CallError::Refused(info.clone()).into()), info);
+        assert_eq!(describe(&anyhow::Error::from(info.clone())), info);
+    }
+}

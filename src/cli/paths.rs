@@ -1,0 +1,79 @@
+//! Paths, made absolute here, as a node's current folder is another.
+
+use std::{
+    fs,
+    path::{self, Path},
+};
+
+use anyhow::Context as _;
+
+use crate::api::types::ErrorInfo;
+
+/// `path` from the root on, with all folders above it as they really are. A symbolic link at its end
+/// stays one. JSON and the database take UTF-8 only, so anything else is refused.
+pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
+    let shown = path.display();
+    let absolute = path::absolute(path).with_context(|| format!("{shown} is no path"))?;
+    let resolved = absolute.parent().zip(absolute.file_name());
+    let resolved =
+        resolved.and_then(|(parent, name)| Some(fs::canonicalize(parent).ok()?.join(name)));
+    let resolved = resolved.unwrap_or(absolute);
+    let text = resolved.into_os_string().into_string();
+    let refused = |_| ErrorInfo::new("not-utf-8", format!("{shown}: the path is not valid UTF-8"));
+    Ok(text.map_err(refused)?)
+}
+
+/// The folder that this command was called in.
+pub(super) fn current() -> anyhow::Result<String> {
+    let current = std::env::current_dir().context("the current folder cannot be used")?;
+    let text = current.into_os_string().into_string();
+    let refused = |_| ErrorInfo::new("not-utf-8", "the current folder's path is not valid UTF-8");
+    Ok(text.map_err(refused)?)
+}
+
+/// Refuses folders, in words for what was to be done to one.
+pub(super) fn refuse_folder(path: &Path, doing: &str, verb: &str) -> anyhow::Result<()> {
+    let is_folder = path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_dir());
+    anyhow::ensure!(
+        !is_folder,
+        ErrorInfo::new(
+            "folders-not-yet",
+            format!(
+                "{}: not yet: {doing} folders comes with a later version; {verb} the files in it",
+                path.display()
+            ),
+        )
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_above_are_resolved_and_links_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir(real.join("sub")).unwrap();
+        let given = real.join("sub/../new.txt");
+        assert_eq!(
+            absolute(&given).unwrap(),
+            real.join("new.txt").to_str().unwrap()
+        );
+        assert_eq!(
+            absolute(Path::new("/no/such/../x")).unwrap(),
+            "/no/such/../x"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+        let refused = absolute(Path::new(OsStr::from_bytes(b"/tmp/\xff"))).unwrap_err();
+        assert!(refused.to_string().contains("not valid UTF-8"), "{refused}");
+    }
+}

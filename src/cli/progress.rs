@@ -1,0 +1,196 @@
+//! Progress, on stderr: a bar on a terminal, else plain lines, at most one a second.
+//!
+//! What is over at once shows neither.
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{
+    output::Output,
+    text::{bytes, count, harmless, time},
+};
+
+/// How soon a person wonders what is going on.
+const BAR_DELAY: Duration = Duration::from_millis(200);
+
+/// Between two lines where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Characters of a name that a bar leaves room for.
+const NAME_LEN: usize = 30;
+
+/// How far something is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Step<'a> {
+    /// What it is about.
+    pub(super) name: &'a str,
+    /// What is being done.
+    pub(super) state: &'a str,
+    /// Bytes done.
+    pub(super) done: u64,
+    /// Bytes in all, if known.
+    pub(super) size: Option<u64>,
+    /// Bytes a second; none: as fast as it has been so far.
+    pub(super) bytes_per_second: Option<u64>,
+    /// From how many peers.
+    pub(super) sources: Option<u64>,
+}
+
+/// Shows steps.
+pub(super) struct Progress {
+    started: Instant,
+    shown: Shown,
+}
+
+enum Shown {
+    Nothing,
+    Bar(Option<ProgressBar>),
+    Lines { last: Instant },
+}
+
+impl Progress {
+    pub(super) fn new(output: &Output) -> Self {
+        let started = Instant::now();
+        let shown = match (output.quiet, io::stderr().is_terminal()) {
+            (true, _) => Shown::Nothing,
+            (false, true) => Shown::Bar(None),
+            (false, false) => Shown::Lines { last: started },
+        };
+        Self { started, shown }
+    }
+
+    /// Shows how far it is, if it is time to.
+    pub(super) fn show(&mut self, step: &Step<'_>) {
+        let elapsed = self.started.elapsed();
+        match &mut self.shown {
+            Shown::Bar(bar) if elapsed >= BAR_DELAY => {
+                let bar = bar.get_or_insert_with(new_bar);
+                bar.set_length(step.size.unwrap_or(0));
+                bar.set_position(step.done);
+                bar.set_prefix(short(&harmless(step.name)));
+                bar.set_message(step.describe(elapsed));
+                bar.tick();
+            }
+            Shown::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
+                *last = Instant::now();
+                let line = format!("{}: {}", step.name, step.describe(elapsed));
+                eprintln_ignoring(&harmless(&line));
+            }
+            _ => {}
+        }
+    }
+
+    /// Removes the bar, so that something else can be printed.
+    pub(super) fn clear(&mut self) {
+        if let Shown::Bar(bar) = &mut self.shown
+            && let Some(bar) = bar.take()
+        {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+impl Step<'_> {
+    /// One line: state, bytes, rate, sources, time left.
+    fn describe(&self, elapsed: Duration) -> String {
+        let average = || (self.done as f64 / elapsed.as_secs_f64().max(0.001)) as u64;
+        let rate = self.bytes_per_second.unwrap_or_else(average);
+        let mut parts = vec![match self.size {
+            Some(size) => format!("{} {} of {}", self.state, bytes(self.done), bytes(size)),
+            None => self.state.to_owned(),
+        }];
+        if rate > 0 {
+            parts.push(format!("{}/s", bytes(rate)));
+        }
+        if let Some(sources) = self.sources {
+            parts.push(count(sources, "source"));
+        }
+        let left = self
+            .size
+            .and_then(|size| size.saturating_sub(self.done).checked_div(rate));
+        if let Some(left) = left.filter(|left| *left > 0) {
+            parts.push(format!("{} left", time(Duration::from_secs(left))));
+        }
+        parts.join(", ")
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    // A template that does not parse would only be plainer.
+    if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}") {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar
+}
+
+fn short(name: &str) -> String {
+    match name.char_indices().nth(NAME_LEN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+fn eprintln_ignoring(line: &str) {
+    use io::Write;
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_says_rate_and_time_left() {
+        let step = Step {
+            state: "downloading",
+            done: 1 << 30,
+            size: Some(3 << 30),
+            bytes_per_second: Some(64 << 20),
+            sources: Some(2),
+            ..Step::default()
+        };
+        assert_eq!(
+            step.describe(Duration::from_secs(1)),
+            "downloading 1.0 GiB of 3.0 GiB, 64.0 MiB/s, 2 sources, 32 s left"
+        );
+    }
+
+    #[test]
+    fn without_a_rate_the_average_counts() {
+        let step = Step {
+            state: "hashing",
+            done: 1 << 20,
+            size: Some(3 << 20),
+            ..Step::default()
+        };
+        let line = step.describe(Duration::from_secs(2));
+        assert_eq!(line, "hashing 1.0 MiB of 3.0 MiB, 512.0 KiB/s, 4 s left");
+    }
+
+    #[test]
+    fn what_is_unknown_is_not_guessed() {
+        let step = Step {
+            state: "finding-sources",
+            bytes_per_second: Some(0),
+            ..Step::default()
+        };
+        assert_eq!(step.describe(Duration::ZERO), "finding-sources");
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(short(&"ä".repeat(31)), format!("{}…", "ä".repeat(30)));
+        assert_eq!(short("a"), "a");
+    }
+}

@@ -1,0 +1,174 @@
+//! `pelago share`: shares files from where they lie.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    attach::{self, Found, Session},
+    batch::Batch,
+    context::Context,
+    open,
+    output::Exit,
+    paths,
+    progress::{Progress, Step},
+    signals::Signals,
+    text::{bytes, harmless},
+};
+use crate::{
+    api::{
+        Client,
+        types::{ErrorInfo, ShareEvent, ShareRequest, Shared},
+    },
+    store::{DataFolder, Store},
+};
+
+/// What to share, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct ShareArgs {
+    /// Files to share
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// What to call it, instead of its file name; for a single path
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Share it with those who have the hash, and tell nobody else
+    #[arg(long)]
+    unlisted: bool,
+
+    /// Where no node is running: only write it down for the next `pelago start`
+    #[arg(long)]
+    no_serve: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<Exit> {
+    if args.name.is_some() && args.paths.len() > 1 {
+        let error = ErrorInfo::new("usage", "--name names one path, and several are given");
+        context.output.failure(&error.into());
+        return Ok(Exit::Usage);
+    }
+    match attach::find(&context.data_folder).await? {
+        Found::Running(client) => share_all(context, args, &client).await?.finish(),
+        Found::Free(folder) if args.no_serve => record_all(context, args, &open::store(&folder)?),
+        Found::Free(folder) => serve(context, args, &folder).await,
+    }
+}
+
+/// Shares with a node of our own, until a signal comes.
+async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let session = Session::own(context, folder).await?;
+    let shared = tokio::select! {
+        batch = share_all(context, args, &session.client) => Some(batch?),
+        () = signals.next() => None,
+    };
+    let exit = match &shared {
+        Some(batch) => batch.finish()?,
+        None => Exit::Failed,
+    };
+    if shared.is_some_and(|batch| batch.done() > 0) {
+        context
+            .output
+            .note("sharing until Ctrl-C; `pelago start` shares it from then on");
+        signals.next().await;
+    }
+    session.stop(signals).await;
+    Ok(exit)
+}
+
+async fn share_all<'a>(
+    context: &'a Context,
+    args: &ShareArgs,
+    client: &Client,
+) -> anyhow::Result<Batch<'a, Shared>> {
+    let mut batch = Batch::new(&context.output);
+    for path in &args.paths {
+        let result = share(context, args, client, path).await;
+        batch.add(&path.to_string_lossy(), result, describe)?;
+    }
+    Ok(batch)
+}
+
+async fn share(
+    context: &Context,
+    args: &ShareArgs,
+    client: &Client,
+    path: &Path,
+) -> anyhow::Result<Shared> {
+    let name = path.to_string_lossy();
+    let mut progress = Progress::new(&context.output);
+    let mut events = client.share(&request(args, path)?).await?;
+    while let Some(event) = events.next().await? {
+        match event {
+            ShareEvent::Hashing { hashed_bytes, size } => progress.show(&Step {
+                name: &name,
+                state: "hashing",
+                done: hashed_bytes,
+                size: Some(size),
+                ..Step::default()
+            }),
+            ShareEvent::Shared(shared) => return Ok(shared),
+            ShareEvent::Error { error } => return Err(error.into()),
+        }
+    }
+    let message = format!("the node ended before {name} was shared");
+    Err(ErrorInfo::new("node-unreachable", message).into())
+}
+
+/// Writes down what to share, for the nodes to come.
+fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
+    let mut batch = Batch::new(&context.output);
+    for path in &args.paths {
+        let result = record(context, args, store, path);
+        batch.add(&path.to_string_lossy(), result, describe)?;
+    }
+    if batch.done() > 0 {
+        context
+            .output
+            .note("written down, and shared once a node runs: pelago start");
+    }
+    batch.finish()
+}
+
+fn record(
+    context: &Context,
+    args: &ShareArgs,
+    store: &Store,
+    path: &Path,
+) -> anyhow::Result<Shared> {
+    let (name, size) = (
+        path.to_string_lossy(),
+        path.metadata().ok().map(|found| found.len()),
+    );
+    let progress = RefCell::new(Progress::new(&context.output));
+    open::record(store, request(args, path)?, &|done| {
+        let step = Step {
+            name: &name,
+            state: "hashing",
+            done,
+            size,
+            ..Step::default()
+        };
+        progress.borrow_mut().show(&step);
+    })
+}
+
+fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
+    paths::refuse_folder(path, "sharing", "share")?;
+    Ok(ShareRequest {
+        path: paths::absolute(path)?,
+        name: args.name.clone(),
+        unlisted: args.unlisted,
+    })
+}
+
+fn describe(shared: &Shared) -> String {
+    let (name, size) = (harmless(&shared.name), bytes(shared.size));
+    format!(
+        "shared {name} ({size})\n  hash  {}\n  link  {}",
+        shared.hash, shared.link
+    )
+}

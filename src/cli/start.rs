@@ -1,0 +1,241 @@
+//! `pelago start`: a node that is there to stay.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use libp2p::Multiaddr;
+use serde::Serialize;
+
+use super::{
+    attach,
+    context::{Context, Setting},
+    open::{self, Opened},
+    output::Exit,
+    settings,
+    signals::Signals,
+};
+use crate::{
+    api::{Local, router},
+    config::{Config, Origin},
+    node::{Node, PeerAddress},
+};
+
+/// What to start with; flags left out are as the settings say.
+#[derive(Debug, clap::Args)]
+pub(super) struct StartArgs {
+    /// TCP and UDP port to listen on; 0: any that is free [default: 8080, or a free one]
+    #[arg(short, long)]
+    port: Option<u16>,
+
+    /// Folder whose files are shared, each on its own, while this runs [default: ./shared]
+    #[arg(short, long, value_name = "DIR")]
+    dir: Vec<String>,
+
+    /// Node to enter the network by: host:port or a multiaddr
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    bootstrap: Vec<String>,
+
+    /// What others see this node called [default: the host's name]
+    #[arg(short, long)]
+    name: Option<String>,
+
+    /// Whether to find nodes on the LAN, and be found [default: true]
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
+        value_parser = clap::builder::BoolishValueParser::new(),
+    )]
+    discovery: Option<bool>,
+
+    /// Address to listen on, instead of every interface
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<Multiaddr>,
+
+    /// Where the local API listens, or `off` [default: any free port on loopback]
+    #[arg(long, value_name = "ADDR|off", value_parser = api)]
+    api: Option<ApiAddress>,
+}
+
+/// Where the API listens, if at all.
+#[derive(Clone, Copy, Debug)]
+enum ApiAddress {
+    Off,
+    At(SocketAddr),
+}
+
+fn api(text: &str) -> Result<ApiAddress, &'static str> {
+    match text {
+        "off" => Ok(ApiAddress::Off),
+        _ => text
+            .parse()
+            .map(ApiAddress::At)
+            .map_err(|_| "expected IP:PORT or off"),
+    }
+}
+
+/// A peer's address that parses, as it was given.
+pub(super) fn peer_address(text: &str) -> Result<String, crate::node::InvalidAddress> {
+    text.parse::<PeerAddress>().map(|_| text.to_owned())
+}
+
+impl StartArgs {
+    /// The settings that the flags stand for.
+    pub(super) fn settings(&self) -> Vec<Setting> {
+        let mut settings: Vec<Setting> = Vec::new();
+        let mut set = |flag, section, key, value: toml::Value| {
+            settings.push((flag, section, key, value));
+        };
+        if let Some(port) = self.port {
+            set("--port", "network", "port", i64::from(port).into());
+        }
+        if !self.dir.is_empty() {
+            set("--dir", "storage", "share_folders", self.dir.clone().into());
+        }
+        if !self.bootstrap.is_empty() {
+            set(
+                "--bootstrap",
+                "network",
+                "bootstrap",
+                self.bootstrap.clone().into(),
+            );
+        }
+        if let Some(name) = &self.name {
+            set("--name", "network", "node_name", name.clone().into());
+        }
+        if let Some(discovery) = self.discovery {
+            set("--discovery", "network", "mdns", discovery.into());
+        }
+        if !self.listen.is_empty() {
+            let listen: Vec<_> = self.listen.iter().map(ToString::to_string).collect();
+            set("--listen", "network", "listen", listen.into());
+        }
+        match self.api {
+            Some(ApiAddress::Off) => set("--api", "api", "enabled", false.into()),
+            Some(ApiAddress::At(address)) => {
+                set("--api", "api", "enabled", true.into());
+                set("--api", "api", "listen", address.to_string().into());
+            }
+            None => {}
+        }
+        settings
+    }
+}
+
+/// What programs are told once the node can be used.
+#[derive(Serialize)]
+struct Ready<'a> {
+    event: &'a str,
+    peer_id: String,
+    listen: Vec<String>,
+    api: Option<String>,
+}
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let folder = open::lock(&context.data_folder)?;
+    let shared = share_folders(context)?;
+    let node = start_node(context, &Opened::new(&folder)?, &shared).await?;
+    let api = match &context.config.api {
+        api if api.enabled => Some(Local::open(folder.path(), api.listen).await?),
+        _ => None,
+    };
+    // Whoever started this may not read what it says: that is no reason to end.
+    let _ = announce(context, &node, api.as_ref().map(Local::address)).await;
+    advise(context, &shared);
+    let router = router(node.clone());
+    let api = tokio::spawn(async move {
+        if let Some(api) = api {
+            api.serve(router, std::future::pending()).await;
+        }
+    });
+    signals.next().await;
+    context.output.note("ending; once more to end at once");
+    signals.exit_on_next();
+    attach::stop(&node, api).await;
+    Ok(Exit::Done)
+}
+
+/// The folders to share, made where they are missing.
+fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let folders = context.config.storage.share_folders.iter();
+    let make = |folder: &PathBuf| {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+            context
+                .output
+                .note(format_args!("made the folder {}", folder.display()));
+        }
+        // As it really is, so that one folder has one path whatever it is called.
+        fs::canonicalize(folder)
+            .with_context(|| format!("the folder {} cannot be used", folder.display()))
+    };
+    folders.map(make).collect()
+}
+
+/// Starts the node; where the default port is taken, on free ones.
+async fn start_node(
+    context: &Context,
+    opened: &Opened,
+    folders: &[PathBuf],
+) -> anyhow::Result<Node> {
+    let config = &context.config;
+    let settings = |port| settings::long_running(config, port, folders.to_vec());
+    let port = config.network.port;
+    match opened.start(settings(port)?).await {
+        Err(error) if error.is_address_in_use() && is_free_choice(config) => {
+            let free = settings::free_port();
+            let node = opened.start(settings(free)?).await?;
+            let text = format_args!("port {port} is taken: listening on port {free} instead");
+            context.output.note(text);
+            Ok(node)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Whether nobody chose the port.
+fn is_free_choice(config: &Config) -> bool {
+    config.network.listen.is_empty() && *config.origin("network.port") == Origin::Default
+}
+
+async fn announce(context: &Context, node: &Node, api: Option<SocketAddr>) -> anyhow::Result<()> {
+    let mut listen: Vec<_> = node
+        .addresses()
+        .await?
+        .iter()
+        .map(Multiaddr::to_string)
+        .collect();
+    listen.sort();
+    let text = || {
+        let lines = listen
+            .iter()
+            .map(|address| format!("listening on {address}\n"));
+        lines.chain(["ready".to_owned()]).collect::<String>()
+    };
+    let ready = Ready {
+        event: "ready",
+        peer_id: node.peer_id().to_string(),
+        listen: listen.clone(),
+        api: api.map(|address| address.to_string()),
+    };
+    context.output.result(&ready, text)
+}
+
+/// Says what to do next, where nothing is shared yet.
+fn advise(context: &Context, folders: &[PathBuf]) {
+    let is_empty = |folder: &PathBuf| is_empty(folder);
+    if let Some(folder) = folders.first().filter(|_| folders.iter().all(is_empty)) {
+        context.output.note(format_args!(
+            "nothing is shared from folders yet: put files into {}, or: pelago share FILE",
+            folder.display()
+        ));
+    }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}

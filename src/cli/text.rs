@@ -1,0 +1,170 @@
+//! Numbers, names and commands as people read them.
+
+use std::time::Duration;
+
+/// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // What would be rounded up to 1024 belongs to the next unit.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A span of time by its two largest units: `3 min 5 s`.
+pub(super) fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        3600..86_400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+/// `1 source`, `2 sources`.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Text by others, on one line and unable to do anything to a terminal.
+pub(super) fn harmless(text: &str) -> String {
+    text.chars()
+        .filter(|c| !c.is_control() && !is_hidden(*c))
+        .collect()
+}
+
+/// The same for several lines.
+pub(super) fn harmless_lines(text: &str) -> String {
+    text.chars()
+        .filter(|c| *c == '\n' || !c.is_control() && !is_hidden(*c))
+        .collect()
+}
+
+/// Characters that are not seen but reorder or hide what is, and separators of lines.
+const fn is_hidden(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+    )
+}
+
+/// Columns, each as wide as its widest cell; the first row are the headings. Numbers belong into
+/// the columns whose heading is indented, which are aligned to the right. The last column may hold
+/// anything, as it is not padded.
+pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let Some(headings) = rows.first() else {
+        return String::new();
+    };
+    let width = |cell: &String| cell.trim_start().chars().count();
+    let widths: Vec<_> = (0..headings.len())
+        .map(|column| {
+            rows.iter()
+                .filter_map(|row| row.get(column))
+                .map(width)
+                .max()
+        })
+        .map(Option::unwrap_or_default)
+        .collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let (cell, width) = (cell.trim_start(), widths[column]);
+            if headings[column].starts_with(' ') {
+                format!("{cell:>width$}")
+            } else if column + 1 == row.len() {
+                cell.to_owned()
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A command as it can be given to a shell again.
+pub(super) fn command(words: impl Iterator<Item = String>) -> String {
+    words
+        .map(|word| quoted(&word))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (1_572_864, "1.5 MiB"),
+            (5 << 30, "5.0 GiB"),
+            (1 << 50, "1.0 PiB"),
+            (u64::MAX, "16384.0 PiB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
+    }
+
+    #[test]
+    fn times_have_two_units() {
+        for (seconds, expected) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (185, "3 min 5 s"),
+            (3660, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
+            assert_eq!(time(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn names_cannot_touch_the_terminal() {
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\r\n\u{202e}gpj.exe\u{2066}\u{9b}1m"),
+            "a[2Jbgpj.exe1m"
+        );
+        assert_eq!(harmless("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
+        assert_eq!(harmless_lines("a\n\u{7}b"), "a\nb");
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
+        let rows = [
+            row([" SIZE", "KIND", "NAME"]),
+            row(["1.0 KiB", "file", "ä b"]),
+        ];
+        assert_eq!(table(&rows), "   SIZE  KIND  NAME\n1.0 KiB  file  ä b");
+        assert_eq!(table(&[]), "");
+    }
+
+    #[test]
+    fn commands_can_be_given_again() {
+        let words = ["pelago", "download", "it's", "", "a b", "-o", "/tmp/x"];
+        let command = command(words.map(str::to_owned).into_iter());
+        assert_eq!(command, r"pelago download 'it'\''s' '' 'a b' -o /tmp/x");
+    }
+}

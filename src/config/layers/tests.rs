@@ -1,0 +1,185 @@
+use super::*;
+use crate::config::LogFormat;
+
+fn file(text: &str) -> Result<Config, ConfigError> {
+    let mut layers = Layers::defaults()?;
+    layers.text(Path::new("config.toml"), text)?;
+    layers.finish()
+}
+
+fn environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut layers = Layers::defaults()?;
+    let variables = variables.iter();
+    layers.environment(variables.map(|(name, value)| (name.into(), value.into())))?;
+    layers.finish()
+}
+
+fn refusal(result: Result<Config, ConfigError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_allowed_and_nobodys() {
+    let config = Layers::defaults().unwrap().finish().unwrap();
+    assert_eq!(config.network.name, "pelago");
+    assert_eq!(config.network.port, 8080);
+    assert_eq!(config.transfer.in_flight_bytes, 16 << 20);
+    assert_eq!(config.storage.share_folders, [PathBuf::from("./shared")]);
+    assert_eq!(*config.origin("network.port"), Origin::Default);
+}
+
+#[test]
+fn each_layer_overrules_those_below_and_is_remembered() {
+    let mut layers = Layers::defaults().unwrap();
+    let text = "[network]\nport = 1\nname = \"reef\"\n[transfer]\nupload_slots = 2\n";
+    layers.text(Path::new("config.toml"), text).unwrap();
+    let variables = [("PELAGO_NETWORK_PORT", "2"), ("PELAGO_NETWORK_NAME", "bay")];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    layers.environment(variables.into_iter()).unwrap();
+    layers
+        .set(Origin::Flag("--port"), "network", "port", 3)
+        .unwrap();
+    let config = layers.finish().unwrap();
+
+    assert_eq!((config.network.port, &*config.network.name), (3, "bay"));
+    assert_eq!(config.transfer.upload_slots, 2);
+    assert_eq!(*config.origin("network.port"), Origin::Flag("--port"));
+    assert_eq!(
+        config.origin("network.name").to_string(),
+        "PELAGO_NETWORK_NAME"
+    );
+    assert_eq!(
+        config.origin("transfer.upload_slots").to_string(),
+        "config.toml:5"
+    );
+}
+
+#[test]
+fn a_file_is_refused_with_its_line_and_what_is_allowed() {
+    let refused = refusal(file("[api]\nenabled = true\n\nlisen = \"127.0.0.1:1\"\n"));
+    assert_eq!(
+        refused,
+        "config.toml:4: there is no setting api.lisen; there are enabled, listen"
+    );
+    let refused = refusal(file("\n[netwrok]\nport = 1\n"));
+    assert_eq!(
+        refused,
+        "config.toml:2: there is no section [netwrok]; there are api, logging, network, storage, transfer"
+    );
+    assert!(refusal(file("port = 1\n")).starts_with("config.toml:1: there is no section [port]"));
+    assert!(refusal(file("api = 1\n")).starts_with("config.toml:1: there is no section [api]"));
+    assert!(refusal(file("[api]\nlisten =\n")).starts_with("config.toml:2: "));
+}
+
+#[test]
+fn values_are_refused_with_what_is_allowed() {
+    let cases = [
+        (
+            "[network]\nport = 65536",
+            "network.port: invalid value: integer `65536`, expected a \
+            whole number from 0 to 65535",
+        ),
+        (
+            "[network]\nport = \"x\"",
+            "network.port: invalid type: string \"x\", expected a \
+            whole number from 0 to 65535",
+        ),
+        (
+            "[network]\nname = \"A b\"",
+            "network.name: invalid value: string \"A b\", expected 1 \
+            to 32 lowercase letters, digits, `-` and `.`",
+        ),
+        (
+            "[network]\nlisten = [\"8080\"]",
+            "network.listen: invalid value: string \"8080\", \
+            expected multiaddrs like",
+        ),
+        (
+            "[network]\nmdns = \"on\"",
+            "network.mdns: invalid type: string \"on\", expected a \
+            boolean",
+        ),
+        (
+            "[transfer]\nmax_sources = 0",
+            "transfer.max_sources: invalid value: integer `0`, \
+            expected a whole number from 1 to 1024",
+        ),
+        (
+            "[api]\nlisten = \"8080\"",
+            "api.listen: invalid value: string \"8080\", expected an \
+            IP address and port",
+        ),
+        (
+            "[logging]\nlevel = \"loud\"",
+            "logging.level: unknown variant `loud`, expected one of \
+            `error`, `warn`, `info`, `debug`, `trace`",
+        ),
+    ];
+    for (text, expected) in cases {
+        let refused = refusal(file(text));
+        let expected = format!("config.toml:2: {expected}");
+        assert!(
+            refused.starts_with(&expected),
+            "{refused}\n  is not\n{expected}"
+        );
+    }
+}
+
+#[test]
+fn variables_are_read_as_the_kind_of_value_the_setting_has() {
+    let config = environment(&[
+        ("PELAGO_NETWORK_NODE_NAME", "42"),
+        ("PELAGO_NETWORK_MDNS", "false"),
+        ("PELAGO_NETWORK_BOOTSTRAP", "a:1, /ip4/192.0.2.1/tcp/1"),
+        ("PELAGO_STORAGE_SHARE_FOLDERS", ""),
+        ("PELAGO_LOGGING_FORMAT", "json"),
+    ]);
+    let config = config.unwrap();
+    assert_eq!(config.network.node_name, "42");
+    assert!(!config.network.mdns);
+    assert_eq!(config.network.bootstrap, ["a:1", "/ip4/192.0.2.1/tcp/1"]);
+    assert!(config.storage.share_folders.is_empty());
+    assert_eq!(config.logging.format, LogFormat::Json);
+}
+
+#[test]
+fn variables_are_refused_by_name() {
+    let refused = refusal(environment(&[("PELAGO_NETWORK_PORT", "many")]));
+    assert_eq!(
+        refused,
+        "PELAGO_NETWORK_PORT: network.port: invalid type: string \"many\", expected a whole \
+         number from 0 to 65535"
+    );
+    let refused = refusal(environment(&[("PELAGO_API_LISEN", "x")]));
+    assert!(
+        refused.starts_with("PELAGO_API_LISEN: there is no setting api.lisen"),
+        "{refused}"
+    );
+    let refused = refusal(environment(&[("PELAGO_NETWROK_PORT", "1")]));
+    assert!(
+        refused.starts_with("PELAGO_NETWROK_PORT: there is no section [netwrok]"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn other_variables_are_not_ours_to_judge() {
+    let others = [
+        ("PELAGO_DATA_DIR", "x"),
+        ("PELAGO_CONFIG", "x"),
+        ("PELAGO", "x"),
+        ("PATH", "x"),
+    ];
+    environment(&others).unwrap();
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let mut layers = Layers::defaults().unwrap();
+    let refused = layers.file(Path::new("/no/such/config.toml")).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("/no/such/config.toml cannot be read")
+    );
+}

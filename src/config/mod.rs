@@ -1,0 +1,19 @@
+//! Settings: what there is to set, and which layer had the last word.
+//!
+//! Owns `config/default.toml`, which is the base layer, and the order of layers: defaults < file <
+//! environment < flags. Never touches the data folder and never acts on a setting. A setting that
+//! does not exist, or a value that is not allowed, leaves as a [`ConfigError`] that says where it
+//! was found and what is allowed there.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `sections` | the settings: names, types, meanings |
+//! | `values` | which values are allowed |
+//! | `layers` | the layers, and who set what |
+
+mod layers;
+mod sections;
+mod values;
+
+pub use layers::{ConfigError, Layers, Origin};
+pub use sections::{Api, Config, LogFormat, LogLevel, Logging, Network, Storage, Transfer};

@@ -1,0 +1,41 @@
+//! What the event loop can be asked for. Every command carries the way back for its answer.
+
+use libp2p::{Multiaddr, PeerId};
+use pelago_behaviour::{Protocol, streams};
+use pelago_content::Hash;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{AnnounceError, ConnectError, Peer};
+
+pub(super) enum Command {
+    /// Be connected to a peer: known by id, by addresses, or both.
+    Connect {
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        reply: oneshot::Sender<Result<PeerId, ConnectError>>,
+    },
+    /// Open a stream to a connected peer.
+    Open {
+        peer: PeerId,
+        protocol: Protocol,
+        reply: streams::Reply,
+    },
+    /// Ask the DHT who provides a hash, until all is known or the receiver is gone.
+    FindProviders {
+        hash: Hash,
+        found: mpsc::Sender<PeerId>,
+    },
+    /// Tell the DHT that we provide a hash. Answers how many nodes keep the record.
+    Announce {
+        hash: Hash,
+        reply: oneshot::Sender<Result<u32, AnnounceError>>,
+    },
+    /// List the peers we are connected to.
+    Peers { reply: oneshot::Sender<Vec<Peer>> },
+    /// List the addresses we can be reached at.
+    ListenAddresses {
+        reply: oneshot::Sender<Vec<Multiaddr>>,
+    },
+    /// Close all connections and end.
+    Shutdown { reply: oneshot::Sender<()> },
+}

@@ -1,0 +1,93 @@
+//! Who waits for which connection. Pure bookkeeping: the event loop dials and reports.
+
+use libp2p::{PeerId, swarm::ConnectionId};
+use tokio::sync::oneshot;
+
+use super::ConnectError;
+
+type Reply = oneshot::Sender<Result<PeerId, ConnectError>>;
+
+/// One caller of `Network::connect`.
+struct Waiter {
+    peer: Option<PeerId>,
+    /// The dial made for this caller; `None` when it joined one that was under way.
+    dial: Option<ConnectionId>,
+    reply: Reply,
+}
+
+/// The callers that wait to be connected. Bounded by who can call: each call is one of a bounded
+/// number of tasks.
+#[derive(Default)]
+pub(super) struct Connects(Vec<Waiter>);
+
+impl Connects {
+    pub(super) fn wait(&mut self, peer: Option<PeerId>, dial: Option<ConnectionId>, reply: Reply) {
+        self.0.retain(|waiter| !waiter.reply.is_closed());
+        self.0.push(Waiter { peer, dial, reply });
+    }
+
+    /// A connection to `peer` stands: everyone who waits for it, by dial or by id, is told.
+    pub(super) fn established(&mut self, connection: ConnectionId, peer: PeerId) {
+        let told =
+            |waiter: &mut Waiter| waiter.dial == Some(connection) || waiter.peer == Some(peer);
+        for waiter in self.0.extract_if(.., told) {
+            let _ = waiter.reply.send(Ok(peer));
+        }
+    }
+
+    /// A dial failed: the one it was made for is told, and those who joined it.
+    pub(super) fn failed(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        error: &ConnectError,
+    ) {
+        let told = |waiter: &mut Waiter| match waiter.dial {
+            Some(dial) => dial == connection,
+            None => waiter.peer.is_some() && waiter.peer == peer,
+        };
+        for waiter in self.0.extract_if(.., told) {
+            let _ = waiter.reply.send(Err(error.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(
+        answer: &mut oneshot::Receiver<Result<PeerId, ConnectError>>,
+    ) -> Option<Result<PeerId, ConnectError>> {
+        answer.try_recv().ok()
+    }
+
+    #[test]
+    fn a_failed_dial_ends_its_own_waiter_and_those_who_joined_it() {
+        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let ids = [1, 2].map(ConnectionId::new_unchecked);
+        let [mut first, mut joined, mut other] = [Some(ids[0]), None, Some(ids[1])].map(|dial| {
+            let (reply, answer) = oneshot::channel();
+            connects.wait(Some(peer), dial, reply);
+            answer
+        });
+        connects.failed(ids[0], Some(peer), &ConnectError::Failed("refused".into()));
+        assert!(matches!(outcome(&mut first), Some(Err(_))));
+        assert!(matches!(outcome(&mut joined), Some(Err(_))));
+        assert!(
+            outcome(&mut other).is_none(),
+            "its own dial is still under way"
+        );
+        connects.established(ids[1], peer);
+        assert_eq!(outcome(&mut other).unwrap().unwrap(), peer);
+    }
+
+    #[test]
+    fn a_connection_from_the_other_side_serves_too() {
+        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let (reply, mut answer) = oneshot::channel();
+        connects.wait(Some(peer), Some(ConnectionId::new_unchecked(1)), reply);
+        connects.established(ConnectionId::new_unchecked(9), peer);
+        assert_eq!(outcome(&mut answer).unwrap().unwrap(), peer);
+    }
+}

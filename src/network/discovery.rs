@@ -1,0 +1,168 @@
+//! Where content may be found: links, addresses given, peers connected to, peers named by others, and
+//! the DHT, merged into one stream of candidates.
+
+use std::{collections::HashSet, time::Duration};
+
+use libp2p::{Multiaddr, PeerId};
+use pelago_content::Hash;
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc},
+    time::sleep,
+};
+
+use super::{Network, PeerAddress};
+
+/// Candidates waiting for the reader, at most; the search waits then.
+const CANDIDATES_QUEUED: usize = 64;
+
+/// Pause between two lookups in the DHT: new providers turn up while a download runs.
+const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// A peer that may have the content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Candidate {
+    /// Who it is, if known.
+    pub peer: Option<PeerId>,
+    /// Where it is, beside what the network knows.
+    pub addresses: Vec<Multiaddr>,
+    /// How it came up.
+    pub found: Found,
+}
+
+/// How a candidate came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Found {
+    /// The user or a link named it.
+    Given,
+    /// We are connected to it anyway, on the local network or elsewhere.
+    Connected,
+    /// It has a provider record.
+    Dht,
+}
+
+/// A search for candidates, going on until it is dropped.
+pub struct Discovery {
+    candidates: mpsc::Receiver<Candidate>,
+    seen: HashSet<PeerId>,
+}
+
+impl Discovery {
+    /// Searches for `hash`, starting with the peers at `given`.
+    #[must_use]
+    pub fn find(network: &Network, hash: Hash, given: Vec<PeerAddress>) -> Self {
+        let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
+        tokio::spawn(from_given(given, sender.clone()));
+        tokio::spawn(from_connected(network.clone(), sender.clone()));
+        tokio::spawn(from_dht(network.clone(), hash, sender));
+        Self {
+            candidates,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Offers only the peers at `given`.
+    #[must_use]
+    pub fn only(given: Vec<PeerAddress>) -> Self {
+        let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
+        tokio::spawn(from_given(given, sender));
+        Self {
+            candidates,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// The next candidate that was not offered before; `None` when there will be no more.
+    pub async fn next(&mut self) -> Option<Candidate> {
+        loop {
+            let candidate = self.candidates.recv().await?;
+            let is_new = candidate.peer.is_none_or(|peer| self.seen.insert(peer));
+            // What the user named is tried even if it was found in another way before.
+            if is_new || candidate.found == Found::Given {
+                return Some(candidate);
+            }
+        }
+    }
+
+    /// Forgets that `peer` was offered, so that it is again when it turns up once more.
+    pub fn forget(&mut self, peer: &PeerId) {
+        self.seen.remove(peer);
+    }
+}
+
+async fn from_given(given: Vec<PeerAddress>, sender: mpsc::Sender<Candidate>) {
+    for address in given {
+        let candidate = Candidate {
+            peer: address.peer(),
+            addresses: vec![address.address().clone()],
+            found: Found::Given,
+        };
+        if sender.send(candidate).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
+    let mut arrivals = network.arrivals();
+    let offer = |peer| Candidate {
+        peer: Some(peer),
+        addresses: Vec::new(),
+        found: Found::Connected,
+    };
+    loop {
+        let Ok(connected) = network.peers().await else {
+            return;
+        };
+        for peer in connected {
+            if sender.send(offer(peer.peer_id)).await.is_err() {
+                return;
+            }
+        }
+        loop {
+            let arrived = tokio::select! {
+                arrived = arrivals.recv() => arrived,
+                () = sender.closed() => return,
+            };
+            match arrived {
+                Ok(peer) if sender.send(offer(peer)).await.is_err() => return,
+                Ok(_) => {}
+                // Some were missed: all are listed again.
+                Err(RecvError::Lagged(_)) => break,
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>) {
+    let mut routable = network.routable();
+    loop {
+        // A node that knows nobody asks as soon as it knows somebody.
+        let joined = async { routable.wait_for(|nodes| *nodes > 0).await.is_ok() };
+        let is_joined = tokio::select! {
+            is_joined = joined => is_joined,
+            () = sender.closed() => false,
+        };
+        if !is_joined {
+            return;
+        }
+        let Ok(mut providers) = network.find_providers(hash).await else {
+            return;
+        };
+        while let Some(peer) = providers.recv().await {
+            let found = Found::Dht;
+            let candidate = Candidate {
+                peer: Some(peer),
+                addresses: Vec::new(),
+                found,
+            };
+            if sender.send(candidate).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = sleep(LOOKUP_INTERVAL) => {}
+            () = sender.closed() => return,
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The handle by which all other rooms reach the network.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use futures::channel::oneshot as stream_reply;
+use libp2p::{Multiaddr, PeerId, Stream};
+use pelago_behaviour::{Protocol, streams::OpenError};
+use pelago_content::Hash;
+use thiserror::Error;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::{Peer, Traffic, command::Command};
+
+/// Providers that one lookup holds before its reader takes them.
+const PROVIDERS_BUFFERED: usize = 64;
+
+/// A handle to the node's network. Cheap to clone.
+#[derive(Clone)]
+pub struct Network {
+    pub(super) local: PeerId,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) arrivals: broadcast::Sender<PeerId>,
+    pub(super) routable: watch::Receiver<usize>,
+    pub(super) traffic: Traffic,
+    pub(super) lookup_requests: Arc<AtomicU64>,
+}
+
+/// The network has shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the node has shut down")]
+pub struct Closed;
+
+/// Why a peer could not be connected to.
+#[derive(Clone, Debug, Error)]
+pub enum ConnectError {
+    /// It did not work; the text says at which addresses and why.
+    #[error("{0}")]
+    Failed(String),
+    /// The address leads to this node itself.
+    #[error("this is the node's own address")]
+    Ourselves,
+    /// See [`Closed`].
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why an announcement did not reach any node.
+#[derive(Clone, Debug, Error)]
+pub enum AnnounceError {
+    /// The query took too long.
+    #[error("the announcement reached no node in time")]
+    TimedOut,
+    /// No other node is known that could keep a record.
+    #[error("no other node is known")]
+    Alone,
+    /// See [`Closed`].
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug, Error)]
+pub enum StreamError {
+    /// See [`OpenError`].
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The connection, or the node, went away meanwhile.
+    #[error("the connection closed")]
+    ConnectionClosed,
+}
+
+impl Network {
+    /// This node's id.
+    #[must_use]
+    pub fn local_peer_id(&self) -> PeerId {
+        self.local
+    }
+
+    /// Content bytes by peer; whoever moves some counts them here.
+    #[must_use]
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Peers of this network, as they are connected and have said who they are. A reader that falls
+    /// behind misses some.
+    #[must_use]
+    pub fn arrivals(&self) -> broadcast::Receiver<PeerId> {
+        self.arrivals.subscribe()
+    }
+
+    /// How many nodes of the DHT are known.
+    #[must_use]
+    pub fn routable(&self) -> watch::Receiver<usize> {
+        self.routable.clone()
+    }
+
+    /// How many requests this node has sent in the DHT to find providers.
+    #[must_use]
+    pub fn lookup_requests(&self) -> u64 {
+        self.lookup_requests.load(Ordering::Relaxed)
+    }
+
+    /// Connects to `peer`, at `addresses` or wherever it is known to be; returns at once if connected.
+    ///
+    /// # Errors
+    /// See [`ConnectError`]. Ends after the transport's time-out (10 s) at the latest.
+    pub async fn connect(
+        &self,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+    ) -> Result<PeerId, ConnectError> {
+        if peer == Some(self.local) {
+            return Err(ConnectError::Ourselves);
+        }
+        let command = |reply| Command::Connect {
+            peer,
+            addresses,
+            reply,
+        };
+        self.ask(command).await?
+    }
+
+    /// Opens a stream of `protocol` to a connected peer.
+    ///
+    /// # Errors
+    /// See [`StreamError`].
+    pub async fn open(&self, peer: PeerId, protocol: Protocol) -> Result<Stream, StreamError> {
+        let (reply, answer) = stream_reply::channel();
+        let command = Command::Open {
+            peer,
+            protocol,
+            reply,
+        };
+        self.commands
+            .send(command)
+            .await
+            .map_err(|_| StreamError::ConnectionClosed)?;
+        Ok(answer.await.map_err(|_| StreamError::ConnectionClosed)??)
+    }
+
+    /// Looks up in the DHT who provides `hash`. Ends when all that can be found is; dropping the
+    /// receiver ends the lookup. The providers found are being connected to already.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn find_providers(&self, hash: Hash) -> Result<mpsc::Receiver<PeerId>, Closed> {
+        let (found, providers) = mpsc::channel(PROVIDERS_BUFFERED);
+        let command = Command::FindProviders { hash, found };
+        self.commands.send(command).await.map_err(|_| Closed)?;
+        Ok(providers)
+    }
+
+    /// Announces in the DHT that this node provides `hash`; returns how many nodes keep the record.
+    ///
+    /// # Errors
+    /// See [`AnnounceError`].
+    pub async fn announce(&self, hash: Hash) -> Result<u32, AnnounceError> {
+        self.ask(|reply| Command::Announce { hash, reply }).await?
+    }
+
+    /// The peers connected to.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn peers(&self) -> Result<Vec<Peer>, Closed> {
+        self.ask(|reply| Command::Peers { reply }).await
+    }
+
+    /// The addresses listened on, without this node's id.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn listen_addresses(&self) -> Result<Vec<Multiaddr>, Closed> {
+        self.ask(|reply| Command::ListenAddresses { reply }).await
+    }
+
+    /// Closes all connections and ends the event loop.
+    pub async fn shutdown(&self) {
+        // Closed already: as wanted.
+        let _ = self.ask(|reply| Command::Shutdown { reply }).await;
+    }
+
+    async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Closed> {
+        let (reply, answer) = oneshot::channel();
+        self.commands
+            .send(command(reply))
+            .await
+            .map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroUsize, time::Duration};
+
+    use libp2p::identity::Keypair;
+    use pelago_behaviour::{Config, OwnKeys, Protocols};
+
+    use super::*;
+    use crate::network::{Settings, TransportKind};
+
+    async fn network() -> Network {
+        let settings = Settings {
+            transport: TransportKind::Memory,
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            known: Vec::new(),
+            behaviour: Config {
+                protocols: Protocols::new("test").unwrap(),
+                node_name: String::new(),
+                is_server: true,
+                mdns: false,
+                replication: NonZeroUsize::MIN,
+                memory_budget: 64 << 20,
+            },
+            idle_timeout: Duration::from_secs(1),
+        };
+        let (inbound, _) = mpsc::channel(1);
+        let keypair = Keypair::generate_ed25519();
+        let started = Network::start(&keypair, settings, OwnKeys::default(), inbound);
+        started.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn calls_that_cannot_succeed_end_with_the_reason() {
+        let network = network().await;
+        let (stranger, hash) = (PeerId::random(), Hash::from_bytes([1; 32]));
+        let nowhere = vec!["/memory/1".parse().unwrap()];
+        assert!(matches!(
+            network.connect(Some(stranger), nowhere).await,
+            Err(ConnectError::Failed(_))
+        ));
+        assert!(matches!(
+            network.connect(Some(stranger), Vec::new()).await,
+            Err(ConnectError::Failed(_))
+        ));
+        let ourselves = network.connect(Some(network.local_peer_id()), Vec::new());
+        assert!(matches!(ourselves.await, Err(ConnectError::Ourselves)));
+        assert!(matches!(
+            network.open(stranger, Protocol::Chunk).await,
+            Err(StreamError::Open(OpenError::NotConnected))
+        ));
+        assert!(matches!(
+            network.announce(hash).await,
+            Err(AnnounceError::Alone)
+        ));
+        let mut providers = network.find_providers(hash).await.unwrap();
+        assert_eq!(providers.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn every_call_ends_when_the_node_has_shut_down() {
+        let network = network().await;
+        network.shutdown().await;
+        let hash = Hash::from_bytes([1; 32]);
+        assert_eq!(network.peers().await, Err(Closed));
+        assert_eq!(network.listen_addresses().await, Err(Closed));
+        assert!(network.find_providers(hash).await.is_err());
+        assert!(matches!(
+            network.announce(hash).await,
+            Err(AnnounceError::Closed(_))
+        ));
+        assert!(matches!(
+            network.connect(Some(PeerId::random()), Vec::new()).await,
+            Err(ConnectError::Closed(_))
+        ));
+        assert!(
+            network
+                .open(PeerId::random(), Protocol::Chunk)
+                .await
+                .is_err()
+        );
+        network.shutdown().await;
+    }
+}

@@ -1,0 +1,83 @@
+//! The queries under way in the DHT, and who waits for them.
+
+use std::collections::{HashMap, HashSet};
+
+use libp2p::{PeerId, kad::QueryId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::AnnounceError;
+
+/// Providers that one lookup passes on, at most: more would only be idle connections.
+const MAX_PROVIDERS: usize = 64;
+
+/// A search for providers.
+struct Lookup {
+    found: mpsc::Sender<PeerId>,
+    passed_on: HashSet<PeerId>,
+}
+
+/// What waits for the end of queries.
+#[derive(Default)]
+pub(super) struct Lookups {
+    searches: HashMap<QueryId, Lookup>,
+    announcements: HashMap<QueryId, oneshot::Sender<Result<u32, AnnounceError>>>,
+}
+
+impl Lookups {
+    pub(super) fn search(&mut self, query: QueryId, found: mpsc::Sender<PeerId>) {
+        self.searches.insert(
+            query,
+            Lookup {
+                found,
+                passed_on: HashSet::new(),
+            },
+        );
+    }
+
+    pub(super) fn announcement(
+        &mut self,
+        query: QueryId,
+        reply: oneshot::Sender<Result<u32, AnnounceError>>,
+    ) {
+        self.announcements.insert(query, reply);
+    }
+
+    /// The search found `providers`: passes on those that are new and returns them.
+    pub(super) fn found(
+        &mut self,
+        query: QueryId,
+        providers: impl IntoIterator<Item = PeerId>,
+    ) -> Vec<PeerId> {
+        let Some(lookup) = self.searches.get_mut(&query) else {
+            return Vec::new();
+        };
+        let mut new = Vec::new();
+        for provider in providers {
+            if lookup.passed_on.len() < MAX_PROVIDERS
+                && lookup.passed_on.insert(provider)
+                && lookup.found.try_send(provider).is_ok()
+            {
+                new.push(provider);
+            }
+        }
+        new
+    }
+
+    /// Whether nobody wants more of what the search could find.
+    pub(super) fn is_enough(&self, query: QueryId) -> bool {
+        self.searches.get(&query).is_none_or(|lookup| {
+            lookup.found.is_closed() || lookup.passed_on.len() >= MAX_PROVIDERS
+        })
+    }
+
+    /// The search is over: whoever reads it sees its end.
+    pub(super) fn search_ended(&mut self, query: QueryId) {
+        self.searches.remove(&query);
+    }
+
+    pub(super) fn announced(&mut self, query: QueryId, result: Result<u32, AnnounceError>) {
+        if let Some(reply) = self.announcements.remove(&query) {
+            let _ = reply.send(result);
+        }
+    }
+}

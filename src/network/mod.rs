@@ -1,0 +1,23 @@
+//! The network room: sole owner of the swarm.
+//!
+//! One event loop drives the swarm; everyone else holds a [`Network`] handle, asks over a bounded
+//! channel and awaits the reply. Every call ends: with a value, an error, a time-out of the
+//! transport, or [`Closed`] when the node has shut down. The loop itself never awaits disk, hashing or
+//! a full queue: what cannot be passed on at once is dropped and counted as the peer's loss.
+
+mod address;
+mod command;
+mod connects;
+mod discovery;
+mod event_loop;
+mod handle;
+mod lookups;
+mod peers;
+mod traffic;
+
+pub use address::{InvalidAddress, PeerAddress};
+pub use discovery::{Candidate, Discovery, Found};
+pub use event_loop::{Settings, StartError, TransportKind};
+pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
+pub use peers::Peer;
+pub use traffic::Traffic;

@@ -1,0 +1,141 @@
+//! The peers we are connected to, and what they said of themselves.
+
+use std::{collections::HashMap, time::Duration};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
+
+/// Listen addresses taken from one peer's identify, at most.
+const MAX_LISTEN_ADDRESSES: usize = 16;
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it calls itself, once it has said so. Untrusted.
+    pub name: Option<String>,
+    /// The remote ends of our connections to it.
+    pub addresses: Vec<Multiaddr>,
+    /// Where it says that it listens: at most 16 addresses.
+    pub listen_addresses: Vec<Multiaddr>,
+    /// The latest round trip of a ping.
+    pub rtt: Option<Duration>,
+}
+
+#[derive(Default)]
+struct Entry {
+    connections: HashMap<ConnectionId, Multiaddr>,
+    name: Option<String>,
+    listen_addresses: Vec<Multiaddr>,
+    rtt: Option<Duration>,
+}
+
+/// All connected peers; as many as the connection limits allow.
+#[derive(Default)]
+pub(super) struct Peers {
+    connected: HashMap<PeerId, Entry>,
+}
+
+impl Peers {
+    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId, remote: Multiaddr) {
+        self.connected
+            .entry(peer)
+            .or_default()
+            .connections
+            .insert(connection, remote);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
+        if let Some(entry) = self.connected.get_mut(&peer) {
+            entry.connections.remove(&connection);
+            if entry.connections.is_empty() {
+                self.connected.remove(&peer);
+            }
+        }
+    }
+
+    /// Takes what `peer` says of itself; returns those of its addresses that can be true, seen over
+    /// the connections to it.
+    pub(super) fn identified(
+        &mut self,
+        peer: PeerId,
+        name: Option<&str>,
+        listen_addresses: Vec<Multiaddr>,
+    ) -> Vec<Multiaddr> {
+        let Some(entry) = self.connected.get_mut(&peer) else {
+            return Vec::new();
+        };
+        let is_here = entry.connections.values().any(is_this_host);
+        let can_be_true =
+            |address: &Multiaddr| !is_unspecified(address) && (is_here || !is_this_host(address));
+        let plausible = listen_addresses.into_iter().filter(can_be_true);
+        entry.listen_addresses = plausible.take(MAX_LISTEN_ADDRESSES).collect();
+        entry.name = name.map(str::to_owned);
+        entry.listen_addresses.clone()
+    }
+
+    pub(super) fn round_trip(&mut self, peer: PeerId, rtt: Duration) {
+        if let Some(entry) = self.connected.get_mut(&peer) {
+            entry.rtt = Some(rtt);
+        }
+    }
+
+    pub(super) fn list(&self) -> Vec<Peer> {
+        let peer = |(peer_id, entry): (&PeerId, &Entry)| Peer {
+            peer_id: *peer_id,
+            name: entry.name.clone(),
+            addresses: entry.connections.values().cloned().collect(),
+            listen_addresses: entry.listen_addresses.clone(),
+            rtt: entry.rtt,
+        };
+        self.connected.iter().map(peer).collect()
+    }
+}
+
+/// Whether an address only means something on the machine that it is spoken on.
+fn is_this_host(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_loopback(),
+        Protocol::Ip6(ip) => ip.is_loopback(),
+        Protocol::Memory(_) => true,
+        _ => false,
+    })
+}
+
+fn is_unspecified(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_unspecified(),
+        Protocol::Ip6(ip) => ip.is_unspecified(),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_addresses_of_a_peer_elsewhere_are_left_out() {
+        let [here, there] = [PeerId::random(), PeerId::random()];
+        let mut peers = Peers::default();
+        peers.connected(
+            here,
+            ConnectionId::new_unchecked(1),
+            "/ip4/127.0.0.1/tcp/9".parse().unwrap(),
+        );
+        peers.connected(
+            there,
+            ConnectionId::new_unchecked(2),
+            "/ip4/10.0.0.2/tcp/9".parse().unwrap(),
+        );
+        let said: Vec<Multiaddr> = [
+            "/ip4/127.0.0.1/tcp/1",
+            "/ip4/10.0.0.2/tcp/1",
+            "/ip4/0.0.0.0/tcp/1",
+        ]
+        .map(|address| address.parse().unwrap())
+        .into();
+        assert_eq!(peers.identified(here, None, said.clone()), said[..2]);
+        assert_eq!(peers.identified(there, None, said.clone()), said[1..2]);
+    }
+}

@@ -1,0 +1,59 @@
+//! How many bytes of content went to and came from each peer.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use libp2p::PeerId;
+
+/// Peers counted at a time. When there are more, those with the least traffic are forgotten.
+const MAX_PEERS: usize = 4096;
+
+/// Counts content bytes by peer. A handle: clones share the counts.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic(Arc<Mutex<HashMap<PeerId, Counts>>>);
+
+/// Bytes of content, one peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Sent to the peer.
+    pub sent: u64,
+    /// Received from the peer.
+    pub received: u64,
+}
+
+impl Traffic {
+    /// Counts `bytes` sent to `peer`.
+    pub fn sent(&self, peer: PeerId, bytes: u64) {
+        self.update(peer, |counts| counts.sent += bytes);
+    }
+
+    /// Counts `bytes` received from `peer`.
+    pub fn received(&self, peer: PeerId, bytes: u64) {
+        self.update(peer, |counts| counts.received += bytes);
+    }
+
+    /// What was counted for `peer`.
+    #[must_use]
+    pub fn of(&self, peer: &PeerId) -> Counts {
+        self.lock().get(peer).copied().unwrap_or_default()
+    }
+
+    fn update(&self, peer: PeerId, change: impl FnOnce(&mut Counts)) {
+        let mut peers = self.lock();
+        if peers.len() >= MAX_PEERS && !peers.contains_key(&peer) {
+            let least = peers
+                .iter()
+                .min_by_key(|(_, counts)| counts.sent + counts.received);
+            if let Some(least) = least.map(|(peer, _)| *peer) {
+                peers.remove(&least);
+            }
+        }
+        change(peers.entry(peer).or_default());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Counts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

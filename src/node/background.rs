@@ -1,0 +1,247 @@
+//! What a node does by itself: provides what it shares, keeps shared folders in line, hashes changed
+//! files again, remembers peers, goes on with downloads.
+
+use std::{
+    collections::HashMap,
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use pelago_content::Hash;
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{interval, sleep},
+};
+
+use super::{
+    Output,
+    folders::{renew, scan},
+    handle::Inner,
+    shares::each_page,
+};
+use crate::{
+    access::{Action, allows},
+    network::PeerAddress,
+    store::{KnownPeer, Share},
+    transfer,
+};
+
+/// Files found changed that wait to be hashed again, at most; further ones are found again.
+pub(super) const CHANGED_QUEUED: usize = 1024;
+
+/// Hashes on their way to the publisher, at most; whoever finds them waits.
+const FOUND_QUEUED: usize = 16;
+
+/// How long after a change a file is hashed again: it may still be being written.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How often a file that changes while it is hashed is tried again.
+const RENEW_TRIES: u32 = 5;
+
+/// How often the peers connected to are written down.
+const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How long a download that the node goes on with waits for a source.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Whether the network may be told of a share.
+pub(super) fn is_announced(share: &Share) -> bool {
+    share
+        .scopes
+        .iter()
+        .any(|scope| allows(scope, Action::Announce))
+}
+
+/// Provides all that is shared, then keeps the shared folders in line.
+pub(super) async fn share_all(inner: Arc<Inner>) {
+    provide_recorded(&inner).await;
+    for folder in inner.settings.share_folders.clone() {
+        scan_folder(&inner, folder).await;
+    }
+}
+
+async fn provide_recorded(inner: &Arc<Inner>) {
+    let (found, mut hashes) = mpsc::channel::<Vec<Hash>>(FOUND_QUEUED);
+    let store = inner.store.clone();
+    let reading = spawn_blocking(move || {
+        each_page(&store, |shares| {
+            let announced = shares.iter().filter(|share| is_announced(share));
+            // The node may be shutting down: then nobody needs the rest.
+            let _ = found.blocking_send(announced.map(|share| share.hash).collect());
+            Ok(())
+        })
+    });
+    while let Some(hashes) = hashes.recv().await {
+        for hash in hashes {
+            inner.publisher.provide(hash).await;
+        }
+    }
+    if let Ok(Err(error)) = reading.await {
+        tracing::error!(%error, "what is shared cannot be announced");
+    }
+}
+
+enum Found {
+    Shared(Vec<Hash>),
+    Gone(Vec<Hash>),
+}
+
+async fn scan_folder(inner: &Arc<Inner>, folder: PathBuf) {
+    let (sender, mut found) = mpsc::channel(FOUND_QUEUED);
+    let (store, scanned) = (inner.store.clone(), folder.clone());
+    let scanning = spawn_blocking(move || {
+        let shared = |hashes| match sender.blocking_send(Found::Shared(hashes)) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
+        let gone = |hashes| {
+            let _ = sender.blocking_send(Found::Gone(hashes));
+        };
+        scan(&store, &scanned, &shared, &gone)
+    });
+    while let Some(found) = found.recv().await {
+        match found {
+            Found::Shared(hashes) => {
+                for hash in hashes {
+                    inner.publisher.provide(hash).await;
+                }
+            }
+            Found::Gone(hashes) => {
+                for hash in hashes {
+                    inner.publisher.withdraw(hash).await;
+                }
+            }
+        }
+    }
+    match scanning.await {
+        Ok(Ok(scanned)) => tracing::info!(
+            folder = %folder.display(), files = scanned.shared, left_out = scanned.left_out,
+            gone = scanned.gone, "folder shared"
+        ),
+        Ok(Err(error)) => tracing::error!(folder = %folder.display(), %error, "folder not shared"),
+        Err(_) => {}
+    }
+}
+
+/// Hashes again the files that were found changed when somebody asked for them.
+pub(super) async fn renew_changed(inner: Arc<Inner>, mut changed: mpsc::Receiver<PathBuf>) {
+    let mut tries: HashMap<PathBuf, u32> = HashMap::new();
+    while let Some(path) = changed.recv().await {
+        sleep(SETTLE).await;
+        let (store, file) = (inner.store.clone(), path.clone());
+        let Ok(renewed) = spawn_blocking(move || renew(&store, &file)).await else {
+            return;
+        };
+        match renewed {
+            Ok(Some((before, after))) if before != after => {
+                tracing::info!(path = %path.display(), %before, %after, "changed file shared anew");
+                tries.remove(&path);
+                inner.provide_if_shared(after).await;
+                inner.withdraw_if_gone(before).await;
+            }
+            Ok(_) => {
+                tries.remove(&path);
+            }
+            Err(error) => {
+                let tried = tries.entry(path.clone()).or_default();
+                *tried += 1;
+                if *tried < RENEW_TRIES {
+                    // A full queue means that it is found again when it is asked for.
+                    let _ = inner.changed.try_send(path);
+                } else {
+                    tracing::warn!(path = %path.display(), %error, "no longer served");
+                    tries.remove(&path);
+                }
+            }
+        }
+    }
+}
+
+/// Writes down who is connected, so that the next run knows somebody.
+pub(super) async fn remember_peers(inner: Arc<Inner>) {
+    let mut tick = interval(REMEMBER_INTERVAL);
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        inner.remember_peers().await;
+    }
+}
+
+impl Inner {
+    /// Writes down the peers connected to.
+    pub(super) async fn remember_peers(&self) {
+        let Ok(peers) = self.network.peers().await else {
+            return;
+        };
+        let seen = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
+        let known = |peer: crate::network::Peer| {
+            let (id, addresses) = (peer.peer_id, peer.listen_addresses);
+            (!addresses.is_empty()).then_some(KnownPeer {
+                id,
+                addresses,
+                seen,
+            })
+        };
+        let known: Vec<_> = peers.into_iter().filter_map(known).collect();
+        if known.is_empty() {
+            return;
+        }
+        let store = self.store.clone();
+        if let Ok(Err(error)) = spawn_blocking(move || store.remember_peers(&known)).await {
+            tracing::warn!(%error, "peers are not remembered");
+        }
+    }
+
+    pub(super) async fn provide_if_shared(&self, hash: Hash) {
+        let store = self.store.clone();
+        let shares = spawn_blocking(move || store.shares_of(&hash)).await;
+        if let Ok(Ok(shares)) = shares
+            && shares.iter().any(is_announced)
+        {
+            self.publisher.provide(hash).await;
+        }
+    }
+
+    pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
+        let store = self.store.clone();
+        let shares = spawn_blocking(move || store.shares_of(&hash)).await;
+        if matches!(shares, Ok(Ok(shares)) if !shares.iter().any(is_announced)) {
+            self.publisher.withdraw(hash).await;
+        }
+    }
+
+    /// Goes on with the downloads that ran when the node ended.
+    pub(super) async fn resume_downloads(self: &Arc<Self>) {
+        let store = self.store.clone();
+        let partials = match spawn_blocking(move || store.partials()).await {
+            Ok(Ok(partials)) => partials,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "downloads cannot be resumed");
+                return;
+            }
+            Err(_) => return,
+        };
+        for spec in partials.into_iter().filter(|spec| spec.resume_on_start) {
+            let hash = spec.descriptor.hash();
+            tracing::info!(%hash, path = %spec.target.display(), "download goes on");
+            let download = self.transfers.start(transfer::Request {
+                hash,
+                name: Some(spec.name),
+                output: Output::At(spec.target),
+                peers: Vec::<PeerAddress>::new(),
+                allowed: None,
+                timeout: RESUME_TIMEOUT,
+                overwrite: false,
+                durable: true,
+                resume_on_start: true,
+                scopes: spec.scopes,
+            });
+            self.seed_when_done(&download);
+        }
+    }
+}

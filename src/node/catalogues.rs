@@ -1,0 +1,298 @@
+//! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use libp2p::PeerId;
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    catalogue::{self, Entry, MAX_ENTRIES},
+};
+use pelago_content::{Hash, Kind};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::{DownloadError, ListError};
+use crate::network::{Closed, Network, PeerAddress, StreamError};
+
+/// Entries taken from one peer, at most: as many as a node is built to share. A catalogue without end
+/// is cut off here.
+const MAX_ENTRIES_PER_PEER: usize = 100_000;
+
+/// Peers asked at a time.
+const ASKED_AT_A_TIME: usize = 16;
+
+/// How long one peer may take to send its catalogue.
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long others are waited for after the first peer turned up, so that a name which several have
+/// is seen to be ambiguous.
+const GATHERING: Duration = Duration::from_secs(1);
+
+/// Something that is shared, by us or by others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its hash.
+    pub hash: Hash,
+    /// What it is called. Untrusted, if others share it.
+    pub name: String,
+    /// What it weighs, in bytes.
+    pub size: u64,
+    /// File or folder.
+    pub kind: Kind,
+    /// How many other peers in reach have it.
+    pub peers: u64,
+}
+
+/// Something that has been found by its name.
+pub(super) struct Named {
+    pub(super) hash: Hash,
+    pub(super) name: String,
+    /// Who has it.
+    pub(super) peers: Vec<PeerId>,
+}
+
+/// The catalogue of the peer at `address`.
+pub(super) async fn of_peer(
+    network: &Network,
+    address: &PeerAddress,
+) -> Result<Vec<Listed>, ListError> {
+    let connected = network
+        .connect(address.peer(), vec![address.address().clone()])
+        .await;
+    let unreachable = |source| ListError::Unreachable {
+        peer: address.to_string(),
+        source,
+    };
+    let peer = connected.map_err(unreachable)?;
+    let entries = fetch(network, peer, String::new()).await;
+    let no_catalogue = |reason| ListError::NoCatalogue {
+        peer: address.to_string(),
+        reason,
+    };
+    Ok(merged([(peer, entries.map_err(no_catalogue)?)]))
+}
+
+/// The catalogues of all peers in reach, after waiting `wait` for peers to turn up.
+pub(super) async fn of_network(
+    network: &Network,
+    wait: Duration,
+) -> Result<Vec<Listed>, ListError> {
+    tokio::time::sleep(wait).await;
+    let peers = network
+        .peers()
+        .await?
+        .into_iter()
+        .map(|peer| peer.peer_id)
+        .collect();
+    Ok(merged(fetch_all(network, peers, "").await))
+}
+
+/// Finds what is called `name`, at the peers `among` or at all in reach, within `within`.
+pub(super) async fn find_name(
+    network: &Network,
+    name: &str,
+    among: Option<&[PeerId]>,
+    within: Duration,
+) -> Result<Named, DownloadError> {
+    let deadline = Instant::now() + within;
+    let mut arrivals = network.arrivals();
+    let mut asked = HashSet::new();
+    let mut found: Vec<(PeerId, Vec<Entry>)> = Vec::new();
+    let mut gathered_at = None;
+    loop {
+        let connected = network.peers().await.map_err(|Closed| Closed)?;
+        let connected = connected.into_iter().map(|peer| peer.peer_id);
+        let is_asked = |peer: &PeerId| among.is_none_or(|among| among.contains(peer));
+        let new = connected
+            .filter(is_asked)
+            .filter(|peer| asked.insert(*peer))
+            .collect();
+        for (peer, entries) in fetch_all(network, new, name).await {
+            let entries: Vec<_> = entries.into_iter().filter(|e| e.name == name).collect();
+            found.push((peer, entries));
+        }
+        let everyone_asked = among.is_some_and(|among| asked.len() >= among.len());
+        let now = Instant::now();
+        if !asked.is_empty() {
+            gathered_at.get_or_insert((now + GATHERING).min(deadline));
+        }
+        let is_found = found.iter().any(|(_, entries)| !entries.is_empty());
+        if is_found && (everyone_asked || gathered_at.is_some_and(|at| at <= now)) {
+            return decide(name, found);
+        }
+        if now >= deadline {
+            return Err(DownloadError::NameNotFound {
+                name: name.to_owned(),
+                asked: asked.len(),
+            });
+        }
+        let until = gathered_at
+            .filter(|at| is_found && *at > now)
+            .unwrap_or(deadline);
+        tokio::select! {
+            // Whether one came or some were missed: those who are there are listed again.
+            _ = timeout_at(until, arrivals.recv()) => {}
+            () = sleep_until(until) => {}
+        }
+    }
+}
+
+fn decide(name: &str, found: Vec<(PeerId, Vec<Entry>)>) -> Result<Named, DownloadError> {
+    let mut peers: HashMap<Hash, Vec<PeerId>> = HashMap::new();
+    for (peer, entries) in &found {
+        for entry in entries {
+            peers.entry(entry.hash).or_default().push(*peer);
+        }
+    }
+    let mut peers = peers.into_iter();
+    match (peers.next(), peers.next()) {
+        (Some((hash, peers)), None) => Ok(Named {
+            hash,
+            name: name.to_owned(),
+            peers,
+        }),
+        _ => Err(DownloadError::Ambiguous {
+            name: name.to_owned(),
+            choices: merged(found),
+        }),
+    }
+}
+
+/// The catalogues of `peers`; those that do not answer are left out.
+async fn fetch_all(
+    network: &Network,
+    peers: Vec<PeerId>,
+    query: &str,
+) -> Vec<(PeerId, Vec<Entry>)> {
+    let fetches = peers.into_iter().map(|peer| async move {
+        let entries = fetch(network, peer, query.to_owned()).await;
+        let told = entries.inspect_err(|error| tracing::debug!(%peer, error, "no catalogue"));
+        Some((peer, told.ok()?))
+    });
+    stream::iter(fetches)
+        .buffer_unordered(ASKED_AT_A_TIME)
+        .filter_map(|e| async { e })
+        .collect()
+        .await
+}
+
+async fn fetch(network: &Network, peer: PeerId, query: String) -> Result<Vec<Entry>, String> {
+    match timeout(PEER_TIMEOUT, read_pages(network, peer, query)).await {
+        Ok(entries) => entries.map_err(|error| error.to_string()),
+        Err(_) => Err(format!("it took longer than {} s", PEER_TIMEOUT.as_secs())),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+async fn read_pages(
+    network: &Network,
+    peer: PeerId,
+    mut query: String,
+) -> Result<Vec<Entry>, FetchError> {
+    query.truncate(query.floor_char_boundary(catalogue::MAX_QUERY));
+    let stream = network.open(peer, Protocol::Catalogue).await?;
+    let mut stream = Stall::new(stream, PEER_TIMEOUT);
+    let mut request = catalogue::Request {
+        query,
+        cursor: None,
+    };
+    let mut entries = Vec::new();
+    // Pages may be short, even empty, where much is filtered out; but not without end.
+    for _ in 0..2 * MAX_ENTRIES_PER_PEER / MAX_ENTRIES {
+        catalogue::write_request(&mut stream, &request).await?;
+        let page = catalogue::read_page(&mut stream).await?;
+        entries.extend(page.entries);
+        request.cursor = page.next;
+        if request.cursor.is_none() || entries.len() >= MAX_ENTRIES_PER_PEER {
+            break;
+        }
+    }
+    entries.truncate(MAX_ENTRIES_PER_PEER);
+    Ok(entries)
+}
+
+/// One list of several catalogues, by name: what several peers have under one name stands in it
+/// once.
+fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Listed> {
+    let mut listed: BTreeMap<(String, Hash), Listed> = BTreeMap::new();
+    for (_, entries) in catalogues {
+        let mut counted = HashSet::new();
+        for Entry {
+            hash,
+            name,
+            kind,
+            size,
+        } in entries
+        {
+            let key = (name.clone(), hash);
+            let is_new = counted.insert(key.clone());
+            let entry = listed.entry(key).or_insert(Listed {
+                hash,
+                name,
+                size,
+                kind,
+                peers: 0,
+            });
+            entry.peers += u64::from(is_new);
+        }
+    }
+    listed.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(hash: u8, name: &str) -> Entry {
+        let hash = Hash::from_bytes([hash; 32]);
+        Entry {
+            hash,
+            name: name.to_owned(),
+            kind: Kind::File,
+            size: 1,
+        }
+    }
+
+    #[test]
+    fn what_several_peers_have_is_listed_once() {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let listed = merged([
+            (a, vec![entry(1, "x"), entry(1, "x"), entry(2, "a")]),
+            (b, vec![entry(1, "x"), entry(3, "x")]),
+        ]);
+        let told: Vec<_> = listed
+            .iter()
+            .map(|l| (l.name.as_str(), l.hash.as_bytes()[0], l.peers))
+            .collect();
+        assert_eq!(told, [("a", 2, 1), ("x", 1, 2), ("x", 3, 1)]);
+    }
+
+    #[test]
+    fn a_name_of_two_contents_is_for_people_to_decide() {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        let one = decide(
+            "x",
+            vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])],
+        )
+        .unwrap();
+        assert_eq!(one.peers.len(), 2);
+        let two = decide(
+            "x",
+            vec![(a, vec![entry(1, "x")]), (b, vec![entry(2, "x")])],
+        );
+        let Err(DownloadError::Ambiguous { choices, .. }) = two else {
+            panic!("decided")
+        };
+        assert_eq!(choices.len(), 2);
+    }
+}

@@ -1,0 +1,277 @@
+//! From what a person asks for to a download: names are looked up, links taken apart.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use libp2p::PeerId;
+use pelago_content::{Hash, HashError, Link, LinkError};
+use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
+
+use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
+use crate::{
+    network::Network,
+    store::{NewShare, Origin, Scope, Store},
+    transfer::{self, Download, Finished},
+};
+
+/// What to download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This content.
+    Hash(Hash),
+    /// This content, with what a link says of it.
+    Link(Link),
+    /// What somebody in reach calls by this name.
+    Name(String),
+}
+
+/// Text that is nothing to download.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InvalidTarget {
+    /// It was to be a hash.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// It was to be a link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// There is nothing there.
+    #[error("nothing to download was named: give a hash, a link or a name")]
+    Empty,
+}
+
+/// Hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 64;
+
+/// How many signs may be missing, too many or no digits in what is still meant to be a hash. No
+/// usual name looks like that; the hashes of other tools (Git's has 40 digits) do not either.
+const MISTYPED: usize = 6;
+
+impl FromStr for Target {
+    type Err = InvalidTarget;
+
+    /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name;
+    /// but a mistyped hash is refused rather than looked for as a name.
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let has_scheme = |scheme: &str| {
+            text.get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        };
+        if text.is_empty() {
+            Err(InvalidTarget::Empty)
+        } else if is_meant_as_hash(text) || has_scheme("sha256:") {
+            Ok(Self::Hash(text.parse()?))
+        } else if has_scheme("pelago:") {
+            Ok(Self::Link(text.parse()?))
+        } else {
+            Ok(Self::Name(text.to_owned()))
+        }
+    }
+}
+
+fn is_meant_as_hash(text: &str) -> bool {
+    let signs = text.chars().count();
+    let others = text.chars().filter(|c| !c.is_ascii_hexdigit()).count();
+    signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
+}
+
+/// A download as a person asks for it.
+#[derive(Clone, Debug)]
+pub struct DownloadRequest {
+    /// What.
+    pub target: Target,
+    /// Where to.
+    pub output: Output,
+    /// Peers to ask, beside those that are found.
+    pub peers: Vec<PeerAddress>,
+    /// Only these may be asked: ids or names of nodes. Empty: anyone.
+    pub from: Vec<String>,
+    /// Nodes by which to join the network.
+    pub bootstrap: Vec<PeerAddress>,
+    /// How long there may be no source.
+    pub timeout: Duration,
+    /// Whether other content at the target may be replaced.
+    pub overwrite: bool,
+    /// Whether to share it on, where the node and its settings allow that.
+    pub seed: bool,
+}
+
+impl Node {
+    /// Starts a download, or joins the one of the same content that is under way. A name is looked up
+    /// first; everything later shows in the [`Download`].
+    ///
+    /// # Errors
+    /// A name nobody has, or that several contents have; a peer named by `from` who is not in reach.
+    pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
+        let network = &self.inner.network;
+        for node in &request.bootstrap {
+            let (network, node) = (network.clone(), node.clone());
+            tokio::spawn(async move {
+                let joined = network
+                    .connect(node.peer(), vec![node.address().clone()])
+                    .await;
+                if let Err(error) = joined {
+                    tracing::warn!(%node, %error, "cannot join the network there");
+                }
+            });
+        }
+        let mut peers = request.peers.clone();
+        let deadline = Instant::now() + request.timeout;
+        let allowed = match &request.from[..] {
+            [] => None,
+            from => Some(self.resolve_peers(from, &peers, deadline).await?),
+        };
+        let (hash, name) = match request.target {
+            Target::Hash(hash) => (hash, None),
+            Target::Link(link) => {
+                // A link may carry addresses that this version does not know: the others do.
+                peers.extend(
+                    link.peers
+                        .iter()
+                        .filter_map(|peer| peer.parse::<PeerAddress>().ok()),
+                );
+                (link.hash, link.name)
+            }
+            Target::Name(name) => {
+                let among = match (&allowed, &peers[..]) {
+                    (None, [_, ..]) => Some(connect_all(network, &peers).await),
+                    (allowed, _) => allowed.clone(),
+                };
+                let within = deadline.saturating_duration_since(Instant::now());
+                let named = find_name(network, &name, among.as_deref(), within).await?;
+                tracing::debug!(name, hash = %named.hash, peers = named.peers.len(), "name found");
+                (named.hash, Some(named.name))
+            }
+        };
+        let is_one_shot = self.inner.settings.mode == Mode::OneShot;
+        let download = self.inner.transfers.start(transfer::Request {
+            hash,
+            name,
+            output: request.output,
+            // One shot at a known peer ends with the last byte: no waiting for the disk.
+            durable: !is_one_shot || request.peers.is_empty(),
+            peers,
+            allowed,
+            timeout: request.timeout,
+            overwrite: request.overwrite,
+            resume_on_start: !is_one_shot,
+            scopes: Scope::Everyone.into(),
+        });
+        if request.seed {
+            self.inner.seed_when_done(&download);
+        }
+        Ok(download)
+    }
+
+    /// The ids of the peers that `from` names, waiting until `deadline` for those called by a name.
+    async fn resolve_peers(
+        &self,
+        from: &[String],
+        given: &[PeerAddress],
+        deadline: Instant,
+    ) -> Result<Vec<PeerId>, DownloadError> {
+        let network = &self.inner.network;
+        connect_all(network, given).await;
+        let mut arrivals = network.arrivals();
+        loop {
+            let connected = network.peers().await?;
+            let id_of = |text: &String| {
+                let called = || {
+                    connected
+                        .iter()
+                        .find(|p| p.name.as_deref() == Some(text.as_str()))
+                };
+                text.parse::<PeerId>()
+                    .ok()
+                    .or_else(|| called().map(|peer| peer.peer_id))
+            };
+            let resolved: Vec<_> = from.iter().map(id_of).collect();
+            let Some(unknown) = resolved.iter().position(Option::is_none) else {
+                return Ok(resolved.into_iter().flatten().collect());
+            };
+            // Whether one arrived or some were missed: all are looked at again.
+            if timeout_at(deadline, arrivals.recv()).await.is_err() {
+                return Err(DownloadError::UnknownPeer(from[unknown].clone()));
+            }
+        }
+    }
+}
+
+/// Connects to the peers at `addresses`; who they are, as far as that worked.
+async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId> {
+    let connects = addresses.iter().map(|address| async move {
+        let connected = network
+            .connect(address.peer(), vec![address.address().clone()])
+            .await;
+        connected
+            .inspect_err(|error| tracing::warn!(peer = %address, %error, "not reached"))
+            .ok()
+    });
+    futures::future::join_all(connects)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+impl Inner {
+    /// Has a download shared on from where it lies, once it is done, if the node is one that does.
+    pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
+        if self.settings.seed && self.settings.mode == Mode::LongRunning {
+            tokio::spawn(seed(Arc::clone(self), download.clone()));
+        }
+    }
+}
+
+async fn seed(inner: Arc<Inner>, download: Download) {
+    let Ok(finished) = download.finished().await else {
+        return;
+    };
+    let (store, hash) = (inner.store.clone(), finished.hash);
+    let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
+    match recorded {
+        Ok(Ok(())) => inner.publisher.provide(hash).await,
+        Ok(Err(error)) => tracing::warn!(%hash, %error, "downloaded, but not shared on"),
+        Err(_) => {}
+    }
+}
+
+fn record_download(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
+    let progress = |_| std::ops::ControlFlow::Continue(());
+    let (descriptor, fingerprint) = super::shares::examine(store, &finished.path, &progress)?;
+    let share = NewShare {
+        descriptor,
+        name: finished.name,
+        path: finished.path,
+        scopes: Scope::Everyone.into(),
+        origin: Origin::Downloaded,
+        fingerprint,
+    };
+    Ok(store.add_shares(&[share])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_four_digits_are_a_hash_and_other_words_a_name() {
+        let digits = "AB".repeat(32);
+        assert!(matches!(digits.parse(), Ok(Target::Hash(_))));
+        assert!(matches!(
+            format!("pelago:{digits}").parse(),
+            Ok(Target::Link(_))
+        ));
+        assert!(matches!("ab".repeat(20).parse(), Ok(Target::Name(_))));
+        assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
+        assert!("sha256:00".parse::<Target>().is_err(), "reserved");
+        assert!("".parse::<Target>().is_err());
+        for mistyped in [
+            "ab".repeat(31),
+            "ab".repeat(33),
+            format!("g{}", &digits[1..]),
+        ] {
+            let refused = mistyped.parse::<Target>();
+            assert!(matches!(refused, Err(InvalidTarget::Hash(_))), "{mistyped}");
+        }
+    }
+}

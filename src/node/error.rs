@@ -1,0 +1,310 @@
+//! Why a call on a node failed. Each error has a code for programs and, where there is something to be
+//! done, a hint for people.
+
+use std::{path::PathBuf, sync::Arc};
+
+use pelago_behaviour::InvalidNetworkName;
+use pelago_content::Hash;
+use thiserror::Error;
+
+use crate::{
+    network::{self, Closed, ConnectError},
+    store::{DatabaseError, HashError},
+    transfer,
+};
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The network's name cannot be used.
+    #[error(transparent)]
+    NetworkName(#[from] InvalidNetworkName),
+    /// The node cannot take part in the network.
+    #[error(transparent)]
+    Network(#[from] network::StartError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
+impl StartError {
+    /// Whether an address to listen on belongs to another program.
+    #[must_use]
+    pub fn is_address_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Network(network::StartError::Listen {
+                is_in_use: true,
+                ..
+            })
+        )
+    }
+
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NetworkName(_) => "network-name",
+            Self::Network(_) if self.is_address_in_use() => "port-in-use",
+            Self::Network(_) => "network",
+            Self::Database(_) => "database",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.is_address_in_use()
+            .then(|| "choose another port with --port, or 0 for any that is free".to_owned())
+    }
+}
+
+/// Why something was not shared.
+#[derive(Debug, Error)]
+pub enum ShareError {
+    /// It is a directory.
+    #[error("{} is a folder: sharing folders is not there yet", path.display())]
+    Folder {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It is a symbolic link.
+    #[error("{} is a symbolic link", path.display())]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The file cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// It cannot be written down.
+    #[error(transparent)]
+    Store(#[from] crate::store::ShareError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl ShareError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Folder { .. } => "folders-not-yet",
+            Self::Symlink { .. } => "symlink",
+            Self::Hash(_) => "file-not-hashed",
+            Self::Store(_) => "not-recorded",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Folder { path } => Some(format!(
+                "share the files in it one by one, or run `pelago start --dir {}`",
+                path.display()
+            )),
+            Self::Symlink { .. } => Some("share the file that it leads to".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Why something was not unshared.
+#[derive(Debug, Error)]
+pub enum UnshareError {
+    /// Nothing of that hash or name is shared.
+    #[error("nothing called {what:?} is shared here")]
+    NotShared {
+        /// The hash or name.
+        what: String,
+    },
+    /// Several contents have that name.
+    #[error("{what:?} is the name of several things: {}", choices(hashes))]
+    Ambiguous {
+        /// The name.
+        what: String,
+        /// What it can mean.
+        hashes: Vec<Hash>,
+    },
+    /// The database cannot be read or written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl UnshareError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotShared { .. } => "not-shared",
+            Self::Ambiguous { .. } => "ambiguous-name",
+            Self::Database(_) => "database",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotShared { .. } => Some("`pelago list` shows what is".to_owned()),
+            Self::Ambiguous { .. } => Some("give the hash instead of the name".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Why a catalogue was not listed.
+#[derive(Debug, Error)]
+pub enum ListError {
+    /// The peer cannot be connected to.
+    #[error("{peer} could not be reached: {source}")]
+    Unreachable {
+        /// The peer, as it was given.
+        peer: String,
+        /// Why.
+        source: ConnectError,
+    },
+    /// The peer was lost, or did not answer as the protocol says.
+    #[error("{peer} did not send its catalogue: {reason}")]
+    NoCatalogue {
+        /// The peer.
+        peer: String,
+        /// Why.
+        reason: String,
+    },
+    /// Our own shares cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl ListError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "peer-unreachable",
+            Self::NoCatalogue { .. } => "no-catalogue",
+            Self::Database(_) => "database",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        matches!(self, Self::Unreachable { .. })
+            .then(|| "is `pelago start` running there, and its port open?".to_owned())
+    }
+}
+
+/// Why a download did not end with its file.
+#[derive(Clone, Debug, Error)]
+pub enum DownloadError {
+    /// Nobody in reach shares anything of that name.
+    #[error(
+        "nobody in reach shares anything called {name:?} ({} asked)", match asked {
+            0 => "there was nobody to be".to_owned(),
+            asked => counted(*asked as u64, "peer"),
+        }
+    )]
+    NameNotFound {
+        /// The name.
+        name: String,
+        /// How many peers were asked.
+        asked: usize,
+    },
+    /// Several contents have that name.
+    #[error("{name:?} is the name of several things:\n{}", choices_by(choices))]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// What it can mean, each with how many peers have it.
+        choices: Vec<super::Listed>,
+    },
+    /// Nobody connected is called that.
+    #[error("no peer in reach is called {0:?}")]
+    UnknownPeer(String),
+    /// See [`transfer::DownloadError`].
+    #[error(transparent)]
+    Transfer(#[from] Arc<transfer::DownloadError>),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl DownloadError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NameNotFound { .. } => "name-not-found",
+            Self::Ambiguous { .. } => "ambiguous-name",
+            Self::UnknownPeer(_) => "unknown-peer",
+            Self::Transfer(error) => error.code(),
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NameNotFound { name, .. } => Some(meant_as_hash(name).unwrap_or_else(|| {
+                "`pelago list --network` shows what is in reach; a hash is found anywhere, a name \
+                 only nearby"
+                    .to_owned()
+            })),
+            Self::Ambiguous { .. } => {
+                Some("give the hash, or choose the peer with --from".to_owned())
+            }
+            Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
+            Self::Transfer(error) => error.hint(),
+            Self::Closed(_) => None,
+        }
+    }
+}
+
+fn choices(hashes: &[Hash]) -> String {
+    hashes
+        .iter()
+        .map(Hash::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn choices_by(choices: &[super::Listed]) -> String {
+    let line = |choice: &super::Listed| {
+        format!(
+            "  {}  {}, {}",
+            choice.hash,
+            counted(choice.size, "byte"),
+            counted(choice.peers, "peer")
+        )
+    };
+    choices.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn counted(number: u64, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Characters of a name from which on it may have been meant as a hash of 64: longer than the other
+/// sums that files are named after, and no film.
+const LIKE_A_HASH: usize = 48;
+
+/// What is wrong with a name as a hash, where it all but is one.
+fn meant_as_hash(name: &str) -> Option<String> {
+    let others = name.chars().filter(|c| !c.is_ascii_hexdigit()).count();
+    let error = name.parse::<Hash>().err()?;
+    (name.len() >= LIKE_A_HASH && others <= 2).then(|| format!("was this to be a hash? {error}"))
+}

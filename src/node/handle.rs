@@ -1,0 +1,467 @@
+//! The handle to a node: started here, asked here, shut down here.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
+use pelago_behaviour::{Config, OwnKeys, Protocols};
+use pelago_content::Link;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{AbortHandle, spawn_blocking},
+    time::timeout,
+};
+
+use super::{
+    ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
+    background::{self, CHANGED_QUEUED},
+    catalogues,
+    shares::{list, record, withdraw},
+};
+use crate::{
+    access::Access,
+    network::{self, Closed, Network, PeerAddress},
+    publish::{self, Publisher},
+    serve::{self, Server},
+    store::{DatabaseError, Store},
+    transfer::{self, DownloadStatus, Transfers},
+};
+
+/// Streams that peers opened and nobody serves yet, at most; further ones are reset.
+const INBOUND_QUEUED: usize = 256;
+
+/// Peers of earlier runs that a node tries when it starts.
+const KNOWN_TRIED: usize = 16;
+
+/// Peers named in a link.
+const LINK_PEERS: usize = 6;
+
+/// How long a node may take to end in good order.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A running node. A handle: clones are the same node; it ends with [`Node::shutdown`] or with the
+/// last handle.
+#[derive(Clone)]
+pub struct Node {
+    pub(super) inner: Arc<Inner>,
+    lifetime: Arc<Lifetime>,
+}
+
+pub(super) struct Inner {
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) network: Network,
+    pub(super) publisher: Publisher,
+    pub(super) transfers: Transfers,
+    pub(super) changed: mpsc::Sender<PathBuf>,
+    started: Instant,
+}
+
+/// The tasks and downloads of a node: they end with it.
+struct Lifetime {
+    tasks: Mutex<Vec<AbortHandle>>,
+    transfers: Transfers,
+}
+
+impl Drop for Lifetime {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Lifetime {
+    fn end(&self) {
+        self.transfers.pause_all();
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// What a node is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it is called.
+    pub name: String,
+    /// Where it listens, with its id.
+    pub listen: Vec<Multiaddr>,
+    /// How many things it shares.
+    pub shares: u64,
+    /// How many downloads run.
+    pub downloads: u64,
+    /// How many peers it is connected to.
+    pub peers: u64,
+    /// Since it started.
+    pub uptime: Duration,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it calls itself. Untrusted.
+    pub name: Option<String>,
+    /// Where it is.
+    pub addresses: Vec<Multiaddr>,
+    /// The latest round trip.
+    pub rtt: Option<Duration>,
+    /// Bytes of content sent to it.
+    pub sent_bytes: u64,
+    /// Bytes of content received from it.
+    pub received_bytes: u64,
+}
+
+impl Node {
+    /// Starts the node of `keypair` over `store`. It listens when this returns; everything that takes
+    /// time (announcing, hashing shared folders, going on with downloads) happens behind.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        settings: Settings,
+        store: Store,
+        keypair: &identity::Keypair,
+    ) -> Result<Self, StartError> {
+        let own_keys = OwnKeys::default();
+        let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
+        let known = known_peers(&settings, &store).await?;
+        let network_settings = network_settings(&settings, known)?;
+        let network = Network::start(keypair, network_settings, own_keys.clone(), inbound).await?;
+        let publisher = if settings.announce {
+            let settings = publish_settings(&settings);
+            Publisher::start(network.clone(), store.clone(), own_keys, &settings)
+        } else {
+            Publisher::silent()
+        };
+        let transfers =
+            Transfers::new(network.clone(), store.clone(), transfer_settings(&settings));
+        let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
+        let server = Server::new(
+            store.clone(),
+            Access::new(store.clone()),
+            network.traffic().clone(),
+            changed.clone(),
+            &serve_settings(&settings),
+        );
+        store.set_live_folders(settings.share_folders.clone());
+        let started = Instant::now();
+        let inner = Arc::new(Inner {
+            settings,
+            store,
+            network,
+            publisher,
+            transfers,
+            changed,
+            started,
+        });
+        let mut tasks = vec![
+            tokio::spawn(server.run(streams)).abort_handle(),
+            tokio::spawn(background::renew_changed(Arc::clone(&inner), changes)).abort_handle(),
+        ];
+        if inner.settings.mode == Mode::LongRunning {
+            tasks.extend([
+                tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
+                tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
+            ]);
+            inner.resume_downloads().await;
+        }
+        let transfers = inner.transfers.clone();
+        let lifetime = Lifetime {
+            tasks: Mutex::new(tasks),
+            transfers,
+        };
+        Ok(Self {
+            inner,
+            lifetime: Arc::new(lifetime),
+        })
+    }
+
+    /// Who this node is.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.inner.network.local_peer_id()
+    }
+
+    /// What the node is doing.
+    ///
+    /// # Errors
+    /// The node has shut down, or its database cannot be read.
+    pub async fn status(&self) -> Result<Status, ListError> {
+        let store = self.inner.store.clone();
+        let shares = blocking(move || store.count()).await??;
+        let downloads = self.downloads();
+        let running = downloads
+            .iter()
+            .filter(|download| !download.state.is_ended());
+        Ok(Status {
+            peer_id: self.peer_id(),
+            name: self.inner.settings.name.clone(),
+            listen: self.addresses().await?,
+            shares,
+            downloads: running.count() as u64,
+            peers: self.inner.network.peers().await?.len() as u64,
+            uptime: self.inner.started.elapsed(),
+        })
+    }
+
+    /// The addresses that the node listens at, each with its id.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Closed> {
+        let addresses = self.inner.network.listen_addresses().await?;
+        let id = Protocol::P2p(self.peer_id());
+        Ok(addresses
+            .into_iter()
+            .map(|address| address.with(id.clone()))
+            .collect())
+    }
+
+    /// The peers that the node is connected to.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn peers(&self) -> Result<Vec<Peer>, Closed> {
+        let peers = self.inner.network.peers().await?;
+        let peer = |peer: network::Peer| {
+            let counts = self.inner.network.traffic().of(&peer.peer_id);
+            Peer {
+                peer_id: peer.peer_id,
+                name: peer.name,
+                addresses: peer.addresses,
+                rtt: peer.rtt,
+                sent_bytes: counts.sent,
+                received_bytes: counts.received,
+            }
+        };
+        Ok(peers.into_iter().map(peer).collect())
+    }
+
+    /// Shares a file from where it lies, and announces it. `progress` is given the bytes hashed so
+    /// far. Dropping the call ends the hashing.
+    ///
+    /// # Errors
+    /// See [`ShareError`].
+    pub async fn share(
+        &self,
+        request: ShareRequest,
+        progress: impl Fn(u64) + Send + 'static,
+    ) -> Result<Shared, ShareError> {
+        let store = self.inner.store.clone();
+        let (caller, waiting) = oneshot::channel::<()>();
+        let hashing = move |bytes| {
+            progress(bytes);
+            // Gone with this future.
+            match caller.is_closed() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
+        drop(waiting);
+        shared.link.peers = self.link_peers().await?;
+        self.inner.provide_if_shared(shared.hash).await;
+        Ok(shared)
+    }
+
+    /// Withdraws what has this hash or name.
+    ///
+    /// # Errors
+    /// See [`UnshareError`].
+    pub async fn unshare(&self, what: &str) -> Result<Vec<Shared>, UnshareError> {
+        let (store, what) = (self.inner.store.clone(), what.to_owned());
+        let withdrawn = blocking(move || withdraw(&store, &what)).await??;
+        for shared in &withdrawn {
+            self.inner.withdraw_if_gone(shared.hash).await;
+        }
+        Ok(withdrawn)
+    }
+
+    /// What this node shares, by name.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the node has shut down.
+    pub async fn list(&self) -> Result<Vec<Listed>, ListError> {
+        let store = self.inner.store.clone();
+        Ok(blocking(move || list(&store)).await??)
+    }
+
+    /// What the peer at `address` shares with this node.
+    ///
+    /// # Errors
+    /// See [`ListError`].
+    pub async fn list_peer(&self, address: &PeerAddress) -> Result<Vec<Listed>, ListError> {
+        catalogues::of_peer(&self.inner.network, address).await
+    }
+
+    /// What all peers in reach share with this node, after waiting `wait` for peers to turn up.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn list_network(&self, wait: Duration) -> Result<Vec<Listed>, ListError> {
+        catalogues::of_network(&self.inner.network, wait).await
+    }
+
+    /// The downloads of this run, the oldest first.
+    #[must_use]
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.inner.transfers.list()
+    }
+
+    /// How many nodes of the DHT this node knows.
+    #[must_use]
+    pub fn routable(&self) -> watch::Receiver<usize> {
+        self.inner.network.routable()
+    }
+
+    /// Waits until everything that was shared before this call has been announced: it takes for as
+    /// long as no other node is known.
+    pub async fn announced(&self) {
+        self.inner.publisher.announced().await;
+    }
+
+    /// How many requests this node has sent in the DHT to find providers.
+    #[must_use]
+    pub fn lookup_requests(&self) -> u64 {
+        self.inner.network.lookup_requests()
+    }
+
+    /// Connects to a peer: by that the node joins the network, if it had not yet.
+    ///
+    /// # Errors
+    /// See [`network::ConnectError`].
+    pub async fn connect(&self, peer: &PeerAddress) -> Result<PeerId, network::ConnectError> {
+        self.inner
+            .network
+            .connect(peer.peer(), vec![peer.address().clone()])
+            .await
+    }
+
+    /// Ends the node within a few seconds: downloads are paused, peers remembered, connections closed.
+    pub async fn shutdown(&self) {
+        self.inner.transfers.pause_all();
+        let in_order = async {
+            if self.inner.settings.mode == Mode::LongRunning {
+                self.inner.remember_peers().await;
+            }
+            self.inner.network.shutdown().await;
+        };
+        if timeout(SHUTDOWN_TIMEOUT, in_order).await.is_err() {
+            tracing::warn!("the node did not end in good order in time");
+        }
+        self.lifetime.end();
+    }
+
+    /// Where this node can be reached, for a link: addresses that others can use come first.
+    async fn link_peers(&self) -> Result<Vec<String>, Closed> {
+        let mut addresses = self.addresses().await?;
+        addresses.sort_by_key(is_loopback);
+        if addresses
+            .first()
+            .is_some_and(|address| !is_loopback(address))
+        {
+            addresses.retain(|address| !is_loopback(address));
+        }
+        Ok(addresses
+            .iter()
+            .take(LINK_PEERS)
+            .map(Multiaddr::to_string)
+            .collect())
+    }
+
+    /// All that a receiver needs to get what is shared under `shared`'s hash from this node.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn link(&self, shared: &Shared) -> Result<Link, Closed> {
+        Ok(Link {
+            peers: self.link_peers().await?,
+            ..shared.link.clone()
+        })
+    }
+}
+
+fn is_loopback(address: &Multiaddr) -> bool {
+    address.iter().any(|part| match part {
+        Protocol::Ip4(ip) => ip.is_loopback(),
+        Protocol::Ip6(ip) => ip.is_loopback(),
+        _ => false,
+    })
+}
+
+/// Runs `work` where blocking is allowed. It fails only when the runtime is shutting down.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Closed> {
+    spawn_blocking(work).await.map_err(|_| Closed)
+}
+
+async fn known_peers(
+    settings: &Settings,
+    store: &Store,
+) -> Result<Vec<PeerAddress>, DatabaseError> {
+    if settings.mode == Mode::OneShot {
+        return Ok(Vec::new());
+    }
+    let store = store.clone();
+    let known = spawn_blocking(move || store.known_peers()).await;
+    let known = known.unwrap_or_else(|_| Ok(Vec::new()))?;
+    let addresses = known.into_iter().take(KNOWN_TRIED).flat_map(|peer| {
+        let id = Protocol::P2p(peer.id);
+        peer.addresses
+            .into_iter()
+            .map(move |address| PeerAddress::from(address.with(id.clone())))
+    });
+    Ok(addresses.collect())
+}
+
+fn network_settings(
+    settings: &Settings,
+    known: Vec<PeerAddress>,
+) -> Result<network::Settings, StartError> {
+    Ok(network::Settings {
+        transport: settings.transport,
+        listen: settings.listen.clone(),
+        bootstrap: settings.bootstrap.clone(),
+        known,
+        behaviour: Config {
+            protocols: Protocols::new(&settings.network)?,
+            node_name: settings.name.clone(),
+            is_server: settings.mode == Mode::LongRunning,
+            mdns: settings.mdns,
+            replication: settings.replication,
+            memory_budget: settings.memory_budget,
+        },
+        idle_timeout: settings.idle_timeout,
+    })
+}
+
+fn publish_settings(settings: &Settings) -> publish::Settings {
+    publish::Settings {
+        interval: settings.announce_interval,
+        concurrent: settings.concurrent_announcements,
+        replication: settings.replication.get(),
+    }
+}
+
+fn transfer_settings(settings: &Settings) -> transfer::Settings {
+    transfer::Settings {
+        max_sources: settings.max_sources,
+        window: settings.in_flight_bytes,
+        stall: settings.stall,
+    }
+}
+
+fn serve_settings(settings: &Settings) -> serve::Settings {
+    serve::Settings {
+        slots: settings.upload_slots,
+        slots_per_peer: settings.slots_per_peer,
+        stall: settings.stall,
+    }
+}

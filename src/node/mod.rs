@@ -1,0 +1,27 @@
+//! The node room: wires the rooms below together, and offers what people do with a node as calls.
+//!
+//! [`Node`] is a handle; every call on it ends, with a value or an error that says what was tried and
+//! what to do next. What works without a network ([`shares`]) takes a store only.
+
+mod background;
+mod catalogues;
+mod downloads;
+mod error;
+mod folders;
+mod handle;
+mod settings;
+pub mod shares;
+#[cfg(all(test, feature = "api"))]
+pub(crate) mod testing;
+
+pub use catalogues::Listed;
+pub use downloads::{DownloadRequest, InvalidTarget, Target};
+pub use error::{DownloadError, ListError, ShareError, StartError, UnshareError};
+pub use handle::{Node, Peer, Status};
+pub use settings::{Mode, Settings};
+pub use shares::{ShareRequest, Shared};
+
+pub use crate::{
+    network::{InvalidAddress, PeerAddress},
+    transfer::{Download, DownloadState, DownloadStatus, Finished, Output},
+};

@@ -1,0 +1,102 @@
+//! How a node runs.
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use libp2p::Multiaddr;
+
+use crate::network::{PeerAddress, TransportKind};
+
+/// Whether a node is there to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It serves, answers the DHT, goes on with downloads and makes files safe from power loss.
+    LongRunning,
+    /// It exists for one command: a client of the DHT that leaves nothing running.
+    OneShot,
+}
+
+/// How a node runs. `config/default.toml` says what each value costs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether it is there to stay.
+    pub mode: Mode,
+    /// How it is reached.
+    pub transport: TransportKind,
+    /// The name of the network it belongs to.
+    pub network: String,
+    /// What it is called, for people.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Vec<Multiaddr>,
+    /// Nodes by which it joins the network.
+    pub bootstrap: Vec<PeerAddress>,
+    /// Whether it looks for peers on the local network.
+    pub mdns: bool,
+    /// Whether it announces what it shares.
+    pub announce: bool,
+    /// Memory that connections may take, in bytes.
+    pub memory_budget: u64,
+    /// Nodes that keep each provider record.
+    pub replication: NonZeroUsize,
+    /// Announcements under way at a time.
+    pub concurrent_announcements: usize,
+    /// Between two announcements of one hash.
+    pub announce_interval: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Folders whose files are shared, for this run.
+    pub share_folders: Vec<PathBuf>,
+    /// Sources of one download, at most.
+    pub max_sources: usize,
+    /// Bytes in flight at one source, at most.
+    pub in_flight_bytes: u64,
+    /// Chunks that are read and sent at a time, to all peers together.
+    pub upload_slots: usize,
+    /// The same, to one peer.
+    pub slots_per_peer: usize,
+    /// How long a peer may make no progress.
+    pub stall: Duration,
+    /// Whether what was downloaded is shared on.
+    pub seed: bool,
+}
+
+impl Default for Settings {
+    /// A long-running node on free ports of every interface, which shares nothing yet.
+    fn default() -> Self {
+        let any = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
+        Self {
+            mode: Mode::LongRunning,
+            transport: TransportKind::Internet,
+            network: "pelago".to_owned(),
+            name: String::new(),
+            listen: any
+                .map(|a| a.parse().expect("both are multiaddrs, as the tests show"))
+                .into(),
+            bootstrap: Vec::new(),
+            mdns: true,
+            announce: true,
+            memory_budget: 256 << 20,
+            replication: NonZeroUsize::new(20).expect("twenty is not zero"),
+            concurrent_announcements: 8,
+            announce_interval: Duration::from_secs(22 * 3600),
+            idle_timeout: Duration::from_secs(300),
+            share_folders: Vec::new(),
+            max_sources: 64,
+            in_flight_bytes: 16 << 20,
+            upload_slots: 16,
+            slots_per_peer: 4,
+            stall: Duration::from_secs(10),
+            seed: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_listens_on_tcp_and_quic() {
+        assert_eq!(Settings::default().listen.len(), 2);
+    }
+}

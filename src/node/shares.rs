@@ -1,0 +1,206 @@
+//! What this node shares: recorded, withdrawn and listed with nothing but a store. Everything here
+//! blocks.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use pelago_content::{Descriptor, Hash, Kind, Link};
+
+use super::{Listed, ShareError, UnshareError};
+use crate::store::{Cursor, DatabaseError, Fingerprint, NewShare, Origin, Scope, Share, Store};
+
+/// Shares read from the database at a time.
+const PAGE: usize = 1000;
+
+/// What to share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShareRequest {
+    /// The file; absolute.
+    pub path: PathBuf,
+    /// What to call it; its file name if none is given.
+    pub name: Option<String>,
+    /// Whether to keep it out of every list.
+    pub unlisted: bool,
+}
+
+/// Something shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Its hash.
+    pub hash: Hash,
+    /// What it is called.
+    pub name: String,
+    /// Its bytes.
+    pub size: u64,
+    /// File or folder.
+    pub kind: Kind,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// All that a receiver needs.
+    pub link: Link,
+}
+
+impl From<Share> for Shared {
+    fn from(share: Share) -> Self {
+        let (name, size) = (share.name, share.descriptor.size());
+        let link = Link {
+            hash: share.hash,
+            name: Some(name.clone()),
+            size: Some(size),
+            peers: Vec::new(),
+        };
+        Self {
+            hash: share.hash,
+            name,
+            size,
+            kind: share.descriptor.kind(),
+            path: share.path,
+            link,
+        }
+    }
+}
+
+/// Hashes a file, unless it is known and unchanged, and writes down that it is shared. `progress` is
+/// given the bytes hashed so far, and may stop it.
+///
+/// # Errors
+/// See [`ShareError`].
+pub fn record(
+    store: &Store,
+    request: &ShareRequest,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Shared, ShareError> {
+    let path = &request.path;
+    let (descriptor, fingerprint) = examine(store, path, progress)?;
+    let file_name = || {
+        path.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let name = request.name.clone().or_else(file_name);
+    let new = NewShare {
+        descriptor,
+        name: name.unwrap_or_else(|| descriptor.hash().to_string()),
+        path: path.clone(),
+        scopes: if request.unlisted {
+            Scope::Unlisted
+        } else {
+            Scope::Everyone
+        }
+        .into(),
+        origin: Origin::Explicit,
+        fingerprint,
+    };
+    store.add_shares(std::slice::from_ref(&new))?;
+    let hash = descriptor.hash();
+    let (name, size) = (new.name, descriptor.size());
+    let link = Link {
+        hash,
+        name: Some(name.clone()),
+        size: Some(size),
+        peers: Vec::new(),
+    };
+    Ok(Shared {
+        hash,
+        name,
+        size,
+        kind: descriptor.kind(),
+        path: new.path,
+        link,
+    })
+}
+
+/// What a file is: as it was written down if it is unchanged since, else hashed.
+pub(super) fn examine(
+    store: &Store,
+    path: &Path,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<(Descriptor, Fingerprint), ShareError> {
+    if let Ok(metadata) = path.symlink_metadata() {
+        if metadata.is_symlink() {
+            return Err(ShareError::Symlink {
+                path: path.to_owned(),
+            });
+        }
+        if metadata.is_dir() {
+            return Err(ShareError::Folder {
+                path: path.to_owned(),
+            });
+        }
+        let now = Fingerprint::new(&metadata);
+        let known = store
+            .share_at(path)
+            .map_err(crate::store::ShareError::from)?;
+        if let Some(known) = known.filter(|k| k.fingerprint == now && store.has_tree(k)) {
+            return Ok((known.descriptor, now));
+        }
+    }
+    // Whatever is wrong with the path, hashing it says so.
+    let hashed = store.hash_file(path, progress)?;
+    Ok((hashed.descriptor, hashed.fingerprint))
+}
+
+/// Everything shared, by name.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
+    let mut listed = Vec::new();
+    each_page(store, |shares| {
+        listed.extend(shares.into_iter().map(|share| Listed {
+            hash: share.hash,
+            name: share.name,
+            size: share.descriptor.size(),
+            kind: share.descriptor.kind(),
+            peers: 0,
+        }));
+        Ok(())
+    })?;
+    listed.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash)));
+    Ok(listed)
+}
+
+/// Withdraws what has this hash or name, from all places.
+///
+/// # Errors
+/// Nothing has it; or several contents have that name.
+pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> {
+    let shares = match what.parse::<Hash>() {
+        Ok(hash) => store.shares_of(&hash)?,
+        Err(_) => store.shares_named(what)?,
+    };
+    let mut hashes: Vec<_> = shares.iter().map(|share| share.hash).collect();
+    hashes.dedup();
+    match hashes[..] {
+        [] => Err(UnshareError::NotShared {
+            what: what.to_owned(),
+        }),
+        [hash] => {
+            let shares = store.shares_of(&hash)?;
+            let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
+            store.remove_shares(&places)?;
+            Ok(shares.into_iter().map(Shared::from).collect())
+        }
+        _ => Err(UnshareError::Ambiguous {
+            what: what.to_owned(),
+            hashes,
+        }),
+    }
+}
+
+/// Gives all live shares, some at a time, in the order of their hashes.
+pub(super) fn each_page(
+    store: &Store,
+    mut take: impl FnMut(Vec<Share>) -> Result<(), DatabaseError>,
+) -> Result<(), DatabaseError> {
+    let mut after: Option<Cursor> = None;
+    loop {
+        let page = store.shares_page(after.as_ref(), PAGE, |_| true)?;
+        take(page.shares)?;
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+}

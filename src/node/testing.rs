@@ -1,0 +1,20 @@
+//! What tests of the rooms above need: a node that has nobody to talk to.
+
+use libp2p::identity::Keypair;
+
+use super::{Node, Settings};
+use crate::{network::TransportKind, store::Store};
+
+/// A node in memory, without a network.
+pub(crate) async fn alone() -> Node {
+    let settings = Settings {
+        transport: TransportKind::Memory,
+        listen: Vec::new(),
+        mdns: false,
+        ..Settings::default()
+    };
+    let identity = Keypair::generate_ed25519();
+    Node::start(settings, Store::in_memory(), &identity)
+        .await
+        .expect("a node on loopback starts")
+}

@@ -1,0 +1,250 @@
+//! Carries the plan out.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use pelago_behaviour::OwnKeys;
+use pelago_content::Hash;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::{JoinSet, spawn_blocking},
+    time::{Instant, sleep_until},
+};
+
+use super::plan::Plan;
+use crate::{
+    network::{AnnounceError, Network},
+    store::Store,
+};
+
+/// Changes to what is shared that wait for the publisher, at most; whoever shares waits then.
+const CHANGES_QUEUED: usize = 1024;
+
+/// How long due times are collected before they are written down: one commit for many.
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the network is let grow before thin records are announced again.
+const GROWTH_PAUSE: Duration = Duration::from_secs(2);
+
+/// How much is announced.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between two announcements of one hash. Records live 48 h.
+    pub interval: Duration,
+    /// Announcements under way at a time.
+    pub concurrent: usize,
+    /// Nodes that should keep a record.
+    pub replication: usize,
+}
+
+enum Change {
+    Provide(Hash),
+    Withdraw(Hash),
+    Await(oneshot::Sender<()>),
+}
+
+/// A handle to the publisher.
+#[derive(Clone)]
+pub struct Publisher {
+    own_keys: OwnKeys,
+    /// None where nothing is announced to anyone.
+    changes: Option<mpsc::Sender<Change>>,
+}
+
+impl Publisher {
+    /// Announces what is provided to `network`, and keeps the plan in `store`. `own_keys` are those
+    /// that the network answers for.
+    #[must_use]
+    pub fn start(network: Network, store: Store, own_keys: OwnKeys, settings: &Settings) -> Self {
+        let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
+        let task = Task {
+            plan: Plan::new(settings.interval.as_secs(), settings.concurrent),
+            replication: settings.replication as u32,
+            network,
+            store,
+            announcing: JoinSet::new(),
+            unwritten: Vec::new(),
+            waiting: Vec::new(),
+        };
+        tokio::spawn(task.run(queue));
+        Self {
+            own_keys,
+            changes: Some(changes),
+        }
+    }
+
+    /// Announces nothing, ever.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self {
+            own_keys: OwnKeys::default(),
+            changes: None,
+        }
+    }
+
+    /// Provides `hash` from now on: those who ask this node are told at once, the DHT soon.
+    pub async fn provide(&self, hash: Hash) {
+        if let Some(changes) = &self.changes {
+            self.own_keys.insert(&hash);
+            // Closed only when the node shuts down: then the store brings it back next time.
+            let _ = changes.send(Change::Provide(hash)).await;
+        }
+    }
+
+    /// Waits until everything that was provided before this call has been announced.
+    pub async fn announced(&self) {
+        if let Some(changes) = &self.changes {
+            let (reply, done) = oneshot::channel();
+            // When the node shuts down, nothing is left to wait for.
+            let _ = changes.send(Change::Await(reply)).await;
+            let _ = done.await;
+        }
+    }
+
+    /// Provides `hash` no more. Records that others keep expire by themselves.
+    pub async fn withdraw(&self, hash: Hash) {
+        if let Some(changes) = &self.changes {
+            self.own_keys.remove(&hash);
+            let _ = changes.send(Change::Withdraw(hash)).await;
+        }
+    }
+}
+
+struct Task {
+    plan: Plan,
+    replication: u32,
+    network: Network,
+    store: Store,
+    announcing: JoinSet<(Hash, Result<u32, AnnounceError>)>,
+    /// Due times that are not yet written down.
+    unwritten: Vec<(Hash, u64)>,
+    /// Who waits until nothing is left to announce.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Task {
+    async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+        let remembered = self.remembered().await;
+        let mut routable = self.network.routable();
+        let mut write_at = None;
+        let mut grown_at = None;
+        loop {
+            self.announce_due();
+            if !self.waiting.is_empty() && self.plan.is_announced(unix_now()) {
+                for waiting in self.waiting.drain(..) {
+                    // It may have stopped waiting.
+                    let _ = waiting.send(());
+                }
+            }
+            let next = [self.next_due(), write_at, grown_at]
+                .into_iter()
+                .flatten()
+                .min();
+            let next = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Some(Change::Provide(hash)) => {
+                        let due = remembered.get(&hash).copied().unwrap_or(0);
+                        self.plan.add(hash, due);
+                    }
+                    Some(Change::Withdraw(hash)) => self.withdraw(hash).await,
+                    Some(Change::Await(reply)) => self.waiting.push(reply),
+                    None => return,
+                },
+                Some(Ok((hash, result))) = self.announcing.join_next() => {
+                    self.announced(hash, result);
+                    if !self.unwritten.is_empty() {
+                        write_at.get_or_insert(Instant::now() + WRITE_INTERVAL);
+                    }
+                }
+                changed = routable.changed() => match changed {
+                    Ok(()) => { grown_at.get_or_insert(Instant::now() + GROWTH_PAUSE); }
+                    Err(_) => return,
+                },
+                () = sleep_until(next) => {
+                    if write_at.take_if(|at| *at <= Instant::now()).is_some() {
+                        self.write().await;
+                    }
+                    if grown_at.take_if(|at| *at <= Instant::now()).is_some() {
+                        self.plan.network_grew(unix_now());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The due times of earlier runs.
+    async fn remembered(&self) -> std::collections::HashMap<Hash, u64> {
+        let store = self.store.clone();
+        match spawn_blocking(move || store.publications()).await {
+            Ok(Ok(publications)) => publications.into_iter().collect(),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "everything is announced anew");
+                Default::default()
+            }
+            Err(_) => Default::default(),
+        }
+    }
+
+    fn announce_due(&mut self) {
+        if *self.network.routable().borrow() == 0 {
+            return;
+        }
+        for hash in self.plan.take_due(unix_now()) {
+            let network = self.network.clone();
+            self.announcing
+                .spawn(async move { (hash, network.announce(hash).await) });
+        }
+    }
+
+    fn announced(&mut self, hash: Hash, result: Result<u32, AnnounceError>) {
+        let now = unix_now();
+        match result {
+            Ok(0) => self.plan.failed(&hash, now),
+            Ok(nodes) => {
+                tracing::debug!(%hash, nodes, "announced");
+                let due = self.plan.announced(&hash, nodes < self.replication, now);
+                self.unwritten.extend(due.map(|due| (hash, due)));
+            }
+            Err(error) => {
+                tracing::debug!(%hash, %error, "not announced");
+                self.plan.failed(&hash, now);
+            }
+        }
+    }
+
+    /// When something is to be announced, in the clock that can be slept on. Alone, never.
+    fn next_due(&self) -> Option<Instant> {
+        if *self.network.routable().borrow() == 0 {
+            return None;
+        }
+        let wait = self.plan.next_due()?.saturating_sub(unix_now());
+        Some(Instant::now() + Duration::from_secs(wait))
+    }
+
+    async fn withdraw(&mut self, hash: Hash) {
+        if !self.plan.contains(&hash) {
+            return;
+        }
+        self.plan.remove(&hash);
+        self.unwritten.retain(|(other, _)| *other != hash);
+        let store = self.store.clone();
+        let removed = spawn_blocking(move || store.remove_publications(&[hash])).await;
+        if let Ok(Err(error)) = removed {
+            tracing::error!(%error, "a withdrawn publication is still written down");
+        }
+    }
+
+    async fn write(&mut self) {
+        let (store, due) = (self.store.clone(), std::mem::take(&mut self.unwritten));
+        let written = spawn_blocking(move || store.schedule_publications(&due)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, "publications are not written down: they are repeated earlier");
+        }
+    }
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs())
+}

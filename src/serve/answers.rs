@@ -1,0 +1,248 @@
+//! What each request is answered with. Decides nothing: asks Access, then the store.
+
+use std::{path::PathBuf, time::Duration};
+
+use libp2p::PeerId;
+use pelago_behaviour::{
+    availability::{Has, Update},
+    catalogue::{self, Entry},
+    chunk::{Answer, Item, MAX_LEVEL},
+};
+use pelago_content::{BlockRanges, Hash};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::{
+    places::{Places, Position},
+    slots::Slot,
+};
+use crate::{
+    access::{Access, Action},
+    store::{ChunkRead, Page, ReadError, Store},
+};
+
+/// The answer to one item, ready to be sent.
+pub(super) struct Prepared {
+    pub(super) answer: Answer,
+    pub(super) data: Vec<u8>,
+    /// Whether it is the last of its request, so that the stream is flushed after it.
+    pub(super) ends_request: bool,
+    /// Held until the data is on its way.
+    _slot: Option<Slot>,
+}
+
+impl Prepared {
+    fn without_data(answer: Answer) -> Self {
+        Self {
+            answer,
+            data: Vec::new(),
+            ends_request: false,
+            _slot: None,
+        }
+    }
+
+    pub(super) fn busy(retry: Duration) -> Self {
+        Self::without_data(Answer::Busy(retry))
+    }
+}
+
+/// Finds the answers.
+#[derive(Clone)]
+pub(super) struct Answers {
+    store: Store,
+    access: Access,
+    changed: mpsc::Sender<PathBuf>,
+}
+
+impl Answers {
+    pub(super) fn new(store: Store, access: Access, changed: mpsc::Sender<PathBuf>) -> Self {
+        Self {
+            store,
+            access,
+            changed,
+        }
+    }
+
+    /// Answers `item` for `peer` with at most `room` bytes of data.
+    pub(super) async fn chunk(&self, peer: PeerId, item: Item, room: u64, slot: Slot) -> Prepared {
+        if room == 0 {
+            return Prepared::busy(Duration::ZERO);
+        }
+        let answers = self.clone();
+        let read = spawn_blocking(move || answers.read(peer, item)).await;
+        let Ok(answer) = read else {
+            return Prepared::without_data(Answer::Absent);
+        };
+        match answer {
+            Ok(read) if read.data.len() as u64 > room => Prepared::busy(Duration::ZERO),
+            Ok(read) => found(item, read, slot),
+            Err(answer) => Prepared::without_data(answer),
+        }
+    }
+
+    fn read(&self, peer: PeerId, item: Item) -> Result<ChunkRead, Answer> {
+        if item.data && item.level > MAX_LEVEL {
+            return Err(Answer::Malformed);
+        }
+        if !self.allows(peer, Action::Fetch, &item.hash) {
+            return Err(Answer::Absent);
+        }
+        let read = self
+            .store
+            .read_chunk(&item.hash, item.level, item.index, item.data);
+        read.map_err(|error| self.refusal(&item.hash, error))
+    }
+
+    fn refusal(&self, hash: &Hash, error: ReadError) -> Answer {
+        match error {
+            ReadError::Absent => Answer::Absent,
+            ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
+            ReadError::Changed { path } => {
+                tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
+                // When many files wait to be hashed again, this one is found by the next request.
+                let _ = self.changed.try_send(path);
+                Answer::Changed
+            }
+            error => {
+                tracing::warn!(%hash, %error, "a shared file cannot be read");
+                Answer::Absent
+            }
+        }
+    }
+
+    fn allows(&self, peer: PeerId, action: Action, hash: &Hash) -> bool {
+        self.access
+            .decide(&peer, action, hash)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "refused, as the database cannot be read");
+                false
+            })
+    }
+
+    /// What is here of `hash`, for `peer`.
+    pub(super) async fn availability(&self, peer: PeerId, hash: Hash) -> Update {
+        let answers = self.clone();
+        let held = spawn_blocking(move || answers.has(peer, hash)).await;
+        held.ok().flatten().map_or(Update::Absent, Update::Has)
+    }
+
+    fn has(&self, peer: PeerId, hash: Hash) -> Option<Has> {
+        if !self.allows(peer, Action::Availability, &hash) {
+            return None;
+        }
+        let (descriptor, blocks) = self.store.holding(&hash).ok()??;
+        let name = self
+            .store
+            .shares_of(&hash)
+            .ok()?
+            .into_iter()
+            .next()
+            .map(|share| share.name);
+        let (peers, suggested) = (Vec::new(), BlockRanges::default());
+        Some(Has {
+            descriptor,
+            name,
+            blocks,
+            peers,
+            suggested,
+        })
+    }
+
+    /// A page of what is listed for `peer`.
+    pub(super) async fn catalogue(
+        &self,
+        peer: PeerId,
+        request: catalogue::Request,
+    ) -> catalogue::Page {
+        let answers = self.clone();
+        let page = spawn_blocking(move || answers.listed(peer, &request)).await;
+        page.ok().flatten().unwrap_or_default()
+    }
+
+    fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
+        let position = match &request.cursor {
+            Some(cursor) => Some(Position::from_bytes(cursor)?),
+            None => None,
+        };
+        let mut places = Places::after(position);
+        let words = words(&request.query);
+        let after = position.map(Position::cursor);
+        let page = self
+            .store
+            .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
+                let is_new = places.is_new(share);
+                is_new
+                    && share.name.len() <= catalogue::MAX_NAME
+                    && holds_all(&share.name, &words)
+                    && self.access.lists(&peer, share)
+            });
+        let Page { shares, next } = page.ok()?;
+        let entries = shares.into_iter().map(|share| Entry {
+            hash: share.hash,
+            name: share.name,
+            kind: share.descriptor.kind(),
+            size: share.descriptor.size(),
+        });
+        Some(catalogue::Page {
+            entries: entries.collect(),
+            next: next.map(|_| places.position().to_bytes()),
+        })
+    }
+}
+
+fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {
+    let ChunkRead {
+        descriptor,
+        node,
+        proof,
+        data,
+        ..
+    } = read;
+    let answer = if item.data {
+        // At most 4 MiB: the level was checked.
+        Answer::Data {
+            descriptor,
+            proof,
+            length: data.len() as u32,
+        }
+    } else {
+        Answer::Node {
+            descriptor,
+            proof,
+            node,
+        }
+    };
+    Prepared {
+        answer,
+        data,
+        ends_request: false,
+        _slot: Some(slot),
+    }
+}
+
+/// The words of a query, in lower case.
+pub(crate) fn words(query: &str) -> Vec<String> {
+    query
+        .to_lowercase()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether `name` holds each of `words`, letter case apart.
+pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().all(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_all_its_words_in_any_case() {
+        let query = words(" Sea  SHELL ");
+        assert!(holds_all("shells of the sea.txt", &query));
+        assert!(!holds_all("sea.txt", &query));
+        assert!(holds_all("anything", &words("")));
+    }
+}

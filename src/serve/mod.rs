@@ -1,0 +1,12 @@
+//! The serving room: answers what peers ask for, as much as is allowed and no more than can be borne.
+//!
+//! Each stream that a peer opens is one task here; chunks are read from the store on blocking
+//! threads, under slots that are shared fairly among the peers. Nothing is decided here: Access says
+//! who may have what, the store what is there. Errors end a stream, never the room.
+
+mod answers;
+mod places;
+mod server;
+mod slots;
+
+pub use server::{Server, Settings};

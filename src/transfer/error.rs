@@ -1,0 +1,101 @@
+//! Why a download ended without its file.
+
+use std::{io, path::PathBuf, time::Duration};
+
+use pelago_content::Hash;
+use thiserror::Error;
+
+use crate::store::{FinishError, HashError, PartialError, WriteError};
+
+/// Why a download ended without its file. What was verified is kept in every case.
+#[derive(Debug, Error)]
+pub enum DownloadError {
+    /// Nobody who could be reached has it, or has the rest of it.
+    #[error("no source for {hash} within {} s: {tried}", timeout.as_secs_f64())]
+    NoSource {
+        /// What was looked for.
+        hash: Hash,
+        /// How long.
+        timeout: Duration,
+        /// Where, and what came of it.
+        tried: String,
+    },
+    /// There is something else at the target.
+    #[error("{} exists already and is other content", path.display())]
+    TargetExists {
+        /// The target.
+        path: PathBuf,
+    },
+    /// The target, or the folder it is to lie in, cannot be used.
+    #[error("cannot write {}: {source}", path.display())]
+    Target {
+        /// The path that failed.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What lies at the target cannot be compared with what was asked for.
+    #[error("cannot compare what is at the target: {0}")]
+    Compare(#[from] HashError),
+    /// The hash is that of a folder.
+    #[error("{hash} is a folder: downloading folders comes with a later version")]
+    Folder {
+        /// The folder.
+        hash: Hash,
+    },
+    /// The download cannot begin or go on.
+    #[error(transparent)]
+    Partial(#[from] PartialError),
+    /// The disk failed, or is full.
+    #[error(transparent)]
+    Write(WriteError),
+    /// The file cannot be put in its place.
+    #[error(transparent)]
+    Finish(#[from] FinishError),
+    /// Somebody paused it.
+    #[error("paused: what was verified is kept")]
+    Paused,
+    /// The node shut down.
+    #[error("the node is shutting down: what was verified is kept")]
+    ShuttingDown,
+}
+
+impl DownloadError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSource { .. } => "no-source",
+            Self::TargetExists { .. } => "target-exists",
+            Self::Target { .. } => "target-not-writable",
+            Self::Compare(_) => "target-not-readable",
+            Self::Folder { .. } => "folders-not-yet",
+            Self::Partial(_) => "download-not-started",
+            Self::Write(_) => "write-failed",
+            Self::Finish(_) => "finish-failed",
+            Self::Paused => "paused",
+            Self::ShuttingDown => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoSource { .. } => {
+                "is a node that shares it running? name one with --peer HOST:PORT, join the network \
+                 with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
+            }
+            Self::TargetExists { .. } => {
+                "give another path with -o, or replace it with --overwrite"
+            }
+            Self::Target { .. } => "give another path with -o",
+            Self::Write(_) => {
+                "make room, then give the same command again: it goes on where it stopped"
+            }
+            Self::Paused => "give the same command again: it goes on where it stopped",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}

@@ -1,0 +1,29 @@
+//! The transfer room: gets content by its hash from everyone who has any of it.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
+//! | `sources` | who is asked, who waits, who is tried again, who lied |
+//! | `source` | one peer's streams: asks, reads, hands on to be verified and written |
+//! | `download` | one download, from finding sources to the finished file |
+//! | `transfers` | all downloads of a node |
+//! | `target` | where the file goes, and what its name may be |
+//! | `status` | what is known of a download, for people |
+//!
+//! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
+//! the end of a download; what ends one is a [`DownloadError`].
+
+mod download;
+mod error;
+mod scheduler;
+mod source;
+mod sources;
+mod status;
+mod target;
+mod transfers;
+
+pub use download::{Request, Settings};
+pub use error::DownloadError;
+pub use status::{DownloadState, DownloadStatus, Finished};
+pub use target::{Output, sanitised};
+pub use transfers::{Download, Transfers};

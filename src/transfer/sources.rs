@@ -1,0 +1,328 @@
+//! The sources of one download: who is being asked, who waits, who is tried again, who lied.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
+
+use super::source::{self, Context, End, MAX_REQUESTS, Request, SourceId};
+use crate::network::{Candidate, Found};
+
+/// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
+const MAX_WAITING: usize = 1024;
+
+/// How often a source that was lost, or a given one that was not reached, is tried again.
+const MAX_RETRIES: u32 = 5;
+
+/// The pause before the first retry; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+
+/// Outcomes told in a message, of each sort.
+const TOLD: usize = 3;
+
+struct Active {
+    candidate: Candidate,
+    peer: Option<PeerId>,
+    requests: mpsc::Sender<Request>,
+    task: AbortHandle,
+    has_content: bool,
+}
+
+/// The sources of one download.
+pub(super) struct Sources {
+    context: Context,
+    max_active: usize,
+    next_id: SourceId,
+    active: HashMap<SourceId, Active>,
+    tasks: JoinSet<()>,
+    waiting: VecDeque<Candidate>,
+    later: Vec<(Instant, Candidate)>,
+    retries: HashMap<Candidate, u32>,
+    banned: HashSet<PeerId>,
+    useful: HashSet<PeerId>,
+    outcomes: Outcomes,
+}
+
+impl Sources {
+    pub(super) fn new(context: Context, max_active: usize) -> Self {
+        Self {
+            context,
+            max_active: max_active.max(1),
+            next_id: 0,
+            active: HashMap::new(),
+            tasks: JoinSet::new(),
+            waiting: VecDeque::new(),
+            later: Vec::new(),
+            retries: HashMap::new(),
+            banned: HashSet::new(),
+            useful: HashSet::new(),
+            outcomes: Outcomes::default(),
+        }
+    }
+
+    /// Takes a candidate: it becomes a source now, or when there is room.
+    pub(super) fn offer(&mut self, candidate: Candidate) {
+        let is_known = candidate.peer.is_some_and(|peer| {
+            self.banned.contains(&peer) || self.active.values().any(|a| a.peer == Some(peer))
+        });
+        if is_known {
+            return;
+        }
+        if candidate.found == Found::Given {
+            self.waiting.push_front(candidate);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(candidate);
+        }
+        self.fill();
+    }
+
+    /// Tries again those whose time has come; returns when to call this next.
+    pub(super) fn retry(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.later.extract_if(.., |(at, _)| *at <= now);
+        self.waiting.extend(due.map(|(_, candidate)| candidate));
+        self.fill();
+        while self.tasks.try_join_next().is_some() {}
+        self.later.iter().map(|(at, _)| *at).min()
+    }
+
+    fn fill(&mut self) {
+        while self.active.len() < self.max_active
+            && let Some(candidate) = self.waiting.pop_front()
+        {
+            self.next_id += 1;
+            let id = self.next_id;
+            let (requests, receiver) = mpsc::channel(MAX_REQUESTS);
+            let run = source::run(self.context.clone(), id, candidate.clone(), receiver);
+            let task = self.tasks.spawn(run);
+            let peer = candidate.peer;
+            let active = Active {
+                candidate,
+                peer,
+                requests,
+                task,
+                has_content: false,
+            };
+            self.active.insert(id, active);
+        }
+    }
+
+    /// The source says that it has content. False if it is the same peer as another source or as
+    /// one that lied, or not one of ours any more: it is ended, and its events mean nothing.
+    pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
+        let is_double = self
+            .active
+            .iter()
+            .any(|(other, active)| *other != id && active.peer == Some(peer) && active.has_content);
+        let Some(active) = self.active.get_mut(&id) else {
+            return false;
+        };
+        // Who a candidate without an id is shows only now.
+        if is_double || self.banned.contains(&peer) {
+            active.task.abort();
+            self.active.remove(&id);
+            return false;
+        }
+        active.peer = Some(peer);
+        active.has_content = true;
+        true
+    }
+
+    /// Whether the source is the one by which its peer is known to have content.
+    pub(super) fn is_with_content(&self, id: SourceId) -> bool {
+        self.active
+            .get(&id)
+            .is_some_and(|active| active.has_content)
+    }
+
+    /// A chunk of this peer was good.
+    pub(super) fn was_useful(&mut self, peer: PeerId) {
+        self.useful.insert(peer);
+    }
+
+    /// Hands a request to the source `peer`; false if that cannot take it.
+    pub(super) fn request(&self, peer: PeerId, request: Request) -> bool {
+        let mut having = self
+            .active
+            .values()
+            .filter(|a| a.has_content && a.peer == Some(peer));
+        having
+            .next()
+            .is_some_and(|active| active.requests.try_send(request).is_ok())
+    }
+
+    /// The source has ended: it is tried again later, forgotten, or banned.
+    pub(super) fn ended(&mut self, id: SourceId, peer: Option<PeerId>, end: &End, now: Instant) {
+        let Some(active) = self.active.remove(&id) else {
+            return;
+        };
+        let who = match (end, peer) {
+            // One peer counts once, however it was found.
+            (End::Absent, Some(peer)) => peer.to_string(),
+            _ => describe(&active.candidate, peer),
+        };
+        tracing::debug!(source = %who, ?end, "source ended");
+        self.outcomes.take(who, end);
+        match end {
+            End::Lied(_) => {
+                self.banned.extend(peer);
+            }
+            End::Lost(_) => self.retry_later(active.candidate, now),
+            End::Unreachable(_) if active.candidate.found == Found::Given => {
+                self.retry_later(active.candidate, now);
+            }
+            _ => {}
+        }
+        self.fill();
+    }
+
+    fn retry_later(&mut self, candidate: Candidate, now: Instant) {
+        let tries = self.retries.entry(candidate.clone()).or_default();
+        if *tries < MAX_RETRIES {
+            let pause = FIRST_RETRY * 2_u32.pow(*tries);
+            *tries += 1;
+            self.later.push((now + pause, candidate));
+        }
+    }
+
+    /// The sources of `peer` have nothing of what they said they had.
+    pub(super) fn give_up(&mut self, peer: PeerId) {
+        for active in self.active.values().filter(|a| a.peer == Some(peer)) {
+            let who = describe(&active.candidate, Some(peer));
+            self.outcomes.take(who, &End::Absent);
+        }
+        self.drop_peer(peer);
+    }
+
+    /// Ends the sources of `peer`.
+    pub(super) fn drop_peer(&mut self, peer: PeerId) {
+        for (_, active) in self
+            .active
+            .extract_if(|_, active| active.peer == Some(peer))
+        {
+            active.task.abort();
+        }
+        self.fill();
+    }
+
+    /// Ends all sources.
+    pub(super) fn abort_all(&mut self) {
+        self.tasks.abort_all();
+        self.active.clear();
+    }
+
+    /// How many sources have content.
+    pub(super) fn with_content(&self) -> usize {
+        self.active
+            .values()
+            .filter(|active| active.has_content)
+            .count()
+    }
+
+    /// How many peers have sent good chunks.
+    pub(super) fn useful(&self) -> usize {
+        self.useful.len()
+    }
+
+    /// Who was asked, and what came of it, for people.
+    pub(super) fn summary(&self) -> String {
+        let with_content = self.with_content();
+        self.outcomes
+            .summary(self.active.len() - with_content, with_content)
+    }
+}
+
+fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
+    match (candidate.addresses.first(), peer) {
+        (Some(address), _) => address.to_string(),
+        (None, Some(peer)) => peer.to_string(),
+        (None, None) => "a peer".to_owned(),
+    }
+}
+
+/// What came of those who were asked; the latest word on each.
+#[derive(Default)]
+struct Outcomes {
+    absent: HashSet<String>,
+    /// The others, with the reason, at most [`MAX_WAITING`].
+    failed: HashMap<String, String>,
+}
+
+impl Outcomes {
+    fn take(&mut self, who: String, end: &End) {
+        let reason = match end {
+            End::Absent => {
+                self.absent.insert(who);
+                return;
+            }
+            End::NotAllowed => "is not among those allowed by --from".to_owned(),
+            End::Unreachable(why) => format!("could not be reached ({why})"),
+            End::Lost(why) => format!("was lost ({why})"),
+            End::Lied(why) => format!("is not asked any more, as it sent what is not true ({why})"),
+            End::Disk(_) => return,
+        };
+        if self.failed.len() < MAX_WAITING {
+            self.failed.insert(who, reason);
+        }
+    }
+
+    /// `unanswered` have not said anything, `exhausted` have no more of it.
+    fn summary(&self, unanswered: usize, exhausted: usize) -> String {
+        let is_alone = self.failed.is_empty() && unanswered + exhausted == 0;
+        let mut text = match self.absent.len() {
+            0 if is_alone => "no peer was found to ask".to_owned(),
+            0 => String::new(),
+            1 => "1 peer was asked and does not have it".to_owned(),
+            n => format!("{n} peers were asked and do not have it"),
+        };
+        let mut told: Vec<_> = self.failed.iter().collect();
+        told.sort();
+        for (who, reason) in told.iter().take(TOLD) {
+            let separator = if text.is_empty() { "" } else { "; " };
+            // Writing to a String does not fail.
+            let _ = write!(text, "{separator}{who} {reason}");
+        }
+        if told.len() > TOLD {
+            let _ = write!(text, "; and {} more", told.len() - TOLD);
+        }
+        for (count, what) in [
+            (unanswered, "have not answered"),
+            (exhausted, "have no more of it"),
+        ] {
+            if count > 0 {
+                let separator = if text.is_empty() { "" } else { "; " };
+                let _ = write!(text, "{separator}{count} {what}");
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_in_vain_says_who_was_asked_and_what_came_of_it() {
+        let mut outcomes = Outcomes::default();
+        assert_eq!(outcomes.summary(0, 0), "no peer was found to ask");
+        outcomes.take("a".into(), &End::Absent);
+        outcomes.take(
+            "/ip4/10.0.0.1/tcp/1".into(),
+            &End::Unreachable("refused".into()),
+        );
+        outcomes.take("b".into(), &End::Lied("wrong bytes".into()));
+        assert_eq!(
+            outcomes.summary(2, 1),
+            "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \
+             (refused); b is not asked any more, as it sent what is not true (wrong bytes); 2 have \
+             not answered; 1 have no more of it"
+        );
+    }
+}

@@ -1,0 +1,140 @@
+//! What is known of a download while it runs, and when it is done.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use pelago_content::Hash;
+
+/// A rate is the mean over this long.
+const RATE_PERIOD: Duration = Duration::from_secs(3);
+
+/// What a download is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DownloadState {
+    /// Asking for the content and who has it.
+    FindingSources,
+    /// Proving again what an earlier run left.
+    Checking,
+    /// Fetching chunks.
+    Downloading,
+    /// Every block is verified: the file is being put in its place.
+    Finishing,
+    /// The file is there.
+    Done,
+    /// Stopped; what was verified is kept.
+    Paused,
+    /// Ended with an error; what was verified is kept.
+    Failed,
+}
+
+impl DownloadState {
+    /// The state as one word, or two with a hyphen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FindingSources => "finding-sources",
+            Self::Checking => "checking",
+            Self::Downloading => "downloading",
+            Self::Finishing => "finishing",
+            Self::Done => "done",
+            Self::Paused => "paused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Whether nothing more will happen by itself.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Paused | Self::Failed)
+    }
+}
+
+/// A download as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadStatus {
+    /// What is downloaded.
+    pub hash: Hash,
+    /// What it is called; the hash until a name is known.
+    pub name: String,
+    /// Where it will lie, once that is known.
+    pub path: Option<PathBuf>,
+    /// What is being done.
+    pub state: DownloadState,
+    /// Bytes of the content, once known.
+    pub size: Option<u64>,
+    /// Bytes that are verified and on the disk.
+    pub verified_bytes: u64,
+    /// Bytes a second, of the last seconds.
+    pub bytes_per_second: u64,
+    /// Peers that are being asked.
+    pub sources: u64,
+}
+
+/// A download that is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// What was downloaded.
+    pub hash: Hash,
+    /// What it is called.
+    pub name: String,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub size: u64,
+    /// From the request to the file in its place.
+    pub elapsed: Duration,
+    /// Peers that sent at least one chunk.
+    pub sources: u64,
+    /// Bytes that were there from an earlier run, or already at the target.
+    pub resumed_bytes: u64,
+    /// Bytes that were fetched.
+    pub fetched_bytes: u64,
+}
+
+/// Measures a rate over the last [`RATE_PERIOD`].
+#[derive(Debug, Default)]
+pub(super) struct Meter(VecDeque<(Instant, u64)>);
+
+impl Meter {
+    /// Takes a reading of a total, and gives the rate in units a second.
+    pub(super) fn read(&mut self, now: Instant, total: u64) -> u64 {
+        self.0.push_back((now, total));
+        while self.0.len() > 2
+            && self
+                .0
+                .get(1)
+                .is_some_and(|(at, _)| now - *at >= RATE_PERIOD)
+        {
+            self.0.pop_front();
+        }
+        let Some((since, before)) = self.0.front() else {
+            return 0;
+        };
+        let seconds = now.duration_since(*since).as_secs_f64();
+        if seconds > 0.0 {
+            ((total.saturating_sub(*before)) as f64 / seconds) as u64
+        } else {
+            0
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_seconds() {
+        let (mut meter, start) = (Meter::default(), Instant::now());
+        for second in 0..10 {
+            meter.read(start + Duration::from_secs(second), 1000 * second);
+        }
+        let rate = meter.read(start + Duration::from_secs(10), 10_000);
+        assert_eq!(rate, 1000);
+        let stopped = (11..20).map(|s| meter.read(start + Duration::from_secs(s), 10_000));
+        assert_eq!(stopped.last(), Some(0));
+    }
+}

@@ -1,0 +1,187 @@
+//! Where a file goes, and what it may be called there.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use pelago_content::Hash;
+
+use super::DownloadError;
+use crate::store::hash_file;
+
+/// Bytes of a file name, at most, so that `.part` still fits in the usual 255.
+const MAX_NAME: usize = 240;
+
+/// Names that Windows reserves, whatever their ending.
+const RESERVED: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
+    "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
+/// Where to put a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Inside this folder, under its own name; under its hash if it has none.
+    Into(PathBuf),
+    /// Here; if this is a folder, inside it.
+    At(PathBuf),
+}
+
+impl Output {
+    /// The path of the file, if it is known without the content's name. Blocks on the disk.
+    pub(super) fn fixed(&self) -> Option<PathBuf> {
+        match self {
+            Self::At(path) if !path.is_dir() => Some(path.clone()),
+            _ => None,
+        }
+    }
+
+    /// The path of the file with the content's `name`. Blocks on the disk.
+    pub(super) fn resolve(&self, name: Option<&str>, hash: &Hash) -> PathBuf {
+        self.fixed().unwrap_or_else(|| {
+            let (Self::Into(folder) | Self::At(folder)) = self;
+            let name = name.and_then(sanitised);
+            folder.join(name.unwrap_or_else(|| hash.to_string()))
+        })
+    }
+}
+
+/// What stands at a target before a download.
+pub(super) enum Standing {
+    /// Nothing, or something that may be replaced.
+    Free,
+    /// The very content that is asked for.
+    Same {
+        /// Its bytes.
+        size: u64,
+    },
+}
+
+/// Looks at what is at `path`. Blocks on the disk.
+///
+/// # Errors
+/// Other content that may not be replaced, or a folder for it that is not there.
+pub(super) fn examine(
+    path: &Path,
+    hash: &Hash,
+    overwrite: bool,
+) -> Result<Standing, DownloadError> {
+    let failed = |source| DownloadError::Target {
+        path: path.to_owned(),
+        source,
+    };
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path);
+            let metadata = folder.metadata();
+            let folder_failed = |source| DownloadError::Target {
+                path: folder.to_owned(),
+                source,
+            };
+            if metadata.map_err(folder_failed)?.is_dir() {
+                Ok(Standing::Free)
+            } else {
+                Err(folder_failed(std::io::ErrorKind::NotADirectory.into()))
+            }
+        }
+        Err(error) => Err(failed(error)),
+        Ok(found) if found.is_file() => {
+            let hashed = hash_file(path, &|_| ControlFlow::Continue(()))?;
+            if hashed.descriptor.hash() == *hash {
+                Ok(Standing::Same {
+                    size: hashed.descriptor.size(),
+                })
+            } else if overwrite {
+                Ok(Standing::Free)
+            } else {
+                Err(DownloadError::TargetExists {
+                    path: path.to_owned(),
+                })
+            }
+        }
+        Ok(_) => Err(DownloadError::TargetExists {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+/// A file name made of what somebody else calls their file: its last part, without what could lead
+/// elsewhere, hide an ending or upset a terminal. `None` if nothing is left.
+#[must_use]
+pub fn sanitised(name: &str) -> Option<String> {
+    let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
+    let replaced = |c: char| {
+        let is_unwanted = c.is_control()
+            || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
+            || is_invisible(c);
+        if is_unwanted { '_' } else { c }
+    };
+    let name: String = last.chars().map(replaced).collect();
+    let name = name.trim().trim_end_matches('.');
+    // The ending says what a file is: a long name is cut before it.
+    let (stem, ending) = match name.rsplit_once('.') {
+        Some((stem, ending)) if ending.len() <= 16 && !stem.is_empty() => (stem, ending),
+        _ => (name, ""),
+    };
+    let room = MAX_NAME.saturating_sub(ending.len() + 1);
+    let stem = &stem[..stem.floor_char_boundary(room)];
+    let name = if ending.is_empty() {
+        stem.to_owned()
+    } else {
+        format!("{stem}.{ending}")
+    };
+    let first = name.split('.').next().unwrap_or_default().to_lowercase();
+    match name.as_str() {
+        "" | "." | ".." => None,
+        _ if RESERVED.contains(&first.as_str()) => Some(format!("_{name}")),
+        _ => Some(name),
+    }
+}
+
+/// Signs that are not seen, or turn the reading direction.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hostile_names_lose_what_makes_them_so() {
+        for (name, wanted) in [
+            ("film.mkv", Some("film.mkv")),
+            ("../../etc/passwd", Some("passwd")),
+            ("C:\\Windows\\a.txt", Some("a.txt")),
+            ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
+            ("nul.txt", Some("_nul.txt")),
+            ("\u{1b}[2Jx", Some("_[2Jx")),
+            ("..", None),
+            ("...", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(sanitised(name).as_deref(), wanted, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ending() {
+        let name = sanitised(&format!("{}.tar.gz", "ü".repeat(300))).unwrap();
+        assert!(name.len() <= MAX_NAME && name.ends_with(".gz"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_never_leads_out_of_its_folder(name in ".*") {
+            if let Some(name) = sanitised(&name) {
+                let path = Path::new("folder").join(&name);
+                prop_assert_eq!(path.parent(), Some(Path::new("folder")));
+                prop_assert!(name.len() <= MAX_NAME + 1);
+            }
+        }
+    }
+}

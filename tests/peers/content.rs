@@ -1,0 +1,98 @@
+//! Content, and the answers that an honest node would give of it.
+
+use futures::executor::block_on;
+use pelago::content::{
+    Descriptor, Geometry, Hash, Hasher, Kind, Node, leaf, padding, siblings, subtree,
+};
+use pelago_behaviour::chunk::{self, Answer, Item};
+
+/// Enough for three requests of the first level, the last of which is short and has a neighbour that
+/// lies wholly past the end.
+pub(crate) const THREE_CHUNKS: u64 = 40 * 16_384 + 100;
+
+/// Bytes with all that is needed to prove them.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) descriptor: Descriptor,
+}
+
+impl Content {
+    /// Bytes that repeat nowhere near a block; another `seed` is other content.
+    pub(crate) fn new(size: u64, seed: u64) -> Self {
+        let mut state = seed.wrapping_mul(2) | 1;
+        let mut bytes = Vec::with_capacity(size as usize + 8);
+        while (bytes.len() as u64) < size {
+            // xorshift64
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            bytes.extend_from_slice(&state.to_le_bytes());
+        }
+        bytes.truncate(size as usize);
+        Self::of(bytes)
+    }
+
+    pub(crate) fn of(bytes: Vec<u8>) -> Self {
+        let mut hasher = Hasher::new(Kind::File);
+        hasher.update(&bytes);
+        let descriptor = hasher.finish().unwrap();
+        Self { bytes, descriptor }
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        self.descriptor.hash()
+    }
+
+    /// The node at a place of the tree.
+    pub(crate) fn node(&self, level: u8, index: u64) -> Node {
+        let geometry = self.geometry();
+        match geometry.chunk(level, index) {
+            Ok(chunk) => {
+                let bytes = chunk.bytes(geometry);
+                subtree(&self.bytes[bytes.start as usize..bytes.end as usize], level)
+            }
+            Err(_) => padding(level),
+        }
+    }
+
+    /// The true answer to `item`, and the data that follows it.
+    pub(crate) fn answer(&self, item: &Item) -> (Answer, Vec<u8>) {
+        let geometry = self.geometry();
+        let Ok(chunk) = geometry.chunk(item.level, item.index) else {
+            return (Answer::OutOfRange, Vec::new());
+        };
+        let bytes = chunk.bytes(geometry);
+        let data = self.bytes[bytes.start as usize..bytes.end as usize].to_vec();
+        let nodes = siblings(geometry, chunk).map(|(level, index)| self.node(level, index));
+        let answer = Answer::Data {
+            descriptor: self.descriptor,
+            proof: nodes.collect(),
+            length: data.len() as u32,
+        };
+        (answer, data)
+    }
+
+    /// The bytes of the true answer to `item`.
+    pub(crate) fn truth(&self, item: &Item) -> Vec<u8> {
+        let (answer, data) = self.answer(item);
+        encoded(&answer, &data)
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.descriptor.geometry()
+    }
+}
+
+/// An answer as it travels.
+pub(crate) fn encoded(answer: &Answer, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    block_on(chunk::write_answer(&mut bytes, answer, data)).unwrap();
+    bytes
+}
+
+/// The 64 bytes whose root is that of 32 KiB: its two leaves.
+pub(crate) fn two_leaves(original: &Content) -> Content {
+    let (first, second) = original.bytes.split_at(16_384);
+    Content::of([leaf(first), leaf(second)].concat())
+}

@@ -1,0 +1,17 @@
+//! What peers may do to a node, and what the node makes of it: stories over real nodes on loopback.
+//!
+//! Liars are real libp2p nodes that write whatever bytes a test wants ([`scripted`]); honest ones are
+//! [`pelago::node::Node`]s, or scripted nodes that tell the truth where a test has to see what was
+//! asked of them.
+
+#![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
+
+mod content;
+mod lies;
+mod listing;
+mod nodes;
+mod raw;
+mod scripted;
+mod serving;
+mod silence;
+mod sources;

@@ -1,0 +1,187 @@
+//! Honest nodes, and what people do with them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use libp2p::identity::Keypair;
+use pelago::{
+    content::Hash,
+    node::{
+        Download, DownloadRequest, Finished, Node, Output, Peer, PeerAddress, Settings,
+        ShareRequest, Shared, Target,
+    },
+    store::Store,
+    transfer::DownloadError,
+};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::content::Content;
+
+/// No story takes longer, unless something hangs.
+const STORY: Duration = Duration::from_secs(20);
+
+/// How long a peer may make no progress: short, so that those who make none are soon found out.
+const STALL: Duration = Duration::from_secs(1);
+
+/// A node with a folder of its own.
+pub(crate) struct Home {
+    pub(crate) node: Node,
+    pub(crate) store: Store,
+    pub(crate) folder: TempDir,
+}
+
+/// Settings of a node on loopback that looks for nobody.
+pub(crate) fn settings(name: &str) -> Settings {
+    Settings {
+        name: name.to_owned(),
+        listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
+        mdns: false,
+        announce: false,
+        stall: STALL,
+        ..Settings::default()
+    }
+}
+
+impl Home {
+    pub(crate) async fn start(name: &str) -> Self {
+        Self::with(settings(name)).await
+    }
+
+    /// A node that asks one source at a time: the order of the sources is that of the story.
+    pub(crate) async fn asking_one_at_a_time(name: &str) -> Self {
+        let max_sources = 1;
+        Self::with(Settings {
+            max_sources,
+            ..settings(name)
+        })
+        .await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let store = Store::in_memory();
+        let key = Keypair::generate_ed25519();
+        let node = Node::start(settings, store.clone(), &key).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self {
+            node,
+            store,
+            folder,
+        }
+    }
+
+    pub(crate) async fn address(&self) -> PeerAddress {
+        let addresses = self.node.addresses().await.unwrap();
+        PeerAddress::from(addresses[0].clone())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file and shares it with everyone.
+    pub(crate) async fn share(&self, name: &str, content: &Content) -> Shared {
+        self.write(name, content);
+        self.share_written(name, content, false).await
+    }
+
+    pub(crate) async fn share_unlisted(&self, name: &str, content: &Content) -> Shared {
+        self.write(name, content);
+        self.share_written(name, content, true).await
+    }
+
+    /// Writes and shares many, each called by its number; `is_unlisted` says which are not listed.
+    pub(crate) async fn share_many(
+        &self,
+        contents: &[Content],
+        is_unlisted: impl Fn(usize) -> bool,
+    ) {
+        let numbered = || contents.iter().enumerate();
+        // First all are written: each that was written just before would be waited for.
+        numbered().for_each(|(n, content)| self.write(&n.to_string(), content));
+        for (n, content) in numbered() {
+            self.share_written(&n.to_string(), content, is_unlisted(n))
+                .await;
+        }
+    }
+
+    fn write(&self, name: &str, content: &Content) {
+        fs::write(self.path(name), &content.bytes).unwrap();
+    }
+
+    async fn share_written(&self, name: &str, content: &Content, unlisted: bool) -> Shared {
+        let path = self.path(name);
+        let name = None;
+        let request = ShareRequest {
+            path,
+            name,
+            unlisted,
+        };
+        let shared = self.node.share(request, |_| {}).await.unwrap();
+        assert_eq!(shared.hash, content.hash());
+        shared
+    }
+
+    /// Starts the download of `hash` to `copy` in this node's folder, from `peers`: the first is asked
+    /// first, then the last, and so on to the second.
+    pub(crate) async fn download(&self, hash: Hash, peers: &[PeerAddress]) -> Download {
+        self.begin(request(hash, Output::At(self.path("copy")), peers))
+            .await
+    }
+
+    pub(crate) async fn begin(&self, request: DownloadRequest) -> Download {
+        self.node.download(request).await.unwrap()
+    }
+
+    /// Bytes of content that have come from `other`.
+    pub(crate) async fn received_from(&self, other: &Self) -> u64 {
+        let peers = self.node.peers().await.unwrap();
+        let is_other = |peer: &&Peer| peer.peer_id == other.node.peer_id();
+        peers
+            .iter()
+            .find(is_other)
+            .map_or(0, |peer| peer.received_bytes)
+    }
+
+    /// Downloads `content` from `peers`, and compares what came.
+    pub(crate) async fn fetch(&self, content: &Content, peers: &[PeerAddress]) -> Finished {
+        let download = self.download(content.hash(), peers).await;
+        let finished = ended(&download).await.unwrap();
+        assert_same(&finished.path, content);
+        finished
+    }
+}
+
+/// A download that waits for a source as long as a story takes.
+pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> DownloadRequest {
+    DownloadRequest {
+        target: Target::Hash(hash),
+        output,
+        peers: peers.to_vec(),
+        from: Vec::new(),
+        bootstrap: Vec::new(),
+        timeout: STORY,
+        overwrite: false,
+        seed: false,
+    }
+}
+
+/// The end of a download, which must not hang.
+pub(crate) async fn ended(download: &Download) -> Result<Finished, Arc<DownloadError>> {
+    in_time(download.finished()).await
+}
+
+/// What comes of `story`, which must not hang.
+pub(crate) async fn in_time<T>(story: impl Future<Output = T>) -> T {
+    let in_time = timeout(STORY, story).await;
+    in_time.expect("the story hangs")
+}
+
+pub(crate) fn assert_same(path: &Path, content: &Content) {
+    let found = fs::read(path).unwrap();
+    assert!(found == content.bytes, "{} differs", path.display());
+}

@@ -1,0 +1,96 @@
+//! A peer that opens streams to a node and writes and reads their bytes itself.
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
+use libp2p::{PeerId, Stream, swarm::SwarmEvent};
+use pelago::node::PeerAddress;
+use pelago_behaviour::{
+    Protocol,
+    chunk::{self, Answer, Item},
+    streams::Reply,
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::{
+    nodes::{Home, in_time},
+    scripted::swarm,
+};
+
+/// A connection to one node. It ends when it is dropped.
+pub(crate) struct Client {
+    open: mpsc::Sender<(Protocol, Reply)>,
+    swarm: JoinHandle<()>,
+}
+
+impl Client {
+    pub(crate) async fn connect(home: &Home) -> Self {
+        let address: PeerAddress = home.address().await;
+        let mut swarm = swarm("raw");
+        swarm.dial(address.address().clone()).unwrap();
+        let node = in_time(async {
+            loop {
+                let event = swarm.select_next_some().await;
+                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = event {
+                    return peer_id;
+                }
+            }
+        });
+        let node: PeerId = node.await;
+        let (open, mut requests) = mpsc::channel::<(Protocol, Reply)>(1);
+        let run = async move {
+            loop {
+                tokio::select! {
+                    Some((protocol, reply)) = requests.recv() => {
+                        swarm.behaviour_mut().streams.open(node, protocol, reply);
+                    }
+                    _ = swarm.select_next_some() => {}
+                }
+            }
+        };
+        let swarm = tokio::spawn(run);
+        Self { open, swarm }
+    }
+
+    pub(crate) async fn open(&self, protocol: Protocol) -> Stream {
+        let (reply, stream) = oneshot::channel();
+        self.open.send((protocol, reply)).await.unwrap();
+        in_time(stream).await.unwrap().unwrap()
+    }
+
+    /// Asks for one thing on a stream of its own.
+    pub(crate) async fn ask(&self, item: Item) -> (Answer, Vec<u8>) {
+        let mut stream = self.open(Protocol::Chunk).await;
+        ask_on(&mut stream, item).await
+    }
+
+    /// Sends `bytes` on a stream of its own and closes it; all that comes back, until the node ends
+    /// the stream.
+    pub(crate) async fn say(&self, protocol: Protocol, bytes: &[u8]) -> Vec<u8> {
+        let mut stream = self.open(protocol).await;
+        let mut heard = Vec::new();
+        // The node may end the stream before everything is said.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.close().await;
+        let _ = in_time(stream.read_to_end(&mut heard)).await;
+        heard
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.swarm.abort();
+    }
+}
+
+/// Asks for one thing, and reads what comes.
+pub(crate) async fn ask_on(stream: &mut Stream, item: Item) -> (Answer, Vec<u8>) {
+    in_time(async {
+        chunk::write_request(stream, &[item]).await.unwrap();
+        let answer = chunk::read_answer(stream).await.unwrap();
+        let mut data = Vec::new();
+        if let Answer::Data { length, .. } = answer {
+            chunk::read_data(stream, length, &mut data).await.unwrap();
+        }
+        (answer, data)
+    })
+    .await
+}

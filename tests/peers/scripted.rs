@@ -1,0 +1,314 @@
+//! A real libp2p node that says what a test wants, and keeps account of what it was asked.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::{AsyncWriteExt, StreamExt, future::BoxFuture};
+use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm::SwarmEvent};
+use pelago::{
+    content::{BlockRanges, Descriptor},
+    node::PeerAddress,
+};
+use pelago_behaviour::{
+    Behaviour, Config, Event, FrameError, OwnKeys, Protocol, Protocols,
+    availability::{self, Has, Update},
+    chunk::{self, Item},
+    streams::{self, Inbound},
+    swarm_config, transport,
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{content::Content, nodes::in_time};
+
+/// What to do about one thing asked for.
+pub(crate) enum Act {
+    /// Send these bytes, whatever they are.
+    Send(Vec<u8>),
+    /// Send these bytes, then close the stream.
+    SendAndClose(Vec<u8>),
+    /// Send these bytes again and again, without end.
+    SendForever(Vec<u8>),
+    /// Send these bytes, a byte at a time with a pause before each.
+    Trickle(Vec<u8>, Duration),
+    /// Keep the stream, and say nothing.
+    Silence,
+}
+
+/// What a node says: to a subscription, and to the requests for chunks, each with its number.
+pub(crate) struct Script {
+    pub(crate) availability: Box<dyn Fn(usize) -> Act + Send + Sync>,
+    pub(crate) chunk: Box<dyn Fn(usize, Item) -> BoxFuture<'static, Act> + Send + Sync>,
+    pub(crate) catalogue: Box<dyn Fn(usize) -> Act + Send + Sync>,
+}
+
+impl Script {
+    /// Tells the truth about `content`, all of which it has.
+    pub(crate) fn honest(content: &Content) -> Self {
+        let descriptor = content.descriptor;
+        let content = Arc::new(content.clone());
+        Self {
+            availability: Box::new(move |_| Act::Send(has_all(&descriptor))),
+            chunk: Box::new(move |_, item| {
+                let content = Arc::clone(&content);
+                Box::pin(async move { Act::Send(content.truth(&item)) })
+            }),
+            catalogue: Box::new(|_| Act::Silence),
+        }
+    }
+
+    /// Claims all of the content that `descriptor` describes, and does `act` about each chunk.
+    pub(crate) fn claiming(
+        descriptor: Descriptor,
+        act: impl Fn(usize, Item) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            availability: Box::new(move |_| Act::Send(has_all(&descriptor))),
+            chunk: Box::new(move |number, item| Box::pin(std::future::ready(act(number, item)))),
+            catalogue: Box::new(|_| Act::Silence),
+        }
+    }
+
+    /// Says `act` to who asks for a page of its catalogue.
+    pub(crate) fn listing(act: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+        Self {
+            availability: Box::new(|_| Act::Silence),
+            chunk: Box::new(|_, _| Box::pin(std::future::ready(Act::Silence))),
+            catalogue: Box::new(act),
+        }
+    }
+}
+
+/// The bytes of an update.
+pub(crate) fn update(has: Has) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let update = Update::Has(has);
+    futures::executor::block_on(availability::write_update(&mut bytes, &update)).unwrap();
+    bytes
+}
+
+/// An update by which a peer has all of the content, without a name for it.
+pub(crate) fn having_all(descriptor: &Descriptor) -> Has {
+    Has {
+        descriptor: *descriptor,
+        name: None,
+        blocks: BlockRanges::from(0..descriptor.geometry().blocks()),
+        peers: Vec::new(),
+        suggested: BlockRanges::default(),
+    }
+}
+
+pub(crate) fn has_all(descriptor: &Descriptor) -> Vec<u8> {
+    update(having_all(descriptor))
+}
+
+/// What a node was asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) subscriptions: usize,
+    pub(crate) chunk_streams: usize,
+    pub(crate) items: Vec<Item>,
+    pub(crate) pages: usize,
+    /// Streams that the other side has ended.
+    pub(crate) ended: usize,
+}
+
+/// The node. It ends when it is dropped.
+pub(crate) struct Scripted {
+    addresses: Vec<Multiaddr>,
+    asked: watch::Receiver<Asked>,
+    swarm: JoinHandle<()>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Scripted {
+    /// Starts a node that listens at two addresses, so that it can be found twice.
+    pub(crate) async fn start(script: Script) -> Self {
+        let mut swarm = swarm("scripted");
+        let mut addresses = Vec::new();
+        for _ in 0..2 {
+            swarm
+                .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
+                .unwrap();
+        }
+        while addresses.len() < 2 {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                addresses.push(address);
+            }
+        }
+        let (sender, asked) = watch::channel(Asked::default());
+        let script = Arc::new((script, sender));
+        let tasks = Arc::new(Mutex::new(Vec::new()));
+        let spawned = Arc::clone(&tasks);
+        let run = async move {
+            loop {
+                if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await
+                {
+                    let task = tokio::spawn(converse(Arc::clone(&script), stream));
+                    spawned.lock().unwrap().push(task);
+                }
+            }
+        };
+        let swarm = tokio::spawn(run);
+        Self {
+            addresses,
+            asked,
+            swarm,
+            tasks,
+        }
+    }
+
+    /// Where it is; without its id, so that whoever dials it learns that later.
+    pub(crate) fn address(&self) -> PeerAddress {
+        PeerAddress::from(self.addresses[0].clone())
+    }
+
+    /// Where it is as well.
+    pub(crate) fn other_address(&self) -> PeerAddress {
+        PeerAddress::from(self.addresses[1].clone())
+    }
+
+    /// What it was asked so far.
+    pub(crate) fn asked(&self) -> Asked {
+        self.asked.borrow().clone()
+    }
+
+    /// Waits until what it was asked is as `wanted`.
+    pub(crate) async fn until(&self, wanted: impl FnMut(&Asked) -> bool) -> Asked {
+        let mut asked = self.asked.clone();
+        let found = in_time(asked.wait_for(wanted)).await;
+        found.expect("the node is gone").clone()
+    }
+
+    /// Ends it at once, as if its machine had stopped.
+    pub(crate) fn stop(&self) {
+        self.swarm.abort();
+        self.tasks
+            .lock()
+            .unwrap()
+            .iter()
+            .for_each(JoinHandle::abort);
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A swarm of the network that the other nodes of these tests are of.
+pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
+    let key = Keypair::generate_ed25519();
+    let config = Config {
+        protocols: Protocols::new("pelago").unwrap(),
+        node_name: name.to_owned(),
+        is_server: false,
+        mdns: false,
+        replication: 20.try_into().unwrap(),
+        memory_budget: 64 << 20,
+    };
+    let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
+    let local = key.public().to_peer_id();
+    let config = swarm_config(Duration::from_secs(60));
+    Swarm::new(transport(&key).unwrap(), behaviour, local, config)
+}
+
+type Shared = Arc<(Script, watch::Sender<Asked>)>;
+
+async fn converse(script: Shared, event: streams::Event) {
+    let stream = event.inbound;
+    // However it ends: the other side ends streams when it likes.
+    let _ = match stream.protocol {
+        Protocol::Availability => tell_availability(&script, stream).await,
+        Protocol::Chunk => send_chunks(&script, stream).await,
+        Protocol::Catalogue => send_pages(&script, stream).await,
+    };
+    script.1.send_modify(|asked| asked.ended += 1);
+}
+
+async fn tell_availability(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
+    availability::read_request(&mut stream).await?;
+    let mut number = 0;
+    script.1.send_modify(|asked| {
+        number = asked.subscriptions;
+        asked.subscriptions += 1;
+    });
+    if perform((script.0.availability)(number), &mut stream).await? {
+        // Until the subscriber has enough.
+        availability::read_request(&mut stream).await?;
+    }
+    Ok(())
+}
+
+async fn send_chunks(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
+    script.1.send_modify(|asked| asked.chunk_streams += 1);
+    while let Some(items) = chunk::read_request(&mut stream).await? {
+        for item in items {
+            let mut number = 0;
+            script.1.send_modify(|asked| {
+                number = asked.items.len();
+                asked.items.push(item);
+            });
+            let act = (script.0.chunk)(number, item).await;
+            if !perform(act, &mut stream).await? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn send_pages(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
+    while pelago_behaviour::catalogue::read_request(&mut stream)
+        .await?
+        .is_some()
+    {
+        let mut number = 0;
+        script.1.send_modify(|asked| {
+            number = asked.pages;
+            asked.pages += 1;
+        });
+        if !perform((script.0.catalogue)(number), &mut stream).await? {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Does what the script says; whether the conversation goes on.
+async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
+    match act {
+        Act::Send(bytes) => {
+            stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            Ok(true)
+        }
+        Act::SendAndClose(bytes) => {
+            stream.write_all(&bytes).await?;
+            stream.close().await?;
+            Ok(false)
+        }
+        Act::SendForever(bytes) => loop {
+            stream.write_all(&bytes).await?;
+        },
+        Act::Trickle(bytes, pause) => {
+            for byte in bytes {
+                tokio::time::sleep(pause).await; // the slowness is the point
+                stream.write_all(&[byte]).await?;
+                stream.flush().await?;
+            }
+            Ok(true)
+        }
+        // The stream is kept until the other side gives up.
+        Act::Silence => until_ended(stream).await.map(|()| false),
+    }
+}
+
+async fn until_ended(stream: &mut Inbound) -> io::Result<()> {
+    futures::io::copy(stream, &mut futures::io::sink())
+        .await
+        .map(drop)
+}

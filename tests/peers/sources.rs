@@ -1,0 +1,290 @@
+//! Where content comes from while sources change, leave and join.
+
+use std::{
+    fs,
+    io::{Seek, SeekFrom, Write},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use pelago::{node::Settings, store::ReadError};
+use pelago_behaviour::{
+    Protocol,
+    chunk::{Answer, Item},
+};
+use tokio::sync::Barrier;
+
+use crate::{
+    content::{Content, THREE_CHUNKS, encoded},
+    nodes::{Home, ended, in_time, request, settings},
+    raw::{Client, ask_on},
+    scripted::{Act, Script, Scripted, has_all},
+};
+
+/// What happens to a shared file.
+type Harm = fn(&Path);
+
+fn rewritten(path: &Path) {
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.seek(SeekFrom::Start(300_000)).unwrap();
+    file.write_all(b"something else").unwrap();
+}
+
+fn truncated(path: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.set_len(400_000).unwrap();
+}
+
+fn grown(path: &Path) {
+    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(b"and more").unwrap();
+}
+
+fn removed(path: &Path) {
+    fs::remove_file(path).unwrap();
+}
+
+fn replaced(path: &Path) {
+    let other = path.with_extension("new");
+    fs::write(&other, Content::new(THREE_CHUNKS, 77).bytes).unwrap();
+    fs::rename(other, path).unwrap();
+}
+
+const HARMS: [Harm; 5] = [rewritten, truncated, grown, removed, replaced];
+
+#[tokio::test]
+async fn a_file_harmed_between_two_chunks_is_no_longer_given_under_its_hash() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    for harm in HARMS {
+        let sharer = Home::start("sharer").await;
+        let hash = sharer.share("original", &content).await.hash;
+        let stranger = Client::connect(&sharer).await;
+        let mut stream = stranger.open(Protocol::Chunk).await;
+        let item = |index| Item {
+            hash,
+            level: 4,
+            index,
+            data: true,
+        };
+        let first = ask_on(&mut stream, item(0)).await;
+        assert_eq!(first, content.answer(&item(0)));
+
+        harm(&sharer.path("original"));
+
+        for index in 0..3 {
+            let (answer, data) = ask_on(&mut stream, item(index)).await;
+            let refused = matches!(answer, Answer::Changed | Answer::Absent);
+            assert!(refused && data.is_empty(), "{answer:?}");
+        }
+        let kept = sharer.store.read_chunk(&hash, 4, 0, true);
+        assert!(
+            !matches!(kept, Err(ReadError::Database(_)) | Ok(_)),
+            "{kept:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_download_of_a_harmed_file_ends_from_another_source() {
+    // harmed <--- getter ---> whole: the harmed one is asked first
+    let content = Content::new(THREE_CHUNKS, 1);
+    for harm in HARMS {
+        let (harmed, whole) = (Home::start("harmed").await, Home::start("whole").await);
+        for home in [&harmed, &whole] {
+            home.share("original", &content).await;
+        }
+        harm(&harmed.path("original"));
+        let getter = Home::asking_one_at_a_time("getter").await;
+        let peers = [harmed.address().await, whole.address().await];
+        let finished = getter.fetch(&content, &peers).await;
+        assert_eq!(finished.sources, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_download_whose_only_source_has_a_changed_file_ends_with_an_error() {
+    let sharer = Home::start("sharer").await;
+    let content = Content::new(1000, 1);
+    let hash = sharer.share("original", &content).await.hash;
+    fs::write(sharer.path("original"), "something else").unwrap();
+    let getter = Home::start("getter").await;
+    let copy = pelago::node::Output::At(getter.path("copy"));
+    let mut wanted = request(hash, copy, &[sharer.address().await]);
+    wanted.timeout = Duration::from_millis(300);
+    let error = ended(&getter.begin(wanted).await).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+    assert!(error.to_string().contains("does not have it"), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
+    // source (of three chunks it has the first, and says so) <--- getter
+    let content = Content::new(THREE_CHUNKS, 1);
+    let mut has = crate::scripted::having_all(&content.descriptor);
+    has.blocks = (0..16).into();
+    let mut script = Script::honest(&content);
+    script.availability = Box::new(move |_| Act::Send(crate::scripted::update(has.clone())));
+    let source = Scripted::start(script).await;
+    let getter = Home::start("getter").await;
+    let copy = pelago::node::Output::At(getter.path("copy"));
+    let mut wanted = request(content.hash(), copy, &[source.address()]);
+    wanted.timeout = Duration::from_millis(300);
+    let download = getter.begin(wanted).await;
+    let error = ended(&download).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+    assert_eq!(download.status().borrow().verified_bytes, 16 * 16_384);
+    assert_eq!(source.asked().items.len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
+    // busy (ask again at once!) <--- getter ---> honest, which comes later
+    let content = Content::new(THREE_CHUNKS, 1);
+    let busy = Scripted::start(Script::claiming(content.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
+    }))
+    .await;
+    let honest = Home::start("honest").await;
+    honest.share("original", &content).await;
+    let getter = Home::start("getter").await;
+    let download = getter.download(content.hash(), &[busy.address()]).await;
+    busy.until(|asked| asked.items.len() > 3).await;
+
+    getter.node.connect(&honest.address().await).await.unwrap();
+
+    let finished = ended(&download).await.unwrap();
+    crate::nodes::assert_same(&finished.path, &content);
+    assert_eq!(finished.sources, 1);
+}
+
+#[tokio::test]
+async fn a_source_that_stops_midway_is_replaced_and_nothing_is_fetched_twice() {
+    // first (one chunk, then its machine stops) <--- getter ---> second: asked for the rest
+    let content = Content::new(THREE_CHUNKS, 1);
+    let truth = content.clone();
+    let first = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
+        if number == 0 {
+            Act::Send(truth.truth(&item))
+        } else {
+            Act::Silence
+        }
+    }))
+    .await;
+    let second = Scripted::start(Script::honest(&content)).await;
+    let getter = Home::with(Settings {
+        max_sources: 1,
+        stall: Duration::from_secs(600),
+        ..settings("getter")
+    })
+    .await;
+    let peers = [first.address(), second.address()];
+    let download = getter.download(content.hash(), &peers).await;
+    let chunk = 16 * 16_384;
+    let mut status = download.status();
+    in_time(status.wait_for(|status| status.verified_bytes == chunk))
+        .await
+        .unwrap();
+
+    first.stop();
+
+    let finished = ended(&download).await.unwrap();
+    crate::nodes::assert_same(&finished.path, &content);
+    assert_eq!(finished.sources, 2);
+    assert_eq!(second.asked().items.len(), 2);
+}
+
+#[tokio::test]
+async fn a_node_that_shuts_down_midway_is_replaced() {
+    // first (a node, shut down) <--- getter ---> second, which joins the download later
+    let content = Content::new(32 << 20, 1);
+    let (first, second) = (Home::start("first").await, Home::start("second").await);
+    for home in [&first, &second] {
+        home.share("original", &content).await;
+    }
+    let getter = Home::start("getter").await;
+    let download = getter
+        .download(content.hash(), &[first.address().await])
+        .await;
+    let mut status = download.status();
+    in_time(status.wait_for(|status| status.size.is_some()))
+        .await
+        .unwrap();
+    first.node.shutdown().await;
+    getter.node.connect(&second.address().await).await.unwrap();
+    let finished = ended(&download).await.unwrap();
+    crate::nodes::assert_same(&finished.path, &content);
+}
+
+#[tokio::test]
+async fn several_sources_are_all_used() {
+    // three sources <--- getter: none answers before all have been asked
+    let content = Content::new(16 << 20, 1);
+    let all_asked = Arc::new(Barrier::new(3));
+    let mut sources = Vec::new();
+    for _ in 0..3 {
+        let mut script = Script::honest(&content);
+        let (truth, all_asked) = (Arc::new(content.clone()), Arc::clone(&all_asked));
+        script.chunk = Box::new(move |number, item| {
+            let (truth, all_asked) = (Arc::clone(&truth), Arc::clone(&all_asked));
+            Box::pin(async move {
+                if number == 0 {
+                    all_asked.wait().await;
+                }
+                Act::Send(truth.truth(&item))
+            })
+        });
+        sources.push(Scripted::start(script).await);
+    }
+    let getter = Home::start("getter").await;
+    let peers: Vec<_> = sources.iter().map(Scripted::address).collect();
+    let finished = getter.fetch(&content, &peers).await;
+    assert_eq!(finished.sources, 3);
+}
+
+#[tokio::test]
+async fn a_second_acquaintance_that_fails_does_not_cost_the_first() {
+    // One peer, met twice: by its address, and as somebody connected. The second subscription is
+    // refused after the first has been answered and chunks are asked for.
+    let content = Content::new(THREE_CHUNKS, 1);
+    let descriptor = content.descriptor;
+    let (subscribed, second_subscribed) = tokio::sync::watch::channel(0);
+    let mut script = Script::honest(&content);
+    script.availability = Box::new(move |number| {
+        subscribed.send_replace(number + 1);
+        if number == 0 {
+            Act::Send(has_all(&descriptor))
+        } else {
+            Act::SendAndClose(vec![0xff; 2])
+        }
+    });
+    let truth = Arc::new(content.clone());
+    script.chunk = Box::new(move |_, item| {
+        let (truth, mut second) = (Arc::clone(&truth), second_subscribed.clone());
+        Box::pin(async move {
+            second
+                .wait_for(|subscribed| *subscribed >= 2)
+                .await
+                .unwrap();
+            Act::Send(truth.truth(&item))
+        })
+    });
+    let peer = Scripted::start(script).await;
+    let getter = Home::start("getter").await;
+    let peers = [peer.address(), peer.other_address()];
+    let finished = getter.fetch(&content, &peers).await;
+    assert_eq!(finished.sources, 1);
+    assert_eq!(peer.asked().items.len(), 3, "no chunk is asked for twice");
+}
+
+#[tokio::test]
+async fn files_at_the_edges_of_a_block_arrive() {
+    let sharer = Home::start("sharer").await;
+    for size in [0, 1, 16_383, 16_384, 16_385, 32_768, 262_144, 262_145] {
+        let content = Content::new(size, size);
+        sharer.share("original", &content).await;
+        let getter = Home::start("getter").await;
+        let finished = getter.fetch(&content, &[sharer.address().await]).await;
+        assert_eq!((finished.size, finished.fetched_bytes), (size, size));
+    }
+}

@@ -1,0 +1,128 @@
+//! Names, and who may know them.
+
+use super::world::{World, assert_content, noise};
+
+/// ```text
+///   A (anna) ── C ── B (bert)     A and B share different content under one name
+/// ```
+#[test]
+fn an_ambiguous_name_lists_the_choices_and_from_chooses() {
+    let world = World::new();
+    let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
+    let (ours, theirs) = (noise(1, 1000), noise(2, 2000));
+    let anna = a.start(&["--name", "anna"]);
+    let bert = b.start(&["--name", "bert"]);
+    let of_anna = a.share(&world.file("anna/photo.jpg", &ours));
+    let of_bert = b.share(&world.file("bert/photo.jpg", &theirs));
+    let peers = ["--peer", &anna.address(), "--peer", &bert.address()].map(str::to_owned);
+    let download = |more: &[&str]| {
+        let mut all = vec!["download", "photo.jpg"];
+        all.extend(peers.iter().map(String::as_str));
+        all.extend(more);
+        c.run(&all)
+    };
+
+    let refused = download(&[])
+        .failed()
+        .says("photo.jpg")
+        .says(&of_anna)
+        .says(&of_bert);
+    let refused = refused
+        .says("1000 bytes, 1 peer\n")
+        .says("2000 bytes, 1 peer\n");
+    assert!(refused.says("--from").stdout.is_empty());
+
+    download(&["--from", "bert", "-o", "by name"]).done();
+    assert_content(&c.path("by name"), &theirs);
+    download(&["--from", &anna.peer_id(), "-o", "by id"]).done();
+    assert_content(&c.path("by id"), &ours);
+    download(&["--from", "nobody", "--timeout", "1"])
+        .failed()
+        .says("\"nobody\"");
+
+    // Who does not have it is not asked to give way to who has it.
+    let refused = c.run(&[
+        "download",
+        &of_anna,
+        "--peer",
+        &anna.address(),
+        "--peer",
+        &bert.address(),
+        "--from",
+        "bert",
+        "--timeout",
+        "1",
+        "-o",
+        "not from bert",
+    ]);
+    refused.failed().says("no source");
+}
+
+/// ```text
+///   B ── A      A shares one file with everyone, and one with those who have its hash
+/// ```
+#[test]
+fn what_is_unlisted_is_in_no_list_and_yet_fetched_by_hash() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    let content = noise(1, 50_000);
+    a.share(&world.file("open.txt", b"for everyone"));
+    let secret = world.file("secret.txt", &content);
+    let shared = a.json(&["share", &secret, "--unlisted"]);
+    let hash = shared[0]["hash"].as_str().unwrap();
+
+    let listed = b
+        .run(&["list", "--peer", &node.address()])
+        .done()
+        .prints("open.txt");
+    assert!(!listed.stdout.contains("secret.txt"), "{listed:?}");
+    let by_name = [
+        "download",
+        "secret.txt",
+        "--peer",
+        &node.address(),
+        "--timeout",
+        "1",
+    ];
+    b.run(&by_name).failed().says("secret.txt");
+    b.run(&["download", hash, "--peer", &node.address(), "-o", "got"])
+        .done();
+    assert_content(&b.path("got"), &content);
+    // Its owner sees it.
+    a.run(&["list"]).done().prints("secret.txt");
+}
+
+/// ```text
+///   B ── A      A changes its mind
+/// ```
+#[test]
+fn what_is_unshared_is_no_longer_given() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("one/x.txt", b"one"));
+    let other = a.share(&world.file("two/x.txt", b"two"));
+    a.run(&["unshare", "x.txt"])
+        .failed()
+        .says(&hash)
+        .says(&other)
+        .says("give the hash");
+    a.run(&["unshare", &hash]).done().prints(&hash);
+    let fetch = [
+        "download",
+        &hash,
+        "--peer",
+        &node.address(),
+        "--timeout",
+        "1",
+    ];
+    b.run(&fetch)
+        .failed()
+        .says("1 peer was asked and does not have it");
+    a.run(&["unshare", &hash]).failed().says("pelago list");
+    // Now the name is of one thing only; and a node is not needed to forget it.
+    node.stop();
+    a.run(&["unshare", "x.txt"]).done().prints(&other);
+    a.run(&["list"]).done().says("nothing is shared here");
+}

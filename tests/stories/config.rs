@@ -1,0 +1,78 @@
+//! Settings, and who has the last word.
+
+use super::world::World;
+
+/// ```text
+///   A      a configuration that is wrong somewhere
+/// ```
+#[test]
+fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
+    let world = World::new();
+    let a = world.home("a");
+    for (text, line, found, allowed) in [
+        ("[network]\nprot = 1\n", 2, "network.prot", "port"),
+        ("\n[netwrok]\nport = 1\n", 2, "netwrok", "network"),
+        (
+            "[network]\n\nport = 70000\n",
+            3,
+            "network.port",
+            "0 to 65535",
+        ),
+        ("[network]\nmdns = \"yes\"\n", 2, "network.mdns", "boolean"),
+        ("[logging]\nlevel = \"loud\"\n", 2, "logging.level", "debug"),
+        (
+            "[transfer]\nupload_slots = 0\n",
+            2,
+            "transfer.upload_slots",
+            "1 to 1024",
+        ),
+        ("[network]\nport = = 1\n", 2, "", ""),
+    ] {
+        let file = world.file("config.toml", text.as_bytes());
+        let refused = a.run(&["start", "--config", &file]).failed();
+        refused
+            .says(&format!("{file}:{line}: "))
+            .says(found)
+            .says(allowed);
+    }
+    a.run(&["list", "--config", "nowhere.toml"])
+        .failed()
+        .says("nowhere.toml");
+    let wrong = a.clone().with("PELAGO_TRANSFER_STALL_SECONDS", "soon");
+    wrong
+        .run(&["list"])
+        .failed()
+        .says("PELAGO_TRANSFER_STALL_SECONDS")
+        .says("1 to 3600");
+    let wrong = a
+        .with("PELAGO_NETWORK_PROT", "1")
+        .run(&["list", "--json"])
+        .failed()
+        .document();
+    assert_eq!(wrong["error"]["code"], "config");
+}
+
+/// ```text
+///   A      one name from each layer
+/// ```
+#[test]
+fn the_environment_overrides_the_file_and_flags_override_both() {
+    let world = World::new();
+    let file = world.file("config.toml", b"[network]\nnode_name = \"from the file\"\nlisten = [\"/ip4/127.0.0.1/tcp/0\"]\n\n[storage]\nshare_folders = []\n");
+    let home = world.home("a").with("PELAGO_CONFIG", &file);
+    let named = |home: &super::world::Home, arguments: &[&str]| {
+        let node = home.started(&[&["start"], arguments].concat());
+        let name = home.json(&["status"])["name"].as_str().unwrap().to_owned();
+        assert_eq!(node.listen.len(), 1, "the file says where to listen");
+        node.stop();
+        name
+    };
+    assert_eq!(named(&home, &[]), "from the file");
+    let home = home.with("PELAGO_NETWORK_NODE_NAME", "from the environment");
+    assert_eq!(named(&home, &[]), "from the environment");
+    assert_eq!(named(&home, &["--name", "from a flag"]), "from a flag");
+    assert!(
+        !home.path("shared").exists(),
+        "the file says to share no folder"
+    );
+}

@@ -1,0 +1,196 @@
+//! What programs read.
+
+use serde_json::Value;
+
+use super::world::{World, fields, noise};
+
+/// Sorted, as design and docs list them.
+const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
+const LISTED: [&str; 5] = ["hash", "kind", "name", "peers", "size"];
+
+fn only(list: &Value) -> &Value {
+    let list = list
+        .as_array()
+        .unwrap_or_else(|| panic!("{list} is no list"));
+    assert_eq!(list.len(), 1, "{list:?}");
+    &list[0]
+}
+
+/// ```text
+///   B ── A      every verb, once
+/// ```
+#[test]
+fn every_verb_prints_exactly_its_fields() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let file = world.file("x.bin", &noise(1, 20_000));
+
+    let hashed = a.json(&["hash", &file]);
+    assert_eq!(
+        fields(only(&hashed)),
+        ["hash", "kind", "path", "root", "size"]
+    );
+    let recorded = b.json(&["share", &file, "--no-serve"]);
+    assert_eq!(fields(only(&recorded)), SHARED);
+
+    let start = a.spawn(&[
+        "start",
+        "--json",
+        "--listen",
+        "/ip4/127.0.0.1/tcp/0",
+        "--dir",
+        "shared",
+    ]);
+    let ready: Value = serde_json::from_str(&start.out.line("ready")).unwrap();
+    assert_eq!(fields(&ready), ["api", "event", "listen", "peer_id"]);
+    assert_eq!(ready["event"], "ready");
+    assert!(ready["api"].as_str().unwrap().starts_with("127.0.0.1:"));
+    let address = ready["listen"][0].as_str().unwrap();
+
+    let shared = a.json(&["share", &file, "--name", "a name"]);
+    assert_eq!(fields(only(&shared)), SHARED);
+    let hash = shared[0]["hash"].as_str().unwrap();
+    assert_eq!(
+        (
+            &shared[0]["hash"],
+            &shared[0]["name"],
+            &shared[0]["size"],
+            &shared[0]["kind"]
+        ),
+        (
+            &hashed[0]["hash"],
+            &"a name".into(),
+            &20_000.into(),
+            &"file".into()
+        )
+    );
+    assert!(
+        shared[0]["link"]
+            .as_str()
+            .unwrap()
+            .starts_with(&format!("pelago:{hash}?name="))
+    );
+
+    let listed = a.json(&["list"]);
+    assert_eq!(fields(only(&listed)), LISTED);
+    assert_eq!(listed[0]["peers"], 0);
+    for whose in [&["--peer", address][..], &["--network", "--wait", "0"]] {
+        let listed = b.json(&[&["list"], whose].concat());
+        if whose[0] == "--peer" {
+            assert_eq!(fields(only(&listed)), LISTED);
+            assert_eq!(listed[0]["peers"], 1);
+        }
+    }
+
+    let downloaded = b.json(&["download", hash, "--peer", address, "-o", "got"]);
+    let finished = [
+        "bytes_per_second",
+        "fetched_bytes",
+        "hash",
+        "path",
+        "resumed_bytes",
+        "seconds",
+        "size",
+        "sources",
+    ];
+    assert_eq!(fields(&downloaded), finished);
+    for number in [
+        "bytes_per_second",
+        "fetched_bytes",
+        "resumed_bytes",
+        "seconds",
+        "size",
+        "sources",
+    ] {
+        assert!(downloaded[number].is_number(), "{downloaded}");
+    }
+
+    let b_node = b.start(&["-b", address]);
+    let status = b.json(&["status"]);
+    assert_eq!(
+        fields(&status),
+        [
+            "api",
+            "downloads",
+            "listen",
+            "name",
+            "peer_id",
+            "peers",
+            "shares",
+            "uptime_seconds",
+            "version"
+        ]
+    );
+    b.json(&["download", hash, "--peer", address, "-o", "again"]);
+    let downloads = b.json(&["downloads"]);
+    assert_eq!(
+        fields(only(&downloads)),
+        [
+            "bytes_per_second",
+            "hash",
+            "name",
+            "path",
+            "size",
+            "sources",
+            "state",
+            "verified_bytes"
+        ]
+    );
+    let peers = b.json(&["peers"]);
+    assert_eq!(
+        fields(only(&peers)),
+        [
+            "addresses",
+            "name",
+            "peer_id",
+            "received_bytes",
+            "rtt_ms",
+            "sent_bytes"
+        ]
+    );
+    b_node.stop();
+
+    let unshared = a.json(&["unshare", hash]);
+    assert_eq!(fields(only(&unshared)), SHARED);
+    assert_eq!(a.json(&["list"]), Value::Array(Vec::new()));
+
+    start.signal("TERM");
+    assert_eq!(start.end().done().stdout.lines().count(), 1);
+}
+
+/// ```text
+///   A      fails
+/// ```
+#[test]
+fn failures_are_one_document_with_code_message_and_hint() {
+    let world = World::new();
+    let a = world.home("a");
+    let file = world.file("x.txt", b"x");
+    for arguments in [
+        &["hash", "nowhere"][..],
+        &["share", "nowhere"],
+        &["unshare", "nothing"],
+        &["list", "--peer", "127.0.0.1:9"],
+        &["download", "nothing", "--timeout", "0.1"],
+        &["downloads"],
+        &["peers"],
+        &["status"],
+    ] {
+        let failed = a.run(&[&["--json"], arguments].concat()).failed();
+        let document = failed.document();
+        assert_eq!(fields(&document), ["error"], "{failed:?}");
+        assert_eq!(
+            fields(&document["error"]),
+            ["code", "hint", "message"],
+            "{failed:?}"
+        );
+        assert!(document["error"]["message"].as_str().unwrap().len() > 10);
+    }
+    // Some of it failed: the list says which.
+    let mixed = a
+        .run(&["--json", "hash", &file, "nowhere"])
+        .failed()
+        .document();
+    assert_eq!(fields(&mixed[0]), ["hash", "kind", "path", "root", "size"]);
+    assert_eq!(fields(&mixed[1]), ["error", "path"]);
+}

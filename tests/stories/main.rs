@@ -1,0 +1,29 @@
+//! Stories: the real binary, in fresh folders, on loopback or in network namespaces of our own.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `world` | folders, nodes and commands of one story, ended with it |
+//! | `valve` | a way between two nodes that can be shut |
+//! | `system` | what only root can make: mounts, network namespaces |
+//! | the others | the stories, each with its topology drawn above it |
+//!
+//! Nothing sleeps for the sake of order: a story waits for a line or a state, with a deadline.
+
+#![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
+
+mod attach;
+mod catalogue;
+mod config;
+mod disk;
+mod exchange;
+mod interrupt;
+mod json;
+mod lan;
+mod ports;
+mod refusals;
+mod restart;
+mod signals;
+mod system;
+mod targets;
+mod valve;
+mod world;

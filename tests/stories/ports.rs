@@ -1,0 +1,97 @@
+//! Ports and folders that belong to somebody else.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::world::World;
+
+/// ```text
+///   A      a port that another program has
+/// ```
+#[test]
+fn an_explicit_port_in_use_is_refused() {
+    let world = World::new();
+    let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let a = world.home("a");
+    let refused = a
+        .run(&["start", "-p", &port])
+        .failed()
+        .says(&port)
+        .says("in use")
+        .says("--port");
+    assert!(refused.stdout.is_empty(), "{refused:?}");
+    let error = &a.run(&["start", "-p", &port, "--json"]).failed().document()["error"];
+    assert_eq!(error["code"], "port-in-use");
+    // The same with an address, or a variable.
+    a.run(&["start", "--listen", &format!("/ip4/127.0.0.1/tcp/{port}")])
+        .failed()
+        .says(&port);
+    a.with("PELAGO_NETWORK_PORT", &port)
+        .run(&["start"])
+        .failed()
+        .says(&port);
+}
+
+/// ```text
+///   A      B      both on the default port
+/// ```
+#[test]
+fn the_default_port_in_use_falls_back_to_a_free_one_and_says_so() {
+    let world = World::new();
+    // Whether we get it or somebody had it: it is taken.
+    let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080));
+    let node = world.home("a").started(&["start"]);
+    node.run.err.line("port 8080 is taken");
+    assert!(!node.listen.is_empty());
+    assert!(
+        node.listen.iter().all(|address| !address.contains("/8080")),
+        "{:?}",
+        node.listen
+    );
+    node.stop();
+}
+
+/// ```text
+///   A      a port of one's choice
+/// ```
+#[test]
+fn one_port_covers_tcp_and_udp() {
+    let world = World::new();
+    let free = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let node = world.home("a").started(&["start", "-p", &free.to_string()]);
+    for address in [
+        format!("/ip4/127.0.0.1/tcp/{free}/p2p/"),
+        format!("/ip4/127.0.0.1/udp/{free}/quic-v1/p2p/"),
+    ] {
+        assert!(
+            node.listen.iter().any(|found| found.starts_with(&address)),
+            "{:?}",
+            node.listen
+        );
+    }
+    node.stop();
+}
+
+/// ```text
+///   A      two nodes for one data folder
+/// ```
+#[test]
+fn a_data_folder_in_use_is_refused_and_left_alone() {
+    let world = World::new();
+    let a = world.home("a");
+    let node = a.start(&[]);
+    let data = a.data();
+    let refused = a.run(&["start", "-p", "0"]).failed();
+    refused
+        .says(data.to_str().unwrap())
+        .says("in use by another process")
+        .says("--data-dir");
+    let error = &a.run(&["start", "--json"]).failed().document()["error"];
+    assert_eq!(error["code"], "data-folder-in-use");
+    a.run(&["status"]).done().prints(&node.peer_id());
+    node.stop();
+}

@@ -1,0 +1,223 @@
+//! What is not understood, not there or not to be shared.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt, fs::symlink},
+    process::Command,
+};
+
+use super::world::{World, text};
+
+/// ```text
+///   A      hashes that are none
+/// ```
+#[test]
+fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
+    let world = World::new();
+    let a = world.home("a");
+    let good = "0123456789abcdef".repeat(4);
+    let bad_digit = format!("{}g", &good[1..]);
+    for (given, wrong) in [
+        (&good[1..], "63"),
+        (&format!("{good}0"), "65"),
+        (&bad_digit, "digit 64"),
+        ("", "0"),
+    ] {
+        a.run(&["download", "--hash", given]).code(2).says(wrong);
+        a.run(&["download", &format!("pelago:{given}")])
+            .code(2)
+            .says(wrong);
+    }
+    // It may be a name; but whoever types that means a hash.
+    for (given, wrong) in [(&good[1..], "63"), (&bad_digit, "digit 64")] {
+        a.run(&["download", given, "--timeout", "0.1"])
+            .failed()
+            .says("called")
+            .says(wrong);
+    }
+    a.run(&["download", &format!("sha256:{good}")])
+        .code(2)
+        .says("reserved");
+}
+
+/// ```text
+///   A      knows nobody; then one node that has nothing
+/// ```
+#[test]
+fn without_a_source_it_says_what_was_tried() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let hash = "ab".repeat(32);
+    let nobody = b.run(&["download", &hash, "--timeout", "0.5"]).failed();
+    nobody
+        .says("no source")
+        .says(&hash)
+        .says("within 0.5 s: no peer was found")
+        .says("--peer")
+        .says("--timeout");
+    let node = a.start(&[]);
+    let refused = b
+        .run(&[
+            "download",
+            &hash,
+            "--peer",
+            &node.address(),
+            "--timeout",
+            "0.5",
+        ])
+        .failed();
+    refused.says("1 peer was asked and does not have it");
+    let address = node.address();
+    node.stop();
+    let refused = b
+        .run(&["download", &hash, "--peer", &address, "--timeout", "0.5"])
+        .failed();
+    refused.says("could not be reached");
+    b.run(&["list", "--peer", &address])
+        .failed()
+        .says(address.rsplit(':').next().unwrap())
+        .says("pelago start");
+    let error = &b
+        .run(&["download", "a name", "--timeout", "0.1", "--json"])
+        .failed()
+        .document()["error"];
+    assert_eq!(error["code"], "name-not-found");
+}
+
+/// ```text
+///   A      is asked to share what cannot be
+/// ```
+#[test]
+fn what_is_no_regular_file_is_reported_and_the_rest_is_shared() {
+    let world = World::new();
+    let a = world.home("a");
+    let good = world.file("odd/good.txt", b"good");
+    let folder = world.path("odd");
+    symlink("good.txt", folder.join("link")).unwrap();
+    symlink("nowhere", folder.join("dangling")).unwrap();
+    assert!(
+        Command::new("mkfifo")
+            .arg(folder.join("fifo"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let unnamed = folder.join(OsStr::from_bytes(b"\xff\xfe.txt"));
+    fs::write(&unnamed, b"bytes").unwrap();
+    let at = |name: &str| folder.join(name).into_os_string();
+    let paths = [
+        at("link"),
+        at("fifo"),
+        at("gone"),
+        unnamed.clone().into_os_string(),
+        folder.clone().into_os_string(),
+        good.into(),
+    ];
+
+    let arguments = |verb: &str| [&[verb.into()], &paths[..]].concat();
+    let mut share = arguments("share");
+    share.push("--no-serve".into());
+    let told = a.run(&share).failed().prints("shared good.txt");
+    let told = told
+        .says("link is a symbolic link")
+        .says("fifo is a fifo")
+        .says("gone does not exist");
+    told.says("not valid UTF-8")
+        .says("odd: not yet: sharing folders");
+    a.run(&["list"]).done().prints("good.txt");
+    let told = a.run(&arguments("hash")).failed().prints("odd/good.txt");
+    told.says("fifo is a fifo")
+        .says("gone does not exist")
+        .says("odd: not yet: hashing folders");
+
+    // One at a time, for programs.
+    for (path, code) in [
+        (at("link"), "symlink"),
+        (at("fifo"), "file-not-hashed"),
+        (folder.clone().into(), "folders-not-yet"),
+    ] {
+        let error = a
+            .run(&["share".into(), path, "--json".into()])
+            .failed()
+            .document();
+        assert_eq!(error["error"]["code"], code);
+    }
+
+    // And as a folder of shares: the rest of it is shared, and the log says what is not.
+    let node = a.start(&["--dir", &text(&folder)]);
+    let summary = node.run.err.line("folder shared");
+    assert!(
+        summary.contains("files=1") && summary.contains("left_out=4"),
+        "{summary}"
+    );
+    for reason in [
+        "link is a symbolic link",
+        "dangling is a symbolic link",
+        "fifo is a fifo",
+        "not valid UTF-8",
+    ] {
+        node.run.err.line(reason);
+    }
+    node.stop();
+}
+
+/// ```text
+///   B ── A      A's file vanishes
+/// ```
+#[test]
+fn a_file_that_vanished_is_not_given_and_the_node_lives_on() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    let file = world.file("x.txt", b"here");
+    let hash = a.share(&file);
+    let other = a.share(&world.file("y.txt", b"there"));
+    fs::remove_file(&file).unwrap();
+    b.run(&[
+        "download",
+        &hash,
+        "--peer",
+        &node.address(),
+        "--timeout",
+        "2",
+    ])
+    .failed()
+    .says(&hash);
+    b.run(&["download", &other, "--peer", &node.address(), "-o", "y"])
+        .done();
+    node.stop();
+}
+
+/// ```text
+///   A      is talked to wrongly
+/// ```
+#[test]
+fn nonsense_is_usage_and_nothing_is_done() {
+    let world = World::new();
+    let a = world.home("a");
+    for arguments in [
+        &[][..],
+        &["fly"],
+        &["share"],
+        &["start", "-p", "70000"],
+        &["start", "-b", "nowhere"],
+        &["share", "a", "b", "--name", "c"],
+        &["download", "x", "--peer", "host"],
+        &["list", "--wait", "1"],
+        &["status", "-v", "-q"],
+    ] {
+        let told = a.run(arguments).code(2);
+        assert!(
+            told.stdout.is_empty() && !told.stderr.is_empty(),
+            "{told:?}"
+        );
+    }
+    let error = &a.run(&["--json", "fly"]).code(2).document()["error"];
+    assert_eq!(error["code"], "usage");
+    a.run(&["help"]).done().prints("Usage: pelago");
+    a.run(&["--version"])
+        .done()
+        .prints(env!("CARGO_PKG_VERSION"));
+    assert!(!a.data().exists());
+}

@@ -1,0 +1,92 @@
+//! Signals to `start`, and what it needs to run: nothing.
+
+use std::{process::Stdio, time::Duration};
+
+use super::world::{Run, World};
+
+/// Longer than any node takes to end, less than a supervisor waits.
+const SOON: Duration = Duration::from_secs(5);
+
+/// ```text
+///   A      told to end
+/// ```
+#[test]
+fn a_node_ends_in_time_when_it_is_told_to() {
+    let world = World::new();
+    for signal in ["TERM", "INT"] {
+        let a = world.home(signal);
+        let node = a.start(&[]);
+        node.run.signal(signal);
+        node.run.end_within(SOON).done().says("ending");
+        assert!(!a.data().join("api.json").exists());
+        a.run(&["status"]).failed().says("no node is running");
+    }
+}
+
+/// ```text
+///   A      told twice
+/// ```
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let world = World::new();
+    let node = world.home("a").start(&[]);
+    node.run.signal("INT");
+    node.run.err.line("ending");
+    node.run.signal("INT");
+    // It may have been quicker than the second signal.
+    let code = node.run.end_within(SOON).status.code();
+    assert!(matches!(code, Some(0 | 1)), "{code:?}");
+}
+
+/// ```text
+///   A      without stdin, stdout or stderr
+/// ```
+#[test]
+fn a_node_runs_without_a_terminal_or_anyone_who_reads() {
+    let world = World::new();
+    let a = world.home("a");
+    let mut command = a.command(&["start", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    command.stdin(Stdio::null());
+    let line = command.get_program().to_owned();
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    // A shell that closes all three, and then becomes the node.
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "exec \"$@\" <&- >&- 2>&-", "sh"])
+        .arg(line)
+        .args(arguments);
+    for (name, value) in command.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    shell.current_dir(command.get_current_dir().unwrap());
+    let run = Run::new(shell);
+    super::world::eventually("the node to answer", || {
+        a.run(&["status"]).status.success().then_some(())
+    });
+    run.signal("TERM");
+    run.end_within(SOON).done();
+}
+
+/// ```text
+///   A      says what matters, once, plainly
+/// ```
+#[test]
+fn the_first_start_is_quiet_and_says_what_to_do_next() {
+    let world = World::new();
+    let a = world.home("a");
+    let node = a.started(&["start", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    node.run.err.line("made the folder");
+    node.run.err.line("put files into");
+    node.run.err.line("folder shared");
+    let ended = node.stop();
+    assert!(a.path("shared").is_dir());
+    assert!(
+        !ended.stderr.contains('\u{1b}'),
+        "no colours without a terminal: {ended:?}"
+    );
+    assert!(
+        !ended.stderr.contains("WARN"),
+        "nothing is wrong: {ended:?}"
+    );
+    assert_eq!(ended.stdout.lines().count(), 2, "{ended:?}");
+}

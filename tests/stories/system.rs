@@ -1,0 +1,127 @@
+//! What only root can make: small mounts and network namespaces, gone when dropped.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{self, Command},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// Whether we may do what root may; else says what is skipped.
+pub(crate) fn is_root(what: &str) -> bool {
+    let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
+    if !is_root {
+        eprintln!("skipped: {what} takes root");
+    }
+    is_root
+}
+
+fn run(line: &str) -> Result<(), String> {
+    let mut words = line.split(' ');
+    let output = Command::new(words.next().unwrap()).args(words).output();
+    let output = output.map_err(|error| format!("{line}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    ))
+}
+
+/// A disk of its own.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    /// A disk at `path` that holds so much; `None` where that cannot be had, which it says.
+    pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
+        if !is_root("a mount") {
+            return None;
+        }
+        fs::create_dir_all(&path).unwrap();
+        match run(&format!(
+            "mount -t tmpfs -o {options} pelago {}",
+            path.display()
+        )) {
+            Ok(()) => Some(Self(path)),
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn remount(&self, options: &str) {
+        run(&format!("mount -o remount,{options} {}", self.0.display())).unwrap();
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        if let Err(why) = run(&format!("umount -l {}", self.0.display())) {
+            eprintln!("{why}");
+        }
+    }
+}
+
+/// Two network namespaces, joined by one cable.
+pub(crate) struct Cable {
+    pub(crate) left: String,
+    pub(crate) right: String,
+}
+
+impl Cable {
+    /// `None` where there can be none, which it says.
+    pub(crate) fn new() -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !is_root("a network namespace") {
+            return None;
+        }
+        let id = format!(
+            "pelago-story-{}-{}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let cable = Self {
+            left: format!("{id}-left"),
+            right: format!("{id}-right"),
+        };
+        match cable.lay() {
+            Ok(()) => Some(cable),
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                None
+            }
+        }
+    }
+
+    fn lay(&self) -> Result<(), String> {
+        let Self { left, right } = self;
+        for namespace in [left, right] {
+            run(&format!("ip netns add {namespace}"))?;
+            run(&format!("ip -n {namespace} link set lo up"))?;
+        }
+        run(&format!(
+            "ip link add lan netns {left} type veth peer name lan netns {right}"
+        ))?;
+        for (namespace, address) in [(left, "10.77.0.1/24"), (right, "10.77.0.2/24")] {
+            run(&format!("ip -n {namespace} address add {address} dev lan"))?;
+            run(&format!("ip -n {namespace} link set lan up"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for namespace in [&self.left, &self.right] {
+            // It may not have been made.
+            let _ = run(&format!("ip netns delete {namespace}"));
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A way between two nodes that can be shut: lets so many bytes of the far node's through, and holds
+//! the rest until it is opened.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use super::world::PATIENCE;
+
+pub(crate) struct Valve {
+    address: SocketAddr,
+    room: Arc<Room>,
+}
+
+struct Room {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    /// Whether anybody has come.
+    used: bool,
+    /// Bytes that may still pass.
+    left: u64,
+}
+
+impl Valve {
+    /// A way to the node at `target`, through which `bytes` may come.
+    pub(crate) fn new(target: &str, bytes: u64) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let room = Arc::new(Room {
+            state: Mutex::new(State {
+                used: false,
+                left: bytes,
+            }),
+            changed: Condvar::new(),
+        });
+        let (target, shared) = (target.to_owned(), Arc::clone(&room));
+        // It ends with the process of the test.
+        thread::spawn(move || {
+            for near in listener.incoming().map_while(Result::ok) {
+                shared.state.lock().unwrap().used = true;
+                shared.changed.notify_all();
+                let Ok(far) = TcpStream::connect(&target) else {
+                    return;
+                };
+                let (near2, far2) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+                thread::spawn(move || pass(near2, far2, None));
+                let room = Arc::clone(&shared);
+                thread::spawn(move || pass(far, near, Some(&room)));
+            }
+        });
+        Self { address, room }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Waits until somebody has come, and all that may pass has passed.
+    pub(crate) fn is_shut(&self) {
+        let state = self.room.state.lock().unwrap();
+        let is_open = |state: &mut State| !state.used || state.left > 0;
+        let waited = self
+            .room
+            .changed
+            .wait_timeout_while(state, PATIENCE, is_open);
+        assert!(!waited.unwrap().1.timed_out(), "less came than may pass");
+    }
+
+    pub(crate) fn open(&self) {
+        self.room.state.lock().unwrap().left = u64::MAX;
+        self.room.changed.notify_all();
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, room: Option<&Room>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(read @ 1..) = from.read(&mut buffer) {
+        let mut rest = &buffer[..read];
+        while !rest.is_empty() {
+            let now = room.map_or(rest.len(), |room| room.take(rest.len()));
+            if to.write_all(&rest[..now]).is_err() {
+                let _ = from.shutdown(Shutdown::Both);
+                return;
+            }
+            rest = &rest[now..];
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+impl Room {
+    /// Waits for room, and takes up to `wanted` bytes of it.
+    fn take(&self, wanted: usize) -> usize {
+        let state = self.state.lock().unwrap();
+        let mut state = self
+            .changed
+            .wait_while(state, |state| state.left == 0)
+            .unwrap();
+        let taken = u64::try_from(wanted).unwrap().min(state.left);
+        state.left -= taken;
+        self.changed.notify_all();
+        usize::try_from(taken).unwrap()
+    }
+}

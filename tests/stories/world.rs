@@ -1,0 +1,504 @@
+//! Folders, nodes and commands of one story. Everything ends and vanishes when it is dropped.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take that is to happen; plenty for a slow and busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at something that does not tell when it changes.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A fresh folder, with a network of its own in it.
+pub(crate) struct World {
+    folder: TempDir,
+    network: String,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("pelago-story-").tempdir();
+        let folder = folder.unwrap();
+        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        // Nodes of other stories on this machine are strangers, even if they meet.
+        let network = name
+            .to_ascii_lowercase()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        Self { folder, network }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes a file, and returns its path as text.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        text(&path)
+    }
+
+    /// A place for a node: a data folder, and a folder that its commands are called in.
+    pub(crate) fn home(&self, name: &str) -> Home {
+        let folder = self.path(name);
+        fs::create_dir_all(&folder).unwrap();
+        Home {
+            folder,
+            network: self.network.clone(),
+            namespace: None,
+            variables: Vec::new(),
+        }
+    }
+}
+
+/// A place for a node.
+#[derive(Clone)]
+pub(crate) struct Home {
+    folder: PathBuf,
+    network: String,
+    namespace: Option<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Home {
+    /// The same place, in a network namespace, where nodes find each other.
+    pub(crate) fn within(mut self, namespace: &str) -> Self {
+        self.namespace = Some(namespace.to_owned());
+        self.with("PELAGO_NETWORK_MDNS", "true")
+    }
+
+    /// The same place, with a variable set for its commands.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Its data folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let binary = env!("CARGO_BIN_EXE_pelago");
+        let mut command = match &self.namespace {
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, binary]);
+                command
+            }
+            None => Command::new(binary),
+        };
+        command.args(arguments);
+        self.place(&mut command);
+        command
+    }
+
+    /// Makes a command run here, with nothing of the caller's environment but `PATH`.
+    fn place(&self, command: &mut Command) {
+        command
+            .current_dir(&self.folder)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", &self.folder)
+            .env("PELAGO_DATA_DIR", self.data())
+            .env("PELAGO_NETWORK_NAME", &self.network)
+            .env("PELAGO_NETWORK_MDNS", "false")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+    }
+
+    /// Begins a command.
+    pub(crate) fn spawn<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Run {
+        Run::new(self.command(arguments))
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
+        self.spawn(arguments).end()
+    }
+
+    /// Runs a line that a command printed, as a person would.
+    pub(crate) fn run_line(&self, line: &str) -> Ended {
+        let mut command = Command::new("sh");
+        command.args(["-c", line]);
+        self.place(&mut command);
+        Run::new(command).end()
+    }
+
+    /// Runs a command that has to be done, and returns its JSON document.
+    pub(crate) fn json<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Value {
+        let mut all: Vec<&OsStr> = vec![OsStr::new("--json")];
+        all.extend(arguments.iter().map(AsRef::as_ref));
+        self.run(&all).done().document()
+    }
+
+    /// Starts a node on loopback that shares no folder unless `arguments` say so, and waits until it is
+    /// ready.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Node {
+        let mut all = vec!["start"];
+        if self.namespace.is_none() {
+            all.extend(["--listen", "/ip4/127.0.0.1/tcp/0"]);
+        }
+        all.extend(arguments);
+        self.clone()
+            .with_default("PELAGO_STORAGE_SHARE_FOLDERS", "")
+            .started(&all)
+    }
+
+    fn with_default(mut self, name: &str, value: &str) -> Self {
+        self.variables
+            .insert(0, (name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with nothing added.
+    pub(crate) fn started(&self, arguments: &[&str]) -> Node {
+        let run = self.spawn(arguments);
+        run.out.wait(|line| line == "ready", "ready");
+        let listening = |line: String| Some(line.strip_prefix("listening on ")?.to_owned());
+        let listen = run.out.lines().into_iter().filter_map(listening).collect();
+        Node { run, listen }
+    }
+
+    /// The hash of a file.
+    pub(crate) fn hash(&self, path: &str) -> String {
+        self.run(&["hash", path])
+            .done()
+            .stdout
+            .split(' ')
+            .next()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Shares a file with the node that runs here, and returns its hash.
+    pub(crate) fn share(&self, path: &str) -> String {
+        let shared = self.json(&["share", path]);
+        shared[0]["hash"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) run: Run,
+    pub(crate) listen: Vec<String>,
+}
+
+impl Node {
+    /// `host:port` of TCP on loopback.
+    pub(crate) fn address(&self) -> String {
+        let port = self.listen.iter().find_map(|address| {
+            let rest = address.strip_prefix("/ip4/127.0.0.1/tcp/")?;
+            rest.split('/').next()
+        });
+        format!("127.0.0.1:{}", port.expect("the node listens on loopback"))
+    }
+
+    pub(crate) fn peer_id(&self) -> String {
+        self.listen[0].rsplit('/').next().unwrap().to_owned()
+    }
+
+    /// Ends it in good order.
+    pub(crate) fn stop(self) -> Ended {
+        self.run.signal("TERM");
+        self.run.end().done()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(self) {
+        self.run.signal("KILL");
+        self.run.end();
+    }
+}
+
+/// A command that runs; it is killed when this is dropped.
+pub(crate) struct Run {
+    child: Child,
+    line: String,
+    pub(crate) out: Lines,
+    pub(crate) err: Lines,
+}
+
+impl Run {
+    pub(crate) fn new(mut command: Command) -> Self {
+        let line = format!("{command:?}");
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{line}: {error}"));
+        let out = Lines::read(child.stdout.take().unwrap(), &line);
+        let err = Lines::read(child.stderr.take().unwrap(), &line);
+        Self {
+            child,
+            line,
+            out,
+            err,
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let line = format!("kill -{signal} {}", self.child.id());
+        // It may have ended by itself.
+        let _ = Command::new("sh")
+            .args(["-c", &line])
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+    }
+
+    /// Bytes that it has read so far, from anything; `None` where the system does not tell.
+    pub(crate) fn read_bytes(&self) -> Option<u64> {
+        let told = fs::read_to_string(format!("/proc/{}/io", self.child.id())).ok()?;
+        told.lines()
+            .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    pub(crate) fn end_within(mut self, patience: Duration) -> Ended {
+        let status = wait_for_some("the end of a command", patience, || {
+            self.child.try_wait().unwrap()
+        });
+        let status = status.unwrap_or_else(|why| panic!("{why}\n{}", self.told()));
+        let (stdout, stderr) = (self.out.rest(), self.err.rest());
+        Ended {
+            line: self.line.clone(),
+            status,
+            stdout,
+            stderr,
+        }
+    }
+
+    fn told(&self) -> String {
+        let (out, err) = (self.out.lines().join("\n"), self.err.lines().join("\n"));
+        format!("{}\nstdout:\n{out}\nstderr:\n{err}", self.line)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- {}", self.told());
+        }
+    }
+}
+
+/// What a command prints, line by line.
+#[derive(Clone)]
+pub(crate) struct Lines {
+    read: Arc<(Mutex<Heard>, Condvar)>,
+    line: String,
+}
+
+#[derive(Default)]
+struct Heard {
+    lines: Vec<String>,
+    ended: bool,
+}
+
+impl Lines {
+    fn read(from: impl Read + Send + 'static, line: &str) -> Self {
+        let read = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let writer = Arc::clone(&read);
+        thread::spawn(move || {
+            let mut from = BufReader::new(from);
+            let mut line = Vec::new();
+            loop {
+                line.clear();
+                let is_end = !matches!(from.read_until(b'\n', &mut line), Ok(1..));
+                let mut read = writer.0.lock().unwrap();
+                if is_end {
+                    read.ended = true;
+                } else {
+                    let line = String::from_utf8_lossy(&line);
+                    read.lines.push(line.trim_end_matches('\n').to_owned());
+                }
+                writer.1.notify_all();
+                if is_end {
+                    return;
+                }
+            }
+        });
+        Self {
+            read,
+            line: line.to_owned(),
+        }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.read.0.lock().unwrap().lines.clone()
+    }
+
+    /// Waits for a line that contains `what`.
+    pub(crate) fn line(&self, what: &str) -> String {
+        self.wait(|line| line.contains(what), what)
+    }
+
+    /// Waits for a line.
+    pub(crate) fn wait(&self, is_it: impl Fn(&str) -> bool, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut read = self.read.0.lock().unwrap();
+        loop {
+            if let Some(line) = read.lines.iter().find(|line| is_it(line)) {
+                return line.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let all = read.lines.join("\n");
+            assert!(
+                !read.ended,
+                "{} ended without saying {what:?}:\n{all}",
+                self.line
+            );
+            assert!(
+                !left.is_zero(),
+                "{} does not say {what:?}:\n{all}",
+                self.line
+            );
+            read = self.read.1.wait_timeout(read, left).unwrap().0;
+        }
+    }
+
+    /// All there is, once the command has ended.
+    fn rest(&self) -> String {
+        let read = self.read.0.lock().unwrap();
+        let waited = self
+            .read
+            .1
+            .wait_timeout_while(read, PATIENCE, |read| !read.ended);
+        waited
+            .unwrap()
+            .0
+            .lines
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+}
+
+/// What came of a command.
+#[derive(Clone, Debug)]
+pub(crate) struct Ended {
+    #[allow(dead_code, reason = "shown when an assertion fails")]
+    line: String,
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ended {
+    /// Asserts its exit code.
+    #[track_caller]
+    pub(crate) fn code(self, code: i32) -> Self {
+        assert_eq!(self.status.code(), Some(code), "{self:#?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn done(self) -> Self {
+        self.code(0)
+    }
+
+    #[track_caller]
+    pub(crate) fn failed(self) -> Self {
+        self.code(1)
+    }
+
+    /// Asserts what it said on stderr.
+    #[track_caller]
+    pub(crate) fn says(self, what: &str) -> Self {
+        assert!(self.stderr.contains(what), "{what:?} is not in {self:#?}");
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn prints(self, what: &str) -> Self {
+        assert!(self.stdout.contains(what), "{what:?} is not in {self:#?}");
+        self
+    }
+
+    /// The one JSON document that it printed, and nothing else.
+    #[track_caller]
+    pub(crate) fn document(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// The names of an object's fields, sorted.
+#[track_caller]
+pub(crate) fn fields(object: &Value) -> Vec<&str> {
+    let object = object
+        .as_object()
+        .unwrap_or_else(|| panic!("{object} is no object"));
+    let mut fields: Vec<_> = object.keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    fields
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub(crate) fn eventually<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    wait_for_some(what, PATIENCE, ask).unwrap_or_else(|why| panic!("{why}"))
+}
+
+fn wait_for_some<T>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> Option<T>,
+) -> Result<T, String> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(answer) = ask() {
+            return Ok(answer);
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("waited {} s for {what}", patience.as_secs()));
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// Bytes that do not repeat, the same for the same seed.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(len + 8);
+    while bytes.len() < len {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+pub(crate) fn text(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// Compares without printing megabytes where they differ.
+#[track_caller]
+pub(crate) fn assert_content(path: &Path, content: &[u8]) {
+    let found = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(found == content, "{} has other content", path.display());
+}
