@@ -1,6 +1,9 @@
 //! Who waits for which connection. Pure bookkeeping: the event loop dials and reports.
 
-use libp2p::{PeerId, swarm::ConnectionId};
+use libp2p::{
+    PeerId,
+    swarm::{ConnectionId, DialError},
+};
 use tokio::sync::oneshot;
 
 use super::ConnectError;
@@ -50,6 +53,36 @@ impl Connects {
             let _ = waiter.reply.send(Err(error.clone()));
         }
     }
+}
+
+/// What a failed dial means to whoever wanted the connection.
+pub(super) fn connect_error(error: &DialError) -> ConnectError {
+    let text = match error {
+        DialError::LocalPeerId { .. } => return ConnectError::Ourselves,
+        DialError::NoAddresses => "no address of it is known".to_owned(),
+        DialError::WrongPeerId { obtained, .. } => {
+            format!("another node, {obtained}, answered at that address")
+        }
+        // Whoever wanted it knows which one it was.
+        DialError::Transport(tried) if tried.len() == 1 => root(&tried[0].1),
+        DialError::Transport(tried) => {
+            let tried = tried
+                .iter()
+                .map(|(address, error)| format!("{address}: {}", root(error)));
+            tried.collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    };
+    ConnectError::Failed(text)
+}
+
+/// The innermost reason: what the system said, without the layers that passed it on.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 #[cfg(test)]

@@ -13,11 +13,14 @@ mod event_loop;
 mod handle;
 mod lookups;
 mod peers;
+mod routing;
+mod start;
 mod traffic;
 
 pub use address::{InvalidAddress, PeerAddress};
 pub use discovery::{Candidate, Discovery, Found};
-pub use event_loop::{Settings, StartError, TransportKind};
+
 pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
 pub use peers::Peer;
+pub use start::{Settings, StartError, TransportKind};
 pub use traffic::Traffic;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
-use pelago_behaviour::{Config, OwnKeys, Protocols};
+use pelago_behaviour::OwnKeys;
 use pelago_content::Link;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -25,10 +25,10 @@ use super::{
 use crate::{
     access::Access,
     network::{self, Closed, Network, PeerAddress},
-    publish::{self, Publisher},
-    serve::{self, Server},
+    publish::Publisher,
+    serve::Server,
     store::{DatabaseError, Store},
-    transfer::{self, DownloadStatus, Transfers},
+    transfer::{DownloadStatus, Transfers},
 };
 
 /// Streams that peers opened and nobody serves yet, at most; further ones are reset.
@@ -131,23 +131,26 @@ impl Node {
         let own_keys = OwnKeys::default();
         let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
         let known = known_peers(&settings, &store).await?;
-        let network_settings = network_settings(&settings, known)?;
+        let network_settings = settings.network(known)?;
         let network = Network::start(keypair, network_settings, own_keys.clone(), inbound).await?;
         let publisher = if settings.announce {
-            let settings = publish_settings(&settings);
-            Publisher::start(network.clone(), store.clone(), own_keys, &settings)
+            Publisher::start(
+                network.clone(),
+                store.clone(),
+                own_keys,
+                &settings.publish(),
+            )
         } else {
             Publisher::silent()
         };
-        let transfers =
-            Transfers::new(network.clone(), store.clone(), transfer_settings(&settings));
+        let transfers = Transfers::new(network.clone(), store.clone(), settings.transfer());
         let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
         let server = Server::new(
             store.clone(),
             Access::new(store.clone()),
             network.traffic().clone(),
             changed.clone(),
-            &serve_settings(&settings),
+            &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
         let started = Instant::now();
@@ -419,49 +422,4 @@ async fn known_peers(
             .map(move |address| PeerAddress::from(address.with(id.clone())))
     });
     Ok(addresses.collect())
-}
-
-fn network_settings(
-    settings: &Settings,
-    known: Vec<PeerAddress>,
-) -> Result<network::Settings, StartError> {
-    Ok(network::Settings {
-        transport: settings.transport,
-        listen: settings.listen.clone(),
-        bootstrap: settings.bootstrap.clone(),
-        known,
-        behaviour: Config {
-            protocols: Protocols::new(&settings.network)?,
-            node_name: settings.name.clone(),
-            is_server: settings.mode == Mode::LongRunning,
-            mdns: settings.mdns,
-            replication: settings.replication,
-            memory_budget: settings.memory_budget,
-        },
-        idle_timeout: settings.idle_timeout,
-    })
-}
-
-fn publish_settings(settings: &Settings) -> publish::Settings {
-    publish::Settings {
-        interval: settings.announce_interval,
-        concurrent: settings.concurrent_announcements,
-        replication: settings.replication.get(),
-    }
-}
-
-fn transfer_settings(settings: &Settings) -> transfer::Settings {
-    transfer::Settings {
-        max_sources: settings.max_sources,
-        window: settings.in_flight_bytes,
-        stall: settings.stall,
-    }
-}
-
-fn serve_settings(settings: &Settings) -> serve::Settings {
-    serve::Settings {
-        slots: settings.upload_slots,
-        slots_per_peer: settings.slots_per_peer,
-        stall: settings.stall,
-    }
 }

@@ -3,8 +3,13 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
+use pelago_behaviour::{Config, Protocols};
 
-use crate::network::{PeerAddress, TransportKind};
+use super::StartError;
+use crate::{
+    network::{self, PeerAddress, TransportKind},
+    publish, serve, transfer,
+};
 
 /// Whether a node is there to stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +92,51 @@ impl Default for Settings {
             slots_per_peer: 4,
             stall: Duration::from_secs(10),
             seed: true,
+        }
+    }
+}
+
+/// What each room below is told.
+impl Settings {
+    pub(super) fn network(&self, known: Vec<PeerAddress>) -> Result<network::Settings, StartError> {
+        Ok(network::Settings {
+            transport: self.transport,
+            listen: self.listen.clone(),
+            bootstrap: self.bootstrap.clone(),
+            known,
+            behaviour: Config {
+                protocols: Protocols::new(&self.network)?,
+                node_name: self.name.clone(),
+                is_server: self.mode == Mode::LongRunning,
+                mdns: self.mdns,
+                replication: self.replication,
+                memory_budget: self.memory_budget,
+            },
+            idle_timeout: self.idle_timeout,
+        })
+    }
+
+    pub(super) fn publish(&self) -> publish::Settings {
+        publish::Settings {
+            interval: self.announce_interval,
+            concurrent: self.concurrent_announcements,
+            replication: self.replication.get(),
+        }
+    }
+
+    pub(super) fn transfer(&self) -> transfer::Settings {
+        transfer::Settings {
+            max_sources: self.max_sources,
+            window: self.in_flight_bytes,
+            stall: self.stall,
+        }
+    }
+
+    pub(super) fn serve(&self) -> serve::Settings {
+        serve::Settings {
+            slots: self.upload_slots,
+            slots_per_peer: self.slots_per_peer,
+            stall: self.stall,
         }
     }
 }
