@@ -1,7 +1,7 @@
 //! The command line: what people and scripts type, and what they read.
 //!
 //! Owns arguments, output and exit codes. Prints, never decides: every verb is a call of the API, to
-//! a running node or to one started here for the purpose ([`attach`] says which). Failures leave as
+//! a running node or to one started here for the purpose (`attach` says which). Failures leave as
 //! one message on stderr, or with `--json` as `{"error":{"code","message","hint"}}` on stdout; exit
 //! codes are 0 done, 1 failed, 2 not understood.
 //!
