@@ -7,6 +7,9 @@
 # 7 GB of disk and a quiet machine.
 set -euo pipefail
 
+# Nobody else is to be found, nor to find us.
+export PELAGO_NETWORK_MDNS=false
+
 pelago=$(realpath "$(dirname "$0")/../target/release/pelago")
 folder=$(mktemp -d measure.XXXXXX)
 cd "$folder"
