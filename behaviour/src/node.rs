@@ -3,9 +3,7 @@
 use std::{convert::Infallible, num::NonZeroUsize, time::Duration};
 
 use libp2p::{
-    PeerId, connection_limits, identify, identity,
-    kad::{self, K_VALUE},
-    mdns, ping,
+    PeerId, connection_limits, identify, identity, kad, mdns, ping,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
@@ -143,7 +141,6 @@ fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<Prov
     let mut kad_config = kad::Config::new(config.protocols.kad().clone());
     kad_config
         .set_replication_factor(config.replication)
-        .set_parallelism(parallelism(config.replication))
         // The publish plan decides what is announced when.
         .set_provider_publication_interval(None)
         .set_publication_interval(None)
@@ -157,16 +154,6 @@ fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<Prov
         kad::Mode::Client
     }));
     kad
-}
-
-/// How many nodes a query asks at a time: Kademlia's alpha of 3 for records that k = 20 nodes keep.
-/// The fewer keep one, the more exactly those who announce and those who look have to agree on the
-/// nodes nearest to a key, so more of them are asked: with 200 nodes and 4 to a record, 1 lookup in 100
-/// went past it at 3. More than twice as many made joining such a network three times as slow.
-fn parallelism(replication: NonZeroUsize) -> NonZeroUsize {
-    const ALPHA: usize = 3;
-    let wanted = ALPHA * (K_VALUE.get() / replication).isqrt();
-    NonZeroUsize::new(wanted.max(ALPHA)).unwrap_or(K_VALUE)
 }
 
 fn limits(memory_budget: u64) -> connection_limits::ConnectionLimits {
