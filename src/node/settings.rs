@@ -47,7 +47,7 @@ pub struct Settings {
     pub concurrent_announcements: usize,
     /// Between two announcements of one hash.
     pub announce_interval: Duration,
-    /// How long an idle connection is kept.
+    /// How long an idle connection is kept: no shorter than an announcement takes, or records go astray.
     pub idle_timeout: Duration,
     /// Folders whose files are shared, for this run.
     pub share_folders: Vec<PathBuf>,
