@@ -43,6 +43,7 @@ mod layout;
 mod link;
 mod proof;
 mod ranges;
+mod sequence;
 mod tree;
 
 pub use builder::{BuildError, Builder};
@@ -56,4 +57,5 @@ pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,
 };
 pub use ranges::{BlockRanges, RangesError};
+pub use sequence::{Part, Sequence};
 pub use tree::{Node, leaf, padding, parent, subtree, subtree_leaves};
