@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
 use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Sequence};
 use tokio::{
@@ -65,6 +65,9 @@ pub struct Request {
 pub struct Settings {
     /// Sources of one download, at most.
     pub max_sources: usize,
+    /// Candidates that are being connected to or asked what they have at a time, at most: many of those
+    /// named by the DHT may be gone, and each of these takes until a time-out.
+    pub max_asked: usize,
     /// Bytes in flight at one source, at most.
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
@@ -88,6 +91,8 @@ pub(super) struct Task {
     discovery: Discovery,
     sources: Sources,
     events: mpsc::Receiver<(SourceId, Event)>,
+    /// Peers that asked us for the content.
+    offered: mpsc::Receiver<PeerId>,
     content: Option<Content>,
     meter: Meter,
     started: Instant,
@@ -102,6 +107,7 @@ impl Task {
         request: Request,
         settings: Settings,
         status: watch::Sender<DownloadStatus>,
+        offered: mpsc::Receiver<PeerId>,
     ) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
@@ -114,12 +120,13 @@ impl Task {
         let now = Instant::now();
         Self {
             discovery: Discovery::find(network, request.hash, request.peers.clone()),
-            sources: Sources::new(context, settings.max_sources),
+            sources: Sources::new(context, settings.max_sources, settings.max_asked),
             store,
             request,
             settings,
             status,
             events,
+            offered,
             content: None,
             meter: Meter::default(),
             started: now,
@@ -157,6 +164,9 @@ impl Task {
                     }
                 }
                 Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
+                Some(peer) = self.offered.recv() => {
+                    self.discovery.named(PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
+                }
                 _ = status_tick.tick() => self.tick()?,
                 () = sleep_until(wake) => {}
             }

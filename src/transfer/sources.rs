@@ -18,10 +18,6 @@ use crate::network::{Candidate, Found};
 /// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
 const MAX_WAITING: usize = 1024;
 
-/// Candidates that are being connected to, or asked what they have, at a time. Most of those named by
-/// the DHT may be gone, and each of those takes until a time-out.
-const MAX_ASKED: usize = 128;
-
 /// How often a source that was lost, or a given one that was not reached, is tried again.
 const MAX_RETRIES: u32 = 5;
 
@@ -43,6 +39,7 @@ struct Active {
 pub(super) struct Sources {
     context: Context,
     max_active: usize,
+    max_asked: usize,
     next_id: SourceId,
     active: HashMap<SourceId, Active>,
     tasks: JoinSet<()>,
@@ -55,10 +52,11 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(context: Context, max_active: usize) -> Self {
+    pub(super) fn new(context: Context, max_active: usize, max_asked: usize) -> Self {
         Self {
             context,
             max_active: max_active.max(1),
+            max_asked: max_asked.max(1),
             next_id: 0,
             active: HashMap::new(),
             tasks: JoinSet::new(),
@@ -100,7 +98,7 @@ impl Sources {
         loop {
             let with_content = self.with_content();
             let is_full =
-                with_content >= self.max_active || self.active.len() - with_content >= MAX_ASKED;
+                with_content >= self.max_active || self.active.len() - with_content >= self.max_asked;
             if is_full {
                 return;
             }
