@@ -77,9 +77,9 @@ impl Manifest {
             let found = entries.len() as u64;
             return Err(ManifestError::Entries { found });
         }
-        entries.iter().try_for_each(check)?;
         entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
-        check_distinct(&entries)?;
+        check_names(entries.iter().map(|entry| entry.name.as_str()))?;
+        entries.iter().try_for_each(check)?;
         let manifest = Self { entries };
         let found = manifest.encoded_len();
         if found > MAX_MANIFEST_LEN {
@@ -117,6 +117,12 @@ impl Manifest {
         &self.entries
     }
 
+    /// The descriptor of this manifest: what it is as content.
+    #[allow(clippy::missing_panics_doc, reason = "it never does")]
+    pub fn descriptor(&self) -> Descriptor {
+        Self::describe(&self.to_bytes()).expect("the longest manifest is far below 1 PiB")
+    }
+
     /// The entries, taken out.
     pub fn into_entries(self) -> Vec<Entry> {
         self.entries
@@ -138,12 +144,9 @@ impl Manifest {
     }
 }
 
+/// Whether what an entry is said to be can be.
 fn check(entry: &Entry) -> Result<(), ManifestError> {
-    let name = || shown(&entry.name);
-    check_name(&entry.name).map_err(|source| ManifestError::Name {
-        name: name(),
-        source,
-    })?;
+    let name = || entry.name.clone();
     let of_kind = |descriptor: &Descriptor, expected| {
         let found = descriptor.kind();
         if found == expected {
@@ -184,12 +187,21 @@ fn shown(name: &str) -> String {
     name.chars().take(MAX_NAME_LEN).collect()
 }
 
-/// Refuses names that are the same on some system; the entries are sorted.
-fn check_distinct(entries: &[Entry]) -> Result<(), ManifestError> {
-    let mut known = HashMap::with_capacity(entries.len());
-    for Entry { name, .. } in entries {
+/// Whether one directory may hold all these names: each by itself, and no two that are the same on
+/// some system.
+///
+/// # Errors
+///
+/// [`ManifestError::Name`], [`ManifestError::Twice`] or [`ManifestError::Collision`].
+pub fn check_names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Result<(), ManifestError> {
+    let mut known = HashMap::with_capacity(names.len());
+    for name in names {
+        check_name(name).map_err(|source| ManifestError::Name {
+            name: shown(name),
+            source,
+        })?;
         if let Some(other) = known.insert(name::folded(name), name) {
-            let (name, other) = (name.clone(), other.clone());
+            let (name, other) = (name.to_owned(), other.to_owned());
             return Err(if name == other {
                 ManifestError::Twice { name }
             } else {
@@ -262,7 +274,7 @@ pub enum ManifestError {
     Collision {
         /// One name.
         name: String,
-        /// The other, which sorts before it.
+        /// The other.
         other: String,
     },
     /// A file's descriptor is that of a folder, or the other way round.
