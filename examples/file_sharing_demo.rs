@@ -54,6 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             from: Vec::new(),
             bootstrap: Vec::new(),
             timeout: Duration::from_secs(30),
+            only: Vec::new(),
             overwrite: false,
             seed: true,
         })

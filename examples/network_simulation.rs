@@ -344,6 +344,7 @@ impl Simulation {
             } else {
                 GONE_TIMEOUT
             },
+            only: Vec::new(),
             overwrite: false,
             seed: true,
         };

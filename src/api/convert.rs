@@ -130,6 +130,7 @@ pub(super) fn download_request(
         from: from.from,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+        only: from.only,
         overwrite: from.overwrite,
         seed: from.seed,
     })

@@ -172,6 +172,9 @@ pub struct DownloadRequest {
     pub bootstrap: Vec<String>,
     /// Seconds without any source after which it fails.
     pub timeout_seconds: f64,
+    /// Of a folder: which files, as globs over their paths in it; none: all.
+    #[serde(default)]
+    pub only: Vec<String>,
     /// Whether other content that is there already may be replaced.
     #[serde(default)]
     pub overwrite: bool,

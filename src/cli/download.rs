@@ -53,9 +53,17 @@ pub(super) struct DownloadArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
     timeout: Option<f64>,
 
+    /// Of a folder, only the files whose path in it matches, such as 'docs/**' or '*.jpg'; repeatable
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+
     /// Replace other content that is there already
     #[arg(long)]
     overwrite: bool,
+
+    /// Do not share it on afterwards
+    #[arg(long)]
+    no_seed: bool,
 
     /// Leave it to the running node, and come back at once
     #[arg(long)]
@@ -120,8 +128,9 @@ fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadReq
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: args.timeout.unwrap_or(transfer.timeout_seconds as f64),
+        only: args.only.clone(),
         overwrite: args.overwrite,
-        seed: transfer.seed,
+        seed: transfer.seed && !args.no_seed,
         detach: args.detach,
     })
 }

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
@@ -25,8 +26,7 @@ use super::{
 };
 use crate::{
     access::{Action, allows},
-    network::PeerAddress,
-    store::{KnownPeer, Share},
+    store::{FolderSpec, KnownPeer, PartialSpec, Scopes, Share},
     transfer::{self, Transfers},
 };
 
@@ -229,30 +229,53 @@ impl Inner {
     /// Goes on with the downloads that ran when the node ended.
     pub(super) async fn resume_downloads(self: &Arc<Self>) {
         let store = self.store.clone();
-        let partials = match spawn_blocking(move || store.partials()).await {
-            Ok(Ok(partials)) => partials,
-            Ok(Err(error)) => {
+        let recorded = spawn_blocking(move || Ok((store.partials()?, store.partial_folders()?)));
+        let (files, folders) = match recorded.await {
+            Ok(Ok(recorded)) => recorded,
+            Ok(Err::<_, io::Error>(error)) => {
                 tracing::error!(%error, "downloads cannot be resumed");
                 return;
             }
             Err(_) => return,
         };
-        for spec in partials.into_iter().filter(|spec| spec.resume_on_start) {
-            let hash = spec.descriptor.hash();
-            tracing::info!(%hash, path = %spec.target.display(), "download goes on");
-            let download = self.transfers.start(transfer::Request {
-                hash,
-                name: Some(spec.name),
-                output: Output::At(spec.target),
-                peers: Vec::<PeerAddress>::new(),
-                allowed: None,
-                timeout: RESUME_TIMEOUT,
-                overwrite: false,
-                durable: true,
-                resume_on_start: true,
-                scopes: spec.scopes,
-            });
+        let files = files.into_iter().filter(|spec| spec.resume_on_start);
+        let folders = folders.into_iter().filter(|spec| spec.resume_on_start);
+        let requests = files
+            .map(go_on_with_file)
+            .chain(folders.map(go_on_with_folder));
+        for request in requests {
+            tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
+            let download = self.transfers.start(request);
             self.seed_when_done(&download);
         }
+    }
+}
+
+fn go_on_with_file(spec: PartialSpec) -> transfer::Request {
+    let hash = spec.descriptor.hash();
+    go_on(hash, spec.name, spec.target, spec.scopes)
+}
+
+fn go_on_with_folder(spec: FolderSpec) -> transfer::Request {
+    let hash = spec.descriptor.hash();
+    transfer::Request {
+        only: spec.only,
+        ..go_on(hash, spec.name, spec.target, spec.scopes)
+    }
+}
+
+fn go_on(hash: Hash, name: String, target: PathBuf, scopes: Scopes) -> transfer::Request {
+    transfer::Request {
+        hash,
+        name: Some(name),
+        output: Output::Exactly(target),
+        peers: Vec::new(),
+        allowed: None,
+        timeout: RESUME_TIMEOUT,
+        only: Vec::new(),
+        overwrite: false,
+        durable: true,
+        resume_on_start: true,
+        scopes,
     }
 }

@@ -89,6 +89,8 @@ pub struct DownloadRequest {
     pub bootstrap: Vec<PeerAddress>,
     /// How long there may be no source.
     pub timeout: Duration,
+    /// Of a folder: which files, as globs over their paths in it; none: all.
+    pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
     /// Whether to share it on, where the node and its settings allow that.
@@ -152,6 +154,7 @@ impl Node {
             peers,
             allowed,
             timeout: request.timeout,
+            only: request.only,
             overwrite: request.overwrite,
             resume_on_start: !is_one_shot,
             scopes: Scope::Everyone.into(),

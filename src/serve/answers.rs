@@ -1,6 +1,6 @@
 //! What each request is answered with. Decides nothing: asks Access, then the store.
 
-use std::{ops::Range, path::PathBuf, time::Duration};
+use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_behaviour::{
@@ -20,6 +20,9 @@ use crate::{
     store::{ChunkRead, Page, ReadError, Store},
 };
 
+/// Bytes that are read in one go, for several items of one request together.
+const ENOUGH: usize = 256 << 10;
+
 /// The answer to one item, ready to be sent.
 pub(super) struct Prepared {
     pub(super) answer: Answer,
@@ -29,7 +32,7 @@ pub(super) struct Prepared {
     /// The blocks that the data is.
     pub(super) sends: Option<(Hash, Range<u64>)>,
     /// Held until the data is on its way.
-    _slot: Option<Slot>,
+    _slot: Option<Arc<Slot>>,
 }
 
 impl Prepared {
@@ -65,24 +68,48 @@ impl Answers {
         }
     }
 
-    /// Answers `item` for `peer` with at most `room` bytes of data.
-    pub(super) async fn chunk(&self, peer: PeerId, item: Item, room: u64, slot: Slot) -> Prepared {
-        if room == 0 {
-            return Prepared::busy(Duration::ZERO);
-        }
+    /// Answers the first of `items` for `peer`, at least one, with at most `room` bytes of data: small
+    /// ones are read in one go, up to [`ENOUGH`] bytes.
+    pub(super) async fn chunks(
+        &self,
+        peer: PeerId,
+        items: Vec<Item>,
+        room: u64,
+        slot: Slot,
+    ) -> Vec<Prepared> {
         let answers = self.clone();
-        let read = spawn_blocking(move || answers.read(peer, item)).await;
-        let Ok(answer) = read else {
-            return Prepared::without_data(Answer::Absent);
-        };
-        match answer {
-            Ok(read) if read.data.len() as u64 > room => Prepared::busy(Duration::ZERO),
-            Ok(read) => found(item, read, slot),
-            Err(answer) => Prepared::without_data(answer),
-        }
+        let read = move || answers.read_some(peer, &items, room, &Arc::new(slot));
+        // A task that cannot be joined was ended with the runtime.
+        spawn_blocking(read).await.unwrap_or_default()
     }
 
-    fn read(&self, peer: PeerId, item: Item) -> Result<ChunkRead, Answer> {
+    fn read_some(
+        &self,
+        peer: PeerId,
+        items: &[Item],
+        mut room: u64,
+        slot: &Arc<Slot>,
+    ) -> Vec<Prepared> {
+        let (mut prepared, mut bytes) = (Vec::new(), 0);
+        for item in items {
+            if bytes >= ENOUGH {
+                break;
+            }
+            let answer = match self.read(peer, *item, room) {
+                Ok(read) => found(*item, read, Arc::clone(slot)),
+                Err(answer) => Prepared::without_data(answer),
+            };
+            bytes += answer.data.len();
+            room -= answer.data.len() as u64;
+            prepared.push(answer);
+        }
+        prepared
+    }
+
+    fn read(&self, peer: PeerId, item: Item, room: u64) -> Result<ChunkRead, Answer> {
+        if room == 0 {
+            return Err(Answer::Busy(Duration::ZERO));
+        }
         if item.data && item.level > MAX_LEVEL {
             return Err(Answer::Malformed);
         }
@@ -92,7 +119,11 @@ impl Answers {
         let read = self
             .store
             .read_chunk(&item.hash, item.level, item.index, item.data);
-        read.map_err(|error| self.refusal(&item.hash, error))
+        let read = read.map_err(|error| self.refusal(&item.hash, error))?;
+        if read.data.len() as u64 > room {
+            return Err(Answer::Busy(Duration::ZERO));
+        }
+        Ok(read)
     }
 
     fn refusal(&self, hash: &Hash, error: ReadError) -> Answer {
@@ -192,7 +223,7 @@ impl Answers {
     }
 }
 
-fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {
+fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
     let ChunkRead {
         descriptor,
         chunk,

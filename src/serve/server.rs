@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use futures::{AsyncReadExt, AsyncWriteExt};
+use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
@@ -28,6 +28,9 @@ const MAX_STREAMS: usize = 2048;
 
 /// Chunks that are read ahead of the one being sent, on one stream.
 const PREPARED_AHEAD: usize = 1;
+
+/// Bytes of small answers that are sent together: each write is a frame of yamux and of noise.
+const WRITE_BUFFER: usize = 32 << 10;
 
 /// How long a peer may keep a stream open without asking for anything, so that streams nobody uses do
 /// not fill the room for others. Whoever has more to ask opens another.
@@ -136,18 +139,23 @@ impl Server {
         mut reader: impl futures::AsyncRead + Unpin,
         prepared: mpsc::Sender<Prepared>,
     ) -> Result<(), FrameError> {
-        while let Some(items) = asked(chunk::read_request(&mut reader)).await? {
-            let last = items.len() - 1;
+        while let Some(mut items) = asked(chunk::read_request(&mut reader)).await? {
             let mut room = chunk::MAX_RESPONSE;
-            for (index, item) in items.into_iter().enumerate() {
-                let mut answer = match self.slots.acquire(peer).await {
-                    Ok(slot) => self.answers.chunk(peer, item, room, slot).await,
-                    Err(_) => Prepared::busy(RETRY_AFTER),
+            while !items.is_empty() {
+                let answers = match self.slots.acquire(peer).await {
+                    Ok(slot) => self.answers.chunks(peer, items.clone(), room, slot).await,
+                    Err(_) => vec![Prepared::busy(RETRY_AFTER)],
                 };
-                room -= answer.data.len() as u64;
-                answer.ends_request = index == last;
-                if prepared.send(answer).await.is_err() {
+                if answers.is_empty() {
                     return Ok(());
+                }
+                items.drain(..answers.len());
+                for mut answer in answers {
+                    room -= answer.data.len() as u64;
+                    answer.ends_request = items.is_empty();
+                    if prepared.send(answer).await.is_err() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -160,9 +168,10 @@ impl Server {
         writer: impl futures::AsyncWrite + Unpin,
         mut ready: mpsc::Receiver<Prepared>,
     ) -> Result<(), FrameError> {
-        let mut writer = Stall::new(writer, self.stall);
+        let writer = Stall::new(writer, self.stall);
+        let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         while let Some(prepared) = ready.recv().await {
-            writer.arm();
+            writer.get_mut().arm();
             chunk::write_answer(&mut writer, &prepared.answer, &prepared.data).await?;
             self.network
                 .traffic()
@@ -170,7 +179,7 @@ impl Server {
             if let Some((hash, blocks)) = prepared.sends {
                 self.swarms.sent(&hash, peer, blocks);
             }
-            if prepared.ends_request {
+            if prepared.ends_request && ready.is_empty() {
                 writer.flush().await?;
             }
         }

@@ -34,6 +34,7 @@ mod manifests;
 mod members;
 mod mutex;
 mod partial;
+mod partial_folder;
 mod peers;
 mod publications;
 mod reading;
@@ -56,6 +57,7 @@ pub use members::{Member, MemberState};
 pub use partial::{
     FinishError, FinishOptions, Finished, Partial, PartialError, PartialSpec, WriteError,
 };
+pub use partial_folder::{PartialFolder, FolderSpec, FinishedFolder};
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use share::{NewShare, Origin, Scope, Scopes, Share};

@@ -1,14 +1,15 @@
 //! One download, from finding sources to the file in its place.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Sequence};
+use pelago_content::{Descriptor, Hash, Kind};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -17,7 +18,9 @@ use tokio::{
 
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Output,
-    scheduler::{Action, Scheduler},
+    content::{Content, Holding},
+    manifests::{Next, Round, Unfolding},
+    scheduler::Action,
     sink::Sink,
     source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
     sources::Sources,
@@ -26,7 +29,7 @@ use super::{
 };
 use crate::{
     network::{Discovery, Network, PeerAddress},
-    store::{FinishOptions, Partial, PartialSpec, Scopes, Store},
+    store::{FinishOptions, FolderSpec, Partial, PartialFolder, PartialSpec, Scopes, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
@@ -50,6 +53,8 @@ pub struct Request {
     pub allowed: Option<Vec<PeerId>>,
     /// How long there may be no source.
     pub timeout: Duration,
+    /// Of a folder: which files, as globs over their paths in it; none: all.
+    pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
     /// Whether to wait at the end until the file is safe from a power loss.
@@ -74,12 +79,10 @@ pub struct Settings {
     pub stall: Duration,
 }
 
-/// The content, once a source has said what it is.
-struct Content {
-    sequence: Arc<Sequence>,
-    sink: Sink,
-    scheduler: Scheduler,
-    resumed_bytes: u64,
+/// A folder, while it is found out what is in it.
+struct Folder {
+    unfolding: Arc<Mutex<Unfolding>>,
+    spec: FolderSpec,
 }
 
 /// A download as it runs.
@@ -93,7 +96,10 @@ pub(super) struct Task {
     events: mpsc::Receiver<(SourceId, Event)>,
     /// Peers that asked us for the content.
     offered: mpsc::Receiver<PeerId>,
+    /// What is being fetched, once a source has said what the content is.
     content: Option<Content>,
+    folder: Option<Folder>,
+    holdings: HashMap<PeerId, Holding>,
     meter: Meter,
     started: Instant,
     /// When there was last a source with content.
@@ -128,6 +134,8 @@ impl Task {
             events,
             offered,
             content: None,
+            folder: None,
+            holdings: HashMap::new(),
             meter: Meter::default(),
             started: now,
             last_source: now,
@@ -159,8 +167,10 @@ impl Task {
                             return Ok(finished);
                         }
                     }
-                    if self.is_complete() {
-                        return self.finish().await;
+                    while self.is_complete() {
+                        if self.take_manifests().await?.is_none() {
+                            return self.finish().await;
+                        }
                     }
                 }
                 Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
@@ -207,8 +217,11 @@ impl Task {
                 self.sources.ended(id, peer, &end, now);
                 if let Some(peer) = peer {
                     self.discovery.forget(&peer);
-                    if let (Some(content), true) = (&mut self.content, had_content) {
-                        content.scheduler.left(peer);
+                    if had_content {
+                        self.holdings.remove(&peer);
+                        if let Some(content) = &mut self.content {
+                            content.scheduler.left(peer);
+                        }
                     }
                 }
                 match end {
@@ -234,15 +247,21 @@ impl Task {
         }
         self.last_source = Instant::now();
         if self.content.is_none()
-            && let Some(finished) = self.begin(has.descriptor, has.name).await?
+            && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?
         {
             return Ok(Some(finished));
         }
+        let news = Holding {
+            blocks: has.blocks.clone(),
+            suggested: has.suggested.clone(),
+        };
+        if let Some(content) = &mut self.content {
+            let held = content.held(&news);
+            content.scheduler.has(peer, &held.blocks, &held.suggested);
+        }
+        self.holdings.entry(peer).or_default().extend(&has);
         for address in has.peers {
             self.discovery.named(PeerAddress::from(address));
-        }
-        if let Some(content) = &mut self.content {
-            content.scheduler.has(peer, &has.blocks, &has.suggested);
         }
         Ok(None)
     }
@@ -253,11 +272,6 @@ impl Task {
         descriptor: Descriptor,
         name: Option<String>,
     ) -> Result<Option<Finished>, DownloadError> {
-        if descriptor.kind() == Kind::Folder {
-            return Err(DownloadError::Folder {
-                hash: self.request.hash,
-            });
-        }
         let fixed = self.fixed_target().await?;
         let name = self.request.name.clone().or(name);
         let (output, hash) = (self.request.output.clone(), self.request.hash);
@@ -281,40 +295,104 @@ impl Task {
         self.status.send_modify(|status| {
             status.name.clone_from(&name);
             status.path = Some(target.clone());
-            status.size = Some(descriptor.size());
-            status.state = DownloadState::Checking;
         });
-        let spec = PartialSpec {
-            descriptor,
-            target,
-            name,
-            scopes: self.request.scopes.clone(),
-            resume_on_start: self.request.resume_on_start,
-        };
-        let (store, status) = (self.store.clone(), self.status.clone());
-        let progress = move |bytes| status.send_modify(|status| status.verified_bytes = bytes);
+        match descriptor.kind() {
+            Kind::File => {
+                let spec = PartialSpec {
+                    descriptor,
+                    target,
+                    name,
+                    scopes: self.request.scopes.clone(),
+                    resume_on_start: self.request.resume_on_start,
+                };
+                self.open_file(spec).await?;
+            }
+            Kind::Folder => {
+                let spec = FolderSpec {
+                    descriptor,
+                    target,
+                    name,
+                    scopes: self.request.scopes.clone(),
+                    resume_on_start: self.request.resume_on_start,
+                    only: self.request.only.clone(),
+                };
+                let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
+                self.folder = Some(Folder {
+                    unfolding: Arc::new(Mutex::new(unfolding)),
+                    spec,
+                });
+                self.unfold(None).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
+        let (store, progress) = (self.store.clone(), self.checking());
         let open = move || Partial::create_or_resume(&store, spec, &progress);
         let partial = blocking(open).await??;
-        let sequence = Arc::new(Sequence::new([descriptor.size()]));
-        let verified = partial.verified();
-        let mut all = BlockRanges::new();
-        all.insert(0..sequence.blocks());
-        let missing = all.difference(&verified);
-        let scheduler = Scheduler::new(
-            Arc::clone(&sequence),
-            missing,
-            self.settings.window,
-            rand::random(),
-        );
-        self.content = Some(Content {
-            scheduler,
-            resumed_bytes: bytes_of(&verified, &sequence),
-            sequence,
-            sink: Sink::File(partial),
-        });
+        self.fetch(Sink::File(partial), DownloadState::Downloading);
+        Ok(())
+    }
+
+    /// If it is manifests that were fetched: takes them and goes on to what they lead to.
+    async fn take_manifests(&mut self) -> Result<Option<()>, DownloadError> {
+        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        match fetched {
+            Some(round) => self.unfold(Some(round)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Has the next manifests fetched; or, if it is known what is in the folder, its files.
+    async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let unfolding = Arc::clone(&folder.unfolding);
+        let unfold = move || {
+            let mut unfolding = unfolding.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(round) = fetched {
+                unfolding.take(&round)?;
+            }
+            unfolding.next()
+        };
+        match blocking(unfold).await?? {
+            Next::Fetch(round) => self.fetch(Sink::Manifests(round), DownloadState::Listing),
+            Next::Known(listing) => {
+                let (store, spec) = (self.store.clone(), folder.spec.clone());
+                let progress = self.checking();
+                let open =
+                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
+                let partial = blocking(open).await??;
+                self.fetch(Sink::Folder(partial), DownloadState::Downloading);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells how far proving again is what an earlier run left.
+    fn checking(&self) -> impl Fn(u64) + Sync + Send + 'static {
         self.status
-            .send_modify(|status| status.state = DownloadState::Downloading);
-        Ok(None)
+            .send_modify(|status| status.state = DownloadState::Checking);
+        let status = self.status.clone();
+        move |bytes| status.send_modify(|status| status.verified_bytes = bytes)
+    }
+
+    /// Goes on to fetch what `sink` lacks, from all sources known.
+    fn fetch(&mut self, sink: Sink, state: DownloadState) {
+        let mut content = Content::new(sink, self.settings.window);
+        for (peer, holding) in &self.holdings {
+            let held = content.held(holding);
+            content.scheduler.has(*peer, &held.blocks, &held.suggested);
+        }
+        self.status.send_modify(|status| {
+            status.state = state;
+            if content.manifests().is_none() {
+                status.size = Some(content.wanted_bytes);
+            }
+        });
+        self.content = Some(content);
     }
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
@@ -360,7 +438,7 @@ impl Task {
             });
         }
         if let Some(content) = &self.content {
-            let verified = bytes_of(&content.sink.verified(), &content.sequence);
+            let verified = content.verified_bytes();
             let rate = self.meter.read(now, verified);
             self.status.send_modify(|status| {
                 status.verified_bytes = verified;
@@ -377,7 +455,7 @@ impl Task {
         let Some(content) = self.content.take() else {
             return Err(DownloadError::Paused);
         };
-        let size = content.sequence.bytes();
+        let size = content.wanted_bytes;
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
             status.verified_bytes = size;
@@ -386,12 +464,15 @@ impl Task {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
         };
-        let Sink::File(partial) = content.sink;
-        let finished = blocking(move || partial.finish(options)).await??;
+        let path = match content.sink {
+            Sink::File(partial) => blocking(move || partial.finish(options)).await??.path,
+            Sink::Folder(folder) => blocking(move || folder.finish(options)).await??.path,
+            Sink::Manifests(_) => return Err(DownloadError::Paused),
+        };
         Ok(Finished {
             hash: self.request.hash,
             name: self.status.borrow().name.clone(),
-            path: finished.path,
+            path,
             size,
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
@@ -440,9 +521,4 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work)
         .await
         .map_err(|_| DownloadError::ShuttingDown)
-}
-
-/// How many bytes the blocks of a sequence have.
-fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
-    blocks.iter().map(|run| sequence.bytes_in(run)).sum()
 }

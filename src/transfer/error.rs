@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use pelago_content::Hash;
 use thiserror::Error;
 
+use super::manifests::UnfoldError;
 use crate::store::{FinishError, HashError, PartialError, WriteError};
 
 /// Why a download ended without its file. What was verified is kept in every case.
@@ -37,12 +38,9 @@ pub enum DownloadError {
     /// What lies at the target cannot be compared with what was asked for.
     #[error("cannot compare what is at the target: {0}")]
     Compare(#[from] HashError),
-    /// The hash is that of a folder.
-    #[error("{hash} is a folder: downloading folders comes with a later version")]
-    Folder {
-        /// The folder.
-        hash: Hash,
-    },
+    /// The folder cannot be what it says, or its manifests cannot be kept.
+    #[error(transparent)]
+    Folder(#[from] UnfoldError),
     /// The download cannot begin or go on.
     #[error(transparent)]
     Partial(#[from] PartialError),
@@ -69,7 +67,7 @@ impl DownloadError {
             Self::TargetExists { .. } => "target-exists",
             Self::Target { .. } => "target-not-writable",
             Self::Compare(_) => "target-not-readable",
-            Self::Folder { .. } => "folders-not-yet",
+            Self::Folder(_) => "folder-refused",
             Self::Partial(_) => "download-not-started",
             Self::Write(_) => "write-failed",
             Self::Finish(_) => "finish-failed",

@@ -5,6 +5,8 @@
 //! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
 //! | `sources` | who is asked, who waits, who is tried again, who lied |
 //! | `source` | one peer's streams: asks, reads, hands on |
+//! | `content` | what is being fetched: a file, a folder's manifests, or its files |
+//! | `manifests` | the manifests of a folder, until it is known what is in it |
 //! | `batch` | what has come, on its way to be verified and written |
 //! | `sink` | where verified chunks go |
 //! | `download` | one download, from finding sources to the finished file |
@@ -16,8 +18,10 @@
 //! the end of a download; what ends one is a [`DownloadError`].
 
 mod batch;
+mod content;
 mod download;
 mod error;
+mod manifests;
 mod scheduler;
 mod sink;
 mod source;
@@ -28,6 +32,7 @@ mod transfers;
 
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use manifests::UnfoldError;
 pub use status::{DownloadState, DownloadStatus, Finished};
 pub use target::{Output, sanitised};
 pub use transfers::{Download, Transfers};

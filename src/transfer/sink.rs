@@ -1,31 +1,57 @@
-//! Where verified chunks go: a file being downloaded.
+//! Where verified chunks go: a file, the files of a folder, or its manifests.
 
 use std::sync::Arc;
 
 use pelago_behaviour::chunk::Item;
-use pelago_content::{BlockRanges, Hash, Node, Part};
+use pelago_content::{BlockRanges, Hash, Node, Part, Sequence};
 
-use crate::store::{Partial, WriteError};
+use super::manifests::Round;
+use crate::store::{Partial, PartialFolder, WriteError};
 
 /// What a download writes to. A handle: clones are the same.
 #[derive(Clone)]
 pub(super) enum Sink {
     /// One file.
     File(Arc<Partial>),
+    /// The files of a folder.
+    Folder(Arc<PartialFolder>),
+    /// Manifests of a folder, in memory.
+    Manifests(Arc<Round>),
 }
 
 impl Sink {
+    /// The files it is made of.
+    pub(super) fn sequence(&self) -> Arc<Sequence> {
+        match self {
+            Self::File(partial) => Arc::new(Sequence::new([partial.spec().descriptor.size()])),
+            Self::Folder(folder) => Arc::clone(folder.sequence()),
+            Self::Manifests(round) => Arc::clone(round.sequence()),
+        }
+    }
+
+    /// The blocks that are wanted.
+    pub(super) fn wanted(&self) -> BlockRanges {
+        match self {
+            Self::Folder(folder) => folder.wanted(),
+            Self::File(_) | Self::Manifests(_) => (0..self.sequence().blocks()).into(),
+        }
+    }
+
+    /// The blocks that are verified and written.
+    pub(super) fn verified(&self) -> BlockRanges {
+        match self {
+            Self::File(partial) => partial.verified(),
+            Self::Folder(folder) => folder.verified(),
+            Self::Manifests(round) => round.verified(),
+        }
+    }
+
     /// Verifies a chunk and writes it. Blocks.
     pub(super) fn write(&self, part: Part, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
         match self {
             Self::File(partial) => partial.write(part.chunk, data, proof),
-        }
-    }
-
-    /// The blocks that are verified and written, in the numbering of the sequence.
-    pub(super) fn verified(&self) -> BlockRanges {
-        match self {
-            Self::File(partial) => partial.verified(),
+            Self::Folder(folder) => folder.write(part.file, part.chunk, data, proof),
+            Self::Manifests(round) => round.write(part, data, proof),
         }
     }
 
@@ -39,9 +65,11 @@ impl Sink {
         }
     }
 
-    fn hash_of(&self, _file: usize) -> Hash {
+    fn hash_of(&self, file: usize) -> Hash {
         match self {
             Self::File(partial) => partial.spec().descriptor.hash(),
+            Self::Folder(folder) => folder.descriptor_of(file).hash(),
+            Self::Manifests(round) => round.hash_of(file),
         }
     }
 }

@@ -18,11 +18,13 @@ use crate::network::{Candidate, Found};
 /// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
 const MAX_WAITING: usize = 1024;
 
-/// How often a source that was lost, or a given one that was not reached, is tried again.
+/// How often a source that was lost before it said what it has is tried again. One that had content, or
+/// that somebody named, is for as long as the download runs: it may come back.
 const MAX_RETRIES: u32 = 5;
 
-/// The pause before the first retry; each further one is twice as long.
+/// The pause before the first retry; each further one is twice as long, up to the last.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(8);
 
 /// Outcomes told in a message, of each sort.
 const TOLD: usize = 3;
@@ -46,6 +48,7 @@ pub(super) struct Sources {
     waiting: VecDeque<Candidate>,
     later: Vec<(Instant, Candidate)>,
     retries: HashMap<Candidate, u32>,
+    had_content: HashSet<Candidate>,
     banned: HashSet<PeerId>,
     useful: HashSet<PeerId>,
     outcomes: Outcomes,
@@ -63,6 +66,7 @@ impl Sources {
             waiting: VecDeque::new(),
             later: Vec::new(),
             retries: HashMap::new(),
+            had_content: HashSet::new(),
             banned: HashSet::new(),
             useful: HashSet::new(),
             outcomes: Outcomes::default(),
@@ -97,8 +101,8 @@ impl Sources {
     fn fill(&mut self) {
         loop {
             let with_content = self.with_content();
-            let is_full =
-                with_content >= self.max_active || self.active.len() - with_content >= self.max_asked;
+            let is_full = with_content >= self.max_active
+                || self.active.len() - with_content >= self.max_asked;
             if is_full {
                 return;
             }
@@ -148,6 +152,8 @@ impl Sources {
         }
         active.peer = Some(peer);
         active.has_content = true;
+        self.retries.remove(&active.candidate);
+        self.had_content.insert(active.candidate.clone());
         true
     }
 
@@ -190,21 +196,23 @@ impl Sources {
             End::Lied(_) => {
                 self.banned.extend(peer);
             }
-            End::Lost(_) => self.retry_later(active.candidate, now),
-            End::Unreachable(_) if active.candidate.found == Found::Given => {
-                self.retry_later(active.candidate, now);
+            End::Lost(_) | End::Unreachable(_) => {
+                let was_reached = matches!(end, End::Lost(_));
+                self.retry_later(active.candidate, was_reached, now);
             }
             _ => {}
         }
         self.fill();
     }
 
-    fn retry_later(&mut self, candidate: Candidate, now: Instant) {
-        let tries = self.retries.entry(candidate.clone()).or_default();
-        if *tries < MAX_RETRIES {
-            let pause = FIRST_RETRY * 2_u32.pow(*tries);
-            *tries += 1;
-            self.later.push((now + pause, candidate));
+    fn retry_later(&mut self, candidate: Candidate, was_reached: bool, now: Instant) {
+        let is_kept = candidate.found == Found::Given || self.had_content.contains(&candidate);
+        let tries = self.retries.get(&candidate).copied().unwrap_or(0);
+        if is_kept || was_reached && tries < MAX_RETRIES {
+            self.retries.insert(candidate.clone(), tries + 1);
+            // Doubled sixteen times it is past the last one by far.
+            let pause = FIRST_RETRY * 2_u32.pow(tries.min(16));
+            self.later.push((now + pause.min(LAST_RETRY), candidate));
         }
     }
 

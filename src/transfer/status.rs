@@ -16,6 +16,8 @@ const RATE_PERIOD: Duration = Duration::from_secs(3);
 pub enum DownloadState {
     /// Asking for the content and who has it.
     FindingSources,
+    /// Finding out what is in a folder.
+    Listing,
     /// Proving again what an earlier run left.
     Checking,
     /// Fetching chunks.
@@ -36,6 +38,7 @@ impl DownloadState {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FindingSources => "finding-sources",
+            Self::Listing => "listing",
             Self::Checking => "checking",
             Self::Downloading => "downloading",
             Self::Finishing => "finishing",

@@ -26,6 +26,8 @@ pub enum Output {
     Into(PathBuf),
     /// Here; if this is a folder, inside it.
     At(PathBuf),
+    /// Exactly here, whatever is there.
+    Exactly(PathBuf),
 }
 
 impl Output {
@@ -33,6 +35,7 @@ impl Output {
     pub(super) fn fixed(&self) -> Option<PathBuf> {
         match self {
             Self::At(path) if !path.is_dir() => Some(path.clone()),
+            Self::Exactly(path) => Some(path.clone()),
             _ => None,
         }
     }
@@ -40,7 +43,7 @@ impl Output {
     /// The path of the file with the content's `name`. Blocks on the disk.
     pub(super) fn resolve(&self, name: Option<&str>, hash: &Hash) -> PathBuf {
         self.fixed().unwrap_or_else(|| {
-            let (Self::Into(folder) | Self::At(folder)) = self;
+            let (Self::Into(folder) | Self::At(folder) | Self::Exactly(folder)) = self;
             let name = name.and_then(sanitised);
             folder.join(name.unwrap_or_else(|| hash.to_string()))
         })

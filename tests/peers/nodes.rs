@@ -165,6 +165,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         from: Vec::new(),
         bootstrap: Vec::new(),
         timeout: STORY,
+        only: Vec::new(),
         overwrite: false,
         seed: false,
     }

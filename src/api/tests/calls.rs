@@ -54,6 +54,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         from: Vec::new(),
         bootstrap: Vec::new(),
         timeout_seconds: 3600.0,
+        only: Vec::new(),
         overwrite: false,
         seed: false,
         detach: false,

@@ -1,0 +1,80 @@
+//! What is being fetched right now, and how far that is: a file, the manifests of a folder, or its files.
+
+use std::sync::Arc;
+
+use pelago_behaviour::availability::Has;
+use pelago_content::{BlockRanges, Sequence};
+
+use super::{manifests::Round, scheduler::Scheduler, sink::Sink};
+
+/// Something to fetch, block by block.
+pub(super) struct Content {
+    pub(super) sink: Sink,
+    pub(super) sequence: Arc<Sequence>,
+    pub(super) scheduler: Scheduler,
+    /// Bytes that are wanted of it.
+    pub(super) wanted_bytes: u64,
+    /// Those of them that were there from the start.
+    pub(super) resumed_bytes: u64,
+}
+
+impl Content {
+    /// What `sink` still lacks is to be fetched, with at most `window` bytes in flight at one source.
+    pub(super) fn new(sink: Sink, window: u64) -> Self {
+        let (sequence, wanted, verified) = (sink.sequence(), sink.wanted(), sink.verified());
+        let missing = wanted.difference(&verified);
+        let (wanted_bytes, missing_bytes) =
+            (bytes_of(&wanted, &sequence), bytes_of(&missing, &sequence));
+        Self {
+            scheduler: Scheduler::new(Arc::clone(&sequence), missing, window, rand::random()),
+            sink,
+            sequence,
+            wanted_bytes,
+            resumed_bytes: wanted_bytes - missing_bytes,
+        }
+    }
+
+    /// The manifests being fetched, if it is manifests.
+    pub(super) fn manifests(&self) -> Option<&Arc<Round>> {
+        match &self.sink {
+            Sink::Manifests(round) => Some(round),
+            _ => None,
+        }
+    }
+
+    /// What a source that says `has` has of this. Whoever knows what is in a folder has its manifests.
+    pub(super) fn held(&self, has: &Holding) -> Holding {
+        match self.sink {
+            Sink::Manifests(_) => Holding {
+                blocks: (0..self.sequence.blocks()).into(),
+                suggested: BlockRanges::new(),
+            },
+            _ => has.clone(),
+        }
+    }
+
+    /// Bytes that are verified and written.
+    pub(super) fn verified_bytes(&self) -> u64 {
+        bytes_of(&self.sink.verified(), &self.sequence)
+    }
+}
+
+/// What a source has of the content as a whole, by all that it said so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Holding {
+    pub(super) blocks: BlockRanges,
+    pub(super) suggested: BlockRanges,
+}
+
+impl Holding {
+    /// Takes what it says now.
+    pub(super) fn extend(&mut self, has: &Has) {
+        self.blocks = self.blocks.union(&has.blocks);
+        self.suggested = self.suggested.union(&has.suggested);
+    }
+}
+
+/// How many bytes the blocks of a sequence have.
+fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
+    blocks.iter().map(|run| sequence.bytes_in(run)).sum()
+}

@@ -1,0 +1,164 @@
+//! The manifests of a folder being downloaded, until it is known what is in it.
+//!
+//! Owns them while they arrive: a round holds those of one depth, in memory, chunk by chunk. Never keeps
+//! a byte that was not proven, and nothing in proportion to a claimed size. What is wrong with a folder
+//! leaves as a [`UnfoldError`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use pelago_content::{
+    BlockRanges, Descriptor, Expander, Hash, Listing, ListingError, Manifest, ManifestError, Node,
+    Part, Sequence, verify,
+};
+use thiserror::Error;
+
+use crate::store::{ManifestsError, Store, WriteError};
+
+/// Bytes of all manifests of one folder, at most: some five million entries with ordinary names.
+const MAX_MANIFESTS: u64 = 512 << 20;
+
+/// What is wrong with a folder.
+#[derive(Debug, Error)]
+pub enum UnfoldError {
+    /// A manifest is none, or names what may not be on a disk.
+    #[error("the folder is refused: {0}")]
+    Manifest(#[from] ManifestError),
+    /// The manifests do not make up a folder.
+    #[error("the folder is refused: {0}")]
+    Listing(#[from] ListingError),
+    /// The manifests are more than anyone should have to hold.
+    #[error(
+        "the folder is refused: its manifests are {0} bytes, and at most {MAX_MANIFESTS} are taken"
+    )]
+    TooLong(u64),
+    /// A manifest cannot be kept or read.
+    #[error(transparent)]
+    Kept(#[from] ManifestsError),
+}
+
+/// Finds out what is in a folder.
+pub(super) struct Unfolding {
+    store: Store,
+    expander: Expander,
+    bytes: u64,
+}
+
+/// What to do next to find it out.
+pub(super) enum Next {
+    /// Fetch these manifests.
+    Fetch(Arc<Round>),
+    /// Nothing: this is what is in it.
+    Known(Arc<Listing>),
+}
+
+impl Unfolding {
+    pub(super) fn new(store: Store, folder: Descriptor) -> Result<Self, UnfoldError> {
+        Ok(Self {
+            store,
+            expander: Expander::new(folder)?,
+            bytes: 0,
+        })
+    }
+
+    /// Takes all that is kept here already, and says what is to be fetched. Blocks.
+    pub(super) fn next(&mut self) -> Result<Next, UnfoldError> {
+        loop {
+            let mut missing = Vec::new();
+            for descriptor in self.expander.wanted() {
+                self.bytes = self.bytes.saturating_add(descriptor.size());
+                if self.bytes > MAX_MANIFESTS {
+                    return Err(UnfoldError::TooLong(self.bytes));
+                }
+                let hash = descriptor.hash();
+                match self.store.manifest(&hash)? {
+                    Some(manifest) => self.expander.take(&hash, manifest)?,
+                    None => missing.push(descriptor),
+                }
+            }
+            if !missing.is_empty() {
+                return Ok(Next::Fetch(Arc::new(Round::new(missing))));
+            }
+            if self.expander.missing() == 0 {
+                let listing = self.expander.clone().finish()?;
+                return Ok(Next::Known(Arc::new(listing)));
+            }
+        }
+    }
+
+    /// Takes a round whose manifests have all come, and keeps them. Blocks.
+    pub(super) fn take(&mut self, round: &Round) -> Result<(), UnfoldError> {
+        for (descriptor, bytes) in round.manifests() {
+            let manifest = Manifest::from_bytes(&bytes)?;
+            self.store.keep_manifest(&manifest)?;
+            self.expander.take(&descriptor.hash(), manifest)?;
+        }
+        Ok(())
+    }
+}
+
+/// Manifests being fetched at the same time.
+pub(super) struct Round {
+    descriptors: Vec<Descriptor>,
+    sequence: Arc<Sequence>,
+    /// The data of the chunks that have come, by the first block of each.
+    chunks: Mutex<BTreeMap<u64, Vec<u8>>>,
+}
+
+impl Round {
+    fn new(descriptors: Vec<Descriptor>) -> Self {
+        let sequence = Sequence::new(descriptors.iter().map(Descriptor::size));
+        Self {
+            descriptors,
+            sequence: Arc::new(sequence),
+            chunks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn sequence(&self) -> &Arc<Sequence> {
+        &self.sequence
+    }
+
+    /// The hash of one of its manifests.
+    ///
+    /// # Panics
+    /// It has no such one.
+    pub(super) fn hash_of(&self, file: usize) -> Hash {
+        self.descriptors[file].hash()
+    }
+
+    pub(super) fn verified(&self) -> BlockRanges {
+        let mut verified = BlockRanges::new();
+        for (start, data) in &*self.lock() {
+            let blocks = (data.len() as u64).div_ceil(pelago_content::BLOCK_SIZE);
+            verified.insert(*start..start + blocks);
+        }
+        verified
+    }
+
+    pub(super) fn write(&self, part: Part, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
+        if let Some(descriptor) = self.descriptors.get(part.file) {
+            verify(descriptor, part.chunk, data, proof)?;
+            let start = self.sequence.blocks_of(part).start;
+            self.lock().insert(start, data.to_vec());
+        }
+        Ok(())
+    }
+
+    /// The manifests, whole once every block is verified.
+    fn manifests(&self) -> Vec<(Descriptor, Vec<u8>)> {
+        let chunks = self.lock();
+        let whole = |(file, descriptor): (usize, &Descriptor)| {
+            let blocks = self.sequence.blocks_of_file(file);
+            let parts = chunks.range(blocks).map(|(_, data)| data.as_slice());
+            (*descriptor, parts.collect::<Vec<_>>().concat())
+        };
+        self.descriptors.iter().enumerate().map(whole).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<u8>>> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
