@@ -52,7 +52,7 @@ pub fn hash_folder(
 ) -> Result<(Descriptor, Totals), FolderError> {
     let tree = walk::walk(path)?;
     let files = examine(path, &tree, &Known::default(), None, progress)?;
-    let built = build(path, tree, files, None)?;
+    let built = build(path, tree, &files, None)?;
     Ok((built.descriptor, built.totals))
 }
 
@@ -75,7 +75,7 @@ impl Store {
         let tree = walk::walk(path)?;
         let known = self.known_files(path)?;
         let files = examine(path, &tree, &known, Some(self), progress)?;
-        let built = build(path, tree, files, Some(self))?;
+        let built = build(path, tree, &files, Some(self))?;
         let share = NewShare {
             descriptor: built.descriptor,
             name: folder.name.clone(),
@@ -125,7 +125,7 @@ struct Built {
 fn build(
     root: &Path,
     tree: Tree,
-    files: Vec<Examined>,
+    files: &[Examined],
     store: Option<&Store>,
 ) -> Result<Built, FolderError> {
     let mut members = Vec::new();

@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, DirEntry},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -88,9 +89,12 @@ impl Walk<'_> {
         let path = self.root.join(&inner);
         let depth = inner.split('/').filter(|name| !name.is_empty()).count();
         let unreadable = |error| FolderError::at(&path, error);
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&path).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
+        let found: io::Result<Vec<_>> = fs::read_dir(&path).and_then(Iterator::collect);
+        let mut found = found.map_err(unreadable)?;
+        // What is wrong is found in the same order each time.
+        found.sort_by_cached_key(DirEntry::file_name);
+        let mut entries = Vec::with_capacity(found.len());
+        for entry in found {
             let name = entry.file_name().into_string();
             let name = name.map_err(|_| FolderError::NotUtf8 { path: entry.path() })?;
             if name.ends_with(UNFINISHED) && name.len() > UNFINISHED.len() {
