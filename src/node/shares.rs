@@ -90,7 +90,9 @@ pub fn record(
             scopes,
             origin,
         };
-        return Ok(store.share_folder(&folder, progress)?.into());
+        let (descriptor, totals) = store.share_folder(&folder, progress)?;
+        let NewFolder { path, name, .. } = folder;
+        return Ok(Shared::new(descriptor, name, totals.bytes, path));
     }
     let (descriptor, fingerprint) = examine(store, &path, progress)?;
     let new = NewShare {

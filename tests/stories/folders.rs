@@ -98,7 +98,21 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
         .done();
     assert_content(&b.path("copy"), &one);
 
+    // A file that has changed since is not passed off as what it was.
+    let two_was = b.hash(&text(&world.path("box/two")));
     world.file("box/two", b"changed");
+    let refused = b.run(&[
+        "download",
+        &two_was,
+        "--peer",
+        &peer,
+        "-o",
+        "two",
+        "--timeout",
+        "0.5",
+    ]);
+    refused.failed();
+    node.run.err.line("share that again");
     let again = &a.json(&["share", &folder])[0];
     assert_ne!(again["hash"], hash);
     assert_eq!(again["size"], 300_007);

@@ -4,7 +4,7 @@ use pelago_content::{Expander, Hash, Kind, Listing, ManifestError, NameError, ve
 
 use super::*;
 use crate::store::{
-    ReadError, Scope, Store,
+    ReadError, Scope, Share, Store,
     testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
@@ -27,9 +27,11 @@ fn new(path: &Path, scope: Scope) -> NewFolder {
 }
 
 fn share(store: &Store, path: &Path) -> Share {
-    store
-        .share_folder(&new(path, Scope::Everyone), &go_on)
-        .unwrap()
+    let folder = new(path, Scope::Everyone);
+    let (descriptor, totals) = store.share_folder(&folder, &go_on).unwrap();
+    let share = store.share_at(path).unwrap().unwrap();
+    assert_eq!((share.descriptor, share.totals), (descriptor, totals));
+    share
 }
 
 fn hash_of(path: &Path) -> Hash {
@@ -301,7 +303,7 @@ fn members_have_the_scopes_of_all_their_folders() {
         let store = &home.store;
         let file = describe(b"content").hash();
         let shared = store.share_folder(&new(&outer, Scope::Unlisted), &go_on);
-        let outer_hash = shared.unwrap().hash;
+        let outer_hash = shared.unwrap().0.hash();
         let deep = hash_of(&inner.join("deep"));
         for hash in [file, deep, outer_hash, hash_of(&inner)] {
             assert_eq!(store.scopes(&hash).unwrap(), Some(Scope::Unlisted.into()));

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, DirEntry},
     io,
-    path::{Path, PathBuf},
+    path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_names, check_target};
@@ -157,8 +157,9 @@ fn target(path: PathBuf, depth: usize) -> Result<String, FolderError> {
     let Some(text) = target.to_str() else {
         return Err(FolderError::NotUtf8 { path });
     };
-    match check_target(text) {
-        Ok(climbed) if climbed <= depth => Ok(text.to_owned()),
+    let text = text.replace(MAIN_SEPARATOR, "/");
+    match check_target(&text) {
+        Ok(climbed) if climbed <= depth => Ok(text),
         Ok(_) => Err(FolderError::Escapes { path, target }),
         Err(source) => Err(FolderError::Target {
             path,
