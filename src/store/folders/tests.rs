@@ -253,15 +253,21 @@ fn a_folder_that_is_shared_no_more_leaves_nothing() {
     on_every_store(|home| {
         let root = home.path("root");
         let large = bytes(600_000, 1);
-        write(&root, &[("a/large", &large), ("b/file", b"content")]);
+        let files: [(&str, &[u8]); 3] = [
+            ("a/large", &large),
+            ("b/file", b"content"),
+            ("\u{10ffff}last", b"sorts behind all"),
+        ];
+        write(&root, &files);
         let folder = share(&home.store, &root);
-        assert_eq!(home.store.members(&root).unwrap().len(), 4);
+        assert_eq!(home.store.members(&root).unwrap().len(), 5);
         let by_itself = home.share("file", &large);
         let removed = home.store.remove_shares(&[(folder.hash, root.clone())]);
         assert_eq!(removed.unwrap(), 1);
         assert_eq!(home.store.members(&root).unwrap(), []);
         assert!(read(&home.store, &by_itself.descriptor.hash(), 4).unwrap() == large);
-        for hash in [folder.hash, describe(b"content").hash()] {
+        let last = describe(b"sorts behind all").hash();
+        for hash in [folder.hash, describe(b"content").hash(), last] {
             assert!(matches!(
                 read(&home.store, &hash, 0),
                 Err(ReadError::Absent)
