@@ -357,15 +357,9 @@ fn several_paths_are_all_tried() {
         (&entries[1]["size"], &entries[1]["kind"]),
         (&1.into(), &"file".into())
     );
-    assert_eq!(entries[2]["error"]["code"], "folders-not-yet");
-
-    let output = machine.run(&["share", "."]);
-    let expected = "not yet: sharing folders comes with a later version; share the files in it";
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains(expected),
-        "{}",
-        text(&output.stderr)
+    assert_eq!(
+        (&entries[2]["size"], &entries[2]["kind"]),
+        (&1.into(), &"folder".into())
     );
 }
 

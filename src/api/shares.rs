@@ -44,11 +44,11 @@ pub(super) async fn share(
     Ok(lines(events))
 }
 
-/// Bytes of the file at `path`, for people to see progress; 0 if it cannot be had, which sharing it
-/// will explain.
-async fn size_of(path: PathBuf) -> u64 {
-    let size = spawn_blocking(move || path.metadata().map(|metadata| metadata.len())).await;
-    size.ok().and_then(Result::ok).unwrap_or_default()
+/// Bytes of the file at `path`, for people to see progress; none for a directory, or if it cannot be
+/// had, which sharing it will explain.
+async fn size_of(path: PathBuf) -> Option<u64> {
+    let metadata = spawn_blocking(move || path.metadata()).await.ok()?.ok()?;
+    metadata.is_file().then_some(metadata.len())
 }
 
 pub(super) async fn unshare(

@@ -54,18 +54,18 @@ pub enum Kind {
     Folder,
 }
 
-/// A file that was hashed and not shared.
+/// A file or folder that was hashed and not shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hashed {
-    /// The file, as it was given.
+    /// Where it is, as it was given.
     pub path: String,
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// Always [`Kind::File`] so far.
+    /// File or folder.
     pub kind: Kind,
-    /// Bytes.
+    /// Bytes; of a folder, in all files below.
     pub size: u64,
-    /// The root of its tree: 64 hex digits.
+    /// The root of its tree, which for a folder is its manifest's: 64 hex digits.
     pub root: String,
 }
 
@@ -76,7 +76,7 @@ pub struct Shared {
     pub hash: String,
     /// What it is called.
     pub name: String,
-    /// Bytes.
+    /// Bytes; of a folder, in all files below.
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
@@ -91,7 +91,7 @@ pub struct Listed {
     pub hash: String,
     /// What it is called there. Any text.
     pub name: String,
-    /// Bytes.
+    /// Bytes; of a folder, in all files below.
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
@@ -121,8 +121,8 @@ pub enum ShareEvent {
     Hashing {
         /// Bytes hashed.
         hashed_bytes: u64,
-        /// Bytes in all.
-        size: u64,
+        /// Bytes in all; none for a folder, which shows at the end.
+        size: Option<u64>,
     },
     /// It is shared. The last line.
     Shared(Shared),

@@ -1,4 +1,4 @@
-//! `pelago hash`: the hashes of files, without a node.
+//! `pelago hash`: the hashes of files and folders, without a node.
 
 use std::{
     cell::RefCell,
@@ -19,7 +19,7 @@ use crate::api::types::Hashed;
 /// What to hash.
 #[derive(Debug, clap::Args)]
 pub(super) struct HashArgs {
-    /// Files to hash
+    /// Files and folders to hash
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -37,11 +37,7 @@ pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
 }
 
 fn hash(context: &Context, path: &Path) -> anyhow::Result<Hashed> {
-    paths::refuse_folder(path, "hashing", "hash")?;
-    let (name, size) = (
-        path.to_string_lossy(),
-        path.metadata().ok().map(|found| found.len()),
-    );
+    let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
     open::hash(path, &|done| {
         let step = Step {

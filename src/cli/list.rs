@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if listed.is_empty() {
         context
             .output
-            .note("nothing is shared here: pelago share FILE");
+            .note("nothing is shared here: pelago share PATH");
     }
     context
         .output

@@ -50,7 +50,7 @@ const FIRST_STEPS: &str = "\
 Pelago shares files with whoever has their hash, and gets others' by theirs.
 
   pelago start                run a node; files put into ./shared are shared
-  pelago share FILE           share a file, and print its link
+  pelago share PATH           share a file or folder, and print its link
   pelago download LINK        get what somebody shared
   pelago list --network       see what others share
   pelago help                 all commands";

@@ -84,24 +84,36 @@ pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
     Ok(Store::open(folder)?)
 }
 
-/// Hashes a file and shares nothing. `progress` is given the bytes hashed so far.
+/// Hashes a file or directory and shares nothing. `progress` is given the bytes hashed so far.
 pub(super) fn hash(path: &Path, progress: &dyn Fn(u64)) -> anyhow::Result<Hashed> {
     let progress = |bytes| {
         progress(bytes);
         ControlFlow::Continue(())
     };
+    if path.is_dir() {
+        let hashed = store::hash_folder(path, &progress);
+        let (descriptor, totals) = hashed.map_err(|error| {
+            let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
+            match node::folder_hint(&error) {
+                Some(hint) => info.with_hint(hint),
+                None => info,
+            }
+        })?;
+        return Ok(described(path, &descriptor, totals.bytes));
+    }
     let hashed = store::hash_file(path, &progress);
     let refused = |error: HashError| ErrorInfo::new("file-not-hashed", error.to_string());
-    Ok(described(path, hashed.map_err(refused)?.descriptor))
+    let descriptor = hashed.map_err(refused)?.descriptor;
+    Ok(described(path, &descriptor, descriptor.size()))
 }
 
-fn described(path: &Path, descriptor: Descriptor) -> Hashed {
+fn described(path: &Path, descriptor: &Descriptor, size: u64) -> Hashed {
     Hashed {
         path: path.to_string_lossy().into_owned(),
         hash: descriptor.hash().to_string(),
         kind: Kind::from(descriptor.kind()),
-        size: descriptor.size(),
-        root: content_root(&descriptor),
+        size,
+        root: content_root(descriptor),
     }
 }
 

@@ -9,14 +9,20 @@ use anyhow::Context as _;
 
 use crate::api::types::ErrorInfo;
 
-/// `path` from the root on, with all folders above it as they really are. A symbolic link at its end
+/// `path` from the root on, with all folders in it as they really are. A symbolic link at its end
 /// stays one. JSON and the database take UTF-8 only, so anything else is refused.
 pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
     let absolute = path::absolute(path).with_context(|| format!("{shown} is no path"))?;
-    let resolved = absolute.parent().zip(absolute.file_name());
-    let resolved =
-        resolved.and_then(|(parent, name)| Some(fs::canonicalize(parent).ok()?.join(name)));
+    let is_folder = absolute
+        .symlink_metadata()
+        .is_ok_and(|found| found.is_dir());
+    let resolved = if is_folder {
+        fs::canonicalize(&absolute).ok()
+    } else {
+        let parts = absolute.parent().zip(absolute.file_name());
+        parts.and_then(|(parent, name)| Some(fs::canonicalize(parent).ok()?.join(name)))
+    };
     let resolved = resolved.unwrap_or(absolute);
     let text = resolved.into_os_string().into_string();
     let refused = |_| ErrorInfo::new("not-utf-8", format!("{shown}: the path is not valid UTF-8"));
@@ -31,22 +37,10 @@ pub(super) fn current() -> anyhow::Result<String> {
     Ok(text.map_err(refused)?)
 }
 
-/// Refuses folders, in words for what was to be done to one.
-pub(super) fn refuse_folder(path: &Path, doing: &str, verb: &str) -> anyhow::Result<()> {
-    let is_folder = path
-        .symlink_metadata()
-        .is_ok_and(|metadata| metadata.is_dir());
-    anyhow::ensure!(
-        !is_folder,
-        ErrorInfo::new(
-            "folders-not-yet",
-            format!(
-                "{}: not yet: {doing} folders comes with a later version; {verb} the files in it",
-                path.display()
-            ),
-        )
-    );
-    Ok(())
+/// Bytes of a file, for people to see progress; none for anything else.
+pub(super) fn file_size(path: &Path) -> Option<u64> {
+    let metadata = path.metadata().ok()?;
+    metadata.is_file().then_some(metadata.len())
 }
 
 #[cfg(test)]
@@ -63,6 +57,9 @@ mod tests {
             absolute(&given).unwrap(),
             real.join("new.txt").to_str().unwrap()
         );
+        let folder = real.to_str().unwrap();
+        assert_eq!(absolute(&real.join("sub/..")).unwrap(), folder);
+        assert_eq!(absolute(&real.join("sub/../")).unwrap(), folder);
         assert_eq!(
             absolute(Path::new("/no/such/../x")).unwrap(),
             "/no/such/../x"

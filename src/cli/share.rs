@@ -1,4 +1,4 @@
-//! `pelago share`: shares files from where they lie.
+//! `pelago share`: shares files and folders from where they lie.
 
 use std::{
     cell::RefCell,
@@ -27,11 +27,11 @@ use crate::{
 /// What to share, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShareArgs {
-    /// Files to share
+    /// Files and folders to share
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// What to call it, instead of its file name; for a single path
+    /// What to call it, instead of its name on disk; for a single path
     #[arg(long)]
     name: Option<String>,
 
@@ -107,7 +107,7 @@ async fn share(
                 name: &name,
                 state: "hashing",
                 done: hashed_bytes,
-                size: Some(size),
+                size,
                 ..Step::default()
             }),
             ShareEvent::Shared(shared) => return Ok(shared),
@@ -139,10 +139,7 @@ fn record(
     store: &Store,
     path: &Path,
 ) -> anyhow::Result<Shared> {
-    let (name, size) = (
-        path.to_string_lossy(),
-        path.metadata().ok().map(|found| found.len()),
-    );
+    let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
     open::record(store, request(args, path)?, &|done| {
         let step = Step {
@@ -157,7 +154,6 @@ fn record(
 }
 
 fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
-    paths::refuse_folder(path, "sharing", "share")?;
     Ok(ShareRequest {
         path: paths::absolute(path)?,
         name: args.name.clone(),

@@ -230,7 +230,7 @@ fn advise(context: &Context, folders: &[PathBuf]) {
     let is_empty = |folder: &PathBuf| is_empty(folder);
     if let Some(folder) = folders.first().filter(|_| folders.iter().all(is_empty)) {
         context.output.note(format_args!(
-            "nothing is shared from folders yet: put files into {}, or: pelago share FILE",
+            "nothing is shared from folders yet: put files into {}, or: pelago share PATH",
             folder.display()
         ));
     }

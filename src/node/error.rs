@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     network::{self, Closed, ConnectError},
-    store::{DatabaseError, HashError},
+    store::{DatabaseError, FolderError, HashError},
     transfer,
 };
 
@@ -62,12 +62,9 @@ impl StartError {
 /// Why something was not shared.
 #[derive(Debug, Error)]
 pub enum ShareError {
-    /// It is a directory.
-    #[error("{} is a folder: sharing folders is not there yet", path.display())]
-    Folder {
-        /// The directory.
-        path: PathBuf,
-    },
+    /// The directory cannot be a folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// It is a symbolic link.
     #[error("{} is a symbolic link", path.display())]
     Symlink {
@@ -90,8 +87,8 @@ impl ShareError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Folder { .. } => "folders-not-yet",
             Self::Symlink { .. } => "symlink",
+            Self::Folder(error) => folder_code(error),
             Self::Hash(_) => "file-not-hashed",
             Self::Store(_) => "not-recorded",
             Self::Closed(_) => "shutting-down",
@@ -102,14 +99,40 @@ impl ShareError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Folder { path } => Some(format!(
-                "share the files in it one by one, or run `pelago start --dir {}`",
-                path.display()
-            )),
+            Self::Folder(error) => folder_hint(error),
             Self::Symlink { .. } => Some("share the file that it leads to".to_owned()),
             _ => None,
         }
     }
+}
+
+/// A word for programs: it stays the same between versions.
+#[must_use]
+pub const fn folder_code(error: &FolderError) -> &'static str {
+    match error {
+        FolderError::Hash(_) => "file-not-hashed",
+        FolderError::Manifests(_) | FolderError::Share(_) => "not-recorded",
+        FolderError::Entry { .. } | FolderError::NotUtf8 { .. } => "bad-name",
+        FolderError::Target { .. } | FolderError::Escapes { .. } => "symlink",
+        _ => "folder-not-hashed",
+    }
+}
+
+/// What a person can do about it.
+#[must_use]
+pub fn folder_hint(error: &FolderError) -> Option<String> {
+    let hint = match error {
+        FolderError::Entry { .. } | FolderError::NotUtf8 { .. } => {
+            "a folder is the same on every system: rename what is named here"
+        }
+        FolderError::Target { .. } | FolderError::Escapes { .. } => {
+            "remove the link, or have it lead to something in the folder"
+        }
+        FolderError::Special { .. } => "move it out of the folder",
+        FolderError::HoldsData { .. } => "it holds the key of this node: share what is beside it",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// Why something was not unshared.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pelago_content::Hash;
+use pelago_content::{Hash, Kind};
 use walkdir::WalkDir;
 
 use super::{ShareError, shares::examine};
@@ -160,7 +160,8 @@ fn withdraw_gone(
 }
 
 /// Hashes again a shared file that has changed, and shares it under its new hash. Returns the hash
-/// it had, and the one it has now.
+/// it had, and the one it has now. What is in a shared folder stays as it is written down, and is
+/// not served, until somebody shares the folder again.
 ///
 /// # Errors
 /// The file cannot be hashed, for example because it is still growing.
@@ -168,7 +169,16 @@ pub(super) fn renew(store: &Store, path: &Path) -> Result<Option<(Hash, Hash)>, 
     let known = store
         .share_at(path)
         .map_err(crate::store::ShareError::from)?;
-    let Some(known) = known else { return Ok(None) };
+    for folder in store
+        .folders_over(path)
+        .map_err(crate::store::ShareError::from)?
+    {
+        let (path, folder) = (path.display(), folder.display());
+        tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
+    }
+    let Some(known) = known.filter(|known| known.descriptor.kind() == Kind::File) else {
+        return Ok(None);
+    };
     let (descriptor, fingerprint) = examine(store, path, &|_| ControlFlow::Continue(()))?;
     let renewed = NewShare {
         descriptor,

@@ -251,8 +251,8 @@ impl Node {
         Ok(peers.into_iter().map(peer).collect())
     }
 
-    /// Shares a file from where it lies, and announces it. `progress` is given the bytes hashed so
-    /// far. Dropping the call ends the hashing.
+    /// Shares a file or directory from where it lies, and announces it. `progress` is given the bytes
+    /// hashed so far. Dropping the call ends the hashing.
     ///
     /// # Errors
     /// See [`ShareError`].
@@ -271,10 +271,18 @@ impl Node {
                 false => ControlFlow::Continue(()),
             }
         };
-        let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
+        let recorded = blocking(move || {
+            let before = store.share_at(&request.path).ok().flatten();
+            let shared = record(&store, &request, &hashing)?;
+            Ok::<_, ShareError>((before, shared))
+        });
+        let (before, mut shared) = recorded.await??;
         drop(waiting);
         shared.link.peers = self.link_peers().await?;
         self.inner.provide_if_shared(shared.hash).await;
+        if let Some(before) = before.filter(|before| before.hash != shared.hash) {
+            self.inner.withdraw_if_gone(before.hash).await;
+        }
         Ok(shared)
     }
 

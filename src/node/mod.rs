@@ -16,7 +16,9 @@ pub(crate) mod testing;
 
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
-pub use error::{DownloadError, ListError, ShareError, StartError, UnshareError};
+pub use error::{
+    DownloadError, ListError, ShareError, StartError, UnshareError, folder_code, folder_hint,
+};
 pub use handle::{Node, Peer, Status};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};

@@ -9,7 +9,9 @@ use std::{
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError};
-use crate::store::{Cursor, DatabaseError, Fingerprint, NewShare, Origin, Scope, Share, Store};
+use crate::store::{
+    Cursor, DatabaseError, Fingerprint, NewFolder, NewShare, Origin, Scope, Scopes, Share, Store,
+};
 
 /// Shares read from the database at a time.
 const PAGE: usize = 1000;
@@ -17,9 +19,9 @@ const PAGE: usize = 1000;
 /// What to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareRequest {
-    /// The file; absolute.
+    /// The file or directory; absolute.
     pub path: PathBuf,
-    /// What to call it; its file name if none is given.
+    /// What to call it; as it is called on disk if none is given.
     pub name: Option<String>,
     /// Whether to keep it out of every list.
     pub unlisted: bool,
@@ -32,7 +34,7 @@ pub struct Shared {
     pub hash: Hash,
     /// What it is called.
     pub name: String,
-    /// Its bytes.
+    /// Its bytes; a folder's in all files below.
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
@@ -44,26 +46,32 @@ pub struct Shared {
 
 impl From<Share> for Shared {
     fn from(share: Share) -> Self {
-        let (name, size) = (share.name, share.descriptor.size());
+        Self::new(share.descriptor, share.name, share.totals.bytes, share.path)
+    }
+}
+
+impl Shared {
+    fn new(descriptor: Descriptor, name: String, size: u64, path: PathBuf) -> Self {
+        let hash = descriptor.hash();
         let link = Link {
-            hash: share.hash,
+            hash,
             name: Some(name.clone()),
             size: Some(size),
             peers: Vec::new(),
         };
         Self {
-            hash: share.hash,
+            hash,
             name,
             size,
-            kind: share.descriptor.kind(),
-            path: share.path,
+            kind: descriptor.kind(),
+            path,
             link,
         }
     }
 }
 
-/// Hashes a file, unless it is known and unchanged, and writes down that it is shared. `progress` is
-/// given the bytes hashed so far, and may stop it.
+/// Hashes a file or directory, but for files that are known and unchanged, and writes down that it
+/// is shared. `progress` is given the bytes hashed so far, and may stop it.
 ///
 /// # Errors
 /// See [`ShareError`].
@@ -72,43 +80,47 @@ pub fn record(
     request: &ShareRequest,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Shared, ShareError> {
-    let path = &request.path;
-    let (descriptor, fingerprint) = examine(store, path, progress)?;
-    let file_name = || {
-        path.file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
-    let name = request.name.clone().or_else(file_name);
+    let (path, origin) = (request.path.clone(), Origin::Explicit);
+    let scopes = scopes(request);
+    if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        let name = name(request).unwrap_or_else(|| path.to_string_lossy().into_owned());
+        let folder = NewFolder {
+            path,
+            name,
+            scopes,
+            origin,
+        };
+        let (descriptor, totals) = store.share_folder(&folder, progress)?;
+        let NewFolder { path, name, .. } = folder;
+        return Ok(Shared::new(descriptor, name, totals.bytes, path));
+    }
+    let (descriptor, fingerprint) = examine(store, &path, progress)?;
     let new = NewShare {
         descriptor,
-        name: name.unwrap_or_else(|| descriptor.hash().to_string()),
-        path: path.clone(),
-        scopes: if request.unlisted {
-            Scope::Unlisted
-        } else {
-            Scope::Everyone
-        }
-        .into(),
-        origin: Origin::Explicit,
+        name: name(request).unwrap_or_else(|| descriptor.hash().to_string()),
+        path,
+        scopes,
+        origin,
         fingerprint,
     };
     store.add_shares(std::slice::from_ref(&new))?;
-    let hash = descriptor.hash();
     let (name, size) = (new.name, descriptor.size());
-    let link = Link {
-        hash,
-        name: Some(name.clone()),
-        size: Some(size),
-        peers: Vec::new(),
+    Ok(Shared::new(descriptor, name, size, new.path))
+}
+
+/// What to call it: as asked, else as it is called on disk.
+fn name(request: &ShareRequest) -> Option<String> {
+    let on_disk = || Some(request.path.file_name()?.to_string_lossy().into_owned());
+    request.name.clone().or_else(on_disk)
+}
+
+fn scopes(request: &ShareRequest) -> Scopes {
+    let scope = if request.unlisted {
+        Scope::Unlisted
+    } else {
+        Scope::Everyone
     };
-    Ok(Shared {
-        hash,
-        name,
-        size,
-        kind: descriptor.kind(),
-        path: new.path,
-        link,
-    })
+    scope.into()
 }
 
 /// What a file is: as it was written down if it is unchanged since, else hashed.
@@ -120,11 +132,6 @@ pub(super) fn examine(
     if let Ok(metadata) = path.symlink_metadata() {
         if metadata.is_symlink() {
             return Err(ShareError::Symlink {
-                path: path.to_owned(),
-            });
-        }
-        if metadata.is_dir() {
-            return Err(ShareError::Folder {
                 path: path.to_owned(),
             });
         }
@@ -152,7 +159,7 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
         listed.extend(shares.into_iter().map(|share| Listed {
             hash: share.hash,
             name: share.name,
-            size: share.descriptor.size(),
+            size: share.totals.bytes,
             kind: share.descriptor.kind(),
             peers: 0,
         }));

@@ -214,7 +214,7 @@ impl Answers {
             hash: share.hash,
             name: share.name,
             kind: share.descriptor.kind(),
-            size: share.descriptor.size(),
+            size: share.totals.bytes,
         });
         Some(catalogue::Page {
             entries: entries.collect(),

@@ -23,9 +23,9 @@ use pelago_content::{Descriptor, Entry, EntryKind, Manifest, Totals};
 pub use self::error::FolderError;
 use self::{
     examine::{Examined, Known, examine},
-    walk::{Tree, What},
+    walk::{Directory, Tree, What},
 };
-use super::{Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Share, Store};
+use super::{Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store, mutex::lock};
 
 /// A folder to be shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +52,14 @@ pub fn hash_folder(
 ) -> Result<(Descriptor, Totals), FolderError> {
     let tree = walk::walk(path)?;
     let files = examine(path, &tree, &Known::default(), None, progress)?;
-    let built = build(path, tree, files, None)?;
+    let built = build(path, tree, &files, None)?;
     Ok((built.descriptor, built.totals))
 }
 
 impl Store {
     /// Shares a directory with all that is in it, in one commit. Files that it shared before and
     /// that have not changed are not hashed again; those that are gone are withdrawn. `progress` is
-    /// given the bytes hashed so far, and may say to stop.
+    /// given the bytes hashed so far, and may say to stop. Gives what the folder is and weighs.
     ///
     /// # Errors
     ///
@@ -68,14 +68,15 @@ impl Store {
         &self,
         folder: &NewFolder,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<Share, FolderError> {
+    ) -> Result<(Descriptor, Totals), FolderError> {
         let path = &folder.path;
         self.check_private(path)?;
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
         let tree = walk::walk(path)?;
         let known = self.known_files(path)?;
         let files = examine(path, &tree, &known, Some(self), progress)?;
-        let built = build(path, tree, files, Some(self))?;
+        let _sharing = lock(&self.inner.sharing);
+        let built = build(path, tree, &files, Some(self))?;
         let share = NewShare {
             descriptor: built.descriptor,
             name: folder.name.clone(),
@@ -85,7 +86,7 @@ impl Store {
             fingerprint: Fingerprint::new(&fingerprint),
         };
         self.add_folder(&share, built.totals, &built.members)?;
-        Ok(Share::new(share, built.totals, 0))
+        Ok((built.descriptor, built.totals))
     }
 
     /// Refuses a directory that holds this node's own data, its key above all.
@@ -125,59 +126,93 @@ struct Built {
 fn build(
     root: &Path,
     tree: Tree,
-    files: Vec<Examined>,
+    files: &[Examined],
     store: Option<&Store>,
 ) -> Result<Built, FolderError> {
-    let mut members = Vec::new();
-    let mut built: Vec<Option<(Descriptor, Totals)>> = vec![None; tree.directories.len()];
+    let mut building = Building {
+        files,
+        store,
+        folders: vec![None; tree.directories.len()],
+        members: Vec::new(),
+    };
     // Each directory comes behind the one that it is in.
     for (number, directory) in tree.directories.into_iter().enumerate().rev() {
         let path = root.join(&directory.path);
-        let too_much = || FolderError::TooMuch { path: path.clone() };
-        let (mut entries, mut totals) = (Vec::with_capacity(directory.entries.len()), None);
-        for found in directory.entries {
-            let (kind, weight) = match found.what {
-                What::File(at) => {
-                    members.push(files[at].member(join(&directory.path, &found.name)));
-                    (files[at].entry(), Totals::of_file(&files[at].descriptor))
-                }
-                What::Folder(at) => {
-                    // Taken once: it is in one directory.
-                    let (descriptor, totals) = built[at].take().ok_or_else(too_much)?;
-                    members.push(Member {
-                        path: join(&directory.path, &found.name),
-                        descriptor,
-                        state: MemberState::Folder(totals),
-                    });
-                    (sub_folder(descriptor, totals), totals)
-                }
-                What::Symlink(target) => (EntryKind::Symlink { target }, Totals::default()),
-            };
-            let sum = totals.unwrap_or_default();
-            totals = Some(weight.checked_add(sum).ok_or_else(too_much)?);
-            let name = found.name;
-            entries.push(Entry { name, kind });
-        }
-        let refused = |source| FolderError::Entry {
-            path: path.clone(),
-            source,
-        };
-        let manifest = Manifest::new(entries).map_err(refused)?;
-        let descriptor = match store {
-            Some(store) => store.keep_manifest(&manifest)?,
-            None => manifest.descriptor(),
-        };
-        built[number] = Some((descriptor, totals.unwrap_or_default()));
+        let built = building.directory(directory, path)?;
+        building.folders[number] = Some(built);
     }
-    let root = built.into_iter().next().flatten();
-    let (descriptor, totals) = root.ok_or_else(|| FolderError::TooMuch {
-        path: PathBuf::new(),
-    })?;
+    let (descriptor, totals) = building.folder(0, root)?;
     Ok(Built {
         descriptor,
         totals,
-        members,
+        members: building.members,
     })
+}
+
+struct Building<'b> {
+    files: &'b [Examined],
+    store: Option<&'b Store>,
+    /// The directories done, by their numbers.
+    folders: Vec<Option<(Descriptor, Totals)>>,
+    members: Vec<Member>,
+}
+
+impl Building<'_> {
+    fn directory(
+        &mut self,
+        directory: Directory,
+        path: PathBuf,
+    ) -> Result<(Descriptor, Totals), FolderError> {
+        let mut totals = Totals::default();
+        let mut entries = Vec::with_capacity(directory.entries.len());
+        for found in directory.entries {
+            let inner = join(&directory.path, &found.name);
+            let (kind, more) = self.entry(found.what, inner, &path)?;
+            let sum = totals.checked_add(more);
+            totals = sum.ok_or_else(|| FolderError::TooMuch { path: path.clone() })?;
+            let name = found.name;
+            entries.push(Entry { name, kind });
+        }
+        let manifest = Manifest::new(entries);
+        let manifest = manifest.map_err(|source| FolderError::Entry { path, source })?;
+        let descriptor = match self.store {
+            Some(store) => store.keep_manifest(&manifest)?,
+            None => manifest.descriptor(),
+        };
+        Ok((descriptor, totals))
+    }
+
+    /// An entry and what it weighs; files and folders become members, as `inner`.
+    fn entry(
+        &mut self,
+        what: What,
+        inner: String,
+        path: &Path,
+    ) -> Result<(EntryKind, Totals), FolderError> {
+        Ok(match what {
+            What::File(at) => {
+                let file = &self.files[at];
+                self.members.push(file.member(inner));
+                (file.entry(), Totals::of_file(&file.descriptor))
+            }
+            What::Folder(at) => {
+                let (descriptor, totals) = self.folder(at, path)?;
+                self.members.push(Member {
+                    path: inner,
+                    descriptor,
+                    state: MemberState::Folder(totals),
+                });
+                (sub_folder(descriptor, totals), totals)
+            }
+            What::Symlink(target) => (EntryKind::Symlink { target }, Totals::default()),
+        })
+    }
+
+    /// A directory that is done, as all are that lie in one being done.
+    fn folder(&self, number: usize, path: &Path) -> Result<(Descriptor, Totals), FolderError> {
+        let path = || path.to_owned();
+        self.folders[number].ok_or_else(|| FolderError::Missing { path: path() })
+    }
 }
 
 const fn sub_folder(descriptor: Descriptor, totals: Totals) -> EntryKind {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    ops::{Bound, Range},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -23,8 +23,8 @@ use super::{
 /// How many places of the same content in shared folders are looked at to serve it.
 const MAX_PLACES: usize = 100;
 
-/// Sorts behind every path.
-const PAST_ALL_PATHS: &str = "\u{10FFFF}";
+/// Sorts behind every folder's path, which is absolute; a name in a folder may sort behind it.
+const PAST_ALL_FOLDERS: &str = "\u{10FFFF}";
 
 /// Something below a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,8 @@ impl<'t> MemberTables<'t> {
         // In the order of the tables' keys, which fills pages one after the other.
         let mut new: BTreeMap<&str, &Member> = members.iter().map(|m| (&m.path[..], m)).collect();
         let (mut old, mut gone) = (Vec::new(), Vec::new());
-        for entry in self.rows.range(all_of(folder))? {
+        let past = past(folder);
+        for entry in self.rows.range(all_of(folder, &past))? {
             let (key, row) = entry?;
             let known = Member::from_row(key.value().1, row.value())?;
             match new.get(&known.path[..]) {
@@ -172,7 +173,8 @@ impl Store {
         };
         self.inner.database.read(|transaction| {
             let table = transaction.open_table(MEMBERS)?;
-            let members = table.range(all_of(folder))?.map(|entry| {
+            let past = past(folder);
+            let members = table.range(all_of(folder, &past))?.map(|entry| {
                 let (key, row) = entry?;
                 Member::from_row(key.value().1, row.value())
             });
@@ -215,16 +217,11 @@ pub(super) fn folders_of(
     is_live: impl Fn(&Share) -> bool,
 ) -> Result<Vec<(Share, Member)>, redb::Error> {
     let mut found = Vec::new();
-    let mut last: Option<String> = None;
+    let mut next = String::new();
     let table = transaction.open_table(MEMBER_HASHES)?;
     while found.len() < MAX_PLACES {
-        let start = match &last {
-            Some(folder) => Bound::Excluded((hash.as_bytes(), &folder[..], PAST_ALL_PATHS)),
-            None => Bound::Included((hash.as_bytes(), "", "")),
-        };
-        let end = Bound::Excluded((hash.as_bytes(), PAST_ALL_PATHS, ""));
-        let range = table.range::<(&[u8; 32], &str, &str)>((start, end))?.next();
-        let Some(entry) = range.transpose()? else {
+        let places = (hash.as_bytes(), &next[..], "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "");
+        let Some(entry) = table.range(places)?.next().transpose()? else {
             break;
         };
         let (_, folder, path) = entry.0.value();
@@ -234,7 +231,7 @@ pub(super) fn folders_of(
         {
             found.push((share, member));
         }
-        last = Some(folder.to_owned());
+        next = past(folder);
     }
     Ok(found)
 }
@@ -282,11 +279,16 @@ fn member_at(
 }
 
 /// The keys of all members of one folder.
-fn all_of(folder: &str) -> Range<(&str, &'static str)> {
-    (folder, "")..(folder, PAST_ALL_PATHS)
+fn all_of<'f>(folder: &'f str, past: &'f str) -> Range<(&'f str, &'static str)> {
+    (folder, "")..(past, "")
+}
+
+/// What sorts directly behind a folder's path: no path holds a NUL.
+fn past(folder: &str) -> String {
+    format!("{folder}\0")
 }
 
 /// The keys of all places of one hash.
 fn all_places(hash: &Hash) -> Range<(&[u8; 32], &'static str, &'static str)> {
-    (hash.as_bytes(), "", "")..(hash.as_bytes(), PAST_ALL_PATHS, "")
+    (hash.as_bytes(), "", "")..(hash.as_bytes(), PAST_ALL_FOLDERS, "")
 }

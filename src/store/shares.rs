@@ -109,6 +109,7 @@ impl Store {
     ///
     /// [`DatabaseError`]; nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
+        let _sharing = lock(&self.inner.sharing);
         let (count, removed, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut count, mut removed) = (0, Vec::new());

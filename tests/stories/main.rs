@@ -16,6 +16,7 @@ mod catalogue;
 mod config;
 mod disk;
 mod exchange;
+mod folders;
 mod interrupt;
 mod json;
 mod lan;

@@ -121,18 +121,18 @@ fn what_is_no_regular_file_is_reported_and_the_rest_is_shared() {
         .says("fifo is a fifo")
         .says("gone does not exist");
     told.says("not valid UTF-8")
-        .says("odd: not yet: sharing folders");
+        .says("odd/fifo is a fifo: a folder has regular files");
     a.run(&["list"]).done().prints("good.txt");
     let told = a.run(&arguments("hash")).failed().prints("odd/good.txt");
     told.says("fifo is a fifo")
         .says("gone does not exist")
-        .says("odd: not yet: hashing folders");
+        .says("odd/fifo is a fifo: a folder has regular files");
 
     // One at a time, for programs.
     for (path, code) in [
         (at("link"), "symlink"),
         (at("fifo"), "file-not-hashed"),
-        (folder.clone().into(), "folders-not-yet"),
+        (folder.clone().into(), "folder-not-hashed"),
     ] {
         let error = a
             .run(&["share".into(), path, "--json".into()])

@@ -335,7 +335,7 @@ pub enum ListingError {
         missing: usize,
     },
     /// Too much to unfold.
-    #[error("it unfolds to more than {MAX_LISTED} entries")]
+    #[error("it unfolds to more than {MAX_LISTED} entries, or 2^64 bytes")]
     TooMany,
     /// A path is too long.
     #[error("below {path:?} folders lie deeper than {MAX_DEPTH} levels")]

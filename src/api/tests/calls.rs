@@ -35,7 +35,7 @@ async fn share(client: &Client, request: &ShareRequest) -> Result<Shared, ErrorI
     let mut events = client.share(request).await?;
     loop {
         match events.next().await?.expect("the last event is the outcome") {
-            ShareEvent::Hashing { hashed_bytes, size } => assert!(hashed_bytes <= size),
+            ShareEvent::Hashing { hashed_bytes, size } => assert!(Some(hashed_bytes) <= size),
             ShareEvent::Shared(shared) => {
                 assert_eq!(events.next().await.unwrap(), None);
                 return Ok(shared);

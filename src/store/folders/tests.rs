@@ -4,7 +4,7 @@ use pelago_content::{Expander, Hash, Kind, Listing, ManifestError, NameError, ve
 
 use super::*;
 use crate::store::{
-    ReadError, Scope, Store,
+    ReadError, Scope, Share, Store,
     testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
@@ -27,9 +27,11 @@ fn new(path: &Path, scope: Scope) -> NewFolder {
 }
 
 fn share(store: &Store, path: &Path) -> Share {
-    store
-        .share_folder(&new(path, Scope::Everyone), &go_on)
-        .unwrap()
+    let folder = new(path, Scope::Everyone);
+    let (descriptor, totals) = store.share_folder(&folder, &go_on).unwrap();
+    let share = store.share_at(path).unwrap().unwrap();
+    assert_eq!((share.descriptor, share.totals), (descriptor, totals));
+    share
 }
 
 fn hash_of(path: &Path) -> Hash {
@@ -251,15 +253,21 @@ fn a_folder_that_is_shared_no_more_leaves_nothing() {
     on_every_store(|home| {
         let root = home.path("root");
         let large = bytes(600_000, 1);
-        write(&root, &[("a/large", &large), ("b/file", b"content")]);
+        let files: [(&str, &[u8]); 3] = [
+            ("a/large", &large),
+            ("b/file", b"content"),
+            ("\u{10ffff}last", b"sorts behind all"),
+        ];
+        write(&root, &files);
         let folder = share(&home.store, &root);
-        assert_eq!(home.store.members(&root).unwrap().len(), 4);
+        assert_eq!(home.store.members(&root).unwrap().len(), 5);
         let by_itself = home.share("file", &large);
         let removed = home.store.remove_shares(&[(folder.hash, root.clone())]);
         assert_eq!(removed.unwrap(), 1);
         assert_eq!(home.store.members(&root).unwrap(), []);
         assert!(read(&home.store, &by_itself.descriptor.hash(), 4).unwrap() == large);
-        for hash in [folder.hash, describe(b"content").hash()] {
+        let last = describe(b"sorts behind all").hash();
+        for hash in [folder.hash, describe(b"content").hash(), last] {
             assert!(matches!(
                 read(&home.store, &hash, 0),
                 Err(ReadError::Absent)
@@ -301,7 +309,7 @@ fn members_have_the_scopes_of_all_their_folders() {
         let store = &home.store;
         let file = describe(b"content").hash();
         let shared = store.share_folder(&new(&outer, Scope::Unlisted), &go_on);
-        let outer_hash = shared.unwrap().hash;
+        let outer_hash = shared.unwrap().0.hash();
         let deep = hash_of(&inner.join("deep"));
         for hash in [file, deep, outer_hash, hash_of(&inner)] {
             assert_eq!(store.scopes(&hash).unwrap(), Some(Scope::Unlisted.into()));

@@ -5,7 +5,8 @@
 
 use std::{
     fs::{self, DirEntry},
-    path::{Path, PathBuf},
+    io,
+    path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_names, check_target};
@@ -88,9 +89,12 @@ impl Walk<'_> {
         let path = self.root.join(&inner);
         let depth = inner.split('/').filter(|name| !name.is_empty()).count();
         let unreadable = |error| FolderError::at(&path, error);
-        let mut entries = Vec::new();
-        for entry in fs::read_dir(&path).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
+        let found: io::Result<Vec<_>> = fs::read_dir(&path).and_then(Iterator::collect);
+        let mut found = found.map_err(unreadable)?;
+        // What is wrong is found in the same order each time.
+        found.sort_by_cached_key(DirEntry::file_name);
+        let mut entries = Vec::with_capacity(found.len());
+        for entry in found {
             let name = entry.file_name().into_string();
             let name = name.map_err(|_| FolderError::NotUtf8 { path: entry.path() })?;
             if name.ends_with(UNFINISHED) && name.len() > UNFINISHED.len() {
@@ -153,8 +157,9 @@ fn target(path: PathBuf, depth: usize) -> Result<String, FolderError> {
     let Some(text) = target.to_str() else {
         return Err(FolderError::NotUtf8 { path });
     };
-    match check_target(text) {
-        Ok(climbed) if climbed <= depth => Ok(text.to_owned()),
+    let text = text.replace(MAIN_SEPARATOR, "/");
+    match check_target(&text) {
+        Ok(climbed) if climbed <= depth => Ok(text),
         Ok(_) => Err(FolderError::Escapes { path, target }),
         Err(source) => Err(FolderError::Target {
             path,

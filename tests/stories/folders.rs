@@ -1,0 +1,250 @@
+//! Folders: one hash for a directory with all that is in it.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use serde_json::Value;
+
+use super::world::{World, assert_content, noise, text};
+
+/// The hash of the empty folder, as in docs/PROTOCOL.md.
+const EMPTY: &str = "7d3e75d84ede913a21b02fa2f6ba0a2991d0ef154582245ec16083ae0a23abbc";
+
+/// Names of the manifests that a node keeps.
+fn manifests(data: &Path) -> Vec<String> {
+    let entries = fs::read_dir(data.join("manifests")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.len() == 64).collect()
+}
+
+/// ```text
+///   A, B     each hash the same tree: copied, made in another order, touched
+/// ```
+#[test]
+fn a_tree_has_one_hash_wherever_it_lies() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let (one, other) = (noise(1, 300_000), noise(2, 10));
+    for (path, content) in [("here/x/one", &one), ("here/other", &other)] {
+        world.file(path, content);
+    }
+    for (path, content) in [("there/other", &other), ("there/x/one", &one)] {
+        let path = world.file(path, content);
+        let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(long_ago).unwrap();
+    }
+    let hashed = a.json(&["hash", &text(&world.path("here"))]);
+    let found = &hashed[0];
+    assert_eq!(
+        (&found["kind"], &found["size"]),
+        (&"folder".into(), &300_010.into())
+    );
+    assert_eq!(b.hash(&text(&world.path("there"))), found["hash"]);
+    assert!(!a.data().exists(), "hashing opens no node");
+
+    fs::create_dir(world.path("empty")).unwrap();
+    assert_eq!(a.hash(&text(&world.path("empty"))), EMPTY);
+}
+
+/// ```text
+///   B ── A      A shares a folder, shares it again after a change, and no more
+/// ```
+#[test]
+fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let (one, two) = (noise(1, 300_000), noise(2, 100));
+    let file = world.file("box/sub/one", &one);
+    world.file("box/two", &two);
+    let folder = text(&world.path("box"));
+    let node = a.start(&[]);
+
+    let shared = &a.json(&["share", &folder])[0];
+    assert_eq!(
+        (&shared["name"], &shared["kind"], &shared["size"]),
+        (&"box".into(), &"folder".into(), &300_100.into())
+    );
+    let hash = shared["hash"].as_str().unwrap();
+    let link = shared["link"].as_str().unwrap();
+    assert!(
+        link.starts_with(&format!("pelago:{hash}?name=box&size=300100&peer=")),
+        "{link}"
+    );
+    assert_eq!(hash, a.hash(&folder));
+    assert_eq!(a.json(&["status"])["shares"], 1);
+    let listed = [
+        a.json(&["list"]),
+        b.json(&["list", "--peer", &node.address()]),
+    ];
+    for listed in listed {
+        let [entry] = &listed.as_array().unwrap()[..] else {
+            panic!("one folder: {listed}");
+        };
+        assert_eq!(
+            (&entry["hash"], &entry["kind"]),
+            (&hash.into(), &"folder".into())
+        );
+        assert_eq!(entry["size"], 300_100);
+    }
+
+    // Whoever knows the hash of a file in it gets that file.
+    let inner = b.hash(&file);
+    let peer = node.address();
+    b.run(&["download", &inner, "--peer", &peer, "-o", "copy"])
+        .done();
+    assert_content(&b.path("copy"), &one);
+
+    // A file that has changed since is not passed off as what it was.
+    let two_was = b.hash(&text(&world.path("box/two")));
+    world.file("box/two", b"changed");
+    let refused = b.run(&[
+        "download",
+        &two_was,
+        "--peer",
+        &peer,
+        "-o",
+        "two",
+        "--timeout",
+        "0.5",
+    ]);
+    refused.failed();
+    node.run.err.line("share that again");
+    let again = &a.json(&["share", &folder])[0];
+    assert_ne!(again["hash"], hash);
+    assert_eq!(again["size"], 300_007);
+    let hashes = |list: &Value| {
+        list.as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["hash"].clone())
+            .collect()
+    };
+    let listed: Vec<Value> = hashes(&a.json(&["list"]));
+    assert_eq!(listed, [again["hash"].clone()]);
+    assert_eq!(
+        manifests(&a.data()).len(),
+        2,
+        "that of the old folder is gone"
+    );
+
+    let gone = &a.json(&["unshare", "box"])[0];
+    assert_eq!(
+        (&gone["hash"], &gone["kind"]),
+        (&again["hash"], &"folder".into())
+    );
+    assert_eq!(a.json(&["list"]).as_array().unwrap().len(), 0);
+    assert_eq!(manifests(&a.data()), Vec::<String>::new());
+    let refused = b.run(&[
+        "download",
+        &inner,
+        "--peer",
+        &peer,
+        "-o",
+        "no",
+        "--timeout",
+        "0.5",
+    ]);
+    refused.failed().says("does not have it");
+    node.stop();
+}
+
+/// ```text
+///   A      writes a folder down, starts, and serves it to B
+/// ```
+#[test]
+fn a_folder_that_is_written_down_is_served_by_the_next_node() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let content = noise(3, 70_000);
+    let file = world.file("box/sub/one", &content);
+    world.file("box/sub/late.part", b"a download under way");
+    let folder = text(&world.path("box"));
+    let arguments = [
+        "share",
+        &folder,
+        "--no-serve",
+        "--unlisted",
+        "--name",
+        "a box",
+    ];
+    let shared = &a.json(&arguments)[0];
+    assert_eq!(
+        (&shared["name"], &shared["size"]),
+        (&"a box".into(), &70_000.into())
+    );
+
+    let node = a.start(&[]);
+    let peer = node.address();
+    assert_eq!(
+        b.json(&["list", "--peer", &peer]).as_array().unwrap().len(),
+        0
+    );
+    let inner = b.hash(&file);
+    b.run(&["download", &inner, "--peer", &peer, "-o", "copy"])
+        .done();
+    assert_content(&b.path("copy"), &content);
+    a.run(&["unshare", "a box"]).done();
+    node.stop();
+}
+
+/// ```text
+///   A      is asked to share folders that would not be the same everywhere
+/// ```
+#[test]
+fn what_no_folder_may_hold_is_named() {
+    let world = World::new();
+    let a = world.home("a");
+    world.file("box/sub/fine", b"fine");
+    let folder = text(&world.path("box"));
+    let refused = |what: &str, code: &str| {
+        for verb in [&["share", "--no-serve"][..], &["hash"]] {
+            let all = [verb, &[&folder, "--json"]].concat();
+            let error = &a.run(&all).failed().document()["error"];
+            assert_eq!(error["code"], code, "{error}");
+            assert!(error["message"].as_str().unwrap().contains(what), "{error}");
+            assert!(error["hint"].is_string(), "{error}");
+        }
+    };
+    for name in ["CON", "aux.txt", "dot."] {
+        let path = world.file(&format!("box/sub/{name}"), b"");
+        refused(
+            &format!("sub: an entry may not be called {name:?}"),
+            "bad-name",
+        );
+        fs::remove_file(path).unwrap();
+    }
+    let path = world.file("box/sub/FINE", b"");
+    refused(
+        "box/sub: \"FINE\" and \"fine\" are the same name",
+        "bad-name",
+    );
+    fs::remove_file(path).unwrap();
+    for target in ["/etc/passwd", "../../outside"] {
+        let link = world.path("box/sub/link");
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        refused("box/sub/link leads ", "symlink");
+        refused(target, "symlink");
+        fs::remove_file(link).unwrap();
+    }
+    // The data folder, and the key in it, are never shared.
+    let home = text(a.data().parent().unwrap());
+    let error = &a
+        .run(&["share", &home, "--no-serve", "--json"])
+        .failed()
+        .document()["error"];
+    assert_eq!(error["code"], "folder-not-hashed");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("holds the data folder"),
+        "{error}"
+    );
+    a.run(&["share", &folder, "--no-serve"])
+        .done()
+        .prints("shared box");
+}
