@@ -19,3 +19,10 @@ pub mod store;
 pub mod transfer;
 
 pub use pelago_content as content;
+
+/// What `benches/` measures inside of the library.
+#[cfg(feature = "benchmarks")]
+#[doc(hidden)]
+pub mod benchmarks {
+    pub use crate::transfer::schedule;
+}

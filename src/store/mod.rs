@@ -57,7 +57,7 @@ pub use members::{Member, MemberState};
 pub use partial::{
     FinishError, FinishOptions, Finished, Partial, PartialError, PartialSpec, WriteError,
 };
-pub use partial_folder::{PartialFolder, FolderSpec, FinishedFolder};
+pub use partial_folder::{FinishedFolder, FolderSpec, PartialFolder};
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use share::{NewShare, Origin, Scope, Scopes, Share};

@@ -33,6 +33,8 @@ mod transfers;
 pub use download::{Request, Settings};
 pub use error::DownloadError;
 pub use manifests::UnfoldError;
+#[cfg(feature = "benchmarks")]
+pub use scheduler::schedule;
 pub use status::{DownloadState, DownloadStatus, Finished};
 pub use target::{Output, sanitised};
 pub use transfers::{Download, Transfers};

@@ -6,6 +6,8 @@
 //! that have nothing to do are asked for what others will be long in sending; whoever is second is
 //! cancelled.
 
+#[cfg(feature = "benchmarks")]
+mod bench;
 mod pace;
 mod rarity;
 mod source;
@@ -22,6 +24,9 @@ use std::{
 use libp2p::PeerId;
 use pelago_content::{BlockRanges, Part, Sequence};
 use rand::{SeedableRng, rngs::StdRng};
+
+#[cfg(feature = "benchmarks")]
+pub use bench::schedule;
 
 use self::{pace::Pace, rarity::Rarity, source::Source};
 
