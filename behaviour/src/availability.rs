@@ -8,8 +8,8 @@
 //! the blocks show when they are fetched, the name is a hint for people.
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use libp2p::PeerId;
-use pelago_content::{BlockRanges, Descriptor, Hash};
+use libp2p::Multiaddr;
+use pelago_content::{BLOCK_SIZE, BlockRanges, Descriptor, Hash, Kind, MAX_SIZE};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
@@ -19,8 +19,11 @@ use crate::frame::{self, FrameError};
 /// sends several updates.
 pub const MAX_RUNS: usize = 2048;
 
-/// Peers named in one update, at most.
+/// Addresses of others in one update, at most.
 pub const MAX_PEERS: usize = 32;
+
+/// Bytes of one such address, at most: a relayed QUIC address with a certificate's hash has 150.
+pub const MAX_ADDRESS: usize = 256;
 
 /// Bytes of a name hint, at most: no file system allows a longer one.
 pub const MAX_NAME: usize = 255;
@@ -47,10 +50,11 @@ pub struct Has {
     pub descriptor: Descriptor,
     /// What the peer calls it. Untrusted.
     pub name: Option<String>,
-    /// The blocks it has, on top of those of earlier updates.
+    /// The blocks it has, on top of those of earlier updates; of a folder, those of its files one after
+    /// another ([`pelago_content::Sequence`]).
     pub blocks: BlockRanges,
-    /// Others who have or want it. Untrusted.
-    pub peers: Vec<PeerId>,
+    /// Where others are who have or want it, each address ending with `/p2p/<id>`. Untrusted.
+    pub peers: Vec<Multiaddr>,
     /// Blocks the peer would rather be asked for first.
     pub suggested: BlockRanges,
 }
@@ -121,8 +125,9 @@ pub async fn write_update(
             peers: has
                 .peers
                 .iter()
+                .filter(|address| address.len() <= MAX_ADDRESS)
                 .take(MAX_PEERS)
-                .map(|p| ByteBuf::from(p.to_bytes()))
+                .map(|address| ByteBuf::from(address.to_vec()))
                 .collect(),
             suggested: flatten(&has.suggested),
         },
@@ -149,14 +154,19 @@ impl TryFrom<UpdateFrame> for Update {
             return Ok(Self::Absent);
         };
         let descriptor = Descriptor::from_bytes(descriptor).map_err(malformed)?;
-        let blocks = descriptor.geometry().blocks();
-        if frame.peers.len() > MAX_PEERS {
-            return Err(malformed(format!("more than {MAX_PEERS} peers")));
+        let blocks = match descriptor.kind() {
+            Kind::File => descriptor.geometry().blocks(),
+            // Those of its files, which the manifest tells.
+            Kind::Folder => MAX_SIZE / BLOCK_SIZE,
+        };
+        let is_long = |address: &ByteBuf| address.len() > MAX_ADDRESS;
+        if frame.peers.len() > MAX_PEERS || frame.peers.iter().any(is_long) {
+            return Err(malformed(format!(
+                "more than {MAX_PEERS} peers, or an address of more than {MAX_ADDRESS} bytes"
+            )));
         }
-        let peers = frame
-            .peers
-            .iter()
-            .map(|peer| PeerId::from_bytes(peer).map_err(malformed));
+        let peers = frame.peers.into_iter();
+        let peers = peers.map(|address| Multiaddr::try_from(address.into_vec()).map_err(malformed));
         Ok(Self::Has(Has {
             descriptor,
             name: frame.name.filter(|name| name.len() <= MAX_NAME),
@@ -196,7 +206,7 @@ fn unflatten(ends: &[u64], level: u8, blocks: u64) -> Result<BlockRanges, FrameE
 #[cfg(test)]
 mod tests {
     use futures::{executor::block_on, io::Cursor};
-    use pelago_content::{Hasher, Kind};
+    use pelago_content::Hasher;
     use proptest::prelude::*;
 
     use super::*;
@@ -233,7 +243,7 @@ mod tests {
             descriptor,
             name: Some("nothing".into()),
             blocks: BlockRanges::default(),
-            peers: vec![PeerId::random()],
+            peers: vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap()],
             suggested: BlockRanges::default(),
         };
         let update = Update::Has(has);

@@ -1,5 +1,6 @@
 //! What content *is* in Pelago: its hash tree, its descriptor, its hash, the proof that a chunk
-//! belongs to it, the set of blocks one holds of it, and the link that names it.
+//! belongs to it, the manifests of folders and what they unfold to, the set of blocks one holds of
+//! it, and the link that names it.
 //!
 //! Everything here is pure: bytes in, values out. No I/O, no async, no threads, no network types,
 //! and nothing is allocated in proportion to a size that somebody merely claims. Each operation
@@ -13,6 +14,8 @@
 //! | root | the top node; BitTorrent v2 (BEP 52) calls it the pieces root |
 //! | descriptor | kind, size and root: all that decides a hash |
 //! | hash | SHA-256 over the descriptor: *the* name of the content |
+//! | manifest | what is in one directory: the content of kind folder |
+//! | listing | all that is below a folder, in one order for everyone |
 //!
 //! Whoever has content describes it once, and proves any part of it to whoever has the hash:
 //!
@@ -41,8 +44,11 @@ mod hasher;
 mod lanes;
 mod layout;
 mod link;
+mod listing;
+mod manifest;
 mod proof;
 mod ranges;
+mod sequence;
 mod tree;
 
 pub use builder::{BuildError, Builder};
@@ -52,8 +58,17 @@ pub use hash::{Hash, HashError};
 pub use hasher::Hasher;
 pub use layout::Layout;
 pub use link::{Link, LinkError};
+pub use listing::{
+    Expander, ListedEntry, ListedFile, Listing, ListingError, MAX_DEPTH, MAX_LISTED, Totals,
+};
+pub use manifest::{
+    Entry, EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,
+    MAX_TARGET_LEN, Manifest, ManifestError, NameError, TargetError, check_name, check_names,
+    check_target,
+};
 pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,
 };
 pub use ranges::{BlockRanges, RangesError};
+pub use sequence::{Part, Sequence};
 pub use tree::{Node, leaf, padding, parent, subtree, subtree_leaves};

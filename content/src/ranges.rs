@@ -83,6 +83,11 @@ impl BlockRanges {
                 .is_some_and(|run| range.end <= run.end)
     }
 
+    /// The run that `block` is in; none if it is not in the set.
+    pub fn run_of(&self, block: u64) -> Option<Range<u64>> {
+        self.run_at(block).filter(|run| run.contains(&block))
+    }
+
     /// Whether any block of `range` is in the set.
     pub fn overlaps(&self, range: Range<u64>) -> bool {
         self.within(range).next().is_some()

@@ -64,7 +64,7 @@ pub struct Network {
     #[serde(deserialize_with = "whole::<1, 40, _, _>")]
     pub announce_interval_hours: u64,
     /// Seconds after which an unused connection is closed.
-    #[serde(deserialize_with = "whole::<1, 86400, _, _>")]
+    #[serde(deserialize_with = "whole::<30, 86400, _, _>")]
     pub idle_timeout_seconds: u64,
 }
 
@@ -98,7 +98,7 @@ pub struct Transfer {
     /// Whether a long-running node goes on sharing what it downloaded.
     pub seed: bool,
     /// Seconds without any source after which a download fails.
-    #[serde(deserialize_with = "whole::<1, 86400, _, _>")]
+    #[serde(deserialize_with = "whole::<30, 86400, _, _>")]
     pub timeout_seconds: u64,
 }
 

@@ -18,6 +18,9 @@ const CANDIDATES_QUEUED: usize = 64;
 /// Pause between two lookups in the DHT: new providers turn up while a download runs.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Peers that a search takes from other peers, at most: each costs an attempt to connect.
+const MAX_NAMED: usize = 1024;
+
 /// A peer that may have the content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
@@ -38,12 +41,19 @@ pub enum Found {
     Connected,
     /// It has a provider record.
     Dht,
+    /// Another source named it, or it asked us for the content.
+    Named,
 }
 
 /// A search for candidates, going on until it is dropped.
 pub struct Discovery {
     candidates: mpsc::Receiver<Candidate>,
     seen: HashSet<PeerId>,
+    local: PeerId,
+    /// Peers that others named and that were not offered yet.
+    named: Vec<Candidate>,
+    /// How many were named so far.
+    names: usize,
 }
 
 impl Discovery {
@@ -57,29 +67,45 @@ impl Discovery {
         Self {
             candidates,
             seen: HashSet::new(),
-        }
-    }
-
-    /// Offers only the peers at `given`.
-    #[must_use]
-    pub fn only(given: Vec<PeerAddress>) -> Self {
-        let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
-        tokio::spawn(from_given(given, sender));
-        Self {
-            candidates,
-            seen: HashSet::new(),
+            local: network.local_peer_id(),
+            named: Vec::new(),
+            names: 0,
         }
     }
 
     /// The next candidate that was not offered before; `None` when there will be no more.
     pub async fn next(&mut self) -> Option<Candidate> {
         loop {
+            if let Some(candidate) = self.named.pop() {
+                return Some(candidate);
+            }
             let candidate = self.candidates.recv().await?;
             let is_new = candidate.peer.is_none_or(|peer| self.seen.insert(peer));
             // What the user named is tried even if it was found in another way before.
             if is_new || candidate.found == Found::Given {
                 return Some(candidate);
             }
+        }
+    }
+
+    /// Takes a peer that another one named: it is offered unless it was before. Those without an id are
+    /// passed over, and all once there were [`MAX_NAMED`].
+    pub fn named(&mut self, address: PeerAddress) {
+        let Some(peer) = address.peer().filter(|peer| *peer != self.local) else {
+            return;
+        };
+        if self.names < MAX_NAMED && self.seen.insert(peer) {
+            self.names += 1;
+            let bare = address.address().clone();
+            self.named.push(Candidate {
+                peer: Some(peer),
+                addresses: if bare.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![bare]
+                },
+                found: Found::Named,
+            });
         }
     }
 

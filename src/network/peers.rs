@@ -22,6 +22,26 @@ pub struct Peer {
     pub rtt: Option<Duration>,
 }
 
+impl Peer {
+    /// Where others are most likely to reach it, with its id: where it listens on the address that we
+    /// reach it at, else wherever it says. Nowhere while it has not said anything.
+    #[must_use]
+    pub fn best_address(&self) -> Option<Multiaddr> {
+        let remotes: Vec<_> = self
+            .addresses
+            .iter()
+            .filter_map(|a| a.iter().next())
+            .collect();
+        let is_seen = |address: &&Multiaddr| {
+            let ip = address.iter().next();
+            ip.is_some_and(|ip| remotes.contains(&ip))
+        };
+        let seen = self.listen_addresses.iter().find(is_seen);
+        let best = seen.or(self.listen_addresses.first())?;
+        Some(best.clone().with(Protocol::P2p(self.peer_id)))
+    }
+}
+
 #[derive(Default)]
 struct Entry {
     connections: HashMap<ConnectionId, Multiaddr>,

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
     sync::mpsc,
@@ -26,11 +27,14 @@ use crate::{
     access::{Action, allows},
     network::PeerAddress,
     store::{KnownPeer, Share},
-    transfer,
+    transfer::{self, Transfers},
 };
 
 /// Files found changed that wait to be hashed again, at most; further ones are found again.
 pub(super) const CHANGED_QUEUED: usize = 1024;
+
+/// Peers interested in some content that were not told to its download yet, at most.
+pub(super) const ASKERS_QUEUED: usize = 256;
 
 /// Hashes on their way to the publisher, at most; whoever finds them waits.
 const FOUND_QUEUED: usize = 16;
@@ -167,6 +171,13 @@ pub(super) async fn remember_peers(inner: Arc<Inner>) {
     loop {
         tick.tick().await;
         inner.remember_peers().await;
+    }
+}
+
+/// Has downloads ask those who are interested in the same.
+pub(super) async fn offer_askers(transfers: Transfers, mut askers: mpsc::Receiver<(Hash, PeerId)>) {
+    while let Some((hash, peer)) = askers.recv().await {
+        transfers.offer(&hash, peer);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_nam
 use crate::{
     network::Network,
     store::{NewShare, Origin, Scope, Store},
-    transfer::{self, Download, Finished},
+    transfer::{self, Download, DownloadStatus, Finished},
 };
 
 /// What to download.
@@ -223,10 +223,22 @@ impl Inner {
 }
 
 async fn seed(inner: Arc<Inner>, download: Download) {
+    let mut status = download.status();
+    let hash = status.borrow().hash;
+    // Others can have what is there so far.
+    let has_some = |status: &DownloadStatus| status.verified_bytes > 0 || status.state.is_ended();
+    if status
+        .wait_for(has_some)
+        .await
+        .is_ok_and(|s| s.verified_bytes > 0)
+    {
+        inner.publisher.provide(hash).await;
+    }
     let Ok(finished) = download.finished().await else {
+        inner.withdraw_if_gone(hash).await;
         return;
     };
-    let (store, hash) = (inner.store.clone(), finished.hash);
+    let store = inner.store.clone();
     let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
     match recorded {
         Ok(Ok(())) => inner.publisher.provide(hash).await,

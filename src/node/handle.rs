@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
-    background::{self, CHANGED_QUEUED},
+    background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
     shares::{list, record, withdraw},
 };
@@ -26,7 +26,7 @@ use crate::{
     access::Access,
     network::{self, Closed, Network, PeerAddress},
     publish::Publisher,
-    serve::Server,
+    serve::{Notices, Server},
     store::{DatabaseError, Store},
     transfer::{DownloadStatus, Transfers},
 };
@@ -145,11 +145,15 @@ impl Node {
         };
         let transfers = Transfers::new(network.clone(), store.clone(), settings.transfer());
         let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
+        let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
         let server = Server::new(
             store.clone(),
             Access::new(store.clone()),
-            network.traffic().clone(),
-            changed.clone(),
+            network.clone(),
+            Notices {
+                changed: changed.clone(),
+                asked,
+            },
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
@@ -166,6 +170,7 @@ impl Node {
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
             tokio::spawn(background::renew_changed(Arc::clone(&inner), changes)).abort_handle(),
+            tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
         if inner.settings.mode == Mode::LongRunning {
             tasks.extend([

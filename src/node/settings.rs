@@ -47,12 +47,14 @@ pub struct Settings {
     pub concurrent_announcements: usize,
     /// Between two announcements of one hash.
     pub announce_interval: Duration,
-    /// How long an idle connection is kept.
+    /// How long an idle connection is kept: no shorter than an announcement takes, or records go astray.
     pub idle_timeout: Duration,
     /// Folders whose files are shared, for this run.
     pub share_folders: Vec<PathBuf>,
     /// Sources of one download, at most.
     pub max_sources: usize,
+    /// Candidates that one download connects to or asks what they have at a time, at most.
+    pub max_asked: usize,
     /// Bytes in flight at one source, at most.
     pub in_flight_bytes: u64,
     /// Chunks that are read and sent at a time, to all peers together.
@@ -87,7 +89,8 @@ impl Default for Settings {
             idle_timeout: Duration::from_secs(300),
             share_folders: Vec::new(),
             max_sources: 64,
-            in_flight_bytes: 16 << 20,
+            max_asked: 256,
+            in_flight_bytes: 64 << 20,
             upload_slots: 16,
             slots_per_peer: 4,
             stall: Duration::from_secs(10),
@@ -127,6 +130,7 @@ impl Settings {
     pub(super) fn transfer(&self) -> transfer::Settings {
         transfer::Settings {
             max_sources: self.max_sources,
+            max_asked: self.max_asked,
             window: self.in_flight_bytes,
             stall: self.stall,
         }

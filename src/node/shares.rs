@@ -132,7 +132,8 @@ pub(super) fn examine(
         let known = store
             .share_at(path)
             .map_err(crate::store::ShareError::from)?;
-        if let Some(known) = known.filter(|k| k.fingerprint == now && store.has_tree(k)) {
+        if let Some(known) = known.filter(|k| k.fingerprint == now && store.has_tree(&k.descriptor))
+        {
             return Ok((known.descriptor, now));
         }
     }

@@ -1,6 +1,6 @@
 //! What each request is answered with. Decides nothing: asks Access, then the store.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::Range, path::PathBuf, time::Duration};
 
 use libp2p::PeerId;
 use pelago_behaviour::{
@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) data: Vec<u8>,
     /// Whether it is the last of its request, so that the stream is flushed after it.
     pub(super) ends_request: bool,
+    /// The blocks that the data is.
+    pub(super) sends: Option<(Hash, Range<u64>)>,
     /// Held until the data is on its way.
     _slot: Option<Slot>,
 }
@@ -36,6 +38,7 @@ impl Prepared {
             answer,
             data: Vec::new(),
             ends_request: false,
+            sends: None,
             _slot: None,
         }
     }
@@ -192,10 +195,10 @@ impl Answers {
 fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {
     let ChunkRead {
         descriptor,
+        chunk,
         node,
         proof,
         data,
-        ..
     } = read;
     let answer = if item.data {
         // At most 4 MiB: the level was checked.
@@ -215,6 +218,9 @@ fn found(item: Item, read: ChunkRead, slot: Slot) -> Prepared {
         answer,
         data,
         ends_request: false,
+        sends: item
+            .data
+            .then(|| (item.hash, chunk.blocks(descriptor.geometry()))),
         _slot: Some(slot),
     }
 }

@@ -8,5 +8,7 @@ mod answers;
 mod places;
 mod server;
 mod slots;
+mod spread;
+mod swarms;
 
-pub use server::{Server, Settings};
+pub use server::{Notices, Server, Settings};

@@ -4,14 +4,24 @@ use std::{path::PathBuf, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
-use pelago_behaviour::{FrameError, Protocol, Stall, availability, catalogue, chunk, streams};
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    availability::{self, Update},
+    catalogue, chunk, streams,
+};
+use pelago_content::Hash;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
 use super::{
     answers::{Answers, Prepared},
     slots::Slots,
+    swarms::{Listening, Swarms},
 };
-use crate::{access::Access, network::Traffic, store::Store};
+use crate::{access::Access, network::Network, store::Store};
 
 /// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
@@ -25,6 +35,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a busy node asks others to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// How often those who listen are told what is new.
+const NEWS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much is served at a time.
 #[derive(Clone, Debug)]
@@ -41,24 +54,37 @@ pub struct Settings {
 pub struct Server {
     answers: Answers,
     slots: Slots,
-    traffic: Traffic,
+    swarms: Swarms,
+    network: Network,
+    notices: Notices,
     stall: Duration,
 }
 
+/// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
+/// up again.
+pub struct Notices {
+    /// Paths of shared files that were found changed.
+    pub changed: mpsc::Sender<PathBuf>,
+    /// Peers that asked what we have of some content: they have some of it, or will.
+    pub asked: mpsc::Sender<(Hash, PeerId)>,
+}
+
 impl Server {
-    /// Serves what `store` has and `access` allows. Paths of files found changed go to `changed`.
+    /// Serves what `store` has and `access` allows.
     #[must_use]
     pub fn new(
         store: Store,
         access: Access,
-        traffic: Traffic,
-        changed: mpsc::Sender<PathBuf>,
+        network: Network,
+        notices: Notices,
         settings: &Settings,
     ) -> Self {
         Self {
-            answers: Answers::new(store, access, changed),
+            answers: Answers::new(store, access, notices.changed.clone()),
             slots: Slots::new(settings.slots, settings.slots_per_peer),
-            traffic,
+            swarms: Swarms::default(),
+            network,
+            notices,
             stall: settings.stall,
         }
     }
@@ -138,7 +164,12 @@ impl Server {
         while let Some(prepared) = ready.recv().await {
             writer.arm();
             chunk::write_answer(&mut writer, &prepared.answer, &prepared.data).await?;
-            self.traffic.sent(peer, prepared.data.len() as u64);
+            self.network
+                .traffic()
+                .sent(peer, prepared.data.len() as u64);
+            if let Some((hash, blocks)) = prepared.sends {
+                self.swarms.sent(&hash, peer, blocks);
+            }
             if prepared.ends_request {
                 writer.flush().await?;
             }
@@ -154,16 +185,44 @@ impl Server {
         let Some(hash) = availability::read_request(&mut stream).await? else {
             return Ok(());
         };
-        let update = self.answers.availability(peer, hash).await;
         let mut stream = Stall::new(stream, self.stall);
-        availability::write_update(&mut stream, &update).await?;
-        if matches!(update, availability::Update::Has(_)) {
-            // Whole content has no news: the stream stays open for as long as the peer listens.
+        let Update::Has(mut has) = self.answers.availability(peer, hash).await else {
+            availability::write_update(&mut stream, &Update::Absent).await?;
+            return Ok(stream.close().await?);
+        };
+        let _ = self.notices.asked.try_send((hash, peer));
+        let mut listening = self.swarms.listen(hash, peer);
+        loop {
+            self.locate(peer, &listening).await;
+            if let Some(news) = listening.news(has) {
+                stream.arm();
+                availability::write_update(&mut stream, &Update::Has(news)).await?;
+            }
             stream.disarm();
-            let closed = stream.read(&mut [0]).await?;
-            tracing::trace!(%peer, bytes = closed, "no longer listening");
+            let mut nothing = [0];
+            tokio::select! {
+                // Nothing more is expected: it listens no more.
+                closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
+                () = sleep(NEWS_INTERVAL) => {}
+            }
+            has = match self.answers.availability(peer, hash).await {
+                Update::Has(has) => has,
+                // Withdrawn meanwhile.
+                Update::Absent => return Ok(stream.close().await?),
+            };
         }
-        Ok(stream.close().await?)
+    }
+
+    /// Finds out where others can reach the listener, if that is not known yet.
+    async fn locate(&self, peer: PeerId, listening: &Listening) {
+        if listening.is_located() {
+            return;
+        }
+        let connected = self.network.peers().await.unwrap_or_default();
+        let connected = connected.into_iter().find(|other| other.peer_id == peer);
+        if let Some(address) = connected.and_then(|peer| peer.best_address()) {
+            listening.locate(address);
+        }
     }
 
     async fn serve_catalogue(

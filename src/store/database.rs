@@ -32,6 +32,12 @@ pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
     TableDefinition::new("shares");
 /// path -> hash: the row of a path is found without knowing its content.
 pub(super) const PATHS: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("paths");
+/// (folder, path from it) -> row: what is in shared folders; see `members`.
+pub(super) const MEMBERS: TableDefinition<'_, (&str, &str), &[u8]> =
+    TableDefinition::new("members");
+/// (hash, folder, path from it): where in shared folders content is.
+pub(super) const MEMBER_HASHES: TableDefinition<'_, (&[u8; 32], &str, &str), ()> =
+    TableDefinition::new("member_hashes");
 /// peer id -> row; see `peers`.
 pub(super) const PEERS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("peers");
 /// hash -> when it is next announced; see `publications`.
@@ -44,7 +50,10 @@ const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 const LAYOUT: &str = "layout";
 
 /// The layout written here. Another number is another layout: migrate, do not guess.
-const LAYOUT_VERSION: u64 = 1;
+const LAYOUT_VERSION: u64 = 2;
+
+/// The layout before there were members of folders: all its rows are read as they are.
+const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
 
 /// The database's file in the data folder.
 const DATABASE_FILE: &str = "state.redb";
@@ -190,11 +199,13 @@ impl Database {
         Ok(())
     }
 
-    /// Lays out an empty database, and refuses one that is laid out otherwise.
+    /// Lays out an empty database or an older one, and refuses one that is laid out otherwise.
     fn check_layout(&self, database: &redb::Database) -> Result<(), DatabaseError> {
         let found = contained(|| layout(database));
         match found.map_err(|error| self.failed("opening", error))? {
             Some(LAYOUT_VERSION) => Ok(()),
+            Some(LAYOUT_WITHOUT_MEMBERS) => contained(|| write(database, lay_out))
+                .map_err(|error| self.failed("bringing up to date", error)),
             Some(found) => Err(DatabaseError::Layout {
                 path: self.place.to_string(),
                 found,
@@ -318,6 +329,8 @@ fn layout(database: &redb::Database) -> Result<Option<u64>, redb::Error> {
 fn lay_out(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(SHARES)?;
     transaction.open_table(PATHS)?;
+    transaction.open_table(MEMBERS)?;
+    transaction.open_table(MEMBER_HASHES)?;
     transaction.open_table(PEERS)?;
     transaction.open_table(PUBLICATIONS)?;
     transaction

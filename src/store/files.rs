@@ -175,7 +175,8 @@ fn check_regular(metadata: &Metadata) -> Result<(), OpenFileError> {
     }
 }
 
-fn type_name(found: FileType) -> &'static str {
+/// What something that is no regular file is, for people.
+pub(super) fn type_name(found: FileType) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;

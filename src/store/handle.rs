@@ -10,7 +10,10 @@ use std::{
     sync::{Arc, Mutex, RwLock},
 };
 
-use super::{DataFolder, database::Database, handles::Handles, partial::Partials, trees::Trees};
+use super::{
+    DataFolder, database::Database, handles::Handles, manifests::Manifests, partial::Partials,
+    trees::Trees,
+};
 
 /// What a node keeps. Clones are the same store.
 #[derive(Clone)]
@@ -21,6 +24,7 @@ pub struct Store {
 pub(super) struct Inner {
     pub(super) database: Database,
     pub(super) trees: Trees,
+    pub(super) manifests: Manifests,
     pub(super) partials: Partials,
     pub(super) handles: Handles,
     /// The folders that this run serves; shares found below others are not live.
@@ -43,27 +47,32 @@ impl Store {
             source,
         };
         let trees = Trees::in_folder(path).map_err(failed)?;
+        let manifests = Manifests::in_folder(path).map_err(failed)?;
         let partials = Partials::in_folder(path).map_err(failed)?;
         let database = Database::in_folder(path);
-        Ok(Self::new(database, trees, partials, Some(folder.clone())))
+        let folder = Some(folder.clone());
+        Ok(Self::new(database, trees, manifests, partials, folder))
     }
 
     /// A store that keeps its records in memory and ends with its last clone. Downloads still
     /// write their data to disk.
     pub fn in_memory() -> Self {
         let (database, trees) = (Database::in_memory(), Trees::in_memory());
-        Self::new(database, trees, Partials::in_memory(), None)
+        let (manifests, partials) = (Manifests::in_memory(), Partials::in_memory());
+        Self::new(database, trees, manifests, partials, None)
     }
 
     fn new(
         database: Database,
         trees: Trees,
+        manifests: Manifests,
         partials: Partials,
         folder: Option<DataFolder>,
     ) -> Self {
         let inner = Inner {
             database,
             trees,
+            manifests,
             partials,
             handles: Handles::default(),
             live_folders: RwLock::default(),

@@ -1,4 +1,4 @@
-//! Open files and trees of what is being served, so that a request costs no look-up and no open.
+//! Open files, trees and manifests of what is being served, so that a request costs no look-up and no open.
 //!
 //! Owns a bounded number of them, the ones used last. Never outlives what it stands for: whoever
 //! changes the shares of a hash tells it to forget that hash, also while others are opening it.
@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
 
 use super::{
-    Fingerprint, ReadError, Share, TreeError,
+    Fingerprint, ReadError, TreeError,
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
     mutex::lock,
@@ -25,6 +25,9 @@ use super::{
 /// files, and connections need some.
 const MAX_HANDLES: usize = 64;
 
+/// Something open to be read from.
+pub(super) type Handle = Arc<dyn Source + Send + Sync>;
+
 /// The handles that are open.
 #[derive(Debug, Default)]
 pub(super) struct Handles(Mutex<State>);
@@ -32,14 +35,14 @@ pub(super) struct Handles(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// Those used last come last.
-    open: Vec<(Hash, Arc<SharedFile>)>,
+    open: Vec<(Hash, Handle)>,
     /// How often anything was forgotten.
     generation: u64,
 }
 
 impl Handles {
     /// The handle for this hash, if it is open.
-    pub(super) fn get(&self, hash: &Hash) -> Option<Arc<SharedFile>> {
+    pub(super) fn get(&self, hash: &Hash) -> Option<Handle> {
         let mut state = lock(&self.0);
         let at = state.open.iter().rposition(|(open, _)| open == hash)?;
         let entry = state.open.remove(at);
@@ -54,7 +57,7 @@ impl Handles {
     }
 
     /// Keeps a handle, unless anything was forgotten since `generation`.
-    pub(super) fn keep(&self, generation: u64, hash: Hash, file: Arc<SharedFile>) {
+    pub(super) fn keep(&self, generation: u64, hash: Hash, file: Handle) {
         let mut state = lock(&self.0);
         if state.generation == generation {
             state.open.retain(|(open, _)| *open != hash);
@@ -80,44 +83,45 @@ impl Handles {
     }
 }
 
+/// Where a file lies that is shared, by itself or below a folder.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) descriptor: Descriptor,
+    pub(super) path: PathBuf,
+    /// The file as it was when it was hashed.
+    pub(super) fingerprint: Fingerprint,
+}
+
 /// A shared file that is open, with its tree if it has one.
 #[derive(Debug)]
 pub(super) struct SharedFile {
-    descriptor: Descriptor,
-    path: PathBuf,
-    fingerprint: Fingerprint,
+    place: Place,
     file: File,
     tree: Option<StoredTree>,
 }
 
 impl SharedFile {
     /// Opens what is shared, if it is still that.
-    pub(super) fn open(share: &Share, trees: &Trees) -> Result<Self, ReadError> {
-        let path = &share.path;
+    pub(super) fn open(place: Place, trees: &Trees) -> Result<Self, ReadError> {
+        let path = &place.path;
         let (file, metadata) = files::open_regular(path).map_err(|error| match error {
             OpenFileError::NotAFile(_) => changed(path),
             OpenFileError::Io(source) => unreadable(path, source),
         })?;
-        if Fingerprint::new(&metadata) != share.fingerprint {
+        if Fingerprint::new(&metadata) != place.fingerprint {
             return Err(changed(path));
         }
-        let tree = (share.descriptor.size() > GROUP_SIZE)
-            .then(|| trees.open(&share.descriptor))
+        let tree = (place.descriptor.size() > GROUP_SIZE)
+            .then(|| trees.open(&place.descriptor))
             .transpose()
             .map_err(|source| bad_tree(path, source))?;
-        Ok(Self {
-            descriptor: share.descriptor,
-            path: path.clone(),
-            fingerprint: share.fingerprint,
-            file,
-            tree,
-        })
+        Ok(Self { place, file, tree })
     }
 }
 
 impl Source for SharedFile {
     fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+        &self.place.descriptor
     }
 
     fn tree_level(&self) -> Option<u8> {
@@ -125,42 +129,42 @@ impl Source for SharedFile {
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Node, ReadError> {
-        let hash = || self.descriptor.hash();
+        let hash = || self.place.descriptor.hash();
         let node = match &self.tree {
             Some(tree) => tree.node(level, index),
             None => Err(TreeError::Missing { hash: hash() }),
         };
-        node.map_err(|source| bad_tree(&self.path, source))
+        node.map_err(|source| bad_tree(&self.place.path, source))
     }
 
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError> {
         let len = (bytes.end - bytes.start) as usize;
         files::read_vec_at(&self.file, bytes.start, len).map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => changed(&self.path),
-            _ => unreadable(&self.path, source),
+            std::io::ErrorKind::UnexpectedEof => changed(&self.place.path),
+            _ => unreadable(&self.place.path, source),
         })
     }
 
     /// Compares both the open file and what is at its path: another may have been put there.
     fn check(&self, _: Chunk) -> Result<(), ReadError> {
         let here = self.file.metadata();
-        let there = std::fs::metadata(&self.path);
+        let there = std::fs::metadata(&self.place.path);
         for metadata in [here, there] {
-            let metadata = metadata.map_err(|source| unreadable(&self.path, source))?;
-            if Fingerprint::new(&metadata) != self.fingerprint {
-                return Err(changed(&self.path));
+            let metadata = metadata.map_err(|source| unreadable(&self.place.path, source))?;
+            if Fingerprint::new(&metadata) != self.place.fingerprint {
+                return Err(changed(&self.place.path));
             }
         }
         Ok(())
     }
 
     fn data_unproven(&self) -> ReadError {
-        changed(&self.path)
+        changed(&self.place.path)
     }
 
     fn nodes_unproven(&self) -> ReadError {
-        let hash = self.descriptor.hash();
-        bad_tree(&self.path, TreeError::Damaged { hash })
+        let hash = self.place.descriptor.hash();
+        bad_tree(&self.place.path, TreeError::Damaged { hash })
     }
 }
 

@@ -244,6 +244,13 @@ impl Stop {
     }
 }
 
+impl HashError {
+    /// What `error` means for the file at `path`.
+    pub(super) fn io(path: &Path, error: io::Error) -> Self {
+        Stop::Io(error).at(path)
+    }
+}
+
 impl From<io::Error> for Stop {
     fn from(error: io::Error) -> Self {
         Self::Io(error)

@@ -9,24 +9,29 @@
 //! |---|---|
 //! | `lock` | the data folder, and that one process at a time uses it |
 //! | `identity` | the key by which others know this node |
-//! | `database`, `sparse` | the embedded database: rows of the four below |
+//! | `database`, `sparse` | the embedded database: rows of those below |
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
+//! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `hashing` | files to descriptors, on all cores |
-//! | `trees` | the stored trees of shared files |
-//! | `reading`, `handles` | chunks with their proofs, from shared files and downloads |
+//! | `folders` | directories to manifests: walked, hashed, shared |
+//! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
+//! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `partial` | a download under way, and its end |
 //! | `files` | what differs between platforms |
 
 mod database;
 mod files;
 mod fingerprint;
+mod folders;
 mod handle;
 mod handles;
 mod hashing;
 mod identity;
 mod lock;
+mod manifests;
+mod members;
 mod mutex;
 mod partial;
 mod peers;
@@ -41,10 +46,13 @@ mod trees;
 
 pub use database::DatabaseError;
 pub use fingerprint::Fingerprint;
+pub use folders::{FolderError, NewFolder, hash_folder};
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
 pub use identity::{IdentityError, load_or_create};
 pub use lock::{DataFolder, LockError};
+pub use manifests::ManifestsError;
+pub use members::{Member, MemberState};
 pub use partial::{
     FinishError, FinishOptions, Finished, Partial, PartialError, PartialSpec, WriteError,
 };

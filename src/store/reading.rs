@@ -1,4 +1,4 @@
-//! Chunks with their proofs, from shared files and from downloads under way.
+//! Chunks with their proofs, from shared files, kept manifests and downloads under way.
 //!
 //! Owns how a chunk is put together, whatever it is read from. Never gives a node that does not
 //! lead to the root, nor a byte of a file that is not as it was when it was hashed; where the same
@@ -8,14 +8,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, io, ops::Range, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf, sync::Arc};
 
 use pelago_content::{
     BlockRanges, Chunk, Descriptor, Hash, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes,
     siblings, verify_leaves, verify_node,
 };
 
-use super::{DatabaseError, Share, Store, TreeError, handles::SharedFile};
+use super::{DatabaseError, ManifestsError, Store, TreeError, handles::SharedFile};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -36,7 +36,7 @@ pub struct ChunkRead {
 }
 
 /// Where chunks can be read from.
-pub(super) trait Source {
+pub(super) trait Source: fmt::Debug {
     /// What the content is.
     fn descriptor(&self) -> &Descriptor;
 
@@ -68,8 +68,8 @@ struct Request {
 }
 
 impl Store {
-    /// Reads a chunk of content that is shared, or that a download under way has verified. Who
-    /// may know of it is not asked here.
+    /// Reads a chunk of content that is shared, by itself or in a folder, of a manifest that is
+    /// kept, or of what a download under way has verified. Who may know of it is not asked here.
     ///
     /// # Errors
     ///
@@ -106,29 +106,29 @@ impl Store {
         }
     }
 
-    /// Whether the tree that `share` needs is stored, or it needs none: else its file is to be hashed
-    /// again though it has not changed.
-    pub fn has_tree(&self, share: &Share) -> bool {
-        let needs_none = share.descriptor.geometry().height() <= STORED_LEVEL;
-        needs_none || self.inner.trees.open(&share.descriptor).is_ok()
+    /// Whether the tree that a shared file of this content needs is stored, or it needs none: else the
+    /// file is to be hashed again though it has not changed.
+    pub fn has_tree(&self, descriptor: &Descriptor) -> bool {
+        let needs_none = descriptor.geometry().height() <= STORED_LEVEL;
+        needs_none || self.inner.trees.open(descriptor).is_ok()
     }
 
     /// What is here of this content: all blocks if it is shared, those verified if it is being
-    /// downloaded. None if it is not here.
+    /// downloaded. Those of a folder are the blocks of its sequence. None if it is not here.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`].
     pub fn holding(&self, hash: &Hash) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
-        if let Some(share) = self.shares_of(hash)?.first() {
-            let blocks = 0..share.descriptor.geometry().blocks();
-            return Ok(Some((share.descriptor, blocks.into())));
+        if let Some((descriptor, totals)) = self.shared(hash)? {
+            return Ok(Some((descriptor, (0..totals.blocks).into())));
         }
         let partial = self.partial(hash);
         Ok(partial.map(|partial| (partial.spec().descriptor, partial.verified())))
     }
 
-    /// Tries each place where the content is shared. The inner error is that of the first one.
+    /// Tries each place where the content is shared, then the manifests. The inner error is that of
+    /// the first one.
     fn read_shared(
         &self,
         hash: &Hash,
@@ -136,8 +136,8 @@ impl Store {
     ) -> Result<Result<ChunkRead, ReadError>, DatabaseError> {
         let mut failure = None;
         let generation = self.inner.handles.generation();
-        for share in self.shares_of(hash)? {
-            let result = SharedFile::open(&share, &self.inner.trees).and_then(|file| {
+        for place in self.places_of(hash)? {
+            let result = SharedFile::open(place, &self.inner.trees).and_then(|file| {
                 let read = read_from(&file, request)?;
                 self.inner.handles.keep(generation, *hash, Arc::new(file));
                 Ok(read)
@@ -149,11 +149,23 @@ impl Store {
                 result => return Ok(result),
             }
         }
-        Ok(Err(failure.unwrap_or(ReadError::Absent)))
+        if let Some(failure) = failure {
+            return Ok(Err(failure));
+        }
+        Ok(match self.inner.manifests.open(hash) {
+            Ok(Some(manifest)) => {
+                let read = read_from(&manifest, request);
+                let manifest = Arc::new(manifest);
+                self.inner.handles.keep(generation, *hash, manifest);
+                read
+            }
+            Ok(None) => Err(ReadError::Absent),
+            Err(error) => Err(error.into()),
+        })
     }
 }
 
-fn read_from(source: &impl Source, request: Request) -> Result<ChunkRead, ReadError> {
+fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let chunk = descriptor
         .geometry()
@@ -174,7 +186,7 @@ fn read_from(source: &impl Source, request: Request) -> Result<ChunkRead, ReadEr
 
 /// Reads a chunk whose node is in the tree. That the data is below that node is what the file's
 /// being unchanged tells: hashing it would cost ten times as much as reading it.
-fn read_whole(source: &impl Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
+fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let node = source.node(chunk.level(), chunk.index())?;
     let proof = proof_of(source, chunk)?;
@@ -195,11 +207,7 @@ fn read_whole(source: &impl Source, chunk: Chunk, with_data: bool) -> Result<Chu
 
 /// Reads a chunk below the tree: the nodes missing are computed from the whole run below one node
 /// of the stored level.
-fn read_within(
-    source: &impl Source,
-    chunk: Chunk,
-    with_data: bool,
-) -> Result<ChunkRead, ReadError> {
+fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let geometry = descriptor.geometry();
     let block = chunk.index() << chunk.level();
@@ -231,7 +239,7 @@ fn read_within(
 
 /// Proves the data of a group, and gives all nodes that this teaches.
 fn nodes_within(
-    source: &impl Source,
+    source: &dyn Source,
     group: Chunk,
     data: &[u8],
 ) -> Result<HashMap<(u8, u64), Node>, ReadError> {
@@ -259,7 +267,7 @@ fn nodes_within(
     Ok(nodes)
 }
 
-fn proof_of(source: &impl Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
+fn proof_of(source: &dyn Source, chunk: Chunk) -> Result<Vec<Node>, ReadError> {
     siblings(source.descriptor().geometry(), chunk)
         .map(|(level, index)| source.node(level, index))
         .collect()
@@ -270,7 +278,11 @@ impl ReadError {
     const fn is_of_the_place(&self) -> bool {
         matches!(
             self,
-            Self::Absent | Self::Changed { .. } | Self::Unreadable { .. } | Self::Tree { .. }
+            Self::Absent
+                | Self::Changed { .. }
+                | Self::Unreadable { .. }
+                | Self::Tree { .. }
+                | Self::Manifest(_)
         )
     }
 }
@@ -319,6 +331,9 @@ pub enum ReadError {
         /// What is wrong with the tree.
         source: TreeError,
     },
+    /// It is a manifest that cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestsError),
     /// It cannot be told what is shared.
     #[error(transparent)]
     Database(#[from] DatabaseError),

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{Descriptor, Hash};
+use pelago_content::{Descriptor, Hash, Kind, Totals};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,6 +23,8 @@ pub struct Share {
     pub hash: Hash,
     /// Kind, size and root.
     pub descriptor: Descriptor,
+    /// What it weighs: a folder with all that is below.
+    pub totals: Totals,
     /// What people call it.
     pub name: String,
     /// Where it lies: absolute.
@@ -33,11 +35,11 @@ pub struct Share {
     pub origin: Origin,
     /// When it was first shared, in seconds since 1970.
     pub added: u64,
-    /// The file as it was when it was hashed.
+    /// The file as it was when it was hashed; of a folder, the directory alone.
     pub fingerprint: Fingerprint,
 }
 
-/// Content to be shared; its hash follows from the descriptor.
+/// A file to be shared; its hash follows from the descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewShare {
     /// Kind, size and root.
@@ -131,14 +133,18 @@ struct Row {
     added: u64,
     #[serde(rename = "f")]
     fingerprint: Fingerprint,
+    /// Of folders only: bytes, files and blocks.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    totals: Option<(u64, u64, u64)>,
 }
 
 impl Share {
     /// What is shared anew, as of now.
-    pub(super) fn new(new: NewShare, added: u64) -> Self {
+    pub(super) fn new(new: NewShare, totals: Totals, added: u64) -> Self {
         Self {
             hash: new.descriptor.hash(),
             descriptor: new.descriptor,
+            totals,
             name: new.name,
             path: new.path,
             scopes: new.scopes,
@@ -149,6 +155,8 @@ impl Share {
     }
 
     pub(super) fn to_row(&self) -> Result<Vec<u8>, redb::Error> {
+        let totals = self.totals;
+        let totals = (totals.bytes, totals.files, totals.blocks);
         encode(&Row {
             descriptor: self.descriptor.to_bytes().to_vec(),
             name: self.name.clone(),
@@ -156,6 +164,7 @@ impl Share {
             origin: self.origin.clone(),
             added: self.added,
             fingerprint: self.fingerprint,
+            totals: (self.descriptor.kind() == Kind::Folder).then_some(totals),
         })
     }
 
@@ -163,9 +172,16 @@ impl Share {
         let row: Row = decode("shares", row)?;
         let descriptor = Descriptor::from_bytes(&row.descriptor)
             .map_err(|error| redb::Error::Corrupted(format!("a damaged row in shares: {error}")))?;
+        let of_folder = |(bytes, files, blocks)| Totals {
+            bytes,
+            files,
+            blocks,
+        };
+        let of_file = || Totals::of_file(&descriptor);
         Ok(Self {
             hash: Hash::from_bytes(*hash),
             descriptor,
+            totals: row.totals.map_or_else(of_file, of_folder),
             name: row.name,
             path: Path::new(path).to_owned(),
             scopes: row.scopes,

@@ -4,7 +4,8 @@
 //! `tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
 //! database's from all else.
 
-mod tables;
+mod places;
+pub(super) mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +16,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use pelago_content::Hash;
+use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
 use self::tables::{Tables, places, row};
 use super::{
-    DatabaseError, NewShare, Scopes, Share, Store,
+    DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
     mutex::lock,
 };
@@ -55,7 +56,7 @@ pub struct Page {
 }
 
 impl Store {
-    /// Adds shares in one commit. What was shared at the same path is replaced; if a person had
+    /// Adds files in one commit. What was shared at the same path is replaced; if a person had
     /// shared it and a folder scan finds it again, it keeps their name, scopes and origin.
     ///
     /// # Errors
@@ -78,29 +79,52 @@ impl Store {
         Ok(())
     }
 
-    /// Removes shares in one commit, and the trees nobody needs any more. Tells how many there
-    /// were.
+    /// Adds a folder in one commit, with all that is in it and nothing that was before. Its manifests
+    /// are to be kept already.
+    ///
+    /// # Errors
+    ///
+    /// [`ShareError`]; nothing is changed then.
+    pub fn add_folder(
+        &self,
+        folder: &NewShare,
+        totals: Totals,
+        members: &[Member],
+    ) -> Result<(), ShareError> {
+        checked_path(&folder.path)?;
+        let now = now();
+        let replaced = self.inner.database.write(|transaction| {
+            let mut tables = Tables::open(transaction)?;
+            let replaced = tables.add_folder(folder, totals, members, now)?;
+            tables.without_rows(replaced)
+        })?;
+        self.shares_changed(&replaced);
+        Ok(())
+    }
+
+    /// Removes shares in one commit, and the trees and manifests nobody needs any more. Tells how
+    /// many there were.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`]; nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
-        let (removed, gone) = self.inner.database.write(|transaction| {
+        let (count, removed, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
-            let mut removed = Vec::new();
+            let (mut count, mut removed) = (0, Vec::new());
             for (hash, path) in shares {
-                if let Some(path) = path.to_str()
-                    && tables.remove(hash, path)?
-                {
-                    removed.push(*hash);
+                if let Some(path) = path.to_str() {
+                    let hashes = tables.remove(hash, path)?;
+                    count += usize::from(!hashes.is_empty());
+                    removed.extend(hashes);
                 }
             }
-            Ok((removed.len(), tables.without_rows(removed)?))
+            let gone = tables.without_rows(removed.clone())?;
+            Ok((count, removed, gone))
         })?;
-        let hashes: Vec<_> = shares.iter().map(|(hash, _)| *hash).collect();
-        self.inner.handles.forget(&hashes);
+        self.inner.handles.forget(&removed);
         self.shares_changed(&gone);
-        Ok(removed)
+        Ok(count)
     }
 
     /// Takes these as the folders that this run serves: shares found below others are not live.
@@ -266,20 +290,6 @@ impl Store {
         Ok(count)
     }
 
-    /// Who may know of this content: the scopes of all its live places and of a download under
-    /// way. None if it is not here.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`].
-    pub fn scopes(&self, hash: &Hash) -> Result<Option<Scopes>, DatabaseError> {
-        let mut scopes = self.partial(hash).map(|partial| partial.scopes().clone());
-        for share in self.shares_of(hash)? {
-            scopes.get_or_insert_default().extend(&share.scopes);
-        }
-        Ok(scopes)
-    }
-
     fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
         let folders = self.inner.live_folders.read();
         folders.unwrap_or_else(PoisonError::into_inner)
@@ -291,6 +301,7 @@ impl Store {
         self.inner.handles.forget(gone);
         for hash in gone {
             self.inner.trees.remove(hash);
+            self.inner.manifests.remove(hash);
         }
     }
 }

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::PeerId;
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::{BLOCK_SIZE, BlockRanges, Descriptor, Hash, Kind};
+use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Sequence};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -18,7 +18,8 @@ use tokio::{
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Output,
     scheduler::{Action, Scheduler},
-    source::{Context, End, Event, Request as ChunkRequest, SourceId},
+    sink::Sink,
+    source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
     sources::Sources,
     status::Meter,
     target::{Standing, examine},
@@ -64,6 +65,9 @@ pub struct Request {
 pub struct Settings {
     /// Sources of one download, at most.
     pub max_sources: usize,
+    /// Candidates that are being connected to or asked what they have at a time, at most: many of those
+    /// named by the DHT may be gone, and each of these takes until a time-out.
+    pub max_asked: usize,
     /// Bytes in flight at one source, at most.
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
@@ -72,9 +76,9 @@ pub struct Settings {
 
 /// The content, once a source has said what it is.
 struct Content {
-    partial: Arc<Partial>,
+    sequence: Arc<Sequence>,
+    sink: Sink,
     scheduler: Scheduler,
-    descriptor: Descriptor,
     resumed_bytes: u64,
 }
 
@@ -87,6 +91,8 @@ pub(super) struct Task {
     discovery: Discovery,
     sources: Sources,
     events: mpsc::Receiver<(SourceId, Event)>,
+    /// Peers that asked us for the content.
+    offered: mpsc::Receiver<PeerId>,
     content: Option<Content>,
     meter: Meter,
     started: Instant,
@@ -101,6 +107,7 @@ impl Task {
         request: Request,
         settings: Settings,
         status: watch::Sender<DownloadStatus>,
+        offered: mpsc::Receiver<PeerId>,
     ) -> Self {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
@@ -113,12 +120,13 @@ impl Task {
         let now = Instant::now();
         Self {
             discovery: Discovery::find(network, request.hash, request.peers.clone()),
-            sources: Sources::new(context, settings.max_sources),
+            sources: Sources::new(context, settings.max_sources, settings.max_asked),
             store,
             request,
             settings,
             status,
             events,
+            offered,
             content: None,
             meter: Meter::default(),
             started: now,
@@ -156,6 +164,9 @@ impl Task {
                     }
                 }
                 Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
+                Some(peer) = self.offered.recv() => {
+                    self.discovery.named(PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
+                }
                 _ = status_tick.tick() => self.tick()?,
                 () = sleep_until(wake) => {}
             }
@@ -177,15 +188,17 @@ impl Task {
         let now = Instant::now();
         match event {
             Event::Has(peer, has) => return self.source_has(id, peer, *has).await,
-            Event::Arrived(peer, chunk) => {
+            Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
                 if let Some(content) = &mut self.content {
-                    content.scheduler.arrived(peer, chunk, now);
+                    for part in parts {
+                        content.scheduler.arrived(peer, part, now);
+                    }
                 }
             }
-            Event::Failed(peer, chunk, failure) => {
+            Event::Failed(peer, part, failure) => {
                 if let Some(content) = &mut self.content {
-                    content.scheduler.failed(peer, chunk, failure, now);
+                    content.scheduler.failed(peer, part, failure, now);
                 }
             }
             Event::Ended(peer, end) => {
@@ -225,8 +238,11 @@ impl Task {
         {
             return Ok(Some(finished));
         }
+        for address in has.peers {
+            self.discovery.named(PeerAddress::from(address));
+        }
         if let Some(content) = &mut self.content {
-            content.scheduler.has(peer, &has.blocks);
+            content.scheduler.has(peer, &has.blocks, &has.suggested);
         }
         Ok(None)
     }
@@ -279,13 +295,22 @@ impl Task {
         let progress = move |bytes| status.send_modify(|status| status.verified_bytes = bytes);
         let open = move || Partial::create_or_resume(&store, spec, &progress);
         let partial = blocking(open).await??;
+        let sequence = Arc::new(Sequence::new([descriptor.size()]));
         let verified = partial.verified();
-        let geometry = descriptor.geometry();
+        let mut all = BlockRanges::new();
+        all.insert(0..sequence.blocks());
+        let missing = all.difference(&verified);
+        let scheduler = Scheduler::new(
+            Arc::clone(&sequence),
+            missing,
+            self.settings.window,
+            rand::random(),
+        );
         self.content = Some(Content {
-            scheduler: Scheduler::new(geometry, &verified, self.settings.window),
-            resumed_bytes: bytes_of(&verified, descriptor.size()),
-            partial,
-            descriptor,
+            scheduler,
+            resumed_bytes: bytes_of(&verified, &sequence),
+            sequence,
+            sink: Sink::File(partial),
         });
         self.status
             .send_modify(|status| status.state = DownloadState::Downloading);
@@ -297,17 +322,26 @@ impl Task {
         let content = self.content.as_mut()?;
         for action in content.scheduler.poll(now) {
             match action {
-                Action::Request(peer, chunk) => {
-                    let partial = Arc::clone(&content.partial);
-                    if !self.sources.request(peer, ChunkRequest { chunk, partial }) {
+                Action::Request(peer, part) => {
+                    let request = ChunkRequest {
+                        part,
+                        item: content.sink.item(part),
+                        bytes: content.sequence.bytes_of(part),
+                        sink: content.sink.clone(),
+                    };
+                    if !self.sources.order(peer, Order::Fetch(request)) {
                         content.scheduler.left(peer);
                         self.sources.drop_peer(peer);
                     }
                 }
+                Action::Cancel(peer) => {
+                    // One that cannot take it has ended, or is about to.
+                    self.sources.order(peer, Order::Cancel);
+                }
                 Action::Drop(peer) => self.sources.give_up(peer),
             }
         }
-        content.scheduler.next_wake()
+        content.scheduler.next_wake(now)
     }
 
     /// Renews the status, and gives up when there has been no source for too long.
@@ -326,7 +360,7 @@ impl Task {
             });
         }
         if let Some(content) = &self.content {
-            let verified = bytes_of(&content.partial.verified(), content.descriptor.size());
+            let verified = bytes_of(&content.sink.verified(), &content.sequence);
             let rate = self.meter.read(now, verified);
             self.status.send_modify(|status| {
                 status.verified_bytes = verified;
@@ -343,7 +377,7 @@ impl Task {
         let Some(content) = self.content.take() else {
             return Err(DownloadError::Paused);
         };
-        let size = content.descriptor.size();
+        let size = content.sequence.bytes();
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
             status.verified_bytes = size;
@@ -352,7 +386,8 @@ impl Task {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
         };
-        let finished = blocking(move || content.partial.finish(options)).await??;
+        let Sink::File(partial) = content.sink;
+        let finished = blocking(move || partial.finish(options)).await??;
         Ok(Finished {
             hash: self.request.hash,
             name: self.status.borrow().name.clone(),
@@ -407,9 +442,7 @@ async fn blocking<T: Send + 'static>(
         .map_err(|_| DownloadError::ShuttingDown)
 }
 
-/// The bytes in `blocks` of content of `size` bytes.
-fn bytes_of(blocks: &BlockRanges, size: u64) -> u64 {
-    let last_is_in = size > 0 && blocks.contains((size - 1) / BLOCK_SIZE);
-    let missing_in_last = size.div_ceil(BLOCK_SIZE) * BLOCK_SIZE - size;
-    blocks.len() * BLOCK_SIZE - if last_is_in { missing_in_last } else { 0 }
+/// How many bytes the blocks of a sequence have.
+fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
+    blocks.iter().map(|run| sequence.bytes_in(run)).sum()
 }

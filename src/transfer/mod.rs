@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
 //! | `sources` | who is asked, who waits, who is tried again, who lied |
-//! | `source` | one peer's streams: asks, reads, hands on to be verified and written |
+//! | `source` | one peer's streams: asks, reads, hands on |
+//! | `batch` | what has come, on its way to be verified and written |
+//! | `sink` | where verified chunks go |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node |
 //! | `target` | where the file goes, and what its name may be |
@@ -13,9 +15,11 @@
 //! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
 //! the end of a download; what ends one is a [`DownloadError`].
 
+mod batch;
 mod download;
 mod error;
 mod scheduler;
+mod sink;
 mod source;
 mod sources;
 mod status;

@@ -1,54 +1,73 @@
 //! One peer as a source of one download: its streams, what it has, what it sends.
 //!
-//! A source is a task that ends with the reason why; what it learns on the way are [`Event`]s. Data is
-//! verified and written on blocking threads, a few chunks at a time, while the next are being read;
-//! their buffers go round, so that a source costs a fixed amount of memory.
+//! A source is a task that ends with the reason why; what it learns on the way are [`Event`]s. What has
+//! come is verified and written on blocking threads ([`batch`](super::batch)) while the next is being
+//! read.
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, StreamExt, stream::FuturesUnordered};
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     availability::{self, Has, Update},
-    chunk::{self, Answer, Item},
+    chunk::{self, Answer, Item, MAX_ITEMS},
 };
-use pelago_content::{Chunk, Hash};
-use tokio::{
-    sync::mpsc,
-    task::{JoinHandle, spawn_blocking},
-};
+use pelago_content::{Hash, Part};
+use tokio::sync::mpsc;
 
-use super::scheduler::Failure;
+use super::{
+    batch::{Batch, Writes, Written},
+    scheduler::{Failure, MAX_IN_FLIGHT},
+    sink::Sink,
+};
 use crate::{
     network::{Candidate, Network, StreamError},
-    store::{Partial, WriteError},
+    store::WriteError,
 };
 
-/// Chunks of one source that may be waiting for disk and hash at a time. Each holds a buffer.
-const WRITES_AT_A_TIME: usize = 4;
+/// Orders that may be handed to a source and not yet carried out: all that may be in flight, before
+/// and after a cancel.
+pub(super) const MAX_ORDERS: usize = 4 * MAX_IN_FLIGHT;
 
-/// Requests that may be handed to a source and not yet answered: the window of the scheduler is
-/// smaller, even in chunks of one block.
-pub(super) const MAX_REQUESTS: usize = 2048;
+/// Bytes asked for in one request that has several items: half of what a source may have to verify at
+/// a time, so that small files are written while the next are on their way.
+const MAX_REQUEST: u64 = 256 << 10;
 
 /// Names the source of an event; a peer's id may not be known yet.
 pub(super) type SourceId = u64;
 
+/// What a source is told to do.
+pub(super) enum Order {
+    /// Fetch a chunk.
+    Fetch(Request),
+    /// Nothing of what was ordered before is wanted any more: have the peer stop sending it.
+    Cancel,
+}
+
 /// A chunk to be fetched, and where it is to be written.
 pub(super) struct Request {
-    pub(super) chunk: Chunk,
-    pub(super) partial: Arc<Partial>,
+    pub(super) part: Part,
+    pub(super) item: Item,
+    pub(super) bytes: u64,
+    pub(super) sink: Sink,
+}
+
+/// A request that was sent.
+struct Asked {
+    request: Request,
+    /// Whether it was the last item of a frame.
+    ends_frame: bool,
 }
 
 /// What a source learns.
 pub(super) enum Event {
     /// It has blocks (more of them).
     Has(PeerId, Box<Has>),
-    /// A chunk has come, and is verified and written.
-    Arrived(PeerId, Chunk),
+    /// Chunks have come, and are verified and written.
+    Arrived(PeerId, Vec<Part>),
     /// A chunk has not come.
-    Failed(PeerId, Chunk, Failure),
+    Failed(PeerId, Part, Failure),
     /// It has ended.
     Ended(Option<PeerId>, End),
 }
@@ -95,23 +114,22 @@ pub(super) struct Context {
     pub(super) events: mpsc::Sender<(SourceId, Event)>,
 }
 
-/// Runs `candidate` as a source until it ends or `requests` closes.
+/// Runs `candidate` as a source until it ends or `orders` closes.
 pub(super) async fn run(
     context: Context,
     id: SourceId,
     candidate: Candidate,
-    requests: mpsc::Receiver<Request>,
+    orders: mpsc::Receiver<Order>,
 ) {
     let known = candidate.peer;
     let (peer, end) = match connect(&context, candidate).await {
         Ok(peer) => {
-            let end = Source {
+            let source = Source {
                 context: &context,
                 id,
                 peer,
-            }
-            .run(requests)
-            .await;
+            };
+            let end = source.run(orders).await;
             (Some(peer), end.unwrap_or_else(|end| end))
         }
         Err(end) => (known, end),
@@ -139,7 +157,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn run(&self, requests: mpsc::Receiver<Request>) -> Result<End, End> {
+    async fn run(&self, orders: mpsc::Receiver<Order>) -> Result<End, End> {
         let stream = self
             .context
             .network
@@ -156,18 +174,14 @@ impl Source<'_> {
             // A peer that closes has no more news; what it has, it still has.
             std::future::pending().await
         };
-        let mut writes = Writes::new();
+        let mut writes = Writes::default();
         let end = tokio::select! {
             end = more_updates => end,
-            end = self.fetch(requests, &mut writes) => end,
+            end = self.fetch(orders, &mut writes) => end,
         };
         // What has come before the end is not to be fetched again.
         while let Some(written) = writes.next().await {
-            if let Ok(written) = written
-                && written.result.is_ok()
-            {
-                self.tell(Event::Arrived(self.peer, written.chunk)).await;
-            }
+            self.arrived(written.parts).await;
         }
         end
     }
@@ -184,94 +198,127 @@ impl Source<'_> {
         }
     }
 
+    /// Fetches what is ordered, on one stream until a cancel; the next order opens another.
     async fn fetch(
         &self,
-        requests: mpsc::Receiver<Request>,
+        mut orders: mpsc::Receiver<Order>,
         writes: &mut Writes,
     ) -> Result<End, End> {
-        let stream = self
-            .context
-            .network
-            .open(self.peer, Protocol::Chunk)
-            .await?;
-        let (reader, writer) = stream.split();
-        let (asked, outstanding) = mpsc::channel(MAX_REQUESTS);
-        tokio::select! {
-            end = self.ask(writer, requests, asked) => end,
-            end = self.receive(reader, outstanding, writes) => end,
+        loop {
+            let first = match orders.recv().await {
+                Some(Order::Fetch(request)) => request,
+                Some(Order::Cancel) => continue,
+                // The download wants no more from this source: it is about to end it.
+                None => std::future::pending().await,
+            };
+            let stream = self
+                .context
+                .network
+                .open(self.peer, Protocol::Chunk)
+                .await?;
+            let (reader, writer) = stream.split();
+            let (asked, outstanding) = mpsc::channel(MAX_ORDERS);
+            tokio::select! {
+                // Both halves are dropped with it, which resets the stream.
+                ended = self.ask(writer, first, &mut orders, asked) => ended?,
+                end = self.receive(reader, outstanding, writes) => return end,
+            }
         }
     }
 
-    /// Sends requests as they come, without waiting for answers.
+    /// Sends requests as they come, without waiting for answers, until they are cancelled. Small ones
+    /// that wait already share a frame.
     async fn ask(
         &self,
         mut writer: impl AsyncWrite + Unpin,
-        mut requests: mpsc::Receiver<Request>,
-        asked: mpsc::Sender<Request>,
-    ) -> Result<End, End> {
-        while let Some(request) = requests.recv().await {
-            let item = self.item(request.chunk);
-            if asked.send(request).await.is_err() {
-                break;
+        first: Request,
+        orders: &mut mpsc::Receiver<Order>,
+        asked: mpsc::Sender<Asked>,
+    ) -> Result<(), End> {
+        let mut next = Some(Order::Fetch(first));
+        loop {
+            let order = match next.take() {
+                Some(order) => Some(order),
+                None => orders.recv().await,
+            };
+            let mut frame = match order {
+                Some(Order::Fetch(request)) => vec![request],
+                Some(Order::Cancel) => return Ok(()),
+                None => std::future::pending().await,
+            };
+            let mut bytes = frame[0].bytes;
+            while frame.len() < MAX_ITEMS && next.is_none() {
+                match orders.try_recv() {
+                    Ok(Order::Fetch(request)) if bytes + request.bytes <= MAX_REQUEST => {
+                        bytes += request.bytes;
+                        frame.push(request);
+                    }
+                    Ok(order) => next = Some(order),
+                    Err(_) => break,
+                }
             }
-            chunk::write_request(&mut writer, &[item]).await?;
+            let items: Vec<_> = frame.iter().map(|request| request.item).collect();
+            let last = frame.len() - 1;
+            for (index, request) in frame.into_iter().enumerate() {
+                let ends_frame = index == last;
+                let note = Asked {
+                    request,
+                    ends_frame,
+                };
+                // Whoever reads is gone only when this source is about to be.
+                let _ = asked.send(note).await;
+            }
+            chunk::write_request(&mut writer, &items).await?;
         }
-        // The download wants no more from this source: it is about to end it.
-        std::future::pending().await
     }
 
     /// Reads answers in the order of the requests, and hands the data on.
     async fn receive(
         &self,
         reader: impl AsyncRead + Unpin,
-        mut outstanding: mpsc::Receiver<Request>,
+        mut outstanding: mpsc::Receiver<Asked>,
         writes: &mut Writes,
     ) -> Result<End, End> {
         let mut reader = Stall::new(reader, self.context.stall);
-        let mut buffers = vec![Vec::new(); WRITES_AT_A_TIME];
+        let mut batch = writes.batch();
         loop {
             tokio::select! {
                 biased;
-                Some(written) = writes.next() => buffers.push(self.written(written).await?),
-                request = outstanding.recv(), if !buffers.is_empty() => {
-                    let Some(request) = request else { return Ok(End::Absent) };
-                    let buffer = buffers.pop().unwrap_or_default();
+                Some(written) = writes.next() => self.written(written).await?,
+                asked = outstanding.recv(), if writes.has_room() => {
+                    let Some(Asked { request, ends_frame }) = asked else {
+                        return Ok(End::Absent);
+                    };
                     reader.arm();
-                    match self.read_answer(&mut reader, request, buffer).await? {
-                        Ok(write) => writes.push(write),
-                        Err(unused) => buffers.push(unused),
+                    let read = self.read_answer(&mut reader, request, &mut batch).await;
+                    // What has come before an end is not to be fetched again.
+                    if ends_frame || batch.is_full() || read.is_err() {
+                        let full = std::mem::replace(&mut batch, writes.batch());
+                        writes.start(full);
                     }
+                    read?;
                 }
             }
         }
     }
 
-    /// Reads one answer: data is verified and written in the background, anything else told; the
-    /// buffer comes back either way.
+    /// Reads one answer: data goes into the batch, anything else is told.
     async fn read_answer(
         &self,
         reader: &mut (impl AsyncRead + Unpin),
         request: Request,
-        mut buffer: Vec<u8>,
-    ) -> Result<Result<JoinHandle<Written>, Vec<u8>>, End> {
+        batch: &mut Batch,
+    ) -> Result<(), End> {
         let answer = chunk::read_answer(reader).await?;
-        let checked = answer.check(&self.item(request.chunk));
+        let checked = answer.check(&request.item);
         checked.map_err(|wrong| End::Lied(wrong.to_string()))?;
         let failure = match answer {
             Answer::Data { proof, length, .. } => {
-                chunk::read_data(reader, length, &mut buffer).await?;
-                self.context
-                    .network
-                    .traffic()
-                    .received(self.peer, length.into());
-                return Ok(Ok(spawn_blocking(move || {
-                    let result = request.partial.write(request.chunk, &buffer, &proof);
-                    Written {
-                        chunk: request.chunk,
-                        buffer,
-                        result,
-                    }
-                })));
+                let data = batch.add(request, proof, length);
+                reader.read_exact(data).await.map_err(FrameError::from)?;
+                let traffic = self.context.network.traffic();
+                traffic.received(self.peer, length.into());
+                return Ok(());
             }
             Answer::Busy(wait) => Failure::Busy(wait),
             Answer::Absent | Answer::Changed => Failure::Absent,
@@ -280,36 +327,23 @@ impl Source<'_> {
                 return Err(End::Lied(what.to_owned()));
             }
         };
-        self.tell(Event::Failed(self.peer, request.chunk, failure))
+        self.tell(Event::Failed(self.peer, request.part, failure))
             .await;
-        Ok(Err(buffer))
+        Ok(())
     }
 
-    async fn written(
-        &self,
-        written: Result<Written, tokio::task::JoinError>,
-    ) -> Result<Vec<u8>, End> {
-        let Written {
-            chunk,
-            buffer,
-            result,
-        } = written.map_err(|error| End::Lost(error.to_string()))?;
-        match result {
-            Ok(()) => {
-                self.tell(Event::Arrived(self.peer, chunk)).await;
-                Ok(buffer)
-            }
+    async fn written(&self, written: Written) -> Result<(), End> {
+        self.arrived(written.parts).await;
+        match written.result {
+            Ok(()) => Ok(()),
             Err(WriteError::Proof(error)) => Err(End::Lied(error.to_string())),
             Err(error) => Err(End::Disk(error)),
         }
     }
 
-    fn item(&self, chunk: Chunk) -> Item {
-        Item {
-            hash: self.context.hash,
-            level: chunk.level(),
-            index: chunk.index(),
-            data: true,
+    async fn arrived(&self, parts: Vec<Part>) {
+        if !parts.is_empty() {
+            self.tell(Event::Arrived(self.peer, parts)).await;
         }
     }
 
@@ -317,14 +351,4 @@ impl Source<'_> {
         // The download may be over; then this task is about to be ended too.
         let _ = self.context.events.send((self.id, event)).await;
     }
-}
-
-/// Chunks being verified and written, at most [`WRITES_AT_A_TIME`].
-type Writes = FuturesUnordered<JoinHandle<Written>>;
-
-/// A chunk after verifying and writing, with its buffer for the next one.
-struct Written {
-    chunk: Chunk,
-    buffer: Vec<u8>,
-    result: Result<(), WriteError>,
 }

@@ -12,7 +12,7 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::source::{self, Context, End, MAX_REQUESTS, Request, SourceId};
+use super::source::{self, Context, End, MAX_ORDERS, Order, SourceId};
 use crate::network::{Candidate, Found};
 
 /// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
@@ -30,7 +30,7 @@ const TOLD: usize = 3;
 struct Active {
     candidate: Candidate,
     peer: Option<PeerId>,
-    requests: mpsc::Sender<Request>,
+    orders: mpsc::Sender<Order>,
     task: AbortHandle,
     has_content: bool,
 }
@@ -39,6 +39,7 @@ struct Active {
 pub(super) struct Sources {
     context: Context,
     max_active: usize,
+    max_asked: usize,
     next_id: SourceId,
     active: HashMap<SourceId, Active>,
     tasks: JoinSet<()>,
@@ -51,10 +52,11 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(context: Context, max_active: usize) -> Self {
+    pub(super) fn new(context: Context, max_active: usize, max_asked: usize) -> Self {
         Self {
             context,
             max_active: max_active.max(1),
+            max_asked: max_asked.max(1),
             next_id: 0,
             active: HashMap::new(),
             tasks: JoinSet::new(),
@@ -93,19 +95,26 @@ impl Sources {
     }
 
     fn fill(&mut self) {
-        while self.active.len() < self.max_active
-            && let Some(candidate) = self.waiting.pop_front()
-        {
+        loop {
+            let with_content = self.with_content();
+            let is_full =
+                with_content >= self.max_active || self.active.len() - with_content >= self.max_asked;
+            if is_full {
+                return;
+            }
+            let Some(candidate) = self.waiting.pop_front() else {
+                return;
+            };
             self.next_id += 1;
             let id = self.next_id;
-            let (requests, receiver) = mpsc::channel(MAX_REQUESTS);
+            let (orders, receiver) = mpsc::channel(MAX_ORDERS);
             let run = source::run(self.context.clone(), id, candidate.clone(), receiver);
             let task = self.tasks.spawn(run);
             let peer = candidate.peer;
             let active = Active {
                 candidate,
                 peer,
-                requests,
+                orders,
                 task,
                 has_content: false,
             };
@@ -114,15 +123,23 @@ impl Sources {
     }
 
     /// The source says that it has content. False if it is the same peer as another source or as
-    /// one that lied, or not one of ours any more: it is ended, and its events mean nothing.
+    /// one that lied, one more than may be used, or not one of ours any more: it is ended, and its
+    /// events mean nothing.
     pub(super) fn has_content(&mut self, id: SourceId, peer: PeerId) -> bool {
         let is_double = self
             .active
             .iter()
             .any(|(other, active)| *other != id && active.peer == Some(peer) && active.has_content);
+        let is_full = self.with_content() >= self.max_active;
         let Some(active) = self.active.get_mut(&id) else {
             return false;
         };
+        if is_full && !active.has_content {
+            active.task.abort();
+            let spare = self.active.remove(&id);
+            self.waiting.extend(spare.map(|active| active.candidate));
+            return false;
+        }
         // Who a candidate without an id is shows only now.
         if is_double || self.banned.contains(&peer) {
             active.task.abort();
@@ -146,15 +163,15 @@ impl Sources {
         self.useful.insert(peer);
     }
 
-    /// Hands a request to the source `peer`; false if that cannot take it.
-    pub(super) fn request(&self, peer: PeerId, request: Request) -> bool {
+    /// Hands an order to the source `peer`; false if that cannot take it.
+    pub(super) fn order(&self, peer: PeerId, order: Order) -> bool {
         let mut having = self
             .active
             .values()
             .filter(|a| a.has_content && a.peer == Some(peer));
         having
             .next()
-            .is_some_and(|active| active.requests.try_send(request).is_ok())
+            .is_some_and(|active| active.orders.try_send(order).is_ok())
     }
 
     /// The source has ended: it is tried again later, forgotten, or banned.

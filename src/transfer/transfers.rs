@@ -6,7 +6,12 @@ use std::{
 };
 
 use futures::FutureExt;
-use tokio::{sync::watch, task::AbortHandle};
+use libp2p::PeerId;
+use pelago_content::Hash;
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
 
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings, download::Task,
@@ -15,6 +20,9 @@ use crate::{network::Network, store::Store};
 
 /// Ended downloads that are still listed; the oldest are forgotten first.
 const MAX_ENDED: usize = 100;
+
+/// Peers offered to a download that it has not looked at yet, at most.
+const OFFERS_QUEUED: usize = 64;
 
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
@@ -33,6 +41,7 @@ type Outcome = Result<Finished, Arc<DownloadError>>;
 pub struct Download {
     status: watch::Receiver<DownloadStatus>,
     outcome: watch::Receiver<Option<Outcome>>,
+    offers: mpsc::Sender<PeerId>,
     task: AbortHandle,
 }
 
@@ -76,12 +85,14 @@ impl Transfers {
         let (status, status_now) = watch::channel(first_status(&request));
         let (outcome, outcome_now) = watch::channel(None);
         let settings = self.settings.clone();
+        let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let task = Task::new(
             &self.network,
             self.store.clone(),
             request,
             settings,
             status.clone(),
+            offered,
         );
         // Made out here, so that a task which is stopped before it first ran has ended, too.
         let ended = Ended { status, outcome };
@@ -93,7 +104,21 @@ impl Transfers {
         Download {
             status: status_now,
             outcome: outcome_now,
+            offers,
             task,
+        }
+    }
+
+    /// A peer is interested in `hash`, so it may have some of it: if that is being downloaded, the peer
+    /// is asked. One too many is passed over.
+    pub fn offer(&self, hash: &Hash, peer: PeerId) {
+        let downloads = self.lock();
+        let same = downloads.values().rev().find(|download| {
+            let status = download.status.borrow();
+            status.hash == *hash && !status.state.is_ended()
+        });
+        if let Some(download) = same {
+            let _ = download.offers.try_send(peer);
         }
     }
 

@@ -79,6 +79,11 @@ impl Content {
         encoded(&answer, &data)
     }
 
+    /// How many bytes the chunk asked for has.
+    pub(crate) fn bytes_of(&self, item: &Item) -> u64 {
+        self.answer(item).1.len() as u64
+    }
+
     fn geometry(&self) -> Geometry {
         self.descriptor.geometry()
     }

@@ -54,9 +54,9 @@ impl Home {
 
     /// A node that asks one source at a time: the order of the sources is that of the story.
     pub(crate) async fn asking_one_at_a_time(name: &str) -> Self {
-        let max_sources = 1;
         Self::with(Settings {
-            max_sources,
+            max_sources: 1,
+            max_asked: 1,
             ..settings(name)
         })
         .await

@@ -174,15 +174,15 @@ async fn a_source_that_stops_midway_is_replaced_and_nothing_is_fetched_twice() {
     let second = Scripted::start(Script::honest(&content)).await;
     let getter = Home::with(Settings {
         max_sources: 1,
+        max_asked: 1,
         stall: Duration::from_secs(600),
         ..settings("getter")
     })
     .await;
     let peers = [first.address(), second.address()];
     let download = getter.download(content.hash(), &peers).await;
-    let chunk = 16 * 16_384;
     let mut status = download.status();
-    in_time(status.wait_for(|status| status.verified_bytes == chunk))
+    in_time(status.wait_for(|status| status.verified_bytes > 0))
         .await
         .unwrap();
 

@@ -23,7 +23,7 @@ fn the_defaults_are_allowed_and_nobodys() {
     let config = Layers::defaults().unwrap().finish().unwrap();
     assert_eq!(config.network.name, "pelago");
     assert_eq!(config.network.port, 8080);
-    assert_eq!(config.transfer.in_flight_bytes, 16 << 20);
+    assert_eq!(config.transfer.in_flight_bytes, 64 << 20);
     assert_eq!(config.storage.share_folders, [PathBuf::from("./shared")]);
     assert_eq!(*config.origin("network.port"), Origin::Default);
 }

@@ -106,6 +106,27 @@ fn another_layout_is_refused_and_kept() {
 }
 
 #[test]
+fn an_older_layout_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path());
+    let database = redb::Database::open(folder.path().join(DATABASE_FILE)).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let mut facts = transaction.open_table(FACTS).unwrap();
+    facts.insert(LAYOUT, LAYOUT_WITHOUT_MEMBERS).unwrap();
+    drop(facts);
+    transaction.delete_table(MEMBERS).unwrap();
+    transaction.delete_table(MEMBER_HASHES).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert_eq!(count(folder.path()).unwrap(), 1);
+    let database = Database::in_folder(folder.path());
+    database.write(|_| Ok(())).unwrap();
+    let members = database.read(|transaction| Ok(transaction.open_table(MEMBERS).is_ok()));
+    assert!(members.unwrap());
+    assert_eq!(count(folder.path()).unwrap(), 1);
+}
+
+#[test]
 fn a_database_of_something_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let other = redb::Database::create(folder.path().join(DATABASE_FILE)).unwrap();

@@ -1,16 +1,17 @@
-//! The tables of shares and of paths, which change together.
+//! The tables of shares, of paths and of members, which change together.
 //!
 //! Owns that every row has its path and every path its row. Never opens a transaction: what is done
 //! here is done in one commit with the rest of it. Failures leave as redb's.
 
 use std::ops::Range;
 
-use pelago_content::Hash;
+use pelago_content::{Hash, Totals};
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 
 use crate::store::{
-    NewShare, Origin, Share,
+    Member, NewShare, Origin, Share,
     database::{PATHS, SHARES},
+    members::MemberTables,
 };
 
 /// How many places of the same content are looked at to serve it: bounds what one request costs
@@ -20,10 +21,11 @@ const MAX_PLACES: usize = 1000;
 /// Sorts behind every absolute path.
 const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
-/// Both tables within one transaction.
+/// All of them within one transaction.
 pub(super) struct Tables<'t> {
     shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     paths: Table<'t, &'static str, &'static [u8; 32]>,
+    members: MemberTables<'t>,
 }
 
 impl<'t> Tables<'t> {
@@ -31,45 +33,64 @@ impl<'t> Tables<'t> {
         Ok(Self {
             shares: transaction.open_table(SHARES)?,
             paths: transaction.open_table(PATHS)?,
+            members: MemberTables::open(transaction)?,
         })
     }
 
-    /// Adds a share, and gives the hash that was shared at its path if that was another.
-    pub(super) fn add(&mut self, new: &NewShare, now: u64) -> Result<Option<Hash>, redb::Error> {
-        let mut share = Share::new(new.clone(), now);
+    /// Adds a file, and gives the hashes that were shared by what was at its path.
+    pub(super) fn add(&mut self, new: &NewShare, now: u64) -> Result<Vec<Hash>, redb::Error> {
+        let totals = Totals::of_file(&new.descriptor);
+        self.add_folder(new, totals, &[], now)
+    }
+
+    /// Adds a folder with all that is in it, and gives the hashes that were shared by what was at
+    /// its path.
+    pub(super) fn add_folder(
+        &mut self,
+        new: &NewShare,
+        totals: Totals,
+        members: &[Member],
+        now: u64,
+    ) -> Result<Vec<Hash>, redb::Error> {
+        let mut share = Share::new(new.clone(), totals, now);
         let Some(path) = new.path.to_str() else {
-            return Ok(None); // refused by `checked_path` before the transaction began
+            return Ok(Vec::new()); // refused by `checked_path` before the transaction began
         };
+        let mut replaced = self.members.replace(path, members)?;
         let before = self.paths.get(path)?.map(|hash| *hash.value());
         if let Some(before) = before {
             if let Some(before) = row(&self.shares, &before, path)? {
                 share.keep_from(before);
             }
-            self.remove(&Hash::from_bytes(before), path)?;
+            self.shares.remove((&before, path))?;
+            replaced.push(Hash::from_bytes(before));
         }
         let key = (share.hash.as_bytes(), path);
         self.shares.insert(key, &share.to_row()?[..])?;
         self.paths.insert(path, share.hash.as_bytes())?;
-        Ok(before
-            .map(Hash::from_bytes)
-            .filter(|before| *before != share.hash))
+        Ok(replaced)
     }
 
-    pub(super) fn remove(&mut self, hash: &Hash, path: &str) -> Result<bool, redb::Error> {
-        let found = self.shares.remove((hash.as_bytes(), path))?.is_some();
-        if found {
-            self.paths.remove(path)?;
+    /// Removes a share with all that is in it, and gives the hashes that were shared by it; none if
+    /// it is not there.
+    pub(super) fn remove(&mut self, hash: &Hash, path: &str) -> Result<Vec<Hash>, redb::Error> {
+        if self.shares.remove((hash.as_bytes(), path))?.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(found)
+        self.paths.remove(path)?;
+        let mut removed = self.members.replace(path, &[])?;
+        removed.push(*hash);
+        Ok(removed)
     }
 
-    /// Those of the hashes that have no row.
+    /// Those of the hashes that have no row left, of a share or a member.
     pub(super) fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
         let mut gone = Vec::new();
         hashes.sort_unstable();
         hashes.dedup();
         for hash in hashes {
-            if self.shares.range(all_places(&hash))?.next().is_none() {
+            let is_share = self.shares.range(all_places(&hash))?.next().is_some();
+            if !is_share && !self.members.has(&hash)? {
                 gone.push(hash);
             }
         }
@@ -96,7 +117,7 @@ fn all_places(hash: &Hash) -> Range<(&[u8; 32], &'static str)> {
 }
 
 /// The row of this key.
-pub(super) fn row(
+pub(in crate::store) fn row(
     table: &impl ReadableTable<(&'static [u8; 32], &'static str), &'static [u8]>,
     hash: &[u8; 32],
     path: &str,

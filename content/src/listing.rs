@@ -1,0 +1,224 @@
+//! A folder unfolded: everything below it, in the one order that all nodes agree on.
+//!
+//! Owns that order, and by it the *sequence* of a folder: the blocks of its files, one file after
+//! another. How a listing comes to be from manifests, and what is refused on the way, is in
+//! `expander`; one in hand has been checked. Nothing here can fail.
+
+mod expander;
+
+use std::{fmt, ops::Range};
+
+pub use self::expander::{Expander, ListingError};
+use crate::{Descriptor, Entry, EntryKind, Manifest};
+
+/// Names in the longest path: what bounds the folders open at a time, and recursion.
+pub const MAX_DEPTH: usize = 64;
+
+/// Entries below a folder, at most, each counted as often as it is unfolded. A listing of so many
+/// takes 240 MB.
+pub const MAX_LISTED: u64 = 10_000_000;
+
+/// What content amounts to, all in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Totals {
+    /// Bytes in all files.
+    pub bytes: u64,
+    /// How many files there are; links and folders are none.
+    pub files: u64,
+    /// Blocks in all files: each begins with a block of its own.
+    pub blocks: u64,
+}
+
+impl Totals {
+    /// Those of one file.
+    pub const fn of_file(descriptor: &Descriptor) -> Self {
+        Self {
+            bytes: descriptor.size(),
+            files: 1,
+            blocks: descriptor.geometry().blocks(),
+        }
+    }
+
+    /// Both together; none if that is over 2^64.
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        Some(Self {
+            bytes: self.bytes.checked_add(other.bytes)?,
+            files: self.files.checked_add(other.files)?,
+            blocks: self.blocks.checked_add(other.blocks)?,
+        })
+    }
+}
+
+/// Everything below a folder, depth first: a folder comes before what is in it, and entries of one
+/// folder by name, bytewise.
+#[derive(Clone)]
+pub struct Listing {
+    /// Each once, however often it is unfolded.
+    manifests: Vec<Manifest>,
+    items: Vec<Item>,
+    totals: Totals,
+}
+
+/// An entry: where it is, and what of the sequence comes before it.
+#[derive(Clone, Copy)]
+struct Item {
+    /// The item of the folder that it is in; [`NO_PARENT`] at the top.
+    parent: u32,
+    manifest: u32,
+    entry: u32,
+    first_block: u64,
+}
+
+/// Above all items: there are at most [`MAX_LISTED`].
+const NO_PARENT: u32 = u32::MAX;
+
+impl Listing {
+    /// How many entries there are.
+    pub const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether the folder is empty.
+    pub const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Bytes, files and blocks of all files.
+    pub const fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// How many blocks the sequence has.
+    pub const fn blocks(&self) -> u64 {
+        self.totals.blocks
+    }
+
+    /// The entry with this many before it.
+    pub const fn get(&self, index: usize) -> Option<ListedEntry<'_>> {
+        if index < self.items.len() {
+            let listing = self;
+            Some(ListedEntry { listing, index })
+        } else {
+            None
+        }
+    }
+
+    /// All entries, in order.
+    pub fn entries(&self) -> impl ExactSizeIterator<Item = ListedEntry<'_>> {
+        let listing = self;
+        (0..self.items.len()).map(move |index| ListedEntry { listing, index })
+    }
+
+    /// The files, in the order of the sequence.
+    pub fn files(&self) -> impl Iterator<Item = ListedFile<'_>> {
+        self.entries().filter_map(|entry| entry.file())
+    }
+
+    /// The file that a block of the sequence belongs to. Costs O(log entries).
+    pub fn file_of_block(&self, block: u64) -> Option<ListedFile<'_>> {
+        if block >= self.totals.blocks {
+            return None;
+        }
+        // Of all entries that begin at or before the block, only the last reaches it.
+        let behind = self.items.partition_point(|item| item.first_block <= block);
+        self.get(behind.checked_sub(1)?)?.file()
+    }
+}
+
+impl fmt::Debug for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listing({} entries, {:?})", self.len(), self.totals)
+    }
+}
+
+/// An entry of a listing.
+#[derive(Clone, Copy)]
+pub struct ListedEntry<'l> {
+    listing: &'l Listing,
+    index: usize,
+}
+
+impl<'l> ListedEntry<'l> {
+    /// How many entries come before it.
+    pub const fn index(self) -> usize {
+        self.index
+    }
+
+    /// Its name: the last component of its path.
+    pub fn name(self) -> &'l str {
+        &self.entry().name
+    }
+
+    /// What it is.
+    pub fn kind(self) -> &'l EntryKind {
+        &self.entry().kind
+    }
+
+    /// The folder that it is in; none if that is the one listed.
+    pub fn parent(self) -> Option<Self> {
+        self.listing.get(self.item().parent as usize)
+    }
+
+    /// Its path from the folder listed, with `/` between the names.
+    pub fn path(self) -> String {
+        let mut names: Vec<_> = std::iter::successors(Some(self), |entry| entry.parent())
+            .map(Self::name)
+            .collect();
+        names.reverse();
+        names.join("/")
+    }
+
+    /// The file that it is; none if it is something else.
+    pub fn file(self) -> Option<ListedFile<'l>> {
+        match self.kind() {
+            EntryKind::File {
+                descriptor,
+                executable,
+            } => Some(ListedFile {
+                entry: self,
+                descriptor: *descriptor,
+                executable: *executable,
+            }),
+            _ => None,
+        }
+    }
+
+    fn item(self) -> Item {
+        self.listing.items[self.index]
+    }
+
+    fn entry(self) -> &'l Entry {
+        let item = self.item();
+        &self.listing.manifests[item.manifest as usize].entries()[item.entry as usize]
+    }
+}
+
+impl fmt::Debug for ListedEntry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ListedEntry({:?}, {:?})", self.path(), self.kind())
+    }
+}
+
+/// A file of a listing.
+#[derive(Clone, Copy, Debug)]
+pub struct ListedFile<'l> {
+    /// Where it is listed.
+    pub entry: ListedEntry<'l>,
+    /// Its content.
+    pub descriptor: Descriptor,
+    /// Whether its owner may run it.
+    pub executable: bool,
+}
+
+impl ListedFile<'_> {
+    /// Its path from the folder listed, with `/` between the names.
+    pub fn path(&self) -> String {
+        self.entry.path()
+    }
+
+    /// Its blocks in the sequence of the folder. An empty file has none.
+    pub fn blocks(&self) -> Range<u64> {
+        let first = self.entry.item().first_block;
+        first..first + self.descriptor.geometry().blocks()
+    }
+}

@@ -1,0 +1,369 @@
+//! From a folder's descriptor to its listing, manifest by manifest as they arrive.
+//!
+//! Owns which manifests are still needed, and all that is refused of a tree: it is measured before
+//! anything is allocated for what it unfolds to. Never checks that a manifest is the content of its
+//! hash: whoever fetched it has. Refusals name the entry and leave as a [`ListingError`].
+
+use std::collections::HashMap;
+
+use super::{Item, Listing, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals};
+use crate::{
+    Descriptor, EntryKind, Hash, Kind, MAX_MANIFEST_LEN, Manifest, manifest::check_target,
+};
+
+/// Asks for the manifests of a folder, and unfolds them.
+#[derive(Clone, Debug)]
+pub struct Expander {
+    /// Every folder known so far, each once; the first is the one to be listed.
+    folders: Vec<Folder>,
+    by_hash: HashMap<Hash, u32>,
+    /// Known, and not given out yet.
+    wanted: Vec<Descriptor>,
+    /// How many manifests have not been taken.
+    missing: usize,
+    /// Entries in the manifests taken.
+    entries: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Folder {
+    /// Names in the path by which it was first found. What it is found by later shows at the end.
+    depth: usize,
+    taken: Option<Taken>,
+}
+
+#[derive(Clone, Debug)]
+struct Taken {
+    manifest: Manifest,
+    /// The folders among its entries, in their order.
+    children: Vec<u32>,
+}
+
+impl Expander {
+    /// Starts with the folder whose descriptor this is.
+    ///
+    /// # Errors
+    ///
+    /// [`ListingError::NotAFolder`], or [`ListingError::TooLong`] if it is longer than a manifest
+    /// may be.
+    pub fn new(root: Descriptor) -> Result<Self, ListingError> {
+        if root.kind() != Kind::Folder {
+            return Err(ListingError::NotAFolder);
+        }
+        let found = root.size();
+        if found > MAX_MANIFEST_LEN {
+            return Err(ListingError::TooLong { found });
+        }
+        let mut expander = Self {
+            folders: Vec::new(),
+            by_hash: HashMap::new(),
+            wanted: Vec::new(),
+            missing: 0,
+            entries: 0,
+        };
+        expander.folder(root, 0);
+        Ok(expander)
+    }
+
+    /// The manifests needed next: each is given once, over all calls.
+    pub fn wanted(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    /// How many manifests have not been taken yet, of those known to be needed.
+    pub const fn missing(&self) -> usize {
+        self.missing
+    }
+
+    /// Takes the manifest whose content was found to have this hash.
+    ///
+    /// # Errors
+    ///
+    /// [`ListingError::Unwanted`] if it is not needed, or not any more. [`ListingError::TooMany`]
+    /// and [`ListingError::TooDeep`] as soon as they show.
+    pub fn take(&mut self, hash: &Hash, manifest: Manifest) -> Result<(), ListingError> {
+        let unwanted = ListingError::Unwanted { hash: *hash };
+        let Some(&id) = self.by_hash.get(hash) else {
+            return Err(unwanted);
+        };
+        let Folder { depth, taken } = &self.folders[id as usize];
+        if taken.is_some() {
+            return Err(unwanted);
+        }
+        let depth = depth + 1;
+        self.entries += manifest.entries().len() as u64;
+        if self.entries > MAX_LISTED {
+            return Err(ListingError::TooMany);
+        }
+        if let Some(entry) = manifest.entries().first()
+            && depth > MAX_DEPTH
+        {
+            let path = format!(".../{}", entry.name);
+            return Err(ListingError::TooDeep { path });
+        }
+        let mut children = Vec::new();
+        for entry in manifest.entries() {
+            if let EntryKind::Folder {
+                descriptor, files, ..
+            } = &entry.kind
+            {
+                if *files > MAX_LISTED {
+                    return Err(ListingError::TooMany);
+                }
+                children.push(self.folder(*descriptor, depth));
+            }
+        }
+        self.folders[id as usize].taken = Some(Taken { manifest, children });
+        self.missing -= 1;
+        Ok(())
+    }
+
+    /// Unfolds the manifests.
+    ///
+    /// # Errors
+    ///
+    /// See [`ListingError`].
+    pub fn finish(self) -> Result<Listing, ListingError> {
+        let missing = self.missing;
+        let mut manifests = Vec::with_capacity(self.folders.len());
+        let mut children = Vec::with_capacity(self.folders.len());
+        for taken in self.folders.into_iter().filter_map(|folder| folder.taken) {
+            manifests.push(taken.manifest);
+            children.push(taken.children);
+        }
+        if missing > 0 {
+            return Err(ListingError::Incomplete { missing });
+        }
+        let measured = Measuring::new(&manifests, &children).measure_root()?;
+        let mut listing = Listing {
+            manifests,
+            items: Vec::with_capacity(measured.entries as usize),
+            totals: measured.totals,
+        };
+        unfold(&mut listing, &children)?;
+        Ok(listing)
+    }
+
+    /// The number of this folder, which is wanted if it was not known.
+    fn folder(&mut self, descriptor: Descriptor, depth: usize) -> u32 {
+        // There are at most as many as there are entries.
+        let new = self.folders.len() as u32;
+        *self.by_hash.entry(descriptor.hash()).or_insert_with(|| {
+            self.wanted.push(descriptor);
+            self.missing += 1;
+            let taken = None;
+            self.folders.push(Folder { depth, taken });
+            new
+        })
+    }
+}
+
+/// What one folder amounts to, wherever it is.
+#[derive(Clone, Copy)]
+struct Measured {
+    totals: Totals,
+    /// Entries below it, unfolded.
+    entries: u64,
+    /// Names in the longest path below it.
+    height: usize,
+}
+
+/// Measures each folder once, from below, and holds what is said of it against that.
+struct Measuring<'e> {
+    manifests: &'e [Manifest],
+    children: &'e [Vec<u32>],
+    known: Vec<Option<Measured>>,
+    /// The names on the way to where it is.
+    path: Vec<&'e str>,
+}
+
+impl<'e> Measuring<'e> {
+    fn new(manifests: &'e [Manifest], children: &'e [Vec<u32>]) -> Self {
+        Self {
+            manifests,
+            children,
+            known: vec![None; manifests.len()],
+            path: Vec::new(),
+        }
+    }
+
+    fn measure_root(mut self) -> Result<Measured, ListingError> {
+        self.measure(0)
+    }
+
+    /// Recurses no deeper than a path may be long.
+    fn measure(&mut self, id: u32) -> Result<Measured, ListingError> {
+        if let Some(measured) = self.known[id as usize] {
+            self.check_depth(measured.height)?;
+            return Ok(measured);
+        }
+        let (manifests, children) = (self.manifests, self.children);
+        let entries = manifests[id as usize].entries();
+        let mut children = children[id as usize].iter();
+        let mut measured = Measured {
+            totals: Totals::default(),
+            entries: entries.len() as u64,
+            height: usize::from(!entries.is_empty()),
+        };
+        self.check_depth(measured.height)?;
+        for entry in entries {
+            let totals = match &entry.kind {
+                EntryKind::File { descriptor, .. } => Totals::of_file(descriptor),
+                EntryKind::Folder { bytes, files, .. } => {
+                    // `take` has put down one for each.
+                    let Some(child) = children.next() else {
+                        continue;
+                    };
+                    self.path.push(&entry.name);
+                    let below = self.measure(*child)?;
+                    self.check_totals(below.totals, *bytes, *files)?;
+                    self.path.pop();
+                    measured.height = measured.height.max(1 + below.height);
+                    measured.entries += below.entries;
+                    below.totals
+                }
+                EntryKind::Symlink { .. } => Totals::default(),
+            };
+            let sum = measured.totals.checked_add(totals);
+            measured.totals = sum.ok_or(ListingError::TooMany)?;
+            if measured.entries > MAX_LISTED {
+                return Err(ListingError::TooMany);
+            }
+        }
+        self.known[id as usize] = Some(measured);
+        Ok(measured)
+    }
+
+    fn check_depth(&self, height: usize) -> Result<(), ListingError> {
+        if self.path.len() + height > MAX_DEPTH {
+            let path = self.path.join("/");
+            return Err(ListingError::TooDeep { path });
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self, found: Totals, bytes: u64, files: u64) -> Result<(), ListingError> {
+        if (found.bytes, found.files) == (bytes, files) {
+            return Ok(());
+        }
+        Err(ListingError::Totals {
+            path: self.path.join("/"),
+            bytes,
+            files,
+            found,
+        })
+    }
+}
+
+/// Lists all entries, which have been measured: depth and number are within bounds.
+fn unfold(listing: &mut Listing, children: &[Vec<u32>]) -> Result<(), ListingError> {
+    /// A folder being listed: its number, its item, its next entry, its next child.
+    struct Open {
+        id: u32,
+        item: u32,
+        entry: u32,
+        child: usize,
+    }
+    let open = |id, item| Open {
+        id,
+        item,
+        entry: 0,
+        child: 0,
+    };
+    let mut stack = vec![open(0, NO_PARENT)];
+    let mut first_block = 0;
+    while let Some(depth) = stack.len().checked_sub(1) {
+        let folder = &mut stack[depth];
+        let manifest = &listing.manifests[folder.id as usize];
+        let Some(entry) = manifest.entries().get(folder.entry as usize) else {
+            stack.pop();
+            continue;
+        };
+        let item = listing.items.len() as u32;
+        listing.items.push(Item {
+            parent: folder.item,
+            manifest: folder.id,
+            entry: folder.entry,
+            first_block,
+        });
+        folder.entry += 1;
+        match &entry.kind {
+            EntryKind::File { descriptor, .. } => first_block += descriptor.geometry().blocks(),
+            EntryKind::Folder { .. } => {
+                let child = children[folder.id as usize][folder.child];
+                folder.child += 1;
+                stack.push(open(child, item));
+            }
+            EntryKind::Symlink { target } => {
+                if check_target(target).is_ok_and(|climbed| climbed <= depth) {
+                    continue;
+                }
+                let target = target.clone();
+                let path = listing
+                    .entries()
+                    .last()
+                    .map_or_else(String::new, |last| last.path());
+                return Err(ListingError::Escapes { path, target });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why a folder is not listed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListingError {
+    /// The descriptor is that of a file.
+    #[error("it is a file, not a folder")]
+    NotAFolder,
+    /// The descriptor is that of a manifest which is too long.
+    #[error("its manifest has {found} bytes, over the limit of {MAX_MANIFEST_LEN} bytes")]
+    TooLong {
+        /// How many bytes it is said to have.
+        found: u64,
+    },
+    /// A manifest came that was not asked for.
+    #[error("the manifest {hash} is not needed")]
+    Unwanted {
+        /// Its hash.
+        hash: Hash,
+    },
+    /// Manifests are missing.
+    #[error("{missing} manifests are missing")]
+    Incomplete {
+        /// How many, of those known to be needed.
+        missing: usize,
+    },
+    /// Too much to unfold.
+    #[error("it unfolds to more than {MAX_LISTED} entries")]
+    TooMany,
+    /// A path is too long.
+    #[error("below {path:?} folders lie deeper than {MAX_DEPTH} levels")]
+    TooDeep {
+        /// A path on the way there.
+        path: String,
+    },
+    /// What is said of a sub-folder is not so.
+    #[error(
+        "{path:?} is said to have {files} files of {bytes} bytes, and has {} of {}",
+        found.files, found.bytes
+    )]
+    Totals {
+        /// The sub-folder.
+        path: String,
+        /// Bytes it is said to have.
+        bytes: u64,
+        /// Files it is said to have.
+        files: u64,
+        /// What it has.
+        found: Totals,
+    },
+    /// A symbolic link leads out.
+    #[error("the symbolic link {path:?} leads out of the folder, to {target:?}")]
+    Escapes {
+        /// The link.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+}

@@ -1,0 +1,354 @@
+//! Manifests: one form for each directory, and a refusal for everything else.
+
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use pelago_content::{
+    Descriptor, DescriptorError, Entry, EntryKind, Hasher, Kind, MAX_MANIFEST_ENTRIES,
+    MAX_MANIFEST_LEN, Manifest, ManifestError, NameError, TargetError,
+};
+use proptest::prelude::*;
+
+fn describe(content: &[u8]) -> Descriptor {
+    let mut hasher = Hasher::new(Kind::File);
+    hasher.update(content);
+    hasher.finish().unwrap()
+}
+
+fn folder(manifest: &Manifest) -> Descriptor {
+    Manifest::describe(&manifest.to_bytes()).unwrap()
+}
+
+fn file(name: &str) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        kind: EntryKind::File {
+            descriptor: describe(name.as_bytes()),
+            executable: false,
+        },
+    }
+}
+
+fn symlink(name: &str, target: &str) -> Entry {
+    Entry {
+        name: name.to_owned(),
+        kind: EntryKind::Symlink {
+            target: target.to_owned(),
+        },
+    }
+}
+
+fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Manifest, ManifestError> {
+    Manifest::new(entries.into_iter().collect())
+}
+
+/// One of each kind.
+fn sample() -> Manifest {
+    let empty = folder(&Manifest::default());
+    let run = EntryKind::File {
+        descriptor: describe(b"#!"),
+        executable: true,
+    };
+    let sub = EntryKind::Folder {
+        descriptor: empty,
+        bytes: 0,
+        files: 0,
+    };
+    let entry = |name: &str, kind| Entry {
+        name: name.to_owned(),
+        kind,
+    };
+    let entries = [
+        entry("run", run),
+        file("a"),
+        symlink("link", "../a"),
+        entry("sub", sub),
+    ];
+    new(entries).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The example of docs/PROTOCOL.md.
+#[test]
+fn the_form_is_fixed() {
+    let empty = Manifest::default();
+    assert_eq!(hex(&empty.to_bytes()), "a261760167656e747269657380");
+    assert_eq!(
+        folder(&empty).hash().to_string(),
+        "7d3e75d84ede913a21b02fa2f6ba0a2991d0ef154582245ec16083ae0a23abbc"
+    );
+    let descriptor = |descriptor: &Descriptor| hex(&descriptor.to_bytes());
+    let expected = [
+        "a2 6176 01 67656e7472696573 84",
+        "a2 6166 5829",
+        &descriptor(&describe(b"a")),
+        "616e 6161",
+        "a2 616c 642e2e2f61 616e 646c696e6b",
+        "a3 6166 5829",
+        &descriptor(&describe(b"#!")),
+        "616e 6372756e 6178 f5",
+        "a4 6162 00 6163 00 6164 5829",
+        &descriptor(&folder(&empty)),
+        "616e 63737562",
+    ];
+    let expected: String = expected.concat().split(' ').collect();
+    assert_eq!(hex(&sample().to_bytes()), expected);
+    assert_eq!(Manifest::from_bytes(&sample().to_bytes()), Ok(sample()));
+}
+
+#[test]
+fn entries_are_sorted_by_the_bytes_of_their_names() {
+    let names = [
+        "ab",
+        "a b",
+        "a",
+        "b",
+        "é",
+        "Z",
+        "a.b",
+        "\u{fffd}",
+        "\u{10000}",
+    ];
+    let manifest = new(names.map(file)).unwrap();
+    let sorted: Vec<_> = manifest.entries().iter().map(|e| &e.name[..]).collect();
+    let expected = [
+        "Z",
+        "a",
+        "a b",
+        "a.b",
+        "ab",
+        "b",
+        "é",
+        "\u{fffd}",
+        "\u{10000}",
+    ];
+    assert_eq!(sorted, expected);
+}
+
+#[test]
+fn bad_names_are_refused_by_name() {
+    let refused = [
+        ("..", NameError::Dots),
+        ("a/b", NameError::Separator),
+        ("NUL.txt", NameError::Reserved),
+        ("end ", NameError::Ending),
+    ];
+    for (name, source) in refused {
+        let expected = ManifestError::Name {
+            name: name.to_owned(),
+            source,
+        };
+        assert_eq!(new([file("fine"), file(name)]), Err(expected));
+    }
+    let long = new([file(&"n".repeat(100_000))]).unwrap_err();
+    assert!(long.to_string().len() < 400, "{long}");
+}
+
+#[test]
+fn links_that_lead_out_by_themselves_are_refused_by_name() {
+    for (target, source) in [
+        ("/etc", TargetError::Absolute),
+        ("", TargetError::Empty),
+        ("a/../..", TargetError::Winding),
+    ] {
+        let expected = ManifestError::Target {
+            name: "link".to_owned(),
+            source,
+        };
+        assert_eq!(new([symlink("link", target)]), Err(expected));
+    }
+}
+
+#[test]
+fn names_that_collide_are_refused_by_both_names() {
+    let twice = ManifestError::Twice { name: "a".into() };
+    assert_eq!(new([file("a"), symlink("a", "b")]), Err(twice));
+    for (name, other) in [
+        ("readme", "README"),
+        ("\u{e9}", "e\u{301}"),
+        ("ss", "\u{df}"),
+    ] {
+        let error = new([file(name), file("m"), file(other)]).unwrap_err();
+        let ManifestError::Collision { name: a, other: b } = error else {
+            panic!("{error}");
+        };
+        assert!([a.as_str(), b.as_str()].contains(&name) && [a, b].contains(&other.to_owned()));
+    }
+}
+
+#[test]
+fn descriptors_of_the_wrong_kind_are_refused() {
+    let wrong = |kind| Entry {
+        name: "x".to_owned(),
+        kind,
+    };
+    let (a_file, a_folder) = (describe(b"x"), folder(&Manifest::default()));
+    let as_file = EntryKind::File {
+        descriptor: a_folder,
+        executable: false,
+    };
+    let as_folder = EntryKind::Folder {
+        descriptor: a_file,
+        bytes: 1,
+        files: 1,
+    };
+    for (kind, expected, found) in [
+        (as_file, Kind::File, Kind::Folder),
+        (as_folder, Kind::Folder, Kind::File),
+    ] {
+        let name = "x".to_owned();
+        let error = ManifestError::Kind {
+            name,
+            expected,
+            found,
+        };
+        assert_eq!(new([wrong(kind)]), Err(error));
+    }
+}
+
+#[test]
+fn what_is_too_long_is_refused_before_it_is_read() {
+    let found = MAX_MANIFEST_LEN + 1;
+    let long = vec![0; found as usize];
+    let error = ManifestError::Length { found };
+    assert_eq!(Manifest::from_bytes(&long), Err(error));
+
+    let descriptor = Descriptor::new(Kind::Folder, found, [1; 32]).unwrap();
+    let sub = Entry {
+        name: "sub".to_owned(),
+        kind: EntryKind::Folder {
+            descriptor,
+            bytes: 0,
+            files: 0,
+        },
+    };
+    let name = "sub".to_owned();
+    let error = ManifestError::FolderLength { name, found };
+    assert_eq!(new([sub]), Err(error));
+
+    // Long names make few entries too long together; few bytes may claim many entries.
+    let target = "t/".repeat(2000);
+    let links = (0..17_000).map(|number| symlink(&number.to_string(), &target));
+    assert!(matches!(new(links), Err(ManifestError::Length { .. })));
+    let mut claims = sample().to_bytes()[..12].to_vec();
+    claims.extend([0x9a, 0x00, 0x10, 0x00, 0x01]);
+    let found = MAX_MANIFEST_ENTRIES as u64 + 1;
+    let error = ManifestError::Entries { found };
+    assert_eq!(Manifest::from_bytes(&claims), Err(error));
+}
+
+/// Other ways to write the same, and what this version does not know.
+#[test]
+fn there_is_one_form_only() {
+    let bytes = sample().to_bytes();
+    let replaced = |from: &str, to: &str| {
+        let text = hex(&bytes).replacen(from, to, 1);
+        assert_ne!(text, hex(&bytes), "{from} is not there");
+        let digits = text.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
+        Manifest::from_bytes(&digits.map(byte).collect::<Vec<_>>()).unwrap_err()
+    };
+    let form = ManifestError::Form;
+    assert_eq!(replaced("617601", "61761801"), form, "a long number");
+    assert_eq!(replaced("616e6161", "616e780161"), form, "a long length");
+    assert_eq!(
+        replaced("616e6161", "616e616d"),
+        form,
+        "the order of entries"
+    );
+    let long_list = "69657384";
+    assert_eq!(replaced(long_list, "6965739f"), form, "no length");
+    let link = "a2616c642e2e2f61616e646c696e6b";
+    let swapped = "a2616e646c696e6b616c642e2e2f61";
+    assert_eq!(replaced(link, swapped), form, "the order of keys");
+    let twice = "a3616c642e2e2f61616c642e2e2f61616e646c696e6b";
+    assert_eq!(replaced(link, twice), form, "a key twice");
+    assert_eq!(replaced("6178f5", "6178f4"), form, "what is left out");
+
+    let version = ManifestError::Version { found: 2 };
+    assert_eq!(replaced("617601", "617602"), version);
+    let key = ManifestError::Key {
+        number: 3,
+        key: "y".to_owned(),
+    };
+    assert_eq!(replaced("6178f5", "6179f5"), key);
+    let malformed = |error| matches!(error, ManifestError::Malformed(_));
+    assert!(malformed(replaced("a2617601", "a3617601")), "a third key");
+    assert!(
+        malformed(replaced("a2616c64", "a2616c44")),
+        "bytes for text"
+    );
+    assert!(malformed(replaced("642e2e2f61", "64ff2e2f61")));
+    let kind = ManifestError::Descriptor {
+        name: "a".to_owned(),
+        source: DescriptorError::Kind { found: 9 },
+    };
+    assert_eq!(replaced("582900", "582909"), kind);
+
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert_eq!(Manifest::from_bytes(&longer), Err(form));
+    for end in 0..bytes.len() {
+        assert!(Manifest::from_bytes(&bytes[..end]).is_err(), "{end}");
+    }
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let descriptor = |kind| {
+        (1..1u64 << 20, any::<[u8; 32]>()).prop_map(move |(size, mut root)| {
+            root[0] |= 1;
+            Descriptor::new(kind, size, root).unwrap()
+        })
+    };
+    let file = (descriptor(Kind::File), any::<bool>());
+    let folder = (descriptor(Kind::Folder), any::<u64>(), any::<u64>());
+    let kind = prop_oneof![
+        file.prop_map(|(descriptor, executable)| EntryKind::File {
+            descriptor,
+            executable
+        }),
+        folder.prop_map(|(descriptor, bytes, files)| EntryKind::Folder {
+            descriptor,
+            bytes,
+            files
+        }),
+        "(\\.\\./){0,3}[a-z/]{1,9}"
+            .prop_filter("absolute", |target| !target.starts_with('/'))
+            .prop_map(|target| EntryKind::Symlink { target }),
+    ];
+    let name = prop_oneof!["[a-c]{1,2}", "\\PC{1,9}"];
+    (name, kind).prop_map(|(name, kind)| Entry { name, kind })
+}
+
+proptest! {
+    /// What may be made can be read, whatever order it was given in.
+    #[test]
+    fn manifests_round_trip(mut entries in prop::collection::vec(any_entry(), 0..12)) {
+        if let Ok(manifest) = Manifest::new(entries.clone()) {
+            entries.reverse();
+            prop_assert_eq!(&Manifest::new(entries).unwrap(), &manifest);
+            let read = Manifest::from_bytes(&manifest.to_bytes());
+            prop_assert_eq!(read.as_ref(), Ok(&manifest));
+        }
+    }
+
+    /// Whatever is read is written the same; nothing panics.
+    #[test]
+    fn bytes_have_one_meaning(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
+        let mut bytes = sample().to_bytes();
+        for (at, byte) in changes {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        if let Ok(manifest) = Manifest::from_bytes(&bytes) {
+            prop_assert_eq!(manifest.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Manifest::from_bytes(&bytes);
+    }
+}

@@ -1,0 +1,164 @@
+//! What a seed suggests to whom, so that it hardly sends a block twice while others could pass it on.
+//!
+//! Pure. Each piece of the content is suggested to one listener, in an order that chance decides; those
+//! who take their pieces faster are suggested more at a time. What a listener leaves behind unsent is
+//! suggested to others. Once every piece has been sent or suggested there is nothing more to say:
+//! listeners go by what is rare then.
+
+use std::collections::{HashMap, VecDeque};
+
+use libp2p::PeerId;
+use pelago_content::BlockRanges;
+use rand::seq::SliceRandom;
+
+/// Pieces that a listener is ahead of what was sent to it, at least: while one is on the way and one
+/// is asked for, others wait.
+const AHEAD: f64 = 4.0;
+
+/// How much of a listener's speed a round remembers: with four rounds a second, about the last second.
+const MEMORY: f64 = 0.75;
+
+/// The level of a piece: 256 KiB.
+const LEVEL: u32 = 4;
+
+/// Pieces, at most; of larger content the level is higher.
+const MAX_PIECES: u64 = 1 << 16;
+
+/// What was suggested of one content.
+pub(super) struct Spread {
+    level: u32,
+    blocks: u64,
+    is_sent: Vec<bool>,
+    /// Pieces that were suggested to nobody.
+    left: VecDeque<u32>,
+    listeners: HashMap<PeerId, Listener>,
+}
+
+#[derive(Default)]
+struct Listener {
+    suggested: Vec<u32>,
+    /// Pieces sent in this round.
+    sent: u32,
+    /// Pieces a second.
+    speed: f64,
+}
+
+impl Spread {
+    /// Of content with so many blocks, nothing was suggested yet.
+    pub(super) fn new(blocks: u64) -> Self {
+        let needed = blocks
+            .div_ceil(MAX_PIECES)
+            .max(1)
+            .next_power_of_two()
+            .ilog2();
+        let level = needed.max(LEVEL);
+        let pieces = blocks.div_ceil(1 << level) as u32;
+        let mut left: Vec<_> = (0..pieces).collect();
+        left.shuffle(&mut rand::rng());
+        Self {
+            level,
+            blocks,
+            is_sent: vec![false; pieces as usize],
+            left: left.into(),
+            listeners: HashMap::new(),
+        }
+    }
+
+    /// Blocks were sent to `peer`.
+    pub(super) fn sent(&mut self, peer: PeerId, blocks: std::ops::Range<u64>) {
+        let end = blocks.end.min(self.blocks).div_ceil(1 << self.level);
+        for piece in (blocks.start >> self.level)..end {
+            let is_sent = self.is_sent.get_mut(piece as usize);
+            if is_sent.is_some_and(|sent| std::mem::replace(sent, true)) {
+                continue;
+            }
+            for listener in self.listeners.values_mut() {
+                listener
+                    .suggested
+                    .retain(|other| u64::from(*other) != piece);
+            }
+            if let Some(listener) = self.listeners.get_mut(&peer) {
+                listener.sent += 1;
+            }
+        }
+    }
+
+    /// What `peer` is to be suggested on top of what it was already: to be asked for once a round.
+    pub(super) fn suggest(&mut self, peer: PeerId) -> BlockRanges {
+        let listener = self.listeners.entry(peer).or_default();
+        let sent = f64::from(std::mem::take(&mut listener.sent));
+        listener.speed = listener.speed * MEMORY + sent;
+        let ahead = (AHEAD + listener.speed) as usize;
+        let mut suggested = BlockRanges::new();
+        while listener.suggested.len() < ahead
+            && let Some(piece) = self.left.pop_front()
+        {
+            if !self.is_sent[piece as usize] {
+                listener.suggested.push(piece);
+                let start = u64::from(piece) << self.level;
+                suggested.insert(start..(start + (1 << self.level)).min(self.blocks));
+            }
+        }
+        suggested
+    }
+
+    /// `peer` listens no more.
+    pub(super) fn left(&mut self, peer: &PeerId) {
+        if let Some(listener) = self.listeners.remove(peer) {
+            self.left.extend(listener.suggested);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(blocks: &BlockRanges) -> u64 {
+        blocks.len() / 16
+    }
+
+    #[test]
+    fn no_piece_is_suggested_to_two() {
+        let [a, b] = [PeerId::random(), PeerId::random()];
+        let mut spread = Spread::new(1600);
+        let mut seen = BlockRanges::new();
+        for _ in 0..100 {
+            for peer in [a, b] {
+                let suggested = spread.suggest(peer);
+                for run in suggested.iter() {
+                    assert!(!seen.overlaps(run.clone()));
+                    seen.insert(run.clone());
+                    spread.sent(peer, run);
+                }
+            }
+        }
+        assert_eq!(seen.len(), 1600);
+    }
+
+    #[test]
+    fn who_takes_nothing_is_suggested_no_more_and_leaves_its_part_to_others() {
+        let [idle, keen] = [PeerId::random(), PeerId::random()];
+        let mut spread = Spread::new(1600);
+        assert_eq!(pieces(&spread.suggest(idle)), 4);
+        assert!(spread.suggest(idle).is_empty());
+        let mut sent = 0;
+        for _ in 0..200 {
+            for run in spread.suggest(keen).iter() {
+                sent += run.end - run.start;
+                spread.sent(keen, run);
+            }
+        }
+        assert_eq!(sent, 1600 - 64);
+        spread.left(&idle);
+        assert_eq!(pieces(&spread.suggest(keen)), 4);
+    }
+
+    #[test]
+    fn what_was_sent_without_being_suggested_is_suggested_to_nobody() {
+        let [a, b] = [PeerId::random(), PeerId::random()];
+        let mut spread = Spread::new(64);
+        spread.sent(a, 0..64);
+        assert!(spread.suggest(b).is_empty());
+    }
+}

@@ -1,0 +1,273 @@
+//! All files of a folder to descriptors, on all cores.
+//!
+//! Owns the threads it starts, which end before it returns. Small files are hashed each by one
+//! thread, many at a time; large ones after them, each by all cores. A file whose fingerprint is
+//! known is not opened.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    fs::{self, Metadata},
+    num::NonZero,
+    ops::ControlFlow,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use pelago_content::{Descriptor, EntryKind};
+
+use super::{FolderError, Tree};
+use crate::store::{Fingerprint, HashError, Member, MemberState, Store, hash_file, mutex::lock};
+
+/// Files above this many bytes are hashed by all cores: below, one core is done sooner than others
+/// are woken.
+const LARGE: u64 = 4 << 20;
+
+/// Threads at most: by then the disk is the limit.
+const MAX_THREADS: usize = 64;
+
+/// Between two reports of how far hashing is.
+const REPORT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Files by their paths from the folder, as they were when they were hashed.
+pub(super) type Known = HashMap<String, (Descriptor, Fingerprint)>;
+
+/// A file, hashed.
+#[derive(Clone, Copy)]
+pub(super) struct Examined {
+    pub(super) descriptor: Descriptor,
+    fingerprint: Fingerprint,
+    executable: bool,
+}
+
+impl Examined {
+    pub(super) const fn entry(&self) -> EntryKind {
+        EntryKind::File {
+            descriptor: self.descriptor,
+            executable: self.executable,
+        }
+    }
+
+    pub(super) const fn member(&self, path: String) -> Member {
+        Member {
+            path,
+            descriptor: self.descriptor,
+            state: MemberState::File(self.fingerprint),
+        }
+    }
+}
+
+/// Hashes all files of the tree, and gives them in its order. Their trees are kept in `store`.
+pub(super) fn examine(
+    root: &Path,
+    tree: &Tree,
+    known: &Known,
+    store: Option<&Store>,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Vec<Examined>, FolderError> {
+    let work = Work {
+        root,
+        tree,
+        known,
+        store,
+        next: AtomicUsize::new(0),
+        hashed: AtomicU64::new(0),
+        stopped: AtomicBool::new(false),
+        failed: Mutex::default(),
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(MAX_THREADS).min(tree.files.len());
+    let mut results: Vec<Option<Examined>> = vec![None; tree.files.len()];
+    let mut large = Vec::new();
+    let (waiting, running) = (thread::current(), AtomicUsize::new(threads));
+    let hash = || {
+        let done = work.hash_small();
+        running.fetch_sub(1, Ordering::Release);
+        waiting.unpark();
+        done
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(hash)).collect();
+        let is_alive = || workers.iter().any(|worker| !worker.is_finished());
+        while running.load(Ordering::Acquire) > 0 && is_alive() {
+            work.report(progress, 0);
+            thread::park_timeout(REPORT_INTERVAL);
+        }
+        for worker in workers {
+            // A panic of a worker is passed on by the scope.
+            let (done, left) = worker.join().unwrap_or_default();
+            done.into_iter()
+                .for_each(|(at, file)| results[at] = Some(file));
+            large.extend(left);
+        }
+    });
+    // The largest first, as whoever waits sees the most of it.
+    large.sort_unstable_by_key(|(at, size)| (Reverse(*size), *at));
+    for (at, _) in large {
+        if work.is_stopped() {
+            break;
+        }
+        results[at] = work.hash_large(at, progress);
+    }
+    work.finish(progress, results)
+}
+
+/// Files hashed, by their numbers, and files left for all cores, with their sizes.
+type Done = (Vec<(usize, Examined)>, Vec<(usize, u64)>);
+
+struct Work<'w> {
+    root: &'w Path,
+    tree: &'w Tree,
+    known: &'w Known,
+    store: Option<&'w Store>,
+    next: AtomicUsize,
+    /// Bytes done.
+    hashed: AtomicU64,
+    stopped: AtomicBool,
+    /// The first file that failed, in the order of the tree.
+    failed: Mutex<Option<(usize, HashError)>>,
+}
+
+impl Work<'_> {
+    /// What each thread does.
+    fn hash_small(&self) -> Done {
+        let (mut done, mut large) = (Vec::new(), Vec::new());
+        let go_on = |_| self.flow();
+        while !self.is_stopped() {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            if at >= self.tree.files.len() {
+                break;
+            }
+            match self.examine(at, Some(LARGE), &go_on) {
+                Ok(Looked::Hashed(file)) => {
+                    self.hashed
+                        .fetch_add(file.descriptor.size(), Ordering::Relaxed);
+                    done.push((at, file));
+                }
+                Ok(Looked::TooLarge(size)) => large.push((at, size)),
+                Err(error) => self.fail(at, error),
+            }
+        }
+        (done, large)
+    }
+
+    fn hash_large(&self, at: usize, progress: &dyn Fn(u64) -> ControlFlow<()>) -> Option<Examined> {
+        let report = |bytes| {
+            self.report(progress, bytes);
+            self.flow()
+        };
+        match self.examine(at, None, &report) {
+            Ok(Looked::Hashed(file)) => {
+                self.hashed
+                    .fetch_add(file.descriptor.size(), Ordering::Relaxed);
+                return Some(file);
+            }
+            Ok(Looked::TooLarge(_)) => {}
+            Err(error) => self.fail(at, error),
+        }
+        None
+    }
+
+    fn examine(
+        &self,
+        at: usize,
+        limit: Option<u64>,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<Looked, HashError> {
+        let inner = self.tree.file_path(at);
+        let path = self.root.join(&inner);
+        let metadata = fs::symlink_metadata(&path).map_err(|error| HashError::io(&path, error))?;
+        if !metadata.is_file() {
+            return Err(HashError::Changed { path });
+        }
+        let executable = is_executable(&metadata);
+        let now = Fingerprint::new(&metadata);
+        if let Some((descriptor, fingerprint)) = self.known.get(&inner)
+            && *fingerprint == now
+        {
+            return Ok(Looked::Hashed(Examined {
+                descriptor: *descriptor,
+                fingerprint: now,
+                executable,
+            }));
+        }
+        if limit.is_some_and(|limit| metadata.len() > limit) {
+            return Ok(Looked::TooLarge(metadata.len()));
+        }
+        let hashed = match self.store {
+            Some(store) => store.hash_file(&path, progress),
+            None => hash_file(&path, progress),
+        }?;
+        Ok(Looked::Hashed(Examined {
+            descriptor: hashed.descriptor,
+            fingerprint: hashed.fingerprint,
+            executable,
+        }))
+    }
+
+    fn report(&self, progress: &dyn Fn(u64) -> ControlFlow<()>, more: u64) {
+        if progress(self.hashed.load(Ordering::Relaxed) + more).is_break() {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn fail(&self, at: usize, error: HashError) {
+        let mut failed = lock(&self.failed);
+        if failed.as_ref().is_none_or(|(first, _)| at < *first) {
+            *failed = Some((at, error));
+        }
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn flow(&self) -> ControlFlow<()> {
+        if self.is_stopped() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    fn finish(
+        self,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+        results: Vec<Option<Examined>>,
+    ) -> Result<Vec<Examined>, FolderError> {
+        self.report(progress, 0);
+        let stopped = FolderError::Stopped {
+            path: self.root.to_owned(),
+        };
+        let is_stopped = self.is_stopped();
+        match self.failed.into_inner() {
+            Ok(Some((_, HashError::Stopped { .. }))) => Err(stopped),
+            Ok(Some((_, error))) => Err(error.into()),
+            _ if is_stopped => Err(stopped),
+            _ => results.into_iter().collect::<Option<_>>().ok_or(stopped),
+        }
+    }
+}
+
+enum Looked {
+    Hashed(Examined),
+    /// Its size.
+    TooLarge(u64),
+}
+
+/// Whether its owner may run the file; never where a system has no such right.
+fn is_executable(metadata: &Metadata) -> bool {
+    #[cfg(unix)]
+    return std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o100 != 0;
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        false
+    }
+}

@@ -1,0 +1,507 @@
+use std::{collections::BTreeSet, fs, time::SystemTime};
+
+use pelago_content::{Expander, Hash, Kind, Listing, ManifestError, NameError, verify};
+
+use super::*;
+use crate::store::{
+    ReadError, Scope, Store,
+    testing::{Home, absent, bytes, describe, go_on, on_every_store},
+};
+
+/// Writes files, making the folders above them.
+fn write(root: &Path, files: &[(&str, &[u8])]) {
+    for (path, data) in files {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, data).unwrap();
+    }
+}
+
+fn new(path: &Path, scope: Scope) -> NewFolder {
+    NewFolder {
+        path: path.to_owned(),
+        name: "folder".to_owned(),
+        scopes: scope.into(),
+        origin: Origin::Explicit,
+    }
+}
+
+fn share(store: &Store, path: &Path) -> Share {
+    store
+        .share_folder(&new(path, Scope::Everyone), &go_on)
+        .unwrap()
+}
+
+fn hash_of(path: &Path) -> Hash {
+    hash_folder(path, &go_on).unwrap().0.hash()
+}
+
+/// Reads all content of a hash in chunks of a level, each proven.
+fn read(store: &Store, hash: &Hash, level: u8) -> Result<Vec<u8>, ReadError> {
+    let mut data = Vec::new();
+    for index in 0.. {
+        let read = match store.read_chunk(hash, level, index, true) {
+            Err(ReadError::OutOfRange { .. }) => break,
+            read => read?,
+        };
+        assert_eq!(read.descriptor.hash(), *hash);
+        verify(&read.descriptor, read.chunk, &read.data, &read.proof).unwrap();
+        data.extend(read.data);
+    }
+    Ok(data)
+}
+
+/// Unfolds a folder with what the store serves.
+fn listing(store: &Store, folder: &Share) -> Listing {
+    let mut expander = Expander::new(folder.descriptor).unwrap();
+    loop {
+        let wanted = expander.wanted();
+        if wanted.is_empty() {
+            return expander.finish().unwrap();
+        }
+        for hash in wanted.iter().map(Descriptor::hash) {
+            let manifest = Manifest::from_bytes(&read(store, &hash, 0).unwrap()).unwrap();
+            assert_eq!(store.manifest(&hash).unwrap().as_ref(), Some(&manifest));
+            expander.take(&hash, manifest).unwrap();
+        }
+    }
+}
+
+/// Names of what is kept in a folder of the data folder; nothing for a store in memory.
+fn kept(home: &Home, folder: &str) -> BTreeSet<String> {
+    let Ok(found) = fs::read_dir(home.path("data").join(folder)) else {
+        return BTreeSet::new();
+    };
+    let names = found.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "unfinished").collect()
+}
+
+#[test]
+fn a_shared_folder_is_served_with_all_that_is_in_it() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        let (large, small) = (bytes(5_000_000, 1), bytes(20_000, 2));
+        let files: [(&str, &[u8]); 5] = [
+            ("large", &large),
+            ("a/small", &small),
+            ("a/b/same", &small),
+            ("a/empty", b""),
+            ("a.txt", b"x"),
+        ];
+        write(&root, &files);
+        fs::create_dir(root.join("none")).unwrap();
+        let folder = share(&home.store, &root);
+        assert_eq!(folder.descriptor.kind(), Kind::Folder);
+        let listing = listing(&home.store, &folder);
+        assert_eq!(listing.totals(), folder.totals);
+        let paths: Vec<_> = listing.entries().map(|entry| entry.path()).collect();
+        let expected = [
+            "a", "a/b", "a/b/same", "a/empty", "a/small", "a.txt", "large", "none",
+        ];
+        assert_eq!(paths, expected);
+        for file in listing.files() {
+            let data = fs::read(root.join(file.path())).unwrap();
+            assert_eq!(file.descriptor, describe(&data));
+            let hash = file.descriptor.hash();
+            assert!(read(&home.store, &hash, 4).unwrap() == data);
+            let held = home.store.holding(&hash).unwrap().unwrap();
+            assert_eq!(held.1.len(), file.descriptor.geometry().blocks());
+        }
+        let held = home.store.holding(&folder.hash).unwrap().unwrap();
+        assert_eq!(held, (folder.descriptor, (0..listing.blocks()).into()));
+        let EntryKind::Folder { descriptor, .. } = listing.get(0).unwrap().kind() else {
+            panic!("a folder");
+        };
+        let held = home.store.holding(&descriptor.hash()).unwrap().unwrap();
+        assert_eq!(held, (*descriptor, (0..4).into()));
+    });
+}
+
+#[test]
+fn only_the_folder_itself_is_a_share() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        write(&root, &[("sub/file", b"content")]);
+        let folder = share(&home.store, &root);
+        assert_eq!(home.store.count().unwrap(), 1);
+        let page = home.store.shares_page(None, 100, |_| true).unwrap();
+        assert_eq!(page.shares.len(), 1);
+        let found = &page.shares[0];
+        assert_eq!((found.hash, found.totals), (folder.hash, folder.totals));
+        assert_eq!((found.totals.bytes, found.totals.files), (7, 1));
+        let file = describe(b"content").hash();
+        assert_eq!(home.store.shares_of(&file).unwrap(), []);
+        assert_eq!(home.store.shares_named("file").unwrap(), []);
+        assert_eq!(home.store.share_at(&root.join("sub/file")).unwrap(), None);
+    });
+}
+
+#[test]
+fn one_tree_has_one_hash_wherever_it_lies() {
+    let home = Home::in_memory();
+    let files: [(&str, &[u8]); 3] = [("b", b"1"), ("a/c", b"2"), ("a/d", b"")];
+    let (one, other) = (home.path("one"), home.path("other"));
+    write(&one, &files);
+    for file in files.iter().rev() {
+        write(&other, &[*file]);
+    }
+    let long_ago = SystemTime::UNIX_EPOCH;
+    let file = fs::File::options()
+        .write(true)
+        .open(other.join("b"))
+        .unwrap();
+    file.set_modified(long_ago).unwrap();
+    assert_eq!(hash_of(&one), hash_of(&other));
+    assert_eq!(share(&home.store, &one).hash, hash_of(&other));
+    write(
+        &other,
+        &[("a/download.part", b"partly"), ("tree.part/x", b"y")],
+    );
+    assert_eq!(
+        hash_of(&one),
+        hash_of(&other),
+        "downloads under way are left out"
+    );
+
+    let mut seen = BTreeSet::from([hash_of(&one)]);
+    fs::rename(other.join("b"), other.join("B")).unwrap();
+    assert!(seen.insert(hash_of(&other)), "a name");
+    write(&other, &[("B", b"2")]);
+    assert!(seen.insert(hash_of(&other)), "content");
+    fs::create_dir(other.join("e")).unwrap();
+    assert!(seen.insert(hash_of(&other)), "an empty folder");
+}
+
+#[cfg(unix)]
+#[test]
+fn rights_to_run_and_links_are_part_of_a_folder() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let home = Home::in_memory();
+    let root = home.path("root");
+    write(&root, &[("a/run", b"#!"), ("b", b"")]);
+    let mut seen = BTreeSet::from([hash_of(&root)]);
+    for (mode, is_new) in [(0o600, false), (0o777, true), (0o500, false)] {
+        let run = root.join("a/run");
+        fs::set_permissions(run, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(seen.insert(hash_of(&root)), is_new, "{mode:o}");
+    }
+    for target in ["../b", "run", "nowhere"] {
+        symlink(target, root.join("a/link")).unwrap();
+        assert!(seen.insert(hash_of(&root)), "{target}");
+        fs::remove_file(root.join("a/link")).unwrap();
+    }
+}
+
+#[test]
+fn sharing_again_hashes_what_has_changed_and_no_more() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        let (old, large) = (bytes(2000, 2), bytes(300_000, 3));
+        write(
+            &root,
+            &[("a/changed", &old), ("b/gone", b"gone"), ("kept", &large)],
+        );
+        let before = share(&home.store, &root);
+
+        // What is known of a file that has not changed is believed, true or not.
+        let mut members = home.store.members(&root).unwrap();
+        let invented = describe(b"not what is there");
+        for member in members.iter_mut().filter(|member| member.path == "kept") {
+            member.descriptor = invented;
+        }
+        let row = NewShare {
+            descriptor: before.descriptor,
+            name: before.name.clone(),
+            path: root.clone(),
+            scopes: before.scopes.clone(),
+            origin: Origin::Explicit,
+            fingerprint: before.fingerprint,
+        };
+        home.store
+            .add_folder(&row, before.totals, &members)
+            .unwrap();
+
+        write(&root, &[("a/changed", b"changed")]);
+        fs::remove_dir_all(root.join("b")).unwrap();
+        let after = share(&home.store, &root);
+        assert_ne!(before.hash, after.hash);
+        let paths = |members: Vec<Member>| members.into_iter().map(|member| member.path);
+        let members = home.store.members(&root).unwrap();
+        let kept_file = members.iter().find(|member| member.path == "kept");
+        assert_eq!(kept_file.unwrap().descriptor, invented);
+        assert!(paths(members).eq(["a", "a/changed", "kept"]));
+        assert_eq!(home.store.count().unwrap(), 1);
+        for gone in [before.hash, describe(&old).hash(), describe(b"gone").hash()] {
+            assert!(home.store.holding(&gone).unwrap().is_none());
+            assert!(matches!(
+                read(&home.store, &gone, 0),
+                Err(ReadError::Absent)
+            ));
+            assert_eq!(home.store.scopes(&gone).unwrap(), None);
+        }
+        assert_eq!(
+            read(&home.store, &describe(b"changed").hash(), 0).unwrap(),
+            b"changed"
+        );
+    });
+}
+
+#[test]
+fn a_folder_that_is_shared_no_more_leaves_nothing() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        let large = bytes(600_000, 1);
+        write(&root, &[("a/large", &large), ("b/file", b"content")]);
+        let folder = share(&home.store, &root);
+        assert_eq!(home.store.members(&root).unwrap().len(), 4);
+        let by_itself = home.share("file", &large);
+        let removed = home.store.remove_shares(&[(folder.hash, root.clone())]);
+        assert_eq!(removed.unwrap(), 1);
+        assert_eq!(home.store.members(&root).unwrap(), []);
+        assert!(read(&home.store, &by_itself.descriptor.hash(), 4).unwrap() == large);
+        for hash in [folder.hash, describe(b"content").hash()] {
+            assert!(matches!(
+                read(&home.store, &hash, 0),
+                Err(ReadError::Absent)
+            ));
+        }
+        assert_eq!(home.store.manifest(&folder.hash).unwrap(), None);
+        assert_eq!(kept(&home, "manifests"), BTreeSet::new());
+        let place = [(by_itself.descriptor.hash(), by_itself.path)];
+        home.store.remove_shares(&place).unwrap();
+        assert_eq!(kept(&home, "trees"), BTreeSet::new());
+    });
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_replaces_all_of_it() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        write(&root, &[("a/file", b"content")]);
+        let folder = share(&home.store, &root);
+        fs::remove_dir_all(&root).unwrap();
+        let file = home.share("root", b"a file");
+        assert_eq!(home.store.members(&root).unwrap(), []);
+        assert!(home.store.holding(&folder.hash).unwrap().is_none());
+        assert_eq!(home.store.count().unwrap(), 1);
+        assert!(
+            home.store
+                .holding(&file.descriptor.hash())
+                .unwrap()
+                .is_some()
+        );
+    });
+}
+
+#[test]
+fn members_have_the_scopes_of_all_their_folders() {
+    on_every_store(|home| {
+        let (outer, inner) = (home.path("outer"), home.path("outer/inner"));
+        write(&outer, &[("inner/deep/file", b"content")]);
+        let store = &home.store;
+        let file = describe(b"content").hash();
+        let shared = store.share_folder(&new(&outer, Scope::Unlisted), &go_on);
+        let outer_hash = shared.unwrap().hash;
+        let deep = hash_of(&inner.join("deep"));
+        for hash in [file, deep, outer_hash, hash_of(&inner)] {
+            assert_eq!(store.scopes(&hash).unwrap(), Some(Scope::Unlisted.into()));
+        }
+        let inner_hash = share(store, &inner).hash;
+        for hash in [file, deep, inner_hash] {
+            let scopes = store.scopes(&hash).unwrap().unwrap();
+            assert!(scopes.contains(Scope::Everyone) && scopes.contains(Scope::Unlisted));
+        }
+        assert_eq!(
+            store.scopes(&outer_hash).unwrap(),
+            Some(Scope::Unlisted.into())
+        );
+        let over = store.folders_over(&inner.join("deep/file")).unwrap();
+        assert_eq!(over, [inner.clone(), outer.clone()]);
+        store.remove_shares(&[(outer_hash, outer)]).unwrap();
+        assert_eq!(store.scopes(&file).unwrap(), Some(Scope::Everyone.into()));
+        assert_eq!(store.scopes(&absent()).unwrap(), None);
+        assert!(read(store, &deep, 0).is_ok());
+    });
+}
+
+#[test]
+fn a_changed_member_is_not_served_under_its_old_hash() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        write(&root, &[("sub/file", b"content"), ("copy", b"other")]);
+        share(&home.store, &root);
+        let hash = describe(b"content").hash();
+        assert!(read(&home.store, &hash, 0).is_ok());
+        write(&root, &[("sub/file", b"CONTENT")]);
+        let error = read(&home.store, &hash, 0).unwrap_err();
+        let changed = root.join("sub/file");
+        assert!(matches!(error, ReadError::Changed { path } if path == changed));
+        // The same content elsewhere in the folder does as well.
+        write(&root, &[("copy", b"content")]);
+        share(&home.store, &root);
+        assert_eq!(read(&home.store, &hash, 0).unwrap(), b"content");
+    });
+}
+
+#[test]
+fn a_damaged_manifest_is_not_served_and_made_again() {
+    let home = Home::on_disk();
+    let root = home.path("root");
+    write(&root, &[("file", b"content")]);
+    let folder = share(&home.store, &root);
+    let manifest = home.path("data/manifests").join(folder.hash.to_string());
+    for damaged in [&b"damaged"[..], b""] {
+        fs::write(&manifest, damaged).unwrap();
+        assert!(matches!(
+            read(&home.store, &folder.hash, 0),
+            Err(ReadError::Absent)
+        ));
+        assert_eq!(home.store.manifest(&folder.hash).unwrap(), None);
+        assert_eq!(share(&home.store, &root).hash, folder.hash);
+        assert!(read(&home.store, &folder.hash, 0).is_ok());
+        home.store.inner.handles.forget_all();
+    }
+}
+
+#[test]
+fn a_long_manifest_is_served_in_chunks_of_every_level() {
+    on_every_store(|home| {
+        let entry = |number: u32| Entry {
+            name: format!("{number:0200}"),
+            kind: EntryKind::Symlink {
+                target: "x".to_owned(),
+            },
+        };
+        let manifest = Manifest::new((0..6000).map(entry).collect()).unwrap();
+        let hash = home.store.keep_manifest(&manifest).unwrap().hash();
+        for level in 0..=8 {
+            let read = read(&home.store, &hash, level).unwrap();
+            assert!(read == manifest.to_bytes(), "level {level}");
+        }
+        home.store.drop_manifests(&[hash, absent()]).unwrap();
+        assert!(matches!(
+            read(&home.store, &hash, 0),
+            Err(ReadError::Absent)
+        ));
+    });
+}
+
+#[test]
+fn manifests_of_shared_folders_are_not_dropped() {
+    on_every_store(|home| {
+        let root = home.path("root");
+        write(&root, &[("sub/file", b"content")]);
+        let hashes = [share(&home.store, &root).hash, hash_of(&root.join("sub"))];
+        home.store.drop_manifests(&hashes).unwrap();
+        assert!(hashes.iter().all(|hash| read(&home.store, hash, 0).is_ok()));
+    });
+}
+
+#[test]
+fn names_that_no_folder_may_have_are_refused_by_path() {
+    let home = Home::in_memory();
+    let root = home.path("root");
+    for name in ["NUL.txt", "ends.", "back\\slash"] {
+        write(&root, &[("fine", b""), (&format!("sub/{name}"), b"")]);
+        let error = hash_folder(&root, &go_on).unwrap_err();
+        assert!(
+            matches!(&error, FolderError::Entry { path, source: ManifestError::Name { .. } }
+            if *path == root.join("sub"))
+        );
+        let shown = error.to_string();
+        assert!(shown.contains(&format!("{name:?}")), "{shown}");
+        fs::remove_dir_all(root.join("sub")).unwrap();
+    }
+    write(&root, &[("sub/readme", b""), ("sub/README", b"")]);
+    let error = hash_folder(&root, &go_on).unwrap_err().to_string();
+    assert!(
+        error.contains("readme") && error.contains("README"),
+        "{error}"
+    );
+    let reserved = NameError::Reserved.to_string();
+    write(&root, &[("com1/x", b"")]);
+    fs::remove_dir_all(root.join("sub")).unwrap();
+    let error = hash_folder(&root, &go_on).unwrap_err().to_string();
+    assert!(error.contains(&reserved), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_part_of_a_folder_is_refused_by_path() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, os::unix::fs::symlink, os::unix::net};
+    let home = Home::on_disk();
+    let root = home.path("root");
+    fs::create_dir_all(root.join("sub")).unwrap();
+    let refused = |path: PathBuf, make: &dyn Fn(&Path)| {
+        make(&path);
+        let error = hash_folder(&root, &go_on).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.starts_with(&path.display().to_string()), "{shown}");
+        fs::remove_file(path).unwrap();
+        error
+    };
+    let link = |target: &'static str| move |path: &Path| symlink(target, path).unwrap();
+    let at = root.join("sub/odd");
+    let absolute = refused(at.clone(), &link("/etc/passwd"));
+    assert!(matches!(absolute, FolderError::Target { .. }));
+    let out = refused(at.clone(), &link("../../x"));
+    assert!(matches!(out, FolderError::Escapes { .. }));
+    let out = refused(root.join("odd"), &link(".."));
+    assert!(matches!(out, FolderError::Escapes { .. }));
+    let socket = refused(at, &|path| drop(net::UnixListener::bind(path).unwrap()));
+    assert!(matches!(
+        socket,
+        FolderError::Special {
+            found: "a socket",
+            ..
+        }
+    ));
+    let not_text = root.join(OsStr::from_bytes(b"sub/\xff"));
+    let not_text = refused(not_text, &|path| fs::write(path, "").unwrap());
+    assert!(matches!(not_text, FolderError::NotUtf8 { .. }));
+    assert!(hash_folder(&root, &go_on).is_ok());
+}
+
+#[test]
+fn deep_directories_are_refused() {
+    let home = Home::in_memory();
+    let root = home.path("root");
+    let deep = root.join(["d"; 64].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    assert!(hash_folder(&root, &go_on).is_ok());
+    fs::write(deep.join("file"), "").unwrap();
+    let error = hash_folder(&root, &go_on).unwrap_err();
+    assert!(matches!(error, FolderError::TooDeep { path } if path == deep));
+}
+
+#[test]
+fn what_is_not_there_or_private_is_not_shared() {
+    let home = Home::on_disk();
+    let error = hash_folder(&home.path("none"), &go_on).unwrap_err();
+    assert!(matches!(error, FolderError::Missing { .. }));
+    for private in [home.folder.path().to_owned(), home.path("data")] {
+        let folder = new(&private, Scope::Everyone);
+        let error = home.store.share_folder(&folder, &go_on).unwrap_err();
+        assert!(matches!(error, FolderError::HoldsData { .. }), "{error}");
+    }
+    assert_eq!(home.store.count().unwrap(), 0);
+}
+
+#[test]
+fn hashing_tells_how_far_it_is_and_stops_when_told() {
+    let home = Home::in_memory();
+    let root = home.path("root");
+    let large = bytes(9_000_000, 1);
+    write(&root, &[("small", b"12345"), ("large", &large)]);
+    let last = std::cell::Cell::new(0);
+    let watch = |bytes| {
+        assert!(bytes >= last.get());
+        last.set(bytes);
+        ControlFlow::Continue(())
+    };
+    hash_folder(&root, &watch).unwrap();
+    assert_eq!(last.get(), 9_000_005);
+    let stop = |_| ControlFlow::Break(());
+    let error = hash_folder(&root, &stop).unwrap_err();
+    assert!(matches!(error, FolderError::Stopped { path } if path == root));
+}

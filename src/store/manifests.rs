@@ -1,0 +1,291 @@
+//! The manifests of shared folders and of those being downloaded, one file for each hash.
+//!
+//! Owns `manifests/`. A manifest is written under a temporary name and renamed when it is whole; it
+//! is not synced, as whoever opens it proves all of it first, and a lost or damaged manifest costs
+//! sharing the folder again. Failures leave as a [`ManifestsError`].
+
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::{self, File},
+    io::{self, Write},
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use pelago_content::{
+    Builder, Chunk, Descriptor, Geometry, Hash, Kind, Layout, MAX_MANIFEST_LEN, Manifest, Node,
+    STORED_LEVEL, subtree,
+};
+
+use super::{
+    DatabaseError, ReadError, Store, files, hashing::GROUP_SIZE, mutex::lock, reading::Source,
+};
+
+/// The folder of manifests in the data folder.
+const MANIFESTS_FOLDER: &str = "manifests";
+
+/// The folder in it where manifests are written: clearing it looks at no finished one.
+const UNFINISHED_FOLDER: &str = "unfinished";
+
+/// Bytes in a node.
+const NODE_LEN: u64 = 32;
+
+/// All manifests of one store.
+pub(super) enum Manifests {
+    Folder { path: PathBuf, begun: AtomicU64 },
+    Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
+}
+
+impl Manifests {
+    /// The manifests in a data folder; what an earlier run left half-written is removed.
+    pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
+        let path = folder.join(MANIFESTS_FOLDER);
+        let unfinished = path.join(UNFINISHED_FOLDER);
+        files::create_private_folder(&unfinished)?;
+        for entry in fs::read_dir(unfinished)? {
+            fs::remove_file(entry?.path())?;
+        }
+        let begun = AtomicU64::new(0);
+        Ok(Self::Folder { path, begun })
+    }
+
+    /// Manifests that end with this value.
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Mutex::default())
+    }
+
+    /// Keeps the bytes of the manifest with this hash; one that is damaged is replaced.
+    pub(super) fn keep(&self, hash: &Hash, bytes: &[u8]) -> Result<(), ManifestsError> {
+        let (path, begun) = match self {
+            Self::Folder { path, begun } => (path, begun),
+            Self::Memory(manifests) => {
+                lock(manifests).insert(*hash, bytes.into());
+                return Ok(());
+            }
+        };
+        let target = path.join(hash.to_string());
+        if fs::read(&target).is_ok_and(|kept| kept == bytes) {
+            return Ok(());
+        }
+        let number = begun.fetch_add(1, Ordering::Relaxed).to_string();
+        let unfinished = path.join(UNFINISHED_FOLDER).join(number);
+        let written = files::private()
+            .write(true)
+            .create_new(true)
+            .open(&unfinished)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&unfinished, &target));
+        written.map_err(|source| {
+            // What stays, the next start removes.
+            let _ = fs::remove_file(&unfinished);
+            let path = target;
+            ManifestsError { path, source }
+        })
+    }
+
+    /// The manifest of this hash, proven; none if it is not here or damaged.
+    pub(super) fn open(&self, hash: &Hash) -> Result<Option<KeptManifest>, ManifestsError> {
+        let opened = match self {
+            Self::Folder { path, .. } => {
+                let path = path.join(hash.to_string());
+                let proven = File::open(&path).and_then(|file| {
+                    let len = file.metadata()?.len();
+                    KeptManifest::prove(Data::File(file), len)
+                });
+                match proven {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    proven => proven.map_err(|source| ManifestsError { path, source })?,
+                }
+            }
+            Self::Memory(manifests) => {
+                let Some(bytes) = lock(manifests).get(hash).map(Arc::clone) else {
+                    return Ok(None);
+                };
+                let len = bytes.len() as u64;
+                let proven = KeptManifest::prove(Data::Memory(bytes), len);
+                proven.unwrap_or_default()
+            }
+        };
+        let opened = opened.filter(|manifest| manifest.descriptor.hash() == *hash);
+        if opened.is_none() {
+            tracing::warn!(%hash, "a kept manifest is damaged: share its folder again");
+        }
+        Ok(opened)
+    }
+
+    /// Removes the manifest of a folder that is shared no more. One that stays does no harm.
+    pub(super) fn remove(&self, hash: &Hash) {
+        match self {
+            Self::Folder { path, .. } => {
+                if let Err(error) = fs::remove_file(path.join(hash.to_string()))
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(%hash, %error, "a manifest that is not needed cannot be removed");
+                }
+            }
+            Self::Memory(manifests) => {
+                lock(manifests).remove(hash);
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The manifest that is kept under this hash, proven; none if there is none, or it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestsError`] if it cannot be read.
+    pub fn manifest(&self, hash: &Hash) -> Result<Option<Manifest>, ManifestsError> {
+        let Some(kept) = self.inner.manifests.open(hash)? else {
+            return Ok(None);
+        };
+        let bytes = kept.data.read(0..kept.descriptor.size()).ok();
+        Ok(bytes.and_then(|bytes| Manifest::from_bytes(&bytes).ok()))
+    }
+
+    /// Keeps a manifest, and gives its descriptor: from then on its chunks are read under its hash,
+    /// by whoever the scopes of that hash allow. It stays until the last share that needs it goes,
+    /// or [`Store::drop_manifests`].
+    ///
+    /// # Errors
+    ///
+    /// [`ManifestsError`] if it cannot be written.
+    pub fn keep_manifest(&self, manifest: &Manifest) -> Result<Descriptor, ManifestsError> {
+        let bytes = manifest.to_bytes();
+        let descriptor = manifest.descriptor();
+        self.inner.manifests.keep(&descriptor.hash(), &bytes)?;
+        Ok(descriptor)
+    }
+
+    /// Removes those of the manifests that are of no shared folder.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]; none is removed then.
+    pub fn drop_manifests(&self, hashes: &[Hash]) -> Result<(), DatabaseError> {
+        for hash in self.shared_nowhere(hashes)? {
+            self.inner.handles.forget(&[hash]);
+            self.inner.manifests.remove(&hash);
+        }
+        Ok(())
+    }
+}
+
+/// A manifest that was proven, to be read in chunks. Nobody else writes to the data folder, so it is
+/// not proven again.
+#[derive(Debug)]
+pub(super) struct KeptManifest {
+    descriptor: Descriptor,
+    data: Data,
+    layout: Layout,
+    /// The tree from the stored level up, at most 16 KiB.
+    nodes: Vec<Node>,
+}
+
+enum Data {
+    File(File),
+    Memory(Arc<[u8]>),
+}
+
+impl Data {
+    fn read(&self, bytes: Range<u64>) -> io::Result<Vec<u8>> {
+        match self {
+            Self::File(file) => {
+                files::read_vec_at(file, bytes.start, (bytes.end - bytes.start) as usize)
+            }
+            Self::Memory(memory) => {
+                let part = memory.get(bytes.start as usize..bytes.end as usize);
+                Ok(part.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File(_) => "File",
+            Self::Memory(_) => "Memory",
+        })
+    }
+}
+
+impl KeptManifest {
+    /// None if this cannot be the content of any folder.
+    fn prove(data: Data, len: u64) -> io::Result<Option<Self>> {
+        if len > MAX_MANIFEST_LEN {
+            return Ok(None);
+        }
+        let (geometry, layout) = (Geometry::new(len), Layout::new(len, STORED_LEVEL));
+        let mut nodes = vec![Node::default(); (layout.len() / NODE_LEN) as usize];
+        let mut builder = Builder::new(STORED_LEVEL);
+        let mut sink = |level, index, node| {
+            if let Some(offset) = layout.offset(level, index) {
+                nodes[(offset / NODE_LEN) as usize] = node;
+            }
+        };
+        for index in 0..geometry.chunks(STORED_LEVEL) {
+            let chunk = geometry
+                .chunk(STORED_LEVEL, index)
+                .map_err(io::Error::other)?;
+            let bytes = data.read(chunk.bytes(geometry))?;
+            builder.push(subtree(&bytes, chunk.level()), &mut sink);
+        }
+        let root = builder.finish(len, &mut sink).map_err(io::Error::other)?;
+        let descriptor = Descriptor::new(Kind::Folder, len, root).map_err(io::Error::other)?;
+        Ok(Some(Self {
+            descriptor,
+            data,
+            layout,
+            nodes,
+        }))
+    }
+}
+
+impl Source for KeptManifest {
+    fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    fn tree_level(&self) -> Option<u8> {
+        (self.descriptor.size() > GROUP_SIZE).then_some(STORED_LEVEL)
+    }
+
+    fn node(&self, level: u8, index: u64) -> Result<Node, ReadError> {
+        let offset = self.layout.offset(level, index);
+        let node = offset.and_then(|offset| self.nodes.get((offset / NODE_LEN) as usize));
+        node.copied().ok_or(ReadError::Absent)
+    }
+
+    fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        self.data.read(bytes).map_err(|_| ReadError::Absent)
+    }
+
+    fn check(&self, _: Chunk) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn data_unproven(&self) -> ReadError {
+        ReadError::Absent
+    }
+
+    fn nodes_unproven(&self) -> ReadError {
+        ReadError::Absent
+    }
+}
+
+/// A manifest cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("the manifest {} cannot be written or read: {source}", path.display())]
+pub struct ManifestsError {
+    /// Its file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}

@@ -1,0 +1,96 @@
+//! Where content is, whether it is shared by itself or in a folder, and who may know of it.
+//!
+//! Owns that a member of a folder is found like any other content, in the scopes of that folder.
+//! Changes nothing. Failures leave as the database's.
+
+use pelago_content::{Descriptor, Hash, Kind, Totals};
+
+use super::tables::places;
+use crate::store::{
+    DatabaseError, Scopes, Share, Store,
+    handles::Place,
+    members::{self, MemberState},
+};
+
+impl Store {
+    /// Who may know of this content: the scopes of all its live places, those of the folders it is
+    /// in, and of a download under way. None if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn scopes(&self, hash: &Hash) -> Result<Option<Scopes>, DatabaseError> {
+        let mut scopes = self.partial(hash).map(|partial| partial.scopes().clone());
+        let live = self.live_folders();
+        let shares = self.inner.database.read(|transaction| {
+            let mut found = places(transaction, hash)?;
+            found.retain(|share| share.origin.is_live(&live));
+            let over = members::folders_of(transaction, hash, |s| s.origin.is_live(&live))?;
+            found.extend(over.into_iter().map(|(folder, _)| folder));
+            Ok(found)
+        })?;
+        for share in shares {
+            scopes.get_or_insert_default().extend(&share.scopes);
+        }
+        Ok(scopes)
+    }
+
+    /// What this content is and weighs, if it is shared, by itself or in a folder.
+    pub(in crate::store) fn shared(
+        &self,
+        hash: &Hash,
+    ) -> Result<Option<(Descriptor, Totals)>, DatabaseError> {
+        if let Some(share) = self.shares_of(hash)?.first() {
+            return Ok(Some((share.descriptor, share.totals)));
+        }
+        let live = self.live_folders();
+        let found = self.inner.database.read(|transaction| {
+            members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
+        })?;
+        let member = found.first().map(|(_, member)| member);
+        Ok(member.map(|member| (member.descriptor, member.totals())))
+    }
+
+    /// The live files with this content, those shared by themselves first.
+    pub(in crate::store) fn places_of(&self, hash: &Hash) -> Result<Vec<Place>, DatabaseError> {
+        let is_file = |share: &Share| share.descriptor.kind() == Kind::File;
+        let shares = self.shares_of(hash)?.into_iter().filter(is_file);
+        let shares = shares.map(|share| Place {
+            descriptor: share.descriptor,
+            path: share.path,
+            fingerprint: share.fingerprint,
+        });
+        let live = self.live_folders();
+        let members = self.inner.database.read(|transaction| {
+            members::places_of(transaction, hash, |share| share.origin.is_live(&live))
+        })?;
+        let members = members
+            .into_iter()
+            .filter_map(|(path, member)| match member.state {
+                MemberState::File(fingerprint) => Some(Place {
+                    descriptor: member.descriptor,
+                    path,
+                    fingerprint,
+                }),
+                MemberState::Folder(_) => None,
+            });
+        Ok(shares.chain(members).collect())
+    }
+
+    /// Those of the hashes that are neither shared nor in a shared folder, live or not.
+    pub(in crate::store) fn shared_nowhere(
+        &self,
+        hashes: &[Hash],
+    ) -> Result<Vec<Hash>, DatabaseError> {
+        self.inner.database.read(|transaction| {
+            let mut found = Vec::new();
+            for hash in hashes {
+                let is_share = !places(transaction, hash)?.is_empty();
+                if !is_share && members::folders_of(transaction, hash, |_| true)?.is_empty() {
+                    found.push(*hash);
+                }
+            }
+            Ok(found)
+        })
+    }
+}

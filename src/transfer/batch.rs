@@ -1,0 +1,127 @@
+//! Chunks on their way from the wire to the disk: read into one buffer, verified and written at once.
+//!
+//! A large chunk is a batch of its own; many small ones share a buffer and a trip to a blocking thread.
+//! Buffers go round, so that a source costs a fixed amount of memory.
+
+use std::ops::Range;
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use pelago_content::{Node, Part};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{sink::Sink, source::Request};
+use crate::store::WriteError;
+
+/// Batches of one source that may be waiting for disk and hash at a time. Each holds a buffer.
+const WRITES_AT_A_TIME: usize = 4;
+
+/// Bytes after which a batch is written though more is to come.
+const ENOUGH: usize = 256 << 10;
+
+struct Piece {
+    part: Part,
+    sink: Sink,
+    proof: Vec<Node>,
+    bytes: Range<usize>,
+}
+
+/// Chunks that have been read.
+#[derive(Default)]
+pub(super) struct Batch {
+    pieces: Vec<Piece>,
+    /// As long as it ever had to be: only what is filled means something.
+    buffer: Vec<u8>,
+    filled: usize,
+}
+
+/// A batch after verifying and writing: up to the first failure.
+pub(super) struct Written {
+    /// What is verified and written.
+    pub(super) parts: Vec<Part>,
+    /// Why the others are not.
+    pub(super) result: Result<(), WriteError>,
+    buffer: Vec<u8>,
+}
+
+impl Batch {
+    /// Where the data of the answer to `request` is to be read to.
+    pub(super) fn add(&mut self, request: Request, proof: Vec<Node>, length: u32) -> &mut [u8] {
+        let bytes = self.filled..self.filled + length as usize;
+        self.filled = bytes.end;
+        if self.buffer.len() < bytes.end {
+            self.buffer.resize(bytes.end, 0);
+        }
+        self.pieces.push(Piece {
+            part: request.part,
+            sink: request.sink,
+            proof,
+            bytes: bytes.clone(),
+        });
+        &mut self.buffer[bytes]
+    }
+
+    /// Whether it is not worth while to wait for more.
+    pub(super) fn is_full(&self) -> bool {
+        self.filled >= ENOUGH
+    }
+
+    fn write(self) -> Written {
+        let mut parts = Vec::with_capacity(self.pieces.len());
+        let mut result = Ok(());
+        for piece in self.pieces {
+            let data = &self.buffer[piece.bytes];
+            result = piece.sink.write(piece.part, data, &piece.proof);
+            if result.is_err() {
+                break;
+            }
+            parts.push(piece.part);
+        }
+        Written {
+            parts,
+            result,
+            buffer: self.buffer,
+        }
+    }
+}
+
+/// Batches being verified and written, at most [`WRITES_AT_A_TIME`].
+#[derive(Default)]
+pub(super) struct Writes {
+    running: FuturesUnordered<JoinHandle<Written>>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Writes {
+    /// Whether another batch may be begun.
+    pub(super) fn has_room(&self) -> bool {
+        self.running.len() < WRITES_AT_A_TIME
+    }
+
+    /// An empty batch.
+    pub(super) fn batch(&mut self) -> Batch {
+        Batch {
+            buffer: self.buffers.pop().unwrap_or_default(),
+            ..Batch::default()
+        }
+    }
+
+    /// Has a batch verified and written in the background.
+    pub(super) fn start(&mut self, batch: Batch) {
+        if batch.pieces.is_empty() {
+            self.buffers.push(batch.buffer);
+        } else {
+            self.running.push(spawn_blocking(move || batch.write()));
+        }
+    }
+
+    /// The next batch that is written; `None` while there is none.
+    pub(super) async fn next(&mut self) -> Option<Written> {
+        loop {
+            // A task that cannot be joined was ended with the runtime.
+            if let Ok(mut written) = self.running.next().await? {
+                self.buffers.push(std::mem::take(&mut written.buffer));
+                return Some(written);
+            }
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Which chunk is asked of whom. Pure: events and the time go in, actions come out.
+//!
+//! A block is missing, in flight at one source (at two in the end game), or verified. What is missing
+//! is asked for rarest piece first; how much at a time, the [`pace`](Pace) of each source decides. A
+//! source that fails gives its chunks back at once. When all that is not verified is in flight, sources
+//! that have nothing to do are asked for what others will be long in sending; whoever is second is
+//! cancelled.
+
+mod pace;
+mod rarity;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use pelago_content::{BlockRanges, Part, Sequence};
+use rand::{SeedableRng, rngs::StdRng};
+
+use self::{pace::Pace, rarity::Rarity, source::Source};
+
+/// Failures in a row after which a source is given up.
+const MAX_FAILURES: u32 = 5;
+
+/// How long a busy source is left in peace at least: one that asks for no patience at all would be
+/// asked for the same chunks again and again, and others would never get to them.
+const MIN_BUSY: Duration = Duration::from_millis(100);
+
+/// Chunks in flight at one source, at most, however small they are.
+pub(super) const MAX_IN_FLIGHT: usize = 1024;
+
+/// How much sooner another source has to be for a chunk to be asked for twice.
+const MIN_GAIN: Duration = Duration::from_millis(100);
+
+/// How often the end game is looked at, while nothing happens.
+const END_GAME_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the scheduler wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Ask the source for the chunk.
+    Request(PeerId, Part),
+    /// All that the source still owes has come from others: let it stop sending.
+    Cancel(PeerId),
+    /// Stop using the source.
+    Drop(PeerId),
+}
+
+/// Why a chunk did not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The source asks for patience.
+    Busy(Duration),
+    /// The source does not have it after all.
+    Absent,
+}
+
+/// The scheduler of one download.
+pub(super) struct Scheduler {
+    sequence: Arc<Sequence>,
+    max_window: u64,
+    random: StdRng,
+    missing: BlockRanges,
+    /// How often anything became missing again: sources for whom nothing was left are looked at anew.
+    given_back: u64,
+    rarity: Rarity,
+    /// At how many sources each chunk is in flight.
+    in_flight: HashMap<Part, u8>,
+    sources: HashMap<PeerId, Source>,
+    /// Sources in the order they joined: who is asked first does not depend on chance.
+    order: Vec<PeerId>,
+    cancelled: Vec<PeerId>,
+}
+
+impl Scheduler {
+    /// Schedules the `missing` blocks of `sequence`, with at most `max_window` bytes in flight at one
+    /// source. Chance is decided by `seed`.
+    pub(super) fn new(
+        sequence: Arc<Sequence>,
+        missing: BlockRanges,
+        max_window: u64,
+        seed: u64,
+    ) -> Self {
+        let mut rarity = Rarity::new(sequence.blocks());
+        missing.iter().for_each(|run| rarity.update(&run, &missing));
+        Self {
+            sequence,
+            max_window,
+            random: StdRng::seed_from_u64(seed),
+            missing,
+            given_back: 0,
+            rarity,
+            in_flight: HashMap::new(),
+            sources: HashMap::new(),
+            order: Vec::new(),
+            cancelled: Vec::new(),
+        }
+    }
+
+    /// A source has `blocks`, on top of what it had before, and would rather be asked for `suggested`.
+    pub(super) fn has(&mut self, peer: PeerId, blocks: &BlockRanges, suggested: &BlockRanges) {
+        let all = self.sequence.blocks();
+        let source = self.sources.entry(peer).or_insert_with(|| {
+            self.order.push(peer);
+            Source::default()
+        });
+        let before = source.has.clone();
+        source.has = before.union(blocks);
+        source.suggested = source.suggested.union(suggested);
+        source.nothing_since = None;
+        // Whoever has everything makes no piece rarer than another.
+        if source.has.len() < all {
+            self.rarity.gained(&before, blocks);
+        } else if before.len() < all {
+            self.rarity.lost(&before);
+        }
+    }
+
+    /// The source is gone: what it was asked for is missing again.
+    pub(super) fn left(&mut self, peer: PeerId) {
+        self.order.retain(|other| *other != peer);
+        if let Some(source) = self.sources.remove(&peer) {
+            if source.has.len() < self.sequence.blocks() {
+                self.rarity.lost(&source.has);
+            }
+            self.give_back(source.owed());
+        }
+    }
+
+    /// The chunk has come from the source and is verified and written.
+    pub(super) fn arrived(&mut self, peer: PeerId, part: Part, now: Instant) {
+        let blocks = self.sequence.blocks_of(part);
+        // It may have been given back meanwhile.
+        self.missing.remove(blocks.clone());
+        self.rarity.update(&blocks, &self.missing);
+        if let Some(source) = self.sources.get_mut(&peer) {
+            source.failures = 0;
+            source.arrived(part, self.sequence.bytes_of(part), now);
+        }
+        if self
+            .in_flight
+            .remove(&part)
+            .is_some_and(|copies| copies > 1)
+        {
+            for (other, source) in self.sources.iter_mut().filter(|(other, _)| **other != peer) {
+                if source.cancel(part) {
+                    self.cancelled.push(*other);
+                }
+            }
+        }
+    }
+
+    /// The chunk did not come.
+    pub(super) fn failed(&mut self, peer: PeerId, part: Part, failure: Failure, now: Instant) {
+        let blocks = self.sequence.blocks_of(part);
+        let Some(source) = self.sources.get_mut(&peer) else {
+            return;
+        };
+        let Some(request) = source.take(part, self.sequence.bytes_of(part)) else {
+            return;
+        };
+        match failure {
+            Failure::Busy(wait) => source.paused_until = Some(now + wait.max(MIN_BUSY)),
+            Failure::Absent => {
+                if source.has.len() < self.sequence.blocks() {
+                    self.rarity.lost_some(&source.has, &blocks);
+                    source.has.remove(blocks);
+                } else {
+                    source.has.remove(blocks);
+                    self.rarity.gained(&BlockRanges::new(), &source.has);
+                }
+                source.failures += 1;
+            }
+        }
+        if !request.is_cancelled {
+            self.give_back(vec![part]);
+        }
+    }
+
+    /// What is to be done now.
+    pub(super) fn poll(&mut self, now: Instant) -> Vec<Action> {
+        let mut actions: Vec<_> = self.cancelled.drain(..).map(Action::Cancel).collect();
+        // One chunk each in turn, so that the first source does not take all there is.
+        let mut asking = self.order.clone();
+        while !asking.is_empty() {
+            asking.retain(|peer| {
+                if self.sources.get(peer).is_some_and(|s| self.has_failed(s)) {
+                    self.left(*peer);
+                    actions.push(Action::Drop(*peer));
+                    return false;
+                }
+                let part = self.next_for(*peer, now);
+                actions.extend(part.map(|part| Action::Request(*peer, part)));
+                part.is_some()
+            });
+        }
+        actions
+    }
+
+    /// When to poll again though nothing has happened.
+    pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
+        let paused = self.sources.values().filter_map(|s| s.paused_until).min();
+        let is_end_game = self.missing.is_empty() && !self.in_flight.is_empty();
+        let look = is_end_game.then(|| now + END_GAME_INTERVAL);
+        paused.into_iter().chain(look).min()
+    }
+
+    /// Whether some source has, or is about to send, something that is missing. If not, only another
+    /// source or news of these can help.
+    pub(super) fn can_go_on(&self) -> bool {
+        !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
+    }
+
+    /// Whether every block is verified.
+    pub(super) fn is_done(&self) -> bool {
+        self.missing.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Whether the source has claimed too often what it does not have, or all that it claimed.
+    fn has_failed(&self, source: &Source) -> bool {
+        let is_spent = || source.is_idle() && !self.is_of_use(source);
+        source.failures >= MAX_FAILURES || source.failures > 0 && is_spent()
+    }
+
+    fn is_of_use(&self, source: &Source) -> bool {
+        let mut runs = self.missing.iter();
+        runs.any(|run| source.has.overlaps(run))
+    }
+
+    fn give_back(&mut self, parts: Vec<Part>) {
+        for part in parts {
+            match self.in_flight.get_mut(&part) {
+                Some(copies) if *copies > 1 => *copies -= 1,
+                Some(_) => {
+                    self.in_flight.remove(&part);
+                    let blocks = self.sequence.blocks_of(part);
+                    self.missing.insert(blocks.clone());
+                    self.rarity.update(&blocks, &self.missing);
+                    self.given_back += 1;
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn next_for(&mut self, peer: PeerId, now: Instant) -> Option<Part> {
+        let source = self.sources.get_mut(&peer)?;
+        if !source.has_room(self.max_window, now) {
+            return None;
+        }
+        let mut part = None;
+        if source.nothing_since != Some(self.given_back) {
+            part = pick(
+                &self.sequence,
+                &self.missing,
+                &self.rarity,
+                source,
+                &mut self.random,
+            );
+            source.nothing_since = part.is_none().then_some(self.given_back);
+        }
+        let part = part.or_else(|| self.pick_again(peer, now))?;
+        let blocks = self.sequence.blocks_of(part);
+        self.missing.remove(blocks.clone());
+        self.rarity.update(&blocks, &self.missing);
+        *self.in_flight.entry(part).or_default() += 1;
+        let bytes = self.sequence.bytes_of(part);
+        let source = self.sources.get_mut(&peer)?;
+        source.ask(part, bytes, now);
+        source.next = (!self.rarity.begins_at(blocks.end)).then_some(blocks.end);
+        Some(part)
+    }
+
+    /// In the end game: a chunk that the source will have sent sooner than whoever was asked for it.
+    fn pick_again(&self, peer: PeerId, now: Instant) -> Option<Part> {
+        if !self.missing.is_empty() {
+            return None;
+        }
+        let source = self.sources.get(&peer)?;
+        let is_choice = |part: &Part| {
+            let is_once = self.in_flight.get(part) == Some(&1);
+            is_once && source.has.contains_range(self.sequence.blocks_of(*part))
+        };
+        let others = self.sources.iter().filter(|(other, _)| **other != peer);
+        let choices = others.filter_map(|(_, holder)| {
+            let part = holder.last_owed().find(is_choice)?;
+            Some((holder.time_left(now), part))
+        });
+        let (left, part) = choices.max()?;
+        let ours = source.time_for(self.sequence.bytes_of(part));
+        (left > ours + MIN_GAIN).then_some(part)
+    }
+}
+
+/// The chunk to ask the source for: on in the same piece, else what it suggests, else of the rarest
+/// piece that it has; as large as its pace allows and the missing blocks around are.
+fn pick(
+    sequence: &Sequence,
+    missing: &BlockRanges,
+    rarity: &Rarity,
+    source: &Source,
+    random: &mut StdRng,
+) -> Option<Part> {
+    let has = &source.has;
+    let first = |within: Range<u64>| {
+        missing
+            .within(within)
+            .find_map(|run| has.within(run).next())
+    };
+    let following = || {
+        let next = source.next?;
+        let is_there = missing.contains(next) && has.contains(next);
+        is_there.then_some(next)
+    };
+    let suggested = || source.suggested.iter().find_map(first);
+    let mut rarest = || {
+        let suits = |blocks| first(blocks).is_some();
+        let piece = rarity.pick(random, suits)?;
+        first(rarity.blocks(piece))
+    };
+    let block = following()
+        .or_else(|| suggested().map(|run| run.start))
+        .or_else(|| rarest().map(|run| run.start))?;
+    let (missing, has) = (missing.run_of(block)?, has.run_of(block)?);
+    let run = missing.start.max(has.start)..missing.end.min(has.end);
+    let parts = (0..=source.level()).rev();
+    parts
+        .filter_map(|level| sequence.part(level, block))
+        .find(|part| {
+            let blocks = sequence.blocks_of(*part);
+            blocks.start >= run.start && blocks.end <= run.end
+        })
+}

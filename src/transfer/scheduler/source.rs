@@ -1,0 +1,135 @@
+//! What the scheduler knows of one source.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use pelago_content::{BlockRanges, Part};
+
+use super::{MAX_IN_FLIGHT, Pace};
+
+/// How long a chunk is taken to need from a source that has sent nothing yet.
+const FIRST_GUESS: Duration = Duration::from_millis(500);
+
+/// A chunk that a source was asked for.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    part: Part,
+    asked: Instant,
+    /// It has come from another source meanwhile.
+    pub(super) is_cancelled: bool,
+}
+
+/// One source.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    pub(super) has: BlockRanges,
+    /// What it would rather be asked for.
+    pub(super) suggested: BlockRanges,
+    /// In the order they were asked for, which is the order they come in.
+    in_flight: VecDeque<InFlight>,
+    bytes_in_flight: u64,
+    pace: Pace,
+    pub(super) paused_until: Option<Instant>,
+    pub(super) failures: u32,
+    /// The block after the last one asked for, while that is in the same piece.
+    pub(super) next: Option<u64>,
+    /// It had nothing that was missing, when so often something had been given back.
+    pub(super) nothing_since: Option<u64>,
+}
+
+impl Source {
+    /// Whether it owes nothing.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty()
+    }
+
+    /// Whether it may be asked for more now.
+    pub(super) fn has_room(&mut self, max_window: u64, now: Instant) -> bool {
+        if self.paused_until.is_some_and(|until| until > now) {
+            return false;
+        }
+        self.paused_until = None;
+        if self.pace.is_probe_due(now) {
+            return self.is_idle();
+        }
+        self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight < self.pace.window(max_window)
+    }
+
+    /// The level of chunk to ask it for.
+    pub(super) fn level(&self) -> u8 {
+        self.pace.level()
+    }
+
+    /// It is asked for a chunk of so many bytes.
+    pub(super) fn ask(&mut self, part: Part, bytes: u64, now: Instant) {
+        if self.in_flight.is_empty() {
+            self.pace.begin(now);
+        }
+        self.bytes_in_flight += bytes;
+        self.in_flight.push_back(InFlight {
+            part,
+            asked: now,
+            is_cancelled: false,
+        });
+    }
+
+    /// A chunk of so many bytes has come from it.
+    pub(super) fn arrived(&mut self, part: Part, bytes: u64, now: Instant) {
+        if self.take(part, bytes).is_some() {
+            let owes_more = !self.in_flight.is_empty();
+            self.pace.arrived(bytes, now, owes_more);
+        }
+    }
+
+    /// It does not owe the chunk any more, if it did.
+    pub(super) fn take(&mut self, part: Part, bytes: u64) -> Option<InFlight> {
+        let index = self.in_flight.iter().position(|asked| asked.part == part)?;
+        self.bytes_in_flight -= bytes;
+        self.in_flight.remove(index)
+    }
+
+    /// The chunk has come from another source. Whether that leaves nothing that is still wanted of
+    /// what this one owes; then it owes nothing from here on.
+    pub(super) fn cancel(&mut self, part: Part) -> bool {
+        let mut owed = self.in_flight.iter_mut();
+        let Some(request) = owed.find(|request| request.part == part) else {
+            return false;
+        };
+        request.is_cancelled = true;
+        let is_over = self.in_flight.iter().all(|request| request.is_cancelled);
+        if is_over {
+            self.in_flight.clear();
+            self.bytes_in_flight = 0;
+        }
+        is_over
+    }
+
+    /// What it owes that is still wanted, and owes no more.
+    pub(super) fn owed(self) -> Vec<Part> {
+        let wanted = self.in_flight.into_iter().filter(|r| !r.is_cancelled);
+        wanted.map(|request| request.part).collect()
+    }
+
+    /// What it owes that is still wanted, the last first.
+    pub(super) fn last_owed(&self) -> impl Iterator<Item = Part> + '_ {
+        let wanted = self.in_flight.iter().rev().filter(|r| !r.is_cancelled);
+        wanted.map(|request| request.part)
+    }
+
+    /// How long it will be in sending so many bytes, asked for now.
+    pub(super) fn time_for(&self, bytes: u64) -> Duration {
+        let time = self.pace.time_for(self.bytes_in_flight + bytes);
+        time.unwrap_or(FIRST_GUESS)
+    }
+
+    /// How long it will be in sending all that it owes. One that has been silent for some time is
+    /// expected to be for as long again.
+    pub(super) fn time_left(&self, now: Instant) -> Duration {
+        let asked = self.in_flight.front().map_or(now, |request| request.asked);
+        let heard = self.pace.last_arrival().map_or(asked, |at| at.max(asked));
+        self.time_for(0)
+            .max(2 * now.saturating_duration_since(heard))
+    }
+}

@@ -1,0 +1,354 @@
+//! The scheduler against sources that are a few lines each, on a clock that is stepped.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use pelago_content::{MAX_SIZE, STORED_LEVEL};
+use proptest::prelude::*;
+
+use super::*;
+
+const MIB: u64 = 1 << 20;
+
+fn blocks(runs: &[Range<u64>]) -> BlockRanges {
+    let mut set = BlockRanges::default();
+    runs.iter().for_each(|run| set.insert(run.clone()));
+    set
+}
+
+fn all(sequence: &Sequence) -> BlockRanges {
+    blocks(&[0..sequence.blocks()])
+}
+
+fn sequence(size: u64) -> Arc<Sequence> {
+    Arc::new(Sequence::new([size]))
+}
+
+fn scheduler(size: u64) -> Scheduler {
+    let sequence = sequence(size);
+    Scheduler::new(Arc::clone(&sequence), all(&sequence), 16 * MIB, 1)
+}
+
+impl Scheduler {
+    fn has_only(&mut self, peer: PeerId, blocks: &BlockRanges) {
+        self.has(peer, blocks, &BlockRanges::default());
+    }
+
+    fn has_all(&mut self, peer: PeerId) {
+        let all = all(&self.sequence);
+        self.has_only(peer, &all);
+    }
+}
+
+fn requests(actions: &[Action]) -> Vec<(PeerId, Part)> {
+    let request = |action: &Action| match action {
+        Action::Request(peer, part) => Some((*peer, *part)),
+        Action::Drop(_) | Action::Cancel(_) => None,
+    };
+    actions.iter().filter_map(request).collect()
+}
+
+/// Lets every request arrive `latency` after it was made, until nothing is left to do.
+fn run(scheduler: &mut Scheduler, mut now: Instant, latency: Duration) -> Vec<(PeerId, Part)> {
+    let mut asked = Vec::new();
+    loop {
+        let new = requests(&scheduler.poll(now));
+        if new.is_empty() {
+            return asked;
+        }
+        now += latency;
+        new.iter()
+            .for_each(|(peer, part)| scheduler.arrived(*peer, *part, now));
+        asked.extend(new);
+    }
+}
+
+#[test]
+fn every_block_is_asked_for_exactly_once() {
+    let peers = [PeerId::random(), PeerId::random()];
+    let mut scheduler = scheduler(50 * MIB + 5);
+    let sequence = sequence(50 * MIB + 5);
+    peers.iter().for_each(|peer| scheduler.has_all(*peer));
+    let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(20));
+    let mut seen = BlockRanges::default();
+    for (_, part) in &asked {
+        let blocks = sequence.blocks_of(*part);
+        assert!(
+            !seen.overlaps(blocks.clone()),
+            "{part:?} was asked for before"
+        );
+        seen.insert(blocks);
+    }
+    assert_eq!(seen.len(), sequence.blocks());
+    assert!(scheduler.is_done());
+    let was_asked = |peer: &PeerId| asked.iter().any(|(asked, _)| asked == peer);
+    assert!(peers.iter().all(was_asked));
+}
+
+#[test]
+fn what_a_lost_source_was_asked_for_goes_to_another() {
+    let [lost, other] = [PeerId::random(), PeerId::random()];
+    let (mut scheduler, now) = (scheduler(MIB), Instant::now());
+    scheduler.has_all(lost);
+    assert!(!requests(&scheduler.poll(now)).is_empty());
+    scheduler.has_all(other);
+    let nothing = requests(&scheduler.poll(now));
+    assert!(nothing.is_empty(), "all is in flight");
+    scheduler.left(lost);
+    let again = run(&mut scheduler, now, Duration::from_millis(1));
+    assert!(again.iter().all(|(peer, _)| *peer == other));
+    assert!(scheduler.is_done());
+}
+
+#[test]
+fn only_what_a_source_has_is_asked_of_it() {
+    let (peer, mut scheduler) = (PeerId::random(), scheduler(10 * MIB));
+    let sequence = sequence(10 * MIB);
+    let has = blocks(&[3..7, 100..301]);
+    scheduler.has_only(peer, &has);
+    let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+    let mut seen = BlockRanges::default();
+    asked
+        .iter()
+        .for_each(|(_, part)| seen.insert(sequence.blocks_of(*part)));
+    assert_eq!(seen, has);
+    assert!(!scheduler.is_done());
+}
+
+#[test]
+fn a_busy_source_is_left_in_peace_and_asked_again() {
+    let (peer, mut scheduler) = (PeerId::random(), scheduler(MIB));
+    let now = Instant::now();
+    scheduler.has_all(peer);
+    for (_, part) in requests(&scheduler.poll(now)) {
+        scheduler.failed(peer, part, Failure::Busy(Duration::from_secs(1)), now);
+    }
+    assert!(scheduler.poll(now).is_empty());
+    let later = scheduler.next_wake(now).unwrap();
+    assert_eq!(later, now + Duration::from_secs(1));
+    run(&mut scheduler, later, Duration::from_millis(1));
+    assert!(scheduler.is_done());
+}
+
+#[test]
+fn a_source_that_is_busy_without_end_leaves_the_chunks_to_others() {
+    let [busy, other] = [PeerId::random(), PeerId::random()];
+    let (mut scheduler, now) = (scheduler(MIB), Instant::now());
+    scheduler.has_all(busy);
+    scheduler.has_all(other);
+    for (peer, part) in requests(&scheduler.poll(now)) {
+        match peer == busy {
+            true => scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now),
+            false => scheduler.arrived(peer, part, now),
+        }
+    }
+    let asked = run(&mut scheduler, now, Duration::from_millis(1));
+    assert!(!asked.is_empty() && asked.iter().all(|(peer, _)| *peer == other));
+    assert!(scheduler.is_done());
+}
+
+#[test]
+fn a_source_is_dropped_when_the_last_of_its_claims_has_failed() {
+    let (peer, mut scheduler) = (PeerId::random(), scheduler(10));
+    let now = Instant::now();
+    scheduler.has_all(peer);
+    assert!(scheduler.can_go_on());
+    for (_, part) in requests(&scheduler.poll(now)) {
+        scheduler.failed(peer, part, Failure::Absent, now);
+    }
+    assert!(!scheduler.can_go_on());
+    assert_eq!(scheduler.poll(now), [Action::Drop(peer)]);
+}
+
+#[test]
+fn a_source_that_never_has_what_it_claims_is_dropped() {
+    let (peer, mut scheduler) = (PeerId::random(), scheduler(20 * MIB));
+    let now = Instant::now();
+    scheduler.has_all(peer);
+    for _ in 0..MAX_FAILURES {
+        for (_, part) in requests(&scheduler.poll(now)) {
+            scheduler.failed(peer, part, Failure::Absent, now);
+        }
+    }
+    assert!(scheduler.sources.is_empty());
+}
+
+#[test]
+fn a_claimed_pebibyte_costs_little() {
+    let sequence = Arc::new(Sequence::new([MAX_SIZE]));
+    let mut scheduler = Scheduler::new(Arc::clone(&sequence), all(&sequence), 16 * MIB, 1);
+    scheduler.has_all(PeerId::random());
+    assert_eq!(scheduler.poll(Instant::now()).len(), 4);
+    assert!(scheduler.missing.runs() <= 5);
+}
+
+#[test]
+fn an_empty_file_needs_no_request() {
+    let mut scheduler = scheduler(0);
+    scheduler.has_only(PeerId::random(), &BlockRanges::default());
+    assert!(scheduler.poll(Instant::now()).is_empty());
+    assert!(scheduler.is_done());
+}
+
+#[test]
+fn chunks_never_reach_across_files() {
+    let sizes = [5, 40_000, 0, 3 * MIB, 16_384, 1];
+    let sequence = Arc::new(Sequence::new(sizes));
+    let mut scheduler = Scheduler::new(Arc::clone(&sequence), all(&sequence), 16 * MIB, 1);
+    scheduler.has_all(PeerId::random());
+    let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+    let files: BTreeSet<_> = asked.iter().map(|(_, part)| part.file).collect();
+    assert_eq!(files, BTreeSet::from([0, 1, 3, 4, 5]));
+    assert!(scheduler.is_done());
+}
+
+#[test]
+fn the_rarest_piece_comes_first() {
+    let (mut scheduler, now) = (scheduler(64 * MIB), Instant::now());
+    let pieces = 64 * MIB / (256 << 10);
+    let [seed, common] = [PeerId::random(), PeerId::random()];
+    // Everything but pieces 100 and 200, twice.
+    let most = blocks(&[0..1600, 1616..3200, 3216..pieces * 16]);
+    scheduler.has_only(common, &most);
+    scheduler.has_only(PeerId::random(), &most);
+    scheduler.has_all(seed);
+    let actions = scheduler.poll(now);
+    let of_seed: BTreeSet<_> = requests(&actions)
+        .into_iter()
+        .filter(|(peer, _)| *peer == seed)
+        .map(|(_, part)| part.chunk.index() >> (STORED_LEVEL - part.chunk.level()))
+        .take(2)
+        .collect();
+    assert_eq!(of_seed, BTreeSet::from([100, 200]));
+}
+
+#[test]
+fn a_source_is_asked_for_what_it_suggests_first() {
+    let (mut scheduler, now) = (scheduler(64 * MIB), Instant::now());
+    let seed = PeerId::random();
+    let everything = all(&scheduler.sequence);
+    scheduler.has(seed, &everything, &blocks(&[320..336, 640..656]));
+    let asked = requests(&scheduler.poll(now));
+    let first: Vec<_> = asked.iter().take(2).map(|(_, p)| p.chunk.index()).collect();
+    assert_eq!(first, [20, 40]);
+}
+
+#[test]
+fn a_silent_source_does_not_hold_up_the_end() {
+    let [silent, quick] = [PeerId::random(), PeerId::random()];
+    let (mut scheduler, start) = (scheduler(16 * MIB), Instant::now());
+    scheduler.has_all(silent);
+    scheduler.has_all(quick);
+    let (mut now, mut owed) = (start, 0);
+    while !scheduler.is_done() {
+        assert!(
+            now < start + Duration::from_secs(5),
+            "{owed} owed by the silent one"
+        );
+        let actions = scheduler.poll(now);
+        now += Duration::from_millis(10);
+        for (peer, part) in requests(&actions) {
+            match peer == quick {
+                true => scheduler.arrived(quick, part, now),
+                false => owed += 1,
+            }
+        }
+    }
+    assert!(owed > 0);
+    assert_eq!(scheduler.poll(now), [Action::Cancel(silent)]);
+}
+
+#[test]
+fn the_second_copy_of_a_chunk_is_cancelled_and_no_third_is_asked_for() {
+    let peers: [PeerId; 3] = std::array::from_fn(|_| PeerId::random());
+    let (mut scheduler, start) = (scheduler(256 << 10), Instant::now());
+    scheduler.has_all(peers[0]);
+    assert_eq!(requests(&scheduler.poll(start)).len(), 1);
+    scheduler.has_all(peers[1]);
+    scheduler.has_all(peers[2]);
+    let later = start + Duration::from_secs(3);
+    let again = requests(&scheduler.poll(later));
+    assert_eq!(again.len(), 1, "{again:?}");
+    let (second, part) = again[0];
+    scheduler.arrived(second, part, later);
+    assert!(scheduler.is_done());
+    assert_eq!(scheduler.poll(later), [Action::Cancel(peers[0])]);
+}
+
+/// What a source of the property test does with a request.
+#[derive(Clone, Copy, Debug)]
+enum Whim {
+    Send,
+    Busy,
+    Absent,
+    Leave,
+    Wait,
+}
+
+fn whim() -> impl Strategy<Value = Whim> {
+    prop_oneof![
+        8 => Just(Whim::Send),
+        1 => Just(Whim::Busy),
+        1 => Just(Whim::Absent),
+        1 => Just(Whim::Leave),
+        2 => Just(Whim::Wait),
+    ]
+}
+
+proptest! {
+    /// Whatever sources do, one that is honest in the end gets the rest; nothing is in flight twice at
+    /// one source, and what is in flight, missing and verified is always everything.
+    #[test]
+    fn every_chunk_ends(
+        sizes in prop::collection::vec(0..2 * MIB, 1..6),
+        whims in prop::collection::vec(whim(), 0..200),
+        seed in any::<u64>(),
+    ) {
+        let sequence = Arc::new(Sequence::new(sizes));
+        let mut scheduler = Scheduler::new(Arc::clone(&sequence), all(&sequence), MIB, seed);
+        let mut peers: VecDeque<_> = (0..4).map(|_| PeerId::random()).collect();
+        peers.iter().for_each(|peer| scheduler.has_all(*peer));
+        let (mut now, mut whims) = (Instant::now(), whims.into_iter());
+        let mut verified = BlockRanges::default();
+        let mut open: BTreeSet<(PeerId, Part)> = BTreeSet::new();
+        for _ in 0..10_000 {
+            if scheduler.is_done() {
+                break;
+            }
+            now += Duration::from_millis(37);
+            for action in scheduler.poll(now) {
+                match action {
+                    Action::Request(peer, part) => {
+                        prop_assert!(open.insert((peer, part)), "in flight twice at one peer");
+                    }
+                    Action::Cancel(peer) | Action::Drop(peer) => open.retain(|(p, _)| *p != peer),
+                }
+            }
+            let Some((peer, part)) = open.pop_first() else {
+                let peer = PeerId::random();
+                peers.push_back(peer);
+                scheduler.has_all(peer);
+                continue;
+            };
+            match whims.next().unwrap_or(Whim::Send) {
+                Whim::Send => {
+                    verified.insert(sequence.blocks_of(part));
+                    scheduler.arrived(peer, part, now);
+                }
+                Whim::Busy => scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now),
+                Whim::Absent => scheduler.failed(peer, part, Failure::Absent, now),
+                Whim::Leave => {
+                    scheduler.left(peer);
+                    open.retain(|(other, _)| *other != peer);
+                }
+                Whim::Wait => {
+                    open.insert((peer, part));
+                }
+            }
+            let mut known = verified.union(&scheduler.missing);
+            scheduler.in_flight.keys().for_each(|part| known.insert(sequence.blocks_of(*part)));
+            prop_assert_eq!(known.len(), sequence.blocks());
+        }
+        prop_assert!(scheduler.is_done());
+        prop_assert_eq!(verified.len(), sequence.blocks());
+    }
+}
