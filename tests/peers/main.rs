@@ -7,10 +7,12 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
+mod distance;
 mod lies;
 mod listing;
 mod nodes;
 mod raw;
+mod relay;
 mod scripted;
 mod serving;
 mod silence;
