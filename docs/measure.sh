@@ -1,100 +1,355 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/FIGURES.md, in a folder of its own on the disk it is called from:
+# Measures the figures of the README, in a folder of its own on the disk it is called from:
 #
-#   cargo build --release && docs/measure.sh
+#   cargo build --release && docs/measure.sh           # all cases
+#   docs/measure.sh one_source kills                    # these
+#   docs/measure.sh --help                              # their names
 #
-# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, some
-# 7 GB of disk and a quiet machine.
+# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl,
+# some 11 GB of disk and a quiet machine; `dead` takes root, `folder` uses strace if it is there. How a
+# file spreads over a network with limited bandwidth is measured by docs/swarm.sh. PELAGO names another
+# binary.
 set -euo pipefail
 
 # Nobody else is to be found, nor to find us.
 export PELAGO_NETWORK_MDNS=false
 
-pelago=$(realpath "$(dirname "$0")/../target/release/pelago")
-folder=$(mktemp -d measure.XXXXXX)
-cd "$folder"
-trap 'kill $(jobs -p) 2>/dev/null || true; cd ..; rm -rf "$folder"' EXIT
+readonly cases="hashing one_source cold many_files sources concurrent kills dead folder"
+readonly gib2=2147483648
 
 now() { date +%s%N; }
 milliseconds_since() { echo $((($(now) - $1) / 1000000)); }
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1} END {print low " to " high}'; }
-rate() { echo $((2147483648 / 1000 / $1)); } # MB/s of 2 GiB in so many milliseconds
+rate() { echo $((gib2 / 1000 / $1)); } # MB/s of 2 GiB in so many milliseconds
+ratio() { awk "BEGIN {printf \"%.2f\n\", $1 / $2}"; }
+mebibytes() { awk "BEGIN {printf \"%.1f MiB\n\", $1 / 1048576}"; }
+peak_memory() { awk '/VmHWM/ {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
+random_file() { [[ -f $2 ]] || head -c "$1" /dev/urandom >"$2"; }
 
 # Starts a node on the data folder $1 with the other arguments; its address is $address, its id $node.
 start() {
   local data=$1
   shift
+  : >"$data.out"
   "$pelago" --data-dir "$data" start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 "$@" \
     >"$data.out" 2>"$data.err" &
   node=$!
   until grep -q ready "$data.out"; do sleep 0.005; done
   address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' "$data.out" | head -n 1)
 }
-hash_of() { "$pelago" --data-dir source --json share "$1" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
-peak_memory() { awk '/VmHWM/ {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
+stop() {
+  kill "$1"
+  wait "$1" || true
+}
+# The hash of $2 as shared by the node on the data folder $1.
+share() { "$pelago" --data-dir "$1" --json share "$2" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
+download() { "$pelago" --data-dir sink -q download "$@" >/dev/null; }
+# The number called $1 in the JSON document on stdin.
+number() { grep -o "\"$1\":[0-9.]*" | head -n 1 | cut -d : -f 2; }
 
-head -c 2147483648 /dev/urandom >big
-head -c 1024 /dev/urandom >small
+hashing() {
+  local began ours theirs
+  echo "## hashing 2 GiB, warm"
+  random_file $gib2 big
+  cat big >/dev/null
+  for _ in 1 2 3 4 5; do
+    began=$(now)
+    "$pelago" --data-dir hashing -q hash big >/dev/null
+    ours=$(rate "$(milliseconds_since "$began")")
+    theirs=$(openssl speed -multi "$(nproc)" -bytes 16384 -seconds 2 -evp sha256 2>/dev/null |
+      awk '/^sha256/ {print int($2 / 1000)}')
+    echo "$ours MB/s, openssl $theirs MB/s, ratio $(ratio "$ours" "$theirs")"
+  done
+}
 
-echo "## hashing 2 GiB, warm"
-cat big >/dev/null
-for _ in 1 2 3 4 5; do
+# Downloads `big`, whose hash is $1, five times from the addresses that follow; prints times and memory.
+big_download() {
+  local hash=$1 began run from=()
+  shift
+  for run in "$@"; do from+=(--peer "$run"); done
+  rm -f times memory
+  for run in 1 2 3 4 5; do
+    rm -f copy
+    began=$(now)
+    /usr/bin/time -f "%M" -a -o memory "$pelago" --data-dir sink -q download "$hash" "${from[@]}" \
+      -o copy >/dev/null
+    milliseconds_since "$began" >>times
+    cmp big copy
+  done
+  rm copy
+  echo "median $(median <times) ms ($(spread <times)), $(rate "$(median <times)") MB/s, memory of the \
+sink $(($(sort -n memory | tail -n 1) / 1024)) MiB"
+}
+
+one_source() {
+  echo "## 2 GiB, one source"
+  random_file $gib2 big
+  start source
+  big_download "$(share source big)" "$address"
+  echo "memory of the source $(peak_memory $node)"
+  stop $node
+}
+
+cold() {
+  local hash began run
+  echo "## 1 KB, cold command"
+  random_file 1024 small
+  start source
+  hash=$(share source small)
+  rm -f small.times
+  for run in $(seq 41); do
+    rm -f small.copy
+    began=$(now)
+    download "$hash" --peer "$address" -o small.copy
+    echo $((($(now) - began) / 1000)) >>small.times
+    cmp small small.copy
+  done
+  echo "median $(median <small.times) us ($(spread <small.times))"
+  stop $node
+}
+
+many_files() {
+  local began n
+  echo "## a node with 100,000 files"
+  mkdir files
+  for ((n = 0; n < 100; n++)); do
+    mkdir "files/$n"
+    head -c 2000000 /dev/urandom | split -b 2000 -a 3 - "files/$n/"
+  done
   began=$(now)
-  "$pelago" --data-dir hashing -q hash big >/dev/null
-  ours=$(rate "$(milliseconds_since "$began")")
-  theirs=$(openssl speed -multi "$(nproc)" -bytes 16384 -seconds 2 -evp sha256 2>/dev/null |
-    awk '/^sha256/ {print int($2 / 1000)}')
-  echo "$ours MB/s, openssl $theirs MB/s, ratio $(awk "BEGIN {print $ours / $theirs}")"
-done
-
-start source -d empty
-big_hash=$(hash_of big)
-small_hash=$(hash_of small)
-
-echo "## 2 GiB, one source"
-for run in 1 2 3 4 5; do
-  rm -f copy
+  start many -d files
+  echo "ready after $(milliseconds_since "$began") ms, the first time"
+  until grep -q 'folder shared' many.err; do sleep 0.05; done
+  echo "all hashed after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
+  kill -9 $node
+  wait $node 2>/dev/null || true
   began=$(now)
-  /usr/bin/time -f "%M" "$pelago" --data-dir sink -q download "$big_hash" --peer "$address" -o copy \
-    >/dev/null 2>"time.$run"
-  milliseconds_since "$began" >>big.times
+  start many -d files
+  echo "ready after $(milliseconds_since "$began") ms, killed before"
+  until grep -q 'folder shared' many.err; do sleep 0.05; done
+  echo "memory $(peak_memory $node)"
+  stop $node
+  began=$(now)
+  start many -d files
+  echo "ready after $(milliseconds_since "$began") ms, ended before"
+  stop $node
+  rm -rf files
+}
+
+sources() {
+  local n hash nodes=() addresses=()
+  echo "## 2 GiB, four sources and one"
+  random_file $gib2 big
+  for n in 1 2 3 4; do
+    start "source.$n"
+    nodes+=($node)
+    addresses+=("$address")
+    hash=$(share "source.$n" big)
+  done
+  echo "one:  $(big_download "$hash" "${addresses[0]}")"
+  echo "four: $(big_download "$hash" "${addresses[@]}")"
+  for node in "${nodes[@]}"; do stop "$node"; done
+}
+
+# Through one running node: the commands only tell it what to get.
+concurrent() {
+  local n hash hashes=() source began alone running=()
+  echo "## 50 downloads of 20 MiB from one source: one after another, and at once"
+  start source
+  source=$node
+  for n in $(seq 50); do
+    random_file $((20 << 20)) "twenty.$n"
+    hashes+=("$(share source "twenty.$n")")
+  done
+  start sink -b "$address"
+  began=$(now)
+  for n in $(seq 50); do
+    download "${hashes[n - 1]}" --peer "$(source_address)" -o "twenty.$n.copy"
+  done
+  alone=$(milliseconds_since "$began")
+  echo "one after another $alone ms, memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
+  stop $node
+  compare_twenties
+  rm -rf sink
+  start sink -b "$(source_address)"
+  began=$(now)
+  for n in $(seq 50); do
+    download "${hashes[n - 1]}" --peer "$(source_address)" -o "twenty.$n.copy" &
+    running+=($!)
+  done
+  wait "${running[@]}"
+  began=$(milliseconds_since "$began")
+  echo "at once $began ms ($(ratio "$began" "$alone") of that), memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
+  stop $node
+  compare_twenties
+  stop $source
+  rm -f twenty.*
+}
+source_address() { grep -o '/ip4/127.0.0.1/tcp/[^ ]*' source.out | head -n 1; }
+compare_twenties() {
+  local n
+  for n in $(seq 50); do
+    cmp "twenty.$n" "twenty.$n.copy"
+    rm "twenty.$n.copy"
+  done
+}
+
+kills() {
+  local hash points point killed=0 sent running
+  echo "## 2 GiB with up to 20 random kill -9 on the way"
+  random_file $gib2 big
+  start source
+  hash=$(share source big)
+  rm -f copy copy.part
+  # So many KiB of the file there when it is killed.
+  points=$(for _ in $(seq 20); do echo $((RANDOM * 64)); done | sort -n)
+  for point in $points; do
+    "$pelago" --data-dir sink -q download "$hash" --peer "$address" -o copy >/dev/null 2>&1 &
+    running=$!
+    # The file is sparse: its blocks are what has come.
+    while kill -0 $running 2>/dev/null; do
+      (($(stat -c %b copy.part 2>/dev/null || echo 0) / 2 <= point)) || break
+      sleep 0.002
+    done
+    [[ ! -f copy ]] || break
+    kill -9 $running 2>/dev/null && killed=$((killed + 1))
+    wait $running 2>/dev/null || true
+  done
+  download "$hash" --peer "$address" -o copy
   cmp big copy
-done
-echo "median $(median <big.times) ms ($(spread <big.times)), $(rate "$(median <big.times)") MB/s"
-echo "memory: source $(peak_memory $node), sink $(($(cat time.* | sort -n | tail -n 1) / 1024)) MiB"
+  sent=$(sent_to_sink)
+  echo "killed $killed times; the source sent $(mebibytes $((sent - gib2))) more than the file, \
+$(mebibytes $(((sent - gib2) / killed))) a kill"
+  stop $node
+  rm copy
+}
+# What the source says it sent to whoever runs on the data folder `sink`, now and earlier: the counts are
+# by peer, and told of those who are connected.
+sent_to_sink() {
+  local source=$node sink told=
+  start sink -b "$(source_address)"
+  sink=$node
+  node=$source
+  until told=$("$pelago" --data-dir source --json peers | number sent_bytes) && [[ -n $told ]]; do
+    sleep 0.05
+  done
+  stop "$sink" >/dev/null
+  echo "$told"
+}
 
-echo "## 1 KB, cold command"
-for run in $(seq 41); do
+# Ten that have 256 MiB, and 290 that are not there: half of them refuse at once, the others (in a
+# namespace, behind a cable that leads nowhere) never answer.
+dead() {
+  local n hash nodes=() alive=() dead=() space=pelago-measure-$$ alone among
+  echo "## 256 MiB from 10 sources, and from the same among 290 that are dead"
+  [[ $(id -u) == 0 ]] || { echo "skipped: a cable that leads nowhere takes root" && return; }
+  random_file $((256 << 20)) quarter
+  ip netns add "$space"
+  ip -n "$space" link set lo up
+  ip -n "$space" link add lan type veth peer name nowhere
+  ip -n "$space" address add 10.79.0.1/16 dev lan
+  ip -n "$space" link set lan up
+  ip -n "$space" link set nowhere up
+  # By `ip netns exec`, whatever is started from here on.
+  local outside=$pelago
+  pelago="$folder/inside"
+  printf '#!/bin/sh\nexec ip netns exec %s %s "$@"\n' "$space" "$outside" >inside
+  chmod +x inside
+  for n in $(seq 10); do
+    start "source.$n"
+    nodes+=($node)
+    alive+=("$address")
+    hash=$(share "source.$n" quarter)
+  done
+  for n in $(seq 145); do
+    dead+=("/ip4/127.0.0.1/tcp/$n")
+    # Its neighbour is known, so nothing says that nobody is there.
+    ip -n "$space" neighbour add "10.79.1.$n" lladdr 02:00:00:00:00:01 dev lan
+    dead+=("/ip4/10.79.1.$n/tcp/8080")
+  done
+  alone=$(quarter_download "$hash" "${alive[@]}")
+  # shellcheck disable=SC2046 # one word an address
+  among=$(quarter_download "$hash" $(printf '%s\n' "${alive[@]}" "${dead[@]}" | shuf))
+  echo "alone $alone ms, among the dead $among ms: $(ratio "$among" "$alone") times"
+  for node in "${nodes[@]}"; do stop "$node"; done
+  pelago=$outside
+  ip netns delete "$space"
+}
+# The median of five downloads of `quarter` from these addresses, in milliseconds.
+quarter_download() {
+  local hash=$1 began run from=()
+  shift
+  for run in "$@"; do from+=(--peer "$run"); done
+  rm -f times
+  for run in 1 2 3 4 5; do
+    rm -f copy
+    began=$(now)
+    download "$hash" "${from[@]}" -o copy
+    milliseconds_since "$began" >>times
+    cmp quarter copy
+  done
+  rm copy
+  median <times
+}
+
+folder() {
+  local n hash began
+  echo "## a folder of 20,000 files of 1 to 6 KB"
+  head -c $((20000 * 6144)) /dev/urandom >noise
+  for ((n = 0; n < 20000; n++)); do
+    ((n % 1000)) || mkdir -p "tree/$((n / 1000))"
+    # Sizes 1024 to 6143 in an order that looks random.
+    echo "$((n / 1000))/$((n % 1000)) $((1024 + n * 7919 % 5120))"
+  done >sizes
+  cut_files
+  start source
   began=$(now)
-  "$pelago" --data-dir sink -q download "$small_hash" --peer "$address" -o "small.$run" >/dev/null
-  echo $((($(now) - began) / 1000)) >>small.times
-  cmp small "small.$run"
-done
-echo "median $(median <small.times) us ($(spread <small.times))"
-kill $node
-wait $node || true
+  if ! hash=$(share source tree) || [[ -z $hash ]]; then
+    echo "skipped: folders cannot be shared yet"
+    stop $node
+    return
+  fi
+  echo "shared after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
+  rm -f times
+  for n in 1 2 3; do
+    rm -rf copy
+    began=$(now)
+    download "$hash" --peer "$address" -o copy
+    milliseconds_since "$began" >>times
+    diff -r tree copy
+  done
+  echo "downloaded after $(median <times) ms ($(spread <times))"
+  if command -v strace >/dev/null; then
+    rm -rf copy
+    strace -f -c -o calls -e trace=fsync,fdatasync,syncfs,sync,sync_file_range \
+      "$pelago" --data-dir sink -q download "$hash" --peer "$address" -o copy >/dev/null
+    awk '$NF == "total" {print "syncs of one download: " $(NF - 1)}' calls
+  fi
+  stop $node
+  rm -rf tree copy noise
+}
+# Cuts `noise` into the files below `tree` that `sizes` names.
+cut_files() {
+  perl -e 'open $in, "<", "noise" or die; while (<>) { ($name, $size) = split; read $in, $data, $size;
+    open $out, ">", "tree/$name" or die; print $out $data; close $out }' <sizes
+}
 
-echo "## a node with 100,000 files"
-mkdir -p files
-for ((n = 0; n < 100; n++)); do
-  mkdir "files/$n"
-  head -c 2000000 /dev/urandom | split -b 2000 -a 3 - "files/$n/"
+wanted=("$@")
+((${#wanted[@]})) || read -r -a wanted <<<"$cases"
+for case in "${wanted[@]}"; do
+  [[ " $cases " == *" $case "* ]] || { echo "cases: $cases" && exit 2; }
 done
-began=$(now)
-start many -d files
-echo "ready after $(milliseconds_since "$began") ms, the first time"
-until grep -q 'folder shared' many.err; do sleep 0.05; done
-echo "all hashed after $(milliseconds_since "$began") ms, memory $(peak_memory $node)"
-kill -9 $node
-wait $node 2>/dev/null || true
-began=$(now)
-start many -d files
-echo "ready after $(milliseconds_since "$began") ms, killed before"
-until grep -q 'folder shared' many.err; do sleep 0.05; done
-echo "memory $(peak_memory $node)"
-kill $node
-wait $node || true
-began=$(now)
-start many -d files
-echo "ready after $(milliseconds_since "$began") ms, ended before"
+
+pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/release/pelago}")
+folder=$(mktemp -d "$PWD/measure.XXXXXX")
+cd "$folder"
+clean_up() {
+  # shellcheck disable=SC2046 # one word a job
+  kill $(jobs -p) 2>/dev/null || true
+  ip netns delete "pelago-measure-$$" 2>/dev/null || true
+  cd ..
+  rm -rf "$folder"
+}
+trap clean_up EXIT
+for case in "${wanted[@]}"; do "$case"; done

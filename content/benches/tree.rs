@@ -6,7 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pelago_content::{
-    Descriptor, Geometry, Hasher, Kind, Node, leaf, parent, siblings, subtree, verify,
+    Chunk, Descriptor, Geometry, Hasher, Kind, Node, leaf, parent, proven_nodes, siblings, subtree,
+    verify, verify_leaves, verify_node,
 };
 
 const MIB: usize = 1 << 20;
@@ -38,35 +39,74 @@ fn hashing(c: &mut Criterion) {
     group.finish();
 }
 
-/// Verifying the last chunk of 1 GiB (all zeroes, so that its tree is quick to know).
-fn proving(c: &mut Criterion) {
-    let geometry = Geometry::new(1 << 30);
-    let data = vec![0; MIB];
-    let mut nodes: Vec<Node> = vec![leaf(&data[..16 * 1024])];
-    for level in 0..geometry.height() {
-        let node = nodes[usize::from(level)];
-        nodes.push(parent(&node, &node));
+/// 1 GiB of zeroes, whose tree is quick to know.
+struct Zeroes {
+    descriptor: Descriptor,
+    /// The node of each level; all of one level are the same.
+    nodes: Vec<Node>,
+}
+
+impl Zeroes {
+    fn new() -> Option<Self> {
+        let geometry = Geometry::new(1 << 30);
+        let mut nodes: Vec<Node> = vec![leaf(&[0; 16 * 1024])];
+        for level in 0..geometry.height() {
+            let node = nodes[usize::from(level)];
+            nodes.push(parent(&node, &node));
+        }
+        let root = nodes[usize::from(geometry.height())];
+        let descriptor = Descriptor::new(Kind::File, geometry.size(), root).ok()?;
+        Some(Self { descriptor, nodes })
     }
-    let root = nodes[usize::from(geometry.height())];
-    let Ok(descriptor) = Descriptor::new(Kind::File, geometry.size(), root) else {
-        return;
-    };
-    let mut group = c.benchmark_group("verify");
+
+    fn last_chunk(&self, level: u8) -> Option<Chunk> {
+        let geometry = self.descriptor.geometry();
+        geometry.chunk(level, geometry.chunks(level) - 1).ok()
+    }
+
+    fn proof(&self, chunk: Chunk) -> Vec<Node> {
+        siblings(self.descriptor.geometry(), chunk)
+            .map(|(level, _)| self.nodes[usize::from(level)])
+            .collect()
+    }
+}
+
+/// Whoever gives a chunk proves it, whoever gets it verifies that and keeps what it learnt: the last
+/// chunk of 1 GiB.
+fn proving(c: &mut Criterion) {
+    let Some(zeroes) = Zeroes::new() else { return };
+    let geometry = zeroes.descriptor.geometry();
     for level in [0, 4, 6] {
-        let Ok(chunk) = geometry.chunk(level, geometry.chunks(level) - 1) else {
+        let Some(chunk) = zeroes.last_chunk(level) else {
             return;
         };
-        let proof: Vec<Node> = siblings(geometry, chunk)
-            .map(|(level, _)| nodes[usize::from(level)])
-            .collect();
-        let bytes = chunk.bytes(geometry);
-        let data = &data[..(bytes.end - bytes.start) as usize];
-        group.throughput(Throughput::Bytes(data.len() as u64));
-        group.bench_function(format!("chunk of level {level} in 1 GiB"), |b| {
-            b.iter(|| verify(&descriptor, chunk, black_box(data), &proof));
+        let proof = zeroes.proof(chunk);
+        let data = vec![0; (16 * 1024) << level];
+        let mut group = c.benchmark_group(format!("proof, chunk of level {level} in 1 GiB"));
+        group.bench_function("positions", |b| {
+            b.iter(|| siblings(geometry, black_box(chunk)).collect::<Vec<_>>());
         });
+        group.bench_function("verify_node", |b| {
+            let node = zeroes.nodes[usize::from(level)];
+            b.iter(|| verify_node(&zeroes.descriptor, chunk, black_box(node), &proof));
+        });
+        group.throughput(Throughput::Bytes(data.len() as u64));
+        group.bench_function("verify", |b| {
+            b.iter(|| verify(&zeroes.descriptor, chunk, black_box(&data), &proof));
+        });
+        group.bench_function("verify_leaves and proven_nodes", |b| {
+            b.iter(|| {
+                let mut leaves = Vec::new();
+                let data = black_box(&data);
+                let verified = verify_leaves(&zeroes.descriptor, chunk, data, &proof, &mut leaves);
+                proven_nodes(geometry, chunk, &leaves, &proof, |_, _, node| {
+                    black_box(node);
+                });
+                verified
+            });
+        });
+        group.finish();
     }
-    group.finish();
 }
 
 criterion_group!(benches, hashing, proving);

@@ -7,11 +7,13 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
+mod distance;
 mod folders;
 mod lies;
 mod listing;
 mod nodes;
 mod raw;
+mod relay;
 mod scripted;
 mod serving;
 mod silence;

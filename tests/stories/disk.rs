@@ -1,6 +1,6 @@
 //! Disks that do not take what is to be written.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt};
 
 use super::{
     system::{Mount, is_root},
@@ -49,6 +49,70 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_goes_on_after_room_is_ma
         "{again}"
     );
     assert_content(&target, &content);
+}
+
+/// ```text
+///   B's command ── B's node ── A      the disk is full, then it is not; the node runs all the time
+/// ```
+#[test]
+fn a_node_survives_a_full_disk_and_goes_on_when_asked_again() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("small"), "size=4m") else {
+        return;
+    };
+    let content = noise(1, 8 << 20);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let other_content = noise(2, 100_000);
+    let other = a.share(&world.file("other.bin", &other_content));
+    let _b_node = b.start(&[]);
+    let target = mount.path().join("x.bin");
+    let (address, output) = (a_node.address(), text(&target));
+    let download = ["download", &hash, "--peer", &address, "-o", &output];
+
+    b.run(&download).failed().says("the disk is full");
+    assert_eq!(b.json(&["downloads"])[0]["state"], "failed");
+    // There are other places to write to.
+    b.run(&["download", &other, "--peer", &address, "-o", "other"])
+        .done();
+    assert_content(&b.path("other"), &other_content);
+
+    mount.remount("size=16m");
+    let again = b.json(&download);
+    assert_content(&target, &content);
+    assert!(again["resumed_bytes"].as_u64().unwrap() > 0, "{again}");
+}
+
+/// ```text
+///   B ── A      what is full is the disk with B's data folder
+/// ```
+#[test]
+fn a_full_data_folder_is_named_and_the_download_goes_on_after_room_is_made() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(_mount) = Mount::new(b.data(), "size=1m") else {
+        return;
+    };
+    let content = noise(1, 8 << 20);
+    let node = a.start(&[]);
+    let address = node.address();
+    let hash = a.share(&world.file("x.bin", &content));
+    // Once everything else that belongs there is in its place.
+    let small = a.share(&world.file("small.bin", b"small"));
+    b.run(&["download", &small, "--peer", &address]).done();
+    let fill = b.data().join("fill");
+    let mut file = fs::File::create(&fill).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    drop(file);
+
+    let download = ["download", &hash, "--peer", &address, "-o", "got"];
+    b.run(&download).failed().says(&text(&b.data()));
+    assert!(!b.path("got").exists());
+
+    fs::remove_file(fill).unwrap();
+    b.run(&download).done();
+    assert_content(&b.path("got"), &content);
 }
 
 /// ```text

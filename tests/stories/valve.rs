@@ -25,6 +25,8 @@ struct State {
     used: bool,
     /// Bytes that may still pass.
     left: u64,
+    /// Bytes that have passed.
+    passed: u64,
 }
 
 impl Valve {
@@ -36,6 +38,7 @@ impl Valve {
             state: Mutex::new(State {
                 used: false,
                 left: bytes,
+                passed: 0,
             }),
             changed: Condvar::new(),
         });
@@ -45,8 +48,9 @@ impl Valve {
             for near in listener.incoming().map_while(Result::ok) {
                 shared.state.lock().unwrap().used = true;
                 shared.changed.notify_all();
+                // While nobody is there, whoever comes is sent away.
                 let Ok(far) = TcpStream::connect(&target) else {
-                    return;
+                    continue;
                 };
                 let (near2, far2) = (near.try_clone().unwrap(), far.try_clone().unwrap());
                 thread::spawn(move || pass(near2, far2, None));
@@ -76,6 +80,11 @@ impl Valve {
         self.room.state.lock().unwrap().left = u64::MAX;
         self.room.changed.notify_all();
     }
+
+    /// Bytes of the far node that have passed so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.room.state.lock().unwrap().passed
+    }
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream, room: Option<&Room>) {
@@ -104,6 +113,7 @@ impl Room {
             .unwrap();
         let taken = u64::try_from(wanted).unwrap().min(state.left);
         state.left -= taken;
+        state.passed += taken;
         self.changed.notify_all();
         usize::try_from(taken).unwrap()
     }

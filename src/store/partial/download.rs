@@ -18,7 +18,12 @@ use pelago_content::{
     verify_leaves,
 };
 
-use super::{PartialSpec, part, record::Record, resume, spec::MAX_SPEC_LEN};
+use super::{
+    PartialSpec, part,
+    record::{Partials, Record},
+    resume,
+    spec::MAX_SPEC_LEN,
+};
 use crate::store::{ReadError, Scopes, Store, files, mutex::lock, reading::Source};
 
 /// A download under way, the only one of its hash and of its target.
@@ -101,7 +106,7 @@ impl Partial {
         let record = partials
             .open(spec, page)
             .map_err(|source| PartialError::Io {
-                path: part::path_of(&spec.target),
+                path: record_path(partials, spec),
                 source,
             })?;
         Ok((part, record))
@@ -153,8 +158,11 @@ impl Partial {
         }
         let start = chunk.bytes(geometry).start;
         files::write_all_at(&self.part, data, start)
-            .and_then(|()| self.record_proven(chunk, &leaves, proof))
-            .map_err(|source| self.disk_error(source))
+            .map_err(|source| self.disk_error(part::path_of(&self.spec.target), source))?;
+        self.record_proven(chunk, &leaves, proof).map_err(|source| {
+            let partials = &self.reservation.store.inner.partials;
+            self.disk_error(record_path(partials, &self.spec), source)
+        })
     }
 
     /// Records what a verified chunk, whose data is written, teaches; it counts from then on.
@@ -197,13 +205,19 @@ impl Partial {
         self.spec.descriptor.geometry()
     }
 
-    fn disk_error(&self, source: io::Error) -> WriteError {
+    fn disk_error(&self, path: PathBuf, source: io::Error) -> WriteError {
         WriteError::Disk {
-            path: part::path_of(&self.spec.target),
+            path,
             missing: self.missing(),
             source,
         }
     }
+}
+
+/// The record of a download, which may lie on another disk than its data.
+fn record_path(partials: &Partials, spec: &PartialSpec) -> PathBuf {
+    let path = partials.path(&spec.descriptor.hash());
+    path.unwrap_or_else(|| part::path_of(&spec.target))
 }
 
 impl fmt::Debug for Partial {

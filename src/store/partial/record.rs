@@ -87,6 +87,14 @@ impl Partials {
         lock(&self.active).get(hash)?.upgrade()
     }
 
+    /// Where the record of this hash lies, if it is a file.
+    pub(super) fn path(&self, hash: &Hash) -> Option<PathBuf> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder.join(hash.to_string())),
+            Place::Memory(_) => None,
+        }
+    }
+
     /// What the record of this hash says; none if there is none, or it cannot be read.
     pub(super) fn recorded(&self, hash: &Hash) -> Option<PartialSpec> {
         match &self.place {

@@ -1,0 +1,199 @@
+//! Nodes with folders of their own on one disk, and downloads between them against the clock.
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, identity::Keypair};
+use pelago::{
+    content::Hash,
+    node::{DownloadRequest, Mode, Node, Output, PeerAddress, Settings, ShareRequest, Target},
+    store::{DataFolder, Store},
+};
+use rand::Rng;
+use tempfile::TempDir;
+
+use crate::Failure;
+
+/// How long a download goes on without any source, before the benchmark gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bytes that are made or compared at a time.
+const BUFFER: usize = 1 << 20;
+
+/// Where everything of one benchmark lies; it vanishes with this.
+pub(crate) struct Place {
+    folder: TempDir,
+    made: Cell<usize>,
+}
+
+impl Place {
+    pub(crate) fn new(within: &Path) -> io::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        Ok(Self {
+            folder: builder.prefix("benchmark-").tempdir_in(within)?,
+            made: Cell::new(0),
+        })
+    }
+
+    /// A path that nothing lies at yet.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.made.set(self.made.get() + 1);
+        self.folder
+            .path()
+            .join(format!("{name}-{}", self.made.get()))
+    }
+
+    /// A new file of random bytes.
+    pub(crate) fn file(&self, bytes: u64) -> io::Result<PathBuf> {
+        let path = self.path("file");
+        write_random(&path, bytes)?;
+        Ok(path)
+    }
+
+    /// Starts a node that others fetch from.
+    pub(crate) async fn source(&self) -> Result<Peer, Failure> {
+        self.start(Mode::LongRunning).await
+    }
+
+    /// Starts a node such as a command brings with it.
+    pub(crate) async fn sink(&self) -> Result<Peer, Failure> {
+        self.start(Mode::OneShot).await
+    }
+
+    pub(crate) async fn start(&self, mode: Mode) -> Result<Peer, Failure> {
+        Peer::start(self.path("node"), mode).await
+    }
+}
+
+pub(crate) fn write_random(path: &Path, bytes: u64) -> io::Result<()> {
+    let (mut file, mut left) = (BufWriter::new(File::create(path)?), bytes);
+    let mut buffer = vec![0; BUFFER];
+    while left > 0 {
+        let now = usize::try_from(left).map_or(BUFFER, |left| left.min(BUFFER));
+        rand::rng().fill_bytes(&mut buffer[..now]);
+        file.write_all(&buffer[..now])?;
+        left -= now as u64;
+    }
+    file.flush()
+}
+
+/// A node on loopback that looks for nobody.
+pub(crate) struct Peer {
+    pub(crate) node: Node,
+    pub(crate) address: PeerAddress,
+    folder: PathBuf,
+    settings: Settings,
+    keypair: Keypair,
+}
+
+impl Peer {
+    async fn start(folder: PathBuf, mode: Mode) -> Result<Self, Failure> {
+        let settings = Settings {
+            mode,
+            listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
+            mdns: false,
+            announce: false,
+            ..Settings::default()
+        };
+        Self::with(folder, settings, Keypair::generate_ed25519()).await
+    }
+
+    async fn with(folder: PathBuf, settings: Settings, keypair: Keypair) -> Result<Self, Failure> {
+        let data = DataFolder::lock(folder.join("data"))?;
+        let node = Node::start(settings.clone(), Store::open(&data)?, &keypair).await?;
+        let listening = node.addresses().await?.into_iter().next();
+        let address = PeerAddress::from(listening.ok_or("a node listens nowhere")?);
+        Ok(Self {
+            node,
+            address,
+            folder,
+            settings,
+            keypair,
+        })
+    }
+
+    /// Ends the node, and starts it again where it was.
+    pub(crate) async fn restart(self) -> Result<Self, Failure> {
+        let listen: Multiaddr = self.address.address().clone();
+        let settings = Settings {
+            listen: vec![listen],
+            ..self.settings
+        };
+        self.node.shutdown().await;
+        drop(self.node);
+        Self::with(self.folder, settings, self.keypair).await
+    }
+
+    pub(crate) async fn share(&self, path: &Path) -> Result<Hash, Failure> {
+        let request = ShareRequest {
+            path: path.to_owned(),
+            name: None,
+            unlisted: false,
+        };
+        Ok(self.node.share(request, |_| {}).await?.hash)
+    }
+
+    /// Bytes of content that were sent to `peer`.
+    pub(crate) async fn sent_to(&self, peer: &Self) -> Result<u64, Failure> {
+        let (peers, id) = (self.node.peers().await?, peer.node.peer_id());
+        let sent = peers.iter().find(|peer| peer.peer_id == id);
+        Ok(sent.map_or(0, |peer| peer.sent_bytes))
+    }
+
+    /// Fetches `hash` from `sources`; how long that took, and where it is.
+    pub(crate) async fn download(
+        &self,
+        hash: Hash,
+        sources: &[PeerAddress],
+    ) -> Result<(Duration, PathBuf), Failure> {
+        let request = DownloadRequest {
+            target: Target::Hash(hash),
+            output: Output::At(self.folder.join(hash.to_string())),
+            peers: sources.to_vec(),
+            from: Vec::new(),
+            bootstrap: Vec::new(),
+            timeout: PATIENCE,
+            overwrite: false,
+            seed: false,
+        };
+        let began = Instant::now();
+        let finished = self.node.download(request).await?.finished().await?;
+        Ok((began.elapsed(), finished.path))
+    }
+
+    /// The same, compared with `original` after the clock has stopped, and removed.
+    pub(crate) async fn fetch(
+        &self,
+        hash: Hash,
+        sources: &[PeerAddress],
+        original: &Path,
+    ) -> Result<Duration, Failure> {
+        let (time, copy) = self.download(hash, sources).await?;
+        compare(original, &copy)?;
+        fs::remove_file(copy)?;
+        Ok(time)
+    }
+}
+
+/// Fails unless both files have the same bytes.
+pub(crate) fn compare(original: &Path, copy: &Path) -> Result<(), Failure> {
+    let open = |path| File::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
+    let (mut left, mut right) = (open(original)?, open(copy)?);
+    loop {
+        let (a, b) = (left.fill_buf()?, right.fill_buf()?);
+        let both = a.len().min(b.len());
+        if a[..both] != b[..both] || both == 0 && a.len() != b.len() {
+            return Err(format!("{} is not what was shared", copy.display()).into());
+        }
+        if both == 0 {
+            return Ok(());
+        }
+        left.consume(both);
+        right.consume(both);
+    }
+}

@@ -1,0 +1,160 @@
+//! Content from far away: so much is asked for at a time that the way is full.
+//!
+//! ```text
+//!   getter <--- 100 ms ---> source        each way
+//! ```
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use libp2p::{multiaddr, swarm::SwarmEvent};
+use pelago_behaviour::{
+    Event, FrameError, Protocol, availability,
+    chunk::{self, Item},
+    streams::Inbound,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    content::Content,
+    nodes::{Home, in_time},
+    relay::Relay,
+    scripted::{has_all, swarm},
+};
+
+/// How long everything is on its way.
+const DELAY: Duration = Duration::from_millis(100);
+
+/// Requests that a peer of which nothing is known is sent at once, at least.
+const AT_FIRST: u64 = 4;
+
+/// Bytes in flight, at least, once the way is known to be long.
+const LATER: u64 = 4 << 20;
+
+/// Says what it has, and answers; but the first answer only after [`AT_FIRST`] requests.
+struct Source {
+    content: Content,
+    asked: watch::Sender<Asked>,
+    /// What has come to the getter, with all that is around it.
+    delivered: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Asked {
+    items: u64,
+    bytes: u64,
+    /// The most that was asked for and had not come.
+    most_in_flight: u64,
+}
+
+impl Source {
+    async fn converse(self: Arc<Self>, mut stream: Inbound) -> Result<(), FrameError> {
+        match stream.protocol {
+            Protocol::Availability => {
+                availability::read_request(&mut stream).await?;
+                stream.write_all(&has_all(&self.content.descriptor)).await?;
+                stream.flush().await?;
+                // Until the subscriber has enough.
+                availability::read_request(&mut stream).await.map(drop)
+            }
+            Protocol::Chunk => self.send_chunks(stream).await,
+            Protocol::Catalogue => Ok(()),
+        }
+    }
+
+    /// Reads what is asked while it answers what was asked before.
+    async fn send_chunks(&self, stream: Inbound) -> Result<(), FrameError> {
+        let (mut reader, mut writer) = stream.split();
+        let (sender, mut wanted) = mpsc::channel(4096);
+        let hear = async move {
+            while let Some(items) = chunk::read_request(&mut reader).await? {
+                for item in items {
+                    self.was_asked(&item);
+                    let _ = sender.send(item).await;
+                }
+            }
+            Ok::<_, FrameError>(())
+        };
+        let answer = async {
+            let mut asked = self.asked.subscribe();
+            let _ = asked.wait_for(|asked| asked.items >= AT_FIRST).await;
+            while let Some(item) = wanted.recv().await {
+                writer.write_all(&self.content.truth(&item)).await?;
+                writer.flush().await?;
+            }
+            Ok(())
+        };
+        futures::try_join!(hear, answer).map(drop)
+    }
+
+    fn was_asked(&self, item: &Item) {
+        let geometry = self.content.descriptor.geometry();
+        let bytes = geometry
+            .chunk(item.level, item.index)
+            .unwrap()
+            .bytes(geometry);
+        let delivered = self.delivered.load(Ordering::SeqCst);
+        self.asked.send_modify(|asked| {
+            asked.items += 1;
+            asked.bytes += bytes.end - bytes.start;
+            let in_flight = asked.bytes.saturating_sub(delivered);
+            asked.most_in_flight = asked.most_in_flight.max(in_flight);
+        });
+    }
+}
+
+/// Lets `source` listen on loopback; it ends with the task.
+async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
+    let mut swarm = swarm("far away");
+    swarm
+        .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
+        .unwrap();
+    let port = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await
+            && let Some(multiaddr::Protocol::Tcp(port)) = address.iter().nth(1)
+        {
+            break port;
+        }
+    };
+    let run = async move {
+        loop {
+            if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await {
+                tokio::spawn(Arc::clone(&source).converse(stream.inbound));
+            }
+        }
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    (address, tokio::spawn(run))
+}
+
+#[tokio::test]
+async fn a_long_way_is_filled() {
+    let content = Content::new(32 << 20, 1);
+    let delivered: Arc<AtomicU64> = Arc::default();
+    let (asked, what_was_asked) = watch::channel(Asked::default());
+    let source = Source {
+        content: content.clone(),
+        asked,
+        delivered: Arc::clone(&delivered),
+    };
+    let (address, running) = listen(Arc::new(source)).await;
+    let relay = Relay::start(address, DELAY, delivered).await;
+    let getter = Home::start("getter").await;
+
+    // It hangs unless several chunks are asked for before the first has come.
+    in_time(getter.fetch(&content, &[relay.address()])).await;
+
+    let most = what_was_asked.borrow().most_in_flight;
+    assert!(most >= LATER, "only {most} bytes were in flight");
+    running.abort();
+}
