@@ -7,6 +7,7 @@ use pelago_behaviour::{Config, Protocols};
 
 use super::StartError;
 use crate::{
+    limits::Rates,
     network::{self, PeerAddress, TransportKind},
     publish, serve, transfer,
 };
@@ -63,6 +64,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Whether what was downloaded is shared on.
     pub seed: bool,
+    /// How fast content may pass, at first.
+    pub limits: Rates,
 }
 
 impl Default for Settings {
@@ -92,6 +95,7 @@ impl Default for Settings {
             slots_per_peer: 4,
             stall: Duration::from_secs(10),
             seed: true,
+            limits: Rates::default(),
         }
     }
 }

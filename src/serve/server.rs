@@ -9,9 +9,10 @@ use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     answers::{Answers, Prepared},
+    sending::send,
     slots::Slots,
 };
-use crate::{access::Access, network::Traffic, store::Store};
+use crate::{access::Access, limits::Limits, network::Traffic, store::Store};
 
 /// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
@@ -42,16 +43,19 @@ pub struct Server {
     answers: Answers,
     slots: Slots,
     traffic: Traffic,
+    limits: Limits,
     stall: Duration,
 }
 
 impl Server {
-    /// Serves what `store` has and `access` allows. Paths of files found changed go to `changed`.
+    /// Serves what `store` has and `access` allows, as fast as `limits` allow. Paths of files found
+    /// changed go to `changed`.
     #[must_use]
     pub fn new(
         store: Store,
         access: Access,
         traffic: Traffic,
+        limits: Limits,
         changed: mpsc::Sender<PathBuf>,
         settings: &Settings,
     ) -> Self {
@@ -59,6 +63,7 @@ impl Server {
             answers: Answers::new(store, access, changed),
             slots: Slots::new(settings.slots, settings.slots_per_peer),
             traffic,
+            limits,
             stall: settings.stall,
         }
     }
@@ -137,7 +142,9 @@ impl Server {
         let mut writer = Stall::new(writer, self.stall);
         while let Some(prepared) = ready.recv().await {
             writer.arm();
-            chunk::write_answer(&mut writer, &prepared.answer, &prepared.data).await?;
+            // The data goes by itself, as fast as it may.
+            chunk::write_answer(&mut writer, &prepared.answer, &[]).await?;
+            send(&self.limits, peer, &mut writer, &prepared.data).await?;
             self.traffic.sent(peer, prepared.data.len() as u64);
             if prepared.ends_request {
                 writer.flush().await?;

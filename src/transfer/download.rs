@@ -24,6 +24,7 @@ use super::{
     target::{Standing, examine},
 };
 use crate::{
+    limits::Limits,
     network::{Discovery, Network, PeerAddress},
     store::{FinishOptions, Partial, PartialSpec, Scopes, Store},
 };
@@ -97,6 +98,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         network: &Network,
+        limits: Limits,
         store: Store,
         request: Request,
         settings: Settings,
@@ -105,6 +107,7 @@ impl Task {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
             network: network.clone(),
+            limits,
             hash: request.hash,
             allowed: request.allowed.clone().map(Arc::from),
             stall: settings.stall,

@@ -5,6 +5,7 @@
 //! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
 //! | `sources` | who is asked, who waits, who is tried again, who lied |
 //! | `source` | one peer's streams: asks, reads, hands on to be verified and written |
+//! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node |
 //! | `target` | where the file goes, and what its name may be |
@@ -15,6 +16,7 @@
 
 mod download;
 mod error;
+mod receiving;
 mod scheduler;
 mod source;
 mod sources;

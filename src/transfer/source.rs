@@ -19,8 +19,9 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::scheduler::Failure;
+use super::{receiving::receive, scheduler::Failure};
 use crate::{
+    limits::Limits,
     network::{Candidate, Network, StreamError},
     store::{Partial, WriteError},
 };
@@ -89,6 +90,7 @@ impl From<StreamError> for End {
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) network: Network,
+    pub(super) limits: Limits,
     pub(super) hash: Hash,
     pub(super) allowed: Option<Arc<[PeerId]>>,
     pub(super) stall: Duration,
@@ -250,7 +252,7 @@ impl Source<'_> {
     /// buffer comes back either way.
     async fn read_answer(
         &self,
-        reader: &mut (impl AsyncRead + Unpin),
+        reader: &mut Stall<impl AsyncRead + Unpin>,
         request: Request,
         mut buffer: Vec<u8>,
     ) -> Result<Result<JoinHandle<Written>, Vec<u8>>, End> {
@@ -259,7 +261,9 @@ impl Source<'_> {
         checked.map_err(|wrong| End::Lied(wrong.to_string()))?;
         let failure = match answer {
             Answer::Data { proof, length, .. } => {
-                chunk::read_data(reader, length, &mut buffer).await?;
+                let limits = &self.context.limits;
+                let received = receive(limits, self.peer, reader, length, &mut buffer).await;
+                received.map_err(FrameError::from)?;
                 self.context
                     .network
                     .traffic()

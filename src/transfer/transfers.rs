@@ -11,7 +11,7 @@ use tokio::{sync::watch, task::AbortHandle};
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings, download::Task,
 };
-use crate::{network::Network, store::Store};
+use crate::{limits::Limits, network::Network, store::Store};
 
 /// Ended downloads that are still listed; the oldest are forgotten first.
 const MAX_ENDED: usize = 100;
@@ -20,6 +20,7 @@ const MAX_ENDED: usize = 100;
 #[derive(Clone)]
 pub struct Transfers {
     network: Network,
+    limits: Limits,
     store: Store,
     settings: Settings,
     downloads: Arc<Mutex<BTreeMap<u64, Download>>>,
@@ -37,11 +38,12 @@ pub struct Download {
 }
 
 impl Transfers {
-    /// Downloads from `network` into what `store` keeps track of.
+    /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
     #[must_use]
-    pub fn new(network: Network, store: Store, settings: Settings) -> Self {
+    pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         Self {
             network,
+            limits,
             store,
             settings,
             downloads: Arc::default(),
@@ -78,6 +80,7 @@ impl Transfers {
         let settings = self.settings.clone();
         let task = Task::new(
             &self.network,
+            self.limits.clone(),
             self.store.clone(),
             request,
             settings,

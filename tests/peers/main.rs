@@ -8,6 +8,7 @@
 
 mod content;
 mod lies;
+mod limits;
 mod listing;
 mod nodes;
 mod raw;
