@@ -19,6 +19,7 @@ mod exchange;
 mod interrupt;
 mod json;
 mod lan;
+mod limits;
 mod ports;
 mod refusals;
 mod restart;
