@@ -9,19 +9,22 @@ use std::{
 };
 
 /// Which rooms each room may name. A room that is not listed here has no place in the house.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("main", &["cli"]),
     ("cli", &["api", "config", "node", "store"]),
-    ("config", &[]),
+    ("config", &["limits"]),
     ("api", &["node"]),
     (
         "node",
-        &["transfer", "serve", "publish", "network", "store", "access"],
+        &[
+            "transfer", "serve", "publish", "network", "store", "access", "limits",
+        ],
     ),
-    ("transfer", &["network", "store", "access"]),
-    ("serve", &["network", "store", "access"]),
+    ("transfer", &["network", "store", "access", "limits"]),
+    ("serve", &["network", "store", "access", "limits"]),
     ("publish", &["network", "store", "access"]),
     ("access", &["store"]),
+    ("limits", &[]),
     ("network", &[]),
     ("store", &[]),
 ];

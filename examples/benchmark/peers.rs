@@ -158,6 +158,7 @@ impl Peer {
             from: Vec::new(),
             bootstrap: Vec::new(),
             timeout: PATIENCE,
+            only: Vec::new(),
             overwrite: false,
             seed: false,
         };

@@ -105,6 +105,39 @@ impl From<node::Finished> for types::Finished {
     }
 }
 
+impl From<node::Rates> for types::Limits {
+    fn from(from: node::Rates) -> Self {
+        Self {
+            upload: from.upload.map(node::Rate::bytes),
+            download: from.download.map(node::Rate::bytes),
+            upload_per_peer: from.upload_per_peer.map(node::Rate::bytes),
+            download_per_peer: from.download_per_peer.map(node::Rate::bytes),
+        }
+    }
+}
+
+/// How to change the limits, from JSON: all of it is allowed, or nothing is done.
+pub(super) fn limits_change(
+    from: types::LimitsChange,
+) -> Result<impl FnOnce(&mut node::Rates), ApiError> {
+    let upload = limit("upload", from.upload)?;
+    let download = limit("download", from.download)?;
+    let upload_per_peer = limit("upload_per_peer", from.upload_per_peer)?;
+    let download_per_peer = limit("download_per_peer", from.download_per_peer)?;
+    Ok(move |now: &mut node::Rates| {
+        now.upload = upload.unwrap_or(now.upload);
+        now.download = download.unwrap_or(now.download);
+        now.upload_per_peer = upload_per_peer.unwrap_or(now.upload_per_peer);
+        now.download_per_peer = download_per_peer.unwrap_or(now.download_per_peer);
+    })
+}
+
+fn limit(name: &str, bytes: Option<Option<u64>>) -> Result<Option<Option<node::Rate>>, ApiError> {
+    let limit = bytes.map(|bytes| node::Rate::limit(bytes.unwrap_or(0)));
+    let wrong = |error| ApiError::bad("bad-limit", format!("{name}: {error}, or 0 for no limit"));
+    limit.transpose().map_err(wrong)
+}
+
 /// What to share, from JSON.
 pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequest, ApiError> {
     Ok(node::ShareRequest {

@@ -10,6 +10,8 @@
 //! |---|---|
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
+//! | `GET /v1/limits` | [`types::Limits`] |
+//! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
 //! | `GET /v1/shares` | list of [`types::Listed`] |
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
 //! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
@@ -29,6 +31,7 @@ mod downloads;
 mod error;
 mod events;
 mod extract;
+mod limits;
 mod local;
 mod router;
 pub(crate) mod seconds;

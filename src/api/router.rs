@@ -7,7 +7,7 @@ use axum::{
     routing::get,
 };
 
-use super::{catalogue, downloads, error::ApiError, shares, status};
+use super::{catalogue, downloads, error::ApiError, limits, shares, status};
 use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -19,6 +19,7 @@ pub fn router(node: Node) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
+        .route("/v1/limits", get(limits::limits).put(limits::change))
         .route(
             "/v1/shares",
             get(shares::list)

@@ -2,7 +2,11 @@
 //!
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
+mod limits;
+
 use serde::{Deserialize, Serialize};
+
+pub use limits::{Limits, LimitsChange};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

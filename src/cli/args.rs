@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    context::Setting, download::DownloadArgs, hash::HashArgs, list::ListArgs, share::ShareArgs,
-    start::StartArgs, unshare::UnshareArgs,
+    context::Setting, download::DownloadArgs, hash::HashArgs, limit::LimitArgs, list::ListArgs,
+    share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
 };
 
 /// Share files from where they lie, and get others' by their hash: no server, no account.
@@ -60,6 +60,8 @@ pub(super) enum Command {
     Download(DownloadArgs),
     /// List the running node's downloads
     Downloads,
+    /// Show or change how fast content may pass the running node
+    Limit(LimitArgs),
     /// List the peers that the running node is connected to
     Peers,
     /// Show the running node
@@ -134,6 +136,9 @@ mod tests {
             "pelago unshare x".to_owned(),
             "pelago list --peer localhost:1".to_owned(),
             "pelago list --network --wait 0.5".to_owned(),
+            "pelago limit".to_owned(),
+            "pelago limit --upload 400k --download 1.5MB --upload-per-peer off".to_owned(),
+            "pelago limit --download-per-peer 0".to_owned(),
             format!("pelago download {hash} -o x --peer host:1 --from a --from b -b host:1"),
             format!("pelago download --hash {hash} --output x --timeout 5 --overwrite"),
             format!("pelago download pelago:{hash} --detach"),
@@ -172,6 +177,14 @@ mod tests {
             ("pelago start -p 70000".to_owned(), "70000"),
             ("pelago start --api 8080".to_owned(), "IP:PORT or off"),
             ("pelago start --listen 8080".to_owned(), "--listen"),
+            (
+                "pelago limit --upload fast".to_owned(),
+                "400k, 1.5MB, 2MiB, or off",
+            ),
+            (
+                "pelago limit --download 999".to_owned(),
+                "expected 1000 (1 KB/s) to",
+            ),
             (
                 "pelago list --peer host:1 --network".to_owned(),
                 "cannot be used with",

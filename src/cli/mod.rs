@@ -21,6 +21,7 @@ mod context;
 mod download;
 mod downloads;
 mod hash;
+mod limit;
 mod list;
 mod logging;
 mod open;
@@ -92,6 +93,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,
         Command::Downloads => downloads::run(context).await,
+        Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
     }

@@ -12,7 +12,7 @@ use libp2p::Multiaddr;
 use crate::{
     api::types::ErrorInfo,
     config::Config,
-    node::{Mode, PeerAddress, Settings},
+    node::{Mode, PeerAddress, Rates, Settings},
 };
 
 /// How many ports are looked at for one that is free for both TCP and UDP: most are.
@@ -63,6 +63,12 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         slots_per_peer: transfer.slots_per_peer,
         stall: Duration::from_secs(transfer.stall_seconds),
         seed: transfer.seed,
+        limits: Rates {
+            upload: transfer.upload_limit,
+            download: transfer.download_limit,
+            upload_per_peer: transfer.upload_limit_per_peer,
+            download_per_peer: transfer.download_limit_per_peer,
+        },
         ..Settings::default()
     })
 }

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Origin,
-    values::{multiaddrs, network_name, node_name, socket_address, whole},
+    values::{limit, multiaddrs, network_name, node_name, socket_address, whole},
 };
+use crate::limits::Rate;
 
 /// All settings, each with an allowed value.
 #[derive(Clone, Debug, Deserialize)]
@@ -95,6 +96,18 @@ pub struct Transfer {
     /// Seconds without a byte after which a request is given to another source.
     #[serde(deserialize_with = "whole::<1, 3600, _, _>")]
     pub stall_seconds: u64,
+    /// How fast content may go to all peers together.
+    #[serde(deserialize_with = "limit")]
+    pub upload_limit: Option<Rate>,
+    /// How fast it may come from all peers together.
+    #[serde(deserialize_with = "limit")]
+    pub download_limit: Option<Rate>,
+    /// How fast it may go to each peer.
+    #[serde(deserialize_with = "limit")]
+    pub upload_limit_per_peer: Option<Rate>,
+    /// How fast it may come from each peer.
+    #[serde(deserialize_with = "limit")]
+    pub download_limit_per_peer: Option<Rate>,
     /// Whether a long-running node goes on sharing what it downloaded.
     pub seed: bool,
     /// Seconds without any source after which a download fails.

@@ -8,6 +8,8 @@ use serde::{
     de::{Error, Unexpected, Visitor},
 };
 
+use crate::limits::Rate;
+
 /// Bytes of the longest network name: it is part of every protocol's name, sent with each stream.
 const MAX_NETWORK_NAME_LEN: usize = 32;
 
@@ -39,6 +41,12 @@ where
     }
 
     from.deserialize_i64(Whole::<T, MIN, MAX>(PhantomData))
+}
+
+/// A limit in bytes a second; 0: none.
+pub(super) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Rate>, D::Error> {
+    let bytes = whole::<0, { Rate::MAX.bytes() }, _, _>(from)?;
+    Rate::limit(bytes).map_err(D::Error::custom)
 }
 
 /// A name that may be part of a protocol's.

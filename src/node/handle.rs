@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     access::Access,
+    limits::Limits,
     network::{self, Closed, Network, PeerAddress},
     publish::Publisher,
     serve::{Notices, Server},
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     pub(super) network: Network,
     pub(super) publisher: Publisher,
     pub(super) transfers: Transfers,
+    pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
     started: Instant,
 }
@@ -143,13 +145,20 @@ impl Node {
         } else {
             Publisher::silent()
         };
-        let transfers = Transfers::new(network.clone(), store.clone(), settings.transfer());
+        let limits = Limits::new(settings.limits);
+        let transfers = Transfers::new(
+            network.clone(),
+            limits.clone(),
+            store.clone(),
+            settings.transfer(),
+        );
         let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
         let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
         let server = Server::new(
             store.clone(),
             Access::new(store.clone()),
             network.clone(),
+            limits.clone(),
             Notices {
                 changed: changed.clone(),
                 asked,
@@ -164,6 +173,7 @@ impl Node {
             network,
             publisher,
             transfers,
+            limits,
             changed,
             started,
         });

@@ -9,6 +9,7 @@ mod downloads;
 mod error;
 mod folders;
 mod handle;
+mod limits;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -24,6 +25,7 @@ pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 
 pub use crate::{
+    limits::{InvalidRate, Rate, Rates},
     network::{InvalidAddress, PeerAddress},
     transfer::{Download, DownloadState, DownloadStatus, Finished, Output},
 };

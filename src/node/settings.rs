@@ -7,6 +7,7 @@ use pelago_behaviour::{Config, Protocols};
 
 use super::StartError;
 use crate::{
+    limits::Rates,
     network::{self, PeerAddress, TransportKind},
     publish, serve, transfer,
 };
@@ -65,6 +66,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Whether what was downloaded is shared on.
     pub seed: bool,
+    /// How fast content may pass, at first.
+    pub limits: Rates,
 }
 
 impl Default for Settings {
@@ -95,6 +98,7 @@ impl Default for Settings {
             slots_per_peer: 4,
             stall: Duration::from_secs(10),
             seed: true,
+            limits: Rates::default(),
         }
     }
 }

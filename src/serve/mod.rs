@@ -6,6 +6,7 @@
 
 mod answers;
 mod places;
+mod sending;
 mod server;
 mod slots;
 mod spread;

@@ -18,10 +18,11 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
+    sending::send,
     slots::Slots,
     swarms::{Listening, Swarms},
 };
-use crate::{access::Access, network::Network, store::Store};
+use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
 /// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
@@ -59,6 +60,7 @@ pub struct Server {
     slots: Slots,
     swarms: Swarms,
     network: Network,
+    limits: Limits,
     notices: Notices,
     stall: Duration,
 }
@@ -73,12 +75,13 @@ pub struct Notices {
 }
 
 impl Server {
-    /// Serves what `store` has and `access` allows.
+    /// Serves what `store` has and `access` allows, as fast as `limits` allow.
     #[must_use]
     pub fn new(
         store: Store,
         access: Access,
         network: Network,
+        limits: Limits,
         notices: Notices,
         settings: &Settings,
     ) -> Self {
@@ -87,6 +90,7 @@ impl Server {
             slots: Slots::new(settings.slots, settings.slots_per_peer),
             swarms: Swarms::default(),
             network,
+            limits,
             notices,
             stall: settings.stall,
         }
@@ -172,7 +176,9 @@ impl Server {
         let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
-            chunk::write_answer(&mut writer, &prepared.answer, &prepared.data).await?;
+            // The data goes by itself, as fast as it may.
+            chunk::write_answer(&mut writer, &prepared.answer, &[]).await?;
+            send(&self.limits, peer, &mut writer, &prepared.data).await?;
             self.network
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);

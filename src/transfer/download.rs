@@ -28,6 +28,7 @@ use super::{
     target::{Standing, examine},
 };
 use crate::{
+    limits::Limits,
     network::{Discovery, Network, PeerAddress},
     store::{FinishOptions, FolderSpec, Partial, PartialFolder, PartialSpec, Scopes, Store},
 };
@@ -109,6 +110,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         network: &Network,
+        limits: Limits,
         store: Store,
         request: Request,
         settings: Settings,
@@ -118,6 +120,7 @@ impl Task {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
             network: network.clone(),
+            limits,
             hash: request.hash,
             allowed: request.allowed.clone().map(Arc::from),
             stall: settings.stall,

@@ -9,6 +9,7 @@
 //! | `manifests` | the manifests of a folder, until it is known what is in it |
 //! | `batch` | what has come, on its way to be verified and written |
 //! | `sink` | where verified chunks go |
+//! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node |
 //! | `target` | where the file goes, and what its name may be |
@@ -22,6 +23,7 @@ mod content;
 mod download;
 mod error;
 mod manifests;
+mod receiving;
 mod scheduler;
 mod sink;
 mod source;

@@ -18,10 +18,12 @@ use tokio::sync::mpsc;
 
 use super::{
     batch::{Batch, Writes, Written},
+    receiving::receive,
     scheduler::{Failure, MAX_IN_FLIGHT},
     sink::Sink,
 };
 use crate::{
+    limits::Limits,
     network::{Candidate, Network, StreamError},
     store::WriteError,
 };
@@ -108,6 +110,7 @@ impl From<StreamError> for End {
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) network: Network,
+    pub(super) limits: Limits,
     pub(super) hash: Hash,
     pub(super) allowed: Option<Arc<[PeerId]>>,
     pub(super) stall: Duration,
@@ -305,7 +308,7 @@ impl Source<'_> {
     /// Reads one answer: data goes into the batch, anything else is told.
     async fn read_answer(
         &self,
-        reader: &mut (impl AsyncRead + Unpin),
+        reader: &mut Stall<impl AsyncRead + Unpin>,
         request: Request,
         batch: &mut Batch,
     ) -> Result<(), End> {
@@ -315,7 +318,8 @@ impl Source<'_> {
         let failure = match answer {
             Answer::Data { proof, length, .. } => {
                 let data = batch.add(request, proof, length);
-                reader.read_exact(data).await.map_err(FrameError::from)?;
+                let received = receive(&self.context.limits, self.peer, reader, data).await;
+                received.map_err(FrameError::from)?;
                 let traffic = self.context.network.traffic();
                 traffic.received(self.peer, length.into());
                 return Ok(());

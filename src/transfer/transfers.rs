@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings, download::Task,
 };
-use crate::{network::Network, store::Store};
+use crate::{limits::Limits, network::Network, store::Store};
 
 /// Ended downloads that are still listed; the oldest are forgotten first.
 const MAX_ENDED: usize = 100;
@@ -28,6 +28,7 @@ const OFFERS_QUEUED: usize = 64;
 #[derive(Clone)]
 pub struct Transfers {
     network: Network,
+    limits: Limits,
     store: Store,
     settings: Settings,
     downloads: Arc<Mutex<BTreeMap<u64, Download>>>,
@@ -46,11 +47,12 @@ pub struct Download {
 }
 
 impl Transfers {
-    /// Downloads from `network` into what `store` keeps track of.
+    /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
     #[must_use]
-    pub fn new(network: Network, store: Store, settings: Settings) -> Self {
+    pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         Self {
             network,
+            limits,
             store,
             settings,
             downloads: Arc::default(),
@@ -88,6 +90,7 @@ impl Transfers {
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let task = Task::new(
             &self.network,
+            self.limits.clone(),
             self.store.clone(),
             request,
             settings,

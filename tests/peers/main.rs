@@ -10,6 +10,7 @@ mod content;
 mod distance;
 mod folders;
 mod lies;
+mod limits;
 mod listing;
 mod nodes;
 mod raw;

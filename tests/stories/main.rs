@@ -20,6 +20,7 @@ mod folders;
 mod interrupt;
 mod json;
 mod lan;
+mod limits;
 mod loss;
 mod ports;
 mod refusals;

@@ -27,8 +27,8 @@ pub use events::Events;
 use super::{
     Token,
     types::{
-        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure, Listed,
-        Peer, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure, Limits,
+        LimitsChange, Listed, Peer, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -77,6 +77,26 @@ impl Client {
     /// [`CallError`].
     pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
         self.get("/v1/peers").await
+    }
+
+    /// How fast content may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn limits(&self) -> Result<Limits, CallError> {
+        self.get("/v1/limits").await
+    }
+
+    /// Changes how fast content may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn set_limits(&self, change: &LimitsChange) -> Result<Limits, CallError> {
+        let change = serde_json::to_vec(change)?;
+        self.answer(request(Method::PUT, "/v1/limits", Some(change))?)
+            .await
     }
 
     /// What it shares.

@@ -9,8 +9,8 @@ use super::{Served, alone};
 use crate::api::{
     CallError, Client, router,
     types::{
-        CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Output, ShareEvent,
-        ShareRequest, Shared,
+        CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Limits, LimitsChange,
+        Output, ShareEvent, ShareRequest, Shared,
     },
 };
 
@@ -133,6 +133,44 @@ async fn any_name_can_be_unshared() {
         assert_eq!(error.code, "not-shared");
         assert!(error.hint.is_some());
     }
+}
+
+#[tokio::test]
+async fn limits_change_one_by_one_or_not_at_all() {
+    let client = Served::new(alone().await).await.client().await;
+    assert_eq!(client.limits().await.unwrap(), Limits::default());
+    let upload = LimitsChange {
+        upload: Some(Some(400_000)),
+        ..LimitsChange::default()
+    };
+    let peers = LimitsChange {
+        download_per_peer: Some(Some(50_000)),
+        ..LimitsChange::default()
+    };
+    client.set_limits(&upload).await.unwrap();
+    let limits = client.set_limits(&peers).await.unwrap();
+    let both = Limits {
+        upload: Some(400_000),
+        download_per_peer: Some(50_000),
+        ..Limits::default()
+    };
+    assert_eq!(limits, both);
+    let too_low = LimitsChange {
+        upload: Some(None),
+        download: Some(Some(999)),
+        ..LimitsChange::default()
+    };
+    let refused = client.set_limits(&too_low).await.unwrap_err();
+    assert!(refused.to_string().starts_with("download: 999 bytes"));
+    assert!(matches!(refused, CallError::Refused(error) if error.code == "bad-limit"));
+    assert_eq!(client.limits().await.unwrap(), both);
+    let lifted = LimitsChange {
+        upload: Some(None),
+        download_per_peer: Some(Some(0)),
+        ..LimitsChange::default()
+    };
+    let limits = client.set_limits(&lifted).await.unwrap();
+    assert_eq!(limits, Limits::default());
 }
 
 #[tokio::test]

@@ -105,6 +105,16 @@ fn values_are_refused_with_what_is_allowed() {
             expected a whole number from 1 to 1024",
         ),
         (
+            "[transfer]\nupload_limit = 999",
+            "transfer.upload_limit: 999 bytes a second are out of \
+            range; expected 1000 (1 KB/s) to 1000000000000 (1 TB/s)",
+        ),
+        (
+            "[transfer]\ndownload_limit_per_peer = \"1MB\"",
+            "transfer.download_limit_per_peer: invalid type: string \
+            \"1MB\", expected a whole number from 0",
+        ),
+        (
             "[api]\nlisten = \"8080\"",
             "api.listen: invalid value: string \"8080\", expected an \
             IP address and port",

@@ -1,0 +1,73 @@
+//! How fast content may pass, in JSON.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// How fast content may pass, in bytes a second; null: as fast as it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// To all peers together.
+    pub upload: Option<u64>,
+    /// From all peers together.
+    pub download: Option<u64>,
+    /// To each peer.
+    pub upload_per_peer: Option<u64>,
+    /// From each peer.
+    pub download_per_peer: Option<u64>,
+}
+
+/// The limits to change: null or 0 lifts one, a missing one stays as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsChange {
+    /// To all peers together.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub upload: Option<Option<u64>>,
+    /// From all peers together.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub download: Option<Option<u64>>,
+    /// To each peer.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub upload_per_peer: Option<Option<u64>>,
+    /// From each peer.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub download_per_peer: Option<Option<u64>>,
+}
+
+/// What is there, even if it is null.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_another_thing_than_null() {
+        let change: LimitsChange = serde_json::from_str(r#"{"upload":null,"download":5}"#).unwrap();
+        let expected = LimitsChange {
+            upload: Some(None),
+            download: Some(Some(5)),
+            ..LimitsChange::default()
+        };
+        assert_eq!(change, expected);
+        let text = serde_json::to_string(&change).unwrap();
+        assert_eq!(text, r#"{"upload":null,"download":5}"#);
+    }
+}

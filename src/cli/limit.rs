@@ -1,0 +1,80 @@
+//! `pelago limit`: how fast content may pass the running node.
+
+use super::{attach, context::Context, output::Exit};
+use crate::{
+    api::types::{Limits, LimitsChange},
+    node::{InvalidRate, Rate},
+};
+
+/// The limits to change; without any, those that hold are printed. They hold until the node ends;
+/// for good they are set in the configuration (transfer.upload_limit and so on).
+#[derive(Debug, clap::Args)]
+pub(super) struct LimitArgs {
+    /// How much to send in a second to all peers together: 50000, 400k, 1.5MB, 2MiB, or `off`
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    upload: Option<Limit>,
+
+    /// How much to receive in a second from all peers together
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    download: Option<Limit>,
+
+    /// How much to send in a second to each peer
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    upload_per_peer: Option<Limit>,
+
+    /// How much to receive in a second from each peer
+    #[arg(long, value_name = "RATE", value_parser = limit)]
+    download_per_peer: Option<Limit>,
+}
+
+/// Bytes a second; none: no limit.
+#[derive(Clone, Copy, Debug)]
+struct Limit(Option<u64>);
+
+fn limit(text: &str) -> Result<Limit, String> {
+    match text.parse::<Rate>() {
+        Ok(rate) => Ok(Limit(Some(rate.bytes()))),
+        Err(InvalidRate::Range(0)) => Ok(Limit(None)),
+        Err(_) if text == "off" => Ok(Limit(None)),
+        Err(error) => Err(format!("{error}, or off")),
+    }
+}
+
+impl LimitArgs {
+    fn change(&self) -> LimitsChange {
+        let bytes = |limit: Option<Limit>| limit.map(|limit| limit.0);
+        LimitsChange {
+            upload: bytes(self.upload),
+            download: bytes(self.download),
+            upload_per_peer: bytes(self.upload_per_peer),
+            download_per_peer: bytes(self.download_per_peer),
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &LimitArgs) -> anyhow::Result<Exit> {
+    let client = attach::required(context).await?;
+    let change = args.change();
+    let limits = if change == LimitsChange::default() {
+        client.limits().await?
+    } else {
+        client.set_limits(&change).await?
+    };
+    context.output.result(&limits, || describe(&limits))?;
+    Ok(Exit::Done)
+}
+
+fn describe(limits: &Limits) -> String {
+    let shown = |limit: Option<u64>| match limit.map(Rate::new) {
+        Some(Ok(rate)) => rate.to_string(),
+        Some(Err(error)) => error.to_string(),
+        None => "no limit".to_owned(),
+    };
+    let lines = [
+        format!("upload             {}", shown(limits.upload)),
+        format!("download           {}", shown(limits.download)),
+        format!("upload per peer    {}", shown(limits.upload_per_peer)),
+        format!("download per peer  {}", shown(limits.download_per_peer)),
+    ];
+    lines.join("\n")
+}

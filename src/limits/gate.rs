@@ -1,0 +1,58 @@
+//! One limit: who waits for it, in which order. And one for each peer, as long as it matters.
+
+use std::{
+    collections::HashMap,
+    sync::{self, Arc, PoisonError},
+};
+
+use libp2p::PeerId;
+use tokio::{sync::Mutex, time::sleep};
+
+use super::{Rate, bucket::Bucket};
+
+/// A gate that bytes pass at a rate. Whoever waits holds the lock, the others queue for it in the
+/// order they came in.
+#[derive(Default)]
+pub(super) struct Gate(Mutex<Option<Bucket>>);
+
+impl Gate {
+    /// Waits until `bytes`, at most a granule of `rate`, may pass. Given up before, nothing has.
+    pub(super) async fn pass(&self, rate: Rate, bytes: u64) {
+        let mut bucket = self.0.lock().await;
+        let bucket = match &mut *bucket {
+            Some(bucket) if bucket.rate() == rate => bucket,
+            other => other.insert(Bucket::new(rate)),
+        };
+        while let Err(wait) = bucket.take(bytes) {
+            sleep(wait).await;
+        }
+    }
+
+    fn is_of_no_matter(&mut self) -> bool {
+        self.0.get_mut().as_ref().is_none_or(Bucket::is_full)
+    }
+}
+
+/// A gate for each peer. Those that could as well be new are forgotten, so there are hardly more than
+/// peers to which or from which bytes passed in the last moment.
+#[derive(Default)]
+pub(super) struct PeerGates(sync::Mutex<HashMap<PeerId, Arc<Gate>>>);
+
+impl PeerGates {
+    pub(super) fn of(&self, peer: PeerId) -> Arc<Gate> {
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked through only when it would have to grow: seldom enough to cost nothing.
+        if gates.len() == gates.capacity() && !gates.contains_key(&peer) {
+            let is_used = |gate: &mut Arc<Gate>| {
+                Arc::get_mut(gate).is_none_or(|gate| !gate.is_of_no_matter())
+            };
+            gates.retain(|_, gate| is_used(gate));
+        }
+        Arc::clone(gates.entry(peer).or_default())
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}

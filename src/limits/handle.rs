@@ -1,0 +1,132 @@
+//! All limits of a node, changed while it runs.
+
+use std::sync::Arc;
+
+use libp2p::PeerId;
+use tokio::sync::watch;
+
+use super::{
+    Rate, Rates,
+    bucket::granule,
+    gate::{Gate, PeerGates},
+};
+
+/// The limits of a node. A handle: clones share them. The default limits nothing.
+#[derive(Clone, Default)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    rates: watch::Sender<Rates>,
+    upload: Way,
+    download: Way,
+}
+
+/// The gates of one direction.
+#[derive(Default)]
+struct Way {
+    all: Gate,
+    peers: PeerGates,
+}
+
+/// What limits one direction now.
+#[derive(Clone, Copy)]
+struct Both {
+    all: Option<Rate>,
+    per_peer: Option<Rate>,
+}
+
+impl Limits {
+    /// Limits of `rates`.
+    #[must_use]
+    pub fn new(rates: Rates) -> Self {
+        let limits = Self::default();
+        limits.change(|now| *now = rates);
+        limits
+    }
+
+    /// What they are now.
+    #[must_use]
+    pub fn rates(&self) -> Rates {
+        *self.0.rates.borrow()
+    }
+
+    /// Changes them, at once also for those who wait, and returns what they are then.
+    pub fn change(&self, change: impl FnOnce(&mut Rates)) -> Rates {
+        let mut rates = Rates::default();
+        self.0.rates.send_if_modified(|now| {
+            let before = *now;
+            change(now);
+            rates = *now;
+            rates != before
+        });
+        rates
+    }
+
+    /// Waits until some of `wanted` bytes may go to `peer`; returns how many.
+    pub async fn upload(&self, peer: PeerId, wanted: usize) -> usize {
+        let both = |rates: &Rates| Both {
+            all: rates.upload,
+            per_peer: rates.upload_per_peer,
+        };
+        self.pass(&self.0.upload, both, peer, wanted).await
+    }
+
+    /// Waits until some of `wanted` bytes may come from `peer`; returns how many.
+    pub async fn download(&self, peer: PeerId, wanted: usize) -> usize {
+        let both = |rates: &Rates| Both {
+            all: rates.download,
+            per_peer: rates.download_per_peer,
+        };
+        self.pass(&self.0.download, both, peer, wanted).await
+    }
+
+    async fn pass(
+        &self,
+        way: &Way,
+        both: impl Fn(&Rates) -> Both,
+        peer: PeerId,
+        wanted: usize,
+    ) -> usize {
+        if both(&self.0.rates.borrow()).is_none() {
+            return wanted;
+        }
+        let mut rates = self.0.rates.subscribe();
+        loop {
+            let both = both(&rates.borrow_and_update());
+            let bytes = both.granule(wanted as u64);
+            tokio::select! {
+                biased;
+                // The limits are gone only with this.
+                _ = rates.changed() => {}
+                () = way.pass(both, peer, bytes) => return bytes as usize,
+            }
+        }
+    }
+}
+
+impl Way {
+    /// The peer's own limit comes first: while one peer waits for it, others pass.
+    async fn pass(&self, both: Both, peer: PeerId, bytes: u64) {
+        if let Some(rate) = both.per_peer {
+            self.peers.of(peer).pass(rate, bytes).await;
+        }
+        if let Some(rate) = both.all {
+            self.all.pass(rate, bytes).await;
+        }
+    }
+}
+
+impl Both {
+    fn is_none(self) -> bool {
+        self.all.is_none() && self.per_peer.is_none()
+    }
+
+    fn granule(self, wanted: u64) -> u64 {
+        let rates = [self.all, self.per_peer].into_iter().flatten();
+        rates.map(granule).fold(wanted, u64::min)
+    }
+}
+
+#[cfg(test)]
+mod tests;

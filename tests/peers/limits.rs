@@ -1,0 +1,123 @@
+//! How fast content may pass between nodes.
+//!
+//! ```text
+//!   giver <--- getter        one of them is limited
+//! ```
+//!
+//! Only what may pass at most is asserted: a busy machine may be slower, and none is faster.
+
+use std::time::Duration;
+
+use pelago::node::{Rate, Rates, Settings};
+use tokio::time::Instant;
+
+use crate::{
+    content::Content,
+    nodes::{Home, ended, settings},
+};
+
+/// What a bucket may hold at first: a tenth of a second's worth.
+const HELD: Duration = Duration::from_millis(100);
+
+/// What of the rate may be rounded away.
+const ROUNDED: f64 = 0.99;
+
+fn rate(bytes: u64) -> Option<Rate> {
+    Some(Rate::new(bytes).unwrap())
+}
+
+/// A node with `limits` and the time for a stall that people have.
+async fn limited(name: &str, limits: Rates) -> Home {
+    let stall = Settings::default().stall;
+    Home::with(Settings {
+        limits,
+        stall,
+        ..settings(name)
+    })
+    .await
+}
+
+/// Fetches `size` bytes, which takes the time that it takes at `rate` at least.
+async fn takes_its_time(giver: &Home, getter: &Home, size: u64, rate: u64) {
+    let content = Content::new(size, 1);
+    giver.share("original", &content).await;
+    let began = Instant::now();
+    let finished = getter.fetch(&content, &[giver.address().await]).await;
+    let least = Duration::from_secs_f64(size as f64 / rate as f64 * ROUNDED) - HELD;
+    let took = began.elapsed();
+    assert!(
+        took >= least,
+        "{took:?} for {size} bytes at {rate} a second"
+    );
+    assert_eq!(finished.sources, 1);
+}
+
+#[tokio::test]
+async fn a_download_is_no_faster_than_its_limit() {
+    let download = rate(400_000);
+    let giver = Home::start("giver").await;
+    let rates = Rates {
+        download,
+        ..Rates::default()
+    };
+    let getter = limited("getter", rates).await;
+    takes_its_time(&giver, &getter, 800_000, 400_000).await;
+}
+
+#[tokio::test]
+async fn an_upload_is_no_faster_than_its_limit() {
+    let upload_per_peer = rate(400_000);
+    let rates = Rates {
+        upload_per_peer,
+        ..Rates::default()
+    };
+    let giver = limited("giver", rates).await;
+    let getter = Home::start("getter").await;
+    takes_its_time(&giver, &getter, 800_000, 400_000).await;
+}
+
+/// Slower than a chunk takes that is asked for before the source's rate is known.
+#[tokio::test]
+async fn a_slow_upload_does_not_stall() {
+    let upload = rate(50_000);
+    let rates = Rates {
+        upload,
+        ..Rates::default()
+    };
+    let giver = limited("giver", rates).await;
+    // Here any stall is noticed after a second.
+    let getter = Home::start("getter").await;
+    takes_its_time(&giver, &getter, 200_000, 50_000).await;
+}
+
+#[tokio::test]
+async fn a_slow_download_does_not_stall() {
+    let download = rate(50_000);
+    let giver = Home::start("giver").await;
+    let rates = Rates {
+        download,
+        ..Rates::default()
+    };
+    let getter = limited("getter", rates).await;
+    takes_its_time(&giver, &getter, 200_000, 50_000).await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_lifted_no_longer_holds_up_anybody() {
+    let content = Content::new(800_000, 1);
+    let download = rate(1_000);
+    let giver = Home::start("giver").await;
+    giver.share("original", &content).await;
+    let rates = Rates {
+        download,
+        ..Rates::default()
+    };
+    let getter = limited("getter", rates).await;
+    let peers = [giver.address().await];
+    let download = getter.download(content.hash(), &peers).await;
+    let mut status = download.status();
+    status.wait_for(|status| status.sources > 0).await.unwrap();
+    // At the rate of before, it would take far longer than a story may.
+    getter.node.set_limits(|rates| *rates = Rates::default());
+    ended(&download).await.unwrap();
+}

@@ -1,0 +1,44 @@
+//! Limits: set in the settings, changed while a node runs.
+
+use serde_json::json;
+
+use super::world::{World, fields};
+
+/// ```text
+///   A      limited by its settings, then by a person
+/// ```
+#[test]
+fn limits_are_shown_and_changed_while_the_node_runs() {
+    let world = World::new();
+    let a = world
+        .home("a")
+        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "400000");
+    let no_node = format!("no node is running on {}: pelago start", a.data().display());
+    a.run(&["limit"]).failed().says(&no_node);
+    let node = a.start(&[]);
+    let limits = a.json(&["limit"]);
+    assert_eq!(
+        fields(&limits),
+        ["download", "download_per_peer", "upload", "upload_per_peer"]
+    );
+    assert_eq!(limits["upload"], 400_000);
+    assert_eq!(limits["download"], json!(null));
+
+    let changed = a.run(&["limit", "--download", "1.5MB", "--upload-per-peer", "64KiB"]);
+    changed
+        .done()
+        .prints("upload             400 KB/s\n")
+        .prints("download           1.5 MB/s\n")
+        .prints("upload per peer    65.536 KB/s\n")
+        .prints("download per peer  no limit\n");
+    let lifted = a.json(&["limit", "--upload", "off"]);
+    assert_eq!(lifted["upload"], json!(null));
+    assert_eq!(lifted["download"], 1_500_000);
+    assert_eq!(a.json(&["limit"]), lifted);
+
+    for (rate, why) in [("999", "expected 1000 (1 KB/s)"), ("fast", "400k")] {
+        a.run(&["limit", "--upload", rate]).code(2).says(why);
+    }
+    assert_eq!(a.json(&["limit"]), lifted);
+    node.stop();
+}
