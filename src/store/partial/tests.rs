@@ -497,9 +497,9 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Gives chunks until the disk is full; the error has to tell what to do.
+/// Gives chunks until the disk of `full` is full; the error has to name it and tell what to do.
 #[cfg(unix)]
-fn fill(seed: &Seed, partial: &Partial, target: &Path) {
+fn fill(seed: &Seed, partial: &Partial, full: &Path) {
     let error = (0..seed.geometry().chunks(4)).find_map(|index| {
         let read = seed.chunk(4, index);
         partial.write(read.chunk, &read.data, &read.proof).err()
@@ -508,7 +508,7 @@ fn fill(seed: &Seed, partial: &Partial, target: &Path) {
     let WriteError::Disk { path, missing, .. } = &error else {
         panic!("{error}");
     };
-    assert_eq!((path, *missing), (&part(target), partial.missing()));
+    assert_eq!((path.as_path(), *missing), (full, partial.missing()));
     assert!(error.to_string().contains("the disk is full"), "{error}");
     assert!(
         error.to_string().contains(&format!("{missing} bytes")),
@@ -527,7 +527,7 @@ fn a_full_disk_loses_nothing_and_the_download_goes_on() {
         let ballast = disk.0.path().join("ballast");
         fs::write(&ballast, bytes(4 << 20, 1)).unwrap();
         let partial = begin(&home.store, seed.spec(&target));
-        fill(&seed, &partial, &target);
+        fill(&seed, &partial, &part(&target));
         let verified = partial.verified();
         assert!(verified.len() >= 16);
         drop(partial);
@@ -554,7 +554,12 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
     let room = rustix::fs::statvfs(disk.0.path()).unwrap();
     let fills = bytes(room.f_bavail * room.f_bsize - 4096, 1);
     fs::write(&ballast, fills).unwrap();
-    fill(&seed, &partial, &target);
+    let record = disk
+        .0
+        .path()
+        .join("partial")
+        .join(seed.share.descriptor.hash().to_string());
+    fill(&seed, &partial, &record);
     let verified = partial.verified();
     // Nor does the database: what cannot be written fails, and works again with room.
     let shares: Vec<_> = (0..1000)
