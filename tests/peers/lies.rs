@@ -359,8 +359,9 @@ async fn a_claimed_pebibyte_allocates_nothing() {
     assert_eq!((status.size, status.verified_bytes), (Some(MAX_SIZE), 0));
     let part = fs::metadata(getter.path("copy.part")).unwrap();
     assert_eq!((part.len(), part.blocks()), (0, 0));
+    // A bit for each claimed block would be 8 GiB. What else there is, other tests take meanwhile.
     let grown = peak_memory() - before;
-    assert!(grown < 32 << 20, "{grown} bytes more");
+    assert!(grown < 256 << 20, "{grown} bytes more");
 }
 
 #[tokio::test]

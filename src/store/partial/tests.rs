@@ -554,11 +554,8 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
     let room = rustix::fs::statvfs(disk.0.path()).unwrap();
     let fills = bytes(room.f_bavail * room.f_bsize - 4096, 1);
     fs::write(&ballast, fills).unwrap();
-    let record = disk
-        .0
-        .path()
-        .join("partial")
-        .join(seed.share.descriptor.hash().to_string());
+    let hash = seed.share.descriptor.hash().to_string();
+    let record = store.folder().unwrap().join("partial").join(hash);
     fill(&seed, &partial, &record);
     let verified = partial.verified();
     // Nor does the database: what cannot be written fails, and works again with room.
