@@ -58,6 +58,7 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         announce_interval: network.announce_interval(),
         idle_timeout: Duration::from_secs(network.idle_timeout_seconds),
         max_sources: transfer.max_sources,
+        max_downloads: transfer.max_downloads,
         in_flight_bytes: transfer.in_flight_bytes,
         upload_slots: transfer.upload_slots,
         slots_per_peer: transfer.slots_per_peer,

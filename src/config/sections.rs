@@ -81,6 +81,9 @@ pub struct Storage {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Transfer {
+    /// Downloads that fetch at a time.
+    #[serde(deserialize_with = "whole::<1, 1024, _, _>")]
+    pub max_downloads: usize,
     /// Peers that one download fetches from at once.
     #[serde(deserialize_with = "whole::<1, 1024, _, _>")]
     pub max_sources: usize,

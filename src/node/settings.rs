@@ -56,6 +56,8 @@ pub struct Settings {
     pub max_sources: usize,
     /// Candidates that one download connects to or asks what they have at a time, at most.
     pub max_asked: usize,
+    /// Downloads that fetch at a time; others wait for their turn.
+    pub max_downloads: usize,
     /// Bytes in flight at one source, at most.
     pub in_flight_bytes: u64,
     /// Chunks that are read and sent at a time, to all peers together.
@@ -93,6 +95,7 @@ impl Default for Settings {
             share_folders: Vec::new(),
             max_sources: 64,
             max_asked: 256,
+            max_downloads: 8,
             in_flight_bytes: 64 << 20,
             upload_slots: 16,
             slots_per_peer: 4,
@@ -135,6 +138,7 @@ impl Settings {
         transfer::Settings {
             max_sources: self.max_sources,
             max_asked: self.max_asked,
+            max_downloads: self.max_downloads,
             window: self.in_flight_bytes,
             stall: self.stall,
         }

@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
 use pelago_content::{Descriptor, Hash, Kind};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until},
 };
@@ -35,6 +35,9 @@ use crate::{
 
 /// Events of sources that wait for the download, at most; sources wait then.
 const EVENTS_QUEUED: usize = 256;
+
+/// How long a download that could fetch keeps its turn without a source that has anything for it.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -66,9 +69,22 @@ pub struct Request {
     pub scopes: Scopes,
 }
 
+/// What all downloads of a node share.
+#[derive(Clone)]
+pub(super) struct Room {
+    pub(super) network: Network,
+    pub(super) limits: Limits,
+    pub(super) store: Store,
+    pub(super) settings: Settings,
+    /// One for each download that may fetch at a time; those that wait get theirs in order.
+    pub(super) turns: Arc<Semaphore>,
+}
+
 /// How downloads run.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Downloads that fetch at a time; others wait for their turn.
+    pub max_downloads: usize,
     /// Sources of one download, at most.
     pub max_sources: usize,
     /// Candidates that are being connected to or asked what they have at a time, at most: many of those
@@ -91,6 +107,9 @@ pub(super) struct Task {
     store: Store,
     request: Request,
     settings: Settings,
+    turns: Arc<Semaphore>,
+    /// Held while it is one of those that fetch.
+    turn: Option<OwnedSemaphorePermit>,
     status: watch::Sender<DownloadStatus>,
     discovery: Discovery,
     sources: Sources,
@@ -109,14 +128,18 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn new(
-        network: &Network,
-        limits: Limits,
-        store: Store,
+        room: &Room,
         request: Request,
-        settings: Settings,
         status: watch::Sender<DownloadStatus>,
         offered: mpsc::Receiver<PeerId>,
     ) -> Self {
+        let Room {
+            network,
+            limits,
+            store,
+            settings,
+            turns,
+        } = room.clone();
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
             network: network.clone(),
@@ -128,11 +151,13 @@ impl Task {
         };
         let now = Instant::now();
         Self {
-            discovery: Discovery::find(network, request.hash, request.peers.clone()),
+            discovery: Discovery::find(&network, request.hash, request.peers.clone()),
             sources: Sources::new(context, settings.max_sources, settings.max_asked),
             store,
             request,
             settings,
+            turns,
+            turn: None,
             status,
             events,
             offered,
@@ -145,8 +170,14 @@ impl Task {
         }
     }
 
-    /// Runs to the end. Dropped before that, it is paused: what was verified is kept.
-    pub(super) async fn run(mut self) -> Result<Finished, DownloadError> {
+    /// Runs to the end, with its `turn`. Dropped before that, it is paused: what was verified is kept.
+    pub(super) async fn run(
+        mut self,
+        turn: OwnedSemaphorePermit,
+    ) -> Result<Finished, DownloadError> {
+        self.turn = Some(turn);
+        self.status
+            .send_modify(|status| status.state = DownloadState::FindingSources);
         if let Some(path) = self.fixed_target().await?
             && let Some(finished) = self.standing(path).await?
         {
@@ -400,7 +431,7 @@ impl Task {
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
-        let content = self.content.as_mut()?;
+        let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
         for action in content.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {
@@ -433,6 +464,12 @@ impl Task {
         let can_go_on = |content: &Content| content.scheduler.can_go_on();
         if with_content > 0 && self.content.as_ref().is_none_or(can_go_on) {
             self.last_source = now;
+            if self.turn.is_none() {
+                self.turn = Arc::clone(&self.turns).try_acquire_owned().ok();
+            }
+        } else if now.duration_since(self.last_source) >= TURN_PATIENCE && self.turn.is_some() {
+            // Whoever can go on shall not wait for one that cannot.
+            self.turn = None;
         } else if now.duration_since(self.last_source) >= self.request.timeout {
             return Err(DownloadError::NoSource {
                 hash: self.request.hash,

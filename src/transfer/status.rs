@@ -14,6 +14,8 @@ const RATE_PERIOD: Duration = Duration::from_secs(3);
 /// What a download is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadState {
+    /// Waiting until one of those that fetch is done.
+    Queued,
     /// Asking for the content and who has it.
     FindingSources,
     /// Finding out what is in a folder.
@@ -37,6 +39,7 @@ impl DownloadState {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Queued => "queued",
             Self::FindingSources => "finding-sources",
             Self::Listing => "listing",
             Self::Checking => "checking",

@@ -9,12 +9,13 @@ use futures::FutureExt;
 use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::AbortHandle,
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings, download::Task,
+    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
+    download::{Room, Task},
 };
 use crate::{limits::Limits, network::Network, store::Store};
 
@@ -27,10 +28,7 @@ const OFFERS_QUEUED: usize = 64;
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
 pub struct Transfers {
-    network: Network,
-    limits: Limits,
-    store: Store,
-    settings: Settings,
+    room: Room,
     downloads: Arc<Mutex<BTreeMap<u64, Download>>>,
 }
 
@@ -50,11 +48,16 @@ impl Transfers {
     /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
-        Self {
+        let turns = Arc::new(Semaphore::new(settings.max_downloads.max(1)));
+        let room = Room {
             network,
             limits,
             store,
             settings,
+            turns,
+        };
+        Self {
+            room,
             downloads: Arc::default(),
         }
     }
@@ -86,21 +89,19 @@ impl Transfers {
     fn spawn(&self, request: Request) -> Download {
         let (status, status_now) = watch::channel(first_status(&request));
         let (outcome, outcome_now) = watch::channel(None);
-        let settings = self.settings.clone();
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
-        let task = Task::new(
-            &self.network,
-            self.limits.clone(),
-            self.store.clone(),
-            request,
-            settings,
-            status.clone(),
-            offered,
-        );
+        let room = self.room.clone();
         // Made out here, so that a task which is stopped before it first ran has ended, too.
-        let ended = Ended { status, outcome };
+        let ended = Ended {
+            status: status.clone(),
+            outcome,
+        };
         let run = async move {
-            let result = task.run().await;
+            // Never closed.
+            let result = match Arc::clone(&room.turns).acquire_owned().await {
+                Ok(turn) => Task::new(&room, request, status, offered).run(turn).await,
+                Err(_) => Err(DownloadError::ShuttingDown),
+            };
             ended.with(result);
         };
         let task = tokio::spawn(run.map(drop)).abort_handle();
@@ -189,7 +190,7 @@ fn first_status(request: &Request) -> DownloadStatus {
             .clone()
             .unwrap_or_else(|| request.hash.to_string()),
         path: None,
-        state: DownloadState::FindingSources,
+        state: DownloadState::Queued,
         size: None,
         verified_bytes: 0,
         bytes_per_second: 0,
