@@ -97,8 +97,8 @@ impl Sources {
     fn fill(&mut self) {
         loop {
             let with_content = self.with_content();
-            let is_full =
-                with_content >= self.max_active || self.active.len() - with_content >= self.max_asked;
+            let is_full = with_content >= self.max_active
+                || self.active.len() - with_content >= self.max_asked;
             if is_full {
                 return;
             }
