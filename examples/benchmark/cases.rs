@@ -34,6 +34,10 @@ pub(crate) struct Scale {
     pub(crate) resilience: u64,
     /// Between two deaths.
     pub(crate) death_interval: Duration,
+    /// Bytes that are fetched from a few among many dead.
+    pub(crate) amid_dead: u64,
+    /// Addresses at which nobody is.
+    pub(crate) dead_addresses: usize,
     /// Files in a folder.
     files: usize,
 }
@@ -45,6 +49,8 @@ pub(crate) const FULL: Scale = Scale {
     concurrent: (50, 20 << 20),
     resilience: 2 << 30,
     death_interval: Duration::from_secs(1),
+    amid_dead: 256 << 20,
+    dead_addresses: 280,
     files: 20_000,
 };
 
@@ -56,6 +62,8 @@ pub(crate) const SHORT: Scale = Scale {
     concurrent: (8, 256 << 10),
     resilience: 32 << 20,
     death_interval: Duration::from_millis(50),
+    amid_dead: 8 << 20,
+    dead_addresses: 30,
     files: 100,
 };
 

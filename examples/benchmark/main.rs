@@ -11,11 +11,13 @@
 //! |---|---|
 //! | `cases` | what is measured, one function a case |
 //! | `resilience` | the case in which sources die and come back |
+//! | `dead` | the case in which most of those who are said to have it are gone |
 //! | `peers` | nodes with folders of their own, and timed downloads |
 //! | `figures` | what came of it: runs, median and spread |
 //! | `report`, `plots` | how it is written down |
 
 mod cases;
+mod dead;
 mod figures;
 mod peers;
 mod plots;
@@ -57,6 +59,8 @@ enum Case {
     Concurrent,
     /// Sources that die and come back while a file is fetched.
     Resilience,
+    /// A few sources among many that are dead.
+    Dead,
     /// A folder of many small files.
     Folder,
 }
@@ -102,6 +106,7 @@ async fn measure(
         Case::Sources => cases::sources(place, scale, repeat).await,
         Case::Concurrent => cases::concurrent(place, scale, repeat).await,
         Case::Resilience => resilience::measure(place, scale, repeat).await,
+        Case::Dead => dead::measure(place, scale, repeat).await,
         Case::Folder => cases::folder(place, scale, repeat).await,
     }
 }

@@ -66,7 +66,16 @@ impl Place {
     }
 
     pub(crate) async fn start(&self, mode: Mode) -> Result<Peer, Failure> {
-        Peer::start(self.path("node"), mode).await
+        Peer::start(self.path("node"), mode, None).await
+    }
+
+    /// Starts a node of a DHT, which others joined by `bootstrap`: it announces what it shares.
+    pub(crate) async fn member(
+        &self,
+        mode: Mode,
+        bootstrap: &[PeerAddress],
+    ) -> Result<Peer, Failure> {
+        Peer::start(self.path("node"), mode, Some(bootstrap)).await
     }
 }
 
@@ -82,7 +91,7 @@ pub(crate) fn write_random(path: &Path, bytes: u64) -> io::Result<()> {
     file.flush()
 }
 
-/// A node on loopback that looks for nobody.
+/// A node on loopback.
 pub(crate) struct Peer {
     pub(crate) node: Node,
     pub(crate) address: PeerAddress,
@@ -92,12 +101,18 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    async fn start(folder: PathBuf, mode: Mode) -> Result<Self, Failure> {
+    /// Starts a node that knows those it may join the DHT by; with `None`, it is in no DHT.
+    async fn start(
+        folder: PathBuf,
+        mode: Mode,
+        bootstrap: Option<&[PeerAddress]>,
+    ) -> Result<Self, Failure> {
         let settings = Settings {
             mode,
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
             mdns: false,
-            announce: false,
+            announce: bootstrap.is_some(),
+            bootstrap: bootstrap.unwrap_or_default().to_vec(),
             ..Settings::default()
         };
         Self::with(folder, settings, Keypair::generate_ed25519()).await

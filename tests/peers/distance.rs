@@ -15,6 +15,7 @@ use std::{
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{multiaddr, swarm::SwarmEvent};
+use pelago::content::{BLOCK_SIZE, BlockRanges};
 use pelago_behaviour::{
     Event, FrameError, Protocol, availability,
     chunk::{self, Item},
@@ -39,7 +40,7 @@ const DELAY: Duration = Duration::from_millis(100);
 const AT_FIRST: u64 = 4;
 
 /// Bytes in flight, at least, once the way is known to be long.
-const LATER: u64 = 4 << 20;
+const LATER: u64 = 2 << 20;
 
 /// Says what it has, and answers; but the first answer only after [`AT_FIRST`] requests.
 struct Source {
@@ -52,7 +53,8 @@ struct Source {
 #[derive(Default)]
 struct Asked {
     items: u64,
-    bytes: u64,
+    /// However often they were asked for.
+    blocks: BlockRanges,
     /// The most that was asked for and had not come.
     most_in_flight: u64,
 }
@@ -99,15 +101,12 @@ impl Source {
 
     fn was_asked(&self, item: &Item) {
         let geometry = self.content.descriptor.geometry();
-        let bytes = geometry
-            .chunk(item.level, item.index)
-            .unwrap()
-            .bytes(geometry);
+        let chunk = geometry.chunk(item.level, item.index).unwrap();
         let delivered = self.delivered.load(Ordering::SeqCst);
         self.asked.send_modify(|asked| {
             asked.items += 1;
-            asked.bytes += bytes.end - bytes.start;
-            let in_flight = asked.bytes.saturating_sub(delivered);
+            asked.blocks.insert(chunk.blocks(geometry));
+            let in_flight = (asked.blocks.len() * BLOCK_SIZE).saturating_sub(delivered);
             asked.most_in_flight = asked.most_in_flight.max(in_flight);
         });
     }
@@ -139,7 +138,7 @@ async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
 
 #[tokio::test]
 async fn a_long_way_is_filled() {
-    let content = Content::new(32 << 20, 1);
+    let content = Content::new(16 << 20, 1);
     let delivered: Arc<AtomicU64> = Arc::default();
     let (asked, what_was_asked) = watch::channel(Asked::default());
     let source = Source {
