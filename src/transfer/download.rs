@@ -81,6 +81,7 @@ struct Content {
 
 /// A download as it runs.
 pub(super) struct Task {
+    limits: Limits,
     store: Store,
     request: Request,
     settings: Settings,
@@ -107,7 +108,7 @@ impl Task {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
             network: network.clone(),
-            limits,
+            limits: limits.clone(),
             hash: request.hash,
             allowed: request.allowed.clone().map(Arc::from),
             stall: settings.stall,
@@ -117,6 +118,7 @@ impl Task {
         Self {
             discovery: Discovery::find(network, request.hash, request.peers.clone()),
             sources: Sources::new(context, settings.max_sources),
+            limits,
             store,
             request,
             settings,
@@ -298,6 +300,7 @@ impl Task {
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
         let content = self.content.as_mut()?;
+        content.scheduler.limit(self.limits.rates());
         for action in content.scheduler.poll(now) {
             match action {
                 Action::Request(peer, chunk) => {

@@ -13,6 +13,8 @@ use std::{
 use libp2p::PeerId;
 use pelago_content::{BLOCK_SIZE, BlockRanges, Chunk, Geometry};
 
+use crate::limits::{Rate, Rates};
+
 /// How long one chunk should take from one source; the design's bound is about 2 s.
 const CHUNK_TIME: Duration = Duration::from_millis(500);
 
@@ -25,6 +27,9 @@ const MAX_LEVEL: u8 = 6;
 
 /// Bytes in flight at a source before its rate is known.
 const FIRST_WINDOW: u64 = 4 << 20;
+
+/// How long what is in flight may take: long enough to keep a distant source busy.
+const WINDOW_TIME: Duration = Duration::from_secs(2);
 
 /// How much of the newest measurement enters a source's rate.
 const RATE_WEIGHT: f64 = 0.3;
@@ -74,6 +79,7 @@ struct Source {
 pub(super) struct Scheduler {
     geometry: Geometry,
     max_window: u64,
+    limits: Rates,
     missing: BlockRanges,
     sources: HashMap<PeerId, Source>,
     /// Sources in the order they joined: who is asked first does not depend on chance.
@@ -90,10 +96,17 @@ impl Scheduler {
         Self {
             geometry,
             max_window,
+            limits: Rates::default(),
             missing,
             sources: HashMap::new(),
             order: Vec::new(),
         }
+    }
+
+    /// Content comes no faster than `limits`. What is asked for sooner than it may be read would keep
+    /// a source waiting to send it, until it takes that for a stall.
+    pub(super) fn limit(&mut self, limits: Rates) {
+        self.limits = limits;
     }
 
     /// A source has `blocks`, on top of what it had before.
@@ -192,20 +205,45 @@ impl Scheduler {
     }
 
     fn next_for(&mut self, peer: PeerId, now: Instant) -> Option<Chunk> {
+        let rate = self.expected_rate(peer);
+        let is_full = self.is_full();
         let source = self.sources.get_mut(&peer)?;
         if source.paused_until.is_some_and(|until| until > now) {
             return None;
         }
         source.paused_until = None;
-        if source.bytes_in_flight >= source.window(self.max_window) {
+        let level = level(rate, self.max_window);
+        let in_flight = source.bytes_in_flight;
+        if in_flight >= window(rate, level, self.max_window) || is_full && in_flight > 0 {
             return None;
         }
-        let chunk = pick(self.geometry, &self.missing, &source.has, source.level())?;
+        let chunk = pick(self.geometry, &self.missing, &source.has, level)?;
         let bytes = chunk.bytes(self.geometry);
         source.bytes_in_flight += bytes.end - bytes.start;
         source.in_flight.push(InFlight { chunk, asked: now });
         self.missing.remove(chunk.blocks(self.geometry));
         Some(chunk)
+    }
+
+    /// Bytes a second that the source may give: as measured; before that, and when all is in flight
+    /// that may be, an equal share of what is allowed; never more than that.
+    fn expected_rate(&self, peer: PeerId) -> Option<f64> {
+        let bytes = |limit: Option<Rate>| limit.map(|rate| rate.bytes() as f64);
+        let measured = self.sources.get(&peer)?.rate.filter(|_| !self.is_full());
+        let all = bytes(self.limits.download);
+        let share = all.map(|all| all / self.sources.len() as f64);
+        let limits = [all, bytes(self.limits.download_per_peer)];
+        let rates = [measured.or(share)].into_iter().chain(limits);
+        rates.flatten().reduce(f64::min)
+    }
+
+    /// Whether all that is in flight is as much as may come in [`WINDOW_TIME`]: then each source has
+    /// at most one chunk more, of its share.
+    fn is_full(&self) -> bool {
+        self.limits.download.is_some_and(|limit| {
+            let in_flight = self.sources.values().map(|source| source.bytes_in_flight);
+            in_flight.sum::<u64>() >= limit.bytes() * WINDOW_TIME.as_secs()
+        })
     }
 
     fn take_in_flight(&mut self, peer: PeerId, chunk: Chunk) -> Option<(&mut Source, Instant)> {
@@ -250,23 +288,26 @@ impl Source {
         );
         self.last_arrival = Some(now);
     }
+}
 
-    /// The level whose chunks take about [`CHUNK_TIME`].
-    fn level(&self) -> u8 {
-        let Some(rate) = self.rate else {
-            return FIRST_LEVEL;
-        };
-        let blocks = (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64;
-        blocks
-            .checked_ilog2()
-            .map_or(0, |level| level.min(MAX_LEVEL.into()) as u8)
-    }
+/// The level whose chunks take about [`CHUNK_TIME`] at `rate`, and fit into `max_window` bytes.
+fn level(rate: Option<f64>, max_window: u64) -> u8 {
+    let wanted = match rate {
+        Some(rate) => (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64,
+        None => 1 << FIRST_LEVEL,
+    };
+    let blocks = wanted.min(max_window / BLOCK_SIZE);
+    let level = blocks.checked_ilog2().unwrap_or(0);
+    level.min(MAX_LEVEL.into()) as u8
+}
 
-    /// Two seconds' worth of the source's rate, and always at least one chunk.
-    fn window(&self, max: u64) -> u64 {
-        let wanted = self.rate.map_or(FIRST_WINDOW, |rate| (rate * 2.0) as u64);
-        wanted.clamp(BLOCK_SIZE << self.level(), max.max(BLOCK_SIZE))
-    }
+/// What comes in [`WINDOW_TIME`] at `rate`, at most `max` bytes, and always at least one chunk of
+/// `level`.
+fn window(rate: Option<f64>, level: u8, max: u64) -> u64 {
+    let wanted = rate.map_or(FIRST_WINDOW, |rate| {
+        (rate * WINDOW_TIME.as_secs_f64()) as u64
+    });
+    wanted.min(max).max(BLOCK_SIZE << level)
 }
 
 /// The first chunk, of `level` or as near below as is wholly missing, that the source has.
@@ -409,6 +450,53 @@ mod tests {
         }
         assert_eq!(last.unwrap().1.level(), 0, "16 KiB take 0.3 s at 50 KB/s");
         assert!(scheduler.sources[&peer].bytes_in_flight <= 120_000);
+    }
+
+    #[test]
+    fn little_is_in_flight_where_little_may_come() {
+        let limits = |all, one| Rates {
+            download: Rate::limit(all).unwrap(),
+            download_per_peer: Rate::limit(one).unwrap(),
+            ..Rates::default()
+        };
+        let geometry = Geometry::new(50 * MIB);
+        for (limits, peers, at_most) in [
+            (limits(50_000, 0), 1, 120_000),
+            (limits(50_000, 0), 20, 20 * BLOCK_SIZE),
+            (limits(1_000_000, 0), 20, 2_600_000),
+            (limits(1_000_000, 20_000), 20, 20 * 50_000),
+            (limits(0, 1_000), 1, BLOCK_SIZE),
+        ] {
+            let (mut scheduler, mut now) = (scheduler(50 * MIB), Instant::now());
+            scheduler.limit(limits);
+            (0..peers).for_each(|_| scheduler.has(PeerId::random(), &all(geometry)));
+            let mut queue = requests(&scheduler.poll(now));
+            // All come at once, from what the buckets held: so fast they will not go on.
+            for _ in 0..200 {
+                let in_flight = scheduler.sources.values().map(|s| s.bytes_in_flight);
+                let in_flight = in_flight.sum::<u64>();
+                assert!(
+                    in_flight <= at_most,
+                    "{in_flight} of {at_most} for {limits:?}"
+                );
+                let (peer, chunk) = queue.remove(0);
+                now += Duration::from_millis(1);
+                scheduler.arrived(peer, chunk, now);
+                queue.extend(requests(&scheduler.poll(now)));
+            }
+            assert!(queue.len() >= peers, "each is asked for something");
+        }
+    }
+
+    #[test]
+    fn a_window_of_one_block_is_enough() {
+        let (peer, mut scheduler) = (PeerId::random(), {
+            Scheduler::new(Geometry::new(MIB), &BlockRanges::default(), BLOCK_SIZE)
+        });
+        scheduler.has(peer, &all(Geometry::new(MIB)));
+        let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+        assert_eq!(asked.len(), 64);
+        assert!(scheduler.is_done());
     }
 
     #[test]
