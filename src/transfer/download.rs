@@ -104,6 +104,7 @@ struct Folder {
 
 /// A download as it runs.
 pub(super) struct Task {
+    limits: Limits,
     store: Store,
     request: Request,
     settings: Settings,
@@ -143,7 +144,7 @@ impl Task {
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
             network: network.clone(),
-            limits,
+            limits: limits.clone(),
             hash: request.hash,
             allowed: request.allowed.clone().map(Arc::from),
             stall: settings.stall,
@@ -153,6 +154,7 @@ impl Task {
         Self {
             discovery: Discovery::find(&network, request.hash, request.peers.clone()),
             sources: Sources::new(context, settings.max_sources, settings.max_asked),
+            limits,
             store,
             request,
             settings,
@@ -432,6 +434,7 @@ impl Task {
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
         let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
+        content.scheduler.limit(self.limits.rates());
         for action in content.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {

@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use pelago::node::{Rate, Rates, Settings};
+use futures::future::join_all;
+use pelago::node::{DownloadStatus, Rate, Rates, Settings};
 use tokio::time::Instant;
 
 use crate::{
@@ -100,6 +101,45 @@ async fn a_slow_download_does_not_stall() {
     };
     let getter = limited("getter", rates).await;
     takes_its_time(&giver, &getter, 200_000, 50_000).await;
+}
+
+/// ```text
+///   giver <---.
+///   giver <--- getter        each giver may send far less than it could
+///   giver <---'
+/// ```
+///
+/// A giver that was asked for more than may be read would take the getter for one that stalls.
+#[tokio::test]
+async fn many_sources_of_a_slow_download_do_not_stall() {
+    let content = Content::new(1_600_000, 1);
+    let download = rate(400_000);
+    let rates = Rates {
+        download,
+        ..Rates::default()
+    };
+    let getter = limited("getter", rates).await;
+    let mut givers = Vec::new();
+    for name in ["first", "second", "third", "fourth"] {
+        let giver = Home::start(name).await;
+        giver.share("original", &content).await;
+        givers.push(giver);
+    }
+    let peers = join_all(givers.iter().map(Home::address)).await;
+    let download = getter.download(content.hash(), &peers).await;
+    let mut status = download.status();
+    let lost = async {
+        let all = |status: &DownloadStatus| status.sources == 4;
+        status.wait_for(all).await.unwrap();
+        let fewer = |status: &DownloadStatus| status.sources < 4;
+        status.wait_for(fewer).await.unwrap();
+        assert!(status.borrow().state.is_ended(), "a source was lost");
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        finished = ended(&download) => assert_eq!(finished.unwrap().sources, 4),
+        () = lost => {}
+    }
 }
 
 #[tokio::test]

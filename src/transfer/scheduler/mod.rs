@@ -28,7 +28,12 @@ use rand::{SeedableRng, rngs::StdRng};
 #[cfg(feature = "benchmarks")]
 pub use bench::schedule;
 
-use self::{pace::Pace, rarity::Rarity, source::Source};
+use self::{
+    pace::{Allowance, Pace},
+    rarity::Rarity,
+    source::Source,
+};
+use crate::limits::{Rate, Rates};
 
 /// Failures in a row after which a source is given up.
 const MAX_FAILURES: u32 = 5;
@@ -42,6 +47,9 @@ pub(super) const MAX_IN_FLIGHT: usize = 1024;
 
 /// How much sooner another source has to be for a chunk to be asked for twice.
 const MIN_GAIN: Duration = Duration::from_millis(100);
+
+/// How much is in flight where the rate is limited, at most: what may come in that time.
+const LIMITED_WINDOW: Duration = Duration::from_secs(2);
 
 /// How often the end game is looked at, while nothing happens.
 const END_GAME_INTERVAL: Duration = Duration::from_millis(100);
@@ -70,6 +78,7 @@ pub(super) enum Failure {
 pub(super) struct Scheduler {
     sequence: Arc<Sequence>,
     max_window: u64,
+    limits: Rates,
     random: StdRng,
     missing: BlockRanges,
     /// How often anything became missing again: sources for whom nothing was left are looked at anew.
@@ -97,6 +106,7 @@ impl Scheduler {
         Self {
             sequence,
             max_window,
+            limits: Rates::default(),
             random: StdRng::seed_from_u64(seed),
             missing,
             given_back: 0,
@@ -106,6 +116,12 @@ impl Scheduler {
             order: Vec::new(),
             cancelled: Vec::new(),
         }
+    }
+
+    /// Content comes no faster than `limits`. What is asked for sooner than it may be read would keep
+    /// a source waiting to send it, until it takes that for a stall.
+    pub(super) fn limit(&mut self, limits: Rates) {
+        self.limits = limits;
     }
 
     /// A source has `blocks`, on top of what it had before, and would rather be asked for `suggested`.
@@ -254,9 +270,31 @@ impl Scheduler {
         }
     }
 
+    /// What our own limits leave to each source.
+    fn allowance(&self) -> Allowance {
+        let Rates {
+            download,
+            download_per_peer,
+            ..
+        } = self.limits;
+        let bytes = |rate: Rate| rate.bytes() as f64;
+        let share = download.map(|all| bytes(all) / self.sources.len().max(1) as f64);
+        let is_full = download.is_some_and(|all| {
+            let in_flight = self.sources.values().map(Source::bytes_in_flight);
+            in_flight.sum::<u64>() >= all.bytes() * LIMITED_WINDOW.as_secs()
+        });
+        Allowance {
+            max_window: self.max_window,
+            rate: download.into_iter().chain(download_per_peer).min().map(bytes),
+            share,
+            is_full,
+        }
+    }
+
     fn next_for(&mut self, peer: PeerId, now: Instant) -> Option<Part> {
+        let allowance = self.allowance();
         let source = self.sources.get_mut(&peer)?;
-        if !source.has_room(self.max_window, now) {
+        if !source.has_room(&allowance, now) {
             return None;
         }
         let mut part = None;
@@ -266,6 +304,7 @@ impl Scheduler {
                 &self.missing,
                 &self.rarity,
                 source,
+                source.level(&allowance),
                 &mut self.random,
             );
             source.nothing_since = part.is_none().then_some(self.given_back);
@@ -304,12 +343,13 @@ impl Scheduler {
 }
 
 /// The chunk to ask the source for: on in the same piece, else what it suggests, else of the rarest
-/// piece that it has; as large as its pace allows and the missing blocks around are.
+/// piece that it has; of `level`, or as near below as the missing blocks around are.
 fn pick(
     sequence: &Sequence,
     missing: &BlockRanges,
     rarity: &Rarity,
     source: &Source,
+    level: u8,
     random: &mut StdRng,
 ) -> Option<Part> {
     let has = &source.has;
@@ -334,7 +374,7 @@ fn pick(
         .or_else(|| rarest().map(|run| run.start))?;
     let (missing, has) = (missing.run_of(block)?, has.run_of(block)?);
     let run = missing.start.max(has.start)..missing.end.min(has.end);
-    let parts = (0..=source.level()).rev();
+    let parts = (0..=level).rev();
     parts
         .filter_map(|level| sequence.part(level, block))
         .find(|part| {

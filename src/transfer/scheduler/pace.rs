@@ -31,6 +31,9 @@ const FIRST_WINDOW: u64 = 1 << 20;
 /// Chunks that a window holds, at least: while one is on the way the next is asked for.
 const CHUNKS_IN_WINDOW: u64 = 4;
 
+/// The same where our own limits hold the source back, and what comes waits for us anyway.
+const CHUNKS_IN_LIMITED_WINDOW: u64 = 2;
+
 /// A rate is taken over this long, as chunks arrive in bursts.
 const SAMPLE: Duration = Duration::from_millis(50);
 
@@ -42,6 +45,19 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The longest latency that is made up for. Design: a chunk takes at most about 2 s.
 const MAX_LATENCY: Duration = Duration::from_secs(2);
+
+/// How much may be asked of a source, however fast it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Allowance {
+    /// Bytes in flight at most, but always one block.
+    pub(super) max_window: u64,
+    /// Bytes a second that may come from it by our own limits.
+    pub(super) rate: Option<f64>,
+    /// Bytes a second that may come from it if all sources get as much.
+    pub(super) share: Option<f64>,
+    /// Whether all is in flight that may come soon: then each source is asked for one chunk at a time.
+    pub(super) is_full: bool,
+}
 
 /// What is known of a source's pace.
 #[derive(Debug, Default)]
@@ -136,24 +152,38 @@ impl Pace {
         Some(latency + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 2))
     }
 
+    /// Bytes a second to expect: as measured; a share of what is allowed before that, and where all
+    /// is in flight that is allowed; never more than our own limits let in.
+    fn expected(&self, allowance: &Allowance) -> Option<f64> {
+        let measured = self.rate.filter(|_| !allowance.is_full);
+        let rates = measured.or(allowance.share).into_iter().chain(allowance.rate);
+        rates.reduce(f64::min)
+    }
+
     /// The level of chunk to ask for next.
-    pub(super) fn level(&self) -> u8 {
-        let Some(rate) = self.rate else {
-            return FIRST_LEVEL;
+    pub(super) fn level(&self, allowance: &Allowance) -> u8 {
+        let wanted = match self.expected(allowance) {
+            Some(rate) => (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64,
+            None => 1 << FIRST_LEVEL,
         };
-        let blocks = (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64;
+        let blocks = wanted.min(allowance.max_window / BLOCK_SIZE);
         let level = blocks.checked_ilog2().unwrap_or(0);
         level.min(MAX_LEVEL.into()) as u8
     }
 
-    /// Bytes that may be in flight: at most `max`, but always one block.
-    pub(super) fn window(&self, max: u64) -> u64 {
+    /// Bytes that may be in flight.
+    pub(super) fn window(&self, allowance: &Allowance) -> u64 {
         let latency = self.latency.unwrap_or_default();
-        let wanted = self.rate.map_or(FIRST_WINDOW, |rate| {
+        let wanted = self.expected(allowance).map_or(FIRST_WINDOW, |rate| {
             (rate * (latency + QUEUE).as_secs_f64()) as u64
         });
-        let least = CHUNKS_IN_WINDOW * (BLOCK_SIZE << self.level());
-        wanted.max(least).clamp(BLOCK_SIZE, max.max(BLOCK_SIZE))
+        let chunks = match allowance.rate {
+            Some(_) => CHUNKS_IN_LIMITED_WINDOW,
+            None => CHUNKS_IN_WINDOW,
+        };
+        let least = chunks * (BLOCK_SIZE << self.level(allowance));
+        let max = allowance.max_window.max(BLOCK_SIZE);
+        wanted.max(least).min(max)
     }
 }
 
@@ -163,18 +193,25 @@ mod tests {
 
     use super::*;
 
+    const ALLOWANCE: Allowance = Allowance {
+        max_window: 64 << 20,
+        rate: None,
+        share: None,
+        is_full: false,
+    };
+
     /// A source behind a path of `latency` that carries `rate` bytes a second, asked for as much as
     /// the pace allows for `time`. Returns the bytes that came in the last second.
-    fn steady(pace: &mut Pace, rate: f64, latency: Duration, time: Duration, max: u64) -> u64 {
+    fn steady(pace: &mut Pace, rate: f64, latency: Duration, time: Duration) -> u64 {
         let start = Instant::now();
         let mut queue = VecDeque::new();
         let (mut free_at, mut now, mut owed, mut late) = (start, start, 0, 0);
         while now < start + time {
-            while owed == 0 || owed < pace.window(max) && !pace.is_probe_due(now) {
+            while owed == 0 || owed < pace.window(&ALLOWANCE) && !pace.is_probe_due(now) {
                 if owed == 0 {
                     pace.begin(now);
                 }
-                let bytes = BLOCK_SIZE << pace.level();
+                let bytes = BLOCK_SIZE << pace.level(&ALLOWANCE);
                 // Half the latency out, then behind what is being sent, then half back.
                 let sent_from = free_at.max(now + latency / 2);
                 free_at = sent_from + Duration::from_secs_f64(bytes as f64 / rate);
@@ -201,7 +238,6 @@ mod tests {
             rate,
             latency,
             Duration::from_secs(4),
-            64 << 20,
         );
         assert!(late as f64 > 0.95 * rate, "{late} bytes in the last second");
     }
@@ -210,19 +246,19 @@ mod tests {
     fn a_slow_source_is_asked_for_little_at_a_time() {
         let mut pace = Pace::default();
         let latency = Duration::from_millis(40);
-        let late = steady(&mut pace, 50e3, latency, Duration::from_secs(20), 64 << 20);
+        let late = steady(&mut pace, 50e3, latency, Duration::from_secs(20));
         assert!(late > 45_000, "{late} bytes in the last second");
-        assert_eq!(pace.level(), 0);
-        assert!(pace.window(64 << 20) <= 4 * BLOCK_SIZE, "{pace:?}");
+        assert_eq!(pace.level(&ALLOWANCE), 0);
+        assert!(pace.window(&ALLOWANCE) <= 4 * BLOCK_SIZE, "{pace:?}");
     }
 
     #[test]
     fn the_window_follows_when_the_path_gets_slower() {
         let mut pace = Pace::default();
         let latency = Duration::from_millis(5);
-        steady(&mut pace, 50e6, latency, Duration::from_secs(2), 64 << 20);
-        assert!(pace.window(64 << 20) > 8 << 20);
-        steady(&mut pace, 1e6, latency, Duration::from_secs(5), 64 << 20);
-        assert!(pace.window(64 << 20) < 1 << 20);
+        steady(&mut pace, 50e6, latency, Duration::from_secs(2));
+        assert!(pace.window(&ALLOWANCE) > 8 << 20);
+        steady(&mut pace, 1e6, latency, Duration::from_secs(5));
+        assert!(pace.window(&ALLOWANCE) < 1 << 20);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use pelago_content::{BlockRanges, Part};
 
-use super::{MAX_IN_FLIGHT, Pace};
+use super::{Allowance, MAX_IN_FLIGHT, Pace};
 
 /// How long a chunk is taken to need from a source that has sent nothing yet.
 const FIRST_GUESS: Duration = Duration::from_millis(500);
@@ -46,20 +46,26 @@ impl Source {
     }
 
     /// Whether it may be asked for more now.
-    pub(super) fn has_room(&mut self, max_window: u64, now: Instant) -> bool {
+    pub(super) fn has_room(&mut self, allowance: &Allowance, now: Instant) -> bool {
         if self.paused_until.is_some_and(|until| until > now) {
             return false;
         }
         self.paused_until = None;
-        if self.pace.is_probe_due(now) {
+        if allowance.is_full || self.pace.is_probe_due(now) {
             return self.is_idle();
         }
-        self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight < self.pace.window(max_window)
+        let window = self.pace.window(allowance);
+        self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight < window
     }
 
     /// The level of chunk to ask it for.
-    pub(super) fn level(&self) -> u8 {
-        self.pace.level()
+    pub(super) fn level(&self, allowance: &Allowance) -> u8 {
+        self.pace.level(allowance)
+    }
+
+    /// How many bytes it owes.
+    pub(super) fn bytes_in_flight(&self) -> u64 {
+        self.bytes_in_flight
     }
 
     /// It is asked for a chunk of so many bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use pelago_content::{MAX_SIZE, STORED_LEVEL};
+use pelago_content::{BLOCK_SIZE, MAX_SIZE, STORED_LEVEL};
 use proptest::prelude::*;
 
 use super::*;
@@ -351,4 +351,49 @@ proptest! {
         prop_assert!(scheduler.is_done());
         prop_assert_eq!(verified.len(), sequence.blocks());
     }
+}
+
+#[test]
+fn little_is_in_flight_where_little_may_come() {
+    let limits = |all, one| Rates {
+        download: Rate::limit(all).unwrap(),
+        download_per_peer: Rate::limit(one).unwrap(),
+        ..Rates::default()
+    };
+    for (limits, peers, at_most) in [
+        (limits(50_000, 0), 1, 120_000),
+        (limits(50_000, 0), 20, 20 * BLOCK_SIZE),
+        (limits(1_000_000, 0), 20, 2_600_000),
+        (limits(1_000_000, 20_000), 20, 20 * 50_000),
+        (limits(0, 1_000), 1, 2 * BLOCK_SIZE),
+    ] {
+        let (mut scheduler, mut now) = (scheduler(50 * MIB), Instant::now());
+        scheduler.limit(limits);
+        (0..peers).for_each(|_| scheduler.has_all(PeerId::random()));
+        let mut queue = requests(&scheduler.poll(now));
+        // All come at once, from what the buckets held: so fast they will not go on.
+        for _ in 0..200 {
+            let in_flight = scheduler.sources.values().map(Source::bytes_in_flight);
+            let in_flight = in_flight.sum::<u64>();
+            assert!(
+                in_flight <= at_most,
+                "{in_flight} of {at_most} for {limits:?}"
+            );
+            let (peer, part) = queue.remove(0);
+            now += Duration::from_millis(1);
+            scheduler.arrived(peer, part, now);
+            queue.extend(requests(&scheduler.poll(now)));
+        }
+        assert!(queue.len() >= peers, "each is asked for something");
+    }
+}
+
+#[test]
+fn a_window_of_one_block_is_enough() {
+    let sequence = sequence(MIB);
+    let mut scheduler = Scheduler::new(Arc::clone(&sequence), all(&sequence), BLOCK_SIZE, 1);
+    scheduler.has_all(PeerId::random());
+    let asked = run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+    assert_eq!(asked.len(), 64);
+    assert!(scheduler.is_done());
 }
