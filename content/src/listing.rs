@@ -78,6 +78,11 @@ impl Listing {
         self.items.len()
     }
 
+    /// The manifests that it was unfolded from, each once.
+    pub fn manifests(&self) -> &[Manifest] {
+        &self.manifests
+    }
+
     /// Whether the folder is empty.
     pub const fn is_empty(&self) -> bool {
         self.items.is_empty()

@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    io,
     ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
@@ -26,7 +25,7 @@ use super::{
 };
 use crate::{
     access::{Action, allows},
-    store::{FolderSpec, KnownPeer, PartialSpec, Scopes, Share},
+    store::{KnownPeer, PartialSpec, Share},
     transfer::{self, Transfers},
 };
 
@@ -229,21 +228,16 @@ impl Inner {
     /// Goes on with the downloads that ran when the node ended.
     pub(super) async fn resume_downloads(self: &Arc<Self>) {
         let store = self.store.clone();
-        let recorded = spawn_blocking(move || Ok((store.partials()?, store.partial_folders()?)));
-        let (files, folders) = match recorded.await {
-            Ok(Ok(recorded)) => recorded,
-            Ok(Err::<_, io::Error>(error)) => {
+        let specs = match spawn_blocking(move || store.partials()).await {
+            Ok(Ok(specs)) => specs,
+            Ok(Err(error)) => {
                 tracing::error!(%error, "downloads cannot be resumed");
                 return;
             }
             Err(_) => return,
         };
-        let files = files.into_iter().filter(|spec| spec.resume_on_start);
-        let folders = folders.into_iter().filter(|spec| spec.resume_on_start);
-        let requests = files
-            .map(go_on_with_file)
-            .chain(folders.map(go_on_with_folder));
-        for request in requests {
+        for spec in specs.into_iter().filter(|spec| spec.resume_on_start) {
+            let request = go_on(spec);
             tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
             let download = self.transfers.start(request);
             self.seed_when_done(&download);
@@ -251,31 +245,18 @@ impl Inner {
     }
 }
 
-fn go_on_with_file(spec: PartialSpec) -> transfer::Request {
-    let hash = spec.descriptor.hash();
-    go_on(hash, spec.name, spec.target, spec.scopes)
-}
-
-fn go_on_with_folder(spec: FolderSpec) -> transfer::Request {
-    let hash = spec.descriptor.hash();
+fn go_on(spec: PartialSpec) -> transfer::Request {
     transfer::Request {
-        only: spec.only,
-        ..go_on(hash, spec.name, spec.target, spec.scopes)
-    }
-}
-
-fn go_on(hash: Hash, name: String, target: PathBuf, scopes: Scopes) -> transfer::Request {
-    transfer::Request {
-        hash,
-        name: Some(name),
-        output: Output::Exactly(target),
+        hash: spec.descriptor.hash(),
+        name: Some(spec.name),
+        output: Output::Exactly(spec.target),
         peers: Vec::new(),
         allowed: None,
         timeout: RESUME_TIMEOUT,
-        only: Vec::new(),
+        only: spec.only,
         overwrite: false,
         durable: true,
         resume_on_start: true,
-        scopes,
+        scopes: spec.scopes,
     }
 }

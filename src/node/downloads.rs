@@ -1,6 +1,6 @@
 //! From what a person asks for to a download: names are looked up, links taken apart.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{ops::ControlFlow, str::FromStr, sync::Arc, time::Duration};
 
 use libp2p::PeerId;
 use pelago_content::{Hash, HashError, Link, LinkError};
@@ -11,7 +11,7 @@ use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_nam
 use crate::{
     network::Network,
     store::{NewShare, Origin, Scope, Store},
-    transfer::{self, Download, DownloadStatus, Finished},
+    transfer::{self, Delivered, Download, DownloadStatus, Finished},
 };
 
 /// What to download.
@@ -251,13 +251,22 @@ async fn seed(inner: Arc<Inner>, download: Download) {
 }
 
 fn record_download(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
-    let progress = |_| std::ops::ControlFlow::Continue(());
-    let (descriptor, fingerprint) = super::shares::examine(store, &finished.path, &progress)?;
+    let scopes = Scope::Everyone.into();
+    let (descriptor, fingerprint) = match finished.delivered {
+        Some(Delivered::Folder(folder)) => {
+            return Ok(store.share_finished(&folder, finished.name, &scopes)?);
+        }
+        Some(Delivered::File(file)) => (file.descriptor, file.fingerprint),
+        None => {
+            let progress = |_| ControlFlow::Continue(());
+            super::shares::examine(store, &finished.path, &progress)?
+        }
+    };
     let share = NewShare {
         descriptor,
         name: finished.name,
         path: finished.path,
-        scopes: Scope::Everyone.into(),
+        scopes,
         origin: Origin::Downloaded,
         fingerprint,
     };

@@ -152,6 +152,23 @@ pub(super) fn open_regular(path: &Path) -> Result<(File, Metadata), OpenFileErro
     Ok((file, metadata))
 }
 
+/// Opens a regular file that is ours to write. Whoever may write to its folder may have put a link or a
+/// fifo there.
+pub(super) fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        std::os::unix::fs::OpenOptionsExt::custom_flags(options, flags.bits().cast_signed());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        let error = "it is there, and no regular file: move it away";
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
+    }
+}
+
 /// Why a file cannot be opened to be read.
 #[derive(Debug)]
 pub(super) enum OpenFileError {

@@ -34,7 +34,6 @@ mod manifests;
 mod members;
 mod mutex;
 mod partial;
-mod partial_folder;
 mod peers;
 mod publications;
 mod reading;
@@ -55,9 +54,9 @@ pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
 pub use partial::{
-    FinishError, FinishOptions, Finished, Partial, PartialError, PartialSpec, WriteError,
+    FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError, PartialFolder,
+    PartialSpec, Selection, SelectionError, WriteError,
 };
-pub use partial_folder::{FinishedFolder, FolderSpec, PartialFolder};
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use share::{NewShare, Origin, Scope, Scopes, Share};

@@ -15,7 +15,7 @@ use pelago_content::{
     siblings, verify_leaves, verify_node,
 };
 
-use super::{DatabaseError, ManifestsError, Store, TreeError, handles::SharedFile};
+use super::{DatabaseError, ManifestsError, Store, TreeError, handles::SharedFile, partial::Held};
 
 /// The highest level of a chunk that is read with its data: 4 MiB, all that a response may hold.
 pub const MAX_CHUNK_LEVEL: u8 = 8;
@@ -97,12 +97,29 @@ impl Store {
             Ok(read) => return Ok(read),
             Err(failure) => failure,
         };
-        match self.partial(hash) {
-            Some(partial) => read_from(&*partial, request).map_err(|error| match error {
-                ReadError::Absent => failure,
-                error => error,
-            }),
-            None => Err(failure),
+        let read = match self.partial(hash) {
+            Some(partial) => read_from(&*partial, request),
+            None => self.read_in_folders(hash, request),
+        };
+        read.map_err(|error| match error {
+            ReadError::Absent => failure,
+            error => error,
+        })
+    }
+
+    /// Reads a chunk of a file in a folder that is being downloaded.
+    fn read_in_folders(&self, hash: &Hash, request: Request) -> Result<ChunkRead, ReadError> {
+        let held = self.folders_with(hash);
+        match held.iter().find_map(|folder| folder.held(hash)) {
+            Some(Held::Whole(place)) => {
+                let generation = self.inner.handles.generation();
+                let file = SharedFile::open(place, &self.inner.trees)?;
+                let read = read_from(&file, request)?;
+                self.inner.handles.keep(generation, *hash, Arc::new(file));
+                Ok(read)
+            }
+            Some(Held::Growing(partial)) => read_from(&*partial, request),
+            None => Err(ReadError::Absent),
         }
     }
 
@@ -123,8 +140,14 @@ impl Store {
         if let Some((descriptor, totals)) = self.shared(hash)? {
             return Ok(Some((descriptor, (0..totals.blocks).into())));
         }
-        let partial = self.partial(hash);
-        Ok(partial.map(|partial| (partial.spec().descriptor, partial.verified())))
+        if let Some(partial) = self.partial(hash) {
+            return Ok(Some((partial.spec().descriptor, partial.verified())));
+        }
+        if let Some(folder) = self.partial_folder(hash) {
+            return Ok(Some((folder.spec().descriptor, folder.verified())));
+        }
+        let folders = self.folders_with(hash);
+        Ok(folders.iter().find_map(|folder| folder.holding(hash)))
     }
 
     /// Tries each place where the content is shared, then the manifests. The inner error is that of

@@ -302,7 +302,10 @@ impl Store {
         self.inner.handles.forget(gone);
         for hash in gone {
             self.inner.trees.remove(hash);
-            self.inner.manifests.remove(hash);
+            // Whoever downloads a folder with this one in it needs the manifest still.
+            if self.folders_with(hash).is_empty() {
+                self.inner.manifests.remove(hash);
+            }
         }
     }
 }

@@ -21,8 +21,7 @@ pub(super) struct Content {
 impl Content {
     /// What `sink` still lacks is to be fetched, with at most `window` bytes in flight at one source.
     pub(super) fn new(sink: Sink, window: u64) -> Self {
-        let (sequence, wanted, verified) = (sink.sequence(), sink.wanted(), sink.verified());
-        let missing = wanted.difference(&verified);
+        let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
         let (wanted_bytes, missing_bytes) =
             (bytes_of(&wanted, &sequence), bytes_of(&missing, &sequence));
         Self {

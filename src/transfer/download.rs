@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Output,
+    Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output,
     content::{Content, Holding},
     manifests::{Next, Round, Unfolding},
     scheduler::Action,
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     limits::Limits,
     network::{Discovery, Network, PeerAddress},
-    store::{FinishOptions, FolderSpec, Partial, PartialFolder, PartialSpec, Scopes, Store},
+    store::{FinishOptions, Partial, PartialFolder, PartialSpec, Scopes, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
@@ -99,7 +99,7 @@ pub struct Settings {
 /// A folder, while it is found out what is in it.
 struct Folder {
     unfolding: Arc<Mutex<Unfolding>>,
-    spec: FolderSpec,
+    spec: PartialSpec,
 }
 
 /// A download as it runs.
@@ -332,26 +332,24 @@ impl Task {
             status.name.clone_from(&name);
             status.path = Some(target.clone());
         });
+        let spec = PartialSpec {
+            descriptor,
+            target,
+            name,
+            scopes: self.request.scopes.clone(),
+            resume_on_start: self.request.resume_on_start,
+            only: self.request.only.clone(),
+        };
         match descriptor.kind() {
             Kind::File => {
-                let spec = PartialSpec {
-                    descriptor,
-                    target,
-                    name,
-                    scopes: self.request.scopes.clone(),
-                    resume_on_start: self.request.resume_on_start,
-                };
+                let path = spec.target.clone();
+                if blocking(move || path.is_dir()).await? {
+                    let path = spec.target;
+                    return Err(DownloadError::TargetExists { path });
+                }
                 self.open_file(spec).await?;
             }
             Kind::Folder => {
-                let spec = FolderSpec {
-                    descriptor,
-                    target,
-                    name,
-                    scopes: self.request.scopes.clone(),
-                    resume_on_start: self.request.resume_on_start,
-                    only: self.request.only.clone(),
-                };
                 let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
                 self.folder = Some(Folder {
                     unfolding: Arc::new(Mutex::new(unfolding)),
@@ -397,9 +395,10 @@ impl Task {
             Next::Fetch(round) => self.fetch(Sink::Manifests(round), DownloadState::Listing),
             Next::Known(listing) => {
                 let (store, spec) = (self.store.clone(), folder.spec.clone());
-                let progress = self.checking();
-                let open =
-                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
+                let (overwrite, progress) = (self.request.overwrite, self.checking());
+                let open = move || {
+                    PartialFolder::create_or_resume(&store, spec, listing, overwrite, &progress)
+                };
                 let partial = blocking(open).await??;
                 self.fetch(Sink::Folder(partial), DownloadState::Downloading);
             }
@@ -507,9 +506,15 @@ impl Task {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
         };
-        let path = match content.sink {
-            Sink::File(partial) => blocking(move || partial.finish(options)).await??.path,
-            Sink::Folder(folder) => blocking(move || folder.finish(options)).await??.path,
+        let (path, delivered) = match content.sink {
+            Sink::File(partial) => {
+                let file = blocking(move || partial.finish(options)).await??;
+                (file.path.clone(), Delivered::File(file))
+            }
+            Sink::Folder(folder) => {
+                let folder = blocking(move || folder.finish(options)).await??;
+                (folder.path.clone(), Delivered::Folder(Arc::new(folder)))
+            }
             Sink::Manifests(_) => return Err(DownloadError::Paused),
         };
         Ok(Finished {
@@ -521,6 +526,7 @@ impl Task {
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
             fetched_bytes: size - content.resumed_bytes,
+            delivered: Some(delivered),
         })
     }
 
@@ -553,6 +559,7 @@ impl Task {
             sources: 0,
             resumed_bytes: size,
             fetched_bytes: 0,
+            delivered: None,
         }
     }
 }

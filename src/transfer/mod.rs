@@ -37,6 +37,6 @@ pub use error::DownloadError;
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
-pub use status::{DownloadState, DownloadStatus, Finished};
+pub use status::{Delivered, DownloadState, DownloadStatus, Finished};
 pub use target::{Output, sanitised};
 pub use transfers::{Download, Transfers};

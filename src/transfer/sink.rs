@@ -37,6 +37,14 @@ impl Sink {
         }
     }
 
+    /// The blocks that have to be fetched.
+    pub(super) fn missing(&self) -> BlockRanges {
+        match self {
+            Self::Folder(folder) => folder.missing(),
+            Self::File(_) | Self::Manifests(_) => self.wanted().difference(&self.verified()),
+        }
+    }
+
     /// The blocks that are verified and written.
     pub(super) fn verified(&self) -> BlockRanges {
         match self {
@@ -68,7 +76,10 @@ impl Sink {
     fn hash_of(&self, file: usize) -> Hash {
         match self {
             Self::File(partial) => partial.spec().descriptor.hash(),
-            Self::Folder(folder) => folder.descriptor_of(file).hash(),
+            // Only files of its sequence are asked for.
+            Self::Folder(folder) => folder
+                .descriptor_of(file)
+                .map_or_else(|| folder.spec().descriptor.hash(), |file| file.hash()),
             Self::Manifests(round) => round.hash_of(file),
         }
     }

@@ -3,10 +3,13 @@
 use std::{
     collections::VecDeque,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use pelago_content::Hash;
+
+use crate::store::{self, FinishedFolder};
 
 /// A rate is the mean over this long.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
@@ -80,7 +83,7 @@ pub struct DownloadStatus {
 }
 
 /// A download that is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Finished {
     /// What was downloaded.
     pub hash: Hash,
@@ -98,6 +101,17 @@ pub struct Finished {
     pub resumed_bytes: u64,
     /// Bytes that were fetched.
     pub fetched_bytes: u64,
+    /// What is known of what lies there; nothing, if it was there before.
+    pub delivered: Option<Delivered>,
+}
+
+/// What a download left on the disk, as it was then.
+#[derive(Clone, Debug)]
+pub enum Delivered {
+    /// A file.
+    File(store::Finished),
+    /// A folder, or some of one.
+    Folder(Arc<FinishedFolder>),
 }
 
 /// Measures a rate over the last [`RATE_PERIOD`].

@@ -52,7 +52,7 @@ impl Output {
 
 /// What stands at a target before a download.
 pub(super) enum Standing {
-    /// Nothing, or something that may be replaced.
+    /// Nothing, or something that may be replaced; or a folder, in which a folder may grow.
     Free,
     /// The very content that is asked for.
     Same {
@@ -103,6 +103,7 @@ pub(super) fn examine(
                 })
             }
         }
+        Ok(found) if found.is_dir() => Ok(Standing::Free),
         Ok(_) => Err(DownloadError::TargetExists {
             path: path.to_owned(),
         }),

@@ -19,12 +19,13 @@ use pelago_content::{
 };
 
 use super::{
-    PartialSpec, part,
-    record::{Partials, Record},
+    PartialSpec, SelectionError,
+    part::{self, PART_SUFFIX},
+    record::{Active, Partials, Record},
     resume,
     spec::MAX_SPEC_LEN,
 };
-use crate::store::{ReadError, Scopes, Store, files, mutex::lock, reading::Source};
+use crate::store::{DatabaseError, ReadError, Scopes, Store, files, mutex::lock, reading::Source};
 
 /// A download under way, the only one of its hash and of its target.
 ///
@@ -43,6 +44,20 @@ pub struct Partial {
 pub(super) struct Reservation {
     pub(super) store: Store,
     pub(super) hash: Hash,
+}
+
+impl Reservation {
+    /// Reserves the hash for what `spec` says, unless somebody else has.
+    pub(super) fn new(store: &Store, spec: &PartialSpec) -> Result<Self, PartialError> {
+        let hash = spec.descriptor.hash();
+        if store.inner.partials.reserve(hash) {
+            let store = store.clone();
+            Ok(Self { store, hash })
+        } else {
+            let target = spec.target.clone();
+            Err(PartialError::InUse { target })
+        }
+    }
 }
 
 impl Drop for Reservation {
@@ -64,20 +79,9 @@ impl Partial {
         spec: PartialSpec,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
-        let target = &spec.target;
-        let page = spec.to_page().filter(|_| target.is_absolute());
-        let page = page.ok_or_else(|| PartialError::Target {
-            target: target.clone(),
-        })?;
-        let (partials, hash) = (&store.inner.partials, spec.descriptor.hash());
-        if !partials.reserve(hash) {
-            let target = target.clone();
-            return Err(PartialError::InUse { target });
-        }
-        let reservation = Reservation {
-            store: store.clone(),
-            hash,
-        };
+        let page = checked_page(&spec)?;
+        let reservation = Reservation::new(store, &spec)?;
+        let hash = reservation.hash;
         let (part, record) = Self::open(store, &spec, &page)?;
         let partial = Arc::new(Self {
             spec,
@@ -88,7 +92,8 @@ impl Partial {
             reservation,
         });
         resume::prove_recorded(&partial, progress);
-        partials.publish(hash, Arc::downgrade(&partial));
+        let partials = &store.inner.partials;
+        partials.publish(hash, Active::File(Arc::downgrade(&partial)));
         Ok(partial)
     }
 
@@ -214,8 +219,16 @@ impl Partial {
     }
 }
 
+/// The page of a record that says what `spec` does.
+pub(super) fn checked_page(spec: &PartialSpec) -> Result<Vec<u8>, PartialError> {
+    let page = spec.to_page().filter(|_| spec.target.is_absolute());
+    page.ok_or_else(|| PartialError::Target {
+        target: spec.target.clone(),
+    })
+}
+
 /// The record of a download, which may lie on another disk than its data.
-fn record_path(partials: &Partials, spec: &PartialSpec) -> PathBuf {
+pub(super) fn record_path(partials: &Partials, spec: &PartialSpec) -> PathBuf {
     let path = partials.path(&spec.descriptor.hash());
     path.unwrap_or_else(|| part::path_of(&spec.target))
 }
@@ -315,6 +328,27 @@ pub enum PartialError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something else is where a file of the folder is to lie.
+    #[error(
+        "{} exists already and is other content: move it away, choose another place with -o, or \
+         replace what differs with --overwrite", path.display()
+    )]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Two entries of the folder would write to one place while they are downloaded.
+    #[error("the folder is refused: {path:?} is called as {PART_SUFFIX} of another entry is")]
+    Collision {
+        /// The entry, from the top of the folder.
+        path: String,
+    },
+    /// Nothing in the folder is chosen.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
+    /// It cannot be told what is here already.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 /// Why a chunk was not written.
@@ -333,6 +367,9 @@ pub enum WriteError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of the folder cannot be opened.
+    #[error(transparent)]
+    Partial(#[from] Box<PartialError>),
 }
 
 /// Says what a failed write means for the download.

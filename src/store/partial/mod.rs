@@ -18,9 +18,11 @@
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
 //! | `finish` | the end: at the target, or nowhere |
+//! | `folder` | the same of a folder: a tree of files |
 
 mod download;
 mod finish;
+mod folder;
 mod part;
 mod record;
 mod resume;
@@ -30,5 +32,7 @@ mod tests;
 
 pub use download::{Partial, PartialError, WriteError};
 pub use finish::{FinishError, FinishOptions, Finished};
+pub(super) use folder::Held;
+pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
 pub(super) use record::Partials;
 pub use spec::PartialSpec;

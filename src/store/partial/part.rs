@@ -13,7 +13,7 @@ use super::PartialError;
 use crate::store::files;
 
 /// Appended to the name of the target.
-const PART_SUFFIX: &str = ".part";
+pub(super) const PART_SUFFIX: &str = ".part";
 
 /// Where the content grows before it is whole.
 pub(super) fn path_of(target: &Path) -> PathBuf {
@@ -47,18 +47,7 @@ fn adopt(earlier: &Path, target: &Path) -> Option<File> {
 /// The file, locked; none if another has the lock.
 fn open_locked(path: &Path, create: bool) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(create);
-    #[cfg(unix)]
-    {
-        // Whoever may write to the folder may have put a link or a fifo there.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags.bits().cast_signed());
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        let error = "it is there, and no regular file: move it away";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
-    }
+    let file = files::open_own(options.read(true).write(true).create(create), path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -13,7 +13,7 @@ use std::{
 
 use pelago_content::{Hash, Layout, Node};
 
-use super::{Partial, PartialSpec, spec::PAGE_LEN};
+use super::{Partial, PartialFolder, PartialSpec, spec::PAGE_LEN};
 use crate::store::{files, mutex::lock};
 
 /// The folder of records in the data folder.
@@ -26,9 +26,16 @@ const UNKNOWN: Node = [0; 32];
 /// All records of one store, and the downloads that use them.
 pub(in crate::store) struct Partials {
     place: Place,
-    /// The hashes being downloaded. Between reserving a hash and the end of resuming there is
-    /// nothing to upgrade to.
-    active: Mutex<HashMap<Hash, Weak<Partial>>>,
+    /// The hashes being downloaded.
+    active: Mutex<HashMap<Hash, Active>>,
+}
+
+/// A download under way.
+pub(super) enum Active {
+    /// It is about to begin, or is proving what an earlier run recorded.
+    Reserved,
+    File(Weak<Partial>),
+    Folder(Weak<PartialFolder>),
 }
 
 enum Place {
@@ -67,14 +74,14 @@ impl Partials {
         let mut active = lock(&self.active);
         let free = !active.contains_key(&hash);
         if free {
-            active.insert(hash, Weak::new());
+            active.insert(hash, Active::Reserved);
         }
         free
     }
 
     /// Makes a download known under its reserved hash.
-    pub(super) fn publish(&self, hash: Hash, partial: Weak<Partial>) {
-        lock(&self.active).insert(hash, partial);
+    pub(super) fn publish(&self, hash: Hash, download: Active) {
+        lock(&self.active).insert(hash, download);
     }
 
     /// Ends a reservation.
@@ -82,9 +89,22 @@ impl Partials {
         lock(&self.active).remove(hash);
     }
 
-    /// The download under way of this hash.
+    /// The download under way of the file with this hash.
     pub(in crate::store) fn active(&self, hash: &Hash) -> Option<Arc<Partial>> {
-        lock(&self.active).get(hash)?.upgrade()
+        match lock(&self.active).get(hash)? {
+            Active::File(partial) => partial.upgrade(),
+            _ => None,
+        }
+    }
+
+    /// The folders whose downloads are under way.
+    pub(in crate::store) fn folders(&self) -> Vec<Arc<PartialFolder>> {
+        let active = lock(&self.active);
+        let folder = |active: &Active| match active {
+            Active::Folder(folder) => folder.upgrade(),
+            _ => None,
+        };
+        active.values().filter_map(folder).collect()
     }
 
     /// Where the record of this hash lies, if it is a file.

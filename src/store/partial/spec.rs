@@ -20,7 +20,7 @@ const MAGIC: &[u8; 8] = b"pelago\x00\x01";
 /// Bytes before the CBOR: magic, length (big-endian), SHA-256 of the CBOR.
 const HEAD_LEN: usize = 8 + 4 + 32;
 
-/// Bytes of target, name and the rest together.
+/// Bytes of target, name, globs and the rest together.
 pub(super) const MAX_SPEC_LEN: usize = PAGE_LEN - HEAD_LEN;
 
 /// What is downloaded, and where to.
@@ -37,6 +37,8 @@ pub struct PartialSpec {
     pub scopes: Scopes,
     /// Whether `start` is to go on with it.
     pub resume_on_start: bool,
+    /// Of a folder: which files, as globs; none: all.
+    pub only: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,6 +53,8 @@ struct Fields {
     scopes: Scopes,
     #[serde(rename = "r")]
     resume_on_start: bool,
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    only: Vec<String>,
 }
 
 impl PartialSpec {
@@ -62,6 +66,7 @@ impl PartialSpec {
             name: self.name.clone(),
             scopes: self.scopes.clone(),
             resume_on_start: self.resume_on_start,
+            only: self.only.clone(),
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -92,6 +97,7 @@ impl PartialSpec {
             name: fields.name,
             scopes: fields.scopes,
             resume_on_start: fields.resume_on_start,
+            only: fields.only,
         })
     }
 }
@@ -111,6 +117,7 @@ mod tests {
             name: "é".into(),
             scopes: Scope::Unlisted.into(),
             resume_on_start: true,
+            only: vec!["*.é".into()],
         };
         let page = spec.to_page().unwrap();
         assert_eq!(page.len(), PAGE_LEN);

@@ -51,6 +51,7 @@ impl Seed {
             name: "name".to_owned(),
             scopes: Scope::Unlisted.into(),
             resume_on_start: true,
+            only: Vec::new(),
         }
     }
 

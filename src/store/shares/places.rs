@@ -21,6 +21,9 @@ impl Store {
     /// [`DatabaseError`].
     pub fn scopes(&self, hash: &Hash) -> Result<Option<Scopes>, DatabaseError> {
         let mut scopes = self.partial(hash).map(|partial| partial.scopes().clone());
+        for folder in self.folders_with(hash) {
+            scopes.get_or_insert_default().extend(folder.scopes());
+        }
         let live = self.live_folders();
         let shares = self.inner.database.read(|transaction| {
             let mut found = places(transaction, hash)?;

@@ -285,7 +285,11 @@ impl Scheduler {
         });
         Allowance {
             max_window: self.max_window,
-            rate: download.into_iter().chain(download_per_peer).min().map(bytes),
+            rate: download
+                .into_iter()
+                .chain(download_per_peer)
+                .min()
+                .map(bytes),
             share,
             is_full,
         }

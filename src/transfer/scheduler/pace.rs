@@ -156,7 +156,10 @@ impl Pace {
     /// is in flight that is allowed; never more than our own limits let in.
     fn expected(&self, allowance: &Allowance) -> Option<f64> {
         let measured = self.rate.filter(|_| !allowance.is_full);
-        let rates = measured.or(allowance.share).into_iter().chain(allowance.rate);
+        let rates = measured
+            .or(allowance.share)
+            .into_iter()
+            .chain(allowance.rate);
         rates.reduce(f64::min)
     }
 
@@ -233,12 +236,7 @@ mod tests {
     fn a_long_fat_path_is_filled() {
         let rate = 125e6;
         let latency = Duration::from_millis(100);
-        let late = steady(
-            &mut Pace::default(),
-            rate,
-            latency,
-            Duration::from_secs(4),
-        );
+        let late = steady(&mut Pace::default(), rate, latency, Duration::from_secs(4));
         assert!(late as f64 > 0.95 * rate, "{late} bytes in the last second");
     }
 

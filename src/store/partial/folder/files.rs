@@ -1,0 +1,147 @@
+//! The files of a folder: which are wanted, and which have the same content as others.
+//!
+//! Owns nothing that changes while the folder is downloaded.
+
+use std::collections::{HashMap, HashSet};
+
+use pelago_content::{BlockRanges, EntryKind, Hash, ListedEntry, ListedFile, Listing};
+
+use super::Selection;
+use crate::store::partial::{PartialError, part::PART_SUFFIX};
+
+/// The files of a folder, numbered as in its sequence.
+pub(super) struct Files {
+    /// Where each is in the listing.
+    entries: Vec<u32>,
+    is_wanted: Vec<bool>,
+    wanted: BlockRanges,
+    /// The blocks of one wanted file of each content.
+    fetched: BlockRanges,
+    /// The first wanted file with each content.
+    first: HashMap<Hash, u32>,
+    /// The wanted files that have the content of an earlier one, by that.
+    repeats: HashMap<u32, Vec<u32>>,
+    /// Sub-folders.
+    folders: HashSet<Hash>,
+}
+
+impl Files {
+    /// # Errors
+    ///
+    /// [`PartialError::Collision`], [`PartialError::Selection`].
+    pub(super) fn new(listing: &Listing, selection: &Selection) -> Result<Self, PartialError> {
+        check_parts(listing)?;
+        let mut files = Self {
+            entries: Vec::new(),
+            is_wanted: Vec::new(),
+            wanted: BlockRanges::new(),
+            fetched: BlockRanges::new(),
+            first: HashMap::new(),
+            repeats: HashMap::new(),
+            folders: HashSet::new(),
+        };
+        for entry in listing.entries() {
+            if let EntryKind::Folder { descriptor, .. } = entry.kind() {
+                files.folders.insert(descriptor.hash());
+            } else if let Some(file) = entry.file() {
+                files.add(&file, selection.takes_entry(&file));
+            }
+        }
+        let links = || {
+            listing
+                .entries()
+                .any(|entry| selection.takes(&entry.path()))
+        };
+        if !selection.is_all() && !files.is_wanted.contains(&true) && !links() {
+            return Err(selection.takes_nothing().into());
+        }
+        Ok(files)
+    }
+
+    fn add(&mut self, file: &ListedFile<'_>, is_wanted: bool) {
+        // A listing has at most ten million entries.
+        let number = self.entries.len() as u32;
+        self.entries.push(file.entry.index() as u32);
+        self.is_wanted.push(is_wanted);
+        if !is_wanted {
+            return;
+        }
+        self.wanted.insert(file.blocks());
+        let first = *self.first.entry(file.descriptor.hash()).or_insert(number);
+        if first == number {
+            self.fetched.insert(file.blocks());
+        } else {
+            self.repeats.entry(first).or_default().push(number);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The file with this number.
+    pub(super) fn get<'l>(&self, listing: &'l Listing, file: usize) -> Option<ListedFile<'l>> {
+        listing.get(*self.entries.get(file)? as usize)?.file()
+    }
+
+    /// The numbers of the wanted files.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.entries.len()).filter(|file| self.is_wanted[*file])
+    }
+
+    pub(super) const fn wanted(&self) -> &BlockRanges {
+        &self.wanted
+    }
+
+    pub(super) const fn fetched(&self) -> &BlockRanges {
+        &self.fetched
+    }
+
+    /// The first wanted file with this content.
+    pub(super) fn first_with(&self, hash: &Hash) -> Option<usize> {
+        self.first.get(hash).map(|file| *file as usize)
+    }
+
+    /// A first file, and the wanted ones that have the same content.
+    pub(super) fn same_as(&self, first: usize) -> impl Iterator<Item = usize> + '_ {
+        let repeats = self.repeats.get(&(first as u32));
+        let repeats = repeats.into_iter().flatten().map(|file| *file as usize);
+        std::iter::once(first).chain(repeats)
+    }
+
+    /// Whether this is the hash of a wanted file, or of a sub-folder.
+    pub(super) fn is_member(&self, hash: &Hash) -> bool {
+        self.first.contains_key(hash) || self.folders.contains(hash)
+    }
+}
+
+impl Selection {
+    fn takes_entry(&self, file: &ListedFile<'_>) -> bool {
+        self.is_all() || self.takes(&file.path())
+    }
+}
+
+/// Refuses an entry where another one grows: it would be written over.
+fn check_parts(listing: &Listing) -> Result<(), PartialError> {
+    let place = |entry: ListedEntry<'_>| entry.parent().map(ListedEntry::index);
+    let growing: HashMap<_, _> = listing
+        .entries()
+        .filter_map(|entry| Some(((place(entry), is_part_of(entry.name())?), entry)))
+        .collect();
+    if growing.is_empty() {
+        return Ok(());
+    }
+    let mut collisions = listing
+        .entries()
+        .filter_map(|entry| growing.get(&(place(entry), entry.name())));
+    match collisions.next() {
+        Some(entry) => Err(PartialError::Collision { path: entry.path() }),
+        None => Ok(()),
+    }
+}
+
+/// The name of what grows under this name.
+fn is_part_of(name: &str) -> Option<&str> {
+    let of = name.strip_suffix(PART_SUFFIX);
+    of.filter(|of| !of.is_empty())
+}

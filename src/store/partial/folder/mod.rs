@@ -1,0 +1,247 @@
+//! A folder under way: its files, each proven by its own hash, in one tree.
+//!
+//! Owns which blocks of the folder's sequence are verified, and the files that are open. A small file
+//! is written whole and needs no record: whatever a crash leaves of it, its hash tells. A large one
+//! is a [`Partial`] of its own, put in its place when it is whole. Content that is in the folder more
+//! than once, or anywhere else on this node, is fetched once or not at all.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `selection` | which files are wanted |
+//! | `tree` | where they are written, and that nothing leads out of there |
+//! | `files` | the files of the folder: which are wanted, which repeat others |
+//! | `prove` | what is here already, from an earlier run or another share |
+//! | `write` | verified chunks to files |
+//! | `finish` | the end: the rest of the tree, in its place |
+
+mod files;
+mod finish;
+mod prove;
+mod selection;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, RwLock},
+};
+
+use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
+
+use self::{files::Files, tree::Tree, write::Open};
+pub use self::{
+    finish::FinishedFolder,
+    selection::{Selection, SelectionError},
+};
+use super::{
+    Partial, PartialError, PartialSpec,
+    download::{Reservation, checked_page, record_path},
+    record::Active,
+};
+use crate::store::{Fingerprint, Scopes, Store, handles::Place, mutex::lock};
+
+/// A folder being downloaded, the only download of its hash and of its target.
+///
+/// Dropping it pauses the download; what was verified stays.
+pub struct PartialFolder {
+    spec: PartialSpec,
+    listing: Arc<Listing>,
+    sequence: Arc<Sequence>,
+    selection: Selection,
+    files: Files,
+    tree: Tree,
+    state: Mutex<State>,
+    open: Mutex<Open>,
+    /// Held by those who write, so that whoever ends the download waits for them.
+    writing: RwLock<()>,
+    reservation: Reservation,
+}
+
+struct State {
+    /// Blocks that are in their places, or in the record of a large file.
+    verified: BlockRanges,
+    /// Blocks of small files that are not whole yet.
+    arrived: BlockRanges,
+    /// What each file is.
+    files: Vec<FileState>,
+}
+
+/// How far a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    /// Not whole.
+    Missing,
+    /// Whole, and being put in its place.
+    Closing,
+    /// In its place.
+    Done(Fingerprint),
+}
+
+/// What is here of a file in the folder.
+pub(in crate::store) enum Held {
+    /// It is whole.
+    Whole(Place),
+    /// It grows.
+    Growing(Arc<Partial>),
+}
+
+impl PartialFolder {
+    /// Begins a download of what `listing` says is in the folder, or goes on with it: all that is
+    /// there already is hashed first, on all cores, and what another share has is copied. `progress`
+    /// is given the bytes looked at so far, from several threads. With `overwrite`, other content at
+    /// the target is replaced.
+    ///
+    /// # Errors
+    ///
+    /// See [`PartialError`].
+    pub fn create_or_resume(
+        store: &Store,
+        spec: PartialSpec,
+        listing: Arc<Listing>,
+        overwrite: bool,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Arc<Self>, PartialError> {
+        let page = checked_page(&spec)?;
+        let selection = Selection::new(&spec.only)?;
+        let files = Files::new(&listing, &selection)?;
+        let reservation = Reservation::new(store, &spec)?;
+        let (partials, hash) = (&store.inner.partials, reservation.hash);
+        let earlier = partials.recorded(&hash).map(|earlier| earlier.target);
+        let earlier = earlier.filter(|earlier| *earlier != spec.target);
+        let tree = Tree::open(&spec.target, earlier.as_deref(), overwrite)?;
+        partials
+            .open(&spec, &page)
+            .map_err(|source| PartialError::Io {
+                path: record_path(partials, &spec),
+                source,
+            })?;
+        let state = State {
+            verified: BlockRanges::new(),
+            arrived: BlockRanges::new(),
+            files: vec![FileState::Missing; files.len()],
+        };
+        let sizes = listing.files().map(|file| file.descriptor.size());
+        let folder = Arc::new(Self {
+            spec,
+            sequence: Arc::new(Sequence::new(sizes)),
+            listing,
+            selection,
+            files,
+            tree,
+            state: Mutex::new(state),
+            open: Mutex::default(),
+            writing: RwLock::default(),
+            reservation,
+        });
+        folder.prove(progress)?;
+        let partials = &folder.reservation.store.inner.partials;
+        partials.publish(hash, Active::Folder(Arc::downgrade(&folder)));
+        Ok(folder)
+    }
+
+    /// What is downloaded, and where to.
+    pub const fn spec(&self) -> &PartialSpec {
+        &self.spec
+    }
+
+    /// The files of the folder, one after another.
+    pub const fn sequence(&self) -> &Arc<Sequence> {
+        &self.sequence
+    }
+
+    /// The blocks of the files that are wanted.
+    pub fn wanted(&self) -> BlockRanges {
+        self.files.wanted().clone()
+    }
+
+    /// The blocks that are verified and written.
+    pub fn verified(&self) -> BlockRanges {
+        lock(&self.state).verified.clone()
+    }
+
+    /// The blocks that have to be fetched: of content that the folder has several times, only once.
+    pub fn missing(&self) -> BlockRanges {
+        let verified = self.verified();
+        self.files.fetched().difference(&verified)
+    }
+
+    /// Bytes of the wanted files that are not yet verified.
+    pub fn missing_bytes(&self) -> u64 {
+        let missing = self.wanted().difference(&self.verified());
+        missing.iter().map(|run| self.sequence.bytes_in(run)).sum()
+    }
+
+    /// What a file is, by its place in the sequence.
+    pub fn descriptor_of(&self, file: usize) -> Option<Descriptor> {
+        Some(self.files.get(&self.listing, file)?.descriptor)
+    }
+
+    /// Who may know of it.
+    pub const fn scopes(&self) -> &Scopes {
+        &self.spec.scopes
+    }
+
+    /// Whether this is the hash of the folder, or of something in it.
+    pub(in crate::store) fn knows(&self, hash: &Hash) -> bool {
+        *hash == self.reservation.hash || self.files.is_member(hash)
+    }
+
+    /// What is here of the file with this hash.
+    pub(in crate::store) fn held(&self, hash: &Hash) -> Option<Held> {
+        let first = self.files.first_with(hash)?;
+        let whole = self.files.same_as(first).find_map(|file| {
+            let listed = self.files.get(&self.listing, file)?;
+            let FileState::Done(fingerprint) = lock(&self.state).files[file] else {
+                return None;
+            };
+            Some(Place {
+                descriptor: listed.descriptor,
+                path: self.tree.path(&listed.path()),
+                fingerprint,
+            })
+        });
+        match whole {
+            Some(place) => Some(Held::Whole(place)),
+            None => lock(&self.open).get(first).map(Held::Growing),
+        }
+    }
+
+    /// What is here of the file with this hash, in its own blocks.
+    pub(in crate::store) fn holding(&self, hash: &Hash) -> Option<(Descriptor, BlockRanges)> {
+        let first = self.files.first_with(hash)?;
+        let blocks = self.sequence.blocks_of_file(first);
+        let verified = &lock(&self.state).verified;
+        let mut held = BlockRanges::new();
+        for run in verified.within(blocks.clone()) {
+            held.insert(run.start - blocks.start..run.end - blocks.start);
+        }
+        Some((self.descriptor_of(first)?, held))
+    }
+}
+
+impl fmt::Debug for PartialFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartialFolder")
+            .field("hash", &self.reservation.hash)
+            .field("target", &self.spec.target)
+            .field("missing", &self.missing_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// The download of the folder with this hash under way in this process.
+    pub fn partial_folder(&self, hash: &Hash) -> Option<Arc<PartialFolder>> {
+        let mut folders = self.inner.partials.folders().into_iter();
+        folders.find(|folder| folder.reservation.hash == *hash)
+    }
+
+    /// The folders being downloaded that this is the hash of, or of something in them.
+    pub(in crate::store) fn folders_with(&self, hash: &Hash) -> Vec<Arc<PartialFolder>> {
+        let mut folders = self.inner.partials.folders();
+        folders.retain(|folder| folder.knows(hash));
+        folders
+    }
+}

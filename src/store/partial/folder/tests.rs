@@ -1,0 +1,565 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Barrier},
+    thread,
+};
+
+use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Manifest, Part};
+
+use super::*;
+use crate::store::{
+    FinishError, FinishOptions, NewFolder, Origin, Scope, WriteError,
+    testing::{Home, bytes, go_on, on_every_store},
+};
+
+const QUICK: FinishOptions = FinishOptions {
+    durable: false,
+    overwrite: false,
+};
+
+/// A store that shares a folder, as a peer would.
+struct Seed {
+    home: Home,
+    descriptor: Descriptor,
+}
+
+/// What most of these tests download: small and large files, repeats, an empty one, links.
+const FILES: [(&str, u64, u64); 8] = [
+    ("a", 5, 1),
+    ("b/c/deep", 100_000, 2),
+    ("b/repeat of a", 5, 1),
+    ("empty", 0, 0),
+    ("large", 700_000, 3),
+    ("z/large again", 700_000, 3),
+    ("z/run", 20_000, 4),
+    ("z/two", 262_145, 5),
+];
+
+impl Seed {
+    fn new() -> Self {
+        Self::with(&FILES)
+    }
+
+    fn with(files: &[(&str, u64, u64)]) -> Self {
+        let home = Home::in_memory();
+        let root = home.path("tree");
+        fs::create_dir_all(root.join("no files")).unwrap();
+        for (path, size, seed) in files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, bytes(*size, *seed)).unwrap();
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("../a", root.join("no files/link")).unwrap();
+            if let Ok(run) = fs::metadata(root.join("z/run")) {
+                let mut permissions = run.permissions();
+                std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
+                fs::set_permissions(root.join("z/run"), permissions).unwrap();
+            }
+        }
+        let mut seed = Self {
+            descriptor: Manifest::default().descriptor(),
+            home,
+        };
+        seed.share();
+        seed
+    }
+
+    fn root(&self) -> PathBuf {
+        self.home.path("tree")
+    }
+
+    fn share(&mut self) {
+        let folder = NewFolder {
+            path: self.root(),
+            name: "tree".into(),
+            scopes: Scope::Everyone.into(),
+            origin: Origin::Explicit,
+        };
+        self.descriptor = self.home.store.share_folder(&folder, &go_on).unwrap().0;
+    }
+
+    fn listing(&self) -> Arc<Listing> {
+        listing(self.descriptor, |hash| {
+            self.home.store.manifest(hash).unwrap().unwrap()
+        })
+    }
+
+    fn spec(&self, target: &Path, only: &[&str]) -> PartialSpec {
+        PartialSpec {
+            descriptor: self.descriptor,
+            target: target.to_owned(),
+            name: "tree".to_owned(),
+            scopes: Scope::Everyone.into(),
+            resume_on_start: true,
+            only: only.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn begin(&self, store: &Store, target: &Path, only: &[&str]) -> Arc<PartialFolder> {
+        self.try_begin(store, target, only, false).unwrap()
+    }
+
+    fn try_begin(
+        &self,
+        store: &Store,
+        target: &Path,
+        only: &[&str],
+        overwrite: bool,
+    ) -> Result<Arc<PartialFolder>, PartialError> {
+        let spec = self.spec(target, only);
+        PartialFolder::create_or_resume(store, spec, self.listing(), overwrite, &|_| {})
+    }
+
+    /// The chunks of `level` that are missing.
+    fn parts(folder: &PartialFolder, level: u8) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for run in folder.missing().iter() {
+            let mut block = run.start;
+            while block < run.end {
+                let part = folder.sequence().part(level, block).unwrap();
+                block = folder.sequence().blocks_of(part).end;
+                parts.push(part);
+            }
+        }
+        parts
+    }
+
+    fn try_give(&self, folder: &PartialFolder, part: Part) -> Result<(), WriteError> {
+        let hash = folder.descriptor_of(part.file).unwrap().hash();
+        let (level, index) = (part.chunk.level(), part.chunk.index());
+        let read = self.home.store.read_chunk(&hash, level, index, true);
+        let read = read.unwrap();
+        folder.write(part.file, read.chunk, &read.data, &read.proof)
+    }
+
+    /// Gives a download all that it misses; tells how many chunks that were.
+    fn give_all(&self, folder: &PartialFolder, level: u8) -> usize {
+        let parts = Self::parts(folder, level);
+        parts
+            .iter()
+            .for_each(|part| self.try_give(folder, *part).unwrap());
+        parts.len()
+    }
+}
+
+fn listing(root: Descriptor, manifest: impl Fn(&Hash) -> Manifest) -> Arc<Listing> {
+    let mut expander = Expander::new(root).unwrap();
+    while expander.missing() > 0 {
+        for descriptor in expander.wanted() {
+            let hash = descriptor.hash();
+            expander.take(&hash, manifest(&hash)).unwrap();
+        }
+    }
+    Arc::new(expander.finish().unwrap())
+}
+
+/// Whether two trees are the same in names, contents, links and who may run what.
+fn assert_same(one: &Path, other: &Path) {
+    let hash = |path| crate::store::hash_folder(path, &go_on).unwrap().0.hash();
+    assert_eq!(hash(one), hash(other));
+}
+
+#[test]
+fn a_folder_arrives_whole_at_any_level() {
+    on_every_store(|home| {
+        for level in [0, 2, 4, 6] {
+            let (seed, target) = (Seed::new(), home.path(&format!("copy {level}")));
+            let folder = seed.begin(&home.store, &target, &[]);
+            assert_eq!(folder.wanted().len(), seed.listing().blocks());
+            seed.give_all(&folder, level);
+            assert_eq!(folder.missing_bytes(), 0);
+            assert!(!target.exists(), "not before it is whole");
+            let finished = folder.finish(QUICK).unwrap();
+            assert!(finished.is_whole);
+            assert_same(&target, &seed.root());
+            assert!(!files_below(home.folder.path(), ".part"));
+            assert_eq!(home.store.partials().unwrap(), []);
+        }
+    });
+}
+
+fn files_below(path: &Path, suffix: &str) -> bool {
+    walkdir::WalkDir::new(path).into_iter().any(|entry| {
+        let entry = entry.unwrap();
+        entry.file_name().to_str().unwrap().ends_with(suffix)
+    })
+}
+
+#[test]
+fn what_repeats_is_fetched_once() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    let missing = folder.missing();
+    let bytes: u64 = missing
+        .iter()
+        .map(|run| folder.sequence.bytes_in(run))
+        .sum();
+    assert_eq!(bytes, 5 + 100_000 + 700_000 + 20_000 + 262_145);
+    assert_eq!(folder.missing_bytes(), bytes + 5 + 700_000);
+}
+
+#[test]
+fn what_was_downloaded_is_shared_without_hashing_it_again() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(), home.path("copy"));
+        let folder = seed.begin(&home.store, &target, &[]);
+        seed.give_all(&folder, 6);
+        let finished = folder.finish(QUICK).unwrap();
+        drop(folder);
+        let everyone = Scope::Everyone.into();
+        home.store
+            .share_finished(&finished, "copy".into(), &everyone)
+            .unwrap();
+        // As if somebody had shared it by hand.
+        let members = home.store.members(&target).unwrap();
+        let again = NewFolder {
+            path: target.clone(),
+            name: "copy".into(),
+            scopes: everyone,
+            origin: Origin::Explicit,
+        };
+        let (descriptor, totals) = home.store.share_folder(&again, &go_on).unwrap();
+        assert_eq!(descriptor, seed.descriptor);
+        assert_eq!(totals, finished.totals);
+        assert_eq!(home.store.members(&target).unwrap(), members);
+        for (path, size, _) in FILES.iter().filter(|file| file.1 > 0) {
+            let member = members.iter().find(|member| member.path == *path).unwrap();
+            let read = home.store.read_chunk(&member.descriptor.hash(), 0, 0, true);
+            assert_eq!(
+                read.unwrap().data.len() as u64,
+                (*size).min(16384),
+                "{path}"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_has_come_is_served_while_the_rest_is_fetched() {
+    on_every_store(|home| {
+        let seed = Seed::new();
+        let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+        let hash = seed.descriptor.hash();
+        assert!(home.store.scopes(&hash).unwrap().is_some());
+        for part in Seed::parts(&folder, 3) {
+            let file = folder.descriptor_of(part.file).unwrap();
+            assert!(home.store.scopes(&file.hash()).unwrap().is_some());
+            seed.try_give(&folder, part).unwrap();
+            let verified = folder.verified();
+            let blocks = folder.sequence().blocks_of(part);
+            if verified.contains_range(blocks.clone()) {
+                let (level, index) = (part.chunk.level(), part.chunk.index());
+                let read = home.store.read_chunk(&file.hash(), level, index, true);
+                assert!(!read.unwrap().data.is_empty());
+            }
+            let held = home.store.holding(&hash).unwrap().unwrap();
+            assert_eq!(held, (seed.descriptor, verified));
+            let (of_file, blocks) = home.store.holding(&file.hash()).unwrap().unwrap();
+            assert_eq!(of_file, file);
+            assert!(
+                blocks
+                    .last()
+                    .is_none_or(|last| last < file.geometry().blocks())
+            );
+        }
+        assert_eq!(folder.verified(), folder.wanted());
+    });
+}
+
+#[test]
+fn chosen_parts_come_first_and_the_rest_later() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(), home.path("copy"));
+        let folder = seed.begin(&home.store, &target, &["z"]);
+        assert_eq!(seed.give_all(&folder, 6), 3);
+        let finished = folder.finish(QUICK).unwrap();
+        assert!(!finished.is_whole);
+        drop(folder);
+        let mut names: Vec<_> = fs::read_dir(&target).unwrap().collect();
+        assert_eq!(names.pop().unwrap().unwrap().file_name(), "z");
+        assert!(names.is_empty());
+        let everyone = Scope::Everyone.into();
+        let shared = home
+            .store
+            .share_finished(&finished, "copy".into(), &everyone);
+        shared.unwrap();
+        assert_eq!(home.store.count().unwrap(), 3);
+        fs::write(target.join("my own"), "stays").unwrap();
+
+        let folder = seed.begin(&home.store, &target, &[]);
+        assert_eq!(seed.give_all(&folder, 6), 2, "a and deep; large is in z");
+        folder.finish(QUICK).unwrap();
+        assert_eq!(fs::read(target.join("my own")).unwrap(), b"stays");
+        fs::remove_file(target.join("my own")).unwrap();
+        assert_same(&target, &seed.root());
+    });
+}
+
+#[test]
+fn globs_that_choose_nothing_are_refused() {
+    let (home, seed) = (Home::in_memory(), Seed::new());
+    let refused = |only: &str| {
+        let begun = seed.try_begin(&home.store, &home.path("copy"), &[only], false);
+        begun.unwrap_err().to_string()
+    };
+    assert!(refused("*.jpg").contains("*.jpg"));
+    assert!(refused("[").contains("no glob"));
+    assert!(!home.path("copy.part").exists());
+}
+
+#[test]
+fn a_crash_at_any_moment_costs_only_what_was_not_verified() {
+    let seed = Seed::new();
+    let home = Home::on_disk();
+    let target = home.path("copy");
+    let all = Seed::parts(&seed.begin(&Store::in_memory(), &home.path("x"), &[]), 2).len();
+    let mut given = 0;
+    loop {
+        // Each round is a process of its own, which ends after three chunks.
+        let store = home.store.clone();
+        let folder = seed.begin(&store, &target, &[]);
+        let parts = Seed::parts(&folder, 2);
+        for part in parts.iter().take(3) {
+            seed.try_give(&folder, *part).unwrap();
+            given += 1;
+        }
+        if parts.len() <= 3 {
+            folder.finish(QUICK).unwrap();
+            break;
+        }
+        assert!(given < 2 * all, "it never ends");
+    }
+    // What is lost are the chunks of small files that were not whole: at most two a round.
+    assert!(given <= all + 2 * (all / 3 + 1), "{given} of {all}");
+    assert_same(&target, &seed.root());
+}
+
+#[test]
+fn what_a_power_cut_left_is_never_trusted() {
+    let (seed, home) = (Seed::new(), Home::on_disk());
+    let target = home.path("copy");
+    let folder = seed.begin(&home.store, &target, &[]);
+    seed.give_all(&folder, 4);
+    drop(folder);
+    let part = home.path("copy.part");
+    fs::write(part.join("large"), vec![0; 700_000]).unwrap();
+    fs::write(part.join("z/run"), "").unwrap();
+    fs::write(part.join("b/c/deep"), bytes(100_000, 77)).unwrap();
+    let folder = seed.begin(&home.store, &target, &[]);
+    let bytes = folder.missing_bytes();
+    assert_eq!(bytes, 100_000 + 2 * 700_000 + 20_000);
+    seed.give_all(&folder, 6);
+    folder.finish(QUICK).unwrap();
+    assert_same(&target, &seed.root());
+}
+
+#[test]
+fn one_changed_file_is_all_that_is_fetched() {
+    on_every_store(|home| {
+        let mut seed = Seed::new();
+        let first = home.path("first");
+        let folder = seed.begin(&home.store, &first, &[]);
+        seed.give_all(&folder, 6);
+        let finished = folder.finish(QUICK).unwrap();
+        drop(folder);
+        let everyone = Scope::Everyone.into();
+        let shared = home
+            .store
+            .share_finished(&finished, "tree".into(), &everyone);
+        shared.unwrap();
+
+        fs::write(seed.root().join("z/two"), bytes(262_146, 6)).unwrap();
+        seed.share();
+        // Elsewhere: the rest is copied.
+        let second = home.path("second");
+        let folder = seed.begin(&home.store, &second, &[]);
+        assert_eq!(folder.missing_bytes(), 262_146);
+        seed.give_all(&folder, 6);
+        folder.finish(QUICK).unwrap();
+        drop(folder);
+        assert_same(&second, &seed.root());
+        // In place: what differs is named, and replaced if that is asked for.
+        let refused = seed.try_begin(&home.store, &first, &[], false).unwrap_err();
+        assert!(
+            matches!(&refused, PartialError::Exists { path } if *path == first.join("z/two")),
+            "{refused}"
+        );
+        let folder = seed.try_begin(&home.store, &first, &[], true).unwrap();
+        assert_eq!(folder.missing_bytes(), 262_146);
+        seed.give_all(&folder, 6);
+        folder.finish(QUICK).unwrap();
+        assert_same(&first, &seed.root());
+    });
+}
+
+#[test]
+fn a_folder_that_is_there_already_is_not_fetched() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(), home.path("copy"));
+        for _ in 0..2 {
+            let folder = seed.begin(&home.store, &target, &[]);
+            seed.give_all(&folder, 6);
+            folder.finish(QUICK).unwrap();
+        }
+        let folder = seed.begin(&home.store, &target, &[]);
+        assert_eq!(folder.missing(), BlockRanges::new());
+    });
+}
+
+#[test]
+fn lies_change_nothing() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    for part in Seed::parts(&folder, 4) {
+        let hash = folder.descriptor_of(part.file).unwrap().hash();
+        let (level, index) = (part.chunk.level(), part.chunk.index());
+        let read = seed.home.store.read_chunk(&hash, level, index, true);
+        let mut read = read.unwrap();
+        read.data[0] ^= 1;
+        let error = folder.write(part.file, read.chunk, &read.data, &read.proof);
+        assert!(matches!(error, Err(WriteError::Proof(_))));
+    }
+    assert!(folder.verified().is_empty());
+    let incomplete = folder.finish(QUICK).unwrap_err();
+    assert!(matches!(incomplete, FinishError::Incomplete { .. }));
+}
+
+#[test]
+fn many_threads_may_write_at_once() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    let parts = Seed::parts(&folder, 1);
+    let barrier = Barrier::new(4);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            // Each writes everything, as in an end game.
+            scope.spawn(|| {
+                barrier.wait();
+                for part in &parts {
+                    seed.try_give(&folder, *part).unwrap();
+                }
+            });
+        }
+    });
+    folder.finish(QUICK).unwrap();
+    assert_same(&home.path("copy"), &seed.root());
+}
+
+#[test]
+fn two_downloads_never_write_to_one_target() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let target = home.path("copy");
+    let _first = seed.begin(&home.store, &target, &[]);
+    let again = seed.try_begin(&home.store, &target, &[], false);
+    assert!(matches!(again, Err(PartialError::InUse { .. })));
+    let other = Store::in_memory();
+    let elsewhere = seed.try_begin(&other, &target, &[], false);
+    assert!(matches!(elsewhere, Err(PartialError::InUse { .. })));
+}
+
+#[test]
+fn a_download_moves_with_its_target() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let folder = seed.begin(&home.store, &home.path("one"), &[]);
+    for part in Seed::parts(&folder, 4).iter().take(4) {
+        seed.try_give(&folder, *part).unwrap();
+    }
+    let verified = folder.verified();
+    drop(folder);
+    let folder = seed.begin(&home.store, &home.path("two"), &[]);
+    assert_eq!(folder.verified(), verified);
+    assert!(!home.path("one.part").exists());
+    seed.give_all(&folder, 4);
+    folder.finish(QUICK).unwrap();
+    assert_same(&home.path("two"), &seed.root());
+}
+
+/// What somebody planted in the tree is never written through.
+#[cfg(unix)]
+#[test]
+fn nothing_is_written_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let seed = Seed::new();
+    for (planted, at) in [
+        ("b", "folder"),
+        ("a", "file"),
+        ("large.part", "file"),
+        ("z", "folder"),
+    ] {
+        for in_place in [false, true] {
+            let home = Home::on_disk();
+            let outside = home.path("outside");
+            fs::create_dir_all(outside.join("folder")).unwrap();
+            fs::write(outside.join("file"), "precious").unwrap();
+            let tree = home.path(if in_place { "copy" } else { "copy.part" });
+            fs::create_dir(&tree).unwrap();
+            symlink(outside.join(at), tree.join(planted)).unwrap();
+            let begun = seed.try_begin(&home.store, &home.path("copy"), &[], true);
+            if let Ok(folder) = begun {
+                for part in Seed::parts(&folder, 6) {
+                    let _ = seed.try_give(&folder, part);
+                }
+                let _ = folder.finish(QUICK);
+            }
+            assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
+            let written = fs::read_dir(outside.join("folder")).unwrap().count();
+            assert_eq!(written, 0, "{planted}");
+        }
+    }
+    let home = Home::on_disk();
+    symlink(home.path("elsewhere"), home.path("copy.part")).unwrap();
+    fs::create_dir(home.path("elsewhere")).unwrap();
+    assert!(
+        seed.try_begin(&home.store, &home.path("copy"), &[], true)
+            .is_err()
+    );
+    assert_eq!(fs::read_dir(home.path("elsewhere")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_folder_that_would_write_over_itself_is_refused() {
+    let home = Home::in_memory();
+    let file = |name: &str, data: &[u8]| Entry {
+        name: name.to_owned(),
+        kind: EntryKind::File {
+            descriptor: crate::store::testing::describe(data),
+            executable: false,
+        },
+    };
+    let manifest = Manifest::new(vec![file("x", b"1"), file("x.part", b"2")]).unwrap();
+    let descriptor = manifest.descriptor();
+    let spec = PartialSpec {
+        descriptor,
+        target: home.path("copy"),
+        name: "copy".into(),
+        scopes: Scope::Everyone.into(),
+        resume_on_start: false,
+        only: Vec::new(),
+    };
+    let listing = listing(descriptor, |_| manifest.clone());
+    let begun = PartialFolder::create_or_resume(&home.store, spec, listing, false, &|_| {});
+    let error = begun.unwrap_err();
+    assert!(matches!(error, PartialError::Collision { .. }), "{error}");
+    assert!(!home.path("copy.part").exists());
+}
+
+#[test]
+fn more_large_files_than_may_be_open_still_arrive() {
+    let files: Vec<_> = (0..120)
+        .map(|n| (format!("f{n}"), 300_000, 1000 + n))
+        .collect();
+    let files: Vec<_> = files.iter().map(|f| (&f.0[..], f.1, f.2)).collect();
+    let (home, seed) = (Home::on_disk(), Seed::with(&files));
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    let (even, odd): (Vec<_>, Vec<_>) = Seed::parts(&folder, 4)
+        .into_iter()
+        .partition(|part| part.chunk.index() % 2 == 0);
+    for part in even.into_iter().chain(odd) {
+        seed.try_give(&folder, part).unwrap();
+    }
+    folder.finish(QUICK).unwrap();
+    assert_same(&home.path("copy"), &seed.root());
+}
