@@ -67,7 +67,8 @@ impl Selection {
 pub enum SelectionError {
     /// A glob is none.
     #[error(
-        "--only {glob:?} is no glob: {source}; expected one like '*.jpg', 'photos/2024/**' or 'docs'"
+        "--only {glob:?} is no glob: {}; expected one like '*.jpg', 'photos/2024/**' or 'docs'",
+        source.kind()
     )]
     Glob {
         /// The glob.
