@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
-    store::{NewShare, Origin, PartialError, Scope, Selection, Store},
+    store::{NewShare, Origin, Scope, Selection, Store},
     transfer::{self, Delivered, Download, DownloadStatus, Finished},
 };
 
@@ -106,7 +106,7 @@ impl Node {
     /// is not in reach.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         // Before anybody is asked for anything.
-        Selection::new(&request.only).map_err(PartialError::from)?;
+        Selection::new(&request.only)?;
         let network = &self.inner.network;
         for node in &request.bootstrap {
             let (network, node) = (network.clone(), node.clone());

@@ -63,7 +63,7 @@ impl Selection {
 }
 
 /// Why nothing can be chosen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SelectionError {
     /// A glob is none.
     #[error(
