@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashMap,
-    ops::ControlFlow,
     path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -17,12 +16,7 @@ use tokio::{
     time::{interval, sleep},
 };
 
-use super::{
-    Output,
-    folders::{renew, scan},
-    handle::Inner,
-    shares::each_page,
-};
+use super::{Output, folders::renew, handle::Inner, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
     store::{KnownPeer, PartialSpec, Share},
@@ -35,8 +29,8 @@ pub(super) const CHANGED_QUEUED: usize = 1024;
 /// Peers interested in some content that were not told to its download yet, at most.
 pub(super) const ASKERS_QUEUED: usize = 256;
 
-/// Hashes on their way to the publisher, at most; whoever finds them waits.
-const FOUND_QUEUED: usize = 16;
+/// Pages of hashes on their way to the publisher, at most; whoever finds them waits.
+pub(super) const FOUND_QUEUED: usize = 16;
 
 /// How long after a change a file is hashed again: it may still be being written.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -61,9 +55,7 @@ pub(super) fn is_announced(share: &Share) -> bool {
 /// Provides all that is shared, then keeps the shared folders in line.
 pub(super) async fn share_all(inner: Arc<Inner>) {
     provide_recorded(&inner).await;
-    for folder in inner.settings.share_folders.clone() {
-        scan_folder(&inner, folder).await;
-    }
+    watch::watch_all(inner).await;
 }
 
 async fn provide_recorded(inner: &Arc<Inner>) {
@@ -84,48 +76,6 @@ async fn provide_recorded(inner: &Arc<Inner>) {
     }
     if let Ok(Err(error)) = reading.await {
         tracing::error!(%error, "what is shared cannot be announced");
-    }
-}
-
-enum Found {
-    Shared(Vec<Hash>),
-    Gone(Vec<Hash>),
-}
-
-async fn scan_folder(inner: &Arc<Inner>, folder: PathBuf) {
-    let (sender, mut found) = mpsc::channel(FOUND_QUEUED);
-    let (store, scanned) = (inner.store.clone(), folder.clone());
-    let scanning = spawn_blocking(move || {
-        let shared = |hashes| match sender.blocking_send(Found::Shared(hashes)) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
-        };
-        let gone = |hashes| {
-            let _ = sender.blocking_send(Found::Gone(hashes));
-        };
-        scan(&store, &scanned, &shared, &gone)
-    });
-    while let Some(found) = found.recv().await {
-        match found {
-            Found::Shared(hashes) => {
-                for hash in hashes {
-                    inner.publisher.provide(hash).await;
-                }
-            }
-            Found::Gone(hashes) => {
-                for hash in hashes {
-                    inner.publisher.withdraw(hash).await;
-                }
-            }
-        }
-    }
-    match scanning.await {
-        Ok(Ok(scanned)) => tracing::info!(
-            folder = %folder.display(), files = scanned.shared, left_out = scanned.left_out,
-            gone = scanned.gone, "folder shared"
-        ),
-        Ok(Err(error)) => tracing::error!(folder = %folder.display(), %error, "folder not shared"),
-        Err(_) => {}
     }
 }
 

@@ -71,6 +71,12 @@ pub enum ShareError {
         /// The link.
         path: PathBuf,
     },
+    /// It is what this node must keep to itself: its key, its database.
+    #[error("{} is in the data folder of this node", path.display())]
+    Private {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -88,6 +94,7 @@ impl ShareError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Symlink { .. } => "symlink",
+            Self::Private { .. } => "private",
             Self::Folder(error) => folder_code(error),
             Self::Hash(_) => "file-not-hashed",
             Self::Store(_) => "not-recorded",

@@ -9,8 +9,12 @@ use std::{
 use pelago_content::{Hash, Kind};
 use walkdir::WalkDir;
 
-use super::{ShareError, shares::examine};
-use crate::store::{DatabaseError, NewShare, Origin, Scope, Store};
+use super::{
+    ShareError,
+    ignores::{IGNORE_FILE, Ignores},
+    shares::examine,
+};
+use crate::store::{DatabaseError, HashError, NewShare, Origin, Scope, Share, Store};
 
 /// Shares that are written down in one commit, at most.
 const BATCH: usize = 1000;
@@ -21,73 +25,135 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// Levels of folders below a shared one that are looked into.
 const MAX_DEPTH: usize = 64;
 
-/// What a scan found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What is told while a folder is looked at. A break stops that.
+pub(super) trait Told {
+    /// These are shared now.
+    fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
+
+    /// These are shared nowhere any more.
+    fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
+}
+
+/// What was found out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scanned {
     /// Files that are shared now.
     pub(super) shared: usize,
     /// Entries that cannot be shared: the log says why.
     pub(super) left_out: usize,
-    /// Shares withdrawn, as their files are gone.
+    /// Shares withdrawn, as their files are gone or to be left out.
     pub(super) gone: usize,
+    /// Files that changed while they were hashed: to be looked at again.
+    pub(super) changing: Vec<PathBuf>,
 }
 
-/// Brings what is shared of `folder` in line with what is in it. `shared` is told of hashes as they
-/// are written down, `gone` of those that are withdrawn; a break of `shared` stops the scan.
+/// Brings what is shared of `folder` in line with what is at `paths`, and below those that are folders.
 ///
 /// # Errors
 /// The database cannot be read or written.
-pub(super) fn scan(
+pub(super) fn look(
     store: &Store,
     folder: &Path,
-    shared: &dyn Fn(Vec<Hash>) -> ControlFlow<()>,
-    gone: &dyn Fn(Vec<Hash>),
+    paths: &[PathBuf],
+    told: &dyn Told,
 ) -> Result<Scanned, crate::store::ShareError> {
-    let mut scan = Scan {
+    let mut look = Look {
         store,
         folder,
-        shared,
+        told,
+        ignores: Ignores::below(folder),
         batch: Vec::new(),
+        replaced: Vec::new(),
         written: Instant::now(),
+        scanned: Scanned::default(),
     };
-    let mut scanned = Scanned {
-        gone: withdraw_gone(store, folder, gone)?,
-        ..Scanned::default()
-    };
-    let walk = WalkDir::new(folder)
-        .max_depth(MAX_DEPTH)
-        .sort_by_file_name();
-    for entry in walk {
-        let taken = match entry {
-            Ok(entry) if entry.file_type().is_dir() => continue,
-            Ok(entry) => scan.take(entry.into_path()),
-            Err(error) => Err(error.to_string()),
-        };
-        match taken {
-            Ok(()) => scanned.shared += 1,
-            Err(reason) => {
-                tracing::warn!(folder = %folder.display(), reason, "left out");
-                scanned.left_out += 1;
-            }
-        }
-        if scan.is_due() && scan.write()?.is_break() {
-            return Ok(scanned);
+    for path in paths {
+        // A change of what is to be left out is a change of all around it.
+        let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
+        let path = path.parent().filter(|_| is_rules).unwrap_or(path);
+        if look.path(path)?.is_break() {
+            break;
         }
     }
-    // The end of the scan is the end in any case.
-    let _ = scan.write()?;
-    Ok(scanned)
+    // The end is the end in any case.
+    let _ = look.write()?;
+    Ok(look.scanned)
 }
 
-struct Scan<'a> {
+struct Look<'a> {
     store: &'a Store,
     folder: &'a Path,
-    shared: &'a dyn Fn(Vec<Hash>) -> ControlFlow<()>,
+    told: &'a dyn Told,
+    ignores: Ignores,
     batch: Vec<NewShare>,
+    /// What was shared before at the paths of the batch.
+    replaced: Vec<Hash>,
     written: Instant,
+    scanned: Scanned,
 }
 
-impl Scan<'_> {
+impl Look<'_> {
+    fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, crate::store::ShareError> {
+        if self.withdraw(path)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        // Nothing there any more is nothing to walk, and what a link leads to is not below the folder.
+        if path.symlink_metadata().is_err() || self.is_behind_link(path) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if path
+            .parent()
+            .is_some_and(|above| self.store.is_private(above))
+        {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let mut walk = WalkDir::new(path)
+            .follow_root_links(path == self.folder)
+            .max_depth(MAX_DEPTH)
+            .sort_by_file_name()
+            .into_iter();
+        while let Some(entry) = walk.next() {
+            let taken = match entry {
+                Ok(entry) => {
+                    let is_folder = entry.file_type().is_dir();
+                    if self.leaves_out(entry.path(), is_folder) {
+                        if is_folder {
+                            walk.skip_current_dir();
+                        }
+                        continue;
+                    }
+                    if is_folder {
+                        continue;
+                    }
+                    self.take(entry.into_path())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(reason) = taken {
+                tracing::warn!(folder = %self.folder.display(), reason, "left out");
+                self.scanned.left_out += 1;
+            }
+            if self.is_due() && self.write()?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether something is to be left out, or, being the node's own folder, has to be.
+    fn leaves_out(&mut self, path: &Path, is_folder: bool) -> bool {
+        let is_top = path == self.folder;
+        let is_told = !is_top && self.ignores.leave_out(path, is_folder);
+        is_told || is_folder && self.store.is_private(path)
+    }
+
+    /// Whether a link leads to the path, from the folder down.
+    fn is_behind_link(&self, path: &Path) -> bool {
+        let above = path.ancestors().skip(1);
+        let mut above = above.take_while(|above| *above != self.folder);
+        above.any(Path::is_symlink)
+    }
+
     fn take(&mut self, path: PathBuf) -> Result<(), String> {
         if path
             .extension()
@@ -97,8 +163,21 @@ impl Scan<'_> {
         }
         let name = share_name(self.folder, &path)
             .ok_or_else(|| format!("{}: its name is not valid UTF-8", path.display()))?;
-        let examined = examine(self.store, &path, &|_| ControlFlow::Continue(()));
-        let (descriptor, fingerprint) = examined.map_err(|error: ShareError| error.to_string())?;
+        let (descriptor, fingerprint) =
+            match examine(self.store, &path, &|_| ControlFlow::Continue(())) {
+                Err(ShareError::Hash(HashError::Changed { path })) => {
+                    self.scanned.changing.push(path);
+                    return Ok(());
+                }
+                // What is gone by now is found to be.
+                Err(ShareError::Hash(HashError::Missing { .. })) => return Ok(()),
+                examined => examined.map_err(|error| error.to_string())?,
+            };
+        if let Ok(Some(known)) = self.store.share_at(&path)
+            && known.hash != descriptor.hash()
+        {
+            self.replaced.push(known.hash);
+        }
         self.batch.push(NewShare {
             descriptor,
             name,
@@ -107,6 +186,7 @@ impl Scan<'_> {
             origin: Origin::Folder(self.folder.to_owned()),
             fingerprint,
         });
+        self.scanned.shared += 1;
         Ok(())
     }
 
@@ -121,7 +201,56 @@ impl Scan<'_> {
         }
         self.store.add_shares(&self.batch)?;
         let hashes = self.batch.drain(..).map(|share| share.descriptor.hash());
-        Ok((self.shared)(hashes.collect()))
+        if self.told.shared(hashes.collect()).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let replaced = std::mem::take(&mut self.replaced);
+        Ok(self.tell_gone(replaced))
+    }
+
+    /// Withdraws what the folder shares at `path` or below and that is not there, or to be left out.
+    fn withdraw(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
+        let at = self.store.share_at(path)?;
+        let mut page: Vec<_> = at.into_iter().collect();
+        let mut after: Option<PathBuf> = None;
+        loop {
+            page.retain(|share| self.is_over(share));
+            let gone = page.drain(..).map(|share| (share.hash, share.path));
+            let gone: Vec<_> = gone.collect();
+            if !gone.is_empty() {
+                self.scanned.gone += self.store.remove_shares(&gone)?;
+                let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
+                if self.tell_gone(hashes).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            page = self.store.shares_under(path, after.as_deref(), BATCH)?;
+            match page.last() {
+                Some(last) => after = Some(last.path.clone()),
+                None => return Ok(ControlFlow::Continue(())),
+            }
+        }
+    }
+
+    /// Whether what the folder shares is not there any more, or to be left out.
+    fn is_over(&mut self, share: &Share) -> bool {
+        let is_ours = matches!(&share.origin, Origin::Folder(from) if from == self.folder);
+        // What is there now may be a folder, or behind a link.
+        let is_there = || share.path.is_file() && !self.is_behind_link(&share.path);
+        is_ours && (!is_there() || self.ignores.leave_out(&share.path, false))
+    }
+
+    fn tell_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
+        let is_gone = |hash: &Hash| {
+            let shares = self.store.shares_of(hash);
+            shares.is_ok_and(|shares| shares.is_empty())
+        };
+        hashes.retain(is_gone);
+        if hashes.is_empty() {
+            ControlFlow::Continue(())
+        } else {
+            self.told.gone(hashes)
+        }
     }
 }
 
@@ -129,34 +258,6 @@ impl Scan<'_> {
 fn share_name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     Some(name.replace(MAIN_SEPARATOR, "/"))
-}
-
-/// Withdraws the shares of `folder` whose files are no longer there.
-fn withdraw_gone(
-    store: &Store,
-    folder: &Path,
-    told: &dyn Fn(Vec<Hash>),
-) -> Result<usize, DatabaseError> {
-    let mut after: Option<PathBuf> = None;
-    let mut count = 0;
-    loop {
-        let page = store.shares_under(folder, after.as_deref(), BATCH)?;
-        let Some(last) = page.last() else {
-            return Ok(count);
-        };
-        after = Some(last.path.clone());
-        let is_ours = |origin: &Origin| matches!(origin, Origin::Folder(from) if from == folder);
-        let gone = page
-            .into_iter()
-            .filter(|s| is_ours(&s.origin) && !s.path.exists());
-        let gone: Vec<_> = gone.map(|share| (share.hash, share.path)).collect();
-        if !gone.is_empty() {
-            count += store.remove_shares(&gone)?;
-            let mut hashes: Vec<_> = gone.into_iter().map(|(hash, _)| hash).collect();
-            hashes.retain(|hash| store.shares_of(hash).is_ok_and(|shares| shares.is_empty()));
-            told(hashes);
-        }
-    }
 }
 
 /// Hashes again a shared file that has changed, and shares it under its new hash. Returns the hash

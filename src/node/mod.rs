@@ -9,11 +9,13 @@ mod downloads;
 mod error;
 mod folders;
 mod handle;
+mod ignores;
 mod limits;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
 pub(crate) mod testing;
+mod watch;
 
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};

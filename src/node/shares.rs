@@ -82,6 +82,9 @@ pub fn record(
 ) -> Result<Shared, ShareError> {
     let (path, origin) = (request.path.clone(), Origin::Explicit);
     let scopes = scopes(request);
+    if store.is_private(&path) {
+        return Err(ShareError::Private { path });
+    }
     if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
         let name = name(request).unwrap_or_else(|| path.to_string_lossy().into_owned());
         let folder = NewFolder {

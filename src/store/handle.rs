@@ -5,7 +5,7 @@
 //! cannot. The database is opened with the first row.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock},
 };
@@ -86,6 +86,17 @@ impl Store {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// Whether this is the data folder or in it, and so nobody else's business. Costs a few calls of the
+    /// system.
+    pub fn is_private(&self, path: &Path) -> bool {
+        let resolved = |path: &Path| fs::canonicalize(path).ok();
+        let private = self.folder().and_then(resolved);
+        let path = private.is_some().then(|| resolved(path)).flatten();
+        private
+            .zip(path)
+            .is_some_and(|(private, path)| path.starts_with(private))
     }
 
     /// Where it is kept; nowhere if in memory.

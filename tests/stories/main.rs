@@ -30,4 +30,5 @@ mod swarm;
 mod system;
 mod targets;
 mod valve;
+mod watch;
 mod world;

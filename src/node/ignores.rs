@@ -1,0 +1,118 @@
+//! What below a shared folder is left out: `.pelagoignore` files, in the syntax of `.gitignore`. Blocks.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use ignore::{Match, gitignore::Gitignore};
+
+/// Says what to leave out of its folder and of those below. It is left out itself.
+pub(super) const IGNORE_FILE: &str = ".pelagoignore";
+
+/// The rules of one shared folder, read as they are needed.
+pub(super) struct Ignores {
+    root: PathBuf,
+    /// By folder; none where there is no such file.
+    rules: HashMap<PathBuf, Option<Gitignore>>,
+}
+
+impl Ignores {
+    /// The rules below `root`. What is above it does not count.
+    pub(super) fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            rules: HashMap::new(),
+        }
+    }
+
+    /// Whether `path`, which is below the root, or a folder that it is in, is left out.
+    pub(super) fn leave_out(&mut self, path: &Path, is_folder: bool) -> bool {
+        if path.file_name().is_some_and(|name| name == IGNORE_FILE) {
+            return true;
+        }
+        let root = self.root.clone();
+        let mut above: Vec<_> = path
+            .ancestors()
+            .skip(1)
+            .take_while(|above| above.starts_with(&root) && *above != root)
+            .collect();
+        above.reverse();
+        // As in Git: what is in a folder that is left out cannot be taken back in.
+        let folders = above.into_iter().map(|folder| (folder, true));
+        let mut all = folders.chain([(path, is_folder)]);
+        all.any(|(path, is_folder)| self.matches(path, is_folder))
+    }
+
+    /// Whether the rules name the path itself: the nearest that say anything decide.
+    fn matches(&mut self, path: &Path, is_folder: bool) -> bool {
+        let root = self.root.clone();
+        let folders = path.ancestors().skip(1);
+        for folder in folders.take_while(|folder| folder.starts_with(&root)) {
+            let rules = self
+                .rules
+                .entry(folder.to_owned())
+                .or_insert_with(|| read(folder));
+            match rules.as_ref().map(|rules| rules.matched(path, is_folder)) {
+                Some(Match::Ignore(_)) => return true,
+                Some(Match::Whitelist(_)) => return false,
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+fn read(folder: &Path) -> Option<Gitignore> {
+    let path = folder.join(IGNORE_FILE);
+    if !path.is_file() {
+        return None;
+    }
+    let (rules, error) = Gitignore::new(&path);
+    if let Some(error) = error {
+        tracing::warn!(path = %path.display(), %error, "some of what is to be left out is not");
+    }
+    Some(rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn rules_hold_as_in_git() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(
+            root.join(IGNORE_FILE),
+            "*.tmp\n/only-here\nbuild/\n!keep.tmp\n",
+        )
+        .unwrap();
+        fs::write(root.join("a").join(IGNORE_FILE), "!wanted.tmp\nsecret\n").unwrap();
+        let mut ignores = Ignores::below(root);
+        for (path, is_folder, expected) in [
+            ("x.txt", false, false),
+            ("x.tmp", false, true),
+            ("keep.tmp", false, false),
+            ("a/b/x.tmp", false, true),
+            ("a/b/wanted.tmp", false, false),
+            ("wanted.tmp", false, true),
+            ("only-here", false, true),
+            ("a/only-here", false, false),
+            ("build", true, true),
+            ("build", false, false),
+            ("build/deep/x.txt", false, true),
+            ("build/keep.tmp", false, true),
+            ("secret", false, false),
+            ("a/b/secret", false, true),
+            (".pelagoignore", false, true),
+            ("a/.pelagoignore", false, true),
+        ] {
+            let left_out = ignores.leave_out(&root.join(path), is_folder);
+            assert_eq!(left_out, expected, "{path}");
+        }
+    }
+}

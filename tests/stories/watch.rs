@@ -1,0 +1,191 @@
+//! Folders that are shared with `start --dir` are watched.
+
+use std::{fs, io::Write, os::unix::fs::symlink, path::Path};
+
+use serde_json::Value;
+
+use super::world::{Home, World, assert_content, eventually, noise};
+
+/// The names and hashes that the node of `home` shares.
+fn listed(home: &Home) -> Vec<(String, String)> {
+    let list = home.json(&["list"]);
+    let entry = |entry: &Value| {
+        let text = |field: &str| entry[field].as_str().unwrap().to_owned();
+        (text("name"), text("hash"))
+    };
+    list.as_array().unwrap().iter().map(entry).collect()
+}
+
+fn names(home: &Home) -> Vec<String> {
+    listed(home).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Waits until exactly these are shared.
+fn shares(home: &Home, expected: &[&str]) {
+    let mut last = Vec::new();
+    let what = format!("{expected:?} to be shared");
+    let waited = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        eventually(&what, || {
+            last = names(home);
+            (last == expected).then_some(())
+        })
+    }));
+    assert!(waited.is_ok(), "shared is {last:?}");
+}
+
+fn put(folder: &Path, name: &str, content: &[u8]) {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// ```text
+///   B ── A      A's folder changes in every way there is while A runs
+/// ```
+#[test]
+fn what_changes_in_a_folder_changes_what_is_shared() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let folder = a.path("shared");
+    put(&folder, "first", b"1");
+    let node = a.start(&["--dir", "shared"]);
+    shares(&a, &["first"]);
+
+    put(&folder, "new", &noise(1, 300_000));
+    put(&folder, "deep/down/here", b"2");
+    shares(&a, &["deep/down/here", "first", "new"]);
+    let hash = listed(&a)[2].1.clone();
+    b.run(&["download", &hash, "--peer", &node.address(), "-o", "got"])
+        .done();
+    assert_content(&b.path("got"), &noise(1, 300_000));
+    let seen = b.run(&["list", "--peer", &node.address()]).done();
+    seen.prints("deep/down/here");
+
+    put(&folder, "new", &noise(2, 300_000));
+    eventually("the changed file to be hashed again", || {
+        (listed(&a)[2].1 != hash).then_some(())
+    });
+    b.run(&["download", "new", "--peer", &node.address(), "-o", "again"])
+        .done();
+    assert_content(&b.path("again"), &noise(2, 300_000));
+
+    fs::remove_file(folder.join("first")).unwrap();
+    shares(&a, &["deep/down/here", "new"]);
+    fs::rename(folder.join("deep"), folder.join("moved")).unwrap();
+    shares(&a, &["moved/down/here", "new"]);
+    fs::rename(folder.join("moved"), a.path("outside")).unwrap();
+    shares(&a, &["new"]);
+    fs::rename(a.path("outside"), folder.join("inside")).unwrap();
+    shares(&a, &["inside/down/here", "new"]);
+    // What lies elsewhere is not brought in by a link.
+    symlink(a.path("data"), folder.join("link")).unwrap();
+    put(&folder, "unfinished.part", b"3");
+    put(&folder, "last", b"4");
+    shares(&a, &["inside/down/here", "last", "new"]);
+}
+
+#[test]
+fn a_file_that_is_being_written_is_waited_for() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    fs::create_dir(&folder).unwrap();
+    let _node = a.start(&["--dir", "shared"]);
+    let mut file = fs::File::create(folder.join("growing")).unwrap();
+    let content = noise(3, 1_000_000);
+    let whole = a.hash(&world.file("whole", &content));
+    let (writes, mut at) = (content.chunks(50_000), 0);
+    for write in writes {
+        file.write_all(write).unwrap();
+        at += write.len();
+        // Meanwhile other files come and go.
+        put(&folder, "other", &at.to_le_bytes());
+        for (name, hash) in listed(&a) {
+            assert!(name != "growing" || hash == whole, "half of it is shared");
+        }
+    }
+    drop(file);
+    eventually("the whole file to be shared", || {
+        let is_it = |(name, hash): &(String, String)| name == "growing" && *hash == whole;
+        listed(&a).iter().any(is_it).then_some(())
+    });
+}
+
+#[test]
+fn what_is_to_be_left_out_is() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, ".pelagoignore", b"*.tmp\nbuild/\n");
+    put(&folder, "a.tmp", b"1");
+    put(&folder, "b.txt", b"2");
+    put(&folder, "build/c.txt", b"3");
+    let _node = a.start(&["--dir", "shared"]);
+    shares(&a, &["b.txt"]);
+    put(&folder, "d.tmp", b"4");
+    put(&folder, "build/e.txt", b"5");
+    put(&folder, "f.txt", b"6");
+    shares(&a, &["b.txt", "f.txt"]);
+    // The rules change.
+    put(&folder, ".pelagoignore", b"*.txt\n");
+    shares(&a, &["a.tmp", "d.tmp"]);
+    fs::remove_file(folder.join(".pelagoignore")).unwrap();
+    shares(
+        &a,
+        &[
+            "a.tmp",
+            "b.txt",
+            "build/c.txt",
+            "build/e.txt",
+            "d.tmp",
+            "f.txt",
+        ],
+    );
+}
+
+#[test]
+fn a_folder_that_goes_and_comes_back_is_watched_still() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "a", b"1");
+    let _node = a.start(&["--dir", "shared"]);
+    shares(&a, &["a"]);
+    fs::remove_dir_all(&folder).unwrap();
+    shares(&a, &[]);
+    put(&folder, "b", b"2");
+    shares(&a, &["b"]);
+    put(&folder, "c", b"3");
+    shares(&a, &["b", "c"]);
+}
+
+#[test]
+fn what_a_person_shared_is_not_withdrawn_by_the_folder() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "mine.tmp", b"1");
+    let _node = a.start(&["--dir", "shared"]);
+    shares(&a, &["mine.tmp"]);
+    a.share("shared/mine.tmp");
+    put(&folder, ".pelagoignore", b"*.tmp\n");
+    put(&folder, "b", b"2");
+    shares(&a, &["b", "mine.tmp"]);
+}
+
+/// What a node must keep to itself is in no folder that it shares, and cannot be shared by itself.
+#[test]
+fn the_data_folder_is_never_shared() {
+    let world = World::new();
+    let a = world.home("a");
+    put(&a.path("."), "x", b"1");
+    let _node = a.start(&["--dir", "."]);
+    shares(&a, &["x"]);
+    // It is written to all the time, and so looked at, too.
+    a.share("x");
+    put(&a.path("."), "y", b"2");
+    shares(&a, &["x", "y"]);
+    for private in ["data/identity.key", "data/state.redb", "data/trees"] {
+        a.run(&["share", private]).failed().says("data folder");
+    }
+}
