@@ -28,7 +28,7 @@ fn shares(home: &Home, expected: &[&str]) {
         eventually(&what, || {
             last = names(home);
             (last == expected).then_some(())
-        })
+        });
     }));
     assert!(waited.is_ok(), "shared is {last:?}");
 }
