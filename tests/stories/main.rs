@@ -16,6 +16,7 @@ mod catalogue;
 mod config;
 mod disk;
 mod exchange;
+mod folder_downloads;
 mod folders;
 mod interrupt;
 mod json;
