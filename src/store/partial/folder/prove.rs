@@ -18,7 +18,7 @@ use std::{
 
 use pelago_content::{Descriptor, Kind, ListedFile, STORED_LEVEL, subtree};
 
-use super::{Held, PartialFolder, tree::finished};
+use super::{Held, PartialFolder, tree::finished, write::is_in_use};
 use crate::store::{
     Fingerprint, files,
     handles::{Place, SharedFile},
@@ -118,7 +118,7 @@ impl PartialFolder {
     }
 
     /// Whether the file at `path` in the tree is this content. Its tree is kept then.
-    fn is_large(&self, descriptor: &Descriptor, path: &str) -> bool {
+    pub(super) fn is_large(&self, descriptor: &Descriptor, path: &str) -> bool {
         let store = &self.reservation.store;
         let go_on = |_| ControlFlow::Continue(());
         let Ok(hashed) = store.hash_file(&self.tree.path(path), &go_on) else {
@@ -200,8 +200,12 @@ impl PartialFolder {
                 source: io::Error::other(error),
             },
         };
-        let Some(partial) = self.open_file(file, listed).map_err(failed)? else {
-            return Ok(0);
+        let partial = match self.open_file(file, listed) {
+            Ok(Some(partial)) => partial,
+            Ok(None) => return Ok(0),
+            // What is recorded is another download's.
+            Err(error) if is_in_use(&error) => return Ok(0),
+            Err(error) => return Err(failed(error)),
         };
         for run in partial.verified().iter() {
             self.large_has(file, run);
