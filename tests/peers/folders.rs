@@ -1,7 +1,15 @@
 //! Folders between honest nodes: what a peer is told and given, and downloads from several that have
 //! parts or the whole.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::join_all;
 use pelago::{
@@ -290,4 +298,72 @@ async fn what_comes_late_of_one_manifest_is_not_taken_for_another() {
     getter.node.connect(&silent.address()).await.unwrap();
     let finished = ended(&download).await.unwrap();
     halves.is_in(&finished.path);
+}
+
+/// ```text
+///   slow <--- getter ---> quick        each has a folder with the same file; the slow one's comes first,
+///                                      and is there last
+/// ```
+#[tokio::test]
+async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
+    let common = Content::new(HALF, 1);
+    let [slow, quick] = ["slow", "quick"].map(|name| {
+        let root = manifest(vec![file(name, &common)]);
+        Tree::new([root, common.clone()], 40)
+    });
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let mut script = slow.script();
+    let (truth, hash, begun) = (
+        Arc::new(slow.clone()),
+        common.hash(),
+        AtomicBool::new(false),
+    );
+    script.chunk = Box::new(move |_, item| {
+        let (truth, mut opened) = (Arc::clone(&truth), opened.clone());
+        let waits = item.hash == hash && begun.swap(true, Ordering::SeqCst);
+        Box::pin(async move {
+            if waits {
+                opened.wait_for(|is_open| *is_open).await.unwrap();
+            }
+            Act::Send(truth.truth(&item))
+        })
+    });
+    let slow_source = Scripted::start(script).await;
+    let quick_source = Scripted::start(quick.script()).await;
+    let getter = Home::with(Settings {
+        stall: Duration::from_secs(600),
+        ..settings("getter")
+    })
+    .await;
+    let mut wanted = request(
+        slow.hash(),
+        Output::At(getter.path("slow")),
+        &[slow_source.address()],
+    );
+    let first = getter.begin(wanted.clone()).await;
+    let mut status = first.status();
+    let has_some = status.wait_for(|status| status.verified_bytes > 0);
+    in_time(has_some).await.unwrap();
+
+    wanted.target = pelago::node::Target::Hash(quick.hash());
+    wanted.output = Output::At(getter.path("quick"));
+    wanted.peers = vec![quick_source.address()];
+    wanted.seed = true;
+    let finished = ended(&getter.begin(wanted).await).await.unwrap();
+    crate::nodes::assert_same(&finished.path.join("quick"), &common);
+    open.send_replace(true);
+    let finished = ended(&first).await.unwrap();
+    crate::nodes::assert_same(&finished.path.join("slow"), &common);
+
+    // What came without a record of its own is given like everything else.
+    let is_shared = async {
+        while getter.store.count().unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(is_shared).await;
+    let client = Home::start("client").await;
+    let peers = [getter.address().await];
+    let finished = ended(&client.download(quick.hash(), &peers).await).await;
+    crate::nodes::assert_same(&finished.unwrap().path.join("quick"), &common);
 }
