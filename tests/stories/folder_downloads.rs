@@ -316,6 +316,45 @@ fn what_is_in_the_way_is_named_and_stays() {
 }
 
 /// ```text
+///   B ── A      something else lies where a link or a sub-folder is to be
+/// ```
+#[test]
+fn what_is_in_the_way_of_a_link_or_a_sub_folder_is_named_and_stays_unless_it_is_to_be_replaced() {
+    let pair = Pair::new();
+    let cases: [(&str, InTheWay); 3] = [
+        ("box/dangling", |b| {
+            write(&b.join("box"), "dangling", b"other")
+        }),
+        ("box/dangling", |b| {
+            fs::create_dir(b.join("box")).unwrap();
+            symlink("elsewhere", b.join("box/dangling")).unwrap();
+        }),
+        ("box/no files", |b| {
+            write(&b.join("box"), "no files", b"other")
+        }),
+    ];
+    for (number, (path, put)) in cases.into_iter().enumerate() {
+        let b = pair.world.home(&format!("b{number}"));
+        put(&b.path(""));
+        let before = things(&b.path("box"));
+        b.run(&pair.download(&[]))
+            .failed()
+            .says(&text(&b.path(path)))
+            .says("--overwrite");
+        assert!(things(&b.path("box")) == before, "{path}");
+
+        let replaced = b.run(&pair.download(&["--overwrite"]));
+        if number < 2 {
+            replaced.done();
+            assert_same(&b.path("box"), &pair.original());
+        } else {
+            replaced.failed().says(&text(&b.path(path)));
+            assert_content(&b.path(path), b"other");
+        }
+    }
+}
+
+/// ```text
 ///   B ── A      in B's folder lie links that lead out
 /// ```
 #[test]
