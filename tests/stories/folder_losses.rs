@@ -224,29 +224,28 @@ const DOWNLOADERS: usize = 4;
 
 /// ```text
 ///        ┌──valve── B ─┐
-///   A ───┼──valve── C ─┼── connected to one another
-///        └──valve── ...┘      each may take seven eighths of the folder from A, no more
+///   A ───┼──valve── C ─┼── connected to one another; each has a part when the valves open
+///        └──valve── ...┘
 /// ```
 #[test]
-fn those_who_have_parts_of_a_folder_give_each_other_the_rest() {
+fn all_who_want_the_same_folder_get_it() {
     let pair = Pair::sharing(plant_many);
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();
     for number in 0..DOWNLOADERS {
         let home = pair.world.home(&format!("downloader {number}"));
-        let valve = Valve::new(&pair.node.address(), MANY_SIZE as u64 / 8 * 7);
-        let way = valve.address();
-        let mut known = vec!["-b".to_owned(), way.clone()];
-        if let Some((_, _, first)) = all.first() {
-            known.extend(["-b".to_owned(), first.address()]);
-        }
-        let known: Vec<_> = known.iter().map(String::as_str).collect();
-        let node = home.start(&known);
+        let valve = Valve::new(&pair.node.address(), 2 << 20);
+        let first = all.first().map(|(_, _, node)| node.address());
+        let known = first.into_iter().chain([valve.address()]);
+        let known: Vec<_> = known.flat_map(|way| ["-b".to_owned(), way]).collect();
+        let node = home.start(&known.iter().map(String::as_str).collect::<Vec<_>>());
         all.push((home, valve, node));
     }
     for (home, valve, _) in &all {
         home.run(&pair.download_by(&valve.address(), &["--detach"]))
             .done();
     }
+    all.iter().for_each(|(_, valve, _)| valve.is_shut());
+    all.iter().for_each(|(_, valve, _)| valve.open());
     for (home, valve, _) in &all {
         // Joins the download that is under way.
         home.run(&pair.download_by(&valve.address(), &[])).done();
