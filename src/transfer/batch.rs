@@ -6,10 +6,13 @@
 use std::ops::Range;
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use pelago_content::{Node, Part};
+use pelago_content::Node;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{sink::Sink, source::Request};
+use super::{
+    sink::Sink,
+    source::{Request, Wanted},
+};
 use crate::store::WriteError;
 
 /// Batches of one source that may be waiting for disk and hash at a time. Each holds a buffer.
@@ -19,7 +22,7 @@ const WRITES_AT_A_TIME: usize = 4;
 const ENOUGH: usize = 256 << 10;
 
 struct Piece {
-    part: Part,
+    wanted: Wanted,
     sink: Sink,
     proof: Vec<Node>,
     bytes: Range<usize>,
@@ -37,7 +40,7 @@ pub(super) struct Batch {
 /// A batch after verifying and writing: up to the first failure.
 pub(super) struct Written {
     /// What is verified and written.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<Wanted>,
     /// Why the others are not.
     pub(super) result: Result<(), WriteError>,
     buffer: Vec<u8>,
@@ -52,7 +55,7 @@ impl Batch {
             self.buffer.resize(bytes.end, 0);
         }
         self.pieces.push(Piece {
-            part: request.part,
+            wanted: request.wanted,
             sink: request.sink,
             proof,
             bytes: bytes.clone(),
@@ -70,11 +73,11 @@ impl Batch {
         let mut result = Ok(());
         for piece in self.pieces {
             let data = &self.buffer[piece.bytes];
-            result = piece.sink.write(piece.part, data, &piece.proof);
+            result = piece.sink.write(piece.wanted.part, data, &piece.proof);
             if result.is_err() {
                 break;
             }
-            parts.push(piece.part);
+            parts.push(piece.wanted);
         }
         Written {
             parts,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use pelago_behaviour::availability::Has;
-use pelago_content::{BlockRanges, Sequence};
+use pelago_content::{BlockRanges, Part, Sequence};
 
-use super::{manifests::Round, scheduler::Scheduler, sink::Sink};
+use super::{manifests::Round, scheduler::Scheduler, sink::Sink, source::Wanted};
 
 /// Something to fetch, block by block.
 pub(super) struct Content {
+    /// How many its download fetched before.
+    number: u64,
     pub(super) sink: Sink,
     pub(super) sequence: Arc<Sequence>,
     pub(super) scheduler: Scheduler,
@@ -19,12 +21,14 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// What `sink` still lacks is to be fetched, with at most `window` bytes in flight at one source.
-    pub(super) fn new(sink: Sink, window: u64) -> Self {
+    /// What `sink` still lacks is to be fetched after `before`, with at most `window` bytes in flight at
+    /// one source.
+    pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
         let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
         let (wanted_bytes, missing_bytes) =
             (bytes_of(&wanted, &sequence), bytes_of(&missing, &sequence));
         Self {
+            number: before.map_or(0, |before| before.number + 1),
             scheduler: Scheduler::new(Arc::clone(&sequence), missing, window, rand::random()),
             sink,
             sequence,
@@ -39,6 +43,17 @@ impl Content {
             Sink::Manifests(round) => Some(round),
             _ => None,
         }
+    }
+
+    /// A part of this, as it is ordered.
+    pub(super) fn wanted(&self, part: Part) -> Wanted {
+        let content = self.number;
+        Wanted { content, part }
+    }
+
+    /// The part that was wanted; none if it is one of what was fetched before.
+    pub(super) fn part(&self, wanted: Wanted) -> Option<Part> {
+        (wanted.content == self.number).then_some(wanted.part)
     }
 
     /// What a source that says `has` has of this. Whoever knows what is in a folder has its manifests.

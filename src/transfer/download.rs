@@ -237,13 +237,17 @@ impl Task {
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
                 if let Some(content) = &mut self.content {
-                    for part in parts {
-                        content.scheduler.arrived(peer, part, now);
+                    for wanted in parts {
+                        if let Some(part) = content.part(wanted) {
+                            content.scheduler.arrived(peer, part, now);
+                        }
                     }
                 }
             }
-            Event::Failed(peer, part, failure) => {
-                if let Some(content) = &mut self.content {
+            Event::Failed(peer, wanted, failure) => {
+                if let Some(content) = &mut self.content
+                    && let Some(part) = content.part(wanted)
+                {
                     content.scheduler.failed(peer, part, failure, now);
                 }
             }
@@ -416,7 +420,11 @@ impl Task {
 
     /// Goes on to fetch what `sink` lacks, from all sources known.
     fn fetch(&mut self, sink: Sink, state: DownloadState) {
-        let mut content = Content::new(sink, self.settings.window);
+        // Whoever still owes what has come from another is told to stop: what is asked for next would
+        // wait behind that.
+        self.schedule(Instant::now());
+        let before = self.content.as_ref();
+        let mut content = Content::new(sink, self.settings.window, before);
         for (peer, holding) in &self.holdings {
             let held = content.held(holding);
             content.scheduler.has(*peer, &held.blocks, &held.suggested);
@@ -438,7 +446,7 @@ impl Task {
             match action {
                 Action::Request(peer, part) => {
                     let request = ChunkRequest {
-                        part,
+                        wanted: content.wanted(part),
                         item: content.sink.item(part),
                         bytes: content.sequence.bytes_of(part),
                         sink: content.sink.clone(),

@@ -47,9 +47,17 @@ pub(super) enum Order {
     Cancel,
 }
 
+/// A chunk, and of what. A download fetches one content after another (manifests, then files), each of
+/// which numbers its files anew: what comes late of one shall not be taken for the next.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) content: u64,
+    pub(super) part: Part,
+}
+
 /// A chunk to be fetched, and where it is to be written.
 pub(super) struct Request {
-    pub(super) part: Part,
+    pub(super) wanted: Wanted,
     pub(super) item: Item,
     pub(super) bytes: u64,
     pub(super) sink: Sink,
@@ -67,9 +75,9 @@ pub(super) enum Event {
     /// It has blocks (more of them).
     Has(PeerId, Box<Has>),
     /// Chunks have come, and are verified and written.
-    Arrived(PeerId, Vec<Part>),
+    Arrived(PeerId, Vec<Wanted>),
     /// A chunk has not come.
-    Failed(PeerId, Part, Failure),
+    Failed(PeerId, Wanted, Failure),
     /// It has ended.
     Ended(Option<PeerId>, End),
 }
@@ -331,7 +339,7 @@ impl Source<'_> {
                 return Err(End::Lied(what.to_owned()));
             }
         };
-        self.tell(Event::Failed(self.peer, request.part, failure))
+        self.tell(Event::Failed(self.peer, request.wanted, failure))
             .await;
         Ok(())
     }
@@ -345,7 +353,7 @@ impl Source<'_> {
         }
     }
 
-    async fn arrived(&self, parts: Vec<Part>) {
+    async fn arrived(&self, parts: Vec<Wanted>) {
         if !parts.is_empty() {
             self.tell(Event::Arrived(self.peer, parts)).await;
         }

@@ -34,7 +34,11 @@ impl Content {
     }
 
     pub(crate) fn of(bytes: Vec<u8>) -> Self {
-        let mut hasher = Hasher::new(Kind::File);
+        Self::of_kind(Kind::File, bytes)
+    }
+
+    pub(crate) fn of_kind(kind: Kind, bytes: Vec<u8>) -> Self {
+        let mut hasher = Hasher::new(kind);
         hasher.update(&bytes);
         let descriptor = hasher.finish().unwrap();
         Self { bytes, descriptor }

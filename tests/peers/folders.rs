@@ -1,18 +1,30 @@
-//! What a peer is told and given of a shared folder.
-//!
-//! ```text
-//!   server <--- client        the client asks for manifests and files by their hashes
-//! ```
+//! Folders between honest nodes: what a peer is told and given, and downloads from several that have
+//! parts or the whole.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use futures::future::join_all;
 use pelago::{
     content::{EntryKind, Hash, Kind, Listing, Manifest, verify},
-    node::ShareRequest,
+    node::{Download, Output, Settings, ShareRequest},
 };
 use pelago_behaviour::chunk::{Answer, Item};
 
-use crate::{nodes::Home, raw::Client};
+use crate::{
+    content::Content,
+    nodes::{Home, ended, in_time, request, settings},
+    raw::Client,
+    scripted::{Act, Scripted},
+    tree::{Tree, file, files_in, folder, manifest},
+};
 
 async fn share(server: &Home, unlisted: bool) -> Hash {
     let request = ShareRequest {
@@ -48,6 +60,9 @@ async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
     }
 }
 
+/// ```text
+///   server <--- client        the client asks for manifests and files by their hashes
+/// ```
 #[tokio::test]
 async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
     let server = Home::start("server").await;
@@ -82,4 +97,277 @@ async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
     let root = share(&server, false).await;
     server.node.unshare("box").await.unwrap();
     assert_eq!(fetch(&client, root).await, None);
+}
+
+/// `top` and `sub/inner`, of as many blocks each.
+struct Halves {
+    tree: Tree,
+    files: [Content; 2],
+}
+
+/// Bytes of each half: large files, of which parts are passed on before they are whole.
+const HALF: u64 = 40 * 16_384;
+
+impl Halves {
+    fn new() -> Self {
+        let files = [1, 2].map(|seed| Content::new(HALF, seed));
+        let [inner, top] = &files;
+        let sub = manifest(vec![file("inner", inner)]);
+        let below = folder("sub", &sub.descriptor, HALF, 1);
+        let root = manifest(vec![below, file("top", top)]);
+        let contents = [root, sub].into_iter().chain(files.iter().cloned());
+        let tree = Tree::new(contents, 80);
+        Self { tree, files }
+    }
+
+    fn is_in(&self, folder: &Path) {
+        let [inner, top] = &self.files;
+        let expected = [("sub/inner", inner), ("top", top)];
+        let expected = expected.map(|(path, file)| (path.to_owned(), file.bytes.clone()));
+        assert!(files_in(folder) == expected, "{} differs", folder.display());
+    }
+
+    /// Writes it to be shared.
+    fn write(&self, home: &Home) {
+        let [inner, top] = &self.files;
+        fs::create_dir_all(home.path("box/sub")).unwrap();
+        fs::write(home.path("box/sub/inner"), &inner.bytes).unwrap();
+        fs::write(home.path("box/top"), &top.bytes).unwrap();
+    }
+}
+
+async fn has_half(download: &Download) {
+    let mut status = download.status();
+    let has_half = status.wait_for(|status| status.verified_bytes == HALF);
+    in_time(has_half).await.unwrap();
+}
+
+/// ```text
+///   seed (one half) <--- holder <---.
+///                                    getter        the seeds stop; nobody has what is in `lost`, so that
+///   seed (the other) <-- holder <---'              neither holder ends
+/// ```
+#[tokio::test]
+async fn halves_of_a_folder_come_from_those_who_are_still_downloading() {
+    let files = [1, 2, 3].map(|seed| Content::new(HALF, seed));
+    let names = ["first", "lost", "second"];
+    let entries = names.iter().zip(&files);
+    let root = manifest(entries.map(|(name, content)| file(name, content)).collect());
+    let tree = Tree::new([root].into_iter().chain(files.iter().cloned()), 120);
+    let mut holders = Vec::new();
+    for blocks in [0..40, 80..120] {
+        let seed = Scripted::start(tree.claiming(blocks).script()).await;
+        let holder = Home::start("holder").await;
+        let download = holder.download(tree.hash(), &[seed.address()]).await;
+        has_half(&download).await;
+        seed.stop();
+        holders.push(holder);
+    }
+    let getter = Home::start("getter").await;
+    let peers = join_all(holders.iter().map(Home::address)).await;
+    let mut wanted = request(tree.hash(), Output::At(getter.path("copy")), &peers);
+    wanted.only = vec!["first".to_owned(), "second".to_owned()];
+    let finished = ended(&getter.begin(wanted).await).await.unwrap();
+    let expected = [("first", &files[0]), ("second", &files[2])];
+    let expected = expected.map(|(name, file)| (name.to_owned(), file.bytes.clone()));
+    assert!(files_in(&finished.path) == expected);
+    assert_eq!(finished.sources, 2);
+}
+
+/// ```text
+///   first (chose sub) <---.
+///                          getter        each has one file, and no other
+///   other (chose top) <---'
+/// ```
+#[tokio::test]
+async fn what_others_chose_of_a_folder_is_had_from_them_by_the_hashes_of_files() {
+    let halves = Halves::new();
+    let seed = Scripted::start(halves.tree.script()).await;
+    let getter = Home::start("getter").await;
+    for (only, content) in ["sub", "top"].into_iter().zip(&halves.files) {
+        let holder = Home::start("holder").await;
+        let copy = Output::At(holder.path("copy"));
+        let mut wanted = request(halves.tree.hash(), copy, &[seed.address()]);
+        wanted.only = vec![only.to_owned()];
+        wanted.seed = true;
+        let finished = ended(&holder.begin(wanted).await).await.unwrap();
+        assert_eq!(finished.size, HALF);
+        let found = files_in(&finished.path);
+        assert!(found.len() == 1 && found[0].1 == content.bytes);
+        let output = Output::At(getter.path(only));
+        let wanted = request(content.hash(), output, &[holder.address().await]);
+        let finished = ended(&getter.begin(wanted).await).await.unwrap();
+        crate::nodes::assert_same(&finished.path, content);
+    }
+}
+
+/// ```text
+///   harmed (has one file left) <--- getter ---> whole, which comes later
+/// ```
+#[tokio::test]
+async fn a_file_that_changed_in_a_shared_folder_comes_from_another() {
+    let halves = Halves::new();
+    let (harmed, whole) = (Home::start("harmed").await, Home::start("whole").await);
+    let mut hash = None;
+    for home in [&harmed, &whole] {
+        halves.write(home);
+        hash = Some(share(home, false).await);
+    }
+    fs::write(harmed.path("box/top"), Content::new(HALF, 77).bytes).unwrap();
+    let getter = Home::start("getter").await;
+    let download = getter
+        .download(hash.unwrap(), &[harmed.address().await])
+        .await;
+    has_half(&download).await;
+
+    getter.node.connect(&whole.address().await).await.unwrap();
+
+    let finished = ended(&download).await.unwrap();
+    assert_eq!(finished.sources, 2);
+    halves.is_in(&finished.path);
+    assert_eq!(getter.received_from(&whole).await, HALF);
+}
+
+#[tokio::test]
+async fn a_folder_of_which_nobody_has_a_file_any_more_says_so_and_goes_on_later() {
+    // harmed <--- getter, which gives up; later: getter ---> whole
+    let halves = Halves::new();
+    let harmed = Home::start("harmed").await;
+    halves.write(&harmed);
+    let hash = share(&harmed, false).await;
+    fs::write(harmed.path("box/top"), "other").unwrap();
+    let getter = Home::start("getter").await;
+    let copy = || Output::At(getter.path("copy"));
+    let mut wanted = request(hash, copy(), &[harmed.address().await]);
+    wanted.timeout = Duration::from_millis(300);
+    let download = getter.begin(wanted).await;
+    let error = ended(&download).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+    assert!(
+        error.to_string().contains("1 have no more of it"),
+        "{error}"
+    );
+    assert_eq!(download.status().borrow().verified_bytes, HALF);
+    assert!(!getter.path("copy").exists());
+
+    let whole = Scripted::start(halves.tree.script()).await;
+    let wanted = request(hash, copy(), &[whole.address()]);
+    let finished = ended(&getter.begin(wanted).await).await.unwrap();
+    halves.is_in(&finished.path);
+    assert_eq!(
+        (finished.resumed_bytes, finished.fetched_bytes),
+        (HALF, HALF)
+    );
+    let top = halves.files[1].hash();
+    assert!(whole.asked().items.iter().all(|item| item.hash == top));
+}
+
+/// ```text
+///   late <--- getter ---> silent        late sends the first manifest when silent, who was asked for
+///                                       it as well and sent it, is asked for the second
+/// ```
+#[tokio::test]
+async fn what_comes_late_of_one_manifest_is_not_taken_for_another() {
+    let halves = Halves::new();
+    let (root, tree) = (halves.tree.hash(), halves.tree.clone());
+    let (asked, silent_asked) = tokio::sync::watch::channel(());
+    let silent = Scripted::start(halves.tree.doing(move |_, item| {
+        if item.hash == root {
+            Act::Send(tree.truth(&item))
+        } else {
+            asked.send_replace(());
+            Act::Silence
+        }
+    }))
+    .await;
+    let mut script = halves.tree.script();
+    let tree = Arc::new(halves.tree.clone());
+    script.chunk = Box::new(move |_, item| {
+        let (tree, mut asked) = (Arc::clone(&tree), silent_asked.clone());
+        Box::pin(async move {
+            if item.hash == root {
+                asked.changed().await.unwrap();
+            }
+            Act::Send(tree.truth(&item))
+        })
+    });
+    let late = Scripted::start(script).await;
+    let getter = Home::with(Settings {
+        stall: Duration::from_secs(600),
+        ..settings("getter")
+    })
+    .await;
+    let download = getter.download(root, &[late.address()]).await;
+    late.until(|asked| asked.items.len() == 1).await;
+    getter.node.connect(&silent.address()).await.unwrap();
+    let finished = ended(&download).await.unwrap();
+    halves.is_in(&finished.path);
+}
+
+/// ```text
+///   slow <--- getter ---> quick        each has a folder with the same file; the slow one's comes first,
+///                                      and is there last
+/// ```
+#[tokio::test]
+async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
+    let common = Content::new(HALF, 1);
+    let [slow, quick] = ["slow", "quick"].map(|name| {
+        let root = manifest(vec![file(name, &common)]);
+        Tree::new([root, common.clone()], 40)
+    });
+    let (open, opened) = tokio::sync::watch::channel(false);
+    let mut script = slow.script();
+    let (truth, hash, begun) = (
+        Arc::new(slow.clone()),
+        common.hash(),
+        AtomicBool::new(false),
+    );
+    script.chunk = Box::new(move |_, item| {
+        let (truth, mut opened) = (Arc::clone(&truth), opened.clone());
+        let waits = item.hash == hash && begun.swap(true, Ordering::SeqCst);
+        Box::pin(async move {
+            if waits {
+                opened.wait_for(|is_open| *is_open).await.unwrap();
+            }
+            Act::Send(truth.truth(&item))
+        })
+    });
+    let slow_source = Scripted::start(script).await;
+    let quick_source = Scripted::start(quick.script()).await;
+    let getter = Home::with(Settings {
+        stall: Duration::from_secs(600),
+        ..settings("getter")
+    })
+    .await;
+    let mut wanted = request(
+        slow.hash(),
+        Output::At(getter.path("slow")),
+        &[slow_source.address()],
+    );
+    let first = getter.begin(wanted.clone()).await;
+    let mut status = first.status();
+    let has_some = status.wait_for(|status| status.verified_bytes > 0);
+    in_time(has_some).await.unwrap();
+
+    wanted.target = pelago::node::Target::Hash(quick.hash());
+    wanted.output = Output::At(getter.path("quick"));
+    wanted.peers = vec![quick_source.address()];
+    wanted.seed = true;
+    let finished = ended(&getter.begin(wanted).await).await.unwrap();
+    crate::nodes::assert_same(&finished.path.join("quick"), &common);
+    open.send_replace(true);
+    let finished = ended(&first).await.unwrap();
+    crate::nodes::assert_same(&finished.path.join("slow"), &common);
+
+    // What came without a record of its own is given like everything else.
+    let is_shared = async {
+        while getter.store.count().unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    in_time(is_shared).await;
+    let client = Home::start("client").await;
+    let peers = [getter.address().await];
+    let finished = ended(&client.download(quick.hash(), &peers).await).await;
+    crate::nodes::assert_same(&finished.unwrap().path.join("quick"), &common);
 }

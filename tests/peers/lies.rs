@@ -307,7 +307,7 @@ async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_goes_on_later
 
 /// Bytes of memory that this process has at most held so far.
 #[cfg(target_os = "linux")]
-fn peak_memory() -> u64 {
+pub(crate) fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
     let kibibytes = line.and_then(|line| line.split_whitespace().nth(1));

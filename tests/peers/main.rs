@@ -9,6 +9,7 @@
 mod content;
 mod distance;
 mod folders;
+mod hostile;
 mod lies;
 mod limits;
 mod listing;
@@ -19,3 +20,4 @@ mod scripted;
 mod serving;
 mod silence;
 mod sources;
+mod tree;

@@ -9,7 +9,7 @@ use super::{
 const SIZE: usize = 8 << 20;
 
 /// The line that an interrupted download leaves.
-fn to_go_on(ended: &Ended) -> String {
+pub(crate) fn to_go_on(ended: &Ended) -> String {
     let line = ended
         .stderr
         .lines()

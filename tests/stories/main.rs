@@ -3,6 +3,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `world` | folders, nodes and commands of one story, ended with it |
+//! | `trees` | folders to share, and what they are compared by |
 //! | `valve` | a way between two nodes that can be shut |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
@@ -16,6 +17,8 @@ mod catalogue;
 mod config;
 mod disk;
 mod exchange;
+mod folder_downloads;
+mod folder_losses;
 mod folders;
 mod interrupt;
 mod json;
@@ -29,6 +32,7 @@ mod signals;
 mod swarm;
 mod system;
 mod targets;
+mod trees;
 mod valve;
 mod watch;
 mod world;

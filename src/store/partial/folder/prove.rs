@@ -16,9 +16,9 @@ use std::{
     thread,
 };
 
-use pelago_content::{Descriptor, Kind, ListedFile, STORED_LEVEL, subtree};
+use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
-use super::{Held, PartialFolder, tree::finished};
+use super::{Held, PartialFolder, tree::finished, write::is_in_use};
 use crate::store::{
     Fingerprint, files,
     handles::{Place, SharedFile},
@@ -34,6 +34,7 @@ impl PartialFolder {
         if self.tree.is_new() && !has_shares {
             return Ok(());
         }
+        self.check_places()?;
         let numbers: Vec<usize> = self.files.numbers().collect();
         let (next, looked_at) = (AtomicUsize::new(0), AtomicU64::new(0));
         let failed = Mutex::new(None);
@@ -59,6 +60,27 @@ impl PartialFolder {
             Ok(Some(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses what lies where a folder or a link is to be, unless it may be replaced: before anything is
+    /// fetched.
+    fn check_places(&self) -> Result<(), PartialError> {
+        if self.tree.is_new() || self.tree.may_replace() {
+            return Ok(());
+        }
+        for entry in self.listing.entries() {
+            let path = entry.path();
+            let is_free = match entry.kind() {
+                EntryKind::File { .. } => true,
+                EntryKind::Folder { .. } => self.tree.is_free_for_folder(&path),
+                EntryKind::Symlink { target } => self.tree.is_free_for_link(&path, target),
+            };
+            if !is_free && self.selection.takes(&path) {
+                let path = self.tree.target(&path);
+                return Err(PartialError::Exists { path });
+            }
+        }
+        Ok(())
     }
 
     /// Finds out what is here of one file; gives the bytes that were looked at.
@@ -118,7 +140,7 @@ impl PartialFolder {
     }
 
     /// Whether the file at `path` in the tree is this content. Its tree is kept then.
-    fn is_large(&self, descriptor: &Descriptor, path: &str) -> bool {
+    pub(super) fn is_large(&self, descriptor: &Descriptor, path: &str) -> bool {
         let store = &self.reservation.store;
         let go_on = |_| ControlFlow::Continue(());
         let Ok(hashed) = store.hash_file(&self.tree.path(path), &go_on) else {
@@ -200,8 +222,12 @@ impl PartialFolder {
                 source: io::Error::other(error),
             },
         };
-        let Some(partial) = self.open_file(file, listed).map_err(failed)? else {
-            return Ok(0);
+        let partial = match self.open_file(file, listed) {
+            Ok(Some(partial)) => partial,
+            Ok(None) => return Ok(0),
+            // What is recorded is another download's.
+            Err(error) if is_in_use(&error) => return Ok(0),
+            Err(error) => return Err(failed(error)),
         };
         for run in partial.verified().iter() {
             self.large_has(file, run);

@@ -129,6 +129,18 @@ impl Tree {
         }
     }
 
+    /// Whether there is nothing where a folder is to be, or a folder.
+    pub(super) fn is_free_for_folder(&self, inner: &str) -> bool {
+        is_real_folder(&self.path(inner)).unwrap_or(true)
+    }
+
+    /// Whether there is nothing where a link is to be, or that link.
+    pub(super) fn is_free_for_link(&self, inner: &str, to: &str) -> bool {
+        let path = self.path(inner);
+        let is_same = || fs::read_link(&path).is_ok_and(|there| there == Path::new(to));
+        fs::symlink_metadata(&path).is_err() || is_same()
+    }
+
     /// Writes a file that is here whole. Where others may look at it, it appears whole, too.
     pub(super) fn put(&self, inner: &str, data: &[u8], run: bool) -> io::Result<Fingerprint> {
         let path = self.writable(inner)?;
@@ -183,7 +195,11 @@ impl Tree {
         let path = self.writable(inner)?;
         match fs::read_link(&path) {
             Ok(there) if there == Path::new(to) => return Ok(()),
-            Ok(_) if self.may_replace() => fs::remove_file(&path)?,
+            // Whatever it is, but for a folder, which is no file to remove.
+            _ if self.may_replace() => match fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            },
             _ => {}
         }
         make_link(&path, to)

@@ -4,6 +4,7 @@
 //! time most of what is verified lies where it will lie in the end.
 
 use std::{
+    collections::HashSet,
     io,
     ops::Range,
     sync::{Arc, PoisonError},
@@ -28,6 +29,9 @@ const MAX_OPEN: usize = 96;
 pub(super) struct Open {
     /// By their numbers; the one used last comes last.
     files: Vec<(usize, Arc<Partial>)>,
+    /// Those that another download of this node fetches, too, and has the record of: they are written
+    /// without one, as small files are.
+    without_record: HashSet<usize>,
 }
 
 impl Open {
@@ -75,13 +79,15 @@ impl PartialFolder {
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         if listed.descriptor.size() > GROUP_SIZE {
-            self.write_large(file, &listed, chunk, data, proof)
-        } else {
-            self.write_small(file, &listed, chunk, data, proof)
+            match self.write_large(file, &listed, chunk, data, proof) {
+                Err(error) if is_in_use(&error) => {}
+                written => return written,
+            }
         }
+        self.write_whole(file, &listed, chunk, data, proof)
     }
 
-    fn write_small(
+    fn write_whole(
         &self,
         file: usize,
         listed: &ListedFile<'_>,
@@ -117,7 +123,13 @@ impl PartialFolder {
             self.tree.put(&path, data, listed.executable)
         } else {
             let size = listed.descriptor.size();
-            self.tree.place_part(&path, size, listed.executable)
+            let placed = self.tree.place_part(&path, size, listed.executable);
+            // Without a record there is no tree yet.
+            if size > GROUP_SIZE && placed.is_ok() && !self.is_large(&listed.descriptor, &path) {
+                Err(io::Error::other("it has changed"))
+            } else {
+                placed
+            }
         };
         self.placed(file, &path, placed)
     }
@@ -138,7 +150,8 @@ impl PartialFolder {
         self.close_if_whole(file, &partial, listed)
     }
 
-    /// The large file, opened if it is not; none if it is whole.
+    /// The large file, opened if it is not; none if it is whole. [`PartialError::InUse`] if it is to be
+    /// written without a record.
     pub(super) fn open_file(
         &self,
         file: usize,
@@ -152,6 +165,10 @@ impl PartialFolder {
         if let Some(partial) = open.get(file) {
             return Ok(Some(partial));
         }
+        if open.without_record.contains(&file) {
+            let target = self.tree.target(&listed.path());
+            return Err(PartialError::InUse { target }.into());
+        }
         let inner = listed.path();
         let target = self.tree.writable(&inner);
         let spec = PartialSpec {
@@ -162,7 +179,11 @@ impl PartialFolder {
             resume_on_start: false,
             only: Vec::new(),
         };
-        let partial = Partial::create_or_resume(&self.reservation.store, spec, &|_| {})?;
+        let opened = Partial::create_or_resume(&self.reservation.store, spec, &|_| {});
+        if matches!(opened, Err(PartialError::InUse { .. })) {
+            open.without_record.insert(file);
+        }
+        let partial = opened?;
         open.insert(file, Arc::clone(&partial));
         Ok(Some(partial))
     }
@@ -256,6 +277,11 @@ impl PartialFolder {
             source,
         }
     }
+}
+
+/// Whether another download has the record.
+pub(super) fn is_in_use(error: &WriteError) -> bool {
+    matches!(error, WriteError::Partial(error) if matches!(**error, PartialError::InUse { .. }))
 }
 
 impl From<PartialError> for WriteError {

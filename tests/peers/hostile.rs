@@ -1,0 +1,394 @@
+//! Folders that are not what a folder may be, and peers that lie about one that is.
+//!
+//! ```text
+//!   liar <--- getter        what the manifests say is refused with words, and nothing is written
+//! ```
+
+use std::fs;
+
+use cbor4ii::core::Value;
+use pelago::content::{Descriptor, Kind, MAX_MANIFEST_LEN, MAX_SIZE, Manifest};
+
+use crate::{
+    content::{Content, THREE_CHUNKS},
+    nodes::{Home, ended, request},
+    scripted::{Act, Asked, Script, Scripted},
+    tree::{
+        Tree, descriptor, file, files_in, folder, manifest, map, of_bytes, of_value, symlink, text,
+    },
+};
+
+/// The folder is refused with all of `words`; tells what was asked for until then.
+async fn is_refused(tree: &Tree, words: &[&str]) -> Asked {
+    let peer = Scripted::start(tree.script()).await;
+    let getter = Home::start("getter").await;
+    let download = getter.download(tree.hash(), &[peer.address()]).await;
+    let error = ended(&download).await.unwrap_err();
+    assert_eq!(error.code(), "folder-refused", "{error}");
+    let said = error.to_string();
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    has_nothing(&getter);
+    peer.asked()
+}
+
+/// Nothing lies in the node's folder, and nothing is remembered as a download.
+fn has_nothing(getter: &Home) {
+    assert_eq!(fs::read_dir(getter.folder.path()).unwrap().count(), 0);
+    assert_eq!(getter.store.partials().unwrap(), []);
+}
+
+fn anything() -> Content {
+    Content::new(10, 1)
+}
+
+/// The folder with `inner` as its only sub-folder, of which the totals are true.
+fn with_sub_folder(inner: Content, files: &[Content]) -> Tree {
+    let bytes = files.iter().map(|file| file.descriptor.size()).sum();
+    let sub = folder("sub", &inner.descriptor, bytes, files.len() as u64);
+    let blocks = files.iter().map(|file| file.descriptor.geometry().blocks());
+    let blocks = blocks.sum();
+    let contents = [manifest(vec![sub]), inner];
+    Tree::new(contents.into_iter().chain(files.iter().cloned()), blocks)
+}
+
+#[tokio::test]
+async fn a_name_that_is_more_or_less_than_a_name_is_refused() {
+    let long = "n".repeat(256);
+    for (name, why) in [
+        ("", "it is empty"),
+        (".", "stands for a folder itself or the one above"),
+        ("..", "stands for a folder itself or the one above"),
+        ("../outside", "holds a separator"),
+        ("/etc/passwd", "holds a separator"),
+        ("sub/file", "holds a separator"),
+        ("..\\outside", "holds a separator"),
+        ("file\0", "holds a NUL character"),
+        ("file.", "ends with a dot or a space"),
+        ("file ", "ends with a dot or a space"),
+        (&long, "256 bytes, over the limit of 255"),
+        ("nul", "Windows"),
+        ("Aux.txt", "Windows"),
+        ("COM\u{b9}", "Windows"),
+    ] {
+        let named = format!("may not be called {:?}", &name[..name.len().min(255)]);
+        let wrong = manifest(vec![file(name, &anything())]);
+        is_refused(&Tree::of(wrong.clone()), &[&named, why]).await;
+        is_refused(&with_sub_folder(wrong, &[anything()]), &[&named, why]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_or_a_link_of_a_wrong_name_is_refused_as_well() {
+    let empty = Manifest::default().descriptor();
+    for wrong in [folder("..", &empty, 0, 0), symlink("..", "somewhere")] {
+        is_refused(
+            &Tree::of(manifest(vec![wrong])),
+            &["may not be called \"..\""],
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn two_names_that_some_system_takes_for_one_are_refused() {
+    for (one, other) in [
+        ("FILE", "file"),
+        ("STRASSE", "straße"),
+        ("e\u{301}", "\u{e9}"),
+        ("\u{c9}", "e\u{301}"),
+    ] {
+        let mut names = [one, other];
+        names.sort_unstable();
+        let entries = names.map(|name| file(name, &anything())).to_vec();
+        let words = [&format!("{one:?}"), &format!("{other:?}"), "the same name"];
+        is_refused(&Tree::of(manifest(entries)), &words).await;
+    }
+    let twice = vec![file("file", &anything()), symlink("file", "else")];
+    is_refused(&Tree::of(manifest(twice)), &["two entries called \"file\""]).await;
+}
+
+#[tokio::test]
+async fn a_link_that_leads_out_is_refused() {
+    for (target, why) in [
+        ("/etc/passwd", "absolute"),
+        ("//host/share", "absolute"),
+        ("sub/../../outside", "behind a name"),
+        ("sub/..", "behind a name"),
+        ("..\\outside", "separator"),
+        ("sub/nul", "Windows"),
+        ("", "leads nowhere"),
+        ("..", "leads out of the folder, to \"..\""),
+        ("../outside", "leads out of the folder, to \"../outside\""),
+        ("./../outside", "leads out of the folder"),
+    ] {
+        let wrong = manifest(vec![symlink("link", target)]);
+        is_refused(&Tree::of(wrong), &["symbolic link \"link\"", why]).await;
+    }
+    // One folder down, one `..` is fine, and two are not.
+    let wrong = manifest(vec![symlink("link", "../../outside")]);
+    let words = ["\"sub/link\" leads out of the folder, to \"../../outside\""];
+    is_refused(&with_sub_folder(wrong, &[]), &words).await;
+}
+
+#[tokio::test]
+async fn a_manifest_in_any_other_form_is_refused() {
+    let (a, b) = (file("a", &anything()), file("b", &anything()));
+    let one = Value::Integer(1);
+    let right = manifest(vec![a.clone()]);
+    let version = |version: i128| {
+        let fields = [
+            ("v", Value::Integer(version)),
+            ("entries", Value::Array(Vec::new())),
+        ];
+        of_value(&map(&fields))
+    };
+    let name_first = map(&[("n", text("a")), ("f", descriptor(&anything().descriptor))]);
+    let more = |key, value: Value| {
+        let file = descriptor(&anything().descriptor);
+        let fields = [("f", file), ("n", text("a")), (key, value)];
+        manifest(vec![map(&fields)])
+    };
+    let is_form = "not in the one form";
+    // `1` in two bytes instead of one.
+    let mut long_number = right.bytes.clone();
+    long_number.splice(3..4, [0x18, 0x01]);
+    let endless = [&[0xbf], &right.bytes[1..], &[0xff]].concat();
+    let cases = [
+        (manifest(vec![b, a.clone()]), is_form),
+        (manifest(vec![name_first]), is_form),
+        (more("x", Value::Bool(false)), is_form),
+        (of_bytes([&right.bytes[..], &[0]].concat()), is_form),
+        (of_bytes(long_number), is_form),
+        (of_bytes(endless), is_form),
+        (more("n", text("a")), is_form),
+        (more("y", one.clone()), "entry 1 has the unknown key \"y\""),
+        (more("l", text("b")), "is neither a file, nor a folder"),
+        (version(0), "manifests of version 0 are unknown"),
+        (version(2), "manifests of version 2 are unknown"),
+        (of_value(&map(&[("v", one)])), "malformed"),
+        (of_bytes(right.bytes[..40].to_vec()), "malformed"),
+        (of_bytes(Vec::new()), "malformed"),
+        (of_bytes(b"<html>".to_vec()), "malformed"),
+    ];
+    for (wrong, why) in cases {
+        is_refused(&Tree::of(wrong), &[why]).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_whose_descriptor_is_of_the_other_kind_is_refused() {
+    let (a_file, a_folder) = (anything(), manifest(Vec::new()));
+    let cases = [
+        (
+            file("x", &a_folder),
+            "\"x\" is said to be a file, and its descriptor is that of a folder",
+        ),
+        (
+            folder("x", &a_file.descriptor, 0, 0),
+            "\"x\" is said to be a folder, and its descriptor is that of a file",
+        ),
+        (
+            map(&[("f", Value::Bytes(vec![0; 40])), ("n", text("x"))]),
+            "the descriptor of \"x\" is wrong",
+        ),
+        (
+            map(&[("f", Value::Bytes(vec![9; 41])), ("n", text("x"))]),
+            "the descriptor of \"x\" is wrong",
+        ),
+    ];
+    for (wrong, why) in cases {
+        is_refused(&Tree::of(manifest(vec![wrong])), &[why]).await;
+    }
+}
+
+#[tokio::test]
+async fn manifests_claimed_too_long_are_never_asked_for() {
+    let claimed = |size, seed| Descriptor::new(Kind::Folder, size, [seed; 32]).unwrap();
+    let too_long = MAX_MANIFEST_LEN + 1;
+    let root = Content {
+        bytes: Vec::new(),
+        descriptor: claimed(too_long, 7),
+    };
+    let limit = ["67108865 bytes, over the limit"];
+    let asked = is_refused(&Tree::of(root), &limit).await;
+    assert_eq!(asked.items, []);
+
+    let sub = folder("sub", &claimed(too_long, 7), 0, 0);
+    let root = Tree::of(manifest(vec![sub]));
+    let asked = is_refused(&root, &["\"sub\"", limit[0]]).await;
+    assert_eq!(asked.items.len(), 1);
+
+    // Each would do, and all together would not.
+    let sub = |n: u8| folder(&n.to_string(), &claimed(MAX_MANIFEST_LEN, n), 0, 0);
+    let root = Tree::of(manifest((1..10).map(sub).collect()));
+    let asked = is_refused(&root, &["its manifests are", "536870912 are taken"]).await;
+    assert_eq!(asked.items.len(), 1);
+}
+
+#[tokio::test]
+async fn totals_that_prove_wrong_are_refused() {
+    let content = anything();
+    let inner = manifest(vec![file("file", &content)]);
+    for (bytes, files) in [(9, 1), (11, 1), (10, 0), (10, 2), (u64::MAX, 1), (0, 0)] {
+        let sub = folder("sub", &inner.descriptor, bytes, files);
+        let tree = Tree::new([manifest(vec![sub]), inner.clone()], 1);
+        let claimed = format!("\"sub\" is said to have {files} files of {bytes} bytes");
+        is_refused(&tree, &[&claimed, "and has 1 of 10"]).await;
+    }
+}
+
+/// A folder that has `inner` twice, and so on, `levels` times over.
+fn doubled(inner: Content, levels: u32, (bytes, files): (u64, u64)) -> Tree {
+    let mut contents = vec![inner];
+    for level in 0..levels {
+        let inner = contents[0].descriptor;
+        let times = 1 << level;
+        let twice = ["a", "b"].map(|name| folder(name, &inner, bytes * times, files * times));
+        contents.insert(0, manifest(twice.to_vec()));
+    }
+    Tree::new(contents, 0)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
+    let before = crate::lies::peak_memory();
+    let too_many = ["unfolds to more than 10000000 entries"];
+    is_refused(&doubled(manifest(Vec::new()), 40, (0, 0)), &too_many).await;
+    let one = manifest(vec![file("file", &anything())]);
+    is_refused(&doubled(one.clone(), 40, (10, 1)), &too_many).await;
+    // The totals deny it.
+    is_refused(&doubled(one, 40, (0, 0)), &["is said to have 0 files"]).await;
+    // Few entries, and more bytes than can be counted.
+    let huge = Content {
+        bytes: Vec::new(),
+        descriptor: Descriptor::new(Kind::File, MAX_SIZE, [7; 32]).unwrap(),
+    };
+    let names = (0..1 << 14).map(|n| file(&format!("{n:05}"), &huge));
+    is_refused(&Tree::of(manifest(names.collect())), &["2^64 bytes"]).await;
+    let grown = crate::lies::peak_memory() - before;
+    assert!(grown < 256 << 20, "{grown} bytes more");
+}
+
+/// A folder in a folder and so on; the path of its only file has so many names.
+fn deep(names: usize) -> Tree {
+    let content = anything();
+    let mut contents = vec![manifest(vec![file("file", &content)])];
+    for _ in 1..names {
+        let sub = folder("d", &contents[0].descriptor, 10, 1);
+        contents.insert(0, manifest(vec![sub]));
+    }
+    contents.push(content);
+    Tree::new(contents, 1)
+}
+
+#[tokio::test]
+async fn sixty_four_levels_are_the_most() {
+    is_refused(&deep(65), &["deeper than 64 levels"]).await;
+    is_refused(&deep(100), &["deeper than 64 levels"]).await;
+
+    let tree = deep(64);
+    let peer = Scripted::start(tree.script()).await;
+    let getter = Home::start("getter").await;
+    let download = getter.download(tree.hash(), &[peer.address()]).await;
+    let finished = ended(&download).await.unwrap();
+    let path = format!("{}file", "d/".repeat(63));
+    assert_eq!(files_in(&finished.path), [(path, anything().bytes)]);
+}
+
+/// What the following lie about: `sub/file`, and nothing else.
+fn honest_tree() -> (Tree, Content, Content) {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let inner = manifest(vec![file("file", &content)]);
+    let tree = with_sub_folder(inner.clone(), std::slice::from_ref(&content));
+    (tree, inner, content)
+}
+
+/// The folder comes, though `script` is asked first; tells what its peer and an honest one were asked.
+async fn comes_from_another(script: Script) -> (Asked, Asked) {
+    let (tree, _, content) = honest_tree();
+    let liar = Scripted::start(script).await;
+    let honest = Scripted::start(tree.script()).await;
+    let getter = Home::asking_one_at_a_time("getter").await;
+    let peers = [liar.address(), honest.address(), liar.other_address()];
+    let download = getter.download(tree.hash(), &peers).await;
+    let finished = ended(&download).await.unwrap();
+    let expected = [("sub/file".to_owned(), content.bytes)];
+    assert_eq!(files_in(&finished.path), expected);
+    (liar.asked(), honest.asked())
+}
+
+/// The script of a peer that tells the truth but about `about`, where it does `act`.
+fn liar_about(about: &Content, act: impl Fn(Vec<u8>) -> Act + Send + Sync + 'static) -> Script {
+    let (tree, hash) = (honest_tree().0, about.hash());
+    let truth = tree.clone();
+    tree.doing(move |_, item| {
+        let truth = truth.truth(&item);
+        if item.hash == hash {
+            act(truth)
+        } else {
+            Act::Send(truth)
+        }
+    })
+}
+
+fn flipped(mut bytes: Vec<u8>) -> Act {
+    bytes.last_mut().into_iter().for_each(|last| *last ^= 1);
+    Act::Send(bytes)
+}
+
+#[tokio::test]
+async fn a_manifest_that_never_comes_comes_from_another_and_none_twice() {
+    let (tree, inner, _) = honest_tree();
+    let (_, honest) = comes_from_another(liar_about(&inner, |_| Act::Silence)).await;
+    assert!(honest.items.iter().all(|item| item.hash != tree.hash()));
+}
+
+#[tokio::test]
+async fn a_manifest_of_wrong_bytes_is_found_out_and_comes_from_another() {
+    let (tree, inner, content) = honest_tree();
+    let root = liar_about(tree.manifest(), flipped);
+    for (script, truths) in [
+        (root, 0),
+        (liar_about(&inner, flipped), 1),
+        (liar_about(&content, flipped), 2),
+    ] {
+        let (liar, honest) = comes_from_another(script).await;
+        assert_eq!(liar.chunk_streams, 1, "asked no more: {liar:?}");
+        let before = [tree.hash(), inner.hash()];
+        let kept = &before[..truths];
+        assert!(honest.items.iter().all(|item| !kept.contains(&item.hash)));
+    }
+}
+
+#[tokio::test]
+async fn a_folder_whose_manifest_nobody_sends_ends_with_an_error_and_nothing_is_left() {
+    let (tree, inner, _) = honest_tree();
+    let acts: [fn(Vec<u8>) -> Act; 2] = [|_| Act::Silence, flipped];
+    for act in acts {
+        let liar = Scripted::start(liar_about(&inner, act)).await;
+        let getter = Home::start("getter").await;
+        let copy = pelago::node::Output::At(getter.path("copy"));
+        let mut wanted = request(tree.hash(), copy, &[liar.address()]);
+        wanted.timeout = std::time::Duration::from_millis(1500);
+        let error = ended(&getter.begin(wanted).await).await.unwrap_err();
+        assert_eq!(error.code(), "no-source", "{error}");
+        has_nothing(&getter);
+    }
+}
+
+#[tokio::test]
+async fn more_blocks_claimed_than_the_folder_has_spoil_nothing() {
+    let (tree, _, content) = honest_tree();
+    let most = MAX_SIZE / pelago::content::BLOCK_SIZE;
+    for claimed in [0..most, 1..most, most - 1..most] {
+        let boaster = Scripted::start(tree.claiming(claimed).script()).await;
+        let honest = Scripted::start(tree.script()).await;
+        let getter = Home::start("getter").await;
+        let peers = [boaster.address(), honest.address()];
+        let download = getter.download(tree.hash(), &peers).await;
+        let finished = ended(&download).await.unwrap();
+        let expected = [("sub/file".to_owned(), content.bytes.clone())];
+        assert_eq!(files_in(&finished.path), expected);
+    }
+}

@@ -1,0 +1,146 @@
+//! Folders as a peer tells of them. Manifests are written key by key, so that they may be wrong.
+
+use std::{fs, path::Path, sync::Arc};
+
+use cbor4ii::core::{Value, enc::Encode, utils::BufWriter};
+use pelago::content::{BlockRanges, Descriptor, Hash, Kind};
+use pelago_behaviour::chunk::{Answer, Item};
+
+use crate::{
+    content::{Content, encoded},
+    scripted::{Act, Script, having_all, update},
+};
+
+pub(crate) fn map(fields: &[(&str, Value)]) -> Value {
+    let field = |(key, value): &(&str, Value)| (text(key), value.clone());
+    Value::Map(fields.iter().map(field).collect())
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+pub(crate) fn descriptor(descriptor: &Descriptor) -> Value {
+    Value::Bytes(descriptor.to_bytes().to_vec())
+}
+
+/// The entry of a file.
+pub(crate) fn file(name: &str, content: &Content) -> Value {
+    map(&[("f", descriptor(&content.descriptor)), ("n", text(name))])
+}
+
+/// The entry of a sub-folder, with what is claimed to be below.
+pub(crate) fn folder(name: &str, manifest: &Descriptor, bytes: u64, files: u64) -> Value {
+    map(&[
+        ("b", Value::Integer(bytes.into())),
+        ("c", Value::Integer(files.into())),
+        ("d", descriptor(manifest)),
+        ("n", text(name)),
+    ])
+}
+
+pub(crate) fn symlink(name: &str, target: &str) -> Value {
+    map(&[("l", text(target)), ("n", text(name))])
+}
+
+/// A manifest of these entries, in this order.
+pub(crate) fn manifest(entries: Vec<Value>) -> Content {
+    of_value(&map(&[
+        ("v", Value::Integer(1)),
+        ("entries", Value::Array(entries)),
+    ]))
+}
+
+/// What is offered for a manifest.
+pub(crate) fn of_value(value: &Value) -> Content {
+    let mut bytes = BufWriter::new(Vec::new());
+    value.encode(&mut bytes).unwrap();
+    of_bytes(bytes.into_inner())
+}
+
+/// Anything that is offered for a manifest.
+pub(crate) fn of_bytes(bytes: Vec<u8>) -> Content {
+    Content::of_kind(Kind::Folder, bytes)
+}
+
+/// A folder: manifests and files.
+#[derive(Clone)]
+pub(crate) struct Tree {
+    /// Its manifest comes first.
+    contents: Arc<[Content]>,
+    /// Which blocks of its files somebody says to have.
+    claimed: BlockRanges,
+}
+
+impl Tree {
+    /// A folder of which nobody ever gets to the files.
+    pub(crate) fn of(manifest: Content) -> Self {
+        Self::new([manifest], 0)
+    }
+
+    /// A folder with so many blocks in its files.
+    pub(crate) fn new(contents: impl IntoIterator<Item = Content>, blocks: u64) -> Self {
+        Self {
+            contents: contents.into_iter().collect(),
+            claimed: BlockRanges::from(0..blocks),
+        }
+    }
+
+    /// The same as somebody has it who claims these blocks only.
+    pub(crate) fn claiming(&self, blocks: std::ops::Range<u64>) -> Self {
+        Self {
+            claimed: BlockRanges::from(blocks),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn manifest(&self) -> &Content {
+        &self.contents[0]
+    }
+
+    pub(crate) fn hash(&self) -> Hash {
+        self.manifest().hash()
+    }
+
+    /// The bytes of the true answer to `item`.
+    pub(crate) fn truth(&self, item: &Item) -> Vec<u8> {
+        let mut contents = self.contents.iter();
+        match contents.find(|content| content.hash() == item.hash) {
+            Some(content) => content.truth(item),
+            None => encoded(&Answer::Absent, &[]),
+        }
+    }
+
+    /// Tells the truth about it.
+    pub(crate) fn script(&self) -> Script {
+        let tree = self.clone();
+        self.doing(move |_, item| Act::Send(tree.truth(&item)))
+    }
+
+    /// Does `act` about each chunk of it.
+    pub(crate) fn doing(&self, act: impl Fn(usize, Item) -> Act + Send + Sync + 'static) -> Script {
+        let root = self.manifest().descriptor;
+        let mut has = having_all(&root);
+        has.blocks = self.claimed.clone();
+        let mut script = Script::claiming(root, act);
+        script.availability = Box::new(move |_| Act::Send(update(has.clone())));
+        script
+    }
+}
+
+/// What is below a folder: paths in it with the bytes of files, in order.
+pub(crate) fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() {
+            let below = files_in(&path).into_iter();
+            files.extend(below.map(|(inner, bytes)| (format!("{name}/{inner}"), bytes)));
+        } else {
+            files.push((name, fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}

@@ -1,0 +1,254 @@
+//! Folders that are downloaded in spite of kills, full disks, and sources that change or have parts.
+
+use std::{fs, path::Path};
+
+use super::{
+    interrupt::to_go_on,
+    system::Mount,
+    trees::{LARGE, MANY_SIZE, Pair, Thing, assert_same, number, plant_many, things, write},
+    valve::Valve,
+    world::{Home, Node, assert_content, eventually, noise, text},
+};
+
+/// `kill -9`, so many times in one download.
+const KILLS: usize = 12;
+
+/// Bytes that may pass between two kills: 0 to this, 2 MiB in the mean.
+const MOST: u64 = 4 << 20;
+
+/// Bytes that may have come and not been kept when a process is killed, in the mean: what is under way
+/// or waits for hash and disk, as of one file, and small files that are not whole.
+const LOST_A_KILL: usize = 2 << 20;
+
+/// ```text
+///   B ──valve── A      B is killed 12 times, each after some bytes more
+/// ```
+fn kills_cost_no_more_than_what_was_not_yet_verified(pair: &Pair) {
+    let b = &pair.b;
+    let is_in_place = b.path("box").exists();
+    let points = noise(3, 8 * KILLS);
+    let points = points.as_chunks::<8>().0.iter();
+    let mut passed = 0;
+    for bytes in points.map(|point| u64::from_le_bytes(*point) % MOST) {
+        let valve = Valve::new(&pair.node.address(), bytes);
+        let run = b.spawn(&pair.download_by(&valve.address(), &[]));
+        valve.is_shut();
+        run.signal("KILL");
+        run.end();
+        assert_eq!(
+            b.path("box").exists(),
+            is_in_place,
+            "not before it is whole"
+        );
+        passed += valve.passed() as usize;
+    }
+
+    let last = b.json(&pair.download(&[]));
+
+    let kept = number(&last, "resumed_bytes");
+    assert_eq!(kept + number(&last, "fetched_bytes"), MANY_SIZE);
+    assert!(
+        passed <= kept + KILLS * LOST_A_KILL,
+        "of {passed} bytes that came, {kept} were kept"
+    );
+    // Manifests come on top, and so does what frames them.
+    assert!(kept > 0 && kept <= passed, "{kept} of {passed}");
+    assert!(!b.path("box.part").exists());
+    let records = fs::read_dir(b.data().join("partial")).unwrap();
+    assert_eq!(records.count(), 0);
+}
+
+#[test]
+fn kills_cost_a_folder_little() {
+    let pair = Pair::sharing(plant_many);
+    kills_cost_no_more_than_what_was_not_yet_verified(&pair);
+    assert_same(&pair.b.path("box"), &pair.original());
+}
+
+#[test]
+fn kills_cost_a_folder_little_where_there_is_one_already() {
+    let pair = Pair::sharing(plant_many);
+    let own = pair.b.path("box/1/my own");
+    write(&pair.b.path("box"), "1/my own", b"stays");
+    kills_cost_no_more_than_what_was_not_yet_verified(&pair);
+    assert_content(&own, b"stays");
+    fs::remove_file(own).unwrap();
+    assert_same(&pair.b.path("box"), &pair.original());
+}
+
+/// ```text
+///   B ──valve── A      B is interrupted, and told how to go on
+/// ```
+#[test]
+fn an_interrupted_download_goes_on_with_what_was_chosen() {
+    let pair = Pair::sharing(plant_many);
+    let b = &pair.b;
+    let valve = Valve::new(&pair.node.address(), 4 << 20);
+    let chosen = ["--only", "large/[01]", "--only", "5*"];
+    let run = b.spawn(&pair.download_by(&valve.address(), &chosen));
+    valve.is_shut();
+    run.err.wait(
+        |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
+        "downloading",
+    );
+    run.signal("INT");
+    let line = to_go_on(&run.end().failed());
+    valve.open();
+    let again = b.run_line(&format!("{line} --json")).done().document();
+    assert!(number(&again, "resumed_bytes") > 0, "{again}");
+    let mut original = things(&pair.original());
+    let is_chosen = |path: &Path| {
+        let mut names = path.iter().map(|name| name.to_str().unwrap());
+        let is_large = ["large/0", "large/1"].map(Path::new).contains(&path);
+        is_large || names.any(|name| name.starts_with('5'))
+    };
+    original.retain(|path, thing| *thing != Thing::Folder && is_chosen(path));
+    let mut found = things(&b.path("box"));
+    found.retain(|_, thing| *thing != Thing::Folder);
+    assert!(found == original, "{:?}", found.keys());
+}
+
+/// ```text
+///   B's node ──valve── A      B is killed twice, starts again, and is asked for nothing
+/// ```
+fn a_killed_node_goes_on_by_itself(chosen: &[&str], size: usize) -> Pair {
+    let pair = Pair::sharing(plant_many);
+    let b = &pair.b;
+    let got = text(&b.path("got"));
+    let mut passed = 0;
+    // At first hardly more than the manifests.
+    for (round, bytes) in [100_000, 5 << 20, u64::MAX].into_iter().enumerate() {
+        let valve = Valve::new(&pair.node.address(), bytes);
+        let way = valve.address();
+        let node = b.start(&["-b", &way]);
+        if round == 0 {
+            let detached = [&["--detach", "-o", &got], chosen].concat();
+            b.run(&pair.download_by(&way, &detached)).done();
+        }
+        if bytes < u64::MAX {
+            valve.is_shut();
+            node.kill();
+        } else {
+            eventually("the folder", || b.path("got").exists().then_some(()));
+        }
+        passed += valve.passed() as usize;
+    }
+    assert!(
+        passed < size + 3 * LOST_A_KILL,
+        "{passed} of {size} bytes came"
+    );
+    pair
+}
+
+#[test]
+fn a_node_that_was_killed_goes_on_with_a_folder_by_itself() {
+    let pair = a_killed_node_goes_on_by_itself(&[], MANY_SIZE);
+    assert_same(&pair.b.path("got"), &pair.original());
+}
+
+#[test]
+fn a_node_that_was_killed_goes_on_with_what_was_chosen() {
+    let pair = a_killed_node_goes_on_by_itself(&["--only", "/large"], 3 * LARGE);
+    assert_same(&pair.b.path("got/large"), &pair.original().join("large"));
+    assert_eq!(fs::read_dir(pair.b.path("got")).unwrap().count(), 1);
+}
+
+/// ```text
+///   B ── A      B's disk holds 8 MiB of 25
+/// ```
+#[test]
+fn a_full_disk_keeps_what_came_of_a_folder_and_it_goes_on_after_room_is_made() {
+    let pair = Pair::sharing(plant_many);
+    let Some(mount) = Mount::new(pair.world.path("small"), "size=8m") else {
+        return;
+    };
+    let target = mount.path().join("got");
+    let output = text(&target);
+    let b = &pair.b;
+    let command = pair.download(&["-o", &output]);
+    for _ in 0..2 {
+        b.run(&command)
+            .failed()
+            .says("the disk is full")
+            .says(&text(mount.path()));
+        assert!(!target.exists());
+    }
+
+    mount.remount("size=64m");
+    let again = b.json(&command);
+
+    assert_same(&target, &pair.original());
+    let (kept, fetched) = (
+        number(&again, "resumed_bytes"),
+        number(&again, "fetched_bytes"),
+    );
+    assert_eq!(kept + fetched, MANY_SIZE);
+    assert!(kept > 4 << 20, "{again}");
+    assert_eq!(fs::read_dir(mount.path()).unwrap().count(), 1);
+}
+
+/// ```text
+///   A ──valve── C ──valve── B      a file of A's changes when C has some of it; B's does not
+/// ```
+#[test]
+fn a_file_of_a_folder_that_changes_midway_comes_from_whoever_still_has_it() {
+    let pair = Pair::sharing(plant_many);
+    let other = pair.world.path("other/box");
+    plant_many(&other);
+    let b_node = pair.b.start(&[]);
+    assert_eq!(pair.b.share(&text(&other)), pair.hash);
+    // Of A comes a part; of B, until then, nothing at all.
+    let from_a = Valve::new(&pair.node.address(), 5 << 20);
+    let from_b = Valve::new(&b_node.address(), 0);
+    let c = pair.world.home("c");
+    let way = from_b.address();
+    let run = c.spawn(&pair.download_by(&from_a.address(), &["--peer", &way]));
+    from_a.is_shut();
+
+    for number in 0..3 {
+        write(
+            &pair.original(),
+            &format!("large/{number}"),
+            &noise(7, LARGE),
+        );
+    }
+    from_a.open();
+    from_b.open();
+
+    run.end().done();
+    assert_same(&c.path("box"), &other);
+}
+
+/// Who wants the same folder.
+const DOWNLOADERS: usize = 4;
+
+/// ```text
+///        ┌──valve── B ─┐
+///   A ───┼──valve── C ─┼── connected to one another; each has a part when the valves open
+///        └──valve── ...┘
+/// ```
+#[test]
+fn all_who_want_the_same_folder_get_it() {
+    let pair = Pair::sharing(plant_many);
+    let mut all: Vec<(Home, Valve, Node)> = Vec::new();
+    for number in 0..DOWNLOADERS {
+        let home = pair.world.home(&format!("downloader {number}"));
+        let valve = Valve::new(&pair.node.address(), 2 << 20);
+        let first = all.first().map(|(_, _, node)| node.address());
+        let known = first.into_iter().chain([valve.address()]);
+        let known: Vec<_> = known.flat_map(|way| ["-b".to_owned(), way]).collect();
+        let node = home.start(&known.iter().map(String::as_str).collect::<Vec<_>>());
+        all.push((home, valve, node));
+    }
+    for (home, valve, _) in &all {
+        home.run(&pair.download_by(&valve.address(), &["--detach"]))
+            .done();
+    }
+    all.iter().for_each(|(_, valve, _)| valve.is_shut());
+    all.iter().for_each(|(_, valve, _)| valve.open());
+    for (home, valve, _) in &all {
+        // Joins the download that is under way.
+        home.run(&pair.download_by(&valve.address(), &[])).done();
+        assert_same(&home.path("box"), &pair.original());
+    }
+}
