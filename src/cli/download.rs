@@ -164,14 +164,16 @@ async fn follow(
     }
 }
 
-fn step(status: &DownloadStatus) -> Step<'_> {
+/// How far a download is.
+pub(super) fn step(status: &DownloadStatus) -> Step<'_> {
     Step {
         name: &status.name,
         state: &status.state,
-        done: status.verified_bytes,
+        done: status.verified_bytes.unwrap_or(0),
         size: status.size,
         bytes_per_second: Some(status.bytes_per_second),
         sources: Some(status.sources),
+        why: status.why.as_deref(),
     }
 }
 

@@ -10,6 +10,7 @@ mod error;
 mod folders;
 mod handle;
 mod limits;
+mod manage;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -18,14 +19,20 @@ pub(crate) mod testing;
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{
-    DownloadError, ListError, ShareError, StartError, UnshareError, folder_code, folder_hint,
+    DownloadError, ListError, ManageError, ShareError, StartError, UnshareError, folder_code,
+    folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use manage::NewPlace;
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{InvalidAddress, PeerAddress},
-    transfer::{Download, DownloadState, DownloadStatus, Finished, Output},
+    transfer::{
+        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Output, Waiting,
+    },
 };
+
+use crate::transfer::Place;

@@ -161,6 +161,7 @@ impl PartialFolder {
             scopes: self.spec.scopes.clone(),
             resume_on_start: false,
             only: Vec::new(),
+            part_of: Some(self.reservation.hash),
         };
         let partial = Partial::create_or_resume(&self.reservation.store, spec, &|_| {})?;
         open.insert(file, Arc::clone(&partial));
