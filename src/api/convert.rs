@@ -123,6 +123,15 @@ impl From<&node::Failure> for ErrorInfo {
     }
 }
 
+impl From<node::Interest> for types::Followers {
+    fn from(from: node::Interest) -> Self {
+        Self {
+            followers: from.followers as u64,
+            detached: from.is_kept,
+        }
+    }
+}
+
 impl From<types::Place> for node::NewPlace {
     fn from(from: types::Place) -> Self {
         match from {

@@ -8,7 +8,7 @@ use super::{
     error::ApiError,
     events::{lines, until},
     extract::{Body, Named, Parameters},
-    types::{DownloadEvent, DownloadRequest, DownloadStatus, OrderChange, RemoveQuery},
+    types::{DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange, RemoveQuery},
 };
 use crate::node::{self, DownloadError, ManageError, Node};
 
@@ -21,6 +21,13 @@ pub(super) async fn one(
     Named(what): Named,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     changed(node.download_called(&what))
+}
+
+pub(super) async fn followers(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<Followers>, ApiError> {
+    Ok(Json(node.interest(&what)?.into()))
 }
 
 /// The stream is what follows the download, so closing the connection ends that.

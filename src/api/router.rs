@@ -35,6 +35,7 @@ pub fn router(node: Node) -> Router {
             "/v1/downloads/{what}",
             get(downloads::one).delete(downloads::remove),
         )
+        .route("/v1/downloads/{what}/followers", get(downloads::followers))
         .route("/v1/downloads/{what}/pause", post(downloads::pause))
         .route("/v1/downloads/{what}/resume", post(downloads::resume))
         .route("/v1/downloads/{what}/cancel", post(downloads::cancel))

@@ -7,7 +7,7 @@ mod limits;
 
 use serde::{Deserialize, Serialize};
 
-pub use downloads::{OrderChange, Place, RemoveQuery, Waiting};
+pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
 pub use limits::{Limits, LimitsChange};
 
 /// A node.

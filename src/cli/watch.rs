@@ -181,7 +181,7 @@ mod tests {
             ..waiting(2.0)
         };
         assert_eq!(
-            news(&[waiting(1.0)], &[done.clone()]),
+            news(&[waiting(1.0)], std::slice::from_ref(&done)),
             ["a: done, 0 sources"]
         );
         assert_eq!(news(&[done], &[]), ["a: no longer listed"]);

@@ -2,7 +2,7 @@
 
 use pelago_content::Hash;
 
-use super::{DownloadState, DownloadStatus, ManageError, Node, Place};
+use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place};
 use crate::{
     store::{Origin, Share, Store},
     transfer::Finished,
@@ -36,6 +36,14 @@ impl Node {
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
     pub fn download_called(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         find(what, &self.downloads())
+    }
+
+    /// Who wants the download that `what` names to go on.
+    ///
+    /// # Errors
+    /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
+    pub fn interest(&self, what: &str) -> Result<Interest, ManageError> {
+        Ok(self.inner.transfers.interest(&self.find_download(what)?))
     }
 
     /// Pauses a download, also over a restart. What was verified is kept.

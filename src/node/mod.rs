@@ -31,7 +31,8 @@ pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{InvalidAddress, PeerAddress},
     transfer::{
-        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Output, Waiting,
+        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest, Output,
+        Waiting,
     },
 };
 

@@ -1,10 +1,12 @@
 //! Who wants a download to go on.
 
 /// The followers of a download, and the node, once it was asked to run it by itself.
-#[derive(Debug, Default)]
-pub(super) struct Interest {
-    followers: usize,
-    is_kept: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// How many follow it.
+    pub followers: usize,
+    /// Whether the node runs it whether somebody follows it or not.
+    pub is_kept: bool,
 }
 
 impl Interest {

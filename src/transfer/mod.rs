@@ -43,6 +43,7 @@ mod turns;
 pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use interest::Interest;
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;

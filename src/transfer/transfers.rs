@@ -216,6 +216,14 @@ impl Transfers {
         downloads.iter().map(status).collect()
     }
 
+    /// Who wants a download to go on; nobody, if it is not listed.
+    #[must_use]
+    pub fn interest(&self, hash: &Hash) -> Interest {
+        let downloads = self.lock();
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        same.map(|entry| entry.interest).unwrap_or_default()
+    }
+
     /// Stops all downloads, as the node ends; the next run goes on with them.
     pub fn stop_all(&self) {
         self.lock().iter().for_each(|entry| entry.download.stop());

@@ -15,6 +15,7 @@ mod attach;
 mod catalogue;
 mod config;
 mod disk;
+mod downloads;
 mod exchange;
 mod folders;
 mod interrupt;

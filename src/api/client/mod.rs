@@ -28,9 +28,9 @@ pub use events::Events;
 use super::{
     Token,
     types::{
-        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure, Limits,
-        LimitsChange, Listed, OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest,
-        Shared, Status, UnshareQuery,
+        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure,
+        Followers, Limits, LimitsChange, Listed, OrderChange, Peer, Place, RemoveQuery, ShareEvent,
+        ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -150,7 +150,8 @@ impl Client {
         self.get("/v1/downloads").await
     }
 
-    /// Downloads. Dropping the events before the last pauses it.
+    /// Downloads, or follows what is being downloaded. Dropping the events before the last pauses it,
+    /// unless others follow it or the node runs it by itself.
     ///
     /// # Errors
     ///
@@ -160,6 +161,15 @@ impl Client {
         request: &DownloadRequest,
     ) -> Result<Events<DownloadEvent>, CallError> {
         self.stream("/v1/downloads", request).await
+    }
+
+    /// Who wants `what` to go on.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn followers(&self, what: &str) -> Result<Followers, CallError> {
+        self.get(&of_download(what, "/followers")).await
     }
 
     /// Pauses `what`: a hash, at least 6 of its first digits, or a name.

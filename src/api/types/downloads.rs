@@ -25,6 +25,15 @@ pub enum Waiting {
     },
 }
 
+/// Who wants a download to go on: it is paused when there is nobody any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followers {
+    /// How many follow it.
+    pub followers: u64,
+    /// Whether the node runs it by itself.
+    pub detached: bool,
+}
+
 /// Where to put a download in the order of those that wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
