@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
-    store::{NewShare, Origin, Scope, Store},
+    store::{NewShare, Origin, Scope, Selection, Store},
     transfer::{self, Delivered, Download, DownloadStatus, Finished, Followed},
 };
 
@@ -102,7 +102,8 @@ impl Node {
     /// its end. A name is looked up first; everything later shows in the [`Download`].
     ///
     /// # Errors
-    /// A name nobody has, or that several contents have; a peer named by `from` who is not in reach.
+    /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
+    /// is not in reach.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
         let download = self.inner.transfers.start(self.prepare(request).await?);
@@ -131,6 +132,8 @@ impl Node {
 
     /// What is to be downloaded: a name is looked up, a link taken apart.
     async fn prepare(&self, request: DownloadRequest) -> Result<transfer::Request, DownloadError> {
+        // Before anybody is asked for anything.
+        Selection::new(&request.only)?;
         let network = &self.inner.network;
         for node in &request.bootstrap {
             let (network, node) = (network.clone(), node.clone());

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use pelago_content::Link;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -143,9 +144,14 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
     let names = ["a b+c/ü&what=%41#?.txt", "..", "pause"];
     for (digits, name) in ["ab", "cd", "ef"].into_iter().zip(names) {
         let hash = digits.repeat(32);
-        let encoded = serde_urlencoded::to_string([("name", name)]).unwrap();
+        let link = Link {
+            hash: hash.parse().unwrap(),
+            name: Some(name.to_owned()),
+            size: None,
+            peers: Vec::new(),
+        };
         let request = DownloadRequest {
-            target: format!("pelago:{hash}?{encoded}"),
+            target: link.to_string(),
             detach: true,
             ..missing(&folder)
         };
