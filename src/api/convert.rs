@@ -84,6 +84,60 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             verified_bytes: from.verified_bytes,
             bytes_per_second: from.bytes_per_second,
             sources: from.sources,
+            waits: from.waits.as_ref().map(Into::into),
+            why: why(from),
+            error: from.failure.as_ref().map(Into::into),
+        }
+    }
+}
+
+/// What a download waits for, or why it failed, in a sentence.
+fn why(status: &node::DownloadStatus) -> Option<String> {
+    let failed = || Some(status.failure.as_ref()?.message.clone());
+    let waits = status.waits.as_ref().map(ToString::to_string);
+    waits.or_else(failed)
+}
+
+impl From<&node::Waiting> for types::Waiting {
+    fn from(from: &node::Waiting) -> Self {
+        match from {
+            node::Waiting::Turn { ahead } => Self::Turn { ahead: *ahead },
+            node::Waiting::Source { since, tried } => Self::Source {
+                seconds: since.elapsed().as_secs_f64(),
+                tried: tried.clone(),
+            },
+            node::Waiting::Limit { rate } => Self::Limit {
+                bytes_per_second: rate.bytes(),
+            },
+        }
+    }
+}
+
+impl From<&node::Failure> for ErrorInfo {
+    fn from(from: &node::Failure) -> Self {
+        Self {
+            code: from.code.to_owned(),
+            message: from.message.clone(),
+            hint: from.hint.clone(),
+        }
+    }
+}
+
+impl From<node::Interest> for types::Followers {
+    fn from(from: node::Interest) -> Self {
+        Self {
+            followers: from.followers as u64,
+            detached: from.is_kept,
+        }
+    }
+}
+
+impl From<types::Place> for node::NewPlace {
+    fn from(from: types::Place) -> Self {
+        match from {
+            types::Place::First => Self::First,
+            types::Place::Last => Self::Last,
+            types::Place::Before(other) => Self::Before(other),
         }
     }
 }
@@ -214,6 +268,7 @@ macro_rules! to_error_info {
 to_error_info!(
     DownloadError,
     ListError,
+    ManageError,
     ShareError,
     StartError,
     UnshareError

@@ -1,4 +1,4 @@
-//! What this node downloads.
+//! What this node downloads: hashes, at least 6 of their first digits, or names say which.
 
 use axum::{Json, extract::State, response::Response};
 use futures::{FutureExt, StreamExt, future::Either, stream};
@@ -7,33 +7,45 @@ use super::{
     convert::download_request,
     error::ApiError,
     events::{lines, until},
-    extract::Body,
-    types::{DownloadEvent, DownloadRequest, DownloadStatus},
+    extract::{Body, Named, Parameters},
+    types::{DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange, RemoveQuery},
 };
-use crate::node::{Download, DownloadError, Node};
+use crate::node::{self, DownloadError, ManageError, Node};
 
 pub(super) async fn list(State(node): State<Node>) -> Json<Vec<DownloadStatus>> {
-    Json(node.downloads().iter().map(Into::into).collect())
+    all(&node.downloads())
 }
 
+pub(super) async fn one(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    changed(node.download_called(&what))
+}
+
+pub(super) async fn followers(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<Followers>, ApiError> {
+    Ok(Json(node.interest(&what)?.into()))
+}
+
+/// The stream is what follows the download, so closing the connection ends that.
 pub(super) async fn download(
     State(node): State<Node>,
     Body(request): Body<DownloadRequest>,
 ) -> Result<Response, ApiError> {
     let detach = request.detach;
-    let download = node.download(download_request(request)?).await?;
+    let request = download_request(request)?;
     if detach {
+        let download = node.download(request).await?;
         let status = DownloadStatus::from(&*download.status().borrow());
         return Ok(lines(stream::iter([DownloadEvent::Detached(status)])));
     }
-    let mut status = download.status();
+    let followed = node.follow(request).await?;
+    let mut status = followed.download().status();
     status.mark_changed();
-    let followed = Followed(Some(download.clone()));
-    let finished = async move {
-        let finished = download.finished().await;
-        followed.ended();
-        finished
-    };
+    let finished = async move { followed.download().finished().await };
     let events = until(status, finished.boxed()).map(|event| match event {
         Either::Left(status) => DownloadEvent::Progress((&status).into()),
         Either::Right(Ok(finished)) => DownloadEvent::Done(finished.into()),
@@ -44,19 +56,64 @@ pub(super) async fn download(
     Ok(lines(events))
 }
 
-/// A download whose caller waits for it: pauses when the caller goes before it has ended.
-struct Followed(Option<Download>);
-
-impl Followed {
-    fn ended(mut self) {
-        self.0 = None;
-    }
+pub(super) async fn pause(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    changed(node.pause(&what).await)
 }
 
-impl Drop for Followed {
-    fn drop(&mut self) {
-        if let Some(download) = self.0.take() {
-            download.pause();
-        }
-    }
+pub(super) async fn resume(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    changed(node.resume(&what).await)
+}
+
+pub(super) async fn cancel(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    changed(node.cancel(&what).await)
+}
+
+pub(super) async fn remove(
+    State(node): State<Node>,
+    Named(what): Named,
+    Parameters(query): Parameters<RemoveQuery>,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    changed(node.remove_download(&what, query.data).await)
+}
+
+/// Answers with all, in their new order.
+pub(super) async fn put(
+    State(node): State<Node>,
+    Named(what): Named,
+    Body(change): Body<OrderChange>,
+) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
+    Ok(all(&node.put_download(&what, &change.place.into()).await?))
+}
+
+/// Answers with those that ran.
+pub(super) async fn pause_all(
+    State(node): State<Node>,
+) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
+    Ok(all(&node.pause_all().await?))
+}
+
+/// Answers with those that were paused.
+pub(super) async fn resume_all(
+    State(node): State<Node>,
+) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
+    Ok(all(&node.resume_all().await?))
+}
+
+fn changed(
+    status: Result<node::DownloadStatus, ManageError>,
+) -> Result<Json<DownloadStatus>, ApiError> {
+    Ok(Json((&status?).into()))
+}
+
+fn all(downloads: &[node::DownloadStatus]) -> Json<Vec<DownloadStatus>> {
+    Json(downloads.iter().map(Into::into).collect())
 }

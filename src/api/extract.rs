@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Json,
-    extract::{FromRequest, FromRequestParts, Query, Request},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{StatusCode, request::Parts},
 };
 use hyper::body::Body as _;
@@ -37,6 +37,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 let message = "the body did not come in time";
                 Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, CODE, message))
             }
+        }
+    }
+}
+
+/// The part of the path that says what it is about.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(refusal) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{Method, StatusCode, Uri},
-    routing::get,
+    routing::{get, post, put},
 };
 
 use super::{catalogue, downloads, error::ApiError, limits, shares, status};
@@ -31,6 +31,17 @@ pub fn router(node: Node) -> Router {
             "/v1/downloads",
             get(downloads::list).post(downloads::download),
         )
+        .route(
+            "/v1/downloads/{what}",
+            get(downloads::one).delete(downloads::remove),
+        )
+        .route("/v1/downloads/{what}/followers", get(downloads::followers))
+        .route("/v1/downloads/{what}/pause", post(downloads::pause))
+        .route("/v1/downloads/{what}/resume", post(downloads::resume))
+        .route("/v1/downloads/{what}/cancel", post(downloads::cancel))
+        .route("/v1/downloads/{what}/order", put(downloads::put))
+        .route("/v1/pause", post(downloads::pause_all))
+        .route("/v1/resume", post(downloads::resume_all))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))

@@ -2,10 +2,12 @@
 //!
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
+mod downloads;
 mod limits;
 
 use serde::{Deserialize, Serialize};
 
+pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
 pub use limits::{Limits, LimitsChange};
 
 /// A node.
@@ -218,7 +220,7 @@ pub enum DownloadEvent {
 }
 
 /// A download and how far it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DownloadStatus {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -230,12 +232,18 @@ pub struct DownloadStatus {
     pub state: String,
     /// Bytes; none until a source told.
     pub size: Option<u64>,
-    /// Bytes proven and written.
-    pub verified_bytes: u64,
+    /// Bytes proven and written; none until it is known what an earlier run left.
+    pub verified_bytes: Option<u64>,
     /// Bytes a second, at present.
     pub bytes_per_second: u64,
     /// How many peers it is fetched from.
     pub sources: u64,
+    /// What it waits for, if it does.
+    pub waits: Option<Waiting>,
+    /// What it waits for, or why it failed, in a sentence.
+    pub why: Option<String>,
+    /// Why it failed.
+    pub error: Option<ErrorInfo>,
 }
 
 /// A complete download.

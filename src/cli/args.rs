@@ -5,8 +5,16 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    context::Setting, download::DownloadArgs, hash::HashArgs, limit::LimitArgs, list::ListArgs,
-    share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
+    context::Setting,
+    download::DownloadArgs,
+    downloads::DownloadsArgs,
+    hash::HashArgs,
+    limit::LimitArgs,
+    list::ListArgs,
+    manage::{CancelArgs, MoveArgs, PauseArgs, RemoveArgs},
+    share::ShareArgs,
+    start::StartArgs,
+    unshare::UnshareArgs,
 };
 
 /// Share files from where they lie, and get others' by their hash: no server, no account.
@@ -58,8 +66,18 @@ pub(super) enum Command {
     List(ListArgs),
     /// Get content by its hash, link or name
     Download(DownloadArgs),
-    /// List the running node's downloads
-    Downloads,
+    /// List the running node's downloads, in the order of their turns
+    Downloads(DownloadsArgs),
+    /// Pause downloads of the running node, until they are resumed
+    Pause(PauseArgs),
+    /// Go on with downloads that were paused or have failed
+    Resume(PauseArgs),
+    /// Stop downloads, and remove what is here of them; what is done stays
+    Cancel(CancelArgs),
+    /// Take downloads that have ended off the list
+    Remove(RemoveArgs),
+    /// Change the order of the downloads that wait for their turn
+    Move(MoveArgs),
     /// Show or change how fast content may pass the running node
     Limit(LimitArgs),
     /// List the peers that the running node is connected to
@@ -135,6 +153,12 @@ mod tests {
             "pelago share a --name x --no-serve".to_owned(),
             "pelago unshare x".to_owned(),
             "pelago list --peer localhost:1".to_owned(),
+            "pelago downloads --watch".to_owned(),
+            "pelago pause a b".to_owned(),
+            "pelago resume --all".to_owned(),
+            "pelago cancel a b".to_owned(),
+            "pelago remove a b --with-data".to_owned(),
+            "pelago move a --before b".to_owned(),
             "pelago list --network --wait 0.5".to_owned(),
             "pelago limit".to_owned(),
             "pelago limit --upload 400k --download 1.5MB --upload-per-peer off".to_owned(),
@@ -155,6 +179,13 @@ mod tests {
             ("pelago fly".to_owned(), "unrecognized subcommand"),
             ("pelago hash".to_owned(), "required"),
             ("pelago download".to_owned(), "required"),
+            ("pelago pause".to_owned(), "required"),
+            ("pelago pause a --all".to_owned(), "cannot be used with"),
+            ("pelago move a".to_owned(), "required"),
+            (
+                "pelago move a --first --last".to_owned(),
+                "cannot be used with",
+            ),
             (
                 format!("pelago download {hash} --hash {hash}"),
                 "cannot be used with",

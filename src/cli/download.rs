@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        Events,
+        Client, Events,
         types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Output},
     },
     content::{Hash, HashError},
@@ -84,7 +84,11 @@ fn hash(text: &str) -> Result<String, HashError> {
 enum End {
     Finished(Finished),
     Detached(DownloadStatus),
-    Interrupted,
+    /// By Ctrl-C.
+    Interrupted {
+        /// Whether the node goes on with it nevertheless.
+        goes_on: bool,
+    },
 }
 
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
@@ -96,9 +100,9 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
         Session::open(context).await?
     };
     match follow(context, &session, &request, &mut signals).await {
-        Ok(End::Interrupted) => {
+        Ok(End::Interrupted { goes_on }) => {
             session.stop(signals).await;
-            Err(paused().into())
+            Err(if goes_on { left() } else { paused() }.into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -143,16 +147,23 @@ async fn follow(
 ) -> anyhow::Result<End> {
     let mut events: Events<DownloadEvent> = tokio::select! {
         events = session.client.download(request) => events?,
-        () = signals.next() => return Ok(End::Interrupted),
+        () = signals.next() => return Ok(End::Interrupted { goes_on: false }),
     };
     let mut progress = Progress::new(&context.output);
+    let mut hash = None;
     loop {
         let event = tokio::select! {
             event = events.next() => event?,
-            () = signals.next() => return Ok(End::Interrupted),
+            () = signals.next() => {
+                let goes_on = goes_on(&session.client, hash.as_deref()).await;
+                return Ok(End::Interrupted { goes_on });
+            }
         };
         match event {
-            Some(DownloadEvent::Progress(status)) => progress.show(&step(&status)),
+            Some(DownloadEvent::Progress(status)) => {
+                progress.show(&step(&status));
+                hash = Some(status.hash);
+            }
             Some(DownloadEvent::Done(finished)) => return Ok(End::Finished(finished)),
             Some(DownloadEvent::Detached(status)) => return Ok(End::Detached(status)),
             Some(DownloadEvent::Error { error }) => return Err(error.into()),
@@ -164,14 +175,23 @@ async fn follow(
     }
 }
 
-fn step(status: &DownloadStatus) -> Step<'_> {
+/// Whether the node goes on with a download when this command, which follows it, ends.
+async fn goes_on(client: &Client, hash: Option<&str>) -> bool {
+    let Some(hash) = hash else { return false };
+    let followers = client.followers(hash).await;
+    followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
+}
+
+/// How far a download is.
+pub(super) fn step(status: &DownloadStatus) -> Step<'_> {
     Step {
         name: &status.name,
         state: &status.state,
-        done: status.verified_bytes,
+        done: status.verified_bytes.unwrap_or(0),
         size: status.size,
         bytes_per_second: Some(status.bytes_per_second),
         sources: Some(status.sources),
+        why: status.why.as_deref(),
     }
 }
 
@@ -180,6 +200,13 @@ fn paused() -> ErrorInfo {
     let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     ErrorInfo::new("paused", "paused: what was verified is kept")
         .with_hint(format!("to go on: {}", command(words)))
+}
+
+/// A failure, as the content is not there yet.
+fn left() -> ErrorInfo {
+    let message = "no longer followed: the node goes on with it";
+    ErrorInfo::new("detached", message)
+        .with_hint("`pelago downloads --watch` shows how far it is, `pelago pause` pauses it")
 }
 
 fn report(context: &Context, end: &End) -> anyhow::Result<()> {
@@ -191,7 +218,7 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
                 harmless(&status.name)
             )
         }),
-        End::Interrupted => Ok(()),
+        End::Interrupted { .. } => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `args` | verbs and flags; each verb's own are in the file named after it |
+//! | `manage`, `watch` | the verbs that change downloads; downloads as they change |
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
@@ -24,6 +25,7 @@ mod hash;
 mod limit;
 mod list;
 mod logging;
+mod manage;
 mod open;
 mod output;
 mod paths;
@@ -36,6 +38,7 @@ mod start;
 mod status;
 mod text;
 mod unshare;
+mod watch;
 
 use std::{io, process};
 
@@ -92,7 +95,12 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Unshare(args) => unshare::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,
-        Command::Downloads => downloads::run(context).await,
+        Command::Downloads(args) => downloads::run(context, &args).await,
+        Command::Pause(args) => manage::pause(context, &args).await,
+        Command::Resume(args) => manage::resume(context, &args).await,
+        Command::Cancel(args) => manage::cancel(context, &args).await,
+        Command::Remove(args) => manage::remove(context, &args).await,
+        Command::Move(args) => manage::put(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,

@@ -3,6 +3,7 @@
 //! What is over at once shows neither.
 
 use std::{
+    fmt,
     io::{self, IsTerminal},
     time::{Duration, Instant},
 };
@@ -23,6 +24,9 @@ const LINE_INTERVAL: Duration = Duration::from_secs(1);
 /// Characters of a name that a bar leaves room for.
 const NAME_LEN: usize = 30;
 
+/// Characters of a reason to wait; all of it is in the list.
+const WHY_LEN: usize = 120;
+
 /// How far something is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Step<'a> {
@@ -38,6 +42,8 @@ pub(super) struct Step<'a> {
     pub(super) bytes_per_second: Option<u64>,
     /// From how many peers.
     pub(super) sources: Option<u64>,
+    /// Why it waits or failed.
+    pub(super) why: Option<&'a str>,
 }
 
 /// Shows steps.
@@ -71,7 +77,7 @@ impl Progress {
                 let bar = bar.get_or_insert_with(new_bar);
                 bar.set_length(step.size.unwrap_or(0));
                 bar.set_position(step.done);
-                bar.set_prefix(short(&harmless(step.name)));
+                bar.set_prefix(short(&harmless(step.name), NAME_LEN));
                 bar.set_message(step.describe(elapsed));
                 bar.tick();
             }
@@ -121,7 +127,15 @@ impl Step<'_> {
         if let Some(left) = left.filter(|left| *left > 0) {
             parts.push(format!("{} left", time(Duration::from_secs(left))));
         }
+        parts.extend(self.why.map(|why| short(&harmless(why), WHY_LEN)));
         parts.join(", ")
+    }
+}
+
+/// Without a rate of its own it has none.
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe(Duration::MAX))
     }
 }
 
@@ -134,10 +148,10 @@ fn new_bar() -> ProgressBar {
     bar
 }
 
-fn short(name: &str) -> String {
-    match name.char_indices().nth(NAME_LEN) {
-        Some((end, _)) => format!("{}…", &name[..end]),
-        None => name.to_owned(),
+fn short(text: &str, len: usize) -> String {
+    match text.char_indices().nth(len) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -190,7 +204,10 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_between_characters() {
-        assert_eq!(short(&"ä".repeat(31)), format!("{}…", "ä".repeat(30)));
-        assert_eq!(short("a"), "a");
+        assert_eq!(
+            short(&"ä".repeat(31), NAME_LEN),
+            format!("{}…", "ä".repeat(30))
+        );
+        assert_eq!(short("a", NAME_LEN), "a");
     }
 }

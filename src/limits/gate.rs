@@ -28,6 +28,11 @@ impl Gate {
         }
     }
 
+    /// Whether somebody waits.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.0.try_lock().is_err()
+    }
+
     fn is_of_no_matter(&mut self) -> bool {
         self.0.get_mut().as_ref().is_none_or(Bucket::is_full)
     }
@@ -49,6 +54,12 @@ impl PeerGates {
             gates.retain(|_, gate| is_used(gate));
         }
         Arc::clone(gates.entry(peer).or_default())
+    }
+
+    /// Whether somebody waits for one of them.
+    pub(super) fn any_waited_for(&self) -> bool {
+        let gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.values().any(|gate| gate.is_waited_for())
     }
 
     #[cfg(test)]

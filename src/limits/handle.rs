@@ -81,6 +81,18 @@ impl Limits {
         self.pass(&self.0.download, both, peer, wanted).await
     }
 
+    /// The limit that downloads wait for at this moment, if there is one.
+    #[must_use]
+    pub fn holding_downloads(&self) -> Option<Rate> {
+        let (rates, way) = (self.rates(), &self.0.download);
+        let all = rates.download.filter(|_| way.all.is_waited_for());
+        all.or_else(|| {
+            rates
+                .download_per_peer
+                .filter(|_| way.peers.any_waited_for())
+        })
+    }
+
     async fn pass(
         &self,
         way: &Way,

@@ -16,11 +16,11 @@ use tokio::{
     time::{interval, sleep},
 };
 
-use super::{Output, folders::renew, handle::Inner, shares::each_page, watch};
+use super::{folders::renew, handle::Inner, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
-    store::{KnownPeer, PartialSpec, Share},
-    transfer::{self, Transfers},
+    store::{KnownPeer, Share},
+    transfer::Transfers,
 };
 
 /// Files found changed that wait to be hashed again, at most; further ones are found again.
@@ -40,9 +40,6 @@ const RENEW_TRIES: u32 = 5;
 
 /// How often the peers connected to are written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
-
-/// How long a download that the node goes on with waits for a source.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Whether the network may be told of a share.
 pub(super) fn is_announced(share: &Share) -> bool {
@@ -177,36 +174,12 @@ impl Inner {
 
     /// Goes on with the downloads that ran when the node ended.
     pub(super) async fn resume_downloads(self: &Arc<Self>) {
-        let store = self.store.clone();
-        let specs = match spawn_blocking(move || store.partials()).await {
-            Ok(Ok(specs)) => specs,
-            Ok(Err(error)) => {
-                tracing::error!(%error, "downloads cannot be resumed");
-                return;
-            }
-            Err(_) => return,
-        };
-        for spec in specs.into_iter().filter(|spec| spec.resume_on_start) {
-            let request = go_on(spec);
-            tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
-            let download = self.transfers.start(request);
-            self.seed_when_done(&download);
+        match self.transfers.load().await {
+            Ok(downloads) => downloads
+                .iter()
+                .filter(|download| download.is_to_seed())
+                .for_each(|download| self.seed_when_done(download)),
+            Err(error) => tracing::error!(%error, "downloads do not go on"),
         }
-    }
-}
-
-fn go_on(spec: PartialSpec) -> transfer::Request {
-    transfer::Request {
-        hash: spec.descriptor.hash(),
-        name: Some(spec.name),
-        output: Output::Exactly(spec.target),
-        peers: Vec::new(),
-        allowed: None,
-        timeout: RESUME_TIMEOUT,
-        only: spec.only,
-        overwrite: false,
-        durable: true,
-        resume_on_start: true,
-        scopes: spec.scopes,
     }
 }

@@ -11,7 +11,7 @@ use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_nam
 use crate::{
     network::Network,
     store::{NewShare, Origin, Scope, Selection, Store},
-    transfer::{self, Delivered, Download, DownloadStatus, Finished},
+    transfer::{self, Delivered, Download, DownloadStatus, Finished, Followed},
 };
 
 /// What to download.
@@ -98,13 +98,40 @@ pub struct DownloadRequest {
 }
 
 impl Node {
-    /// Starts a download, or joins the one of the same content that is under way. A name is looked up
-    /// first; everything later shows in the [`Download`].
+    /// Starts a download, or joins the one of the same content that is under way, for the node to run to
+    /// its end. A name is looked up first; everything later shows in the [`Download`].
     ///
     /// # Errors
     /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
     /// is not in reach.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
+        let seed = request.seed;
+        let download = self.inner.transfers.start(self.prepare(request).await?);
+        if seed {
+            self.inner.seed_when_done(&download);
+        }
+        self.inner.transfers.keep().await;
+        Ok(download)
+    }
+
+    /// The same for as long as somebody follows it: it is paused when the last who does drops it, unless
+    /// the node was asked to run it to its end.
+    ///
+    /// # Errors
+    /// As [`Node::download`].
+    pub async fn follow(&self, request: DownloadRequest) -> Result<Followed, DownloadError> {
+        let seed = request.seed;
+        let followed = self.inner.transfers.follow(self.prepare(request).await?);
+        if seed {
+            self.inner.seed_when_done(followed.download());
+        }
+        let transfers = self.inner.transfers.clone();
+        tokio::spawn(async move { transfers.keep().await });
+        Ok(followed)
+    }
+
+    /// What is to be downloaded: a name is looked up, a link taken apart.
+    async fn prepare(&self, request: DownloadRequest) -> Result<transfer::Request, DownloadError> {
         // Before anybody is asked for anything.
         Selection::new(&request.only)?;
         let network = &self.inner.network;
@@ -148,7 +175,7 @@ impl Node {
             }
         };
         let is_one_shot = self.inner.settings.mode == Mode::OneShot;
-        let download = self.inner.transfers.start(transfer::Request {
+        Ok(transfer::Request {
             hash,
             name,
             output: request.output,
@@ -160,12 +187,9 @@ impl Node {
             only: request.only,
             overwrite: request.overwrite,
             resume_on_start: !is_one_shot,
+            seed: request.seed,
             scopes: Scope::Everyone.into(),
-        });
-        if request.seed {
-            self.inner.seed_when_done(&download);
-        }
-        Ok(download)
+        })
     }
 
     /// The ids of the peers that `from` names, waiting until `deadline` for those called by a name.
@@ -232,11 +256,12 @@ async fn seed(inner: Arc<Inner>, download: Download) {
     let mut status = download.status();
     let hash = status.borrow().hash;
     // Others can have what is there so far.
-    let has_some = |status: &DownloadStatus| status.verified_bytes > 0 || status.state.is_ended();
+    let verified = |status: &DownloadStatus| status.verified_bytes.unwrap_or(0);
+    let has_some = |status: &DownloadStatus| verified(status) > 0 || status.state.is_ended();
     if status
         .wait_for(has_some)
         .await
-        .is_ok_and(|s| s.verified_bytes > 0)
+        .is_ok_and(|status| verified(&status) > 0)
     {
         inner.publisher.provide(hash).await;
     }

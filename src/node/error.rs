@@ -308,6 +308,76 @@ impl DownloadError {
     }
 }
 
+/// Why a download was not changed as asked.
+#[derive(Clone, Debug, Error)]
+pub enum ManageError {
+    /// The node knows no such download.
+    #[error("no download is called {what:?}")]
+    NoSuchDownload {
+        /// The hash, its first digits, or the name.
+        what: String,
+    },
+    /// Several are called so.
+    #[error("{what:?} can be several downloads:\n{}", downloads_by(choices))]
+    Ambiguous {
+        /// The first digits or the name.
+        what: String,
+        /// What it can mean.
+        choices: Vec<super::DownloadStatus>,
+    },
+    /// See [`transfer::ChangeError`].
+    #[error(transparent)]
+    Change(#[from] transfer::ChangeError),
+    /// What was downloaded is removed, but still listed as shared.
+    #[error("it is removed, but still listed as shared: {0}")]
+    Database(Arc<DatabaseError>),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl From<DatabaseError> for ManageError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl ManageError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchDownload { .. } => "not-downloading",
+            Self::Ambiguous { .. } => "ambiguous-name",
+            Self::Change(error) => error.code(),
+            Self::Database(_) => "database",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSuchDownload { .. } => Some(
+                "`pelago downloads` shows them; give a hash, at least 6 of its first digits, or a name"
+                    .to_owned(),
+            ),
+            Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
+            Self::Change(error) => error.hint(),
+            _ => None,
+        }
+    }
+}
+
+fn downloads_by(choices: &[super::DownloadStatus]) -> String {
+    let line = |choice: &super::DownloadStatus| {
+        let (hash, name, state) = (choice.hash, &choice.name, choice.state.as_str());
+        format!("  {hash}  {name}, {state}")
+    };
+    choices.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn choices(hashes: &[Hash]) -> String {
     hashes
         .iter()

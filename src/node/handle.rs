@@ -29,7 +29,7 @@ use crate::{
     publish::Publisher,
     serve::{Notices, Server},
     store::{DatabaseError, Store},
-    transfer::{DownloadStatus, Transfers},
+    transfer::Transfers,
 };
 
 /// Streams that peers opened and nobody serves yet, at most; further ones are reset.
@@ -77,7 +77,7 @@ impl Drop for Lifetime {
 
 impl Lifetime {
     fn end(&self) {
-        self.transfers.pause_all();
+        self.transfers.stop_all();
         let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         tasks.iter().for_each(AbortHandle::abort);
     }
@@ -334,12 +334,6 @@ impl Node {
         catalogues::of_network(&self.inner.network, wait).await
     }
 
-    /// The downloads of this run, the oldest first.
-    #[must_use]
-    pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.inner.transfers.list()
-    }
-
     /// How many nodes of the DHT this node knows.
     #[must_use]
     pub fn routable(&self) -> watch::Receiver<usize> {
@@ -369,10 +363,11 @@ impl Node {
             .await
     }
 
-    /// Ends the node within a few seconds: downloads are paused, peers remembered, connections closed.
+    /// Ends the node within a few seconds: downloads are stopped, to go on with the next start, peers remembered, connections closed.
     pub async fn shutdown(&self) {
-        self.inner.transfers.pause_all();
+        self.inner.transfers.stop_all();
         let in_order = async {
+            self.inner.transfers.keep().await;
             if self.inner.settings.mode == Mode::LongRunning {
                 self.inner.remember_peers().await;
             }

@@ -11,6 +11,7 @@ mod folders;
 mod handle;
 mod ignores;
 mod limits;
+mod manage;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -20,14 +21,21 @@ mod watch;
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{
-    DownloadError, ListError, ShareError, StartError, UnshareError, folder_code, folder_hint,
+    DownloadError, ListError, ManageError, ShareError, StartError, UnshareError, folder_code,
+    folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use manage::NewPlace;
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{InvalidAddress, PeerAddress},
-    transfer::{Download, DownloadState, DownloadStatus, Finished, Output},
+    transfer::{
+        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest, Output,
+        Waiting,
+    },
 };
+
+use crate::transfer::Place;

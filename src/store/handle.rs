@@ -11,8 +11,8 @@ use std::{
 };
 
 use super::{
-    DataFolder, database::Database, handles::Handles, manifests::Manifests, partial::Partials,
-    trees::Trees,
+    DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
+    partial::Partials, trees::Trees,
 };
 
 /// What a node keeps. Clones are the same store.
@@ -26,6 +26,7 @@ pub(super) struct Inner {
     pub(super) trees: Trees,
     pub(super) manifests: Manifests,
     pub(super) partials: Partials,
+    pub(super) downloads: Downloads,
     pub(super) handles: Handles,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
@@ -77,6 +78,9 @@ impl Store {
             trees,
             manifests,
             partials,
+            downloads: folder.as_ref().map_or_else(Downloads::in_memory, |folder| {
+                Downloads::in_folder(folder.path())
+            }),
             handles: Handles::default(),
             live_folders: RwLock::default(),
             sharing: Mutex::default(),

@@ -19,9 +19,11 @@
 //! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `partial` | a download under way, and its end |
+//! | `downloads` | the list of downloads that the next run goes on with |
 //! | `files` | what differs between platforms |
 
 mod database;
+mod downloads;
 mod files;
 mod fingerprint;
 mod folders;
@@ -55,7 +57,7 @@ pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
 pub use partial::{
     FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError, PartialFolder,
-    PartialSpec, Selection, SelectionError, WriteError,
+    PartialSpec, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};

@@ -11,13 +11,13 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
 use pelago_content::{Descriptor, Hash, Kind};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    sync::{mpsc, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
-    Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output,
+    Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
     content::{Content, Holding},
     manifests::{Next, Round, Unfolding},
     scheduler::Action,
@@ -26,6 +26,7 @@ use super::{
     sources::Sources,
     status::Meter,
     target::{Standing, examine},
+    turns::{Turn, Turns},
 };
 use crate::{
     limits::Limits,
@@ -65,6 +66,8 @@ pub struct Request {
     pub durable: bool,
     /// Whether a node that starts again goes on with it.
     pub resume_on_start: bool,
+    /// Whether whoever started it is to share it on; kept for later runs.
+    pub seed: bool,
     /// Who may know of it.
     pub scopes: Scopes,
 }
@@ -77,7 +80,7 @@ pub(super) struct Room {
     pub(super) store: Store,
     pub(super) settings: Settings,
     /// One for each download that may fetch at a time; those that wait get theirs in order.
-    pub(super) turns: Arc<Semaphore>,
+    pub(super) turns: Turns,
 }
 
 /// How downloads run.
@@ -108,9 +111,9 @@ pub(super) struct Task {
     store: Store,
     request: Request,
     settings: Settings,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// Held while it is one of those that fetch.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Turn>,
     status: watch::Sender<DownloadStatus>,
     discovery: Discovery,
     sources: Sources,
@@ -173,13 +176,12 @@ impl Task {
     }
 
     /// Runs to the end, with its `turn`. Dropped before that, it is paused: what was verified is kept.
-    pub(super) async fn run(
-        mut self,
-        turn: OwnedSemaphorePermit,
-    ) -> Result<Finished, DownloadError> {
+    pub(super) async fn run(mut self, turn: Turn) -> Result<Finished, DownloadError> {
         self.turn = Some(turn);
-        self.status
-            .send_modify(|status| status.state = DownloadState::FindingSources);
+        self.status.send_modify(|status| {
+            status.state = DownloadState::FindingSources;
+            status.waits = None;
+        });
         if let Some(path) = self.fixed_target().await?
             && let Some(finished) = self.standing(path).await?
         {
@@ -343,6 +345,7 @@ impl Task {
             scopes: self.request.scopes.clone(),
             resume_on_start: self.request.resume_on_start,
             only: self.request.only.clone(),
+            part_of: None,
         };
         match descriptor.kind() {
             Kind::File => {
@@ -415,7 +418,7 @@ impl Task {
         self.status
             .send_modify(|status| status.state = DownloadState::Checking);
         let status = self.status.clone();
-        move |bytes| status.send_modify(|status| status.verified_bytes = bytes)
+        move |bytes| status.send_modify(|status| status.verified_bytes = Some(bytes))
     }
 
     /// Goes on to fetch what `sink` lacks, from all sources known.
@@ -472,10 +475,11 @@ impl Task {
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
         let can_go_on = |content: &Content| content.scheduler.can_go_on();
-        if with_content > 0 && self.content.as_ref().is_none_or(can_go_on) {
+        let has_source = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        if has_source {
             self.last_source = now;
             if self.turn.is_none() {
-                self.turn = Arc::clone(&self.turns).try_acquire_owned().ok();
+                self.turn = self.turns.take();
             }
         } else if now.duration_since(self.last_source) >= TURN_PATIENCE && self.turn.is_some() {
             // Whoever can go on shall not wait for one that cannot.
@@ -487,16 +491,32 @@ impl Task {
                 tried: self.sources.summary(),
             });
         }
-        if let Some(content) = &self.content {
-            let verified = content.verified_bytes();
-            let rate = self.meter.read(now, verified);
-            self.status.send_modify(|status| {
-                status.verified_bytes = verified;
-                status.bytes_per_second = rate;
-                status.sources = with_content as u64;
+        let verified = self.content.as_ref().map(Content::verified_bytes);
+        let rate = verified.map(|verified| self.meter.read(now, verified));
+        let waits = self.waits(has_source);
+        self.status.send_modify(|status| {
+            status.verified_bytes = verified.or(status.verified_bytes);
+            status.bytes_per_second = rate.unwrap_or(0);
+            status.sources = with_content as u64;
+            status.waits = waits;
+        });
+        Ok(())
+    }
+
+    /// What keeps it from being faster, as far as that is known here.
+    fn waits(&self, has_source: bool) -> Option<Waiting> {
+        if !has_source {
+            return Some(Waiting::Source {
+                since: self.last_source,
+                tried: self.sources.summary(),
             });
         }
-        Ok(())
+        if self.turn.is_none() {
+            let ahead = self.turns.len() as u64;
+            return Some(Waiting::Turn { ahead });
+        }
+        let rate = self.limits.holding_downloads()?;
+        Some(Waiting::Limit { rate })
     }
 
     async fn finish(mut self) -> Result<Finished, DownloadError> {
@@ -508,7 +528,8 @@ impl Task {
         let size = content.wanted_bytes;
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
-            status.verified_bytes = size;
+            status.verified_bytes = Some(size);
+            status.waits = None;
         });
         let options = FinishOptions {
             durable: self.request.durable,

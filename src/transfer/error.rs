@@ -89,7 +89,8 @@ impl DownloadError {
             }
             Self::Target { .. } => "give another path with -o",
             Self::Write(_) => {
-                "make room, then give the same command again: it goes on where it stopped"
+                "make room, then `pelago resume` it or give the same command again: it goes on where it \
+                 stopped"
             }
             Self::Paused => "give the same command again: it goes on where it stopped",
             _ => return None,

@@ -11,7 +11,11 @@
 //! | `sink` | where verified chunks go |
 //! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
-//! | `transfers` | all downloads of a node |
+//! | `transfers` | all downloads of a node, in order |
+//! | `changes` | what people do with one: pause, resume, cancel, remove, move |
+//! | `interest` | who wants a download to go on |
+//! | `turns` | whose turn it is to fetch |
+//! | `kept` | the list of downloads, for the next run |
 //! | `target` | where the file goes, and what its name may be |
 //! | `status` | what is known of a download, for people |
 //!
@@ -19,9 +23,12 @@
 //! the end of a download; what ends one is a [`DownloadError`].
 
 mod batch;
+mod changes;
 mod content;
 mod download;
 mod error;
+mod interest;
+mod kept;
 mod manifests;
 mod receiving;
 mod scheduler;
@@ -31,12 +38,20 @@ mod sources;
 mod status;
 mod target;
 mod transfers;
+mod turns;
 
+pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use interest::Interest;
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
-pub use status::{Delivered, DownloadState, DownloadStatus, Finished};
+pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
-pub use transfers::{Download, Transfers};
+pub use transfers::{Download, Followed, LoadError, Transfers};
+
+use std::time::Duration;
+
+/// How long a download that the node goes on with waits for a source.
+const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);

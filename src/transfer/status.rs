@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,7 +10,11 @@ use std::{
 
 use pelago_content::Hash;
 
-use crate::store::{self, FinishedFolder};
+use super::DownloadError;
+use crate::{
+    limits::Rate,
+    store::{self, FinishedFolder},
+};
 
 /// A rate is the mean over this long.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
@@ -74,12 +79,92 @@ pub struct DownloadStatus {
     pub state: DownloadState,
     /// Bytes of the content, once known.
     pub size: Option<u64>,
-    /// Bytes that are verified and on the disk.
-    pub verified_bytes: u64,
+    /// Bytes that are verified and on the disk; none if an earlier run left some and they were not
+    /// looked at yet.
+    pub verified_bytes: Option<u64>,
     /// Bytes a second, of the last seconds.
     pub bytes_per_second: u64,
     /// Peers that are being asked.
     pub sources: u64,
+    /// Why it is not faster, or not fetching at all.
+    pub waits: Option<Waiting>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+impl DownloadStatus {
+    /// A download of which nothing else is known yet.
+    pub(super) fn new(hash: Hash, name: Option<String>) -> Self {
+        Self {
+            hash,
+            name: name.unwrap_or_else(|| hash.to_string()),
+            path: None,
+            state: DownloadState::Queued,
+            size: None,
+            verified_bytes: Some(0),
+            bytes_per_second: 0,
+            sources: 0,
+            waits: None,
+            failure: None,
+        }
+    }
+}
+
+/// What a download waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// Its turn: only so many fetch at a time.
+    Turn {
+        /// How many come before it, with those that fetch.
+        ahead: u64,
+    },
+    /// A peer that has it, or the rest of it.
+    Source {
+        /// Since when there is none.
+        since: Instant,
+        /// Who was asked, and what came of it.
+        tried: String,
+    },
+    /// Our own limit.
+    Limit {
+        /// What it lets in.
+        rate: Rate,
+    },
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Turn { ahead: 1 } => write!(f, "waits for its turn behind 1 other"),
+            Self::Turn { ahead } => write!(f, "waits for its turn behind {ahead} others"),
+            Self::Source { since, tried } => {
+                let seconds = since.elapsed().as_secs();
+                write!(f, "no source for {seconds} s: {tried}")
+            }
+            Self::Limit { rate } => write!(f, "held back by our own limit of {rate}"),
+        }
+    }
+}
+
+/// Why a download failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A word for programs: it stays the same between versions.
+    pub code: &'static str,
+    /// What was tried, and what came of it.
+    pub message: String,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+}
+
+impl From<&DownloadError> for Failure {
+    fn from(error: &DownloadError) -> Self {
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            hint: error.hint(),
+        }
+    }
 }
 
 /// A download that is done.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use pelago_content::Hash;
+use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
 use crate::store::hash_file;
@@ -20,17 +21,26 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// Where to put a download.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// Inside this folder, under its own name; under its hash if it has none.
+    #[serde(rename = "i")]
     Into(PathBuf),
     /// Here; if this is a folder, inside it.
+    #[serde(rename = "a")]
     At(PathBuf),
     /// Exactly here, whatever is there.
+    #[serde(rename = "e")]
     Exactly(PathBuf),
 }
 
 impl Output {
+    /// The path that was given.
+    pub(super) const fn path(&self) -> &PathBuf {
+        let (Self::Into(path) | Self::At(path) | Self::Exactly(path)) = self;
+        path
+    }
+
     /// The path of the file, if it is known without the content's name. Blocks on the disk.
     pub(super) fn fixed(&self) -> Option<PathBuf> {
         match self {
@@ -43,9 +53,8 @@ impl Output {
     /// The path of the file with the content's `name`. Blocks on the disk.
     pub(super) fn resolve(&self, name: Option<&str>, hash: &Hash) -> PathBuf {
         self.fixed().unwrap_or_else(|| {
-            let (Self::Into(folder) | Self::At(folder) | Self::Exactly(folder)) = self;
             let name = name.and_then(sanitised);
-            folder.join(name.unwrap_or_else(|| hash.to_string()))
+            self.path().join(name.unwrap_or_else(|| hash.to_string()))
         })
     }
 }

@@ -1,54 +1,101 @@
-//! All downloads of a node: started, joined, listed, paused.
+//! All downloads of a node: started, joined, listed, stopped; and the list of them, which outlives it.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use futures::FutureExt;
 use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
-    sync::{Semaphore, mpsc, watch},
-    task::AbortHandle,
+    sync::{mpsc, watch},
+    task::{AbortHandle, spawn_blocking},
 };
 
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
     download::{Room, Task},
+    interest::Interest,
+    kept::{self, Kept},
+    turns::Turns,
 };
 use crate::{limits::Limits, network::Network, store::Store};
 
-/// Ended downloads that are still listed; the oldest are forgotten first.
+/// Downloads that are done or failed and still listed; the first are forgotten first.
 const MAX_ENDED: usize = 100;
 
 /// Peers offered to a download that it has not looked at yet, at most.
 const OFFERS_QUEUED: usize = 64;
 
+/// How long what a stopped download was writing may take to be written.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
 pub struct Transfers {
-    room: Room,
-    downloads: Arc<Mutex<BTreeMap<u64, Download>>>,
+    pub(super) room: Room,
+    downloads: Arc<Mutex<Vec<Entry>>>,
+    /// Whether the list is for the next run, too.
+    is_kept: Arc<AtomicBool>,
+    /// Held while the list is kept: what is newer is not replaced by what is older.
+    keeping: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// A download in the list.
+pub(super) struct Entry {
+    pub(super) request: Request,
+    pub(super) download: Download,
+    pub(super) interest: Interest,
+    /// Whether somebody paused it, so that the next run does not go on with it.
+    pub(super) is_paused: bool,
 }
 
 /// How a download ended, for everyone who waits.
 type Outcome = Result<Finished, Arc<DownloadError>>;
 
-/// A handle to one download.
+/// A handle to one run of a download.
 #[derive(Clone)]
 pub struct Download {
     status: watch::Receiver<DownloadStatus>,
     outcome: watch::Receiver<Option<Outcome>>,
     offers: mpsc::Sender<PeerId>,
-    task: AbortHandle,
+    /// None if it only rests.
+    task: Option<AbortHandle>,
+    is_to_seed: bool,
+}
+
+/// A download that somebody follows. When the last who does goes before its end, it is paused, unless
+/// the node was asked to run it by itself.
+pub struct Followed {
+    transfers: Transfers,
+    download: Download,
+}
+
+/// The list of an earlier run, or what it left, cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the downloads of the last run cannot be read: {0}")]
+pub struct LoadError(#[from] io::Error);
+
+impl Entry {
+    pub(super) fn hash(&self) -> Hash {
+        self.request.hash
+    }
+
+    /// Whether it fetches, or will when it is its turn.
+    pub(super) fn is_running(&self) -> bool {
+        !self.is_paused && !self.download.state().is_ended()
+    }
 }
 
 impl Transfers {
     /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
-        let turns = Arc::new(Semaphore::new(settings.max_downloads.max(1)));
+        let turns = Turns::new(settings.max_downloads);
         let room = Room {
             network,
             limits,
@@ -59,57 +106,95 @@ impl Transfers {
         Self {
             room,
             downloads: Arc::default(),
+            is_kept: Arc::default(),
+            keeping: Arc::default(),
         }
     }
 
-    /// Starts a download; if one of the same hash is under way, joins that.
+    /// Starts a download, or joins the one of the same hash that is under way, for the node to run
+    /// whether somebody follows it or not.
     #[must_use]
     pub fn start(&self, request: Request) -> Download {
+        self.join(request, Interest::keep)
+    }
+
+    /// The same for somebody who follows it.
+    #[must_use]
+    pub fn follow(&self, request: Request) -> Followed {
+        let download = self.join(request, Interest::follow);
+        Followed {
+            transfers: self.clone(),
+            download,
+        }
+    }
+
+    fn join(&self, request: Request, interested: impl FnOnce(&mut Interest)) -> Download {
         let mut downloads = self.lock();
-        let same = |download: &&Download| {
-            let status = download.status.borrow();
-            status.hash == request.hash && !status.state.is_ended()
-        };
-        if let Some(download) = downloads.values().find(same) {
-            return download.clone();
+        let hash = request.hash;
+        let same = downloads.iter().position(|entry| entry.hash() == hash);
+        if let Some(entry) = same.map(|at| &mut downloads[at])
+            && entry.is_running()
+        {
+            interested(&mut entry.interest);
+            return entry.download.clone();
         }
-        let download = self.spawn(request);
-        let id = downloads.last_key_value().map_or(0, |(id, _)| id + 1);
-        downloads.insert(id, download.clone());
-        let ended = downloads
-            .iter()
-            .filter(|(_, d)| d.status.borrow().state.is_ended());
-        let ended: Vec<_> = ended.map(|(id, _)| *id).collect();
-        for id in ended.iter().take(ended.len().saturating_sub(MAX_ENDED)) {
-            downloads.remove(id);
-        }
+        let before = same.map(|at| downloads.remove(at).download);
+        let download = self.spawn(request.clone(), before);
+        let mut interest = Interest::default();
+        interested(&mut interest);
+        downloads.push(Entry {
+            request,
+            download: download.clone(),
+            interest,
+            is_paused: false,
+        });
+        forget_ended(&mut downloads);
         download
     }
 
-    fn spawn(&self, request: Request) -> Download {
-        let (status, status_now) = watch::channel(first_status(&request));
+    /// Begins a run of a download, after the one `before` has come to its end.
+    pub(super) fn spawn(&self, request: Request, before: Option<Download>) -> Download {
+        let hash = request.hash;
+        let (status, status_now) = watch::channel(DownloadStatus::new(hash, request.name.clone()));
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
-        let room = self.room.clone();
+        let is_to_seed = request.seed;
         // Made out here, so that a task which is stopped before it first ran has ended, too.
         let ended = Ended {
             status: status.clone(),
             outcome,
         };
+        let queued = self.room.turns.enter(hash, status.clone());
+        let transfers = self.clone();
         let run = async move {
-            // Never closed.
-            let result = match Arc::clone(&room.turns).acquire_owned().await {
-                Ok(turn) => Task::new(&room, request, status, offered).run(turn).await,
-                Err(_) => Err(DownloadError::ShuttingDown),
+            if let Some(before) = before {
+                transfers.settle(hash, &before).await;
+            }
+            let room = &transfers.room;
+            let result = match queued.turn().await {
+                Some(turn) => Task::new(room, request, status, offered).run(turn).await,
+                None => Err(DownloadError::ShuttingDown),
             };
             ended.with(result);
+            transfers.keep().await;
         };
-        let task = tokio::spawn(run.map(drop)).abort_handle();
+        let task = tokio::spawn(run).abort_handle();
         Download {
             status: status_now,
             outcome: outcome_now,
             offers,
-            task,
+            task: Some(task),
+            is_to_seed,
+        }
+    }
+
+    /// Waits until nothing of a run that was stopped goes on.
+    pub(super) async fn settle(&self, hash: Hash, download: &Download) {
+        download.ended().await;
+        let store = self.room.store.clone();
+        let free = spawn_blocking(move || store.is_free_within(&hash, SETTLE_PATIENCE));
+        if let Ok(false) = free.await {
+            tracing::warn!(%hash, "what was stopped is still being written");
         }
     }
 
@@ -117,34 +202,149 @@ impl Transfers {
     /// is asked. One too many is passed over.
     pub fn offer(&self, hash: &Hash, peer: PeerId) {
         let downloads = self.lock();
-        let same = downloads.values().rev().find(|download| {
-            let status = download.status.borrow();
-            status.hash == *hash && !status.state.is_ended()
-        });
-        if let Some(download) = same {
-            let _ = download.offers.try_send(peer);
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        if let Some(entry) = same.filter(|entry| entry.is_running()) {
+            let _ = entry.download.offers.try_send(peer);
         }
     }
 
-    /// What is known of each download, the oldest first.
+    /// What is known of each download, in their order.
     #[must_use]
     pub fn list(&self) -> Vec<DownloadStatus> {
-        self.lock()
-            .values()
-            .map(|download| download.status.borrow().clone())
-            .collect()
+        let downloads = self.lock();
+        let status = |entry: &Entry| entry.download.status.borrow().clone();
+        downloads.iter().map(status).collect()
     }
 
-    /// Pauses all downloads.
-    pub fn pause_all(&self) {
-        self.lock().values().for_each(Download::pause);
+    /// Who wants a download to go on; nobody, if it is not listed.
+    #[must_use]
+    pub fn interest(&self, hash: &Hash) -> Interest {
+        let downloads = self.lock();
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        same.map(|entry| entry.interest).unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Download>> {
+    /// Stops all downloads, as the node ends; the next run goes on with them.
+    pub fn stop_all(&self) {
+        self.lock().iter().for_each(|entry| entry.download.stop());
+    }
+
+    /// Goes on with the downloads of the last run, lists those that it had paused, and keeps the list
+    /// for the next one from now on. Returns those that it goes on with.
+    ///
+    /// # Errors
+    /// [`LoadError`]; then nothing is known of the last run, and nothing kept for the next.
+    pub async fn load(&self) -> Result<Vec<Download>, LoadError> {
+        let store = self.room.store.clone();
+        let found = spawn_blocking(move || found_in(&store)).await;
+        let found = found.map_err(io::Error::other)??;
+        let mut downloads = self.lock();
+        let mut going_on = Vec::new();
+        for kept in found {
+            let (request, is_paused) = (kept.request(), kept.is_paused());
+            let mut interest = Interest::default();
+            interest.keep();
+            let download = if is_paused {
+                Download::at_rest(kept.status(), request.seed)
+            } else {
+                tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
+                let download = self.spawn(request.clone(), None);
+                going_on.push(download.clone());
+                download
+            };
+            downloads.push(Entry {
+                request,
+                download,
+                interest,
+                is_paused,
+            });
+        }
+        self.is_kept.store(true, Ordering::Release);
+        Ok(going_on)
+    }
+
+    /// Keeps the list as it is now for the next run, if this run began with that of the last one.
+    pub async fn keep(&self) {
+        if !self.is_kept.load(Ordering::Acquire) {
+            return;
+        }
+        let _keeping = self.keeping.lock().await;
+        let list = {
+            let downloads = self.lock();
+            let kept = |entry: &Entry| {
+                Kept::new(
+                    &entry.request,
+                    &entry.download.status.borrow(),
+                    entry.is_paused,
+                )
+            };
+            kept::to_bytes(downloads.iter().filter_map(kept).collect())
+        };
+        let store = self.room.store.clone();
+        let kept = spawn_blocking(move || store.keep_downloads(&list)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(%error, "the next run will not know of all downloads");
+        }
+    }
+
+    /// A follower of this run goes.
+    fn leave(&self, download: &Download) {
+        let mut downloads = self.lock();
+        let followed = downloads
+            .iter_mut()
+            .find(|entry| entry.download.is_same_run(download));
+        let Some(entry) = followed else { return };
+        if entry.interest.leave() && entry.is_running() {
+            entry.is_paused = true;
+            entry.download.stop();
+            drop(downloads);
+            let (transfers, download) = (self.clone(), download.clone());
+            tokio::spawn(async move {
+                download.ended().await;
+                transfers.keep().await;
+            });
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.downloads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the last run kept; and downloads that it did not know of, but that have a record: those of
+/// commands that ran without a node. Blocks.
+fn found_in(store: &Store) -> io::Result<Vec<Kept>> {
+    let list = store.kept_downloads()?;
+    let kept = list.as_deref().map(kept::from_bytes);
+    if let Some(None) = kept {
+        tracing::warn!("the list of downloads is damaged, or of another version: passing it over");
+    }
+    let mut found = kept.flatten().unwrap_or_default();
+    let mut recorded = store.partials()?;
+    recorded.retain(|spec| {
+        let hash = spec.descriptor.hash();
+        spec.part_of.is_none() && found.iter().all(|kept| kept.hash() != hash)
+    });
+    recorded.sort_by(|a, b| a.name.cmp(&b.name));
+    found.extend(recorded.into_iter().map(Kept::recorded));
+    Ok(found)
+}
+
+/// Forgets the first of those that are over, where there are too many. What is paused is not over.
+fn forget_ended(downloads: &mut Vec<Entry>) {
+    let is_over = |entry: &Entry| {
+        let state = entry.download.state();
+        matches!(state, DownloadState::Done | DownloadState::Failed)
+    };
+    let over = downloads.iter().filter(|entry| is_over(entry)).count();
+    let mut too_many = over.saturating_sub(MAX_ENDED);
+    downloads.retain(|entry| {
+        let is_one_too_many = too_many > 0 && is_over(entry);
+        too_many -= usize::from(is_one_too_many);
+        !is_one_too_many
+    });
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
@@ -159,16 +359,22 @@ impl Ended {
         self.status.send_modify(|status| {
             status.bytes_per_second = 0;
             status.sources = 0;
-            status.state = match &result {
+            status.waits = None;
+            match &result {
                 Ok(finished) => {
                     status.path = Some(finished.path.clone());
                     status.size = Some(finished.size);
-                    status.verified_bytes = finished.size;
-                    DownloadState::Done
+                    status.verified_bytes = Some(finished.size);
+                    status.state = DownloadState::Done;
                 }
-                Err(error) if matches!(**error, DownloadError::Paused) => DownloadState::Paused,
-                Err(_) => DownloadState::Failed,
-            };
+                Err(error) if matches!(**error, DownloadError::Paused) => {
+                    status.state = DownloadState::Paused;
+                }
+                Err(error) => {
+                    status.state = DownloadState::Failed;
+                    status.failure = Some((&**error).into());
+                }
+            }
         });
         self.outcome.send_replace(Some(result));
     }
@@ -182,27 +388,31 @@ impl Drop for Ended {
     }
 }
 
-fn first_status(request: &Request) -> DownloadStatus {
-    DownloadStatus {
-        hash: request.hash,
-        name: request
-            .name
-            .clone()
-            .unwrap_or_else(|| request.hash.to_string()),
-        path: None,
-        state: DownloadState::Queued,
-        size: None,
-        verified_bytes: 0,
-        bytes_per_second: 0,
-        sources: 0,
-    }
-}
-
 impl Download {
+    /// One that nothing is done for.
+    fn at_rest(status: DownloadStatus, is_to_seed: bool) -> Self {
+        let (_, status) = watch::channel(status);
+        let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
+        let (offers, _) = mpsc::channel(1);
+        Self {
+            status,
+            outcome,
+            offers,
+            task: None,
+            is_to_seed,
+        }
+    }
+
     /// What is known of it, as it changes: some ten times a second at most.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<DownloadStatus> {
         self.status.clone()
+    }
+
+    /// Whether it is to be shared on.
+    #[must_use]
+    pub const fn is_to_seed(&self) -> bool {
+        self.is_to_seed
     }
 
     /// Waits for its end.
@@ -219,8 +429,38 @@ impl Download {
         }
     }
 
+    /// Waits until its task is gone, with what that began and cannot be interrupted.
+    async fn ended(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+
+    pub(super) fn state(&self) -> DownloadState {
+        self.status.borrow().state
+    }
+
     /// Stops it. What was verified is kept, and the same request goes on from there.
-    pub fn pause(&self) {
-        self.task.abort();
+    pub(super) fn stop(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+
+    pub(super) fn is_same_run(&self, other: &Self) -> bool {
+        self.status.same_channel(&other.status)
+    }
+}
+
+impl Followed {
+    /// The download.
+    #[must_use]
+    pub const fn download(&self) -> &Download {
+        &self.download
+    }
+}
+
+impl Drop for Followed {
+    fn drop(&mut self) {
+        self.transfers.leave(&self.download);
     }
 }

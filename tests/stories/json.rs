@@ -127,13 +127,16 @@ fn every_verb_prints_exactly_its_fields() {
         fields(only(&downloads)),
         [
             "bytes_per_second",
+            "error",
             "hash",
             "name",
             "path",
             "size",
             "sources",
             "state",
-            "verified_bytes"
+            "verified_bytes",
+            "waits",
+            "why"
         ]
     );
     let peers = b.json(&["peers"]);
@@ -173,6 +176,8 @@ fn failures_are_one_document_with_code_message_and_hint() {
         &["list", "--peer", "127.0.0.1:9"],
         &["download", "nothing", "--timeout", "0.1"],
         &["downloads"],
+        &["downloads", "--watch"],
+        &["pause", "nothing"],
         &["peers"],
         &["status"],
     ] {

@@ -16,6 +16,7 @@ mod attach;
 mod catalogue;
 mod config;
 mod disk;
+mod downloads;
 mod exchange;
 mod folder_downloads;
 mod folder_losses;

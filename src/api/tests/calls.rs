@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use pelago_content::Link;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -10,7 +11,7 @@ use crate::api::{
     CallError, Client, router,
     types::{
         CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Limits, LimitsChange,
-        Output, ShareEvent, ShareRequest, Shared,
+        Output, Place, ShareEvent, ShareRequest, Shared,
     },
 };
 
@@ -133,6 +134,47 @@ async fn any_name_can_be_unshared() {
         assert_eq!(error.code, "not-shared");
         assert!(error.hint.is_some());
     }
+}
+
+#[tokio::test]
+async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
+    let served = Served::new(alone().await).await;
+    let client = served.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["a b+c/ü&what=%41#?.txt", "..", "pause"];
+    for (digits, name) in ["ab", "cd", "ef"].into_iter().zip(names) {
+        let hash = digits.repeat(32);
+        let link = Link {
+            hash: hash.parse().unwrap(),
+            name: Some(name.to_owned()),
+            size: None,
+            peers: Vec::new(),
+        };
+        let request = DownloadRequest {
+            target: link.to_string(),
+            detach: true,
+            ..missing(&folder)
+        };
+        let mut events = client.download(&request).await.unwrap();
+        events.next().await.unwrap();
+        let paused = client.pause(name).await.unwrap();
+        assert_eq!((&paused.hash, &*paused.state), (&hash, "paused"));
+        let resumed = client.resume(&hash[..6]).await.unwrap();
+        assert_eq!((&*resumed.name, &*resumed.state), (name, "queued"));
+        let followers = client.followers(name).await.unwrap();
+        assert_eq!((followers.followers, followers.detached), (0, true));
+        let order = client.put(name, Place::First).await.unwrap();
+        assert_eq!(order[0].hash, hash);
+    }
+    assert_eq!(client.pause_all().await.unwrap().len(), names.len());
+    for name in names {
+        client.cancel(name).await.unwrap();
+        let Err(CallError::Refused(error)) = client.remove(name, true).await else {
+            panic!("{name} is still listed");
+        };
+        assert_eq!(error.code, "not-downloading");
+    }
+    assert_eq!(client.downloads().await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The end of a download: whole at its target, or nothing left of it.
+//! The end of a download: whole at its target.
 //!
 //! Owns the order of the last steps: whatever fails, the download can go on, and nothing at the
 //! target is replaced unless asked. Failures leave as a [`FinishError`].
@@ -8,7 +8,7 @@ use std::{fs, io, path::PathBuf, sync::PoisonError};
 use pelago_content::{Descriptor, STORED_LEVEL};
 
 use super::{Partial, download::what_is_missing, part};
-use crate::store::{Fingerprint, TreeError, files, hashing::GROUP_SIZE, mutex::lock};
+use crate::store::{Fingerprint, TreeError, files, hashing::GROUP_SIZE};
 
 /// How a download is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,18 +61,6 @@ impl Partial {
             descriptor: self.spec().descriptor,
             fingerprint,
         })
-    }
-
-    /// Removes the `.part` file and the record.
-    ///
-    /// # Errors
-    ///
-    /// What the system said of the `.part` file.
-    pub fn abandon(&self) -> io::Result<()> {
-        let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
-        *lock(&self.verified) = Default::default();
-        self.remove_record();
-        fs::remove_file(part::path_of(&self.spec().target))
     }
 
     /// Copies the recorded tree from the stored level up. Every node of it is known, as every

@@ -17,14 +17,18 @@
 //! | `part` | the `.part` file: created, locked, never followed elsewhere |
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
-//! | `finish` | the end: at the target, or nowhere |
+//! | `finish` | the end: at the target |
+//! | `abandon` | the other end: nothing is left |
+//! | `remove` | what was downloaded, when nobody wants it any more |
 //! | `folder` | the same of a folder: a tree of files |
 
+mod abandon;
 mod download;
 mod finish;
 mod folder;
 mod part;
 mod record;
+mod remove;
 mod resume;
 mod spec;
 #[cfg(test)]
@@ -35,4 +39,5 @@ pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
 pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
 pub(super) use record::Partials;
+pub use remove::RemoveError;
 pub use spec::PartialSpec;

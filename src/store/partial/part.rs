@@ -4,7 +4,7 @@
 //! Never follows a link and never empties the file. Failures leave as a [`PartialError`].
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
@@ -42,6 +42,25 @@ fn adopt(earlier: &Path, target: &Path) -> Option<File> {
     let file = open_locked(&from, false).ok()??;
     files::rename_new(&from, &to).ok()?;
     Some(file)
+}
+
+/// Removes the `.part` of `target`, if there is one and nobody writes to it.
+pub(super) fn remove(target: &Path) -> Result<(), PartialError> {
+    let path = path_of(target);
+    let removed = match open_locked(&path, false) {
+        Ok(Some(_locked)) => fs::remove_file(&path),
+        Ok(None) => {
+            let target = target.to_owned();
+            return Err(PartialError::InUse { target });
+        }
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(PartialError::Io { path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The file, locked; none if another has the lock.

@@ -8,7 +8,8 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use pelago_content::{Hash, Layout, Node};
@@ -28,6 +29,8 @@ pub(in crate::store) struct Partials {
     place: Place,
     /// The hashes being downloaded.
     active: Mutex<HashMap<Hash, Active>>,
+    /// Told whenever one of them is released.
+    released: Condvar,
 }
 
 /// A download under way.
@@ -66,6 +69,7 @@ impl Partials {
         Self {
             place,
             active: Mutex::default(),
+            released: Condvar::new(),
         }
     }
 
@@ -87,6 +91,17 @@ impl Partials {
     /// Ends a reservation.
     pub(super) fn release(&self, hash: &Hash) {
         lock(&self.active).remove(hash);
+        self.released.notify_all();
+    }
+
+    /// Waits until nobody downloads this hash; false if somebody does for longer than `patience`.
+    pub(super) fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {
+        let active = lock(&self.active);
+        let waited = self
+            .released
+            .wait_timeout_while(active, patience, |active| active.contains_key(hash));
+        let (_active, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        !waited.timed_out()
     }
 
     /// The download under way of the file with this hash.

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use pelago_content::Descriptor;
+use pelago_content::{Descriptor, Hash};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -39,6 +39,8 @@ pub struct PartialSpec {
     pub resume_on_start: bool,
     /// Of a folder: which files, as globs; none: all.
     pub only: Vec<String>,
+    /// The folder whose download it is a part of; none: it was asked for by itself.
+    pub part_of: Option<Hash>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +57,8 @@ struct Fields {
     resume_on_start: bool,
     #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
     only: Vec<String>,
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
+    part_of: Option<serde_bytes::ByteArray<{ Hash::LEN }>>,
 }
 
 impl PartialSpec {
@@ -67,6 +71,7 @@ impl PartialSpec {
             scopes: self.scopes.clone(),
             resume_on_start: self.resume_on_start,
             only: self.only.clone(),
+            part_of: self.part_of.map(|folder| (*folder.as_bytes()).into()),
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -98,6 +103,9 @@ impl PartialSpec {
             scopes: fields.scopes,
             resume_on_start: fields.resume_on_start,
             only: fields.only,
+            part_of: fields
+                .part_of
+                .map(|folder| Hash::from_bytes(folder.into_array())),
         })
     }
 }
@@ -118,6 +126,7 @@ mod tests {
             scopes: Scope::Unlisted.into(),
             resume_on_start: true,
             only: vec!["*.é".into()],
+            part_of: Some(Hash::from_bytes([8; 32])),
         };
         let page = spec.to_page().unwrap();
         assert_eq!(page.len(), PAGE_LEN);

@@ -3,6 +3,7 @@ use std::{
     path::Path,
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use pelago_content::{
@@ -52,6 +53,7 @@ impl Seed {
             scopes: Scope::Unlisted.into(),
             resume_on_start: true,
             only: Vec::new(),
+            part_of: None,
         }
     }
 
@@ -381,10 +383,15 @@ fn an_abandoned_download_leaves_nothing() {
         let (seed, target) = (Seed::new(300_000), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
         seed.give(&partial, 4, 0);
-        partial.abandon().unwrap();
+        let hash = seed.hash();
+        let error = home.store.abandon(&hash).unwrap_err();
+        assert!(matches!(error, PartialError::InUse { .. }), "{error}");
+        drop(partial);
+        assert!(home.store.is_free_within(&hash, Duration::ZERO));
+        home.store.abandon(&hash).unwrap();
         assert!(!part(&target).exists());
         assert_eq!(home.store.partials().unwrap(), []);
-        drop(partial);
+        home.store.abandon(&hash).unwrap();
         assert_eq!(begin(&home.store, seed.spec(&target)).missing(), 300_000);
     });
 }

@@ -31,7 +31,9 @@ pub struct FinishedFolder {
     pub members: Vec<Member>,
     /// Whether all of it is there, or only what was chosen.
     pub is_whole: bool,
-    listing: Arc<Listing>,
+    /// Whether nothing was there before.
+    pub is_new: bool,
+    pub(super) listing: Arc<Listing>,
 }
 
 impl PartialFolder {
@@ -72,6 +74,7 @@ impl PartialFolder {
             fingerprint: Fingerprint::new(&metadata),
             members: self.members(),
             is_whole: self.selection.is_all(),
+            is_new: !self.tree.is_in_place(),
             listing: Arc::clone(&self.listing),
         })
     }

@@ -13,10 +13,12 @@
 //! | `prove` | what is here already, from an earlier run or another share |
 //! | `write` | verified chunks to files |
 //! | `finish` | the end: the rest of the tree, in its place |
+//! | `remove` | what was downloaded, when nobody wants it any more |
 
 mod files;
 mod finish;
 mod prove;
+mod remove;
 mod selection;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use std::{
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
+pub(super) use self::tree::remove_tree;
 use self::{files::Files, tree::Tree, write::Open};
 pub use self::{
     finish::FinishedFolder,

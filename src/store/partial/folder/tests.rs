@@ -9,7 +9,7 @@ use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Mani
 
 use super::*;
 use crate::store::{
-    FinishError, FinishOptions, NewFolder, Origin, Scope, WriteError,
+    FinishError, FinishOptions, NewFolder, Origin, RemoveError, Scope, WriteError,
     testing::{Home, bytes, go_on, on_every_store},
 };
 
@@ -95,6 +95,7 @@ impl Seed {
             scopes: Scope::Everyone.into(),
             resume_on_start: true,
             only: only.iter().map(ToString::to_string).collect(),
+            part_of: None,
         }
     }
 
@@ -538,6 +539,7 @@ fn a_folder_that_would_write_over_itself_is_refused() {
         scopes: Scope::Everyone.into(),
         resume_on_start: false,
         only: Vec::new(),
+        part_of: None,
     };
     let listing = listing(descriptor, |_| manifest.clone());
     let begun = PartialFolder::create_or_resume(&home.store, spec, listing, false, &|_| {});
@@ -562,4 +564,64 @@ fn more_large_files_than_may_be_open_still_arrive() {
     }
     folder.finish(QUICK).unwrap();
     assert_same(&home.path("copy"), &seed.root());
+}
+
+#[test]
+fn an_abandoned_folder_leaves_what_it_did_not_make() {
+    on_every_store(|home| {
+        let seed = Seed::new();
+        let (hash, target) = (seed.descriptor.hash(), home.path("copy"));
+        for is_in_place in [false, true] {
+            if is_in_place {
+                fs::create_dir(&target).unwrap();
+                fs::write(target.join("mine"), b"mine").unwrap();
+            }
+            let folder = seed.begin(&home.store, &target, &[]);
+            let parts = Seed::parts(&folder, 0);
+            let is_large =
+                |part: &&Part| folder.descriptor_of(part.file).unwrap().size() == 700_000;
+            let large = parts.iter().find(is_large).unwrap();
+            seed.try_give(&folder, *large).unwrap();
+            drop(folder);
+            assert_eq!(home.store.partials().unwrap().len(), 2);
+
+            home.store.abandon(&hash).unwrap();
+            assert_eq!(home.store.partials().unwrap(), []);
+            assert!(!home.path("copy.part").exists());
+            assert!(!target.join("large.part").exists());
+        }
+        assert_eq!(fs::read(target.join("mine")).unwrap(), b"mine");
+    });
+}
+
+#[test]
+fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
+    let (seed, home) = (Seed::new(), Home::in_memory());
+    let finish = |target: &Path| {
+        let folder = seed.begin(&home.store, target, &[]);
+        seed.give_all(&folder, 4);
+        folder.finish(QUICK).unwrap()
+    };
+    let gone = home.path("gone");
+    finish(&gone).remove().unwrap();
+    assert!(!gone.exists());
+
+    let changed = home.path("changed");
+    let finished = finish(&changed);
+    fs::write(changed.join("z/run"), b"mine now").unwrap();
+    let error = finished.remove().unwrap_err();
+    assert!(matches!(error, RemoveError::Changed { .. }), "{error}");
+    assert!(changed.join("a").exists());
+
+    let kept = home.path("kept");
+    let finished = finish(&kept);
+    fs::write(kept.join("b/mine"), b"mine").unwrap();
+    finished.remove().unwrap();
+    assert!(kept.join("b/mine").exists());
+    assert!(!kept.join("b/c").exists() && !kept.join("a").exists());
+
+    let in_place = home.path("in place");
+    fs::create_dir(&in_place).unwrap();
+    let error = finish(&in_place).remove().unwrap_err();
+    assert!(matches!(error, RemoveError::InPlace { .. }), "{error}");
 }

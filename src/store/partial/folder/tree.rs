@@ -239,6 +239,25 @@ impl Tree {
     }
 }
 
+/// Removes the tree that grows for `target`, if there is one and nobody writes to it. Where the target
+/// itself is there the folder grows in place, among what is others': then there is none.
+pub(in crate::store::partial) fn remove_tree(target: &Path) -> Result<(), PartialError> {
+    let root = part::path_of(target);
+    let is_there = |path: &Path| is_real_folder(path).unwrap_or(false);
+    if is_there(target) || !is_there(&root) {
+        return Ok(());
+    }
+    let failed = |source| PartialError::Io {
+        path: root.clone(),
+        source,
+    };
+    let Some(_lock) = lock_folder(&root).map_err(failed)? else {
+        let target = target.to_owned();
+        return Err(PartialError::InUse { target });
+    };
+    fs::remove_dir_all(&root).map_err(failed)
+}
+
 /// Lets the owner run a file that is to be run, and tells what it is then.
 pub(super) fn finished(file: &File, run: bool) -> io::Result<Fingerprint> {
     if run {

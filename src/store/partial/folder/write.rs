@@ -178,6 +178,7 @@ impl PartialFolder {
             scopes: self.spec.scopes.clone(),
             resume_on_start: false,
             only: Vec::new(),
+            part_of: Some(self.reservation.hash),
         };
         let opened = Partial::create_or_resume(&self.reservation.store, spec, &|_| {});
         if matches!(opened, Err(PartialError::InUse { .. })) {

@@ -1,0 +1,81 @@
+//! What a download waits for, and what is done with one, in JSON.
+
+use serde::{Deserialize, Serialize};
+
+/// What a download waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "lowercase")]
+pub enum Waiting {
+    /// Its turn.
+    Turn {
+        /// How many come before it, with those that fetch.
+        ahead: u64,
+    },
+    /// A peer that has it, or the rest of it.
+    Source {
+        /// How long there has been none.
+        seconds: f64,
+        /// Who was asked, and what came of it. For people.
+        tried: String,
+    },
+    /// Our own limit.
+    Limit {
+        /// What it lets in.
+        bytes_per_second: u64,
+    },
+}
+
+/// Who wants a download to go on: it is paused when there is nobody any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followers {
+    /// How many follow it.
+    pub followers: u64,
+    /// Whether the node runs it by itself.
+    pub detached: bool,
+}
+
+/// Where to put a download in the order of those that wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+    /// Just before this one: a hash, at least 6 of its first digits, or a name.
+    Before(String),
+}
+
+/// A download's new place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderChange {
+    /// Where to.
+    pub place: Place,
+}
+
+/// How to remove a download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveQuery {
+    /// Whether what was downloaded goes, too.
+    #[serde(default)]
+    pub data: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_words_or_name_another_download() {
+        for (json, place) in [
+            (r#"{"place":"first"}"#, Place::First),
+            (r#"{"place":{"before":"x"}}"#, Place::Before("x".to_owned())),
+        ] {
+            let change = OrderChange { place };
+            assert_eq!(serde_json::from_str::<OrderChange>(json).unwrap(), change);
+            assert_eq!(serde_json::to_string(&change).unwrap(), json);
+        }
+    }
+}

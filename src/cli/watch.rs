@@ -1,0 +1,189 @@
+//! `pelago downloads --watch`: the downloads as they change. On a terminal a table that is drawn anew;
+//! elsewhere a line for whatever changed, or with `--json` the whole list.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::sleep;
+
+use super::{
+    context::Context,
+    download::step,
+    downloads::describe,
+    output::{Exit, Output},
+    signals::Signals,
+};
+use crate::api::{
+    CallError, Client,
+    types::{DownloadStatus, ErrorInfo, Waiting},
+};
+
+/// Between two looks, on a terminal.
+const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Between two looks, where each is kept.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Shows the downloads until a signal; the node's end is a failure.
+pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Exit> {
+    let mut signals = Signals::listen()?;
+    let mut view = View::new(&context.output);
+    loop {
+        let downloads = tokio::select! {
+            downloads = client.downloads() => downloads,
+            () = signals.next() => return Ok(Exit::Done),
+        };
+        view.show(downloads.map_err(gone)?)?;
+        tokio::select! {
+            () = sleep(view.interval()) => {}
+            () = signals.next() => return Ok(Exit::Done),
+        }
+    }
+}
+
+/// What it means that the node does not answer any more.
+fn gone(error: CallError) -> anyhow::Error {
+    match error {
+        CallError::Connect(_) | CallError::Broken(_) => {
+            let message = "the node has ended; what was verified is kept";
+            let hint = "`pelago start` goes on with its downloads";
+            ErrorInfo::new("node-unreachable", message)
+                .with_hint(hint)
+                .into()
+        }
+        error => error.into(),
+    }
+}
+
+/// How the downloads are shown.
+enum View {
+    Table(ProgressBar),
+    Lines {
+        output: Output,
+        shown: Option<Vec<DownloadStatus>>,
+    },
+}
+
+impl View {
+    fn new(output: &Output) -> Self {
+        if io::stdout().is_terminal() && !output.json {
+            let table = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+            // A template that does not parse would only have a bar, too.
+            if let Ok(style) = ProgressStyle::with_template("{msg}") {
+                table.set_style(style);
+            }
+            return Self::Table(table);
+        }
+        let output = output.clone();
+        Self::Lines {
+            output,
+            shown: None,
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match self {
+            Self::Table(_) => REDRAW_INTERVAL,
+            Self::Lines { .. } => LINE_INTERVAL,
+        }
+    }
+
+    fn show(&mut self, downloads: Vec<DownloadStatus>) -> anyhow::Result<()> {
+        match self {
+            Self::Table(table) if downloads.is_empty() => {
+                table.set_message("the node downloads nothing; Ctrl-C ends this");
+            }
+            Self::Table(table) => table.set_message(describe(&downloads)),
+            Self::Lines { output, shown } => {
+                let before = shown.as_deref();
+                let news = news(before.unwrap_or_default(), &downloads);
+                if before.is_none() || !news.is_empty() {
+                    output.result(&downloads, || news.join("\n"))?;
+                }
+                *shown = Some(downloads);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for View {
+    /// The last table stays, and what comes next begins below it.
+    fn drop(&mut self) {
+        if let Self::Table(table) = self {
+            table.abandon();
+        }
+    }
+}
+
+/// A line for each download that is not as it was, but for the time that goes by.
+fn news(before: &[DownloadStatus], now: &[DownloadStatus]) -> Vec<String> {
+    let of = |list: &[DownloadStatus], hash: &str| {
+        let mut same = list.iter().filter(|other| other.hash == hash);
+        same.next().map(without_time)
+    };
+    let line = |download: &DownloadStatus| format!("{}: {}", download.name, step(download));
+    let changed = now
+        .iter()
+        .filter(|download| of(before, &download.hash) != Some(without_time(download)));
+    let gone = before
+        .iter()
+        .filter(|download| of(now, &download.hash).is_none());
+    let gone = gone.map(|download| format!("{}: no longer listed", download.name));
+    changed.map(line).chain(gone).collect()
+}
+
+/// A download that waits is not news each second.
+fn without_time(download: &DownloadStatus) -> DownloadStatus {
+    let mut download = download.clone();
+    if let Some(Waiting::Source { seconds, .. }) = &mut download.waits {
+        *seconds = 0.0;
+        download.why = None;
+    }
+    download
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(seconds: f64) -> DownloadStatus {
+        DownloadStatus {
+            hash: "ab".repeat(32),
+            name: "a".to_owned(),
+            path: None,
+            state: "finding-sources".to_owned(),
+            size: None,
+            verified_bytes: Some(0),
+            bytes_per_second: 0,
+            sources: 0,
+            waits: Some(Waiting::Source {
+                seconds,
+                tried: String::new(),
+            }),
+            why: Some(format!("no source for {seconds} s")),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let first = news(&[], &[waiting(1.0)]);
+        assert_eq!(first, ["a: finding-sources, 0 sources, no source for 1 s"]);
+        assert_eq!(news(&[waiting(1.0)], &[waiting(2.0)]), [""; 0]);
+        let done = DownloadStatus {
+            state: "done".to_owned(),
+            waits: None,
+            why: None,
+            ..waiting(2.0)
+        };
+        assert_eq!(
+            news(&[waiting(1.0)], std::slice::from_ref(&done)),
+            ["a: done, 0 sources"]
+        );
+        assert_eq!(news(&[done], &[]), ["a: no longer listed"]);
+    }
+}

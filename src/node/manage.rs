@@ -1,0 +1,241 @@
+//! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
+
+use pelago_content::Hash;
+
+use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place};
+use crate::{
+    store::{Origin, Share, Store},
+    transfer::Finished,
+};
+
+/// Digits of a hash that may stand for it, at least.
+const MIN_DIGITS: usize = 6;
+
+/// Where to put a download in the order of those that wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NewPlace {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+    /// Just before this one: a hash, the first digits of one, or a name.
+    Before(String),
+}
+
+impl Node {
+    /// The downloads that the node knows, in the order in which they get their turns: also those that
+    /// earlier runs left, and those that are done since it started.
+    #[must_use]
+    pub fn downloads(&self) -> Vec<DownloadStatus> {
+        self.inner.transfers.list()
+    }
+
+    /// The download that `what` names.
+    ///
+    /// # Errors
+    /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
+    pub fn download_called(&self, what: &str) -> Result<DownloadStatus, ManageError> {
+        find(what, &self.downloads())
+    }
+
+    /// Who wants the download that `what` names to go on.
+    ///
+    /// # Errors
+    /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
+    pub fn interest(&self, what: &str) -> Result<Interest, ManageError> {
+        Ok(self.inner.transfers.interest(&self.find_download(what)?))
+    }
+
+    /// Pauses a download, also over a restart. What was verified is kept.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn pause(&self, what: &str) -> Result<DownloadStatus, ManageError> {
+        let hash = self.find_download(what)?;
+        Ok(self.inner.transfers.pause(&hash).await?)
+    }
+
+    /// Goes on with a download that was paused or has failed.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn resume(&self, what: &str) -> Result<DownloadStatus, ManageError> {
+        let hash = self.find_download(what)?;
+        let download = self.inner.transfers.resume(&hash).await?;
+        if download.is_to_seed() {
+            self.inner.seed_when_done(&download);
+        }
+        let status = download.status().borrow().clone();
+        Ok(status)
+    }
+
+    /// Pauses all that run.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
+        let mut paused = Vec::new();
+        for download in self.downloads() {
+            if !download.state.is_ended() {
+                paused.push(self.pause(&download.hash.to_string()).await?);
+            }
+        }
+        Ok(paused)
+    }
+
+    /// Goes on with all that are paused.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
+        let mut resumed = Vec::new();
+        for download in self.downloads() {
+            if download.state == DownloadState::Paused {
+                resumed.push(self.resume(&download.hash.to_string()).await?);
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Stops a download, and removes what is here of it. A finished file is never removed.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn cancel(&self, what: &str) -> Result<DownloadStatus, ManageError> {
+        let hash = self.find_download(what)?;
+        Ok(self.inner.transfers.cancel(&hash).await?)
+    }
+
+    /// Takes a download that has ended off the list; with its data, it removes what was downloaded, and
+    /// shares it no more.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn remove_download(
+        &self,
+        what: &str,
+        with_data: bool,
+    ) -> Result<DownloadStatus, ManageError> {
+        let hash = self.find_download(what)?;
+        if !with_data {
+            return Ok(self.inner.transfers.remove(&hash).await?);
+        }
+        let (status, finished) = self.inner.transfers.remove_with_data(&hash).await?;
+        if let Some(finished) = finished {
+            let store = self.inner.store.clone();
+            let unshared = tokio::task::spawn_blocking(move || unshare(&store, &finished)).await;
+            for hash in unshared.map_err(|_| crate::network::Closed)?? {
+                self.inner.withdraw_if_gone(hash).await;
+            }
+        }
+        Ok(status)
+    }
+
+    /// Puts a download somewhere else in the order of those that wait, and returns all in their order.
+    ///
+    /// # Errors
+    /// See [`ManageError`].
+    pub async fn put_download(
+        &self,
+        what: &str,
+        place: &NewPlace,
+    ) -> Result<Vec<DownloadStatus>, ManageError> {
+        let hash = self.find_download(what)?;
+        let place = match place {
+            NewPlace::First => Place::First,
+            NewPlace::Last => Place::Last,
+            NewPlace::Before(other) => Place::Before(self.find_download(other)?),
+        };
+        self.inner.transfers.put(&hash, place).await?;
+        Ok(self.downloads())
+    }
+
+    fn find_download(&self, what: &str) -> Result<Hash, ManageError> {
+        Ok(find(what, &self.downloads())?.hash)
+    }
+}
+
+/// The one download that `what` names.
+fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, ManageError> {
+    let digits = what.to_ascii_lowercase();
+    let is_short =
+        digits.len() >= MIN_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_meant = |download: &&DownloadStatus| {
+        download.name == what || is_short && download.hash.to_string().starts_with(&digits)
+    };
+    let mut meant: Vec<_> = downloads.iter().filter(is_meant).cloned().collect();
+    match meant.len() {
+        0 => Err(ManageError::NoSuchDownload {
+            what: what.to_owned(),
+        }),
+        1 => Ok(meant.remove(0)),
+        _ => Err(ManageError::Ambiguous {
+            what: what.to_owned(),
+            choices: meant,
+        }),
+    }
+}
+
+/// Withdraws what a download shared; the hashes that were. Blocks.
+fn unshare(store: &Store, finished: &Finished) -> Result<Vec<Hash>, crate::store::DatabaseError> {
+    let below = store.shares_under(&finished.path, None, usize::MAX)?;
+    let at = store.shares_of(&finished.hash)?;
+    let is_of_it = |share: &Share| {
+        share.origin == Origin::Downloaded && share.path.starts_with(&finished.path)
+    };
+    let shares = at.into_iter().chain(below).filter(is_of_it);
+    let places: Vec<_> = shares.map(|share| (share.hash, share.path)).collect();
+    store.remove_shares(&places)?;
+    Ok(places.into_iter().map(|(hash, _)| hash).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn download(hash: &str, name: &str) -> DownloadStatus {
+        DownloadStatus {
+            hash: format!("{hash:0<64}").parse().unwrap(),
+            name: name.to_owned(),
+            path: None,
+            state: DownloadState::Queued,
+            size: None,
+            verified_bytes: Some(0),
+            bytes_per_second: 0,
+            sources: 0,
+            waits: None,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn a_download_goes_by_its_hash_its_first_digits_or_its_name() {
+        let downloads = [
+            download("abcdef1", "film"),
+            download("abcdef2", "film"),
+            download("123456", "song"),
+            download("77", "123456"),
+        ];
+        let found = |what: &str| find(what, &downloads).ok().map(|download| download.hash);
+        assert_eq!(found("song"), Some(downloads[2].hash));
+        assert_eq!(found("ABCDEF1"), Some(downloads[0].hash));
+        assert_eq!(
+            found(&downloads[1].hash.to_string()),
+            Some(downloads[1].hash)
+        );
+        for ambiguous in ["film", "abcdef", "123456"] {
+            let error = find(ambiguous, &downloads).unwrap_err();
+            let told = error.to_string();
+            assert!(matches!(error, ManageError::Ambiguous { .. }), "{told}");
+            assert_eq!(told.lines().count(), 3, "{told}");
+        }
+        // Fewer digits are a name.
+        for unknown in ["77000", "fil", "", "abcdef3"] {
+            let error = find(unknown, &downloads).unwrap_err();
+            assert!(
+                matches!(error, ManageError::NoSuchDownload { .. }),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The list of downloads that a node goes on with when it starts again.
+//!
+//! Owns `downloads` in the data folder, or the same in memory, and that it is replaced whole. What is
+//! in it is for whoever wrote it to read.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use super::{Store, files, mutex::lock};
+
+/// The file with the list.
+const LIST_FILE: &str = "downloads";
+
+/// Bytes read of it, at most: a hundred thousand downloads.
+const MAX_LIST_LEN: u64 = 64 << 20;
+
+/// Where the list is kept.
+pub(super) enum Downloads {
+    File(PathBuf),
+    Memory(Mutex<Option<Vec<u8>>>),
+}
+
+impl Downloads {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self::File(folder.join(LIST_FILE))
+    }
+
+    pub(super) fn in_memory() -> Self {
+        Self::Memory(Mutex::default())
+    }
+}
+
+impl Store {
+    /// The list that was kept last; none if there never was one.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the file.
+    pub fn kept_downloads(&self) -> io::Result<Option<Vec<u8>>> {
+        let path = match &self.inner.downloads {
+            Downloads::File(path) => path,
+            Downloads::Memory(list) => return Ok(lock(list).clone()),
+        };
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut list = Vec::new();
+        file.take(MAX_LIST_LEN).read_to_end(&mut list)?;
+        Ok(Some(list))
+    }
+
+    /// Keeps `list` in the place of the earlier one, whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the file; the earlier list stays.
+    pub fn keep_downloads(&self, list: &[u8]) -> io::Result<()> {
+        match &self.inner.downloads {
+            Downloads::File(path) => files::replace(path, list),
+            Downloads::Memory(kept) => {
+                *lock(kept) = Some(list.to_vec());
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::testing::on_every_store;
+
+    #[test]
+    fn the_list_kept_last_is_found() {
+        on_every_store(|home| {
+            assert_eq!(home.store.kept_downloads().unwrap(), None);
+            for list in [&b"first"[..], b"2nd"] {
+                home.store.keep_downloads(list).unwrap();
+                assert_eq!(home.store.kept_downloads().unwrap().as_deref(), Some(list));
+            }
+        });
+    }
+}

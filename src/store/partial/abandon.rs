@@ -1,0 +1,89 @@
+//! The end of a download that nobody wants any more: nothing is left of it.
+//!
+//! Owns the order: the data goes before the record, so that whatever fails can be tried again. Removes
+//! what a download made and nothing else: in a folder that was there before, only what has not found
+//! its place yet.
+
+use std::{io, time::Duration};
+
+use pelago_content::{Hash, Kind};
+
+use super::{
+    PartialError, PartialSpec,
+    download::{Reservation, record_path},
+    folder, part,
+};
+use crate::store::Store;
+
+impl Store {
+    /// Removes what is here of a download that does not run, and its record. One that is not recorded
+    /// has left nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`PartialError::InUse`] if it runs; [`PartialError::Io`] if something cannot be removed: the
+    /// record stays then.
+    pub fn abandon(&self, hash: &Hash) -> Result<(), PartialError> {
+        let Some(spec) = self.inner.partials.recorded(hash) else {
+            return Ok(());
+        };
+        let _reservation = Reservation::new(self, &spec)?;
+        match spec.descriptor.kind() {
+            Kind::File => part::remove(&spec.target)?,
+            Kind::Folder => {
+                for inner in self.parts_of(hash, &spec)? {
+                    self.abandon(&inner)?;
+                }
+                folder::remove_tree(&spec.target)?;
+            }
+        }
+        self.remove_record(&spec)
+    }
+
+    /// Removes the record of a download that does not run, and of those that are parts of it. What was
+    /// written stays, as bytes that nothing is known of.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::abandon`].
+    pub fn forget_partial(&self, hash: &Hash) -> Result<(), PartialError> {
+        let Some(spec) = self.inner.partials.recorded(hash) else {
+            return Ok(());
+        };
+        let _reservation = Reservation::new(self, &spec)?;
+        for inner in self.parts_of(hash, &spec)? {
+            self.forget_partial(&inner)?;
+        }
+        self.remove_record(&spec)
+    }
+
+    /// Waits until no download of this hash runs; false if one does for longer than `patience`. One
+    /// that was stopped runs until what it was writing is written.
+    pub fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {
+        self.inner.partials.is_free_within(hash, patience)
+    }
+
+    /// The hashes of the files that are recorded as parts of a folder.
+    fn parts_of(&self, hash: &Hash, spec: &PartialSpec) -> Result<Vec<Hash>, PartialError> {
+        if spec.descriptor.kind() != Kind::Folder {
+            return Ok(Vec::new());
+        }
+        let recorded = self
+            .partials()
+            .map_err(|source| self.failed(spec, source))?;
+        let parts = recorded
+            .into_iter()
+            .filter(|part| part.part_of == Some(*hash));
+        Ok(parts.map(|part| part.descriptor.hash()).collect())
+    }
+
+    fn remove_record(&self, spec: &PartialSpec) -> Result<(), PartialError> {
+        let removed = self.inner.partials.remove(&spec.descriptor.hash());
+        removed.map_err(|source| self.failed(spec, source))
+    }
+
+    fn failed(&self, spec: &PartialSpec, source: io::Error) -> PartialError {
+        let path = record_path(&self.inner.partials, spec);
+        PartialError::Io { path, source }
+    }
+}

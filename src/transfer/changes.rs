@@ -1,0 +1,348 @@
+//! What people do with a download in the list: pause, resume, cancel, remove, move.
+//!
+//! Every change is in the list that is kept before it is answered.
+
+use std::sync::Arc;
+
+use pelago_content::Hash;
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::{
+    Delivered, Download, DownloadState, DownloadStatus, Finished, RESUME_TIMEOUT,
+    transfers::{Entry, Transfers},
+};
+use crate::store::{PartialError, RemoveError};
+
+/// Where in the order of downloads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Before all others.
+    First,
+    /// After all others.
+    Last,
+    /// Just before this one.
+    Before(Hash),
+}
+
+impl Transfers {
+    /// Stops a download until it is resumed, also over a restart. One that is paused stays so.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed.
+    pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+        let download = self.change(hash, |entry| {
+            let state = entry.download.state();
+            if matches!(state, DownloadState::Done | DownloadState::Failed) {
+                return Err(ChangeError::ended(entry));
+            }
+            entry.is_paused = true;
+            entry.download.stop();
+            Ok(entry.download.clone())
+        })?;
+        // Its end is a pause, or what came before the pause did.
+        let _ = download.finished().await;
+        self.keep().await;
+        Ok(status_of(&download))
+    }
+
+    /// Goes on with a download that was paused or has failed; one that runs goes on whoever follows it.
+    /// It waits for a source as long as those of the last run do.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done.
+    pub async fn resume(&self, hash: &Hash) -> Result<Download, ChangeError> {
+        let download = self.change(hash, |entry| {
+            if entry.download.state() == DownloadState::Done {
+                return Err(ChangeError::ended(entry));
+            }
+            entry.interest.keep();
+            if !entry.is_running() {
+                entry.is_paused = false;
+                entry.request.timeout = RESUME_TIMEOUT;
+                let before = entry.download.clone();
+                entry.download = self.spawn(entry.request.clone(), Some(before));
+            }
+            Ok(entry.download.clone())
+        })?;
+        self.arrange();
+        self.keep().await;
+        Ok(download)
+    }
+
+    /// Stops a download and takes it off the list, with all that is here of it. A file that is in its
+    /// place is never removed.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or is before it can be stopped;
+    /// [`ChangeError::Data`] if something cannot be removed: it stays paused then.
+    pub async fn cancel(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+        let download = self.change(hash, |entry| {
+            if entry.download.state() == DownloadState::Done {
+                return Err(ChangeError::ended(entry));
+            }
+            entry.is_paused = true;
+            entry.download.stop();
+            Ok(entry.download.clone())
+        })?;
+        self.settle(*hash, &download).await;
+        if download.state() == DownloadState::Done {
+            return self.change(hash, |entry| Err(ChangeError::ended(entry)));
+        }
+        let (store, hash) = (self.room.store.clone(), *hash);
+        blocking(move || store.abandon(&hash)).await?;
+        self.forget(&download).await;
+        Ok(status_of(&download))
+    }
+
+    /// Takes a download that has ended off the list. What is on the disk stays, but nothing is known of
+    /// it any more if it was not done.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::Data`] if its record cannot
+    /// be removed.
+    pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+        let download = self.change(hash, ended)?;
+        if download.state() != DownloadState::Done {
+            self.settle(*hash, &download).await;
+            let (store, hash) = (self.room.store.clone(), *hash);
+            blocking(move || store.forget_partial(&hash)).await?;
+        }
+        self.forget(&download).await;
+        Ok(status_of(&download))
+    }
+
+    /// Takes a download that has ended off the list, with all that it put on the disk. Returns what it
+    /// had put in its place.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`] and
+    /// [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
+    pub async fn remove_with_data(
+        &self,
+        hash: &Hash,
+    ) -> Result<(DownloadStatus, Option<Finished>), ChangeError> {
+        let download = self.change(hash, ended)?;
+        let Ok(finished) = download.finished().await else {
+            return Ok((self.cancel(hash).await?, None));
+        };
+        let delivered = finished.delivered.clone();
+        let name = || finished.name.clone();
+        let delivered = delivered.ok_or_else(|| ChangeError::NotDownloaded { name: name() })?;
+        let remove = move || match delivered {
+            Delivered::File(file) => file.remove(),
+            Delivered::Folder(folder) => folder.remove(),
+        };
+        blocking(remove).await?;
+        self.forget(&download).await;
+        Ok((status_of(&download), Some(finished)))
+    }
+
+    /// Puts a download somewhere else in the order: of those that wait, the first is the next to fetch.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotListed`], of either.
+    pub async fn put(&self, hash: &Hash, place: Place) -> Result<(), ChangeError> {
+        {
+            let mut downloads = self.lock();
+            let order = reordered(downloads.iter().map(Entry::hash).collect(), *hash, place)?;
+            downloads.sort_by_cached_key(|entry| order.iter().position(|at| *at == entry.hash()));
+        }
+        self.arrange();
+        self.keep().await;
+        Ok(())
+    }
+
+    /// Has those that wait for their turn do so in the order of the list.
+    fn arrange(&self) {
+        let downloads = self.lock();
+        self.room.turns.arrange(downloads.iter().map(Entry::hash));
+    }
+
+    fn change<T>(
+        &self,
+        hash: &Hash,
+        change: impl FnOnce(&mut Entry) -> Result<T, ChangeError>,
+    ) -> Result<T, ChangeError> {
+        let mut downloads = self.lock();
+        let entry = downloads.iter_mut().find(|entry| entry.hash() == *hash);
+        change(entry.ok_or(ChangeError::NotListed { hash: *hash })?)
+    }
+
+    /// Takes this run off the list; one that was begun since stays.
+    async fn forget(&self, download: &Download) {
+        self.lock()
+            .retain(|entry| !entry.download.is_same_run(download));
+        self.keep().await;
+    }
+}
+
+fn ended(entry: &mut Entry) -> Result<Download, ChangeError> {
+    if entry.is_running() {
+        let (name, state) = entry.name_and_state();
+        return Err(ChangeError::Running { name, state });
+    }
+    Ok(entry.download.clone())
+}
+
+fn status_of(download: &Download) -> DownloadStatus {
+    download.status().borrow().clone()
+}
+
+/// `order` with `hash` in another place.
+fn reordered(mut order: Vec<Hash>, hash: Hash, place: Place) -> Result<Vec<Hash>, ChangeError> {
+    let at = |order: &[Hash], hash: Hash| {
+        let at = order.iter().position(|other| *other == hash);
+        at.ok_or(ChangeError::NotListed { hash })
+    };
+    let from = at(&order, hash)?;
+    if place == Place::Before(hash) {
+        return Ok(order);
+    }
+    order.remove(from);
+    let to = match place {
+        Place::First => 0,
+        Place::Last => order.len(),
+        Place::Before(other) => at(&order, other)?,
+    };
+    order.insert(to, hash);
+    Ok(order)
+}
+
+async fn blocking<T: Send + 'static, E: Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, ChangeError>
+where
+    ChangeError: From<E>,
+{
+    match spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(ChangeError::ShuttingDown),
+    }
+}
+
+impl Entry {
+    fn name_and_state(&self) -> (String, DownloadState) {
+        let status = self.download.status();
+        let status = status.borrow();
+        (status.name.clone(), status.state)
+    }
+}
+
+/// Why a download was not changed as asked.
+#[derive(Clone, Debug, Error)]
+pub enum ChangeError {
+    /// It is not in the list, or not any more.
+    #[error("{hash} is not among the downloads")]
+    NotListed {
+        /// Its hash.
+        hash: Hash,
+    },
+    /// There is nothing to pause, resume or cancel.
+    #[error("{name:?} is {} already", state.as_str())]
+    Ended {
+        /// What it is called.
+        name: String,
+        /// How it ended.
+        state: DownloadState,
+    },
+    /// Only what has ended is removed.
+    #[error("{name:?} has not ended: it is {}", state.as_str())]
+    Running {
+        /// What it is called.
+        name: String,
+        /// What it is doing.
+        state: DownloadState,
+    },
+    /// What is in its place was there before.
+    #[error("{name:?} was here before it was to be downloaded: it is not removed")]
+    NotDownloaded {
+        /// What it is called.
+        name: String,
+    },
+    /// What is in its place cannot be removed.
+    #[error(transparent)]
+    Delivered(Arc<RemoveError>),
+    /// What is here of it cannot be removed.
+    #[error(transparent)]
+    Data(Arc<PartialError>),
+    /// The node shut down.
+    #[error("the node is shutting down")]
+    ShuttingDown,
+}
+
+impl ChangeError {
+    fn ended(entry: &Entry) -> Self {
+        let (name, state) = entry.name_and_state();
+        Self::Ended { name, state }
+    }
+
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotListed { .. } => "not-downloading",
+            Self::Ended { .. } => "download-ended",
+            Self::Running { .. } => "download-running",
+            Self::NotDownloaded { .. } => "not-downloaded",
+            Self::Delivered(_) | Self::Data(_) => "not-removed",
+            Self::ShuttingDown => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotListed { .. } => "`pelago downloads` shows what is",
+            Self::Ended {
+                state: DownloadState::Failed,
+                ..
+            } => "`pelago resume` tries it again, `pelago cancel` gives it up",
+            Self::Ended { .. } => "`pelago remove` takes it off the list",
+            Self::Running { .. } => "`pelago cancel` stops it and removes what is here of it",
+            Self::NotDownloaded { .. } | Self::Delivered(_) => {
+                "without --with-data it is only taken off the list"
+            }
+            Self::Data(_) | Self::ShuttingDown => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<PartialError> for ChangeError {
+    fn from(error: PartialError) -> Self {
+        Self::Data(Arc::new(error))
+    }
+}
+
+impl From<RemoveError> for ChangeError {
+    fn from(error: RemoveError) -> Self {
+        Self::Delivered(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_download_is_moved_and_the_others_keep_their_order() {
+        let hash = |number| Hash::from_bytes([number; 32]);
+        let order = || [1, 2, 3, 4].map(hash).to_vec();
+        for (moved, place, expected) in [
+            (3, Place::First, [3, 1, 2, 4]),
+            (1, Place::Last, [2, 3, 4, 1]),
+            (4, Place::Before(hash(2)), [1, 4, 2, 3]),
+            (1, Place::Before(hash(4)), [2, 3, 1, 4]),
+            (2, Place::Before(hash(2)), [1, 2, 3, 4]),
+        ] {
+            let reordered = reordered(order(), hash(moved), place).unwrap();
+            assert_eq!(reordered, expected.map(hash), "{moved} {place:?}");
+        }
+        for (moved, place) in [(9, Place::First), (1, Place::Before(hash(9)))] {
+            let error = reordered(order(), hash(moved), place).unwrap_err();
+            assert!(matches!(error, ChangeError::NotListed { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The list of downloads as it is kept for the next run: what was asked for, in order, and what rests.
+//!
+//! Owns the form: versioned CBOR. How far a download is stands in its own record, which is proven; what
+//! is said of that here is for people to look at until then.
+
+use std::path::PathBuf;
+
+use pelago_content::Hash;
+use serde::{Deserialize, Serialize};
+
+use super::{DownloadState, DownloadStatus, Output, RESUME_TIMEOUT, Request};
+use crate::store::{PartialSpec, Scopes};
+
+/// Of the form below; a list of another version is passed over.
+const VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct List {
+    #[serde(rename = "v")]
+    version: u8,
+    #[serde(rename = "d")]
+    downloads: Vec<Kept>,
+}
+
+/// A download to go on with, or to list as paused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    #[serde(rename = "h")]
+    hash: serde_bytes::ByteArray<{ Hash::LEN }>,
+    #[serde(rename = "n")]
+    name: Option<String>,
+    #[serde(rename = "t")]
+    output: Output,
+    /// Addresses.
+    #[serde(rename = "a")]
+    peers: Vec<String>,
+    /// Ids.
+    #[serde(rename = "f")]
+    allowed: Option<Vec<String>>,
+    #[serde(rename = "o")]
+    only: Vec<String>,
+    #[serde(rename = "w")]
+    overwrite: bool,
+    #[serde(rename = "s")]
+    scopes: Scopes,
+    #[serde(rename = "g")]
+    seed: bool,
+    #[serde(rename = "p")]
+    is_paused: bool,
+    /// Bytes, once known.
+    #[serde(rename = "b")]
+    size: Option<u64>,
+    /// Bytes that were verified.
+    #[serde(rename = "k")]
+    verified_bytes: Option<u64>,
+}
+
+impl Kept {
+    /// What to keep of a download; none if the next run should not know of it.
+    pub(super) fn new(request: &Request, status: &DownloadStatus, is_paused: bool) -> Option<Self> {
+        // What failed before anything was there has left nothing to go on with.
+        let is_over = match status.state {
+            DownloadState::Done => true,
+            DownloadState::Failed => status.path.is_none(),
+            _ => false,
+        };
+        let begun = status.path.clone().map(Output::Exactly);
+        let output = begun.unwrap_or_else(|| request.output.clone());
+        if is_over || output.path().to_str().is_none() {
+            return None;
+        }
+        let ids = |ids: &Vec<_>| ids.iter().map(ToString::to_string).collect();
+        Some(Self {
+            hash: (*request.hash.as_bytes()).into(),
+            name: (status.name != request.hash.to_string()).then(|| status.name.clone()),
+            output,
+            peers: request.peers.iter().map(ToString::to_string).collect(),
+            allowed: request.allowed.as_ref().map(ids),
+            only: request.only.clone(),
+            overwrite: request.overwrite,
+            scopes: request.scopes.clone(),
+            seed: request.seed,
+            is_paused,
+            size: status.size,
+            verified_bytes: status.verified_bytes,
+        })
+    }
+
+    /// Of a download that only its record tells of.
+    pub(super) fn recorded(spec: PartialSpec) -> Self {
+        Self {
+            hash: (*spec.descriptor.hash().as_bytes()).into(),
+            name: Some(spec.name),
+            output: Output::Exactly(spec.target),
+            peers: Vec::new(),
+            allowed: None,
+            only: spec.only,
+            overwrite: false,
+            scopes: spec.scopes,
+            seed: true,
+            is_paused: !spec.resume_on_start,
+            size: match spec.descriptor.kind() {
+                pelago_content::Kind::File => Some(spec.descriptor.size()),
+                pelago_content::Kind::Folder => None,
+            },
+            verified_bytes: None,
+        }
+    }
+
+    pub(super) fn hash(&self) -> Hash {
+        Hash::from_bytes(*self.hash)
+    }
+
+    pub(super) const fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// What was asked for. Peers that cannot be read are left out, but for those that alone may be
+    /// asked: without them nobody may.
+    pub(super) fn request(&self) -> Request {
+        let ids = |ids: &Vec<String>| ids.iter().filter_map(|id| id.parse().ok()).collect();
+        Request {
+            hash: self.hash(),
+            name: self.name.clone(),
+            output: self.output.clone(),
+            peers: self.peers.iter().filter_map(|at| at.parse().ok()).collect(),
+            allowed: self.allowed.as_ref().map(ids),
+            timeout: RESUME_TIMEOUT,
+            only: self.only.clone(),
+            overwrite: self.overwrite,
+            durable: true,
+            resume_on_start: true,
+            seed: self.seed,
+            scopes: self.scopes.clone(),
+        }
+    }
+
+    /// What it looks like while it rests.
+    pub(super) fn status(&self) -> DownloadStatus {
+        DownloadStatus {
+            path: self.begun_at(),
+            state: DownloadState::Paused,
+            size: self.size,
+            verified_bytes: self.verified_bytes,
+            ..DownloadStatus::new(self.hash(), self.name.clone())
+        }
+    }
+
+    fn begun_at(&self) -> Option<PathBuf> {
+        match &self.output {
+            Output::Exactly(path) => Some(path.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// The list as it is kept.
+pub(super) fn to_bytes(downloads: Vec<Kept>) -> Vec<u8> {
+    let list = List {
+        version: VERSION,
+        downloads,
+    };
+    // Nothing in it is beyond CBOR: paths were seen to be UTF-8.
+    cbor4ii::serde::to_vec(Vec::new(), &list).unwrap_or_default()
+}
+
+/// The downloads of a list; none if it is damaged, or of another version.
+pub(super) fn from_bytes(list: &[u8]) -> Option<Vec<Kept>> {
+    let list: List = cbor4ii::serde::from_slice(list).ok()?;
+    (list.version == VERSION).then_some(list.downloads)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use libp2p::PeerId;
+
+    use super::*;
+    use crate::store::Scope;
+
+    fn request() -> Request {
+        Request {
+            hash: Hash::from_bytes([7; 32]),
+            name: None,
+            output: Output::Into("/tmp".into()),
+            peers: vec!["127.0.0.1:80".parse().unwrap()],
+            allowed: Some(vec![PeerId::random()]),
+            timeout: Duration::from_secs(30),
+            only: vec!["*.é".into()],
+            overwrite: true,
+            durable: true,
+            resume_on_start: true,
+            seed: true,
+            scopes: Scope::Unlisted.into(),
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_found_again() {
+        let (request, status) = (request(), DownloadStatus::new(request().hash, None));
+        let kept = Kept::new(&request, &status, true).unwrap();
+        let list = to_bytes(vec![kept.clone()]);
+        assert_eq!(from_bytes(&list), Some(vec![kept.clone()]));
+        assert_eq!(from_bytes(&list[1..]), None);
+        let again = kept.request();
+        assert_eq!(
+            (&again.output, &again.peers, &again.allowed),
+            (&request.output, &request.peers, &request.allowed)
+        );
+        assert_eq!(kept.status().name, request.hash.to_string());
+        assert!(kept.is_paused());
+    }
+
+    #[test]
+    fn what_has_begun_goes_on_at_its_place_and_what_is_over_is_forgotten() {
+        let request = request();
+        let status = |state, path: Option<&str>| DownloadStatus {
+            state,
+            path: path.map(Into::into),
+            ..DownloadStatus::new(request.hash, Some("x".into()))
+        };
+        let begun = status(DownloadState::Failed, Some("/tmp/x"));
+        let kept = Kept::new(&request, &begun, false).unwrap();
+        assert_eq!(kept.request().output, Output::Exactly("/tmp/x".into()));
+        assert_eq!(kept.request().name.as_deref(), Some("x"));
+        for over in [
+            status(DownloadState::Failed, None),
+            status(DownloadState::Done, Some("/tmp/x")),
+        ] {
+            assert_eq!(Kept::new(&request, &over, false), None);
+        }
+    }
+}

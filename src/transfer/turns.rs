@@ -1,0 +1,216 @@
+//! Whose turn it is: so many downloads fetch at a time, the others wait in an order that people may
+//! change. The first of them gets the turn that becomes free.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use pelago_content::Hash;
+use tokio::sync::{oneshot, watch};
+
+use super::{DownloadStatus, Waiting};
+
+/// The turns of all downloads of a node. A handle: clones share them.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Inner>);
+
+struct Inner {
+    at_a_time: usize,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    /// None while anybody waits.
+    free: usize,
+    waiting: Vec<Waiter>,
+}
+
+struct Waiter {
+    hash: Hash,
+    status: watch::Sender<DownloadStatus>,
+    granted: oneshot::Sender<Turn>,
+}
+
+/// Leave to fetch, until it is dropped.
+pub(super) struct Turn(Turns);
+
+/// A place in the queue, left by dropping it.
+pub(super) struct Queued {
+    turns: Turns,
+    status: watch::Sender<DownloadStatus>,
+    granted: oneshot::Receiver<Turn>,
+}
+
+impl Turns {
+    pub(super) fn new(at_a_time: usize) -> Self {
+        let at_a_time = at_a_time.max(1);
+        let queue = Mutex::new(Queue {
+            free: at_a_time,
+            waiting: Vec::new(),
+        });
+        Self(Arc::new(Inner { at_a_time, queue }))
+    }
+
+    /// Takes the last place in the queue for `hash`. How many are before it shows in `status`.
+    pub(super) fn enter(&self, hash: Hash, status: watch::Sender<DownloadStatus>) -> Queued {
+        let (sender, granted) = oneshot::channel();
+        let mut queue = self.lock();
+        if queue.free > 0 {
+            queue.free -= 1;
+            // Whoever is to get it is still here.
+            let _ = sender.send(Turn(self.clone()));
+        } else {
+            queue.waiting.push(Waiter {
+                hash,
+                status: status.clone(),
+                granted: sender,
+            });
+            self.tell(&queue);
+        }
+        drop(queue);
+        Queued {
+            turns: self.clone(),
+            status,
+            granted,
+        }
+    }
+
+    /// A turn, if one is free and nobody waits for it.
+    pub(super) fn take(&self) -> Option<Turn> {
+        let mut queue = self.lock();
+        queue.free = queue.free.checked_sub(1)?;
+        Some(Turn(self.clone()))
+    }
+
+    /// How many have a turn or wait for one.
+    pub(super) fn len(&self) -> usize {
+        let queue = self.lock();
+        self.0.at_a_time - queue.free + queue.waiting.len()
+    }
+
+    /// Puts those who wait in the order of `hashes`.
+    pub(super) fn arrange(&self, hashes: impl Iterator<Item = Hash>) {
+        let places: HashMap<_, _> = hashes.zip(0_usize..).collect();
+        let mut queue = self.lock();
+        queue
+            .waiting
+            .sort_by_key(|waiter| places.get(&waiter.hash).copied().unwrap_or(usize::MAX));
+        self.tell(&queue);
+    }
+
+    fn leave(&self, status: &watch::Sender<DownloadStatus>) {
+        let mut queue = self.lock();
+        queue
+            .waiting
+            .retain(|waiter| !waiter.status.same_channel(status));
+        self.tell(&queue);
+    }
+
+    /// Gives a turn to the first who waits.
+    fn pass_on(&self) {
+        let granted = {
+            let mut queue = self.lock();
+            if queue.waiting.is_empty() {
+                queue.free += 1;
+                return;
+            }
+            let first = queue.waiting.remove(0);
+            self.tell(&queue);
+            first.granted
+        };
+        // Not under the lock: one who has gone meanwhile passes it on.
+        let _ = granted.send(Turn(self.clone()));
+    }
+
+    fn tell(&self, queue: &Queue) {
+        for (waiter, before) in queue.waiting.iter().zip(self.0.at_a_time..) {
+            let waits = Some(Waiting::Turn {
+                ahead: before as u64,
+            });
+            waiter.status.send_if_modified(|status| {
+                let is_new = status.waits != waits;
+                status.waits = waits;
+                is_new
+            });
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.pass_on();
+    }
+}
+
+impl Queued {
+    /// Waits for the turn; none if there will be no more.
+    pub(super) async fn turn(mut self) -> Option<Turn> {
+        (&mut self.granted).await.ok()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        self.turns.leave(&self.status);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn hash(number: u8) -> Hash {
+        Hash::from_bytes([number; 32])
+    }
+
+    fn enter(turns: &Turns, number: u8) -> (Queued, watch::Receiver<DownloadStatus>) {
+        let (status, now) = watch::channel(DownloadStatus::new(hash(number), None));
+        (turns.enter(hash(number), status), now)
+    }
+
+    fn ahead(status: &watch::Receiver<DownloadStatus>) -> Option<u64> {
+        match status.borrow().waits {
+            Some(Waiting::Turn { ahead }) => Some(ahead),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn those_who_wait_get_their_turn_in_the_order_that_people_want() {
+        let turns = Turns::new(1);
+        let (first, _) = enter(&turns, 1);
+        let running = first.turn().now_or_never().flatten();
+        assert!(running.is_some() && turns.take().is_none());
+        let (mut second, second_status) = enter(&turns, 2);
+        let (third, third_status) = enter(&turns, 3);
+        let (fourth, fourth_status) = enter(&turns, 4);
+        assert_eq!(
+            (ahead(&second_status), ahead(&fourth_status)),
+            (Some(1), Some(3))
+        );
+
+        turns.arrange([4, 3, 2].map(hash).into_iter());
+        assert_eq!(
+            (ahead(&second_status), ahead(&fourth_status)),
+            (Some(3), Some(1))
+        );
+        // One that leaves is no longer waited for.
+        drop(fourth);
+        assert_eq!((ahead(&third_status), turns.len()), (Some(1), 3));
+
+        drop(running);
+        assert!(second.granted.try_recv().is_err());
+        let third = third.turn().now_or_never().flatten();
+        assert!(third.is_some());
+        drop(third);
+        drop(second);
+        assert!(turns.take().is_some(), "what nobody took is free again");
+    }
+}

@@ -1,0 +1,387 @@
+//! Downloads as things: listed, paused, resumed, cancelled, removed, put in order, watched.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::{
+    system::Mount,
+    valve::Valve,
+    world::{Home, World, assert_content, eventually, noise, text},
+};
+
+/// Bytes of the content.
+const SIZE: usize = 8 << 20;
+
+/// The download of `hash` as it is listed; none if it is not.
+fn listed(home: &Home, hash: &str) -> Option<Value> {
+    let downloads = home.json(&["downloads"]);
+    let mut same = downloads
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["hash"] == hash);
+    same.next().cloned()
+}
+
+/// Waits until the download of `hash` is in `state`.
+#[track_caller]
+fn until(home: &Home, hash: &str, state: &str) -> Value {
+    eventually(&format!("{hash:.8} to be {state}"), || {
+        listed(home, hash).filter(|download| download["state"] == state)
+    })
+}
+
+/// Waits until some of it is verified.
+#[track_caller]
+fn until_some(home: &Home, hash: &str) {
+    eventually("some of it", || {
+        let download = listed(home, hash)?;
+        (download["verified_bytes"].as_u64()? > 0).then_some(())
+    });
+}
+
+/// The hashes in the order of their turns.
+fn order(home: &Home) -> Vec<String> {
+    let downloads = home.json(&["downloads"]);
+    let hash = |download: &Value| download["hash"].as_str().unwrap().to_owned();
+    downloads.as_array().unwrap().iter().map(hash).collect()
+}
+
+/// What the node has of downloads that are not done.
+fn records(home: &Home) -> usize {
+    fs::read_dir(home.data().join("partial")).unwrap().count()
+}
+
+/// ```text
+///   B ──valve── A      B is paused, killed, started, stopped, started, resumed
+/// ```
+#[test]
+fn what_is_paused_stays_so_over_restarts_until_it_is_resumed() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let content = noise(1, SIZE);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let valve = Valve::new(&a_node.address(), 2 << 20);
+    let node = b.start(&[]);
+    let way = valve.address();
+    b.run(&["download", &hash, "--peer", &way, "-o", "got", "--detach"])
+        .done();
+    until_some(&b, &hash);
+    let paused = b.json(&["pause", &hash[..8]]);
+    assert_eq!(paused[0]["state"], "paused", "{paused}");
+    b.run(&["pause", "x.bin"]).done().prints("paused: ");
+
+    node.kill();
+    let node = b.start(&[]);
+    let still = listed(&b, &hash).unwrap();
+    for field in ["state", "name", "path", "size", "verified_bytes"] {
+        assert_eq!(still[field], paused[0][field], "{field}");
+    }
+    node.stop();
+    let _node = b.start(&[]);
+    until(&b, &hash, "paused");
+
+    valve.open();
+    let resumed = b.json(&["resume", "--all"]);
+    assert_eq!(resumed[0]["hash"], hash.as_str());
+    until(&b, &hash, "done");
+    assert_content(&b.path("got"), &content);
+    b.run(&["resume", &hash]).failed().says("is done already");
+    b.run(&["pause", &hash]).failed().says("is done already");
+}
+
+/// ```text
+///   B's command, no node ──valve── A      then B's node lists what the command left
+/// ```
+#[test]
+fn what_a_command_without_a_node_left_is_listed_as_paused() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let content = noise(1, SIZE);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let valve = Valve::new(&a_node.address(), 2 << 20);
+    let run = b.spawn(&["download", &hash, "--peer", &valve.address(), "-o", "got"]);
+    run.err.wait(
+        |line| line.contains("downloading ") && !line.contains("downloading 0 B"),
+        "downloading",
+    );
+    run.signal("INT");
+    run.end().failed().says("paused: what was verified is kept");
+    let _node = b.start(&["-b", &a_node.address()]);
+    let paused = until(&b, &hash, "paused");
+    assert_eq!(paused["path"], text(&b.path("got")));
+    // What is there was not looked at yet.
+    assert_eq!(paused["verified_bytes"], Value::Null);
+    b.run(&["resume", "x.bin"]).done();
+    until(&b, &hash, "done");
+    assert_content(&b.path("got"), &content);
+}
+
+/// ```text
+///   B ── A      slowly, a file and a folder; then one that is done
+/// ```
+#[test]
+fn cancel_leaves_nothing_but_what_is_done() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let a_node = a.start(&[]);
+    let file = world.file("x.bin", &noise(1, SIZE));
+    world.file("tree/deep/large.bin", &noise(2, SIZE));
+    let hashes = [a.share(&file), a.share(&text(&world.path("tree")))];
+    let node = b.start(&["-b", &a_node.address()]);
+    b.run(&["limit", "--download", "500k"]).done();
+    for hash in &hashes {
+        b.run(&["download", hash, "-o", "got", "--detach"]).done();
+        until_some(&b, hash);
+        assert!(b.path("got.part").exists() && records(&b) > 0);
+        b.run(&["cancel", hash]).done().prints("cancelled: ");
+        assert!(!b.path("got.part").exists() && !b.path("got").exists());
+        assert_eq!((records(&b), order(&b).len()), (0, 0));
+    }
+    b.run(&["limit", "--download", "off"]).done();
+    b.run(&["download", &hashes[0], "-o", "got"]).done();
+    b.run(&["cancel", &hashes[0]])
+        .failed()
+        .says("is done already")
+        .says("pelago remove");
+    assert!(b.path("got").exists());
+    node.stop();
+    let _node = b.start(&[]);
+    assert_eq!(order(&b).len(), 0, "what was cancelled or done is over");
+}
+
+/// ```text
+///   B ── A      B has a file and a folder, and wants neither any more
+/// ```
+#[test]
+fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let a_node = a.start(&[]);
+    let file = world.file("x.bin", &noise(1, 300_000));
+    world.file("tree/deep/y.bin", &noise(2, 300_000));
+    let hashes = [a.share(&file), a.share(&text(&world.path("tree")))];
+    let _node = b.start(&["-b", &a_node.address()]);
+    for hash in &hashes {
+        b.run(&["download", hash, "-o", "got"]).done();
+        eventually("it to be shared on", || {
+            b.run(&["list"]).done().stdout.contains(hash).then_some(())
+        });
+        b.run(&["remove", hash, "--with-data"])
+            .done()
+            .prints("removed: ");
+        assert!(!b.path("got").exists());
+        b.run(&["list"]).done().says("nothing is shared here");
+        assert_eq!(order(&b).len(), 0);
+    }
+    // What somebody wrote to since is theirs.
+    b.run(&["download", &hashes[0], "-o", "mine"]).done();
+    fs::write(b.path("mine"), b"mine").unwrap();
+    b.run(&["remove", &hashes[0], "--with-data"])
+        .failed()
+        .says("was changed since it was downloaded");
+    b.run(&["remove", &hashes[0]])
+        .done()
+        .prints("no longer listed: ");
+    assert_content(&b.path("mine"), b"mine");
+    b.run(&["remove", &hashes[0]])
+        .failed()
+        .says("no download is called");
+}
+
+/// ```text
+///   B ── A      one at a time, and slowly
+/// ```
+#[test]
+fn those_that_wait_for_their_turn_are_put_in_order_also_for_the_next_run() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let b = b
+        .with("PELAGO_TRANSFER_MAX_DOWNLOADS", "1")
+        .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "100000");
+    let a_node = a.start(&[]);
+    let hashes = ["x", "y", "z"].map(|name| {
+        let seed = u64::from(name.as_bytes()[0]);
+        a.share(&world.file(name, &noise(seed, SIZE)))
+    });
+    let [x, y, z] = &hashes;
+    let node = b.start(&["-b", &a_node.address()]);
+    b.run(&["download", x, "--detach"]).done();
+    let limited = eventually("the limit to be felt", || {
+        listed(&b, x).filter(|download| download["waits"]["for"] == "limit")
+    });
+    assert_eq!(limited["waits"]["bytes_per_second"], 100_000);
+    for hash in [y, z] {
+        b.run(&["download", hash, "--detach"]).done();
+    }
+    let ahead = |hash: &str| listed(&b, hash).unwrap()["waits"]["ahead"].as_u64();
+    assert_eq!((ahead(y), ahead(z)), (Some(1), Some(2)));
+    b.run(&["downloads"])
+        .done()
+        .prints("waits for its turn behind 1 other\n")
+        .prints("waits for its turn behind 2 others\n");
+
+    b.run(&["move", z, "--before", y]).done();
+    assert_eq!((ahead(y), ahead(z)), (Some(2), Some(1)));
+    assert_eq!(order(&b), [x.as_str(), z, y]);
+
+    node.kill();
+    let _node = b.start(&["-b", &a_node.address()]);
+    assert_eq!(
+        order(&b),
+        [x.as_str(), z, y],
+        "also those that had not begun"
+    );
+    assert_eq!((ahead(y), ahead(z)), (Some(2), Some(1)));
+
+    b.run(&["cancel", x]).done();
+    until(&b, z, "downloading");
+    assert_eq!(listed(&b, y).unwrap()["state"], "queued");
+    b.run(&["limit", "--download", "off"]).done();
+    for hash in [z, y] {
+        until(&b, hash, "done");
+    }
+}
+
+/// ```text
+///   two commands of B ── B's node ──valve── A
+/// ```
+#[test]
+fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it() {
+    let world = World::new();
+    let a = world.home("a");
+    let a_node = a.start(&[]);
+    for (name, is_detached) in [("followed", false), ("detached", true)] {
+        // One that knows no other way to A than the valve.
+        let b = world.home(&format!("b {name}"));
+        let _b_node = b.start(&[]);
+        let content = noise(name.len() as u64 + u64::from(is_detached), SIZE);
+        let hash = a.share(&world.file(name, &content));
+        let valve = Valve::new(&a_node.address(), 2 << 20);
+        let way = valve.address();
+        let download = ["download", &hash, "--peer", &way, "-o", name];
+        let first = b.spawn(&download);
+        until_some(&b, &hash);
+        let second = if is_detached {
+            b.run(&[&download[..], &["--detach"]].concat()).done();
+            None
+        } else {
+            let second = b.spawn(&download);
+            second.err.line("downloading ");
+            Some(second)
+        };
+        first.signal("INT");
+        first
+            .end()
+            .failed()
+            .says("no longer followed: the node goes on with it");
+        valve.open();
+        if let Some(second) = second {
+            second.end().done();
+        }
+        until(&b, &hash, "done");
+        assert_content(&b.path(name), &content);
+    }
+}
+
+/// ```text
+///   B      looks for what nobody has
+/// ```
+#[test]
+fn a_name_that_may_mean_several_lists_them() {
+    let world = World::new();
+    let b = world.home("b");
+    let _node = b.start(&[]);
+    let hashes = ["ab".repeat(32), "cd".repeat(32)];
+    for hash in &hashes {
+        let link = format!("pelago:{hash}?name=same.bin");
+        b.run(&["download", &link, "--detach"]).done();
+    }
+    let searching = eventually("a reason", || {
+        listed(&b, &hashes[0]).filter(|download| download["waits"]["for"] == "source")
+    });
+    let why = searching["why"].as_str().unwrap();
+    assert!(why.contains("no peer was found to ask"), "{why}");
+    b.run(&["pause", "same.bin"])
+        .failed()
+        .says("can be several downloads")
+        .says(&hashes[0])
+        .says(&hashes[1]);
+    let failed = b.run(&["--json", "pause", "same.bin"]).failed().document();
+    assert_eq!(failed["error"]["code"], "ambiguous-name");
+    b.run(&["pause", "ababab"]).done().prints(&hashes[0]);
+    b.run(&["remove", "cdcdcd"])
+        .failed()
+        .says("has not ended")
+        .says("pelago cancel");
+    // Of several, each is tried.
+    let mixed = b
+        .run(&["--json", "cancel", "nothing", "cdcdcd"])
+        .failed()
+        .document();
+    assert_eq!(mixed[0]["error"]["code"], "not-downloading");
+    assert_eq!(mixed[1]["hash"], hashes[1].as_str());
+    assert_eq!(order(&b), [hashes[0].clone()]);
+}
+
+/// ```text
+///   B      watched while it is paused and while it ends
+/// ```
+#[test]
+fn watching_without_a_terminal_tells_what_changes_and_when_the_node_goes() {
+    let world = World::new();
+    let b = world.home("b");
+    let node = b.start(&[]);
+    let link = format!("pelago:{}?name=x.bin", "ab".repeat(32));
+    b.run(&["download", &link, "--detach"]).done();
+    let people = b.spawn(&["downloads", "--watch"]);
+    let programs = b.spawn(&["downloads", "--watch", "--json"]);
+    people.out.line("x.bin: finding-sources");
+    programs.out.line("finding-sources");
+    b.run(&["pause", "x.bin"]).done();
+    people.out.line("x.bin: paused");
+    let line = programs.out.line(r#""state":"paused""#);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line[0]["name"], "x.bin");
+
+    people.signal("INT");
+    people.end().done();
+    node.stop();
+    let ended = programs.end().failed();
+    let last: Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "node-unreachable");
+    assert_eq!(
+        last["error"]["message"],
+        "the node has ended; what was verified is kept"
+    );
+}
+
+/// ```text
+///   B's node ── A      the disk is full, then it is not
+/// ```
+#[test]
+fn a_full_disk_is_told_and_resume_tries_again() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("small"), "size=4m") else {
+        return;
+    };
+    let content = noise(1, SIZE);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let _node = b.start(&["-b", &a_node.address()]);
+    let target = mount.path().join("x.bin");
+    b.run(&["download", &hash, "-o", &text(&target), "--detach"])
+        .done();
+    let failed = until(&b, &hash, "failed");
+    assert_eq!(failed["error"]["code"], "write-failed", "{failed}");
+    assert!(failed["why"].as_str().unwrap().contains("the disk is full"));
+    b.run(&["downloads"]).done().prints("make room, then");
+    mount.remount("size=16m");
+    b.run(&["resume", "x.bin"]).done();
+    until(&b, &hash, "done");
+    assert_content(&target, &content);
+}
