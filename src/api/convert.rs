@@ -196,6 +196,29 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Choices told of one name, at most: more than a person reads, and far less than a line holds.
+const MAX_CHOICES: usize = 100;
+
+impl From<node::DownloadError> for ErrorInfo {
+    fn from(error: node::DownloadError) -> Self {
+        let (code, message, hint) = (error.code(), error.to_string(), error.hint());
+        let choices = match error {
+            node::DownloadError::Ambiguous { choices, .. } => choices,
+            _ => Vec::new(),
+        };
+        Self {
+            code: code.to_owned(),
+            message,
+            hint,
+            choices: choices
+                .into_iter()
+                .take(MAX_CHOICES)
+                .map(Into::into)
+                .collect(),
+        }
+    }
+}
+
 /// All the node's errors know their code, and what to do next.
 macro_rules! to_error_info {
     ($($error:ident),*) => {$(
@@ -205,16 +228,11 @@ macro_rules! to_error_info {
                     code: error.code().to_owned(),
                     message: error.to_string(),
                     hint: error.hint(),
+                    choices: Vec::new(),
                 }
             }
         }
     )*};
 }
 
-to_error_info!(
-    DownloadError,
-    ListError,
-    ShareError,
-    StartError,
-    UnshareError
-);
+to_error_info!(ListError, ShareError, StartError, UnshareError);

@@ -276,6 +276,9 @@ pub struct ErrorInfo {
     pub message: String,
     /// What to do next, if there is something.
     pub hint: Option<String>,
+    /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Listed>,
 }
 
 impl ErrorInfo {
@@ -285,6 +288,7 @@ impl ErrorInfo {
             code: code.into(),
             message: message.into(),
             hint: None,
+            choices: Vec::new(),
         }
     }
 

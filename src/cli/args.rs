@@ -20,7 +20,7 @@ pub(super) struct Args {
 }
 
 /// What all verbs take, before or after the verb.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
     /// Folder with the node's identity and what it knows; one node at a time uses it
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
@@ -66,6 +66,10 @@ pub(super) enum Command {
     Peers,
     /// Show the running node
     Status,
+    /// Type verbs one after another, with history and completion; from a script, a line each
+    Shell,
+    /// Choose what to do from a numbered menu
+    Menu,
 }
 
 impl Command {

@@ -4,11 +4,13 @@ use std::{env, path::PathBuf, time::Duration};
 
 use super::{
     attach::{self, Session},
+    choose::choose,
     context::Context,
     list::seconds_arg,
-    output::Exit,
+    output::{Exit, describe as describe_error},
     paths,
     progress::{Progress, Step},
+    prompt,
     signals::Signals,
     start::peer_address,
     text::{bytes, command, count, harmless, time},
@@ -16,9 +18,11 @@ use super::{
 use crate::{
     api::{
         Events,
-        types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Output},
+        types::{
+            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Output,
+        },
     },
-    content::{Hash, HashError},
+    content::{Hash, HashError, Link},
     node::{InvalidTarget, Target},
 };
 
@@ -88,14 +92,14 @@ enum End {
 }
 
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
-    let request = request(context, args)?;
+    let mut request = request(context, args)?;
     let mut signals = Signals::listen()?;
     let session = if args.detach {
         Session::attach(attach::required(context).await?)
     } else {
         Session::open(context).await?
     };
-    match follow(context, &session, &request, &mut signals).await {
+    match follow_chosen(context, &session, &mut request, &mut signals).await {
         Ok(End::Interrupted) => {
             session.stop(signals).await;
             Err(paused().into())
@@ -133,6 +137,42 @@ fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadReq
         seed: transfer.seed && !args.no_seed,
         detach: args.detach,
     })
+}
+
+/// Where the target is the name of several things, the person there chooses one.
+async fn follow_chosen(
+    context: &Context,
+    session: &Session,
+    request: &mut DownloadRequest,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let refused = match follow(context, session, request, signals).await {
+        Err(error) if prompt::has_somebody(&context.output) => error,
+        end => return end,
+    };
+    let choices = describe_error(&refused).choices;
+    if choices.is_empty() {
+        return Err(refused);
+    }
+    let name = harmless(&request.target);
+    context
+        .output
+        .text(format_args!("{name} is the name of several things:"))?;
+    match choose(&context.output, choices).await? {
+        Some(chosen) => {
+            request.target = link_to(&chosen)?;
+            follow(context, session, request, signals).await
+        }
+        None => Err(refused),
+    }
+}
+
+/// A target that keeps the name, where a bare hash would have none.
+fn link_to(listed: &Listed) -> anyhow::Result<String> {
+    let mut link = Link::new(listed.hash.parse()?);
+    link.name = Some(listed.name.clone());
+    link.size = Some(listed.size);
+    Ok(link.to_string())
 }
 
 async fn follow(

@@ -13,10 +13,13 @@
 //! | `open`, `settings` | nodes and stores opened in this process |
 //! | `output`, `batch`, `progress`, `text` | what is printed, and how |
 //! | `paths`, `signals`, `logging` | what the system calls them |
+//! | `shell`, `menu` | verbs typed or chosen one after another |
+//! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
 
 mod args;
 mod attach;
 mod batch;
+mod choose;
 mod context;
 mod download;
 mod downloads;
@@ -24,18 +27,22 @@ mod hash;
 mod limit;
 mod list;
 mod logging;
+mod menu;
 mod open;
 mod output;
 mod paths;
 mod peers;
 mod progress;
+mod prompt;
 mod settings;
 mod share;
+mod shell;
 mod signals;
 mod start;
 mod status;
 mod text;
 mod unshare;
+mod verbs;
 
 use std::{io, process};
 
@@ -96,6 +103,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::Shell => shell::run(context).await,
+        Command::Menu => menu::run(context).await,
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `world` | folders, nodes and commands of one story, ended with it |
 //! | `valve` | a way between two nodes that can be shut |
+//! | `terminal` | a command at a terminal, and what is seen and typed there |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
 //!
@@ -25,9 +26,11 @@ mod loss;
 mod ports;
 mod refusals;
 mod restart;
+mod shell;
 mod signals;
 mod swarm;
 mod system;
 mod targets;
+mod terminal;
 mod valve;
 mod world;
