@@ -89,8 +89,8 @@ impl Discovery {
     }
 
     /// Takes a peer that another one named: it is offered unless it was before. Those without an id are
-    /// passed over, and all once there were [`MAX_NAMED`].
-    pub fn named(&mut self, address: PeerAddress) {
+    /// passed over, and all once there were `MAX_NAMED`.
+    pub fn named(&mut self, address: &PeerAddress) {
         let Some(peer) = address.peer().filter(|peer| *peer != self.local) else {
             return;
         };

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
-    store::{NewShare, Origin, Scope, Store},
+    store::{NewShare, Origin, Scope, Selection, Store},
     transfer::{self, Delivered, Download, DownloadStatus, Finished},
 };
 
@@ -102,8 +102,11 @@ impl Node {
     /// first; everything later shows in the [`Download`].
     ///
     /// # Errors
-    /// A name nobody has, or that several contents have; a peer named by `from` who is not in reach.
+    /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
+    /// is not in reach.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
+        // Before anybody is asked for anything.
+        Selection::new(&request.only)?;
         let network = &self.inner.network;
         for node in &request.bootstrap {
             let (network, node) = (network.clone(), node.clone());

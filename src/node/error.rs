@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     network::{self, Closed, ConnectError},
-    store::{DatabaseError, FolderError, HashError},
+    store::{DatabaseError, FolderError, HashError, SelectionError},
     transfer,
 };
 
@@ -257,6 +257,9 @@ pub enum DownloadError {
     /// Nobody connected is called that.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
+    /// What is wanted of a folder cannot be told.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     /// See [`transfer::DownloadError`].
     #[error(transparent)]
     Transfer(#[from] Arc<transfer::DownloadError>),
@@ -273,6 +276,7 @@ impl DownloadError {
             Self::NameNotFound { .. } => "name-not-found",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::UnknownPeer(_) => "unknown-peer",
+            Self::Selection(_) => "invalid-glob",
             Self::Transfer(error) => error.code(),
             Self::Closed(_) => "shutting-down",
         }
@@ -292,7 +296,7 @@ impl DownloadError {
             }
             Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
             Self::Transfer(error) => error.hint(),
-            Self::Closed(_) => None,
+            Self::Selection(_) | Self::Closed(_) => None,
         }
     }
 }

@@ -211,7 +211,7 @@ impl Task {
                 }
                 Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
                 Some(peer) = self.offered.recv() => {
-                    self.discovery.named(PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
+                    self.discovery.named(&PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
                 }
                 _ = status_tick.tick() => self.tick()?,
                 () = sleep_until(wake) => {}
@@ -297,7 +297,7 @@ impl Task {
         }
         self.holdings.entry(peer).or_default().extend(&has);
         for address in has.peers {
-            self.discovery.named(PeerAddress::from(address));
+            self.discovery.named(&PeerAddress::from(address));
         }
         Ok(None)
     }
@@ -443,9 +443,9 @@ impl Task {
                         bytes: content.sequence.bytes_of(part),
                         sink: content.sink.clone(),
                     };
+                    // One that cannot take it has ended: the event that says why is on its way.
                     if !self.sources.order(peer, Order::Fetch(request)) {
                         content.scheduler.left(peer);
-                        self.sources.drop_peer(peer);
                     }
                 }
                 Action::Cancel(peer) => {

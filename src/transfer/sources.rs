@@ -222,11 +222,6 @@ impl Sources {
             let who = describe(&active.candidate, Some(peer));
             self.outcomes.take(who, &End::Absent);
         }
-        self.drop_peer(peer);
-    }
-
-    /// Ends the sources of `peer`.
-    pub(super) fn drop_peer(&mut self, peer: PeerId) {
         for (_, active) in self
             .active
             .extract_if(|_, active| active.peer == Some(peer))

@@ -16,7 +16,7 @@ use pelago_behaviour::chunk::{Answer, Item};
 use crate::{
     content::{Content, THREE_CHUNKS, encoded, two_leaves},
     nodes::{Home, assert_same, ended, request},
-    scripted::{Act, Script, Scripted, has_all},
+    scripted::{Act, Script, Scripted},
 };
 
 /// Starts a liar with `script`; `content` has to come from somebody else, with the liar asked for
@@ -362,19 +362,4 @@ async fn a_claimed_pebibyte_allocates_nothing() {
     // A bit for each claimed block would be 8 GiB. What else there is, other tests take meanwhile.
     let grown = peak_memory() - before;
     assert!(grown < 256 << 20, "{grown} bytes more");
-}
-
-#[tokio::test]
-async fn a_folder_is_refused_with_words_until_folders_come() {
-    let root = leaf(b"manifest");
-    let descriptor = Descriptor::new(Kind::Folder, 8, root).unwrap();
-    let mut script = Script::claiming(descriptor, |_, _| Act::Silence);
-    script.availability = Box::new(move |_| Act::Send(has_all(&descriptor)));
-    let peer = Scripted::start(script).await;
-    let getter = Home::start("getter").await;
-    let download = getter.download(descriptor.hash(), &[peer.address()]).await;
-    let error = ended(&download).await.unwrap_err();
-    assert_eq!(error.code(), "folders-not-yet");
-    assert!(error.to_string().contains("later version"), "{error}");
-    assert_eq!(fs::read_dir(getter.folder.path()).unwrap().count(), 0);
 }

@@ -16,7 +16,7 @@ fn blocks(runs: &[Range<u64>]) -> BlockRanges {
 }
 
 fn all(sequence: &Sequence) -> BlockRanges {
-    blocks(&[0..sequence.blocks()])
+    (0..sequence.blocks()).into()
 }
 
 fn sequence(size: u64) -> Arc<Sequence> {

@@ -213,9 +213,8 @@ impl PartialFolder {
 
     /// Makes the files that have the content of another, which is in its place.
     pub(super) fn repeat(&self, file: usize, listed: &ListedFile<'_>) -> io::Result<()> {
-        let done = match self.held(&listed.descriptor.hash()) {
-            Some(Held::Whole(place)) => place,
-            _ => return Err(io::ErrorKind::NotFound.into()),
+        let Some(Held::Whole(done)) = self.held(&listed.descriptor.hash()) else {
+            return Err(io::ErrorKind::NotFound.into());
         };
         let changed = || io::Error::other(format!("{} has changed", done.path.display()));
         match self.copy(done.clone(), &listed.path(), listed)? {

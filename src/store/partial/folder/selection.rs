@@ -63,11 +63,12 @@ impl Selection {
 }
 
 /// Why nothing can be chosen.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum SelectionError {
     /// A glob is none.
     #[error(
-        "--only {glob:?} is no glob: {source}; expected one like '*.jpg', 'photos/2024/**' or 'docs'"
+        "--only {glob:?} is no glob: {}; expected one like '*.jpg', 'photos/2024/**' or 'docs'",
+        source.kind()
     )]
     Glob {
         /// The glob.
