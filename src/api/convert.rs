@@ -105,6 +105,25 @@ impl From<node::Finished> for types::Finished {
     }
 }
 
+impl From<node::Content> for types::Content {
+    fn from(from: node::Content) -> Self {
+        let holder = |holder: node::Holder| types::Holder {
+            peer_id: holder.peer_id.to_string(),
+            name: holder.name,
+            bytes: holder.bytes,
+        };
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            kind: from.kind.into(),
+            size: from.size,
+            files: from.files,
+            shared: from.shared,
+            holders: from.holders.into_iter().map(holder).collect(),
+        }
+    }
+}
+
 impl From<node::Rates> for types::Limits {
     fn from(from: node::Rates) -> Self {
         Self {
@@ -166,6 +185,26 @@ pub(super) fn download_request(
         only: from.only,
         overwrite: from.overwrite,
         seed: from.seed,
+    })
+}
+
+/// What to look at, from JSON.
+pub(super) fn look_request(from: &types::LookRequest) -> Result<node::LookRequest, ApiError> {
+    let link = match from.target.parse() {
+        Ok(node::Target::Hash(hash)) => hash.into(),
+        Ok(node::Target::Link(link)) => link,
+        Ok(node::Target::Name(name)) => {
+            let message = format!("{name:?} is neither a hash nor a link");
+            return Err(ApiError::bad("bad-target", message));
+        }
+        Err(error) => return Err(ApiError::bad("bad-target", error.to_string())),
+    };
+    let timeout = seconds::duration(from.timeout_seconds);
+    Ok(node::LookRequest {
+        link,
+        peers: addresses(&from.peers)?,
+        bootstrap: addresses(&from.bootstrap)?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
     })
 }
 
@@ -235,4 +274,4 @@ macro_rules! to_error_info {
     )*};
 }
 
-to_error_info!(ListError, ShareError, StartError, UnshareError);
+to_error_info!(ListError, LookError, ShareError, StartError, UnshareError);

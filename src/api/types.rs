@@ -3,10 +3,12 @@
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
 mod limits;
+mod look;
 
 use serde::{Deserialize, Serialize};
 
 pub use limits::{Limits, LimitsChange};
+pub use look::{Content, Holder, LookRequest};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +145,15 @@ pub enum ShareEvent {
 pub struct UnshareQuery {
     /// 64 hex digits or a name.
     pub what: String,
+}
+
+/// Which links to give.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinksQuery {
+    /// 64 hex digits or a name; none: of all that is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
 }
 
 /// Whose shares to list.

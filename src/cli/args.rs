@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    context::Setting, download::DownloadArgs, hash::HashArgs, limit::LimitArgs, list::ListArgs,
-    share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
+    context::Setting, download::DownloadArgs, hash::HashArgs, limit::LimitArgs, link::LinkArgs,
+    list::ListArgs, look::OpenArgs, share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
 };
 
 /// Share files from where they lie, and get others' by their hash: no server, no account.
@@ -58,6 +58,10 @@ pub(super) enum Command {
     List(ListArgs),
     /// Get content by its hash, link or name
     Download(DownloadArgs),
+    /// Show what a link or hash stands for and who has it, before anything is downloaded
+    Open(OpenArgs),
+    /// Print the links of what is shared here
+    Link(LinkArgs),
     /// List the running node's downloads
     Downloads,
     /// Show or change how fast content may pass the running node
@@ -89,7 +93,7 @@ impl Command {
     /// Whether it may have to run a node in this process.
     pub(super) fn may_run_node(&self) -> bool {
         match self {
-            Self::Start(_) | Self::Share(_) | Self::Download(_) => true,
+            Self::Start(_) | Self::Share(_) | Self::Download(_) | Self::Open(_) => true,
             Self::List(args) => args.needs_node(),
             _ => false,
         }
@@ -146,6 +150,13 @@ mod tests {
             format!("pelago download {hash} -o x --peer host:1 --from a --from b -b host:1"),
             format!("pelago download --hash {hash} --output x --timeout 5 --overwrite"),
             format!("pelago download pelago:{hash} --detach"),
+            format!("pelago open pelago:{hash} --peer host:1 -b host:2 --timeout 1"),
+            format!("pelago open {hash}"),
+            "pelago share a --qr".to_owned(),
+            "pelago link".to_owned(),
+            "pelago link a --qr".to_owned(),
+            "pelago shell".to_owned(),
+            "pelago menu".to_owned(),
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -178,6 +189,8 @@ mod tests {
                 "no time to wait",
             ),
             (format!("pelago download {hash} --peer host"), "no port"),
+            ("pelago open a.txt".to_owned(), "neither a hash"),
+            ("pelago open pelago:00".to_owned(), "this has 2"),
             ("pelago start -p 70000".to_owned(), "70000"),
             ("pelago start --api 8080".to_owned(), "IP:PORT or off"),
             ("pelago start --listen 8080".to_owned(), "--listen"),

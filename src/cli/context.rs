@@ -55,6 +55,11 @@ impl Context {
             config: layers.finish()?,
         })
     }
+
+    /// How long to look for a source: as asked for, else as the settings say.
+    pub(super) fn seconds_without_source(&self, asked: Option<f64>) -> f64 {
+        asked.unwrap_or(self.config.transfer.timeout_seconds as f64)
+    }
 }
 
 fn file_if_any(layers: &mut Layers, path: &Path) -> Result<(), ConfigError> {

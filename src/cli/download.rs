@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// What to get, whence and whereto.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct DownloadArgs {
     /// A hash (64 hex digits), a link (pelago:...), or a name that somebody in reach shares it under
     #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
@@ -91,18 +91,48 @@ enum End {
     Interrupted,
 }
 
+impl DownloadArgs {
+    /// All as usual, for a target that parses.
+    pub(super) fn of(
+        target: &str,
+        peer: &[String],
+        bootstrap: &[String],
+        timeout: Option<f64>,
+    ) -> Self {
+        Self {
+            target: Some(target.to_owned()),
+            peer: peer.to_vec(),
+            bootstrap: bootstrap.to_vec(),
+            timeout,
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
-    let mut request = request(context, args)?;
-    let mut signals = Signals::listen()?;
+    let request = request(context, args)?;
+    let signals = Signals::listen()?;
     let session = if args.detach {
         Session::attach(attach::required(context).await?)
     } else {
         Session::open(context).await?
     };
+    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    fetch(context, session, request, signals, &command(words)).await
+}
+
+/// Downloads with the node of `session`, and ends that; `again` is the command that goes on.
+pub(super) async fn fetch(
+    context: &Context,
+    session: Session,
+    mut request: DownloadRequest,
+    mut signals: Signals,
+    again: &str,
+) -> anyhow::Result<Exit> {
     match follow_chosen(context, &session, &mut request, &mut signals).await {
         Ok(End::Interrupted) => {
             session.stop(signals).await;
-            Err(paused().into())
+            Err(paused(again).into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -116,7 +146,7 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
     }
 }
 
-fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
+pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
     let transfer = &context.config.transfer;
     Ok(DownloadRequest {
         target: args
@@ -131,7 +161,7 @@ fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadReq
         peers: args.peer.clone(),
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),
-        timeout_seconds: args.timeout.unwrap_or(transfer.timeout_seconds as f64),
+        timeout_seconds: context.seconds_without_source(args.timeout),
         only: args.only.clone(),
         overwrite: args.overwrite,
         seed: transfer.seed && !args.no_seed,
@@ -215,11 +245,10 @@ fn step(status: &DownloadStatus) -> Step<'_> {
     }
 }
 
-/// A failure, as the content is not there; the same command goes on.
-fn paused() -> ErrorInfo {
-    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+/// A failure, as the content is not there.
+fn paused(again: &str) -> ErrorInfo {
     ErrorInfo::new("paused", "paused: what was verified is kept")
-        .with_hint(format!("to go on: {}", command(words)))
+        .with_hint(format!("to go on: {again}"))
 }
 
 fn report(context: &Context, end: &End) -> anyhow::Result<()> {

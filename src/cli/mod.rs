@@ -7,11 +7,11 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | verbs and flags; each verb's own are in the file named after it |
+//! | `args` | verbs and flags; each verb's own are in the file named after it (`open`'s in `look`) |
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
-//! | `output`, `batch`, `progress`, `text` | what is printed, and how |
+//! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
 //! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
@@ -25,8 +25,10 @@ mod download;
 mod downloads;
 mod hash;
 mod limit;
+mod link;
 mod list;
 mod logging;
+mod look;
 mod menu;
 mod open;
 mod output;
@@ -34,6 +36,7 @@ mod paths;
 mod peers;
 mod progress;
 mod prompt;
+mod qr;
 mod settings;
 mod share;
 mod shell;
@@ -99,6 +102,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Unshare(args) => unshare::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,
+        Command::Open(args) => look::run(context, &args).await,
+        Command::Link(args) => link::run(context, &args).await,
         Command::Downloads => downloads::run(context).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,

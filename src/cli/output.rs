@@ -87,6 +87,14 @@ impl Output {
         stdout(format_args!("{}\n", text.trim_end_matches('\n')))
     }
 
+    /// Prints a drawing of ours, whose control characters are meant; nothing with `--json`.
+    pub(super) fn drawing(&self, lines: &str) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        stdout(format_args!("{lines}\n"))
+    }
+
     /// Says something on the side, on stderr.
     pub(super) fn note(&self, text: impl fmt::Display) {
         if !self.quiet {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal};
 
 use anyhow::Context as _;
 use rustyline::{DefaultEditor, error::ReadlineError};
+use tokio::task::spawn_blocking;
 
 use super::output::Output;
 
@@ -25,6 +26,16 @@ pub(super) fn is_terminal() -> bool {
 pub(super) fn ask(question: &str) -> anyhow::Result<Option<String>> {
     let mut editor = DefaultEditor::new().context("the terminal cannot be used")?;
     Ok(answer(editor.readline(question))?.map(|line| line.trim().to_owned()))
+}
+
+/// Whether the answer to `question` is yes.
+///
+/// # Errors
+///
+/// The terminal cannot be read.
+pub(super) async fn agrees(question: &'static str) -> anyhow::Result<bool> {
+    let answer = spawn_blocking(move || ask(question)).await??;
+    Ok(answer.is_some_and(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str())))
 }
 
 /// What was typed; none at the end, or where it was interrupted.

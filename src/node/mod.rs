@@ -10,6 +10,7 @@ mod error;
 mod folders;
 mod handle;
 mod limits;
+mod look;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -21,6 +22,7 @@ pub use error::{
     DownloadError, ListError, ShareError, StartError, UnshareError, folder_code, folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use look::{Content, Holder, LookError, LookRequest};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 

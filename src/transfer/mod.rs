@@ -12,6 +12,7 @@
 //! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node |
+//! | `look` | what content is and who has it, before it is downloaded |
 //! | `target` | where the file goes, and what its name may be |
 //! | `status` | what is known of a download, for people |
 //!
@@ -22,6 +23,7 @@ mod batch;
 mod content;
 mod download;
 mod error;
+mod look;
 mod manifests;
 mod receiving;
 mod scheduler;
@@ -34,6 +36,7 @@ mod transfers;
 
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;

@@ -22,6 +22,7 @@ mod interrupt;
 mod json;
 mod lan;
 mod limits;
+mod link;
 mod loss;
 mod ports;
 mod refusals;
