@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    context::Setting, download::DownloadArgs, hash::HashArgs, limit::LimitArgs, link::LinkArgs,
-    list::ListArgs, look::OpenArgs, share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
+    completions::CompletionsArgs, context::Setting, download::DownloadArgs, hash::HashArgs,
+    limit::LimitArgs, link::LinkArgs, list::ListArgs, look::OpenArgs, man::ManArgs,
+    share::ShareArgs, start::StartArgs, unshare::UnshareArgs,
 };
 
 /// Share files from where they lie, and get others' by their hash: no server, no account.
@@ -74,6 +75,10 @@ pub(super) enum Command {
     Shell,
     /// Choose what to do from a numbered menu
     Menu,
+    /// Print a script by which your shell completes verbs and flags
+    Completions(CompletionsArgs),
+    /// Print or write the manual pages
+    Man(ManArgs),
 }
 
 impl Command {
@@ -157,6 +162,8 @@ mod tests {
             "pelago link a --qr".to_owned(),
             "pelago shell".to_owned(),
             "pelago menu".to_owned(),
+            "pelago completions zsh".to_owned(),
+            "pelago man --output x".to_owned(),
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -189,6 +196,7 @@ mod tests {
                 "no time to wait",
             ),
             (format!("pelago download {hash} --peer host"), "no port"),
+            ("pelago completions tcl".to_owned(), "possible values"),
             ("pelago open a.txt".to_owned(), "neither a hash"),
             ("pelago open pelago:00".to_owned(), "this has 2"),
             ("pelago start -p 70000".to_owned(), "70000"),

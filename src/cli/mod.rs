@@ -20,6 +20,7 @@ mod args;
 mod attach;
 mod batch;
 mod choose;
+mod completions;
 mod context;
 mod download;
 mod downloads;
@@ -29,6 +30,7 @@ mod link;
 mod list;
 mod logging;
 mod look;
+mod man;
 mod menu;
 mod open;
 mod output;
@@ -110,6 +112,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Status => status::run(context).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
+        Command::Completions(args) => completions::run(&context.output, &args),
+        Command::Man(args) => man::run(&context.output, &args),
     }
 }
 

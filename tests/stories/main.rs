@@ -24,6 +24,7 @@ mod lan;
 mod limits;
 mod link;
 mod loss;
+mod manual;
 mod ports;
 mod refusals;
 mod restart;
