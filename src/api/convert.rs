@@ -119,6 +119,7 @@ impl From<&node::Failure> for ErrorInfo {
             code: from.code.to_owned(),
             message: from.message.clone(),
             hint: from.hint.clone(),
+            choices: Vec::new(),
         }
     }
 }
@@ -155,6 +156,25 @@ impl From<node::Finished> for types::Finished {
             sources: from.sources,
             resumed_bytes: from.resumed_bytes,
             fetched_bytes: from.fetched_bytes,
+        }
+    }
+}
+
+impl From<node::Content> for types::Content {
+    fn from(from: node::Content) -> Self {
+        let holder = |holder: node::Holder| types::Holder {
+            peer_id: holder.peer_id.to_string(),
+            name: holder.name,
+            bytes: holder.bytes,
+        };
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            kind: from.kind.into(),
+            size: from.size,
+            files: from.files,
+            shared: from.shared,
+            holders: from.holders.into_iter().map(holder).collect(),
         }
     }
 }
@@ -223,6 +243,26 @@ pub(super) fn download_request(
     })
 }
 
+/// What to look at, from JSON.
+pub(super) fn look_request(from: &types::LookRequest) -> Result<node::LookRequest, ApiError> {
+    let link = match from.target.parse() {
+        Ok(node::Target::Hash(hash)) => hash.into(),
+        Ok(node::Target::Link(link)) => link,
+        Ok(node::Target::Name(name)) => {
+            let message = format!("{name:?} is neither a hash nor a link");
+            return Err(ApiError::bad("bad-target", message));
+        }
+        Err(error) => return Err(ApiError::bad("bad-target", error.to_string())),
+    };
+    let timeout = seconds::duration(from.timeout_seconds);
+    Ok(node::LookRequest {
+        link,
+        peers: addresses(&from.peers)?,
+        bootstrap: addresses(&from.bootstrap)?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+    })
+}
+
 /// A peer's address, from text.
 pub(super) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
     let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error.to_string());
@@ -250,6 +290,29 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Choices told of one name, at most: more than a person reads, and far less than a line holds.
+const MAX_CHOICES: usize = 100;
+
+impl From<node::DownloadError> for ErrorInfo {
+    fn from(error: node::DownloadError) -> Self {
+        let (code, message, hint) = (error.code(), error.to_string(), error.hint());
+        let choices = match error {
+            node::DownloadError::Ambiguous { choices, .. } => choices,
+            _ => Vec::new(),
+        };
+        Self {
+            code: code.to_owned(),
+            message,
+            hint,
+            choices: choices
+                .into_iter()
+                .take(MAX_CHOICES)
+                .map(Into::into)
+                .collect(),
+        }
+    }
+}
+
 /// All the node's errors know their code, and what to do next.
 macro_rules! to_error_info {
     ($($error:ident),*) => {$(
@@ -259,6 +322,7 @@ macro_rules! to_error_info {
                     code: error.code().to_owned(),
                     message: error.to_string(),
                     hint: error.hint(),
+                    choices: Vec::new(),
                 }
             }
         }
@@ -266,8 +330,8 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
-    DownloadError,
     ListError,
+    LookError,
     ManageError,
     ShareError,
     StartError,

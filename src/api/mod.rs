@@ -15,6 +15,8 @@
 //! | `GET /v1/shares` | list of [`types::Listed`] |
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
 //! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
+//! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
+//! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
 //! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
@@ -33,6 +35,7 @@ mod events;
 mod extract;
 mod limits;
 mod local;
+mod look;
 mod router;
 pub(crate) mod seconds;
 mod serve;

@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post, put},
 };
 
-use super::{catalogue, downloads, error::ApiError, limits, shares, status};
+use super::{catalogue, downloads, error::ApiError, limits, look, shares, status};
 use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -26,6 +26,8 @@ pub fn router(node: Node) -> Router {
                 .post(shares::share)
                 .delete(shares::unshare),
         )
+        .route("/v1/links", get(shares::links))
+        .route("/v1/look", post(look::look))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route(
             "/v1/downloads",

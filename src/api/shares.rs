@@ -11,7 +11,7 @@ use super::{
     error::ApiError,
     events::{lines, until},
     extract::{Body, Parameters},
-    types::{Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
+    types::{LinksQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
 };
 use crate::node::Node;
 
@@ -49,6 +49,14 @@ pub(super) async fn share(
 async fn size_of(path: PathBuf) -> Option<u64> {
     let metadata = spawn_blocking(move || path.metadata()).await.ok()?.ok()?;
     metadata.is_file().then_some(metadata.len())
+}
+
+pub(super) async fn links(
+    State(node): State<Node>,
+    Parameters(query): Parameters<LinksQuery>,
+) -> Result<Json<Vec<Shared>>, ApiError> {
+    let links = node.links(query.what).await?;
+    Ok(Json(links.into_iter().map(Into::into).collect()))
 }
 
 pub(super) async fn unshare(

@@ -4,11 +4,13 @@
 
 mod downloads;
 mod limits;
+mod look;
 
 use serde::{Deserialize, Serialize};
 
 pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
 pub use limits::{Limits, LimitsChange};
+pub use look::{Content, Holder, LookRequest};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -145,6 +147,15 @@ pub enum ShareEvent {
 pub struct UnshareQuery {
     /// 64 hex digits or a name.
     pub what: String,
+}
+
+/// Which links to give.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinksQuery {
+    /// 64 hex digits or a name; none: of all that is shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub what: Option<String>,
 }
 
 /// Whose shares to list.
@@ -284,6 +295,9 @@ pub struct ErrorInfo {
     pub message: String,
     /// What to do next, if there is something.
     pub hint: Option<String>,
+    /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Listed>,
 }
 
 impl ErrorInfo {
@@ -293,6 +307,7 @@ impl ErrorInfo {
             code: code.into(),
             message: message.into(),
             hint: None,
+            choices: Vec::new(),
         }
     }
 

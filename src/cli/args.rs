@@ -5,12 +5,16 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
+    completions::CompletionsArgs,
     context::Setting,
     download::DownloadArgs,
     downloads::DownloadsArgs,
     hash::HashArgs,
     limit::LimitArgs,
+    link::LinkArgs,
     list::ListArgs,
+    look::OpenArgs,
+    man::ManArgs,
     manage::{CancelArgs, MoveArgs, PauseArgs, RemoveArgs},
     share::ShareArgs,
     start::StartArgs,
@@ -28,7 +32,7 @@ pub(super) struct Args {
 }
 
 /// What all verbs take, before or after the verb.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
     /// Folder with the node's identity and what it knows; one node at a time uses it
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
@@ -66,6 +70,10 @@ pub(super) enum Command {
     List(ListArgs),
     /// Get content by its hash, link or name
     Download(DownloadArgs),
+    /// Show what a link or hash stands for and who has it, before anything is downloaded
+    Open(OpenArgs),
+    /// Print the links of what is shared here
+    Link(LinkArgs),
     /// List the running node's downloads, in the order of their turns
     Downloads(DownloadsArgs),
     /// Pause downloads of the running node, until they are resumed
@@ -84,6 +92,14 @@ pub(super) enum Command {
     Peers,
     /// Show the running node
     Status,
+    /// Type verbs one after another, with history and completion; from a script, a line each
+    Shell,
+    /// Choose what to do from a numbered menu
+    Menu,
+    /// Print a script by which your shell completes verbs and flags
+    Completions(CompletionsArgs),
+    /// Print or write the manual pages
+    Man(ManArgs),
 }
 
 impl Command {
@@ -103,7 +119,7 @@ impl Command {
     /// Whether it may have to run a node in this process.
     pub(super) fn may_run_node(&self) -> bool {
         match self {
-            Self::Start(_) | Self::Share(_) | Self::Download(_) => true,
+            Self::Start(_) | Self::Share(_) | Self::Download(_) | Self::Open(_) => true,
             Self::List(args) => args.needs_node(),
             _ => false,
         }
@@ -166,6 +182,15 @@ mod tests {
             format!("pelago download {hash} -o x --peer host:1 --from a --from b -b host:1"),
             format!("pelago download --hash {hash} --output x --timeout 5 --overwrite"),
             format!("pelago download pelago:{hash} --detach"),
+            format!("pelago open pelago:{hash} --peer host:1 -b host:2 --timeout 1"),
+            format!("pelago open {hash}"),
+            "pelago share a --qr".to_owned(),
+            "pelago link".to_owned(),
+            "pelago link a --qr".to_owned(),
+            "pelago shell".to_owned(),
+            "pelago menu".to_owned(),
+            "pelago completions zsh".to_owned(),
+            "pelago man --output x".to_owned(),
         ] {
             parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         }
@@ -205,6 +230,9 @@ mod tests {
                 "no time to wait",
             ),
             (format!("pelago download {hash} --peer host"), "no port"),
+            ("pelago completions tcl".to_owned(), "possible values"),
+            ("pelago open a.txt".to_owned(), "neither a hash"),
+            ("pelago open pelago:00".to_owned(), "this has 2"),
             ("pelago start -p 70000".to_owned(), "70000"),
             ("pelago start --api 8080".to_owned(), "IP:PORT or off"),
             ("pelago start --listen 8080".to_owned(), "--listen"),

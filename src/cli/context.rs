@@ -17,6 +17,8 @@ pub(super) type Setting = (&'static str, &'static str, &'static str, toml::Value
 /// What all verbs need.
 pub(super) struct Context {
     pub(super) output: Output,
+    /// The flags as they were given.
+    pub(super) global: Global,
     /// Absolute; need not exist.
     pub(super) data_folder: PathBuf,
     pub(super) config: Config,
@@ -48,9 +50,15 @@ impl Context {
             .context("there is no home folder to keep data in: name one with --data-dir")?;
         Ok(Self {
             output,
+            global: global.clone(),
             data_folder: std::path::absolute(data_folder)?,
             config: layers.finish()?,
         })
+    }
+
+    /// How long to look for a source: as asked for, else as the settings say.
+    pub(super) fn seconds_without_source(&self, asked: Option<f64>) -> f64 {
+        asked.unwrap_or(self.config.transfer.timeout_seconds as f64)
     }
 }
 

@@ -4,11 +4,13 @@ use std::{env, path::PathBuf, time::Duration};
 
 use super::{
     attach::{self, Session},
+    choose::choose,
     context::Context,
     list::seconds_arg,
-    output::Exit,
+    output::{Exit, describe as describe_error},
     paths,
     progress::{Progress, Step},
+    prompt,
     signals::Signals,
     start::peer_address,
     text::{bytes, command, count, harmless, time},
@@ -16,14 +18,16 @@ use super::{
 use crate::{
     api::{
         Client, Events,
-        types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Output},
+        types::{
+            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Output,
+        },
     },
-    content::{Hash, HashError},
+    content::{Hash, HashError, Link},
     node::{InvalidTarget, Target},
 };
 
 /// What to get, whence and whereto.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct DownloadArgs {
     /// A hash (64 hex digits), a link (pelago:...), or a name that somebody in reach shares it under
     #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
@@ -91,18 +95,48 @@ enum End {
     },
 }
 
+impl DownloadArgs {
+    /// All as usual, for a target that parses.
+    pub(super) fn of(
+        target: &str,
+        peer: &[String],
+        bootstrap: &[String],
+        timeout: Option<f64>,
+    ) -> Self {
+        Self {
+            target: Some(target.to_owned()),
+            peer: peer.to_vec(),
+            bootstrap: bootstrap.to_vec(),
+            timeout,
+            ..Self::default()
+        }
+    }
+}
+
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
     let request = request(context, args)?;
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     let session = if args.detach {
         Session::attach(attach::required(context).await?)
     } else {
         Session::open(context).await?
     };
-    match follow(context, &session, &request, &mut signals).await {
+    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    fetch(context, session, request, signals, &command(words)).await
+}
+
+/// Downloads with the node of `session`, and ends that; `again` is the command that goes on.
+pub(super) async fn fetch(
+    context: &Context,
+    session: Session,
+    mut request: DownloadRequest,
+    mut signals: Signals,
+    again: &str,
+) -> anyhow::Result<Exit> {
+    match follow_chosen(context, &session, &mut request, &mut signals).await {
         Ok(End::Interrupted { goes_on }) => {
             session.stop(signals).await;
-            Err(if goes_on { left() } else { paused() }.into())
+            Err(if goes_on { left() } else { paused(again) }.into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -116,7 +150,7 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
     }
 }
 
-fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
+pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
     let transfer = &context.config.transfer;
     Ok(DownloadRequest {
         target: args
@@ -131,12 +165,48 @@ fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadReq
         peers: args.peer.clone(),
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),
-        timeout_seconds: args.timeout.unwrap_or(transfer.timeout_seconds as f64),
+        timeout_seconds: context.seconds_without_source(args.timeout),
         only: args.only.clone(),
         overwrite: args.overwrite,
         seed: transfer.seed && !args.no_seed,
         detach: args.detach,
     })
+}
+
+/// Where the target is the name of several things, the person there chooses one.
+async fn follow_chosen(
+    context: &Context,
+    session: &Session,
+    request: &mut DownloadRequest,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let refused = match follow(context, session, request, signals).await {
+        Err(error) if prompt::has_somebody(&context.output) => error,
+        end => return end,
+    };
+    let choices = describe_error(&refused).choices;
+    if choices.is_empty() {
+        return Err(refused);
+    }
+    let name = harmless(&request.target);
+    context
+        .output
+        .text(format_args!("{name} is the name of several things:"))?;
+    match choose(&context.output, choices).await? {
+        Some(chosen) => {
+            request.target = link_to(&chosen)?;
+            follow(context, session, request, signals).await
+        }
+        None => Err(refused),
+    }
+}
+
+/// A target that keeps the name, where a bare hash would have none.
+fn link_to(listed: &Listed) -> anyhow::Result<String> {
+    let mut link = Link::new(listed.hash.parse()?);
+    link.name = Some(listed.name.clone());
+    link.size = Some(listed.size);
+    Ok(link.to_string())
 }
 
 async fn follow(
@@ -195,11 +265,10 @@ pub(super) fn step(status: &DownloadStatus) -> Step<'_> {
     }
 }
 
-/// A failure, as the content is not there; the same command goes on.
-fn paused() -> ErrorInfo {
-    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+/// A failure, as the content is not there.
+fn paused(again: &str) -> ErrorInfo {
     ErrorInfo::new("paused", "paused: what was verified is kept")
-        .with_hint(format!("to go on: {}", command(words)))
+        .with_hint(format!("to go on: {again}"))
 }
 
 /// A failure, as the content is not there yet.

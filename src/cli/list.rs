@@ -101,6 +101,11 @@ fn describe(listed: &[Listed], with_peers: bool) -> String {
     if listed.is_empty() {
         return String::new();
     }
+    table(&rows(listed, with_peers))
+}
+
+/// The rows of a table of content, the first being its headings.
+pub(super) fn rows(listed: &[Listed], with_peers: bool) -> Vec<Vec<String>> {
     let row = |size: String, kind: &str, peers: String, hash: &str, name: String| {
         let peers = with_peers.then_some(peers);
         let cells = [
@@ -127,7 +132,7 @@ fn describe(listed: &[Listed], with_peers: bool) -> String {
         let (size, peers) = (bytes(entry.size), entry.peers.to_string());
         row(size, kind, peers, &entry.hash, harmless(&entry.name))
     });
-    table(&[headings].into_iter().chain(rows).collect::<Vec<_>>())
+    [headings].into_iter().chain(rows).collect()
 }
 
 #[cfg(test)]

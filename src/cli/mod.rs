@@ -7,37 +7,49 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | verbs and flags; each verb's own are in the file named after it |
+//! | `args` | verbs and flags; each verb's own are in the file named after it (`open`'s in `look`) |
 //! | `manage`, `watch` | the verbs that change downloads; downloads as they change |
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
-//! | `output`, `batch`, `progress`, `text` | what is printed, and how |
+//! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging` | what the system calls them |
+//! | `shell`, `menu` | verbs typed or chosen one after another |
+//! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
 
 mod args;
 mod attach;
 mod batch;
+mod choose;
+mod completions;
 mod context;
 mod download;
 mod downloads;
 mod hash;
 mod limit;
+mod link;
 mod list;
 mod logging;
+mod look;
+mod man;
 mod manage;
+mod menu;
 mod open;
 mod output;
 mod paths;
 mod peers;
 mod progress;
+mod prompt;
+mod qr;
 mod settings;
 mod share;
+mod shell;
 mod signals;
 mod start;
 mod status;
 mod text;
 mod unshare;
+mod verbs;
 mod watch;
 
 use std::{io, process};
@@ -95,6 +107,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Unshare(args) => unshare::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,
+        Command::Open(args) => look::run(context, &args).await,
+        Command::Link(args) => link::run(context, &args).await,
         Command::Downloads(args) => downloads::run(context, &args).await,
         Command::Pause(args) => manage::pause(context, &args).await,
         Command::Resume(args) => manage::resume(context, &args).await,
@@ -104,6 +118,10 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::Shell => shell::run(context).await,
+        Command::Menu => menu::run(context).await,
+        Command::Completions(args) => completions::run(&context.output, &args),
+        Command::Man(args) => man::run(&context.output, &args),
     }
 }
 

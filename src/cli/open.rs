@@ -54,6 +54,12 @@ pub(super) fn list(folder: &DataFolder) -> anyhow::Result<Vec<Listed>> {
     Ok(listed.into_iter().map(Into::into).collect())
 }
 
+/// The links of what is shared, without a node.
+pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<Vec<Shared>> {
+    let links = shares::links(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
+    Ok(links.into_iter().map(Into::into).collect())
+}
+
 /// Stops sharing, without a node.
 pub(super) fn unshare(folder: &DataFolder, what: &str) -> anyhow::Result<Vec<Shared>> {
     let withdrawn = shares::withdraw(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;

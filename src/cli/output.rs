@@ -34,6 +34,15 @@ pub(super) enum Exit {
 }
 
 impl Exit {
+    /// What a command that ended so means; none: a signal ended it.
+    pub(super) const fn from_code(code: Option<i32>) -> Self {
+        match code {
+            Some(0) => Self::Done,
+            Some(2) => Self::Usage,
+            _ => Self::Failed,
+        }
+    }
+
     pub(super) const fn code(self) -> i32 {
         match self {
             Self::Done => 0,
@@ -76,6 +85,14 @@ impl Output {
         }
         let text = harmless_lines(&text);
         stdout(format_args!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// Prints a drawing of ours, whose control characters are meant; nothing with `--json`.
+    pub(super) fn drawing(&self, lines: &str) -> anyhow::Result<()> {
+        if self.json {
+            return Ok(());
+        }
+        stdout(format_args!("{lines}\n"))
     }
 
     /// Says something on the side, on stderr.
@@ -149,6 +166,7 @@ pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
         code: code.to_owned(),
         message: message(error),
         hint,
+        choices: Vec::new(),
     }
 }
 
@@ -166,14 +184,26 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Ends the process over arguments that make no sense, or with the help that was asked for.
 pub(super) fn exit_usage(error: &clap::Error) -> ! {
-    if error.use_stderr() && env::args_os().any(|arg| arg == "--json") {
+    let json = env::args_os().any(|arg| arg == "--json");
+    process::exit(usage(error, json).code())
+}
+
+/// Reports arguments that make no sense, or prints the help that was asked for.
+pub(super) fn usage(error: &clap::Error, json: bool) -> Exit {
+    if json && error.use_stderr() {
         let text = error.render().to_string();
         let message = text.trim_start_matches("error: ").trim_end();
         let error = ErrorInfo::new("usage", message);
         let _ = Output::new(true, false).result(&Failure { error }, String::new);
-        process::exit(Exit::Usage.code())
+    } else {
+        // Where the stream is gone there is nobody left to tell.
+        let _ = error.print();
     }
-    error.exit()
+    if error.use_stderr() {
+        Exit::Usage
+    } else {
+        Exit::Done
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     attach::{self, Found, Session},
     batch::Batch,
     context::Context,
-    open,
+    link, open,
     output::Exit,
     paths,
     progress::{Progress, Step},
@@ -38,6 +38,10 @@ pub(super) struct ShareArgs {
     /// Share it with those who have the hash, and tell nobody else
     #[arg(long)]
     unlisted: bool,
+
+    /// Draw the link as a QR code, too
+    #[arg(long)]
+    qr: bool,
 
     /// Where no node is running: only write it down for the next `pelago start`
     #[arg(long)]
@@ -87,9 +91,22 @@ async fn share_all<'a>(
     let mut batch = Batch::new(&context.output);
     for path in &args.paths {
         let result = share(context, args, client, path).await;
-        batch.add(&path.to_string_lossy(), result, describe)?;
+        add(&mut batch, context, args, path, result)?;
     }
     Ok(batch)
+}
+
+/// Reports what came of `path`.
+fn add(
+    batch: &mut Batch<'_, Shared>,
+    context: &Context,
+    args: &ShareArgs,
+    path: &Path,
+    result: anyhow::Result<Shared>,
+) -> anyhow::Result<()> {
+    let drawn = result.as_ref().ok().filter(|_| args.qr).cloned();
+    batch.add(&path.to_string_lossy(), result, describe)?;
+    drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))
 }
 
 async fn share(
@@ -123,7 +140,7 @@ fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Res
     let mut batch = Batch::new(&context.output);
     for path in &args.paths {
         let result = record(context, args, store, path);
-        batch.add(&path.to_string_lossy(), result, describe)?;
+        add(&mut batch, context, args, path, result)?;
     }
     if batch.done() > 0 {
         context

@@ -10,6 +10,19 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
 }
 
+/// From now on Ctrl-C ends what this process runs in the terminal, and not this process.
+pub(super) fn outlive_interrupts() -> io::Result<()> {
+    // A handler stays when its stream is gone, and unlike a signal that is ignored it is not passed
+    // on to the processes that are started here.
+    #[cfg(unix)]
+    drop(tokio::signal::unix::signal(
+        tokio::signal::unix::SignalKind::interrupt(),
+    )?);
+    #[cfg(not(unix))]
+    tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+    Ok(())
+}
+
 impl Signals {
     /// From now on signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {

@@ -99,7 +99,8 @@ pub(super) fn command(words: impl Iterator<Item = String>) -> String {
         .join(" ")
 }
 
-fn quoted(word: &str) -> String {
+/// One word of a command, as a shell reads it back.
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         return word.to_owned();

@@ -74,6 +74,12 @@ fn is_meant_as_hash(text: &str) -> bool {
     signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
 }
 
+/// The peers that a link names, but for addresses that this version does not know.
+pub(super) fn peers_of(link: &Link) -> Vec<PeerAddress> {
+    let peers = link.peers.iter();
+    peers.filter_map(|peer| peer.parse().ok()).collect()
+}
+
 /// A download as a person asks for it.
 #[derive(Clone, Debug)]
 pub struct DownloadRequest {
@@ -135,17 +141,7 @@ impl Node {
         // Before anybody is asked for anything.
         Selection::new(&request.only)?;
         let network = &self.inner.network;
-        for node in &request.bootstrap {
-            let (network, node) = (network.clone(), node.clone());
-            tokio::spawn(async move {
-                let joined = network
-                    .connect(node.peer(), vec![node.address().clone()])
-                    .await;
-                if let Err(error) = joined {
-                    tracing::warn!(%node, %error, "cannot join the network there");
-                }
-            });
-        }
+        self.join(&request.bootstrap);
         let mut peers = request.peers.clone();
         let deadline = Instant::now() + request.timeout;
         let allowed = match &request.from[..] {
@@ -155,12 +151,7 @@ impl Node {
         let (hash, name) = match request.target {
             Target::Hash(hash) => (hash, None),
             Target::Link(link) => {
-                // A link may carry addresses that this version does not know: the others do.
-                peers.extend(
-                    link.peers
-                        .iter()
-                        .filter_map(|peer| peer.parse::<PeerAddress>().ok()),
-                );
+                peers.extend(peers_of(&link));
                 (link.hash, link.name)
             }
             Target::Name(name) => {
@@ -190,6 +181,21 @@ impl Node {
             seed: request.seed,
             scopes: Scope::Everyone.into(),
         })
+    }
+
+    /// Begins to join the network by `nodes`.
+    pub(super) fn join(&self, nodes: &[PeerAddress]) {
+        for node in nodes {
+            let (network, node) = (self.inner.network.clone(), node.clone());
+            tokio::spawn(async move {
+                let joined = network
+                    .connect(node.peer(), vec![node.address().clone()])
+                    .await;
+                if let Err(error) = joined {
+                    tracing::warn!(%node, %error, "cannot join the network there");
+                }
+            });
+        }
     }
 
     /// The ids of the peers that `from` names, waiting until `deadline` for those called by a name.

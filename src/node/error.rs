@@ -142,7 +142,7 @@ pub fn folder_hint(error: &FolderError) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// Why something was not unshared.
+/// Why something was not found among what is shared here, to unshare it or to give its link.
 #[derive(Debug, Error)]
 pub enum UnshareError {
     /// Nothing of that hash or name is shared.

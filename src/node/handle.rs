@@ -380,7 +380,7 @@ impl Node {
     }
 
     /// Where this node can be reached, for a link: addresses that others can use come first.
-    async fn link_peers(&self) -> Result<Vec<String>, Closed> {
+    pub(super) async fn link_peers(&self) -> Result<Vec<String>, Closed> {
         let mut addresses = self.addresses().await?;
         addresses.sort_by_key(is_loopback);
         if addresses
@@ -417,7 +417,7 @@ fn is_loopback(address: &Multiaddr) -> bool {
 }
 
 /// Runs `work` where blocking is allowed. It fails only when the runtime is shutting down.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Closed> {
     spawn_blocking(work).await.map_err(|_| Closed)

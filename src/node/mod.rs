@@ -11,6 +11,7 @@ mod folders;
 mod handle;
 mod ignores;
 mod limits;
+mod look;
 mod manage;
 mod settings;
 pub mod shares;
@@ -25,6 +26,7 @@ pub use error::{
     folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::NewPlace;
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};

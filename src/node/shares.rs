@@ -177,6 +177,35 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
 /// # Errors
 /// Nothing has it; or several contents have that name.
 pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> {
+    let hash = one_hash(store, what)?;
+    let shares = store.shares_of(&hash)?;
+    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
+    store.remove_shares(&places)?;
+    Ok(shares.into_iter().map(Shared::from).collect())
+}
+
+/// What has this hash or name, or everything, by name: each once, wherever it lies. The links name no
+/// peer.
+///
+/// # Errors
+/// Nothing has it; or several contents have that name.
+pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareError> {
+    let mut shares = Vec::new();
+    match what {
+        Some(what) => shares = store.shares_of(&one_hash(store, what)?)?,
+        None => each_page(store, |page| {
+            shares.extend(page);
+            Ok(())
+        })?,
+    }
+    let mut links: Vec<_> = shares.into_iter().map(Shared::from).collect();
+    links.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash)));
+    links.dedup_by(|a, b| a.hash == b.hash && (what.is_some() || a.name == b.name));
+    Ok(links)
+}
+
+/// The one content that has this hash or name.
+fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
     let shares = match what.parse::<Hash>() {
         Ok(hash) => store.shares_of(&hash)?,
         Err(_) => store.shares_named(what)?,
@@ -187,12 +216,7 @@ pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> 
         [] => Err(UnshareError::NotShared {
             what: what.to_owned(),
         }),
-        [hash] => {
-            let shares = store.shares_of(&hash)?;
-            let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-            store.remove_shares(&places)?;
-            Ok(shares.into_iter().map(Shared::from).collect())
-        }
+        [hash] => Ok(hash),
         _ => Err(UnshareError::Ambiguous {
             what: what.to_owned(),
             hashes,

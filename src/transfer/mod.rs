@@ -16,6 +16,7 @@
 //! | `interest` | who wants a download to go on |
 //! | `turns` | whose turn it is to fetch |
 //! | `kept` | the list of downloads, for the next run |
+//! | `look` | what content is and who has it, before it is downloaded |
 //! | `target` | where the file goes, and what its name may be |
 //! | `status` | what is known of a download, for people |
 //!
@@ -29,6 +30,7 @@ mod download;
 mod error;
 mod interest;
 mod kept;
+mod look;
 mod manifests;
 mod receiving;
 mod scheduler;
@@ -44,6 +46,7 @@ pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
 pub use interest::Interest;
+pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;

@@ -138,7 +138,7 @@ impl Halves {
 
 async fn has_half(download: &Download) {
     let mut status = download.status();
-    let has_half = status.wait_for(|status| status.verified_bytes == HALF);
+    let has_half = status.wait_for(|status| status.verified_bytes == Some(HALF));
     in_time(has_half).await.unwrap();
 }
 
@@ -247,7 +247,7 @@ async fn a_folder_of_which_nobody_has_a_file_any_more_says_so_and_goes_on_later(
         error.to_string().contains("1 have no more of it"),
         "{error}"
     );
-    assert_eq!(download.status().borrow().verified_bytes, HALF);
+    assert_eq!(download.status().borrow().verified_bytes, Some(HALF));
     assert!(!getter.path("copy").exists());
 
     let whole = Scripted::start(halves.tree.script()).await;
@@ -346,7 +346,7 @@ async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
     );
     let first = getter.begin(wanted.clone()).await;
     let mut status = first.status();
-    let has_some = status.wait_for(|status| status.verified_bytes > 0);
+    let has_some = status.wait_for(|status| status.verified_bytes > Some(0));
     in_time(has_some).await.unwrap();
 
     wanted.target = pelago::node::Target::Hash(quick.hash());

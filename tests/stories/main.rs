@@ -5,6 +5,7 @@
 //! | `world` | folders, nodes and commands of one story, ended with it |
 //! | `trees` | folders to share, and what they are compared by |
 //! | `valve` | a way between two nodes that can be shut |
+//! | `terminal` | a command at a terminal, and what is seen and typed there |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
 //!
@@ -25,14 +26,18 @@ mod interrupt;
 mod json;
 mod lan;
 mod limits;
+mod link;
 mod loss;
+mod manual;
 mod ports;
 mod refusals;
 mod restart;
+mod shell;
 mod signals;
 mod swarm;
 mod system;
 mod targets;
+mod terminal;
 mod trees;
 mod valve;
 mod watch;

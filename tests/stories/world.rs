@@ -95,14 +95,18 @@ impl Home {
     }
 
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_pelago");
+        self.program(env!("CARGO_BIN_EXE_pelago"), arguments)
+    }
+
+    /// The same for any program.
+    pub(crate) fn program<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Command {
         let mut command = match &self.namespace {
             Some(namespace) => {
                 let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, binary]);
+                command.args(["netns", "exec", namespace, program]);
                 command
             }
-            None => Command::new(binary),
+            None => Command::new(program),
         };
         command.args(arguments);
         self.place(&mut command);
@@ -131,6 +135,15 @@ impl Home {
     /// Runs a command to its end.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ended {
         self.spawn(arguments).end()
+    }
+
+    /// Runs a command that reads `input`.
+    pub(crate) fn fed(&self, arguments: &[&str], input: &str) -> Ended {
+        let path = self.path("stdin");
+        fs::write(&path, input).unwrap();
+        let mut command = self.command(arguments);
+        command.stdin(fs::File::open(path).unwrap());
+        Run::new(command).end()
     }
 
     /// Runs a line that a command printed, as a person would.

@@ -28,9 +28,9 @@ pub use events::Events;
 use super::{
     Token,
     types::{
-        CatalogueQuery, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Failure,
-        Followers, Limits, LimitsChange, Listed, OrderChange, Peer, Place, RemoveQuery, ShareEvent,
-        ShareRequest, Shared, Status, UnshareQuery,
+        CatalogueQuery, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
+        Failure, Followers, Limits, LimitsChange, LinksQuery, Listed, LookRequest, OrderChange,
+        Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -130,6 +130,29 @@ impl Client {
         };
         let request = request(Method::DELETE, &with_query("/v1/shares", &query)?, None);
         self.answer(request?).await
+    }
+
+    /// What is shared under a hash or a name, or all that is, each with its link.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn links(&self, what: Option<&str>) -> Result<Vec<Shared>, CallError> {
+        let query = LinksQuery {
+            what: what.map(str::to_owned),
+        };
+        self.get(&with_query("/v1/links", &query)?).await
+    }
+
+    /// What some content is, and who has it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn look(&self, request: &LookRequest) -> Result<Content, CallError> {
+        let request = serde_json::to_vec(request)?;
+        self.answer(self::request(Method::POST, "/v1/look", Some(request))?)
+            .await
     }
 
     /// What one peer shares, or all in reach.

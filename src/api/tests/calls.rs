@@ -11,7 +11,7 @@ use crate::api::{
     CallError, Client, router,
     types::{
         CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Limits, LimitsChange,
-        Output, Place, ShareEvent, ShareRequest, Shared,
+        LookRequest, Output, Place, ShareEvent, ShareRequest, Shared,
     },
 };
 
@@ -175,6 +175,45 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
         assert_eq!(error.code, "not-downloading");
     }
     assert_eq!(client.downloads().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_is_shared_is_known_with_its_link_and_nothing_else_is() {
+    let client = Client::in_process(router(alone().await));
+    let folder = tempfile::tempdir().unwrap();
+    let shared = share(&client, &request(&file(&folder, "a b.txt", 5)))
+        .await
+        .unwrap();
+    assert_eq!(
+        client.links(None).await.unwrap(),
+        std::slice::from_ref(&shared)
+    );
+    assert_eq!(
+        client.links(Some("a b.txt")).await.unwrap(),
+        std::slice::from_ref(&shared)
+    );
+    let Err(CallError::Refused(error)) = client.links(Some("b")).await else {
+        panic!("there is no b")
+    };
+    assert_eq!(error.code, "not-shared");
+
+    let look = |target: &str| LookRequest {
+        target: target.to_owned(),
+        peers: Vec::new(),
+        bootstrap: Vec::new(),
+        timeout_seconds: 0.0,
+    };
+    let content = client.look(&look(&shared.link)).await.unwrap();
+    assert_eq!(
+        (content.size, content.files, content.shared),
+        (Some(5), Some(1), true)
+    );
+    for (target, code) in [("ab".repeat(32), "no-source"), ("a".into(), "bad-target")] {
+        let Err(CallError::Refused(error)) = client.look(&look(&target)).await else {
+            panic!("{target} is nothing")
+        };
+        assert_eq!(error.code, code);
+    }
 }
 
 #[tokio::test]

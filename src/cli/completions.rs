@@ -1,0 +1,37 @@
+//! `pelago completions`: a script by which the person's own shell completes verbs and flags.
+
+use clap::CommandFactory;
+use clap_complete::{Shell, generate};
+use serde::Serialize;
+
+use super::{
+    args::Args,
+    output::{Exit, Output},
+};
+
+/// For which shell.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell, such as bash: pelago completions bash > ~/.local/share/bash-completion/completions/pelago
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+#[derive(Serialize)]
+struct Script {
+    shell: String,
+    script: String,
+}
+
+pub(super) fn run(output: &Output, args: &CompletionsArgs) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    generate(args.shell, &mut Args::command(), "pelago", &mut script);
+    let script = String::from_utf8(script)?;
+    if output.json {
+        let shell = args.shell.to_string();
+        output.result(&Script { shell, script }, String::new)?;
+    } else {
+        output.drawing(script.trim_end())?;
+    }
+    Ok(Exit::Done)
+}

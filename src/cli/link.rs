@@ -1,0 +1,66 @@
+//! `pelago link`: the links of what is shared here.
+
+use std::io::{self, IsTerminal};
+
+use super::{
+    attach::{self, Found},
+    context::Context,
+    open,
+    output::{Exit, Output},
+    qr::Code,
+};
+use crate::{api::types::Shared, content::Link};
+
+/// Which links to print.
+#[derive(Debug, clap::Args)]
+pub(super) struct LinkArgs {
+    /// What is shared under this hash or name [default: all that is shared]
+    #[arg(value_name = "HASH|NAME")]
+    what: Option<String>,
+
+    /// Draw each as a QR code, too
+    #[arg(long)]
+    qr: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Exit> {
+    let (output, what) = (&context.output, args.what.as_deref());
+    let links = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => client.links(what).await?,
+        Found::Free(folder) => {
+            let links = open::links(&folder, what)?;
+            output.note("no node is running: the link does not say where this one is");
+            links
+        }
+    };
+    if links.is_empty() {
+        output.note("nothing is shared here: pelago share PATH");
+    }
+    for shared in &links {
+        if args.qr {
+            draw(output, shared)?;
+        }
+        output.text(&shared.link)?;
+    }
+    if output.json {
+        output.result(&links, String::new)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Draws the link of `shared` for people.
+pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
+    if output.json {
+        return Ok(());
+    }
+    let code = Code::of(&shared.link.parse::<Link>()?)?;
+    // Without colours a code cannot be read on every terminal: they are no decoration here.
+    output.drawing(&code.drawn(io::stdout().is_terminal()))?;
+    if code.left_out > 0 {
+        output.note(format_args!(
+            "{} of the link's addresses had no room in the code",
+            code.left_out
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! `pelago open`: what a link or hash stands for, before anything is downloaded.
+
+use super::{
+    attach::Session,
+    context::Context,
+    download::{self, DownloadArgs},
+    list::seconds_arg,
+    output::Exit,
+    prompt,
+    signals::Signals,
+    start::peer_address,
+    text::{bytes, command, count, harmless},
+};
+use crate::{
+    api::types::{Content, Holder, Kind, LookRequest},
+    node::Target,
+};
+
+/// What to look at, and whom to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct OpenArgs {
+    /// A link (pelago:...) or a hash (64 hex digits)
+    #[arg(value_name = "LINK|HASH", value_parser = target)]
+    target: String,
+
+    /// Ask the peer at this address as well
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    peer: Vec<String>,
+
+    /// Node to enter the network by: host:port or a multiaddr
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    bootstrap: Vec<String>,
+
+    /// Give up after so long without anybody who has it [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
+    timeout: Option<f64>,
+}
+
+/// A link or hash that parses, as it was given.
+fn target(text: &str) -> Result<String, String> {
+    match text.parse::<Target>() {
+        Ok(Target::Name(_)) => {
+            Err("neither a hash of 64 digits nor a link (pelago:...)".to_owned())
+        }
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Exit> {
+    let request = LookRequest {
+        target: args.target.clone(),
+        peers: args.peer.clone(),
+        bootstrap: args.bootstrap.clone(),
+        timeout_seconds: context.seconds_without_source(args.timeout),
+    };
+    let mut signals = Signals::listen()?;
+    let session = Session::open(context).await?;
+    let looked = tokio::select! {
+        looked = session.client.look(&request) => looked,
+        () = signals.next() => {
+            session.stop(signals).await;
+            return Ok(Exit::Failed);
+        }
+    };
+    let output = &context.output;
+    let content = match looked {
+        Ok(content) => content,
+        Err(error) => {
+            session.end(output, &mut signals).await;
+            return Err(error.into());
+        }
+    };
+    let again = how_to_get(args);
+    output.result(&content, || {
+        format!("{}\nto get it: {again}", describe(&content))
+    })?;
+    if prompt::has_somebody(output) && prompt::agrees("download it now? [y/N] ").await? {
+        let args = DownloadArgs::of(&args.target, &args.peer, &args.bootstrap, args.timeout);
+        let request = download::request(context, &args)?;
+        return download::fetch(context, session, request, signals, &again).await;
+    }
+    session.end(output, &mut signals).await;
+    Ok(Exit::Done)
+}
+
+fn how_to_get(args: &OpenArgs) -> String {
+    let mut words = vec!["pelago", "download", &args.target];
+    let flags = [("--peer", &args.peer), ("--bootstrap", &args.bootstrap)];
+    for (flag, values) in flags {
+        words.extend(values.iter().flat_map(|value| [flag, value]));
+    }
+    command(words.into_iter().map(str::to_owned))
+}
+
+fn describe(content: &Content) -> String {
+    let kind = match (content.kind, content.files) {
+        (Kind::File, _) => "file".to_owned(),
+        (Kind::Folder, Some(files)) => format!("folder of {}", count(files, "file")),
+        (Kind::Folder, None) => "folder of many files".to_owned(),
+    };
+    let unknown = "shows when it is downloaded".to_owned();
+    let mut lines = vec![
+        format!(
+            "name   {}",
+            harmless(content.name.as_deref().unwrap_or("(none is known)"))
+        ),
+        format!("kind   {kind}"),
+        format!("size   {}", content.size.map_or(unknown, bytes)),
+        format!("hash   {}", content.hash),
+    ];
+    if content.shared {
+        lines.push("here   shared by this node".to_owned());
+    }
+    let holders = content.holders.iter();
+    lines.extend(holders.map(|holder| format!("peer   {}", who(holder, content.size))));
+    if content.holders.is_empty() {
+        lines.push("peer   nobody else who was asked has it".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// A peer and how much it has; whole percents, never rounded up to all.
+fn who(holder: &Holder, size: Option<u64>) -> String {
+    let name = holder.name.as_deref().map(harmless).unwrap_or_default();
+    let has = match size {
+        Some(size) if holder.bytes >= size => "all of it".to_owned(),
+        Some(size) => {
+            let percent = u128::from(holder.bytes) * 100 / u128::from(size.max(1));
+            format!("{} ({percent} %)", bytes(holder.bytes))
+        }
+        None => bytes(holder.bytes),
+    };
+    [holder.peer_id.as_str(), name.as_str(), has.as_str()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content() -> Content {
+        let holder = |name: Option<&str>, bytes| Holder {
+            peer_id: "12D3".to_owned(),
+            name: name.map(str::to_owned),
+            bytes,
+        };
+        Content {
+            hash: "ab".to_owned(),
+            name: Some("a\u{1b}[2J\u{202e}b".to_owned()),
+            kind: Kind::Folder,
+            size: Some(3000),
+            files: Some(2),
+            shared: true,
+            holders: vec![holder(Some("an\u{7}na"), 3000), holder(None, 2999)],
+        }
+    }
+
+    #[test]
+    fn content_is_told_with_names_that_do_no_harm() {
+        assert_eq!(
+            describe(&content()),
+            "name   a[2Jb\n\
+             kind   folder of 2 files\n\
+             size   2.9 KiB\n\
+             hash   ab\n\
+             here   shared by this node\n\
+             peer   12D3  anna  all of it\n\
+             peer   12D3  2.9 KiB (99 %)"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        let unknown = Content {
+            name: None,
+            size: None,
+            files: None,
+            shared: false,
+            holders: Vec::new(),
+            ..content()
+        };
+        assert_eq!(
+            describe(&unknown),
+            "name   (none is known)\n\
+             kind   folder of many files\n\
+             size   shows when it is downloaded\n\
+             hash   ab\n\
+             peer   nobody else who was asked has it"
+        );
+    }
+}

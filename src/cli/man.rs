@@ -1,0 +1,71 @@
+//! `pelago man`: the manual pages, made from the definition that verbs are parsed by.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::{
+    args::Args,
+    output::{Exit, Output},
+    text::harmless,
+};
+
+/// Where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct ManArgs {
+    /// Write a page for each verb into this folder, such as ~/.local/share/man/man1 [default: print the
+    /// page of all, to be read with `pelago man | man -l -`]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(output: &Output, args: &ManArgs) -> anyhow::Result<Exit> {
+    let mut command = Args::command();
+    // Only then verbs know the global flags, and their full names.
+    command.build();
+    match &args.output {
+        None => print(output, command),
+        Some(folder) => write(output, &command, folder),
+    }
+}
+
+fn print(output: &Output, command: Command) -> anyhow::Result<Exit> {
+    let page = rendered(command)?;
+    if output.json {
+        output.result(&page, String::new)?;
+    } else {
+        output.drawing(page.trim_end())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn write(output: &Output, command: &Command, folder: &Path) -> anyhow::Result<Exit> {
+    fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+    let mut written = Vec::new();
+    for verb in [command].into_iter().chain(command.get_subcommands()) {
+        // `help` has nothing to say but what it says.
+        if verb.get_name() == "help" || verb.is_hide_set() {
+            continue;
+        }
+        let man = Man::new(verb.clone());
+        let path = folder.join(man.get_filename());
+        fs::write(&path, rendered(verb.clone())?)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+        written.push(path.to_string_lossy().into_owned());
+    }
+    let lines = written.iter().map(|path| format!("{}\n", harmless(path)));
+    output.result(&written, || lines.collect::<String>())?;
+    Ok(Exit::Done)
+}
+
+fn rendered(command: Command) -> anyhow::Result<String> {
+    let mut page = Vec::new();
+    Man::new(command).render(&mut page)?;
+    Ok(String::from_utf8(page)?)
+}

@@ -1,0 +1,333 @@
+//! What a word that is being typed may become: read off the very definition that verbs are parsed
+//! by, so that a new verb or flag needs nothing here.
+//!
+//! What a value is shows in its name: where `HASH`, `NAME`, `PEER`, `ADDR` or a path goes, those that
+//! are known are offered.
+
+use std::{fs, path::MAIN_SEPARATOR};
+
+use clap::{Arg, Command, ValueHint};
+use rustyline::{
+    Context, Helper,
+    completion::{Completer, Pair},
+    highlight::Highlighter,
+    hint::Hinter,
+    validate::Validator,
+};
+
+use super::words::typed;
+use crate::cli::text::{harmless, quoted};
+
+/// What there is to be named just now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub(super) hashes: Vec<String>,
+    pub(super) names: Vec<String>,
+    pub(super) peers: Vec<String>,
+    pub(super) addresses: Vec<String>,
+}
+
+/// Asks what there is to be named; only called where it matters.
+pub(super) type Look = Box<dyn Fn() -> Known + Send>;
+
+/// Completes words of a line.
+pub(super) struct Completion {
+    root: Command,
+    /// Words that only the shell knows.
+    own: &'static [&'static str],
+    look: Look,
+}
+
+/// What may stand where the word is.
+enum Expected<'a> {
+    Verb(&'a Command),
+    Flag(&'a Command),
+    Value(&'a Arg),
+    Nothing,
+}
+
+impl Completion {
+    pub(super) fn new(mut root: Command, own: &'static [&'static str], look: Look) -> Self {
+        // Only then the global flags are those of all verbs, and `help` is one.
+        root.build();
+        Self { root, own, look }
+    }
+
+    /// All that `word` may become after the words `before` it, sorted.
+    fn candidates(&self, before: &[String], word: &str) -> Vec<String> {
+        let mut candidates = match expected(&self.root, before, word) {
+            Expected::Verb(command) => self.verbs(command),
+            Expected::Flag(command) => flags(command),
+            Expected::Value(arg) => self.values(arg, word),
+            Expected::Nothing => Vec::new(),
+        };
+        // What is not seen as it is cannot be chosen by sight.
+        candidates.retain(|text| text.starts_with(word) && harmless(text) == *text);
+        candidates.sort();
+        candidates.dedup();
+        candidates
+    }
+
+    fn verbs(&self, command: &Command) -> Vec<String> {
+        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let own = self
+            .own
+            .iter()
+            .filter(|_| command.get_name() == self.root.get_name());
+        verbs
+            .map(Command::get_name)
+            .chain(own.copied())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn values(&self, arg: &Arg, word: &str) -> Vec<String> {
+        let mut values: Vec<_> = arg
+            .get_possible_values()
+            .iter()
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        let names: Vec<_> = arg
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|name| name.split('|'))
+            .collect();
+        let is_one_of = |what: &[&str]| names.iter().any(|name| what.contains(name));
+        if is_one_of(&["HASH", "PEER", "ADDR"]) {
+            let known = (self.look)();
+            if is_one_of(&["HASH"]) {
+                values.extend(known.hashes);
+            }
+            // A name by itself is a new one.
+            if is_one_of(&["HASH"]) && is_one_of(&["NAME"]) {
+                values.extend(known.names);
+            }
+            if is_one_of(&["PEER"]) {
+                values.extend(known.peers);
+            }
+            if is_one_of(&["ADDR"]) {
+                values.extend(known.addresses);
+            }
+        }
+        let is_path = matches!(
+            arg.get_value_hint(),
+            ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath
+        );
+        if is_path || is_one_of(&["PATH", "DIR", "FILE"]) {
+            values.extend(paths(word));
+        }
+        values
+    }
+}
+
+fn expected<'a>(root: &'a Command, before: &[String], word: &str) -> Expected<'a> {
+    let mut command = root;
+    let mut flag: Option<&Arg> = None;
+    let mut values = 0;
+    for word in before {
+        if flag.take().is_some() {
+            // This is its value.
+        } else if word.starts_with('-') {
+            flag = command.get_opts().find(|arg| is_flag(arg, word));
+        } else if let Some(verb) = command.find_subcommand(word) {
+            command = verb;
+        } else {
+            values += 1;
+        }
+    }
+    if let Some(flag) = flag.filter(|flag| needs_value(flag)) {
+        return Expected::Value(flag);
+    }
+    if word.starts_with('-') {
+        return Expected::Flag(command);
+    }
+    if command.has_subcommands() {
+        return Expected::Verb(command);
+    }
+    let positionals: Vec<_> = command.get_positionals().collect();
+    let last = positionals.last().filter(|arg| takes_many(arg));
+    let value = positionals.get(values).or(last);
+    value.map_or(Expected::Nothing, |arg| Expected::Value(arg))
+}
+
+/// Whether `word` is the flag `arg`, with its value in the next word.
+fn is_flag(arg: &Arg, word: &str) -> bool {
+    let is_long = word
+        .strip_prefix("--")
+        .is_some_and(|long| arg.get_long() == Some(long));
+    let is_short = word.strip_prefix('-').is_some_and(|short| {
+        arg.get_short()
+            .is_some_and(|own| short.strip_prefix(own) == Some(""))
+    });
+    (is_long || is_short) && needs_value(arg)
+}
+
+fn needs_value(arg: &Arg) -> bool {
+    arg.get_num_args()
+        .is_none_or(|number| number.min_values() > 0)
+}
+
+fn takes_many(arg: &Arg) -> bool {
+    arg.get_num_args()
+        .is_some_and(|number| number.max_values() > 1)
+}
+
+fn flags(command: &Command) -> Vec<String> {
+    let flags = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    flags
+        .filter_map(|arg| Some(format!("--{}", arg.get_long()?)))
+        .collect()
+}
+
+/// What lies where `word` begins to lead to; folders end with a separator. Hidden things are offered
+/// to those who ask for them.
+fn paths(word: &str) -> Vec<String> {
+    let name_at = word.rfind(MAIN_SEPARATOR).map_or(0, |at| at + 1);
+    let (folder, name) = word.split_at(name_at);
+    let entries = fs::read_dir(if folder.is_empty() { "." } else { folder });
+    let path = |entry: fs::DirEntry| {
+        let found = entry.file_name().into_string().ok()?;
+        let is_asked_for = name.starts_with('.') || !found.starts_with('.');
+        let end = if entry.path().is_dir() {
+            MAIN_SEPARATOR.to_string()
+        } else {
+            String::new()
+        };
+        is_asked_for.then(|| format!("{folder}{found}{end}"))
+    };
+    entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(path)
+        .collect()
+}
+
+impl Completer for Completion {
+    type Candidate = Pair;
+
+    fn complete(
+        &self,
+        line: &str,
+        position: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let Some((before, word)) = typed(&line[..position]) else {
+            return Ok((position, Vec::new()));
+        };
+        let candidates = self.candidates(&before, &word.text);
+        let pair = |text: String| Pair {
+            replacement: finished(&text),
+            display: text,
+        };
+        Ok((word.start, candidates.into_iter().map(pair).collect()))
+    }
+}
+
+/// The word as it is typed, and the space behind it unless it goes on.
+fn finished(text: &str) -> String {
+    let end = if text.ends_with(MAIN_SEPARATOR) {
+        ""
+    } else {
+        " "
+    };
+    format!("{}{end}", quoted(text))
+}
+
+impl Helper for Completion {}
+impl Highlighter for Completion {}
+impl Hinter for Completion {
+    type Hint = String;
+}
+impl Validator for Completion {}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use rustyline::history::DefaultHistory;
+
+    use super::*;
+    use crate::cli::args::Args;
+
+    fn known() -> Known {
+        Known {
+            hashes: vec!["ab12".into(), "cd34".into()],
+            names: vec!["a film.mkv".into(), "evil\u{202e}gpj".into()],
+            peers: vec!["anna".into()],
+            addresses: vec!["/ip4/192.0.2.1/tcp/1".into()],
+        }
+    }
+
+    fn completed(line: &str) -> Vec<String> {
+        let completion = Completion::new(Args::command(), &["quit"], Box::new(known));
+        let history = DefaultHistory::new();
+        let (start, pairs) = completion
+            .complete(line, line.len(), &Context::new(&history))
+            .unwrap();
+        let whole = |pair: Pair| format!("{}{}", &line[..start], pair.replacement);
+        pairs.into_iter().map(whole).collect()
+    }
+
+    #[test]
+    fn verbs_and_flags_come_from_the_definition() {
+        assert_eq!(completed("unsh"), ["unshare "]);
+        assert_eq!(completed("qu"), ["quit "]);
+        assert_eq!(completed("help unsh"), ["help unshare "]);
+        assert_eq!(completed("help qui"), [""; 0]);
+        assert_eq!(completed("--js"), ["--json "]);
+        assert_eq!(completed("share --unl"), ["share --unlisted "]);
+        // Global flags go behind the verb, too.
+        assert_eq!(completed("share --data"), ["share --data-dir "]);
+        assert_eq!(completed("--json unsh"), ["--json unshare "]);
+        assert!(completed("").len() > 10);
+    }
+
+    #[test]
+    fn values_are_of_the_kind_that_belongs_there() {
+        assert_eq!(
+            completed("unshare a"),
+            ["unshare 'a film.mkv' ", "unshare ab12 "]
+        );
+        assert_eq!(completed("unshare 'a f"), ["unshare 'a film.mkv' "]);
+        assert_eq!(completed("unshare ab12 "), [""; 0]);
+        assert_eq!(completed("download --hash c"), ["download --hash cd34 "]);
+        assert_eq!(completed("download --from "), ["download --from anna "]);
+        assert_eq!(
+            completed("download ab12 --peer /ip"),
+            ["download ab12 --peer /ip4/192.0.2.1/tcp/1 "]
+        );
+        assert_eq!(
+            completed("share --name a"),
+            [""; 0],
+            "a new name is not a known one"
+        );
+    }
+
+    #[test]
+    fn names_that_deceive_are_not_offered() {
+        assert_eq!(completed("unshare e"), [""; 0]);
+    }
+
+    #[test]
+    fn paths_lead_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_str().unwrap();
+        fs::create_dir_all(folder.path().join("a folder")).unwrap();
+        fs::write(folder.path().join("a folder/one"), "").unwrap();
+        fs::write(folder.path().join(".hidden"), "").unwrap();
+        assert_eq!(
+            completed(&format!("share {root}/")),
+            [format!("share '{root}/a folder/'")]
+        );
+        assert_eq!(
+            completed(&format!("share x '{root}/a folder/'")),
+            [format!("share x '{root}/a folder/one' ")],
+            "of several paths each is completed"
+        );
+        assert_eq!(
+            completed(&format!("download ab -o {root}/.h")),
+            [format!("download ab -o {root}/.hidden ")]
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! `pelago shell`: the verbs, typed one after another.
+//!
+//! A line is split as a shell does (`words`), parsed by the definition that the command line has, and
+//! run as its own process ([`Verbs`](super::verbs::Verbs)): there is nothing here that a verb means.
+//! At a terminal lines have history and completion (`completion`, `reach`); else they are read from
+//! stdin to its end, and the shell ends as the last verb did that failed.
+
+mod completion;
+mod reach;
+mod words;
+
+use std::{
+    io::{self, BufRead, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+use rustyline::{Config, Editor, error::ReadlineError, history::DefaultHistory};
+use tokio::{runtime::Handle, task::spawn_blocking};
+
+use super::{
+    args::Args,
+    attach,
+    context::Context,
+    output::{Exit, Output},
+    prompt, signals,
+    verbs::Verbs,
+};
+use crate::api::types::ErrorInfo;
+use completion::Completion;
+
+/// Words that leave the shell.
+const LEAVING: [&str; 2] = ["exit", "quit"];
+
+/// Lines that are remembered between shells.
+const HISTORY: usize = 1000;
+
+/// Where they are, in the data folder.
+const HISTORY_FILE: &str = "shell_history";
+
+pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
+    signals::outlive_interrupts()?;
+    let shell = Shell {
+        output: context.output.clone(),
+        verbs: Verbs::of(context)?,
+    };
+    let folder = context.data_folder.clone();
+    if attach::running(&folder).await?.is_none() {
+        context.output.note(format_args!(
+            "no node is running on {}: verbs that need one run their own, and end it; \
+             `pelago start` in another terminal keeps one",
+            folder.display()
+        ));
+    }
+    if !prompt::is_terminal() {
+        return spawn_blocking(move || shell.read(io::stdin().lock())).await?;
+    }
+    context
+        .output
+        .note("`help` has the verbs, `menu` the few most used; Ctrl-D or `quit` leaves");
+    let look = reach::look(Handle::current(), folder.clone());
+    let completion = Completion::new(Args::command(), &LEAVING, look);
+    spawn_blocking(move || shell.converse(completion, &folder)).await?
+}
+
+struct Shell {
+    output: Output,
+    verbs: Verbs,
+}
+
+/// What came of a line.
+enum Went {
+    /// It was run, or was empty.
+    On(Exit),
+    /// It leaves the shell.
+    Leaving,
+}
+
+impl Shell {
+    /// Runs each line of `lines`.
+    fn read(&self, lines: impl BufRead) -> anyhow::Result<Exit> {
+        let mut exit = Exit::Done;
+        for line in lines.lines() {
+            let went = match line {
+                Ok(line) => self.run(&line),
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    self.failed(&ErrorInfo::new("usage", "a line is not valid UTF-8").into())
+                }
+                Err(error) => return Err(error).context("stdin cannot be read"),
+            };
+            match went {
+                Went::On(Exit::Done) => {}
+                Went::On(failed) => exit = failed,
+                Went::Leaving => break,
+            }
+        }
+        Ok(exit)
+    }
+
+    /// Runs each line that a person types.
+    fn converse(&self, completion: Completion, data_folder: &Path) -> anyhow::Result<Exit> {
+        let mut lines = Lines::open(completion, data_folder)?;
+        loop {
+            match lines.editor.readline("pelago> ") {
+                Ok(line) => {
+                    lines.remember(&line);
+                    if let Went::Leaving = self.run(&line) {
+                        return Ok(Exit::Done);
+                    }
+                }
+                // The line is dropped, and the shell stays.
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(Exit::Done),
+                Err(error) => return Err(error).context("the terminal cannot be read"),
+            }
+        }
+    }
+
+    fn run(&self, line: &str) -> Went {
+        let words = match words::split(line) {
+            Ok(words) => words,
+            Err(error) => {
+                return self.failed(&ErrorInfo::new("usage", error.to_string()).into());
+            }
+        };
+        match &words[..] {
+            [] => Went::On(Exit::Done),
+            [word] if LEAVING.contains(&word.as_str()) => Went::Leaving,
+            words => match self.verbs.run(words) {
+                Ok(exit) => Went::On(exit),
+                Err(error) => self.failed(&error),
+            },
+        }
+    }
+
+    fn failed(&self, error: &anyhow::Error) -> Went {
+        self.output.failure(error);
+        Went::On(Exit::Failed)
+    }
+}
+
+/// Lines from a terminal.
+struct Lines {
+    editor: Editor<Completion, DefaultHistory>,
+    /// Where they are remembered; nowhere if there is no data folder, as a shell makes none.
+    history: Option<PathBuf>,
+}
+
+impl Lines {
+    fn open(completion: Completion, data_folder: &Path) -> anyhow::Result<Self> {
+        let config = Config::builder()
+            .max_history_size(HISTORY)?
+            .history_ignore_dups(true)?
+            .history_ignore_space(true)
+            .completion_type(rustyline::CompletionType::List)
+            .build();
+        let mut editor = Editor::with_config(config).context("the terminal cannot be used")?;
+        editor.set_helper(Some(completion));
+        let history = data_folder.is_dir().then(|| data_folder.join(HISTORY_FILE));
+        if let Some(history) = &history {
+            // The first time there is none, and one that cannot be read is as good as none.
+            let _ = editor.load_history(history);
+        }
+        Ok(Self { editor, history })
+    }
+
+    /// Written at once, as a terminal may be closed at any time.
+    fn remember(&mut self, line: &str) {
+        let is_new = self.editor.add_history_entry(line).unwrap_or(false);
+        if let Some(history) = self.history.as_ref().filter(|_| is_new)
+            && let Err(error) = self.editor.append_history(history)
+        {
+            tracing::warn!(%error, file = %history.display(), "the line is not remembered");
+        }
+    }
+}

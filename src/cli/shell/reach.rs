@@ -1,0 +1,70 @@
+//! What a person may want to name while typing, asked of the node that runs just now.
+
+use std::{
+    cell::RefCell,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Handle, time::timeout};
+
+use super::completion::{Known, Look};
+use crate::{api::types::CatalogueQuery, cli::attach};
+
+/// How long a person waits for a completion without wondering. What takes longer is left out.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// How long an answer is used again: people press the key twice.
+const FRESH: Duration = Duration::from_secs(3);
+
+/// Looks on `data_folder`, with the help of `runtime`, which runs elsewhere.
+pub(super) fn look(runtime: Handle, data_folder: PathBuf) -> Look {
+    let last: RefCell<Option<(Instant, Known)>> = RefCell::new(None);
+    Box::new(move || {
+        let mut last = last.borrow_mut();
+        match &*last {
+            Some((at, known)) if at.elapsed() < FRESH => known.clone(),
+            _ => {
+                let known = runtime.block_on(ask(&data_folder));
+                last.insert((Instant::now(), known)).1.clone()
+            }
+        }
+    })
+}
+
+/// What the node knows; nothing where none runs.
+async fn ask(data_folder: &Path) -> Known {
+    let Some(client) = soon(attach::running(data_folder)).await.flatten() else {
+        return Known::default();
+    };
+    let nearby = CatalogueQuery {
+        peer: None,
+        wait: Some(0.0),
+    };
+    let (shares, nearby, downloads, peers) = tokio::join!(
+        soon(client.shares()),
+        soon(client.catalogue(&nearby)),
+        soon(client.downloads()),
+        soon(client.peers()),
+    );
+    let mut known = Known::default();
+    for listed in shares.into_iter().chain(nearby).flatten() {
+        known.hashes.push(listed.hash);
+        known.names.push(listed.name);
+    }
+    for download in downloads.into_iter().flatten() {
+        known.hashes.push(download.hash);
+        known.names.push(download.name);
+    }
+    for peer in peers.into_iter().flatten() {
+        known.peers.push(peer.peer_id);
+        known.peers.extend(peer.name);
+        known.addresses.extend(peer.addresses);
+    }
+    known
+}
+
+/// What comes of `asked` in time.
+async fn soon<T, E>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
+    timeout(PATIENCE, asked).await.ok()?.ok()
+}

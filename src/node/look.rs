@@ -1,0 +1,195 @@
+//! What content is, before it is downloaded; and the links by which others get ours.
+
+use std::time::Duration;
+
+use libp2p::PeerId;
+use pelago_content::{Hash, Kind, Link};
+use thiserror::Error;
+
+use super::{
+    Node, PeerAddress, Shared, UnshareError, downloads::peers_of, handle::blocking, shares,
+};
+use crate::{
+    network::Closed,
+    store::{DatabaseError, Share},
+    transfer::{Looked, Nobody, Weight, look},
+};
+
+/// How long others are looked for who have what we have ourselves.
+const OTHERS: Duration = Duration::from_secs(1);
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub struct LookRequest {
+    /// The content, with what a link says of it.
+    pub link: Link,
+    /// Peers to ask, beside those that are found.
+    pub peers: Vec<PeerAddress>,
+    /// Nodes by which to join the network.
+    pub bootstrap: Vec<PeerAddress>,
+    /// How long to look for somebody who has it.
+    pub timeout: Duration,
+}
+
+/// What is known of content before it is downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Its hash.
+    pub hash: Hash,
+    /// What somebody calls it. Untrusted.
+    pub name: Option<String>,
+    /// File or folder.
+    pub kind: Kind,
+    /// Its bytes, a folder's in all files below; none where that is not cheaply known.
+    pub size: Option<u64>,
+    /// How many files it is; none where that is not cheaply known.
+    pub files: Option<u64>,
+    /// Whether this node shares it.
+    pub shared: bool,
+    /// Who else has it.
+    pub holders: Vec<Holder>,
+}
+
+/// A peer that has content, or some of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it calls itself. Untrusted.
+    pub name: Option<String>,
+    /// How many bytes of it the peer says that it has; of a folder with small files, at most so many.
+    pub bytes: u64,
+}
+
+/// Why nothing is known of content.
+#[derive(Debug, Error)]
+pub enum LookError {
+    /// Nobody who was asked has it.
+    #[error(
+        "no source for {hash} within {} s: {nobody}", timeout.as_secs_f64()
+    )]
+    NoSource {
+        /// What was looked for.
+        hash: Hash,
+        /// How long.
+        timeout: Duration,
+        /// How many were asked.
+        nobody: Nobody,
+    },
+    /// Our own shares cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl LookError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoSource { .. } => "no-source",
+            Self::Database(_) => "database",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        matches!(self, Self::NoSource { .. }).then(|| {
+            "is a node that shares it running? name one with --peer HOST:PORT, join the network \
+             with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
+                .to_owned()
+        })
+    }
+}
+
+impl Node {
+    /// Finds out what content is and who has it, and downloads none of it.
+    ///
+    /// # Errors
+    /// See [`LookError`].
+    pub async fn look(&self, request: LookRequest) -> Result<Content, LookError> {
+        self.join(&request.bootstrap);
+        let (hash, store) = (request.link.hash, self.inner.store.clone());
+        let shared = blocking(move || store.shares_of(&hash)).await??.pop();
+        let patience = match &shared {
+            Some(_) => OTHERS.min(request.timeout),
+            None => request.timeout,
+        };
+        let peers = [request.peers, peers_of(&request.link)].concat();
+        let (network, limits) = (&self.inner.network, &self.inner.limits);
+        let mut content = match (look(network, limits, hash, peers, patience).await, shared) {
+            (looked, Some(share)) => Content::ours(share, looked.ok()),
+            (Ok(looked), None) => Content::others(looked),
+            (Err(nobody), None) => {
+                return Err(LookError::NoSource {
+                    hash,
+                    timeout: request.timeout,
+                    nobody,
+                });
+            }
+        };
+        content.name = request.link.name.or(content.name);
+        for peer in network.peers().await? {
+            for holder in &mut content.holders {
+                if holder.peer_id == peer.peer_id {
+                    holder.name.clone_from(&peer.name);
+                }
+            }
+        }
+        Ok(content)
+    }
+
+    /// What is shared under this hash or name, or all that is, each with a link that names where this
+    /// node can be reached.
+    ///
+    /// # Errors
+    /// See [`UnshareError`].
+    pub async fn links(&self, what: Option<String>) -> Result<Vec<Shared>, UnshareError> {
+        let store = self.inner.store.clone();
+        let mut links = blocking(move || shares::links(&store, what.as_deref())).await??;
+        let peers = self.link_peers().await?;
+        for shared in &mut links {
+            shared.link.peers.clone_from(&peers);
+        }
+        Ok(links)
+    }
+}
+
+impl Content {
+    fn others(looked: Looked) -> Self {
+        let holder = |(peer_id, bytes)| Holder {
+            peer_id,
+            name: None,
+            bytes,
+        };
+        Self {
+            hash: looked.descriptor.hash(),
+            name: looked.name,
+            kind: looked.descriptor.kind(),
+            size: looked.weight.map(|weight| weight.bytes),
+            files: looked.weight.map(|weight| weight.files),
+            shared: false,
+            holders: looked.holders.into_iter().map(holder).collect(),
+        }
+    }
+
+    fn ours(share: Share, looked: Option<Looked>) -> Self {
+        let ours = Looked {
+            descriptor: share.descriptor,
+            name: Some(share.name),
+            weight: Some(Weight {
+                bytes: share.totals.bytes,
+                files: share.totals.files,
+            }),
+            holders: looked.map(|looked| looked.holders).unwrap_or_default(),
+        };
+        Self {
+            shared: true,
+            ..Self::others(ours)
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What content is and who has it, before any of it is got.
+//!
+//! Asks whom a download would ask, and reads the first thing that each says; of a folder also the
+//! manifest of its top, if that is one small chunk. What peers say they have is a claim; what the
+//! content is, is proven by its hash.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use libp2p::PeerId;
+use pelago_behaviour::{
+    Protocol, Stall,
+    availability::{self, Has, Update},
+    chunk::{self, Answer, Item},
+};
+use pelago_content::{
+    BLOCK_SIZE, Descriptor, EntryKind, Hash, Kind, Manifest, STORED_LEVEL, verify,
+};
+use thiserror::Error;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::receiving::receive;
+use crate::{
+    limits::Limits,
+    network::{Candidate, Discovery, Network, PeerAddress},
+};
+
+/// Peers asked at a time.
+const ASKED_AT_A_TIME: usize = 16;
+
+/// How long one peer may take to answer.
+const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long others are waited for after the first who has it.
+const GATHERING: Duration = Duration::from_secs(1);
+
+/// Holders asked for a folder's manifest, at most: people wait for them, one after another.
+const ASKED_FOR_MANIFEST: usize = 3;
+
+/// What is known of content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Looked {
+    /// What it is.
+    pub descriptor: Descriptor,
+    /// What a peer calls it. Untrusted.
+    pub name: Option<String>,
+    /// What it amounts to; none for a folder that is not cheaply known.
+    pub weight: Option<Weight>,
+    /// Who has it, or some of it.
+    pub holders: Vec<(PeerId, u64)>,
+}
+
+/// What content amounts to: of a folder, a claim by those who made it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Weight {
+    /// Bytes in all files.
+    pub bytes: u64,
+    /// How many files there are.
+    pub files: u64,
+}
+
+/// Nobody has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("of {asked} peers that were asked nobody has it")]
+pub struct Nobody {
+    /// How many peers were asked.
+    pub asked: usize,
+}
+
+/// Looks for `hash` at `given` peers and wherever else it may be, until a moment after the first who
+/// has it, or for `patience`.
+///
+/// # Errors
+/// [`Nobody`].
+pub async fn look(
+    network: &Network,
+    limits: &Limits,
+    hash: Hash,
+    given: Vec<PeerAddress>,
+    patience: Duration,
+) -> Result<Looked, Nobody> {
+    let (found, asked) = gather(network, hash, given, patience).await;
+    let Some(first) = found.values().next() else {
+        return Err(Nobody { asked });
+    };
+    let (descriptor, name) = (
+        first.descriptor,
+        found.values().find_map(|has| has.name.clone()),
+    );
+    let weight = match descriptor.kind() {
+        Kind::File => Some(Weight {
+            bytes: descriptor.size(),
+            files: 1,
+        }),
+        Kind::Folder => {
+            let peers = found.keys().copied().take(ASKED_FOR_MANIFEST);
+            weigh(network, limits, &descriptor, peers).await
+        }
+    };
+    let most = weight.map_or(u64::MAX, |weight| weight.bytes);
+    let holder = |(peer, has): (PeerId, Has)| {
+        let bytes = has.blocks.len().saturating_mul(BLOCK_SIZE);
+        (peer, bytes.min(most))
+    };
+    Ok(Looked {
+        descriptor,
+        name,
+        weight,
+        holders: found.into_iter().map(holder).collect(),
+    })
+}
+
+/// Who has something of `hash`, and how many were asked.
+async fn gather(
+    network: &Network,
+    hash: Hash,
+    given: Vec<PeerAddress>,
+    patience: Duration,
+) -> (BTreeMap<PeerId, Has>, usize) {
+    let mut discovery = Discovery::find(network, hash, given);
+    let mut answers = FuturesUnordered::new();
+    let mut found = BTreeMap::new();
+    let (mut asked, mut until) = (0, Instant::now() + patience);
+    loop {
+        tokio::select! {
+            Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
+                asked += 1;
+                answers.push(timeout(PEER_TIMEOUT, ask(network, hash, candidate)));
+            }
+            Some(answer) = answers.next() => {
+                if let Ok(Some((peer, has))) = answer {
+                    found.insert(peer, has);
+                    until = until.min(Instant::now() + GATHERING);
+                }
+            }
+            () = sleep_until(until) => return (found, asked),
+        }
+    }
+}
+
+/// What a candidate says first; none if that is nothing true.
+async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has)> {
+    let connected = network.connect(candidate.peer, candidate.addresses).await;
+    let peer = connected.ok()?;
+    let mut updates = network.open(peer, Protocol::Availability).await.ok()?;
+    availability::write_request(&mut updates, hash).await.ok()?;
+    match availability::read_update(&mut updates).await.ok()?? {
+        Update::Has(has) if has.descriptor.hash() == hash => Some((peer, has)),
+        _ => None,
+    }
+}
+
+/// What a folder amounts to, by the manifest of its top; none if that takes more than a chunk.
+async fn weigh(
+    network: &Network,
+    limits: &Limits,
+    folder: &Descriptor,
+    holders: impl Iterator<Item = PeerId>,
+) -> Option<Weight> {
+    if folder.size() > BLOCK_SIZE << STORED_LEVEL {
+        return None;
+    }
+    for peer in holders {
+        let manifest = timeout(PEER_TIMEOUT, fetch(network, limits, folder, peer)).await;
+        if let Ok(Some(manifest)) = manifest {
+            return Some(Weight::of(&manifest));
+        }
+    }
+    None
+}
+
+/// The manifest, proven; none if `peer` does not give it.
+async fn fetch(
+    network: &Network,
+    limits: &Limits,
+    folder: &Descriptor,
+    peer: PeerId,
+) -> Option<Manifest> {
+    let item = Item {
+        hash: folder.hash(),
+        level: STORED_LEVEL,
+        index: 0,
+        data: true,
+    };
+    let stream = network.open(peer, Protocol::Chunk).await.ok()?;
+    let mut stream = Stall::new(stream, PEER_TIMEOUT);
+    chunk::write_request(&mut stream, &[item]).await.ok()?;
+    let answer = chunk::read_answer(&mut stream).await.ok()?;
+    answer.check(&item).ok()?;
+    let Answer::Data { proof, length, .. } = answer else {
+        return None;
+    };
+    let mut data = vec![0; length as usize];
+    receive(limits, peer, &mut stream, &mut data).await.ok()?;
+    network.traffic().received(peer, length.into());
+    let chunk = folder.geometry().chunk(item.level, item.index).ok()?;
+    verify(folder, chunk, &data, &proof).ok()?;
+    Manifest::from_bytes(&data).ok()
+}
+
+impl Weight {
+    fn of(manifest: &Manifest) -> Self {
+        let entries = manifest.entries().iter();
+        entries.fold(Self::default(), |sum, entry| {
+            let (bytes, files) = match &entry.kind {
+                EntryKind::File { descriptor, .. } => (descriptor.size(), 1),
+                EntryKind::Folder { bytes, files, .. } => (*bytes, *files),
+                EntryKind::Symlink { .. } => (0, 0),
+            };
+            Self {
+                bytes: sum.bytes.saturating_add(bytes),
+                files: sum.files.saturating_add(files),
+            }
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! A command at a terminal: `script` brings the pseudo-terminal, and passes on what is typed.
+
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdin, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
+    time::Instant,
+};
+
+use super::world::{Home, PATIENCE};
+
+/// What keys send.
+pub(crate) const CTRL_C: &str = "\u{3}";
+pub(crate) const CTRL_D: &str = "\u{4}";
+pub(crate) const ENTER: &str = "\r";
+pub(crate) const TAB: &str = "\t";
+pub(crate) const UP: &str = "\u{1b}[A";
+
+/// A command at a terminal; it ends with this.
+pub(crate) struct Terminal {
+    script: Child,
+    keys: ChildStdin,
+    screen: Arc<(Mutex<Screen>, Condvar)>,
+    /// How much of the screen was looked at.
+    seen: usize,
+}
+
+#[derive(Default)]
+struct Screen {
+    text: Vec<u8>,
+    ended: bool,
+}
+
+impl Terminal {
+    pub(crate) fn open(home: &Home, arguments: &[&str]) -> Self {
+        let words = [env!("CARGO_BIN_EXE_pelago")].iter().chain(arguments);
+        let line = words.map(|word| format!("'{word}'")).collect::<Vec<_>>();
+        let line = format!("stty cols 200 rows 50; exec {}", line.join(" "));
+        let mut script = home
+            .program("script", &["-qec", &line, "/dev/null"])
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let screen = Arc::new((Mutex::new(Screen::default()), Condvar::new()));
+        let (shown, stdout) = (Arc::clone(&screen), script.stdout.take().unwrap());
+        thread::spawn(move || show(stdout, &shown));
+        Self {
+            keys: script.stdin.take().unwrap(),
+            script,
+            screen,
+            seen: 0,
+        }
+    }
+
+    pub(crate) fn types(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits until `what` is on the screen, behind what was seen before.
+    #[track_caller]
+    pub(crate) fn sees(&mut self, what: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut screen = self.screen.0.lock().unwrap();
+        loop {
+            let shown = String::from_utf8_lossy(&screen.text[self.seen..]).into_owned();
+            if let Some(at) = shown.find(what) {
+                self.seen += at + what.len();
+                return;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!screen.ended && !left.is_zero(), "no {what:?} in {shown:?}");
+            screen = self.screen.1.wait_timeout(screen, left).unwrap().0;
+        }
+    }
+
+    /// All that was on the screen so far.
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.screen.0.lock().unwrap().text).into_owned()
+    }
+
+    /// Waits for the end: the exit code.
+    pub(crate) fn end(mut self) -> Option<i32> {
+        self.script.wait().unwrap().code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+        if thread::panicking() {
+            eprintln!("--- the screen:\n{}", self.shown());
+        }
+    }
+}
+
+fn show(mut stdout: impl Read, screen: &(Mutex<Screen>, Condvar)) {
+    let mut bytes = [0; 4096];
+    loop {
+        let read = stdout.read(&mut bytes).unwrap_or(0);
+        let mut shown = screen.0.lock().unwrap();
+        shown.text.extend_from_slice(&bytes[..read]);
+        shown.ended = read == 0;
+        screen.1.notify_all();
+        if shown.ended {
+            return;
+        }
+    }
+}
