@@ -463,7 +463,7 @@ impl Task {
                     // One that cannot take it has ended, or is about to.
                     self.sources.order(peer, Order::Cancel);
                 }
-                Action::Drop(peer) => self.sources.give_up(peer),
+                Action::Drop(peer) => self.sources.give_up(peer, now),
             }
         }
         content.scheduler.next_wake(now)

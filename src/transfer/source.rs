@@ -7,14 +7,17 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
-use libp2p::PeerId;
+use libp2p::{PeerId, Stream};
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     availability::{self, Has, Update},
     chunk::{self, Answer, Item, MAX_ITEMS},
 };
 use pelago_content::{Hash, Part};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::sleep,
+};
 
 use super::{
     batch::{Batch, Writes, Written},
@@ -35,6 +38,9 @@ pub(super) const MAX_ORDERS: usize = 4 * MAX_IN_FLIGHT;
 /// Bytes asked for in one request that has several items: half of what a source may have to verify at
 /// a time, so that small files are written while the next are on their way.
 const MAX_REQUEST: u64 = 256 << 10;
+
+/// How long after a source did not give what it said it had it is asked anew what it has.
+const DENIED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Names the source of an event; a peer's id may not be known yet.
 pub(super) type SourceId = u64;
@@ -139,6 +145,7 @@ pub(super) async fn run(
                 context: &context,
                 id,
                 peer,
+                denied: Notify::new(),
             };
             let end = source.run(orders).await;
             (Some(peer), end.unwrap_or_else(|end| end))
@@ -165,25 +172,23 @@ struct Source<'a> {
     context: &'a Context,
     id: SourceId,
     peer: PeerId,
+    /// It did not give a chunk that it said it had.
+    denied: Notify,
 }
 
 impl Source<'_> {
     async fn run(&self, orders: mpsc::Receiver<Order>) -> Result<End, End> {
-        let stream = self
-            .context
-            .network
-            .open(self.peer, Protocol::Availability)
-            .await?;
-        let mut updates = Stall::new(stream, self.context.stall);
-        availability::write_request(&mut updates, self.context.hash).await?;
-        if !self.hear(&mut updates).await? {
-            return Err(End::Absent);
-        }
-        updates.disarm();
+        let mut updates = self.subscribe().await?;
         let more_updates = async {
-            while self.hear(&mut updates).await? {}
-            // A peer that closes has no more news; what it has, it still has.
-            std::future::pending().await
+            loop {
+                tokio::select! {
+                    heard = self.hear_all(&mut updates) => heard?,
+                    () = self.denied.notified() => {}
+                }
+                // It may be ending a download, and have all of it when that is done.
+                sleep(DENIED_PAUSE).await;
+                updates = self.subscribe().await?;
+            }
         };
         let mut writes = Writes::default();
         let end = tokio::select! {
@@ -195,6 +200,29 @@ impl Source<'_> {
             self.arrived(written.parts).await;
         }
         end
+    }
+
+    /// Asks what the peer has; passes on the first that it says.
+    async fn subscribe(&self) -> Result<Stall<Stream>, End> {
+        let stream = self
+            .context
+            .network
+            .open(self.peer, Protocol::Availability)
+            .await?;
+        let mut updates = Stall::new(stream, self.context.stall);
+        availability::write_request(&mut updates, self.context.hash).await?;
+        if !self.hear(&mut updates).await? {
+            return Err(End::Absent);
+        }
+        updates.disarm();
+        Ok(updates)
+    }
+
+    /// Passes on what the peer says; returns only if that cannot be read.
+    async fn hear_all(&self, updates: &mut Stall<Stream>) -> Result<(), End> {
+        while self.hear(updates).await? {}
+        // A peer that closes has no more news; what it has, it still has.
+        std::future::pending().await
     }
 
     /// Reads an update and passes it on; whether there may be another.
@@ -333,7 +361,10 @@ impl Source<'_> {
                 return Ok(());
             }
             Answer::Busy(wait) => Failure::Busy(wait),
-            Answer::Absent | Answer::Changed => Failure::Absent,
+            Answer::Absent | Answer::Changed => {
+                self.denied.notify_one();
+                Failure::Absent
+            }
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
                 let what = "it refuses a chunk that the content has";
                 return Err(End::Lied(what.to_owned()));

@@ -200,6 +200,9 @@ impl Sources {
                 let was_reached = matches!(end, End::Lost(_));
                 self.retry_later(active.candidate, was_reached, now);
             }
+            End::Absent if active.has_content => {
+                self.later.push((now + LAST_RETRY, active.candidate));
+            }
             _ => {}
         }
         self.fill();
@@ -216,17 +219,17 @@ impl Sources {
         }
     }
 
-    /// The sources of `peer` have nothing of what they said they had.
-    pub(super) fn give_up(&mut self, peer: PeerId) {
-        for active in self.active.values().filter(|a| a.peer == Some(peer)) {
+    /// The sources of `peer` have nothing of what they said they had. They may have later, as when they
+    /// were just ending a download.
+    pub(super) fn give_up(&mut self, peer: PeerId, now: Instant) {
+        let theirs = self
+            .active
+            .extract_if(|_, active| active.peer == Some(peer));
+        for (_, active) in theirs {
+            active.task.abort();
             let who = describe(&active.candidate, Some(peer));
             self.outcomes.take(who, &End::Absent);
-        }
-        for (_, active) in self
-            .active
-            .extract_if(|_, active| active.peer == Some(peer))
-        {
-            active.task.abort();
+            self.later.push((now + LAST_RETRY, active.candidate));
         }
         self.fill();
     }

@@ -138,6 +138,39 @@ async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn what_a_source_denied_once_is_asked_of_it_again() {
+    // source (says that it has all, denies a chunk once, as if just then it ended its own download)
+    let content = Content::new(THREE_CHUNKS, 1);
+    let truth = content.clone();
+    let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
+        if number == 1 {
+            Act::Send(encoded(&Answer::Absent, &[]))
+        } else {
+            Act::Send(truth.truth(&item))
+        }
+    }))
+    .await;
+    let getter = Home::start("getter").await;
+    getter.fetch(&content, &[source.address()]).await;
+    assert_eq!(source.asked().items.len(), 4);
+}
+
+#[tokio::test]
+async fn a_source_that_denies_all_that_it_claims_is_soon_left() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let liar = Scripted::start(Script::claiming(content.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Absent, &[]))
+    }))
+    .await;
+    let honest = Home::start("honest").await;
+    honest.share("original", &content).await;
+    let getter = Home::asking_one_at_a_time("getter").await;
+    let peers = [liar.address(), honest.address().await];
+    getter.fetch(&content, &peers).await;
+    assert!(liar.asked().subscriptions < 6);
+}
+
+#[tokio::test]
 async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
     // busy (ask again at once!) <--- getter ---> honest, which comes later
     let content = Content::new(THREE_CHUNKS, 1);

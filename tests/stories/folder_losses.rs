@@ -222,18 +222,12 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_whoever_still_has_it() {
 /// Who wants the same folder.
 const DOWNLOADERS: usize = 4;
 
-/// ```text
-///        ┌──valve── B ─┐
-///   A ───┼──valve── C ─┼── connected to one another; each has a part when the valves open
-///        └──valve── ...┘
-/// ```
-#[test]
-fn all_who_want_the_same_folder_get_it() {
-    let pair = Pair::sharing(plant_many);
+/// Starts all who want the folder, and their downloads; so many bytes of A's may pass to each.
+fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();
     for number in 0..DOWNLOADERS {
         let home = pair.world.home(&format!("downloader {number}"));
-        let valve = Valve::new(&pair.node.address(), 2 << 20);
+        let valve = Valve::new(&pair.node.address(), bytes as u64);
         let first = all.first().map(|(_, _, node)| node.address());
         let known = first.into_iter().chain([valve.address()]);
         let known: Vec<_> = known.flat_map(|way| ["-b".to_owned(), way]).collect();
@@ -244,11 +238,40 @@ fn all_who_want_the_same_folder_get_it() {
         home.run(&pair.download_by(&valve.address(), &["--detach"]))
             .done();
     }
+    all
+}
+
+fn all_get_it(pair: &Pair, all: &[(Home, Valve, Node)]) {
+    for (home, valve, _) in all {
+        // Joins the download that is under way.
+        let finished = home.json(&pair.download_by(&valve.address(), &[]));
+        let path = finished["path"].as_str().unwrap();
+        assert_same(Path::new(path), &pair.original());
+    }
+}
+
+/// ```text
+///        ┌──valve── B ─┐
+///   A ───┼──valve── C ─┼── connected to one another; each has a part when the valves open
+///        └──valve── ...┘
+/// ```
+#[test]
+fn all_who_want_the_same_folder_get_it() {
+    let pair = Pair::sharing(plant_many);
+    let all = start_all(&pair, 2 << 20);
     all.iter().for_each(|(_, valve, _)| valve.is_shut());
     all.iter().for_each(|(_, valve, _)| valve.open());
-    for (home, valve, _) in &all {
-        // Joins the download that is under way.
-        home.run(&pair.download_by(&valve.address(), &[])).done();
-        assert_same(&home.path("box"), &pair.original());
-    }
+    all_get_it(&pair, &all);
+}
+
+/// ```text
+///        ┌──valve── B ─┐
+///   A ───┼──valve── C ─┼── connected to one another
+///        └──valve── ...┘      each may take seven eighths of the folder from A, no more
+/// ```
+#[test]
+fn those_who_have_parts_of_a_folder_give_each_other_the_rest() {
+    let pair = Pair::sharing(plant_many);
+    let all = start_all(&pair, MANY_SIZE / 8 * 7);
+    all_get_it(&pair, &all);
 }
