@@ -12,6 +12,7 @@
 //! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
+//! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
 //! | `interest` | who wants a download to go on |
 //! | `turns` | whose turn it is to fetch |
@@ -27,6 +28,7 @@ mod changes;
 mod content;
 mod download;
 mod error;
+mod handle;
 mod interest;
 mod kept;
 mod manifests;
@@ -43,15 +45,11 @@ mod turns;
 pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use handle::Download;
 pub use interest::Interest;
 pub use manifests::UnfoldError;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
-pub use transfers::{Download, Followed, LoadError, Transfers};
-
-use std::time::Duration;
-
-/// How long a download that the node goes on with waits for a source.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub use transfers::{Followed, LoadError, Transfers};

@@ -50,7 +50,8 @@ fn order(home: &Home) -> Vec<String> {
 
 /// What the node has of downloads that are not done.
 fn records(home: &Home) -> usize {
-    fs::read_dir(home.data().join("partial")).unwrap().count()
+    let kept = |folder| fs::read_dir(home.data().join(folder)).unwrap().count();
+    kept("partial") + kept("manifests")
 }
 
 /// ```text
