@@ -92,7 +92,9 @@ impl DownloadError {
                 "make room, then `pelago resume` it or give the same command again: it goes on where it \
                  stopped"
             }
-            Self::Paused => "give the same command again: it goes on where it stopped",
+            Self::Paused => {
+                "`pelago resume` it or give the same command again: it goes on where it stopped"
+            }
             _ => return None,
         };
         Some(hint.to_owned())

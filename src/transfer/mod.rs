@@ -12,6 +12,7 @@
 //! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
+//! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
 //! | `interest` | who wants a download to go on |
 //! | `turns` | whose turn it is to fetch |
@@ -28,6 +29,7 @@ mod changes;
 mod content;
 mod download;
 mod error;
+mod handle;
 mod interest;
 mod kept;
 mod look;
@@ -45,6 +47,7 @@ mod turns;
 pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use handle::Download;
 pub use interest::Interest;
 pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
@@ -52,9 +55,4 @@ pub use manifests::UnfoldError;
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
-pub use transfers::{Download, Followed, LoadError, Transfers};
-
-use std::time::Duration;
-
-/// How long a download that the node goes on with waits for a source.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub use transfers::{Followed, LoadError, Transfers};

@@ -108,6 +108,15 @@ impl DownloadStatus {
             failure: None,
         }
     }
+
+    /// What is known at the start of a run that goes on with it.
+    pub(super) fn going_on(self) -> Self {
+        Self {
+            state: DownloadState::Queued,
+            failure: None,
+            ..self
+        }
+    }
 }
 
 /// What a download waits for.

@@ -13,12 +13,13 @@ use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, spawn_blocking},
+    task::spawn_blocking,
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
+    Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
     download::{Room, Task},
+    handle::Ended,
     interest::Interest,
     kept::{self, Kept},
     turns::Turns,
@@ -30,6 +31,9 @@ const MAX_ENDED: usize = 100;
 
 /// Peers offered to a download that it has not looked at yet, at most.
 const OFFERS_QUEUED: usize = 64;
+
+/// How long a download that the node goes on with waits for a source.
+pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long what a stopped download was writing may take to be written.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
@@ -52,20 +56,6 @@ pub(super) struct Entry {
     pub(super) interest: Interest,
     /// Whether somebody paused it, so that the next run does not go on with it.
     pub(super) is_paused: bool,
-}
-
-/// How a download ended, for everyone who waits.
-type Outcome = Result<Finished, Arc<DownloadError>>;
-
-/// A handle to one run of a download.
-#[derive(Clone)]
-pub struct Download {
-    status: watch::Receiver<DownloadStatus>,
-    outcome: watch::Receiver<Option<Outcome>>,
-    offers: mpsc::Sender<PeerId>,
-    /// None if it only rests.
-    task: Option<AbortHandle>,
-    is_to_seed: bool,
 }
 
 /// A download that somebody follows. When the last who does goes before its end, it is paused, unless
@@ -139,7 +129,8 @@ impl Transfers {
             return entry.download.clone();
         }
         let before = same.map(|at| downloads.remove(at).download);
-        let download = self.spawn(request.clone(), before);
+        let status = DownloadStatus::new(hash, request.name.clone());
+        let download = self.spawn(request.clone(), status, before);
         let mut interest = Interest::default();
         interested(&mut interest);
         downloads.push(Entry {
@@ -152,10 +143,15 @@ impl Transfers {
         download
     }
 
-    /// Begins a run of a download, after the one `before` has come to its end.
-    pub(super) fn spawn(&self, request: Request, before: Option<Download>) -> Download {
+    /// Begins a run of a download of which `status` is known, after the one `before` has come to its end.
+    pub(super) fn spawn(
+        &self,
+        request: Request,
+        status: DownloadStatus,
+        before: Option<Download>,
+    ) -> Download {
         let hash = request.hash;
-        let (status, status_now) = watch::channel(DownloadStatus::new(hash, request.name.clone()));
+        let (status, status_now) = watch::channel(status);
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let is_to_seed = request.seed;
@@ -248,7 +244,8 @@ impl Transfers {
                 Download::at_rest(kept.status(), request.seed)
             } else {
                 tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
-                let download = self.spawn(request.clone(), None);
+                let status = kept.status().going_on();
+                let download = self.spawn(request.clone(), status, None);
                 going_on.push(download.clone());
                 download
             };
@@ -345,110 +342,6 @@ fn forget_ended(downloads: &mut Vec<Entry>) {
         too_many -= usize::from(is_one_too_many);
         !is_one_too_many
     });
-}
-
-/// Tells how a download ended; if its task is aborted, that it was paused.
-struct Ended {
-    status: watch::Sender<DownloadStatus>,
-    outcome: watch::Sender<Option<Outcome>>,
-}
-
-impl Ended {
-    fn with(&self, result: Result<Finished, DownloadError>) {
-        let result = result.map_err(Arc::new);
-        self.status.send_modify(|status| {
-            status.bytes_per_second = 0;
-            status.sources = 0;
-            status.waits = None;
-            match &result {
-                Ok(finished) => {
-                    status.path = Some(finished.path.clone());
-                    status.size = Some(finished.size);
-                    status.verified_bytes = Some(finished.size);
-                    status.state = DownloadState::Done;
-                }
-                Err(error) if matches!(**error, DownloadError::Paused) => {
-                    status.state = DownloadState::Paused;
-                }
-                Err(error) => {
-                    status.state = DownloadState::Failed;
-                    status.failure = Some((&**error).into());
-                }
-            }
-        });
-        self.outcome.send_replace(Some(result));
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if self.outcome.borrow().is_none() {
-            self.with(Err(DownloadError::Paused));
-        }
-    }
-}
-
-impl Download {
-    /// One that nothing is done for.
-    fn at_rest(status: DownloadStatus, is_to_seed: bool) -> Self {
-        let (_, status) = watch::channel(status);
-        let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
-        let (offers, _) = mpsc::channel(1);
-        Self {
-            status,
-            outcome,
-            offers,
-            task: None,
-            is_to_seed,
-        }
-    }
-
-    /// What is known of it, as it changes: some ten times a second at most.
-    #[must_use]
-    pub fn status(&self) -> watch::Receiver<DownloadStatus> {
-        self.status.clone()
-    }
-
-    /// Whether it is to be shared on.
-    #[must_use]
-    pub const fn is_to_seed(&self) -> bool {
-        self.is_to_seed
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// Why it ended without its file.
-    pub async fn finished(&self) -> Result<Finished, Arc<DownloadError>> {
-        let mut outcome = self.outcome.clone();
-        match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome
-                .clone()
-                .unwrap_or_else(|| Err(DownloadError::Paused.into())),
-            Err(_) => Err(DownloadError::ShuttingDown.into()),
-        }
-    }
-
-    /// Waits until its task is gone, with what that began and cannot be interrupted.
-    async fn ended(&self) {
-        let mut status = self.status.clone();
-        while status.changed().await.is_ok() {}
-    }
-
-    pub(super) fn state(&self) -> DownloadState {
-        self.status.borrow().state
-    }
-
-    /// Stops it. What was verified is kept, and the same request goes on from there.
-    pub(super) fn stop(&self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-
-    pub(super) fn is_same_run(&self, other: &Self) -> bool {
-        self.status.same_channel(&other.status)
-    }
 }
 
 impl Followed {

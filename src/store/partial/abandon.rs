@@ -4,16 +4,16 @@
 //! what a download made and nothing else: in a folder that was there before, only what has not found
 //! its place yet.
 
-use std::{io, time::Duration};
+use std::{collections::HashSet, io, time::Duration};
 
-use pelago_content::{Hash, Kind};
+use pelago_content::{EntryKind, Hash, Kind};
 
 use super::{
     PartialError, PartialSpec,
     download::{Reservation, record_path},
     folder, part,
 };
-use crate::store::Store;
+use crate::store::{Store, mutex::lock};
 
 impl Store {
     /// Removes what is here of a download that does not run, and its record. One that is not recorded
@@ -35,6 +35,7 @@ impl Store {
                     self.abandon(&inner)?;
                 }
                 folder::remove_tree(&spec.target)?;
+                self.drop_manifests_below(hash);
             }
         }
         self.remove_record(&spec)
@@ -61,6 +62,28 @@ impl Store {
     /// that was stopped runs until what it was writing is written.
     pub fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {
         self.inner.partials.is_free_within(hash, patience)
+    }
+
+    /// Removes the manifests that were fetched for a folder, but for those of shared ones.
+    fn drop_manifests_below(&self, folder: &Hash) {
+        let _sharing = lock(&self.inner.sharing);
+        let (mut known, mut found, mut next) = (HashSet::from([*folder]), vec![*folder], 0);
+        while let Some(hash) = found.get(next).copied() {
+            next += 1;
+            let Ok(Some(manifest)) = self.manifest(&hash) else {
+                continue;
+            };
+            for entry in manifest.entries() {
+                if let EntryKind::Folder { descriptor, .. } = &entry.kind
+                    && known.insert(descriptor.hash())
+                {
+                    found.push(descriptor.hash());
+                }
+            }
+        }
+        if let Err(error) = self.drop_manifests(&found) {
+            tracing::warn!(%folder, %error, "manifests that are not needed cannot be removed");
+        }
     }
 
     /// The hashes of the files that are recorded as parts of a folder.
