@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
-    store::{NewShare, Origin, Scope, Selection, Store},
-    transfer::{self, Delivered, Download, DownloadStatus, Finished, Followed},
+    store::{NewFolder, NewShare, Origin, Scope, Selection, Store},
+    transfer::{self, Download, DownloadStatus, Finished, Followed},
 };
 
 /// What to download.
@@ -275,33 +275,45 @@ async fn seed(inner: Arc<Inner>, download: Download) {
         inner.withdraw_if_gone(hash).await;
         return;
     };
-    let store = inner.store.clone();
-    let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
-    match recorded {
-        Ok(Ok(())) => inner.publisher.provide(hash).await,
-        Ok(Err(error)) => tracing::warn!(%hash, %error, "downloaded, but not shared on"),
-        Err(_) => {}
+    // What was there before is not shared yet.
+    let is_shared = finished.is_shared || {
+        let store = inner.store.clone();
+        let share = move || share_standing(&store, finished);
+        match tokio::task::spawn_blocking(share).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%hash, %error, "downloaded, but not shared on");
+                false
+            }
+            Err(_) => false,
+        }
+    };
+    if is_shared {
+        inner.publisher.provide(hash).await;
     }
 }
 
-fn record_download(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
-    let scopes = Scope::Everyone.into();
-    let (descriptor, fingerprint) = match finished.delivered {
-        Some(Delivered::Folder(folder)) => {
-            return Ok(store.share_finished(&folder, finished.name, &scopes)?);
-        }
-        Some(Delivered::File(file)) => (file.descriptor, file.fingerprint),
-        None => {
-            let progress = |_| ControlFlow::Continue(());
-            super::shares::examine(store, &finished.path, &progress)?
-        }
-    };
+fn share_standing(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
+    let (path, scopes) = (finished.path, Scope::Everyone.into());
+    let (name, origin) = (finished.name, Origin::Downloaded);
+    let go_on = |_| ControlFlow::Continue(());
+    if path.is_dir() {
+        let folder = NewFolder {
+            path,
+            name,
+            scopes,
+            origin,
+        };
+        store.share_folder(&folder, &go_on)?;
+        return Ok(());
+    }
+    let (descriptor, fingerprint) = super::shares::examine(store, &path, &go_on)?;
     let share = NewShare {
         descriptor,
-        name: finished.name,
-        path: finished.path,
+        name,
+        path,
         scopes,
-        origin: Origin::Downloaded,
+        origin,
         fingerprint,
     };
     Ok(store.add_shares(&[share])?)

@@ -97,6 +97,8 @@ pub struct Settings {
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
     pub stall: Duration,
+    /// Whether what is done is shared on at all.
+    pub seed: bool,
 }
 
 /// A folder, while it is found out what is in it.
@@ -346,6 +348,8 @@ impl Task {
             resume_on_start: self.request.resume_on_start,
             only: self.request.only.clone(),
             part_of: None,
+            overwrite: self.request.overwrite,
+            is_named: fixed.is_some(),
         };
         match descriptor.kind() {
             Kind::File => {
@@ -402,10 +406,9 @@ impl Task {
             Next::Fetch(round) => self.fetch(Sink::Manifests(round), DownloadState::Listing),
             Next::Known(listing) => {
                 let (store, spec) = (self.store.clone(), folder.spec.clone());
-                let (overwrite, progress) = (self.request.overwrite, self.checking());
-                let open = move || {
-                    PartialFolder::create_or_resume(&store, spec, listing, overwrite, &progress)
-                };
+                let progress = self.checking();
+                let open =
+                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
                 let partial = blocking(open).await??;
                 self.fetch(Sink::Folder(partial), DownloadState::Downloading);
             }
@@ -534,15 +537,17 @@ impl Task {
         let options = FinishOptions {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
+            share: self.request.seed && self.settings.seed,
         };
-        let (path, delivered) = match content.sink {
+        let (path, is_shared, delivered) = match content.sink {
             Sink::File(partial) => {
                 let file = blocking(move || partial.finish(options)).await??;
-                (file.path.clone(), Delivered::File(file))
+                (file.path.clone(), file.is_shared, Delivered::File(file))
             }
             Sink::Folder(folder) => {
                 let folder = blocking(move || folder.finish(options)).await??;
-                (folder.path.clone(), Delivered::Folder(Arc::new(folder)))
+                let (path, is_shared) = (folder.path.clone(), folder.is_shared);
+                (path, is_shared, Delivered::Folder(Arc::new(folder)))
             }
             Sink::Manifests(_) => return Err(DownloadError::Paused),
         };
@@ -555,6 +560,7 @@ impl Task {
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
             fetched_bytes: size - content.resumed_bytes,
+            is_shared,
             delivered: Some(delivered),
         })
     }
@@ -567,8 +573,16 @@ impl Task {
     /// The finished download, if the content is at `path` already.
     async fn standing(&self, path: PathBuf) -> Result<Option<Finished>, DownloadError> {
         let (hash, overwrite) = (self.request.hash, self.request.overwrite);
-        let looked_at = path.clone();
-        let standing = blocking(move || examine(&looked_at, &hash, overwrite)).await??;
+        let (store, looked_at) = (self.store.clone(), path.clone());
+        let look = move || {
+            let standing = examine(&looked_at, &hash, overwrite)?;
+            // An earlier run may have ended between the last two steps.
+            if matches!(standing, Standing::Same { .. }) {
+                store.forget_partial_at(&hash, &looked_at)?;
+            }
+            Ok::<_, DownloadError>(standing)
+        };
+        let standing = blocking(look).await??;
         let Standing::Same { size } = standing else {
             return Ok(None);
         };
@@ -588,6 +602,7 @@ impl Task {
             sources: 0,
             resumed_bytes: size,
             fetched_bytes: 0,
+            is_shared: false,
             delivered: None,
         }
     }

@@ -94,7 +94,7 @@ impl Kept {
             peers: Vec::new(),
             allowed: None,
             only: spec.only,
-            overwrite: false,
+            overwrite: spec.overwrite,
             scopes: spec.scopes,
             seed: true,
             is_paused: !spec.resume_on_start,

@@ -132,6 +132,9 @@ pub fn sanitised(name: &str) -> Option<String> {
     };
     let name: String = last.chars().map(replaced).collect();
     let name = name.trim().trim_end_matches('.');
+    // What begins with a dot is hidden, and read by shells and the like on their own.
+    let hidden = name.strip_prefix('.').map(|rest| format!("_{rest}"));
+    let name = hidden.as_deref().unwrap_or(name);
     // The ending says what a file is: a long name is cut before it.
     let (stem, ending) = match name.rsplit_once('.') {
         Some((stem, ending)) if ending.len() <= 16 && !stem.is_empty() => (stem, ending),
@@ -171,6 +174,8 @@ mod tests {
             ("C:\\Windows\\a.txt", Some("a.txt")),
             ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
             ("nul.txt", Some("_nul.txt")),
+            (".zshenv", Some("_zshenv")),
+            ("..config", Some("_.config")),
             ("\u{1b}[2Jx", Some("_[2Jx")),
             ("..", None),
             ("...", None),

@@ -4,10 +4,13 @@
 //! Never follows a link and never empties the file. Failures leave as a [`PartialError`].
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions, TryLockError},
     io,
     path::{Path, PathBuf},
 };
+
+use sha2::{Digest, Sha256};
 
 use super::PartialError;
 use crate::store::files;
@@ -15,20 +18,42 @@ use crate::store::files;
 /// Appended to the name of the target.
 pub(super) const PART_SUFFIX: &str = ".part";
 
-/// Where the content grows before it is whole.
+/// Bytes in the longest name that a file may have on usual systems.
+const MAX_NAME: usize = 255;
+
+/// Where the content grows before it is whole. A name that is too long to have something behind it is
+/// cut off, and told from others by a part of its hash.
 pub(super) fn path_of(target: &Path) -> PathBuf {
-    files::with_suffix(target, PART_SUFFIX)
+    let name = target.file_name().map(OsStr::to_string_lossy);
+    match name.filter(|name| name.len() + PART_SUFFIX.len() > MAX_NAME) {
+        None => files::with_suffix(target, PART_SUFFIX),
+        Some(name) => {
+            let hash = Sha256::digest(name.as_bytes());
+            let hash: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            let room = MAX_NAME - PART_SUFFIX.len() - 1 - hash.len();
+            let start = &name[..name.floor_char_boundary(room)];
+            target.with_file_name(format!("{start}-{hash}{PART_SUFFIX}"))
+        }
+    }
 }
 
 /// Opens and locks the `.part` of `target`. One of an `earlier` target is moved here, so that what
-/// was downloaded is not lost when somebody prefers another place.
-pub(super) fn open(target: &Path, earlier: Option<&Path>) -> Result<File, PartialError> {
+/// was downloaded is not lost when somebody prefers another place. One that is not known to be ours
+/// has to be empty: somebody else may have called their file so.
+pub(super) fn open(
+    target: &Path,
+    earlier: Option<&Path>,
+    is_ours: bool,
+) -> Result<File, PartialError> {
     if let Some(file) = earlier.and_then(|earlier| adopt(earlier, target)) {
         return Ok(file);
     }
     let path = path_of(target);
     match open_locked(&path, true) {
-        Ok(Some(file)) => Ok(file),
+        Ok(Some(file)) if is_ours || file.metadata().is_ok_and(|found| found.len() == 0) => {
+            Ok(file)
+        }
+        Ok(Some(_)) => Err(PartialError::Exists { path }),
         Ok(None) => Err(PartialError::InUse {
             target: target.to_owned(),
         }),
