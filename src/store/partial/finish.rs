@@ -134,6 +134,7 @@ impl Partial {
         if options.durable {
             part.sync_data()?;
         }
+        part::unmark(part);
         if options.overwrite {
             fs::rename(&grown, target)?;
         } else {

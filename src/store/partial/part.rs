@@ -18,6 +18,10 @@ use crate::store::files;
 /// Appended to the name of the target.
 pub(super) const PART_SUFFIX: &str = ".part";
 
+/// The attribute by which our own are known, also when their record is lost: its value says nothing.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const MARK: &str = "user.pelago.part";
+
 /// Bytes in the longest name that a file may have on usual systems.
 const MAX_NAME: usize = 255;
 
@@ -39,7 +43,7 @@ pub(super) fn path_of(target: &Path) -> PathBuf {
 
 /// Opens and locks the `.part` of `target`. One of an `earlier` target is moved here, so that what
 /// was downloaded is not lost when somebody prefers another place. One that is not known to be ours
-/// has to be empty: somebody else may have called their file so.
+/// has to be marked or empty: somebody else may have called their file so.
 pub(super) fn open(
     target: &Path,
     earlier: Option<&Path>,
@@ -50,14 +54,47 @@ pub(super) fn open(
     }
     let path = path_of(target);
     match open_locked(&path, true) {
-        Ok(Some(file)) if is_ours || file.metadata().is_ok_and(|found| found.len() == 0) => {
-            Ok(file)
+        Ok(Some(file)) => {
+            let is_empty = || file.metadata().is_ok_and(|found| found.len() == 0);
+            if is_ours || is_marked(&file) || is_empty() {
+                mark(&file);
+                Ok(file)
+            } else {
+                Err(PartialError::Exists { path })
+            }
         }
-        Ok(Some(_)) => Err(PartialError::Exists { path }),
         Ok(None) => Err(PartialError::InUse {
             target: target.to_owned(),
         }),
         Err(source) => Err(PartialError::Io { path, source }),
+    }
+}
+
+/// Marks a file or folder as one that grows, where the file system can.
+pub(super) fn mark(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    // Without the mark, only the record says so.
+    let _ = rustix::fs::fsetxattr(file, MARK, b"", rustix::fs::XattrFlags::empty());
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = file;
+}
+
+/// Takes the mark off what is about to be in its place.
+pub(super) fn unmark(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    let _ = rustix::fs::fremovexattr(file, MARK);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = file;
+}
+
+/// Whether it is marked as one that grows.
+pub(super) fn is_marked(file: &File) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    return rustix::fs::fgetxattr(file, MARK, &mut [0_u8; 0]).is_ok();
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    {
+        let _ = file;
+        false
     }
 }
 

@@ -72,7 +72,19 @@ impl PartialFolder {
             let state = lock(&self.state);
             numbers.any(|file| is_done(&state.files[file]) && !self.is_empty(file))
         };
-        if self.tree.is_by_chance() && !has_some() {
+        // What was chosen another time tells as well.
+        let has_others = || {
+            let mut files = self.listing.files();
+            files.any(|listed| {
+                let path = listed.path();
+                let existing = self.tree.existing(&path).ok().flatten();
+                let existing = existing.filter(|_| listed.descriptor.size() > 0);
+                let same = existing.and_then(|file| self.same(&file, &path, &listed).ok()?);
+                same.is_some()
+            })
+        };
+        let is_by_chance = self.tree.is_by_chance() && !self.tree.may_replace();
+        if is_by_chance && !has_some() && !has_others() {
             let path = self.spec.target.clone();
             return Err(PartialError::Exists { path });
         }

@@ -62,10 +62,11 @@ impl Tree {
             // Where that cannot be had, it is fetched anew.
             let is_moved = earlier.is_some_and(|from| files::rename_new(&from, &root).is_ok());
             make_folder(&root).map_err(failed)?;
-            let is_known = is_ours || is_moved || spec.overwrite;
+            let is_known = is_ours || is_moved || spec.overwrite || is_marked(&root);
             if !is_known && !is_empty(&root) {
                 return exists(&root);
             }
+            on_folder(&root, part::mark);
         }
         let Some(lock) = lock_folder(&root).map_err(failed)? else {
             let target = target.clone();
@@ -274,6 +275,7 @@ impl Tree {
             self.sync()?;
         }
         if !self.is_in_place() {
+            on_folder(&self.root, part::unmark);
             files::rename_new(&self.root, &self.target)?;
             self.is_finished.store(true, Ordering::Release);
         }
@@ -335,6 +337,17 @@ fn open(path: &Path, empty: bool) -> io::Result<File> {
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn is_marked(folder: &Path) -> bool {
+    File::open(folder).is_ok_and(|folder| part::is_marked(&folder))
+}
+
+/// Does something with a folder that is open, where folders can be opened.
+fn on_folder(folder: &Path, act: impl Fn(&File)) {
+    if let Ok(folder) = File::open(folder) {
+        act(&folder);
+    }
 }
 
 fn is_real_folder(path: &Path) -> io::Result<bool> {
