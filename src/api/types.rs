@@ -2,11 +2,13 @@
 //!
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
+mod health;
 mod limits;
 mod look;
 
 use serde::{Deserialize, Serialize};
 
+pub use health::Health;
 pub use limits::{Limits, LimitsChange};
 pub use look::{Content, Holder, LookRequest};
 

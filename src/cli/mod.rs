@@ -22,6 +22,7 @@ mod batch;
 mod choose;
 mod completions;
 mod context;
+mod doctor;
 mod download;
 mod downloads;
 mod hash;
@@ -87,7 +88,13 @@ pub fn main() -> ! {
 }
 
 fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
-    let context = Context::load(output.clone(), global, command.settings())?;
+    let context = Context::load(output.clone(), global, command.settings());
+    let context = match context {
+        Err(error) if command.examines_settings() => {
+            Context::with_defaults(output.clone(), global, &error)?
+        }
+        context => context?,
+    };
     logging::start(&context.config.logging, global, command.stays());
     let runtime = runtime(&command)?;
     let exit = runtime.block_on(dispatch(&context, command));
@@ -110,6 +117,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
         Command::Completions(args) => completions::run(&context.output, &args),

@@ -9,6 +9,7 @@ mod downloads;
 mod error;
 mod folders;
 mod handle;
+mod health;
 mod limits;
 mod look;
 mod settings;
@@ -22,6 +23,7 @@ pub use error::{
     DownloadError, ListError, ShareError, StartError, UnshareError, folder_code, folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};

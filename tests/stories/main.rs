@@ -16,6 +16,7 @@ mod attach;
 mod catalogue;
 mod config;
 mod disk;
+mod doctor;
 mod exchange;
 mod folders;
 mod interrupt;

@@ -28,7 +28,7 @@ use super::{
     Token,
     types::{
         CatalogueQuery, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
-        Failure, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, ShareEvent,
+        Failure, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, ShareEvent,
         ShareRequest, Shared, Status, UnshareQuery,
     },
 };
@@ -78,6 +78,15 @@ impl Client {
     /// [`CallError`].
     pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
         self.get("/v1/peers").await
+    }
+
+    /// How well it is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn health(&self) -> Result<Health, CallError> {
+        self.get("/v1/health").await
     }
 
     /// How fast content may pass.
