@@ -199,8 +199,12 @@ impl Task {
                     if let Some(finished) = self.hear(id, event).await? {
                         return Ok(finished);
                     }
-                    // All that has come already, before anything is asked for anew.
-                    while let Ok((id, event)) = self.events.try_recv() {
+                    // All that has come already, before anything is asked for anew; but no more than
+                    // that, or who says much would keep all else from being done.
+                    for _ in 0..EVENTS_QUEUED {
+                        let Ok((id, event)) = self.events.try_recv() else {
+                            break;
+                        };
                         if let Some(finished) = self.hear(id, event).await? {
                             return Ok(finished);
                         }
@@ -255,15 +259,13 @@ impl Task {
             }
             Event::Ended(peer, end) => {
                 // A peer may be met twice: the end of the one that is not used ends nothing.
-                let had_content = self.sources.is_with_content(id);
+                let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
                 self.sources.ended(id, peer, &end, now);
                 if let Some(peer) = peer {
-                    self.discovery.forget(&peer);
-                    if had_content {
-                        self.holdings.remove(&peer);
-                        if let Some(content) = &mut self.content {
-                            content.scheduler.left(peer);
-                        }
+                    if was_used && !self.sources.is_used(peer) {
+                        self.forget(peer);
+                    } else {
+                        self.discovery.forget(&peer);
                     }
                 }
                 match end {
@@ -284,7 +286,12 @@ impl Task {
         peer: PeerId,
         has: Has,
     ) -> Result<Option<Finished>, DownloadError> {
+        let was_used = self.sources.is_used(peer);
         if !self.sources.has_content(id, peer) {
+            // It may have been banned since it was.
+            if was_used && !self.sources.is_used(peer) {
+                self.forget(peer);
+            }
             return Ok(None);
         }
         self.last_source = Instant::now();
@@ -301,11 +308,24 @@ impl Task {
             let held = content.held(&news);
             content.scheduler.has(peer, &held.blocks, &held.suggested);
         }
-        self.holdings.entry(peer).or_default().extend(&has);
+        if let Err(error) = self.holdings.entry(peer).or_default().extend(&has) {
+            self.sources.refuse(peer, error.to_string());
+            self.forget(peer);
+            return Ok(None);
+        }
         for address in has.peers {
             self.discovery.named(&PeerAddress::from(address));
         }
         Ok(None)
+    }
+
+    /// The source is not used any more: what it owes is asked of others.
+    fn forget(&mut self, peer: PeerId) {
+        self.discovery.forget(&peer);
+        self.holdings.remove(&peer);
+        if let Some(content) = &mut self.content {
+            content.scheduler.left(peer);
+        }
     }
 
     /// The first source has said what the content is: prepares to write it.
@@ -463,7 +483,10 @@ impl Task {
                     // One that cannot take it has ended, or is about to.
                     self.sources.order(peer, Order::Cancel);
                 }
-                Action::Drop(peer) => self.sources.give_up(peer, now),
+                Action::Drop(peer) => {
+                    self.sources.give_up(peer, now);
+                    self.holdings.remove(&peer);
+                }
             }
         }
         content.scheduler.next_wake(now)

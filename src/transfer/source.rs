@@ -101,6 +101,8 @@ pub(super) enum End {
     Lost(String),
     /// It sent what is not true: never to be asked again.
     Lied(String),
+    /// It is more trouble than it is worth: not to be asked again either.
+    Refused(String),
     /// Not the source's fault: the chunk cannot be written.
     Disk(WriteError),
 }

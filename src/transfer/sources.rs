@@ -157,11 +157,10 @@ impl Sources {
         true
     }
 
-    /// Whether the source is the one by which its peer is known to have content.
-    pub(super) fn is_with_content(&self, id: SourceId) -> bool {
-        self.active
-            .get(&id)
-            .is_some_and(|active| active.has_content)
+    /// Whether the peer is used as a source that has content.
+    pub(super) fn is_used(&self, peer: PeerId) -> bool {
+        let mut used = self.active.values().filter(|active| active.has_content);
+        used.any(|active| active.peer == Some(peer))
     }
 
     /// A chunk of this peer was good.
@@ -194,7 +193,11 @@ impl Sources {
         self.outcomes.take(who, end);
         match end {
             End::Lied(_) => {
-                self.banned.extend(peer);
+                if let Some(peer) = peer {
+                    self.banned.insert(peer);
+                    // It may have been met twice.
+                    self.end_all_of(peer);
+                }
             }
             End::Lost(_) | End::Unreachable(_) => {
                 let was_reached = matches!(end, End::Lost(_));
@@ -232,6 +235,25 @@ impl Sources {
             self.later.push((now + LAST_RETRY, active.candidate));
         }
         self.fill();
+    }
+
+    /// The peer is not to be asked any more, for a reason that people are told.
+    pub(super) fn refuse(&mut self, peer: PeerId, why: String) {
+        self.banned.insert(peer);
+        self.outcomes.take(peer.to_string(), &End::Refused(why));
+        self.end_all_of(peer);
+        self.fill();
+    }
+
+    fn end_all_of(&mut self, peer: PeerId) -> Vec<Candidate> {
+        let theirs = self
+            .active
+            .extract_if(|_, active| active.peer == Some(peer));
+        let end = |(_, active): (_, Active)| {
+            active.task.abort();
+            active.candidate
+        };
+        theirs.map(end).collect()
     }
 
     /// Ends all sources.
@@ -288,6 +310,7 @@ impl Outcomes {
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),
             End::Lied(why) => format!("is not asked any more, as it sent what is not true ({why})"),
+            End::Refused(why) => format!("is not asked any more ({why})"),
             End::Disk(_) => return,
         };
         if self.failed.len() < MAX_WAITING {
