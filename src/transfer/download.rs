@@ -187,6 +187,8 @@ impl Task {
         {
             return Ok(finished);
         }
+        // What stands at the target may have taken long to look at: the search begins now.
+        self.last_source = Instant::now();
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -215,7 +217,13 @@ impl Task {
                         }
                     }
                 }
-                Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
+                Some(candidate) = self.discovery.next() => {
+                    let peer = candidate.peer;
+                    // One that is not remembered may be found again.
+                    if !self.sources.offer(candidate) && let Some(peer) = peer {
+                        self.discovery.forget(&peer);
+                    }
+                }
                 Some(peer) = self.offered.recv() => {
                     self.discovery.named(&PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
                 }
@@ -294,7 +302,6 @@ impl Task {
             }
             return Ok(None);
         }
-        self.last_source = Instant::now();
         if self.content.is_none()
             && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?
         {
@@ -459,6 +466,8 @@ impl Task {
             }
         });
         self.content = Some(content);
+        // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
+        self.last_source = Instant::now();
     }
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
@@ -492,9 +501,26 @@ impl Task {
         content.scheduler.next_wake(now)
     }
 
+    /// Sources that have nothing to give make room for those that wait.
+    fn make_room(&mut self, now: Instant) {
+        let wanted = self.sources.crowded_out();
+        let Some(content) = self.content.as_mut().filter(|_| wanted > 0) else {
+            return;
+        };
+        let mut made = 0;
+        for peer in content.scheduler.of_no_use() {
+            if made < wanted && self.sources.replace(peer, now) {
+                content.scheduler.left(peer);
+                self.holdings.remove(&peer);
+                made += 1;
+            }
+        }
+    }
+
     /// Renews the status, and gives up when there has been no source for too long.
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
+        self.make_room(now);
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
         let can_go_on = |content: &Content| content.scheduler.can_go_on();

@@ -246,6 +246,16 @@ impl Scheduler {
         !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
     }
 
+    /// Sources that owe nothing and have nothing that is missing, those that were there first before
+    /// others.
+    pub(super) fn of_no_use(&self) -> Vec<PeerId> {
+        let is_spare = |peer: &&PeerId| {
+            let source = self.sources.get(peer);
+            source.is_some_and(|source| source.is_idle() && !self.is_of_use(source))
+        };
+        self.order.iter().filter(is_spare).copied().collect()
+    }
+
     /// Whether every block is verified.
     pub(super) fn is_done(&self) -> bool {
         self.missing.is_empty() && self.in_flight.is_empty()
