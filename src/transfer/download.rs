@@ -26,7 +26,7 @@ use super::{
     sources::Sources,
     status::Meter,
     target::{Standing, examine},
-    turns::{Turn, Turns},
+    turns::{Queued, Turn, Turns},
 };
 use crate::{
     limits::Limits,
@@ -37,7 +37,8 @@ use crate::{
 /// Events of sources that wait for the download, at most; sources wait then.
 const EVENTS_QUEUED: usize = 256;
 
-/// How long a download that could fetch keeps its turn without a source that has anything for it.
+/// How long a download keeps its turn without a source that has anything for it; and while others wait
+/// for theirs, without anything that comes.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the status is renewed.
@@ -114,6 +115,8 @@ pub(super) struct Task {
     turns: Turns,
     /// Held while it is one of those that fetch.
     turn: Option<Turn>,
+    /// Its place behind others, if it could fetch and is not one of those.
+    queued: Option<Queued>,
     status: watch::Sender<DownloadStatus>,
     discovery: Discovery,
     sources: Sources,
@@ -126,8 +129,11 @@ pub(super) struct Task {
     holdings: HashMap<PeerId, Holding>,
     meter: Meter,
     started: Instant,
-    /// When there was last a source with content.
+    /// When there was last a source with content that is not busy; while it cannot ask, time stands still.
     last_source: Instant,
+    /// When something came last.
+    last_arrival: Instant,
+    ticked: Instant,
 }
 
 impl Task {
@@ -163,6 +169,7 @@ impl Task {
             settings,
             turns,
             turn: None,
+            queued: None,
             status,
             events,
             offered,
@@ -172,6 +179,8 @@ impl Task {
             meter: Meter::default(),
             started: now,
             last_source: now,
+            last_arrival: now,
+            ticked: now,
         }
     }
 
@@ -188,7 +197,7 @@ impl Task {
             return Ok(finished);
         }
         // What stands at the target may have taken long to look at: the search begins now.
-        self.last_source = Instant::now();
+        self.begin_search();
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -250,6 +259,7 @@ impl Task {
             Event::Has(peer, has) => return self.source_has(id, peer, *has).await,
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
+                self.last_arrival = now;
                 if let Some(content) = &mut self.content {
                     for wanted in parts {
                         if let Some(part) = content.part(wanted) {
@@ -467,7 +477,12 @@ impl Task {
         });
         self.content = Some(content);
         // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
-        self.last_source = Instant::now();
+        self.begin_search();
+    }
+
+    fn begin_search(&mut self) {
+        let now = Instant::now();
+        (self.last_source, self.last_arrival, self.ticked) = (now, now, now);
     }
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
@@ -524,25 +539,26 @@ impl Task {
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
         let can_go_on = |content: &Content| content.scheduler.can_go_on();
-        let has_source = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
+        let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);
+        self.take_turns(is_able, now);
         if has_source {
             self.last_source = now;
-            if self.turn.is_none() {
-                self.turn = self.turns.take();
-            }
-        } else if now.duration_since(self.last_source) >= TURN_PATIENCE && self.turn.is_some() {
-            // Whoever can go on shall not wait for one that cannot.
-            self.turn = None;
+        } else if is_able && self.turn.is_none() {
+            // Busy sources cannot be asked again before it is its turn.
+            self.last_source += now - self.ticked;
         } else if now.duration_since(self.last_source) >= self.request.timeout {
             return Err(DownloadError::NoSource {
                 hash: self.request.hash,
                 timeout: self.request.timeout,
-                tried: self.sources.summary(),
+                tried: self.tried(is_able),
             });
         }
+        self.ticked = now;
         let verified = self.content.as_ref().map(Content::verified_bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
-        let waits = self.waits(has_source);
+        let waits = self.waits(is_able, has_source);
         self.status.send_modify(|status| {
             status.verified_bytes = verified.or(status.verified_bytes);
             status.bytes_per_second = rate.unwrap_or(0);
@@ -552,20 +568,51 @@ impl Task {
         Ok(())
     }
 
+    /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
+    fn take_turns(&mut self, is_able: bool, now: Instant) {
+        if !is_able {
+            // Whoever can go on shall not wait for one that cannot.
+            self.queued = None;
+            if now.duration_since(self.last_source) >= TURN_PATIENCE {
+                self.turn = None;
+            }
+        } else if self.turn.is_none() {
+            let enter = || self.turns.enter(self.request.hash, self.status.clone());
+            self.turn = self.queued.get_or_insert_with(enter).try_turn();
+            if self.turn.is_some() {
+                self.queued = None;
+                self.last_arrival = now;
+            }
+        } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
+            && self.turns.is_waited_for()
+        {
+            self.turn = None;
+        }
+    }
+
     /// What keeps it from being faster, as far as that is known here.
-    fn waits(&self, has_source: bool) -> Option<Waiting> {
+    fn waits(&self, is_able: bool, has_source: bool) -> Option<Waiting> {
+        if is_able && let Some(queued) = &self.queued {
+            let ahead = queued.ahead();
+            return Some(Waiting::Turn { ahead });
+        }
         if !has_source {
             return Some(Waiting::Source {
                 since: self.last_source,
-                tried: self.sources.summary(),
+                tried: self.tried(is_able),
             });
-        }
-        if self.turn.is_none() {
-            let ahead = self.turns.len() as u64;
-            return Some(Waiting::Turn { ahead });
         }
         let rate = self.limits.holding_downloads()?;
         Some(Waiting::Limit { rate })
+    }
+
+    /// Who was asked, and what came of it; if there are sources for all that, they are busy.
+    fn tried(&self, is_able: bool) -> String {
+        if is_able {
+            "those who have it are busy, and are asked again".to_owned()
+        } else {
+            self.sources.summary()
+        }
     }
 
     async fn finish(mut self) -> Result<Finished, DownloadError> {

@@ -275,6 +275,50 @@ async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
 }
 
 #[tokio::test]
+async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let busy = Scripted::start(Script::claiming(content.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
+    }))
+    .await;
+    let getter = Home::start("getter").await;
+    let copy = pelago::node::Output::At(getter.path("copy"));
+    let mut wanted = request(content.hash(), copy, &[busy.address()]);
+    wanted.timeout = Duration::from_secs(1);
+    let error = ended(&getter.begin(wanted).await).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+    assert!(error.to_string().contains("busy"), "{error}");
+}
+
+#[tokio::test]
+async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
+    // busy (ask again at once!) <--- getter (one download at a time) ---> honest
+    let (first, second) = (Content::new(THREE_CHUNKS, 1), Content::new(THREE_CHUNKS, 2));
+    let busy = Scripted::start(Script::claiming(first.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
+    }))
+    .await;
+    let honest = Home::start("honest").await;
+    honest.share("original", &second).await;
+    let getter = Home::with(Settings {
+        max_downloads: 1,
+        ..settings("getter")
+    })
+    .await;
+    let waits = getter.download(first.hash(), &[busy.address()]).await;
+    busy.until(|asked| !asked.items.is_empty()).await;
+
+    let other = pelago::node::Output::At(getter.path("other"));
+    let wanted = request(second.hash(), other, &[honest.address().await]);
+    ended(&getter.begin(wanted).await).await.unwrap();
+
+    // It is its turn again.
+    let asked = busy.asked().items.len();
+    busy.until(|now| now.items.len() > asked).await;
+    assert!(!waits.status().borrow().state.is_ended());
+}
+
+#[tokio::test]
 async fn a_source_that_stops_midway_is_replaced_and_nothing_is_fetched_twice() {
     // first (one chunk, then its machine stops) <--- getter ---> second: asked for the rest
     let content = Content::new(THREE_CHUNKS, 1);

@@ -195,7 +195,10 @@ impl Scheduler {
             return;
         };
         match failure {
-            Failure::Busy(wait) => source.paused_until = Some(now + wait.max(MIN_BUSY)),
+            Failure::Busy(wait) => {
+                source.is_busy = true;
+                source.paused_until = Some(now + wait.max(MIN_BUSY));
+            }
             Failure::Absent => {
                 if source.has.len() < self.sequence.blocks() {
                     self.rarity.lost_some(&source.has, &blocks);
@@ -244,6 +247,17 @@ impl Scheduler {
     /// source or news of these can help.
     pub(super) fn can_go_on(&self) -> bool {
         !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
+    }
+
+    /// Whether all who have something that is missing ask for patience, and have sent nothing since.
+    pub(super) fn is_only_busy(&self) -> bool {
+        let owes = |source: &Source| source.last_owed().next().is_some();
+        let mut of_use = self
+            .sources
+            .values()
+            .filter(|source| owes(source) || self.is_of_use(source))
+            .peekable();
+        of_use.peek().is_some() && of_use.all(|source| source.is_busy)
     }
 
     /// Sources that owe nothing and have nothing that is missing, those that were there first before

@@ -449,3 +449,23 @@ fn pieces_are_counted_once_however_they_come() {
     scheduler.has_all(peer);
     assert_eq!(counts(&scheduler), [0, 0, 0]);
 }
+
+#[test]
+fn that_all_are_busy_is_known_until_one_sends_something() {
+    let [busy, other] = [PeerId::random(), PeerId::random()];
+    let (mut scheduler, mut now) = (scheduler(20 * MIB), Instant::now());
+    assert!(!scheduler.is_only_busy(), "there is nobody");
+    scheduler.has_all(busy);
+    for (peer, part) in requests(&scheduler.poll(now)) {
+        scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now);
+    }
+    assert!(scheduler.is_only_busy() && scheduler.can_go_on());
+    now += MIN_BUSY;
+    let again = requests(&scheduler.poll(now));
+    assert!(scheduler.is_only_busy(), "asked again, it has not answered");
+    scheduler.has_all(other);
+    assert!(!scheduler.is_only_busy());
+    scheduler.left(other);
+    scheduler.arrived(busy, again[0].1, now);
+    assert!(!scheduler.is_only_busy());
+}
