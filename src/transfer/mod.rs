@@ -3,7 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
-//! | `sources` | who is asked, who waits, who is tried again, who lied |
+//! | `sources` | who is asked, who is used, who lied |
+//! | `candidates` | who waits to be asked, and who is tried again later |
 //! | `source` | one peer's streams: asks, reads, hands on |
 //! | `content` | what is being fetched: a file, a folder's manifests, or its files |
 //! | `manifests` | the manifests of a folder, until it is known what is in it |
@@ -25,6 +26,7 @@
 //! the end of a download; what ends one is a [`DownloadError`].
 
 mod batch;
+mod candidates;
 mod changes;
 mod content;
 mod download;
