@@ -20,9 +20,6 @@ pub(super) struct Content {
     pub(super) resumed_bytes: u64,
     /// Those of them that had to be fetched: of what is in it several times, once.
     pub(super) fetched_bytes: u64,
-    verified: BlockRanges,
-    /// Bytes that are verified and written, as far as sources have told.
-    pub(super) verified_bytes: u64,
 }
 
 impl Content {
@@ -39,8 +36,6 @@ impl Content {
             wanted_bytes: bytes_of(&wanted, &sequence),
             resumed_bytes,
             fetched_bytes,
-            verified_bytes: bytes_of(&verified, &sequence),
-            verified,
             sink,
             sequence,
         }
@@ -76,14 +71,9 @@ impl Content {
         }
     }
 
-    /// The part has come, and is verified and written. It may come twice.
-    pub(super) fn arrived(&mut self, part: Part) {
-        let blocks = self.sequence.blocks_of(part);
-        let known: u64 = (self.verified.within(blocks.clone()))
-            .map(|run| self.sequence.bytes_in(run))
-            .sum();
-        self.verified_bytes += self.sequence.bytes_of(part) - known;
-        self.verified.insert(blocks);
+    /// Bytes that are verified and written.
+    pub(super) fn verified_bytes(&self) -> u64 {
+        bytes_of(&self.sink.verified(), &self.sequence)
     }
 }
 

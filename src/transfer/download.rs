@@ -263,7 +263,6 @@ impl Task {
                 if let Some(content) = &mut self.content {
                     for wanted in parts {
                         if let Some(part) = content.part(wanted) {
-                            content.arrived(part);
                             content.scheduler.arrived(peer, part, now);
                         }
                     }
@@ -560,7 +559,7 @@ impl Task {
             });
         }
         self.ticked = now;
-        let verified = self.content.as_ref().map(|content| content.verified_bytes);
+        let verified = self.content.as_ref().map(Content::verified_bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
         let waits = self.waits(is_able, has_source);
         self.status.send_modify(|status| {
