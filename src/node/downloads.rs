@@ -11,7 +11,7 @@ use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_nam
 use crate::{
     network::Network,
     store::{NewFolder, NewShare, Origin, Scope, Selection, Store},
-    transfer::{self, Download, DownloadStatus, Finished, Followed},
+    transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
 };
 
 /// What to download.
@@ -109,10 +109,11 @@ impl Node {
     ///
     /// # Errors
     /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
-    /// is not in reach.
+    /// is not in reach; a download of the same content under way that is not as it was asked for now.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
-        let download = self.inner.transfers.start(self.prepare(request).await?);
+        let started = self.inner.transfers.start(self.prepare(request).await?);
+        let download = started.map_err(Arc::new)?;
         if seed {
             self.inner.seed_when_done(&download);
         }
@@ -128,6 +129,7 @@ impl Node {
     pub async fn follow(&self, request: DownloadRequest) -> Result<Followed, DownloadError> {
         let seed = request.seed;
         let followed = self.inner.transfers.follow(self.prepare(request).await?);
+        let followed = followed.map_err(Arc::new)?;
         if seed {
             self.inner.seed_when_done(followed.download());
         }
@@ -262,7 +264,11 @@ async fn seed(inner: Arc<Inner>, download: Download) {
     let mut status = download.status();
     let hash = status.borrow().hash;
     // Others can have what is there so far.
-    let verified = |status: &DownloadStatus| status.verified_bytes.unwrap_or(0);
+    // While it is proven again what an earlier run left, that is what was looked at.
+    let verified = |status: &DownloadStatus| match status.state {
+        DownloadState::Checking => 0,
+        _ => status.verified_bytes.unwrap_or(0),
+    };
     let has_some = |status: &DownloadStatus| verified(status) > 0 || status.state.is_ended();
     if status
         .wait_for(has_some)

@@ -63,6 +63,13 @@ impl Batch {
         &mut self.buffer[bytes]
     }
 
+    /// Leaves out what was added last: it did not come to its end.
+    pub(super) fn take_back(&mut self) {
+        if let Some(piece) = self.pieces.pop() {
+            self.filled = piece.bytes.start;
+        }
+    }
+
     /// Whether it is not worth while to wait for more.
     pub(super) fn is_full(&self) -> bool {
         self.filled >= ENOUGH

@@ -116,7 +116,8 @@ impl Candidates {
         let who = Who::of(&candidate);
         let is_kept = candidate.found == Found::Given || self.had_content.contains(&who);
         let tries = self.tries.get(&who).copied().unwrap_or(0);
-        if !is_kept && !(was_reached && tries < MAX_RETRIES) {
+        let is_hopeful = was_reached && tries < MAX_RETRIES;
+        if !is_kept && !is_hopeful {
             self.tries.remove(&who);
             return false;
         }

@@ -18,6 +18,8 @@ pub(super) struct Content {
     pub(super) wanted_bytes: u64,
     /// Those of them that were there from the start.
     pub(super) resumed_bytes: u64,
+    /// Those of them that had to be fetched: of what is in it several times, once.
+    pub(super) fetched_bytes: u64,
 }
 
 impl Content {
@@ -25,15 +27,17 @@ impl Content {
     /// one source.
     pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
         let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
-        let (wanted_bytes, missing_bytes) =
-            (bytes_of(&wanted, &sequence), bytes_of(&missing, &sequence));
+        let verified = sink.verified();
+        let resumed_bytes = bytes_of(&wanted.intersection(&verified), &sequence);
+        let fetched_bytes = bytes_of(&missing, &sequence);
         Self {
             number: before.map_or(0, |before| before.number + 1),
             scheduler: Scheduler::new(Arc::clone(&sequence), missing, window, rand::random()),
+            wanted_bytes: bytes_of(&wanted, &sequence),
+            resumed_bytes,
+            fetched_bytes,
             sink,
             sequence,
-            wanted_bytes,
-            resumed_bytes: wanted_bytes - missing_bytes,
         }
     }
 

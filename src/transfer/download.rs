@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -104,7 +104,7 @@ pub struct Settings {
 
 /// A folder, while it is found out what is in it.
 struct Folder {
-    unfolding: Arc<Mutex<Unfolding>>,
+    unfolding: Unfolding,
     spec: PartialSpec,
 }
 
@@ -399,10 +399,7 @@ impl Task {
             }
             Kind::Folder => {
                 let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
-                self.folder = Some(Folder {
-                    unfolding: Arc::new(Mutex::new(unfolding)),
-                    spec,
-                });
+                self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
         }
@@ -428,22 +425,27 @@ impl Task {
 
     /// Has the next manifests fetched; or, if it is known what is in the folder, its files.
     async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
-        let Some(folder) = &self.folder else {
+        // What is known of it is held once, and no longer than it is needed.
+        let Some(Folder {
+            mut unfolding,
+            spec,
+        }) = self.folder.take()
+        else {
             return Ok(());
         };
-        let unfolding = Arc::clone(&folder.unfolding);
         let unfold = move || {
-            let mut unfolding = unfolding.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(round) = fetched {
                 unfolding.take(&round)?;
             }
             unfolding.next()
         };
         match blocking(unfold).await?? {
-            Next::Fetch(round) => self.fetch(Sink::Manifests(round), DownloadState::Listing),
+            Next::Fetch(round, unfolding) => {
+                self.folder = Some(Folder { unfolding, spec });
+                self.fetch(Sink::Manifests(round), DownloadState::Listing);
+            }
             Next::Known(listing) => {
-                let (store, spec) = (self.store.clone(), folder.spec.clone());
-                let progress = self.checking();
+                let (store, progress) = (self.store.clone(), self.checking());
                 let open =
                     move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
                 let partial = blocking(open).await??;
@@ -655,7 +657,7 @@ impl Task {
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
-            fetched_bytes: size - content.resumed_bytes,
+            fetched_bytes: content.fetched_bytes,
             is_shared,
             delivered: Some(delivered),
         })

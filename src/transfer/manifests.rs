@@ -49,7 +49,7 @@ pub(super) struct Unfolding {
 /// What to do next to find it out.
 pub(super) enum Next {
     /// Fetch these manifests.
-    Fetch(Arc<Round>),
+    Fetch(Arc<Round>, Unfolding),
     /// Nothing: this is what is in it.
     Known(Arc<Listing>),
 }
@@ -64,7 +64,7 @@ impl Unfolding {
     }
 
     /// Takes all that is kept here already, and says what is to be fetched. Blocks.
-    pub(super) fn next(&mut self) -> Result<Next, UnfoldError> {
+    pub(super) fn next(mut self) -> Result<Next, UnfoldError> {
         loop {
             let mut missing = Vec::new();
             for descriptor in self.expander.wanted() {
@@ -79,10 +79,10 @@ impl Unfolding {
                 }
             }
             if !missing.is_empty() {
-                return Ok(Next::Fetch(Arc::new(Round::new(missing))));
+                return Ok(Next::Fetch(Arc::new(Round::new(missing)), self));
             }
             if self.expander.missing() == 0 {
-                let listing = self.expander.clone().finish()?;
+                let listing = self.expander.finish()?;
                 return Ok(Next::Known(Arc::new(listing)));
             }
         }

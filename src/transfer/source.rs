@@ -363,7 +363,11 @@ impl Source<'_> {
             Answer::Data { proof, length, .. } => {
                 let data = batch.add(request, proof, length);
                 let received = receive(&self.context.limits, self.peer, reader, data).await;
-                received.map_err(FrameError::from)?;
+                if let Err(error) = received {
+                    // What is not whole proves nothing against anybody.
+                    batch.take_back();
+                    return Err(FrameError::from(error).into());
+                }
                 let traffic = self.context.network.traffic();
                 traffic.received(self.peer, length.into());
                 return Ok(());

@@ -79,6 +79,31 @@ impl Entry {
     pub(super) fn is_running(&self) -> bool {
         !self.is_paused && !self.download.state().is_ended()
     }
+
+    /// In what this is not what `request` asks for, if it is not.
+    fn differs_from(&self, request: &Request) -> Option<String> {
+        let status = self.download.status.borrow();
+        let leads_there = |path| request.output.leads_to(path, &status.name);
+        let is_there = || status.path.as_deref().is_some_and(leads_there);
+        if request.only != self.request.only {
+            let all = "all of it".to_owned();
+            let chosen = |only: &Vec<String>| match &only[..] {
+                [] => all.clone(),
+                only => only.join(", "),
+            };
+            let (now, asked) = (chosen(&self.request.only), chosen(&request.only));
+            Some(format!("{now}, and not {asked}"))
+        } else if request.output != self.request.output && !is_there() {
+            let output = self.request.output.path();
+            let path = status.path.as_ref().unwrap_or(output);
+            Some(format!("to {}", path.display()))
+        } else if request.overwrite != self.request.overwrite {
+            let what = if request.overwrite { "not " } else { "" };
+            Some(format!("{what}to replace what is there"))
+        } else {
+            None
+        }
+    }
 }
 
 impl Transfers {
@@ -103,30 +128,41 @@ impl Transfers {
 
     /// Starts a download, or joins the one of the same hash that is under way, for the node to run
     /// whether somebody follows it or not.
-    #[must_use]
-    pub fn start(&self, request: Request) -> Download {
+    ///
+    /// # Errors
+    /// [`DownloadError::Differs`], if the one under way is not as this was asked for.
+    pub fn start(&self, request: Request) -> Result<Download, DownloadError> {
         self.join(request, Interest::keep)
     }
 
     /// The same for somebody who follows it.
-    #[must_use]
-    pub fn follow(&self, request: Request) -> Followed {
-        let download = self.join(request, Interest::follow);
-        Followed {
+    ///
+    /// # Errors
+    /// As [`Transfers::start`].
+    pub fn follow(&self, request: Request) -> Result<Followed, DownloadError> {
+        let download = self.join(request, Interest::follow)?;
+        Ok(Followed {
             transfers: self.clone(),
             download,
-        }
+        })
     }
 
-    fn join(&self, request: Request, interested: impl FnOnce(&mut Interest)) -> Download {
+    fn join(
+        &self,
+        request: Request,
+        interested: impl FnOnce(&mut Interest),
+    ) -> Result<Download, DownloadError> {
         let mut downloads = self.lock();
         let hash = request.hash;
         let same = downloads.iter().position(|entry| entry.hash() == hash);
         if let Some(entry) = same.map(|at| &mut downloads[at])
             && entry.is_running()
         {
+            if let Some(differs) = entry.differs_from(&request) {
+                return Err(DownloadError::Differs { hash, differs });
+            }
             interested(&mut entry.interest);
-            return entry.download.clone();
+            return Ok(entry.download.clone());
         }
         let before = same.map(|at| downloads.remove(at).download);
         let status = DownloadStatus::new(hash, request.name.clone());
@@ -140,7 +176,7 @@ impl Transfers {
             is_paused: false,
         });
         forget_ended(&mut downloads);
-        download
+        Ok(download)
     }
 
     /// Begins a run of a download of which `status` is known, after the one `before` has come to its end.

@@ -291,6 +291,32 @@ async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() 
 }
 
 #[tokio::test]
+async fn a_download_under_way_is_joined_only_by_who_asks_for_the_same() {
+    let getter = Home::start("getter").await;
+    let hash = Content::new(1000, 1).hash();
+    let at = |name| pelago::node::Output::At(getter.path(name));
+    let download = getter.begin(request(hash, at("copy"), &[])).await;
+    let join = async |change: fn(&mut pelago::node::DownloadRequest)| {
+        let mut wanted = request(hash, at("copy"), &[]);
+        change(&mut wanted);
+        getter.node.download(wanted).await
+    };
+    join(|_| {}).await.unwrap();
+    for change in [
+        (|wanted| wanted.only = vec!["b".to_owned()]) as fn(&mut pelago::node::DownloadRequest),
+        |wanted| wanted.output = pelago::node::Output::At("/elsewhere".into()),
+        |wanted| wanted.overwrite = true,
+    ] {
+        let Err(refused) = join(change).await else {
+            panic!("what differs is passed over");
+        };
+        assert_eq!(refused.code(), "already-downloading", "{refused}");
+        assert!(refused.hint().is_some());
+    }
+    assert!(!download.status().borrow().state.is_ended());
+}
+
+#[tokio::test]
 async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
     // busy (ask again at once!) <--- getter (one download at a time) ---> honest
     let (first, second) = (Content::new(THREE_CHUNKS, 1), Content::new(THREE_CHUNKS, 2));

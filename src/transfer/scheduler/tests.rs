@@ -403,7 +403,7 @@ fn many_small_updates_cost_what_they_bring() {
     let (mut scheduler, peer) = (scheduler(4096 * MIB), PeerId::random());
     let (runs, began) = (100_000, Instant::now());
     for block in 0..runs {
-        scheduler.has_only(peer, &blocks(&[2 * block..2 * block + 1]));
+        scheduler.has_only(peer, &BlockRanges::from(2 * block..2 * block + 1));
     }
     assert_eq!(scheduler.sources[&peer].has.runs() as u64, runs);
     // Seconds where each update costs as much as all before it: minutes.
@@ -413,12 +413,16 @@ fn many_small_updates_cost_what_they_bring() {
 #[test]
 fn what_a_source_has_of_other_content_counts_for_nothing() {
     let (mut scheduler, peer) = (scheduler(MIB), PeerId::random());
-    scheduler.has(peer, &blocks(&[64..1000]), &blocks(&[64..1000]));
+    scheduler.has(
+        peer,
+        &BlockRanges::from(64..1000),
+        &BlockRanges::from(64..1000),
+    );
     assert!(!scheduler.can_go_on());
     assert_eq!(requests(&scheduler.poll(Instant::now())), []);
-    scheduler.has_only(peer, &blocks(&[0..2]));
+    scheduler.has_only(peer, &BlockRanges::from(0..2));
     run(&mut scheduler, Instant::now(), Duration::from_millis(1));
-    assert_eq!(scheduler.missing, blocks(&[2..64]));
+    assert_eq!(scheduler.missing, BlockRanges::from(2..64));
 }
 
 #[test]
@@ -427,9 +431,13 @@ fn suggestions_that_were_followed_are_forgotten_and_there_are_never_many() {
     let everything = all(&scheduler.sequence);
     scheduler.has(seed, &everything, &blocks(&[320..336, 640..656]));
     for start in 0..2000 {
-        scheduler.has(seed, &everything, &blocks(&[start * 2..start * 2 + 1]));
+        scheduler.has(
+            seed,
+            &everything,
+            &BlockRanges::from(start * 2..start * 2 + 1),
+        );
         let more = 100_000 + start * 2;
-        scheduler.has(seed, &everything, &blocks(&[more..more + 1]));
+        scheduler.has(seed, &everything, &BlockRanges::from(more..more + 1));
     }
     assert!(scheduler.sources[&seed].suggested.runs() <= MAX_SUGGESTED);
     run(&mut scheduler, Instant::now(), Duration::from_millis(1));
@@ -442,9 +450,9 @@ fn pieces_are_counted_once_however_they_come() {
     let counts = |scheduler: &Scheduler| scheduler.rarity.counts()[..3].to_vec();
     scheduler.has_only(peer, &blocks(&[0..3, 5..20]));
     assert_eq!(counts(&scheduler), [0, 0, 0]);
-    scheduler.has_only(peer, &blocks(&[2..33]));
+    scheduler.has_only(peer, &BlockRanges::from(2..33));
     assert_eq!(counts(&scheduler), [1, 1, 0]);
-    scheduler.has_only(peer, &blocks(&[0..48]));
+    scheduler.has_only(peer, &BlockRanges::from(0..48));
     assert_eq!(counts(&scheduler), [1, 1, 1]);
     scheduler.has_all(peer);
     assert_eq!(counts(&scheduler), [0, 0, 0]);
