@@ -1,0 +1,127 @@
+// The page: signs in, shows one view at a time, and says how the node is.
+
+import { call } from "./api.js";
+import { get } from "./content.js";
+import { h, icon, setText } from "./dom.js";
+import { downloads } from "./downloads.js";
+import { rate } from "./format.js";
+import { log } from "./log.js";
+import { network } from "./network.js";
+import { peers } from "./peers.js";
+import { settings } from "./settings.js";
+import { shares } from "./shares.js";
+import { listen, observe, state } from "./state.js";
+
+const VIEWS = [downloads, shares, network, peers, settings, log];
+
+const NOTICES = {
+  "signed-out": "This page is not signed in. Run `pelago ui` on the node's machine: it opens a page that is.",
+  gone: "The node is not running, or cannot be reached. Start it with `pelago start`: this page goes on by itself.",
+  full: "Too many pages show this node at once. Close one of them: this page goes on by itself.",
+};
+
+// `pelago ui` opens the page with a code that is good once. It is taken out of the address at once, so
+// that neither the history nor a bookmark holds it.
+async function signIn() {
+  const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
+  if (!code) return;
+  history.replaceState(null, "", "/#downloads");
+  await call("POST", "/v1/session", { code }).catch(() => {
+    // An older session may still be good; if it is not, the stream will say so.
+  });
+}
+
+function build() {
+  const tabs = document.getElementById("tabs");
+  const main = document.getElementById("views");
+  const opened = new Map();
+  for (const { id, title, icon: which } of VIEWS) {
+    tabs.append(h("a", { href: `#${id}`, id: `tab-${id}` }, icon(which), h("span", {}, title), h("b", { class: "count" })));
+  }
+
+  function show() {
+    const [id, ...rest] = location.hash.slice(1).split("/");
+    const view = VIEWS.find((candidate) => candidate.id === id) ?? VIEWS[0];
+    if (!opened.has(view.id)) {
+      const made = view.open();
+      const section = h("section", { id: view.id, "aria-labelledby": `tab-${view.id}` }, made.element);
+      main.append(section);
+      opened.set(view.id, { ...made, section });
+    }
+    for (const [key, { section, hidden }] of opened) {
+      const isShown = key === view.id;
+      if (!section.hidden && !isShown) hidden?.();
+      section.hidden = !isShown;
+      document.getElementById(`tab-${key}`).removeAttribute("aria-current");
+    }
+    document.getElementById(`tab-${view.id}`).setAttribute("aria-current", "page");
+    document.title = `${view.title} · Pelago`;
+    opened.get(view.id).shown?.(rest.join("/"));
+  }
+  addEventListener("hashchange", show);
+  show();
+}
+
+// What is going on, where it can always be seen.
+function showNode() {
+  const dot = h("i", { class: "dot" });
+  const title = h("bdi", { class: "node-name" });
+  const down = h("span", { class: "down", title: "What arrives" });
+  const up = h("span", { class: "up", title: "What is sent" });
+  document.getElementById("node").append(dot, title, down, up);
+  const notice = document.getElementById("notice");
+
+  const tell = () => {
+    dot.dataset.state = state.connection;
+    dot.title = state.connection;
+    const text = NOTICES[state.connection];
+    notice.hidden = !text;
+    document.body.classList.toggle("stale", Boolean(text));
+    if (text) {
+      // What is between backticks is to be typed.
+      const pieces = text.split("`").map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
+      notice.replaceChildren(...pieces);
+    }
+  };
+  observe("connection", tell);
+  observe("hello", () => setText(title, state.hello.name));
+  observe("rates", () => {
+    setText(down, `↓ ${rate(state.down.at(-1) ?? 0)}`);
+    setText(up, `↑ ${rate(state.up.at(-1) ?? 0)}`);
+  });
+  tell();
+}
+
+function showCounts() {
+  const counts = { downloads: () => running(), shares: () => state.shares.size, peers: () => state.peers.size };
+  const running = () =>
+    [...state.downloads.values()].filter((download) => !["done", "paused", "failed"].includes(download.state)).length;
+  for (const [topic, number] of Object.entries(counts)) {
+    const badge = document.querySelector(`#tab-${topic} .count`);
+    observe(topic, () => setText(badge, number() ? number().toLocaleString("en") : ""));
+  }
+}
+
+function listenToForm() {
+  const target = document.getElementById("target");
+  document.getElementById("get").addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (target.value.trim()) get(target.value.trim());
+    target.value = "";
+  });
+  addEventListener("keydown", (event) => {
+    const isTyping = event.target.closest("input, textarea, select, dialog");
+    if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      target.focus();
+    }
+  });
+}
+
+await signIn();
+build();
+showNode();
+showCounts();
+listenToForm();
+listen();
+document.body.dataset.ready = "true";

@@ -1,0 +1,108 @@
+// One download, close up: its rate, its blocks, and who sends them.
+
+import { call } from "./api.js";
+import { attempt, copy, h, iconButton, name, setName, setText } from "./dom.js";
+import { describe, done, isEnded, left, path, remove, toggle } from "./download.js";
+import { bytes, harmless, rate, shortPeer } from "./format.js";
+import { drawMap, plotRates, sourceColour } from "./plot.js";
+import { observe, state } from "./state.js";
+
+/** How often blocks and sources are asked for while they are looked at. */
+const PERIOD_MS = 1000;
+
+export function detail() {
+  let hash = "";
+  let timer = null;
+
+  const title = h("h2", {}, name(""));
+  const words = h("p", { class: "words" });
+  const figures = h("p", { class: "figures" });
+  const rates = h("canvas", { class: "rates", role: "img", "aria-label": "Rate over the last two minutes" });
+  const map = h("canvas", { class: "map", role: "img" });
+  const sources = h("ul", { class: "sources" });
+  const place = h("dd");
+  const play = h("button", { type: "button", onclick: () => toggle(state.downloads.get(hash), play) });
+  const end = h("button", { type: "button", class: "danger", onclick: () => remove(state.downloads.get(hash), end) });
+  const first = h("button", { type: "button", onclick: () => move("first", first) }, "To the front");
+  const element = h(
+    "aside",
+    { class: "side", hidden: true, "aria-label": "Download" },
+    h("header", {}, title, iconButton("cancel", "Close", () => (location.hash = "#downloads"))),
+    words,
+    figures,
+    rates,
+    h("h3", {}, "Blocks"),
+    map,
+    h("h3", {}, "Sources"),
+    sources,
+    h(
+      "dl",
+      {},
+      h("dt", {}, "Where"),
+      place,
+      h("dt", {}, "Hash"),
+      h("dd", {}, h("button", { type: "button", class: "hash-button", onclick: () => copy(hash, "Hash") }, "Copy")),
+    ),
+    h("footer", {}, first, end, play),
+  );
+
+  const move = (where, button) =>
+    attempt(button, () => call("PUT", path({ hash }, "order"), { place: where }));
+
+  async function ask() {
+    clearTimeout(timer);
+    const asked = hash;
+    if (!asked) return;
+    if (!document.hidden && state.connection === "live") {
+      const known = await call("GET", path({ hash: asked }, "detail")).catch(() => null);
+      if (asked !== hash) return;
+      if (known) showBlocks(known);
+    }
+    timer = setTimeout(ask, PERIOD_MS);
+  }
+
+  function showBlocks({ cells, sources: list, block_count }) {
+    map.setAttribute("aria-label", `${block_count ?? 0} blocks and where each came from`);
+    drawMap(map, cells);
+    const rows = list.map((source, at) => {
+      const dot = h("i", { class: "swatch" });
+      dot.style.background = sourceColour(at);
+      const who = name(source.name ?? shortPeer(source.peer_id));
+      const facts = `${bytes(source.received_bytes)} · ${rate(source.bytes_per_second)}`;
+      return h("li", {}, dot, h("div", {}, who, h("p", {}, harmless(`${source.state} · ${source.address ?? ""}`))), h("span", {}, facts));
+    });
+    sources.replaceChildren(...(rows.length ? rows : [h("li", { class: "none" }, "None at present")]));
+  }
+
+  function update() {
+    const download = state.downloads.get(hash);
+    element.hidden = !download;
+    if (!download) return;
+    setName(title.firstChild, download.name);
+    const hint = download.error?.hint ? ` — ${download.error.hint}` : "";
+    setText(words, harmless(`${describe(download)}${hint}`));
+    words.classList.toggle("problem", download.state === "failed");
+    const pace = isEnded(download) ? "" : ` · ${rate(download.bytes_per_second)}`;
+    const remaining = left(download) && ` · ${left(download)}`;
+    setText(figures, `${bytes(download.verified_bytes)} of ${bytes(download.size)} · ${done(download) ?? 0} %${pace}${remaining}`);
+    setText(place, harmless(download.path ?? "not known yet"));
+    play.hidden = download.state === "done";
+    setText(play, isEnded(download) ? "Resume" : "Pause");
+    setText(end, download.state === "done" ? "Remove" : "Cancel");
+    first.hidden = download.state === "done";
+    plotRates(rates, state.rates.get(hash) ?? []);
+  }
+
+  observe("rates", () => element.hidden || plotRates(rates, state.rates.get(hash) ?? []));
+
+  function show(which) {
+    if (which === hash) return;
+    hash = which;
+    sources.replaceChildren();
+    drawMap(map, []);
+    update();
+    ask();
+  }
+
+  return { element, show, update };
+}

@@ -1,0 +1,177 @@
+// Elements: the little that is needed to make them, and what all views share of them.
+//
+// Text becomes text nodes, never markup: there is no innerHTML in this page, so a name cannot be
+// anything but a name.
+
+import { harmless } from "./format.js";
+
+/**
+ * An element. `properties` are attributes, but for `on…` (listeners) and `dataset`; children are
+ * elements, texts, or nothing (null, false).
+ */
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "dataset") Object.assign(element.dataset, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Text by others, kept from reordering what is beside it. */
+export function name(text) {
+  const element = h("bdi", { class: "name" });
+  setName(element, text);
+  return element;
+}
+
+/** Changes what `name` made. */
+export function setName(element, text) {
+  const shown = harmless(text) || "(no name)";
+  if (element.textContent === shown) return;
+  element.textContent = shown;
+  element.title = shown;
+}
+
+/** Changes an element's text if it is another one: what stays the same costs no layout. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+
+// Each icon is one path in a field of 24 by 24, drawn with a line of 1.75.
+const ICONS = {
+  download: "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 20h14",
+  share: "M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5M5 20h14",
+  network: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18Zm0 0c-5 5-5 13 0 18m0-18c5 5 5 13 0 18M3.5 9h17m-17 6h17",
+  peers: "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7Zm-6.5 9c0-3.6 2.9-6 6.5-6s6.5 2.4 6.5 6M16 4.5a3.3 3.3 0 0 1 0 6.2m2.500 3.800c2 .9 3 2.900 3 5.500",
+  settings: "M4 7h9m5 0h2M4 17h2m5 0h9M15.500 9.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5Zm-7 10a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5Z",
+  log: "M5 6h14M5 12h14M5 18h8",
+  pause: "M9 5.500v13m6-13v13",
+  resume: "M8 5.500v13l10.500-6.500L8 5.500Z",
+  cancel: "m6.500 6.500 11 11m0-11-11 11",
+  remove: "M5 7h14M10 7V4.500h4V7m-7.500 0 .8 12.500h9.400L17.500 7M10.500 10.500v5.500m3-5.500v5.500",
+  link: "M10 14a4 4 0 0 0 5.700 0l3.100-3.100a4 4 0 0 0-5.700-5.700L12 6.300M14 10a4 4 0 0 0-5.700 0l-3.100 3.100a4 4 0 0 0 5.700 5.700l1.100-1.100",
+  open: "M14 4.500h5.500V10m0-5.500L11 13M17.500 13.500v6h-13v-13h6",
+  up: "M12 19V5m0 0-5.500 5.500M12 5l5.500 5.500",
+  file: "M6.500 3.500h7l4 4v13h-11v-17Zm7 0v4h4",
+  folder: "M3.500 6.500h6l2 2.500h9v10.500h-17v-13Z",
+  copy: "M8.500 8.500h11v11h-11v-11Zm-3 7h-1v-11h11v1",
+  plus: "M12 5v14m-7-7h14",
+  search: "M11 17.500a6.500 6.500 0 1 0 0-13 6.500 6.500 0 0 0 0 13Zm5-1.500 4.500 4.500",
+};
+
+/** One of the icons. It says nothing by itself: what it is on has a label. */
+export function icon(which) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  const path = document.createElementNS(SVG, "path");
+  path.setAttribute("d", ICONS[which]);
+  svg.append(path);
+  return svg;
+}
+
+/** Shows another icon in a button that `iconButton` made, and says what it does. */
+export function setIcon(button, which, label) {
+  if (button.dataset.icon === which) return;
+  button.dataset.icon = which;
+  button.replaceChildren(icon(which));
+  button.title = label;
+  button.setAttribute("aria-label", label);
+}
+
+/** A button that is an icon. */
+export function iconButton(which, label, onclick) {
+  const button = h("button", { type: "button", class: "icon-button", onclick });
+  setIcon(button, which, label);
+  return button;
+}
+
+/** What a view shows when it has nothing to show. */
+export const empty = (title, ...text) => h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, ...text));
+
+/** A short message at the edge; `error`s stay until they are closed. */
+export function toast(text, kind = "done") {
+  const close = () => note.remove();
+  const note = h(
+    "div",
+    { class: `toast ${kind}`, role: kind === "error" ? "alert" : "status" },
+    h("span", {}, harmless(text)),
+    iconButton("cancel", "Close", close),
+  );
+  const shelf = document.getElementById("toasts");
+  shelf.append(note);
+  while (shelf.childElementCount > 4) shelf.firstElementChild.remove();
+  if (kind !== "error") setTimeout(close, 5000);
+}
+
+/** Says what failed, in the node's own words. */
+export function complain(problem) {
+  const hint = problem.hint ? ` — ${problem.hint}` : "";
+  toast(`${problem.message}${hint}`, "error");
+}
+
+/** Runs what a button is for, once at a time, and says what failed. */
+export async function attempt(button, action) {
+  if (button) button.disabled = true;
+  try {
+    return await action();
+  } catch (problem) {
+    complain(problem);
+    return undefined;
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+/** A dialog with a title: Escape, the backdrop and its cross close it. */
+export function dialog(title, ...content) {
+  const box = h(
+    "dialog",
+    { "aria-label": title, autofocus: true },
+    h(
+      "header",
+      {},
+      h("h2", {}, title),
+      iconButton("cancel", "Close", () => box.close()),
+    ),
+    ...content,
+  );
+  box.addEventListener("close", () => box.remove());
+  box.addEventListener("click", (event) => {
+    if (event.target === box) box.close();
+  });
+  document.body.append(box);
+  box.showModal();
+  return box;
+}
+
+/** Asks before something is lost. True if so decided. */
+export function confirm(title, text, verb) {
+  return new Promise((resolve) => {
+    const yes = h("button", { class: "danger", type: "button", onclick: () => done(true) }, verb);
+    const no = h("button", { type: "button", onclick: () => done(false), autofocus: true }, "Keep");
+    const box = dialog(title, h("p", {}, text), h("footer", {}, no, yes));
+    const done = (decision) => {
+      resolve(decision);
+      box.close();
+    };
+    box.addEventListener("close", () => resolve(false));
+  });
+}
+
+/** Copies text, and says so. */
+export async function copy(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`${what} copied`);
+  } catch {
+    toast(`${what} could not be copied: select it and copy it by hand`, "error");
+  }
+}

@@ -1,0 +1,63 @@
+// Log: what the node says it did, as it says it.
+
+import { h, setText } from "./dom.js";
+import { count, harmless } from "./format.js";
+import { Rows } from "./rows.js";
+import { observe, state } from "./state.js";
+
+const LEVELS = ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
+
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+
+const fields = (line) => Object.entries(line.fields ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
+
+function row(line) {
+  const said = harmless([line.message, fields(line)].filter(Boolean).join("  "));
+  const element = h(
+    "div",
+    { class: "line", dataset: { level: line.level }, title: `${line.target}: ${said}` },
+    h("time", {}, clock.format(line.unix_ms)),
+    h("b", {}, line.level),
+    h("span", {}, said),
+  );
+  return { element, update() {} };
+}
+
+function open() {
+  let number = 0;
+  const numbers = new WeakMap();
+  const key = (line) => {
+    if (!numbers.has(line)) numbers.set(line, String((number += 1)));
+    return numbers.get(line);
+  };
+  const level = h("select", { "aria-label": "Least level", onchange: () => draw() }, LEVELS.map((name) => h("option", { value: name, selected: name === "INFO" }, name.toLowerCase())));
+  const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the log", oninput: () => draw() });
+  const summary = h("p", { class: "summary" });
+  const rows = new Rows({ make: row, key, label: "Log" });
+  rows.element.classList.add("lines");
+  const element = h("div", { class: "view" }, h("div", { class: "bar" }, filter, level, summary), rows.element);
+
+  function draw() {
+    const most = LEVELS.indexOf(level.value);
+    const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const fits = (line) => {
+      if (LEVELS.indexOf(line.level.toUpperCase()) > most) return false;
+      const text = `${line.target} ${line.message} ${fields(line)}`.toLowerCase();
+      return words.every((word) => text.includes(word));
+    };
+    const list = state.log.filter(fits);
+    // Whoever reads at the end stays there; whoever looks back is left alone.
+    const { scrollTop, scrollHeight, clientHeight } = rows.element;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
+    rows.set(list);
+    setText(summary, count(list.length, "line"));
+    if (isAtEnd) {
+      rows.element.scrollTop = rows.element.scrollHeight;
+      rows.set(list);
+    }
+  }
+  observe("log", draw);
+  return { element, shown: draw };
+}
+
+export const log = { id: "log", title: "Log", icon: "log", open };

@@ -1,0 +1,122 @@
+// Settings: each with its value, where that comes from, and a way to change it if that can be done now.
+
+import { call } from "./api.js";
+import { complain, h, setText, toast } from "./dom.js";
+import { observe, state } from "./state.js";
+
+const ORIGINS = {
+  default: "default",
+  file: "from the file",
+  kept: "set here",
+  environment: "from the environment",
+  flag: "from the command line",
+};
+
+const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage", api: "Local API", gateway: "Gateway", logging: "Log" };
+
+const shown = (value) => (value === null || value === undefined ? "" : Array.isArray(value) ? value.join("\n") : String(value));
+
+/** `transfer.upload_limit_per_peer`: “Upload limit per peer”. */
+function title(setting) {
+  const words = setting.split(".").pop().replaceAll("_", " ");
+  return words[0].toUpperCase() + words.slice(1);
+}
+
+function field(setting) {
+  const common = { id: setting.name, disabled: !setting.changeable || Boolean(setting.locked), "aria-describedby": `${setting.name}-about` };
+  if (setting.kind === "bool") return h("input", { ...common, type: "checkbox", role: "switch" });
+  if (setting.kind === "choice") {
+    return h("select", common, setting.choices.map((choice) => h("option", { value: choice }, choice)));
+  }
+  if (setting.kind === "number") return h("input", { ...common, type: "number" });
+  return h("input", { ...common, type: "text", spellcheck: "false", placeholder: setting.kind === "rate" ? "as fast as it can" : "" });
+}
+
+function line(first) {
+  let setting = first;
+  const input = field(first);
+  const origin = h("span", { class: "origin" });
+  const about = h("p", { id: `${first.name}-about`, class: "hint" });
+  const back = h("button", { type: "button", class: "quiet", onclick: () => save(null) }, "Undo");
+  const element = h(
+    "div",
+    { class: "setting" },
+    h("label", { for: first.name }, title(first.name), h("code", {}, first.name)),
+    h("div", { class: "value" }, input, first.unit && h("span", {}, first.unit)),
+    h("div", { class: "about" }, origin, back, about),
+  );
+
+  const value = () => {
+    if (setting.kind === "bool") return input.checked;
+    if (setting.kind === "number") return input.valueAsNumber;
+    return input.value.trim();
+  };
+
+  async function save(to) {
+    try {
+      const settings = await call("PATCH", "/v1/settings", { [setting.name]: to });
+      const changed = settings.find(({ name }) => name === setting.name);
+      if (changed) update(changed);
+      toast(`${title(setting.name)}: ${to === null ? "as before" : "changed"}`);
+    } catch (problem) {
+      complain(problem);
+      update(setting);
+    }
+  }
+  input.addEventListener("change", () => save(value()));
+
+  function update(now) {
+    setting = now;
+    if (now.kind === "bool") input.checked = now.value;
+    // What is being typed is not overwritten.
+    else if (document.activeElement !== input || input.disabled) input.value = shown(now.value);
+    const source = now.origin.source ? ` (${now.origin.source})` : "";
+    setText(origin, `${ORIGINS[now.origin.kind] ?? now.origin.kind}${source}`);
+    origin.dataset.kind = now.origin.kind;
+    setText(about, now.locked ?? (now.changeable ? now.allowed : "Takes a restart to change."));
+    back.hidden = now.origin.kind !== "kept";
+  }
+  update(first);
+  return { element, update };
+}
+
+function open() {
+  const known = new Map();
+  const element = h("div", { class: "view settings" });
+
+  function draw() {
+    const sections = new Map();
+    for (const setting of state.settings) {
+      const section = setting.name.split(".")[0];
+      if (!sections.has(section)) sections.set(section, []);
+      sections.get(section).push(setting);
+    }
+    // What can be changed comes first.
+    const isNew = state.settings.some(({ name }) => !known.has(name));
+    for (const setting of state.settings) known.get(setting.name)?.update(setting);
+    if (!isNew) return;
+    known.clear();
+    const order = [...sections].sort(([one], [other]) => rank(one) - rank(other));
+    element.replaceChildren(
+      ...order.map(([section, settings]) => {
+        const lines = settings
+          .sort((one, other) => Number(other.changeable) - Number(one.changeable))
+          .map((setting) => {
+            const made = line(setting);
+            known.set(setting.name, made);
+            return made.element;
+          });
+        return h("fieldset", {}, h("legend", {}, SECTIONS[section] ?? section), lines);
+      }),
+    );
+  }
+  const rank = (section) => {
+    const at = Object.keys(SECTIONS).indexOf(section);
+    return at < 0 ? 99 : at;
+  };
+  observe("settings", draw);
+  draw();
+  return { element };
+}
+
+export const settings = { id: "settings", title: "Settings", icon: "settings", open };

@@ -1,0 +1,153 @@
+// Shares: what this node gives, how to give more, and how to pass it on.
+
+import { call, lines, part } from "./api.js";
+import { hashButton, openInBrowser, pass } from "./content.js";
+import { attempt, complain, confirm, dialog, empty, h, icon, iconButton, name, setName, setText, toast } from "./dom.js";
+import { bytes, count, harmless } from "./format.js";
+import { matches } from "./match.js";
+import { Rows } from "./rows.js";
+import { observe, shareOf, state } from "./state.js";
+
+function row(share) {
+  const title = name(share.name);
+  const end = iconButton("cancel", "Stop sharing", () => unshare(share, end));
+  const browse = iconButton("open", "Open in the browser", () => openInBrowser(share.hash, browse));
+  const element = h(
+    "div",
+    { class: "share", onclick: (event) => event.target.closest("button") || pass(share) },
+    h("div", { class: "kind" }, icon(share.kind)),
+    h("div", { class: "title" }, title),
+    h("div", { class: "size" }, bytes(share.size)),
+    hashButton(share.hash),
+    h("div", { class: "actions" }, browse, iconButton("link", "Link and QR code", () => pass(share)), end),
+  );
+  return { element, update: (now) => setName(title, now.name) };
+}
+
+async function unshare(share, button) {
+  const text = `“${harmless(share.name)}” stays where it is, but nobody can get it from this node any more.`;
+  if (!(await confirm("Stop sharing?", text, "Stop sharing"))) return;
+  await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}`));
+}
+
+// Hashing goes on as long as the dialog is open, and says how far it is.
+function add() {
+  const path = h("input", { type: "text", required: true, spellcheck: "false", placeholder: "/home/me/film.mkv", "aria-label": "Path" });
+  const title = h("input", { type: "text", placeholder: "as the file is called", "aria-label": "Name" });
+  const unlisted = h("input", { type: "checkbox" });
+  const bar = h("progress", { hidden: true, "aria-label": "How much is hashed" });
+  const said = h("p", { class: "hint" });
+  const button = h("button", { class: "primary" }, "Share");
+  const share = async (event) => {
+    event.preventDefault();
+    const request = { path: path.value.trim(), name: title.value.trim() || null, unlisted: unlisted.checked };
+    bar.hidden = false;
+    const shared = await attempt(button, async () => {
+      let last = null;
+      await lines("POST", "/v1/shares", request, (told) => {
+        last = told;
+        if (told.event !== "hashing") return;
+        if (told.size) bar.value = told.hashed_bytes / told.size;
+        setText(said, `${bytes(told.hashed_bytes)} hashed`);
+      });
+      return last;
+    });
+    bar.hidden = true;
+    if (!shared) return;
+    box.close();
+    pass(shared);
+  };
+  const box = dialog(
+    "Share a file or folder",
+    h(
+      "form",
+      { onsubmit: share },
+      h("label", {}, "Path ", h("small", {}, "on the node's machine; it is shared from where it lies"), path),
+      h("label", {}, "Name ", h("small", {}, "what others see"), title),
+      h("label", { class: "check" }, unlisted, "Unlisted: only who has the link can find it"),
+      bar,
+      said,
+      h("footer", {}, button),
+    ),
+  );
+  path.focus();
+}
+
+// A browser does not tell where a dropped file lies, only what is in it: so it is copied to the node's
+// shared folder.
+async function drop(files) {
+  for (const file of files) {
+    toast(`Copying “${harmless(file.name)}” to the shared folder`);
+    try {
+      const { path } = await call("PUT", `/v1/files/${part(file.name)}`, file);
+      toast(`Shared from ${harmless(path)}`);
+    } catch (problem) {
+      complain(problem);
+    }
+  }
+}
+
+function listenToDrops(element) {
+  let depth = 0;
+  const over = (by) => (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    depth += by;
+    element.classList.toggle("dropping", depth > 0);
+  };
+  element.addEventListener("dragenter", over(1));
+  element.addEventListener("dragleave", over(-1));
+  element.addEventListener("dragover", (event) => event.preventDefault());
+  element.addEventListener("drop", (event) => {
+    event.preventDefault();
+    depth = 0;
+    element.classList.remove("dropping");
+    // A folder has no size and cannot be read as a file.
+    const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
+    if (items.some((item) => item.webkitGetAsEntry?.()?.isDirectory)) {
+      toast("A folder is shared by its path: “Share…”", "error");
+    }
+    drop(items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile()));
+  });
+}
+
+function open() {
+  const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter shares", oninput: () => draw() });
+  const picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => drop([...picker.files]) });
+  const summary = h("p", { class: "summary" });
+  const rows = new Rows({ make: row, key: shareOf, label: "Shares", onopen: pass });
+  const nothing = empty(
+    "Nothing is shared yet",
+    "Share a file or folder from where it lies, or drop files here: they are copied to the node's shared folder.",
+  );
+  const element = h(
+    "div",
+    { class: "view" },
+    h(
+      "div",
+      { class: "bar" },
+      filter,
+      summary,
+      h("button", { type: "button", onclick: () => picker.click() }, "Upload…"),
+      picker,
+      h("button", { type: "button", class: "primary", onclick: add }, "Share…"),
+    ),
+    nothing,
+    rows.element,
+  );
+  listenToDrops(element);
+  const draw = () => {
+    const all = [...state.shares.values()];
+    const list = matches(all, filter.value);
+    nothing.hidden = all.length > 0;
+    rows.element.hidden = all.length === 0;
+    rows.set(list);
+    const total = list.reduce((sum, { size }) => sum + size, 0);
+    setText(summary, all.length ? `${count(list.length, "share")}, ${bytes(total)}` : "");
+  };
+  observe("shares", draw);
+  draw();
+  return { element };
+}
+
+export const shares = { id: "shares", title: "Shares", icon: "share", open };

@@ -1,0 +1,150 @@
+// What is known of the node: told by its events, read by the views.
+
+import { events } from "./api.js";
+
+/** How far back rates are kept for their plots, one reading a second. */
+export const HISTORY_SECONDS = 120;
+
+export const state = {
+  /** `connecting`, `live`, `gone`, `signed-out` or `full`. */
+  connection: "connecting",
+  hello: null,
+  status: null,
+  /** By hash, by `shareOf`, and by peer id. */
+  downloads: new Map(),
+  shares: new Map(),
+  peers: new Map(),
+  settings: [],
+  log: [],
+  /** Bytes a second, newest last: of all downloads, and to all peers. */
+  down: [],
+  up: [],
+  /** The same for each download, by hash. */
+  rates: new Map(),
+};
+
+/** Lines of the log that are kept. */
+const LOG_LINES = 2000;
+
+const observers = new Map();
+const changed = new Set();
+
+/** Calls `observe` after changes of `topic`, at most once a frame. */
+export function observe(topic, observer) {
+  if (!observers.has(topic)) observers.set(topic, new Set());
+  observers.get(topic).add(observer);
+}
+
+/** Says that `topic` has changed. */
+export function change(topic) {
+  if (changed.size === 0) requestAnimationFrame(tell);
+  changed.add(topic);
+}
+
+function tell() {
+  const topics = [...changed];
+  changed.clear();
+  for (const topic of topics) observers.get(topic)?.forEach((observer) => observer());
+}
+
+// What is told at the start of a stream is all there is: what was known before and is not told again
+// is gone. `fresh` holds what was told since then.
+let fresh = null;
+
+function upsert(topic, key) {
+  return (value) => {
+    state[topic].set(key(value), value);
+    fresh?.[topic].add(key(value));
+    // Thousands of shares are told one by one at first: they are shown once, when all are there.
+    if (!fresh || topic !== "shares") change(topic);
+  };
+}
+
+function removed(topic, key) {
+  return (value) => {
+    state[topic].delete(key(value));
+    change(topic);
+  };
+}
+
+const hashOf = ({ hash }) => hash;
+const peerOf = ({ peer_id }) => peer_id;
+
+/** What tells a share from others: the same content may be shared under several names. */
+export const shareOf = ({ hash, name }) => `${hash} ${name}`;
+
+const listeners = {
+  hello(hello) {
+    state.hello = hello;
+    fresh = { downloads: new Set(), shares: new Set(), peers: new Set() };
+    state.log = [];
+    change("hello");
+  },
+  ready() {
+    for (const [topic, known] of Object.entries(fresh ?? {})) {
+      for (const key of state[topic].keys()) if (!known.has(key)) state[topic].delete(key);
+      change(topic);
+    }
+    fresh = null;
+  },
+  status(status) {
+    state.status = status;
+    change("status");
+  },
+  download: upsert("downloads", hashOf),
+  "download-removed": removed("downloads", hashOf),
+  share: upsert("shares", shareOf),
+  "share-removed": removed("shares", shareOf),
+  peer: upsert("peers", peerOf),
+  "peer-removed": removed("peers", peerOf),
+  settings(settings) {
+    state.settings = settings;
+    change("settings");
+  },
+  log(line) {
+    state.log.push(line);
+    if (state.log.length > LOG_LINES) state.log.splice(0, state.log.length - LOG_LINES);
+    change("log");
+  },
+};
+
+/** Begins to listen to the node. */
+export function listen() {
+  setInterval(read, 1000);
+  return events(["status", "downloads", "shares", "peers", "settings", "log"], listeners, (connection) => {
+    if (state.connection === connection) return;
+    state.connection = connection;
+    change("connection");
+  });
+}
+
+let sent = null;
+
+// One reading of all rates.
+function read() {
+  const live = state.connection === "live";
+  let down = 0;
+  for (const download of state.downloads.values()) {
+    down += download.bytes_per_second;
+    const known = state.rates.get(download.hash);
+    if (download.bytes_per_second || known) {
+      const rates = known ?? [];
+      push(rates, download.bytes_per_second);
+      state.rates.set(download.hash, rates);
+    }
+  }
+  for (const hash of state.rates.keys()) if (!state.downloads.has(hash)) state.rates.delete(hash);
+  let total = 0;
+  for (const peer of state.peers.values()) total += peer.sent_bytes;
+  // A peer that has left takes its count along.
+  const up = sent === null ? 0 : Math.max(0, total - sent);
+  sent = total;
+  push(state.down, live ? down : 0);
+  push(state.up, live ? up : 0);
+  change("rates");
+}
+
+function push(readings, reading) {
+  readings.push(reading);
+  if (readings.length > HISTORY_SECONDS) readings.shift();
+}
