@@ -1,4 +1,4 @@
-//! The local HTTP API: how commands, and later a web page, reach a node on the same machine.
+//! The local HTTP API: how commands and the web page reach a node on the same machine.
 //!
 //! Owns the routes, the JSON types, who may call, and the client. Handlers are thin: they turn JSON
 //! into a call of the [`Node`](crate::node::Node) handle and what comes back into JSON. Never
@@ -8,6 +8,9 @@
 //!
 //! | method and path | answer |
 //! |---|---|
+//! | `GET /` and `GET /page/{file}` | the web page, without its data |
+//! | `POST /v1/codes` | [`types::Code`]; for commands only |
+//! | `POST /v1/session` [`types::SignIn`], `DELETE /v1/session` | nothing, and a cookie set or removed |
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
 //! | `GET /v1/health` | [`types::Health`] |
@@ -37,9 +40,12 @@ mod extract;
 mod limits;
 mod local;
 mod look;
+mod page;
 mod router;
 pub(crate) mod seconds;
 mod serve;
+mod session;
+mod sessions;
 mod shares;
 mod status;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post, put},
 };
 
-use super::{catalogue, downloads, error::ApiError, limits, look, shares, status};
+use super::{catalogue, downloads, error::ApiError, limits, look, page, session, shares, status};
 use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -17,6 +17,11 @@ pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 /// only behind [`serve`](super::serve), which asks for the token first.
 pub fn router(node: Node) -> Router {
     Router::new()
+        .route("/v1/codes", post(session::code))
+        .route(
+            "/v1/session",
+            post(session::sign_in).delete(session::sign_out),
+        )
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
         .route("/v1/health", get(status::health))
@@ -45,6 +50,7 @@ pub fn router(node: Node) -> Router {
         .route("/v1/downloads/{what}/order", put(downloads::put))
         .route("/v1/pause", post(downloads::pause_all))
         .route("/v1/resume", post(downloads::resume_all))
+        .merge(page::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))

@@ -1,14 +1,27 @@
 //! The API on a socket: bounded connections, each asked for the token.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Extension, Router,
+    body::{Body, Bytes},
     extract::Request,
+    http::StatusCode,
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Frame, SizeHint},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,11 +31,20 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{Token, access::Access, status::Served};
+use super::{
+    Token,
+    access::{Access, Caller},
+    error::ApiError,
+    status::Served,
+};
 
 /// Connections at once; others wait in the system's queue. Each costs at most a request body and
 /// some buffers, so under 8 MiB in all.
 pub(super) const MAX_CONNECTIONS: usize = 64;
+
+/// Answers that pages are being given at once, at most, streams among them: commands always find a
+/// place.
+pub(super) const MAX_PAGE_CALLS: usize = 48;
 
 /// How long a request's head may take, and a connection be idle: callers are on this host. Tests wait
 /// for it to be over.
@@ -99,16 +121,67 @@ async fn connection(stream: TcpStream, _place: Option<OwnedSemaphorePermit>, rou
 
 /// The router behind the door.
 fn guarded(router: Router, token: Token, served: std::net::SocketAddr) -> Router {
-    let access = Access { token, served };
-    let door = from_fn(move |request: Request, next: Next| {
-        let passed = access.check(request.uri(), request.headers());
+    let access = Access::new(token, served);
+    let places = Arc::new(Semaphore::new(MAX_PAGE_CALLS));
+    let door = from_fn(move |mut request: Request, next: Next| {
+        let (access, places) = (access.clone(), Arc::clone(&places));
         async move {
-            let response: Response = match passed {
-                Ok(()) => next.run(request).await,
+            let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+            let response: Response = match access.check(method, uri, headers) {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    request.extensions_mut().insert(access);
+                    match caller {
+                        Caller::Command => next.run(request).await,
+                        Caller::Page | Caller::Anybody => placed(request, next, places).await,
+                    }
+                }
                 Err(refusal) => refusal.into_response(),
             };
             Ok::<_, Infallible>(response)
         }
     });
     router.layer(Extension(Served(served))).layer(door)
+}
+
+/// The answer to a page, which has its place until it is sent or nobody reads it any more.
+async fn placed(request: Request, next: Next, places: Arc<Semaphore>) -> Response {
+    let Ok(place) = places.try_acquire_owned() else {
+        let message = "pages are being answered in too many places at once";
+        let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-calls", message);
+        return refusal.retry_after(1).into_response();
+    };
+    let response = next.run(request).await;
+    response.map(|body| {
+        Body::new(Placed {
+            body,
+            _place: place,
+        })
+    })
+}
+
+/// A body, and the place that it takes until it is sent.
+struct Placed {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Placed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

@@ -6,6 +6,7 @@ mod downloads;
 mod health;
 mod limits;
 mod look;
+mod session;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
 pub use health::Health;
 pub use limits::{Limits, LimitsChange};
 pub use look::{Content, Holder, LookRequest};
+pub use session::{Code, SignIn};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,13 @@ use crate::api::{
 };
 
 /// Sends `head` and `body` as they are; the status code and body of the answer.
-async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {
+pub(super) async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {
+    let (status, _, body) = whole(served, head, body).await;
+    (status, body)
+}
+
+/// The same, with the head of the answer.
+pub(super) async fn whole(served: &Served, head: &str, body: &[u8]) -> (u16, String, String) {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     let head = format!("{head}\r\nConnection: close\r\n\r\n").replace('\n', "\r\n");
     stream
@@ -29,7 +35,7 @@ async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.split(' ').nth(1).map(str::parse).unwrap().unwrap();
-    (status, body.to_owned())
+    (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
 impl Served {
@@ -160,7 +166,6 @@ async fn methods_and_paths_that_are_none_are_refused_in_json() {
     for (line, status) in [
         ("PUT /v1/shares", 405),
         ("GET /v2/shares", 404),
-        ("GET /", 404),
         ("DELETE /v1/shares", 400),
         ("GET /v1/catalogue?peer=nowhere", 400),
         ("GET /v1/catalogue?wait=-1", 400),

@@ -8,6 +8,7 @@
 
 mod calls;
 mod door;
+mod pages;
 
 use std::net::SocketAddr;
 
