@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        StatusCode,
+        header::{CONNECTION, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -59,7 +62,11 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let answer = (self.status, Json(Failure { error: self.error }));
         match self.retry_after {
-            Some(seconds) => ([(RETRY_AFTER, seconds)], answer).into_response(),
+            // Whoever has to wait does not need to keep a connection for that.
+            Some(seconds) => {
+                let close = [(CONNECTION, "close")];
+                ([(RETRY_AFTER, seconds)], close, answer).into_response()
+            }
             None => answer.into_response(),
         }
     }

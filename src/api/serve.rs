@@ -1,12 +1,13 @@
 //! The API on a socket: bounded connections, each asked for the token.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     future::Future,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -25,10 +26,11 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
+    sync::Semaphore,
+    task::{AbortHandle, Id, JoinSet},
     time::sleep,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use super::{
@@ -38,9 +40,12 @@ use super::{
     status::Served,
 };
 
-/// Connections at once; others wait in the system's queue. Each costs at most a request body and
-/// some buffers, so under 8 MiB in all.
-pub(super) const MAX_CONNECTIONS: usize = 64;
+/// Connections at once; others take the places of those that ask for nothing, or wait in the system's
+/// queue. Each costs at most a request body and some buffers, so under 16 MiB in all.
+pub(super) const MAX_CONNECTIONS: usize = 128;
+
+/// How long a connection keeps its place at least: callers are on this host, and ask at once.
+const HEAD_START: Duration = Duration::from_millis(20);
 
 /// Answers that pages are being given at once, at most, streams among them: commands always find a
 /// place.
@@ -50,13 +55,17 @@ pub(super) const MAX_PAGE_CALLS: usize = 48;
 /// for it to be over.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
+/// How long whoever is sent an answer may take nothing of it: it holds memory meanwhile. Tests wait for
+/// it to be over.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+
 /// Bytes of the longest request head: an 8 KiB link in a query, and headers.
 const MAX_HEAD_LEN: usize = 16 * 1024;
 
 /// How long to wait after a connection could not be accepted: for lack of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves `router` on `listener` to those who know `token`.
+/// Serves `router` on `listener` to those who know `token`, and to pages that were opened by them.
 ///
 /// Once `shutdown` is over it ends when nobody is connected any more: calls under way go on to
 /// their end. Drop it to end them.
@@ -70,31 +79,31 @@ pub async fn serve(
         Ok(address) => guarded(router, token, address),
         Err(error) => return tracing::warn!(%error, "the API has no address"),
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
+    let mut waiting = None;
     let mut shutdown = pin!(shutdown);
     let mut ending = false;
-    while !ending || !connections.is_empty() {
+    loop {
+        if let Some(stream) = waiting.take_if(|_| connections.make_room()) {
+            connections.begin(stream, &router);
+        }
+        if ending && connections.is_empty() && waiting.is_none() {
+            return;
+        }
         tokio::select! {
             () = &mut shutdown, if !ending => ending = true,
-            Some(_) = connections.join_next() => {}
-            (stream, place) = accept(&listener, &places) => {
-                connections.spawn(connection(stream, place, router.clone()));
-            }
+            () = connections.one_ends(), if !connections.is_empty() => {}
+            stream = accept(&listener), if waiting.is_none() => waiting = Some(stream),
+            () = sleep(HEAD_START), if waiting.is_some() => {}
         }
     }
 }
 
-/// The next connection, and the place it takes.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed, so there always is a place in the end.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+/// The next connection.
+async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (stream, place),
+            Ok((stream, _)) => return stream,
             Err(error) => {
                 tracing::debug!(%error, "a connection to the API was not accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -103,19 +112,105 @@ async fn accept(
     }
 }
 
-async fn connection(stream: TcpStream, _place: Option<OwnedSemaphorePermit>, router: Router) {
+/// The connections that there are.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: HashMap<Id, (AbortHandle, Arc<Idle>)>,
+}
+
+/// Since when a connection waits for its next request; none while one is being answered.
+#[derive(Debug)]
+struct Idle(Mutex<Option<Instant>>);
+
+impl Idle {
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+impl Connections {
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Whether there is a place for another. Where all are taken, the one that has asked for nothing for
+    /// the longest time loses its own.
+    fn make_room(&mut self) -> bool {
+        if self.open.len() < MAX_CONNECTIONS {
+            return true;
+        }
+        let open = self.open.iter();
+        let idle = open.filter_map(|(id, (_, idle))| Some((idle.since()?, *id)));
+        let Some((since, id)) = idle.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        if since.elapsed() < HEAD_START {
+            return false;
+        }
+        if let Some((task, _)) = self.open.remove(&id) {
+            task.abort();
+        }
+        true
+    }
+
+    fn begin(&mut self, stream: TcpStream, router: &Router) {
+        let idle = Arc::new(Idle(Mutex::new(Some(Instant::now()))));
+        let run = connection(stream, Arc::clone(&idle), router.clone());
+        let task = self.tasks.spawn(run);
+        self.open.insert(task.id(), (task, idle));
+    }
+
+    async fn one_ends(&mut self) {
+        let ended = match self.tasks.join_next_with_id().await {
+            Some(Ok((id, ()))) => id,
+            Some(Err(error)) => error.id(),
+            None => return,
+        };
+        self.open.remove(&ended);
+    }
+}
+
+async fn connection(stream: TcpStream, idle: Arc<Idle>, router: Router) {
     let _ = stream.set_nodelay(true);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(READ_TIMEOUT));
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        router.clone().oneshot(request)
+        let busy = Busy::new(&idle);
+        let answer = router.clone().oneshot(request);
+        async move {
+            let Ok(response) = answer.await;
+            Ok::<_, Infallible>(response.map(|body| Holding::new(body, busy)))
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_LEN)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Box::pin(stream)), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection to the API ended early");
+    }
+}
+
+/// A request is being answered, until this is dropped.
+struct Busy(Arc<Idle>);
+
+impl Busy {
+    fn new(idle: &Arc<Idle>) -> Self {
+        idle.set(None);
+        Self(Arc::clone(idle))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(Some(Instant::now()));
     }
 }
 
@@ -152,21 +247,22 @@ async fn placed(request: Request, next: Next, places: Arc<Semaphore>) -> Respons
         return refusal.retry_after(1).into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| {
-        Body::new(Placed {
-            body,
-            _place: place,
-        })
-    })
+    response.map(|body| Body::new(Holding::new(body, place)))
 }
 
-/// A body, and the place that it takes until it is sent.
-struct Placed {
+/// A body, and what it holds until it is sent or nobody reads it any more.
+struct Holding<T> {
     body: Body,
-    _place: OwnedSemaphorePermit,
+    _held: T,
 }
 
-impl hyper::body::Body for Placed {
+impl<T> Holding<T> {
+    fn new(body: Body, held: T) -> Self {
+        Self { body, _held: held }
+    }
+}
+
+impl<T: Unpin> hyper::body::Body for Holding<T> {
     type Data = Bytes;
     type Error = axum::Error;
 
