@@ -79,6 +79,7 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             hash: from.hash.to_string(),
             name: from.name.clone(),
             path: from.path.as_deref().map(text),
+            position: None,
             state: from.state.as_str().to_owned(),
             size: from.size,
             verified_bytes: from.verified_bytes,
@@ -89,6 +90,32 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             error: from.failure.as_ref().map(Into::into),
         }
     }
+}
+
+/// What is shared, with a link that names `peers`.
+pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
+    let link = content::Link {
+        hash: listed.hash,
+        name: Some(listed.name.clone()),
+        size: Some(listed.size),
+        peers: peers.to_vec(),
+    };
+    types::Shared {
+        hash: listed.hash.to_string(),
+        name: listed.name.clone(),
+        size: listed.size,
+        kind: listed.kind.into(),
+        link: link.to_string(),
+    }
+}
+
+/// All downloads, in their order.
+pub(super) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::DownloadStatus> {
+    let placed = |(place, download)| types::DownloadStatus {
+        position: Some(place),
+        ..types::DownloadStatus::from(download)
+    };
+    (0..).zip(downloads).map(placed).collect()
 }
 
 /// What a download waits for, or why it failed, in a sentence.

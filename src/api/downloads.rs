@@ -4,7 +4,7 @@ use axum::{Json, extract::State, response::Response};
 use futures::{FutureExt, StreamExt, future::Either, stream};
 
 use super::{
-    convert::download_request,
+    convert::{download_request, in_order},
     error::ApiError,
     events::{lines, until},
     extract::{Body, Named, Parameters},
@@ -13,14 +13,18 @@ use super::{
 use crate::node::{self, DownloadError, ManageError, Node};
 
 pub(super) async fn list(State(node): State<Node>) -> Json<Vec<DownloadStatus>> {
-    all(&node.downloads())
+    Json(in_order(&node.downloads()))
 }
 
 pub(super) async fn one(
     State(node): State<Node>,
     Named(what): Named,
 ) -> Result<Json<DownloadStatus>, ApiError> {
-    changed(node.download_called(&what))
+    let found = node.download_called(&what)?;
+    let all = in_order(&node.downloads());
+    let mut all = all.into_iter();
+    let placed = all.find(|download| download.hash == found.hash.to_string());
+    Ok(Json(placed.unwrap_or_else(|| (&found).into())))
 }
 
 pub(super) async fn followers(
@@ -91,7 +95,8 @@ pub(super) async fn put(
     Named(what): Named,
     Body(change): Body<OrderChange>,
 ) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
-    Ok(all(&node.put_download(&what, &change.place.into()).await?))
+    let downloads = node.put_download(&what, &change.place.into()).await?;
+    Ok(Json(in_order(&downloads)))
 }
 
 /// Answers with those that ran.

@@ -2,7 +2,10 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{
+        StatusCode,
+        header::{CONNECTION, RETRY_AFTER},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -13,6 +16,7 @@ use super::types::{ErrorInfo, Failure};
 pub(super) struct ApiError {
     status: StatusCode,
     error: ErrorInfo,
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -21,7 +25,20 @@ impl ApiError {
         Self {
             status,
             error: ErrorInfo::new(code, message),
+            retry_after: None,
         }
+    }
+
+    /// The same, saying what to do next.
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.error.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, to be tried again after so many seconds.
+    pub(super) const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
     }
 
     /// The request makes no sense.
@@ -36,12 +53,21 @@ impl<E: Into<ErrorInfo>> From<E> for ApiError {
         Self {
             status: StatusCode::CONFLICT,
             error: error.into(),
+            retry_after: None,
         }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(Failure { error: self.error })).into_response()
+        let answer = (self.status, Json(Failure { error: self.error }));
+        match self.retry_after {
+            // Whoever has to wait does not need to keep a connection for that.
+            Some(seconds) => {
+                let close = [(CONNECTION, "close")];
+                ([(RETRY_AFTER, seconds)], close, answer).into_response()
+            }
+            None => answer.into_response(),
+        }
     }
 }

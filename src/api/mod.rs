@@ -1,4 +1,4 @@
-//! The local HTTP API: how commands, and later a web page, reach a node on the same machine.
+//! The local HTTP API: how commands and the web page reach a node on the same machine.
 //!
 //! Owns the routes, the JSON types, who may call, and the client. Handlers are thin: they turn JSON
 //! into a call of the [`Node`](crate::node::Node) handle and what comes back into JSON. Never
@@ -8,6 +8,11 @@
 //!
 //! | method and path | answer |
 //! |---|---|
+//! | `GET /` and `GET /page/{file}` | the web page, without its data |
+//! | `POST /v1/codes` | [`types::Code`]; for commands only |
+//! | `POST /v1/session` [`types::SignIn`], `DELETE /v1/session` | nothing, and a cookie set or removed |
+//! | `GET /v1/events?of=TOPICS` | server-sent events: what is, then what changes |
+//! | `GET /v1/log?level=LEVEL` | list of [`types::LogLine`] |
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
 //! | `GET /v1/health` | [`types::Health`] |
@@ -27,6 +32,7 @@
 
 mod access;
 mod api_file;
+mod app;
 mod catalogue;
 mod client;
 mod convert;
@@ -34,12 +40,18 @@ mod downloads;
 mod error;
 mod events;
 mod extract;
+mod feed;
 mod limits;
+mod live;
 mod local;
+mod log;
 mod look;
+mod page;
 mod router;
 pub(crate) mod seconds;
 mod serve;
+mod session;
+mod sessions;
 mod shares;
 mod status;
 #[cfg(test)]
@@ -48,8 +60,10 @@ mod token;
 pub mod types;
 
 pub use api_file::{ApiFile, ApiFileError};
+pub use app::App;
 pub use client::{CallError, Client, Events};
 pub use local::{Local, LocalError};
+pub use log::Log;
 pub use router::router;
 pub use serve::serve;
 pub use token::Token;

@@ -7,16 +7,24 @@ use axum::{
     routing::{get, post, put},
 };
 
-use super::{catalogue, downloads, error::ApiError, limits, look, shares, status};
-use crate::node::Node;
+use super::{
+    App, catalogue, downloads, error::ApiError, limits, live, look, page, session, shares, status,
+};
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
 pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
-/// All routes of `node`, as a service to call in-process. It trusts its caller: strangers meet it
+/// All routes of `app` (a node will do), as a service to call in-process. It trusts its caller: strangers meet it
 /// only behind [`serve`](super::serve), which asks for the token first.
-pub fn router(node: Node) -> Router {
+pub fn router(app: impl Into<App>) -> Router {
     Router::new()
+        .route("/v1/codes", post(session::code))
+        .route(
+            "/v1/session",
+            post(session::sign_in).delete(session::sign_out),
+        )
+        .route("/v1/events", get(live::events))
+        .route("/v1/log", get(status::log))
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
         .route("/v1/health", get(status::health))
@@ -45,10 +53,11 @@ pub fn router(node: Node) -> Router {
         .route("/v1/downloads/{what}/order", put(downloads::put))
         .route("/v1/pause", post(downloads::pause_all))
         .route("/v1/resume", post(downloads::resume_all))
+        .merge(page::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
-        .with_state(node)
+        .with_state(app.into())
 }
 
 async fn unknown(uri: Uri) -> ApiError {

@@ -4,7 +4,12 @@ use std::net::SocketAddr;
 
 use axum::{Extension, Json, extract::State};
 
-use super::{error::ApiError, types};
+use super::{
+    Log,
+    error::ApiError,
+    extract::Parameters,
+    types::{self, LogLevel, LogLine, LogQuery},
+};
 use crate::node::{ListError, Node};
 
 /// Where the API listens, as requests that came through a socket carry it.
@@ -23,6 +28,14 @@ pub(super) async fn status(
 pub(super) async fn peers(State(node): State<Node>) -> Result<Json<Vec<types::Peer>>, ApiError> {
     let peers = node.peers().await.map_err(ListError::from)?;
     Ok(Json(peers.into_iter().map(Into::into).collect()))
+}
+
+/// The last lines that the program logged.
+pub(super) async fn log(
+    State(log): State<Log>,
+    Parameters(query): Parameters<LogQuery>,
+) -> Json<Vec<LogLine>> {
+    Json(log.lines(query.level.unwrap_or(LogLevel::Trace)))
 }
 
 pub(super) async fn health(State(node): State<Node>) -> Result<Json<types::Health>, ApiError> {

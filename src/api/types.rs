@@ -3,16 +3,22 @@
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
 mod downloads;
+mod events;
 mod health;
 mod limits;
+mod log;
 mod look;
+mod session;
 
 use serde::{Deserialize, Serialize};
 
 pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
+pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use health::Health;
 pub use limits::{Limits, LimitsChange};
+pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};
+pub use session::{Code, SignIn};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -241,6 +247,8 @@ pub struct DownloadStatus {
     pub name: String,
     /// Where it will be; none until its name is known.
     pub path: Option<String>,
+    /// How many come before it in the order of downloads; none where that is not told.
+    pub position: Option<u64>,
     /// A lowercase word: `downloading`, `paused`...
     pub state: String,
     /// Bytes; none until a source told.

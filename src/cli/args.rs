@@ -18,6 +18,7 @@ use super::{
     manage::{CancelArgs, MoveArgs, PauseArgs, RemoveArgs},
     share::ShareArgs,
     start::StartArgs,
+    ui::UiArgs,
     unshare::UnshareArgs,
 };
 
@@ -92,6 +93,8 @@ pub(super) enum Command {
     Peers,
     /// Show the running node
     Status,
+    /// Open the running node's page in a browser, and print its URL
+    Ui(UiArgs),
     /// Look for what is wrong with this node and its machine, and say how to mend it
     Doctor,
     /// Type verbs one after another, with history and completion; from a script, a line each
@@ -194,6 +197,7 @@ mod tests {
             "pelago share a --qr".to_owned(),
             "pelago link".to_owned(),
             "pelago link a --qr".to_owned(),
+            "pelago ui --no-open".to_owned(),
             "pelago shell".to_owned(),
             "pelago menu".to_owned(),
             "pelago doctor --json".to_owned(),

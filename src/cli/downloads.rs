@@ -110,6 +110,7 @@ mod tests {
             hash: "ab".repeat(32),
             name: "a.bin".to_owned(),
             path: None,
+            position: None,
             state: "downloading".to_owned(),
             size: Some(1000),
             verified_bytes: Some(999),

@@ -49,6 +49,7 @@ mod signals;
 mod start;
 mod status;
 mod text;
+mod ui;
 mod unshare;
 mod verbs;
 mod watch;
@@ -138,6 +139,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::Ui(args) => ui::run(context, &args).await,
         Command::Doctor => doctor::run(context).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,

@@ -155,6 +155,7 @@ mod tests {
             hash: "ab".repeat(32),
             name: "a".to_owned(),
             path: None,
+            position: None,
             state: "finding-sources".to_owned(),
             size: None,
             verified_bytes: Some(0),

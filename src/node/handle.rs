@@ -206,6 +206,18 @@ impl Node {
         self.inner.network.local_peer_id()
     }
 
+    /// What others see it called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.settings.name
+    }
+
+    /// A number that is another after each change of what this node shares.
+    #[must_use]
+    pub fn shares_revision(&self) -> u64 {
+        self.inner.store.shares_revision()
+    }
+
     /// What the node is doing.
     ///
     /// # Errors
@@ -380,7 +392,10 @@ impl Node {
     }
 
     /// Where this node can be reached, for a link: addresses that others can use come first.
-    pub(super) async fn link_peers(&self) -> Result<Vec<String>, Closed> {
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn link_peers(&self) -> Result<Vec<String>, Closed> {
         let mut addresses = self.addresses().await?;
         addresses.sort_by_key(is_loopback);
         if addresses

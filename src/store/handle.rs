@@ -7,7 +7,7 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub(super) sharing: Mutex<()>,
     /// How many shares are live, if counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
+    /// How often what is shared has changed.
+    pub(super) revision: AtomicU64,
     folder: Option<DataFolder>,
 }
 
@@ -85,6 +87,7 @@ impl Store {
             live_folders: RwLock::default(),
             sharing: Mutex::default(),
             count: Mutex::default(),
+            revision: AtomicU64::new(0),
             folder,
         };
         Self {

@@ -12,7 +12,7 @@ mod tests;
 use std::{
     ops::Bound,
     path::{MAIN_SEPARATOR, Path, PathBuf},
-    sync::{PoisonError, RwLockReadGuard},
+    sync::{PoisonError, RwLockReadGuard, atomic::Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -137,6 +137,7 @@ impl Store {
             .unwrap_or_else(PoisonError::into_inner) = folders;
         self.inner.handles.forget_all();
         *lock(&self.inner.count) = None;
+        self.inner.revision.fetch_add(1, Ordering::Release);
     }
 
     /// The live places of this content.
@@ -291,6 +292,11 @@ impl Store {
         Ok(count)
     }
 
+    /// A number that is another after each change of what is shared.
+    pub fn shares_revision(&self) -> u64 {
+        self.inner.revision.load(Ordering::Acquire)
+    }
+
     fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
         let folders = self.inner.live_folders.read();
         folders.unwrap_or_else(PoisonError::into_inner)
@@ -299,6 +305,7 @@ impl Store {
     /// Forgets what was known of the shares as they were; `gone` are shared nowhere any more.
     fn shares_changed(&self, gone: &[Hash]) {
         *lock(&self.inner.count) = None;
+        self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.handles.forget(gone);
         for hash in gone {
             // Whoever downloads a folder with this in it needs tree and manifest still.

@@ -27,8 +27,9 @@ pub use events::Events;
 
 use super::{
     Token,
+    access::page_address,
     types::{
-        CatalogueQuery, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
+        CatalogueQuery, Code, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
         Failure, Followers, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest,
         OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status,
         UnshareQuery,
@@ -62,6 +63,21 @@ impl Client {
     pub async fn connect(address: SocketAddr, token: Token) -> io::Result<Self> {
         TcpStream::connect(address).await?;
         Ok(Self(Way::Socket(address, token)))
+    }
+
+    /// Where a browser on this host opens the page, signed in by a code that is good once. None if this
+    /// is a node in this process, which serves none.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn page_url(&self) -> Result<Option<String>, CallError> {
+        let Way::Socket(address, _) = &self.0 else {
+            return Ok(None);
+        };
+        let Code { code, .. } = self.post("/v1/codes").await?;
+        let address = page_address(*address);
+        Ok(Some(format!("http://{address}/#code={code}")))
     }
 
     /// The node itself.

@@ -8,13 +8,15 @@
 
 mod calls;
 mod door;
+mod live;
+mod pages;
 
 use std::net::SocketAddr;
 
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use super::{Client, Token, router, serve};
-use crate::node::{Node, testing::alone};
+use super::{App, Client, Token, router, serve};
+use crate::node::testing::alone;
 
 /// An API on a socket.
 struct Served {
@@ -25,7 +27,7 @@ struct Served {
 }
 
 impl Served {
-    async fn new(node: Node) -> Self {
+    async fn new(app: impl Into<App>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let token = Token::generate();
@@ -35,7 +37,7 @@ impl Served {
                 std::future::pending::<()>().await;
             }
         };
-        let task = tokio::spawn(serve(listener, router(node), token.clone(), ended));
+        let task = tokio::spawn(serve(listener, router(app), token.clone(), ended));
         Self {
             address,
             token,

@@ -1,0 +1,70 @@
+//! What the routes work on: the node, and what this program knows beside it.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::extract::FromRef;
+
+use super::{Log, feed::Feed};
+use crate::node::Node;
+
+/// What the routes work on. A handle: clones are the same.
+#[derive(Clone)]
+pub struct App {
+    node: Node,
+    log: Log,
+    feed: Arc<Feed>,
+    started: Started,
+}
+
+/// When this began to serve, in milliseconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Started(pub(super) u64);
+
+impl App {
+    /// A node, and what its program logs.
+    #[must_use]
+    pub fn new(node: Node, log: Log) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_millis());
+        Self {
+            feed: Arc::new(Feed::new(node.clone())),
+            started: Started(u64::try_from(now).unwrap_or(u64::MAX)),
+            node,
+            log,
+        }
+    }
+}
+
+/// A node of which nothing else is known.
+impl From<Node> for App {
+    fn from(node: Node) -> Self {
+        Self::new(node, Log::default())
+    }
+}
+
+impl FromRef<App> for Node {
+    fn from_ref(app: &App) -> Self {
+        app.node.clone()
+    }
+}
+
+impl FromRef<App> for Log {
+    fn from_ref(app: &App) -> Self {
+        app.log.clone()
+    }
+}
+
+impl FromRef<App> for Arc<Feed> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.feed)
+    }
+}
+
+impl FromRef<App> for Started {
+    fn from_ref(app: &App) -> Self {
+        app.started
+    }
+}

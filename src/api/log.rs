@@ -1,0 +1,142 @@
+//! The last of what the program logged, for those who were not there.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::types::{LogLevel, LogLine};
+
+/// Lines that are kept, at most: an hour or so of a node's log, and under 1 MB of usual lines.
+const MAX_LINES: usize = 2000;
+
+/// Bytes of a message that are kept, at most; most have under 200.
+const MAX_MESSAGE_LEN: usize = 2048;
+
+/// Fields of a line that are kept, at most.
+const MAX_FIELDS: usize = 16;
+
+/// Bytes of a field's value that are kept, at most: a path, an address, an error.
+const MAX_VALUE_LEN: usize = 512;
+
+/// The last lines. A handle: clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<Mutex<Ring>>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<Arc<LogLine>>,
+    /// How many there were before those that are kept.
+    gone: u64,
+}
+
+impl Log {
+    /// Adds a line; the oldest goes where there are too many. What is too long is cut.
+    pub fn add(&self, mut line: LogLine) {
+        cut(&mut line.message, MAX_MESSAGE_LEN);
+        let fields = std::mem::take(&mut line.fields).into_iter();
+        let shortened = |(name, mut value): (String, String)| {
+            cut(&mut value, MAX_VALUE_LEN);
+            (name, value)
+        };
+        line.fields = fields
+            .take(MAX_FIELDS)
+            .map(shortened)
+            .collect::<BTreeMap<_, _>>();
+        let mut ring = self.lock();
+        if ring.lines.len() >= MAX_LINES {
+            ring.lines.pop_front();
+            ring.gone += 1;
+        }
+        ring.lines.push_back(Arc::new(line));
+    }
+
+    /// The lines that are at least as grave as `level`, the oldest first.
+    pub(super) fn lines(&self, level: LogLevel) -> Vec<LogLine> {
+        let ring = self.lock();
+        let lines = ring.lines.iter();
+        let lines = lines.filter(|line| line.level <= level);
+        lines.map(|line| LogLine::clone(line)).collect()
+    }
+
+    /// Up to `limit` lines after the first `seen` that there were, and how many there were with them.
+    pub(super) fn after(&self, seen: u64, limit: usize) -> (Vec<Arc<LogLine>>, u64) {
+        let ring = self.lock();
+        let from = seen.max(ring.gone);
+        let skipped = usize::try_from(from - ring.gone).unwrap_or(usize::MAX);
+        let lines: Vec<_> = ring
+            .lines
+            .iter()
+            .skip(skipped)
+            .take(limit)
+            .cloned()
+            .collect();
+        let seen = from + lines.len() as u64;
+        (lines, seen)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn cut(text: &mut String, len: usize) {
+    if text.len() > len {
+        text.truncate(text.floor_char_boundary(len));
+        text.push('…');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(number: usize) -> LogLine {
+        LogLine {
+            unix_ms: 0,
+            level: LogLevel::Info,
+            target: "test".to_owned(),
+            message: number.to_string(),
+            fields: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn the_last_lines_are_kept_and_no_more() {
+        let log = Log::default();
+        for number in 0..MAX_LINES + 5 {
+            log.add(line(number));
+        }
+        let lines = log.lines(LogLevel::Trace);
+        assert_eq!((lines.len(), &*lines[0].message), (MAX_LINES, "5"));
+        assert!(log.lines(LogLevel::Warn).is_empty());
+
+        let (first, seen) = log.after(0, 2);
+        assert_eq!((first.len(), &*first[1].message), (2, "6"));
+        let (rest, seen) = log.after(seen, usize::MAX);
+        assert_eq!((rest.len(), &*rest[0].message), (MAX_LINES - 2, "7"));
+        assert_eq!(log.after(seen, 9).0.len(), 0);
+        log.add(line(7));
+        assert_eq!(log.after(seen, 9).0.len(), 1);
+    }
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        let log = Log::default();
+        let long = "é".repeat(5000);
+        let fields = (0..99).map(|number| (number.to_string(), long.clone()));
+        log.add(LogLine {
+            message: format!("x{long}"),
+            fields: fields.collect(),
+            ..line(0)
+        });
+        let kept = log.lines(LogLevel::Info).remove(0);
+        assert!(kept.message.len() <= MAX_MESSAGE_LEN + 3 && kept.message.ends_with("é…"));
+        assert_eq!(kept.fields.len(), MAX_FIELDS);
+        assert!(
+            kept.fields
+                .values()
+                .all(|value| value.len() <= MAX_VALUE_LEN + 3)
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! Streams of events: what they tell, how many there may be, and what those cost who do not read.
+
+use std::{collections::VecDeque, fs, time::Duration};
+
+use axum::body::Body;
+use http_body_util::BodyExt;
+use hyper::{Request, Response, body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
+
+use super::{Served, alone, door::raw};
+use crate::api::{
+    feed::MAX_STREAMS,
+    log::Log,
+    types::{DownloadRequest, Failure, LogLevel, LogLine, Output, ShareRequest},
+};
+
+/// Anything that is waited for in these tests takes seconds at most.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A stream of events that is read.
+struct Events {
+    body: Incoming,
+    text: String,
+    events: VecDeque<(String, Value)>,
+}
+
+impl Events {
+    async fn next(&mut self) -> (String, Value) {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let frame = timeout(LIMIT, self.body.frame()).await.unwrap();
+            let data = frame.unwrap().unwrap().into_data().unwrap();
+            self.text.push_str(std::str::from_utf8(&data).unwrap());
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                if let Some((name, data)) = event.split_once("\ndata: ") {
+                    let name = name.strip_prefix("event: ").unwrap().to_owned();
+                    let data = serde_json::from_str(data).unwrap();
+                    self.events.push_back((name, data));
+                }
+                self.text = rest.to_owned();
+            }
+        }
+    }
+
+    /// The next event of that name; those before it are passed over.
+    async fn until(&mut self, name: &str) -> Value {
+        loop {
+            let (found, data) = self.next().await;
+            if found == name {
+                return data;
+            }
+        }
+    }
+}
+
+impl Served {
+    async fn get(&self, path: &str) -> Response<Incoming> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get(path)
+            .header("host", self.address.to_string())
+            .header("authorization", format!("Bearer {}", self.token.as_str()))
+            .body(Body::empty());
+        sender.send_request(request.unwrap()).await.unwrap()
+    }
+
+    async fn events(&self, of: &str) -> Events {
+        let response = self.get(&format!("/v1/events{of}")).await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Events {
+            body: response.into_body(),
+            text: String::new(),
+            events: VecDeque::new(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_comes_first_and_then_what_changes() {
+    let node = alone().await;
+    let served = Served::new(node.clone()).await;
+    let client = served.client().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let share = async |name: &str| {
+        fs::write(path(name), name).unwrap();
+        let request = ShareRequest {
+            path: path(name),
+            name: None,
+            unlisted: false,
+        };
+        let mut events = client.share(&request).await.unwrap();
+        while events.next().await.unwrap().is_some() {}
+    };
+    share("a").await;
+    let mut events = served.events("").await;
+    let (name, hello) = events.next().await;
+    assert_eq!(
+        (&*name, &hello["peer_id"]),
+        ("hello", &node.peer_id().to_string().into())
+    );
+    let (name, status) = events.next().await;
+    assert_eq!((&*name, &status["shares"]), ("status", &1.into()));
+    assert_eq!(status["api"], served.address.to_string());
+    let a = events.until("share").await;
+    assert_eq!(a["name"], "a");
+    assert_eq!(
+        a,
+        serde_json::to_value(&client.links(None).await.unwrap()[0]).unwrap()
+    );
+    events.until("ready").await;
+
+    share("b").await;
+    assert_eq!(events.until("share").await["name"], "b");
+    client.unshare("a").await.unwrap();
+    let gone = events.until("share-removed").await;
+    assert_eq!((&gone["hash"], &gone["name"]), (&a["hash"], &"a".into()));
+
+    let hash = "ab".repeat(32);
+    let request = DownloadRequest {
+        target: hash.clone(),
+        output: Output::At(path("x")),
+        peers: Vec::new(),
+        from: Vec::new(),
+        bootstrap: Vec::new(),
+        timeout_seconds: 3600.0,
+        only: Vec::new(),
+        overwrite: false,
+        seed: false,
+        detach: true,
+    };
+    client.download(&request).await.unwrap();
+    let download = events.until("download").await;
+    assert_eq!(
+        (&download["hash"], &download["position"]),
+        (&hash.clone().into(), &0.into())
+    );
+    client.cancel(&hash).await.unwrap();
+    assert_eq!(events.until("download-removed").await["hash"], hash);
+}
+
+#[tokio::test]
+async fn only_what_is_asked_for_is_told() {
+    let log = Log::default();
+    let line = |message: &str| LogLine {
+        unix_ms: 1,
+        level: LogLevel::Warn,
+        target: "pelago".to_owned(),
+        message: message.to_owned(),
+        fields: [("path".to_owned(), "a\nb".to_owned())].into(),
+    };
+    log.add(line("before"));
+    let served = Served::new(super::super::App::new(alone().await, log.clone())).await;
+    let mut events = served.events("?of=log").await;
+    assert_eq!(events.next().await.0, "hello");
+    let (name, before) = events.next().await;
+    assert_eq!((&*name, &before["message"]), ("log", &"before".into()));
+    assert_eq!(events.next().await.0, "ready");
+    log.add(line("after"));
+    let (_, after) = events.next().await;
+    assert_eq!(after, serde_json::to_value(line("after")).unwrap());
+
+    let (address, token) = (served.address, served.token.as_str());
+    let head = format!(
+        "GET /v1/events?of=downloads,gossip HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}"
+    );
+    assert_eq!(raw(&served, &head, b"").await.0, 400);
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_told_to_come_back() {
+    let served = Served::new(alone().await).await;
+    let mut streams = Vec::new();
+    for _ in 0..MAX_STREAMS {
+        streams.push(served.events("").await);
+    }
+    let refused = served.get("/v1/events").await;
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let body = refused.into_body().collect().await.unwrap().to_bytes();
+    let failure: Failure = serde_json::from_slice(&body).unwrap();
+    assert_eq!(failure.error.code, "too-many-streams");
+
+    drop(streams.pop());
+    let again = async {
+        while served.get("/v1/events").await.status() != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, again).await.unwrap();
+}
+
+/// Thousands of streams are asked for at once, and none is read: commands find their places.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_streams_do_not_keep_commands_out() {
+    // Both ends are in this process, which has other files to open.
+    let files = usize::try_from(files_allowed()).unwrap_or(usize::MAX);
+    let count = 10_000.min(files.saturating_sub(200) / 2);
+    let served = Served::new(alone().await).await;
+    let cookie = served.sign_in().await;
+    let address = served.address;
+    let head = format!("GET /v1/events HTTP/1.1\nHost: {address}{cookie}\n\n");
+    let head = head.replace('\n', "\r\n");
+    let asked: Vec<_> = (0..count)
+        .map(|_| {
+            let head = head.clone();
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.ok()?;
+                stream.write_all(head.as_bytes()).await.ok()?;
+                std::future::pending::<()>().await;
+                Some(stream)
+            })
+        })
+        .collect();
+    for _ in 0..20 {
+        let client = timeout(LIMIT, served.client()).await.unwrap();
+        timeout(LIMIT, client.status()).await.unwrap().unwrap();
+    }
+    asked.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// How many files this process may have open, after asking for as many as there may be.
+fn files_allowed() -> u64 {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let most = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        let _ = setrlimit(Resource::Nofile, most);
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    }
+    #[cfg(not(unix))]
+    1024
+}
+
+/// A reader who takes nothing of a long answer is let go, and what waits for it with it.
+#[tokio::test]
+async fn who_does_not_read_is_let_go() {
+    let log = Log::default();
+    let fill = |number: usize| {
+        for line in 0..2000 {
+            log.add(LogLine {
+                unix_ms: 1,
+                level: LogLevel::Info,
+                target: "pelago".to_owned(),
+                message: format!("{number}.{line} {}", "x".repeat(2000)),
+                fields: [].into(),
+            });
+        }
+    };
+    fill(0);
+    let served = Served::new(super::super::App::new(alone().await, log.clone())).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(served.address).await.unwrap();
+    let (address, token) = (served.address, served.token.as_str());
+    let head = format!(
+        "GET /v1/events?of=log HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // Its place is free again without a byte being read, however much is logged meanwhile.
+    let all_free = async {
+        let mut streams = Vec::new();
+        let mut number = 0;
+        while streams.len() < MAX_STREAMS {
+            number += 1;
+            fill(number);
+            let response = served.get("/v1/events?of=peers").await;
+            if response.status() == 200 {
+                streams.push(response);
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, all_free).await.unwrap();
+    let mut rest = Vec::new();
+    let _ = timeout(LIMIT, stream.read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.len() < 4 << 20, "what the system held: {}", rest.len());
+}
