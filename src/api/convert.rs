@@ -9,7 +9,7 @@ use super::{
     seconds,
     types::{self, ErrorInfo},
 };
-use crate::node;
+use crate::node::{self, Node};
 
 impl From<node::Status> for types::Status {
     fn from(from: node::Status) -> Self {
@@ -261,7 +261,8 @@ pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequ
 }
 
 /// What to download, from JSON.
-pub(super) fn download_request(
+pub(super) async fn download_request(
+    node: &Node,
     from: types::DownloadRequest,
 ) -> Result<node::DownloadRequest, ApiError> {
     let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error.to_string());
@@ -269,6 +270,7 @@ pub(super) fn download_request(
     Ok(node::DownloadRequest {
         target: from.target.parse().map_err(wrong_target)?,
         output: match from.output {
+            types::Output::Default => node::Output::Into(download_folder(node).await?),
             types::Output::Into(folder) => node::Output::Into(absolute(folder)?),
             types::Output::At(path) => node::Output::At(absolute(path)?),
         },
@@ -279,6 +281,16 @@ pub(super) fn download_request(
         only: from.only,
         overwrite: from.overwrite,
         seed: from.seed,
+    })
+}
+
+async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {
+    node.download_folder().await.map_err(|error| {
+        let message = format!("the node's folder for downloads cannot be used: {error}");
+        let hint = "set storage.download_folder, or say where this download goes";
+        ErrorInfo::new("no-download-folder", message)
+            .with_hint(hint)
+            .into()
     })
 }
 

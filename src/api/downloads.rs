@@ -40,7 +40,7 @@ pub(super) async fn download(
     Body(request): Body<DownloadRequest>,
 ) -> Result<Response, ApiError> {
     let detach = request.detach;
-    let request = download_request(request)?;
+    let request = download_request(&node, request).await?;
     if detach {
         let download = node.download(request).await?;
         let status = DownloadStatus::from(&*download.status().borrow());

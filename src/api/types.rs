@@ -215,6 +215,8 @@ pub struct DownloadRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
+    /// Into the node's folder for downloads, under its own name (else its hash).
+    Default,
     /// Into this folder, under its own name (else its hash). Absolute.
     Into(String),
     /// At this path; into it, if there is a folder. Absolute.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use directories::ProjectDirs;
+use directories::{ProjectDirs, UserDirs};
 
 use super::{
     args::Global,
@@ -59,6 +59,17 @@ impl Context {
     ) -> anyhow::Result<Self> {
         let settings_error = Some(output::describe(error).message);
         Self::new(output, global, Layers::defaults()?, settings_error)
+    }
+
+    /// Where downloads go for which nobody chose a place. Absolute; need not exist.
+    pub(super) fn download_folder(&self) -> anyhow::Result<PathBuf> {
+        let set = &self.config.storage.download_folder;
+        if !set.as_os_str().is_empty() {
+            return Ok(std::path::absolute(set)?);
+        }
+        let user = UserDirs::new();
+        let user = user.as_ref().and_then(UserDirs::download_dir);
+        Ok(user.map_or_else(|| self.data_folder.join("downloaded"), Path::to_path_buf))
     }
 
     fn new(

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{Local, router},
     config::{Config, Origin},
-    node::{Node, PeerAddress},
+    node::{Node, PeerAddress, Settings},
 };
 
 /// What to start with; flags left out are as the settings say.
@@ -183,7 +183,14 @@ async fn start_node(
     folders: &[PathBuf],
 ) -> anyhow::Result<Node> {
     let config = &context.config;
-    let settings = |port| settings::long_running(config, port, folders.to_vec());
+    let download_folder = Some(context.download_folder()?);
+    let settings = |port| {
+        let settings = settings::long_running(config, port, folders.to_vec())?;
+        anyhow::Ok(Settings {
+            download_folder: download_folder.clone(),
+            ..settings
+        })
+    };
     let port = config.network.port;
     match opened.start(settings(port)?).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {

@@ -75,6 +75,8 @@ pub struct Network {
 pub struct Storage {
     /// Folders each of whose files a long-running node shares; may be relative.
     pub share_folders: Vec<PathBuf>,
+    /// Folder of the downloads for which nobody chose one; empty: the user's. May be relative.
+    pub download_folder: PathBuf,
 }
 
 /// How a node gets and gives.

@@ -1,6 +1,7 @@
 //! The handle to a node: started here, asked here, shut down here.
 
 use std::{
+    fs, io,
     ops::ControlFlow,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
@@ -216,6 +217,18 @@ impl Node {
     #[must_use]
     pub fn shares_revision(&self) -> u64 {
         self.inner.store.shares_revision()
+    }
+
+    /// The folder of downloads for which nobody chose one. It is there when this returns.
+    ///
+    /// # Errors
+    /// No such folder was set, or it cannot be made.
+    pub async fn download_folder(&self) -> io::Result<PathBuf> {
+        let folder = self.inner.settings.download_folder.clone();
+        let folder = folder.ok_or(io::ErrorKind::NotFound)?;
+        blocking(move || fs::create_dir_all(&folder).map(|()| folder))
+            .await
+            .map_err(io::Error::other)?
     }
 
     /// What the node is doing.

@@ -52,6 +52,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Folders whose files are shared, for this run.
     pub share_folders: Vec<PathBuf>,
+    /// Folder of the downloads for which nobody chose one; made when first needed.
+    pub download_folder: Option<PathBuf>,
     /// Sources of one download, at most.
     pub max_sources: usize,
     /// Candidates that one download connects to or asks what they have at a time, at most.
@@ -93,6 +95,7 @@ impl Default for Settings {
             announce_interval: Duration::from_secs(22 * 3600),
             idle_timeout: Duration::from_secs(300),
             share_folders: Vec::new(),
+            download_folder: None,
             max_sources: 64,
             max_asked: 256,
             max_downloads: 8,

@@ -107,6 +107,9 @@ export function toast(text, kind = "done") {
   );
   const shelf = document.getElementById("toasts");
   shelf.append(note);
+  // Above a dialog, too, if one was opened since.
+  if (shelf.matches(":popover-open")) shelf.hidePopover();
+  shelf.showPopover();
   while (shelf.childElementCount > 4) shelf.firstElementChild.remove();
   if (kind !== "error") setTimeout(close, 5000);
 }
@@ -134,7 +137,7 @@ export async function attempt(button, action) {
 export function dialog(title, ...content) {
   const box = h(
     "dialog",
-    { "aria-label": title, autofocus: true },
+    { "aria-label": title, tabindex: -1 },
     h(
       "header",
       {},
@@ -149,6 +152,8 @@ export function dialog(title, ...content) {
   });
   document.body.append(box);
   box.showModal();
+  // Not its cross, which would be the first thing in it.
+  box.focus();
   return box;
 }
 
