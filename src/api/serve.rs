@@ -45,7 +45,7 @@ use super::{
 pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// How long a connection keeps its place at least: callers are on this host, and ask at once.
-const HEAD_START: Duration = Duration::from_millis(20);
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// Answers that pages are being given at once, at most, streams among them: commands always find a
 /// place.
