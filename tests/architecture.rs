@@ -13,7 +13,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("main", &["cli"]),
     ("cli", &["api", "config", "node", "store"]),
     ("config", &["limits"]),
-    ("api", &["node"]),
+    ("api", &["config", "node"]),
     (
         "node",
         &[

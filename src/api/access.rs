@@ -51,12 +51,17 @@ pub(super) enum Caller {
 }
 
 impl Access {
-    pub(super) fn new(token: Token, served: SocketAddr) -> Self {
+    pub(super) fn new(token: Token, served: SocketAddr, sessions: Sessions) -> Self {
         Self {
             token,
             served,
-            sessions: Arc::default(),
+            sessions: Arc::new(sessions),
         }
+    }
+
+    /// Where the API is.
+    pub(super) fn served(&self) -> SocketAddr {
+        self.served
     }
 
     /// The sessions of pages.

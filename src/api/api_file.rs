@@ -90,7 +90,8 @@ impl Drop for ApiFile {
 }
 
 /// Puts `bytes` at `path`, whole or not at all. Not synced: it outlives no power loss anyway.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Replaces a file by another that only its owner may read.
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("json.new");
     let _ = fs::remove_file(&temporary);
     let mut options = OpenOptions::new();

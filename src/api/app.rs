@@ -8,13 +8,14 @@ use std::{
 use axum::extract::FromRef;
 
 use super::{Log, feed::Feed};
-use crate::node::Node;
+use crate::{config::Settings, node::Node};
 
 /// What the routes work on. A handle: clones are the same.
 #[derive(Clone)]
 pub struct App {
     node: Node,
     log: Log,
+    settings: Arc<Settings>,
     feed: Arc<Feed>,
     started: Started,
 }
@@ -24,9 +25,9 @@ pub struct App {
 pub(super) struct Started(pub(super) u64);
 
 impl App {
-    /// A node, and what its program logs.
+    /// A node, and what its program logs and was set to.
     #[must_use]
-    pub fn new(node: Node, log: Log) -> Self {
+    pub fn new(node: Node, log: Log, settings: Arc<Settings>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| now.as_millis());
         Self {
@@ -34,14 +35,23 @@ impl App {
             started: Started(u64::try_from(now).unwrap_or(u64::MAX)),
             node,
             log,
+            settings,
         }
     }
 }
 
-/// A node of which nothing else is known.
+/// A node of which nothing else is known: what is set is shown as the defaults, and changed for this
+/// run only.
 impl From<Node> for App {
     fn from(node: Node) -> Self {
-        Self::new(node, Log::default())
+        let settings = Settings::defaults().expect("the defaults are allowed, as the tests show");
+        Self::new(node, Log::default(), Arc::new(settings))
+    }
+}
+
+impl FromRef<App> for Arc<Settings> {
+    fn from_ref(app: &App) -> Self {
+        Self::clone(&app.settings)
     }
 }
 

@@ -9,7 +9,10 @@ use super::{
     seconds,
     types::{self, ErrorInfo},
 };
-use crate::node::{self, Node};
+use crate::{
+    config::Wanted,
+    node::{self, Node},
+};
 
 impl From<node::Status> for types::Status {
     fn from(from: node::Status) -> Self {
@@ -229,26 +232,35 @@ impl From<node::Rates> for types::Limits {
     }
 }
 
-/// How to change the limits, from JSON: all of it is allowed, or nothing is done.
+/// The limits to change, as the settings that they are.
 pub(super) fn limits_change(
     from: types::LimitsChange,
-) -> Result<impl FnOnce(&mut node::Rates), ApiError> {
-    let upload = limit("upload", from.upload)?;
-    let download = limit("download", from.download)?;
-    let upload_per_peer = limit("upload_per_peer", from.upload_per_peer)?;
-    let download_per_peer = limit("download_per_peer", from.download_per_peer)?;
-    Ok(move |now: &mut node::Rates| {
-        now.upload = upload.unwrap_or(now.upload);
-        now.download = download.unwrap_or(now.download);
-        now.upload_per_peer = upload_per_peer.unwrap_or(now.upload_per_peer);
-        now.download_per_peer = download_per_peer.unwrap_or(now.download_per_peer);
-    })
-}
-
-fn limit(name: &str, bytes: Option<Option<u64>>) -> Result<Option<Option<node::Rate>>, ApiError> {
-    let limit = bytes.map(|bytes| node::Rate::limit(bytes.unwrap_or(0)));
-    let wrong = |error| ApiError::bad("bad-limit", format!("{name}: {error}, or 0 for no limit"));
-    limit.transpose().map_err(wrong)
+) -> Result<Vec<(String, Option<Wanted>)>, ApiError> {
+    let limits = [
+        ("upload", "upload_limit", from.upload),
+        ("download", "download_limit", from.download),
+        (
+            "upload_per_peer",
+            "upload_limit_per_peer",
+            from.upload_per_peer,
+        ),
+        (
+            "download_per_peer",
+            "download_limit_per_peer",
+            from.download_per_peer,
+        ),
+    ];
+    let mut changes = Vec::new();
+    for (name, key, limit) in limits {
+        let Some(bytes) = limit else { continue };
+        let wrong =
+            |error| ApiError::bad("bad-limit", format!("{name}: {error}, or 0 for no limit"));
+        let limit = node::Rate::limit(bytes.unwrap_or(0)).map_err(wrong)?;
+        // A rate is at most a terabyte a second.
+        let bytes = limit.map_or(0, |rate| rate.bytes().cast_signed());
+        changes.push((format!("transfer.{key}"), Some(Wanted::Number(bytes))));
+    }
+    Ok(changes)
 }
 
 /// What to share, from JSON.

@@ -29,6 +29,15 @@ impl ApiError {
         }
     }
 
+    /// With a status code of its own, and all that is to be said.
+    pub(super) const fn with(status: StatusCode, error: ErrorInfo) -> Self {
+        Self {
+            status,
+            error,
+            retry_after: None,
+        }
+    }
+
     /// The same, saying what to do next.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.error.hint = Some(hint.into());

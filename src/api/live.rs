@@ -26,13 +26,14 @@ use super::{
     error::ApiError,
     extract::Parameters,
     feed::{Difference, Feed, INTERVAL, Picture, Step, Subscription, same_status, share_key},
+    settings::listed,
     status::Served,
     types::{
         self, DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready,
         ShareRemoved,
     },
 };
-use crate::node::Node;
+use crate::{config::Settings, node::Node};
 
 /// How often a word is said where there is nothing to tell, so that who has gone is found out.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -50,6 +51,7 @@ pub(super) async fn events(
     State(node): State<Node>,
     State(feed): State<Arc<Feed>>,
     State(log): State<Log>,
+    State(settings): State<Arc<Settings>>,
     State(Started(started_unix_ms)): State<Started>,
     served: Option<Extension<Served>>,
     Parameters(query): Parameters<EventsQuery>,
@@ -70,6 +72,7 @@ pub(super) async fn events(
         subscription,
         topics,
         log,
+        settings,
         served.map(|Extension(Served(address))| address.to_string()),
         &hello,
     );
@@ -132,6 +135,9 @@ struct Teller {
     subscription: Subscription,
     topics: Topics,
     log: Log,
+    settings: Arc<Settings>,
+    /// How often the settings had changed when they were told.
+    settings_told: Option<u64>,
     /// Where the API listens.
     api: Option<String>,
     tick: Interval,
@@ -177,6 +183,7 @@ impl Teller {
         subscription: Subscription,
         topics: Topics,
         log: Log,
+        settings: Arc<Settings>,
         api: Option<String>,
         hello: &Hello,
     ) -> Self {
@@ -188,6 +195,8 @@ impl Teller {
             subscription,
             topics,
             log,
+            settings,
+            settings_told: None,
             api,
             tick,
             frame,
@@ -236,14 +245,24 @@ impl Teller {
             self.telling = None;
             if !self.is_ready {
                 self.is_ready = true;
+                self.tell_settings();
                 self.tell_log();
                 self.frame.event("ready", &Ready {});
             }
         }
         if self.is_ready {
+            self.tell_settings();
             self.tell_log();
         }
         Some(())
+    }
+
+    fn tell_settings(&mut self) {
+        let revision = Some(self.settings.revision());
+        if self.topics.settings && revision != self.settings_told {
+            self.settings_told = revision;
+            self.frame.event("settings", &listed(&self.settings));
+        }
     }
 
     fn tell_log(&mut self) {

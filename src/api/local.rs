@@ -5,7 +5,10 @@ use std::{future::Future, io, net::SocketAddr, path::Path};
 use axum::Router;
 use tokio::net::TcpListener;
 
-use super::{ApiFile, ApiFileError, Token, serve};
+use super::{
+    ApiFile, ApiFileError, Token, access::Access, kept::KeptFile, serve::serve_behind,
+    sessions::Sessions,
+};
 
 /// An API that can be found from the data folder, until dropped.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub struct Local {
     token: Token,
     address: SocketAddr,
     file: ApiFile,
+    kept: KeptFile,
 }
 
 impl Local {
@@ -24,7 +28,8 @@ impl Local {
     /// [`LocalError`]; then nothing listens, and nothing is said.
     pub async fn open(folder: &Path, listen: SocketAddr) -> Result<Self, LocalError> {
         let unusable = |source| LocalError::Listen { listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(unusable)?;
+        let kept = KeptFile::new(folder);
+        let listener = bind(listen, kept.read().port).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         let token = Token::generate();
         let file = ApiFile::write(folder, address, &token)?;
@@ -33,6 +38,7 @@ impl Local {
             token,
             address,
             file,
+            kept,
         })
     }
 
@@ -44,8 +50,22 @@ impl Local {
     /// Serves `router`, as [`serve`] does. The file goes when this ends or is dropped.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
         let _file = self.file;
-        serve(self.listener, router, self.token, shutdown).await;
+        let sessions = Sessions::kept(self.kept, self.address.port());
+        let access = Access::new(self.token, self.address, sessions);
+        serve_behind(access, self.listener, router, shutdown).await;
     }
+}
+
+/// Listens at `listen`; if any port will do, at the one that it was the last time, where open pages look
+/// for it.
+async fn bind(listen: SocketAddr, last_port: u16) -> io::Result<TcpListener> {
+    if listen.port() == 0 && last_port != 0 {
+        let again = SocketAddr::new(listen.ip(), last_port);
+        if let Ok(listener) = TcpListener::bind(again).await {
+            return Ok(listener);
+        }
+    }
+    TcpListener::bind(listen).await
 }
 
 /// Why there is no API.

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::types::{LogLevel, LogLine};
+use crate::config;
 
 /// Lines that are kept, at most: an hour or so of a node's log, and under 1 MB of usual lines.
 const MAX_LINES: usize = 2000;
@@ -19,9 +21,15 @@ const MAX_FIELDS: usize = 16;
 /// Bytes of a field's value that are kept, at most: a path, an address, an error.
 const MAX_VALUE_LEN: usize = 512;
 
-/// The last lines. A handle: clones are the same.
-#[derive(Clone, Debug, Default)]
-pub struct Log(Arc<Mutex<Ring>>);
+/// The last lines, and how much is logged. A handle: clones are the same.
+#[derive(Clone, Default)]
+pub struct Log {
+    ring: Arc<Mutex<Ring>>,
+    set_level: Option<Arc<SetLevel>>,
+}
+
+/// Has the program log more or less.
+type SetLevel = dyn Fn(config::LogLevel) + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Ring {
@@ -30,7 +38,29 @@ struct Ring {
     gone: u64,
 }
 
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log(..)")
+    }
+}
+
 impl Log {
+    /// The same lines, of a log whose level is changed by `set_level`.
+    #[must_use]
+    pub fn with_level(self, set_level: impl Fn(config::LogLevel) + Send + Sync + 'static) -> Self {
+        Self {
+            set_level: Some(Arc::new(set_level)),
+            ..self
+        }
+    }
+
+    /// Has the program log more or less, if it can.
+    pub(super) fn set_level(&self, level: config::LogLevel) {
+        if let Some(set_level) = &self.set_level {
+            set_level(level);
+        }
+    }
+
     /// Adds a line; the oldest goes where there are too many. What is too long is cut.
     pub fn add(&self, mut line: LogLine) {
         cut(&mut line.message, MAX_MESSAGE_LEN);
@@ -49,6 +79,12 @@ impl Log {
             ring.gone += 1;
         }
         ring.lines.push_back(Arc::new(line));
+    }
+
+    /// All lines that are kept, the oldest first.
+    #[must_use]
+    pub fn last(&self) -> Vec<LogLine> {
+        self.lines(LogLevel::Trace)
     }
 
     /// The lines that are at least as grave as `level`, the oldest first.
@@ -76,7 +112,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,6 +16,8 @@
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
 //! | `GET /v1/health` | [`types::Health`] |
+//! | `GET /v1/settings` | list of [`types::Setting`] |
+//! | `PATCH /v1/settings` [`types::SettingsChange`] | list of [`types::Setting`], as they are then |
 //! | `GET /v1/limits` | [`types::Limits`] |
 //! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
 //! | `GET /v1/shares` | list of [`types::Listed`] |
@@ -41,7 +43,7 @@ mod error;
 mod events;
 mod extract;
 mod feed;
-mod limits;
+mod kept;
 mod live;
 mod local;
 mod log;
@@ -52,6 +54,7 @@ pub(crate) mod seconds;
 mod serve;
 mod session;
 mod sessions;
+mod settings;
 mod shares;
 mod status;
 #[cfg(test)]
@@ -66,4 +69,5 @@ pub use local::{Local, LocalError};
 pub use log::Log;
 pub use router::router;
 pub use serve::serve;
+pub use settings::wanted;
 pub use token::Token;

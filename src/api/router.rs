@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::{
-    App, catalogue, downloads, error::ApiError, limits, live, look, page, session, shares, status,
+    App, catalogue, downloads, error::ApiError, live, look, page, session, settings, shares, status,
 };
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -28,7 +28,11 @@ pub fn router(app: impl Into<App>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
         .route("/v1/health", get(status::health))
-        .route("/v1/limits", get(limits::limits).put(limits::change))
+        .route("/v1/settings", get(settings::list).patch(settings::change))
+        .route(
+            "/v1/limits",
+            get(settings::limits).put(settings::change_limits),
+        )
         .route(
             "/v1/shares",
             get(shares::list)

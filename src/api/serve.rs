@@ -37,6 +37,7 @@ use super::{
     Token,
     access::{Access, Caller},
     error::ApiError,
+    sessions::Sessions,
     status::Served,
 };
 
@@ -45,7 +46,7 @@ use super::{
 pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// How long a connection keeps its place at least: callers are on this host, and ask at once.
-const HEAD_START: Duration = Duration::from_millis(20);
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// Answers that pages are being given at once, at most, streams among them: commands always find a
 /// place.
@@ -75,10 +76,23 @@ pub async fn serve(
     token: Token,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = match listener.local_addr() {
-        Ok(address) => guarded(router, token, address),
-        Err(error) => return tracing::warn!(%error, "the API has no address"),
-    };
+    match listener.local_addr() {
+        Ok(address) => {
+            let access = Access::new(token, address, Sessions::default());
+            serve_behind(access, listener, router, shutdown).await;
+        }
+        Err(error) => tracing::warn!(%error, "the API has no address"),
+    }
+}
+
+/// The same, with `access` deciding who comes in.
+pub(super) async fn serve_behind(
+    access: Access,
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
+    let router = guarded(router, access);
     let mut connections = Connections::default();
     let mut waiting = None;
     let mut shutdown = pin!(shutdown);
@@ -215,8 +229,8 @@ impl Drop for Busy {
 }
 
 /// The router behind the door.
-fn guarded(router: Router, token: Token, served: std::net::SocketAddr) -> Router {
-    let access = Access::new(token, served);
+fn guarded(router: Router, access: Access) -> Router {
+    let served = access.served();
     let places = Arc::new(Semaphore::new(MAX_PAGE_CALLS));
     let door = from_fn(move |mut request: Request, next: Next| {
         let (access, places) = (access.clone(), Arc::clone(&places));

@@ -1,8 +1,8 @@
 //! Sessions of web pages, and the one-time codes that they begin with.
 //!
 //! A command, which knows the token, asks for a code and gives it to the browser in a URL's fragment,
-//! which is sent nowhere. The page exchanges it for a cookie that scripts cannot read. All of it is in
-//! memory and ends with the API.
+//! which is sent nowhere. The page exchanges it for a cookie that scripts cannot read. Codes end with the
+//! API; sessions go on when the node is back, so that a page that stayed open need not be opened anew.
 
 use std::{
     collections::VecDeque,
@@ -10,7 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Token;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::{
+    Token,
+    kept::{Kept, KeptFile},
+};
 
 /// How long a code can be used: a browser takes seconds to start.
 pub(super) const CODE_LIFETIME: Duration = Duration::from_secs(60);
@@ -23,15 +29,44 @@ const MAX_SESSIONS: usize = 32;
 
 /// The sessions of one API.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(Mutex<Inner>);
+pub(super) struct Sessions {
+    inner: Mutex<Inner>,
+    /// Where they are kept, and the port that goes with them.
+    kept: Option<(KeptFile, u16)>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     codes: VecDeque<(Token, Instant)>,
-    sessions: VecDeque<Token>,
+    /// The hashes of their secrets, oldest first.
+    sessions: VecDeque<String>,
 }
 
 impl Sessions {
+    /// Those that `file` holds, and keeps from now on, for an API at `port`.
+    pub(super) fn kept(file: KeptFile, port: u16) -> Self {
+        let mut sessions: VecDeque<_> = file.read().sessions.into();
+        sessions.truncate(MAX_SESSIONS);
+        let inner = Inner {
+            sessions,
+            ..Inner::default()
+        };
+        Self {
+            inner: Mutex::new(inner),
+            kept: Some((file, port)),
+        }
+    }
+
+    /// Writes down what there is, if it is kept.
+    fn keep(&self, inner: &Inner) {
+        if let Some((file, port)) = &self.kept {
+            file.write(&Kept {
+                port: *port,
+                sessions: inner.sessions.iter().cloned().collect(),
+            });
+        }
+    }
+
     /// A new code, given out at `now`.
     pub(super) fn code(&self, now: Instant) -> Token {
         let mut inner = self.lock();
@@ -57,28 +92,42 @@ impl Sessions {
             inner.sessions.pop_front();
         }
         let session = Token::generate();
-        inner.sessions.push_back(session.clone());
+        inner.sessions.push_back(hash(session.as_str()));
+        self.keep(&inner);
         Some(session)
     }
 
     /// Whether there is a session with this secret.
     pub(super) fn is(&self, secret: &str) -> bool {
+        let hash = hash(secret);
         let inner = self.lock();
-        inner
-            .sessions
-            .iter()
-            .any(|known| known.is(secret.as_bytes()))
+        inner.sessions.iter().any(|known| is_same(known, &hash))
     }
 
     /// Ends the session with this secret, if there is one.
     pub(super) fn end(&self, secret: &str) {
+        let hash = hash(secret);
         let mut inner = self.lock();
-        inner.sessions.retain(|known| !known.is(secret.as_bytes()));
+        inner.sessions.retain(|known| !is_same(known, &hash));
+        self.keep(&inner);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is known of a secret: its SHA-256 in hex.
+fn hash(secret: &str) -> String {
+    Sha256::digest(secret)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Compares in a time that does not tell how much is the same.
+fn is_same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }
 
 #[cfg(test)]
@@ -98,6 +147,21 @@ mod tests {
 
         let code = sessions.code(now);
         assert!(sessions.begin(code.as_str(), now + CODE_LIFETIME).is_none());
+    }
+
+    #[test]
+    fn sessions_outlast_the_node_and_their_secrets_are_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = || Sessions::kept(KeptFile::new(folder.path()), 7);
+        let before = sessions();
+        let code = before.code(Instant::now());
+        let secret = before.begin(code.as_str(), Instant::now()).unwrap();
+        let after = sessions();
+        assert!(after.is(secret.as_str()));
+        let file = std::fs::read_to_string(folder.path().join("pages.json")).unwrap();
+        assert!(!file.contains(secret.as_str()));
+        after.end(secret.as_str());
+        assert!(!sessions().is(secret.as_str()));
     }
 
     #[test]

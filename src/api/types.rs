@@ -9,6 +9,7 @@ mod limits;
 mod log;
 mod look;
 mod session;
+mod settings;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ pub use limits::{Limits, LimitsChange};
 pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};
 pub use session::{Code, SignIn};
+pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

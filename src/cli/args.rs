@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
+    change::SettingsArgs,
     completions::CompletionsArgs,
     context::Setting,
     download::DownloadArgs,
@@ -87,6 +88,8 @@ pub(super) enum Command {
     Remove(RemoveArgs),
     /// Change the order of the downloads that wait for their turn
     Move(MoveArgs),
+    /// Show what is set and by whom, or change what can change while a node runs
+    Settings(SettingsArgs),
     /// Show or change how fast content may pass the running node
     Limit(LimitArgs),
     /// List the peers that the running node is connected to
@@ -186,6 +189,9 @@ mod tests {
             "pelago remove a b --with-data".to_owned(),
             "pelago move a --before b".to_owned(),
             "pelago list --network --wait 0.5".to_owned(),
+            "pelago settings".to_owned(),
+            "pelago settings transfer.upload_limit 1.5MB".to_owned(),
+            "pelago settings transfer.seed --reset".to_owned(),
             "pelago limit".to_owned(),
             "pelago limit --upload 400k --download 1.5MB --upload-per-peer off".to_owned(),
             "pelago limit --download-per-peer 0".to_owned(),

@@ -129,7 +129,7 @@ impl Session {
     pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
         let settings = settings::one_shot(&context.config)?;
         let node = open::Opened::new(folder)?.start(settings).await?;
-        let router = router(node.clone());
+        let router = router(context.app(&node));
         let client = Client::in_process(router.clone());
         let (end_api, ended) = oneshot::channel();
         let api = context

@@ -1,8 +1,9 @@
 //! What all verbs need: the data folder, the settings, and where to print.
 
 use std::{
-    env, io,
+    env,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
@@ -10,12 +11,20 @@ use directories::{ProjectDirs, UserDirs};
 
 use super::{
     args::Global,
+    logging,
     output::{self, Output},
 };
-use crate::config::{Config, ConfigError, Layers, Origin};
+use crate::{
+    api::{App, Log},
+    config::{Config, ConfigError, Layers, Origin, Settings},
+    node::Node,
+};
 
 /// A setting that a flag stands for: the flag, the section, the key, the value.
 pub(super) type Setting = (&'static str, &'static str, &'static str, toml::Value);
+
+/// The file in the data folder with what was set while a node ran.
+const KEPT: &str = "settings.toml";
 
 /// What all verbs need.
 pub(super) struct Context {
@@ -25,12 +34,16 @@ pub(super) struct Context {
     /// Absolute; need not exist.
     pub(super) data_folder: PathBuf,
     pub(super) config: Config,
+    /// The same, to be shown and changed.
+    pub(super) settings: Arc<Settings>,
+    /// What this program logs.
+    pub(super) log: Log,
     /// Why the settings are the defaults, if they should be others.
     pub(super) settings_error: Option<String>,
 }
 
 impl Context {
-    /// Puts the layers together: defaults, file, environment, `flags`.
+    /// Puts the layers together: defaults, file, what was set while a node ran, environment, `flags`.
     pub(super) fn load(
         output: Output,
         global: &Global,
@@ -48,6 +61,7 @@ impl Context {
         for (flag, section, key, value) in flags {
             layers.set(Origin::Flag(flag), section, key, value)?;
         }
+        layers.kept(&data_folder(global)?.join(KEPT))?;
         Self::new(output, global, layers, None)
     }
 
@@ -78,23 +92,40 @@ impl Context {
         layers: Layers,
         settings_error: Option<String>,
     ) -> anyhow::Result<Self> {
-        let data_folder = global.data_dir.clone();
-        let data_folder = data_folder
-            .or_else(|| folders().map(|folders| folders.data_local_dir().to_owned()))
-            .context("there is no home folder to keep data in: name one with --data-dir")?;
+        let data_folder = data_folder(global)?;
+        let config = layers.finish()?;
+        let locks = logging::locked(global).map(|why| ("logging.level", why));
+        let file = Some(data_folder.join(KEPT));
+        let settings = Settings::new(layers, file, locks.into_iter().collect());
         Ok(Self {
             output,
             global: global.clone(),
-            data_folder: std::path::absolute(data_folder)?,
-            config: layers.finish()?,
+            data_folder,
+            config,
+            settings: Arc::new(settings),
+            log: Log::default(),
             settings_error,
         })
+    }
+
+    /// What the API of `node`, which runs in this process, works on.
+    pub(super) fn app(&self, node: &Node) -> App {
+        App::new(node.clone(), self.log.clone(), Arc::clone(&self.settings))
     }
 
     /// How long to look for a source: as asked for, else as the settings say.
     pub(super) fn seconds_without_source(&self, asked: Option<f64>) -> f64 {
         asked.unwrap_or(self.config.transfer.timeout_seconds as f64)
     }
+}
+
+/// Where the node keeps what it knows; absolute.
+fn data_folder(global: &Global) -> anyhow::Result<PathBuf> {
+    let given = global.data_dir.clone();
+    let folder = given
+        .or_else(|| folders().map(|folders| folders.data_local_dir().to_owned()))
+        .context("there is no home folder to keep data in: name one with --data-dir")?;
+    Ok(std::path::absolute(folder)?)
 }
 
 /// Where this user's settings and data are, if there is a home folder.
@@ -104,9 +135,7 @@ fn folders() -> Option<ProjectDirs> {
 
 fn file_if_any(layers: &mut Layers, path: &Path) -> Result<(), ConfigError> {
     match layers.file(path) {
-        Err(ConfigError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(())
-        }
+        Err(error) if error.is_missing() => Ok(()),
         result => result,
     }
 }

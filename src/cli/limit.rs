@@ -6,8 +6,8 @@ use crate::{
     node::{InvalidRate, Rate},
 };
 
-/// The limits to change; without any, those that hold are printed. They hold until the node ends;
-/// for good they are set in the configuration (transfer.upload_limit and so on).
+/// The limits to change; without any, those that hold are printed. They are settings
+/// (transfer.upload_limit and so on), and kept for later runs as `pelago settings` does.
 #[derive(Debug, clap::Args)]
 pub(super) struct LimitArgs {
     /// How much to send in a second to all peers together: 50000, 400k, 1.5MB, 2MiB, or `off`

@@ -1,33 +1,79 @@
-//! Logs, on stderr.
+//! Logs: on stderr, and the last of them in memory, for the API.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, IsTerminal},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
-use tracing_subscriber::EnvFilter;
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt as printed,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+    reload,
+    util::SubscriberInitExt,
+};
 
 use super::args::Global;
-use crate::config::{LogFormat, LogLevel, Logging};
+use crate::{
+    api::{
+        Log,
+        types::{self, LogLine},
+    },
+    config::{LogFormat, LogLevel, Logging},
+};
 
 /// Starts logging: `RUST_LOG` has the last word, then `-v` and `-q`, then the settings. Commands
 /// that do not stay log warnings only, as their results speak for them.
-pub(super) fn start(settings: &Logging, global: &Global, stays: bool) {
+pub(super) fn start(settings: &Logging, global: &Global, stays: bool) -> Log {
     let level = if stays {
         settings.level
     } else {
         settings.level.min(LogLevel::Warn)
     };
-    let directives = std::env::var("RUST_LOG")
-        .ok()
-        .filter(|directives| !directives.is_empty());
-    let directives = directives.unwrap_or_else(|| directives_for(shifted(level, global)));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(directives))
+    let directives = directives().unwrap_or_else(|| directives_for(shifted(level, global)));
+    let (filter, handle) = reload::Layer::new(EnvFilter::new(directives));
+    let log = Log::default();
+    let print = printed::layer()
         .with_ansi(has_colours())
         .with_writer(io::stderr);
-    // It fails only if there is a log already, which then does.
-    let _ = match settings.format {
-        LogFormat::Text => log.with_target(false).try_init(),
-        LogFormat::Json => log.json().try_init(),
+    let print = match settings.format {
+        LogFormat::Text => print.with_target(false).boxed(),
+        LogFormat::Json => print.json().boxed(),
     };
+    // It fails only if there is a log already, which then does.
+    let _ = tracing_subscriber::registry()
+        .with(filter)
+        .with(print)
+        .with(Remember(log.clone()))
+        .try_init();
+    log.with_level(move |level| {
+        // It fails only if there was a log already.
+        let _ = handle.reload(EnvFilter::new(directives_for(level)));
+    })
+}
+
+/// Who has the last word on how much is logged, if it is not the settings.
+pub(super) fn locked(global: &Global) -> Option<String> {
+    let flag = match (global.quiet, global.verbose) {
+        (true, _) => Some("-q"),
+        (_, 0) => None,
+        _ => Some("-v"),
+    };
+    let variable = directives().map(|_| "RUST_LOG");
+    let who = variable.or(flag)?;
+    Some(format!("{who} sets it, and ranks above"))
+}
+
+fn directives() -> Option<String> {
+    let directives = std::env::var("RUST_LOG").ok();
+    directives.filter(|directives| !directives.is_empty())
 }
 
 /// Colours are for people who look, and did not say that they want none (https://no-color.org).
@@ -60,4 +106,94 @@ fn directives_for(level: LogLevel) -> String {
         ""
     };
     format!("{others},pelago={ours},pelago_behaviour={ours}{kad}")
+}
+
+/// Adds what is logged to the last lines, with the fields of the spans around it.
+struct Remember(Log);
+
+/// The fields of an event or a span, as text.
+#[derive(Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.to_owned());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}"));
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Remember {
+    fn on_new_span(
+        &self,
+        attributes: &span::Attributes<'_>,
+        id: &span::Id,
+        context: Context<'_, S>,
+    ) {
+        if let Some(span) = context.span(id) {
+            let mut fields = Fields::default();
+            attributes.record(&mut fields);
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &span::Id, values: &span::Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            values.record(fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        for span in context.event_scope(event).into_iter().flatten() {
+            if let Some(of_span) = span.extensions().get::<Fields>() {
+                fields.0.extend(of_span.0.clone());
+            }
+        }
+        event.record(&mut fields);
+        let message = fields.0.remove("message").unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let metadata = event.metadata();
+        self.0.add(LogLine {
+            unix_ms: now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX)),
+            level: match *metadata.level() {
+                Level::ERROR => types::LogLevel::Error,
+                Level::WARN => types::LogLevel::Warn,
+                Level::INFO => types::LogLevel::Info,
+                Level::DEBUG => types::LogLevel::Debug,
+                Level::TRACE => types::LogLevel::Trace,
+            },
+            target: metadata.target().to_owned(),
+            message,
+            fields: fields.0,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_remembered_with_what_the_span_around_them_is_about() {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::registry().with(Remember(log.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("download", hash = "ab", name = tracing::field::Empty);
+            let _entered = span.enter();
+            span.record("name", "a film");
+            tracing::warn!(peer = 7, "a source lied");
+        });
+        let lines = log.last();
+        assert_eq!(lines.len(), 1);
+        let fields = [("hash", "ab"), ("name", "a film"), ("peer", "7")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(lines[0].fields, fields.into());
+        assert_eq!(lines[0].message, "a source lied");
+        assert_eq!(lines[0].level, types::LogLevel::Warn);
+    }
 }

@@ -12,6 +12,7 @@
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
+//! | `change` | settings, shown and changed |
 //! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
@@ -20,6 +21,7 @@
 mod args;
 mod attach;
 mod batch;
+mod change;
 mod choose;
 mod completions;
 mod context;
@@ -106,13 +108,13 @@ fn greet(output: &Output) {
 
 fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
     let context = Context::load(output.clone(), global, command.settings());
-    let context = match context {
+    let mut context = match context {
         Err(error) if command.examines_settings() => {
             Context::with_defaults(output.clone(), global, &error)?
         }
         context => context?,
     };
-    logging::start(&context.config.logging, global, command.stays());
+    context.log = logging::start(&context.config.logging, global, command.stays());
     let runtime = runtime(&command)?;
     let exit = runtime.block_on(dispatch(&context, command));
     // Dropping it would wait for tasks that the end of the process ends as well.
@@ -136,6 +138,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Cancel(args) => manage::cancel(context, &args).await,
         Command::Remove(args) => manage::remove(context, &args).await,
         Command::Move(args) => manage::put(context, &args).await,
+        Command::Settings(args) => change::run(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,

@@ -145,7 +145,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     // Whoever started this may not read what it says: that is no reason to end.
     let _ = announce(context, &node, api.as_ref().map(Local::address)).await;
     advise(context, &shared);
-    let router = router(node.clone());
+    let router = router(context.app(&node));
     let api = tokio::spawn(async move {
         if let Some(api) = api {
             api.serve(router, std::future::pending()).await;

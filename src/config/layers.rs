@@ -1,10 +1,9 @@
 //! The layers, and who set what.
 //!
-//! Every layer is taken apart into single settings, and each is checked as it is applied: so any
-//! refusal can name the line, variable or flag it is about.
+//! Every layer is taken apart into single settings, and each is checked as it is given: so any refusal
+//! can name the line, variable or flag it is about. Whichever comes first, the higher layer holds.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsString,
     fmt, fs,
     io::{self, Read},
@@ -27,11 +26,20 @@ const NO_SETTINGS: [&str; 2] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG"];
 /// Bytes of the longest configuration file: 100 times the default one.
 const MAX_FILE_LEN: u64 = 1 << 20;
 
-/// Settings while layers are being put on top of each other.
+/// Settings in layers.
 #[derive(Clone, Debug)]
 pub struct Layers {
-    table: Table,
-    origins: BTreeMap<String, Origin>,
+    defaults: Table,
+    given: Vec<Given>,
+}
+
+/// A setting that somebody set.
+#[derive(Clone, Debug)]
+struct Given {
+    origin: Origin,
+    section: String,
+    key: String,
+    value: Value,
 }
 
 /// Who set a setting.
@@ -46,10 +54,33 @@ pub enum Origin {
         /// The line of the value, counted from 1.
         line: usize,
     },
+    /// Somebody, while a node ran; it was kept in the data folder.
+    Kept {
+        /// The file there; none if it is for this run only.
+        path: Option<PathBuf>,
+    },
     /// An environment variable, by its name.
     Variable(String),
     /// A flag, by its name.
     Flag(&'static str),
+}
+
+impl Origin {
+    /// The height of its layer: what is given higher up holds.
+    const fn height(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Kept { .. } => 2,
+            Self::Variable(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+
+    /// Whether it rules over what is set while a node runs.
+    pub(super) const fn rules(&self) -> bool {
+        self.height() > 2
+    }
 }
 
 impl fmt::Display for Origin {
@@ -57,6 +88,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Kept { path: Some(path) } => write!(f, "{}", path.display()),
+            Self::Kept { path: None } => f.write_str("set while it runs"),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
         }
@@ -70,42 +103,54 @@ impl Layers {
     ///
     /// None unless this build's `config/default.toml` is wrong.
     pub fn defaults() -> Result<Self, ConfigError> {
-        let table = DEFAULTS.parse().map_err(|error: toml::de::Error| {
+        let defaults = DEFAULTS.parse().map_err(|error: toml::de::Error| {
             ConfigError::syntax(Path::new("config/default.toml"), DEFAULTS, &error)
         })?;
         Ok(Self {
-            table,
-            origins: BTreeMap::new(),
+            defaults,
+            given: Vec::new(),
         })
     }
 
-    /// Puts the file at `path` on top.
+    /// Puts on the file at `path`.
     ///
     /// # Errors
     ///
     /// [`ConfigError::Unreadable`], [`ConfigError::Syntax`], and those of [`Layers::set`].
     pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable {
+        let text = read(path)?;
+        self.text(path, &text, |line| Origin::File {
             path: path.to_owned(),
-            source,
-        };
-        let mut text = String::new();
-        let file = fs::File::open(path).map_err(unreadable)?;
-        file.take(MAX_FILE_LEN)
-            .read_to_string(&mut text)
-            .map_err(unreadable)?;
-        self.text(path, &text)
+            line,
+        })
     }
 
-    /// Puts the text of a file on top; `path` is only named.
-    fn text(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+    /// Puts on what was kept at `path` while a node ran, if something was.
+    ///
+    /// # Errors
+    ///
+    /// As [`Layers::file`].
+    pub fn kept(&mut self, path: &Path) -> Result<(), ConfigError> {
+        match read(path) {
+            Ok(text) => self.text(path, &text, |_| Origin::Kept {
+                path: Some(path.to_owned()),
+            }),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts on the text of a file; `path` is only named.
+    fn text(
+        &mut self,
+        path: &Path,
+        text: &str,
+        at_line: impl Fn(usize) -> Origin,
+    ) -> Result<(), ConfigError> {
         let syntax = |error| ConfigError::syntax(path, text, &error);
         let spans = DeTable::parse(text).map_err(syntax)?;
         let mut values: Table = text.parse().map_err(syntax)?;
-        let at = |offset| Origin::File {
-            path: path.to_owned(),
-            line: line_at(text, offset),
-        };
+        let at = |offset| at_line(line_at(text, offset));
         for (section, keys) in spans.get_ref() {
             let name = section.get_ref().as_ref();
             let origin = at(section.span().start);
@@ -113,7 +158,7 @@ impl Layers {
             let Some((keys, Value::Table(mut values))) = keys.zip(values.remove(name)) else {
                 return Err(self.unknown(origin, name, None));
             };
-            if !self.table.contains_key(name) {
+            if !self.defaults.contains_key(name) {
                 return Err(self.unknown(origin, name, None));
             }
             for (key, value) in keys {
@@ -126,7 +171,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts those variables on top whose names begin with `PELAGO_`.
+    /// Puts on those variables whose names begin with `PELAGO_`.
     ///
     /// # Errors
     ///
@@ -154,7 +199,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts one setting on top.
+    /// Puts on one setting.
     ///
     /// # Errors
     ///
@@ -169,20 +214,56 @@ impl Layers {
         if self.get(section, key).is_none() {
             return Err(self.unknown(origin, section, Some(key)));
         }
-        if let Some(Value::Table(keys)) = self.table.get_mut(section) {
-            keys.insert(key.to_owned(), value.into());
-        }
-        let setting = format!("{section}.{key}");
-        if let Err(error) = Config::deserialize(self.table.clone()) {
-            let reason = error.message().to_owned();
+        let given = Given {
+            origin,
+            section: section.to_owned(),
+            key: key.to_owned(),
+            value: value.into(),
+        };
+        // On top of all, or it would not show whether it is allowed.
+        let mut table = self.table();
+        given.put_on(&mut table);
+        if let Err(error) = Config::deserialize(table) {
             return Err(ConfigError::Value {
-                origin,
-                setting,
-                reason,
+                setting: given.setting(),
+                origin: given.origin,
+                reason: error.message().to_owned(),
             });
         }
-        self.origins.insert(setting, origin);
+        // The latest of a layer holds.
+        let above = |other: &Given| other.origin.height() > given.origin.height();
+        let at = self.given.iter().position(above);
+        self.given.insert(at.unwrap_or(self.given.len()), given);
         Ok(())
+    }
+
+    /// Takes off what was set while a node ran, so that it is as the layers below say.
+    pub(super) fn unset(&mut self, section: &str, key: &str) {
+        self.given.retain(|given| {
+            let is_it = given.section == section && given.key == key;
+            !(is_it && matches!(given.origin, Origin::Kept { .. }))
+        });
+    }
+
+    /// What was set while a node ran.
+    pub(super) fn kept_values(&self) -> Table {
+        let mut table = Table::new();
+        let is_kept = |given: &&Given| matches!(given.origin, Origin::Kept { .. });
+        for given in self.given.iter().filter(is_kept) {
+            given.put_on(&mut table);
+        }
+        table
+    }
+
+    /// The default of a setting, and its value with who gave it.
+    pub(super) fn value(&self, section: &str, key: &str) -> Option<(Value, Value, Origin)> {
+        let default = self.get(section, key)?.clone();
+        let mut given = self.given.iter().rev();
+        let highest = given.find(|given| given.section == section && given.key == key);
+        Some(match highest {
+            Some(given) => (default, given.value.clone(), given.origin.clone()),
+            None => (default.clone(), default, Origin::Default),
+        })
     }
 
     /// What all layers together say.
@@ -190,23 +271,32 @@ impl Layers {
     /// # Errors
     ///
     /// None beyond those of the layers, unless this build's `config/default.toml` is wrong.
-    pub fn finish(self) -> Result<Config, ConfigError> {
-        let mut config = Config::deserialize(self.table).map_err(|error| {
+    pub fn finish(&self) -> Result<Config, ConfigError> {
+        let mut config = Config::deserialize(self.table()).map_err(|error| {
             ConfigError::syntax(Path::new("config/default.toml"), DEFAULTS, &error)
         })?;
-        config.origins = self.origins;
+        let origins = self.given.iter();
+        config.origins = origins
+            .map(|given| (given.setting(), given.origin.clone()))
+            .collect();
         Ok(config)
     }
 
+    fn table(&self) -> Table {
+        let mut table = self.defaults.clone();
+        self.given.iter().for_each(|given| given.put_on(&mut table));
+        table
+    }
+
     fn get(&self, section: &str, key: &str) -> Option<&Value> {
-        self.table.get(section)?.as_table()?.get(key)
+        self.defaults.get(section)?.as_table()?.get(key)
     }
 
     fn unknown(&self, origin: Origin, section: &str, key: Option<&str>) -> ConfigError {
-        let keys = self.table.get(section).and_then(Value::as_table);
+        let keys = self.defaults.get(section).and_then(Value::as_table);
         let (found, names) = match (key, keys) {
             (Some(key), Some(keys)) => (format!("setting {section}.{key}"), keys),
-            _ => (format!("section [{section}]"), &self.table),
+            _ => (format!("section [{section}]"), &self.defaults),
         };
         let names: Vec<_> = names.keys().map(String::as_str).collect();
         ConfigError::Unknown {
@@ -215,6 +305,32 @@ impl Layers {
             allowed: names.join(", "),
         }
     }
+}
+
+impl Given {
+    fn setting(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+
+    fn put_on(&self, table: &mut Table) {
+        let section = table.entry(&self.section);
+        if let Value::Table(keys) = section.or_insert_with(|| Table::new().into()) {
+            keys.insert(self.key.clone(), self.value.clone());
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_FILE_LEN)
+        .read_to_string(&mut text)
+        .map_err(unreadable)?;
+    Ok(text)
 }
 
 /// A variable's text as the kind of value that the setting has. What is none stays text, which is
@@ -283,6 +399,13 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        let missing = io::ErrorKind::NotFound;
+        matches!(self, Self::Unreadable { source, .. } if source.kind() == missing)
+    }
+
     fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         Self::Syntax {
             path: path.to_owned(),

@@ -1,7 +1,7 @@
 //! Settings: what there is to set, and which layer had the last word.
 //!
 //! Owns `config/default.toml`, which is the base layer, and the order of layers: defaults < file <
-//! environment < flags. Never touches the data folder and never acts on a setting. A setting that
+//! what was set while a node ran < environment < flags. Never acts on a setting. A setting that
 //! does not exist, or a value that is not allowed, leaves as a [`ConfigError`] that says where it
 //! was found and what is allowed there.
 //!
@@ -10,10 +10,16 @@
 //! | `sections` | the settings: names, types, meanings |
 //! | `values` | which values are allowed |
 //! | `layers` | the layers, and who set what |
+//! | `known` | what is told of each setting: kind, unit, what is allowed |
+//! | `settings` | the settings of a program as it runs |
 
+mod known;
 mod layers;
 mod sections;
+mod settings;
 mod values;
 
+pub use known::Kind;
 pub use layers::{ConfigError, Layers, Origin};
 pub use sections::{Api, Config, LogFormat, LogLevel, Logging, Network, Storage, Transfer};
+pub use settings::{ChangeError, Setting, Settings, Wanted};

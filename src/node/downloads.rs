@@ -252,9 +252,10 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
 }
 
 impl Inner {
-    /// Has a download shared on from where it lies, once it is done, if the node is one that does.
+    /// Has a download shared on from where it lies, once it is done, if the node is there to stay
+    /// and shares on.
     pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
-        if self.settings.seed && self.settings.mode == Mode::LongRunning {
+        if self.settings.mode == Mode::LongRunning {
             tokio::spawn(seed(Arc::clone(self), download.clone()));
         }
     }
@@ -274,10 +275,14 @@ async fn seed(inner: Arc<Inner>, download: Download) {
         .wait_for(has_some)
         .await
         .is_ok_and(|status| verified(&status) > 0)
+        && inner.transfers.seeds()
     {
         inner.publisher.provide(hash).await;
     }
-    let Ok(finished) = download.finished().await else {
+    let finished = download.finished().await;
+    // Whether it is to be shared on may have changed meanwhile.
+    let is_to_be = |finished: &Finished| finished.is_shared || inner.transfers.seeds();
+    let Some(finished) = finished.ok().filter(is_to_be) else {
         inner.withdraw_if_gone(hash).await;
         return;
     };

@@ -1,6 +1,6 @@
-//! How fast content may pass, while the node runs.
+//! What can be changed while the node runs.
 
-use super::{Node, Rates};
+use super::{Mode, Node, Rates};
 
 impl Node {
     /// How fast content may pass at present.
@@ -13,5 +13,16 @@ impl Node {
     /// under way, and until the node ends.
     pub fn set_limits(&self, change: impl FnOnce(&mut Rates)) -> Rates {
         self.inner.limits.change(change)
+    }
+
+    /// Changes how many downloads fetch at a time: those that do go on.
+    pub fn set_max_downloads(&self, at_a_time: usize) {
+        self.inner.transfers.set_max_downloads(at_a_time);
+    }
+
+    /// Changes whether what is downloaded from now on is shared on, if the node is there to stay.
+    pub fn set_seed(&self, seed: bool) {
+        let is_to_stay = self.inner.settings.mode == Mode::LongRunning;
+        self.inner.transfers.set_seed(seed && is_to_stay);
     }
 }

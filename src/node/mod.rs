@@ -35,7 +35,7 @@ pub use shares::{ShareRequest, Shared};
 
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},
-    network::{InvalidAddress, PeerAddress},
+    network::{Closed, InvalidAddress, PeerAddress},
     transfer::{
         Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest, Output,
         Waiting,

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -82,6 +85,8 @@ pub(super) struct Room {
     pub(super) settings: Settings,
     /// One for each download that may fetch at a time; those that wait get theirs in order.
     pub(super) turns: Turns,
+    /// Whether what is done is shared on at all.
+    pub(super) seeds: Arc<AtomicBool>,
 }
 
 /// How downloads run.
@@ -98,7 +103,7 @@ pub struct Settings {
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
     pub stall: Duration,
-    /// Whether what is done is shared on at all.
+    /// Whether what is done is shared on at all, at first.
     pub seed: bool,
 }
 
@@ -114,6 +119,7 @@ pub(super) struct Task {
     store: Store,
     request: Request,
     settings: Settings,
+    seeds: Arc<AtomicBool>,
     turns: Turns,
     /// Held while it is one of those that fetch.
     turn: Option<Turn>,
@@ -151,6 +157,7 @@ impl Task {
             store,
             settings,
             turns,
+            seeds,
         } = room.clone();
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let context = Context {
@@ -169,6 +176,7 @@ impl Task {
             store,
             request,
             settings,
+            seeds,
             turns,
             turn: None,
             queued: None,
@@ -635,7 +643,7 @@ impl Task {
         let options = FinishOptions {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
-            share: self.request.seed && self.settings.seed,
+            share: self.request.seed && self.seeds.load(Ordering::Relaxed),
         };
         let (path, is_shared, delivered) = match content.sink {
             Sink::File(partial) => {

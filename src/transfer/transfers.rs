@@ -112,6 +112,7 @@ impl Transfers {
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         let turns = Turns::new(settings.max_downloads);
         let room = Room {
+            seeds: Arc::new(AtomicBool::new(settings.seed)),
             network,
             limits,
             store,
@@ -124,6 +125,22 @@ impl Transfers {
             is_kept: Arc::default(),
             keeping: Arc::default(),
         }
+    }
+
+    /// Changes how many downloads fetch at a time.
+    pub fn set_max_downloads(&self, at_a_time: usize) {
+        self.room.turns.set_at_a_time(at_a_time);
+    }
+
+    /// Changes whether what is done is shared on.
+    pub fn set_seed(&self, seed: bool) {
+        self.room.seeds.store(seed, Ordering::Relaxed);
+    }
+
+    /// Whether what is done is shared on.
+    #[must_use]
+    pub fn seeds(&self) -> bool {
+        self.room.seeds.load(Ordering::Relaxed)
     }
 
     /// Starts a download, or joins the one of the same hash that is under way, for the node to run

@@ -16,13 +16,13 @@ use super::{DownloadStatus, Waiting};
 pub(super) struct Turns(Arc<Inner>);
 
 struct Inner {
-    at_a_time: usize,
     queue: Mutex<Queue>,
 }
 
 struct Queue {
-    /// None while anybody waits.
-    free: usize,
+    at_a_time: usize,
+    /// None while anybody waits; below 0 if there are to be fewer than are being used.
+    free: isize,
     waiting: Vec<Waiter>,
 }
 
@@ -46,10 +46,30 @@ impl Turns {
     pub(super) fn new(at_a_time: usize) -> Self {
         let at_a_time = at_a_time.max(1);
         let queue = Mutex::new(Queue {
-            free: at_a_time,
+            at_a_time,
+            free: at_a_time.cast_signed(),
             waiting: Vec::new(),
         });
-        Self(Arc::new(Inner { at_a_time, queue }))
+        Self(Arc::new(Inner { queue }))
+    }
+
+    /// Changes how many fetch at a time. More begin at once; where there are to be fewer, those that
+    /// fetch go on, and others wait until enough of them are done.
+    pub(super) fn set_at_a_time(&self, at_a_time: usize) {
+        let mut queue = self.lock();
+        let at_a_time = at_a_time.max(1);
+        queue.free += at_a_time.cast_signed() - queue.at_a_time.cast_signed();
+        queue.at_a_time = at_a_time;
+        let begin = usize::try_from(queue.free).unwrap_or(0);
+        let begin = begin.min(queue.waiting.len());
+        queue.free -= begin.cast_signed();
+        let first: Vec<_> = queue.waiting.drain(..begin).collect();
+        self.tell(&queue);
+        drop(queue);
+        for waiter in first {
+            // Not under the lock: one who has gone meanwhile passes it on.
+            let _ = waiter.granted.send(Turn(self.clone()));
+        }
     }
 
     /// Takes the last place in the queue for `hash`. How many are before it shows in `status`.
@@ -103,7 +123,7 @@ impl Turns {
     fn pass_on(&self) {
         let granted = {
             let mut queue = self.lock();
-            if queue.waiting.is_empty() {
+            if queue.waiting.is_empty() || queue.free < 0 {
                 queue.free += 1;
                 return;
             }
@@ -116,7 +136,7 @@ impl Turns {
     }
 
     fn tell(&self, queue: &Queue) {
-        for (waiter, before) in queue.waiting.iter().zip(self.0.at_a_time..) {
+        for (waiter, before) in queue.waiting.iter().zip(queue.at_a_time..) {
             let waits = Some(Waiting::Turn {
                 ahead: before as u64,
             });
@@ -155,7 +175,7 @@ impl Queued {
         let queue = self.turns.lock();
         let mut waiting = queue.waiting.iter();
         let before = waiting.position(|waiter| waiter.status.same_channel(&self.status));
-        (before.unwrap_or(0) + self.turns.0.at_a_time) as u64
+        (before.unwrap_or(0) + queue.at_a_time) as u64
     }
 }
 
@@ -218,6 +238,23 @@ mod tests {
         drop(second);
         let (mut last, _) = enter(&turns, 5);
         assert!(last.try_turn().is_some(), "what nobody took is free again");
+    }
+
+    #[test]
+    fn more_may_fetch_at_once_and_fewer_when_some_are_done() {
+        let turns = Turns::new(1);
+        let mut all: Vec<_> = (1..=4).map(|number| enter(&turns, number)).collect();
+        let mut taken = |at: usize| all[at].0.try_turn();
+        let first = taken(0).unwrap();
+        turns.set_at_a_time(3);
+        let (second, third) = (taken(1).unwrap(), taken(2).unwrap());
+        assert!(taken(3).is_none());
+        turns.set_at_a_time(1);
+        drop(first);
+        drop(second);
+        assert!(taken(3).is_none(), "one fetches, and one may");
+        drop(third);
+        assert!(taken(3).is_some());
     }
 
     #[test]

@@ -76,3 +76,34 @@ fn the_environment_overrides_the_file_and_flags_override_both() {
         "the file says to share no folder"
     );
 }
+
+/// ```text
+///   A      a setting changed without a node, then with one, then over a restart
+/// ```
+#[test]
+fn what_is_changed_while_a_node_runs_is_kept() {
+    let world = World::new();
+    let a = world.home("a");
+    let one = |arguments: &[&str]| {
+        let list = a.json(&[&["settings", "transfer.max_downloads"], arguments].concat());
+        let one = list[0].clone();
+        (one["value"].clone(), one["origin"]["kind"].clone())
+    };
+    assert_eq!(one(&[]), (8.into(), "default".into()));
+    assert_eq!(one(&["3"]), (3.into(), "kept".into()));
+    let node = a.start(&[]);
+    assert_eq!(one(&[]), (3.into(), "kept".into()));
+    assert_eq!(one(&["4"]), (4.into(), "kept".into()));
+    let refused = a.run(&["settings", "transfer.max_downloads", "0"]).failed();
+    refused.says("transfer.max_downloads").says("1 to 1024");
+    let refused = a.run(&["settings", "network.port", "1"]).failed();
+    refused.says("network.port");
+    let refused = a.run(&["settings", "network.prot"]).failed();
+    refused.says("network.prot");
+    node.stop();
+    let node = a.start(&[]);
+    assert_eq!(one(&[]), (4.into(), "kept".into()));
+    assert_eq!(one(&["--reset"]), (8.into(), "default".into()));
+    a.run(&["settings"]).done().prints("transfer.max_downloads");
+    node.stop();
+}

@@ -10,9 +10,8 @@ use super::world::{World, fields};
 #[test]
 fn limits_are_shown_and_changed_while_the_node_runs() {
     let world = World::new();
-    let a = world
-        .home("a")
-        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "400000");
+    let file = world.file("config.toml", b"[transfer]\nupload_limit = 400000\n");
+    let a = world.home("a").with("PELAGO_CONFIG", &file);
     let no_node = format!("no node is running on {}: pelago start", a.data().display());
     a.run(&["limit"]).failed().says(&no_node);
     let node = a.start(&[]);
@@ -40,5 +39,17 @@ fn limits_are_shown_and_changed_while_the_node_runs() {
         a.run(&["limit", "--upload", rate]).code(2).says(why);
     }
     assert_eq!(a.json(&["limit"]), lifted);
+    node.stop();
+    // They are kept; and below what the environment says.
+    let ruled = a.with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "9000");
+    let node = ruled.start(&[]);
+    let limits = ruled.json(&["limit"]);
+    assert_eq!(
+        (&limits["upload"], &limits["download"]),
+        (&json!(null), &json!(9000))
+    );
+    let refused = ruled.run(&["limit", "--download", "off"]).failed();
+    refused.says("PELAGO_TRANSFER_DOWNLOAD_LIMIT");
+    assert_eq!(ruled.json(&["limit"]), limits);
     node.stop();
 }

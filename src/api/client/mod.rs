@@ -31,8 +31,8 @@ use super::{
     types::{
         CatalogueQuery, Code, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
         Failure, Followers, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest,
-        OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status,
-        UnshareQuery,
+        OrderChange, Peer, Place, RemoveQuery, Setting, SettingsChange, ShareEvent, ShareRequest,
+        Shared, Status, UnshareQuery,
     },
 };
 
@@ -124,6 +124,29 @@ impl Client {
     pub async fn set_limits(&self, change: &LimitsChange) -> Result<Limits, CallError> {
         let change = serde_json::to_vec(change)?;
         self.answer(request(Method::PUT, "/v1/limits", Some(change))?)
+            .await
+    }
+
+    /// What it is set to.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn settings(&self) -> Result<Vec<Setting>, CallError> {
+        self.get("/v1/settings").await
+    }
+
+    /// Changes what it is set to, and keeps that for later runs.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn change_settings(
+        &self,
+        change: &SettingsChange,
+    ) -> Result<Vec<Setting>, CallError> {
+        let change = serde_json::to_vec(change)?;
+        self.answer(request(Method::PATCH, "/v1/settings", Some(change))?)
             .await
     }
 

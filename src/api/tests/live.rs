@@ -1,6 +1,6 @@
 //! Streams of events: what they tell, how many there may be, and what those cost who do not read.
 
-use std::{collections::VecDeque, fs, time::Duration};
+use std::{collections::VecDeque, fs, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http_body_util::BodyExt;
@@ -14,14 +14,22 @@ use tokio::{
 };
 
 use super::{Served, alone, door::raw};
-use crate::api::{
-    feed::MAX_STREAMS,
-    log::Log,
-    types::{DownloadRequest, Failure, LogLevel, LogLine, Output, ShareRequest},
+use crate::{
+    api::{
+        App,
+        feed::MAX_STREAMS,
+        log::Log,
+        types::{DownloadRequest, Failure, LogLevel, LogLine, Output, ShareRequest},
+    },
+    config::Settings,
 };
 
 /// Anything that is waited for in these tests takes seconds at most.
 const LIMIT: Duration = Duration::from_secs(20);
+
+async fn with_log(log: Log) -> App {
+    App::new(alone().await, log, Arc::new(Settings::defaults().unwrap()))
+}
 
 /// A stream of events that is read.
 struct Events {
@@ -160,7 +168,7 @@ async fn only_what_is_asked_for_is_told() {
         fields: [("path".to_owned(), "a\nb".to_owned())].into(),
     };
     log.add(line("before"));
-    let served = Served::new(super::super::App::new(alone().await, log.clone())).await;
+    let served = Served::new(with_log(log.clone()).await).await;
     let mut events = served.events("?of=log").await;
     assert_eq!(events.next().await.0, "hello");
     let (name, before) = events.next().await;
@@ -262,7 +270,7 @@ async fn who_does_not_read_is_let_go() {
         }
     };
     fill(0);
-    let served = Served::new(super::super::App::new(alone().await, log.clone())).await;
+    let served = Served::new(with_log(log.clone()).await).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(served.address).await.unwrap();

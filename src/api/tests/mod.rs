@@ -10,6 +10,7 @@ mod calls;
 mod door;
 mod live;
 mod pages;
+mod settings;
 
 use std::net::SocketAddr;
 

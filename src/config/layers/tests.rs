@@ -3,8 +3,16 @@ use crate::config::LogFormat;
 
 fn file(text: &str) -> Result<Config, ConfigError> {
     let mut layers = Layers::defaults()?;
-    layers.text(Path::new("config.toml"), text)?;
+    put(&mut layers, text)?;
     layers.finish()
+}
+
+fn put(layers: &mut Layers, text: &str) -> Result<(), ConfigError> {
+    let path = Path::new("config.toml");
+    layers.text(path, text, |line| Origin::File {
+        path: path.to_owned(),
+        line,
+    })
 }
 
 fn environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -32,7 +40,7 @@ fn the_defaults_are_allowed_and_nobodys() {
 fn each_layer_overrules_those_below_and_is_remembered() {
     let mut layers = Layers::defaults().unwrap();
     let text = "[network]\nport = 1\nname = \"reef\"\n[transfer]\nupload_slots = 2\n";
-    layers.text(Path::new("config.toml"), text).unwrap();
+    put(&mut layers, text).unwrap();
     let variables = [("PELAGO_NETWORK_PORT", "2"), ("PELAGO_NETWORK_NAME", "bay")];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     layers.environment(variables.into_iter()).unwrap();

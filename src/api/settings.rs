@@ -1,0 +1,195 @@
+//! What is set, and what of it can change while the node runs.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde_json::Value;
+
+use super::{
+    Log,
+    error::ApiError,
+    extract::Body,
+    types::{
+        self, ErrorInfo, LimitsChange, OriginKind, SettingKind, SettingOrigin, SettingsChange,
+    },
+};
+use crate::{
+    config::{ChangeError, Config, Kind, LogLevel, Origin, Setting, Settings, Wanted},
+    node::Node,
+};
+
+pub(super) async fn list(State(settings): State<Arc<Settings>>) -> Json<Vec<types::Setting>> {
+    Json(listed(&settings))
+}
+
+pub(super) async fn change(
+    State(node): State<Node>,
+    State(log): State<Log>,
+    State(settings): State<Arc<Settings>>,
+    Body(changes): Body<SettingsChange>,
+) -> Result<Json<Vec<types::Setting>>, ApiError> {
+    let changes =
+        wanted(changes).map_err(|error| ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    keep(&node, &log, &settings, changes).await?;
+    Ok(Json(listed(&settings)))
+}
+
+pub(super) async fn limits(State(node): State<Node>) -> Json<types::Limits> {
+    Json(node.limits().into())
+}
+
+/// The limits are settings like others, under shorter names.
+pub(super) async fn change_limits(
+    State(node): State<Node>,
+    State(log): State<Log>,
+    State(settings): State<Arc<Settings>>,
+    Body(change): Body<LimitsChange>,
+) -> Result<Json<types::Limits>, ApiError> {
+    let changes = super::convert::limits_change(change)?;
+    keep(&node, &log, &settings, changes).await?;
+    Ok(Json(node.limits().into()))
+}
+
+/// All settings, for streams of events, too.
+pub(super) fn listed(settings: &Settings) -> Vec<types::Setting> {
+    settings.list().into_iter().map(Into::into).collect()
+}
+
+/// New values by the names of settings, as they are changed.
+///
+/// # Errors
+///
+/// Some are no values of a setting.
+pub fn wanted(changes: SettingsChange) -> Result<Vec<(String, Option<Wanted>)>, ErrorInfo> {
+    let wanted = |(name, value)| {
+        let wanted = match &value {
+            Value::Null => None,
+            Value::Bool(value) => Some(Wanted::Bool(*value)),
+            Value::String(text) => Some(Wanted::Text(text.clone())),
+            Value::Number(number) if number.is_i64() => number.as_i64().map(Wanted::Number),
+            other => {
+                let message = format!("{name}: {other} is no value of a setting");
+                return Err(ErrorInfo::new("bad-setting", message));
+            }
+        };
+        Ok((name, wanted))
+    };
+    changes.into_iter().map(wanted).collect()
+}
+
+async fn keep(
+    node: &Node,
+    log: &Log,
+    settings: &Arc<Settings>,
+    changes: Vec<(String, Option<Wanted>)>,
+) -> Result<(), ApiError> {
+    let (node, log, settings) = (node.clone(), log.clone(), Arc::clone(settings));
+    // It waits for the disk.
+    let change =
+        move || settings.change(&changes, |before, after| apply(&node, &log, before, after));
+    match tokio::task::spawn_blocking(change).await {
+        Ok(changed) => changed.map_err(|error| refused(&error)),
+        Err(_) => Err(crate::node::ListError::from(crate::node::Closed).into()),
+    }
+}
+
+/// Has the node and the log do as the settings say now. What did not change is left alone.
+fn apply(node: &Node, log: &Log, before: &Config, after: &Config) {
+    let (was, is) = (&before.transfer, &after.transfer);
+    node.set_limits(|rates| {
+        for (was, is, rate) in [
+            (was.upload_limit, is.upload_limit, &mut rates.upload),
+            (was.download_limit, is.download_limit, &mut rates.download),
+            (
+                was.upload_limit_per_peer,
+                is.upload_limit_per_peer,
+                &mut rates.upload_per_peer,
+            ),
+            (
+                was.download_limit_per_peer,
+                is.download_limit_per_peer,
+                &mut rates.download_per_peer,
+            ),
+        ] {
+            if was != is {
+                *rate = is;
+            }
+        }
+    });
+    if was.max_downloads != is.max_downloads {
+        node.set_max_downloads(is.max_downloads);
+    }
+    if was.seed != is.seed {
+        node.set_seed(is.seed);
+    }
+    if before.logging.level != after.logging.level {
+        log.set_level(after.logging.level);
+    }
+}
+
+impl From<ChangeError> for ErrorInfo {
+    fn from(error: ChangeError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+fn refused(error: &ChangeError) -> ApiError {
+    let status = match error {
+        ChangeError::Unknown { .. } | ChangeError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        ChangeError::Locked { .. } => StatusCode::CONFLICT,
+        ChangeError::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    ApiError::new(status, error.code(), error.to_string())
+}
+
+impl From<Setting> for types::Setting {
+    fn from(from: Setting) -> Self {
+        let (kind, choices) = match from.kind {
+            Kind::Rate => (SettingKind::Rate, &[][..]),
+            Kind::Number => (SettingKind::Number, &[][..]),
+            Kind::Bool => (SettingKind::Bool, &[][..]),
+            Kind::Choice(choices) => (SettingKind::Choice, choices),
+            Kind::Text => (SettingKind::Text, &[][..]),
+        };
+        // Settings are text, numbers, yes or no, or lists of text: JSON has all of these.
+        let json = |value| serde_json::to_value(value).unwrap_or_default();
+        Self {
+            name: from.name,
+            value: json(from.value),
+            default: json(from.default),
+            unit: from.unit.map(str::to_owned),
+            allowed: from.allowed.to_owned(),
+            kind,
+            choices: choices.iter().map(|&choice| choice.to_owned()).collect(),
+            changeable: from.changeable,
+            origin: from.origin.into(),
+            locked: from.locked,
+        }
+    }
+}
+
+impl From<Origin> for SettingOrigin {
+    fn from(from: Origin) -> Self {
+        let kind = match &from {
+            Origin::Default => OriginKind::Default,
+            Origin::File { .. } => OriginKind::File,
+            Origin::Kept { .. } => OriginKind::Kept,
+            Origin::Variable(_) => OriginKind::Environment,
+            Origin::Flag(_) => OriginKind::Flag,
+        };
+        let source = (kind != OriginKind::Default).then(|| from.to_string());
+        Self { kind, source }
+    }
+}
+
+impl From<LogLevel> for types::LogLevel {
+    fn from(from: LogLevel) -> Self {
+        match from {
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Trace => Self::Trace,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Settings: shown, changed while the node runs, refused.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::{Served, alone};
+use crate::{
+    api::{App, CallError, Client, Log, types::Setting},
+    config::{Layers, LogLevel, Origin, Settings},
+};
+
+async fn one(client: &Client, name: &str) -> Setting {
+    let settings = client.settings().await.unwrap();
+    let found = settings.into_iter().find(|setting| setting.name == name);
+    found.unwrap()
+}
+
+async fn refusal(client: &Client, name: &str, value: Value) -> (String, String) {
+    let good = ("transfer.seed".to_owned(), json!(false));
+    let change = [good, (name.to_owned(), value)].into();
+    match client.change_settings(&change).await {
+        Err(CallError::Refused(error)) => (error.code, error.message),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn settings_change_what_the_node_does() {
+    let node = alone().await;
+    let told = Arc::new(std::sync::Mutex::new(None));
+    let log = Log::default().with_level({
+        let told = Arc::clone(&told);
+        move |level| *told.lock().unwrap() = Some(level)
+    });
+    let settings = Arc::new(Settings::defaults().unwrap());
+    let served = Served::new(App::new(node.clone(), log, settings)).await;
+    let client = served.client().await;
+    let change = [
+        ("transfer.upload_limit".to_owned(), json!("1.5 MB")),
+        ("logging.level".to_owned(), json!("debug")),
+    ];
+    client.change_settings(&change.into()).await.unwrap();
+    assert_eq!(node.limits().upload.unwrap().bytes(), 1_500_000);
+    assert_eq!(*told.lock().unwrap(), Some(LogLevel::Debug));
+    let limit = one(&client, "transfer.upload_limit").await;
+    assert_eq!((limit.value, limit.default), (json!(1_500_000), json!(0)));
+    assert!(limit.changeable && limit.locked.is_none());
+
+    let back = [("transfer.upload_limit".to_owned(), Value::Null)].into();
+    client.change_settings(&back).await.unwrap();
+    assert_eq!(node.limits().upload, None);
+}
+
+#[tokio::test]
+async fn what_is_out_of_range_or_locked_changes_nothing() {
+    let mut layers = Layers::defaults().unwrap();
+    let variable = Origin::Variable("PELAGO_TRANSFER_MAX_DOWNLOADS".to_owned());
+    layers
+        .set(variable, "transfer", "max_downloads", 3)
+        .unwrap();
+    let settings = Settings::new(layers, None, BTreeMap::new());
+    let app = App::new(alone().await, Log::default(), Arc::new(settings));
+    let client = Served::new(app).await.client().await;
+    let before = client.settings().await.unwrap();
+    for (name, value, code, says) in [
+        ("transfer.upload_limit", json!(999), "bad-setting", "1 KB/s"),
+        (
+            "transfer.timeout_seconds",
+            json!(0),
+            "bad-setting",
+            "1 to 86400",
+        ),
+        ("transfer.timeout_seconds", json!(1.5), "bad-setting", "1.5"),
+        ("transfer.timeout_seconds", json!([1]), "bad-setting", "[1]"),
+        ("logging.level", json!("loud"), "bad-setting", "warn"),
+        ("transfer.colour", json!("red"), "bad-setting", "no setting"),
+        (
+            "transfer.max_downloads",
+            json!(4),
+            "setting-locked",
+            "PELAGO_",
+        ),
+        ("network.port", json!(1), "setting-locked", "starts"),
+    ] {
+        let (found, message) = refusal(&client, name, value).await;
+        assert_eq!(found, code, "{message}");
+        assert!(
+            message.contains(name) && message.contains(says),
+            "{message}"
+        );
+    }
+    assert_eq!(client.settings().await.unwrap(), before);
+}

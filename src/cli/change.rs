@@ -1,0 +1,96 @@
+//! `pelago settings`: what is set and by whom, and changing it.
+
+use serde_json::Value;
+
+use super::{
+    attach::{self, Found},
+    context::Context,
+    output::Exit,
+    text::{harmless, table},
+};
+use crate::api::{
+    types::{ErrorInfo, OriginKind, Setting, SettingsChange},
+    wanted,
+};
+
+/// What to show or change. What is changed holds at once, is kept for later runs, and ranks above the
+/// configuration file and below the environment and flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct SettingsArgs {
+    /// Only this one, as transfer.upload_limit [default: all]
+    name: Option<String>,
+
+    /// Change it to this: a number, true or false, a word, or a rate like 1.5MB
+    #[arg(requires = "name")]
+    value: Option<String>,
+
+    /// Change it back to what the configuration file or the default says
+    #[arg(long, requires = "name", conflicts_with = "value")]
+    reset: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Result<Exit> {
+    let change = args.change();
+    let mut settings = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => match change {
+            Some(change) => client.change_settings(&change).await?,
+            None => client.settings().await?,
+        },
+        // Nobody else changes it while the folder is ours.
+        Found::Free(_folder) => {
+            if let Some(change) = change {
+                let changes = wanted(change)?;
+                let changed = context.settings.change(&changes, |_, _| {});
+                changed.map_err(ErrorInfo::from)?;
+            }
+            context
+                .settings
+                .list()
+                .into_iter()
+                .map(Into::into)
+                .collect()
+        }
+    };
+    if let Some(name) = &args.name {
+        settings.retain(|setting: &Setting| setting.name == *name);
+        if settings.is_empty() {
+            let message = format!("there is no setting {name:?}; `pelago settings` lists them");
+            return Err(ErrorInfo::new("bad-setting", message).into());
+        }
+    }
+    context.output.result(&settings, || describe(&settings))?;
+    Ok(Exit::Done)
+}
+
+impl SettingsArgs {
+    fn change(&self) -> Option<SettingsChange> {
+        let name = self.name.clone()?;
+        let value = match &self.value {
+            Some(value) => Value::String(value.clone()),
+            None if self.reset => Value::Null,
+            None => return None,
+        };
+        Some([(name, value)].into())
+    }
+}
+
+fn describe(settings: &[Setting]) -> String {
+    let headings = ["SETTING", "VALUE", "SET BY", "ALLOWED"].map(str::to_owned);
+    let row = |setting: &Setting| {
+        let value = match &setting.value {
+            Value::String(text) => harmless(text),
+            Value::Array(items) if items.is_empty() => "none".to_owned(),
+            other => harmless(&other.to_string()),
+        };
+        let origin = match (&setting.origin.source, setting.origin.kind) {
+            (_, OriginKind::Kept) => "pelago settings".to_owned(),
+            (Some(source), _) => harmless(source),
+            (None, _) => "default".to_owned(),
+        };
+        vec![setting.name.clone(), value, origin, setting.allowed.clone()]
+    };
+    let rows = [headings.to_vec()]
+        .into_iter()
+        .chain(settings.iter().map(row));
+    table(&rows.collect::<Vec<_>>())
+}

@@ -1,0 +1,169 @@
+//! What is told of each setting beside its value. `config/default.toml` says more.
+
+/// Of what kind a setting's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Bytes a second; 0: as fast as it can.
+    Rate,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Bool,
+    /// One of some words.
+    Choice(&'static [&'static str]),
+    /// Any other text, or a list of texts.
+    Text,
+}
+
+/// What is told of a setting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    pub(super) section: &'static str,
+    pub(super) key: &'static str,
+    pub(super) kind: Kind,
+    pub(super) unit: Option<&'static str>,
+    /// What is allowed, for people.
+    pub(super) allowed: &'static str,
+    /// Whether it can change while a node runs.
+    pub(super) changes: bool,
+}
+
+const fn known(
+    section: &'static str,
+    key: &'static str,
+    kind: Kind,
+    allowed: &'static str,
+) -> Known {
+    Known {
+        section,
+        key,
+        kind,
+        unit: None,
+        allowed,
+        changes: false,
+    }
+}
+
+impl Known {
+    const fn of(self, unit: &'static str) -> Self {
+        Self {
+            unit: Some(unit),
+            ..self
+        }
+    }
+
+    const fn changing(self) -> Self {
+        Self {
+            changes: true,
+            ..self
+        }
+    }
+
+    /// `section.key`.
+    pub(super) fn name(&self) -> String {
+        format!("{}.{}", self.section, self.key)
+    }
+}
+
+const FORMATS: &[&str] = &["text", "json"];
+
+const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+const YES_NO: &str = "true or false";
+
+const RATE: &str = "1 KB/s to 1 TB/s: 50000, 400k, 1.5MB, 2MiB; 0 or off: as fast as it can";
+
+const fn limit(key: &'static str) -> Known {
+    known("transfer", key, Kind::Rate, RATE)
+        .of("bytes a second")
+        .changing()
+}
+
+/// All settings, in the order of `config/default.toml`.
+pub(super) const SETTINGS: &[Known] = &[
+    known(
+        "network",
+        "name",
+        Kind::Text,
+        "1 to 32 lowercase letters, digits, `-` and `.`",
+    ),
+    known(
+        "network",
+        "node_name",
+        Kind::Text,
+        "at most 64 bytes; nothing: the host name",
+    ),
+    known(
+        "network",
+        "port",
+        Kind::Number,
+        "0 to 65535; 0: any free one",
+    ),
+    known(
+        "network",
+        "listen",
+        Kind::Text,
+        "multiaddrs; none: all interfaces, on the port",
+    ),
+    known(
+        "network",
+        "bootstrap",
+        Kind::Text,
+        "multiaddrs or host:port",
+    ),
+    known("network", "mdns", Kind::Bool, YES_NO),
+    known("network", "announce", Kind::Bool, YES_NO),
+    known("network", "memory_budget_mib", Kind::Number, "16 to 65536").of("MiB"),
+    known("network", "replication", Kind::Number, "1 to 100").of("nodes"),
+    known(
+        "network",
+        "concurrent_announcements",
+        Kind::Number,
+        "1 to 256",
+    ),
+    known(
+        "network",
+        "announce_interval_hours",
+        Kind::Number,
+        "1 to 40",
+    )
+    .of("hours"),
+    known(
+        "network",
+        "idle_timeout_seconds",
+        Kind::Number,
+        "30 to 86400",
+    )
+    .of("seconds"),
+    known("storage", "share_folders", Kind::Text, "folders"),
+    known("transfer", "max_downloads", Kind::Number, "1 to 1024").changing(),
+    known("transfer", "max_sources", Kind::Number, "1 to 1024").of("peers"),
+    known(
+        "transfer",
+        "in_flight_bytes",
+        Kind::Number,
+        "16384 to 1073741824",
+    )
+    .of("bytes"),
+    known("transfer", "upload_slots", Kind::Number, "1 to 1024"),
+    known("transfer", "slots_per_peer", Kind::Number, "1 to 1024"),
+    known("transfer", "stall_seconds", Kind::Number, "1 to 3600").of("seconds"),
+    limit("upload_limit"),
+    limit("download_limit"),
+    limit("upload_limit_per_peer"),
+    limit("download_limit_per_peer"),
+    known("transfer", "seed", Kind::Bool, YES_NO).changing(),
+    known("transfer", "timeout_seconds", Kind::Number, "1 to 86400")
+        .of("seconds")
+        .changing(),
+    known("api", "listen", Kind::Text, "IP:PORT; port 0: any free one"),
+    known("api", "enabled", Kind::Bool, YES_NO),
+    known(
+        "logging",
+        "level",
+        Kind::Choice(LEVELS),
+        "error, warn, info, debug or trace",
+    )
+    .changing(),
+    known("logging", "format", Kind::Choice(FORMATS), "text or json"),
+];

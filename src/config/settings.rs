@@ -1,0 +1,423 @@
+//! The settings of a program as it runs: shown with who set them, changed, and kept.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use toml::Value;
+
+use super::{
+    Config, ConfigError, Kind, Layers, Origin,
+    known::{Known, SETTINGS},
+};
+use crate::limits::{InvalidRate, Rate};
+
+/// What a file of kept settings begins with.
+const HEAD: &str = "# What was changed while a node ran. It ranks above the configuration file, and below\n\
+                    # PELAGO_ variables and flags. `pelago settings NAME --reset` takes a line out.\n\n";
+
+/// The settings of a program as it runs.
+#[derive(Debug)]
+pub struct Settings {
+    layers: Mutex<Layers>,
+    /// Where changes are kept; nowhere: they are for this run only.
+    file: Option<PathBuf>,
+    /// Why some cannot be changed, by their names, beside what their layers say.
+    locks: BTreeMap<&'static str, String>,
+    revision: AtomicU64,
+}
+
+/// A setting, as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// `section.key`.
+    pub name: String,
+    /// What it is set to.
+    pub value: Value,
+    /// What it is if nobody sets it.
+    pub default: Value,
+    /// What a number is counted in.
+    pub unit: Option<&'static str>,
+    /// What is allowed, for people.
+    pub allowed: &'static str,
+    /// Of what kind it is.
+    pub kind: Kind,
+    /// Whether it can be changed while a node runs.
+    pub changeable: bool,
+    /// Who set it.
+    pub origin: Origin,
+    /// Why it cannot be changed now, if it cannot.
+    pub locked: Option<String>,
+}
+
+/// A value that somebody wants a setting to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A whole number.
+    Number(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// Text, as people type it.
+    Text(String),
+}
+
+/// Why settings were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// There is no such setting.
+    #[error("there is no setting {name:?}; `pelago settings` lists them")]
+    Unknown {
+        /// What was named.
+        name: String,
+    },
+    /// The value is not allowed.
+    #[error("{name}: {found} is not allowed; expected {allowed}")]
+    Value {
+        /// The setting.
+        name: String,
+        /// The value, as it was given.
+        found: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// It cannot be changed while the program runs.
+    #[error("{name} cannot be changed: {why}")]
+    Locked {
+        /// The setting.
+        name: String,
+        /// Who rules, or why not at all.
+        why: String,
+    },
+    /// It cannot be kept.
+    #[error("{} cannot be written: {source}", path.display())]
+    NotKept {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ChangeError {
+    /// A word for programs: it stays the same between versions.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown { .. } | Self::Value { .. } => "bad-setting",
+            Self::Locked { .. } => "setting-locked",
+            Self::NotKept { .. } => "settings-not-kept",
+        }
+    }
+}
+
+impl Settings {
+    /// Those of `layers`. Changes are kept in `file`, which is one of the layers. `locks` says of some
+    /// why they cannot be changed.
+    #[must_use]
+    pub const fn new(
+        layers: Layers,
+        file: Option<PathBuf>,
+        locks: BTreeMap<&'static str, String>,
+    ) -> Self {
+        Self {
+            layers: Mutex::new(layers),
+            file,
+            locks,
+            revision: AtomicU64::new(0),
+        }
+    }
+
+    /// The defaults, for this run only.
+    ///
+    /// # Errors
+    ///
+    /// None unless this build's `config/default.toml` is wrong.
+    pub fn defaults() -> Result<Self, ConfigError> {
+        Ok(Self::new(Layers::defaults()?, None, BTreeMap::new()))
+    }
+
+    /// A number that is another after each change.
+    pub fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// All settings.
+    pub fn list(&self) -> Vec<Setting> {
+        let layers = self.lock();
+        let described = |known| self.described(known, &layers);
+        SETTINGS.iter().filter_map(described).collect()
+    }
+
+    /// Changes settings by their names; none: to what the layers below say. All of them, or none. `apply`
+    /// is given the settings before and after, and is over before the next change.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`]; nothing is changed then.
+    pub fn change(
+        &self,
+        changes: &[(String, Option<Wanted>)],
+        apply: impl FnOnce(&Config, &Config),
+    ) -> Result<(), ChangeError> {
+        let mut layers = self.lock();
+        let mut changed = layers.clone();
+        for (name, wanted) in changes {
+            let unknown = || ChangeError::Unknown { name: name.clone() };
+            let known = SETTINGS.iter().find(|known| known.name() == *name);
+            let known = known.ok_or_else(unknown)?;
+            let described = self.described(known, &layers).ok_or_else(unknown)?;
+            if let Some(why) = described.locked {
+                let name = name.clone();
+                return Err(ChangeError::Locked { name, why });
+            }
+            changed.unset(known.section, known.key);
+            if let Some(wanted) = wanted {
+                let refused = || ChangeError::Value {
+                    name: name.clone(),
+                    found: wanted.to_string(),
+                    allowed: known.allowed,
+                };
+                let value = value(known.kind, wanted).ok_or_else(refused)?;
+                let path = self.file.clone();
+                let origin = Origin::Kept { path };
+                let set = changed.set(origin, known.section, known.key, value);
+                set.map_err(|_| refused())?;
+            }
+        }
+        let after = changed.finish();
+        let (Ok(before), Ok(after)) = (layers.finish(), after) else {
+            // Each of the settings was allowed, and there are no rules between them.
+            return Ok(());
+        };
+        if let Some(path) = &self.file {
+            let text = toml::to_string(&changed.kept_values()).unwrap_or_default();
+            keep(path, &format!("{HEAD}{text}")).map_err(|source| ChangeError::NotKept {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        *layers = changed;
+        apply(&before, &after);
+        self.revision.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    fn described(&self, known: &Known, layers: &Layers) -> Option<Setting> {
+        let (default, value, origin) = layers.value(known.section, known.key)?;
+        let name = known.name();
+        let locked = if !known.changes {
+            Some("it is read when the node starts: set it in the configuration file".to_owned())
+        } else if origin.rules() {
+            Some(format!("{origin} sets it, and ranks above"))
+        } else {
+            self.locks.get(&*name).cloned()
+        };
+        Some(Setting {
+            name,
+            value,
+            default,
+            unit: known.unit,
+            allowed: known.allowed,
+            kind: known.kind,
+            changeable: known.changes,
+            origin,
+            locked,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Layers> {
+        self.layers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// A value of that kind, from what somebody gave; none if it is none.
+fn value(kind: Kind, wanted: &Wanted) -> Option<Value> {
+    match (kind, wanted) {
+        (Kind::Rate | Kind::Number, Wanted::Number(number)) => Some((*number).into()),
+        (Kind::Rate, Wanted::Text(text)) if text == "off" => Some(0.into()),
+        (Kind::Rate, Wanted::Text(text)) => match text.parse::<Rate>() {
+            Ok(rate) => i64::try_from(rate.bytes()).ok().map(Value::from),
+            Err(InvalidRate::Range(0)) => Some(0.into()),
+            Err(_) => None,
+        },
+        (Kind::Number, Wanted::Text(text)) => text.trim().parse::<i64>().ok().map(Value::from),
+        (Kind::Bool, Wanted::Bool(value)) => Some((*value).into()),
+        (Kind::Bool, Wanted::Text(text)) => text.trim().parse::<bool>().ok().map(Value::from),
+        (Kind::Choice(_) | Kind::Text, Wanted::Text(text)) => Some(text.clone().into()),
+        _ => None,
+    }
+}
+
+/// Puts `text` at `path`, for its owner to read: whole, and safe from a power loss, or not at all.
+fn keep(path: &Path, text: &str) -> io::Result<()> {
+    let temporary = path.with_extension("toml.new");
+    let _ = fs::remove_file(&temporary);
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Option<Wanted> {
+        Some(Wanted::Text(text.to_owned()))
+    }
+
+    fn named(settings: &Settings, name: &str) -> Setting {
+        let mut list = settings.list().into_iter();
+        list.find(|setting| setting.name == name).unwrap()
+    }
+
+    fn change(settings: &Settings, name: &str, to: Option<Wanted>) -> Result<(), ChangeError> {
+        settings.change(&[(name.to_owned(), to)], |_, _| {})
+    }
+
+    #[test]
+    fn every_setting_is_known_with_its_kind() {
+        let settings = Settings::defaults().unwrap();
+        let list = settings.list();
+        assert_eq!(list.len(), SETTINGS.len(), "one is not in the defaults");
+        for setting in &list {
+            let fits = match setting.kind {
+                Kind::Rate | Kind::Number => setting.default.is_integer(),
+                Kind::Bool => setting.default.is_bool(),
+                Kind::Choice(choices) => choices.contains(&setting.default.as_str().unwrap()),
+                Kind::Text => setting.default.is_str() || setting.default.is_array(),
+            };
+            assert!(fits, "{}", setting.name);
+        }
+        let defaults: toml::Table = include_str!("../../config/default.toml").parse().unwrap();
+        let all: usize = defaults.values().map(|s| s.as_table().unwrap().len()).sum();
+        assert_eq!(all, list.len(), "one is not told of");
+    }
+
+    #[test]
+    fn changes_are_kept_and_rank_above_the_file_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        let path = folder.path().join("settings.toml");
+        fs::write(&file, "[transfer]\nseed = false\nmax_downloads = 2\n").unwrap();
+        let layers = |variable: Option<&str>| {
+            let mut layers = Layers::defaults().unwrap();
+            layers.file(&file).unwrap();
+            let variables = variable.map(|v| ("PELAGO_TRANSFER_MAX_DOWNLOADS".into(), v.into()));
+            layers.environment(variables.into_iter()).unwrap();
+            layers.kept(&path).unwrap();
+            layers
+        };
+        let settings = Settings::new(layers(None), Some(path.clone()), BTreeMap::new());
+        let changes = [
+            ("transfer.upload_limit".to_owned(), text("1.5 MB")),
+            ("transfer.max_downloads".to_owned(), Some(Wanted::Number(3))),
+            ("transfer.seed".to_owned(), Some(Wanted::Bool(true))),
+        ];
+        let mut seen = None;
+        let apply = |before: &Config, after: &Config| {
+            seen = Some((before.transfer.max_downloads, after.transfer.max_downloads));
+        };
+        settings.change(&changes, apply).unwrap();
+        assert_eq!((seen, settings.revision()), (Some((2, 3)), 1));
+        let limit = named(&settings, "transfer.upload_limit");
+        assert_eq!(limit.value, Value::from(1_500_000));
+        let kept = Origin::Kept {
+            path: Some(path.clone()),
+        };
+        assert_eq!(limit.origin, kept);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+
+        let again = layers(Some("7")).finish().unwrap();
+        assert_eq!(
+            again.transfer.max_downloads, 7,
+            "the environment ranks above"
+        );
+        assert!(again.transfer.seed, "the file ranks below");
+        change(&settings, "transfer.seed", None).unwrap();
+        assert_eq!(named(&settings, "transfer.seed").value, Value::from(false));
+        assert!(!layers(None).finish().unwrap().transfer.seed);
+    }
+
+    #[test]
+    fn what_is_not_allowed_changes_nothing() {
+        let mut layers = Layers::defaults().unwrap();
+        let flag = Origin::Flag("--name");
+        layers.set(flag, "transfer", "seed", false).unwrap();
+        let locks = [("logging.level", "-v sets it".to_owned())].into();
+        let settings = Settings::new(layers, None, locks);
+        let before = settings.list();
+        for (name, to, code) in [
+            (
+                "transfer.max_downloads",
+                Some(Wanted::Number(0)),
+                "bad-setting",
+            ),
+            (
+                "transfer.max_downloads",
+                Some(Wanted::Number(1025)),
+                "bad-setting",
+            ),
+            (
+                "transfer.max_downloads",
+                Some(Wanted::Bool(true)),
+                "bad-setting",
+            ),
+            (
+                "transfer.upload_limit",
+                Some(Wanted::Number(999)),
+                "bad-setting",
+            ),
+            ("transfer.upload_limit", text("fast"), "bad-setting"),
+            (
+                "transfer.upload_limit",
+                Some(Wanted::Number(-1)),
+                "bad-setting",
+            ),
+            (
+                "transfer.timeout_seconds",
+                Some(Wanted::Number(86_401)),
+                "bad-setting",
+            ),
+            ("transfer.colour", text("red"), "bad-setting"),
+            ("transfer.seed", Some(Wanted::Bool(true)), "setting-locked"),
+            ("transfer.seed", None, "setting-locked"),
+            ("network.port", Some(Wanted::Number(1)), "setting-locked"),
+            ("logging.level", text("debug"), "setting-locked"),
+        ] {
+            let good = ("transfer.max_downloads".to_owned(), Some(Wanted::Number(5)));
+            let changes = [good, (name.to_owned(), to)];
+            let refused = settings
+                .change(&changes, |_, _| panic!("applied"))
+                .unwrap_err();
+            assert_eq!(refused.code(), code, "{refused}");
+            assert!(refused.to_string().contains(name), "{refused}");
+        }
+        assert_eq!(settings.list(), before);
+    }
+}
