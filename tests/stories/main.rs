@@ -5,6 +5,7 @@
 //! | `world` | folders, nodes and commands of one story, ended with it |
 //! | `trees` | folders to share, and what they are compared by |
 //! | `valve` | a way between two nodes that can be shut |
+//! | `browser` | a headless Chromium, and what is seen, clicked and typed there |
 //! | `terminal` | a command at a terminal, and what is seen and typed there |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
@@ -14,6 +15,7 @@
 #![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
 
 mod attach;
+mod browser;
 mod catalogue;
 mod config;
 mod disk;
@@ -30,6 +32,7 @@ mod limits;
 mod link;
 mod loss;
 mod manual;
+mod page;
 mod ports;
 mod refusals;
 mod restart;

@@ -125,3 +125,4 @@ showCounts();
 listenToForm();
 listen();
 document.body.dataset.ready = "true";
+performance.mark("interactive");

@@ -15,9 +15,9 @@ function row(line) {
   const said = harmless([line.message, fields(line)].filter(Boolean).join("  "));
   const element = h(
     "div",
-    { class: "line", dataset: { level: line.level }, title: `${line.target}: ${said}` },
+    { class: "line", dataset: { level: line.level.toUpperCase() }, title: `${line.target}: ${said}` },
     h("time", {}, clock.format(line.unix_ms)),
-    h("b", {}, line.level),
+    h("b", {}, line.level.toLowerCase()),
     h("span", {}, said),
   );
   return { element, update() {} };

@@ -14,7 +14,19 @@ const ORIGINS = {
 
 const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage", api: "Local API", gateway: "Gateway", logging: "Log" };
 
-const shown = (value) => (value === null || value === undefined ? "" : Array.isArray(value) ? value.join("\n") : String(value));
+const RATES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
+
+/** A rate as a person would type it: 1500000 is `1500 KB`; none, or 0, is nothing. */
+function typed(rate) {
+  if (!rate) return "";
+  const [bytes, unit] = RATES.find(([bytes]) => rate % bytes === 0) ?? [1, ""];
+  return `${rate / bytes} ${unit}`.trim();
+}
+
+const shown = ({ kind, value }) => {
+  if (kind === "rate") return typed(value);
+  return Array.isArray(value) ? value.join("\n") : String(value ?? "");
+};
 
 /** `transfer.upload_limit_per_peer`: “Upload limit per peer”. */
 function title(setting) {
@@ -42,14 +54,15 @@ function line(first) {
     "div",
     { class: "setting" },
     h("label", { for: first.name }, title(first.name), h("code", {}, first.name)),
-    h("div", { class: "value" }, input, first.unit && h("span", {}, first.unit)),
+    h("div", { class: "value" }, input, first.unit && first.kind !== "rate" && h("span", {}, first.unit)),
     h("div", { class: "about" }, origin, back, about),
   );
 
   const value = () => {
     if (setting.kind === "bool") return input.checked;
     if (setting.kind === "number") return input.valueAsNumber;
-    return input.value.trim();
+    const text = input.value.trim();
+    return setting.kind === "rate" ? text || "off" : text;
   };
 
   async function save(to) {
@@ -69,11 +82,11 @@ function line(first) {
     setting = now;
     if (now.kind === "bool") input.checked = now.value;
     // What is being typed is not overwritten.
-    else if (document.activeElement !== input || input.disabled) input.value = shown(now.value);
+    else if (document.activeElement !== input || input.disabled) input.value = shown(now);
     const source = now.origin.source ? ` (${now.origin.source})` : "";
     setText(origin, `${ORIGINS[now.origin.kind] ?? now.origin.kind}${source}`);
     origin.dataset.kind = now.origin.kind;
-    setText(about, now.locked ?? (now.changeable ? now.allowed : "Takes a restart to change."));
+    setText(about, now.locked ?? ((now.kind === "bool" ? "" : now.allowed)));
     back.hidden = now.origin.kind !== "kept";
   }
   update(first);

@@ -1,0 +1,176 @@
+//! A headless Chromium, driven as a person would: what is seen, clicked and typed.
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use fantoccini::{Client, ClientBuilder, Locator, key::Key};
+use hyper_util::client::legacy::connect::HttpConnector;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use super::world::eventually;
+
+/// A browser with one tab at first. It ends when dropped.
+pub(crate) struct Browser {
+    client: Client,
+    runtime: Runtime,
+    driver: Child,
+}
+
+impl Browser {
+    /// A window of that many CSS pixels; `None` where there is no Chromium, which it says.
+    pub(crate) fn open(width: u32, height: u32) -> Option<Self> {
+        let mut driver = match Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+        {
+            Ok(driver) => driver,
+            Err(error) if env::var("CI").as_deref() != Ok("true") => {
+                eprintln!("skipped: no chromedriver ({error}); on Debian: chromium-driver");
+                return None;
+            }
+            Err(error) => panic!("chromedriver: {error}"),
+        };
+        let port = port(&mut driver);
+        let runtime = Runtime::new().unwrap();
+        let options = json!({
+            "goog:chromeOptions": {
+                "args": [
+                    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic",
+                    "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
+                    format!("--window-size={width},{height}"),
+                ],
+                // A phone is narrower than a window can be.
+                "mobileEmulation": { "deviceMetrics": {
+                    "width": width, "height": height, "pixelRatio": 1.0, "touch": false,
+                } },
+            }
+        });
+        let Value::Object(capabilities) = options else {
+            unreachable!("it is written above")
+        };
+        let connect = async {
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            builder.capabilities(capabilities);
+            builder.connect(&format!("http://127.0.0.1:{port}")).await
+        };
+        let client = runtime.block_on(connect).unwrap();
+        Some(Self {
+            client,
+            runtime,
+            driver,
+        })
+    }
+
+    /// Opens a URL in the present tab.
+    pub(crate) fn go(&self, url: &str) {
+        self.runtime.block_on(self.client.goto(url)).unwrap();
+    }
+
+    /// Opens another tab, and looks at that.
+    pub(crate) fn new_tab(&self) {
+        let tab = async {
+            let tab = self.client.new_window(true).await?;
+            self.client.switch_to_window(tab.handle).await
+        };
+        self.runtime.block_on(tab).unwrap();
+    }
+
+    /// Looks at the tab that was opened as number `at`.
+    pub(crate) fn look_at_tab(&self, at: usize) {
+        let tab = async {
+            let tabs = self.client.windows().await?;
+            self.client.switch_to_window(tabs[at].clone()).await
+        };
+        self.runtime.block_on(tab).unwrap();
+    }
+
+    pub(crate) fn reload(&self) {
+        self.runtime.block_on(self.client.refresh()).unwrap();
+    }
+
+    /// What a script returns.
+    pub(crate) fn script(&self, script: &str) -> Value {
+        let run = self.client.execute(script, Vec::new());
+        self.runtime
+            .block_on(run)
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until an expression is true.
+    pub(crate) fn until(&self, expression: &str) {
+        let script = format!("return Boolean({expression})");
+        eventually(expression, || (self.script(&script) == true).then_some(()));
+    }
+
+    /// Waits until something that matches `css` shows `text`.
+    pub(crate) fn sees(&self, css: &str, text: &str) {
+        self.until(&format!(
+            "[...document.querySelectorAll({css:?})].some(e => e.checkVisibility() && e.innerText.includes({text:?}))"
+        ));
+    }
+
+    /// Waits until nothing that matches `css` shows `text`.
+    pub(crate) fn sees_no(&self, css: &str, text: &str) {
+        self.until(&format!(
+            "![...document.querySelectorAll({css:?})].some(e => e.checkVisibility() && e.innerText.includes({text:?}))"
+        ));
+    }
+
+    /// Clicks what matches `css`, once it can be.
+    pub(crate) fn click(&self, css: &str) {
+        eventually(&format!("a click on {css}"), || {
+            let click = async {
+                let element = self.client.find(Locator::Css(css)).await?;
+                element.click().await
+            };
+            self.runtime.block_on(click).ok()
+        });
+    }
+
+    /// Types into what matches `css`, in place of what was there.
+    pub(crate) fn fill(&self, css: &str, text: &str) {
+        eventually(&format!("typing into {css}"), || {
+            let fill = async {
+                let element = self.client.find(Locator::Css(css)).await?;
+                element.clear().await?;
+                element.send_keys(text).await
+            };
+            self.runtime.block_on(fill).ok()
+        });
+    }
+
+    /// Presses a key wherever the keyboard is.
+    pub(crate) fn press(&self, key: Key) {
+        let press = async {
+            let element = self.client.active_element().await?;
+            element.send_keys(&char::from(key).to_string()).await
+        };
+        self.runtime.block_on(press).unwrap();
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.runtime.block_on(self.client.clone().close());
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
+
+/// The port that the driver chose: it says so in a line of its own.
+fn port(driver: &mut Child) -> u16 {
+    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    // Whoever stops reading stops the driver.
+    std::thread::spawn(move || lines.for_each(drop));
+    port.unwrap()
+}

@@ -1,0 +1,326 @@
+//! The page of a node, in a real browser.
+
+use fantoccini::key::Key;
+
+use super::{
+    browser::Browser,
+    world::{Home, World, assert_content, eventually, noise},
+};
+
+const WIDE: (u32, u32) = (1280, 800);
+const PHONE: (u32, u32) = (360, 740);
+
+/// The URL by which a page signs in at the node of `home`.
+fn page(home: &Home) -> String {
+    let document = home.json(&["ui", "--no-open"]);
+    document["url"].as_str().unwrap().to_owned()
+}
+
+fn opened(home: &Home, (width, height): (u32, u32)) -> Option<Browser> {
+    let browser = Browser::open(width, height)?;
+    browser.go(&page(home));
+    browser.until("document.querySelector('.dot')?.dataset.state === 'live'");
+    Some(browser)
+}
+
+const ROW: &str = "section:not([hidden]) .row";
+const DIALOG: &str = "dialog[open]";
+
+/// ```text
+///   page of A ── A ── B ── page of B      what A's person shares, B's person gets
+/// ```
+#[test]
+fn people_share_see_and_download() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let film = noise(1, 3_000_000);
+    let path = world.file("film.mkv", &film);
+    let node_a = a.start(&["-n", "anna"]);
+    let _node_b = b.start(&["-n", "bert", "-b", &node_a.address()]);
+    let Some(anna) = opened(&a, WIDE) else { return };
+    let bert = opened(&b, WIDE).unwrap();
+
+    anna.click("#tab-shares");
+    anna.click("#shares button.primary");
+    anna.fill("dialog input[aria-label=Path]", &path);
+    anna.click("dialog button.primary");
+    // The link comes at once, and the QR code with it.
+    anna.sees("dialog h2", "Link");
+    anna.until("document.querySelector('dialog textarea').value.startsWith('pelago:')");
+    anna.until("document.querySelector('dialog img.qr').naturalWidth > 0");
+    anna.press(Key::Escape);
+    anna.sees(ROW, "film.mkv");
+
+    bert.click("#tab-network");
+    bert.sees(ROW, "film.mkv");
+    bert.fill("#network input[type=search]", "no such thing");
+    bert.sees_no(ROW, "film.mkv");
+    bert.fill("#network input[type=search]", "fil");
+    bert.sees(ROW, "film.mkv");
+    bert.click("#network .row .title");
+    bert.sees(DIALOG, "anna");
+    bert.click("dialog button.primary");
+    bert.sees("aside", "film.mkv");
+    bert.sees("#downloads .row", "Done");
+    assert_content(&b.path("data/downloaded/film.mkv"), &film);
+    // Who it came from is shown, and that it is shared on.
+    bert.sees("aside .sources", "anna");
+    bert.click("#tab-shares");
+    bert.sees(ROW, "film.mkv");
+    bert.click("#tab-peers");
+    bert.sees(ROW, "anna");
+    bert.sees(ROW, "TCP");
+
+    anna.click("#shares .row .actions button:last-child");
+    anna.click("dialog button.danger");
+    anna.sees_no(ROW, "film.mkv");
+}
+
+/// ```text
+///   page, two tabs ── B ── A      slow enough that there is time to pause, and to restart B
+/// ```
+#[test]
+fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let film = noise(2, 8_000_000);
+    let hash = a.share(&world.file("film.mkv", &film));
+    let node_a = a.start(&[]);
+    let node_b = b.start(&["-b", &node_a.address()]);
+    b.run(&["limit", "--download", "200k"]).done();
+    let Some(browser) = opened(&b, WIDE) else {
+        return;
+    };
+
+    browser.fill("#target", &hash);
+    browser.press(Key::Enter);
+    browser.click("dialog button.primary");
+    browser.sees("aside", "Held back by our own limit");
+    browser.until("document.querySelector('aside progress, .download progress').value > 0");
+    browser.until("document.querySelector('aside .map').height > 0");
+
+    // Another tab shows the same, and what is done there shows here.
+    browser.new_tab();
+    browser.go(&page(&b));
+    browser.sees("#downloads .row", "film.mkv");
+    browser.click("#downloads .row button[aria-label=Pause]");
+    browser.sees("#downloads .row", "Paused");
+    browser.look_at_tab(0);
+    browser.sees("#downloads .row", "Paused");
+
+    // The node goes, and says goodbye to nobody; the page says so, and goes on when it is back.
+    node_b.kill();
+    browser.sees("#notice", "The node is not running");
+    let _node_b = b.start(&["-b", &node_a.address()]);
+    browser.until("document.querySelector('.dot').dataset.state === 'live'");
+    browser.until("document.querySelector('#notice').hidden");
+    browser.sees("#downloads .row", "Paused");
+    browser.click("#downloads .row button[aria-label=Resume]");
+    browser.sees("#downloads .row", "Held back by our own limit");
+
+    browser.click("#tab-settings");
+    browser.fill("[id='transfer.download_limit']", "");
+    browser.press(Key::Tab);
+    browser.click("#tab-downloads");
+    browser.sees("#downloads .row", "Done");
+    assert_content(&b.path("data/downloaded/film.mkv"), &film);
+
+    // What nobody has is waited for, and given up.
+    browser.fill("#target", &"ab".repeat(32));
+    browser.press(Key::Enter);
+    browser.click("dialog button.primary");
+    browser.sees("#downloads .row", "abab");
+    browser.click("#downloads .row button[aria-label=Cancel]");
+    browser.click("dialog button.danger");
+    browser.sees_no("#downloads .row", "abab");
+}
+
+/// ```text
+///   page ── A      what is dropped on the page is copied to the shared folder
+/// ```
+#[test]
+fn a_dropped_file_is_shared() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&["--dir", "shared"]);
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    browser.click("#tab-shares");
+    browser.sees(".empty", "Nothing is shared yet");
+    browser.script(
+        "const files = new DataTransfer();
+         files.items.add(new File(['what was dropped'], 'dropped.txt'));
+         const view = document.querySelector('#shares .view');
+         view.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true }));",
+    );
+    browser.sees(ROW, "dropped.txt");
+    assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
+}
+
+/// ```text
+///   page ── A      shares files by names that try to be something else
+/// ```
+#[test]
+fn names_are_shown_and_do_nothing() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    let path = world.file("x", b"x");
+    let names = [
+        "<img src=x onerror=\"document.title='broken'\">",
+        "invoice\u{202e}fdp.exe",
+        "two\nlines\u{7}",
+    ];
+    for name in names {
+        a.run(&["unshare", &a.hash(&path)]);
+        a.run(&["share", &path, "--name", name]).done();
+    }
+    for (at, shown) in ["<img src=x", "invoicefdp.exe", "twolines"]
+        .into_iter()
+        .enumerate()
+    {
+        let path = world.file(&format!("file{at}"), format!("content {at}").as_bytes());
+        // A name that no node takes is refused, and not shown either.
+        let shared = a.spawn(&["share", &path, "--name", names[at]]).end();
+        browser.click("#tab-shares");
+        if shared.status.success() {
+            browser.sees(ROW, shown);
+        }
+    }
+    assert_eq!(browser.script("return document.images.length"), 0);
+    assert_ne!(browser.script("return document.title"), "broken");
+    let hidden = "return /[\\u202e\\u0007\\n]/.test(document.querySelector('#shares .row .name').textContent)";
+    assert_eq!(browser.script(hidden), false);
+}
+
+/// ```text
+///   phone ── A      everything fits, and the keyboard reaches it
+/// ```
+#[test]
+fn everything_fits_a_phone_and_is_reached_by_keyboard() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    for at in 0..30 {
+        let name = format!("a file with a name that is long enough to be cut {at:02}.bin");
+        a.share(&world.file(&name, &noise(at, 1000)));
+    }
+    let Some(phone) = opened(&a, PHONE) else {
+        return;
+    };
+    for view in ["downloads", "shares", "network", "peers", "settings", "log"] {
+        phone.click(&format!("#tab-{view}"));
+        phone.until(&format!("!document.getElementById({view:?}).hidden"));
+        let wide = phone.script("return document.documentElement.scrollWidth");
+        assert_eq!(wide, PHONE.0, "{view}");
+    }
+    phone.click("#tab-shares");
+    phone.until("document.querySelectorAll('#shares .row').length > 3");
+    let reach = "document.querySelector('#shares .row[tabindex=\"0\"]')";
+    phone.script(&format!("{reach}.focus()"));
+    for _ in 0..29 {
+        phone.press(Key::Down);
+    }
+    phone.until("document.activeElement.innerText.includes('29.bin')");
+    phone.press(Key::Enter);
+    phone.sees(DIALOG, "29.bin");
+    let wide = phone.script("return document.documentElement.scrollWidth");
+    assert_eq!(wide, PHONE.0);
+}
+
+/// ```text
+///   page ── A      without a code, with a used one, and by another name of the host
+/// ```
+#[test]
+fn a_page_that_is_not_signed_in_says_so() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let url = page(&a);
+    let Some(browser) = Browser::open(WIDE.0, WIDE.1) else {
+        return;
+    };
+    let (origin, _) = url.split_once('#').unwrap();
+    browser.go(origin);
+    browser.sees("#notice", "pelago ui");
+    browser.go(&url);
+    browser.reload();
+    browser.until("document.querySelector('.dot').dataset.state === 'live'");
+    // Neither the address nor the history holds the code, which is of no use any more.
+    assert_eq!(
+        browser.script("return location.href.includes('code')"),
+        false
+    );
+    let cookie = browser.script("return document.cookie");
+    assert_eq!(cookie, "", "a script must not read it");
+
+    let other = Browser::open(WIDE.0, WIDE.1).unwrap();
+    other.go(&url);
+    other.sees("#notice", "pelago ui");
+    other.go(&origin.replace("127.0.0.1", "localhost"));
+    other.until("!document.querySelector('#tabs')");
+}
+
+/// What a page with much on it costs. Run by itself, in release:
+/// `cargo nextest run --release --run-ignored only -E 'test(page_figures)' --no-capture`
+///
+/// ```text
+///   page ── A      shares 10,000 files and has 200 downloads
+/// ```
+#[test]
+#[ignore = "it measures, and asserts nothing about time"]
+fn page_figures() {
+    let world = World::new();
+    let a = world.home("a");
+    let node = a.start(&["--dir", "shared"]);
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    let timing = "const t = performance.getEntriesByType('navigation')[0];
+                  return Math.round(performance.getEntriesByName('interactive')[0].startTime - t.startTime)";
+    for _ in 0..5 {
+        browser.go("about:blank");
+        browser.go(&page(&a));
+        browser.until("document.body.dataset.ready");
+        println!("interactive after {} ms", browser.script(timing));
+    }
+    for at in 0..10_000 {
+        world.file(&format!("a/shared/file {at}.bin"), &noise(at, 16));
+    }
+    for at in 0..200_u64 {
+        let hash = format!("{at:064x}");
+        a.run(&["download", &hash, "--detach", "--timeout", "3600"])
+            .done();
+    }
+    let count = || a.json(&["status"])["shares"].as_u64();
+    eventually("10,000 shares", || (count() == Some(10_000)).then_some(()));
+    browser.go("about:blank");
+    browser.go(&page(&a));
+    browser.script(
+        "window.long = [];
+         new PerformanceObserver(list => list.getEntries().forEach(task => long.push(Math.round(task.duration))))
+             .observe({ type: 'longtask', buffered: true })",
+    );
+    browser.until("document.querySelector('#tab-shares .count').textContent === '10,000'");
+    for view in ["shares", "downloads", "shares"] {
+        browser.click(&format!("#tab-{view}"));
+        browser.script(&format!(
+            "const rows = document.querySelector('#{view} .rows');
+             for (let at = 0; at < 40; at += 1) setTimeout(() => rows.scrollTop += 3000, at * 20)"
+        ));
+        browser.until(&format!(
+            "document.querySelector('#{view} .rows').scrollTop > 5000"
+        ));
+    }
+    browser.fill("#shares input[type=search]", "99");
+    browser.sees(ROW, "99");
+    println!(
+        "tasks over 50 ms: {}",
+        browser.script("return JSON.stringify(long)")
+    );
+    node.kill();
+}
