@@ -3,8 +3,8 @@
 //! Owns the routes, the JSON types, who may call, and the client. Handlers are thin: they turn JSON
 //! into a call of the [`Node`](crate::node::Node) handle and what comes back into JSON. Never
 //! decides what sharing or downloading means, and never reads the data folder but for `api.json`.
-//! Failures leave as a status code and `{"error":{"code","message","hint"}}`; once a stream has
-//! begun, as its last line.
+//! Failures leave as problem details ([`types::Problem`], RFC 9457); once a stream has begun, as its
+//! last line.
 //!
 //! | method and path | answer |
 //! |---|---|
@@ -27,6 +27,7 @@
 //! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
+//! | `GET /v1/downloads/{what}/detail` | [`types::DownloadDetail`] |
 //! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
 //!
 //! Lines are newline-delimited JSON (`application/x-ndjson`). Closing the connection stops what

@@ -50,6 +50,7 @@ pub fn router(app: impl Into<App>) -> Router {
             "/v1/downloads/{what}",
             get(downloads::one).delete(downloads::remove),
         )
+        .route("/v1/downloads/{what}/detail", get(downloads::detail))
         .route("/v1/downloads/{what}/followers", get(downloads::followers))
         .route("/v1/downloads/{what}/pause", post(downloads::pause))
         .route("/v1/downloads/{what}/resume", post(downloads::resume))

@@ -29,7 +29,7 @@ pub use error::{
 pub use handle::{Node, Peer, Status};
 pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
-pub use manage::NewPlace;
+pub use manage::{DownloadDetail, DownloadSource, NewPlace};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 
@@ -37,8 +37,8 @@ pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
     transfer::{
-        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest, Output,
-        Waiting,
+        Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest,
+        Output, SourceState, SourceStatus, Waiting,
     },
 };
 
