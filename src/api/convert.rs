@@ -403,6 +403,7 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
+    AddError,
     ListError,
     LookError,
     ManageError,

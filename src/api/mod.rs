@@ -24,6 +24,8 @@
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
 //! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
 //! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
+//! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
+//! | `PUT /v1/files/{name}`, the file | [`types::Added`] |
 //! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
@@ -44,11 +46,13 @@ mod error;
 mod events;
 mod extract;
 mod feed;
+mod files;
 mod live;
 mod local;
 mod log;
 mod look;
 mod page;
+mod qr;
 mod router;
 pub(crate) mod seconds;
 mod serve;
@@ -67,6 +71,7 @@ pub use app::App;
 pub use client::{CallError, Client, Events};
 pub use local::{Local, LocalError};
 pub use log::Log;
+pub use qr::Code;
 pub use router::router;
 pub use serve::serve;
 pub use settings::wanted;

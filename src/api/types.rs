@@ -170,6 +170,21 @@ pub struct LinksQuery {
     pub what: Option<String>,
 }
 
+/// Which link to draw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QrQuery {
+    /// 64 hex digits or a name.
+    pub what: String,
+}
+
+/// A file that was put into a shared folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Where it is.
+    pub path: String,
+}
+
 /// Whose shares to list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
+    additions::Additions,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
     shares::{list, record, withdraw},
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
+    pub(super) additions: Additions,
     started: Instant,
 }
 
@@ -175,6 +177,7 @@ impl Node {
             transfers,
             limits,
             changed,
+            additions: Additions::default(),
             started,
         });
         let mut tasks = vec![
