@@ -154,6 +154,31 @@ impl From<&node::Failure> for ErrorInfo {
     }
 }
 
+impl From<node::DownloadDetail> for types::DownloadDetail {
+    fn from(from: node::DownloadDetail) -> Self {
+        let cells = from.cells.iter();
+        Self {
+            hash: from.hash.to_string(),
+            block_count: from.block_count,
+            cells: cells.map(|cell| (cell.verified, cell.source)).collect(),
+            sources: from.sources.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<node::DownloadSource> for types::DownloadSource {
+    fn from(from: node::DownloadSource) -> Self {
+        Self {
+            peer_id: from.status.peer.to_string(),
+            name: from.name,
+            address: from.address.map(|address| address.to_string()),
+            received_bytes: from.status.received_bytes,
+            bytes_per_second: from.status.bytes_per_second,
+            state: from.status.state.as_str().to_owned(),
+        }
+    }
+}
+
 impl From<node::Interest> for types::Followers {
     fn from(from: node::Interest) -> Self {
         Self {
@@ -393,6 +418,7 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
+    AddError,
     ListError,
     LookError,
     ManageError,

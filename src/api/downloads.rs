@@ -8,7 +8,10 @@ use super::{
     error::ApiError,
     events::{lines, until},
     extract::{Body, Named, Parameters},
-    types::{DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange, RemoveQuery},
+    types::{
+        DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange,
+        RemoveQuery,
+    },
 };
 use crate::node::{self, DownloadError, ManageError, Node};
 
@@ -25,6 +28,13 @@ pub(super) async fn one(
     let mut all = all.into_iter();
     let placed = all.find(|download| download.hash == found.hash.to_string());
     Ok(Json(placed.unwrap_or_else(|| (&found).into())))
+}
+
+pub(super) async fn detail(
+    State(node): State<Node>,
+    Named(what): Named,
+) -> Result<Json<DownloadDetail>, ApiError> {
+    Ok(Json(node.download_detail(&what).await?.into()))
 }
 
 pub(super) async fn followers(

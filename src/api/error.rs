@@ -1,15 +1,15 @@
-//! Failures as answers: a status code and `{"error":{"code","message","hint"}}`.
+//! Failures as answers: problem details (RFC 9457).
 
 use axum::{
     Json,
     http::{
         StatusCode,
-        header::{CONNECTION, RETRY_AFTER},
+        header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
 
-use super::types::{ErrorInfo, Failure};
+use super::types::{ErrorInfo, Problem};
 
 /// A failure that is the whole answer to a request.
 #[derive(Debug)]
@@ -69,7 +69,22 @@ impl<E: Into<ErrorInfo>> From<E> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let answer = (self.status, Json(Failure { error: self.error }));
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: self
+                .status
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
+            status: self.status.as_u16(),
+            detail: self.error.message,
+            code: self.error.code,
+            hint: self.error.hint,
+            choices: self.error.choices,
+        };
+        // A value that had to be refused may be shown again: never as anything but JSON.
+        let kind = [(CONTENT_TYPE, "application/problem+json")];
+        let answer = (self.status, kind, Json(problem));
         match self.retry_after {
             // Whoever has to wait does not need to keep a connection for that.
             Some(seconds) => {

@@ -3,8 +3,8 @@
 //! Owns the routes, the JSON types, who may call, and the client. Handlers are thin: they turn JSON
 //! into a call of the [`Node`](crate::node::Node) handle and what comes back into JSON. Never
 //! decides what sharing or downloading means, and never reads the data folder but for `api.json`.
-//! Failures leave as a status code and `{"error":{"code","message","hint"}}`; once a stream has
-//! begun, as its last line.
+//! Failures leave as problem details ([`types::Problem`], RFC 9457); once a stream has begun, as its
+//! last line.
 //!
 //! | method and path | answer |
 //! |---|---|
@@ -24,9 +24,12 @@
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
 //! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
 //! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
+//! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
+//! | `PUT /v1/files/{name}`, the file | [`types::Added`] |
 //! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
+//! | `GET /v1/downloads/{what}/detail` | [`types::DownloadDetail`] |
 //! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
 //!
 //! Lines are newline-delimited JSON (`application/x-ndjson`). Closing the connection stops what
@@ -43,12 +46,14 @@ mod error;
 mod events;
 mod extract;
 mod feed;
+mod files;
 mod kept;
 mod live;
 mod local;
 mod log;
 mod look;
 mod page;
+mod qr;
 mod router;
 pub(crate) mod seconds;
 mod serve;
@@ -67,6 +72,7 @@ pub use app::App;
 pub use client::{CallError, Client, Events};
 pub use local::{Local, LocalError};
 pub use log::Log;
+pub use qr::Code;
 pub use router::router;
 pub use serve::serve;
 pub use settings::wanted;

@@ -8,7 +8,8 @@ use axum::{
 };
 
 use super::{
-    App, catalogue, downloads, error::ApiError, live, look, page, session, settings, shares, status,
+    App, catalogue, downloads, error::ApiError, files, live, look, page, qr, session, settings,
+    shares, status,
 };
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -40,6 +41,8 @@ pub fn router(app: impl Into<App>) -> Router {
                 .delete(shares::unshare),
         )
         .route("/v1/links", get(shares::links))
+        .route("/v1/links/qr", get(qr::image))
+        .route("/v1/files/{name}", put(files::put))
         .route("/v1/look", post(look::look))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route(
@@ -50,6 +53,7 @@ pub fn router(app: impl Into<App>) -> Router {
             "/v1/downloads/{what}",
             get(downloads::one).delete(downloads::remove),
         )
+        .route("/v1/downloads/{what}/detail", get(downloads::detail))
         .route("/v1/downloads/{what}/followers", get(downloads::followers))
         .route("/v1/downloads/{what}/pause", post(downloads::pause))
         .route("/v1/downloads/{what}/resume", post(downloads::resume))

@@ -13,7 +13,9 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 
-pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
+pub use downloads::{
+    DownloadDetail, DownloadSource, Followers, OrderChange, Place, RemoveQuery, Waiting,
+};
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use health::Health;
 pub use limits::{Limits, LimitsChange};
@@ -168,6 +170,21 @@ pub struct LinksQuery {
     pub what: Option<String>,
 }
 
+/// Which link to draw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QrQuery {
+    /// 64 hex digits or a name.
+    pub what: String,
+}
+
+/// A file that was put into a shared folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    /// Where it is.
+    pub path: String,
+}
+
 /// Whose shares to list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -292,7 +309,40 @@ pub struct Finished {
     pub fetched_bytes: u64,
 }
 
-/// A failure, as the whole answer.
+/// A failure, as the whole answer to a request: problem details (RFC 9457).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `about:blank`: the code says which failure it is.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the status code means.
+    pub title: String,
+    /// The status code.
+    pub status: u16,
+    /// What was tried, on what, and what happened: for people.
+    pub detail: String,
+    /// Kebab-case, stable: for scripts.
+    pub code: String,
+    /// What to do next, if there is something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Listed>,
+}
+
+impl From<Problem> for ErrorInfo {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            message: problem.detail,
+            hint: problem.hint,
+            choices: problem.choices,
+        }
+    }
+}
+
+/// A failure of a command, as all that it prints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which.

@@ -7,9 +7,12 @@ use super::{
     context::Context,
     open,
     output::{Exit, Output},
-    qr::Code,
+    qr,
 };
-use crate::{api::types::Shared, content::Link};
+use crate::{
+    api::{Code, types::Shared},
+    content::Link,
+};
 
 /// Which links to print.
 #[derive(Debug, clap::Args)]
@@ -55,7 +58,7 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
     }
     let code = Code::of(&shared.link.parse::<Link>()?)?;
     // Without colours a code cannot be read on every terminal: they are no decoration here.
-    output.drawing(&code.drawn(io::stdout().is_terminal()))?;
+    output.drawing(&qr::drawn(&code, io::stdout().is_terminal()))?;
     if code.left_out > 0 {
         output.note(format_args!(
             "{} of the link's addresses had no room in the code",

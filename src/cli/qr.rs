@@ -1,73 +1,31 @@
-//! Links as QR codes, for the camera of whoever sits opposite.
+//! QR codes on a terminal.
 
-use qrcode::{EcLevel, QrCode, Version, render::unicode::Dense1x2, types::QrError};
+use qrcode::render::unicode::Dense1x2;
 
-use crate::content::Link;
-
-/// The largest code drawn: with its margin 77 columns wide, of the 80 that every terminal has. It
-/// holds 425 bytes, a link with three addresses or so.
-const MAX_VERSION: i16 = 13;
+use crate::api::Code;
 
 /// Black on white, whatever the terminal's own colours are: cameras want it so.
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// A code that fits.
-pub(super) struct Code {
-    code: QrCode,
-    /// How many of the link's addresses it leaves out.
-    pub(super) left_out: usize,
-}
-
-impl Code {
-    /// The code of a link, without the last addresses and the name if there is no room for them.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be encoded, whatever is left out.
-    pub(super) fn of(link: &Link) -> Result<Self, QrError> {
-        let all = link.peers.len();
-        let mut link = link.clone();
-        loop {
-            let code = QrCode::with_error_correction_level(link.to_string(), EcLevel::L);
-            let fits = |code: &QrCode| matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION);
-            match code {
-                Ok(code) if fits(&code) => {
-                    let left_out = all - link.peers.len();
-                    return Ok(Self { code, left_out });
-                }
-                code => {
-                    let is_less = link.peers.pop().is_some() || link.name.take().is_some();
-                    if !is_less {
-                        return code.map(|code| Self {
-                            code,
-                            left_out: all,
-                        });
-                    }
-                }
-            }
-        }
+/// The code in half blocks, two rows a line. Without colours it is for dark terminals.
+pub(super) fn drawn(code: &Code, coloured: bool) -> String {
+    let mut renderer = code.code.render::<Dense1x2>();
+    if !coloured {
+        return renderer
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build();
     }
-
-    /// The code in half blocks, two rows a line. Without colours it is for dark terminals.
-    pub(super) fn drawn(&self, coloured: bool) -> String {
-        let mut renderer = self.code.render::<Dense1x2>();
-        if !coloured {
-            return renderer
-                .dark_color(Dense1x2::Light)
-                .light_color(Dense1x2::Dark)
-                .build();
-        }
-        let lines = renderer.build();
-        let line = |line: &str| format!("{BLACK_ON_WHITE}{line}{PLAIN}");
-        lines.lines().map(line).collect::<Vec<_>>().join("\n")
-    }
+    let lines = renderer.build();
+    let line = |line: &str| format!("{BLACK_ON_WHITE}{line}{PLAIN}");
+    lines.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::Hash;
+    use crate::content::{Hash, Link};
 
     fn link(peers: usize, name: &str) -> Link {
         Link {
@@ -85,8 +43,8 @@ mod tests {
 
     /// What a camera reads.
     fn read(code: &Code) -> Link {
-        let drawn = code.drawn(false);
-        let rows: Vec<Vec<char>> = drawn.lines().map(|line| line.chars().collect()).collect();
+        let text = drawn(code, false);
+        let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
         // Four pixels to a module, light where the block is drawn.
         let light = |x: usize, y: usize| match rows[y / 2][x] {
             '█' => true,
@@ -119,7 +77,7 @@ mod tests {
         assert_eq!(read.peers, link.peers[..3]);
         assert_eq!((read.name, code.left_out), (link.name, 7));
         assert!(
-            code.drawn(false)
+            drawn(&code, false)
                 .lines()
                 .all(|line| line.chars().count() <= 80)
         );
@@ -133,10 +91,9 @@ mod tests {
 
     #[test]
     fn colours_are_set_in_each_line() {
-        let drawn = Code::of(&link(0, "x")).unwrap().drawn(true);
+        let text = drawn(&Code::of(&link(0, "x")).unwrap(), true);
         assert!(
-            drawn
-                .lines()
+            text.lines()
                 .all(|line| { line.starts_with(BLACK_ON_WHITE) && line.ends_with(PLAIN) })
         );
     }

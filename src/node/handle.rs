@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
+    additions::Additions,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
     shares::{list, record, withdraw},
@@ -61,6 +62,7 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
+    pub(super) additions: Additions,
     started: Instant,
 }
 
@@ -176,6 +178,7 @@ impl Node {
             transfers,
             limits,
             changed,
+            additions: Additions::default(),
             started,
         });
         let mut tasks = vec![

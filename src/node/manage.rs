@@ -1,11 +1,12 @@
 //! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
 
+use libp2p::Multiaddr;
 use pelago_content::Hash;
 
 use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place};
 use crate::{
     store::{Origin, Share, Store},
-    transfer::Finished,
+    transfer::{Cell, Finished, SourceStatus},
 };
 
 /// Digits of a hash that may stand for it, at least.
@@ -20,6 +21,30 @@ pub enum NewPlace {
     Last,
     /// Just before this one: a hash, the first digits of one, or a name.
     Before(String),
+}
+
+/// Where the blocks of a download came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadDetail {
+    /// Of which.
+    pub hash: Hash,
+    /// Its blocks; 0 until that is known.
+    pub block_count: u64,
+    /// They, in at most 1024 equal runs; the last may be shorter.
+    pub cells: Vec<Cell>,
+    /// Who was asked, as far as the node remembers.
+    pub sources: Vec<DownloadSource>,
+}
+
+/// A source of a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadSource {
+    /// Who, and what it does.
+    pub status: SourceStatus,
+    /// What it calls itself, while it is connected. Untrusted.
+    pub name: Option<String>,
+    /// Where it is, while it is connected.
+    pub address: Option<Multiaddr>,
 }
 
 impl Node {
@@ -44,6 +69,30 @@ impl Node {
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
     pub fn interest(&self, what: &str) -> Result<Interest, ManageError> {
         Ok(self.inner.transfers.interest(&self.find_download(what)?))
+    }
+
+    /// Where the blocks of the download that `what` names came from, and by whom.
+    ///
+    /// # Errors
+    /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`]; the node has shut down.
+    pub async fn download_detail(&self, what: &str) -> Result<DownloadDetail, ManageError> {
+        let hash = self.find_download(what)?;
+        let detail = self.inner.transfers.detail(&hash).unwrap_or_default();
+        let peers = self.inner.network.peers().await?;
+        let source = |status: SourceStatus| {
+            let peer = peers.iter().find(|peer| peer.peer_id == status.peer);
+            DownloadSource {
+                name: peer.and_then(|peer| peer.name.clone()),
+                address: peer.and_then(|peer| peer.addresses.first().cloned()),
+                status,
+            }
+        };
+        Ok(DownloadDetail {
+            hash,
+            block_count: detail.block_count,
+            cells: detail.cells,
+            sources: detail.sources.into_iter().map(source).collect(),
+        })
     }
 
     /// Pauses a download, also over a restart. What was verified is kept.

@@ -3,6 +3,7 @@
 //! [`Node`] is a handle; every call on it ends, with a value or an error that says what was tried and
 //! what to do next. What works without a network ([`shares`]) takes a store only.
 
+mod additions;
 mod background;
 mod catalogues;
 mod downloads;
@@ -20,6 +21,7 @@ pub mod shares;
 pub(crate) mod testing;
 mod watch;
 
+pub use additions::{AddError, Addition};
 pub use catalogues::Listed;
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{
@@ -29,16 +31,17 @@ pub use error::{
 pub use handle::{Node, Peer, Status};
 pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
-pub use manage::NewPlace;
+pub use manage::{DownloadDetail, DownloadSource, NewPlace};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
+    store::NewFileError,
     transfer::{
-        Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest, Output,
-        Waiting,
+        Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest,
+        Output, SourceState, SourceStatus, Waiting,
     },
 };
 

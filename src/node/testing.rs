@@ -1,5 +1,7 @@
 //! What tests of the rooms above need: a node that has nobody to talk to.
 
+use std::path::{Path, PathBuf};
+
 use libp2p::identity::Keypair;
 
 use super::{Node, Settings};
@@ -7,7 +9,17 @@ use crate::{network::TransportKind, store::Store};
 
 /// A node in memory, without a network.
 pub(crate) async fn alone() -> Node {
+    with(Vec::new()).await
+}
+
+/// The same that shares the files in a folder.
+pub(crate) async fn sharing(folder: &Path) -> Node {
+    with(vec![folder.to_owned()]).await
+}
+
+async fn with(share_folders: Vec<PathBuf>) -> Node {
     let settings = Settings {
+        share_folders,
         transport: TransportKind::Memory,
         listen: Vec::new(),
         mdns: false,

@@ -20,6 +20,7 @@
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `partial` | a download under way, and its end |
 //! | `downloads` | the list of downloads that the next run goes on with |
+//! | `new_file` | a file that comes from elsewhere into a shared folder |
 //! | `files` | what differs between platforms |
 
 mod database;
@@ -35,6 +36,7 @@ mod lock;
 mod manifests;
 mod members;
 mod mutex;
+mod new_file;
 mod partial;
 mod peers;
 mod publications;
@@ -55,6 +57,7 @@ pub use identity::{IdentityError, key_file, load_or_create};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
+pub use new_file::{NewFile, NewFileError};
 pub use partial::{
     FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError, PartialFolder,
     PartialSpec, RemoveError, Selection, SelectionError, WriteError,

@@ -71,9 +71,9 @@ impl Content {
         }
     }
 
-    /// Bytes that are verified and written.
-    pub(super) fn verified_bytes(&self) -> u64 {
-        bytes_of(&self.sink.verified(), &self.sequence)
+    /// Bytes of some of its blocks.
+    pub(super) fn bytes_of(&self, blocks: &BlockRanges) -> u64 {
+        bytes_of(blocks, &self.sequence)
     }
 }
 

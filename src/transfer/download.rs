@@ -23,6 +23,7 @@ use super::{
     Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
     content::{Content, Holding},
     manifests::{Next, Round, Unfolding},
+    origins::Origins,
     scheduler::Action,
     sink::Sink,
     source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
@@ -136,6 +137,7 @@ pub(super) struct Task {
     folder: Option<Folder>,
     holdings: HashMap<PeerId, Holding>,
     meter: Meter,
+    origins: Origins,
     started: Instant,
     /// When there was last a source with content that is not busy; while it cannot ask, time stands still.
     last_source: Instant,
@@ -150,6 +152,7 @@ impl Task {
         request: Request,
         status: watch::Sender<DownloadStatus>,
         offered: mpsc::Receiver<PeerId>,
+        origins: Origins,
     ) -> Self {
         let Room {
             network,
@@ -187,6 +190,7 @@ impl Task {
             folder: None,
             holdings: HashMap::new(),
             meter: Meter::default(),
+            origins,
             started: now,
             last_source: now,
             last_arrival: now,
@@ -274,6 +278,9 @@ impl Task {
                     for wanted in parts {
                         if let Some(part) = content.part(wanted) {
                             content.scheduler.arrived(peer, part, now);
+                            if content.manifests().is_none() {
+                                self.origins.arrived(peer, part, &content.sequence);
+                            }
                         }
                     }
                 }
@@ -488,6 +495,10 @@ impl Task {
                 status.size = Some(content.wanted_bytes);
             }
         });
+        if content.manifests().is_none() {
+            let wanted = content.sink.wanted();
+            self.origins.begin(content.sequence.blocks(), wanted);
+        }
         self.content = Some(content);
         // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
         self.begin_search();
@@ -569,7 +580,15 @@ impl Task {
             });
         }
         self.ticked = now;
-        let verified = self.content.as_ref().map(Content::verified_bytes);
+        let verified = self.content.as_ref().map(|content| {
+            let blocks = content.sink.verified();
+            let bytes = content.bytes_of(&blocks);
+            (blocks, bytes, content.manifests().is_none())
+        });
+        let shown = verified.as_ref().filter(|(.., is_shown)| *is_shown);
+        let shown = shown.map(|(blocks, ..)| blocks);
+        self.origins.tick(now, shown, &self.sources.states());
+        let verified = verified.map(|(_, bytes, _)| bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
         let waits = self.waits(is_able, has_source);
         self.status.send_modify(|status| {

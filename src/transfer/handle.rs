@@ -8,7 +8,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{DownloadError, DownloadState, DownloadStatus, Finished};
+use super::{DownloadError, DownloadState, DownloadStatus, Finished, origins::Origins};
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -22,18 +22,21 @@ pub struct Download {
     /// None if it only rests.
     pub(super) task: Option<AbortHandle>,
     pub(super) is_to_seed: bool,
+    pub(super) origins: Origins,
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
 pub(super) struct Ended {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
+    pub(super) origins: Origins,
 }
 
 impl Ended {
     /// It has ended with this.
     pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
         let result = result.map_err(Arc::new);
+        self.origins.end(result.is_ok());
         self.status.send_modify(|status| {
             status.bytes_per_second = 0;
             status.sources = 0;
@@ -78,6 +81,7 @@ impl Download {
             offers,
             task: None,
             is_to_seed,
+            origins: Origins::default(),
         }
     }
 

@@ -20,6 +20,7 @@
 //! | `kept` | the list of downloads, for the next run |
 //! | `look` | what content is and who has it, before it is downloaded |
 //! | `target` | where the file goes, and what its name may be |
+//! | `origins` | where its blocks came from, for people |
 //! | `status` | what is known of a download, for people |
 //!
 //! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
@@ -36,6 +37,7 @@ mod interest;
 mod kept;
 mod look;
 mod manifests;
+mod origins;
 mod receiving;
 mod scheduler;
 mod sink;
@@ -53,6 +55,7 @@ pub use handle::Download;
 pub use interest::Interest;
 pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
+pub use origins::{Cell, Detail, SourceState, SourceStatus};
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};

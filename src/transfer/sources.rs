@@ -11,9 +11,11 @@ use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
+use tracing::Instrument;
 
 use super::{
     candidates::{Candidates, MAX_WAITING, merge},
+    origins::SourceState,
     source::{self, Context, End, MAX_ORDERS, Order, SourceId},
 };
 use crate::network::Candidate;
@@ -131,7 +133,7 @@ impl Sources {
             let id = self.next_id;
             let (orders, receiver) = mpsc::channel(MAX_ORDERS);
             let run = source::run(self.context.clone(), id, candidate.clone(), receiver);
-            let task = self.tasks.spawn(run);
+            let task = self.tasks.spawn(run.in_current_span());
             let peer = candidate.peer;
             let active = Active {
                 candidate,
@@ -267,6 +269,26 @@ impl Sources {
     pub(super) fn abort_all(&mut self) {
         self.tasks.abort_all();
         self.active.clear();
+    }
+
+    /// What those who are used, were asked or were refused are doing.
+    pub(super) fn states(&self) -> HashMap<PeerId, SourceState> {
+        let banned = self.banned.iter();
+        let mut states: HashMap<_, _> = banned.map(|peer| (*peer, SourceState::Refused)).collect();
+        for active in self.active.values() {
+            if let Some(peer) = active.peer {
+                let state = if active.has_content {
+                    SourceState::Idle
+                } else {
+                    SourceState::Asked
+                };
+                let known = states.entry(peer).or_insert(state);
+                if active.has_content {
+                    *known = state;
+                }
+            }
+        }
+        states
     }
 
     /// How many sources have content.

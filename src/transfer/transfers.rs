@@ -15,9 +15,10 @@ use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
 };
+use tracing::Instrument;
 
 use super::{
-    Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
+    Detail, Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
     download::{Room, Task},
     handle::Ended,
     interest::Interest,
@@ -208,32 +209,42 @@ impl Transfers {
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let is_to_seed = request.seed;
+        // Who sent what before a pause is of interest after it, too.
+        let origins = before.as_ref().map(|before| before.origins.clone());
+        let origins = origins.unwrap_or_default();
         // Made out here, so that a task which is stopped before it first ran has ended, too.
         let ended = Ended {
             status: status.clone(),
             outcome,
+            origins: origins.clone(),
         };
         let queued = self.room.turns.enter(hash, status.clone());
         let transfers = self.clone();
+        let written_down = origins.clone();
         let run = async move {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
             }
             let room = &transfers.room;
             let result = match queued.turn().await {
-                Some(turn) => Task::new(room, request, status, offered).run(turn).await,
+                Some(turn) => {
+                    let task = Task::new(room, request, status, offered, written_down);
+                    task.run(turn).await
+                }
                 None => Err(DownloadError::ShuttingDown),
             };
             ended.with(result);
             transfers.keep().await;
         };
-        let task = tokio::spawn(run).abort_handle();
+        let span = tracing::info_span!("download", %hash);
+        let task = tokio::spawn(run.instrument(span)).abort_handle();
         Download {
             status: status_now,
             outcome: outcome_now,
             offers,
             task: Some(task),
             is_to_seed,
+            origins,
         }
     }
 
@@ -263,6 +274,14 @@ impl Transfers {
         let downloads = self.lock();
         let status = |entry: &Entry| entry.download.status.borrow().clone();
         downloads.iter().map(status).collect()
+    }
+
+    /// Where the blocks of a download came from; none, if it is not listed.
+    #[must_use]
+    pub fn detail(&self, hash: &Hash) -> Option<Detail> {
+        let downloads = self.lock();
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        same.map(|entry| entry.download.origins.detail())
     }
 
     /// Who wants a download to go on; nobody, if it is not listed.

@@ -29,10 +29,10 @@ use super::{
     Token,
     access::page_address,
     types::{
-        CatalogueQuery, Code, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
-        Failure, Followers, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest,
-        OrderChange, Peer, Place, RemoveQuery, Setting, SettingsChange, ShareEvent, ShareRequest,
-        Shared, Status, UnshareQuery,
+        CatalogueQuery, Code, Content, DownloadDetail, DownloadEvent, DownloadRequest,
+        DownloadStatus, ErrorInfo, Followers, Health, Limits, LimitsChange, LinksQuery, Listed,
+        LookRequest, OrderChange, Peer, Place, Problem, RemoveQuery, Setting, SettingsChange,
+        ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -235,6 +235,15 @@ impl Client {
         self.stream("/v1/downloads", request).await
     }
 
+    /// Where the blocks of `what` came from.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn detail(&self, what: &str) -> Result<DownloadDetail, CallError> {
+        self.get(&of_download(what, "/detail")).await
+    }
+
     /// Who wants `what` to go on.
     ///
     /// # Errors
@@ -400,9 +409,9 @@ async fn refusal(response: Response<Body>) -> CallError {
         .collect()
         .await;
     let failure = body.ok().map(|body| body.to_bytes());
-    let failure = failure.and_then(|body| serde_json::from_slice::<Failure>(&body).ok());
-    match failure {
-        Some(failure) => CallError::Refused(failure.error),
+    let problem = failure.and_then(|body| serde_json::from_slice::<Problem>(&body).ok());
+    match problem {
+        Some(problem) => CallError::Refused(problem.into()),
         None => CallError::Foreign(status),
     }
 }

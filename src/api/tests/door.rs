@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{Served, alone};
-use crate::api::{router::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Failure};
+use crate::api::{router::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Problem};
 
 /// Anything that is waited for in these tests takes seconds at most.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -91,8 +91,8 @@ async fn only_who_knows_the_token_comes_in() {
             };
             assert_eq!(answered, expected, "{path} {claim}");
             if status == 401 {
-                let failure: Failure = serde_json::from_str(&body).unwrap();
-                assert_eq!(failure.error.code, "unauthorized");
+                let failure: Problem = serde_json::from_str(&body).unwrap();
+                assert_eq!(failure.code, "unauthorized");
                 assert!(!body.contains(token));
             }
         }
@@ -182,7 +182,7 @@ async fn what_is_no_json_is_refused_in_json() {
         );
         let (answered, answer) = raw(&served, &head, body.as_bytes()).await;
         assert_eq!(answered, status, "{body}: {answer}");
-        serde_json::from_str::<Failure>(&answer).unwrap();
+        serde_json::from_str::<Problem>(&answer).unwrap();
     }
 }
 
@@ -201,7 +201,7 @@ async fn methods_and_paths_that_are_none_are_refused_in_json() {
         let head = format!("{line} HTTP/1.1\nHost: {address}\nAuthorization: Bearer {token}");
         let (answered, answer) = raw(&served, &head, b"").await;
         assert_eq!(answered, status, "{line}: {answer}");
-        serde_json::from_str::<Failure>(&answer).unwrap();
+        serde_json::from_str::<Problem>(&answer).unwrap();
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         App,
         feed::MAX_STREAMS,
         log::Log,
-        types::{DownloadRequest, Failure, LogLevel, LogLine, Output, ShareRequest},
+        types::{DownloadRequest, LogLevel, LogLine, Output, Problem, ShareRequest},
     },
     config::Settings,
 };
@@ -196,8 +196,8 @@ async fn one_stream_too_many_is_told_to_come_back() {
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
     let body = refused.into_body().collect().await.unwrap().to_bytes();
-    let failure: Failure = serde_json::from_slice(&body).unwrap();
-    assert_eq!(failure.error.code, "too-many-streams");
+    let failure: Problem = serde_json::from_slice(&body).unwrap();
+    assert_eq!(failure.code, "too-many-streams");
 
     drop(streams.pop());
     let again = async {

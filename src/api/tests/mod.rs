@@ -8,6 +8,7 @@
 
 mod calls;
 mod door;
+mod files;
 mod live;
 mod pages;
 mod settings;

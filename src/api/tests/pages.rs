@@ -4,7 +4,7 @@ use super::{
     Served, alone,
     door::{raw, whole},
 };
-use crate::api::types::{Code, Failure};
+use crate::api::types::{Code, Problem};
 
 impl Served {
     /// A request of the page at `origin`, by `host`, with these further lines.
@@ -58,8 +58,8 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
         let (status, _, body) = served.page("POST /v1/session", &origin, &code).await;
         assert_eq!(status, expected, "{body}");
         if status == 401 {
-            let failure: Failure = serde_json::from_str(&body).unwrap();
-            assert_eq!(failure.error.code, "bad-code");
+            let failure: Problem = serde_json::from_str(&body).unwrap();
+            assert_eq!(failure.code, "bad-code");
         }
     }
     let unknown = format!(r#"{{"code":"{}"}}"#, "ab".repeat(32));

@@ -25,6 +25,37 @@ pub enum Waiting {
     },
 }
 
+/// Where the blocks of a download came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadDetail {
+    /// Its hash: 64 hex digits.
+    pub hash: String,
+    /// Its blocks of 16 KiB; 0 until that is known.
+    pub block_count: u64,
+    /// They, in at most 1024 equal runs (the last may be shorter): how much of each is verified, 0 nothing
+    /// and 255 all that is wanted of it; and which of the sources sent the latest of it, if one did.
+    pub cells: Vec<(u8, Option<u16>)>,
+    /// Who was asked.
+    pub sources: Vec<DownloadSource>,
+}
+
+/// A source of a download.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DownloadSource {
+    /// Its identity.
+    pub peer_id: String,
+    /// What it calls itself, while it is connected. Any text.
+    pub name: Option<String>,
+    /// Where it is, as a multiaddr, while it is connected.
+    pub address: Option<String>,
+    /// Bytes it sent that were proven.
+    pub received_bytes: u64,
+    /// Bytes a second, at present.
+    pub bytes_per_second: u64,
+    /// `asked`, `idle`, `sending`, `gone` or `refused`.
+    pub state: String,
+}
+
 /// Who wants a download to go on: it is paused when there is nobody any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Followers {

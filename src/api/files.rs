@@ -1,0 +1,74 @@
+//! Files that are dropped on the page.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header::CONTENT_LENGTH},
+};
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use super::{
+    error::ApiError,
+    extract::Named,
+    types::{Added, ErrorInfo},
+};
+use crate::node::{AddError, NewFileError, Node};
+
+/// How long nothing of a file may come: browsers read it from a disk. Tests wait for it to be over.
+const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
+
+/// The body is the file; it is written as it comes, and as fast.
+pub(super) async fn put(
+    State(node): State<Node>,
+    Named(name): Named,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<(StatusCode, Json<Added>), ApiError> {
+    let len = headers.get(CONTENT_LENGTH);
+    let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
+    let len = len.ok_or_else(|| {
+        let message = "how long the file is has to be said, by Content-Length";
+        ApiError::new(StatusCode::LENGTH_REQUIRED, "bad-request", message)
+    })?;
+    let mut addition = node.add_file(&name, len).await.map_err(refused)?;
+    loop {
+        let frame = timeout(STALL, body.frame()).await.map_err(|_| {
+            let message = "nothing of the file came for too long";
+            ApiError::new(StatusCode::REQUEST_TIMEOUT, "bad-request", message)
+        })?;
+        match frame {
+            None => break,
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    addition.take(&data).await.map_err(refused)?;
+                }
+            }
+            Some(Err(error)) => {
+                let message = format!("the file did not come whole: {error}");
+                return Err(ApiError::bad("bad-request", message));
+            }
+        }
+    }
+    let path = addition.finish().await.map_err(refused)?;
+    let path = path.to_string_lossy().into_owned();
+    Ok((StatusCode::CREATED, Json(Added { path })))
+}
+
+fn refused(error: AddError) -> ApiError {
+    let status = match &error {
+        AddError::Name { .. } => StatusCode::BAD_REQUEST,
+        AddError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        AddError::File(NewFileError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        AddError::File(NewFileError::Write { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::CONFLICT,
+    };
+    let refused = ApiError::with(status, ErrorInfo::from(error));
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => refused.retry_after(1),
+        _ => refused,
+    }
+}

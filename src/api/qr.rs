@@ -1,0 +1,84 @@
+//! Links as QR codes, for the camera of whoever sits opposite.
+
+use axum::{
+    extract::State,
+    http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
+    response::{IntoResponse, Response},
+};
+use qrcode::{EcLevel, QrCode, Version, render::svg, types::QrError};
+
+use super::{
+    error::ApiError,
+    extract::Parameters,
+    types::{ErrorInfo, QrQuery},
+};
+use crate::{content::Link, node::Node};
+
+/// The largest code: with its margin 77 modules wide, of the 80 columns that every terminal has. It
+/// holds 425 bytes, a link with three addresses or so.
+const MAX_VERSION: i16 = 13;
+
+/// A code that fits.
+pub struct Code {
+    /// The code.
+    pub code: QrCode,
+    /// How many of the link's addresses it leaves out.
+    pub left_out: usize,
+}
+
+impl Code {
+    /// The code of a link, without the last addresses and the name if there is no room for them.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be encoded, whatever is left out.
+    pub fn of(link: &Link) -> Result<Self, QrError> {
+        let all = link.peers.len();
+        let mut link = link.clone();
+        loop {
+            let code = QrCode::with_error_correction_level(link.to_string(), EcLevel::L);
+            let fits = |code: &QrCode| matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION);
+            match code {
+                Ok(code) if fits(&code) => {
+                    let left_out = all - link.peers.len();
+                    return Ok(Self { code, left_out });
+                }
+                code => {
+                    let is_less = link.peers.pop().is_some() || link.name.take().is_some();
+                    if !is_less {
+                        return code.map(|code| Self {
+                            code,
+                            left_out: all,
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// The code as an SVG image, dark on light.
+    fn svg(&self) -> String {
+        let (dark, light) = (svg::Color("#000"), svg::Color("#fff"));
+        let mut renderer = self.code.render();
+        renderer.dark_color(dark).light_color(light).build()
+    }
+}
+
+/// The link of what is shared, as an image.
+pub(super) async fn image(
+    State(node): State<Node>,
+    Parameters(query): Parameters<QrQuery>,
+) -> Result<Response, ApiError> {
+    let mut links = node.links(Some(query.what)).await?.into_iter();
+    let refused = |message: String| ErrorInfo::new("not-drawn", message);
+    let shared = links
+        .next()
+        .ok_or_else(|| refused("nothing is shared".to_owned()))?;
+    let code = Code::of(&shared.link).map_err(|error| refused(error.to_string()))?;
+    let headers = [
+        (CONTENT_TYPE, "image/svg+xml"),
+        (CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    Ok((headers, code.svg()).into_response())
+}

@@ -1,0 +1,226 @@
+//! A file that comes from elsewhere into a folder of a person's: hidden until it is whole, and never in
+//! the place of another.
+//!
+//! Failures leave as a [`NewFileError`]. Whatever ends it early, nothing stays.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::files::{open_own, rename_new, sync_folder_of};
+
+/// Bytes of the disk that are left free: a node needs some to go on, and so does the rest of the system.
+const LEFT_FREE: u64 = 64 << 20;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub struct NewFile {
+    file: Option<File>,
+    part: PathBuf,
+    target: PathBuf,
+    written: u64,
+}
+
+impl NewFile {
+    /// Begins the file `name` in `folder`, to be of `len` bytes. `name` is one part of a path.
+    ///
+    /// # Errors
+    ///
+    /// [`NewFileError`]; nothing is there then.
+    pub fn create(folder: &Path, name: &str, len: u64) -> Result<Self, NewFileError> {
+        let target = folder.join(name);
+        if fs::symlink_metadata(&target).is_ok() {
+            return Err(NewFileError::Exists { path: target });
+        }
+        let free = free(folder).unwrap_or(u64::MAX);
+        if len > free.saturating_sub(LEFT_FREE) {
+            return Err(NewFileError::Full { path: target, free });
+        }
+        // The ending is that of all that is not whole; the same file has the same part, so that what a
+        // killed node left is not left for ever.
+        let digest = Sha256::digest(name);
+        let digits: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+        let part = folder.join(format!(".{digits}.part"));
+        let failed = |source| NewFileError::Write {
+            path: part.clone(),
+            source,
+        };
+        match fs::remove_file(&part) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let file = open_own(&mut options, &part).map_err(failed)?;
+        Ok(Self {
+            file: Some(file),
+            part,
+            target,
+            written: 0,
+        })
+    }
+
+    /// Where it will be.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Writes what comes next.
+    ///
+    /// # Errors
+    ///
+    /// [`NewFileError::Full`], [`NewFileError::Write`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), NewFileError> {
+        let free = self.part.parent().and_then(free).unwrap_or(u64::MAX);
+        if bytes.len() as u64 > free.saturating_sub(LEFT_FREE) {
+            let path = self.target.clone();
+            return Err(NewFileError::Full { path, free });
+        }
+        let written = match &mut self.file {
+            Some(file) => file.write_all(bytes),
+            None => Ok(()),
+        };
+        self.written += bytes.len() as u64;
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// All has come: puts it in its place, safe from a power loss. Returns where that is.
+    ///
+    /// # Errors
+    ///
+    /// [`NewFileError::Exists`] if something has come to be there meanwhile; [`NewFileError::Write`].
+    pub fn finish(mut self) -> Result<PathBuf, NewFileError> {
+        let synced = self.file.take().map_or(Ok(()), |file| file.sync_all());
+        synced.map_err(|error| self.failed(error))?;
+        match rename_new(&self.part, &self.target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let path = self.target.clone();
+                return Err(NewFileError::Exists { path });
+            }
+            Err(error) => return Err(self.failed(error)),
+        }
+        sync_folder_of(&self.target).map_err(|error| self.failed(error))?;
+        Ok(self.target.clone())
+    }
+
+    fn failed(&self, source: io::Error) -> NewFileError {
+        let path = self.target.clone();
+        if source.kind() == io::ErrorKind::StorageFull {
+            return NewFileError::Full { path, free: 0 };
+        }
+        NewFileError::Write { path, source }
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        self.file = None;
+        // Once it is in its place there is none.
+        let _ = fs::remove_file(&self.part);
+    }
+}
+
+/// Bytes that are free for files in `folder`, where the system says so.
+fn free(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let disk = rustix::fs::statvfs(folder).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
+/// Why there is no new file.
+#[derive(Debug, thiserror::Error)]
+pub enum NewFileError {
+    /// Something is there.
+    #[error("{} is there already, and nothing is put in its place", path.display())]
+    Exists {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The disk has no room for it.
+    #[error("{} has no room: {free} bytes are free, and 64 MiB are to stay so", path.display())]
+    Full {
+        /// Where it was to be.
+        path: PathBuf,
+        /// How much there is.
+        free: u64,
+    },
+    /// The system said no.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn it_shows_when_it_is_whole_and_leaves_nothing_if_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut file = NewFile::create(folder, "a b.txt", 5).unwrap();
+        file.write(b"one").unwrap();
+        let hidden = names(folder);
+        assert!(hidden[0].starts_with('.') && hidden[0].ends_with(".part"));
+        file.write(b"two").unwrap();
+        assert_eq!(file.finish().unwrap(), folder.join("a b.txt"));
+        assert_eq!(fs::read(folder.join("a b.txt")).unwrap(), b"onetwo");
+        assert_eq!(names(folder), ["a b.txt"]);
+
+        let mut file = NewFile::create(folder, "c", 5).unwrap();
+        file.write(b"half").unwrap();
+        drop(file);
+        assert_eq!(names(folder), ["a b.txt"]);
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::write(folder.join("a"), "old").unwrap();
+        let refused = NewFile::create(folder, "a", 1).unwrap_err();
+        assert!(matches!(refused, NewFileError::Exists { .. }), "{refused}");
+        let mut file = NewFile::create(folder, "b", 1).unwrap();
+        file.write(b"new").unwrap();
+        fs::write(folder.join("b"), "old").unwrap();
+        let refused = file.finish().unwrap_err();
+        assert!(matches!(refused, NewFileError::Exists { .. }), "{refused}");
+        assert_eq!(fs::read(folder.join("b")).unwrap(), b"old");
+        assert_eq!(names(folder), ["a", "b"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn more_than_there_is_room_for_is_not_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = free(folder.path()).unwrap();
+        let refused = NewFile::create(folder.path(), "a", free).unwrap_err();
+        assert!(matches!(refused, NewFileError::Full { .. }), "{refused}");
+        assert!(names(folder.path()).is_empty());
+    }
+}

@@ -1,0 +1,299 @@
+//! Where the blocks of a download came from, for people to see.
+//!
+//! As coarse as a picture needs it: what it costs does not grow with the content, nor with the number of
+//! peers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use libp2p::PeerId;
+use pelago_content::{BlockRanges, Part, Sequence};
+
+use super::status::Meter;
+
+/// Runs that the blocks of a download are told in, at most: more than a screen has room for.
+const MAX_CELLS: u64 = 1024;
+
+/// Sources that are remembered by name, at most; what others send is counted as nobody's.
+const MAX_SOURCES: usize = 256;
+
+/// What a source of a download is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// It was asked what it has.
+    Asked,
+    /// It has some of the content, and sends nothing now.
+    Idle,
+    /// It sends.
+    Sending,
+    /// It is not used any more.
+    Gone,
+    /// It sent what is not true, or nonsense, and is not asked again.
+    Refused,
+}
+
+impl SourceState {
+    /// The state as one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Idle => "idle",
+            Self::Sending => "sending",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// An equal run of blocks of a download.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// How much of it is verified: 0 nothing, 255 all that is wanted of it.
+    pub verified: u8,
+    /// Which source sent the latest of it, if one did.
+    pub source: Option<u16>,
+}
+
+/// A source of a download.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceStatus {
+    /// Who.
+    pub peer: PeerId,
+    /// Bytes it sent that were proven.
+    pub received_bytes: u64,
+    /// Bytes a second, of the last seconds.
+    pub bytes_per_second: u64,
+    /// What it is doing.
+    pub state: SourceState,
+}
+
+/// Where the blocks of a download came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// Blocks of the content; 0 until that is known.
+    pub block_count: u64,
+    /// They, in at most 1024 equal runs; the last may be shorter.
+    pub cells: Vec<Cell>,
+    /// Who was asked.
+    pub sources: Vec<SourceStatus>,
+}
+
+/// What a download's task writes down for others to look at. A handle: clones are the same.
+#[derive(Clone, Default)]
+pub(super) struct Origins(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    block_count: u64,
+    wanted: BlockRanges,
+    cells: Vec<Cell>,
+    sources: Vec<Source>,
+}
+
+struct Source {
+    status: SourceStatus,
+    meter: Meter,
+}
+
+impl Origins {
+    /// Content of so many blocks is fetched from now on, of which `wanted` are.
+    pub(super) fn begin(&self, block_count: u64, wanted: BlockRanges) {
+        let mut inner = self.lock();
+        if inner.block_count != block_count {
+            let cells = block_count.div_ceil(run_len(block_count));
+            inner.block_count = block_count;
+            // At most MAX_CELLS.
+            inner.cells = vec![Cell::default(); cells as usize];
+        }
+        inner.wanted = wanted;
+    }
+
+    /// `peer` sent a part that was proven.
+    pub(super) fn arrived(&self, peer: PeerId, part: Part, sequence: &Sequence) {
+        let mut inner = self.lock();
+        let source = inner.source(peer);
+        if let Some(source) = source {
+            inner.sources[source].status.received_bytes += sequence.bytes_of(part);
+        }
+        let blocks = sequence.blocks_of(part);
+        let len = run_len(inner.block_count);
+        let source = source.and_then(|source| u16::try_from(source).ok());
+        let (first, last) = (blocks.start / len, blocks.end.saturating_sub(1) / len);
+        let len = inner.cells.len() as u64;
+        for cell in first..=last.min(len.saturating_sub(1)) {
+            if let Some(cell) = inner.cells.get_mut(cell as usize) {
+                cell.source = source;
+            }
+        }
+    }
+
+    /// Takes what is verified now, and what its sources are doing.
+    pub(super) fn tick(
+        &self,
+        now: Instant,
+        verified: Option<&BlockRanges>,
+        states: &HashMap<PeerId, SourceState>,
+    ) {
+        let mut inner = self.lock();
+        if let Some(verified) = verified {
+            inner.verified(verified);
+        }
+        for peer in states.keys() {
+            inner.source(*peer);
+        }
+        for source in &mut inner.sources {
+            let status = &mut source.status;
+            status.bytes_per_second = source.meter.read(now, status.received_bytes);
+            let state = states.get(&status.peer).copied();
+            status.state = match state.unwrap_or(SourceState::Gone) {
+                SourceState::Idle if status.bytes_per_second > 0 => SourceState::Sending,
+                state => state,
+            };
+        }
+    }
+
+    /// It has ended: nobody sends any more. If it is done, all is verified.
+    pub(super) fn end(&self, is_done: bool) {
+        let mut inner = self.lock();
+        for source in &mut inner.sources {
+            source.status.bytes_per_second = 0;
+            if source.status.state != SourceState::Refused {
+                source.status.state = SourceState::Gone;
+            }
+        }
+        if is_done {
+            inner.cells.iter_mut().for_each(|cell| cell.verified = 255);
+        }
+        inner.wanted = BlockRanges::new();
+    }
+
+    pub(super) fn detail(&self) -> Detail {
+        let inner = self.lock();
+        Detail {
+            block_count: inner.block_count,
+            cells: inner.cells.clone(),
+            sources: inner.sources.iter().map(|s| s.status.clone()).collect(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Blocks of one cell.
+fn run_len(block_count: u64) -> u64 {
+    block_count.div_ceil(MAX_CELLS).max(1)
+}
+
+impl Inner {
+    fn source(&mut self, peer: PeerId) -> Option<usize> {
+        let known = |source: &Source| source.status.peer == peer;
+        if let Some(at) = self.sources.iter().position(known) {
+            return Some(at);
+        }
+        if self.sources.len() >= MAX_SOURCES {
+            return None;
+        }
+        self.sources.push(Source {
+            status: SourceStatus {
+                peer,
+                received_bytes: 0,
+                bytes_per_second: 0,
+                state: SourceState::Asked,
+            },
+            meter: Meter::default(),
+        });
+        Some(self.sources.len() - 1)
+    }
+
+    fn verified(&mut self, verified: &BlockRanges) {
+        let len = run_len(self.block_count);
+        for (cell, first) in self.cells.iter_mut().zip((0..).step_by(len as usize)) {
+            let run = first..(first + len).min(self.block_count);
+            let count = |blocks: &BlockRanges| {
+                let within = blocks.within(run.clone());
+                within.map(|run| run.end - run.start).sum::<u64>()
+            };
+            let wanted = count(&self.wanted);
+            cell.verified = match count(verified) {
+                0 if wanted > 0 => 0,
+                all if all >= wanted => 255,
+                // Neither nothing nor all shall look like it.
+                some => (some * 255 / wanted).clamp(1, 254) as u8,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_large_content_is_told_in_a_thousand_cells_with_who_sent_them() {
+        let block = 16_384;
+        let sequence = Sequence::new([5000 * block]);
+        let origins = Origins::default();
+        origins.begin(5000, (0..5000).into());
+        let [a, b] = [PeerId::random(), PeerId::random()];
+        // 5 blocks are a cell.
+        let part = |level, block| sequence.part(level, block).unwrap();
+        origins.arrived(a, part(0, 0), &sequence);
+        origins.arrived(b, part(4, 16), &sequence);
+        let mut verified = BlockRanges::from(0..1);
+        verified.insert(16..32);
+        let states = [(b, SourceState::Idle)].into();
+        let start = Instant::now();
+        origins.tick(start, Some(&verified), &states);
+        origins.arrived(b, part(0, 4999), &sequence);
+        origins.tick(start + Duration::from_secs(1), None, &states);
+        let detail = origins.detail();
+        assert_eq!((detail.block_count, detail.cells.len()), (5000, 1000));
+        let cell = |verified, source| Cell { verified, source };
+        let expected = [
+            cell(51, Some(0)),
+            cell(0, None),
+            cell(0, None),
+            cell(204, Some(1)),
+            cell(255, Some(1)),
+            cell(255, Some(1)),
+            cell(102, Some(1)),
+            cell(0, None),
+        ];
+        assert_eq!(detail.cells[..8], expected);
+        assert_eq!(detail.cells[999], cell(0, Some(1)));
+        assert_eq!(detail.sources[0].state, SourceState::Gone);
+        assert_eq!(detail.sources[0].received_bytes, block);
+        assert_eq!(detail.sources[1].state, SourceState::Sending);
+        assert_eq!(detail.sources[1].bytes_per_second, block);
+
+        origins.end(true);
+        let detail = origins.detail();
+        assert!(detail.cells.iter().all(|cell| cell.verified == 255));
+        assert_eq!(detail.sources[1].state, SourceState::Gone);
+    }
+
+    #[test]
+    fn so_many_sources_are_remembered() {
+        let origins = Origins::default();
+        let sequence = Sequence::new([1]);
+        origins.begin(1, (0..1).into());
+        let part = sequence.part(0, 0).unwrap();
+        for _ in 0..MAX_SOURCES + 1 {
+            origins.arrived(PeerId::random(), part, &sequence);
+        }
+        let detail = origins.detail();
+        assert_eq!((detail.sources.len(), detail.cells.len()), (MAX_SOURCES, 1));
+        assert_eq!(
+            detail.cells[0].source, None,
+            "of one that is not remembered"
+        );
+    }
+}
