@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
+//! | `GET /metrics` | text of OpenMetrics, for Prometheus |
 //! | `GET /v1/health` | [`types::Health`] |
 //! | `GET /v1/limits` | [`types::Limits`] |
 //! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
@@ -37,6 +38,7 @@ mod extract;
 mod limits;
 mod local;
 mod look;
+mod metrics;
 mod router;
 pub(crate) mod seconds;
 mod serve;
@@ -50,6 +52,7 @@ pub mod types;
 pub use api_file::{ApiFile, ApiFileError};
 pub use client::{CallError, Client, Events};
 pub use local::{Local, LocalError};
+pub use metrics::serve_metrics;
 pub use router::router;
 pub use serve::serve;
 pub use token::Token;

@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post, put},
 };
 
-use super::{catalogue, downloads, error::ApiError, limits, look, shares, status};
+use super::{catalogue, downloads, error::ApiError, limits, look, metrics, shares, status};
 use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -17,6 +17,7 @@ pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 /// only behind [`serve`](super::serve), which asks for the token first.
 pub fn router(node: Node) -> Router {
     Router::new()
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
         .route("/v1/health", get(status::health))
@@ -48,6 +49,15 @@ pub fn router(node: Node) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        .with_state(node)
+}
+
+/// Only what the node counts, for those who have no token.
+pub(super) fn metrics_only(node: Node) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
         .with_state(node)
 }
 

@@ -19,7 +19,7 @@ use super::{
     signals::Signals,
 };
 use crate::{
-    api::{Local, router},
+    api::{Local, router, serve_metrics},
     config::{Config, Origin},
     node::{Node, PeerAddress},
 };
@@ -142,6 +142,15 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         api if api.enabled => Some(Local::open(folder.path(), api.listen).await?),
         _ => None,
     };
+    if let Some(listen) = context.config.api.metrics {
+        let (address, serving) = serve_metrics(node.clone(), listen)
+            .await
+            .with_context(|| format!("the metrics cannot be served at {listen}"))?;
+        context
+            .output
+            .note(format_args!("metrics at http://{address}/metrics"));
+        tokio::spawn(serving);
+    }
     // Whoever started this may not read what it says: that is no reason to end.
     let _ = announce(context, &node, api.as_ref().map(Local::address)).await;
     advise(context, &shared);

@@ -20,6 +20,7 @@ use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
+    metrics::Metrics,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
+    pub(super) metrics: Metrics,
     started: Instant,
 }
 
@@ -132,6 +134,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         let own_keys = OwnKeys::default();
         let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
+        let waiting = inbound.downgrade();
         let known = known_peers(&settings, &store).await?;
         let network_settings = settings.network(known)?;
         let network = Network::start(keypair, network_settings, own_keys.clone(), inbound).await?;
@@ -166,6 +169,7 @@ impl Node {
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
+        let metrics = Metrics::new(server.metrics(), waiting);
         let started = Instant::now();
         let inner = Arc::new(Inner {
             settings,
@@ -175,6 +179,7 @@ impl Node {
             transfers,
             limits,
             changed,
+            metrics,
             started,
         });
         let mut tasks = vec![

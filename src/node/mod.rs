@@ -14,6 +14,7 @@ mod ignores;
 mod limits;
 mod look;
 mod manage;
+mod metrics;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]

@@ -8,7 +8,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{DownloadError, DownloadState, DownloadStatus, Finished};
+use super::{DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics};
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -28,11 +28,13 @@ pub struct Download {
 pub(super) struct Ended {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
+    pub(super) metrics: Metrics,
 }
 
 impl Ended {
     /// It has ended with this.
     pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
+        self.metrics.ended(&result);
         let result = result.map_err(Arc::new);
         self.status.send_modify(|status| {
             status.bytes_per_second = 0;

@@ -11,6 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_content::Hash;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -22,6 +23,7 @@ use super::{
     handle::Ended,
     interest::Interest,
     kept::{self, Kept},
+    metrics::Metrics,
     turns::Turns,
 };
 use crate::{limits::Limits, network::Network, store::Store};
@@ -47,6 +49,7 @@ pub struct Transfers {
     is_kept: Arc<AtomicBool>,
     /// Held while the list is kept: what is newer is not replaced by what is older.
     keeping: Arc<tokio::sync::Mutex<()>>,
+    metrics: Metrics,
 }
 
 /// A download in the list.
@@ -123,7 +126,14 @@ impl Transfers {
             downloads: Arc::default(),
             is_kept: Arc::default(),
             keeping: Arc::default(),
+            metrics: Metrics::new(),
         }
+    }
+
+    /// What this room counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     /// Starts a download, or joins the one of the same hash that is under way, for the node to run
@@ -195,6 +205,7 @@ impl Transfers {
         let ended = Ended {
             status: status.clone(),
             outcome,
+            metrics: self.metrics.clone(),
         };
         let queued = self.room.turns.enter(hash, status.clone());
         let transfers = self.clone();
