@@ -13,7 +13,7 @@
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
 //! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
-//! | `paths`, `signals`, `logging` | what the system calls them |
+//! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
 //! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
 
@@ -48,6 +48,7 @@ mod shell;
 mod signals;
 mod start;
 mod status;
+mod supervisor;
 mod text;
 mod unshare;
 mod verbs;

@@ -17,6 +17,7 @@ use super::{
     output::Exit,
     settings,
     signals::Signals,
+    supervisor::{self, Told},
 };
 use crate::{
     api::{Local, router, serve_metrics},
@@ -160,7 +161,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
             api.serve(router, std::future::pending()).await;
         }
     });
+    supervisor::tell(Told::Ready);
     signals.next().await;
+    supervisor::tell(Told::Stopping);
     context.output.note("ending; once more to end at once");
     signals.exit_on_next();
     attach::stop(&node, api).await;

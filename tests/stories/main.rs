@@ -34,6 +34,7 @@ mod metrics;
 mod ports;
 mod refusals;
 mod restart;
+mod service;
 mod shell;
 mod signals;
 mod swarm;
