@@ -16,6 +16,7 @@
 mod attach;
 mod catalogue;
 mod config;
+mod containers;
 mod disk;
 mod doctor;
 mod downloads;
@@ -43,5 +44,6 @@ mod targets;
 mod terminal;
 mod trees;
 mod valve;
+mod walkthrough;
 mod watch;
 mod world;
