@@ -59,7 +59,7 @@ use std::{io, process};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::api::types::ErrorInfo;
+use crate::{api::types::ErrorInfo, config::LogFormat};
 use args::{Args, Command};
 use context::Context;
 use output::{Exit, Output};
@@ -71,6 +71,7 @@ Pelago shares files with whoever has their hash, and gets others' by theirs. To 
   pelago start              run a node; files put into ./shared are shared
   pelago share PATH         share a file or folder, and print its link
   pelago download LINK      get what somebody shared
+  pelago list --network     see what others in reach share
 
 `pelago help` has all commands, `pelago menu` asks by number, and `pelago doctor` says what is wrong.";
 
@@ -106,15 +107,22 @@ fn greet(output: &Output) {
 
 fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
     let context = Context::load(output.clone(), global, command.settings());
-    let context = match context {
+    let mut context = match context {
         Err(error) if command.examines_settings() => {
             Context::with_defaults(output.clone(), global, &error)?
         }
         context => context?,
     };
-    logging::start(&context.config.logging, global, command.stays());
+    let stays = command.stays();
+    logging::start(&context.config.logging, global, stays);
+    context.output.logged = stays && context.config.logging.format == LogFormat::Json;
     let runtime = runtime(&command)?;
-    let exit = runtime.block_on(dispatch(&context, command));
+    let exit = runtime
+        .block_on(dispatch(&context, command))
+        .or_else(|error| {
+            context.output.failure(&error);
+            Ok(Exit::Failed)
+        });
     // Dropping it would wait for tasks that the end of the process ends as well.
     std::mem::forget(runtime);
     exit

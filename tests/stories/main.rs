@@ -29,6 +29,7 @@ mod json;
 mod lan;
 mod limits;
 mod link;
+mod logs;
 mod loss;
 mod manual;
 mod metrics;
