@@ -213,6 +213,20 @@ fn is_no_page(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Whether `host`, as a request names it, is this host as seen from itself, by a name that no rebinding
+/// can fake.
+pub(super) fn is_loopback_name(host: &str) -> bool {
+    let authority: Option<Authority> = host.parse().ok();
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        match address.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
+    })
+}
+
 fn forbidden(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "forbidden", message)
 }

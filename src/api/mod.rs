@@ -15,6 +15,7 @@
 //! | `GET /v1/log?level=LEVEL` | list of [`types::LogLine`] |
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
+//! | `GET /metrics` | text of OpenMetrics, for Prometheus |
 //! | `GET /v1/health` | [`types::Health`] |
 //! | `GET /v1/settings` | list of [`types::Setting`] |
 //! | `PATCH /v1/settings` [`types::SettingsChange`] | list of [`types::Setting`], as they are then |
@@ -52,6 +53,7 @@ mod live;
 mod local;
 mod log;
 mod look;
+mod metrics;
 mod page;
 mod qr;
 mod router;
@@ -72,6 +74,7 @@ pub use app::App;
 pub use client::{CallError, Client, Events};
 pub use local::{Local, LocalError};
 pub use log::Log;
+pub use metrics::serve_metrics;
 pub use qr::Code;
 pub use router::router;
 pub use serve::serve;

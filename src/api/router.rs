@@ -8,9 +8,10 @@ use axum::{
 };
 
 use super::{
-    App, catalogue, downloads, error::ApiError, files, live, look, page, qr, session, settings,
-    shares, status,
+    App, catalogue, downloads, error::ApiError, files, live, look, metrics, page, qr, session,
+    settings, shares, status,
 };
+use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
 pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
@@ -26,6 +27,7 @@ pub fn router(app: impl Into<App>) -> Router {
         )
         .route("/v1/events", get(live::events))
         .route("/v1/log", get(status::log))
+        .route("/metrics", get(metrics::metrics))
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
         .route("/v1/health", get(status::health))
@@ -66,6 +68,15 @@ pub fn router(app: impl Into<App>) -> Router {
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .with_state(app.into())
+}
+
+/// Only what the node counts, for those who have no token.
+pub(super) fn metrics_only(node: Node) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(node)
 }
 
 async fn unknown(uri: Uri) -> ApiError {

@@ -92,7 +92,15 @@ pub(super) async fn serve_behind(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = guarded(router, access);
+    accept_all(listener, guarded(router, access), shutdown).await;
+}
+
+/// Serves `router` on `listener` to everyone who reaches it, within the same bounds.
+pub(super) async fn accept_all(
+    listener: TcpListener,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let mut connections = Connections::default();
     let mut waiting = None;
     let mut shutdown = pin!(shutdown);

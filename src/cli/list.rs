@@ -87,7 +87,10 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
         }
     };
     if listed.is_empty() {
-        context.output.note("nothing was found");
+        context.output.note(
+            "nothing was found: nobody in reach shares anything (`--wait 10` looks for longer, and \
+             `pelago doctor` says who is in reach)",
+        );
     }
     context
         .output

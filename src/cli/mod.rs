@@ -14,7 +14,7 @@
 //! | `open`, `settings` | nodes and stores opened in this process |
 //! | `change` | settings, shown and changed |
 //! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
-//! | `paths`, `signals`, `logging` | what the system calls them |
+//! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
 //! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
 
@@ -50,6 +50,7 @@ mod shell;
 mod signals;
 mod start;
 mod status;
+mod supervisor;
 mod text;
 mod ui;
 mod unshare;
@@ -61,7 +62,7 @@ use std::{io, process};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::api::types::ErrorInfo;
+use crate::{api::types::ErrorInfo, config::LogFormat};
 use args::{Args, Command};
 use context::Context;
 use output::{Exit, Output};
@@ -73,6 +74,7 @@ Pelago shares files with whoever has their hash, and gets others' by theirs. To 
   pelago start              run a node; files put into ./shared are shared
   pelago share PATH         share a file or folder, and print its link
   pelago download LINK      get what somebody shared
+  pelago list --network     see what others in reach share
 
 `pelago help` has all commands, `pelago menu` asks by number, and `pelago doctor` says what is wrong.";
 
@@ -114,9 +116,16 @@ fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Resu
         }
         context => context?,
     };
-    context.log = logging::start(&context.config.logging, global, command.stays());
+    let stays = command.stays();
+    context.log = logging::start(&context.config.logging, global, stays);
+    context.output.logged = stays && context.config.logging.format == LogFormat::Json;
     let runtime = runtime(&command)?;
-    let exit = runtime.block_on(dispatch(&context, command));
+    let exit = runtime
+        .block_on(dispatch(&context, command))
+        .or_else(|error| {
+            context.output.failure(&error);
+            Ok(Exit::Failed)
+        });
     // Dropping it would wait for tasks that the end of the process ends as well.
     std::mem::forget(runtime);
     exit

@@ -57,11 +57,17 @@ impl Exit {
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// Whether notes and failures on stderr are lines of the log, so that a machine reads all there is.
+    pub(super) logged: bool,
 }
 
 impl Output {
     pub(super) const fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        Self {
+            json,
+            quiet,
+            logged: false,
+        }
     }
 
     /// Prints a result: the document for programs, the text for people.
@@ -97,7 +103,9 @@ impl Output {
 
     /// Says something on the side, on stderr.
     pub(super) fn note(&self, text: impl fmt::Display) {
-        if !self.quiet {
+        if self.logged {
+            tracing::info!("{text}");
+        } else if !self.quiet {
             stderr(format_args!("{}\n", harmless_lines(&text.to_string())));
         }
     }
@@ -115,6 +123,10 @@ impl Output {
 
     /// Reports a failure on stderr.
     pub(super) fn complaint(&self, error: &ErrorInfo) {
+        if self.logged {
+            tracing::error!(code = error.code, hint = error.hint, "{}", error.message);
+            return;
+        }
         stderr(format_args!("error: {}\n", harmless_lines(&error.message)));
         if let Some(hint) = &error.hint {
             stderr(format_args!("  {}\n", harmless_lines(hint)));

@@ -17,9 +17,10 @@ use super::{
     output::Exit,
     settings,
     signals::Signals,
+    supervisor::{self, Told},
 };
 use crate::{
-    api::{Local, router},
+    api::{Local, router, serve_metrics},
     config::{Config, Origin},
     node::{Node, PeerAddress, Settings},
 };
@@ -142,6 +143,15 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         api if api.enabled => Some(Local::open(folder.path(), api.listen).await?),
         _ => None,
     };
+    if let Some(listen) = context.config.api.metrics {
+        let (address, serving) = serve_metrics(node.clone(), listen)
+            .await
+            .with_context(|| format!("the metrics cannot be served at {listen}"))?;
+        context
+            .output
+            .note(format_args!("metrics at http://{address}/metrics"));
+        tokio::spawn(serving);
+    }
     // Whoever started this may not read what it says: that is no reason to end.
     let _ = announce(context, &node, api.as_ref().map(Local::address)).await;
     advise(context, &shared);
@@ -151,7 +161,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
             api.serve(router, std::future::pending()).await;
         }
     });
+    supervisor::tell(Told::Ready);
     signals.next().await;
+    supervisor::tell(Told::Stopping);
     context.output.note("ending; once more to end at once");
     signals.exit_on_next();
     attach::stop(&node, api).await;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Origin,
-    values::{limit, multiaddrs, network_name, node_name, socket_address, whole},
+    values::{
+        limit, multiaddrs, network_name, node_name, optional_socket_address, socket_address, whole,
+    },
 };
 use crate::limits::Rate;
 
@@ -129,6 +131,9 @@ pub struct Api {
     pub listen: SocketAddr,
     /// Whether there is one.
     pub enabled: bool,
+    /// Where the metrics are read without its token, if anywhere.
+    #[serde(deserialize_with = "optional_socket_address")]
+    pub metrics: Option<SocketAddr>,
 }
 
 /// What a node says on stderr.

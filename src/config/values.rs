@@ -71,6 +71,21 @@ pub(super) fn node_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D:
     Err(D::Error::invalid_value(Unexpected::Str(&name), &expected))
 }
 
+/// `IP:PORT`, or nothing.
+pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(from)?;
+    let expected = "an IP address and port like 127.0.0.1:9464, or nothing";
+    match text.as_str() {
+        "" => Ok(None),
+        text => text
+            .parse()
+            .map(Some)
+            .map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &expected)),
+    }
+}
+
 /// `IP:PORT`.
 pub(super) fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
     let text = String::deserialize(from)?;

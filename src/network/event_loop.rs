@@ -1,9 +1,6 @@
 //! The task that owns the swarm: takes commands, hears events, never waits for anyone.
 
-use std::{
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::StreamExt;
 use libp2p::{
@@ -24,6 +21,7 @@ use super::{
     command::Command,
     connects::{Connects, connect_error},
     lookups::Lookups,
+    metrics::{Metrics, Query},
     peers::Peers,
 };
 
@@ -43,7 +41,7 @@ pub(super) struct EventLoop {
     pub(super) connects: Connects,
     pub(super) lookups: Lookups,
     pub(super) peers: Peers,
-    pub(super) lookup_requests: Arc<AtomicU64>,
+    pub(super) metrics: Metrics,
 }
 
 impl EventLoop {
@@ -89,6 +87,7 @@ impl EventLoop {
                     .behaviour_mut()
                     .kad
                     .get_providers(record_key(&hash));
+                self.metrics.query_started(Query::Find);
                 self.lookups.search(query, found);
             }
             Command::Announce { hash, reply } => self.announce(&hash, reply),
@@ -153,7 +152,10 @@ impl EventLoop {
             .kad
             .start_providing(record_key(hash))
         {
-            Ok(query) => self.lookups.announcement(query, reply),
+            Ok(query) => {
+                self.metrics.query_started(Query::Announce);
+                self.lookups.announcement(query, reply);
+            }
             // Our store never refuses our own keys; if it did, trying later is right.
             Err(_) => {
                 let _ = reply.send(Err(AnnounceError::TimedOut));
@@ -162,9 +164,11 @@ impl EventLoop {
     }
 
     pub(super) fn hear(&mut self, event: SwarmEvent<Event>) {
+        self.metrics.record(&event);
         match event {
             SwarmEvent::Behaviour(Event::Stream(stream)) => {
                 if let Err(error) = self.inbound.try_send(stream) {
+                    self.metrics.streams_dropped.inc();
                     tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
                 }
             }

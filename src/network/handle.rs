@@ -1,14 +1,12 @@
 //! The handle by which all other rooms reach the network.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use futures::channel::oneshot as stream_reply;
 use libp2p::{Multiaddr, PeerId, Stream};
 use pelago_behaviour::{Protocol, streams::OpenError};
 use pelago_content::Hash;
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -25,7 +23,8 @@ pub struct Network {
     pub(super) arrivals: broadcast::Sender<PeerId>,
     pub(super) routable: watch::Receiver<usize>,
     pub(super) traffic: Traffic,
-    pub(super) lookup_requests: Arc<AtomicU64>,
+    pub(super) lookup_requests: Counter,
+    pub(super) metrics: Arc<Registry>,
 }
 
 /// The network has shut down.
@@ -85,6 +84,12 @@ impl Network {
         &self.traffic
     }
 
+    /// What this room counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
+    }
+
     /// Peers of this network, as they are connected and have said who they are. A reader that falls
     /// behind misses some.
     #[must_use]
@@ -101,7 +106,7 @@ impl Network {
     /// How many requests this node has sent in the DHT to find providers.
     #[must_use]
     pub fn lookup_requests(&self) -> u64 {
-        self.lookup_requests.load(Ordering::Relaxed)
+        self.lookup_requests.get()
     }
 
     /// Connects to `peer`, at `addresses` or wherever it is known to be; returns at once if connected.

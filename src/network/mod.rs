@@ -12,6 +12,7 @@ mod discovery;
 mod event_loop;
 mod handle;
 mod lookups;
+mod metrics;
 mod peers;
 mod routing;
 mod start;

@@ -1,7 +1,7 @@
 //! Who is where, as identify, mDNS and Kademlia tell: fed into the routing table, and dialed while it is
 //! known.
 
-use std::{collections::HashMap, sync::atomic::Ordering};
+use std::collections::HashMap;
 
 use libp2p::{
     Multiaddr, PeerId, identify, kad, mdns,
@@ -9,7 +9,7 @@ use libp2p::{
 };
 use pelago_behaviour::{Protocol, name_from_agent};
 
-use super::{AnnounceError, PeerAddress, event_loop::EventLoop};
+use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::Query};
 
 /// Addresses of one peer that the routing table is given, at most: Kademlia itself has no limit.
 const MAX_ROUTING_ADDRESSES: usize = 16;
@@ -93,12 +93,14 @@ impl EventLoop {
                 step,
             } => match result {
                 kad::QueryResult::GetProviders(progress) => {
+                    let is_done = progress.is_ok();
                     if let Ok(kad::GetProvidersOk::FoundProviders { key, providers }) = progress {
                         self.found_providers(id, &key, providers);
                     }
                     if step.last {
                         let requests = stats.num_requests().into();
-                        self.lookup_requests.fetch_add(requests, Ordering::Relaxed);
+                        self.metrics.lookup_requests.inc_by(requests);
+                        self.metrics.query_ended(Query::Find, is_done);
                         self.lookups.search_ended(id);
                     } else if self.lookups.is_enough(id)
                         && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
@@ -107,6 +109,7 @@ impl EventLoop {
                     }
                 }
                 kad::QueryResult::StartProviding(result) => {
+                    self.metrics.query_ended(Query::Announce, result.is_ok());
                     let result = result.map(|_| stats.num_successes());
                     self.lookups
                         .announced(id, result.map_err(|_| AnnounceError::TimedOut));

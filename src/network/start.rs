@@ -19,6 +19,7 @@ use super::{
     connects::Connects,
     event_loop::{EventLoop, REJOIN_INTERVAL},
     lookups::Lookups,
+    metrics::Metrics,
     peers::Peers,
 };
 
@@ -93,6 +94,8 @@ impl Network {
         };
         let local = keypair.public().to_peer_id();
         let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);
+        let traffic = Traffic::default();
+        let (metrics, registry) = Metrics::new(&traffic, behaviour.streams.refused());
         let config = swarm_config(settings.idle_timeout);
         let mut swarm = Swarm::new(transport, behaviour, local, config);
         let early = listen(&mut swarm, &settings.listen).await?;
@@ -114,16 +117,15 @@ impl Network {
             connects: Connects::default(),
             lookups: Lookups::default(),
             peers: Peers::default(),
-            lookup_requests: Arc::default(),
+            metrics,
         };
         early.into_iter().for_each(|event| event_loop.hear(event));
-        let lookup_requests = Arc::clone(&event_loop.lookup_requests);
+        let lookup_requests = event_loop.metrics.lookup_requests.clone();
         settings
             .known
             .iter()
             .for_each(|known| event_loop.dial_in_passing(known));
         tokio::spawn(event_loop.run());
-        let traffic = Traffic::default();
         Ok(Self {
             local,
             commands,
@@ -131,6 +133,7 @@ impl Network {
             routable: routable_now,
             traffic,
             lookup_requests,
+            metrics: Arc::new(registry),
         })
     }
 }

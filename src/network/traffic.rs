@@ -6,13 +6,18 @@ use std::{
 };
 
 use libp2p::PeerId;
+use prometheus_client::metrics::counter::Counter;
 
 /// Peers counted at a time. When there are more, those with the least traffic are forgotten.
 const MAX_PEERS: usize = 4096;
 
 /// Counts content bytes by peer. A handle: clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Traffic(Arc<Mutex<HashMap<PeerId, Counts>>>);
+pub struct Traffic {
+    peers: Arc<Mutex<HashMap<PeerId, Counts>>>,
+    sent: Counter,
+    received: Counter,
+}
 
 /// Bytes of content, one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +31,13 @@ pub struct Counts {
 impl Traffic {
     /// Counts `bytes` sent to `peer`.
     pub fn sent(&self, peer: PeerId, bytes: u64) {
+        self.sent.inc_by(bytes);
         self.update(peer, |counts| counts.sent += bytes);
     }
 
     /// Counts `bytes` received from `peer`.
     pub fn received(&self, peer: PeerId, bytes: u64) {
+        self.received.inc_by(bytes);
         self.update(peer, |counts| counts.received += bytes);
     }
 
@@ -38,6 +45,16 @@ impl Traffic {
     #[must_use]
     pub fn of(&self, peer: &PeerId) -> Counts {
         self.lock().get(peer).copied().unwrap_or_default()
+    }
+
+    /// What was sent to all peers.
+    pub(super) const fn all_sent(&self) -> &Counter {
+        &self.sent
+    }
+
+    /// What was received from all peers.
+    pub(super) const fn all_received(&self) -> &Counter {
+        &self.received
     }
 
     fn update(&self, peer: PeerId, change: impl FnOnce(&mut Counts)) {
@@ -54,6 +71,6 @@ impl Traffic {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Counts>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

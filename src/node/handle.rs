@@ -22,6 +22,7 @@ use super::{
     additions::Additions,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
+    metrics::Metrics,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
     pub(super) additions: Additions,
+    pub(super) metrics: Metrics,
     started: Instant,
 }
 
@@ -135,6 +137,7 @@ impl Node {
     ) -> Result<Self, StartError> {
         let own_keys = OwnKeys::default();
         let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
+        let waiting = inbound.downgrade();
         let known = known_peers(&settings, &store).await?;
         let network_settings = settings.network(known)?;
         let network = Network::start(keypair, network_settings, own_keys.clone(), inbound).await?;
@@ -169,6 +172,7 @@ impl Node {
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
+        let metrics = Metrics::new(server.metrics(), waiting);
         let started = Instant::now();
         let inner = Arc::new(Inner {
             settings,
@@ -179,6 +183,7 @@ impl Node {
             limits,
             changed,
             additions: Additions::default(),
+            metrics,
             started,
         });
         let mut tasks = vec![

@@ -15,6 +15,7 @@ mod ignores;
 mod limits;
 mod look;
 mod manage;
+mod metrics;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]

@@ -90,6 +90,14 @@ impl Plan {
         due.into_iter().map(|(_, hash)| hash).collect()
     }
 
+    /// How many are due and not in flight.
+    pub(super) fn count_due(&self, now: u64) -> usize {
+        self.waiting
+            .iter()
+            .take_while(|(due, _)| *due <= now)
+            .count()
+    }
+
     /// `hash` was announced to `nodes` nodes while `known` were known. Returns when it is due next;
     /// `None` if it was removed meanwhile.
     pub(super) fn announced(
@@ -176,6 +184,7 @@ mod tests {
         let first = plan.take_due(0);
         assert_eq!(first.len(), 3);
         assert!(plan.take_due(0).is_empty());
+        assert_eq!(plan.count_due(0), 97);
         assert_eq!(
             plan.next_due(),
             None,

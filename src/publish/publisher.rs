@@ -1,9 +1,16 @@
 //! Carries the plan out.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use pelago_behaviour::OwnKeys;
 use pelago_content::Hash;
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
@@ -40,6 +47,7 @@ enum Change {
     Provide(Hash),
     Withdraw(Hash),
     Await(oneshot::Sender<()>),
+    CountDue(oneshot::Sender<usize>),
 }
 
 /// A handle to the publisher.
@@ -48,7 +56,11 @@ pub struct Publisher {
     own_keys: OwnKeys,
     /// None where nothing is announced to anyone.
     changes: Option<mpsc::Sender<Change>>,
+    metrics: Arc<Registry>,
 }
+
+/// Announcements that have ended, by how.
+type Announcements = Family<[(&'static str, &'static str); 1], Counter>;
 
 impl Publisher {
     /// Announces what is provided to `network`, and keeps the plan in `store`. `own_keys` are those
@@ -56,6 +68,7 @@ impl Publisher {
     #[must_use]
     pub fn start(network: Network, store: Store, own_keys: OwnKeys, settings: &Settings) -> Self {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
+        let (announcements, metrics) = metrics();
         let task = Task {
             plan: Plan::new(
                 settings.interval.as_secs(),
@@ -67,11 +80,13 @@ impl Publisher {
             announcing: JoinSet::new(),
             unwritten: Vec::new(),
             waiting: Vec::new(),
+            announcements,
         };
         tokio::spawn(task.run(queue));
         Self {
             own_keys,
             changes: Some(changes),
+            metrics,
         }
     }
 
@@ -81,7 +96,25 @@ impl Publisher {
         Self {
             own_keys: OwnKeys::default(),
             changes: None,
+            metrics: metrics().1,
         }
+    }
+
+    /// What this room counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics
+    }
+
+    /// How many announcements should have been made by now and are not under way yet.
+    pub async fn due(&self) -> usize {
+        let Some(changes) = &self.changes else {
+            return 0;
+        };
+        let (reply, due) = oneshot::channel();
+        // When the node shuts down, nothing is due any more.
+        let _ = changes.send(Change::CountDue(reply)).await;
+        due.await.unwrap_or(0)
     }
 
     /// Provides `hash` from now on: those who ask this node are told at once, the DHT soon.
@@ -121,6 +154,18 @@ struct Task {
     unwritten: Vec<(Hash, u64)>,
     /// Who waits until nothing is left to announce.
     waiting: Vec<oneshot::Sender<()>>,
+    announcements: Announcements,
+}
+
+fn metrics() -> (Announcements, Arc<Registry>) {
+    let announcements = Announcements::default();
+    let mut registry = Registry::with_prefix("pelago_publish");
+    registry.register(
+        "announcements",
+        "Announcements to the DHT that have ended",
+        announcements.clone(),
+    );
+    (announcements, Arc::new(registry))
 }
 
 impl Task {
@@ -150,6 +195,10 @@ impl Task {
                     }
                     Some(Change::Withdraw(hash)) => self.withdraw(hash).await,
                     Some(Change::Await(reply)) => self.waiting.push(reply),
+                    Some(Change::CountDue(reply)) => {
+                        // It may have stopped waiting.
+                        let _ = reply.send(self.plan.count_due(unix_now()));
+                    }
                     None => return,
                 },
                 Some(Ok((hash, result))) = self.announcing.join_next() => {
@@ -202,6 +251,12 @@ impl Task {
     fn announced(&mut self, hash: Hash, result: Result<u32, AnnounceError>) {
         let now = unix_now();
         let known = *self.network.routable().borrow();
+        let end = if matches!(result, Ok(1..)) {
+            "done"
+        } else {
+            "failed"
+        };
+        self.announcements.get_or_create(&[("result", end)]).inc();
         match result {
             Ok(0) => self.plan.failed(&hash, known, now),
             Ok(nodes) => {

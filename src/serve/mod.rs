@@ -5,6 +5,7 @@
 //! who may have what, the store what is there. Errors end a stream, never the room.
 
 mod answers;
+mod metrics;
 mod places;
 mod sending;
 mod server;

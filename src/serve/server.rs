@@ -1,6 +1,6 @@
 //! Accepts the streams that peers open and serves each in a task of its own.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
@@ -10,6 +10,7 @@ use pelago_behaviour::{
     catalogue, chunk, streams,
 };
 use pelago_content::Hash;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -18,6 +19,7 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
+    metrics::{Metrics, Refusal},
     sending::send,
     slots::Slots,
     swarms::{Listening, Swarms},
@@ -63,6 +65,7 @@ pub struct Server {
     limits: Limits,
     notices: Notices,
     stall: Duration,
+    metrics: Metrics,
 }
 
 /// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
@@ -85,9 +88,11 @@ impl Server {
         notices: Notices,
         settings: &Settings,
     ) -> Self {
+        let slots = Slots::new(settings.slots, settings.slots_per_peer);
         Self {
             answers: Answers::new(store, access, notices.changed.clone()),
-            slots: Slots::new(settings.slots, settings.slots_per_peer),
+            metrics: Metrics::new(slots.clone()),
+            slots,
             swarms: Swarms::default(),
             network,
             limits,
@@ -96,34 +101,47 @@ impl Server {
         }
     }
 
+    /// What this room counts.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Registry> {
+        Arc::clone(&self.metrics.registry)
+    }
+
     /// Serves the streams that arrive at `inbound`, until it closes; then ends those under way.
     pub async fn run(self, mut inbound: mpsc::Receiver<streams::Event>) {
-        let server = std::sync::Arc::new(self);
+        let server = Arc::new(self);
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
                     let Some(stream) = stream else { return };
                     if tasks.len() >= MAX_STREAMS {
+                        server.metrics.refused(Refusal::TooManyStreams);
                         tracing::debug!(peer = %stream.peer, "stream reset: too many are served");
                         continue;
                     }
-                    tasks.spawn(std::sync::Arc::clone(&server).serve(stream));
+                    tasks.spawn(Arc::clone(&server).serve(stream));
                 }
                 Some(_) = tasks.join_next() => {}
             }
         }
     }
 
-    async fn serve(self: std::sync::Arc<Self>, event: streams::Event) {
+    async fn serve(self: Arc<Self>, event: streams::Event) {
         let (peer, stream) = (event.peer, event.inbound);
         let protocol = stream.protocol;
+        let streams = self.metrics.streams(protocol);
+        streams.inc();
         let served = match protocol {
             Protocol::Chunk => self.serve_chunks(peer, stream).await,
             Protocol::Availability => self.serve_availability(peer, stream).await,
             Protocol::Catalogue => self.serve_catalogue(peer, stream).await,
         };
+        streams.dec();
         if let Err(error) = served {
+            if !matches!(error, FrameError::Io(_)) {
+                self.metrics.refused(Refusal::Malformed);
+            }
             tracing::debug!(%peer, ?protocol, %error, "stream ended");
         }
     }
@@ -155,6 +173,7 @@ impl Server {
                 }
                 items.drain(..answers.len());
                 for mut answer in answers {
+                    self.metrics.answered(&answer.answer);
                     room -= answer.data.len() as u64;
                     answer.ends_request = items.is_empty();
                     if prepared.send(answer).await.is_err() {
@@ -202,6 +221,7 @@ impl Server {
         };
         let mut stream = Stall::new(stream, self.stall);
         let Update::Has(mut has) = self.answers.availability(peer, hash).await else {
+            self.metrics.refused(Refusal::Absent);
             availability::write_update(&mut stream, &Update::Absent).await?;
             return Ok(stream.close().await?);
         };

@@ -72,6 +72,16 @@ impl Slots {
         granted.await.map_err(|_| Full)
     }
 
+    /// How many slots are held, and how many requests wait for one.
+    pub(super) fn depths(&self) -> (usize, usize) {
+        let state = self.lock();
+        let waiting = state
+            .waiting
+            .iter()
+            .filter(|(_, sender)| !sender.is_closed());
+        (state.held.values().sum(), waiting.count())
+    }
+
     /// Hands out the free slots.
     fn grant(&self) {
         while let Some((peer, sender)) = self.next_granted() {

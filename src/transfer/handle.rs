@@ -8,7 +8,9 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{DownloadError, DownloadState, DownloadStatus, Finished, origins::Origins};
+use super::{
+    DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
+};
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -30,11 +32,13 @@ pub(super) struct Ended {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     pub(super) origins: Origins,
+    pub(super) metrics: Metrics,
 }
 
 impl Ended {
     /// It has ended with this.
     pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
+        self.metrics.ended(&result);
         let result = result.map_err(Arc::new);
         self.origins.end(result.is_ok());
         self.status.send_modify(|status| {

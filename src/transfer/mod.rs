@@ -16,6 +16,7 @@
 //! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
 //! | `interest` | who wants a download to go on |
+//! | `metrics` | how many have ended, and how |
 //! | `turns` | whose turn it is to fetch |
 //! | `kept` | the list of downloads, for the next run |
 //! | `look` | what content is and who has it, before it is downloaded |
@@ -37,6 +38,7 @@ mod interest;
 mod kept;
 mod look;
 mod manifests;
+mod metrics;
 mod origins;
 mod receiving;
 mod scheduler;

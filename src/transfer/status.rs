@@ -43,6 +43,19 @@ pub enum DownloadState {
 }
 
 impl DownloadState {
+    /// All there are, in the order of a download's life.
+    pub const ALL: [Self; 9] = [
+        Self::Queued,
+        Self::FindingSources,
+        Self::Listing,
+        Self::Checking,
+        Self::Downloading,
+        Self::Finishing,
+        Self::Done,
+        Self::Paused,
+        Self::Failed,
+    ];
+
     /// The state as one word, or two with a hyphen.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

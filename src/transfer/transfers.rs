@@ -11,6 +11,7 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_content::Hash;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -23,6 +24,7 @@ use super::{
     handle::Ended,
     interest::Interest,
     kept::{self, Kept},
+    metrics::Metrics,
     turns::Turns,
 };
 use crate::{limits::Limits, network::Network, store::Store};
@@ -48,6 +50,7 @@ pub struct Transfers {
     is_kept: Arc<AtomicBool>,
     /// Held while the list is kept: what is newer is not replaced by what is older.
     keeping: Arc<tokio::sync::Mutex<()>>,
+    metrics: Metrics,
 }
 
 /// A download in the list.
@@ -125,6 +128,7 @@ impl Transfers {
             downloads: Arc::default(),
             is_kept: Arc::default(),
             keeping: Arc::default(),
+            metrics: Metrics::new(),
         }
     }
 
@@ -142,6 +146,12 @@ impl Transfers {
     #[must_use]
     pub fn seeds(&self) -> bool {
         self.room.seeds.load(Ordering::Relaxed)
+    }
+
+    /// What this room counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Registry {
+        &self.metrics.registry
     }
 
     /// Starts a download, or joins the one of the same hash that is under way, for the node to run
@@ -217,6 +227,7 @@ impl Transfers {
             status: status.clone(),
             outcome,
             origins: origins.clone(),
+            metrics: self.metrics.clone(),
         };
         let queued = self.room.turns.enter(hash, status.clone());
         let transfers = self.clone();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
 };
 
@@ -41,6 +42,7 @@ pub struct Behaviour {
     protocols: Protocols,
     connections: HashMap<PeerId, Vec<Connection>>,
     events: VecDeque<ToSwarm<Event, Open>>,
+    refused: Arc<AtomicU64>,
 }
 
 impl Behaviour {
@@ -51,7 +53,18 @@ impl Behaviour {
             protocols,
             connections: HashMap::new(),
             events: VecDeque::new(),
+            refused: Arc::default(),
         }
+    }
+
+    /// How many streams were reset because their peer had too many open, as it grows.
+    #[must_use]
+    pub fn refused(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.refused)
+    }
+
+    fn handler(&self) -> Handler {
+        Handler::new(self.protocols.clone(), self.refused())
     }
 
     /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the reason.
@@ -93,7 +106,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.protocols.clone()))
+        Ok(self.handler())
     }
 
     fn handle_established_outbound_connection(
@@ -104,7 +117,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::new(self.protocols.clone()))
+        Ok(self.handler())
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

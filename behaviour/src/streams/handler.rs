@@ -5,7 +5,10 @@ use std::{
     future::{Ready, ready},
     io,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -102,21 +105,25 @@ pub struct Handler {
     arrived: VecDeque<Inbound>,
     /// One clone lives in every inbound stream: the strong count less one is their number.
     inbound: Arc<()>,
+    /// Streams that were one too many, of all connections.
+    refused: Arc<AtomicU64>,
 }
 
 impl Handler {
-    pub(super) fn new(protocols: Protocols) -> Self {
+    pub(super) fn new(protocols: Protocols, refused: Arc<AtomicU64>) -> Self {
         Self {
             protocols,
             queue: VecDeque::new(),
             negotiating: 0,
             arrived: VecDeque::new(),
             inbound: Arc::new(()),
+            refused,
         }
     }
 
     fn accept(&mut self, stream: Stream, protocol: Protocol) {
         if Arc::strong_count(&self.inbound) > MAX_INBOUND_STREAMS {
+            self.refused.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(?protocol, "peer has too many streams open: reset");
             return;
         }

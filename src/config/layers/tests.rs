@@ -67,7 +67,7 @@ fn a_file_is_refused_with_its_line_and_what_is_allowed() {
     let refused = refusal(file("[api]\nenabled = true\n\nlisen = \"127.0.0.1:1\"\n"));
     assert_eq!(
         refused,
-        "config.toml:4: there is no setting api.lisen; there are enabled, listen"
+        "config.toml:4: there is no setting api.lisen; there are enabled, listen, metrics"
     );
     let refused = refusal(file("\n[netwrok]\nport = 1\n"));
     assert_eq!(

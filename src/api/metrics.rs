@@ -1,0 +1,85 @@
+//! What the node counts, for Prometheus: behind the token with all the rest, or by itself.
+
+use std::{future::pending, io, net::SocketAddr};
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, StatusCode,
+        header::{CONTENT_TYPE, HOST, ORIGIN},
+    },
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+use tokio::net::TcpListener;
+
+use super::{access::is_loopback_name, error::ApiError, router::metrics_only, serve::accept_all};
+use crate::node::Node;
+
+/// The media type of OpenMetrics, version 1.0.0.
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+pub(super) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
+    let text = node.metrics().await?;
+    Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+}
+
+/// Serves `/metrics` of `node`, and nothing else, at `listen` to everyone who reaches it, but for
+/// pages of the web. Returns where, and the serving, which ends when it is dropped.
+///
+/// # Errors
+/// The address cannot be listened at.
+pub async fn serve_metrics(
+    node: Node,
+    listen: SocketAddr,
+) -> io::Result<(SocketAddr, impl Future<Output = ()>)> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    let door = from_fn(move |request: Request, next: Next| async move {
+        if is_from_page(address, request.headers()) {
+            let message = "requests from web pages are refused";
+            ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).into_response()
+        } else {
+            next.run(request).await
+        }
+    });
+    let router = metrics_only(node).layer(door);
+    Ok((address, accept_all(listener, router, pending())))
+}
+
+/// Whether a browser was made to ask: it says so, or it calls this host by a name that was rebound.
+/// Beyond loopback this host may have any name, and whoever is there is meant to read.
+fn is_from_page(served: SocketAddr, headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    headers.contains_key(ORIGIN)
+        || (served.ip().is_loopback() && !host.is_some_and(is_loopback_name))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn pages_do_not_read_by_a_rebound_name() {
+        let headers = |host: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(HOST, HeaderValue::from_static(host));
+            headers
+        };
+        let [here, everywhere] =
+            ["127.0.0.1:9464", "0.0.0.0:9464"].map(|address| address.parse().unwrap());
+        for host in ["127.0.0.1:9464", "localhost:9464", "[::1]:9464"] {
+            assert!(!is_from_page(here, &headers(host)), "{host}");
+        }
+        for host in ["rebound.example:9464", "192.0.2.1:9464", ""] {
+            assert!(is_from_page(here, &headers(host)), "{host}");
+        }
+        assert!(is_from_page(here, &HeaderMap::new()));
+        let mut headers = headers("node-a:9464");
+        assert!(!is_from_page(everywhere, &headers));
+        headers.insert(ORIGIN, HeaderValue::from_static("null"));
+        assert!(is_from_page(everywhere, &headers));
+    }
+}

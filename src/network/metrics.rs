@@ -1,0 +1,166 @@
+//! What the network counts, for whoever operates the node: our own counters, and libp2p's.
+//!
+//! No label is anything that peers choose: their number is bounded by this source.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use libp2p::{identify, swarm::SwarmEvent};
+use libp2p_metrics::Recorder;
+use pelago_behaviour::Event;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{
+        counter::{ConstCounter, Counter},
+        family::Family,
+    },
+    registry::{Registry, Unit},
+};
+
+use super::Traffic;
+
+/// What is asked of the DHT.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Query {
+    /// Who provides something.
+    Find,
+    /// To keep a record of ours.
+    Announce,
+}
+
+/// The counters of the event loop.
+pub(super) struct Metrics {
+    libp2p: libp2p_metrics::Metrics,
+    identified: Family<[(&'static str, &'static str); 1], Counter>,
+    queries_started: Family<[(&'static str, &'static str); 1], Counter>,
+    queries_ended: Family<[(&'static str, &'static str); 2], Counter>,
+    pub(super) lookup_requests: Counter,
+    pub(super) streams_dropped: Counter,
+}
+
+impl Metrics {
+    /// Counters in a registry of their own, with those of `traffic` and of the streams that the
+    /// behaviour `refused`.
+    pub(super) fn new(traffic: &Traffic, refused: Arc<AtomicU64>) -> (Self, Registry) {
+        let mut all = Registry::default();
+        let libp2p = libp2p_metrics::Metrics::new(&mut all);
+        let metrics = Self {
+            libp2p,
+            identified: Family::default(),
+            queries_started: Family::default(),
+            queries_ended: Family::default(),
+            lookup_requests: Counter::default(),
+            streams_dropped: Counter::default(),
+        };
+        let ours = all.sub_registry_with_prefix("pelago");
+        ours.register_with_unit(
+            "content_sent",
+            "Content sent to all peers",
+            Unit::Bytes,
+            traffic.all_sent().clone(),
+        );
+        ours.register_with_unit(
+            "content_received",
+            "Content received from all peers",
+            Unit::Bytes,
+            traffic.all_received().clone(),
+        );
+        ours.register(
+            "identify_messages",
+            "Messages by which nodes say who they are",
+            metrics.identified.clone(),
+        );
+        ours.register(
+            "dht_queries_started",
+            "Queries begun in the DHT",
+            metrics.queries_started.clone(),
+        );
+        ours.register(
+            "dht_queries_ended",
+            "Queries in the DHT that have ended, failed ones by running out of time",
+            metrics.queries_ended.clone(),
+        );
+        ours.register(
+            "dht_lookup_requests",
+            "Requests sent in the DHT to find providers",
+            metrics.lookup_requests.clone(),
+        );
+        ours.register(
+            "streams_dropped",
+            "Streams of peers that were reset because too many waited to be served",
+            metrics.streams_dropped.clone(),
+        );
+        ours.register_collector(Box::new(Refused(refused)));
+        (metrics, all)
+    }
+
+    /// Counts what the swarm says.
+    pub(super) fn record(&self, event: &SwarmEvent<Event>) {
+        match event {
+            SwarmEvent::Behaviour(Event::Kad(event)) => self.libp2p.record(&**event),
+            SwarmEvent::Behaviour(Event::Ping(event)) => self.libp2p.record(event),
+            SwarmEvent::Behaviour(Event::Identify(event)) => {
+                let what = match **event {
+                    identify::Event::Received { .. } => "received",
+                    identify::Event::Sent { .. } => "sent",
+                    identify::Event::Pushed { .. } => "pushed",
+                    identify::Event::Error { .. } => "failed",
+                };
+                self.identified.get_or_create(&[("what", what)]).inc();
+            }
+            // The second would be counted by what peers say our address is, in their words.
+            SwarmEvent::Behaviour(_) | SwarmEvent::NewExternalAddrCandidate { .. } => {}
+            event => self.libp2p.record(event),
+        }
+    }
+
+    pub(super) fn query_started(&self, query: Query) {
+        self.queries_started
+            .get_or_create(&[("query", query.as_str())])
+            .inc();
+    }
+
+    pub(super) fn query_ended(&self, query: Query, is_done: bool) {
+        let result = if is_done { "done" } else { "failed" };
+        self.queries_ended
+            .get_or_create(&[("query", query.as_str()), ("result", result)])
+            .inc();
+    }
+}
+
+impl Query {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Find => "find",
+            Self::Announce => "announce",
+        }
+    }
+}
+
+/// What the behaviour below counts by itself.
+struct Refused(Arc<AtomicU64>);
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Refused").field(&self.0).finish()
+    }
+}
+
+impl Collector for Refused {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let refused = ConstCounter::new(self.0.load(Ordering::Relaxed));
+        let metric = encoder.encode_descriptor(
+            "streams_refused",
+            "Streams that were reset because their peer had too many open",
+            None,
+            refused.metric_type(),
+        )?;
+        refused.encode(metric)
+    }
+}

@@ -1,0 +1,136 @@
+//! What serving counts, for whoever operates the node: what was refused and why, and how much waits.
+
+use std::{fmt, sync::Arc};
+
+use pelago_behaviour::{Protocol, chunk::Answer};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+    },
+    registry::Registry,
+};
+
+use super::slots::Slots;
+
+/// Why a peer did not get what it asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Refusal {
+    /// It asks for more at a time than its part.
+    Busy,
+    /// It is not here, or not for this peer: the two look the same, and are counted as one.
+    Absent,
+    /// The file is no longer the one that was hashed.
+    Changed,
+    /// The content has no such chunk.
+    OutOfRange,
+    /// The request makes no sense.
+    Malformed,
+    /// All streams that can be served are.
+    TooManyStreams,
+}
+
+/// The counters of this room. A handle: clones share them.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    refusals: Family<[(&'static str, &'static str); 1], Counter>,
+    streams: Family<[(&'static str, &'static str); 1], Gauge>,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl Metrics {
+    pub(super) fn new(slots: Slots) -> Self {
+        let (refusals, streams) = (Family::default(), Family::default());
+        let mut registry = Registry::default();
+        let ours = registry.sub_registry_with_prefix("pelago_serve");
+        ours.register(
+            "refusals",
+            "What peers asked for and did not get",
+            Family::clone(&refusals),
+        );
+        ours.register(
+            "streams",
+            "Streams of peers that are being served",
+            Family::clone(&streams),
+        );
+        ours.register_collector(Box::new(Depths(slots)));
+        Self {
+            refusals,
+            streams,
+            registry: Arc::new(registry),
+        }
+    }
+
+    pub(super) fn refused(&self, why: Refusal) {
+        self.refusals
+            .get_or_create(&[("reason", why.as_str())])
+            .inc();
+    }
+
+    /// Counts an answer, if it refuses something.
+    pub(super) fn answered(&self, answer: &Answer) {
+        let why = match answer {
+            Answer::Data { .. } | Answer::Node { .. } => return,
+            Answer::Busy(_) => Refusal::Busy,
+            Answer::Absent => Refusal::Absent,
+            Answer::Changed => Refusal::Changed,
+            Answer::OutOfRange => Refusal::OutOfRange,
+            Answer::Malformed => Refusal::Malformed,
+        };
+        self.refused(why);
+    }
+
+    /// How many streams of `protocol` are being served, to be changed.
+    pub(super) fn streams(&self, protocol: Protocol) -> Gauge {
+        let protocol = match protocol {
+            Protocol::Chunk => "chunk",
+            Protocol::Availability => "availability",
+            Protocol::Catalogue => "catalogue",
+        };
+        self.streams.get_or_create_owned(&[("protocol", protocol)])
+    }
+}
+
+impl Refusal {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Absent => "absent",
+            Self::Changed => "changed",
+            Self::OutOfRange => "out_of_range",
+            Self::Malformed => "malformed",
+            Self::TooManyStreams => "too_many_streams",
+        }
+    }
+}
+
+/// How much of what is bounded is taken, looked up when somebody wants to know.
+struct Depths(Slots);
+
+impl fmt::Debug for Depths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Depths")
+    }
+}
+
+impl Collector for Depths {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (in_use, waiting) = self.0.depths();
+        for (name, help, depth) in [
+            ("slots_in_use", "Upload slots that are taken", in_use),
+            (
+                "slots_waiting",
+                "Requests that wait for an upload slot",
+                waiting,
+            ),
+        ] {
+            let gauge = ConstGauge::new(depth as u64);
+            let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
+            gauge.encode(metric)?;
+        }
+        Ok(())
+    }
+}

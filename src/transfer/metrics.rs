@@ -1,0 +1,39 @@
+//! What downloads count, for whoever operates the node.
+
+use std::sync::Arc;
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
+};
+
+use super::{DownloadError, Finished};
+
+/// The counters of this room. A handle: clones share them.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    ended: Family<[(&'static str, &'static str); 1], Counter>,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let ended = Family::default();
+        let mut registry = Registry::with_prefix("pelago_transfer");
+        registry.register(
+            "downloads_ended",
+            "Runs of downloads that have ended: `done`, or with the code of their error",
+            Family::clone(&ended),
+        );
+        Self {
+            ended,
+            registry: Arc::new(registry),
+        }
+    }
+
+    /// A run of a download has ended.
+    pub(super) fn ended(&self, result: &Result<Finished, DownloadError>) {
+        let end = result.as_ref().map_or_else(DownloadError::code, |_| "done");
+        self.ended.get_or_create(&[("end", end)]).inc();
+    }
+}

@@ -1,0 +1,68 @@
+//! Logs that machines read.
+
+use std::fs;
+
+use serde_json::Value;
+
+use super::world::World;
+
+/// Each line as the object it has to be, and what it says.
+#[track_caller]
+fn messages(stderr: &str) -> Vec<String> {
+    let message = |line: &str| {
+        let object: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        for field in ["timestamp", "level", "target"] {
+            assert!(object[field].is_string(), "{line} has no {field}");
+        }
+        assert!(object["fields"].is_object(), "{line}");
+        // Some of what libraries log are fields only.
+        object["fields"]["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    stderr.lines().map(message).collect()
+}
+
+/// ```text
+///   A  logs JSON ---- B  gets, fails to get, and asks for nonsense
+/// ```
+#[test]
+fn every_line_on_stderr_is_an_object() {
+    let world = World::new();
+    let a = world.home("a").with("PELAGO_LOGGING_FORMAT", "json");
+    let folder = a.path("shared");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("two\nlines \u{1b}[31m\u{202e}"), "content").unwrap();
+    fs::write(folder.join("left out.part"), "content").unwrap();
+    let node = a.start(&["-d", folder.to_str().unwrap(), "-v"]);
+    node.run.err.line("folder shared");
+    let b = world.home("b");
+    let file = world.file("file", &[7; 300_000]);
+    let hash = a.share(&file);
+    b.run(&["download", &hash, "--peer", &node.address(), "-o", "copy"])
+        .done();
+    fs::write(&file, "changed").unwrap();
+    let wanted = [
+        "download",
+        &hash,
+        "--peer",
+        &node.address(),
+        "--timeout",
+        "1",
+    ];
+    b.run(&wanted).failed();
+    let missing = "ab".repeat(32);
+    a.run(&["download", &missing, "--timeout", "1"]).failed();
+    // Its one failure is a line of the log as well.
+    let again = a.run(&["start"]).failed();
+    let told = messages(&again.stderr);
+    assert!(told.iter().any(|line| line.contains("in use")), "{told:?}");
+    let told = messages(&node.stop().stderr);
+    for what in ["folder shared", "left out", "no longer served", "ending"] {
+        assert!(
+            told.iter().any(|line| line.contains(what)),
+            "{what}: {told:#?}"
+        );
+    }
+}
