@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,7 @@ use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
+    read::LinkPeers,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
+    pub(super) link_peers: Mutex<LinkPeers>,
     started: Instant,
 }
 
@@ -175,6 +177,7 @@ impl Node {
             transfers,
             limits,
             changed,
+            link_peers: Mutex::default(),
             started,
         });
         let mut tasks = vec![
@@ -187,6 +190,11 @@ impl Node {
                 tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
             ]);
+            if inner.store.folder().is_some()
+                && let Err(error) = inner.transfers.clear_cache().await
+            {
+                tracing::warn!(%error, "what an earlier run only read is still here");
+            }
             inner.resume_downloads().await;
         }
         let transfers = inner.transfers.clone();
@@ -405,6 +413,14 @@ impl Node {
             peers: self.link_peers().await?,
             ..shared.link.clone()
         })
+    }
+}
+
+impl Inner {
+    /// Whom the links named that were asked for.
+    pub(super) fn link_peers(&self) -> MutexGuard<'_, LinkPeers> {
+        let peers = self.link_peers.lock();
+        peers.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,6 +14,7 @@ mod ignores;
 mod limits;
 mod look;
 mod manage;
+mod read;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -30,6 +31,7 @@ pub use handle::{Node, Peer, Status};
 pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::NewPlace;
+pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 

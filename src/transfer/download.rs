@@ -9,7 +9,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::{Descriptor, Hash, Kind};
+use pelago_content::{Descriptor, Hash, Kind, Manifest};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -19,7 +19,8 @@ use tokio::{
 use super::{
     Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
     content::{Content, Holding},
-    manifests::{Next, Round, Unfolding},
+    manifests::{Next, Round, UnfoldError, Unfolding},
+    reads::Reads,
     scheduler::Action,
     sink::Sink,
     source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
@@ -31,7 +32,7 @@ use super::{
 use crate::{
     limits::Limits,
     network::{Discovery, Network, PeerAddress},
-    store::{FinishOptions, Partial, PartialFolder, PartialSpec, Scopes, Store},
+    store::{Cache, FinishOptions, Partial, PartialFolder, PartialSpec, Scopes, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
@@ -40,6 +41,10 @@ const EVENTS_QUEUED: usize = 256;
 /// How long a download keeps its turn without a source that has anything for it; and while others wait
 /// for theirs, without anything that comes.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long content that is only read is ready to be fetched after the last reader went: whoever seeks, or
+/// turns a page, comes again at once.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -100,6 +105,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Whether what is done is shared on at all.
     pub seed: bool,
+    /// Bytes of content that was only read and may stay here, at most.
+    pub read_cache: u64,
 }
 
 /// A folder, while it is found out what is in it.
@@ -136,14 +143,34 @@ pub(super) struct Task {
     /// When something came last.
     last_arrival: Instant,
     ticked: Instant,
+    /// Who reads what of it meanwhile.
+    reads: Reads,
+    /// Which version of that the scheduler knows.
+    reads_seen: Option<u64>,
+    purpose: Purpose,
+}
+
+/// What becomes of what is fetched.
+pub(super) enum Purpose {
+    /// All of it is put in its place.
+    Deliver,
+    /// What is read of it is kept here, for as long as somebody reads.
+    Read {
+        /// Where.
+        cache: Cache,
+        /// Whoever has this, has the content: itself, or a folder that it is in.
+        found_by: Hash,
+    },
 }
 
 impl Task {
     pub(super) fn new(
         room: &Room,
         request: Request,
+        purpose: Purpose,
         status: watch::Sender<DownloadStatus>,
         offered: mpsc::Receiver<PeerId>,
+        reads: Reads,
     ) -> Self {
         let Room {
             network,
@@ -162,8 +189,12 @@ impl Task {
             events: sender,
         };
         let now = Instant::now();
+        let found_by = match &purpose {
+            Purpose::Deliver => request.hash,
+            Purpose::Read { found_by, .. } => *found_by,
+        };
         Self {
-            discovery: Discovery::find(&network, request.hash, request.peers.clone()),
+            discovery: Discovery::find(&network, found_by, request.peers.clone()),
             sources: Sources::new(context, settings.max_sources, settings.max_asked),
             limits,
             store,
@@ -183,6 +214,9 @@ impl Task {
             last_source: now,
             last_arrival: now,
             ticked: now,
+            reads,
+            reads_seen: None,
+            purpose,
         }
     }
 
@@ -193,7 +227,8 @@ impl Task {
             status.state = DownloadState::FindingSources;
             status.waits = None;
         });
-        if let Some(path) = self.fixed_target().await?
+        if matches!(self.purpose, Purpose::Deliver)
+            && let Some(path) = self.fixed_target().await?
             && let Some(finished) = self.standing(path).await?
         {
             return Ok(finished);
@@ -222,12 +257,17 @@ impl Task {
                             return Ok(finished);
                         }
                     }
-                    while self.is_complete() {
-                        if self.take_manifests().await?.is_none() {
-                            return self.finish().await;
-                        }
+                    self.reads.arrived();
+                    match &self.purpose {
+                        Purpose::Deliver => while self.is_complete() {
+                            if self.take_manifests().await?.is_none() {
+                                return self.finish().await;
+                            }
+                        },
+                        Purpose::Read { .. } => self.keep_manifest().await?,
                     }
                 }
+                () = self.reads.changed() => {}
                 Some(candidate) = self.discovery.next() => {
                     let peer = candidate.peer;
                     // One that is not remembered may be found again.
@@ -353,6 +393,10 @@ impl Task {
         descriptor: Descriptor,
         name: Option<String>,
     ) -> Result<Option<Finished>, DownloadError> {
+        if let Purpose::Read { cache, .. } = &self.purpose {
+            let cache = cache.clone();
+            return self.begin_reading(cache, descriptor).await.map(|()| None);
+        }
         let fixed = self.fixed_target().await?;
         let name = self.request.name.clone().or(name);
         let (output, hash) = (self.request.output.clone(), self.request.hash);
@@ -404,6 +448,43 @@ impl Task {
             }
         }
         Ok(None)
+    }
+
+    /// The first source has said what the content is that is to be read.
+    async fn begin_reading(
+        &mut self,
+        cache: Cache,
+        descriptor: Descriptor,
+    ) -> Result<(), DownloadError> {
+        let sink = match descriptor.kind() {
+            Kind::File => Sink::File(blocking(move || cache.begin(descriptor)).await??),
+            Kind::Folder => Sink::Manifests(Round::of(descriptor)?),
+        };
+        self.fetch(sink, DownloadState::Downloading);
+        self.reads.arrived();
+        Ok(())
+    }
+
+    /// If it is a manifest that is read, and it is whole: keeps it.
+    async fn keep_manifest(&mut self) -> Result<(), DownloadError> {
+        let Purpose::Read { cache, .. } = &self.purpose else {
+            return Ok(());
+        };
+        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        let Some(round) = fetched.filter(|round| round.is_whole()) else {
+            return Ok(());
+        };
+        let cache = cache.clone();
+        let keep = move || {
+            for manifest in round.manifests() {
+                let manifest = Manifest::from_bytes(&manifest.1).map_err(UnfoldError::from)?;
+                cache.keep_manifest(&manifest).map_err(UnfoldError::from)?;
+            }
+            Ok::<_, UnfoldError>(())
+        };
+        blocking(keep).await??;
+        self.reads.arrived();
+        Ok(())
     }
 
     async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
@@ -469,7 +550,11 @@ impl Task {
         // wait behind that.
         self.schedule(Instant::now());
         let before = self.content.as_ref();
-        let mut content = Content::new(sink, self.settings.window, before);
+        let mut content = match self.purpose {
+            Purpose::Deliver => Content::new(sink, self.settings.window, before),
+            Purpose::Read { .. } => Content::for_readers(sink, self.settings.window),
+        };
+        self.reads_seen = None;
         for (peer, holding) in &self.holdings {
             let held = content.held(holding);
             content.scheduler.has(*peer, &held.blocks, &held.suggested);
@@ -494,6 +579,10 @@ impl Task {
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
         let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
         content.scheduler.limit(self.limits.rates());
+        if let Some(windows) = self.reads.windows(&mut self.reads_seen) {
+            let windows = content.windows(&windows);
+            content.scheduler.read(windows);
+        }
         for action in content.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {
@@ -541,9 +630,17 @@ impl Task {
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         self.make_room(now);
+        if let (Purpose::Read { .. }, Some(since)) = (&self.purpose, self.reads.idle_since())
+            && now.duration_since(since) >= LINGER
+        {
+            return Err(DownloadError::Paused);
+        }
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
-        let can_go_on = |content: &Content| content.scheduler.can_go_on();
+        let can_go_on = |content: &Content| {
+            let scheduler = &content.scheduler;
+            scheduler.is_done() || scheduler.can_go_on()
+        };
         let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
         let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
         let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);

@@ -8,7 +8,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{DownloadError, DownloadState, DownloadStatus, Finished};
+use super::{DownloadError, DownloadState, DownloadStatus, Finished, reads::Reads};
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -22,6 +22,8 @@ pub struct Download {
     /// None if it only rests.
     pub(super) task: Option<AbortHandle>,
     pub(super) is_to_seed: bool,
+    /// Who reads it meanwhile.
+    pub(super) reads: Reads,
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
@@ -78,6 +80,7 @@ impl Download {
             offers,
             task: None,
             is_to_seed,
+            reads: Reads::default(),
         }
     }
 

@@ -18,10 +18,12 @@ use tokio::{
 
 use super::{
     Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
-    download::{Room, Task},
+    download::{Purpose, Room, Task},
     handle::Ended,
     interest::Interest,
     kept::{self, Kept},
+    readings::Readings,
+    reads::Reads,
     turns::Turns,
 };
 use crate::{limits::Limits, network::Network, store::Store};
@@ -30,7 +32,7 @@ use crate::{limits::Limits, network::Network, store::Store};
 const MAX_ENDED: usize = 100;
 
 /// Peers offered to a download that it has not looked at yet, at most.
-const OFFERS_QUEUED: usize = 64;
+pub(super) const OFFERS_QUEUED: usize = 64;
 
 /// How long a download that the node goes on with waits for a source.
 pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -47,6 +49,8 @@ pub struct Transfers {
     is_kept: Arc<AtomicBool>,
     /// Held while the list is kept: what is newer is not replaced by what is older.
     keeping: Arc<tokio::sync::Mutex<()>>,
+    /// What is fetched for those who read it, and is no download of anybody's.
+    pub(super) readings: Arc<Readings>,
 }
 
 /// A download in the list.
@@ -111,6 +115,7 @@ impl Transfers {
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         let turns = Turns::new(settings.max_downloads);
+        let readings = Readings::new(settings.read_cache);
         let room = Room {
             network,
             limits,
@@ -123,6 +128,7 @@ impl Transfers {
             downloads: Arc::default(),
             is_kept: Arc::default(),
             keeping: Arc::default(),
+            readings: Arc::new(readings),
         }
     }
 
@@ -197,14 +203,19 @@ impl Transfers {
             outcome,
         };
         let queued = self.room.turns.enter(hash, status.clone());
-        let transfers = self.clone();
+        let (transfers, reads) = (self.clone(), Reads::default());
+        let reads_now = reads.clone();
         let run = async move {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
             }
             let room = &transfers.room;
             let result = match queued.turn().await {
-                Some(turn) => Task::new(room, request, status, offered).run(turn).await,
+                Some(turn) => {
+                    let purpose = Purpose::Deliver;
+                    let task = Task::new(room, request, purpose, status, offered, reads);
+                    task.run(turn).await
+                }
                 None => Err(DownloadError::ShuttingDown),
             };
             ended.with(result);
@@ -217,6 +228,7 @@ impl Transfers {
             offers,
             task: Some(task),
             is_to_seed,
+            reads: reads_now,
         }
     }
 
@@ -259,6 +271,7 @@ impl Transfers {
     /// Stops all downloads, as the node ends; the next run goes on with them.
     pub fn stop_all(&self) {
         self.lock().iter().for_each(|entry| entry.download.stop());
+        self.readings.stop_all();
     }
 
     /// Goes on with the downloads of the last run, lists those that it had paused, and keeps the list
