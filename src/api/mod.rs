@@ -18,6 +18,7 @@
 //! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
 //! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
 //! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
+//! | `GET /v1/gateway?what=HASH` (or a link, or a name) | [`types::Gateway`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
 //! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
@@ -34,6 +35,7 @@ mod downloads;
 mod error;
 mod events;
 mod extract;
+mod gateway;
 mod limits;
 mod local;
 mod look;
@@ -49,6 +51,7 @@ pub mod types;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use client::{CallError, Client, Events};
+pub use gateway::{Gateway, GatewayError, GatewaySettings, KeyError, Links};
 pub use local::{Local, LocalError};
 pub use router::router;
 pub use serve::serve;

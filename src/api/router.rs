@@ -7,7 +7,7 @@ use axum::{
     routing::{get, post, put},
 };
 
-use super::{catalogue, downloads, error::ApiError, limits, look, shares, status};
+use super::{catalogue, downloads, error::ApiError, gateway, limits, look, shares, status};
 use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -28,6 +28,7 @@ pub fn router(node: Node) -> Router {
                 .delete(shares::unshare),
         )
         .route("/v1/links", get(shares::links))
+        .route("/v1/gateway", get(gateway::url))
         .route("/v1/look", post(look::look))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route(

@@ -3,6 +3,7 @@
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
 mod downloads;
+mod gateway;
 mod health;
 mod limits;
 mod look;
@@ -10,6 +11,7 @@ mod look;
 use serde::{Deserialize, Serialize};
 
 pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
+pub use gateway::{Gateway, GatewayQuery};
 pub use health::Health;
 pub use limits::{Limits, LimitsChange};
 pub use look::{Content, Holder, LookRequest};
@@ -27,6 +29,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// `IP:PORT` of its API; none if this came from within its process.
     pub api: Option<String>,
+    /// Scheme, host and port of its gateway; none if it has none.
+    #[serde(default)]
+    pub gateway: Option<String>,
     /// How many contents it shares.
     pub shares: u64,
     /// How many downloads it knows.

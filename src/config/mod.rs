@@ -16,4 +16,6 @@ mod sections;
 mod values;
 
 pub use layers::{ConfigError, Layers, Origin};
-pub use sections::{Api, Config, LogFormat, LogLevel, Logging, Network, Storage, Transfer};
+pub use sections::{
+    Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
+};

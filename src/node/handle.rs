@@ -20,7 +20,7 @@ use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
-    read::LinkPeers,
+    read::KnownLinks,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) changed: mpsc::Sender<PathBuf>,
-    pub(super) link_peers: Mutex<LinkPeers>,
+    pub(super) links: Mutex<KnownLinks>,
     started: Instant,
 }
 
@@ -177,7 +177,7 @@ impl Node {
             transfers,
             limits,
             changed,
-            link_peers: Mutex::default(),
+            links: Mutex::default(),
             started,
         });
         let mut tasks = vec![
@@ -417,10 +417,9 @@ impl Node {
 }
 
 impl Inner {
-    /// Whom the links named that were asked for.
-    pub(super) fn link_peers(&self) -> MutexGuard<'_, LinkPeers> {
-        let peers = self.link_peers.lock();
-        peers.unwrap_or_else(PoisonError::into_inner)
+    /// What the links said that were asked for.
+    pub(super) fn links(&self) -> MutexGuard<'_, KnownLinks> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
 //! here or not.
 
-use std::{collections::HashMap, ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use futures::Stream;
 use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     store::DatabaseError,
-    transfer::{self, Reader},
+    transfer::{self, DownloadError, Reader},
 };
 
 /// Contents whose links are remembered, at most; the first are forgotten first.
@@ -38,6 +38,7 @@ pub struct ReadRequest {
 /// Content that can be read.
 pub struct Reading {
     stat: Stat,
+    name: Option<String>,
     descriptor: Descriptor,
     reader: Reader,
 }
@@ -72,31 +73,62 @@ pub enum ReadError {
     Transfer(#[from] transfer::ReadError),
 }
 
-/// Peers that links named, by content.
-#[derive(Default)]
-pub(super) struct LinkPeers {
-    peers: HashMap<Hash, Vec<PeerAddress>>,
-    order: Vec<Hash>,
+impl ReadError {
+    /// Whether others have to be done with reading first.
+    #[must_use]
+    pub fn is_for_lack_of_room(&self) -> bool {
+        let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
+            return false;
+        };
+        matches!(**error, DownloadError::TooManyRead)
+    }
+
+    /// Whether it is this node that failed, and no other can help.
+    #[must_use]
+    pub fn is_of_this_node(&self) -> bool {
+        match self {
+            Self::NotFound | Self::Transfer(transfer::ReadError::Stalled { .. }) => false,
+            Self::Transfer(transfer::ReadError::Fetch(error)) => {
+                !matches!(**error, DownloadError::NoSource { .. })
+            }
+            Self::Transfer(_) => true,
+        }
+    }
 }
 
-impl LinkPeers {
+/// What links said that were asked for, those asked for last at the end.
+#[derive(Default)]
+pub(super) struct KnownLinks(VecDeque<KnownLink>);
+
+struct KnownLink {
+    hash: Hash,
+    name: Option<String>,
+    peers: Vec<PeerAddress>,
+}
+
+impl KnownLinks {
     fn remember(&mut self, link: &Link) {
         let mut peers = peers_of(link);
         peers.truncate(MAX_LINK_PEERS);
-        if peers.is_empty() {
+        // A bare hash says nothing that is to be remembered, or to be forgotten.
+        if peers.is_empty() && link.name.is_none() {
             return;
         }
-        self.order.retain(|hash| *hash != link.hash);
-        self.order.push(link.hash);
-        self.peers.insert(link.hash, peers);
-        if self.order.len() > MAX_LINKS {
-            let first = self.order.remove(0);
-            self.peers.remove(&first);
+        self.0.retain(|known| known.hash != link.hash);
+        self.0.push_back(KnownLink {
+            hash: link.hash,
+            name: link.name.clone(),
+            peers,
+        });
+        if self.0.len() > MAX_LINKS {
+            self.0.pop_front();
         }
     }
 
-    fn of(&self, hash: &Hash) -> Vec<PeerAddress> {
-        self.peers.get(hash).cloned().unwrap_or_default()
+    fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {
+        let known = self.0.iter().find(|known| known.hash == *hash);
+        let known = known.map(|known| (known.name.clone(), known.peers.clone()));
+        known.unwrap_or_default()
     }
 }
 
@@ -107,7 +139,7 @@ impl Node {
     /// See [`ReadError`].
     pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
         let found_by = request.hash;
-        let peers = self.inner.link_peers().of(&found_by);
+        let (known_as, peers) = self.inner.links().of(&found_by);
         let reader = |hash| {
             let read = transfer::ReadRequest {
                 hash,
@@ -125,7 +157,8 @@ impl Node {
             let Some(name) = path.next() else {
                 let (hash, entries) = (descriptor.hash(), manifest.into_entries());
                 let stat = Stat::Folder { hash, entries };
-                return Ok(Reading::new(stat, descriptor, at));
+                let name = request.path.last().cloned().or(known_as);
+                return Ok(Reading::new(stat, name, descriptor, at));
             };
             descriptor = below(&manifest, name).ok_or(ReadError::NotFound)?;
             at = reader(descriptor.hash());
@@ -137,7 +170,9 @@ impl Node {
             return Err(ReadError::NotFound);
         }
         let (hash, size) = (descriptor.hash(), descriptor.size());
-        Ok(Reading::new(Stat::File { hash, size }, descriptor, at))
+        let name = request.path.last().cloned().or(known_as);
+        let stat = Stat::File { hash, size };
+        Ok(Reading::new(stat, name, descriptor, at))
     }
 
     /// What somebody means who wants to read it: the link of what is shared or downloaded here under
@@ -158,7 +193,7 @@ impl Node {
                 }
             },
         };
-        self.inner.link_peers().remember(&link);
+        self.inner.links().remember(&link);
         let (store, hash) = (self.inner.store.clone(), link.hash);
         let here = blocking(move || {
             let name = store.shares_of(&hash)?.pop().map(|share| share.name);
@@ -189,9 +224,10 @@ fn below(manifest: &Manifest, name: &str) -> Option<Descriptor> {
 }
 
 impl Reading {
-    fn new(stat: Stat, descriptor: Descriptor, reader: Reader) -> Self {
+    fn new(stat: Stat, name: Option<String>, descriptor: Descriptor, reader: Reader) -> Self {
         Self {
             stat,
+            name,
             descriptor,
             reader,
         }
@@ -201,6 +237,12 @@ impl Reading {
     #[must_use]
     pub const fn stat(&self) -> &Stat {
         &self.stat
+    }
+
+    /// What it is called, where that is known.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
     /// The bytes of a file from `bytes.start` on, in order, each verified before it is given; after an

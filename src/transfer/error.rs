@@ -60,7 +60,7 @@ pub enum DownloadError {
     },
     /// What is only read has nowhere to be.
     #[error("there is nowhere to keep what is read: {0}")]
-    Cache(std::io::Error),
+    Cache(io::Error),
     /// Too much else is read.
     #[error("too much else is being read: try again later")]
     TooManyRead,

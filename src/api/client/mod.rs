@@ -29,9 +29,9 @@ use super::{
     Token,
     types::{
         CatalogueQuery, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
-        Failure, Followers, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest,
-        OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status,
-        UnshareQuery,
+        Failure, Followers, Gateway, GatewayQuery, Health, Limits, LimitsChange, LinksQuery,
+        Listed, LookRequest, OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest,
+        Shared, Status, UnshareQuery,
     },
 };
 
@@ -152,6 +152,18 @@ impl Client {
             what: what.map(str::to_owned),
         };
         self.get(&with_query("/v1/links", &query)?).await
+    }
+
+    /// Where to read `what` through the gateway: a hash, a link, or a name.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn gateway(&self, what: &str) -> Result<Gateway, CallError> {
+        let query = GatewayQuery {
+            what: what.to_owned(),
+        };
+        self.get(&with_query("/v1/gateway", &query)?).await
     }
 
     /// What some content is, and who has it.
