@@ -106,7 +106,7 @@ mod tests {
             ("a.html.nothing", ANY_TYPE),
             ("html", ANY_TYPE),
             ("", ANY_TYPE),
-            ("\u{202e}gpj.exe", "application/x-msdownload"),
+            ("\u{202e}gpj.svg", "image/svg+xml"),
         ] {
             assert_eq!(content_type(Some(name)), expected, "{name}");
         }

@@ -199,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn folders_of_any_number_of_entries_are_listed() {
         for count in [0, 1, 255, 256, 257, 512, 1000] {
-            let entries: Vec<_> = (0..count).map(|n| file(&format!("f{n:04}"), n)).collect();
+            let entries: Vec<_> = (1..=count).map(|n| file(&format!("f{n:04}"), n)).collect();
             let page = text(html("x", entries.clone(), true)).await;
             assert_eq!(page.matches("<a href").count() as u64, count);
             assert!(page.ends_with("</table>\n"));

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn whoever_does_not_know_the_capability_learns_nothing() {
-        let (key, hash, other) = (key(), Hash::from_bytes([7; 32]), Hash::from_bytes([8; 32]));
+        let (hash, other) = (Hash::from_bytes([0xab; 32]), Hash::from_bytes([8; 32]));
+        let key = key();
         let capability = key.capability(&hash);
         for path in [
             String::new(),

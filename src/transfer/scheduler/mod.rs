@@ -11,6 +11,8 @@ mod bench;
 mod pace;
 mod rarity;
 mod readers;
+#[cfg(test)]
+mod readers_tests;
 mod source;
 #[cfg(test)]
 mod tests;

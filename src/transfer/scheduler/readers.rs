@@ -15,7 +15,7 @@ use super::{Scheduler, source::Source};
 pub(super) struct Readers {
     windows: Vec<Range<u64>>,
     /// What is missing and nobody reads, if only what is read is to be fetched.
-    unread: Option<BlockRanges>,
+    pub(super) unread: Option<BlockRanges>,
 }
 
 impl Readers {
