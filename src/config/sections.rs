@@ -116,7 +116,7 @@ pub struct Transfer {
     /// Whether a long-running node goes on sharing what it downloaded.
     pub seed: bool,
     /// Seconds without any source after which a download fails.
-    #[serde(deserialize_with = "whole::<30, 86400, _, _>")]
+    #[serde(deserialize_with = "whole::<1, 86400, _, _>")]
     pub timeout_seconds: u64,
 }
 
