@@ -1,18 +1,19 @@
 //! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
 //! here or not.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{collections::VecDeque, ops::Range, path::PathBuf, time::Duration};
 
 use futures::Stream;
 use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use super::{
     Node, PeerAddress, Target, UnshareError, downloads::peers_of, handle::blocking,
     shares::one_hash,
 };
 use crate::{
-    store::DatabaseError,
+    store::{self, DatabaseError},
     transfer::{self, DownloadError, Reader},
 };
 
@@ -41,6 +42,8 @@ pub struct Reading {
     name: Option<String>,
     descriptor: Descriptor,
     reader: Reader,
+    /// Told of files that are not as they were.
+    changed: mpsc::Sender<PathBuf>,
 }
 
 /// What can be read.
@@ -158,7 +161,7 @@ impl Node {
                 let (hash, entries) = (descriptor.hash(), manifest.into_entries());
                 let stat = Stat::Folder { hash, entries };
                 let name = request.path.last().cloned().or(known_as);
-                return Ok(Reading::new(stat, name, descriptor, at));
+                return Ok(self.reading(stat, name, descriptor, at));
             };
             descriptor = below(&manifest, name).ok_or(ReadError::NotFound)?;
             at = reader(descriptor.hash());
@@ -172,7 +175,23 @@ impl Node {
         let (hash, size) = (descriptor.hash(), descriptor.size());
         let name = request.path.last().cloned().or(known_as);
         let stat = Stat::File { hash, size };
-        Ok(Reading::new(stat, name, descriptor, at))
+        Ok(self.reading(stat, name, descriptor, at))
+    }
+
+    fn reading(
+        &self,
+        stat: Stat,
+        name: Option<String>,
+        descriptor: Descriptor,
+        reader: Reader,
+    ) -> Reading {
+        Reading {
+            stat,
+            name,
+            descriptor,
+            reader,
+            changed: self.inner.changed.clone(),
+        }
     }
 
     /// What somebody means who wants to read it: the link of what is shared or downloaded here under
@@ -224,15 +243,6 @@ fn below(manifest: &Manifest, name: &str) -> Option<Descriptor> {
 }
 
 impl Reading {
-    fn new(stat: Stat, name: Option<String>, descriptor: Descriptor, reader: Reader) -> Self {
-        Self {
-            stat,
-            name,
-            descriptor,
-            reader,
-        }
-    }
-
     /// What this is.
     #[must_use]
     pub const fn stat(&self) -> &Stat {
@@ -254,15 +264,21 @@ impl Reading {
             Stat::File { size, .. } => bytes.end.min(size),
             Stat::Folder { .. } => 0,
         };
-        let left = Some((self.reader, bytes.start));
+        let left = Some((self.reader, self.changed, bytes.start));
         futures::stream::unfold(left, move |left| async move {
-            let (mut reader, at) = left.filter(|(_, at)| *at < end)?;
+            let (mut reader, changed, at) = left.filter(|(.., at)| *at < end)?;
             match reader.piece(file, at..end).await {
                 Ok(data) => {
                     let at = at + data.len() as u64;
-                    Some((Ok(data), Some((reader, at))))
+                    Some((Ok(data), Some((reader, changed, at))))
                 }
-                Err(error) => Some((Err(error.into()), None)),
+                Err(error) => {
+                    if let transfer::ReadError::Here(store::ReadError::Changed { path }) = &error {
+                        // It is hashed again, now or when somebody asks the next time.
+                        let _ = changed.try_send(path.clone());
+                    }
+                    Some((Err(error.into()), None))
+                }
             }
         })
     }

@@ -1,4 +1,6 @@
-//! One download, from finding sources to the file in its place.
+//! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
+
+mod reading;
 
 use std::{
     collections::HashMap,
@@ -9,17 +11,18 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::{Descriptor, Hash, Kind, Manifest};
+use pelago_content::{Descriptor, Hash, Kind};
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
+pub(in crate::transfer) use self::reading::Purpose;
 use super::{
     Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
     content::{Content, Holding},
-    manifests::{Next, Round, UnfoldError, Unfolding},
+    manifests::{Next, Round, Unfolding},
     reads::Reads,
     scheduler::Action,
     sink::Sink,
@@ -32,7 +35,7 @@ use super::{
 use crate::{
     limits::Limits,
     network::{Discovery, Network, PeerAddress},
-    store::{Cache, FinishOptions, Partial, PartialFolder, PartialSpec, Scopes, Store},
+    store::{FinishOptions, Partial, PartialFolder, PartialSpec, Scopes, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
@@ -41,10 +44,6 @@ const EVENTS_QUEUED: usize = 256;
 /// How long a download keeps its turn without a source that has anything for it; and while others wait
 /// for theirs, without anything that comes.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long content that is only read is ready to be fetched after the last reader went: whoever seeks, or
-/// turns a page, comes again at once.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -148,19 +147,6 @@ pub(super) struct Task {
     /// Which version of that the scheduler knows.
     reads_seen: Option<u64>,
     purpose: Purpose,
-}
-
-/// What becomes of what is fetched.
-pub(super) enum Purpose {
-    /// All of it is put in its place.
-    Deliver,
-    /// What is read of it is kept here, for as long as somebody reads.
-    Read {
-        /// Where.
-        cache: Cache,
-        /// Whoever has this, has the content: itself, or a folder that it is in.
-        found_by: Hash,
-    },
 }
 
 impl Task {
@@ -450,43 +436,6 @@ impl Task {
         Ok(None)
     }
 
-    /// The first source has said what the content is that is to be read.
-    async fn begin_reading(
-        &mut self,
-        cache: Cache,
-        descriptor: Descriptor,
-    ) -> Result<(), DownloadError> {
-        let sink = match descriptor.kind() {
-            Kind::File => Sink::File(blocking(move || cache.begin(descriptor)).await??),
-            Kind::Folder => Sink::Manifests(Round::of(descriptor)?),
-        };
-        self.fetch(sink, DownloadState::Downloading);
-        self.reads.arrived();
-        Ok(())
-    }
-
-    /// If it is a manifest that is read, and it is whole: keeps it.
-    async fn keep_manifest(&mut self) -> Result<(), DownloadError> {
-        let Purpose::Read { cache, .. } = &self.purpose else {
-            return Ok(());
-        };
-        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
-        let Some(round) = fetched.filter(|round| round.is_whole()) else {
-            return Ok(());
-        };
-        let cache = cache.clone();
-        let keep = move || {
-            for manifest in round.manifests() {
-                let manifest = Manifest::from_bytes(&manifest.1).map_err(UnfoldError::from)?;
-                cache.keep_manifest(&manifest).map_err(UnfoldError::from)?;
-            }
-            Ok::<_, UnfoldError>(())
-        };
-        blocking(keep).await??;
-        self.reads.arrived();
-        Ok(())
-    }
-
     async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
         let (store, progress) = (self.store.clone(), self.checking());
         let open = move || Partial::create_or_resume(&store, spec, &progress);
@@ -630,9 +579,7 @@ impl Task {
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         self.make_room(now);
-        if let (Purpose::Read { .. }, Some(since)) = (&self.purpose, self.reads.idle_since())
-            && now.duration_since(since) >= LINGER
-        {
+        if self.is_left(now) {
             return Err(DownloadError::Paused);
         }
         let with_content = self.sources.with_content();

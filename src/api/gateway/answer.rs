@@ -7,8 +7,8 @@ use axum::{
     http::{
         HeaderMap, HeaderValue, Method, Response, StatusCode,
         header::{
-            ACCEPT, ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-            LOCATION, VARY,
+            ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
+            CONTENT_TYPE, ETAG, LOCATION, VARY,
         },
         request::Parts,
     },
@@ -185,6 +185,7 @@ fn folder(
     let mut response = Response::new(Body::empty());
     insert(response.headers_mut(), ETAG, &etag);
     insert(response.headers_mut(), VARY, "accept");
+    insert(response.headers_mut(), CACHE_CONTROL, "private, no-cache");
     if conditions::is_known(headers, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
@@ -236,7 +237,14 @@ fn failed(hash: &Hash, error: &ReadError) -> Response<Body> {
         _ => StatusCode::GATEWAY_TIMEOUT,
     };
     tracing::info!(%hash, %error, "not to be had through the gateway");
-    page::failure(status, "Not to be had now", &format!("{error}."))
+    // What is wrong here may name files, which are nobody's business.
+    let text = match status {
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            "It cannot be read: the node's log says why.".to_owned()
+        }
+        _ => format!("{error}."),
+    };
+    page::failure(status, "Not to be had now", &text)
 }
 
 /// Whether the file is to be saved: `?download`.
