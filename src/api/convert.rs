@@ -22,6 +22,7 @@ impl From<node::Status> for types::Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             listen: from.listen.iter().map(ToString::to_string).collect(),
             api: None,
+            gateway: None,
             shares: from.shares,
             downloads: from.downloads,
             peers: from.peers,

@@ -28,6 +28,7 @@
 //! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
 //! | `PUT /v1/files/{name}`, the file | [`types::Added`] |
 //! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
+//! | `GET /v1/gateway?what=HASH` (or a link, or a name) | [`types::Gateway`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
 //! | `GET /v1/downloads/{what}/detail` | [`types::DownloadDetail`] |
@@ -48,6 +49,7 @@ mod events;
 mod extract;
 mod feed;
 mod files;
+mod gateway;
 mod kept;
 mod live;
 mod local;
@@ -72,6 +74,7 @@ pub mod types;
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;
 pub use client::{CallError, Client, Events};
+pub use gateway::{Gateway, GatewayError, GatewaySettings, KeyError, Links};
 pub use local::{Local, LocalError};
 pub use log::Log;
 pub use metrics::serve_metrics;

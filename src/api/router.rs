@@ -8,8 +8,8 @@ use axum::{
 };
 
 use super::{
-    App, catalogue, downloads, error::ApiError, files, live, look, metrics, page, qr, session,
-    settings, shares, status,
+    App, catalogue, downloads, error::ApiError, files, gateway, live, look, metrics, page, qr,
+    session, settings, shares, status,
 };
 use crate::node::Node;
 
@@ -45,6 +45,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .route("/v1/links", get(shares::links))
         .route("/v1/links/qr", get(qr::image))
         .route("/v1/files/{name}", put(files::put))
+        .route("/v1/gateway", get(gateway::url))
         .route("/v1/look", post(look::look))
         .route("/v1/catalogue", get(catalogue::catalogue))
         .route(

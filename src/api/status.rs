@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use axum::{Extension, Json, extract::State};
 
 use super::{
-    Log,
+    Links, Log,
     error::ApiError,
     extract::Parameters,
     types::{self, LogLevel, LogLine, LogQuery},
@@ -19,9 +19,11 @@ pub(super) struct Served(pub(super) SocketAddr);
 pub(super) async fn status(
     State(node): State<Node>,
     served: Option<Extension<Served>>,
+    links: Option<Extension<Links>>,
 ) -> Result<Json<types::Status>, ApiError> {
     let mut status = types::Status::from(node.status().await?);
     status.api = served.map(|Extension(Served(address))| address.to_string());
+    status.gateway = links.map(|Extension(links)| links.origin());
     Ok(Json(status))
 }
 

@@ -4,6 +4,7 @@
 
 mod downloads;
 mod events;
+mod gateway;
 mod health;
 mod limits;
 mod log;
@@ -17,6 +18,7 @@ pub use downloads::{
     DownloadDetail, DownloadSource, Followers, OrderChange, Place, RemoveQuery, Waiting,
 };
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
+pub use gateway::{Gateway, GatewayQuery};
 pub use health::Health;
 pub use limits::{Limits, LimitsChange};
 pub use log::{LogLevel, LogLine, LogQuery};
@@ -37,6 +39,9 @@ pub struct Status {
     pub listen: Vec<String>,
     /// `IP:PORT` of its API; none if this came from within its process.
     pub api: Option<String>,
+    /// Scheme, host and port of its gateway; none if it has none.
+    #[serde(default)]
+    pub gateway: Option<String>,
     /// How many contents it shares.
     pub shares: u64,
     /// How many downloads it knows.

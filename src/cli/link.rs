@@ -24,10 +24,20 @@ pub(super) struct LinkArgs {
     /// Draw each as a QR code, too
     #[arg(long)]
     qr: bool,
+
+    /// Print the URL by which browsers and players on this machine can read it while the node runs; of
+    /// any hash or link, whether it is here or not
+    #[arg(long, requires = "what", conflicts_with = "qr")]
+    http: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Exit> {
     let (output, what) = (&context.output, args.what.as_deref());
+    if let Some(what) = what.filter(|_| args.http) {
+        let gateway = attach::required(context).await?.gateway(what).await?;
+        output.result(&gateway, || gateway.url.clone())?;
+        return Ok(Exit::Done);
+    }
     let links = match attach::find(&context.data_folder).await? {
         Found::Running(client) => client.links(what).await?,
         Found::Free(folder) => {

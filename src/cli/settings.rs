@@ -64,6 +64,7 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         slots_per_peer: transfer.slots_per_peer,
         stall: Duration::from_secs(transfer.stall_seconds),
         seed: transfer.seed,
+        read_cache: config.gateway.cache(),
         limits: Rates {
             upload: transfer.upload_limit,
             download: transfer.download_limit,

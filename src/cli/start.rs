@@ -4,9 +4,11 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
+use axum::Extension;
 use libp2p::Multiaddr;
 use serde::Serialize;
 
@@ -20,7 +22,7 @@ use super::{
     supervisor::{self, Told},
 };
 use crate::{
-    api::{Local, router, serve_metrics},
+    api::{Gateway, GatewaySettings, Links, Local, router, serve_metrics},
     config::{Config, Origin},
     node::{Node, PeerAddress, Settings},
 };
@@ -57,22 +59,26 @@ pub(super) struct StartArgs {
 
     /// Where the local API listens, or `off` [default: any free port on loopback]
     #[arg(long, value_name = "ADDR|off", value_parser = api)]
-    api: Option<ApiAddress>,
+    api: Option<Address>,
+
+    /// Where browsers and players read content, or `off` [default: any free port on loopback]
+    #[arg(long, value_name = "ADDR|off", value_parser = api)]
+    gateway: Option<Address>,
 }
 
-/// Where the API listens, if at all.
+/// Where something listens, if at all.
 #[derive(Clone, Copy, Debug)]
-enum ApiAddress {
+enum Address {
     Off,
     At(SocketAddr),
 }
 
-fn api(text: &str) -> Result<ApiAddress, &'static str> {
+fn api(text: &str) -> Result<Address, &'static str> {
     match text {
-        "off" => Ok(ApiAddress::Off),
+        "off" => Ok(Address::Off),
         _ => text
             .parse()
-            .map(ApiAddress::At)
+            .map(Address::At)
             .map_err(|_| "expected IP:PORT or off"),
     }
 }
@@ -113,13 +119,19 @@ impl StartArgs {
             let listen: Vec<_> = self.listen.iter().map(ToString::to_string).collect();
             set("--listen", "network", "listen", listen.into());
         }
-        match self.api {
-            Some(ApiAddress::Off) => set("--api", "api", "enabled", false.into()),
-            Some(ApiAddress::At(address)) => {
-                set("--api", "api", "enabled", true.into());
-                set("--api", "api", "listen", address.to_string().into());
+        let servers = [
+            ("--api", "api", self.api),
+            ("--gateway", "gateway", self.gateway),
+        ];
+        for (flag, section, server) in servers {
+            match server {
+                Some(Address::Off) => set(flag, section, "enabled", false.into()),
+                Some(Address::At(address)) => {
+                    set(flag, section, "enabled", true.into());
+                    set(flag, section, "listen", address.to_string().into());
+                }
+                None => {}
             }
-            None => {}
         }
         settings
     }
@@ -132,6 +144,7 @@ struct Ready<'a> {
     peer_id: String,
     listen: Vec<String>,
     api: Option<String>,
+    gateway: Option<String>,
 }
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
@@ -152,10 +165,17 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
             .note(format_args!("metrics at http://{address}/metrics"));
         tokio::spawn(serving);
     }
+    let gateway = open_gateway(context, folder.path()).await?;
+    let links = gateway.as_ref().map(|gateway| gateway.links().clone());
     // Whoever started this may not read what it says: that is no reason to end.
-    let _ = announce(context, &node, api.as_ref().map(Local::address)).await;
+    let address = api.as_ref().map(Local::address);
+    let _ = announce(context, &node, address, links.as_ref()).await;
     advise(context, &shared);
-    let router = router(context.app(&node));
+    let router = match links {
+        Some(links) => router(context.app(&node)).layer(Extension(links)),
+        None => router(context.app(&node)),
+    };
+    let gateway = gateway.map(|gateway| tokio::spawn(gateway.serve(node.clone())));
     let api = tokio::spawn(async move {
         if let Some(api) = api {
             api.serve(router, std::future::pending()).await;
@@ -166,6 +186,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     supervisor::tell(Told::Stopping);
     context.output.note("ending; once more to end at once");
     signals.exit_on_next();
+    if let Some(gateway) = gateway {
+        gateway.abort();
+    }
     attach::stop(&node, api).await;
     Ok(Exit::Done)
 }
@@ -221,7 +244,26 @@ fn is_free_choice(config: &Config) -> bool {
     config.network.listen.is_empty() && *config.origin("network.port") == Origin::Default
 }
 
-async fn announce(context: &Context, node: &Node, api: Option<SocketAddr>) -> anyhow::Result<()> {
+/// Where browsers and players read content, if they are to.
+async fn open_gateway(context: &Context, folder: &Path) -> anyhow::Result<Option<Gateway>> {
+    let config = &context.config;
+    if !config.gateway.enabled {
+        return Ok(None);
+    }
+    let settings = GatewaySettings {
+        listen: config.gateway.listen,
+        timeout: Duration::from_secs(config.transfer.timeout_seconds),
+        read_ahead: config.gateway.read_ahead(),
+    };
+    Ok(Some(Gateway::open(folder, settings).await?))
+}
+
+async fn announce(
+    context: &Context,
+    node: &Node,
+    api: Option<SocketAddr>,
+    links: Option<&Links>,
+) -> anyhow::Result<()> {
     let mut listen: Vec<_> = node
         .addresses()
         .await?
@@ -240,6 +282,7 @@ async fn announce(context: &Context, node: &Node, api: Option<SocketAddr>) -> an
         peer_id: node.peer_id().to_string(),
         listen: listen.clone(),
         api: api.map(|address| address.to_string()),
+        gateway: links.map(Links::origin),
     };
     context.output.result(&ready, text)
 }

@@ -26,6 +26,7 @@ fn describe(status: &Status) -> String {
         format!("downloads  {}", status.downloads),
         format!("peers      {}", status.peers),
         format!("api        {}", status.api.as_deref().unwrap_or("off")),
+        format!("gateway    {}", status.gateway.as_deref().unwrap_or("off")),
     ];
     lines.extend(
         status

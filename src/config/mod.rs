@@ -21,5 +21,7 @@ mod values;
 
 pub use known::Kind;
 pub use layers::{ConfigError, Layers, Origin};
-pub use sections::{Api, Config, LogFormat, LogLevel, Logging, Network, Storage, Transfer};
+pub use sections::{
+    Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
+};
 pub use settings::{ChangeError, Setting, Settings, Wanted};

@@ -25,6 +25,8 @@ pub struct Config {
     pub transfer: Transfer,
     /// How commands reach it.
     pub api: Api,
+    /// How browsers and players read content.
+    pub gateway: Gateway,
     /// What it says on stderr.
     pub logging: Logging,
     /// Which layer set what, by `section.key`; settings left at their defaults are missing.
@@ -136,6 +138,23 @@ pub struct Api {
     pub metrics: Option<SocketAddr>,
 }
 
+/// How browsers and players read content.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// Where it listens; port 0: any free one.
+    #[serde(deserialize_with = "socket_address")]
+    pub listen: SocketAddr,
+    /// Whether there is one.
+    pub enabled: bool,
+    /// MiB that are fetched ahead of each reader.
+    #[serde(deserialize_with = "whole::<1, 1024, _, _>")]
+    pub read_ahead_mib: u64,
+    /// MiB of what was only read that may stay in the data folder.
+    #[serde(deserialize_with = "whole::<1, 1048576, _, _>")]
+    pub cache_mib: u64,
+}
+
 /// What a node says on stderr.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -176,6 +195,18 @@ impl Config {
     /// Who set `setting` (`section.key`).
     pub fn origin(&self, setting: &str) -> &Origin {
         self.origins.get(setting).unwrap_or(&Origin::Default)
+    }
+}
+
+impl Gateway {
+    /// Bytes that are fetched ahead of each reader.
+    pub const fn read_ahead(&self) -> u64 {
+        self.read_ahead_mib * 1024 * 1024
+    }
+
+    /// Bytes of what was only read that may stay.
+    pub const fn cache(&self) -> u64 {
+        self.cache_mib * 1024 * 1024
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     fs, io,
     ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ use super::{
     background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
     catalogues,
     metrics::Metrics,
+    read::KnownLinks,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -65,6 +66,7 @@ pub(super) struct Inner {
     pub(super) changed: mpsc::Sender<PathBuf>,
     pub(super) additions: Additions,
     pub(super) metrics: Metrics,
+    pub(super) links: Mutex<KnownLinks>,
     started: Instant,
 }
 
@@ -184,6 +186,7 @@ impl Node {
             changed,
             additions: Additions::default(),
             metrics,
+            links: Mutex::default(),
             started,
         });
         let mut tasks = vec![
@@ -196,6 +199,11 @@ impl Node {
                 tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
             ]);
+            if inner.store.folder().is_some()
+                && let Err(error) = inner.transfers.clear_cache().await
+            {
+                tracing::warn!(%error, "what an earlier run only read is still here");
+            }
             inner.resume_downloads().await;
         }
         let transfers = inner.transfers.clone();
@@ -441,6 +449,13 @@ impl Node {
             peers: self.link_peers().await?,
             ..shared.link.clone()
         })
+    }
+}
+
+impl Inner {
+    /// What the links said that were asked for.
+    pub(super) fn links(&self) -> MutexGuard<'_, KnownLinks> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

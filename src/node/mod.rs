@@ -16,6 +16,7 @@ mod limits;
 mod look;
 mod manage;
 mod metrics;
+mod read;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -33,6 +34,7 @@ pub use handle::{Node, Peer, Status};
 pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::{DownloadDetail, DownloadSource, NewPlace};
+pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 

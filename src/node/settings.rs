@@ -72,6 +72,8 @@ pub struct Settings {
     pub seed: bool,
     /// How fast content may pass, at first.
     pub limits: Rates,
+    /// Bytes of content that was only read and may stay in the data folder, at most.
+    pub read_cache: u64,
 }
 
 impl Default for Settings {
@@ -104,6 +106,7 @@ impl Default for Settings {
             slots_per_peer: 4,
             stall: Duration::from_secs(10),
             seed: true,
+            read_cache: 4 << 30,
             limits: Rates::default(),
         }
     }
@@ -145,6 +148,7 @@ impl Settings {
             window: self.in_flight_bytes,
             stall: self.stall,
             seed: self.seed && self.mode == Mode::LongRunning,
+            read_cache: self.read_cache,
         }
     }
 

@@ -205,7 +205,7 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
 }
 
 /// The one content that has this hash or name.
-fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
+pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
     let shares = match what.parse::<Hash>() {
         Ok(hash) => store.shares_of(&hash)?,
         Err(_) => store.shares_named(what)?,

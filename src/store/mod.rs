@@ -18,11 +18,14 @@
 //! | `folders` | directories to manifests: walked, hashed, shared |
 //! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
+//! | `runs` | files piece by piece, whatever is here of them |
 //! | `partial` | a download under way, and its end |
+//! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
 //! | `files` | what differs between platforms |
 
+mod cache;
 mod database;
 mod downloads;
 mod files;
@@ -41,6 +44,7 @@ mod partial;
 mod peers;
 mod publications;
 mod reading;
+mod runs;
 mod share;
 mod shares;
 mod sparse;
@@ -48,6 +52,7 @@ mod sparse;
 mod testing;
 mod trees;
 
+pub use cache::{Cache, Discarded};
 pub use database::DatabaseError;
 pub use fingerprint::Fingerprint;
 pub use folders::{FolderError, NewFolder, hash_folder};
@@ -64,6 +69,7 @@ pub use partial::{
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};
 pub use trees::TreeError;

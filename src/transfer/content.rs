@@ -1,11 +1,11 @@
 //! What is being fetched right now, and how far that is: a file, the manifests of a folder, or its files.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use pelago_behaviour::availability::Has;
 use pelago_content::{BlockRanges, Part, Sequence};
 
-use super::{manifests::Round, scheduler::Scheduler, sink::Sink, source::Wanted};
+use super::{manifests::Round, reads::Window, scheduler::Scheduler, sink::Sink, source::Wanted};
 
 /// Something to fetch, block by block.
 pub(super) struct Content {
@@ -39,6 +39,30 @@ impl Content {
             sink,
             sequence,
         }
+    }
+
+    /// The same, but only what is read of it is to be fetched.
+    pub(super) fn for_readers(sink: Sink, window: u64) -> Self {
+        let content = Self::new(sink, window, None);
+        let scheduler = content.scheduler.for_readers();
+        Self {
+            scheduler,
+            ..content
+        }
+    }
+
+    /// The blocks that the windows of readers are. A manifest is read as a whole.
+    pub(super) fn windows(&self, windows: &[Window]) -> Vec<Range<u64>> {
+        if self.manifests().is_some() {
+            let whole = 0..self.sequence.blocks();
+            return windows.first().map(|_| whole).into_iter().collect();
+        }
+        let blocks_of = |window: &Window| {
+            let file = self.sink.blocks_of(&window.file)?;
+            let at = |block: u64| file.start.saturating_add(block).min(file.end);
+            Some(at(window.blocks.start)..at(window.blocks.end))
+        };
+        windows.iter().filter_map(blocks_of).collect()
     }
 
     /// The manifests being fetched, if it is manifests.

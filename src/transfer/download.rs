@@ -1,4 +1,6 @@
-//! One download, from finding sources to the file in its place.
+//! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
+
+mod reading;
 
 use std::{
     collections::HashMap,
@@ -19,11 +21,13 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
+pub(in crate::transfer) use self::reading::Purpose;
 use super::{
     Delivered, DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
     content::{Content, Holding},
     manifests::{Next, Round, Unfolding},
     origins::Origins,
+    reads::Reads,
     scheduler::Action,
     sink::Sink,
     source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
@@ -106,6 +110,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Whether what is done is shared on at all, at first.
     pub seed: bool,
+    /// Bytes of content that was only read and may stay here, at most.
+    pub read_cache: u64,
 }
 
 /// A folder, while it is found out what is in it.
@@ -144,15 +150,22 @@ pub(super) struct Task {
     /// When something came last.
     last_arrival: Instant,
     ticked: Instant,
+    /// Who reads what of it meanwhile.
+    reads: Reads,
+    /// Which version of that the scheduler knows.
+    reads_seen: Option<u64>,
+    purpose: Purpose,
 }
 
 impl Task {
     pub(super) fn new(
         room: &Room,
         request: Request,
+        purpose: Purpose,
         status: watch::Sender<DownloadStatus>,
         offered: mpsc::Receiver<PeerId>,
         origins: Origins,
+        reads: Reads,
     ) -> Self {
         let Room {
             network,
@@ -172,8 +185,12 @@ impl Task {
             events: sender,
         };
         let now = Instant::now();
+        let found_by = match &purpose {
+            Purpose::Deliver => request.hash,
+            Purpose::Read { found_by, .. } => *found_by,
+        };
         Self {
-            discovery: Discovery::find(&network, request.hash, request.peers.clone()),
+            discovery: Discovery::find(&network, found_by, request.peers.clone()),
             sources: Sources::new(context, settings.max_sources, settings.max_asked),
             limits,
             store,
@@ -195,6 +212,9 @@ impl Task {
             last_source: now,
             last_arrival: now,
             ticked: now,
+            reads,
+            reads_seen: None,
+            purpose,
         }
     }
 
@@ -205,7 +225,8 @@ impl Task {
             status.state = DownloadState::FindingSources;
             status.waits = None;
         });
-        if let Some(path) = self.fixed_target().await?
+        if matches!(self.purpose, Purpose::Deliver)
+            && let Some(path) = self.fixed_target().await?
             && let Some(finished) = self.standing(path).await?
         {
             return Ok(finished);
@@ -234,12 +255,17 @@ impl Task {
                             return Ok(finished);
                         }
                     }
-                    while self.is_complete() {
-                        if self.take_manifests().await?.is_none() {
-                            return self.finish().await;
-                        }
+                    self.reads.arrived();
+                    match &self.purpose {
+                        Purpose::Deliver => while self.is_complete() {
+                            if self.take_manifests().await?.is_none() {
+                                return self.finish().await;
+                            }
+                        },
+                        Purpose::Read { .. } => self.keep_manifest().await?,
                     }
                 }
+                () = self.reads.changed() => {}
                 Some(candidate) = self.discovery.next() => {
                     let peer = candidate.peer;
                     // One that is not remembered may be found again.
@@ -368,6 +394,10 @@ impl Task {
         descriptor: Descriptor,
         name: Option<String>,
     ) -> Result<Option<Finished>, DownloadError> {
+        if let Purpose::Read { cache, .. } = &self.purpose {
+            let cache = cache.clone();
+            return self.begin_reading(cache, descriptor).await.map(|()| None);
+        }
         let fixed = self.fixed_target().await?;
         let name = self.request.name.clone().or(name);
         let (output, hash) = (self.request.output.clone(), self.request.hash);
@@ -484,7 +514,11 @@ impl Task {
         // wait behind that.
         self.schedule(Instant::now());
         let before = self.content.as_ref();
-        let mut content = Content::new(sink, self.settings.window, before);
+        let mut content = match self.purpose {
+            Purpose::Deliver => Content::new(sink, self.settings.window, before),
+            Purpose::Read { .. } => Content::for_readers(sink, self.settings.window),
+        };
+        self.reads_seen = None;
         for (peer, holding) in &self.holdings {
             let held = content.held(holding);
             content.scheduler.has(*peer, &held.blocks, &held.suggested);
@@ -513,6 +547,10 @@ impl Task {
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
         let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
         content.scheduler.limit(self.limits.rates());
+        if let Some(windows) = self.reads.windows(&mut self.reads_seen) {
+            let windows = content.windows(&windows);
+            content.scheduler.read(windows);
+        }
         for action in content.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {
@@ -560,9 +598,15 @@ impl Task {
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         self.make_room(now);
+        if self.is_left(now) {
+            return Err(DownloadError::Paused);
+        }
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
-        let can_go_on = |content: &Content| content.scheduler.can_go_on();
+        let can_go_on = |content: &Content| {
+            let scheduler = &content.scheduler;
+            scheduler.is_done() || scheduler.can_go_on()
+        };
         let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
         let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
         let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);

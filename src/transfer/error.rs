@@ -58,6 +58,12 @@ pub enum DownloadError {
         /// In what.
         differs: String,
     },
+    /// What is only read has nowhere to be.
+    #[error("there is nowhere to keep what is read: {0}")]
+    Cache(io::Error),
+    /// Too much else is read.
+    #[error("too much else is being read: try again later")]
+    TooManyRead,
     /// Somebody paused it.
     #[error("paused: what was verified is kept")]
     Paused,
@@ -80,6 +86,8 @@ impl DownloadError {
             Self::Write(_) => "write-failed",
             Self::Finish(_) => "finish-failed",
             Self::Differs { .. } => "already-downloading",
+            Self::Cache(_) => "cache",
+            Self::TooManyRead => "too-many-read",
             Self::Paused => "paused",
             Self::ShuttingDown => "shutting-down",
         }

@@ -10,6 +10,7 @@ use tokio::{
 
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
+    reads::Reads,
 };
 
 /// How a download ended, for everyone who waits.
@@ -25,6 +26,8 @@ pub struct Download {
     pub(super) task: Option<AbortHandle>,
     pub(super) is_to_seed: bool,
     pub(super) origins: Origins,
+    /// Who reads it meanwhile.
+    pub(super) reads: Reads,
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
@@ -32,13 +35,16 @@ pub(super) struct Ended {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
     pub(super) origins: Origins,
-    pub(super) metrics: Metrics,
+    /// None for what is no download of anybody's.
+    pub(super) metrics: Option<Metrics>,
 }
 
 impl Ended {
     /// It has ended with this.
     pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
-        self.metrics.ended(&result);
+        if let Some(metrics) = &self.metrics {
+            metrics.ended(&result);
+        }
         let result = result.map_err(Arc::new);
         self.origins.end(result.is_ok());
         self.status.send_modify(|status| {
@@ -86,6 +92,7 @@ impl Download {
             task: None,
             is_to_seed,
             origins: Origins::default(),
+            reads: Reads::default(),
         }
     }
 

@@ -6,12 +6,13 @@
 
 use std::{
     collections::BTreeMap,
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use pelago_content::{
-    BlockRanges, Descriptor, Expander, Hash, Listing, ListingError, Manifest, ManifestError, Node,
-    Part, Sequence, verify,
+    BlockRanges, Descriptor, Expander, Hash, Listing, ListingError, MAX_MANIFEST_LEN, Manifest,
+    ManifestError, Node, Part, Sequence, verify,
 };
 use thiserror::Error;
 
@@ -37,6 +38,9 @@ pub enum UnfoldError {
     /// A manifest cannot be kept or read.
     #[error(transparent)]
     Kept(#[from] ManifestsError),
+    /// A manifest that is only read cannot be kept.
+    #[error("the folder's manifest cannot be kept: {0}")]
+    Cache(#[from] std::io::Error),
 }
 
 /// Finds out what is in a folder.
@@ -117,6 +121,19 @@ impl Round {
         }
     }
 
+    /// The manifest of one folder.
+    pub(super) fn of(folder: Descriptor) -> Result<Arc<Self>, UnfoldError> {
+        match folder.size() {
+            0..=MAX_MANIFEST_LEN => Ok(Arc::new(Self::new(vec![folder]))),
+            too_long => Err(ManifestError::Length { found: too_long }.into()),
+        }
+    }
+
+    /// Whether every block is verified.
+    pub(super) fn is_whole(&self) -> bool {
+        self.verified().len() == self.sequence.blocks()
+    }
+
     pub(super) fn sequence(&self) -> &Arc<Sequence> {
         &self.sequence
     }
@@ -127,6 +144,13 @@ impl Round {
     /// It has no such one.
     pub(super) fn hash_of(&self, file: usize) -> Hash {
         self.descriptors[file].hash()
+    }
+
+    /// The blocks of one of its manifests.
+    pub(super) fn blocks_of(&self, hash: &Hash) -> Option<Range<u64>> {
+        let mut hashes = self.descriptors.iter().map(Descriptor::hash);
+        let file = hashes.position(|manifest| manifest == *hash)?;
+        Some(self.sequence.blocks_of_file(file))
     }
 
     pub(super) fn verified(&self) -> BlockRanges {
@@ -156,7 +180,7 @@ impl Round {
     }
 
     /// The manifests, whole once every block is verified.
-    fn manifests(&self) -> Vec<(Descriptor, Vec<u8>)> {
+    pub(super) fn manifests(&self) -> Vec<(Descriptor, Vec<u8>)> {
         let chunks = self.lock();
         let whole = |(file, descriptor): (usize, &Descriptor)| {
             let blocks = self.sequence.blocks_of_file(file);

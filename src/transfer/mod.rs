@@ -11,6 +11,9 @@
 //! | `batch` | what has come, on its way to be verified and written |
 //! | `sink` | where verified chunks go |
 //! | `receiving` | data read no faster than the limits allow |
+//! | `reads` | who reads what while it is fetched, and when more has come |
+//! | `readings` | content that is fetched for those who read it |
+//! | `reader` | one who reads, whatever has to be fetched for that |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
 //! | `handle` | one run of a download, for those who wait for it |
@@ -40,6 +43,9 @@ mod look;
 mod manifests;
 mod metrics;
 mod origins;
+mod reader;
+mod readings;
+mod reads;
 mod receiving;
 mod scheduler;
 mod sink;
@@ -58,6 +64,8 @@ pub use interest::Interest;
 pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
 pub use origins::{Cell, Detail, SourceState, SourceStatus};
+pub use reader::{ReadError, Reader};
+pub use readings::ReadRequest;
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};

@@ -1,6 +1,6 @@
 //! Where verified chunks go: a file, the files of a folder, or its manifests.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use pelago_behaviour::chunk::Item;
 use pelago_content::{BlockRanges, Hash, Node, Part, Sequence};
@@ -70,6 +70,16 @@ impl Sink {
             level: part.chunk.level(),
             index: part.chunk.index(),
             data: true,
+        }
+    }
+
+    /// The blocks that are those of the file with this hash, if it has one.
+    pub(super) fn blocks_of(&self, hash: &Hash) -> Option<Range<u64>> {
+        match self {
+            Self::File(partial) => (partial.spec().descriptor.hash() == *hash)
+                .then(|| 0..partial.spec().descriptor.geometry().blocks()),
+            Self::Folder(folder) => folder.blocks_of(hash),
+            Self::Manifests(round) => round.blocks_of(hash),
         }
     }
 

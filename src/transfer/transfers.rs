@@ -20,11 +20,13 @@ use tracing::Instrument;
 
 use super::{
     Detail, Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
-    download::{Room, Task},
+    download::{Purpose, Room, Task},
     handle::Ended,
     interest::Interest,
     kept::{self, Kept},
     metrics::Metrics,
+    readings::Readings,
+    reads::Reads,
     turns::Turns,
 };
 use crate::{limits::Limits, network::Network, store::Store};
@@ -33,7 +35,7 @@ use crate::{limits::Limits, network::Network, store::Store};
 const MAX_ENDED: usize = 100;
 
 /// Peers offered to a download that it has not looked at yet, at most.
-const OFFERS_QUEUED: usize = 64;
+pub(super) const OFFERS_QUEUED: usize = 64;
 
 /// How long a download that the node goes on with waits for a source.
 pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -51,6 +53,8 @@ pub struct Transfers {
     /// Held while the list is kept: what is newer is not replaced by what is older.
     keeping: Arc<tokio::sync::Mutex<()>>,
     metrics: Metrics,
+    /// What is fetched for those who read it, and is no download of anybody's.
+    pub(super) readings: Arc<Readings>,
 }
 
 /// A download in the list.
@@ -115,6 +119,7 @@ impl Transfers {
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         let turns = Turns::new(settings.max_downloads);
+        let readings = Readings::new(settings.read_cache);
         let room = Room {
             seeds: Arc::new(AtomicBool::new(settings.seed)),
             network,
@@ -129,6 +134,7 @@ impl Transfers {
             is_kept: Arc::default(),
             keeping: Arc::default(),
             metrics: Metrics::new(),
+            readings: Arc::new(readings),
         }
     }
 
@@ -227,11 +233,11 @@ impl Transfers {
             status: status.clone(),
             outcome,
             origins: origins.clone(),
-            metrics: self.metrics.clone(),
+            metrics: Some(self.metrics.clone()),
         };
         let queued = self.room.turns.enter(hash, status.clone());
-        let transfers = self.clone();
-        let written_down = origins.clone();
+        let (transfers, reads) = (self.clone(), Reads::default());
+        let (reads_now, written_down) = (reads.clone(), origins.clone());
         let run = async move {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
@@ -239,7 +245,9 @@ impl Transfers {
             let room = &transfers.room;
             let result = match queued.turn().await {
                 Some(turn) => {
-                    let task = Task::new(room, request, status, offered, written_down);
+                    let purpose = Purpose::Deliver;
+                    let task =
+                        Task::new(room, request, purpose, status, offered, written_down, reads);
                     task.run(turn).await
                 }
                 None => Err(DownloadError::ShuttingDown),
@@ -256,6 +264,7 @@ impl Transfers {
             task: Some(task),
             is_to_seed,
             origins,
+            reads: reads_now,
         }
     }
 
@@ -306,6 +315,7 @@ impl Transfers {
     /// Stops all downloads, as the node ends; the next run goes on with them.
     pub fn stop_all(&self) {
         self.lock().iter().for_each(|entry| entry.download.stop());
+        self.readings.stop_all();
     }
 
     /// Goes on with the downloads of the last run, lists those that it had paused, and keeps the list

@@ -42,7 +42,10 @@ fn every_verb_prints_exactly_its_fields() {
         "shared",
     ]);
     let ready: Value = serde_json::from_str(&start.out.line("ready")).unwrap();
-    assert_eq!(fields(&ready), ["api", "event", "listen", "peer_id"]);
+    assert_eq!(
+        fields(&ready),
+        ["api", "event", "gateway", "listen", "peer_id"]
+    );
     assert_eq!(ready["event"], "ready");
     assert!(ready["api"].as_str().unwrap().starts_with("127.0.0.1:"));
     let address = ready["listen"][0].as_str().unwrap();
@@ -112,6 +115,7 @@ fn every_verb_prints_exactly_its_fields() {
         [
             "api",
             "downloads",
+            "gateway",
             "listen",
             "name",
             "peer_id",

@@ -6,6 +6,7 @@
 //! | `trees` | folders to share, and what they are compared by |
 //! | `valve` | a way between two nodes that can be shut |
 //! | `browser` | a headless Chromium, and what is seen, clicked and typed there |
+//! | `http` | a client of HTTP that hides nothing |
 //! | `terminal` | a command at a terminal, and what is seen and typed there |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
@@ -26,6 +27,8 @@ mod exchange;
 mod folder_downloads;
 mod folder_losses;
 mod folders;
+mod gateway;
+mod http;
 mod interrupt;
 mod json;
 mod lan;

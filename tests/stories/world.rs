@@ -282,6 +282,14 @@ impl Run {
             .find_map(|line| line.strip_prefix("rchar: ")?.parse().ok())
     }
 
+    /// Bytes of memory that it holds; `None` where the system does not tell.
+    pub(crate) fn resident_bytes(&self) -> Option<u64> {
+        let told = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = told.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        Some(kibibytes * 1024)
+    }
+
     /// Waits for its end.
     pub(crate) fn end(self) -> Ended {
         self.end_within(PATIENCE)

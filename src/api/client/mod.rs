@@ -30,9 +30,9 @@ use super::{
     access::page_address,
     types::{
         CatalogueQuery, Code, Content, DownloadDetail, DownloadEvent, DownloadRequest,
-        DownloadStatus, ErrorInfo, Followers, Health, Limits, LimitsChange, LinksQuery, Listed,
-        LookRequest, OrderChange, Peer, Place, Problem, RemoveQuery, Setting, SettingsChange,
-        ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+        DownloadStatus, ErrorInfo, Followers, Gateway, GatewayQuery, Health, Limits, LimitsChange,
+        LinksQuery, Listed, LookRequest, OrderChange, Peer, Place, Problem, RemoveQuery, Setting,
+        SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -191,6 +191,18 @@ impl Client {
             what: what.map(str::to_owned),
         };
         self.get(&with_query("/v1/links", &query)?).await
+    }
+
+    /// Where to read `what` through the gateway: a hash, a link, or a name.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn gateway(&self, what: &str) -> Result<Gateway, CallError> {
+        let query = GatewayQuery {
+            what: what.to_owned(),
+        };
+        self.get(&with_query("/v1/gateway", &query)?).await
     }
 
     /// What some content is, and who has it.

@@ -205,6 +205,7 @@ mod tests {
             version: "0".to_owned(),
             listen: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
             api: None,
+            gateway: None,
             shares: 0,
             downloads: 0,
             peers: health.peers,

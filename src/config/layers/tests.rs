@@ -72,7 +72,7 @@ fn a_file_is_refused_with_its_line_and_what_is_allowed() {
     let refused = refusal(file("\n[netwrok]\nport = 1\n"));
     assert_eq!(
         refused,
-        "config.toml:2: there is no section [netwrok]; there are api, logging, network, storage, transfer"
+        "config.toml:2: there is no section [netwrok]; there are api, gateway, logging, network, storage, transfer"
     );
     assert!(refusal(file("port = 1\n")).starts_with("config.toml:1: there is no section [port]"));
     assert!(refusal(file("api = 1\n")).starts_with("config.toml:1: there is no section [api]"));

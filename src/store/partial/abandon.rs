@@ -42,12 +42,33 @@ impl Store {
 
     /// Removes what is left of the large files of a folder that have not found their places.
     pub(super) fn abandon_parts(&self, folder: &PartialSpec) -> Result<(), PartialError> {
-        for part in self.parts_of(folder)? {
-            let _reservation = Reservation::new(self, &part)?;
-            part::remove(&part.target)?;
-            self.remove_record(&part)?;
-        }
-        Ok(())
+        let parts = self.parts_of(folder)?;
+        parts.iter().try_for_each(|part| self.remove_part(part))
+    }
+
+    /// Removes what is here of one part of something, which nobody downloads, and its record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::abandon`].
+    pub(in crate::store) fn remove_part(&self, part: &PartialSpec) -> Result<(), PartialError> {
+        let _reservation = Reservation::new(self, part)?;
+        part::remove(&part.target)?;
+        self.remove_record(part)
+    }
+
+    /// The same, once nothing is written to it any more, which may take as long as `patience`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::abandon`].
+    pub(in crate::store) fn remove_part_within(
+        &self,
+        part: &PartialSpec,
+        patience: Duration,
+    ) -> Result<(), PartialError> {
+        self.inner.partials.is_free_within(&part.key(), patience);
+        self.remove_part(part)
     }
 
     /// Removes the record of a download that does not run, and of those that are parts of it. What was

@@ -18,6 +18,7 @@
 //! | `part` | the `.part` file: created, locked, never followed elsewhere |
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
+//! | `runs` | what is verified, for whoever reads it while it grows |
 //! | `finish` | the end: at the target |
 //! | `abandon` | the other end: nothing is left |
 //! | `remove` | what was downloaded, when nobody wants it any more |
@@ -32,6 +33,7 @@ mod part;
 mod record;
 mod remove;
 mod resume;
+mod runs;
 mod spec;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,15 @@
 //! is asked for rarest piece first; how much at a time, the [`pace`](Pace) of each source decides. A
 //! source that fails gives its chunks back at once. When all that is not verified is in flight, sources
 //! that have nothing to do are asked for what others will be long in sending; whoever is second is
-//! cancelled.
+//! cancelled. What somebody reads meanwhile comes before all else ([`readers`]).
 
 #[cfg(feature = "benchmarks")]
 mod bench;
 mod pace;
 mod rarity;
+mod readers;
+#[cfg(test)]
+mod readers_tests;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -31,6 +34,7 @@ pub use bench::schedule;
 use self::{
     pace::{Allowance, Pace},
     rarity::Rarity,
+    readers::Readers,
     source::Source,
 };
 use crate::limits::{Rate, Rates};
@@ -93,6 +97,7 @@ pub(super) struct Scheduler {
     /// Sources in the order they joined: who is asked first does not depend on chance.
     order: Vec<PeerId>,
     cancelled: Vec<PeerId>,
+    readers: Readers,
 }
 
 impl Scheduler {
@@ -118,6 +123,7 @@ impl Scheduler {
             sources: HashMap::new(),
             order: Vec::new(),
             cancelled: Vec::new(),
+            readers: Readers::default(),
         }
     }
 
@@ -167,6 +173,7 @@ impl Scheduler {
         let blocks = self.sequence.blocks_of(part);
         // It may have been given back meanwhile.
         self.missing.remove(blocks.clone());
+        self.readers.arrived(blocks.clone());
         self.rarity.update(&blocks, &self.missing);
         if let Some(source) = self.sources.get_mut(&peer) {
             source.failures = 0;
@@ -300,6 +307,7 @@ impl Scheduler {
                 None => {}
             }
         }
+        self.sift();
     }
 
     /// What our own limits leave to each source.
@@ -340,6 +348,7 @@ impl Scheduler {
                 &self.sequence,
                 &self.missing,
                 &self.rarity,
+                &self.readers,
                 source,
                 level,
                 &mut self.random,
@@ -398,12 +407,13 @@ fn new_runs(has: &BlockRanges, blocks: &BlockRanges, end: u64) -> Vec<Range<u64>
     news
 }
 
-/// The chunk to ask the source for: on in the same piece, else what it suggests, else of the rarest
+/// The chunk to ask the source for: what is read, else on in the same piece, else what it suggests, else of the rarest
 /// piece that it has; of `level`, or as near below as the missing blocks around are.
 fn pick(
     sequence: &Sequence,
     missing: &BlockRanges,
     rarity: &Rarity,
+    readers: &Readers,
     source: &mut Source,
     level: u8,
     random: &mut StdRng,
@@ -439,7 +449,9 @@ fn pick(
         let piece = rarity.pick(random, suits)?;
         first(rarity.blocks(piece))
     };
-    let block = following()
+    let block = readers
+        .next(missing, has)
+        .or_else(following)
         .or_else(|| suggested().map(|run| run.start))
         .or_else(|| rarest().map(|run| run.start))?;
     let (missing, has) = (missing.run_of(block)?, has.run_of(block)?);

@@ -115,6 +115,15 @@ impl Source {
         is_over
     }
 
+    /// Nothing of what it owes is wanted any more: it owes nothing from here on. What of that was wanted.
+    pub(super) fn stop(&mut self) -> Vec<Part> {
+        self.bytes_in_flight = 0;
+        let owed = std::mem::take(&mut self.in_flight).into_iter();
+        owed.filter(|request| !request.is_cancelled)
+            .map(|request| request.part)
+            .collect()
+    }
+
     /// What it owes that is still wanted, and owes no more.
     pub(super) fn owed(self) -> Vec<Part> {
         let wanted = self.in_flight.into_iter().filter(|r| !r.is_cancelled);

@@ -28,6 +28,7 @@ mod write;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
+    ops::Range,
     sync::{Arc, Mutex, RwLock},
 };
 
@@ -181,6 +182,12 @@ impl PartialFolder {
     /// What a file is, by its place in the sequence.
     pub fn descriptor_of(&self, file: usize) -> Option<Descriptor> {
         Some(self.files.get(&self.listing, file)?.descriptor)
+    }
+
+    /// The blocks of the sequence that are those of the file with this hash.
+    pub fn blocks_of(&self, hash: &Hash) -> Option<Range<u64>> {
+        let first = self.files.first_with(hash)?;
+        Some(self.sequence.blocks_of_file(first))
     }
 
     /// Who may know of it.

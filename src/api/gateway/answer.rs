@@ -1,0 +1,273 @@
+//! From a request to its answer.
+
+use std::{io, ops::Range, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    http::{
+        HeaderMap, HeaderValue, Method, Response, StatusCode,
+        header::{
+            ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE,
+            CONTENT_TYPE, ETAG, LOCATION, VARY,
+        },
+        request::Parts,
+    },
+};
+use futures::{Stream, StreamExt, stream};
+
+use super::{
+    conditions, headers,
+    key::Key,
+    links::encoded,
+    listing, page,
+    path::{InvalidPath, Target},
+    range::Selected,
+};
+use crate::{
+    content::{Entry, Hash},
+    node::{Node, ReadError, ReadRequest, Reading, Stat},
+};
+
+/// What answers need.
+pub(super) struct Content {
+    pub(super) node: Node,
+    pub(super) key: Key,
+    pub(super) timeout: Duration,
+    pub(super) read_ahead: u64,
+}
+
+impl Content {
+    /// The answer to a request whose host is ours.
+    pub(super) async fn answer(&self, request: &Parts) -> Response<Body> {
+        let is_head = request.method == Method::HEAD;
+        let mut response = if is_head || request.method == Method::GET {
+            self.get(request, is_head).await
+        } else {
+            not_allowed()
+        };
+        headers::common(response.headers_mut());
+        if is_head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    async fn get(&self, request: &Parts, is_head: bool) -> Response<Body> {
+        let target = match Target::parse(request.uri.path(), &self.key) {
+            Ok(target) => target,
+            Err(InvalidPath::NotFound) => return not_found(),
+            Err(InvalidPath::Malformed) => {
+                let text = "The path is not encoded as paths are.";
+                return page::failure(StatusCode::BAD_REQUEST, "Malformed", text);
+            }
+        };
+        let read = self.node.read(ReadRequest {
+            hash: target.hash,
+            path: target.names.clone(),
+            timeout: self.timeout,
+            read_ahead: self.read_ahead,
+        });
+        let reading = match read.await {
+            Ok(reading) => reading,
+            Err(error) => return failed(&target.hash, &error),
+        };
+        match reading.stat().clone() {
+            Stat::Folder { hash, entries } if target.is_folder => {
+                folder(&request.headers, &target, &reading, &hash, entries)
+            }
+            Stat::Folder { .. } => below(request, &target),
+            // A file has nothing below.
+            Stat::File { .. } if target.is_folder && !target.names.is_empty() => not_found(),
+            Stat::File { hash, size } => {
+                let file = File {
+                    hash,
+                    size,
+                    is_head,
+                    reading,
+                };
+                file.answer(request).await
+            }
+        }
+    }
+}
+
+/// A file that is asked for.
+struct File {
+    hash: Hash,
+    size: u64,
+    is_head: bool,
+    reading: Reading,
+}
+
+impl File {
+    async fn answer(self, request: &Parts) -> Response<Body> {
+        let etag = format!("\"{}\"", self.hash);
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers::of_file(headers, self.reading.name(), is_download(request));
+        insert(headers, ETAG, &etag);
+        if conditions::is_known(&request.headers, &etag) {
+            headers.remove(CONTENT_TYPE);
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // Parts are for GET: other requests are answered as if none were asked for.
+        let range = conditions::range(&request.headers, &etag).filter(|_| !self.is_head);
+        let bytes = match range.map(|range| Selected::new(range, self.size)) {
+            Some(Selected::Unsatisfiable) => {
+                let text = format!("There are {} bytes.", self.size);
+                let status = StatusCode::RANGE_NOT_SATISFIABLE;
+                let mut response = page::failure(status, "No such part", &text);
+                let range = format!("bytes */{}", self.size);
+                insert(response.headers_mut(), CONTENT_RANGE, &range);
+                return response;
+            }
+            Some(Selected::Part(bytes)) => {
+                let range = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, self.size);
+                insert(headers, CONTENT_RANGE, &range);
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                bytes
+            }
+            Some(Selected::Whole) | None => 0..self.size,
+        };
+        let length = HeaderValue::from(bytes.end - bytes.start);
+        response.headers_mut().insert(CONTENT_LENGTH, length);
+        if self.is_head {
+            return response;
+        }
+        let hash = self.hash;
+        match self.body(bytes).await {
+            Ok(body) => *response.body_mut() = body,
+            Err(error) => return failed(&hash, &error),
+        }
+        response
+    }
+
+    /// The bytes; nothing is answered before the first of them are there.
+    async fn body(self, bytes: Range<u64>) -> Result<Body, ReadError> {
+        let hash = self.hash;
+        let mut pieces = Box::pin(self.reading.range(bytes));
+        let first = pieces.next().await.transpose()?;
+        Ok(Body::from_stream(rest(hash, first, pieces)))
+    }
+}
+
+/// The first piece and those that follow. When one does not come, the answer is cut off: it must not
+/// look as if it were whole.
+fn rest(
+    hash: Hash,
+    first: Option<Vec<u8>>,
+    pieces: impl Stream<Item = Result<Vec<u8>, ReadError>> + Send + 'static,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let pieces = stream::iter(first.map(Ok)).chain(pieces);
+    pieces.map(move |piece| {
+        piece.map(Bytes::from).map_err(|error| {
+            tracing::warn!(%hash, %error, "what is sent through the gateway is cut off");
+            io::Error::other(error)
+        })
+    })
+}
+
+fn folder(
+    headers: &HeaderMap,
+    target: &Target,
+    reading: &Reading,
+    hash: &Hash,
+    entries: Vec<Entry>,
+) -> Response<Body> {
+    let is_json = wants_json(headers);
+    let (kind, form) = match is_json {
+        true => ("application/json", "json"),
+        false => ("text/html; charset=utf-8", "html"),
+    };
+    let etag = format!("\"{hash}-{form}\"");
+    let mut response = Response::new(Body::empty());
+    insert(response.headers_mut(), ETAG, &etag);
+    insert(response.headers_mut(), VARY, "accept");
+    insert(response.headers_mut(), CACHE_CONTROL, "private, no-cache");
+    if conditions::is_known(headers, &etag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return response;
+    }
+    insert(response.headers_mut(), CONTENT_TYPE, kind);
+    *response.body_mut() = if is_json {
+        listing::json(entries)
+    } else {
+        let title = reading
+            .name()
+            .map_or_else(|| hash.to_string(), str::to_owned);
+        listing::html(&title, entries, target.names.is_empty())
+    };
+    response
+}
+
+/// A folder is asked for as if it were a file: what it lists would be looked for beside it.
+fn below(request: &Parts, target: &Target) -> Response<Body> {
+    let last = match target.names.last() {
+        Some(name) => encoded(name),
+        None => target.hash.to_string(),
+    };
+    let query = request.uri.query().map(|query| format!("?{query}"));
+    let location = format!("./{last}/{}", query.unwrap_or_default());
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    insert(response.headers_mut(), LOCATION, &location);
+    response
+}
+
+/// The same for all that is not to be had, whatever the reason.
+fn not_found() -> Response<Body> {
+    let text = "There is nothing here, or the address is not complete.";
+    page::failure(StatusCode::NOT_FOUND, "Not found", text)
+}
+
+pub(super) fn not_allowed() -> Response<Body> {
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = page::failure(status, "Not possible", "This can only be read.");
+    insert(response.headers_mut(), ALLOW, "GET, HEAD");
+    response
+}
+
+fn failed(hash: &Hash, error: &ReadError) -> Response<Body> {
+    let status = match error {
+        ReadError::NotFound => return not_found(),
+        error if error.is_for_lack_of_room() => StatusCode::SERVICE_UNAVAILABLE,
+        error if error.is_of_this_node() => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::GATEWAY_TIMEOUT,
+    };
+    tracing::info!(%hash, %error, "not to be had through the gateway");
+    // What is wrong here may name files, which are nobody's business.
+    let text = match status {
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            "It cannot be read: the node's log says why.".to_owned()
+        }
+        _ => format!("{error}."),
+    };
+    page::failure(status, "Not to be had now", &text)
+}
+
+/// Whether the file is to be saved: `?download`.
+fn is_download(request: &Parts) -> bool {
+    let query = request.uri.query().unwrap_or_default();
+    let mut names = query.split('&').map(|pair| pair.split('=').next());
+    names.any(|name| name == Some("download"))
+}
+
+/// Whether a program asks, and not a browser.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let mut types = accept.unwrap_or_default().split(',').map(|range| {
+        let range = range.split(';').next().unwrap_or_default();
+        range.trim()
+    });
+    let wanted = types.find(|range| matches!(*range, "application/json" | "text/html"));
+    wanted == Some("application/json")
+}
+
+/// Sets a header that holds nothing but what headers may hold.
+fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,140 @@
+//! Capabilities: what somebody has to know to read a content, and the key that they are made with.
+
+use std::{
+    fmt::{self, Write as _},
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::content::Hash;
+
+/// The file in the data folder.
+const FILE: &str = "gateway.key";
+
+/// Bytes of the key.
+const KEY_LEN: usize = 32;
+
+/// Bytes of a capability: nobody guesses 128 bits over HTTP.
+const CAPABILITY_LEN: usize = 16;
+
+/// What the key is used for, so that it never makes anything else.
+const PURPOSE: &[u8] = b"pelago/gateway/1";
+
+/// The key of all capabilities. Never logged: `Debug` hides it.
+#[derive(Clone)]
+pub(super) struct Key([u8; KEY_LEN]);
+
+impl Key {
+    /// The one in `folder`, whose lock the caller holds; made if there is none, so that URLs outlive the
+    /// node. Readable only by its owner.
+    pub(super) fn load_or_create(folder: &Path) -> Result<Self, KeyError> {
+        let path = folder.join(FILE);
+        let loaded = match fs::read(&path) {
+            Ok(bytes) => match bytes.try_into() {
+                Ok(key) => Ok(Self(key)),
+                // Cut off by a power loss: nobody can have used it.
+                Err(_) => Self::create(&path),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(&path),
+            Err(error) => Err(error),
+        };
+        loaded.map_err(|source| KeyError { path, source })
+    }
+
+    fn create(path: &Path) -> io::Result<Self> {
+        let key = Self(rand::random());
+        let temporary = path.with_extension("key.new");
+        let _ = fs::remove_file(&temporary);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&temporary)?;
+        file.write_all(&key.0)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        Ok(key)
+    }
+
+    /// The capability for `hash`, in hex.
+    pub(super) fn capability(&self, hash: &Hash) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length will do");
+        mac.update(PURPOSE);
+        mac.update(hash.as_bytes());
+        let code = mac.finalize().into_bytes();
+        code[..CAPABILITY_LEN]
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
+    }
+
+    /// Whether `claimed` is the capability for `hash`, in a time that does not tell how much of it is.
+    pub(super) fn is_capability(&self, claimed: &str, hash: &Hash) -> bool {
+        let capability = self.capability(hash);
+        capability.as_bytes().ct_eq(claimed.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// The key cannot be read or made.
+#[derive(Debug, thiserror::Error)]
+#[error("the key of the gateway, {}, cannot be read or made: {source}", path.display())]
+pub struct KeyError {
+    /// Its file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(byte: u8) -> Hash {
+        Hash::from_bytes([byte; 32])
+    }
+
+    #[test]
+    fn a_capability_is_for_one_hash_and_outlives_the_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Key::load_or_create(folder.path()).unwrap();
+        let capability = key.capability(&hash(1));
+        assert!(key.is_capability(&capability, &hash(1)));
+        assert!(!key.is_capability(&capability, &hash(2)));
+        for wrong in ["", "0", &capability[1..], &capability.to_uppercase()] {
+            assert!(!key.is_capability(wrong, &hash(1)), "{wrong}");
+        }
+        let again = Key::load_or_create(folder.path()).unwrap();
+        assert!(again.is_capability(&capability, &hash(1)));
+        let elsewhere = tempfile::tempdir().unwrap();
+        let other = Key::load_or_create(elsewhere.path()).unwrap();
+        assert!(!other.is_capability(&capability, &hash(1)));
+        assert!(!format!("{key:?}").contains(&format!("{}", key.0[0])));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_may_read_the_key_and_a_torn_one_is_made_anew() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        fs::write(&path, "torn").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        Key::load_or_create(folder.path()).unwrap();
+        let metadata = path.metadata().unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+        assert_eq!(metadata.len(), KEY_LEN as u64);
+    }
+}

@@ -1,0 +1,90 @@
+//! The URLs under which the gateway serves content.
+
+use std::net::SocketAddr;
+
+use axum::{Extension, Json, extract::State, http::StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::key::Key;
+use crate::{
+    api::{
+        error::ApiError,
+        extract::Parameters,
+        types::{self, GatewayQuery},
+    },
+    content::{Hash, Kind},
+    node::Node,
+};
+
+/// What is written as `%XX` in a part of a path.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A name as a part of a path.
+pub(super) fn encoded(name: &str) -> String {
+    utf8_percent_encode(name, ENCODED).to_string()
+}
+
+/// Makes URLs of the gateway. Whoever has this can read everything through it.
+#[derive(Clone, Debug)]
+pub struct Links {
+    key: Key,
+    served: SocketAddr,
+}
+
+impl Links {
+    pub(super) const fn new(key: Key, served: SocketAddr) -> Self {
+        Self { key, served }
+    }
+
+    /// Scheme, host and port. The host is another than that of the API, which is never called
+    /// `localhost`.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let (ip, port) = (self.served.ip(), self.served.port());
+        if ip.is_loopback() || ip.is_unspecified() {
+            format!("http://localhost:{port}")
+        } else {
+            format!("http://{}", self.served)
+        }
+    }
+
+    /// The URL of some content, which browsers save as `name`, if it is a file that has one.
+    #[must_use]
+    pub fn url(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> String {
+        let (origin, capability) = (self.origin(), self.key.capability(hash));
+        let name = match kind {
+            Some(Kind::Folder) => String::new(),
+            _ => name.map(encoded).unwrap_or_default(),
+        };
+        // What would lead elsewhere is no name.
+        let name = match name.as_str() {
+            "." | ".." => "",
+            name => name,
+        };
+        match (kind, name) {
+            (Some(Kind::File), "") => format!("{origin}/{capability}/{hash}"),
+            // It may be a folder: a name would be looked for in it.
+            (None, _) => format!("{origin}/{capability}/{hash}"),
+            (Some(_), name) => format!("{origin}/{capability}/{hash}/{name}"),
+        }
+    }
+}
+
+/// `GET /v1/gateway?what=`
+pub(in crate::api) async fn url(
+    State(node): State<Node>,
+    Parameters(query): Parameters<GatewayQuery>,
+    links: Option<Extension<Links>>,
+) -> Result<Json<types::Gateway>, ApiError> {
+    let Some(Extension(links)) = links else {
+        let message = "this node has no gateway: start it without --gateway off";
+        return Err(ApiError::new(StatusCode::CONFLICT, "gateway-off", message));
+    };
+    let (link, kind) = node.readable(&query.what).await?;
+    let url = links.url(&link.hash, kind, link.name.as_deref());
+    Ok(Json(types::Gateway { url }))
+}

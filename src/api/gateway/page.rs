@@ -1,0 +1,118 @@
+//! Pages of our own: what went wrong, and the frame of all of them. No script, and nothing from elsewhere.
+
+use axum::{
+    body::Body,
+    http::{
+        HeaderValue, Response, StatusCode,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+    },
+};
+
+/// One style for light and dark, wide and narrow.
+const STYLE: &str = "\
+:root{color-scheme:light dark}\
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:anywhere}\
+h1{font-size:1.25rem}\
+table{width:100%;border-collapse:collapse}\
+td{padding:.35rem 0;border-top:1px solid #8884;vertical-align:top}\
+td+td{text-align:right;white-space:nowrap;padding-left:1rem;font-variant-numeric:tabular-nums}\
+a{text-decoration:none}a:hover,a:focus{text-decoration:underline}\
+small{opacity:.7}\
+.odd{border:1px solid;border-radius:.2em;padding:0 .2em;font-size:.75em}";
+
+/// The beginning of a page; `title` is text.
+pub(super) fn head(title: &str) -> String {
+    let title = shown(title);
+    // The title takes no markup: what is odd is bare there.
+    let bare = bare(&title);
+    format!(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width,initial-scale=1\">\
+         <title>{bare}</title><style>{STYLE}</style><h1><bdi>{title}</bdi></h1>\n"
+    )
+}
+
+/// A failure, as a page.
+pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<Body> {
+    let page = format!("{}<p>{}</p>\n", head(title), shown(text));
+    let mut response = Response::new(Body::from(page));
+    *response.status_mut() = status;
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, html);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        let seconds = HeaderValue::from_static("10");
+        response.headers_mut().insert(RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// Text as HTML that shows it: markup is text, and what is not to be seen, or changes what is around it,
+/// is shown by its number.
+pub(super) fn shown(text: &str) -> String {
+    let mut html = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            c if is_odd(c) => {
+                html.push_str(ODD_BEGINS);
+                html.push_str(&format!("U+{:04X}", u32::from(c)));
+                html.push_str(ODD_ENDS);
+            }
+            c => html.push(c),
+        }
+    }
+    html
+}
+
+const ODD_BEGINS: &str = "<span class=odd>";
+const ODD_ENDS: &str = "</span>";
+
+fn bare(html: &str) -> String {
+    html.replace(ODD_BEGINS, "").replace(ODD_ENDS, "")
+}
+
+/// Whether a character is invisible, or turns or moves others.
+fn is_odd(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_and_do_nothing() {
+        assert_eq!(shown("a & b"), "a &amp; b");
+        assert_eq!(
+            shown("<script>alert('\"')</script>"),
+            "&lt;script&gt;alert(&#39;&quot;&#39;)&lt;/script&gt;"
+        );
+        assert_eq!(
+            shown("\u{202e}gpj.exe\n\0"),
+            "<span class=odd>U+202E</span>gpj.exe<span class=odd>U+000A</span>\
+             <span class=odd>U+0000</span>"
+        );
+        assert_eq!(shown("größe שלום"), "größe שלום");
+        let page = head("</title>\u{202e}<b>");
+        assert!(
+            page.contains("<title>&lt;/title&gt;U+202E&lt;b&gt;</title>"),
+            "{page}"
+        );
+    }
+}

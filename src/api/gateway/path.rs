@@ -1,0 +1,152 @@
+//! What the path of a request names: capability, hash, and names below.
+
+use percent_encoding::percent_decode_str;
+
+use super::key::Key;
+use crate::content::Hash;
+
+/// What is asked for, by somebody who may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The content.
+    pub(super) hash: Hash,
+    /// The names that lead to something in it, or what it is called.
+    pub(super) names: Vec<String>,
+    /// Whether the path ends with a slash, as those of folders do.
+    pub(super) is_folder: bool,
+}
+
+/// Why a path names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidPath {
+    /// It is no path of ours, or whoever asks may not: which of these, is nobody's business.
+    NotFound,
+    /// It is not encoded as paths are.
+    Malformed,
+}
+
+impl Target {
+    /// Reads a path as it was sent.
+    pub(super) fn parse(path: &str, key: &Key) -> Result<Self, InvalidPath> {
+        let path = path.strip_prefix('/').ok_or(InvalidPath::NotFound)?;
+        let mut parts = path.split('/');
+        let capability = parts.next().unwrap_or_default();
+        let hash = parts.next().and_then(hash).ok_or(InvalidPath::NotFound)?;
+        if !key.is_capability(capability, &hash) {
+            return Err(InvalidPath::NotFound);
+        }
+        let mut parts: Vec<_> = parts.collect();
+        let is_folder = parts.pop_if(|last| last.is_empty()).is_some();
+        let names = parts.into_iter().map(name).collect::<Result<_, _>>()?;
+        Ok(Self {
+            hash,
+            names,
+            is_folder,
+        })
+    }
+}
+
+/// Exactly as URLs are made: one content has one URL.
+fn hash(text: &str) -> Option<Hash> {
+    let hash: Hash = text.parse().ok()?;
+    (hash.to_string() == text).then_some(hash)
+}
+
+/// One name, which can only be that of an entry: it leads nowhere else.
+fn name(part: &str) -> Result<String, InvalidPath> {
+    let is_encoded = part.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    });
+    if !is_encoded {
+        return Err(InvalidPath::Malformed);
+    }
+    let decoded = percent_decode_str(part).decode_utf8();
+    let name = decoded.map_err(|_| InvalidPath::Malformed)?;
+    let leads_elsewhere = name.contains(['/', '\\', '\0']);
+    if leads_elsewhere || matches!(&*name, "" | "." | "..") {
+        return Err(InvalidPath::NotFound);
+    }
+    Ok(name.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key::load_or_create(tempfile::tempdir().unwrap().path()).unwrap()
+    }
+
+    #[test]
+    fn names_are_decoded_one_by_one() {
+        let (key, hash) = (key(), Hash::from_bytes([7; 32]));
+        let capability = key.capability(&hash);
+        let parse = |below: &str| {
+            let target = Target::parse(&format!("/{capability}/{hash}{below}"), &key)?;
+            Ok((target.names, target.is_folder))
+        };
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(parse(""), Ok((names(&[]), false)));
+        assert_eq!(parse("/"), Ok((names(&[]), true)));
+        assert_eq!(parse("/a/b%20c"), Ok((names(&["a", "b c"]), false)));
+        assert_eq!(parse("/a+b/%E2%82%AC/"), Ok((names(&["a+b", "€"]), true)));
+        assert_eq!(parse("/%252e%252e"), Ok((names(&["%2e%2e"]), false)));
+        assert_eq!(parse("/..."), Ok((names(&["..."]), false)));
+        for nowhere in [
+            "/..",
+            "/../",
+            "/a/../b",
+            "/%2e%2e",
+            "/%2E%2e/%2e",
+            "/.",
+            "/a//b",
+            "//",
+            "/a%2Fb",
+            "/a%2fb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a%00b",
+        ] {
+            assert_eq!(parse(nowhere), Err(InvalidPath::NotFound), "{nowhere}");
+        }
+        for malformed in [
+            "/%",
+            "/%2",
+            "/%zz",
+            "/a%2gb",
+            "/%ff",
+            "/%c0%ae",
+            "/%ed%a0%80",
+        ] {
+            assert_eq!(parse(malformed), Err(InvalidPath::Malformed), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn whoever_does_not_know_the_capability_learns_nothing() {
+        let (hash, other) = (Hash::from_bytes([0xab; 32]), Hash::from_bytes([8; 32]));
+        let key = key();
+        let capability = key.capability(&hash);
+        for path in [
+            String::new(),
+            "/".to_owned(),
+            "*".to_owned(),
+            format!("/{hash}"),
+            format!("/{hash}/{capability}"),
+            format!("/{capability}"),
+            format!("/{capability}/{other}"),
+            format!("/{capability}/{other}/%"),
+            format!("//{hash}/%2"),
+            format!("/{}/{hash}", &capability[1..]),
+            format!("/{capability}/{}", &hash.to_string()[1..]),
+            format!("/{capability}/{}", hash.to_string().to_uppercase()),
+        ] {
+            assert_eq!(
+                Target::parse(&path, &key),
+                Err(InvalidPath::NotFound),
+                "{path}"
+            );
+        }
+    }
+}

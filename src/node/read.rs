@@ -1,0 +1,285 @@
+//! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
+//! here or not.
+
+use std::{collections::VecDeque, ops::Range, path::PathBuf, time::Duration};
+
+use futures::Stream;
+use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{
+    Node, PeerAddress, Target, UnshareError, downloads::peers_of, handle::blocking,
+    shares::one_hash,
+};
+use crate::{
+    store::{self, DatabaseError},
+    transfer::{self, DownloadError, Reader},
+};
+
+/// Contents whose links are remembered, at most; the first are forgotten first.
+const MAX_LINKS: usize = 256;
+
+/// Peers that are remembered of a link, at most.
+const MAX_LINK_PEERS: usize = 16;
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// The content.
+    pub hash: Hash,
+    /// Of a folder: the names that lead to what is to be read. Of a file nothing, or what somebody calls it.
+    pub path: Vec<String>,
+    /// How long there may be no source for what is not here.
+    pub timeout: Duration,
+    /// Bytes that are fetched ahead of what is read, of what is not here.
+    pub read_ahead: u64,
+}
+
+/// Content that can be read.
+pub struct Reading {
+    stat: Stat,
+    name: Option<String>,
+    descriptor: Descriptor,
+    reader: Reader,
+    /// Told of files that are not as they were.
+    changed: mpsc::Sender<PathBuf>,
+}
+
+/// What can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stat {
+    /// A file.
+    File {
+        /// Its hash.
+        hash: Hash,
+        /// Its bytes.
+        size: u64,
+    },
+    /// A folder.
+    Folder {
+        /// Its hash.
+        hash: Hash,
+        /// What is in it, by name.
+        entries: Vec<Entry>,
+    },
+}
+
+/// Why content cannot be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The path leads nowhere.
+    #[error("there is nothing of this name")]
+    NotFound,
+    /// It is not here, and could not be had.
+    #[error(transparent)]
+    Transfer(#[from] transfer::ReadError),
+}
+
+impl ReadError {
+    /// Whether others have to be done with reading first.
+    #[must_use]
+    pub fn is_for_lack_of_room(&self) -> bool {
+        let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
+            return false;
+        };
+        matches!(**error, DownloadError::TooManyRead)
+    }
+
+    /// Whether it is this node that failed, and no other can help.
+    #[must_use]
+    pub fn is_of_this_node(&self) -> bool {
+        match self {
+            Self::NotFound | Self::Transfer(transfer::ReadError::Stalled { .. }) => false,
+            Self::Transfer(transfer::ReadError::Fetch(error)) => {
+                !matches!(**error, DownloadError::NoSource { .. })
+            }
+            Self::Transfer(_) => true,
+        }
+    }
+}
+
+/// What links said that were asked for, those asked for last at the end.
+#[derive(Default)]
+pub(super) struct KnownLinks(VecDeque<KnownLink>);
+
+struct KnownLink {
+    hash: Hash,
+    name: Option<String>,
+    peers: Vec<PeerAddress>,
+}
+
+impl KnownLinks {
+    fn remember(&mut self, link: &Link) {
+        let mut peers = peers_of(link);
+        peers.truncate(MAX_LINK_PEERS);
+        // A bare hash says nothing that is to be remembered, or to be forgotten.
+        if peers.is_empty() && link.name.is_none() {
+            return;
+        }
+        self.0.retain(|known| known.hash != link.hash);
+        self.0.push_back(KnownLink {
+            hash: link.hash,
+            name: link.name.clone(),
+            peers,
+        });
+        if self.0.len() > MAX_LINKS {
+            self.0.pop_front();
+        }
+    }
+
+    fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {
+        let known = self.0.iter().find(|known| known.hash == *hash);
+        let known = known.map(|known| (known.name.clone(), known.peers.clone()));
+        known.unwrap_or_default()
+    }
+}
+
+impl Node {
+    /// Opens content to be read: finds out what it is and, of a folder, follows the path in it.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
+        let found_by = request.hash;
+        let (known_as, peers) = self.inner.links().of(&found_by);
+        let reader = |hash| {
+            let read = transfer::ReadRequest {
+                hash,
+                found_by,
+                peers: peers.clone(),
+                timeout: request.timeout,
+            };
+            self.inner.transfers.reader(read, request.read_ahead)
+        };
+        let mut at = reader(found_by);
+        let mut descriptor = at.descriptor().await?;
+        let mut path = request.path.iter();
+        while descriptor.kind() == Kind::Folder {
+            let manifest = at.manifest().await?;
+            let Some(name) = path.next() else {
+                let (hash, entries) = (descriptor.hash(), manifest.into_entries());
+                let stat = Stat::Folder { hash, entries };
+                let name = request.path.last().cloned().or(known_as);
+                return Ok(self.reading(stat, name, descriptor, at));
+            };
+            descriptor = below(&manifest, name).ok_or(ReadError::NotFound)?;
+            at = reader(descriptor.hash());
+        }
+        // A file that was asked for by its own hash may be called anything.
+        let left = path.count();
+        let is_itself = descriptor.hash() == found_by;
+        if left > usize::from(is_itself) {
+            return Err(ReadError::NotFound);
+        }
+        let (hash, size) = (descriptor.hash(), descriptor.size());
+        let name = request.path.last().cloned().or(known_as);
+        let stat = Stat::File { hash, size };
+        Ok(self.reading(stat, name, descriptor, at))
+    }
+
+    fn reading(
+        &self,
+        stat: Stat,
+        name: Option<String>,
+        descriptor: Descriptor,
+        reader: Reader,
+    ) -> Reading {
+        Reading {
+            stat,
+            name,
+            descriptor,
+            reader,
+            changed: self.inner.changed.clone(),
+        }
+    }
+
+    /// What somebody means who wants to read it: the link of what is shared or downloaded here under
+    /// this hash or name; or what any hash or link says, whose peers are remembered for it.
+    ///
+    /// # Errors
+    /// [`UnshareError`]: it is a name, and of nothing here, or of several.
+    pub async fn readable(&self, what: &str) -> Result<(Link, Option<Kind>), UnshareError> {
+        let link = match what.parse() {
+            Ok(Target::Hash(hash)) => Link::new(hash),
+            Ok(Target::Link(link)) => link,
+            // What is mistyped is the name of nothing.
+            Ok(Target::Name(_)) | Err(_) => match self.download_called(what) {
+                Ok(download) => Link::new(download.hash),
+                Err(_) => {
+                    let (store, what) = (self.inner.store.clone(), what.to_owned());
+                    Link::new(blocking(move || one_hash(&store, &what)).await??)
+                }
+            },
+        };
+        self.inner.links().remember(&link);
+        let (store, hash) = (self.inner.store.clone(), link.hash);
+        let here = blocking(move || {
+            let name = store.shares_of(&hash)?.pop().map(|share| share.name);
+            let kind = store.holding(&hash)?.map(|(held, _)| held.kind());
+            Ok::<_, DatabaseError>((name, kind))
+        });
+        let (name, kind) = here.await??;
+        let called = || {
+            let downloads = self.downloads();
+            let same = downloads.into_iter().find(|download| download.hash == hash);
+            same.map(|download| download.name)
+        };
+        let name = link.name.clone().or(name).or_else(called);
+        Ok((Link { name, ..link }, kind))
+    }
+}
+
+/// What is called so in the directory; nothing, if that is a symbolic link.
+fn below(manifest: &Manifest, name: &str) -> Option<Descriptor> {
+    let entries = manifest.entries();
+    let at = entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
+    match &entries[at.ok()?].kind {
+        EntryKind::File { descriptor, .. } | EntryKind::Folder { descriptor, .. } => {
+            Some(*descriptor)
+        }
+        EntryKind::Symlink { .. } => None,
+    }
+}
+
+impl Reading {
+    /// What this is.
+    #[must_use]
+    pub const fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// What it is called, where that is known.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The bytes of a file from `bytes.start` on, in order, each verified before it is given; after an
+    /// error there is nothing more. What is not here is fetched as it is read, and no more once this is
+    /// dropped. Of a folder there are none.
+    pub fn range(self, bytes: Range<u64>) -> impl Stream<Item = Result<Vec<u8>, ReadError>> + Send {
+        let file = self.descriptor;
+        let end = match self.stat {
+            Stat::File { size, .. } => bytes.end.min(size),
+            Stat::Folder { .. } => 0,
+        };
+        let left = Some((self.reader, self.changed, bytes.start));
+        futures::stream::unfold(left, move |left| async move {
+            let (mut reader, changed, at) = left.filter(|(.., at)| *at < end)?;
+            match reader.piece(file, at..end).await {
+                Ok(data) => {
+                    let at = at + data.len() as u64;
+                    Some((Ok(data), Some((reader, changed, at))))
+                }
+                Err(error) => {
+                    if let transfer::ReadError::Here(store::ReadError::Changed { path }) = &error {
+                        // It is hashed again, now or when somebody asks the next time.
+                        let _ = changed.try_send(path.clone());
+                    }
+                    Some((Err(error.into()), None))
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,236 @@
+//! Content that is fetched to be read and not to be kept: what is here of it, until there is too much.
+//!
+//! Owns `gateway/` in the data folder. What is in it is nobody's download: it is in no list, is not
+//! served to others, and goes when something else needs the room, what was read last at the end; all of
+//! it goes when a node starts. Each content grows in a [`Partial`] with a record of its own, so a person
+//! may download the same at the same time. Failures leave as a [`PartialError`].
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
+
+use super::{Partial, PartialError, PartialSpec, Scope, Store, files, mutex::lock};
+
+/// The folder in the data folder.
+const CACHE_FOLDER: &str = "gateway";
+
+/// Contents at most, however small: each is two files.
+const MAX_ENTRIES: usize = 1024;
+
+/// How long what is still being written to content that goes may take.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What is here of content that is read. A handle: clones are the same.
+#[derive(Clone)]
+pub struct Cache(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    folder: PathBuf,
+    max_bytes: u64,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Default)]
+struct Entries {
+    /// What was read last comes last.
+    kept: Vec<Entry>,
+    /// How many were begun: their files have names of their own.
+    begun: u64,
+}
+
+enum Entry {
+    File(Arc<Partial>),
+    Manifest { hash: Hash, path: PathBuf, len: u64 },
+}
+
+impl Entry {
+    fn hash(&self) -> Hash {
+        match self {
+            Self::File(partial) => partial.spec().descriptor.hash(),
+            Self::Manifest { hash, .. } => *hash,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::File(partial) => partial.verified_blocks() * BLOCK_SIZE,
+            Self::Manifest { len, .. } => *len,
+        }
+    }
+}
+
+impl Cache {
+    /// An empty one of at most `max_bytes`: what an earlier run left is removed. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be made or cleared; or the store is in memory, and has none.
+    pub fn open(store: &Store, max_bytes: u64) -> io::Result<Self> {
+        let Some(data) = store.folder() else {
+            return Err(io::Error::other("there is no data folder to read into"));
+        };
+        let folder = data.join(CACHE_FOLDER);
+        clear(store, &folder)?;
+        files::create_private_folder(&folder)?;
+        Ok(Self(Arc::new(Inner {
+            store: store.clone(),
+            folder,
+            max_bytes,
+            entries: Mutex::default(),
+        })))
+    }
+
+    /// What is here of this file, which counts as read now.
+    pub fn file(&self, hash: &Hash) -> Option<Arc<Partial>> {
+        match self.entries().touch(hash)? {
+            Entry::File(partial) => Some(Arc::clone(partial)),
+            Entry::Manifest { .. } => None,
+        }
+    }
+
+    /// The same, begun if there is nothing yet. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`PartialError`].
+    pub fn begin(&self, descriptor: Descriptor) -> Result<Arc<Partial>, PartialError> {
+        let hash = descriptor.hash();
+        let mut entries = self.entries();
+        if let Some(Entry::File(partial)) = entries.touch(&hash) {
+            return Ok(Arc::clone(partial));
+        }
+        entries.begun += 1;
+        let number = entries.begun;
+        let spec = PartialSpec {
+            descriptor,
+            target: self.0.folder.join(format!("{hash}-{number}")),
+            name: hash.to_string(),
+            scopes: Scope::Unlisted.into(),
+            resume_on_start: false,
+            only: Vec::new(),
+            part_of: Some(owner(number)),
+            overwrite: false,
+            is_named: false,
+        };
+        let partial = Partial::create_or_resume(&self.0.store, spec, &|_| ())?;
+        entries.kept.push(Entry::File(Arc::clone(&partial)));
+        Ok(partial)
+    }
+
+    /// Keeps a manifest. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn keep_manifest(&self, manifest: &Manifest) -> io::Result<()> {
+        let (hash, bytes) = (manifest.descriptor().hash(), manifest.to_bytes());
+        let path = self.0.folder.join(hash.to_string());
+        let mut entries = self.entries();
+        if entries.touch(&hash).is_none() {
+            fs::write(&path, &bytes)?;
+            let len = bytes.len() as u64;
+            entries.kept.push(Entry::Manifest { hash, path, len });
+        }
+        Ok(())
+    }
+
+    /// The manifest of this hash, if it is here. Blocks.
+    pub fn manifest(&self, hash: &Hash) -> Option<Manifest> {
+        let path = match self.entries().touch(hash)? {
+            Entry::Manifest { path, .. } => path.clone(),
+            Entry::File(_) => return None,
+        };
+        let manifest = Manifest::from_bytes(&fs::read(path).ok()?).ok()?;
+        (manifest.descriptor().hash() == *hash).then_some(manifest)
+    }
+
+    /// Gives up what was not read for the longest time until there is no more than there may be; what
+    /// `is_read` says of last of all. Returns what went; its files go with
+    /// [`Cache::discard`].
+    pub fn trim(&self, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
+        let mut entries = self.entries();
+        let mut bytes: u64 = entries.kept.iter().map(Entry::bytes).sum();
+        let mut gone = Vec::new();
+        while bytes > self.0.max_bytes || entries.kept.len() > MAX_ENTRIES {
+            let unread = entries
+                .kept
+                .iter()
+                .position(|entry| !is_read(&entry.hash()));
+            if entries.kept.is_empty() {
+                break;
+            }
+            let entry = entries.kept.remove(unread.unwrap_or(0));
+            bytes -= entry.bytes().min(bytes);
+            gone.push(Discarded {
+                hash: entry.hash(),
+                entry,
+            });
+        }
+        gone
+    }
+
+    /// Removes the files of what went, once nothing is written to them any more. Blocks.
+    pub fn discard(&self, gone: Discarded) {
+        let (store, hash) = (&self.0.store, gone.hash);
+        let removed = match gone.entry {
+            Entry::Manifest { path, .. } => fs::remove_file(path),
+            Entry::File(partial) => {
+                let spec = partial.spec().clone();
+                drop(partial);
+                store
+                    .remove_part_within(&spec, SETTLE_PATIENCE)
+                    .map_err(io::Error::other)
+            }
+        };
+        if let Err(error) = removed {
+            tracing::warn!(%hash, %error, "content that was read cannot be removed");
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        lock(&self.0.entries)
+    }
+}
+
+/// What there was no more room for.
+pub struct Discarded {
+    /// Its hash.
+    pub hash: Hash,
+    entry: Entry,
+}
+
+impl Entries {
+    /// The entry of this hash, which moves to the end.
+    fn touch(&mut self, hash: &Hash) -> Option<&Entry> {
+        let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
+        let entry = self.kept.remove(at);
+        self.kept.push(entry);
+        self.kept.last()
+    }
+}
+
+/// Whose part the content with this number is said to be, in its record: no folder has such a hash.
+fn owner(number: u64) -> Hash {
+    let mut bytes = [0; 32];
+    bytes[24..].copy_from_slice(&number.to_be_bytes());
+    Hash::from_bytes(bytes)
+}
+
+/// Removes what an earlier run left.
+fn clear(store: &Store, folder: &Path) -> io::Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for spec in store.partials()? {
+        if spec.part_of.is_some() && spec.target.parent() == Some(folder) {
+            store.remove_part(&spec).map_err(io::Error::other)?;
+        }
+    }
+    fs::remove_dir_all(folder)
+}

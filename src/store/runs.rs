@@ -1,0 +1,79 @@
+//! Files piece by piece, whatever is here of them: shared, or under way.
+//!
+//! Owns where a piece is read from for somebody on this machine, to whom no proof is given. Never gives
+//! a byte that was not verified, or of a file that is not as it was when it was hashed.
+
+use std::{ops::Range, sync::Arc};
+
+use pelago_content::{BLOCK_SIZE, Descriptor, Hash};
+
+use super::{Partial, ReadError, Store, partial::Held};
+
+/// The level of a piece: 512 KiB. A reader holds some of them.
+const PIECE_LEVEL: u8 = 5;
+
+/// Blocks in a piece, at most.
+pub const PIECE_BLOCKS: u64 = 1 << PIECE_LEVEL;
+
+impl Store {
+    /// The file under way with this hash, by itself or in a folder, that has this block, and the run of
+    /// blocks around it that it has, too. Costs no call of the system.
+    pub fn growing_run(&self, hash: &Hash, block: u64) -> Option<Range<u64>> {
+        self.growing(hash)
+            .into_iter()
+            .find_map(|partial| partial.run_of(block))
+    }
+
+    /// Reads some of the first of `blocks` of a file: as many as are here, and at most a piece. None if
+    /// the very first is not here. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]; one that is here and has changed is not here any more.
+    pub fn read_piece(
+        &self,
+        file: &Descriptor,
+        blocks: Range<u64>,
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let (hash, start) = (file.hash(), blocks.start);
+        let end = blocks.end.min(start + PIECE_BLOCKS);
+        for partial in self.growing(&hash) {
+            if partial.run_of(start).is_some() {
+                return partial.read_run(start..end).map(Some);
+            }
+        }
+        let descriptor = *file;
+        let piece = file.geometry().chunk_of_block(PIECE_LEVEL, start);
+        let piece = piece.map_err(|source| ReadError::OutOfRange { descriptor, source })?;
+        let mut data = match self.read_chunk(&hash, piece.level(), piece.index(), true) {
+            Ok(read) => read.data,
+            Err(ReadError::Absent) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let from = start * BLOCK_SIZE - piece.bytes(file.geometry()).start;
+        data.drain(..(from as usize).min(data.len()));
+        data.truncate(((end - start) * BLOCK_SIZE) as usize);
+        Ok(Some(data))
+    }
+
+    /// The folders under way that are to have the file with this hash.
+    pub fn folders_fetching(&self, hash: &Hash) -> Vec<Hash> {
+        let mut folders = self.folders_with(hash);
+        folders.retain(|folder| {
+            let blocks = folder.blocks_of(hash);
+            blocks.is_some_and(|blocks| folder.wanted().overlaps(blocks))
+        });
+        let hash_of = |folder: &Arc<super::PartialFolder>| folder.spec().descriptor.hash();
+        folders.iter().map(hash_of).collect()
+    }
+
+    fn growing(&self, hash: &Hash) -> Vec<Arc<Partial>> {
+        let alone = self.partial(hash);
+        let folders = self.folders_with(hash);
+        let in_folder = folders.iter().filter_map(|folder| match folder.held(hash) {
+            Some(Held::Growing(partial)) => Some(partial),
+            _ => None,
+        });
+        alone.into_iter().chain(in_folder).collect()
+    }
+}

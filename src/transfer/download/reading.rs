@@ -1,0 +1,76 @@
+//! A download for those who read it, and only as much of it as they do.
+
+use std::time::{Duration, Instant};
+
+use pelago_content::{Descriptor, Hash, Kind, Manifest};
+
+use super::{Task, blocking};
+use crate::{
+    store::Cache,
+    transfer::{
+        DownloadError, DownloadState, UnfoldError, content::Content, manifests::Round, sink::Sink,
+    },
+};
+
+/// How long content that is only read is ready to be fetched after the last reader went: whoever seeks, or
+/// turns a page, comes again at once.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// What becomes of what is fetched.
+pub(in crate::transfer) enum Purpose {
+    /// All of it is put in its place.
+    Deliver,
+    /// What is read of it is kept here, for as long as somebody reads.
+    Read {
+        /// Where.
+        cache: Cache,
+        /// Whoever has this, has the content: itself, or a folder that it is in.
+        found_by: Hash,
+    },
+}
+
+impl Task {
+    /// Whether it is for readers, and they have been gone for some time.
+    pub(super) fn is_left(&self, now: Instant) -> bool {
+        let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
+        let since = self.reads.idle_since().filter(|_| is_for_readers);
+        since.is_some_and(|since| now.duration_since(since) >= LINGER)
+    }
+
+    /// The first source has said what the content is that is to be read.
+    pub(super) async fn begin_reading(
+        &mut self,
+        cache: Cache,
+        descriptor: Descriptor,
+    ) -> Result<(), DownloadError> {
+        let sink = match descriptor.kind() {
+            Kind::File => Sink::File(blocking(move || cache.begin(descriptor)).await??),
+            Kind::Folder => Sink::Manifests(Round::of(descriptor)?),
+        };
+        self.fetch(sink, DownloadState::Downloading);
+        self.reads.arrived();
+        Ok(())
+    }
+
+    /// If it is a manifest that is read, and it is whole: keeps it.
+    pub(super) async fn keep_manifest(&mut self) -> Result<(), DownloadError> {
+        let Purpose::Read { cache, .. } = &self.purpose else {
+            return Ok(());
+        };
+        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        let Some(round) = fetched.filter(|round| round.is_whole()) else {
+            return Ok(());
+        };
+        let cache = cache.clone();
+        let keep = move || {
+            for manifest in round.manifests() {
+                let manifest = Manifest::from_bytes(&manifest.1).map_err(UnfoldError::from)?;
+                cache.keep_manifest(&manifest).map_err(UnfoldError::from)?;
+            }
+            Ok::<_, UnfoldError>(())
+        };
+        blocking(keep).await??;
+        self.reads.arrived();
+        Ok(())
+    }
+}

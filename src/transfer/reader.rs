@@ -1,0 +1,318 @@
+//! One who reads content, whether it is here or has to be fetched first.
+//!
+//! Owns the order: what is here is given at once; what is not is asked for, as far ahead as the reader
+//! wants, and given as soon as it is verified. It holds nothing in memory but what it gives. When it is
+//! dropped, nothing is fetched for it any more. Failures leave as a [`ReadError`].
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
+use thiserror::Error;
+use tokio::{
+    sync::watch,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    DownloadError, ReadRequest, Transfers, readings::Fetch, reads::ReadsAt, status::Waiting,
+};
+use crate::store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store};
+
+/// Pieces after which it is looked whether there is too much of what was read.
+const TRIM_INTERVAL: u32 = 16;
+
+/// How much longer a reader waits than whoever fetches for it, who knows best what was tried.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Why content cannot be read, or not any further.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// What is here cannot be read.
+    #[error(transparent)]
+    Here(#[from] store::ReadError),
+    /// A manifest that is here cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestsError),
+    /// It cannot be fetched.
+    #[error(transparent)]
+    Fetch(Arc<DownloadError>),
+    /// Nothing has come for too long.
+    #[error("nothing of {hash} has come for {} s{}", timeout.as_secs(), because(.why))]
+    Stalled {
+        /// What is read.
+        hash: Hash,
+        /// How long.
+        timeout: Duration,
+        /// Why, if that is known.
+        why: Option<Waiting>,
+    },
+}
+
+fn because(why: &Option<Waiting>) -> String {
+    why.as_ref()
+        .map_or_else(String::new, |why| format!(": {why}"))
+}
+
+/// One who reads.
+pub struct Reader {
+    transfers: Transfers,
+    request: ReadRequest,
+    /// Blocks that are asked for at a time.
+    read_ahead: u64,
+    fetching: Option<Fetching>,
+    pieces: u32,
+}
+
+/// By what the content comes, and this reader of it.
+struct Fetching {
+    fetch: Fetch,
+    at: ReadsAt,
+    arrivals: watch::Receiver<u64>,
+}
+
+/// Something that may be here.
+trait Sought: Clone + Send + 'static {
+    type Found: Send + 'static;
+
+    /// What of it to ask for.
+    fn blocks(&self) -> Range<u64>;
+
+    /// Whether it is worth while to look again after something has come. Costs no call of the system.
+    fn has_come(&self, store: &Store, cache: Option<&Cache>) -> bool;
+
+    /// Looks for it. Blocks.
+    fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Self::Found>, ReadError>;
+}
+
+impl Transfers {
+    /// Somebody who reads what `request` says, and asks for `read_ahead` bytes at a time of what is not
+    /// here.
+    #[must_use]
+    pub fn reader(&self, request: ReadRequest, read_ahead: u64) -> Reader {
+        Reader {
+            transfers: self.clone(),
+            request,
+            read_ahead: read_ahead.div_ceil(BLOCK_SIZE).max(PIECE_BLOCKS),
+            fetching: None,
+            pieces: 0,
+        }
+    }
+}
+
+impl Reader {
+    /// What the content is.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn descriptor(&mut self) -> Result<Descriptor, ReadError> {
+        self.find(Described(self.request.hash)).await
+    }
+
+    /// What is in the folder that the content is.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn manifest(&mut self) -> Result<Manifest, ReadError> {
+        self.find(Listed(self.request.hash)).await
+    }
+
+    /// Some of the first of `bytes` of the file that the content is: what is verified and at most a
+    /// piece, but always something, unless nothing is asked for.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn piece(
+        &mut self,
+        file: Descriptor,
+        bytes: Range<u64>,
+    ) -> Result<Vec<u8>, ReadError> {
+        if bytes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let first = bytes.start / BLOCK_SIZE;
+        let piece = Piece {
+            file,
+            blocks: first..bytes.end.div_ceil(BLOCK_SIZE),
+            read_ahead: self.read_ahead,
+        };
+        let mut data = self.find(piece).await?;
+        data.drain(..((bytes.start - first * BLOCK_SIZE) as usize).min(data.len()));
+        let wanted = (bytes.end - bytes.start).min(data.len() as u64);
+        data.truncate(wanted as usize);
+        self.pieces += 1;
+        if self.pieces.is_multiple_of(TRIM_INTERVAL)
+            && let Some(cache) = self.transfers.opened_cache()
+        {
+            self.transfers.trim_cache(&cache);
+        }
+        Ok(data)
+    }
+
+    /// Waits until what is sought is here.
+    async fn find<S: Sought>(&mut self, sought: S) -> Result<S::Found, ReadError> {
+        let (hash, timeout) = (self.request.hash, self.request.timeout);
+        let deadline = Instant::now() + timeout + LAST_WORD;
+        let mut is_first = true;
+        loop {
+            if let Some(fetching) = &mut self.fetching {
+                fetching.at.want(hash, sought.blocks());
+                fetching.arrivals.borrow_and_update();
+            }
+            let cache = self.transfers.opened_cache();
+            let store = self.transfers.room.store.clone();
+            if is_first || sought.has_come(&store, cache.as_ref()) {
+                let (sought, cache) = (sought.clone(), cache.clone());
+                let looked = spawn_blocking(move || sought.look(&store, cache.as_ref())).await;
+                let looked = looked.map_err(|_| shutting_down())??;
+                if let Some(found) = looked {
+                    return Ok(found);
+                }
+            }
+            let Some(fetching) = &mut self.fetching else {
+                self.begin().await?;
+                continue;
+            };
+            is_first = false;
+            let stalled = |fetching: &Fetching| ReadError::Stalled {
+                hash,
+                timeout,
+                why: fetching.fetch.download.status.borrow().waits.clone(),
+            };
+            let download = fetching.fetch.download.clone();
+            tokio::select! {
+                biased;
+                outcome = download.finished() => {
+                    let is_for_readers = fetching.fetch.is_for_readers;
+                    self.fetching = None;
+                    is_first = true;
+                    match outcome {
+                        Err(error) if is_for_readers && !matches!(*error, DownloadError::Paused) => {
+                            return Err(ReadError::Fetch(error));
+                        }
+                        // What is paused, done or gone is looked for elsewhere.
+                        _ => {}
+                    }
+                }
+                arrived = timeout_at(deadline, fetching.arrivals.changed()) => {
+                    if arrived.is_err() {
+                        return Err(stalled(fetching));
+                    }
+                }
+            }
+            if Instant::now() >= deadline
+                && let Some(fetching) = &self.fetching
+            {
+                return Err(stalled(fetching));
+            }
+        }
+    }
+
+    /// Begins to have it fetched.
+    async fn begin(&mut self) -> Result<(), ReadError> {
+        let fetch = self.transfers.fetch(&self.request).await;
+        let fetch = fetch.map_err(|error| ReadError::Fetch(Arc::new(error)))?;
+        let reads = &fetch.download.reads;
+        let (at, arrivals) = (reads.reader(), reads.arrivals());
+        self.fetching = Some(Fetching {
+            fetch,
+            at,
+            arrivals,
+        });
+        Ok(())
+    }
+}
+
+fn shutting_down() -> ReadError {
+    ReadError::Fetch(Arc::new(DownloadError::ShuttingDown))
+}
+
+/// What content is.
+#[derive(Clone)]
+struct Described(Hash);
+
+impl Sought for Described {
+    type Found = Descriptor;
+
+    fn blocks(&self) -> Range<u64> {
+        0..0
+    }
+
+    fn has_come(&self, _: &Store, _: Option<&Cache>) -> bool {
+        true
+    }
+
+    fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Descriptor>, ReadError> {
+        let holding = store.holding(&self.0);
+        let holding = holding.map_err(store::ReadError::from)?;
+        if let Some((descriptor, _)) = holding {
+            return Ok(Some(descriptor));
+        }
+        let cached = cache.and_then(|cache| cache.file(&self.0));
+        if let Some(partial) = cached {
+            return Ok(Some(partial.spec().descriptor));
+        }
+        let manifest = Listed(self.0).look(store, cache)?;
+        Ok(manifest.map(|manifest| manifest.descriptor()))
+    }
+}
+
+/// What is in a folder.
+#[derive(Clone)]
+struct Listed(Hash);
+
+impl Sought for Listed {
+    type Found = Manifest;
+
+    fn blocks(&self) -> Range<u64> {
+        // It is fetched as a whole, whatever is wanted of it.
+        0..0
+    }
+
+    fn has_come(&self, _: &Store, _: Option<&Cache>) -> bool {
+        true
+    }
+
+    fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Manifest>, ReadError> {
+        if let Some(manifest) = store.manifest(&self.0)? {
+            return Ok(Some(manifest));
+        }
+        Ok(cache.and_then(|cache| cache.manifest(&self.0)))
+    }
+}
+
+/// The first of these blocks of a file, up to a piece.
+#[derive(Clone)]
+struct Piece {
+    file: Descriptor,
+    blocks: Range<u64>,
+    read_ahead: u64,
+}
+
+impl Sought for Piece {
+    type Found = Vec<u8>;
+
+    fn blocks(&self) -> Range<u64> {
+        // To the end of a piece: what is asked for is not cut into small chunks there.
+        let end = self.blocks.start + self.read_ahead;
+        self.blocks.start..end.next_multiple_of(PIECE_BLOCKS).min(self.blocks.end)
+    }
+
+    fn has_come(&self, store: &Store, cache: Option<&Cache>) -> bool {
+        let (hash, first) = (self.file.hash(), self.blocks.start);
+        let cached = || cache.and_then(|cache| cache.file(&hash));
+        let is_cached = || cached().is_some_and(|partial| partial.run_of(first).is_some());
+        is_cached() || store.growing_run(&hash, first).is_some()
+    }
+
+    fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Vec<u8>>, ReadError> {
+        let (hash, first) = (self.file.hash(), self.blocks.start);
+        let end = self.blocks.end.min(first + PIECE_BLOCKS);
+        if let Some(partial) = cache.and_then(|cache| cache.file(&hash))
+            && partial.run_of(first).is_some()
+        {
+            return Ok(Some(partial.read_run(first..end)?));
+        }
+        Ok(store.read_piece(&self.file, first..end)?)
+    }
+}

@@ -1,0 +1,259 @@
+//! Content that is fetched for those who read it, while they do.
+//!
+//! Owns which is fetched now, and that it is no more of them than there may be. What is also downloaded
+//! is read from there and not fetched twice, as far as that download fetches at all.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use pelago_content::Hash;
+use tokio::{
+    sync::{OnceCell, mpsc, watch},
+    task::spawn_blocking,
+};
+
+use super::{
+    Download, DownloadError, DownloadState, DownloadStatus, Output, Request, Transfers, Waiting,
+    download::{Purpose, Task},
+    handle::Ended,
+    origins::Origins,
+    reads::Reads,
+    transfers::OFFERS_QUEUED,
+    turns::Turns,
+};
+use crate::{
+    network::PeerAddress,
+    store::{Cache, Scope},
+};
+
+/// Contents that are fetched for readers at a time, at most, with those that are about to be left.
+const MAX_FETCHED: usize = 64;
+
+/// What is fetched for those who read it.
+pub(super) struct Readings {
+    cache: OnceCell<Cache>,
+    max_bytes: u64,
+    turns: Turns,
+    fetched: Mutex<HashMap<Hash, Download>>,
+}
+
+/// What is to be fetched for a reader.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// What.
+    pub hash: Hash,
+    /// Whoever has this has it, too: itself, or a folder that it is in.
+    pub found_by: Hash,
+    /// Peers to ask, beside those that are found.
+    pub peers: Vec<PeerAddress>,
+    /// How long there may be no source.
+    pub timeout: Duration,
+}
+
+impl Readings {
+    pub(super) fn new(max_bytes: u64) -> Self {
+        Self {
+            cache: OnceCell::new(),
+            max_bytes,
+            turns: Turns::new(MAX_FETCHED),
+            fetched: Mutex::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Download>> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops all, as the node ends.
+    pub(super) fn stop_all(&self) {
+        self.lock().values().for_each(Download::stop);
+    }
+
+    /// Makes room for one more; false if all are read.
+    fn make_room(&self) -> bool {
+        let mut fetched = self.lock();
+        if fetched.len() < MAX_FETCHED {
+            return true;
+        }
+        let idle = fetched
+            .iter()
+            .filter_map(|(hash, fetch)| Some((fetch.reads.idle_since()?, *hash)));
+        let Some((_, hash)) = idle.min() else {
+            return false;
+        };
+        if let Some(fetch) = fetched.remove(&hash) {
+            fetch.stop();
+        }
+        true
+    }
+}
+
+impl Transfers {
+    /// Where content is kept that is read; empty at first.
+    ///
+    /// # Errors
+    /// There is no such place.
+    pub(super) async fn cache(&self) -> io::Result<&Cache> {
+        let readings = &self.readings;
+        let open = || async {
+            let (store, max_bytes) = (self.room.store.clone(), readings.max_bytes);
+            let opened = spawn_blocking(move || Cache::open(&store, max_bytes)).await;
+            opened.map_err(io::Error::other)?
+        };
+        readings.cache.get_or_try_init(open).await
+    }
+
+    /// The same, if anything was ever fetched to be read.
+    pub(super) fn opened_cache(&self) -> Option<Cache> {
+        self.readings.cache.get().cloned()
+    }
+
+    /// Removes what an earlier run has left of content that was read.
+    ///
+    /// # Errors
+    /// It cannot be removed.
+    pub async fn clear_cache(&self) -> io::Result<()> {
+        self.cache().await.map(|_| ())
+    }
+
+    /// The download by which what `request` asks for comes here: one that a person asked for, if it
+    /// fetches now, else one for readers only.
+    pub(super) async fn fetch(&self, request: &ReadRequest) -> Result<Fetch, DownloadError> {
+        if let Some(download) = self.fetching(&request.hash) {
+            let is_for_readers = false;
+            return Ok(Fetch {
+                download,
+                is_for_readers,
+            });
+        }
+        let cache = self.cache().await.map_err(DownloadError::Cache)?.clone();
+        let hash = request.hash;
+        let is_running = |download: &&Download| !download.state().is_ended();
+        let download = {
+            let running = self.readings.lock().get(&hash).filter(is_running).cloned();
+            match running {
+                Some(download) => download,
+                None if self.readings.make_room() => self.spawn_reading(request, cache),
+                None => return Err(DownloadError::TooManyRead),
+            }
+        };
+        Ok(Fetch {
+            download,
+            is_for_readers: true,
+        })
+    }
+
+    /// The download that somebody asked for and that fetches this now.
+    fn fetching(&self, hash: &Hash) -> Option<Download> {
+        let folders = self.room.store.folders_fetching(hash);
+        let downloads = self.lock();
+        let is_fetching = |download: &Download| {
+            let status = download.status.borrow();
+            let has_turn = !matches!(status.waits, Some(Waiting::Turn { .. }));
+            has_turn && matches!(status.state, DownloadState::Downloading)
+        };
+        let mut having = downloads.iter().filter(|entry| {
+            let theirs = entry.hash();
+            entry.is_running() && (theirs == *hash || folders.contains(&theirs))
+        });
+        having
+            .find(|entry| is_fetching(&entry.download))
+            .map(|entry| entry.download.clone())
+    }
+
+    fn spawn_reading(&self, request: &ReadRequest, cache: Cache) -> Download {
+        let hash = request.hash;
+        let (status, status_now) = watch::channel(DownloadStatus::new(hash, None));
+        let (outcome, outcome_now) = watch::channel(None);
+        let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
+        let origins = Origins::default();
+        let ended = Ended {
+            status: status.clone(),
+            outcome,
+            origins: origins.clone(),
+            metrics: None,
+        };
+        let (reads, room) = (Reads::default(), self.room.clone());
+        let (reads_now, written_down) = (reads.clone(), origins.clone());
+        let queued = self.readings.turns.enter(hash, status.clone());
+        let purpose = Purpose::Read {
+            cache,
+            found_by: request.found_by,
+        };
+        let request = Request {
+            hash,
+            name: None,
+            // Nothing is put anywhere.
+            output: Output::Exactly(PathBuf::new()),
+            peers: request.peers.clone(),
+            allowed: None,
+            timeout: request.timeout,
+            only: Vec::new(),
+            overwrite: false,
+            durable: false,
+            resume_on_start: false,
+            seed: false,
+            scopes: Scope::Unlisted.into(),
+        };
+        let run = async move {
+            let result = match queued.turn().await {
+                Some(turn) => {
+                    let task = Task::new(
+                        &room,
+                        request,
+                        purpose,
+                        status,
+                        offered,
+                        written_down,
+                        reads,
+                    );
+                    task.run(turn).await
+                }
+                None => Err(DownloadError::ShuttingDown),
+            };
+            ended.with(result);
+        };
+        let task = tokio::spawn(run).abort_handle();
+        let download = Download {
+            status: status_now,
+            outcome: outcome_now,
+            offers,
+            task: Some(task),
+            is_to_seed: false,
+            origins,
+            reads: reads_now,
+        };
+        let mut fetched = self.readings.lock();
+        fetched.retain(|_, fetch| !fetch.state().is_ended());
+        fetched.insert(hash, download.clone());
+        download
+    }
+
+    /// Has what was not read for the longest time go, where there is too much.
+    pub(super) fn trim_cache(&self, cache: &Cache) {
+        let is_read = |hash: &Hash| {
+            let fetched = self.readings.lock();
+            let fetch = fetched.get(hash);
+            fetch.is_some_and(|fetch| fetch.reads.idle_since().is_none())
+        };
+        for gone in cache.trim(is_read) {
+            // Whoever reads it begins anew.
+            if let Some(fetch) = self.readings.lock().remove(&gone.hash) {
+                fetch.stop();
+            }
+            let cache = cache.clone();
+            spawn_blocking(move || cache.discard(gone));
+        }
+    }
+}
+
+/// How content comes here that is read.
+pub(super) struct Fetch {
+    pub(super) download: Download,
+    pub(super) is_for_readers: bool,
+}

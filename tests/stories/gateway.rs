@@ -1,0 +1,558 @@
+//! Content as browsers and players get it: by plain HTTP, here or not.
+
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
+
+use serde_json::Value;
+
+use super::{
+    http::Url,
+    valve::Valve,
+    world::{Home, World, eventually, noise, text},
+};
+
+const MIB: usize = 1 << 20;
+
+/// The URL of `what` at the node that runs here.
+fn url(home: &Home, what: &str) -> Url {
+    let told = home.run(&["link", what, "--http"]).done();
+    Url::new(&told.stdout)
+}
+
+/// A link that leads to the far side of `valve` only.
+fn link_through(valve: &Valve, hash: &str, name: &str) -> String {
+    let address = valve.address().replace(':', "/tcp/");
+    format!("pelago:{hash}?name={name}&peer=/ip4/{address}")
+}
+
+/// Bytes that the disk holds of what was only read.
+fn cached_bytes(home: &Home) -> u64 {
+    let entries = fs::read_dir(home.data().join("gateway"));
+    let files = entries.unwrap().filter_map(Result::ok);
+    let blocks = |entry: fs::DirEntry| entry.metadata().map_or(0, |metadata| metadata.blocks());
+    files.map(|entry| blocks(entry) * 512).sum()
+}
+
+/// ```text
+///   browser ── A      what A shares
+/// ```
+#[test]
+fn what_is_shared_is_read_whole_and_in_parts() {
+    let world = World::new();
+    let a = world.home("a");
+    let content = noise(1, 3 * MIB + 5);
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("a film.mp4", &content));
+    let film = url(&a, "a film.mp4");
+    assert!(film.host.starts_with("localhost:") && film.path.ends_with("/a%20film.mp4"));
+    assert_eq!(film.path, url(&a, &hash).path);
+
+    let whole = film.get(&[]);
+    whole.code(200).is(&content);
+    let etag = format!("\"{hash}\"");
+    for (name, value) in [
+        ("content-type", "video/mp4"),
+        ("etag", etag.as_str()),
+        ("accept-ranges", "bytes"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "cross-origin"),
+    ] {
+        assert_eq!(whole.header(name), Some(value), "{name}");
+    }
+    assert!(whole.header("access-control-allow-origin").is_none());
+    let policy = whole.header("content-security-policy").unwrap();
+    assert!(
+        policy.starts_with("sandbox allow-same-origin; default-src 'none'"),
+        "{policy}"
+    );
+    assert!(!policy.contains("allow-scripts"), "{policy}");
+    let disposition = whole.header("content-disposition").unwrap();
+    assert!(disposition.starts_with("inline; filename=\"a film.mp4\""));
+    let saved = film.below("?download").head(&[]);
+    assert!(
+        saved
+            .header("content-disposition")
+            .unwrap()
+            .starts_with("attachment; ")
+    );
+
+    let head = film.head(&["Range: bytes=0-1"]);
+    head.code(200);
+    assert_eq!(
+        head.header("content-length"),
+        whole.header("content-length")
+    );
+
+    // Parts.
+    let size = content.len();
+    for (range, part) in [
+        ("0-0", 0..1),
+        ("16383-16385", 16_383..16_386),
+        ("1000000-", 1_000_000..size),
+        ("-7", size - 7..size),
+        ("3145728-99999999999999999999999", 3_145_728..size),
+        ("99999999-,5-9", 5..10),
+    ] {
+        let answer = film.get(&[&format!("Range: bytes={range}")]);
+        answer.code(206).is(&content[part.clone()]);
+        let expected = format!("bytes {}-{}/{size}", part.start, part.end - 1);
+        assert_eq!(answer.header("content-range"), Some(expected.as_str()));
+    }
+    for nonsense in [
+        "bytes=",
+        "bytes=2-1",
+        "bytes=a-b",
+        "bytes",
+        "items=0-1",
+        "bytes=0-1,9-8",
+        "bytes=--1",
+        "bytes=0-1,5-6",
+        "=",
+        "bytes=1.5-2",
+    ] {
+        let answer = film.get(&[&format!("Range: {nonsense}")]);
+        answer.code(200).is(&content);
+        assert!(answer.header("content-range").is_none());
+    }
+    let twice = film.get(&["Range: bytes=0-1", "Range: bytes=2-3"]);
+    twice.code(200).is(&content);
+    for nothing in ["99999999-", "-0", "3145733-3145734"] {
+        let answer = film.get(&[&format!("Range: bytes={nothing}")]);
+        let size = format!("bytes */{size}");
+        assert_eq!(
+            answer.code(416).header("content-range"),
+            Some(size.as_str())
+        );
+    }
+
+    // What is known is not sent again.
+    let known = film.get(&[&format!("If-None-Match: W/{etag}, \"x\"")]);
+    assert!(known.code(304).body.is_empty());
+    assert_eq!(known.header("etag"), Some(etag.as_str()));
+    film.get(&["If-None-Match: \"x\""]).code(200);
+    film.get(&["Range: bytes=0-1", &format!("If-Range: {etag}")])
+        .code(206);
+    film.get(&["Range: bytes=0-1", "If-Range: \"x\""])
+        .code(200)
+        .is(&content);
+
+    // The URL outlives the node.
+    node.stop();
+    let _node = a.start(&[]);
+    let later = url(&a, &hash);
+    assert_eq!(later.path, film.path);
+    later.get(&[]).code(200).is(&content);
+}
+
+/// ```text
+///   somebody ── A      who is not to be there
+/// ```
+#[test]
+fn whoever_does_not_know_a_url_learns_nothing() {
+    let world = World::new();
+    let a = world.home("a");
+    let node = a.start(&["-v"]);
+    let secret = a.share(&world.file("secret.txt", b"secret"));
+    let other = a.share(&world.file("other.txt", b"other"));
+    let file = url(&a, &secret);
+    file.get(&[]).code(200).is(b"secret");
+    let capability = file.path[1..].split('/').next().unwrap().to_owned();
+
+    // Wrong, missing, another's; for what is there and what is not: all the same.
+    let at = |path: String| Url {
+        host: file.host.clone(),
+        path,
+    };
+    let unknown = "ab".repeat(32);
+    let mut flipped = capability.clone().into_bytes();
+    flipped[0] = if flipped[0] == b'0' { b'1' } else { b'0' };
+    let flipped = String::from_utf8(flipped).unwrap();
+    let refused: Vec<_> = [
+        format!("/{flipped}/{secret}/secret.txt"),
+        format!("/{flipped}/{unknown}/secret.txt"),
+        format!("/{capability}/{other}/other.txt"),
+        format!("/{capability}/{unknown}"),
+        format!("/{secret}"),
+        "/".to_owned(),
+        "/v1/status".to_owned(),
+        format!("/{capability}/{secret}/a/b"),
+        format!("/{capability}/{secret}/secret.txt/"),
+        format!("/{capability}/{secret}/.."),
+        format!("/{capability}/{secret}/%2e%2e/x"),
+        format!("/{capability}/{secret}/a%2Fb"),
+        format!("/{capability}/{secret}/%00"),
+    ]
+    .into_iter()
+    .map(|path| {
+        let answer = at(path.clone()).get(&[]);
+        assert_eq!(answer.code(404).header("access-control-allow-origin"), None);
+        (path, answer.text())
+    })
+    .collect();
+    for (path, text) in &refused {
+        assert_eq!(*text, refused[0].1, "{path}");
+    }
+    at(format!("/{capability}/{secret}/%zz")).get(&[]).code(400);
+    at(format!("/{flipped}/{secret}/%zz")).get(&[]).code(404);
+
+    // Only what is ours is answered, and only to be read.
+    for host in [
+        "evil.example",
+        "localhost.evil.example",
+        "localhost:1",
+        "127.0.0.1:1",
+        "",
+    ] {
+        let answer = file.send("GET", &[format!("Host: {host}")]).whole();
+        assert!(!answer.code(421).text().contains("secret.txt"));
+    }
+    let port = file.host.rsplit(':').next().unwrap();
+    let by_number = file.send("GET", &[format!("Host: 127.0.0.1:{port}")]);
+    by_number.whole().code(200).is(b"secret");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let answer = file.begin(method, &["Content-Length: 0"]).whole();
+        assert_eq!(answer.code(405).header("allow"), Some("GET, HEAD"));
+    }
+    assert_eq!(
+        fs::metadata(a.data().join("gateway.key")).unwrap().mode() & 0o777,
+        0o600
+    );
+
+    // A node may do without; and nothing of this was written down.
+    let told = node.stop();
+    assert!(!told.stderr.contains(&capability), "{told:?}");
+    let _node = a.start(&["--gateway", "off"]);
+    a.run(&["link", &secret, "--http"])
+        .failed()
+        .says("has no gateway");
+    assert_eq!(a.json(&["status"])["gateway"], Value::Null);
+}
+
+/// ```text
+///   browser ── B ── A      B has nothing; A shares a file and a folder
+/// ```
+#[test]
+fn what_is_not_here_is_fetched_as_it_is_read() {
+    let world = World::new();
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_GATEWAY_READ_AHEAD_MIB", "1");
+    let content = noise(1, 48 * MIB + 77);
+    let node = a.start(&[]);
+    let file = world.file("song.flac", &content);
+    let shared = a.json(&["share", &file]);
+    let link = shared[0]["link"].as_str().unwrap();
+    let _b = b.start(&[]);
+
+    let song = url(&b, link);
+    let head = song.head(&[]);
+    assert_eq!(head.code(200).header("content-type"), Some("audio/flac"));
+    assert!(
+        head.header("content-disposition")
+            .unwrap()
+            .contains("song.flac")
+    );
+
+    // Some of it, from anywhere, is fetched with what follows and nothing else.
+    let at = 40 * MIB - 3;
+    let part = song.get(&[&format!("Range: bytes={at}-{}", at + 999)]);
+    part.code(206).is(&content[at..at + 1000]);
+    let few = u64::try_from(4 * MIB).unwrap();
+    assert!(cached_bytes(&b) < few, "{}", cached_bytes(&b));
+
+    song.get(&[]).code(200).is(&content);
+    song.get(&["Range: bytes=-5"])
+        .code(206)
+        .is(&content[content.len() - 5..]);
+
+    // It is nobody's download, and nothing that others are told of.
+    assert_eq!(b.json(&["downloads"]), serde_json::json!([]));
+    assert_eq!(b.json(&["list"]), serde_json::json!([]));
+
+    // What is here by now needs nobody.
+    node.stop();
+    song.get(&["Range: bytes=1000000-1999999"])
+        .code(206)
+        .is(&content[1_000_000..2_000_000]);
+}
+
+/// ```text
+///   browser ── B ── A      A shares a folder that B does not have
+/// ```
+#[test]
+fn folders_are_listed_and_led_through() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let odd = "<b>\u{202e}gpj.exe";
+    world.file("tree/a & b.txt", b"a and b");
+    world.file("tree/sub/deep/page.html", b"<script>alert(1)</script>");
+    world.file("tree/sub/deep/100% #1?.png", b"png");
+    world.file(&format!("tree/{odd}"), b"odd");
+    world.file("outside.txt", b"outside");
+    std::os::unix::fs::symlink("a & b.txt", world.path("tree/link")).unwrap();
+    let _a = a.start(&[]);
+    let shared = a.json(&["share", &text(&world.path("tree"))]);
+    let link = shared[0]["link"].as_str().unwrap();
+    let _b = b.start(&[]);
+
+    for (home, what) in [(&a, "tree"), (&b, link)] {
+        let mut top = url(home, what);
+        if !top.path.ends_with('/') {
+            let moved = top.get(&[]);
+            let location = moved.code(301).header("location").unwrap();
+            let hash = shared[0]["hash"].as_str().unwrap();
+            assert_eq!(location, format!("./{hash}/"));
+            top = top.below("/");
+        }
+        let page = top.get(&[]);
+        let html = page.code(200).text();
+        assert!(html.contains("<a href=\"./sub/\">"), "{html}");
+        assert!(html.contains("<a href=\"./a%20%26%20b.txt\">"), "{html}");
+        assert!(html.contains("a &amp; b.txt</bdi></a><td>7 B"), "{html}");
+        assert!(
+            html.contains("&lt;b&gt;<span class=odd>U+202E</span>gpj.exe"),
+            "{html}"
+        );
+        assert!(
+            !html.contains('\u{202e}') && !html.contains("<b>"),
+            "{html}"
+        );
+        let policy = page.header("content-security-policy").unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; style-src"),
+            "{policy}"
+        );
+        let json = top.get(&["Accept: application/json"]);
+        let listed: Value = serde_json::from_slice(&json.code(200).body).unwrap();
+        let names: Vec<_> = listed
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|e| e["name"].clone())
+            .collect();
+        assert_eq!(names, [odd, "a & b.txt", "link", "sub"]);
+        let etag = page.header("etag").unwrap();
+        top.get(&[&format!("If-None-Match: {etag}")]).code(304);
+
+        top.below("a%20%26%20b.txt")
+            .get(&[])
+            .code(200)
+            .is(b"a and b");
+        let encoded = "%3Cb%3E%E2%80%AEgpj.exe";
+        top.below(encoded).get(&[]).code(200).is(b"odd");
+        let moved = top.below("sub/deep?x").get(&[]);
+        assert_eq!(moved.code(301).header("location"), Some("./deep/?x"));
+        let deep = top.below("sub/deep/");
+        assert!(deep.get(&[]).code(200).text().contains("href=\"../\""));
+        deep.below("100%25%20%231%3F.png")
+            .get(&[])
+            .code(200)
+            .is(b"png");
+        let hostile = deep.below("page.html").get(&[]);
+        assert_eq!(
+            hostile.code(200).header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        assert!(
+            hostile
+                .header("content-security-policy")
+                .unwrap()
+                .starts_with("sandbox; ")
+        );
+        for nothing in [
+            "../outside.txt",
+            "sub/../../outside.txt",
+            "%2e%2e/outside.txt",
+            "..%2foutside.txt",
+            "sub/%2E%2E/a%20%26%20b.txt",
+            "sub//deep/",
+            "SUB/",
+            "sub/deep/page.html/",
+            "link",
+            "a%20%26%20b.txt/x",
+            "nothing",
+            "sub%00",
+            "./sub/",
+            "sub%5Cdeep/",
+        ] {
+            top.below(nothing).get(&[]).code(404);
+        }
+    }
+}
+
+/// ```text
+///   player ── B ── A      B downloads from A, which gives no more than 2 MB/s
+/// ```
+#[test]
+fn what_is_read_of_a_download_comes_first() {
+    let world = World::new();
+    let a = world
+        .home("a")
+        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "2000000");
+    let b = world.home("b");
+    let content = noise(1, 64 * MIB);
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("film.mp4", &content));
+    let _b = b.start(&[]);
+    b.run(&["download", &hash, "--peer", &node.address(), "--detach"])
+        .done();
+    let status = || b.json(&["downloads"])[0].clone();
+    eventually("the download to fetch", || {
+        status()["verified_bytes"]
+            .as_u64()
+            .filter(|bytes| *bytes > 0)
+    });
+    let film = url(&b, &hash);
+    for at in [60 * MIB, 20 * MIB, 63 * MIB - 5] {
+        let range = format!("Range: bytes={at}-{}", at + 99_999);
+        film.get(&[&range]).code(206).is(&content[at..at + 100_000]);
+    }
+    // Read from what the download has, and nowhere else; which is far from its end.
+    assert_eq!(cached_bytes(&b), 0);
+    let now = status();
+    assert_eq!(now["state"], "downloading");
+    assert!(
+        now["verified_bytes"].as_u64().unwrap() < 48 * MIB as u64,
+        "{now}"
+    );
+}
+
+/// ```text
+///   player ── B ──|valve|── A      the player leaves, or looks away
+/// ```
+#[test]
+fn nothing_is_fetched_for_those_who_do_not_read() {
+    let world = World::new();
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_GATEWAY_READ_AHEAD_MIB", "4");
+    let content = noise(1, 96 * MIB);
+    let node = a.start(&[]);
+    let big = a.share(&world.file("big", &content));
+    let other = a.share(&world.file("other", &content[..64 * MIB + 1]));
+    let valve = Valve::new(&node.address(), u64::MAX);
+    let b_node = b.start(&[]);
+    let big = url(&b, &link_through(&valve, &big, "big"));
+    let other = url(&b, &link_through(&valve, &other, "other"));
+
+    // One leaves after a mebibyte.
+    let mut leaving = big.begin("GET", &[]);
+    assert!(leaving.more(MIB) == &content[..MIB]);
+    drop(leaving);
+    // Others stay and take nothing.
+    let before = b_node.run.resident_bytes();
+    let mut slow: Vec<_> = (0..16)
+        .map(|n| {
+            let mut slow = big.begin("GET", &[&format!("Range: bytes={}-", n * 1000)]);
+            slow.more(1);
+            slow
+        })
+        .collect();
+    // All of something else passes meanwhile: time enough for much more of the first.
+    other.get(&[]).code(200).is(&content[..64 * MIB + 1]);
+    let most = (64 + 32) * MIB as u64;
+    assert!(
+        valve.passed() < most,
+        "{} bytes were fetched",
+        valve.passed()
+    );
+    if let (Some(before), Some(now)) = (before, b_node.run.resident_bytes()) {
+        assert!(
+            now < before + 96 * MIB as u64,
+            "{before} bytes of memory, then {now}"
+        );
+    }
+    // Whoever was slow still gets all of it.
+    let mut last = slow.pop().unwrap();
+    last.more(2 * MIB);
+    let whole = last.whole();
+    assert!(whole.body == content[15_000..], "{}", whole.body.len());
+}
+
+/// ```text
+///   browser ── B ──|valve|── A      the valve shuts, and A is gone
+/// ```
+#[test]
+fn what_does_not_come_to_its_end_does_not_look_whole() {
+    let world = World::new();
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "2");
+    let content = noise(1, 32 * MIB);
+    let node = a.start(&[]);
+    let file = world.file("big", &content);
+    let hash = a.share(&file);
+    let valve = Valve::new(&node.address(), 8 * MIB as u64);
+    let b_node = b.start(&[]);
+    let big = url(&b, &link_through(&valve, &hash, "big"));
+    let answering = big.begin("GET", &[]);
+    valve.is_shut();
+    node.kill();
+    valve.open();
+    let cut = answering.whole();
+    assert_eq!(cut.code(200).header("content-length"), Some("33554432"));
+    assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
+    b_node.run.err.line("cut off");
+
+    // What nobody has at all is said so, with what was tried.
+    let unknown = url(&b, &"cd".repeat(32));
+    let answer = unknown.get(&[]);
+    assert_eq!(
+        answer.code(504).header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let page = answer.text();
+    assert!(
+        page.contains("no source") && page.contains(&"cd".repeat(32)),
+        "{page}"
+    );
+
+    // A shared file that changes while it is read.
+    let ours = world.file("ours", &content);
+    let hash = b.share(&ours);
+    let mut reading = url(&b, &hash).begin("GET", &[]);
+    reading.more(MIB);
+    fs::write(Path::new(&ours), noise(2, 32 * MIB)).unwrap();
+    let cut = reading.whole();
+    assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
+}
+
+/// ```text
+///   browser ── B ── A      B keeps 8 MiB of what is read
+/// ```
+#[test]
+fn what_was_read_goes_when_there_is_too_much_of_it() {
+    let world = World::new();
+    let a = world.home("a");
+    let b = world
+        .home("b")
+        .with("PELAGO_GATEWAY_CACHE_MIB", "8")
+        .with("PELAGO_GATEWAY_READ_AHEAD_MIB", "2");
+    let content = noise(1, 40 * MIB);
+    let node = a.start(&[]);
+    let links: Vec<_> = [(0, 40), (1, 6), (7, 6), (13, 6), (19, 6)]
+        .into_iter()
+        .map(|(from, count)| {
+            let part = &content[from * MIB..(from + count) * MIB];
+            let file = world.file(&format!("{from}"), part);
+            let shared = a.json(&["share", &file]);
+            (shared[0]["link"].as_str().unwrap().to_owned(), part)
+        })
+        .collect();
+    let b_node = b.start(&[]);
+    let bounded = || {
+        let most = 20 * MIB as u64;
+        eventually("what is too much to go", || {
+            (cached_bytes(&b) < most).then_some(())
+        });
+    };
+    for (link, part) in &links {
+        url(&b, link).get(&[]).code(200).is(part);
+        bounded();
+    }
+    // What went can be read again; and a node that starts has none of it.
+    url(&b, &links[1].0).get(&[]).code(200).is(links[1].1);
+    b_node.stop();
+    let _b = b.start(&[]);
+    assert_eq!(cached_bytes(&b), 0);
+    assert_eq!(b.json(&["downloads"]), serde_json::json!([]));
+    url(&b, &links[2].0).get(&[]).code(200).is(links[2].1);
+    drop(node);
+}
