@@ -32,7 +32,7 @@ pub(super) struct Prepared {
     /// The blocks that the data is.
     pub(super) sends: Option<(Hash, Range<u64>)>,
     /// Held until the data is on its way.
-    _slot: Option<Arc<Slot>>,
+    pub(super) slot: Option<Arc<Slot>>,
 }
 
 impl Prepared {
@@ -42,7 +42,7 @@ impl Prepared {
             data: Vec::new(),
             ends_request: false,
             sends: None,
-            _slot: None,
+            slot: None,
         }
     }
 
@@ -252,7 +252,7 @@ fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
         sends: item
             .data
             .then(|| (item.hash, chunk.blocks(descriptor.geometry()))),
-        _slot: Some(slot),
+        slot: Some(slot),
     }
 }
 

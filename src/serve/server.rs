@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
-    sending::send,
+    sending::{paced, send},
     slots::Slots,
     swarms::{Listening, Swarms},
 };
@@ -177,8 +177,10 @@ impl Server {
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
             // The data goes by itself, as fast as it may.
-            chunk::write_answer(&mut writer, &prepared.answer, &[]).await?;
-            send(&self.limits, peer, &mut writer, &prepared.data).await?;
+            let slot = prepared.slot.as_deref();
+            let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
+            paced(slot, 0, written).await?;
+            send(&self.limits, peer, slot, &mut writer, &prepared.data).await?;
             self.network
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);
@@ -186,7 +188,7 @@ impl Server {
                 self.swarms.sent(&hash, peer, blocks);
             }
             if prepared.ends_request && ready.is_empty() {
-                writer.flush().await?;
+                paced(slot, 0, writer.flush()).await?;
             }
         }
         Ok(writer.close().await?)
