@@ -10,6 +10,7 @@ mod sending;
 mod server;
 mod slots;
 mod spread;
+mod streams;
 mod swarms;
 
 pub use server::{Notices, Server, Settings};

@@ -7,7 +7,8 @@ use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     availability::{self, Update},
-    catalogue, chunk, streams,
+    catalogue, chunk,
+    streams::{self, MAX_INBOUND_STREAMS},
 };
 use pelago_content::Hash;
 use tokio::{
@@ -20,12 +21,16 @@ use super::{
     answers::{Answers, Prepared},
     sending::{paced, send},
     slots::Slots,
+    streams::Streams,
     swarms::{Listening, Swarms},
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
 /// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
+
+/// Streams served at a time for one peer: all that it may open on two connections, TCP and QUIC.
+const MAX_STREAMS_PER_PEER: usize = 2 * MAX_INBOUND_STREAMS;
 
 /// Chunks that are read ahead of the one being sent, on one stream.
 const PREPARED_AHEAD: usize = 1;
@@ -99,16 +104,23 @@ impl Server {
     /// Serves the streams that arrive at `inbound`, until it closes; then ends those under way.
     pub async fn run(self, mut inbound: mpsc::Receiver<streams::Event>) {
         let server = std::sync::Arc::new(self);
+        let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
                     let Some(stream) = stream else { return };
-                    if tasks.len() >= MAX_STREAMS {
+                    let Some(mut place) = streams.enter(stream.peer) else {
                         tracing::debug!(peer = %stream.peer, "stream reset: too many are served");
                         continue;
-                    }
-                    tasks.spawn(std::sync::Arc::clone(&server).serve(stream));
+                    };
+                    let served = std::sync::Arc::clone(&server).serve(stream);
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = served => {}
+                            () = place.is_needed() => tracing::debug!("stream reset for another peer"),
+                        }
+                    });
                 }
                 Some(_) = tasks.join_next() => {}
             }
@@ -197,12 +209,14 @@ impl Server {
     async fn serve_availability(
         &self,
         peer: PeerId,
-        mut stream: streams::Inbound,
+        stream: streams::Inbound,
     ) -> Result<(), FrameError> {
-        let Some(hash) = availability::read_request(&mut stream).await? else {
+        let mut stream = Stall::new(stream, self.stall);
+        // A peer opens this stream to ask at once: a few bytes, which take no longer than a stall.
+        let request = timeout(self.stall, availability::read_request(&mut stream)).await;
+        let Some(hash) = request.unwrap_or(Ok(None))? else {
             return Ok(());
         };
-        let mut stream = Stall::new(stream, self.stall);
         let Update::Has(mut has) = self.answers.availability(peer, hash).await else {
             availability::write_update(&mut stream, &Update::Absent).await?;
             return Ok(stream.close().await?);
