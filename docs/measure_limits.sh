@@ -14,7 +14,7 @@ export PELAGO_NETWORK_MDNS=false
 pelago=$(realpath "$(dirname "$0")/../target/release/pelago")
 folder=$(mktemp -d measure.XXXXXX)
 cd "$folder"
-trap 'kill $(jobs -p) 2>/dev/null || true; cd ..; rm -rf "$folder"' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait; cd ..; rm -rf "$folder"' EXIT
 
 number() { grep -o "\"$1\":[0-9.]*" | cut -d : -f 2; }
 

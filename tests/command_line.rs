@@ -332,7 +332,11 @@ fn a_detached_download_needs_a_node_that_stays() {
     let hash = "ab".repeat(32);
     let output = machine.run(&["download", &hash, "--detach"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("pelago start"));
+    assert!(text(&output.stderr).contains("pelago start") && output.stdout.is_empty());
+    let output = machine.run(&["--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answer["error"]["hint"], "pelago help");
 
     let (_node, _) = machine.node();
     assert_eq!(machine.json(&["download", &hash, "--detach"])["hash"], hash);

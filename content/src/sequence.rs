@@ -19,6 +19,8 @@ pub struct Sequence {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placed {
     first: u64,
+    /// Bytes of all files before it.
+    bytes: u64,
     geometry: Geometry,
 }
 
@@ -40,6 +42,7 @@ impl Sequence {
             let geometry = Geometry::new(size);
             sequence.files.push(Placed {
                 first: sequence.blocks,
+                bytes: sequence.bytes,
                 geometry,
             });
             sequence.blocks = sequence.blocks.saturating_add(geometry.blocks());
@@ -94,19 +97,17 @@ impl Sequence {
 
     /// How many bytes the blocks in `range` have: those past the end none.
     pub fn bytes_in(&self, range: Range<u64>) -> u64 {
-        let mut bytes = 0;
-        let mut at = range.start;
-        while at < range.end.min(self.blocks)
-            && let Some(file) = self.file_of(at)
-        {
-            let blocks = self.blocks_of_file(file);
-            let end = blocks.end.min(range.end);
-            let size = self.geometry(file).size();
-            let end_of = |block: u64| ((block - blocks.start) * crate::BLOCK_SIZE).min(size);
-            bytes += end_of(end) - end_of(at);
-            at = end;
-        }
-        bytes
+        let end = self.bytes_before(range.end);
+        end.saturating_sub(self.bytes_before(range.start))
+    }
+
+    fn bytes_before(&self, block: u64) -> u64 {
+        let Some(file) = self.file_of(block) else {
+            return self.bytes;
+        };
+        let placed = self.files[file];
+        // Past the end of a file is the next one: no block before this one is short.
+        placed.bytes + (block - placed.first) * crate::BLOCK_SIZE
     }
 
     /// Which file has this block; none past the end.

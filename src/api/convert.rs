@@ -179,6 +179,18 @@ impl From<node::Content> for types::Content {
     }
 }
 
+impl From<node::Health> for types::Health {
+    fn from(from: node::Health) -> Self {
+        Self {
+            peers: from.peers,
+            inbound_peers: from.inbound_peers,
+            dht_nodes: from.dht_nodes,
+            bootstrap: from.bootstrap,
+            bootstrap_connected: from.bootstrap_connected,
+        }
+    }
+}
+
 impl From<node::Rates> for types::Limits {
     fn from(from: node::Rates) -> Self {
         Self {

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`types::Status`] |
 //! | `GET /v1/peers` | list of [`types::Peer`] |
+//! | `GET /v1/health` | [`types::Health`] |
 //! | `GET /v1/limits` | [`types::Limits`] |
 //! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
 //! | `GET /v1/shares` | list of [`types::Listed`] |

@@ -19,6 +19,7 @@ pub fn router(node: Node) -> Router {
     Router::new()
         .route("/v1/status", get(status::status))
         .route("/v1/peers", get(status::peers))
+        .route("/v1/health", get(status::health))
         .route("/v1/limits", get(limits::limits).put(limits::change))
         .route(
             "/v1/shares",

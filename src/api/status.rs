@@ -1,4 +1,4 @@
-//! The node itself, and whom it is connected to.
+//! The node itself, whom it is connected to, and how well.
 
 use std::net::SocketAddr;
 
@@ -23,4 +23,9 @@ pub(super) async fn status(
 pub(super) async fn peers(State(node): State<Node>) -> Result<Json<Vec<types::Peer>>, ApiError> {
     let peers = node.peers().await.map_err(ListError::from)?;
     Ok(Json(peers.into_iter().map(Into::into).collect()))
+}
+
+pub(super) async fn health(State(node): State<Node>) -> Result<Json<types::Health>, ApiError> {
+    let health = node.health().await.map_err(ListError::from)?;
+    Ok(Json(health.into()))
 }

@@ -3,12 +3,14 @@
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
 mod downloads;
+mod health;
 mod limits;
 mod look;
 
 use serde::{Deserialize, Serialize};
 
 pub use downloads::{Followers, OrderChange, Place, RemoveQuery, Waiting};
+pub use health::Health;
 pub use limits::{Limits, LimitsChange};
 pub use look::{Content, Holder, LookRequest};
 

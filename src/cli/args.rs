@@ -92,6 +92,8 @@ pub(super) enum Command {
     Peers,
     /// Show the running node
     Status,
+    /// Look for what is wrong with this node and its machine, and say how to mend it
+    Doctor,
     /// Type verbs one after another, with history and completion; from a script, a line each
     Shell,
     /// Choose what to do from a numbered menu
@@ -114,6 +116,11 @@ impl Command {
     /// Whether it is there to stay, so that its log is of interest.
     pub(super) fn stays(&self) -> bool {
         matches!(self, Self::Start(_))
+    }
+
+    /// Whether it works with settings that make no sense, and says so itself.
+    pub(super) fn examines_settings(&self) -> bool {
+        matches!(self, Self::Doctor)
     }
 
     /// Whether it may have to run a node in this process.
@@ -189,6 +196,7 @@ mod tests {
             "pelago link a --qr".to_owned(),
             "pelago shell".to_owned(),
             "pelago menu".to_owned(),
+            "pelago doctor --json".to_owned(),
             "pelago completions zsh".to_owned(),
             "pelago man --output x".to_owned(),
         ] {

@@ -8,7 +8,10 @@ use std::{
 use anyhow::Context as _;
 use directories::ProjectDirs;
 
-use super::{args::Global, output::Output};
+use super::{
+    args::Global,
+    output::{self, Output},
+};
 use crate::config::{Config, ConfigError, Layers, Origin};
 
 /// A setting that a flag stands for: the flag, the section, the key, the value.
@@ -22,6 +25,8 @@ pub(super) struct Context {
     /// Absolute; need not exist.
     pub(super) data_folder: PathBuf,
     pub(super) config: Config,
+    /// Why the settings are the defaults, if they should be others.
+    pub(super) settings_error: Option<String>,
 }
 
 impl Context {
@@ -31,9 +36,8 @@ impl Context {
         global: &Global,
         flags: Vec<Setting>,
     ) -> anyhow::Result<Self> {
-        let folders = ProjectDirs::from("", "", "pelago");
         let mut layers = Layers::defaults()?;
-        match (&global.config, &folders) {
+        match (&global.config, folders()) {
             (Some(file), _) => layers.file(file)?,
             (None, Some(folders)) => {
                 file_if_any(&mut layers, &folders.config_dir().join("config.toml"))?;
@@ -44,15 +48,35 @@ impl Context {
         for (flag, section, key, value) in flags {
             layers.set(Origin::Flag(flag), section, key, value)?;
         }
+        Self::new(output, global, layers, None)
+    }
+
+    /// The defaults only, as all else makes no sense: `error` says why.
+    pub(super) fn with_defaults(
+        output: Output,
+        global: &Global,
+        error: &anyhow::Error,
+    ) -> anyhow::Result<Self> {
+        let settings_error = Some(output::describe(error).message);
+        Self::new(output, global, Layers::defaults()?, settings_error)
+    }
+
+    fn new(
+        output: Output,
+        global: &Global,
+        layers: Layers,
+        settings_error: Option<String>,
+    ) -> anyhow::Result<Self> {
         let data_folder = global.data_dir.clone();
         let data_folder = data_folder
-            .or_else(|| folders.map(|folders| folders.data_local_dir().to_owned()))
+            .or_else(|| folders().map(|folders| folders.data_local_dir().to_owned()))
             .context("there is no home folder to keep data in: name one with --data-dir")?;
         Ok(Self {
             output,
             global: global.clone(),
             data_folder: std::path::absolute(data_folder)?,
             config: layers.finish()?,
+            settings_error,
         })
     }
 
@@ -60,6 +84,11 @@ impl Context {
     pub(super) fn seconds_without_source(&self, asked: Option<f64>) -> f64 {
         asked.unwrap_or(self.config.transfer.timeout_seconds as f64)
     }
+}
+
+/// Where this user's settings and data are, if there is a home folder.
+fn folders() -> Option<ProjectDirs> {
+    ProjectDirs::from("", "", "pelago")
 }
 
 fn file_if_any(layers: &mut Layers, path: &Path) -> Result<(), ConfigError> {

@@ -1,20 +1,30 @@
 //! `pelago open`: what a link or hash stands for, before anything is downloaded.
 
+use std::{pin::pin, time::Duration};
+
+use tokio::time::timeout;
+
 use super::{
     attach::Session,
     context::Context,
     download::{self, DownloadArgs},
     list::seconds_arg,
-    output::Exit,
+    output::{Exit, Output},
     prompt,
     signals::Signals,
     start::peer_address,
     text::{bytes, command, count, harmless},
 };
 use crate::{
-    api::types::{Content, Holder, Kind, LookRequest},
+    api::{
+        CallError, Client,
+        types::{Content, Holder, Kind, LookRequest},
+    },
     node::Target,
 };
+
+/// How long a person waits without wondering what for: more than it takes where somebody has it.
+const UNEXPLAINED: Duration = Duration::from_secs(2);
 
 /// What to look at, and whom to ask.
 #[derive(Debug, clap::Args)]
@@ -57,7 +67,7 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     let mut signals = Signals::listen()?;
     let session = Session::open(context).await?;
     let looked = tokio::select! {
-        looked = session.client.look(&request) => looked,
+        looked = look(&session.client, &request, &context.output) => looked,
         () = signals.next() => {
             session.stop(signals).await;
             return Ok(Exit::Failed);
@@ -82,6 +92,23 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     }
     session.end(output, &mut signals).await;
     Ok(Exit::Done)
+}
+
+/// Looks, and says so where that takes a while.
+async fn look(
+    client: &Client,
+    request: &LookRequest,
+    output: &Output,
+) -> Result<Content, CallError> {
+    let mut looked = pin!(client.look(request));
+    match timeout(UNEXPLAINED, &mut looked).await {
+        Ok(looked) => looked,
+        Err(_) => {
+            let most = request.timeout_seconds;
+            output.note(format_args!("looking for who has it, for {most} s at most"));
+            looked.await
+        }
+    }
 }
 
 fn how_to_get(args: &OpenArgs) -> String {

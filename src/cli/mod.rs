@@ -23,6 +23,7 @@ mod batch;
 mod choose;
 mod completions;
 mod context;
+mod doctor;
 mod download;
 mod downloads;
 mod hash;
@@ -57,19 +58,20 @@ use std::{io, process};
 use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::api::types::ErrorInfo;
 use args::{Args, Command};
 use context::Context;
 use output::{Exit, Output};
 
 /// What `pelago` alone says.
 const FIRST_STEPS: &str = "\
-Pelago shares files with whoever has their hash, and gets others' by theirs.
+Pelago shares files with whoever has their hash, and gets others' by theirs. To begin with:
 
-  pelago start                run a node; files put into ./shared are shared
-  pelago share PATH           share a file or folder, and print its link
-  pelago download LINK        get what somebody shared
-  pelago list --network       see what others share
-  pelago help                 all commands";
+  pelago start              run a node; files put into ./shared are shared
+  pelago share PATH         share a file or folder, and print its link
+  pelago download LINK      get what somebody shared
+
+`pelago help` has all commands, `pelago menu` asks by number, and `pelago doctor` says what is wrong.";
 
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
@@ -77,7 +79,7 @@ pub fn main() -> ! {
     let output = Output::new(args.global.json, args.global.quiet);
     let exit = match args.command {
         None => {
-            eprintln!("{FIRST_STEPS}");
+            greet(&output);
             Exit::Usage
         }
         Some(command) => run(&output, &args.global, command).unwrap_or_else(|error| {
@@ -89,8 +91,26 @@ pub fn main() -> ! {
     process::exit(exit.code())
 }
 
+/// Says what to do, to people and to programs. A missing command is not understood, as any shell and
+/// script expects; that it is asked for in a friendly way changes nothing in that.
+fn greet(output: &Output) {
+    if output.json {
+        let error = ErrorInfo::new("usage", "a command is missing").with_hint("pelago help");
+        output.failure(&error.into());
+    } else {
+        // Also to those who want no notes: it is why nothing was done.
+        Output::new(false, false).note(FIRST_STEPS);
+    }
+}
+
 fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
-    let context = Context::load(output.clone(), global, command.settings())?;
+    let context = Context::load(output.clone(), global, command.settings());
+    let context = match context {
+        Err(error) if command.examines_settings() => {
+            Context::with_defaults(output.clone(), global, &error)?
+        }
+        context => context?,
+    };
     logging::start(&context.config.logging, global, command.stays());
     let runtime = runtime(&command)?;
     let exit = runtime.block_on(dispatch(&context, command));
@@ -118,6 +138,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
+        Command::Doctor => doctor::run(context).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
         Command::Completions(args) => completions::run(&context.output, &args),

@@ -53,8 +53,9 @@ pub(super) fn harmless_lines(text: &str) -> String {
 const fn is_hidden(c: char) -> bool {
     matches!(
         c,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
     )
 }
 
@@ -147,6 +148,7 @@ mod tests {
             harmless("a\u{1b}[2Jb\r\n\u{202e}gpj.exe\u{2066}\u{9b}1m"),
             "a[2Jbgpj.exe1m"
         );
+        assert_eq!(harmless("a\u{ad}b\u{fff9}c\u{e0041}"), "abc");
         assert_eq!(harmless("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
         assert_eq!(harmless_lines("a\n\u{7}b"), "a\nb");
     }

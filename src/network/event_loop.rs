@@ -182,8 +182,8 @@ impl EventLoop {
                 endpoint,
                 ..
             } => {
-                let remote = endpoint.get_remote_address().clone();
-                self.peers.connected(peer_id, connection_id, remote);
+                self.peers
+                    .connected(peer_id, connection_id, (&endpoint).into());
                 self.connects.established(connection_id, peer_id);
             }
             SwarmEvent::ConnectionClosed {

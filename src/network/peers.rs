@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
+use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
 /// Listen addresses taken from one peer's identify, at most.
 const MAX_LISTEN_ADDRESSES: usize = 16;
@@ -20,6 +20,8 @@ pub struct Peer {
     pub listen_addresses: Vec<Multiaddr>,
     /// The latest round trip of a ping.
     pub rtt: Option<Duration>,
+    /// Whether it has connected to us by itself.
+    pub is_inbound: bool,
 }
 
 impl Peer {
@@ -42,9 +44,25 @@ impl Peer {
     }
 }
 
+/// The other end of a connection.
+pub(super) struct Remote {
+    pub(super) address: Multiaddr,
+    /// Whether the connection was made there.
+    pub(super) is_inbound: bool,
+}
+
+impl From<&ConnectedPoint> for Remote {
+    fn from(endpoint: &ConnectedPoint) -> Self {
+        Self {
+            address: endpoint.get_remote_address().clone(),
+            is_inbound: endpoint.is_listener(),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Entry {
-    connections: HashMap<ConnectionId, Multiaddr>,
+    connections: HashMap<ConnectionId, Remote>,
     name: Option<String>,
     listen_addresses: Vec<Multiaddr>,
     rtt: Option<Duration>,
@@ -57,7 +75,7 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId, remote: Multiaddr) {
+    pub(super) fn connected(&mut self, peer: PeerId, connection: ConnectionId, remote: Remote) {
         self.connected
             .entry(peer)
             .or_default()
@@ -85,7 +103,8 @@ impl Peers {
         let Some(entry) = self.connected.get_mut(&peer) else {
             return Vec::new();
         };
-        let is_here = entry.connections.values().any(is_this_host);
+        let mut remotes = entry.connections.values();
+        let is_here = remotes.any(|remote| is_this_host(&remote.address));
         let can_be_true =
             |address: &Multiaddr| !is_unspecified(address) && (is_here || !is_this_host(address));
         let plausible = listen_addresses.into_iter().filter(can_be_true);
@@ -104,9 +123,14 @@ impl Peers {
         let peer = |(peer_id, entry): (&PeerId, &Entry)| Peer {
             peer_id: *peer_id,
             name: entry.name.clone(),
-            addresses: entry.connections.values().cloned().collect(),
+            addresses: entry
+                .connections
+                .values()
+                .map(|remote| remote.address.clone())
+                .collect(),
             listen_addresses: entry.listen_addresses.clone(),
             rtt: entry.rtt,
+            is_inbound: entry.connections.values().any(|remote| remote.is_inbound),
         };
         self.connected.iter().map(peer).collect()
     }
@@ -134,6 +158,13 @@ fn is_unspecified(address: &Multiaddr) -> bool {
 mod tests {
     use super::*;
 
+    fn remote(address: &str, is_inbound: bool) -> Remote {
+        Remote {
+            address: address.parse().unwrap(),
+            is_inbound,
+        }
+    }
+
     #[test]
     fn loopback_addresses_of_a_peer_elsewhere_are_left_out() {
         let [here, there] = [PeerId::random(), PeerId::random()];
@@ -141,13 +172,20 @@ mod tests {
         peers.connected(
             here,
             ConnectionId::new_unchecked(1),
-            "/ip4/127.0.0.1/tcp/9".parse().unwrap(),
+            remote("/ip4/127.0.0.1/tcp/9", false),
         );
         peers.connected(
             there,
             ConnectionId::new_unchecked(2),
-            "/ip4/10.0.0.2/tcp/9".parse().unwrap(),
+            remote("/ip4/10.0.0.2/tcp/9", true),
         );
+        let inbound = |peer| {
+            peers
+                .list()
+                .iter()
+                .any(|p| p.peer_id == peer && p.is_inbound)
+        };
+        assert_eq!([inbound(here), inbound(there)], [false, true]);
         let said: Vec<Multiaddr> = [
             "/ip4/127.0.0.1/tcp/1",
             "/ip4/10.0.0.2/tcp/1",

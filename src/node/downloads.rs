@@ -10,8 +10,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
 use crate::{
     network::Network,
-    store::{NewShare, Origin, Scope, Selection, Store},
-    transfer::{self, Delivered, Download, DownloadStatus, Finished, Followed},
+    store::{NewFolder, NewShare, Origin, Scope, Selection, Store},
+    transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
 };
 
 /// What to download.
@@ -109,10 +109,11 @@ impl Node {
     ///
     /// # Errors
     /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
-    /// is not in reach.
+    /// is not in reach; a download of the same content under way that is not as it was asked for now.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
-        let download = self.inner.transfers.start(self.prepare(request).await?);
+        let started = self.inner.transfers.start(self.prepare(request).await?);
+        let download = started.map_err(Arc::new)?;
         if seed {
             self.inner.seed_when_done(&download);
         }
@@ -128,6 +129,7 @@ impl Node {
     pub async fn follow(&self, request: DownloadRequest) -> Result<Followed, DownloadError> {
         let seed = request.seed;
         let followed = self.inner.transfers.follow(self.prepare(request).await?);
+        let followed = followed.map_err(Arc::new)?;
         if seed {
             self.inner.seed_when_done(followed.download());
         }
@@ -262,7 +264,11 @@ async fn seed(inner: Arc<Inner>, download: Download) {
     let mut status = download.status();
     let hash = status.borrow().hash;
     // Others can have what is there so far.
-    let verified = |status: &DownloadStatus| status.verified_bytes.unwrap_or(0);
+    // While it is proven again what an earlier run left, that is what was looked at.
+    let verified = |status: &DownloadStatus| match status.state {
+        DownloadState::Checking => 0,
+        _ => status.verified_bytes.unwrap_or(0),
+    };
     let has_some = |status: &DownloadStatus| verified(status) > 0 || status.state.is_ended();
     if status
         .wait_for(has_some)
@@ -275,33 +281,45 @@ async fn seed(inner: Arc<Inner>, download: Download) {
         inner.withdraw_if_gone(hash).await;
         return;
     };
-    let store = inner.store.clone();
-    let recorded = tokio::task::spawn_blocking(move || record_download(&store, finished)).await;
-    match recorded {
-        Ok(Ok(())) => inner.publisher.provide(hash).await,
-        Ok(Err(error)) => tracing::warn!(%hash, %error, "downloaded, but not shared on"),
-        Err(_) => {}
+    // What was there before is not shared yet.
+    let is_shared = finished.is_shared || {
+        let store = inner.store.clone();
+        let share = move || share_standing(&store, finished);
+        match tokio::task::spawn_blocking(share).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(%hash, %error, "downloaded, but not shared on");
+                false
+            }
+            Err(_) => false,
+        }
+    };
+    if is_shared {
+        inner.publisher.provide(hash).await;
     }
 }
 
-fn record_download(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
-    let scopes = Scope::Everyone.into();
-    let (descriptor, fingerprint) = match finished.delivered {
-        Some(Delivered::Folder(folder)) => {
-            return Ok(store.share_finished(&folder, finished.name, &scopes)?);
-        }
-        Some(Delivered::File(file)) => (file.descriptor, file.fingerprint),
-        None => {
-            let progress = |_| ControlFlow::Continue(());
-            super::shares::examine(store, &finished.path, &progress)?
-        }
-    };
+fn share_standing(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
+    let (path, scopes) = (finished.path, Scope::Everyone.into());
+    let (name, origin) = (finished.name, Origin::Downloaded);
+    let go_on = |_| ControlFlow::Continue(());
+    if path.is_dir() {
+        let folder = NewFolder {
+            path,
+            name,
+            scopes,
+            origin,
+        };
+        store.share_folder(&folder, &go_on)?;
+        return Ok(());
+    }
+    let (descriptor, fingerprint) = super::shares::examine(store, &path, &go_on)?;
     let share = NewShare {
         descriptor,
-        name: finished.name,
-        path: finished.path,
+        name,
+        path,
         scopes,
-        origin: Origin::Downloaded,
+        origin,
         fingerprint,
     };
     Ok(store.add_shares(&[share])?)

@@ -14,13 +14,16 @@ use super::{
     ignores::{IGNORE_FILE, Ignores},
     shares::examine,
 };
-use crate::store::{DatabaseError, HashError, NewShare, Origin, Scope, Share, Store};
+use crate::store::{DatabaseError, Fingerprint, HashError, NewShare, Origin, Scope, Share, Store};
 
 /// Shares that are written down in one commit, at most.
 const BATCH: usize = 1000;
 
 /// How long a file that is hashed may wait to be written down.
 const BATCH_TIME: Duration = Duration::from_secs(1);
+
+/// How long ago somebody has to have written to a file.
+const FRESH: Duration = Duration::from_millis(900);
 
 /// Levels of folders below a shared one that are looked into.
 const MAX_DEPTH: usize = 64;
@@ -161,6 +164,10 @@ impl Look<'_> {
         {
             return Err(format!("{}: a download under way", path.display()));
         }
+        if is_fresh(&path) && !self.is_known(&path) {
+            self.scanned.changing.push(path);
+            return Ok(());
+        }
         let name = share_name(self.folder, &path)
             .ok_or_else(|| format!("{}: its name is not valid UTF-8", path.display()))?;
         let (descriptor, fingerprint) =
@@ -188,6 +195,16 @@ impl Look<'_> {
         });
         self.scanned.shared += 1;
         Ok(())
+    }
+
+    /// Whether what is at the path is shared as it is.
+    fn is_known(&self, path: &Path) -> bool {
+        let known = self.store.share_at(path).ok().flatten();
+        let now = path.symlink_metadata().ok();
+        let now = now.map(|metadata| Fingerprint::new(&metadata));
+        known
+            .zip(now)
+            .is_some_and(|(known, now)| known.fingerprint == now)
     }
 
     fn is_due(&self) -> bool {
@@ -252,6 +269,13 @@ impl Look<'_> {
             self.told.gone(hashes)
         }
     }
+}
+
+/// Whether somebody wrote to the file a moment ago, and so may be about to again.
+fn is_fresh(path: &Path) -> bool {
+    let written = path.symlink_metadata().and_then(|found| found.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    age.is_some_and(|age| age < FRESH)
 }
 
 /// What a file below a shared folder is called: its path from there, with `/` on every system.

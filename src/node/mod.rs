@@ -9,6 +9,7 @@ mod downloads;
 mod error;
 mod folders;
 mod handle;
+mod health;
 mod ignores;
 mod limits;
 mod look;
@@ -26,6 +27,7 @@ pub use error::{
     folder_hint,
 };
 pub use handle::{Node, Peer, Status};
+pub use health::Health;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::NewPlace;
 pub use settings::{Mode, Settings};

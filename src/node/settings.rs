@@ -141,6 +141,7 @@ impl Settings {
             max_downloads: self.max_downloads,
             window: self.in_flight_bytes,
             stall: self.stall,
+            seed: self.seed && self.mode == Mode::LongRunning,
         }
     }
 

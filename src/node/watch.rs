@@ -21,7 +21,7 @@ use pelago_content::Hash;
 use tokio::{
     sync::{Notify, mpsc},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use super::{
@@ -211,13 +211,22 @@ impl Watched {
 
     async fn look_at_all(&mut self) {
         self.changed.clear();
-        let scanned = self.look_at(vec![self.folder.clone()]).await;
-        if let Some(scanned) = scanned {
-            tracing::info!(
-                folder = %self.folder.display(), files = scanned.shared,
-                left_out = scanned.left_out, gone = scanned.gone, "folder shared"
-            );
+        let Some(mut scanned) = self.look_at(vec![self.folder.clone()]).await else {
+            return;
+        };
+        // What was written a moment ago mostly is whole a moment later.
+        if !scanned.changing.is_empty() {
+            sleep(SETTLE).await;
+            let again = self.look_at(std::mem::take(&mut scanned.changing)).await;
+            let again = again.unwrap_or_default();
+            scanned.shared += again.shared;
+            scanned.left_out += again.left_out;
+            scanned.gone += again.gone;
         }
+        tracing::info!(
+            folder = %self.folder.display(), files = scanned.shared,
+            left_out = scanned.left_out, gone = scanned.gone, "folder shared"
+        );
     }
 
     /// Brings what is shared in line with what is at `paths`, and has the network told.

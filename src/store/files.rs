@@ -40,9 +40,28 @@ pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::
 
 /// Reads `len` bytes from `offset` into a buffer of exactly that size.
 pub(super) fn read_vec_at(file: &File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
-    let mut data = vec![0; len];
-    read_exact_at(file, &mut data, offset)?;
-    Ok(data)
+    // Where the system can write to fresh memory, that is not filled with zeroes before.
+    #[cfg(unix)]
+    {
+        use rustix::{buffer::spare_capacity, io::retry_on_intr};
+        let mut data = Vec::with_capacity(len);
+        while data.len() < len {
+            let at = offset + data.len() as u64;
+            let read = || rustix::io::pread(file, spare_capacity(&mut data), at);
+            if retry_on_intr(read)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        // There may be room for more than was asked for.
+        data.truncate(len);
+        Ok(data)
+    }
+    #[cfg(not(unix))]
+    {
+        let mut data = vec![0; len];
+        read_exact_at(file, &mut data, offset)?;
+        Ok(data)
+    }
 }
 
 /// Writes all of `data` to the file, starting at `offset`.

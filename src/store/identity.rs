@@ -19,6 +19,12 @@ const KEY_FILE: &str = "identity.key";
 /// Bytes read of a key file, at most; an Ed25519 key has 68.
 const MAX_KEY_LEN: u64 = 1024;
 
+/// Where the key is kept in the data folder; there may be none yet.
+#[must_use]
+pub fn key_file(folder: &Path) -> PathBuf {
+    folder.join(KEY_FILE)
+}
+
 /// The key kept in the data folder; a new Ed25519 key if there is none yet.
 ///
 /// Needs the data folder's lock, so that two processes do not each make one.
@@ -27,7 +33,7 @@ const MAX_KEY_LEN: u64 = 1024;
 ///
 /// See [`IdentityError`]; an existing file is never overwritten.
 pub fn load_or_create(folder: &Path) -> Result<Keypair, IdentityError> {
-    let path = folder.join(KEY_FILE);
+    let path = key_file(folder);
     match File::open(&path) {
         Ok(file) => load(file, path),
         Err(source) if source.kind() == io::ErrorKind::NotFound => create(path),

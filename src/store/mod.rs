@@ -51,7 +51,7 @@ pub use fingerprint::Fingerprint;
 pub use folders::{FolderError, NewFolder, hash_folder};
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
-pub use identity::{IdentityError, load_or_create};
+pub use identity::{IdentityError, key_file, load_or_create};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};

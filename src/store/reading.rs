@@ -98,7 +98,7 @@ impl Store {
             Err(failure) => failure,
         };
         let read = match self.partial(hash) {
-            Some(partial) => read_from(&*partial, request),
+            Some(partial) => read_from(&partial, request),
             None => self.read_in_folders(hash, request),
         };
         read.map_err(|error| match error {
@@ -118,7 +118,7 @@ impl Store {
                 self.inner.handles.keep(generation, *hash, Arc::new(file));
                 Ok(read)
             }
-            Some(Held::Growing(partial)) => read_from(&*partial, request),
+            Some(Held::Growing(partial)) => read_from(&partial, request),
             None => Err(ReadError::Absent),
         }
     }

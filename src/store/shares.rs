@@ -301,9 +301,9 @@ impl Store {
         *lock(&self.inner.count) = None;
         self.inner.handles.forget(gone);
         for hash in gone {
-            self.inner.trees.remove(hash);
-            // Whoever downloads a folder with this one in it needs the manifest still.
+            // Whoever downloads a folder with this in it needs tree and manifest still.
             if self.folders_with(hash).is_empty() {
+                self.inner.trees.remove(hash);
                 self.inner.manifests.remove(hash);
             }
         }

@@ -16,7 +16,7 @@ use super::{
 use crate::store::WriteError;
 
 /// Batches of one source that may be waiting for disk and hash at a time. Each holds a buffer.
-const WRITES_AT_A_TIME: usize = 4;
+const WRITES_AT_A_TIME: usize = 2;
 
 /// Bytes after which a batch is written though more is to come.
 const ENOUGH: usize = 256 << 10;
@@ -61,6 +61,13 @@ impl Batch {
             bytes: bytes.clone(),
         });
         &mut self.buffer[bytes]
+    }
+
+    /// Leaves out what was added last: it did not come to its end.
+    pub(super) fn take_back(&mut self) {
+        if let Some(piece) = self.pieces.pop() {
+            self.filled = piece.bytes.start;
+        }
     }
 
     /// Whether it is not worth while to wait for more.

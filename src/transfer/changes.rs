@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Delivered, Download, DownloadState, DownloadStatus, Finished, RESUME_TIMEOUT,
+    Delivered, Download, DownloadState, DownloadStatus, Finished,
     transfers::{Entry, Transfers},
 };
 use crate::store::{PartialError, RemoveError};
@@ -59,9 +59,10 @@ impl Transfers {
             entry.interest.keep();
             if !entry.is_running() {
                 entry.is_paused = false;
-                entry.request.timeout = RESUME_TIMEOUT;
                 let before = entry.download.clone();
-                entry.download = self.spawn(entry.request.clone(), Some(before));
+                let status = status_of(&before).going_on();
+                entry.request = entry.request.going_on_from(&status);
+                entry.download = self.spawn(entry.request.clone(), status, Some(before));
             }
             Ok(entry.download.clone())
         })?;

@@ -18,6 +18,8 @@ pub(super) struct Content {
     pub(super) wanted_bytes: u64,
     /// Those of them that were there from the start.
     pub(super) resumed_bytes: u64,
+    /// Those of them that had to be fetched: of what is in it several times, once.
+    pub(super) fetched_bytes: u64,
 }
 
 impl Content {
@@ -25,15 +27,17 @@ impl Content {
     /// one source.
     pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
         let (sequence, wanted, missing) = (sink.sequence(), sink.wanted(), sink.missing());
-        let (wanted_bytes, missing_bytes) =
-            (bytes_of(&wanted, &sequence), bytes_of(&missing, &sequence));
+        let verified = sink.verified();
+        let resumed_bytes = bytes_of(&wanted.intersection(&verified), &sequence);
+        let fetched_bytes = bytes_of(&missing, &sequence);
         Self {
             number: before.map_or(0, |before| before.number + 1),
             scheduler: Scheduler::new(Arc::clone(&sequence), missing, window, rand::random()),
+            wanted_bytes: bytes_of(&wanted, &sequence),
+            resumed_bytes,
+            fetched_bytes,
             sink,
             sequence,
-            wanted_bytes,
-            resumed_bytes: wanted_bytes - missing_bytes,
         }
     }
 
@@ -73,6 +77,10 @@ impl Content {
     }
 }
 
+/// Runs that what one source has may be in, at most: more than a download of a million files leaves, and
+/// some 8 MB of memory.
+const MAX_RUNS: usize = 1 << 18;
+
 /// What a source has of the content as a whole, by all that it said so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holding {
@@ -82,13 +90,56 @@ pub(super) struct Holding {
 
 impl Holding {
     /// Takes what it says now.
-    pub(super) fn extend(&mut self, has: &Has) {
-        self.blocks = self.blocks.union(&has.blocks);
-        self.suggested = self.suggested.union(&has.suggested);
+    ///
+    /// # Errors
+    /// It says it in too many runs.
+    pub(super) fn extend(&mut self, has: &Has) -> Result<(), TooManyRuns> {
+        self.blocks.extend(has.blocks.iter());
+        // Hints: one too many is passed over.
+        if self.suggested.runs() < MAX_RUNS {
+            self.suggested.extend(has.suggested.iter());
+        }
+        if self.blocks.runs() > MAX_RUNS {
+            return Err(TooManyRuns);
+        }
+        Ok(())
     }
 }
+
+/// A source says what it has in more runs than are remembered.
+#[derive(Debug, thiserror::Error)]
+#[error("it says what it has in more than {MAX_RUNS} pieces")]
+pub(super) struct TooManyRuns;
 
 /// How many bytes the blocks of a sequence have.
 fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
     blocks.iter().map(|run| sequence.bytes_in(run)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::{Descriptor, Kind};
+
+    use super::*;
+
+    #[test]
+    fn what_a_source_has_is_remembered_in_so_many_runs() {
+        let mut holding = Holding::default();
+        let mut says = |from: u64| {
+            holding.extend(&Has {
+                descriptor: Descriptor::new(Kind::File, 0, [0; 32]).unwrap(),
+                name: None,
+                blocks: (from..from + 2048)
+                    .map(|run| 2 * run..2 * run + 1)
+                    .collect(),
+                peers: Vec::new(),
+                suggested: BlockRanges::new(),
+            })
+        };
+        for update in 0..128 {
+            says(2048 * update).unwrap();
+        }
+        says(0).unwrap();
+        assert!(says(2048 * 128).is_err());
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,7 +26,7 @@ use super::{
     sources::Sources,
     status::Meter,
     target::{Standing, examine},
-    turns::{Turn, Turns},
+    turns::{Queued, Turn, Turns},
 };
 use crate::{
     limits::Limits,
@@ -37,7 +37,8 @@ use crate::{
 /// Events of sources that wait for the download, at most; sources wait then.
 const EVENTS_QUEUED: usize = 256;
 
-/// How long a download that could fetch keeps its turn without a source that has anything for it.
+/// How long a download keeps its turn without a source that has anything for it; and while others wait
+/// for theirs, without anything that comes.
 const TURN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often the status is renewed.
@@ -97,11 +98,13 @@ pub struct Settings {
     pub window: u64,
     /// How long a source may send nothing of what it was asked for.
     pub stall: Duration,
+    /// Whether what is done is shared on at all.
+    pub seed: bool,
 }
 
 /// A folder, while it is found out what is in it.
 struct Folder {
-    unfolding: Arc<Mutex<Unfolding>>,
+    unfolding: Unfolding,
     spec: PartialSpec,
 }
 
@@ -114,6 +117,8 @@ pub(super) struct Task {
     turns: Turns,
     /// Held while it is one of those that fetch.
     turn: Option<Turn>,
+    /// Its place behind others, if it could fetch and is not one of those.
+    queued: Option<Queued>,
     status: watch::Sender<DownloadStatus>,
     discovery: Discovery,
     sources: Sources,
@@ -126,8 +131,11 @@ pub(super) struct Task {
     holdings: HashMap<PeerId, Holding>,
     meter: Meter,
     started: Instant,
-    /// When there was last a source with content.
+    /// When there was last a source with content that is not busy; while it cannot ask, time stands still.
     last_source: Instant,
+    /// When something came last.
+    last_arrival: Instant,
+    ticked: Instant,
 }
 
 impl Task {
@@ -163,6 +171,7 @@ impl Task {
             settings,
             turns,
             turn: None,
+            queued: None,
             status,
             events,
             offered,
@@ -172,6 +181,8 @@ impl Task {
             meter: Meter::default(),
             started: now,
             last_source: now,
+            last_arrival: now,
+            ticked: now,
         }
     }
 
@@ -187,6 +198,8 @@ impl Task {
         {
             return Ok(finished);
         }
+        // What stands at the target may have taken long to look at: the search begins now.
+        self.begin_search();
         let mut status_tick = interval(STATUS_INTERVAL);
         status_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -199,8 +212,12 @@ impl Task {
                     if let Some(finished) = self.hear(id, event).await? {
                         return Ok(finished);
                     }
-                    // All that has come already, before anything is asked for anew.
-                    while let Ok((id, event)) = self.events.try_recv() {
+                    // All that has come already, before anything is asked for anew; but no more than
+                    // that, or who says much would keep all else from being done.
+                    for _ in 0..EVENTS_QUEUED {
+                        let Ok((id, event)) = self.events.try_recv() else {
+                            break;
+                        };
                         if let Some(finished) = self.hear(id, event).await? {
                             return Ok(finished);
                         }
@@ -211,7 +228,13 @@ impl Task {
                         }
                     }
                 }
-                Some(candidate) = self.discovery.next() => self.sources.offer(candidate),
+                Some(candidate) = self.discovery.next() => {
+                    let peer = candidate.peer;
+                    // One that is not remembered may be found again.
+                    if !self.sources.offer(candidate) && let Some(peer) = peer {
+                        self.discovery.forget(&peer);
+                    }
+                }
                 Some(peer) = self.offered.recv() => {
                     self.discovery.named(&PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
                 }
@@ -238,6 +261,7 @@ impl Task {
             Event::Has(peer, has) => return self.source_has(id, peer, *has).await,
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
+                self.last_arrival = now;
                 if let Some(content) = &mut self.content {
                     for wanted in parts {
                         if let Some(part) = content.part(wanted) {
@@ -255,15 +279,13 @@ impl Task {
             }
             Event::Ended(peer, end) => {
                 // A peer may be met twice: the end of the one that is not used ends nothing.
-                let had_content = self.sources.is_with_content(id);
+                let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
                 self.sources.ended(id, peer, &end, now);
                 if let Some(peer) = peer {
-                    self.discovery.forget(&peer);
-                    if had_content {
-                        self.holdings.remove(&peer);
-                        if let Some(content) = &mut self.content {
-                            content.scheduler.left(peer);
-                        }
+                    if was_used && !self.sources.is_used(peer) {
+                        self.forget(peer);
+                    } else {
+                        self.discovery.forget(&peer);
                     }
                 }
                 match end {
@@ -284,10 +306,14 @@ impl Task {
         peer: PeerId,
         has: Has,
     ) -> Result<Option<Finished>, DownloadError> {
+        let was_used = self.sources.is_used(peer);
         if !self.sources.has_content(id, peer) {
+            // It may have been banned since it was.
+            if was_used && !self.sources.is_used(peer) {
+                self.forget(peer);
+            }
             return Ok(None);
         }
-        self.last_source = Instant::now();
         if self.content.is_none()
             && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?
         {
@@ -301,11 +327,24 @@ impl Task {
             let held = content.held(&news);
             content.scheduler.has(peer, &held.blocks, &held.suggested);
         }
-        self.holdings.entry(peer).or_default().extend(&has);
+        if let Err(error) = self.holdings.entry(peer).or_default().extend(&has) {
+            self.sources.refuse(peer, error.to_string());
+            self.forget(peer);
+            return Ok(None);
+        }
         for address in has.peers {
             self.discovery.named(&PeerAddress::from(address));
         }
         Ok(None)
+    }
+
+    /// The source is not used any more: what it owes is asked of others.
+    fn forget(&mut self, peer: PeerId) {
+        self.discovery.forget(&peer);
+        self.holdings.remove(&peer);
+        if let Some(content) = &mut self.content {
+            content.scheduler.left(peer);
+        }
     }
 
     /// The first source has said what the content is: prepares to write it.
@@ -346,6 +385,8 @@ impl Task {
             resume_on_start: self.request.resume_on_start,
             only: self.request.only.clone(),
             part_of: None,
+            overwrite: self.request.overwrite,
+            is_named: fixed.is_some(),
         };
         match descriptor.kind() {
             Kind::File => {
@@ -358,10 +399,7 @@ impl Task {
             }
             Kind::Folder => {
                 let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
-                self.folder = Some(Folder {
-                    unfolding: Arc::new(Mutex::new(unfolding)),
-                    spec,
-                });
+                self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
         }
@@ -387,25 +425,29 @@ impl Task {
 
     /// Has the next manifests fetched; or, if it is known what is in the folder, its files.
     async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
-        let Some(folder) = &self.folder else {
+        // What is known of it is held once, and no longer than it is needed.
+        let Some(Folder {
+            mut unfolding,
+            spec,
+        }) = self.folder.take()
+        else {
             return Ok(());
         };
-        let unfolding = Arc::clone(&folder.unfolding);
         let unfold = move || {
-            let mut unfolding = unfolding.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(round) = fetched {
                 unfolding.take(&round)?;
             }
             unfolding.next()
         };
         match blocking(unfold).await?? {
-            Next::Fetch(round) => self.fetch(Sink::Manifests(round), DownloadState::Listing),
+            Next::Fetch(round, unfolding) => {
+                self.folder = Some(Folder { unfolding, spec });
+                self.fetch(Sink::Manifests(round), DownloadState::Listing);
+            }
             Next::Known(listing) => {
-                let (store, spec) = (self.store.clone(), folder.spec.clone());
-                let (overwrite, progress) = (self.request.overwrite, self.checking());
-                let open = move || {
-                    PartialFolder::create_or_resume(&store, spec, listing, overwrite, &progress)
-                };
+                let (store, progress) = (self.store.clone(), self.checking());
+                let open =
+                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
                 let partial = blocking(open).await??;
                 self.fetch(Sink::Folder(partial), DownloadState::Downloading);
             }
@@ -439,6 +481,13 @@ impl Task {
             }
         });
         self.content = Some(content);
+        // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
+        self.begin_search();
+    }
+
+    fn begin_search(&mut self) {
+        let now = Instant::now();
+        (self.last_source, self.last_arrival, self.ticked) = (now, now, now);
     }
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
@@ -463,37 +512,58 @@ impl Task {
                     // One that cannot take it has ended, or is about to.
                     self.sources.order(peer, Order::Cancel);
                 }
-                Action::Drop(peer) => self.sources.give_up(peer, now),
+                Action::Drop(peer) => {
+                    self.sources.give_up(peer, now);
+                    self.holdings.remove(&peer);
+                }
             }
         }
         content.scheduler.next_wake(now)
     }
 
+    /// Sources that have nothing to give make room for those that wait.
+    fn make_room(&mut self, now: Instant) {
+        let wanted = self.sources.crowded_out();
+        let Some(content) = self.content.as_mut().filter(|_| wanted > 0) else {
+            return;
+        };
+        let mut made = 0;
+        for peer in content.scheduler.of_no_use() {
+            if made < wanted && self.sources.replace(peer, now) {
+                content.scheduler.left(peer);
+                self.holdings.remove(&peer);
+                made += 1;
+            }
+        }
+    }
+
     /// Renews the status, and gives up when there has been no source for too long.
     fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
+        self.make_room(now);
         let with_content = self.sources.with_content();
         // Before there is content to schedule, whoever has it is about to be asked.
         let can_go_on = |content: &Content| content.scheduler.can_go_on();
-        let has_source = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
+        let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);
+        self.take_turns(is_able, now);
         if has_source {
             self.last_source = now;
-            if self.turn.is_none() {
-                self.turn = self.turns.take();
-            }
-        } else if now.duration_since(self.last_source) >= TURN_PATIENCE && self.turn.is_some() {
-            // Whoever can go on shall not wait for one that cannot.
-            self.turn = None;
+        } else if is_able && self.turn.is_none() {
+            // Busy sources cannot be asked again before it is its turn.
+            self.last_source += now - self.ticked;
         } else if now.duration_since(self.last_source) >= self.request.timeout {
             return Err(DownloadError::NoSource {
                 hash: self.request.hash,
                 timeout: self.request.timeout,
-                tried: self.sources.summary(),
+                tried: self.tried(is_able),
             });
         }
+        self.ticked = now;
         let verified = self.content.as_ref().map(Content::verified_bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
-        let waits = self.waits(has_source);
+        let waits = self.waits(is_able, has_source);
         self.status.send_modify(|status| {
             status.verified_bytes = verified.or(status.verified_bytes);
             status.bytes_per_second = rate.unwrap_or(0);
@@ -503,20 +573,51 @@ impl Task {
         Ok(())
     }
 
+    /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
+    fn take_turns(&mut self, is_able: bool, now: Instant) {
+        if !is_able {
+            // Whoever can go on shall not wait for one that cannot.
+            self.queued = None;
+            if now.duration_since(self.last_source) >= TURN_PATIENCE {
+                self.turn = None;
+            }
+        } else if self.turn.is_none() {
+            let enter = || self.turns.enter(self.request.hash, self.status.clone());
+            self.turn = self.queued.get_or_insert_with(enter).try_turn();
+            if self.turn.is_some() {
+                self.queued = None;
+                self.last_arrival = now;
+            }
+        } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
+            && self.turns.is_waited_for()
+        {
+            self.turn = None;
+        }
+    }
+
     /// What keeps it from being faster, as far as that is known here.
-    fn waits(&self, has_source: bool) -> Option<Waiting> {
+    fn waits(&self, is_able: bool, has_source: bool) -> Option<Waiting> {
+        if is_able && let Some(queued) = &self.queued {
+            let ahead = queued.ahead();
+            return Some(Waiting::Turn { ahead });
+        }
         if !has_source {
             return Some(Waiting::Source {
                 since: self.last_source,
-                tried: self.sources.summary(),
+                tried: self.tried(is_able),
             });
-        }
-        if self.turn.is_none() {
-            let ahead = self.turns.len() as u64;
-            return Some(Waiting::Turn { ahead });
         }
         let rate = self.limits.holding_downloads()?;
         Some(Waiting::Limit { rate })
+    }
+
+    /// Who was asked, and what came of it; if there are sources for all that, they are busy.
+    fn tried(&self, is_able: bool) -> String {
+        if is_able {
+            "those who have it are busy, and are asked again".to_owned()
+        } else {
+            self.sources.summary()
+        }
     }
 
     async fn finish(mut self) -> Result<Finished, DownloadError> {
@@ -534,15 +635,17 @@ impl Task {
         let options = FinishOptions {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
+            share: self.request.seed && self.settings.seed,
         };
-        let (path, delivered) = match content.sink {
+        let (path, is_shared, delivered) = match content.sink {
             Sink::File(partial) => {
                 let file = blocking(move || partial.finish(options)).await??;
-                (file.path.clone(), Delivered::File(file))
+                (file.path.clone(), file.is_shared, Delivered::File(file))
             }
             Sink::Folder(folder) => {
                 let folder = blocking(move || folder.finish(options)).await??;
-                (folder.path.clone(), Delivered::Folder(Arc::new(folder)))
+                let (path, is_shared) = (folder.path.clone(), folder.is_shared);
+                (path, is_shared, Delivered::Folder(Arc::new(folder)))
             }
             Sink::Manifests(_) => return Err(DownloadError::Paused),
         };
@@ -554,7 +657,8 @@ impl Task {
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
-            fetched_bytes: size - content.resumed_bytes,
+            fetched_bytes: content.fetched_bytes,
+            is_shared,
             delivered: Some(delivered),
         })
     }
@@ -567,8 +671,16 @@ impl Task {
     /// The finished download, if the content is at `path` already.
     async fn standing(&self, path: PathBuf) -> Result<Option<Finished>, DownloadError> {
         let (hash, overwrite) = (self.request.hash, self.request.overwrite);
-        let looked_at = path.clone();
-        let standing = blocking(move || examine(&looked_at, &hash, overwrite)).await??;
+        let (store, looked_at) = (self.store.clone(), path.clone());
+        let look = move || {
+            let standing = examine(&looked_at, &hash, overwrite)?;
+            // An earlier run may have ended between the last two steps.
+            if matches!(standing, Standing::Same { .. }) {
+                store.forget_partial_at(&hash, &looked_at)?;
+            }
+            Ok::<_, DownloadError>(standing)
+        };
+        let standing = blocking(look).await??;
         let Standing::Same { size } = standing else {
             return Ok(None);
         };
@@ -588,6 +700,7 @@ impl Task {
             sources: 0,
             resumed_bytes: size,
             fetched_bytes: 0,
+            is_shared: false,
             delivered: None,
         }
     }

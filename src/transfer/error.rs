@@ -50,6 +50,14 @@ pub enum DownloadError {
     /// The file cannot be put in its place.
     #[error(transparent)]
     Finish(#[from] FinishError),
+    /// It is under way already, but not as it was asked for now.
+    #[error("{hash} is being downloaded already, but {differs}")]
+    Differs {
+        /// What is downloaded.
+        hash: Hash,
+        /// In what.
+        differs: String,
+    },
     /// Somebody paused it.
     #[error("paused: what was verified is kept")]
     Paused,
@@ -71,6 +79,7 @@ impl DownloadError {
             Self::Partial(_) => "download-not-started",
             Self::Write(_) => "write-failed",
             Self::Finish(_) => "finish-failed",
+            Self::Differs { .. } => "already-downloading",
             Self::Paused => "paused",
             Self::ShuttingDown => "shutting-down",
         }
@@ -92,7 +101,12 @@ impl DownloadError {
                 "make room, then `pelago resume` it or give the same command again: it goes on where it \
                  stopped"
             }
-            Self::Paused => "give the same command again: it goes on where it stopped",
+            Self::Differs { .. } => {
+                "wait until it is done, `pelago pause` it first, or ask for it as it was asked for before"
+            }
+            Self::Paused => {
+                "`pelago resume` it or give the same command again: it goes on where it stopped"
+            }
             _ => return None,
         };
         Some(hint.to_owned())

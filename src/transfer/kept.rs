@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{DownloadState, DownloadStatus, Output, RESUME_TIMEOUT, Request};
+use super::{DownloadState, DownloadStatus, Output, Request, transfers::RESUME_TIMEOUT};
 use crate::store::{PartialSpec, Scopes};
 
 /// Of the form below; a list of another version is passed over.
@@ -64,21 +64,20 @@ impl Kept {
             DownloadState::Failed => status.path.is_none(),
             _ => false,
         };
-        let begun = status.path.clone().map(Output::Exactly);
-        let output = begun.unwrap_or_else(|| request.output.clone());
-        if is_over || output.path().to_str().is_none() {
+        let request = request.going_on_from(status);
+        if is_over || request.output.path().to_str().is_none() {
             return None;
         }
         let ids = |ids: &Vec<_>| ids.iter().map(ToString::to_string).collect();
         Some(Self {
             hash: (*request.hash.as_bytes()).into(),
-            name: (status.name != request.hash.to_string()).then(|| status.name.clone()),
-            output,
+            name: request.name,
+            output: request.output,
             peers: request.peers.iter().map(ToString::to_string).collect(),
             allowed: request.allowed.as_ref().map(ids),
-            only: request.only.clone(),
+            only: request.only,
             overwrite: request.overwrite,
-            scopes: request.scopes.clone(),
+            scopes: request.scopes,
             seed: request.seed,
             is_paused,
             size: status.size,
@@ -95,7 +94,7 @@ impl Kept {
             peers: Vec::new(),
             allowed: None,
             only: spec.only,
-            overwrite: false,
+            overwrite: spec.overwrite,
             scopes: spec.scopes,
             seed: true,
             is_paused: !spec.resume_on_start,
@@ -150,6 +149,21 @@ impl Kept {
         match &self.output {
             Output::Exactly(path) => Some(path.clone()),
             _ => None,
+        }
+    }
+}
+
+impl Request {
+    /// What to ask for to go on with a download that got as far as `status`: the same, at the place and by
+    /// the name that it has by now, and with more patience.
+    pub(super) fn going_on_from(&self, status: &DownloadStatus) -> Self {
+        let (request, begun) = (self.clone(), status.path.clone());
+        let is_named = status.name != self.hash.to_string();
+        Self {
+            name: is_named.then(|| status.name.clone()),
+            output: begun.map_or(request.output, Output::Exactly),
+            timeout: RESUME_TIMEOUT,
+            ..request
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Unfolding {
 /// What to do next to find it out.
 pub(super) enum Next {
     /// Fetch these manifests.
-    Fetch(Arc<Round>),
+    Fetch(Arc<Round>, Unfolding),
     /// Nothing: this is what is in it.
     Known(Arc<Listing>),
 }
@@ -64,7 +64,7 @@ impl Unfolding {
     }
 
     /// Takes all that is kept here already, and says what is to be fetched. Blocks.
-    pub(super) fn next(&mut self) -> Result<Next, UnfoldError> {
+    pub(super) fn next(mut self) -> Result<Next, UnfoldError> {
         loop {
             let mut missing = Vec::new();
             for descriptor in self.expander.wanted() {
@@ -79,10 +79,10 @@ impl Unfolding {
                 }
             }
             if !missing.is_empty() {
-                return Ok(Next::Fetch(Arc::new(Round::new(missing))));
+                return Ok(Next::Fetch(Arc::new(Round::new(missing)), self));
             }
             if self.expander.missing() == 0 {
-                let listing = self.expander.clone().finish()?;
+                let listing = self.expander.finish()?;
                 return Ok(Next::Known(Arc::new(listing)));
             }
         }
@@ -132,8 +132,7 @@ impl Round {
     pub(super) fn verified(&self) -> BlockRanges {
         let mut verified = BlockRanges::new();
         for (start, data) in &*self.lock() {
-            let blocks = (data.len() as u64).div_ceil(pelago_content::BLOCK_SIZE);
-            verified.insert(*start..start + blocks);
+            verified.insert(*start..start + blocks_in(data));
         }
         verified
     }
@@ -141,8 +140,17 @@ impl Round {
     pub(super) fn write(&self, part: Part, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
         if let Some(descriptor) = self.descriptors.get(part.file) {
             verify(descriptor, part.chunk, data, proof)?;
-            let start = self.sequence.blocks_of(part).start;
-            self.lock().insert(start, data.to_vec());
+            let blocks = self.sequence.blocks_of(part);
+            let mut chunks = self.lock();
+            // Chunks lie within each other or apart. What a longer one brought is not taken again.
+            let before = chunks.range(..=blocks.start).next_back();
+            if before.is_some_and(|(start, data)| start + blocks_in(data) >= blocks.end) {
+                return Ok(());
+            }
+            while let Some((&within, _)) = chunks.range(blocks.clone()).next() {
+                chunks.remove(&within);
+            }
+            chunks.insert(blocks.start, data.to_vec());
         }
         Ok(())
     }
@@ -160,5 +168,42 @@ impl Round {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<u8>>> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many blocks the data of a chunk fills.
+const fn blocks_in(data: &[u8]) -> u64 {
+    (data.len() as u64).div_ceil(pelago_content::BLOCK_SIZE)
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::{BLOCK_SIZE, Hasher, Kind, siblings, subtree};
+
+    use super::*;
+
+    #[test]
+    fn chunks_that_come_twice_in_other_sizes_make_one_manifest() {
+        let bytes: Vec<u8> = (0..8 * BLOCK_SIZE).map(|n| (n / 7) as u8).collect();
+        let mut hasher = Hasher::new(Kind::Folder);
+        hasher.update(&bytes);
+        let descriptor = hasher.finish().unwrap();
+        let geometry = descriptor.geometry();
+        let data_of = |level, index| {
+            let chunk = geometry.chunk(level, index).unwrap().bytes(geometry);
+            &bytes[chunk.start as usize..chunk.end as usize]
+        };
+        let round = Round::new(vec![descriptor]);
+        // A short chunk before and after the long one it is in.
+        for (level, block) in [(0, 1), (2, 0), (0, 0), (1, 6), (1, 4)] {
+            let part = round.sequence.part(level, block).unwrap();
+            let proof: Vec<_> = siblings(geometry, part.chunk)
+                .map(|(level, index)| subtree(data_of(level, index), level))
+                .collect();
+            let data = data_of(part.chunk.level(), part.chunk.index());
+            round.write(part, data, &proof).unwrap();
+        }
+        assert_eq!(round.verified().len(), 8);
+        assert!(round.manifests() == [(descriptor, bytes)]);
     }
 }

@@ -3,7 +3,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `scheduler` | which chunk is asked of whom: pure, driven by events and a clock |
-//! | `sources` | who is asked, who waits, who is tried again, who lied |
+//! | `sources` | who is asked, who is used, who lied |
+//! | `candidates` | who waits to be asked, and who is tried again later |
 //! | `source` | one peer's streams: asks, reads, hands on |
 //! | `content` | what is being fetched: a file, a folder's manifests, or its files |
 //! | `manifests` | the manifests of a folder, until it is known what is in it |
@@ -12,6 +13,7 @@
 //! | `receiving` | data read no faster than the limits allow |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
+//! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
 //! | `interest` | who wants a download to go on |
 //! | `turns` | whose turn it is to fetch |
@@ -24,10 +26,12 @@
 //! the end of a download; what ends one is a [`DownloadError`].
 
 mod batch;
+mod candidates;
 mod changes;
 mod content;
 mod download;
 mod error;
+mod handle;
 mod interest;
 mod kept;
 mod look;
@@ -45,6 +49,7 @@ mod turns;
 pub use changes::{ChangeError, Place};
 pub use download::{Request, Settings};
 pub use error::DownloadError;
+pub use handle::Download;
 pub use interest::Interest;
 pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
@@ -52,9 +57,4 @@ pub use manifests::UnfoldError;
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
-pub use transfers::{Download, Followed, LoadError, Transfers};
-
-use std::time::Duration;
-
-/// How long a download that the node goes on with waits for a source.
-const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+pub use transfers::{Followed, LoadError, Transfers};

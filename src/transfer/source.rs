@@ -101,6 +101,8 @@ pub(super) enum End {
     Lost(String),
     /// It sent what is not true: never to be asked again.
     Lied(String),
+    /// It is more trouble than it is worth: not to be asked again either.
+    Refused(String),
     /// Not the source's fault: the chunk cannot be written.
     Disk(WriteError),
 }
@@ -191,13 +193,19 @@ impl Source<'_> {
             }
         };
         let mut writes = Writes::default();
-        let end = tokio::select! {
+        let mut end = tokio::select! {
             end = more_updates => end,
             end = self.fetch(orders, &mut writes) => end,
         };
-        // What has come before the end is not to be fetched again.
+        // What has come before the end is not to be fetched again; and a lie is one, also if whoever
+        // told it was gone before it was found out.
         while let Some(written) = writes.next().await {
-            self.arrived(written.parts).await;
+            let is_worse = !matches!(end, Err(End::Lied(_) | End::Disk(_)));
+            if let Err(found_out) = self.written(written).await
+                && is_worse
+            {
+                end = Err(found_out);
+            }
         }
         end
     }
@@ -355,7 +363,11 @@ impl Source<'_> {
             Answer::Data { proof, length, .. } => {
                 let data = batch.add(request, proof, length);
                 let received = receive(&self.context.limits, self.peer, reader, data).await;
-                received.map_err(FrameError::from)?;
+                if let Err(error) = received {
+                    // What is not whole proves nothing against anybody.
+                    batch.take_back();
+                    return Err(FrameError::from(error).into());
+                }
                 let traffic = self.context.network.traffic();
                 traffic.received(self.peer, length.into());
                 return Ok(());

@@ -1,7 +1,7 @@
-//! The sources of one download: who is being asked, who waits, who is tried again, who lied.
+//! The sources of one download: who is being asked, who is used, who lied.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     fmt::Write as _,
     time::{Duration, Instant},
 };
@@ -12,19 +12,14 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::source::{self, Context, End, MAX_ORDERS, Order, SourceId};
-use crate::network::{Candidate, Found};
+use super::{
+    candidates::{Candidates, MAX_WAITING, merge},
+    source::{self, Context, End, MAX_ORDERS, Order, SourceId},
+};
+use crate::network::Candidate;
 
-/// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
-const MAX_WAITING: usize = 1024;
-
-/// How often a source that was lost before it said what it has is tried again. One that had content, or
-/// that somebody named, is for as long as the download runs: it may come back.
-const MAX_RETRIES: u32 = 5;
-
-/// The pause before the first retry; each further one is twice as long, up to the last.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(8);
+/// How long a source is used at least before it makes room for another: it may be about to have news.
+const MIN_USE: Duration = Duration::from_secs(1);
 
 /// Outcomes told in a message, of each sort.
 const TOLD: usize = 3;
@@ -35,6 +30,8 @@ struct Active {
     orders: mpsc::Sender<Order>,
     task: AbortHandle,
     has_content: bool,
+    /// When it was asked.
+    since: Instant,
 }
 
 /// The sources of one download.
@@ -45,10 +42,7 @@ pub(super) struct Sources {
     next_id: SourceId,
     active: HashMap<SourceId, Active>,
     tasks: JoinSet<()>,
-    waiting: VecDeque<Candidate>,
-    later: Vec<(Instant, Candidate)>,
-    retries: HashMap<Candidate, u32>,
-    had_content: HashSet<Candidate>,
+    candidates: Candidates,
     banned: HashSet<PeerId>,
     useful: HashSet<PeerId>,
     outcomes: Outcomes,
@@ -63,39 +57,63 @@ impl Sources {
             next_id: 0,
             active: HashMap::new(),
             tasks: JoinSet::new(),
-            waiting: VecDeque::new(),
-            later: Vec::new(),
-            retries: HashMap::new(),
-            had_content: HashSet::new(),
+            candidates: Candidates::default(),
             banned: HashSet::new(),
             useful: HashSet::new(),
             outcomes: Outcomes::default(),
         }
     }
 
-    /// Takes a candidate: it becomes a source now, or when there is room.
-    pub(super) fn offer(&mut self, candidate: Candidate) {
-        let is_known = candidate.peer.is_some_and(|peer| {
-            self.banned.contains(&peer) || self.active.values().any(|a| a.peer == Some(peer))
-        });
-        if is_known {
-            return;
+    /// Takes a candidate: it becomes a source now, or when there is room. False if it is not
+    /// remembered for that, as too many are.
+    pub(super) fn offer(&mut self, candidate: Candidate) -> bool {
+        if let Some(peer) = candidate.peer {
+            if self.banned.contains(&peer) {
+                return true;
+            }
+            let mut active = self.active.values_mut();
+            if let Some(known) = active.find(|active| active.peer == Some(peer)) {
+                merge(&mut known.candidate, candidate);
+                return true;
+            }
         }
-        if candidate.found == Found::Given {
-            self.waiting.push_front(candidate);
-        } else if self.waiting.len() < MAX_WAITING {
-            self.waiting.push_back(candidate);
-        }
+        let is_taken = self.candidates.offer(candidate);
         self.fill();
+        is_taken
     }
 
     /// Tries again those whose time has come; returns when to call this next.
     pub(super) fn retry(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.later.extract_if(.., |(at, _)| *at <= now);
-        self.waiting.extend(due.map(|(_, candidate)| candidate));
+        let next = self.candidates.wake(now);
         self.fill();
         while self.tasks.try_join_next().is_some() {}
-        self.later.iter().map(|(at, _)| *at).min()
+        next
+    }
+
+    /// How many of those who wait could be asked if as many sources made room.
+    pub(super) fn crowded_out(&self) -> usize {
+        let with_content = self.with_content();
+        let asked = self.active.len() - with_content;
+        if with_content < self.max_active {
+            return 0;
+        }
+        let room = self.max_asked.saturating_sub(asked);
+        self.candidates.waiting().min(room)
+    }
+
+    /// A source that has nothing to give makes room for one that waits. False if it shall have some time
+    /// yet.
+    pub(super) fn replace(&mut self, peer: PeerId, now: Instant) -> bool {
+        let theirs = |active: &&Active| active.peer == Some(peer) && active.has_content;
+        let used = self.active.values().find(theirs);
+        if used.is_none_or(|active| now.duration_since(active.since) < MIN_USE) {
+            return false;
+        }
+        for candidate in self.end_all_of(peer) {
+            self.candidates.rest(candidate, now);
+        }
+        self.fill();
+        true
     }
 
     fn fill(&mut self) {
@@ -106,7 +124,7 @@ impl Sources {
             if is_full {
                 return;
             }
-            let Some(candidate) = self.waiting.pop_front() else {
+            let Some(candidate) = self.candidates.next() else {
                 return;
             };
             self.next_id += 1;
@@ -121,6 +139,7 @@ impl Sources {
                 orders,
                 task,
                 has_content: false,
+                since: Instant::now(),
             };
             self.active.insert(id, active);
         }
@@ -140,8 +159,9 @@ impl Sources {
         };
         if is_full && !active.has_content {
             active.task.abort();
-            let spare = self.active.remove(&id);
-            self.waiting.extend(spare.map(|active| active.candidate));
+            if let Some(spare) = self.active.remove(&id) {
+                self.candidates.wait(spare.candidate);
+            }
             return false;
         }
         // Who a candidate without an id is shows only now.
@@ -152,21 +172,22 @@ impl Sources {
         }
         active.peer = Some(peer);
         active.has_content = true;
-        self.retries.remove(&active.candidate);
-        self.had_content.insert(active.candidate.clone());
+        self.candidates.had_content(&active.candidate);
         true
     }
 
-    /// Whether the source is the one by which its peer is known to have content.
-    pub(super) fn is_with_content(&self, id: SourceId) -> bool {
-        self.active
-            .get(&id)
-            .is_some_and(|active| active.has_content)
+    /// Whether the peer is used as a source that has content.
+    pub(super) fn is_used(&self, peer: PeerId) -> bool {
+        let mut used = self.active.values().filter(|active| active.has_content);
+        used.any(|active| active.peer == Some(peer))
     }
 
     /// A chunk of this peer was good.
     pub(super) fn was_useful(&mut self, peer: PeerId) {
         self.useful.insert(peer);
+        for active in self.active.values().filter(|a| a.peer == Some(peer)) {
+            self.candidates.was_useful(&active.candidate);
+        }
     }
 
     /// Hands an order to the source `peer`; false if that cannot take it.
@@ -194,44 +215,52 @@ impl Sources {
         self.outcomes.take(who, end);
         match end {
             End::Lied(_) => {
-                self.banned.extend(peer);
+                if let Some(peer) = peer {
+                    self.banned.insert(peer);
+                    // It may have been met twice.
+                    self.end_all_of(peer);
+                }
             }
             End::Lost(_) | End::Unreachable(_) => {
                 let was_reached = matches!(end, End::Lost(_));
-                self.retry_later(active.candidate, was_reached, now);
+                self.candidates.retry(active.candidate, was_reached, now);
             }
-            End::Absent if active.has_content => {
-                self.later.push((now + LAST_RETRY, active.candidate));
+            End::Absent => {
+                self.candidates.absent(active.candidate, now);
             }
-            _ => {}
+            End::NotAllowed | End::Refused(_) | End::Disk(_) => {}
         }
         self.fill();
-    }
-
-    fn retry_later(&mut self, candidate: Candidate, was_reached: bool, now: Instant) {
-        let is_kept = candidate.found == Found::Given || self.had_content.contains(&candidate);
-        let tries = self.retries.get(&candidate).copied().unwrap_or(0);
-        if is_kept || was_reached && tries < MAX_RETRIES {
-            self.retries.insert(candidate.clone(), tries + 1);
-            // Doubled sixteen times it is past the last one by far.
-            let pause = FIRST_RETRY * 2_u32.pow(tries.min(16));
-            self.later.push((now + pause.min(LAST_RETRY), candidate));
-        }
     }
 
     /// The sources of `peer` have nothing of what they said they had. They may have later, as when they
     /// were just ending a download.
     pub(super) fn give_up(&mut self, peer: PeerId, now: Instant) {
+        for candidate in self.end_all_of(peer) {
+            let who = describe(&candidate, Some(peer));
+            self.outcomes.take(who, &End::Absent);
+            self.candidates.absent(candidate, now);
+        }
+        self.fill();
+    }
+
+    /// The peer is not to be asked any more, for a reason that people are told.
+    pub(super) fn refuse(&mut self, peer: PeerId, why: String) {
+        self.banned.insert(peer);
+        self.outcomes.take(peer.to_string(), &End::Refused(why));
+        self.end_all_of(peer);
+        self.fill();
+    }
+
+    fn end_all_of(&mut self, peer: PeerId) -> Vec<Candidate> {
         let theirs = self
             .active
             .extract_if(|_, active| active.peer == Some(peer));
-        for (_, active) in theirs {
+        let end = |(_, active): (_, Active)| {
             active.task.abort();
-            let who = describe(&active.candidate, Some(peer));
-            self.outcomes.take(who, &End::Absent);
-            self.later.push((now + LAST_RETRY, active.candidate));
-        }
-        self.fill();
+            active.candidate
+        };
+        theirs.map(end).collect()
     }
 
     /// Ends all sources.
@@ -288,6 +317,7 @@ impl Outcomes {
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),
             End::Lied(why) => format!("is not asked any more, as it sent what is not true ({why})"),
+            End::Refused(why) => format!("is not asked any more ({why})"),
             End::Disk(_) => return,
         };
         if self.failed.len() < MAX_WAITING {

@@ -108,6 +108,15 @@ impl DownloadStatus {
             failure: None,
         }
     }
+
+    /// What is known at the start of a run that goes on with it.
+    pub(super) fn going_on(self) -> Self {
+        Self {
+            state: DownloadState::Queued,
+            failure: None,
+            ..self
+        }
+    }
 }
 
 /// What a download waits for.
@@ -186,6 +195,8 @@ pub struct Finished {
     pub resumed_bytes: u64,
     /// Bytes that were fetched.
     pub fetched_bytes: u64,
+    /// Whether it is shared on from there.
+    pub is_shared: bool,
     /// What is known of what lies there; nothing, if it was there before.
     pub delivered: Option<Delivered>,
 }

@@ -41,6 +41,16 @@ impl Output {
         path
     }
 
+    /// Whether this may be how the content called `name` has come to `target`.
+    pub(super) fn leads_to(&self, target: &Path, name: &str) -> bool {
+        let inside = |folder: &Path| sanitised(name).is_some_and(|n| folder.join(n) == target);
+        match self {
+            Self::Into(folder) => inside(folder),
+            Self::At(path) => path == target || inside(path),
+            Self::Exactly(path) => path == target,
+        }
+    }
+
     /// The path of the file, if it is known without the content's name. Blocks on the disk.
     pub(super) fn fixed(&self) -> Option<PathBuf> {
         match self {
@@ -132,6 +142,9 @@ pub fn sanitised(name: &str) -> Option<String> {
     };
     let name: String = last.chars().map(replaced).collect();
     let name = name.trim().trim_end_matches('.');
+    // What begins with a dot is hidden, and read by shells and the like on their own.
+    let hidden = name.strip_prefix('.').map(|rest| format!("_{rest}"));
+    let name = hidden.as_deref().unwrap_or(name);
     // The ending says what a file is: a long name is cut before it.
     let (stem, ending) = match name.rsplit_once('.') {
         Some((stem, ending)) if ending.len() <= 16 && !stem.is_empty() => (stem, ending),
@@ -171,6 +184,8 @@ mod tests {
             ("C:\\Windows\\a.txt", Some("a.txt")),
             ("a\u{202e}gpj.exe", Some("a_gpj.exe")),
             ("nul.txt", Some("_nul.txt")),
+            (".zshenv", Some("_zshenv")),
+            ("..config", Some("_.config")),
             ("\u{1b}[2Jx", Some("_[2Jx")),
             ("..", None),
             ("...", None),
@@ -185,6 +200,21 @@ mod tests {
     fn a_long_name_keeps_its_ending() {
         let name = sanitised(&format!("{}.tar.gz", "ü".repeat(300))).unwrap();
         assert!(name.len() <= MAX_NAME && name.ends_with(".gz"));
+    }
+
+    #[test]
+    fn one_place_may_be_named_in_several_ways() {
+        let target = Path::new("/folder/film.mkv");
+        for (output, leads) in [
+            (Output::Into("/folder".into()), true),
+            (Output::At("/folder".into()), true),
+            (Output::At("/folder/film.mkv".into()), true),
+            (Output::Exactly("/folder/film.mkv".into()), true),
+            (Output::Exactly("/folder".into()), false),
+            (Output::Into("/other".into()), false),
+        ] {
+            assert_eq!(output.leads_to(target, "film.mkv"), leads, "{output:?}");
+        }
     }
 
     proptest! {

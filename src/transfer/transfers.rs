@@ -13,12 +13,13 @@ use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
     sync::{mpsc, watch},
-    task::{AbortHandle, spawn_blocking},
+    task::spawn_blocking,
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
+    Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
     download::{Room, Task},
+    handle::Ended,
     interest::Interest,
     kept::{self, Kept},
     turns::Turns,
@@ -30,6 +31,9 @@ const MAX_ENDED: usize = 100;
 
 /// Peers offered to a download that it has not looked at yet, at most.
 const OFFERS_QUEUED: usize = 64;
+
+/// How long a download that the node goes on with waits for a source.
+pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How long what a stopped download was writing may take to be written.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
@@ -54,20 +58,6 @@ pub(super) struct Entry {
     pub(super) is_paused: bool,
 }
 
-/// How a download ended, for everyone who waits.
-type Outcome = Result<Finished, Arc<DownloadError>>;
-
-/// A handle to one run of a download.
-#[derive(Clone)]
-pub struct Download {
-    status: watch::Receiver<DownloadStatus>,
-    outcome: watch::Receiver<Option<Outcome>>,
-    offers: mpsc::Sender<PeerId>,
-    /// None if it only rests.
-    task: Option<AbortHandle>,
-    is_to_seed: bool,
-}
-
 /// A download that somebody follows. When the last who does goes before its end, it is paused, unless
 /// the node was asked to run it by itself.
 pub struct Followed {
@@ -88,6 +78,31 @@ impl Entry {
     /// Whether it fetches, or will when it is its turn.
     pub(super) fn is_running(&self) -> bool {
         !self.is_paused && !self.download.state().is_ended()
+    }
+
+    /// In what this is not what `request` asks for, if it is not.
+    fn differs_from(&self, request: &Request) -> Option<String> {
+        let status = self.download.status.borrow();
+        let leads_there = |path| request.output.leads_to(path, &status.name);
+        let is_there = || status.path.as_deref().is_some_and(leads_there);
+        if request.only != self.request.only {
+            let all = "all of it".to_owned();
+            let chosen = |only: &Vec<String>| match &only[..] {
+                [] => all.clone(),
+                only => only.join(", "),
+            };
+            let (now, asked) = (chosen(&self.request.only), chosen(&request.only));
+            Some(format!("{now}, and not {asked}"))
+        } else if request.output != self.request.output && !is_there() {
+            let output = self.request.output.path();
+            let path = status.path.as_ref().unwrap_or(output);
+            Some(format!("to {}", path.display()))
+        } else if request.overwrite != self.request.overwrite {
+            let what = if request.overwrite { "not " } else { "" };
+            Some(format!("{what}to replace what is there"))
+        } else {
+            None
+        }
     }
 }
 
@@ -113,33 +128,45 @@ impl Transfers {
 
     /// Starts a download, or joins the one of the same hash that is under way, for the node to run
     /// whether somebody follows it or not.
-    #[must_use]
-    pub fn start(&self, request: Request) -> Download {
+    ///
+    /// # Errors
+    /// [`DownloadError::Differs`], if the one under way is not as this was asked for.
+    pub fn start(&self, request: Request) -> Result<Download, DownloadError> {
         self.join(request, Interest::keep)
     }
 
     /// The same for somebody who follows it.
-    #[must_use]
-    pub fn follow(&self, request: Request) -> Followed {
-        let download = self.join(request, Interest::follow);
-        Followed {
+    ///
+    /// # Errors
+    /// As [`Transfers::start`].
+    pub fn follow(&self, request: Request) -> Result<Followed, DownloadError> {
+        let download = self.join(request, Interest::follow)?;
+        Ok(Followed {
             transfers: self.clone(),
             download,
-        }
+        })
     }
 
-    fn join(&self, request: Request, interested: impl FnOnce(&mut Interest)) -> Download {
+    fn join(
+        &self,
+        request: Request,
+        interested: impl FnOnce(&mut Interest),
+    ) -> Result<Download, DownloadError> {
         let mut downloads = self.lock();
         let hash = request.hash;
         let same = downloads.iter().position(|entry| entry.hash() == hash);
         if let Some(entry) = same.map(|at| &mut downloads[at])
             && entry.is_running()
         {
+            if let Some(differs) = entry.differs_from(&request) {
+                return Err(DownloadError::Differs { hash, differs });
+            }
             interested(&mut entry.interest);
-            return entry.download.clone();
+            return Ok(entry.download.clone());
         }
         let before = same.map(|at| downloads.remove(at).download);
-        let download = self.spawn(request.clone(), before);
+        let status = DownloadStatus::new(hash, request.name.clone());
+        let download = self.spawn(request.clone(), status, before);
         let mut interest = Interest::default();
         interested(&mut interest);
         downloads.push(Entry {
@@ -149,13 +176,18 @@ impl Transfers {
             is_paused: false,
         });
         forget_ended(&mut downloads);
-        download
+        Ok(download)
     }
 
-    /// Begins a run of a download, after the one `before` has come to its end.
-    pub(super) fn spawn(&self, request: Request, before: Option<Download>) -> Download {
+    /// Begins a run of a download of which `status` is known, after the one `before` has come to its end.
+    pub(super) fn spawn(
+        &self,
+        request: Request,
+        status: DownloadStatus,
+        before: Option<Download>,
+    ) -> Download {
         let hash = request.hash;
-        let (status, status_now) = watch::channel(DownloadStatus::new(hash, request.name.clone()));
+        let (status, status_now) = watch::channel(status);
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let is_to_seed = request.seed;
@@ -248,7 +280,8 @@ impl Transfers {
                 Download::at_rest(kept.status(), request.seed)
             } else {
                 tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
-                let download = self.spawn(request.clone(), None);
+                let status = kept.status().going_on();
+                let download = self.spawn(request.clone(), status, None);
                 going_on.push(download.clone());
                 download
             };
@@ -345,110 +378,6 @@ fn forget_ended(downloads: &mut Vec<Entry>) {
         too_many -= usize::from(is_one_too_many);
         !is_one_too_many
     });
-}
-
-/// Tells how a download ended; if its task is aborted, that it was paused.
-struct Ended {
-    status: watch::Sender<DownloadStatus>,
-    outcome: watch::Sender<Option<Outcome>>,
-}
-
-impl Ended {
-    fn with(&self, result: Result<Finished, DownloadError>) {
-        let result = result.map_err(Arc::new);
-        self.status.send_modify(|status| {
-            status.bytes_per_second = 0;
-            status.sources = 0;
-            status.waits = None;
-            match &result {
-                Ok(finished) => {
-                    status.path = Some(finished.path.clone());
-                    status.size = Some(finished.size);
-                    status.verified_bytes = Some(finished.size);
-                    status.state = DownloadState::Done;
-                }
-                Err(error) if matches!(**error, DownloadError::Paused) => {
-                    status.state = DownloadState::Paused;
-                }
-                Err(error) => {
-                    status.state = DownloadState::Failed;
-                    status.failure = Some((&**error).into());
-                }
-            }
-        });
-        self.outcome.send_replace(Some(result));
-    }
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if self.outcome.borrow().is_none() {
-            self.with(Err(DownloadError::Paused));
-        }
-    }
-}
-
-impl Download {
-    /// One that nothing is done for.
-    fn at_rest(status: DownloadStatus, is_to_seed: bool) -> Self {
-        let (_, status) = watch::channel(status);
-        let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
-        let (offers, _) = mpsc::channel(1);
-        Self {
-            status,
-            outcome,
-            offers,
-            task: None,
-            is_to_seed,
-        }
-    }
-
-    /// What is known of it, as it changes: some ten times a second at most.
-    #[must_use]
-    pub fn status(&self) -> watch::Receiver<DownloadStatus> {
-        self.status.clone()
-    }
-
-    /// Whether it is to be shared on.
-    #[must_use]
-    pub const fn is_to_seed(&self) -> bool {
-        self.is_to_seed
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// Why it ended without its file.
-    pub async fn finished(&self) -> Result<Finished, Arc<DownloadError>> {
-        let mut outcome = self.outcome.clone();
-        match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome
-                .clone()
-                .unwrap_or_else(|| Err(DownloadError::Paused.into())),
-            Err(_) => Err(DownloadError::ShuttingDown.into()),
-        }
-    }
-
-    /// Waits until its task is gone, with what that began and cannot be interrupted.
-    async fn ended(&self) {
-        let mut status = self.status.clone();
-        while status.changed().await.is_ok() {}
-    }
-
-    pub(super) fn state(&self) -> DownloadState {
-        self.status.borrow().state
-    }
-
-    /// Stops it. What was verified is kept, and the same request goes on from there.
-    pub(super) fn stop(&self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
-    }
-
-    pub(super) fn is_same_run(&self, other: &Self) -> bool {
-        self.status.same_channel(&other.status)
-    }
 }
 
 impl Followed {

@@ -76,17 +76,9 @@ impl Turns {
         }
     }
 
-    /// A turn, if one is free and nobody waits for it.
-    pub(super) fn take(&self) -> Option<Turn> {
-        let mut queue = self.lock();
-        queue.free = queue.free.checked_sub(1)?;
-        Some(Turn(self.clone()))
-    }
-
-    /// How many have a turn or wait for one.
-    pub(super) fn len(&self) -> usize {
-        let queue = self.lock();
-        self.0.at_a_time - queue.free + queue.waiting.len()
+    /// Whether somebody waits for a turn.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.lock().waiting.is_empty()
     }
 
     /// Puts those who wait in the order of `hashes`.
@@ -152,6 +144,19 @@ impl Queued {
     pub(super) async fn turn(mut self) -> Option<Turn> {
         (&mut self.granted).await.ok()
     }
+
+    /// The turn, if it has come.
+    pub(super) fn try_turn(&mut self) -> Option<Turn> {
+        self.granted.try_recv().ok()
+    }
+
+    /// How many come before it, with those that fetch.
+    pub(super) fn ahead(&self) -> u64 {
+        let queue = self.turns.lock();
+        let mut waiting = queue.waiting.iter();
+        let before = waiting.position(|waiter| waiter.status.same_channel(&self.status));
+        (before.unwrap_or(0) + self.turns.0.at_a_time) as u64
+    }
 }
 
 impl Drop for Queued {
@@ -187,7 +192,7 @@ mod tests {
         let turns = Turns::new(1);
         let (first, _) = enter(&turns, 1);
         let running = first.turn().now_or_never().flatten();
-        assert!(running.is_some() && turns.take().is_none());
+        assert!(running.is_some() && !turns.is_waited_for());
         let (mut second, second_status) = enter(&turns, 2);
         let (third, third_status) = enter(&turns, 3);
         let (fourth, fourth_status) = enter(&turns, 4);
@@ -203,14 +208,32 @@ mod tests {
         );
         // One that leaves is no longer waited for.
         drop(fourth);
-        assert_eq!((ahead(&third_status), turns.len()), (Some(1), 3));
+        assert_eq!((ahead(&third_status), third.ahead()), (Some(1), 1));
 
         drop(running);
-        assert!(second.granted.try_recv().is_err());
+        assert!(second.try_turn().is_none());
         let third = third.turn().now_or_never().flatten();
         assert!(third.is_some());
         drop(third);
         drop(second);
-        assert!(turns.take().is_some(), "what nobody took is free again");
+        let (mut last, _) = enter(&turns, 5);
+        assert!(last.try_turn().is_some(), "what nobody took is free again");
+    }
+
+    #[test]
+    fn one_that_lets_others_go_first_gets_its_turn_after_them() {
+        let turns = Turns::new(1);
+        let (status, _now) = watch::channel(DownloadStatus::new(hash(1), None));
+        let running = turns.enter(hash(1), status.clone()).try_turn();
+        let (mut second, _second_status) = enter(&turns, 2);
+        assert!(running.is_some() && turns.is_waited_for());
+
+        drop(running);
+        let mut again = turns.enter(hash(1), status);
+        assert_eq!((again.try_turn().is_none(), again.ahead()), (true, 1));
+        let running = second.try_turn();
+        assert!(running.is_some());
+        drop(running);
+        assert!(again.try_turn().is_some());
     }
 }

@@ -235,6 +235,35 @@ async fn is_found_out_after_one_chunk(content: &Content, script: Script) {
 }
 
 #[tokio::test]
+async fn a_liar_that_is_gone_at_once_is_found_out() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let truth = content.clone();
+    let script = Script::claiming(content.descriptor, move |_, item| {
+        let mut answer = truth.truth(&item);
+        *answer.last_mut().unwrap() ^= 1;
+        Act::SendAndClose(answer)
+    });
+    is_found_out(&content, script, 1).await;
+}
+
+#[tokio::test]
+async fn a_source_that_is_lost_inside_a_chunk_is_no_liar() {
+    // source (closes in the midst of its first answer) <--- getter: there is nobody else
+    let content = Content::new(THREE_CHUNKS, 1);
+    let truth = content.clone();
+    let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
+        let answer = truth.truth(&item);
+        match number {
+            0 => Act::SendAndClose(answer[..answer.len() / 2].to_vec()),
+            _ => Act::Send(answer),
+        }
+    }))
+    .await;
+    let getter = Home::start("getter").await;
+    getter.fetch(&content, &[source.address()]).await;
+}
+
+#[tokio::test]
 async fn answers_that_nobody_asked_for_spoil_nothing() {
     let content = Content::new(1000, 1);
     let truth = content.clone();

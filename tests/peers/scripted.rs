@@ -104,6 +104,13 @@ pub(crate) fn has_all(descriptor: &Descriptor) -> Vec<u8> {
     update(having_all(descriptor))
 }
 
+/// The bytes by which a peer has nothing.
+pub(crate) fn absent() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    futures::executor::block_on(availability::write_update(&mut bytes, &Update::Absent)).unwrap();
+    bytes
+}
+
 /// What a node was asked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {

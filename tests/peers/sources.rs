@@ -171,6 +171,89 @@ async fn a_source_that_denies_all_that_it_claims_is_soon_left() {
 }
 
 #[tokio::test]
+async fn a_source_that_denies_all_for_a_moment_is_asked_again_and_again() {
+    // source (denies the first nine chunks it is asked for, as if its file was being hashed again)
+    let content = Content::new(THREE_CHUNKS, 1);
+    let truth = content.clone();
+    let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
+        if number < 9 {
+            Act::Send(encoded(&Answer::Changed, &[]))
+        } else {
+            Act::Send(truth.truth(&item))
+        }
+    }))
+    .await;
+    let getter = Home::start("getter").await;
+    getter.fetch(&content, &[source.address()]).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_was_named_and_has_nothing_yet_is_asked_again() {
+    // source (does not have it when it is asked first) <--- getter: there is nobody else
+    let content = Content::new(THREE_CHUNKS, 1);
+    let descriptor = content.descriptor;
+    let mut script = Script::honest(&content);
+    script.availability = Box::new(move |number| match number {
+        0 => Act::SendAndClose(crate::scripted::absent()),
+        _ => Act::Send(has_all(&descriptor)),
+    });
+    let source = Scripted::start(script).await;
+    let getter = Home::start("getter").await;
+    getter.fetch(&content, &[source.address()]).await;
+    assert_eq!(source.asked().subscriptions, 2);
+}
+
+#[tokio::test]
+async fn sources_with_nothing_to_give_make_room() {
+    // empty, empty (say that they have it, and nothing of it yet) <--- getter ---> seed, found last
+    let content = Content::new(THREE_CHUNKS, 1);
+    let mut nothing = crate::scripted::having_all(&content.descriptor);
+    nothing.blocks = pelago::content::BlockRanges::default();
+    let empty = || async {
+        let (mut script, nothing) = (Script::honest(&content), nothing.clone());
+        script.availability =
+            Box::new(move |_| Act::Send(crate::scripted::update(nothing.clone())));
+        Scripted::start(script).await
+    };
+    let (first, second) = (empty().await, empty().await);
+    let seed = Home::start("seed").await;
+    seed.share("original", &content).await;
+    let getter = Home::with(Settings {
+        max_sources: 2,
+        ..settings("getter")
+    })
+    .await;
+    let peers = [first.address(), second.address()];
+    let download = getter.download(content.hash(), &peers).await;
+    in_time(download.status().wait_for(|status| status.sources == 2))
+        .await
+        .unwrap();
+
+    getter.node.connect(&seed.address().await).await.unwrap();
+
+    let finished = ended(&download).await.unwrap();
+    crate::nodes::assert_same(&finished.path, &content);
+}
+
+#[tokio::test]
+async fn updates_without_end_do_not_keep_a_download_from_ending() {
+    // chatty (says without end that it has the first block) <--- getter
+    let content = Content::new(THREE_CHUNKS, 1);
+    let mut first_block = crate::scripted::having_all(&content.descriptor);
+    first_block.blocks = (0..1).into();
+    let mut script = Script::honest(&content);
+    script.availability =
+        Box::new(move |_| Act::SendForever(crate::scripted::update(first_block.clone())));
+    let chatty = Scripted::start(script).await;
+    let getter = Home::start("getter").await;
+    let copy = pelago::node::Output::At(getter.path("copy"));
+    let mut wanted = request(content.hash(), copy, &[chatty.address()]);
+    wanted.timeout = Duration::from_secs(1);
+    let error = ended(&getter.begin(wanted).await).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+}
+
+#[tokio::test]
 async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
     // busy (ask again at once!) <--- getter ---> honest, which comes later
     let content = Content::new(THREE_CHUNKS, 1);
@@ -189,6 +272,76 @@ async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
     let finished = ended(&download).await.unwrap();
     crate::nodes::assert_same(&finished.path, &content);
     assert_eq!(finished.sources, 1);
+}
+
+#[tokio::test]
+async fn a_download_whose_only_source_is_busy_ends_with_an_error_that_says_so() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let busy = Scripted::start(Script::claiming(content.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
+    }))
+    .await;
+    let getter = Home::start("getter").await;
+    let copy = pelago::node::Output::At(getter.path("copy"));
+    let mut wanted = request(content.hash(), copy, &[busy.address()]);
+    wanted.timeout = Duration::from_secs(1);
+    let error = ended(&getter.begin(wanted).await).await.unwrap_err();
+    assert_eq!(error.code(), "no-source", "{error}");
+    assert!(error.to_string().contains("busy"), "{error}");
+}
+
+#[tokio::test]
+async fn a_download_under_way_is_joined_only_by_who_asks_for_the_same() {
+    let getter = Home::start("getter").await;
+    let hash = Content::new(1000, 1).hash();
+    let at = |name| pelago::node::Output::At(getter.path(name));
+    let download = getter.begin(request(hash, at("copy"), &[])).await;
+    let join = async |change: fn(&mut pelago::node::DownloadRequest)| {
+        let mut wanted = request(hash, at("copy"), &[]);
+        change(&mut wanted);
+        getter.node.download(wanted).await
+    };
+    join(|_| {}).await.unwrap();
+    for change in [
+        (|wanted| wanted.only = vec!["b".to_owned()]) as fn(&mut pelago::node::DownloadRequest),
+        |wanted| wanted.output = pelago::node::Output::At("/elsewhere".into()),
+        |wanted| wanted.overwrite = true,
+    ] {
+        let Err(refused) = join(change).await else {
+            panic!("what differs is passed over");
+        };
+        assert_eq!(refused.code(), "already-downloading", "{refused}");
+        assert!(refused.hint().is_some());
+    }
+    assert!(!download.status().borrow().state.is_ended());
+}
+
+#[tokio::test]
+async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
+    // busy (ask again at once!) <--- getter (one download at a time) ---> honest
+    let (first, second) = (Content::new(THREE_CHUNKS, 1), Content::new(THREE_CHUNKS, 2));
+    let busy = Scripted::start(Script::claiming(first.descriptor, |_, _| {
+        Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
+    }))
+    .await;
+    let honest = Home::start("honest").await;
+    honest.share("original", &second).await;
+    let getter = Home::with(Settings {
+        max_downloads: 1,
+        ..settings("getter")
+    })
+    .await;
+    let waits = getter.download(first.hash(), &[busy.address()]).await;
+    busy.until(|asked| !asked.items.is_empty()).await;
+
+    let other = pelago::node::Output::At(getter.path("other"));
+    let wanted = request(second.hash(), other, &[honest.address().await]);
+    ended(&getter.begin(wanted).await).await.unwrap();
+
+    // It is its turn again.
+    let asked = busy.asked().items.len();
+    busy.until(|now| now.items.len() > asked).await;
+    assert!(!waits.status().borrow().state.is_ended());
 }
 
 #[tokio::test]

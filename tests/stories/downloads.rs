@@ -50,7 +50,11 @@ fn order(home: &Home) -> Vec<String> {
 
 /// What the node has of downloads that are not done.
 fn records(home: &Home) -> usize {
-    fs::read_dir(home.data().join("partial")).unwrap().count()
+    let kept = |folder| {
+        let entries = fs::read_dir(home.data().join(folder)).unwrap();
+        entries.filter(|entry| entry.as_ref().unwrap().path().is_file())
+    };
+    kept("partial").chain(kept("manifests")).count()
 }
 
 /// ```text

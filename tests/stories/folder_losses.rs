@@ -70,6 +70,9 @@ fn kills_cost_a_folder_little_where_there_is_one_already() {
     let pair = Pair::sharing(plant_many);
     let own = pair.b.path("box/1/my own");
     write(&pair.b.path("box"), "1/my own", b"stays");
+    // By one of its files it is known that this is the folder that is meant.
+    let one = pair.original().join("1/1");
+    fs::copy(one, pair.b.path("box/1/1")).unwrap();
     kills_cost_no_more_than_what_was_not_yet_verified(&pair);
     assert_content(&own, b"stays");
     fs::remove_file(own).unwrap();

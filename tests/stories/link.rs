@@ -127,10 +127,11 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
         "--peer",
         &node.address(),
         "--timeout",
-        "1",
+        "3",
     ];
     b.run(&nobody)
         .failed()
+        .says("looking for who has it")
         .says("nobody has it")
         .says("--bootstrap");
 }

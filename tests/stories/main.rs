@@ -17,6 +17,7 @@ mod attach;
 mod catalogue;
 mod config;
 mod disk;
+mod doctor;
 mod downloads;
 mod exchange;
 mod folder_downloads;

@@ -1,5 +1,7 @@
 //! The shell and the menu: the verbs one after another.
 
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::Value;
 
 use super::{
@@ -103,6 +105,9 @@ fn at_a_terminal_words_complete_and_lines_come_back() {
     shell.types(CTRL_D);
     assert_eq!(shell.end(), Some(0));
 
+    // What was typed may hold links: it is for this user alone.
+    let history = a.data().join("shell_history").metadata().unwrap();
+    assert_eq!(history.permissions().mode() & 0o777, 0o600);
     let mut shell = Terminal::open(&a, &["shell"]);
     shell.sees("pelago> ");
     shell.types(&format!("{UP}{UP}{ENTER}"));

@@ -3,12 +3,12 @@
 use std::{
     io::{Read, Write},
     process::{Child, ChildStdin, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Instant,
 };
 
-use super::world::{Home, PATIENCE};
+use super::world::{Home, PATIENCE, eventually};
 
 /// What keys send.
 pub(crate) const CTRL_C: &str = "\u{3}";
@@ -65,7 +65,7 @@ impl Terminal {
     #[track_caller]
     pub(crate) fn sees(&mut self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
-        let mut screen = self.screen.0.lock().unwrap();
+        let mut screen = lock(&self.screen);
         loop {
             let shown = String::from_utf8_lossy(&screen.text[self.seen..]).into_owned();
             if let Some(at) = shown.find(what) {
@@ -80,12 +80,13 @@ impl Terminal {
 
     /// All that was on the screen so far.
     pub(crate) fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.screen.0.lock().unwrap().text).into_owned()
+        String::from_utf8_lossy(&lock(&self.screen).text).into_owned()
     }
 
     /// Waits for the end: the exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
-        self.script.wait().unwrap().code()
+        let status = eventually("the command to end", || self.script.try_wait().unwrap());
+        status.code()
     }
 }
 
@@ -99,11 +100,16 @@ impl Drop for Terminal {
     }
 }
 
+/// Also after a failed assertion, which shows it.
+fn lock(screen: &(Mutex<Screen>, Condvar)) -> MutexGuard<'_, Screen> {
+    screen.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn show(mut stdout: impl Read, screen: &(Mutex<Screen>, Condvar)) {
     let mut bytes = [0; 4096];
     loop {
         let read = stdout.read(&mut bytes).unwrap_or(0);
-        let mut shown = screen.0.lock().unwrap();
+        let mut shown = lock(screen);
         shown.text.extend_from_slice(&bytes[..read]);
         shown.ended = read == 0;
         screen.1.notify_all();

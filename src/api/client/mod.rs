@@ -29,8 +29,9 @@ use super::{
     Token,
     types::{
         CatalogueQuery, Content, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
-        Failure, Followers, Limits, LimitsChange, LinksQuery, Listed, LookRequest, OrderChange,
-        Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+        Failure, Followers, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest,
+        OrderChange, Peer, Place, RemoveQuery, ShareEvent, ShareRequest, Shared, Status,
+        UnshareQuery,
     },
 };
 
@@ -79,6 +80,15 @@ impl Client {
     /// [`CallError`].
     pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
         self.get("/v1/peers").await
+    }
+
+    /// How well it is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn health(&self) -> Result<Health, CallError> {
+        self.get("/v1/health").await
     }
 
     /// How fast content may pass.

@@ -160,7 +160,13 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
         let paused = client.pause(name).await.unwrap();
         assert_eq!((&paused.hash, &*paused.state), (&hash, "paused"));
         let resumed = client.resume(&hash[..6]).await.unwrap();
-        assert_eq!((&*resumed.name, &*resumed.state), (name, "queued"));
+        assert_eq!(resumed.name, name);
+        // It may have had its turn by now.
+        assert!(
+            ["queued", "finding-sources"].contains(&&*resumed.state),
+            "{}",
+            resumed.state
+        );
         let followers = client.followers(name).await.unwrap();
         assert_eq!((followers.followers, followers.detached), (0, true));
         let order = client.put(name, Place::First).await.unwrap();

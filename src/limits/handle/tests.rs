@@ -223,3 +223,25 @@ async fn without_limits_all_passes() {
     assert_eq!(limits.upload(peer, CHUNK).await, CHUNK);
     assert_eq!(limits.download(peer, 0).await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn it_shows_which_limit_downloads_wait_for() {
+    for per_peer in [false, true] {
+        let limits = Limits::default();
+        limits.change(|rates| match per_peer {
+            true => rates.download_per_peer = rate(50_000),
+            false => rates.download = rate(50_000),
+        });
+        assert_eq!(limits.holding_downloads(), None);
+        let downloads = limits.clone();
+        let held = tokio::spawn(async move {
+            let peer = PeerId::random();
+            loop {
+                downloads.download(peer, CHUNK).await;
+            }
+        });
+        sleep(Duration::from_millis(1050)).await;
+        assert_eq!(limits.holding_downloads(), rate(50_000));
+        held.abort();
+    }
+}

@@ -5,9 +5,7 @@
 //! Failures leave as a [`PartialError`] at the start and as a [`WriteError`] later.
 
 use std::{
-    fmt,
-    fs::File,
-    io,
+    fmt, io,
     ops::Range,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -20,10 +18,11 @@ use pelago_content::{
 
 use super::{
     PartialSpec, SelectionError,
+    opened::{Handles, Opened},
     part::{self, PART_SUFFIX},
     record::{Active, Partials, Record},
     resume,
-    spec::MAX_SPEC_LEN,
+    spec::{Key, MAX_SPEC_LEN},
 };
 use crate::store::{DatabaseError, ReadError, Scopes, Store, files, mutex::lock, reading::Source};
 
@@ -32,27 +31,26 @@ use crate::store::{DatabaseError, ReadError, Scopes, Store, files, mutex::lock, 
 /// Dropping it pauses the download; its record stays.
 pub struct Partial {
     spec: PartialSpec,
-    pub(super) part: File,
-    pub(super) record: Record,
+    pub(super) handles: Mutex<Handles>,
     pub(super) verified: Mutex<BlockRanges>,
     /// Held by those who write, so that whoever ends the download waits for them.
     pub(super) writing: RwLock<()>,
     pub(super) reservation: Reservation,
 }
 
-/// Keeps others from downloading the same hash until it is dropped.
+/// Keeps others from the same download until it is dropped.
 pub(super) struct Reservation {
     pub(super) store: Store,
-    pub(super) hash: Hash,
+    pub(super) key: Key,
 }
 
 impl Reservation {
-    /// Reserves the hash for what `spec` says, unless somebody else has.
+    /// Reserves what `spec` says, unless somebody else has.
     pub(super) fn new(store: &Store, spec: &PartialSpec) -> Result<Self, PartialError> {
-        let hash = spec.descriptor.hash();
-        if store.inner.partials.reserve(hash) {
+        let key = spec.key();
+        if store.inner.partials.reserve(key) {
             let store = store.clone();
-            Ok(Self { store, hash })
+            Ok(Self { store, key })
         } else {
             let target = spec.target.clone();
             Err(PartialError::InUse { target })
@@ -62,7 +60,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.store.inner.partials.release(&self.hash);
+        self.store.inner.partials.release(&self.key);
     }
 }
 
@@ -81,40 +79,38 @@ impl Partial {
     ) -> Result<Arc<Self>, PartialError> {
         let page = checked_page(&spec)?;
         let reservation = Reservation::new(store, &spec)?;
-        let hash = reservation.hash;
-        let (part, record) = Self::open(store, &spec, &page)?;
+        let opened = Arc::new(Self::open(store, &spec, &page)?);
+        let (key, is_part) = (reservation.key, spec.part_of.is_some());
         let partial = Arc::new(Self {
             spec,
-            part,
-            record,
+            handles: Mutex::new(Handles::Open(Arc::clone(&opened))),
             verified: Mutex::default(),
             writing: RwLock::default(),
             reservation,
         });
-        resume::prove_recorded(&partial, progress);
+        resume::prove_recorded(&partial, &opened, progress);
+        drop(opened);
         let partials = &store.inner.partials;
-        partials.publish(hash, Active::File(Arc::downgrade(&partial)));
+        partials.publish(key, Active::File(Arc::downgrade(&partial)));
+        if is_part {
+            partials.open_parts().add(&partial);
+        }
         Ok(partial)
     }
 
     /// Opens both files. What was recorded for another target comes along if it can.
-    fn open(
-        store: &Store,
-        spec: &PartialSpec,
-        page: &[u8],
-    ) -> Result<(File, Record), PartialError> {
+    fn open(store: &Store, spec: &PartialSpec, page: &[u8]) -> Result<Opened, PartialError> {
         let partials = &store.inner.partials;
-        let earlier = partials.recorded(&spec.descriptor.hash());
-        let earlier = earlier.map(|earlier| earlier.target);
-        let earlier = earlier.filter(|earlier| *earlier != spec.target);
-        let part = part::open(&spec.target, earlier.as_deref())?;
+        let earlier = partials.earlier(spec);
+        let is_ours = spec.overwrite || earlier.is_same();
+        let part = part::open(&spec.target, earlier.elsewhere(), is_ours)?;
         let record = partials
             .open(spec, page)
             .map_err(|source| PartialError::Io {
                 path: record_path(partials, spec),
                 source,
             })?;
-        Ok((part, record))
+        Ok(Opened { part, record })
     }
 
     /// What is downloaded, and where to.
@@ -153,7 +149,12 @@ impl Partial {
     ///
     /// [`WriteError::Proof`] if it does not verify: nothing was changed. [`WriteError::Disk`] if
     /// it cannot be written: it counts as missing, and nothing that was verified is lost.
-    pub fn write(&self, chunk: Chunk, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
+    pub fn write(
+        self: &Arc<Self>,
+        chunk: Chunk,
+        data: &[u8],
+        proof: &[Node],
+    ) -> Result<(), WriteError> {
         let mut leaves = Vec::new();
         verify_leaves(&self.spec.descriptor, chunk, data, proof, &mut leaves)?;
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
@@ -162,9 +163,11 @@ impl Partial {
             return Ok(());
         }
         let start = chunk.bytes(geometry).start;
-        files::write_all_at(&self.part, data, start)
-            .map_err(|source| self.disk_error(part::path_of(&self.spec.target), source))?;
-        self.record_proven(chunk, &leaves, proof).map_err(|source| {
+        let at_part = |source| self.disk_error(part::path_of(&self.spec.target), source);
+        let opened = self.opened().map_err(at_part)?;
+        files::write_all_at(&opened.part, data, start).map_err(at_part)?;
+        let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);
+        recorded.map_err(|source| {
             let partials = &self.reservation.store.inner.partials;
             self.disk_error(record_path(partials, &self.spec), source)
         })
@@ -173,6 +176,7 @@ impl Partial {
     /// Records what a verified chunk, whose data is written, teaches; it counts from then on.
     pub(super) fn record_proven(
         &self,
+        record: &Record,
         chunk: Chunk,
         leaves: &[Node],
         proof: &[Node],
@@ -185,7 +189,7 @@ impl Partial {
                 nodes.push((level, index, node));
             }
         });
-        self.record.write(nodes)?;
+        record.write(nodes)?;
         lock(&self.verified).insert(chunk.blocks(geometry));
         Ok(())
     }
@@ -229,14 +233,14 @@ pub(super) fn checked_page(spec: &PartialSpec) -> Result<Vec<u8>, PartialError> 
 
 /// The record of a download, which may lie on another disk than its data.
 pub(super) fn record_path(partials: &Partials, spec: &PartialSpec) -> PathBuf {
-    let path = partials.path(&spec.descriptor.hash());
+    let path = partials.path(&spec.key());
     path.unwrap_or_else(|| part::path_of(&spec.target))
 }
 
 impl fmt::Debug for Partial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Partial")
-            .field("hash", &self.reservation.hash)
+            .field("hash", &self.reservation.key.hash)
             .field("target", &self.spec.target)
             .field("missing", &self.missing())
             .finish_non_exhaustive()
@@ -244,7 +248,7 @@ impl fmt::Debug for Partial {
 }
 
 impl Store {
-    /// The download of this hash under way in this process.
+    /// The download of this file by itself, under way in this process.
     pub fn partial(&self, hash: &Hash) -> Option<Arc<Partial>> {
         self.inner.partials.active(hash)
     }
@@ -260,7 +264,7 @@ impl Store {
     }
 }
 
-impl Source for Partial {
+impl Source for Arc<Partial> {
     fn descriptor(&self) -> &Descriptor {
         &self.spec.descriptor
     }
@@ -270,13 +274,16 @@ impl Source for Partial {
     }
 
     fn node(&self, level: u8, index: u64) -> Result<Node, ReadError> {
-        let node = self.record.node(level, index);
+        let opened = self.opened().map_err(|_| ReadError::Absent)?;
+        let node = opened.record.node(level, index);
         node.ok().flatten().ok_or(ReadError::Absent)
     }
 
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError> {
         let len = (bytes.end - bytes.start) as usize;
-        files::read_vec_at(&self.part, bytes.start, len).map_err(|source| ReadError::Unreadable {
+        let opened = self.opened();
+        let read = opened.and_then(|opened| files::read_vec_at(&opened.part, bytes.start, len));
+        read.map_err(|source| ReadError::Unreadable {
             path: part::path_of(&self.spec.target),
             source,
         })

@@ -3,12 +3,22 @@
 //! Owns the order of the last steps: whatever fails, the download can go on, and nothing at the
 //! target is replaced unless asked. Failures leave as a [`FinishError`].
 
-use std::{fs, io, path::PathBuf, sync::PoisonError};
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+};
 
 use pelago_content::{Descriptor, STORED_LEVEL};
 
-use super::{Partial, download::what_is_missing, part};
-use crate::store::{Fingerprint, TreeError, files, hashing::GROUP_SIZE};
+use super::{
+    Partial,
+    download::{Reservation, what_is_missing},
+    part,
+    record::Record,
+};
+use crate::store::{Fingerprint, NewShare, Origin, TreeError, files, hashing::GROUP_SIZE};
 
 /// How a download is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +27,9 @@ pub struct FinishOptions {
     pub durable: bool,
     /// Replace another file at the target.
     pub overwrite: bool,
+    /// Share it on from there, in the scopes that it has: before the record goes, so that nothing
+    /// comes in between at which others find it gone.
+    pub share: bool,
 }
 
 /// A finished download.
@@ -26,8 +39,10 @@ pub struct Finished {
     pub path: PathBuf,
     /// Kind, size and root.
     pub descriptor: Descriptor,
-    /// The file as it is now: share it with this.
+    /// The file as it is now.
     pub fingerprint: Fingerprint,
+    /// Whether it is shared on.
+    pub is_shared: bool,
 }
 
 impl Partial {
@@ -36,7 +51,7 @@ impl Partial {
     /// # Errors
     ///
     /// See [`FinishError`]; the download is then as it was.
-    pub fn finish(&self, options: FinishOptions) -> Result<Finished, FinishError> {
+    pub fn finish(self: &Arc<Self>, options: FinishOptions) -> Result<Finished, FinishError> {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         let (target, missing) = (&self.spec().target, self.missing());
         if missing > 0 {
@@ -47,30 +62,53 @@ impl Partial {
             let target = target.clone();
             return Err(FinishError::Exists { target });
         }
-        self.keep_tree()?;
-        let fingerprint = self.put_in_place(options).map_err(|source| {
+        let failed = |source: io::Error| {
             let target = target.clone();
             match source.kind() {
                 io::ErrorKind::AlreadyExists => FinishError::Exists { target },
                 _ => FinishError::Io { target, source },
             }
-        })?;
+        };
+        let opened = self.opened().map_err(failed)?;
+        self.keep_tree(&opened.record)?;
+        let fingerprint = self.put_in_place(&opened.part, options).map_err(failed)?;
+        let is_shared = options.share && self.share(fingerprint);
         self.remove_record();
         Ok(Finished {
             path: target.clone(),
             descriptor: self.spec().descriptor,
             fingerprint,
+            is_shared,
         })
+    }
+
+    /// Shares the file on; whether that is written down.
+    fn share(&self, fingerprint: Fingerprint) -> bool {
+        let spec = self.spec().clone();
+        let path = spec.target;
+        let share = NewShare {
+            descriptor: spec.descriptor,
+            name: spec.name,
+            path: path.clone(),
+            scopes: spec.scopes,
+            origin: Origin::Downloaded,
+            fingerprint,
+        };
+        let shared = self.reservation.store.add_shares(&[share]);
+        if let Err(error) = &shared {
+            tracing::warn!(path = %path.display(), %error, "downloaded, but not shared on");
+        }
+        shared.is_ok()
     }
 
     /// Copies the recorded tree from the stored level up. Every node of it is known, as every
     /// block is verified.
-    fn keep_tree(&self) -> Result<(), FinishError> {
+    fn keep_tree(&self, record: &Record) -> Result<(), FinishError> {
         let (descriptor, geometry) = (self.spec().descriptor, self.geometry());
         if descriptor.size() <= GROUP_SIZE {
             return Ok(());
         }
-        let hash = self.reservation.hash;
+        let hash = self.reservation.key.hash;
         let mut tree = self
             .reservation
             .store
@@ -79,27 +117,28 @@ impl Partial {
             .begin(descriptor.size())?;
         for level in STORED_LEVEL..=geometry.height() {
             for index in 0..geometry.nodes_at(level) {
-                let node = self.record.node(level, index).ok().flatten();
+                let node = record.node(level, index).ok().flatten();
                 tree.put(level, index, node.ok_or(TreeError::Damaged { hash })?);
             }
         }
         Ok(tree.commit(hash)?)
     }
 
-    fn put_in_place(&self, options: FinishOptions) -> io::Result<Fingerprint> {
+    fn put_in_place(&self, part: &File, options: FinishOptions) -> io::Result<Fingerprint> {
         let spec = self.spec();
-        let (part, target) = (part::path_of(&spec.target), &spec.target);
+        let (grown, target) = (part::path_of(&spec.target), &spec.target);
         // Something longer may have been there before the download began.
-        if self.part.metadata()?.len() != spec.descriptor.size() {
-            self.part.set_len(spec.descriptor.size())?;
+        if part.metadata()?.len() != spec.descriptor.size() {
+            part.set_len(spec.descriptor.size())?;
         }
         if options.durable {
-            self.part.sync_data()?;
+            part.sync_data()?;
         }
+        part::unmark(part);
         if options.overwrite {
-            fs::rename(&part, target)?;
+            fs::rename(&grown, target)?;
         } else {
-            files::rename_new(&part, target)?;
+            files::rename_new(&grown, target)?;
         }
         // From here on the content is at its target, and that it may be lost with the power is no
         // reason to say otherwise.
@@ -108,13 +147,13 @@ impl Partial {
         {
             tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
         }
-        Ok(Fingerprint::new(&self.part.metadata()?))
+        Ok(Fingerprint::new(&part.metadata()?))
     }
 
     fn remove_record(&self) {
-        let (store, hash) = (&self.reservation.store, self.reservation.hash);
-        if let Err(error) = store.inner.partials.remove(&hash) {
-            tracing::warn!(%hash, %error, "the record of a download cannot be removed");
+        let Reservation { store, key } = &self.reservation;
+        if let Err(error) = store.inner.partials.remove(key) {
+            tracing::warn!(hash = %key.hash, %error, "the record of a download cannot be removed");
         }
     }
 }

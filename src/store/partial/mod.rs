@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `spec` | what is downloaded and where to, and the page that says so |
 //! | `record` | the page and the tree, on disk or in memory; which downloads exist |
+//! | `opened` | the two files of a download, closed and opened again where there are many |
 //! | `part` | the `.part` file: created, locked, never followed elsewhere |
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
@@ -26,6 +27,7 @@ mod abandon;
 mod download;
 mod finish;
 mod folder;
+mod opened;
 mod part;
 mod record;
 mod remove;

@@ -14,7 +14,11 @@ use std::{
 
 use pelago_content::{Hash, Layout, Node};
 
-use super::{Partial, PartialFolder, PartialSpec, spec::PAGE_LEN};
+use super::{
+    Partial, PartialFolder, PartialSpec,
+    opened::OpenParts,
+    spec::{Key, PAGE_LEN},
+};
 use crate::store::{files, mutex::lock};
 
 /// The folder of records in the data folder.
@@ -27,10 +31,11 @@ const UNKNOWN: Node = [0; 32];
 /// All records of one store, and the downloads that use them.
 pub(in crate::store) struct Partials {
     place: Place,
-    /// The hashes being downloaded.
-    active: Mutex<HashMap<Hash, Active>>,
+    /// What is being downloaded.
+    active: Mutex<HashMap<Key, Active>>,
     /// Told whenever one of them is released.
     released: Condvar,
+    open_parts: OpenParts,
 }
 
 /// A download under way.
@@ -41,9 +46,34 @@ pub(super) enum Active {
     Folder(Weak<PartialFolder>),
 }
 
+/// An earlier run of a download.
+pub(super) enum Earlier {
+    /// There was none.
+    None,
+    /// It had the same target.
+    Same,
+    /// It had this target.
+    Elsewhere(PathBuf),
+}
+
+impl Earlier {
+    /// The target that it had, if that was another.
+    pub(super) fn elsewhere(&self) -> Option<&Path> {
+        match self {
+            Self::Elsewhere(target) => Some(target),
+            _ => None,
+        }
+    }
+
+    /// Whether what has grown at the target is of it.
+    pub(super) const fn is_same(&self) -> bool {
+        matches!(self, Self::Same)
+    }
+}
+
 enum Place {
     Folder(PathBuf),
-    Memory(Mutex<HashMap<Hash, MemoryRecord>>),
+    Memory(Mutex<HashMap<Key, MemoryRecord>>),
 }
 
 #[derive(Clone)]
@@ -70,43 +100,44 @@ impl Partials {
             place,
             active: Mutex::default(),
             released: Condvar::new(),
+            open_parts: OpenParts::default(),
         }
     }
 
-    /// Keeps others from downloading this hash; false if one does.
-    pub(super) fn reserve(&self, hash: Hash) -> bool {
+    /// Keeps others from this download; false if somebody runs it.
+    pub(super) fn reserve(&self, key: Key) -> bool {
         let mut active = lock(&self.active);
-        let free = !active.contains_key(&hash);
+        let free = !active.contains_key(&key);
         if free {
-            active.insert(hash, Active::Reserved);
+            active.insert(key, Active::Reserved);
         }
         free
     }
 
-    /// Makes a download known under its reserved hash.
-    pub(super) fn publish(&self, hash: Hash, download: Active) {
-        lock(&self.active).insert(hash, download);
+    /// Makes a download known that is reserved.
+    pub(super) fn publish(&self, key: Key, download: Active) {
+        lock(&self.active).insert(key, download);
     }
 
     /// Ends a reservation.
-    pub(super) fn release(&self, hash: &Hash) {
-        lock(&self.active).remove(hash);
+    pub(super) fn release(&self, key: &Key) {
+        lock(&self.active).remove(key);
         self.released.notify_all();
     }
 
-    /// Waits until nobody downloads this hash; false if somebody does for longer than `patience`.
-    pub(super) fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {
+    /// Waits until nobody runs this download; false if somebody does for longer than `patience`.
+    pub(super) fn is_free_within(&self, key: &Key, patience: Duration) -> bool {
         let active = lock(&self.active);
         let waited = self
             .released
-            .wait_timeout_while(active, patience, |active| active.contains_key(hash));
+            .wait_timeout_while(active, patience, |active| active.contains_key(key));
         let (_active, waited) = waited.unwrap_or_else(PoisonError::into_inner);
         !waited.timed_out()
     }
 
-    /// The download under way of the file with this hash.
+    /// The download under way of the file with this hash, by itself.
     pub(in crate::store) fn active(&self, hash: &Hash) -> Option<Arc<Partial>> {
-        match lock(&self.active).get(hash)? {
+        match lock(&self.active).get(&Key::of(*hash))? {
             Active::File(partial) => partial.upgrade(),
             _ => None,
         }
@@ -122,33 +153,45 @@ impl Partials {
         active.values().filter_map(folder).collect()
     }
 
-    /// Where the record of this hash lies, if it is a file.
-    pub(super) fn path(&self, hash: &Hash) -> Option<PathBuf> {
+    /// Where the record lies, if it is a file.
+    pub(super) fn path(&self, key: &Key) -> Option<PathBuf> {
         match &self.place {
-            Place::Folder(folder) => Some(folder.join(hash.to_string())),
+            Place::Folder(folder) => Some(folder.join(key.file_name())),
             Place::Memory(_) => None,
         }
     }
 
-    /// What the record of this hash says; none if there is none, or it cannot be read.
-    pub(super) fn recorded(&self, hash: &Hash) -> Option<PartialSpec> {
+    /// What the record says; none if there is none, or it cannot be read.
+    pub(super) fn recorded(&self, key: &Key) -> Option<PartialSpec> {
         match &self.place {
             Place::Folder(folder) => {
-                let file = File::open(folder.join(hash.to_string())).ok()?;
+                let file = File::open(folder.join(key.file_name())).ok()?;
                 read_page(file).ok()?
             }
-            Place::Memory(records) => Some(lock(records).get(hash)?.spec.clone()),
+            Place::Memory(records) => Some(lock(records).get(key)?.spec.clone()),
+        }
+    }
+
+    /// What is known of an earlier run of what `spec` says.
+    pub(super) fn earlier(&self, spec: &PartialSpec) -> Earlier {
+        let key = spec.key();
+        match self.recorded(&key) {
+            Some(recorded) if recorded.target == spec.target => Earlier::Same,
+            Some(recorded) => Earlier::Elsewhere(recorded.target),
+            // Torn: it says no more where it was, but that there was one.
+            None if self.path(&key).is_some_and(|path| path.exists()) => Earlier::Same,
+            None => Earlier::None,
         }
     }
 
     /// Opens the record for `spec`, whose page this is; makes one if there is none.
     pub(super) fn open(&self, spec: &PartialSpec, page: &[u8]) -> io::Result<Record> {
-        let hash = spec.descriptor.hash();
+        let key = spec.key();
         let nodes = match &self.place {
-            Place::Folder(folder) => Nodes::File(open_file(&folder.join(hash.to_string()), page)?),
+            Place::Folder(folder) => Nodes::File(open_file(&folder.join(key.file_name()), page)?),
             Place::Memory(records) => {
                 let mut records = lock(records);
-                let record = records.entry(hash).or_insert_with(|| MemoryRecord {
+                let record = records.entry(key).or_insert_with(|| MemoryRecord {
                     spec: spec.clone(),
                     nodes: Arc::default(),
                 });
@@ -158,6 +201,19 @@ impl Partials {
         };
         let layout = Layout::new(spec.descriptor.size(), 0);
         Ok(Record { layout, nodes })
+    }
+
+    /// Opens the record for `spec`, which has to be there.
+    pub(super) fn open_again(&self, spec: &PartialSpec) -> io::Result<Record> {
+        let page = spec
+            .to_page()
+            .filter(|_| self.recorded(&spec.key()).is_some());
+        self.open(spec, &page.ok_or(io::ErrorKind::NotFound)?)
+    }
+
+    /// The parts of folders whose files are open.
+    pub(super) const fn open_parts(&self) -> &OpenParts {
+        &self.open_parts
     }
 
     /// What each record is of, but for those that cannot be read.
@@ -187,15 +243,15 @@ impl Partials {
         Ok(specs)
     }
 
-    /// Removes the record of this hash, if there is one.
-    pub(super) fn remove(&self, hash: &Hash) -> io::Result<()> {
+    /// Removes the record, if there is one.
+    pub(super) fn remove(&self, key: &Key) -> io::Result<()> {
         match &self.place {
-            Place::Folder(folder) => match fs::remove_file(folder.join(hash.to_string())) {
+            Place::Folder(folder) => match fs::remove_file(folder.join(key.file_name())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
             },
             Place::Memory(records) => {
-                lock(records).remove(hash);
+                lock(records).remove(key);
                 Ok(())
             }
         }

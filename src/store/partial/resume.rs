@@ -16,19 +16,19 @@ use std::{
 
 use pelago_content::{Chunk, Geometry, Node, STORED_LEVEL, siblings, verify_leaves};
 
-use super::{Partial, record::Record};
+use super::{Partial, opened::Opened, record::Record};
 use crate::store::{files, mutex::lock};
 
 /// Proves all that is recorded, on all cores. `progress` is given the bytes looked at so far.
-pub(super) fn prove_recorded(partial: &Partial, progress: &(dyn Fn(u64) + Sync)) {
-    let groups = Mutex::new(RecordedGroups::new(&partial.record, partial.geometry()));
+pub(super) fn prove_recorded(partial: &Partial, opened: &Opened, progress: &(dyn Fn(u64) + Sync)) {
+    let groups = Mutex::new(RecordedGroups::new(&opened.record, partial.geometry()));
     let looked_at = AtomicU64::new(0);
     let work = || {
         loop {
             let Some(group) = lock(&groups).next() else {
                 return;
             };
-            prove_group(partial, group);
+            prove_group(partial, opened, group);
             let bytes = group.bytes(partial.geometry());
             let bytes = bytes.end - bytes.start;
             progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes);
@@ -37,7 +37,7 @@ pub(super) fn prove_recorded(partial: &Partial, progress: &(dyn Fn(u64) + Sync))
     // A new download has nothing recorded, and is spared the threads.
     let first = lock(&groups).next();
     let Some(first) = first else { return };
-    prove_group(partial, first);
+    prove_group(partial, opened, first);
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         for _ in 1..threads {
@@ -89,30 +89,30 @@ impl Iterator for RecordedGroups<'_> {
 }
 
 /// Proves what is recorded of a group: all at once if its data is whole, else block by block.
-fn prove_group(partial: &Partial, group: Chunk) {
+fn prove_group(partial: &Partial, opened: &Opened, group: Chunk) {
     let geometry = partial.geometry();
     let blocks = group.blocks(geometry);
     let recorded: Vec<u64> = blocks
-        .filter(|block| matches!(partial.record.node(0, *block), Ok(Some(_))))
+        .filter(|block| matches!(opened.record.node(0, *block), Ok(Some(_))))
         .collect();
-    if recorded.is_empty() || prove(partial, group).is_some() {
+    if recorded.is_empty() || prove(partial, opened, group).is_some() {
         return;
     }
     for block in recorded {
         if let Ok(chunk) = geometry.chunk(0, block) {
-            prove(partial, chunk);
+            prove(partial, opened, chunk);
         }
     }
 }
 
 /// Proves one chunk, if data and proof allow it.
-fn prove(partial: &Partial, chunk: Chunk) -> Option<()> {
+fn prove(partial: &Partial, opened: &Opened, chunk: Chunk) -> Option<()> {
     let geometry = partial.geometry();
     let bytes = chunk.bytes(geometry);
     let len = (bytes.end - bytes.start) as usize;
-    let data = files::read_vec_at(&partial.part, bytes.start, len).ok()?;
+    let data = files::read_vec_at(&opened.part, bytes.start, len).ok()?;
     let proof: Option<Vec<Node>> = siblings(geometry, chunk)
-        .map(|(level, index)| partial.record.node(level, index).ok().flatten())
+        .map(|(level, index)| opened.record.node(level, index).ok().flatten())
         .collect();
     let (proof, mut leaves) = (proof?, Vec::new());
     verify_leaves(
@@ -123,5 +123,7 @@ fn prove(partial: &Partial, chunk: Chunk) -> Option<()> {
         &mut leaves,
     )
     .ok()?;
-    partial.record_proven(chunk, &leaves, &proof).ok()
+    partial
+        .record_proven(&opened.record, chunk, &leaves, &proof)
+        .ok()
 }

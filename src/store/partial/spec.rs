@@ -41,6 +41,40 @@ pub struct PartialSpec {
     pub only: Vec<String>,
     /// The folder whose download it is a part of; none: it was asked for by itself.
     pub part_of: Option<Hash>,
+    /// Whether other content at the target may be replaced.
+    pub overwrite: bool,
+    /// Whether a person named the target, and not whoever has the content.
+    pub is_named: bool,
+}
+
+/// Which download it is: content may be fetched by itself and, at the same time, as a part of folders,
+/// each of them with a file and a record of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::store) struct Key {
+    pub(super) hash: Hash,
+    part_of: Option<Hash>,
+}
+
+impl Key {
+    /// That of content which was asked for by itself.
+    pub(in crate::store) const fn of(hash: Hash) -> Self {
+        let part_of = None;
+        Self { hash, part_of }
+    }
+
+    /// That of a file in a folder.
+    pub(super) const fn part(hash: Hash, folder: Hash) -> Self {
+        let part_of = Some(folder);
+        Self { hash, part_of }
+    }
+
+    /// The name of the record.
+    pub(super) fn file_name(&self) -> String {
+        match self.part_of {
+            Some(folder) => format!("{folder}-{}", self.hash),
+            None => self.hash.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -59,9 +93,20 @@ struct Fields {
     only: Vec<String>,
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     part_of: Option<serde_bytes::ByteArray<{ Hash::LEN }>>,
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    overwrite: bool,
+    #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
+    is_named: bool,
 }
 
 impl PartialSpec {
+    /// Which download it is.
+    pub(super) fn key(&self) -> Key {
+        let hash = self.descriptor.hash();
+        let part_of = self.part_of;
+        Key { hash, part_of }
+    }
+
     /// The page that says this; none if target and name are too long or no valid UTF-8.
     pub(super) fn to_page(&self) -> Option<Vec<u8>> {
         let fields = Fields {
@@ -72,6 +117,8 @@ impl PartialSpec {
             resume_on_start: self.resume_on_start,
             only: self.only.clone(),
             part_of: self.part_of.map(|folder| (*folder.as_bytes()).into()),
+            overwrite: self.overwrite,
+            is_named: self.is_named,
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -106,6 +153,8 @@ impl PartialSpec {
             part_of: fields
                 .part_of
                 .map(|folder| Hash::from_bytes(folder.into_array())),
+            overwrite: fields.overwrite,
+            is_named: fields.is_named,
         })
     }
 }
@@ -127,6 +176,8 @@ mod tests {
             resume_on_start: true,
             only: vec!["*.é".into()],
             part_of: Some(Hash::from_bytes([8; 32])),
+            overwrite: true,
+            is_named: true,
         };
         let page = spec.to_page().unwrap();
         assert_eq!(page.len(), PAGE_LEN);

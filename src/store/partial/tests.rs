@@ -54,17 +54,19 @@ impl Seed {
             resume_on_start: true,
             only: Vec::new(),
             part_of: None,
+            overwrite: false,
+            is_named: true,
         }
     }
 
     /// Gives a download the chunk.
-    fn give(&self, partial: &Partial, level: u8, index: u64) {
+    fn give(&self, partial: &Arc<Partial>, level: u8, index: u64) {
         let read = self.chunk(level, index);
         partial.write(read.chunk, &read.data, &read.proof).unwrap();
     }
 
     /// Gives a download all that it misses, finishes it, and looks at the result.
-    fn complete(&self, store: &Store, partial: &Partial) {
+    fn complete(&self, store: &Store, partial: &Arc<Partial>) {
         for index in 0..self.geometry().chunks(4) {
             let blocks = self
                 .geometry()
@@ -371,6 +373,7 @@ fn nothing_at_the_target_is_lost() {
         let options = FinishOptions {
             durable: true,
             overwrite: true,
+            share: false,
         };
         partial.finish(options).unwrap();
         assert!(fs::read(&target).unwrap() == seed.data);
@@ -507,7 +510,7 @@ impl Drop for SmallDisk {
 
 /// Gives chunks until the disk of `full` is full; the error has to name it and tell what to do.
 #[cfg(unix)]
-fn fill(seed: &Seed, partial: &Partial, full: &Path) {
+fn fill(seed: &Seed, partial: &Arc<Partial>, full: &Path) {
     let error = (0..seed.geometry().chunks(4)).find_map(|index| {
         let read = seed.chunk(4, index);
         partial.write(read.chunk, &read.data, &read.proof).err()
@@ -582,4 +585,43 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
     store.add_shares(&shares[..10]).unwrap();
     assert_eq!(store.count().unwrap(), 10);
     seed.complete(&store, &partial);
+}
+
+#[test]
+fn what_is_not_known_to_be_ours_is_left_alone() {
+    on_every_store(|home| {
+        let seed = Seed::new(100_000);
+        let target = home.path("report");
+        fs::write(home.path("report.part"), "somebody's own").unwrap();
+        let begun = Partial::create_or_resume(&home.store, seed.spec(&target), &|_| {});
+        let error = begun.unwrap_err();
+        assert!(
+            matches!(&error, PartialError::Exists { path } if path.ends_with("report.part")),
+            "{error}"
+        );
+        let kept = fs::read(home.path("report.part")).unwrap();
+        assert_eq!(kept, b"somebody's own");
+        let spec = PartialSpec {
+            overwrite: true,
+            ..seed.spec(&target)
+        };
+        Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
+    });
+}
+
+#[test]
+fn the_longest_name_has_a_place_to_grow() {
+    let home = Home::on_disk();
+    for name in [
+        "n".repeat(255),
+        "é".repeat(127),
+        format!("{}.mkv", "x".repeat(248)),
+    ] {
+        let (seed, target) = (Seed::new(300_000), home.path(&name));
+        let spec = seed.spec(&target);
+        let partial = Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
+        seed.give(&partial, 6, 0);
+        partial.finish(FinishOptions::default()).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), seed.data);
+    }
 }

@@ -54,6 +54,9 @@ const LIMITED_WINDOW: Duration = Duration::from_secs(2);
 /// How often the end game is looked at, while nothing happens.
 const END_GAME_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Runs that a source suggests and that were not looked at yet, at most: what one update may have.
+const MAX_SUGGESTED: usize = 2048;
+
 /// What the scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -131,15 +134,20 @@ impl Scheduler {
             self.order.push(peer);
             Source::default()
         });
-        let before = source.has.clone();
-        source.has = before.union(blocks);
-        source.suggested = source.suggested.union(suggested);
+        let news = new_runs(&source.has, blocks, all);
+        let room = MAX_SUGGESTED.saturating_sub(source.suggested.runs());
+        source.suggested.extend(suggested.within(0..all).take(room));
+        if news.is_empty() && suggested.is_empty() {
+            return;
+        }
         source.nothing_since = None;
+        let added: u64 = news.iter().map(|run| run.end - run.start).sum();
         // Whoever has everything makes no piece rarer than another.
-        if source.has.len() < all {
-            self.rarity.gained(&before, blocks);
-        } else if before.len() < all {
-            self.rarity.lost(&before);
+        if source.has.len() + added < all {
+            self.rarity.gained(&mut source.has, &news);
+        } else if added > 0 {
+            self.rarity.lost(&source.has);
+            source.has = (0..all).into();
         }
     }
 
@@ -187,14 +195,17 @@ impl Scheduler {
             return;
         };
         match failure {
-            Failure::Busy(wait) => source.paused_until = Some(now + wait.max(MIN_BUSY)),
+            Failure::Busy(wait) => {
+                source.is_busy = true;
+                source.paused_until = Some(now + wait.max(MIN_BUSY));
+            }
             Failure::Absent => {
                 if source.has.len() < self.sequence.blocks() {
                     self.rarity.lost_some(&source.has, &blocks);
                     source.has.remove(blocks);
                 } else {
                     source.has.remove(blocks);
-                    self.rarity.gained(&BlockRanges::new(), &source.has);
+                    self.rarity.has_only(&source.has);
                 }
                 source.failures += 1;
             }
@@ -236,6 +247,27 @@ impl Scheduler {
     /// source or news of these can help.
     pub(super) fn can_go_on(&self) -> bool {
         !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
+    }
+
+    /// Whether all who have something that is missing ask for patience, and have sent nothing since.
+    pub(super) fn is_only_busy(&self) -> bool {
+        let owes = |source: &Source| source.last_owed().next().is_some();
+        let mut of_use = self
+            .sources
+            .values()
+            .filter(|source| owes(source) || self.is_of_use(source))
+            .peekable();
+        of_use.peek().is_some() && of_use.all(|source| source.is_busy)
+    }
+
+    /// Sources that owe nothing and have nothing that is missing, those that were there first before
+    /// others.
+    pub(super) fn of_no_use(&self) -> Vec<PeerId> {
+        let is_spare = |peer: &&PeerId| {
+            let source = self.sources.get(peer);
+            source.is_some_and(|source| source.is_idle() && !self.is_of_use(source))
+        };
+        self.order.iter().filter(is_spare).copied().collect()
     }
 
     /// Whether every block is verified.
@@ -303,12 +335,13 @@ impl Scheduler {
         }
         let mut part = None;
         if source.nothing_since != Some(self.given_back) {
+            let level = source.level(&allowance);
             part = pick(
                 &self.sequence,
                 &self.missing,
                 &self.rarity,
                 source,
-                source.level(&allowance),
+                level,
                 &mut self.random,
             );
             source.nothing_since = part.is_none().then_some(self.given_back);
@@ -346,28 +379,61 @@ impl Scheduler {
     }
 }
 
+/// What of `blocks`, below `end`, is not in `has`. Costs what there is in `blocks` and what of `has` lies
+/// in it, which becomes one run with it.
+fn new_runs(has: &BlockRanges, blocks: &BlockRanges, end: u64) -> Vec<Range<u64>> {
+    let mut news = Vec::new();
+    for run in blocks.within(0..end) {
+        let mut at = run.start;
+        for known in has.within(run.clone()) {
+            if at < known.start {
+                news.push(at..known.start);
+            }
+            at = known.end;
+        }
+        if at < run.end {
+            news.push(at..run.end);
+        }
+    }
+    news
+}
+
 /// The chunk to ask the source for: on in the same piece, else what it suggests, else of the rarest
 /// piece that it has; of `level`, or as near below as the missing blocks around are.
 fn pick(
     sequence: &Sequence,
     missing: &BlockRanges,
     rarity: &Rarity,
-    source: &Source,
+    source: &mut Source,
     level: u8,
     random: &mut StdRng,
 ) -> Option<Part> {
-    let has = &source.has;
+    let Source {
+        has,
+        suggested,
+        next,
+        ..
+    } = source;
     let first = |within: Range<u64>| {
         missing
             .within(within)
             .find_map(|run| has.within(run).next())
     };
     let following = || {
-        let next = source.next?;
+        let next = (*next)?;
         let is_there = missing.contains(next) && has.contains(next);
         is_there.then_some(next)
     };
-    let suggested = || source.suggested.iter().find_map(first);
+    // What was suggested and has come meanwhile, or is about to, is not looked at again.
+    let mut suggested = || {
+        while let Some(run) = suggested.first().and_then(|block| suggested.run_of(block)) {
+            if let Some(found) = first(run.clone()) {
+                return Some(found);
+            }
+            suggested.remove(run);
+        }
+        None
+    };
     let mut rarest = || {
         let suits = |blocks| first(blocks).is_some();
         let piece = rarity.pick(random, suits)?;

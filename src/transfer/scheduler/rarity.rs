@@ -81,15 +81,26 @@ impl Rarity {
         }
     }
 
-    /// A source that had `before` has `added` too.
-    pub(super) fn gained(&mut self, before: &BlockRanges, added: &BlockRanges) {
-        let after = before.union(added);
-        self.recount_new(added, before, &after, 1);
+    /// A source that had `has` has `added` too, none of which it had.
+    pub(super) fn gained(&mut self, has: &mut BlockRanges, added: &[Range<u64>]) {
+        for run in added {
+            has.insert(run.clone());
+            for piece in self.touched(run) {
+                if has.contains_range(self.blocks(piece)) {
+                    self.recount(piece, 1);
+                }
+            }
+        }
     }
 
     /// A source that had `has` is gone.
     pub(super) fn lost(&mut self, has: &BlockRanges) {
-        self.recount_new(has, &BlockRanges::new(), has, -1);
+        self.recount_whole(has, -1);
+    }
+
+    /// A source that had everything, and so was not counted, has only `has`.
+    pub(super) fn has_only(&mut self, has: &BlockRanges) {
+        self.recount_whole(has, 1);
     }
 
     /// A source that had `has` does not have `blocks` of it after all.
@@ -99,6 +110,11 @@ impl Rarity {
                 self.recount(piece, -1);
             }
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> &[u16] {
+        &self.counts
     }
 
     /// The rarest wanted piece for which `suits` holds; chance decides among equals.
@@ -119,20 +135,13 @@ impl Rarity {
         None
     }
 
-    /// Changes the count of the pieces in `changed` that `after` holds whole and `before` did not.
-    fn recount_new(
-        &mut self,
-        changed: &BlockRanges,
-        before: &BlockRanges,
-        after: &BlockRanges,
-        change: i16,
-    ) {
+    /// Changes the count of the pieces that `has` holds whole.
+    fn recount_whole(&mut self, has: &BlockRanges, change: i16) {
         let mut next = 0;
-        for run in changed.iter() {
+        for run in has.iter() {
             let touched = self.touched(&run);
             for piece in touched.start.max(next)..touched.end {
-                let blocks = self.blocks(piece);
-                if after.contains_range(blocks.clone()) && !before.contains_range(blocks) {
+                if has.contains_range(self.blocks(piece)) {
                     self.recount(piece, change);
                 }
             }

@@ -32,6 +32,8 @@ pub(super) struct Source {
     bytes_in_flight: u64,
     pace: Pace,
     pub(super) paused_until: Option<Instant>,
+    /// It asked for patience since it last sent something.
+    pub(super) is_busy: bool,
     pub(super) failures: u32,
     /// The block after the last one asked for, while that is in the same piece.
     pub(super) next: Option<u64>,
@@ -83,6 +85,7 @@ impl Source {
 
     /// A chunk of so many bytes has come from it.
     pub(super) fn arrived(&mut self, part: Part, bytes: u64, now: Instant) {
+        self.is_busy = false;
         if self.take(part, bytes).is_some() {
             let owes_more = !self.in_flight.is_empty();
             self.pace.arrived(bytes, now, owes_more);

@@ -397,3 +397,83 @@ fn a_window_of_one_block_is_enough() {
     assert_eq!(asked.len(), 64);
     assert!(scheduler.is_done());
 }
+
+#[test]
+fn many_small_updates_cost_what_they_bring() {
+    let (mut scheduler, peer) = (scheduler(4096 * MIB), PeerId::random());
+    let (runs, began) = (100_000, Instant::now());
+    for block in 0..runs {
+        scheduler.has_only(peer, &BlockRanges::from(2 * block..2 * block + 1));
+    }
+    assert_eq!(scheduler.sources[&peer].has.runs() as u64, runs);
+    // Seconds where each update costs as much as all before it: minutes.
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn what_a_source_has_of_other_content_counts_for_nothing() {
+    let (mut scheduler, peer) = (scheduler(MIB), PeerId::random());
+    scheduler.has(
+        peer,
+        &BlockRanges::from(64..1000),
+        &BlockRanges::from(64..1000),
+    );
+    assert!(!scheduler.can_go_on());
+    assert_eq!(requests(&scheduler.poll(Instant::now())), []);
+    scheduler.has_only(peer, &BlockRanges::from(0..2));
+    run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+    assert_eq!(scheduler.missing, BlockRanges::from(2..64));
+}
+
+#[test]
+fn suggestions_that_were_followed_are_forgotten_and_there_are_never_many() {
+    let (mut scheduler, seed) = (scheduler(64 * MIB), PeerId::random());
+    let everything = all(&scheduler.sequence);
+    scheduler.has(seed, &everything, &blocks(&[320..336, 640..656]));
+    for start in 0..2000 {
+        scheduler.has(
+            seed,
+            &everything,
+            &BlockRanges::from(start * 2..start * 2 + 1),
+        );
+        let more = 100_000 + start * 2;
+        scheduler.has(seed, &everything, &BlockRanges::from(more..more + 1));
+    }
+    assert!(scheduler.sources[&seed].suggested.runs() <= MAX_SUGGESTED);
+    run(&mut scheduler, Instant::now(), Duration::from_millis(1));
+    assert!(scheduler.sources[&seed].suggested.is_empty());
+}
+
+#[test]
+fn pieces_are_counted_once_however_they_come() {
+    let (mut scheduler, peer) = (scheduler(64 * MIB), PeerId::random());
+    let counts = |scheduler: &Scheduler| scheduler.rarity.counts()[..3].to_vec();
+    scheduler.has_only(peer, &blocks(&[0..3, 5..20]));
+    assert_eq!(counts(&scheduler), [0, 0, 0]);
+    scheduler.has_only(peer, &BlockRanges::from(2..33));
+    assert_eq!(counts(&scheduler), [1, 1, 0]);
+    scheduler.has_only(peer, &BlockRanges::from(0..48));
+    assert_eq!(counts(&scheduler), [1, 1, 1]);
+    scheduler.has_all(peer);
+    assert_eq!(counts(&scheduler), [0, 0, 0]);
+}
+
+#[test]
+fn that_all_are_busy_is_known_until_one_sends_something() {
+    let [busy, other] = [PeerId::random(), PeerId::random()];
+    let (mut scheduler, mut now) = (scheduler(20 * MIB), Instant::now());
+    assert!(!scheduler.is_only_busy(), "there is nobody");
+    scheduler.has_all(busy);
+    for (peer, part) in requests(&scheduler.poll(now)) {
+        scheduler.failed(peer, part, Failure::Busy(Duration::ZERO), now);
+    }
+    assert!(scheduler.is_only_busy() && scheduler.can_go_on());
+    now += MIN_BUSY;
+    let again = requests(&scheduler.poll(now));
+    assert!(scheduler.is_only_busy(), "asked again, it has not answered");
+    scheduler.has_all(other);
+    assert!(!scheduler.is_only_busy());
+    scheduler.left(other);
+    scheduler.arrived(busy, again[0].1, now);
+    assert!(!scheduler.is_only_busy());
+}

@@ -109,6 +109,11 @@ impl Files {
         std::iter::once(first).chain(repeats)
     }
 
+    /// Whether there are others with the content of a first file.
+    pub(super) fn is_repeated(&self, first: usize) -> bool {
+        self.repeats.contains_key(&(first as u32))
+    }
+
     /// Whether this is the hash of a wanted file, or of a sub-folder.
     pub(super) fn is_member(&self, hash: &Hash) -> bool {
         self.first.contains_key(hash) || self.folders.contains(hash)

@@ -9,7 +9,7 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, ListedEntry, Listing, Totals};
 
-use super::{FileState, PartialFolder};
+use super::{FileState, PartialFolder, Reservation};
 use crate::store::{
     Fingerprint, FolderError, Member, MemberState, NewShare, Origin, Scopes, ShareError, Store,
     mutex::lock,
@@ -33,6 +33,8 @@ pub struct FinishedFolder {
     pub is_whole: bool,
     /// Whether nothing was there before.
     pub is_new: bool,
+    /// Whether it is shared on.
+    pub is_shared: bool,
     pub(super) listing: Arc<Listing>,
 }
 
@@ -62,12 +64,8 @@ impl PartialFolder {
                 },
                 _ => failed((target.clone(), source)),
             })?;
-        let (store, hash) = (&self.reservation.store, self.reservation.hash);
-        if let Err(error) = store.inner.partials.remove(&hash) {
-            tracing::warn!(%hash, %error, "the record of a download cannot be removed");
-        }
         let metadata = fs::metadata(&target).map_err(|source| failed((target.clone(), source)))?;
-        Ok(FinishedFolder {
+        let mut finished = FinishedFolder {
             path: target,
             descriptor: self.spec.descriptor,
             totals: self.listing.totals(),
@@ -75,8 +73,41 @@ impl PartialFolder {
             members: self.members(),
             is_whole: self.selection.is_all(),
             is_new: !self.tree.is_in_place(),
+            is_shared: false,
             listing: Arc::clone(&self.listing),
-        })
+        };
+        finished.is_shared = options.share && self.share(&finished);
+        self.remove_record();
+        Ok(finished)
+    }
+
+    /// Shares the folder on; whether that is written down.
+    fn share(&self, finished: &FinishedFolder) -> bool {
+        let (name, scopes) = (self.spec.name.clone(), &self.spec.scopes);
+        let shared = self
+            .reservation
+            .store
+            .share_finished(finished, name, scopes);
+        if let Err(error) = &shared {
+            let path = finished.path.display();
+            tracing::warn!(%path, %error, "downloaded, but not shared on");
+        }
+        shared.is_ok()
+    }
+
+    fn remove_record(&self) {
+        let Reservation { store, key } = &self.reservation;
+        // Of large files that came otherwise in the end something may be left.
+        let removed = store
+            .abandon_parts(&self.spec)
+            .map_err(|error| error.to_string());
+        let removed = removed.and_then(|()| {
+            let removed = store.inner.partials.remove(key);
+            removed.map_err(|error| error.to_string())
+        });
+        if let Err(error) = removed {
+            tracing::warn!(hash = %key.hash, %error, "the record of a download cannot be removed");
+        }
     }
 
     /// Makes everything that is wanted and not there yet.

@@ -26,6 +26,7 @@ mod tree;
 mod write;
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, RwLock},
 };
@@ -33,7 +34,7 @@ use std::{
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
 pub(super) use self::tree::remove_tree;
-use self::{files::Files, tree::Tree, write::Open};
+use self::{files::Files, tree::Tree};
 pub use self::{
     finish::FinishedFolder,
     selection::{Selection, SelectionError},
@@ -56,7 +57,8 @@ pub struct PartialFolder {
     files: Files,
     tree: Tree,
     state: Mutex<State>,
-    open: Mutex<Open>,
+    /// Large files that are begun and not whole, by their numbers.
+    growing: Mutex<HashMap<usize, Arc<Partial>>>,
     /// Held by those who write, so that whoever ends the download waits for them.
     writing: RwLock<()>,
     reservation: Reservation,
@@ -69,6 +71,8 @@ struct State {
     arrived: BlockRanges,
     /// What each file is.
     files: Vec<FileState>,
+    /// The first files of content that is there and repeats.
+    repeated: HashSet<usize>,
 }
 
 /// How far a file is.
@@ -93,8 +97,7 @@ pub(in crate::store) enum Held {
 impl PartialFolder {
     /// Begins a download of what `listing` says is in the folder, or goes on with it: all that is
     /// there already is hashed first, on all cores, and what another share has is copied. `progress`
-    /// is given the bytes looked at so far, from several threads. With `overwrite`, other content at
-    /// the target is replaced.
+    /// is given the bytes looked at so far, from several threads.
     ///
     /// # Errors
     ///
@@ -103,17 +106,14 @@ impl PartialFolder {
         store: &Store,
         spec: PartialSpec,
         listing: Arc<Listing>,
-        overwrite: bool,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
         let page = checked_page(&spec)?;
         let selection = Selection::new(&spec.only)?;
         let files = Files::new(&listing, &selection)?;
         let reservation = Reservation::new(store, &spec)?;
-        let (partials, hash) = (&store.inner.partials, reservation.hash);
-        let earlier = partials.recorded(&hash).map(|earlier| earlier.target);
-        let earlier = earlier.filter(|earlier| *earlier != spec.target);
-        let tree = Tree::open(&spec.target, earlier.as_deref(), overwrite)?;
+        let (partials, key) = (&store.inner.partials, reservation.key);
+        let tree = Tree::open(&spec, &partials.earlier(&spec))?;
         partials
             .open(&spec, &page)
             .map_err(|source| PartialError::Io {
@@ -124,6 +124,7 @@ impl PartialFolder {
             verified: BlockRanges::new(),
             arrived: BlockRanges::new(),
             files: vec![FileState::Missing; files.len()],
+            repeated: HashSet::new(),
         };
         let sizes = listing.files().map(|file| file.descriptor.size());
         let folder = Arc::new(Self {
@@ -134,13 +135,14 @@ impl PartialFolder {
             files,
             tree,
             state: Mutex::new(state),
-            open: Mutex::default(),
+            growing: Mutex::default(),
             writing: RwLock::default(),
             reservation,
         });
         folder.prove(progress)?;
+        folder.check_chosen()?;
         let partials = &folder.reservation.store.inner.partials;
-        partials.publish(hash, Active::Folder(Arc::downgrade(&folder)));
+        partials.publish(key, Active::Folder(Arc::downgrade(&folder)));
         Ok(folder)
     }
 
@@ -188,7 +190,7 @@ impl PartialFolder {
 
     /// Whether this is the hash of the folder, or of something in it.
     pub(in crate::store) fn knows(&self, hash: &Hash) -> bool {
-        *hash == self.reservation.hash || self.files.is_member(hash)
+        *hash == self.reservation.key.hash || self.files.is_member(hash)
     }
 
     /// What is here of the file with this hash.
@@ -207,7 +209,7 @@ impl PartialFolder {
         });
         match whole {
             Some(place) => Some(Held::Whole(place)),
-            None => lock(&self.open).get(first).map(Held::Growing),
+            None => lock(&self.growing).get(&first).cloned().map(Held::Growing),
         }
     }
 
@@ -227,7 +229,7 @@ impl PartialFolder {
 impl fmt::Debug for PartialFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PartialFolder")
-            .field("hash", &self.reservation.hash)
+            .field("hash", &self.reservation.key.hash)
             .field("target", &self.spec.target)
             .field("missing", &self.missing_bytes())
             .finish_non_exhaustive()
@@ -238,7 +240,7 @@ impl Store {
     /// The download of the folder with this hash under way in this process.
     pub fn partial_folder(&self, hash: &Hash) -> Option<Arc<PartialFolder>> {
         let mut folders = self.inner.partials.folders().into_iter();
-        folders.find(|folder| folder.reservation.hash == *hash)
+        folders.find(|folder| folder.reservation.key.hash == *hash)
     }
 
     /// The folders being downloaded that this is the hash of, or of something in them.

@@ -9,6 +9,7 @@ use std::{
     io,
     num::NonZero,
     ops::ControlFlow,
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -18,13 +19,13 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
-use super::{Held, PartialFolder, tree::finished, write::is_in_use};
+use super::{FileState, Held, PartialFolder, tree::finished};
 use crate::store::{
     Fingerprint, files,
     handles::{Place, SharedFile},
     hashing::GROUP_SIZE,
     mutex::lock,
-    partial::{PartialError, WriteError, part::PART_SUFFIX},
+    partial::{PartialError, WriteError, part, spec::Key},
 };
 
 impl PartialFolder {
@@ -60,6 +61,38 @@ impl PartialFolder {
             Ok(Some(error)) => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses to grow in a folder that is there and has nothing of this one, if nobody said that it
+    /// should: whoever has the content says what it is called, and may say `bin`.
+    pub(super) fn check_chosen(&self) -> Result<(), PartialError> {
+        let is_done = |state: &FileState| matches!(state, FileState::Done(_));
+        let has_some = || {
+            let mut numbers = self.files.numbers();
+            let state = lock(&self.state);
+            numbers.any(|file| is_done(&state.files[file]) && !self.is_empty(file))
+        };
+        // What was chosen another time tells as well.
+        let has_others = || {
+            let mut files = self.listing.files();
+            files.any(|listed| {
+                let path = listed.path();
+                let existing = self.tree.existing(&path).ok().flatten();
+                let existing = existing.filter(|_| listed.descriptor.size() > 0);
+                let same = existing.and_then(|file| self.same(&file, &path, &listed).ok()?);
+                same.is_some()
+            })
+        };
+        let is_by_chance = self.tree.is_by_chance() && !self.tree.may_replace();
+        if is_by_chance && !has_some() && !has_others() {
+            let path = self.spec.target.clone();
+            return Err(PartialError::Exists { path });
+        }
+        Ok(())
+    }
+
+    fn is_empty(&self, file: usize) -> bool {
+        self.sequence.blocks_of_file(file).is_empty()
     }
 
     /// Refuses what lies where a folder or a link is to be, unless it may be replaced: before anything is
@@ -103,6 +136,10 @@ impl PartialFolder {
                 let path = self.tree.target(&path);
                 return Err(PartialError::Exists { path });
             }
+            _ if self.tree.is_in_the_way(&path) => {
+                let path = part::path_of(&self.tree.target(&path));
+                return Err(PartialError::Exists { path });
+            }
             _ => {}
         }
         if listed.descriptor.size() == 0 {
@@ -127,7 +164,7 @@ impl PartialFolder {
             return Ok(None);
         }
         let is_same = if size > GROUP_SIZE {
-            self.is_large(&listed.descriptor, path)
+            self.is_large(&listed.descriptor, &self.tree.path(path))
         } else {
             let data = files::read_vec_at(file, 0, size as usize)?;
             is_small(&listed.descriptor, &data)
@@ -139,11 +176,11 @@ impl PartialFolder {
         }
     }
 
-    /// Whether the file at `path` in the tree is this content. Its tree is kept then.
-    pub(super) fn is_large(&self, descriptor: &Descriptor, path: &str) -> bool {
+    /// Whether the file at `path` is this content. Its tree is kept then.
+    fn is_large(&self, descriptor: &Descriptor, path: &Path) -> bool {
         let store = &self.reservation.store;
         let go_on = |_| ControlFlow::Continue(());
-        let Ok(hashed) = store.hash_file(&self.tree.path(path), &go_on) else {
+        let Ok(hashed) = store.hash_file(path, &go_on) else {
             return false;
         };
         let found = hashed.descriptor.hash();
@@ -192,8 +229,7 @@ impl PartialFolder {
             let put = || self.tree.put(path, &data, listed.executable);
             return is_small(&descriptor, &data).then(put).transpose();
         }
-        self.tree.copy_part(path, &mut from)?;
-        let part = format!("{path}{PART_SUFFIX}");
+        let part = self.tree.copy_part(path, &mut from)?;
         let place = || {
             let size = descriptor.size();
             self.tree.place_part(path, size, listed.executable)
@@ -210,7 +246,8 @@ impl PartialFolder {
     ) -> Result<u64, PartialError> {
         let hash = listed.descriptor.hash();
         let is_first = self.files.first_with(&hash) == Some(file);
-        let recorded = || self.reservation.store.inner.partials.recorded(&hash);
+        let key = Key::part(hash, self.reservation.key.hash);
+        let recorded = || self.reservation.store.inner.partials.recorded(&key);
         if !is_first || listed.descriptor.size() <= GROUP_SIZE || recorded().is_none() {
             return Ok(0);
         }
@@ -222,12 +259,8 @@ impl PartialFolder {
                 source: io::Error::other(error),
             },
         };
-        let partial = match self.open_file(file, listed) {
-            Ok(Some(partial)) => partial,
-            Ok(None) => return Ok(0),
-            // What is recorded is another download's.
-            Err(error) if is_in_use(&error) => return Ok(0),
-            Err(error) => return Err(failed(error)),
+        let Some(partial) = self.open_file(file, listed).map_err(failed)? else {
+            return Ok(0);
         };
         for run in partial.verified().iter() {
             self.large_has(file, run);

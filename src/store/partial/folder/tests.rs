@@ -16,6 +16,7 @@ use crate::store::{
 const QUICK: FinishOptions = FinishOptions {
     durable: false,
     overwrite: false,
+    share: false,
 };
 
 /// A store that shares a folder, as a peer would.
@@ -96,6 +97,8 @@ impl Seed {
             resume_on_start: true,
             only: only.iter().map(ToString::to_string).collect(),
             part_of: None,
+            overwrite: false,
+            is_named: true,
         }
     }
 
@@ -110,8 +113,11 @@ impl Seed {
         only: &[&str],
         overwrite: bool,
     ) -> Result<Arc<PartialFolder>, PartialError> {
-        let spec = self.spec(target, only);
-        PartialFolder::create_or_resume(store, spec, self.listing(), overwrite, &|_| {})
+        let spec = PartialSpec {
+            overwrite,
+            ..self.spec(target, only)
+        };
+        PartialFolder::create_or_resume(store, spec, self.listing(), &|_| {})
     }
 
     /// The chunks of `level` that are missing.
@@ -540,9 +546,11 @@ fn a_folder_that_would_write_over_itself_is_refused() {
         resume_on_start: false,
         only: Vec::new(),
         part_of: None,
+        overwrite: false,
+        is_named: true,
     };
     let listing = listing(descriptor, |_| manifest.clone());
-    let begun = PartialFolder::create_or_resume(&home.store, spec, listing, false, &|_| {});
+    let begun = PartialFolder::create_or_resume(&home.store, spec, listing, &|_| {});
     let error = begun.unwrap_err();
     assert!(matches!(error, PartialError::Collision { .. }), "{error}");
     assert!(!home.path("copy.part").exists());
@@ -550,20 +558,199 @@ fn a_folder_that_would_write_over_itself_is_refused() {
 
 #[test]
 fn more_large_files_than_may_be_open_still_arrive() {
-    let files: Vec<_> = (0..120)
+    let files: Vec<_> = (0..200)
         .map(|n| (format!("f{n}"), 300_000, 1000 + n))
         .collect();
     let files: Vec<_> = files.iter().map(|f| (&f.0[..], f.1, f.2)).collect();
     let (home, seed) = (Home::on_disk(), Seed::with(&files));
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
-    let (even, odd): (Vec<_>, Vec<_>) = Seed::parts(&folder, 4)
+    let (even, odd): (Vec<_>, Vec<_>) = Seed::parts(&folder, 3)
         .into_iter()
         .partition(|part| part.chunk.index() % 2 == 0);
-    for part in even.into_iter().chain(odd) {
-        seed.try_give(&folder, part).unwrap();
+    let mut verified = 0;
+    for part in even.iter().chain(&odd) {
+        seed.try_give(&folder, *part).unwrap();
+        assert!(folder.verified().len() > verified, "nothing is forgotten");
+        verified = folder.verified().len();
     }
+    // What is verified is served, whether its file is open or not.
+    drop(folder.finish(QUICK).unwrap());
+    assert_same(&home.path("copy"), &seed.root());
+}
+
+#[test]
+fn what_is_verified_is_served_also_when_its_file_was_closed() {
+    let files: Vec<_> = (0..200)
+        .map(|n| (format!("f{n}"), 300_000, 1000 + n))
+        .collect();
+    let files: Vec<_> = files.iter().map(|f| (&f.0[..], f.1, f.2)).collect();
+    let (home, seed) = (Home::on_disk(), Seed::with(&files));
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    for part in Seed::parts(&folder, 3).iter().step_by(3) {
+        seed.try_give(&folder, *part).unwrap();
+    }
+    for part in Seed::parts(&folder, 3).iter().step_by(3) {
+        let hash = folder.descriptor_of(part.file).unwrap().hash();
+        let (_, held) = home.store.holding(&hash).unwrap().unwrap();
+        for block in held.iter().flatten() {
+            home.store.read_chunk(&hash, 0, block, true).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
+    on_every_store(|home| {
+        let (seed, other) = (Seed::new(), Seed::new());
+        let large = crate::store::testing::describe(&bytes(700_000, 3));
+        let spec = PartialSpec {
+            descriptor: large,
+            only: Vec::new(),
+            ..seed.spec(&home.path("film"), &[])
+        };
+        let alone = Partial::create_or_resume(&home.store, spec.clone(), &|_| {}).unwrap();
+        let read = seed
+            .home
+            .store
+            .read_chunk(&large.hash(), 4, 0, true)
+            .unwrap();
+        alone.write(read.chunk, &read.data, &read.proof).unwrap();
+        let verified = alone.verified();
+        // Whether it runs or is paused.
+        for runs in [true, false] {
+            let alone = runs.then(|| Arc::clone(&alone));
+            let target = home.path(&format!("copy {runs}"));
+            let folder = other.begin(&home.store, &target, &[]);
+            other.give_all(&folder, 6);
+            folder.finish(QUICK).unwrap();
+            assert_same(&target, &other.root());
+            drop(alone);
+        }
+        drop(alone);
+        let alone = Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
+        assert_eq!(alone.verified(), verified);
+    });
+}
+
+#[test]
+fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
+    on_every_store(|home| {
+        let seed = Seed::new();
+        let own = home.path("photos.part/a");
+        fs::create_dir(home.path("photos.part")).unwrap();
+        fs::write(&own, "somebody's own").unwrap();
+        let error = seed
+            .try_begin(&home.store, &home.path("photos"), &[], false)
+            .unwrap_err();
+        assert!(
+            matches!(&error, PartialError::Exists { path } if path.ends_with("photos.part")),
+            "{error}"
+        );
+        home.store.abandon(&seed.descriptor.hash()).unwrap();
+        assert_eq!(fs::read(&own).unwrap(), b"somebody's own");
+    });
+}
+
+/// Who has the content says what it is called: that may be the name of anything.
+#[test]
+fn nothing_is_put_into_a_folder_that_is_there_by_chance() {
+    on_every_store(|home| {
+        let seed = Seed::new();
+        let target = home.path("bin");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("own"), "somebody's own").unwrap();
+        let begin = |is_named| {
+            let spec = PartialSpec {
+                is_named,
+                ..seed.spec(&target, &[])
+            };
+            PartialFolder::create_or_resume(&home.store, spec, seed.listing(), &|_| {})
+        };
+        let error = begin(false).unwrap_err();
+        assert!(
+            matches!(&error, PartialError::Exists { path } if *path == target),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
+        // With something of it there, or said by a person, it is meant.
+        begin(true).unwrap();
+        home.store.forget_partial(&seed.descriptor.hash()).unwrap();
+        fs::write(target.join("a"), bytes(5, 1)).unwrap();
+        begin(false).unwrap();
+    });
+}
+
+#[test]
+fn somebodys_part_in_a_folder_is_left_alone() {
+    let (home, seed) = (Home::on_disk(), Seed::new());
+    let target = home.path("copy");
+    fs::create_dir(&target).unwrap();
+    for part in ["a.part", "large.part"] {
+        fs::write(target.join(part), "somebody's own").unwrap();
+        let error = seed
+            .try_begin(&home.store, &target, &[], false)
+            .unwrap_err();
+        assert!(
+            matches!(&error, PartialError::Exists { path } if path.ends_with(part)),
+            "{error}"
+        );
+        let own = fs::read(target.join(part)).unwrap();
+        assert_eq!(own, b"somebody's own");
+        fs::remove_file(target.join(part)).unwrap();
+        home.store.forget_partial(&seed.descriptor.hash()).unwrap();
+    }
+}
+
+#[test]
+fn no_part_is_left_in_a_finished_folder() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(), home.path("copy"));
+        let folder = seed.begin(&home.store, &target, &[]);
+        // Some of each file, then all of the small ones at once.
+        for part in Seed::parts(&folder, 0)
+            .iter()
+            .filter(|p| p.chunk.index() == 0)
+        {
+            seed.try_give(&folder, *part).unwrap();
+        }
+        drop(folder);
+        let folder = seed.begin(&home.store, &target, &["b", "z"]);
+        seed.give_all(&folder, 6);
+        folder.finish(QUICK).unwrap();
+        assert!(!files_below(&target, ".part"));
+        assert_eq!(home.store.partials().unwrap(), []);
+    });
+}
+
+/// Work that grows with the square of the number of files would take hours here.
+#[test]
+fn many_files_with_one_content_are_made_of_one() {
+    let names: Vec<_> = (0..10_000).map(|n| format!("{}/{n}", n / 1000)).collect();
+    let files: Vec<_> = names.iter().map(|name| (&name[..], 3, 7)).collect();
+    let (home, seed) = (Home::in_memory(), Seed::with(&files));
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    assert_eq!(seed.give_all(&folder, 0), 1);
     folder.finish(QUICK).unwrap();
     assert_same(&home.path("copy"), &seed.root());
+}
+
+#[test]
+fn a_folder_is_shared_before_its_record_goes() {
+    on_every_store(|home| {
+        let (seed, target) = (Seed::new(), home.path("copy"));
+        let folder = seed.begin(&home.store, &target, &[]);
+        seed.give_all(&folder, 6);
+        let share = FinishOptions {
+            share: true,
+            ..QUICK
+        };
+        assert!(folder.finish(share).unwrap().is_shared);
+        let hash = seed.descriptor.hash();
+        assert_eq!(home.store.shares_of(&hash).unwrap().len(), 1);
+        // Also while the download is still held by somebody.
+        let large = crate::store::testing::describe(&bytes(700_000, 3));
+        home.store.read_chunk(&large.hash(), 0, 0, true).unwrap();
+    });
 }
 
 #[test]

@@ -10,9 +10,13 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::store::{Fingerprint, PartialError, files, partial::part};
+use crate::store::{
+    Fingerprint, PartialError, PartialSpec, files,
+    partial::{part, record::Earlier},
+};
 
 /// The tree of one folder, which nobody else downloads to.
 pub(super) struct Tree {
@@ -22,19 +26,23 @@ pub(super) struct Tree {
     is_new: bool,
     /// Whether other content in place may be replaced.
     overwrite: bool,
+    /// Whether an earlier run began here, or a person said so.
+    is_chosen: bool,
+    /// Whether what grows here may be what an earlier run left.
+    takes_over: bool,
+    is_finished: AtomicBool,
     _lock: Option<File>,
 }
 
 impl Tree {
-    /// The tree for `target`. One that an earlier run began for another target is moved here.
-    pub(super) fn open(
-        target: &Path,
-        earlier: Option<&Path>,
-        overwrite: bool,
-    ) -> Result<Self, PartialError> {
+    /// The tree for what `spec` says. One that an `earlier` run began for another target is moved here.
+    /// What none is known to have begun is left alone.
+    pub(super) fn open(spec: &PartialSpec, earlier: &Earlier) -> Result<Self, PartialError> {
+        let target = &spec.target;
         let is_in_place = is_real_folder(target).unwrap_or(false);
+        let is_ours = earlier.is_same();
         let root = if is_in_place {
-            target.to_owned()
+            target.clone()
         } else {
             part::path_of(target)
         };
@@ -42,28 +50,53 @@ impl Tree {
             path: root.clone(),
             source,
         };
+        let exists = |path: &Path| {
+            let path = path.to_owned();
+            Err(PartialError::Exists { path })
+        };
         if !is_in_place {
             if fs::symlink_metadata(target).is_ok() {
-                let path = target.to_owned();
-                return Err(PartialError::Exists { path });
+                return exists(target);
             }
-            if let Some(earlier) = earlier.map(part::path_of) {
-                // Where that cannot be had, it is fetched anew.
-                let _ = files::rename_new(&earlier, &root);
-            }
+            let earlier = earlier.elsewhere().map(part::path_of);
+            // Where that cannot be had, it is fetched anew.
+            let is_moved = earlier.is_some_and(|from| files::rename_new(&from, &root).is_ok());
             make_folder(&root).map_err(failed)?;
+            let is_known = is_ours || is_moved || spec.overwrite || is_marked(&root);
+            if !is_known && !is_empty(&root) {
+                return exists(&root);
+            }
+            on_folder(&root, part::mark);
         }
         let Some(lock) = lock_folder(&root).map_err(failed)? else {
-            let target = target.to_owned();
+            let target = target.clone();
             return Err(PartialError::InUse { target });
         };
         Ok(Self {
-            target: target.to_owned(),
+            target: target.clone(),
             is_new: is_empty(&root),
             root,
-            overwrite,
+            overwrite: spec.overwrite,
+            is_chosen: is_ours || spec.is_named,
+            takes_over: !is_in_place || is_ours || spec.overwrite,
+            is_finished: AtomicBool::new(false),
             _lock: lock,
         })
+    }
+
+    /// Whether what grows here may be what an earlier run left.
+    pub(super) const fn takes_over(&self) -> bool {
+        self.takes_over
+    }
+
+    /// Whether it grows among what is there because of a name that others gave it.
+    pub(super) fn is_by_chance(&self) -> bool {
+        self.is_in_place() && !self.is_new && !self.is_chosen
+    }
+
+    /// Whether somebody else's file is where a file would grow.
+    pub(super) fn is_in_the_way(&self, inner: &str) -> bool {
+        !self.takes_over && fs::symlink_metadata(part::path_of(&self.path(inner))).is_ok()
     }
 
     /// Whether nothing is there yet that could be of use.
@@ -81,9 +114,13 @@ impl Tree {
         self.overwrite || !self.is_in_place()
     }
 
-    /// The path of an entry while the folder grows.
+    /// The path of an entry as things are.
     pub(super) fn path(&self, inner: &str) -> PathBuf {
-        self.root.join(inner)
+        if self.is_finished.load(Ordering::Acquire) {
+            self.target(inner)
+        } else {
+            self.root.join(inner)
+        }
     }
 
     /// The path of an entry in the end.
@@ -145,7 +182,7 @@ impl Tree {
     pub(super) fn put(&self, inner: &str, data: &[u8], run: bool) -> io::Result<Fingerprint> {
         let path = self.writable(inner)?;
         if self.is_in_place() {
-            let mut file = open(&part::path_of(&path), true)?;
+            let mut file = open_part(&path, true)?;
             file.write_all(data)?;
             self.place(&file, &path, run)
         } else {
@@ -158,21 +195,31 @@ impl Tree {
     /// Writes to the `.part` of a file.
     pub(super) fn write_part(&self, inner: &str, data: &[u8], offset: u64) -> io::Result<()> {
         let path = self.writable(inner)?;
-        let file = open(&part::path_of(&path), false)?;
+        let file = open_part(&path, false)?;
         files::write_all_at(&file, data, offset)
     }
 
     /// Copies a file to the `.part` of another.
     pub(super) fn copy_part(&self, inner: &str, from: &mut File) -> io::Result<PathBuf> {
-        let path = part::path_of(&self.writable(inner)?);
-        io::copy(from, &mut open(&path, true)?)?;
-        Ok(path)
+        let path = self.writable(inner)?;
+        io::copy(from, &mut open_part(&path, true)?)?;
+        Ok(part::path_of(&path))
+    }
+
+    /// Removes what has grown of a file that came otherwise.
+    pub(super) fn remove_part(&self, inner: &str) {
+        let path = part::path_of(&self.path(inner));
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot be removed");
+        }
     }
 
     /// Puts a `.part` in its place, whose first `size` bytes are the content.
     pub(super) fn place_part(&self, inner: &str, size: u64, run: bool) -> io::Result<Fingerprint> {
         let path = self.writable(inner)?;
-        let file = open(&part::path_of(&path), false)?;
+        let file = open_part(&path, false)?;
         file.set_len(size)?;
         self.place(&file, &path, run)
     }
@@ -228,7 +275,9 @@ impl Tree {
             self.sync()?;
         }
         if !self.is_in_place() {
+            on_folder(&self.root, part::unmark);
             files::rename_new(&self.root, &self.target)?;
+            self.is_finished.store(true, Ordering::Release);
         }
         // From here on the content is at its target, and that it may be lost with the power is no
         // reason to say otherwise.
@@ -266,6 +315,20 @@ pub(super) fn finished(file: &File, run: bool) -> io::Result<Fingerprint> {
     Ok(Fingerprint::new(&file.metadata()?))
 }
 
+/// The `.part` of a file, unless another download writes to it.
+fn open_part(path: &Path, empty: bool) -> io::Result<File> {
+    let file = open(&part::path_of(path), false)?;
+    // Several of our threads may write to it at a time.
+    file.try_lock_shared().map_err(|error| match error {
+        TryLockError::WouldBlock => io::Error::other("another download writes there"),
+        TryLockError::Error(error) => error,
+    })?;
+    if empty {
+        file.set_len(0)?;
+    }
+    Ok(file)
+}
+
 fn open(path: &Path, empty: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(empty);
@@ -274,6 +337,17 @@ fn open(path: &Path, empty: bool) -> io::Result<File> {
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+fn is_marked(folder: &Path) -> bool {
+    File::open(folder).is_ok_and(|folder| part::is_marked(&folder))
+}
+
+/// Does something with a folder that is open, where folders can be opened.
+fn on_folder(folder: &Path, act: impl Fn(&File)) {
+    if let Ok(folder) = File::open(folder) {
+        act(&folder);
+    }
 }
 
 fn is_real_folder(path: &Path) -> io::Result<bool> {

@@ -1,10 +1,9 @@
 //! Verified chunks to the files of a folder.
 //!
-//! Owns the large files that are open. Whoever completes a file puts it in its place, so that at any
-//! time most of what is verified lies where it will lie in the end.
+//! Owns the large files that grow. Whoever completes a file puts it in its place, so that at any time
+//! most of what is verified lies where it will lie in the end.
 
 use std::{
-    collections::HashSet,
     io,
     ops::Range,
     sync::{Arc, PoisonError},
@@ -17,47 +16,8 @@ use crate::store::{
     Fingerprint,
     hashing::GROUP_SIZE,
     mutex::lock,
-    partial::{FinishOptions, PartialError, PartialSpec, WriteError},
+    partial::{FinishError, FinishOptions, PartialError, PartialSpec, WriteError},
 };
-
-/// Large files that are open at a time, unless more are being written to: each takes two handles, and
-/// processes may often have no more than 1,024.
-const MAX_OPEN: usize = 96;
-
-/// Large files that grow.
-#[derive(Default)]
-pub(super) struct Open {
-    /// By their numbers; the one used last comes last.
-    files: Vec<(usize, Arc<Partial>)>,
-    /// Those that another download of this node fetches, too, and has the record of: they are written
-    /// without one, as small files are.
-    without_record: HashSet<usize>,
-}
-
-impl Open {
-    /// The file, if it is open.
-    pub(super) fn get(&mut self, file: usize) -> Option<Arc<Partial>> {
-        let at = self.files.iter().rposition(|(open, _)| *open == file)?;
-        let entry = self.files.remove(at);
-        let partial = Arc::clone(&entry.1);
-        self.files.push(entry);
-        Some(partial)
-    }
-
-    fn insert(&mut self, file: usize, partial: Arc<Partial>) {
-        if self.files.len() >= MAX_OPEN {
-            let idle = |(_, partial): &(usize, Arc<Partial>)| Arc::strong_count(partial) == 1;
-            if let Some(at) = self.files.iter().position(idle) {
-                self.files.remove(at);
-            }
-        }
-        self.files.push((file, partial));
-    }
-
-    fn remove(&mut self, file: usize) {
-        self.files.retain(|(open, _)| *open != file);
-    }
-}
 
 impl PartialFolder {
     /// Verifies a chunk of one of the files and writes it. May be called from many threads at once; a
@@ -79,15 +39,13 @@ impl PartialFolder {
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         if listed.descriptor.size() > GROUP_SIZE {
-            match self.write_large(file, &listed, chunk, data, proof) {
-                Err(error) if is_in_use(&error) => {}
-                written => return written,
-            }
+            self.write_large(file, &listed, chunk, data, proof)
+        } else {
+            self.write_small(file, &listed, chunk, data, proof)
         }
-        self.write_whole(file, &listed, chunk, data, proof)
     }
 
-    fn write_whole(
+    fn write_small(
         &self,
         file: usize,
         listed: &ListedFile<'_>,
@@ -108,8 +66,9 @@ impl PartialFolder {
             let written = self.tree.write_part(&path, data, offset);
             written.map_err(|source| self.disk_error(&path, source))?;
         }
-        {
+        let had_part = {
             let mut state = lock(&self.state);
+            let had_part = state.arrived.overlaps(all.clone());
             state
                 .arrived
                 .insert(all.start + blocks.start..all.start + blocks.end);
@@ -118,18 +77,17 @@ impl PartialFolder {
                 return Ok(());
             }
             state.files[file] = FileState::Closing;
-        }
+            had_part
+        };
         let placed = if is_whole {
-            self.tree.put(&path, data, listed.executable)
+            let placed = self.tree.put(&path, data, listed.executable);
+            if had_part || !self.tree.is_new() {
+                self.tree.remove_part(&path);
+            }
+            placed
         } else {
             let size = listed.descriptor.size();
-            let placed = self.tree.place_part(&path, size, listed.executable);
-            // Without a record there is no tree yet.
-            if size > GROUP_SIZE && placed.is_ok() && !self.is_large(&listed.descriptor, &path) {
-                Err(io::Error::other("it has changed"))
-            } else {
-                placed
-            }
+            self.tree.place_part(&path, size, listed.executable)
         };
         self.placed(file, &path, placed)
     }
@@ -150,24 +108,19 @@ impl PartialFolder {
         self.close_if_whole(file, &partial, listed)
     }
 
-    /// The large file, opened if it is not; none if it is whole. [`PartialError::InUse`] if it is to be
-    /// written without a record.
+    /// The large file, begun if it is not; none if it is whole.
     pub(super) fn open_file(
         &self,
         file: usize,
         listed: &ListedFile<'_>,
     ) -> Result<Option<Arc<Partial>>, WriteError> {
-        // Held while it is opened: two who need it shall not both try.
-        let mut open = lock(&self.open);
+        // Held while it is begun: two who need it shall not both try.
+        let mut growing = lock(&self.growing);
         if lock(&self.state).files[file] != FileState::Missing {
             return Ok(None);
         }
-        if let Some(partial) = open.get(file) {
-            return Ok(Some(partial));
-        }
-        if open.without_record.contains(&file) {
-            let target = self.tree.target(&listed.path());
-            return Err(PartialError::InUse { target }.into());
+        if let Some(partial) = growing.get(&file) {
+            return Ok(Some(Arc::clone(partial)));
         }
         let inner = listed.path();
         let target = self.tree.writable(&inner);
@@ -178,32 +131,28 @@ impl PartialFolder {
             scopes: self.spec.scopes.clone(),
             resume_on_start: false,
             only: Vec::new(),
-            part_of: Some(self.reservation.hash),
+            part_of: Some(self.reservation.key.hash),
+            overwrite: self.tree.takes_over(),
+            is_named: false,
         };
-        let opened = Partial::create_or_resume(&self.reservation.store, spec, &|_| {});
-        if matches!(opened, Err(PartialError::InUse { .. })) {
-            open.without_record.insert(file);
-        }
-        let partial = opened?;
-        open.insert(file, Arc::clone(&partial));
+        let partial = Partial::create_or_resume(&self.reservation.store, spec, &|_| {})?;
+        growing.insert(file, Arc::clone(&partial));
         Ok(Some(partial))
     }
 
-    /// Blocks of a large file are verified, in its own numbering.
+    /// Blocks of a large file are verified, in its own numbering. Those of its repeats are when all of
+    /// it is.
     pub(super) fn large_has(&self, file: usize, blocks: Range<u64>) {
-        let mut state = lock(&self.state);
-        for same in self.files.same_as(file) {
-            let first = self.sequence.blocks_of_file(same).start;
-            let blocks = first + blocks.start..first + blocks.end;
-            state.verified.insert(blocks);
-        }
+        let first = self.sequence.blocks_of_file(file).start;
+        let blocks = first + blocks.start..first + blocks.end;
+        lock(&self.state).verified.insert(blocks);
     }
 
     /// Puts a large file in its place if it is whole.
     pub(super) fn close_if_whole(
         &self,
         file: usize,
-        partial: &Partial,
+        partial: &Arc<Partial>,
         listed: &ListedFile<'_>,
     ) -> Result<(), WriteError> {
         if partial.missing() > 0 {
@@ -220,10 +169,11 @@ impl PartialFolder {
         let options = FinishOptions {
             durable: false,
             overwrite: self.tree.may_replace(),
+            share: false,
         };
-        let finished = partial.finish(options).map_err(io::Error::other);
+        let finished = partial.finish(options).map_err(as_io_error);
         let placed = finished.and_then(|done| self.executable(&path, listed, done.fingerprint));
-        lock(&self.open).remove(file);
+        lock(&self.growing).remove(&file);
         self.placed(file, &path, placed)
     }
 
@@ -262,9 +212,17 @@ impl PartialFolder {
     pub(super) fn is_done(&self, file: usize, fingerprint: Fingerprint) {
         let mut state = lock(&self.state);
         state.files[file] = FileState::Done(fingerprint);
+        let blocks = self.sequence.blocks_of_file(file);
+        state.arrived.remove(blocks.clone());
+        state.verified.insert(blocks.clone());
         let listed = self.files.get(&self.listing, file);
         let first = listed.and_then(|file| self.files.first_with(&file.descriptor.hash()));
-        for same in self.files.same_as(first.unwrap_or(file)) {
+        let first = first.filter(|first| !blocks.is_empty() && self.files.is_repeated(*first));
+        // Told once: there may be a million of them.
+        let Some(first) = first.filter(|first| state.repeated.insert(*first)) else {
+            return;
+        };
+        for same in self.files.same_as(first) {
             let blocks = self.sequence.blocks_of_file(same);
             state.arrived.remove(blocks.clone());
             state.verified.insert(blocks);
@@ -280,9 +238,12 @@ impl PartialFolder {
     }
 }
 
-/// Whether another download has the record.
-pub(super) fn is_in_use(error: &WriteError) -> bool {
-    matches!(error, WriteError::Partial(error) if matches!(**error, PartialError::InUse { .. }))
+/// What the system said, where it is that.
+fn as_io_error(error: FinishError) -> io::Error {
+    match error {
+        FinishError::Io { source, .. } => source,
+        error => io::Error::other(error),
+    }
 }
 
 impl From<PartialError> for WriteError {

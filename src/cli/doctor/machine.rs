@@ -1,0 +1,208 @@
+//! The machine: the data folder, the disk it is on, and how many files may be open.
+
+use std::path::Path;
+
+use super::Finding;
+
+/// What is there to be looked at on this system.
+pub(super) fn examine(data_folder: &Path) -> Vec<Finding> {
+    #[cfg(unix)]
+    return [
+        unix::data_folder(data_folder),
+        unix::disk(data_folder),
+        unix::descriptors(),
+    ]
+    .into();
+    #[cfg(not(unix))]
+    {
+        let _ = data_folder;
+        Vec::new()
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::{
+        fs, io,
+        os::unix::fs::{MetadataExt, PermissionsExt},
+        path::{Path, PathBuf},
+    };
+
+    use rustix::{
+        fs::{Access, access, statvfs},
+        process::{Resource, geteuid, getrlimit},
+    };
+
+    use super::Finding;
+    use crate::cli::text::{bytes, command};
+
+    /// Free bytes below which downloads soon fail.
+    const LITTLE_SPACE: u64 = 1 << 30;
+
+    /// Free bytes below which the node cannot even write down what it shares.
+    const NO_SPACE: u64 = 64 << 20;
+
+    /// Open files that a node with the default memory budget gets along with: a connection, a shared file
+    /// that is being read, a download are one or two each.
+    const ENOUGH_FILES: u64 = 1024;
+
+    /// Open files below which a node hardly works.
+    const FEW_FILES: u64 = 256;
+
+    const FOLDER: &str = "data folder";
+
+    pub(super) fn data_folder(folder: &Path) -> Finding {
+        let shown = folder.display();
+        let metadata = match folder.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let message = format!("{shown} is not there yet: the first command makes it");
+                return Finding::ok(FOLDER, message);
+            }
+            Err(error) => {
+                let message = format!("{shown} cannot be looked at: {error}");
+                return Finding::problem(FOLDER, message, "name another with --data-dir");
+            }
+        };
+        if !metadata.is_dir() {
+            let message = format!("{shown} is no folder");
+            return Finding::problem(FOLDER, message, "name another with --data-dir");
+        }
+        if metadata.uid() != geteuid().as_raw() {
+            let message = format!("{shown} belongs to another user");
+            return Finding::problem(FOLDER, message, "run as that user, or name another folder");
+        }
+        if access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
+            let message = format!("{shown} cannot be written");
+            let mend = mend("700", folder);
+            return Finding::problem(
+                FOLDER,
+                message,
+                format!("{mend}, or free its disk from read-only"),
+            );
+        }
+        private(folder, metadata.mode())
+    }
+
+    /// Whether nobody else gets at what is in `folder`.
+    fn private(folder: &Path, mode: u32) -> Finding {
+        let shown = folder.display();
+        if is_exposed(mode) {
+            let message = format!("other users may enter {shown}, where the node's key is");
+            return Finding::problem(FOLDER, message, mend("700", folder));
+        }
+        match exposed_key(folder) {
+            Some(key) => {
+                let message = format!("other users may read the key {}", key.display());
+                Finding::problem(FOLDER, message, mend("600", &key))
+            }
+            None => Finding::ok(FOLDER, format!("{shown} is this user's alone")),
+        }
+    }
+
+    fn exposed_key(folder: &Path) -> Option<PathBuf> {
+        let key = crate::store::key_file(folder);
+        let mode = fs::metadata(&key).ok()?.permissions().mode();
+        is_exposed(mode).then_some(key)
+    }
+
+    const fn is_exposed(mode: u32) -> bool {
+        mode & 0o077 != 0
+    }
+
+    fn mend(mode: &str, path: &Path) -> String {
+        let path = path.to_string_lossy().into_owned();
+        command(["chmod".to_owned(), mode.to_owned(), path].into_iter())
+    }
+
+    pub(super) fn disk(data_folder: &Path) -> Finding {
+        // Where there is no folder yet, there will be.
+        let there = data_folder.ancestors().find(|folder| folder.exists());
+        let free = there.map(statvfs);
+        match free {
+            Some(Ok(disk)) => space(disk.f_bavail.saturating_mul(disk.f_frsize)),
+            _ => Finding::warning(
+                "disk",
+                format!(
+                    "how much is free for {} is not known",
+                    data_folder.display()
+                ),
+                "look with df",
+            ),
+        }
+    }
+
+    fn space(free: u64) -> Finding {
+        let message = format!("{} are free for the data folder", bytes(free));
+        let hint = "remove what is not needed, or use a folder on another disk with --data-dir";
+        match free {
+            0..NO_SPACE => Finding::problem("disk", message, hint),
+            NO_SPACE..LITTLE_SPACE => Finding::warning("disk", message, hint),
+            _ => Finding::ok("disk", message),
+        }
+    }
+
+    pub(super) fn descriptors() -> Finding {
+        // None: no limit.
+        files(getrlimit(Resource::Nofile).current)
+    }
+
+    fn files(limit: Option<u64>) -> Finding {
+        let message = match limit {
+            Some(limit) => format!("a node started here may have {limit} files open"),
+            None => "a node started here may have any number of files open".to_owned(),
+        };
+        let hint = format!(
+            "`ulimit -n {ENOUGH_FILES}` before `pelago start`, or LimitNOFILE= in its service"
+        );
+        match limit {
+            Some(0..FEW_FILES) => Finding::problem("open files", message, hint),
+            Some(FEW_FILES..ENOUGH_FILES) => Finding::warning("open files", message, hint),
+            _ => Finding::ok("open files", message),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::cli::doctor::State;
+
+        fn set_mode(path: &Path, mode: u32) {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+
+        #[test]
+        fn a_folder_that_others_may_enter_is_a_problem_with_its_remedy() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path();
+            set_mode(path, 0o700);
+            assert_eq!(data_folder(path).state, State::Ok);
+            set_mode(path, 0o750);
+            let found = data_folder(path);
+            assert_eq!(found.state, State::Problem);
+            assert_eq!(found.hint, Some(format!("chmod 700 {}", path.display())));
+
+            set_mode(path, 0o700);
+            let key = crate::store::key_file(path);
+            fs::write(&key, "").unwrap();
+            set_mode(&key, 0o644);
+            let found = data_folder(path);
+            assert_eq!(found.hint, Some(format!("chmod 600 {}", key.display())));
+            assert_eq!(data_folder(&key).state, State::Problem, "it is no folder");
+            let missing = path.join("not/yet");
+            assert_eq!(data_folder(&missing).state, State::Ok);
+            assert_eq!(disk(&missing).check, "disk");
+        }
+
+        #[test]
+        fn what_runs_out_is_told_in_time() {
+            let states = [0, NO_SPACE, LITTLE_SPACE].map(|free| space(free).state);
+            assert_eq!(states, [State::Problem, State::Warning, State::Ok]);
+            let states = [Some(64), Some(512), Some(4096), None].map(|limit| files(limit).state);
+            assert_eq!(
+                states,
+                [State::Problem, State::Warning, State::Ok, State::Ok]
+            );
+        }
+    }
+}

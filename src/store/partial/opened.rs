@@ -1,0 +1,98 @@
+//! The two files of a download, open: its data and its record.
+//!
+//! Owns how many parts of folders have theirs open at a time. A download by itself has them open to
+//! its end, and so the lock of its `.part`; a part of a folder, whose tree is locked, may be closed while
+//! nobody writes to it. What others did to its files meanwhile is found when it is opened again.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    sync::{Arc, Mutex, Weak},
+};
+
+use super::{Partial, PartialError, part, record::Record};
+use crate::store::{Fingerprint, mutex::lock};
+
+/// Parts of folders that are open at a time: each takes two handles, and processes may often have no
+/// more than 1,024.
+const MAX_OPEN: usize = 128;
+
+/// Both files.
+pub(super) struct Opened {
+    pub(super) part: File,
+    pub(super) record: Record,
+}
+
+/// The files of one download.
+pub(super) enum Handles {
+    Open(Arc<Opened>),
+    /// As its data was when it was closed.
+    Closed(Fingerprint),
+}
+
+/// Those of all parts of folders that are open, the one opened last at the end.
+#[derive(Default)]
+pub(super) struct OpenParts(Mutex<VecDeque<Weak<Partial>>>);
+
+impl OpenParts {
+    /// Another one is open: closes those opened first that nobody uses, until there is room.
+    pub(super) fn add(&self, partial: &Arc<Partial>) {
+        let mut open = lock(&self.0);
+        open.push_back(Arc::downgrade(partial));
+        for _ in MAX_OPEN..open.len() {
+            let first = open.pop_front();
+            let Some(partial) = first.as_ref().and_then(Weak::upgrade) else {
+                continue;
+            };
+            if !partial.close() {
+                open.extend(first);
+            }
+        }
+    }
+}
+
+impl Partial {
+    /// Both files, opened again if they were closed.
+    pub(super) fn opened(self: &Arc<Self>) -> io::Result<Arc<Opened>> {
+        let mut handles = lock(&self.handles);
+        let before = match &*handles {
+            Handles::Open(opened) => return Ok(Arc::clone(opened)),
+            Handles::Closed(before) => *before,
+        };
+        let spec = self.spec();
+        let partials = &self.reservation.store.inner.partials;
+        let changed = || io::Error::other("it was changed while it was being downloaded");
+        let part = part::open(&spec.target, None, true).map_err(|error| match error {
+            PartialError::Io { source, .. } => source,
+            error => io::Error::other(error),
+        })?;
+        if Fingerprint::new(&part.metadata()?) != before {
+            return Err(changed());
+        }
+        let record = partials.open_again(spec)?;
+        let opened = Arc::new(Opened { part, record });
+        *handles = Handles::Open(Arc::clone(&opened));
+        drop(handles);
+        partials.open_parts().add(self);
+        Ok(opened)
+    }
+
+    /// Closes both files, unless somebody uses them.
+    fn close(&self) -> bool {
+        // Whoever opens it now, uses it.
+        let Ok(mut handles) = self.handles.try_lock() else {
+            return false;
+        };
+        let Handles::Open(opened) = &*handles else {
+            return true;
+        };
+        let idle = Arc::strong_count(opened) == 1;
+        let now = opened.part.metadata().ok().filter(|_| idle);
+        let Some(now) = now.map(|now| Fingerprint::new(&now)) else {
+            return false;
+        };
+        *handles = Handles::Closed(now);
+        true
+    }
+}

@@ -1,0 +1,219 @@
+//! Who could be a source of a download and is none now: who waits, who is tried again later and when.
+//! Pure: the time is an argument.
+//!
+//! Owns one entry for each peer, or for each address whose peer is not known. What is forgotten here may be
+//! found again.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId};
+
+use crate::network::{Candidate, Found};
+
+/// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
+pub(super) const MAX_WAITING: usize = 1024;
+
+/// How often a source that was lost before it said what it has is tried again. One that had content, or
+/// that somebody named, is for as long as the download runs: it may come back.
+const MAX_RETRIES: u32 = 5;
+
+/// The pause before the first retry; each further one is twice as long, up to the last.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(8);
+
+/// Who a candidate is, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Who {
+    Peer(PeerId),
+    At(Vec<Multiaddr>),
+}
+
+impl Who {
+    fn of(candidate: &Candidate) -> Self {
+        match candidate.peer {
+            Some(peer) => Self::Peer(peer),
+            None => Self::At(candidate.addresses.clone()),
+        }
+    }
+}
+
+/// The candidates of one download.
+#[derive(Default)]
+pub(super) struct Candidates {
+    waiting: VecDeque<Candidate>,
+    later: Vec<(Instant, Candidate)>,
+    tries: HashMap<Who, u32>,
+    had_content: HashSet<Who>,
+}
+
+impl Candidates {
+    /// Takes one that was found; false if there is no room for it. One that is here already only learns
+    /// what is new of it.
+    pub(super) fn offer(&mut self, candidate: Candidate) -> bool {
+        let who = Who::of(&candidate);
+        let at = self.later.iter().position(|(_, c)| Who::of(c) == who);
+        if let Some(at) = at {
+            merge(&mut self.later[at].1, candidate);
+            return true;
+        }
+        let at = self.waiting.iter().position(|c| Who::of(c) == who);
+        let known = at.and_then(|at| self.waiting.remove(at));
+        if let Some(mut known) = known {
+            let is_promoted = candidate.found == Found::Given && known.found != Found::Given;
+            merge(&mut known, candidate);
+            match at.filter(|_| !is_promoted) {
+                Some(at) => self.waiting.insert(at, known),
+                None => self.waiting.push_front(known),
+            }
+        } else if candidate.found == Found::Given {
+            self.waiting.push_front(candidate);
+        } else if self.waiting.len() < MAX_WAITING {
+            self.waiting.push_back(candidate);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Puts one behind those that wait.
+    pub(super) fn wait(&mut self, candidate: Candidate) {
+        self.waiting.push_back(candidate);
+    }
+
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The next to be asked.
+    pub(super) fn next(&mut self) -> Option<Candidate> {
+        self.waiting.pop_front()
+    }
+
+    /// Those whose time has come wait from now on; when that of the next will.
+    pub(super) fn wake(&mut self, now: Instant) -> Option<Instant> {
+        let due = self.later.extract_if(.., |(at, _)| *at <= now);
+        self.waiting.extend(due.map(|(_, candidate)| candidate));
+        self.later.iter().map(|(at, _)| *at).min()
+    }
+
+    /// The candidate has content, or some of it.
+    pub(super) fn had_content(&mut self, candidate: &Candidate) {
+        self.had_content.insert(Who::of(candidate));
+    }
+
+    /// The candidate has sent something: when it is lost, it is tried again soon.
+    pub(super) fn was_useful(&mut self, candidate: &Candidate) {
+        self.tries.remove(&Who::of(candidate));
+    }
+
+    /// The candidate failed, or was not even reached: it is tried again, after a pause that grows. False
+    /// if it is forgotten.
+    pub(super) fn retry(&mut self, candidate: Candidate, was_reached: bool, now: Instant) -> bool {
+        let who = Who::of(&candidate);
+        let is_kept = candidate.found == Found::Given || self.had_content.contains(&who);
+        let tries = self.tries.get(&who).copied().unwrap_or(0);
+        let is_hopeful = was_reached && tries < MAX_RETRIES;
+        if !is_kept && !is_hopeful {
+            self.tries.remove(&who);
+            return false;
+        }
+        self.tries.insert(who, tries + 1);
+        // Doubled sixteen times it is past the last one by far.
+        let pause = FIRST_RETRY * 2_u32.pow(tries.min(16));
+        self.later.push((now + pause.min(LAST_RETRY), candidate));
+        true
+    }
+
+    /// The candidate has nothing now: somebody named it, or it had something, so that it may have later.
+    /// False if it is forgotten.
+    pub(super) fn absent(&mut self, candidate: Candidate, now: Instant) -> bool {
+        self.retry(candidate, false, now)
+    }
+
+    /// The candidate makes room for another that may have more.
+    pub(super) fn rest(&mut self, candidate: Candidate, now: Instant) {
+        self.later.push((now + LAST_RETRY, candidate));
+    }
+}
+
+/// Adds what `found` says to what is known of the same candidate.
+pub(super) fn merge(known: &mut Candidate, found: Candidate) {
+    for address in found.addresses {
+        if !known.addresses.contains(&address) {
+            known.addresses.push(address);
+        }
+    }
+    if found.found == Found::Given {
+        known.found = Found::Given;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(peer: PeerId, found: Found) -> Candidate {
+        let (peer, addresses) = (Some(peer), Vec::new());
+        Candidate {
+            peer,
+            addresses,
+            found,
+        }
+    }
+
+    #[test]
+    fn a_peer_is_here_once_however_often_it_is_found() {
+        let (mut candidates, now) = (Candidates::default(), Instant::now());
+        let [first, second] = [PeerId::random(), PeerId::random()];
+        for _ in 0..3 {
+            assert!(candidates.offer(candidate(first, Found::Dht)));
+            assert!(candidates.offer(candidate(second, Found::Dht)));
+        }
+        assert_eq!(candidates.waiting(), 2);
+        // Whom a person names comes first, also if it was found before.
+        let mut given = candidate(second, Found::Given);
+        given.addresses.push("/ip4/10.0.0.1/tcp/1".parse().unwrap());
+        assert!(candidates.offer(given.clone()));
+        assert_eq!(candidates.next(), Some(given.clone()));
+        assert!(candidates.retry(given, false, now));
+        for _ in 0..3 {
+            assert!(candidates.offer(candidate(second, Found::Dht)));
+        }
+        assert_eq!((candidates.waiting(), candidates.later.len()), (1, 1));
+    }
+
+    #[test]
+    fn one_too_many_is_told_of() {
+        let mut candidates = Candidates::default();
+        for _ in 0..MAX_WAITING {
+            assert!(candidates.offer(candidate(PeerId::random(), Found::Named)));
+        }
+        assert!(!candidates.offer(candidate(PeerId::random(), Found::Named)));
+        assert!(candidates.offer(candidate(PeerId::random(), Found::Given)));
+    }
+
+    #[test]
+    fn who_had_content_is_asked_again_after_pauses_that_grow_until_it_sends_something() {
+        let (mut candidates, mut now) = (Candidates::default(), Instant::now());
+        let source = candidate(PeerId::random(), Found::Dht);
+        assert!(!candidates.absent(source.clone(), now), "it never had any");
+        candidates.had_content(&source);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            assert!(candidates.absent(source.clone(), now));
+            let at = candidates.wake(now).unwrap();
+            pauses.push((at - now).as_millis());
+            now = at;
+            assert_eq!(candidates.wake(now), None);
+            assert_eq!(candidates.next().as_ref(), Some(&source));
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 8000]);
+        candidates.was_useful(&source);
+        assert!(candidates.absent(source, now));
+        assert_eq!(candidates.wake(now), Some(now + FIRST_RETRY));
+    }
+}
