@@ -249,8 +249,7 @@ impl Server {
         if listening.is_located() {
             return;
         }
-        let connected = self.network.peers().await.unwrap_or_default();
-        let connected = connected.into_iter().find(|other| other.peer_id == peer);
+        let connected = self.network.peer(peer).await.ok().flatten();
         if let Some(address) = connected.and_then(|peer| peer.best_address()) {
             listening.locate(address);
         }
