@@ -2,7 +2,6 @@
 
 use std::{
     ops::ControlFlow,
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ use tokio::{
 
 use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
-    background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
+    background::{self, ASKERS_QUEUED},
     catalogues,
     shares::{list, record, withdraw},
 };
@@ -27,7 +26,7 @@ use crate::{
     limits::Limits,
     network::{self, Closed, Network, PeerAddress},
     publish::Publisher,
-    serve::{Notices, Server},
+    serve::{Changed, Notices, Server},
     store::{DatabaseError, Store},
     transfer::Transfers,
 };
@@ -59,7 +58,6 @@ pub(super) struct Inner {
     pub(super) publisher: Publisher,
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
-    pub(super) changed: mpsc::Sender<PathBuf>,
     started: Instant,
 }
 
@@ -152,7 +150,7 @@ impl Node {
             store.clone(),
             settings.transfer(),
         );
-        let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
+        let changed = Changed::default();
         let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
         let server = Server::new(
             store.clone(),
@@ -174,12 +172,11 @@ impl Node {
             publisher,
             transfers,
             limits,
-            changed,
             started,
         });
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
-            tokio::spawn(background::renew_changed(Arc::clone(&inner), changes)).abort_handle(),
+            tokio::spawn(background::renew_changed(Arc::clone(&inner), changed)).abort_handle(),
             tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
         if inner.settings.mode == Mode::LongRunning {

@@ -9,9 +9,10 @@ use pelago_behaviour::{
     chunk::{Answer, Item, MAX_LEVEL},
 };
 use pelago_content::{BlockRanges, Hash};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{
+    changed::Changed,
     places::{Places, Position},
     slots::Slot,
 };
@@ -56,11 +57,11 @@ impl Prepared {
 pub(super) struct Answers {
     store: Store,
     access: Access,
-    changed: mpsc::Sender<PathBuf>,
+    changed: Changed,
 }
 
 impl Answers {
-    pub(super) fn new(store: Store, access: Access, changed: mpsc::Sender<PathBuf>) -> Self {
+    pub(super) fn new(store: Store, access: Access, changed: Changed) -> Self {
         Self {
             store,
             access,
@@ -132,14 +133,22 @@ impl Answers {
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
                 tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
-                // When many files wait to be hashed again, this one is found by the next request.
-                let _ = self.changed.try_send(path);
+                self.note_changed(path);
                 Answer::Changed
             }
             error => {
                 tracing::warn!(%hash, %error, "a shared file cannot be read");
                 Answer::Absent
             }
+        }
+    }
+
+    /// Has a file hashed again if it is shared by itself. What is in a folder is not renewed.
+    fn note_changed(&self, path: PathBuf) {
+        match self.store.share_at(&path) {
+            Ok(Some(_)) => self.changed.note(path),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a changed file is not looked at"),
         }
     }
 
@@ -273,7 +282,69 @@ pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, ops::ControlFlow, path::Path};
+
     use super::*;
+    use crate::{
+        store::{NewFolder, NewShare, Origin, Scope},
+    };
+
+    fn answers() -> Answers {
+        let store = Store::in_memory();
+        Answers::new(store.clone(), Access::new(store), Changed::default())
+    }
+
+    fn share(store: &Store, path: &Path) -> Hash {
+        let hashed = store.hash_file(path, &|_| ControlFlow::Continue(()));
+        let hashed = hashed.unwrap();
+        let share = NewShare {
+            descriptor: hashed.descriptor,
+            name: "name".into(),
+            path: path.to_owned(),
+            scopes: Scope::Everyone.into(),
+            origin: Origin::Explicit,
+            fingerprint: hashed.fingerprint,
+        };
+        store.add_shares(&[share]).unwrap();
+        hashed.descriptor.hash()
+    }
+
+    const fn item(hash: Hash, level: u8, index: u64, data: bool) -> Item {
+        Item {
+            hash,
+            level,
+            index,
+            data,
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_to_be_hashed_again_if_it_is_a_share_of_its_own() {
+        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
+        let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
+        let member = tree.join("member");
+        fs::create_dir(&tree).unwrap();
+        fs::write(&own, "own").unwrap();
+        fs::write(&member, "member").unwrap();
+        let new = NewFolder {
+            path: tree,
+            name: "tree".into(),
+            scopes: Scope::Everyone.into(),
+            origin: Origin::Explicit,
+        };
+        let on = |_| ControlFlow::Continue(());
+        answers.store.share_folder(&new, &on).unwrap();
+        let in_tree = answers.store.hash_file(&member, &on).unwrap();
+        let hashes = [share(&answers.store, &own), in_tree.descriptor.hash()];
+        fs::write(&own, "longer than it was").unwrap();
+        fs::write(&member, "longer than it was").unwrap();
+        for hash in [hashes, hashes].concat() {
+            let read = answers.read(PeerId::random(), item(hash, 0, 0, true), 1 << 20);
+            assert_eq!(read.unwrap_err(), Answer::Changed);
+        }
+        assert_eq!(answers.changed.take(), Some(own));
+        assert_eq!(answers.changed.take(), None);
+    }
 
     #[test]
     fn a_query_asks_for_all_its_words_in_any_case() {

@@ -5,6 +5,7 @@
 //! who may have what, the store what is there. Errors end a stream, never the room.
 
 mod answers;
+mod changed;
 mod places;
 mod sending;
 mod server;
@@ -13,4 +14,5 @@ mod spread;
 mod streams;
 mod swarms;
 
+pub use changed::Changed;
 pub use server::{Notices, Server, Settings};

@@ -1,6 +1,6 @@
 //! Accepts the streams that peers open and serves each in a task of its own.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
+    changed::Changed,
     sending::{paced, send},
     slots::Slots,
     streams::Streams,
@@ -73,8 +74,8 @@ pub struct Server {
 /// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
 /// up again.
 pub struct Notices {
-    /// Paths of shared files that were found changed.
-    pub changed: mpsc::Sender<PathBuf>,
+    /// Shared files that were found changed.
+    pub changed: Changed,
     /// Peers that asked what we have of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
 }
