@@ -21,7 +21,8 @@ use crate::{
     store::{ChunkRead, Page, ReadError, Store},
 };
 
-/// Bytes that are read in one go, for several items of one request together.
+/// Bytes that are read under one slot, for several items of one request together: also those that are
+/// not sent, but only hashed.
 const ENOUGH: usize = 256 << 10;
 
 /// The answer to one item, ready to be sent.
@@ -91,16 +92,18 @@ impl Answers {
         mut room: u64,
         slot: &Arc<Slot>,
     ) -> Vec<Prepared> {
-        let (mut prepared, mut bytes) = (Vec::new(), 0);
+        let (mut prepared, mut bytes_read) = (Vec::new(), 0);
         for item in items {
-            if bytes >= ENOUGH {
+            if bytes_read >= ENOUGH {
                 break;
             }
             let answer = match self.read(peer, *item, room) {
-                Ok(read) => found(*item, read, Arc::clone(slot)),
+                Ok(read) => {
+                    bytes_read += read.bytes_read;
+                    found(*item, read, Arc::clone(slot))
+                }
                 Err(answer) => Prepared::without_data(answer),
             };
-            bytes += answer.data.len();
             room -= answer.data.len() as u64;
             prepared.push(answer);
         }
@@ -239,6 +242,7 @@ fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
         node,
         proof,
         data,
+        ..
     } = read;
     let answer = if item.data {
         // At most 4 MiB: the level was checked.
@@ -286,6 +290,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        serve::slots::Slots,
         store::{NewFolder, NewShare, Origin, Scope},
     };
 
@@ -315,6 +320,23 @@ mod tests {
             level,
             index,
             data,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
+        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("file");
+        fs::write(&path, vec![7; 4 * ENOUGH]).unwrap();
+        let hash = share(&answers.store, &path);
+        let (slots, peer) = (Slots::new(1, 1), PeerId::random());
+        for (level, data, at_a_time) in [(0, false, 1), (3, false, 1), (0, true, 1), (4, false, 8)]
+        {
+            let items = vec![item(hash, level, 1, data); 8];
+            let slot = slots.acquire(peer).await.unwrap();
+            let prepared = answers.chunks(peer, items, 1 << 20, slot).await;
+            assert_eq!(prepared.len(), at_a_time, "level {level}, data {data}");
+            assert!(prepared.iter().all(|answer| answer.slot.is_some()));
         }
     }
 
