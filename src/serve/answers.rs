@@ -176,13 +176,8 @@ impl Answers {
             return None;
         }
         let (descriptor, blocks) = self.store.holding(&hash).ok()??;
-        let name = self
-            .store
-            .shares_of(&hash)
-            .ok()?
-            .into_iter()
-            .next()
-            .map(|share| share.name);
+        let is_told = |scopes: &_| self.access.tells(&peer, scopes);
+        let name = self.store.name_of(&hash, is_told).ok()?;
         let (peers, suggested) = (Vec::new(), BlockRanges::default());
         Some(Has {
             descriptor,
