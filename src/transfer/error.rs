@@ -61,6 +61,9 @@ pub enum DownloadError {
     /// Somebody paused it.
     #[error("paused: what was verified is kept")]
     Paused,
+    /// It did what it never does: a mistake in Pelago itself.
+    #[error("a mistake in Pelago: {0}; what was verified is kept")]
+    Internal(&'static str),
     /// The node shut down.
     #[error("the node is shutting down: what was verified is kept")]
     ShuttingDown,
@@ -81,6 +84,7 @@ impl DownloadError {
             Self::Finish(_) => "finish-failed",
             Self::Differs { .. } => "already-downloading",
             Self::Paused => "paused",
+            Self::Internal(_) => "internal",
             Self::ShuttingDown => "shutting-down",
         }
     }
