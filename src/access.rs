@@ -7,7 +7,7 @@
 use libp2p::PeerId;
 use pelago_content::Hash;
 
-use crate::store::{DatabaseError, Scope, Share, Store};
+use crate::store::{DatabaseError, Scope, Scopes, Share, Store};
 
 /// What a peer, or this node for the network at large, wants to do with content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,13 @@ impl Access {
     ) -> Result<bool, DatabaseError> {
         let scopes = self.store.scopes(hash)?;
         Ok(scopes.is_some_and(|scopes| scopes.iter().any(|scope| allows(scope, action))))
+    }
+
+    /// Whether `requester`, who may know the content, is told what it is called where it is in `scopes`.
+    #[must_use]
+    pub fn tells(&self, _requester: &PeerId, scopes: &Scopes) -> bool {
+        let mut scopes = scopes.iter();
+        scopes.any(|scope| allows(scope, Action::Availability))
     }
 
     /// Whether `requester` may see `share` in a catalogue: its name is told by the scopes of this

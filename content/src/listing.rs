@@ -118,16 +118,6 @@ impl Listing {
     pub fn files(&self) -> impl Iterator<Item = ListedFile<'_>> {
         self.entries().filter_map(|entry| entry.file())
     }
-
-    /// The file that a block of the sequence belongs to. Costs O(log entries).
-    pub fn file_of_block(&self, block: u64) -> Option<ListedFile<'_>> {
-        if block >= self.totals.blocks {
-            return None;
-        }
-        // Of all entries that begin at or before the block, only the last reaches it.
-        let behind = self.items.partition_point(|item| item.first_block <= block);
-        self.get(behind.checked_sub(1)?)?.file()
-    }
 }
 
 impl fmt::Debug for Listing {

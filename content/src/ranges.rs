@@ -56,20 +56,6 @@ impl BlockRanges {
         self.runs.last_key_value().map(|(_, end)| *end - 1)
     }
 
-    /// The block with `n` blocks of the set before it: for a random choice, with `n` below
-    /// [`BlockRanges::len`]. Costs O(runs).
-    pub fn nth_block(&self, n: u64) -> Option<u64> {
-        let mut left = n;
-        for run in self.iter() {
-            let blocks = run.end - run.start;
-            if left < blocks {
-                return Some(run.start + left);
-            }
-            left -= blocks;
-        }
-        None
-    }
-
     /// Whether `block` is in the set.
     pub fn contains(&self, block: u64) -> bool {
         self.run_at(block).is_some_and(|run| run.contains(&block))

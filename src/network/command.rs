@@ -32,6 +32,11 @@ pub(super) enum Command {
     },
     /// List the peers we are connected to.
     Peers { reply: oneshot::Sender<Vec<Peer>> },
+    /// Look up one peer that we are connected to.
+    Peer {
+        peer: PeerId,
+        reply: oneshot::Sender<Option<Peer>>,
+    },
     /// List the addresses we can be reached at.
     ListenAddresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,

@@ -94,6 +94,9 @@ impl EventLoop {
             Command::Peers { reply } => {
                 let _ = reply.send(self.peers.list());
             }
+            Command::Peer { peer, reply } => {
+                let _ = reply.send(self.peers.get(&peer));
+            }
             Command::ListenAddresses { reply } => {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }

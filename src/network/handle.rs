@@ -175,6 +175,14 @@ impl Network {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
+    /// What is known of `peer`, if it is connected. Costs the same however many others are.
+    ///
+    /// # Errors
+    /// [`Closed`].
+    pub async fn peer(&self, peer: PeerId) -> Result<Option<Peer>, Closed> {
+        self.ask(|reply| Command::Peer { peer, reply }).await
+    }
+
     /// The addresses listened on, without this node's id.
     ///
     /// # Errors
@@ -267,6 +275,7 @@ mod tests {
         network.shutdown().await;
         let hash = Hash::from_bytes([1; 32]);
         assert_eq!(network.peers().await, Err(Closed));
+        assert_eq!(network.peer(PeerId::random()).await, Err(Closed));
         assert_eq!(network.listen_addresses().await, Err(Closed));
         assert!(network.find_providers(hash).await.is_err());
         assert!(matches!(

@@ -68,6 +68,20 @@ struct Entry {
     rtt: Option<Duration>,
 }
 
+impl Entry {
+    fn peer(&self, peer_id: PeerId) -> Peer {
+        let remotes = self.connections.values();
+        Peer {
+            peer_id,
+            name: self.name.clone(),
+            addresses: remotes.map(|remote| remote.address.clone()).collect(),
+            listen_addresses: self.listen_addresses.clone(),
+            rtt: self.rtt,
+            is_inbound: self.connections.values().any(|remote| remote.is_inbound),
+        }
+    }
+}
+
 /// All connected peers; as many as the connection limits allow.
 #[derive(Default)]
 pub(super) struct Peers {
@@ -120,19 +134,12 @@ impl Peers {
     }
 
     pub(super) fn list(&self) -> Vec<Peer> {
-        let peer = |(peer_id, entry): (&PeerId, &Entry)| Peer {
-            peer_id: *peer_id,
-            name: entry.name.clone(),
-            addresses: entry
-                .connections
-                .values()
-                .map(|remote| remote.address.clone())
-                .collect(),
-            listen_addresses: entry.listen_addresses.clone(),
-            rtt: entry.rtt,
-            is_inbound: entry.connections.values().any(|remote| remote.is_inbound),
-        };
-        self.connected.iter().map(peer).collect()
+        let connected = self.connected.iter();
+        connected.map(|(id, entry)| entry.peer(*id)).collect()
+    }
+
+    pub(super) fn get(&self, peer: &PeerId) -> Option<Peer> {
+        self.connected.get(peer).map(|entry| entry.peer(*peer))
     }
 }
 
@@ -163,6 +170,19 @@ mod tests {
             address: address.parse().unwrap(),
             is_inbound,
         }
+    }
+
+    #[test]
+    fn one_peer_is_looked_up_as_it_is_listed() {
+        let peer = PeerId::random();
+        let mut peers = Peers::default();
+        assert_eq!(peers.get(&peer), None);
+        let connection = ConnectionId::new_unchecked(1);
+        peers.connected(peer, connection, remote("/ip4/10.0.0.2/tcp/9", true));
+        peers.identified(peer, Some("name"), Vec::new());
+        assert_eq!(peers.list(), [peers.get(&peer).unwrap()]);
+        peers.disconnected(peer, connection);
+        assert_eq!(peers.get(&peer), None);
     }
 
     #[test]

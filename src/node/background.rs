@@ -19,12 +19,10 @@ use tokio::{
 use super::{folders::renew, handle::Inner, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
+    serve::Changed,
     store::{KnownPeer, Share},
     transfer::Transfers,
 };
-
-/// Files found changed that wait to be hashed again, at most; further ones are found again.
-pub(super) const CHANGED_QUEUED: usize = 1024;
 
 /// Peers interested in some content that were not told to its download yet, at most.
 pub(super) const ASKERS_QUEUED: usize = 256;
@@ -77,10 +75,14 @@ async fn provide_recorded(inner: &Arc<Inner>) {
 }
 
 /// Hashes again the files that were found changed when somebody asked for them.
-pub(super) async fn renew_changed(inner: Arc<Inner>, mut changed: mpsc::Receiver<PathBuf>) {
+pub(super) async fn renew_changed(inner: Arc<Inner>, changed: Changed) {
     let mut tries: HashMap<PathBuf, u32> = HashMap::new();
-    while let Some(path) = changed.recv().await {
+    loop {
+        changed.wait().await;
         sleep(SETTLE).await;
+        let Some(path) = changed.take() else {
+            continue;
+        };
         let (store, file) = (inner.store.clone(), path.clone());
         let Ok(renewed) = spawn_blocking(move || renew(&store, &file)).await else {
             return;
@@ -99,8 +101,7 @@ pub(super) async fn renew_changed(inner: Arc<Inner>, mut changed: mpsc::Receiver
                 let tried = tries.entry(path.clone()).or_default();
                 *tried += 1;
                 if *tried < RENEW_TRIES {
-                    // A full queue means that it is found again when it is asked for.
-                    let _ = inner.changed.try_send(path);
+                    changed.note(path);
                 } else {
                     tracing::warn!(path = %path.display(), %error, "no longer served");
                     tries.remove(&path);

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
     additions::Additions,
-    background::{self, ASKERS_QUEUED, CHANGED_QUEUED},
+    background::{self, ASKERS_QUEUED},
     catalogues,
     metrics::Metrics,
     read::KnownLinks,
@@ -31,7 +31,7 @@ use crate::{
     limits::Limits,
     network::{self, Closed, Network, PeerAddress},
     publish::Publisher,
-    serve::{Notices, Server},
+    serve::{Changed, Notices, Server},
     store::{DatabaseError, Store},
     transfer::Transfers,
 };
@@ -63,7 +63,7 @@ pub(super) struct Inner {
     pub(super) publisher: Publisher,
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
-    pub(super) changed: mpsc::Sender<PathBuf>,
+    pub(super) changed: Changed,
     pub(super) additions: Additions,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
@@ -160,7 +160,7 @@ impl Node {
             store.clone(),
             settings.transfer(),
         );
-        let (changed, changes) = mpsc::channel(CHANGED_QUEUED);
+        let changed = Changed::default();
         let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
         let server = Server::new(
             store.clone(),
@@ -183,7 +183,7 @@ impl Node {
             publisher,
             transfers,
             limits,
-            changed,
+            changed: changed.clone(),
             additions: Additions::default(),
             metrics,
             links: Mutex::default(),
@@ -191,7 +191,7 @@ impl Node {
         });
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
-            tokio::spawn(background::renew_changed(Arc::clone(&inner), changes)).abort_handle(),
+            tokio::spawn(background::renew_changed(Arc::clone(&inner), changed)).abort_handle(),
             tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
         if inner.settings.mode == Mode::LongRunning {

@@ -1,18 +1,18 @@
 //! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
 //! here or not.
 
-use std::{collections::VecDeque, ops::Range, path::PathBuf, time::Duration};
+use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use futures::Stream;
 use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
 use thiserror::Error;
-use tokio::sync::mpsc;
 
 use super::{
     Node, PeerAddress, Target, UnshareError, downloads::peers_of, handle::blocking,
     shares::one_hash,
 };
 use crate::{
+    serve::Changed,
     store::{self, DatabaseError},
     transfer::{self, DownloadError, Reader},
 };
@@ -43,7 +43,7 @@ pub struct Reading {
     descriptor: Descriptor,
     reader: Reader,
     /// Told of files that are not as they were.
-    changed: mpsc::Sender<PathBuf>,
+    changed: Changed,
 }
 
 /// What can be read.
@@ -275,7 +275,7 @@ impl Reading {
                 Err(error) => {
                     if let transfer::ReadError::Here(store::ReadError::Changed { path }) = &error {
                         // It is hashed again, now or when somebody asks the next time.
-                        let _ = changed.try_send(path.clone());
+                        changed.note(path.clone());
                     }
                     Some((Err(error.into()), None))
                 }

@@ -9,9 +9,10 @@ use pelago_behaviour::{
     chunk::{Answer, Item, MAX_LEVEL},
 };
 use pelago_content::{BlockRanges, Hash};
-use tokio::{sync::mpsc, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::{
+    changed::Changed,
     places::{Places, Position},
     slots::Slot,
 };
@@ -20,7 +21,8 @@ use crate::{
     store::{ChunkRead, Page, ReadError, Store},
 };
 
-/// Bytes that are read in one go, for several items of one request together.
+/// Bytes that are read under one slot, for several items of one request together: also those that are
+/// not sent, but only hashed.
 const ENOUGH: usize = 256 << 10;
 
 /// The answer to one item, ready to be sent.
@@ -32,7 +34,7 @@ pub(super) struct Prepared {
     /// The blocks that the data is.
     pub(super) sends: Option<(Hash, Range<u64>)>,
     /// Held until the data is on its way.
-    _slot: Option<Arc<Slot>>,
+    pub(super) slot: Option<Arc<Slot>>,
 }
 
 impl Prepared {
@@ -42,7 +44,7 @@ impl Prepared {
             data: Vec::new(),
             ends_request: false,
             sends: None,
-            _slot: None,
+            slot: None,
         }
     }
 
@@ -56,11 +58,11 @@ impl Prepared {
 pub(super) struct Answers {
     store: Store,
     access: Access,
-    changed: mpsc::Sender<PathBuf>,
+    changed: Changed,
 }
 
 impl Answers {
-    pub(super) fn new(store: Store, access: Access, changed: mpsc::Sender<PathBuf>) -> Self {
+    pub(super) fn new(store: Store, access: Access, changed: Changed) -> Self {
         Self {
             store,
             access,
@@ -90,16 +92,18 @@ impl Answers {
         mut room: u64,
         slot: &Arc<Slot>,
     ) -> Vec<Prepared> {
-        let (mut prepared, mut bytes) = (Vec::new(), 0);
+        let (mut prepared, mut bytes_read) = (Vec::new(), 0);
         for item in items {
-            if bytes >= ENOUGH {
+            if bytes_read >= ENOUGH {
                 break;
             }
             let answer = match self.read(peer, *item, room) {
-                Ok(read) => found(*item, read, Arc::clone(slot)),
+                Ok(read) => {
+                    bytes_read += read.bytes_read;
+                    found(*item, read, Arc::clone(slot))
+                }
                 Err(answer) => Prepared::without_data(answer),
             };
-            bytes += answer.data.len();
             room -= answer.data.len() as u64;
             prepared.push(answer);
         }
@@ -132,14 +136,22 @@ impl Answers {
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
                 tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
-                // When many files wait to be hashed again, this one is found by the next request.
-                let _ = self.changed.try_send(path);
+                self.note_changed(path);
                 Answer::Changed
             }
             error => {
                 tracing::warn!(%hash, %error, "a shared file cannot be read");
                 Answer::Absent
             }
+        }
+    }
+
+    /// Has a file hashed again if it is shared by itself. What is in a folder is not renewed.
+    fn note_changed(&self, path: PathBuf) {
+        match self.store.share_at(&path) {
+            Ok(Some(_)) => self.changed.note(path),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "a changed file is not looked at"),
         }
     }
 
@@ -164,13 +176,8 @@ impl Answers {
             return None;
         }
         let (descriptor, blocks) = self.store.holding(&hash).ok()??;
-        let name = self
-            .store
-            .shares_of(&hash)
-            .ok()?
-            .into_iter()
-            .next()
-            .map(|share| share.name);
+        let is_told = |scopes: &_| self.access.tells(&peer, scopes);
+        let name = self.store.name_of(&hash, is_told).ok()?;
         let (peers, suggested) = (Vec::new(), BlockRanges::default());
         Some(Has {
             descriptor,
@@ -230,6 +237,7 @@ fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
         node,
         proof,
         data,
+        ..
     } = read;
     let answer = if item.data {
         // At most 4 MiB: the level was checked.
@@ -252,7 +260,7 @@ fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
         sends: item
             .data
             .then(|| (item.hash, chunk.blocks(descriptor.geometry()))),
-        _slot: Some(slot),
+        slot: Some(slot),
     }
 }
 
@@ -273,7 +281,87 @@ pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, ops::ControlFlow, path::Path};
+
     use super::*;
+    use crate::{
+        serve::slots::Slots,
+        store::{NewFolder, NewShare, Origin, Scope},
+    };
+
+    fn answers() -> Answers {
+        let store = Store::in_memory();
+        Answers::new(store.clone(), Access::new(store), Changed::default())
+    }
+
+    fn share(store: &Store, path: &Path) -> Hash {
+        let hashed = store.hash_file(path, &|_| ControlFlow::Continue(()));
+        let hashed = hashed.unwrap();
+        let share = NewShare {
+            descriptor: hashed.descriptor,
+            name: "name".into(),
+            path: path.to_owned(),
+            scopes: Scope::Everyone.into(),
+            origin: Origin::Explicit,
+            fingerprint: hashed.fingerprint,
+        };
+        store.add_shares(&[share]).unwrap();
+        hashed.descriptor.hash()
+    }
+
+    const fn item(hash: Hash, level: u8, index: u64, data: bool) -> Item {
+        Item {
+            hash,
+            level,
+            index,
+            data,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
+        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("file");
+        fs::write(&path, vec![7; 4 * ENOUGH]).unwrap();
+        let hash = share(&answers.store, &path);
+        let (slots, peer) = (Slots::new(1, 1), PeerId::random());
+        for (level, data, at_a_time) in [(0, false, 1), (3, false, 1), (0, true, 1), (4, false, 8)]
+        {
+            let items = vec![item(hash, level, 1, data); 8];
+            let slot = slots.acquire(peer).await.unwrap();
+            let prepared = answers.chunks(peer, items, 1 << 20, slot).await;
+            assert_eq!(prepared.len(), at_a_time, "level {level}, data {data}");
+            assert!(prepared.iter().all(|answer| answer.slot.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_to_be_hashed_again_if_it_is_a_share_of_its_own() {
+        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
+        let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
+        let member = tree.join("member");
+        fs::create_dir(&tree).unwrap();
+        fs::write(&own, "own").unwrap();
+        fs::write(&member, "member").unwrap();
+        let new = NewFolder {
+            path: tree,
+            name: "tree".into(),
+            scopes: Scope::Everyone.into(),
+            origin: Origin::Explicit,
+        };
+        let on = |_| ControlFlow::Continue(());
+        answers.store.share_folder(&new, &on).unwrap();
+        let in_tree = answers.store.hash_file(&member, &on).unwrap();
+        let hashes = [share(&answers.store, &own), in_tree.descriptor.hash()];
+        fs::write(&own, "longer than it was").unwrap();
+        fs::write(&member, "longer than it was").unwrap();
+        for hash in [hashes, hashes].concat() {
+            let read = answers.read(PeerId::random(), item(hash, 0, 0, true), 1 << 20);
+            assert_eq!(read.unwrap_err(), Answer::Changed);
+        }
+        assert_eq!(answers.changed.take(), Some(own));
+        assert_eq!(answers.changed.take(), None);
+    }
 
     #[test]
     fn a_query_asks_for_all_its_words_in_any_case() {

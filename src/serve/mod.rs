@@ -5,12 +5,15 @@
 //! who may have what, the store what is there. Errors end a stream, never the room.
 
 mod answers;
+mod changed;
 mod metrics;
 mod places;
 mod sending;
 mod server;
 mod slots;
 mod spread;
+mod streams;
 mod swarms;
 
+pub use changed::Changed;
 pub use server::{Notices, Server, Settings};

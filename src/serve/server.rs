@@ -1,13 +1,14 @@
 //! Accepts the streams that peers open and serves each in a task of its own.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     availability::{self, Update},
-    catalogue, chunk, streams,
+    catalogue, chunk,
+    streams::{self, MAX_INBOUND_STREAMS},
 };
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
@@ -19,15 +20,20 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
+    changed::Changed,
     metrics::{Metrics, Refusal},
-    sending::send,
+    sending::{paced, send},
     slots::Slots,
+    streams::Streams,
     swarms::{Listening, Swarms},
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
 /// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
+
+/// Streams served at a time for one peer: all that it may open on two connections, TCP and QUIC.
+const MAX_STREAMS_PER_PEER: usize = 2 * MAX_INBOUND_STREAMS;
 
 /// Chunks that are read ahead of the one being sent, on one stream.
 const PREPARED_AHEAD: usize = 1;
@@ -71,8 +77,8 @@ pub struct Server {
 /// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
 /// up again.
 pub struct Notices {
-    /// Paths of shared files that were found changed.
-    pub changed: mpsc::Sender<PathBuf>,
+    /// Shared files that were found changed.
+    pub changed: Changed,
     /// Peers that asked what we have of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
 }
@@ -110,17 +116,24 @@ impl Server {
     /// Serves the streams that arrive at `inbound`, until it closes; then ends those under way.
     pub async fn run(self, mut inbound: mpsc::Receiver<streams::Event>) {
         let server = Arc::new(self);
+        let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
                     let Some(stream) = stream else { return };
-                    if tasks.len() >= MAX_STREAMS {
+                    let Some(mut place) = streams.enter(stream.peer) else {
                         server.metrics.refused(Refusal::TooManyStreams);
                         tracing::debug!(peer = %stream.peer, "stream reset: too many are served");
                         continue;
-                    }
-                    tasks.spawn(Arc::clone(&server).serve(stream));
+                    };
+                    let served = Arc::clone(&server).serve(stream);
+                    tasks.spawn(async move {
+                        tokio::select! {
+                            () = served => {}
+                            () = place.is_needed() => tracing::debug!("stream reset for another peer"),
+                        }
+                    });
                 }
                 Some(_) = tasks.join_next() => {}
             }
@@ -196,8 +209,10 @@ impl Server {
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
             // The data goes by itself, as fast as it may.
-            chunk::write_answer(&mut writer, &prepared.answer, &[]).await?;
-            send(&self.limits, peer, &mut writer, &prepared.data).await?;
+            let slot = prepared.slot.as_deref();
+            let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
+            paced(slot, 0, written).await?;
+            send(&self.limits, peer, slot, &mut writer, &prepared.data).await?;
             self.network
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);
@@ -205,7 +220,7 @@ impl Server {
                 self.swarms.sent(&hash, peer, blocks);
             }
             if prepared.ends_request && ready.is_empty() {
-                writer.flush().await?;
+                paced(slot, 0, writer.flush()).await?;
             }
         }
         Ok(writer.close().await?)
@@ -214,12 +229,14 @@ impl Server {
     async fn serve_availability(
         &self,
         peer: PeerId,
-        mut stream: streams::Inbound,
+        stream: streams::Inbound,
     ) -> Result<(), FrameError> {
-        let Some(hash) = availability::read_request(&mut stream).await? else {
+        let mut stream = Stall::new(stream, self.stall);
+        // A peer opens this stream to ask at once: a few bytes, which take no longer than a stall.
+        let request = timeout(self.stall, availability::read_request(&mut stream)).await;
+        let Some(hash) = request.unwrap_or(Ok(None))? else {
             return Ok(());
         };
-        let mut stream = Stall::new(stream, self.stall);
         let Update::Has(mut has) = self.answers.availability(peer, hash).await else {
             self.metrics.refused(Refusal::Absent);
             availability::write_update(&mut stream, &Update::Absent).await?;
@@ -253,8 +270,7 @@ impl Server {
         if listening.is_located() {
             return;
         }
-        let connected = self.network.peers().await.unwrap_or_default();
-        let connected = connected.into_iter().find(|other| other.peer_id == peer);
+        let connected = self.network.peer(peer).await.ok().flatten();
         if let Some(address) = connected.and_then(|peer| peer.best_address()) {
             listening.locate(address);
         }

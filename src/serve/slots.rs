@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use libp2p::PeerId;
@@ -17,6 +18,14 @@ const MAX_WAITING_PER_PEER: usize = 32;
 
 /// Requests that may wait for a slot in all.
 const MAX_WAITING: usize = 1024;
+
+/// How long a peer may take for what is in a slot at any rate: a block in this time is half a
+/// kilobyte a second, and who is slow asks for little at a time.
+const SLOT_GRACE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that a slot held for longer is to move while others wait for one: a modem of 20 KB/s
+/// does in two at a time. The largest response is gone in nine minutes then, not in hours.
+const SLOT_MIN_RATE: u64 = 8 << 10;
 
 /// The slots of one node. A handle: clones share them.
 #[derive(Clone)]
@@ -37,6 +46,20 @@ pub(super) struct Full;
 pub(super) struct Slot {
     slots: Slots,
     peer: PeerId,
+    pace: Mutex<Pace>,
+}
+
+/// How fast a peer takes what is in a slot. Time in which we keep it waiting is no part of this.
+#[derive(Clone, Copy, Default)]
+struct Pace {
+    taken: u64,
+    time: Duration,
+}
+
+impl Pace {
+    fn is_too_slow(self) -> bool {
+        self.time > SLOT_GRACE && self.taken < self.time.as_secs() * SLOT_MIN_RATE
+    }
 }
 
 impl Slots {
@@ -89,6 +112,7 @@ impl Slots {
             let _ = sender.send(Slot {
                 slots: self.clone(),
                 peer,
+                pace: Mutex::default(),
             });
         }
     }
@@ -110,8 +134,33 @@ impl Slots {
         Some(granted)
     }
 
+    /// Whether somebody else would have a slot that `peer` gives back.
+    fn are_waited_for(&self, peer: PeerId) -> bool {
+        let state = self.lock();
+        let is_kept_out = |(other, sender): &(PeerId, oneshot::Sender<Slot>)| {
+            let holds = state.held.get(other).copied().unwrap_or(0);
+            *other != peer && holds < state.per_peer && !sender.is_closed()
+        };
+        state.free == 0 && state.waiting.iter().any(is_kept_out)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// The peer took `bytes` of what is in the slot in `time`.
+    pub(super) fn taken(&self, bytes: usize, time: Duration) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.taken += bytes as u64;
+        pace.time += time;
+    }
+
+    /// Whether the peer is to lose the slot: it takes too little, and others wait.
+    pub(super) fn is_over(&self) -> bool {
+        let pace = *self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        pace.is_too_slow() && self.slots.are_waited_for(self.peer)
     }
 }
 
@@ -175,6 +224,27 @@ mod tests {
         ];
         assert!(try_now(&slots, greedy).is_none());
         assert!(try_now(&slots, modest).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_lost_by_who_takes_too_little_for_too_long_while_others_wait() {
+        let [slow, other] = [PeerId::random(), PeerId::random()];
+        let slots = Slots::new(1, 1);
+        let held = try_now(&slots, slow).unwrap();
+        held.taken(100 << 10, SLOT_GRACE);
+        assert!(!held.is_over(), "nobody waits, and it is not long yet");
+        let mut waiting = Box::pin(slots.acquire(other));
+        assert!((&mut waiting).now_or_never().is_none());
+        assert!(!held.is_over(), "it is not long yet");
+        held.taken(0, Duration::from_secs(1));
+        assert!(held.is_over());
+        held.taken(31 * SLOT_MIN_RATE as usize - (100 << 10), Duration::ZERO);
+        assert!(!held.is_over(), "as fast as is asked of it");
+        held.taken(0, Duration::from_secs(1));
+        drop(waiting);
+        assert!(!held.is_over(), "nobody waits any more");
+        assert!(slots.acquire(slow).now_or_never().is_none());
+        assert!(!held.is_over(), "only the peer itself waits");
     }
 
     #[tokio::test]

@@ -99,6 +99,11 @@ impl Listening {
         self.told = self.told.union(&has.blocks);
         let mut swarms = self.swarms.lock();
         let swarm = swarms.entry(self.hash).or_default();
+        // Whoever left is forgotten before others are added.
+        if self.named.len() > swarm.listeners.len() {
+            let listeners = &swarm.listeners;
+            self.named.retain(|peer| listeners.contains_key(peer));
+        }
         for (peer, (address, _)) in &swarm.listeners {
             if has.peers.len() >= MAX_PEERS {
                 break;
@@ -181,6 +186,19 @@ mod tests {
         assert_eq!(first.news(has(0..12)), None);
         drop((first, second));
         assert!(swarms.lock().is_empty());
+    }
+
+    #[test]
+    fn who_left_is_not_remembered() {
+        let (swarms, hash) = (Swarms::default(), Hash::from_bytes([1; 32]));
+        let mut listening = swarms.listen(hash, PeerId::random());
+        for _ in 0..100 {
+            let peer = PeerId::random();
+            let other = swarms.listen(hash, peer);
+            other.locate(address(peer));
+            assert_eq!(listening.news(has(0..0)).unwrap().peers, [address(peer)]);
+            assert!(listening.named.len() <= 3, "two listen, and one has left");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct ChunkRead {
     pub proof: Vec<Node>,
     /// Its bytes; empty if they were not asked for.
     pub data: Vec<u8>,
+    /// Bytes of content that were read for it: more than its own, if nodes had to be computed.
+    pub bytes_read: usize,
 }
 
 /// Where chunks can be read from.
@@ -224,6 +226,7 @@ fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chun
         chunk,
         node,
         proof,
+        bytes_read: data.len(),
         data,
     })
 }
@@ -239,6 +242,7 @@ fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chu
         .map_err(|source| ReadError::OutOfRange { descriptor, source })?;
     let bytes = group.bytes(geometry);
     let group_data = source.read(bytes.clone())?;
+    let bytes_read = group_data.len();
     let nodes = nodes_within(source, group, &group_data)?;
     let node = |position: (u8, u64)| nodes.get(&position).copied();
     let wanted = chunk.bytes(geometry);
@@ -257,6 +261,7 @@ fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chu
         node: node((chunk.level(), chunk.index())).unwrap_or(padding(0)),
         proof: siblings(geometry, chunk).filter_map(node).collect(),
         data,
+        bytes_read,
     })
 }
 

@@ -67,6 +67,9 @@ pub enum DownloadError {
     /// Somebody paused it.
     #[error("paused: what was verified is kept")]
     Paused,
+    /// It did what it never does: a mistake in Pelago itself.
+    #[error("a mistake in Pelago: {0}; what was verified is kept")]
+    Internal(&'static str),
     /// The node shut down.
     #[error("the node is shutting down: what was verified is kept")]
     ShuttingDown,
@@ -89,6 +92,7 @@ impl DownloadError {
             Self::Cache(_) => "cache",
             Self::TooManyRead => "too-many-read",
             Self::Paused => "paused",
+            Self::Internal(_) => "internal",
             Self::ShuttingDown => "shutting-down",
         }
     }

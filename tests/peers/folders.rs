@@ -16,7 +16,11 @@ use pelago::{
     content::{EntryKind, Hash, Kind, Listing, Manifest, verify},
     node::{Download, Output, Settings, ShareRequest},
 };
-use pelago_behaviour::chunk::{Answer, Item};
+use pelago_behaviour::{
+    Protocol,
+    availability::{self, Update},
+    chunk::{Answer, Item},
+};
 
 use crate::{
     content::Content,
@@ -60,6 +64,18 @@ async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
     }
 }
 
+/// What the content is called where the client asks for it.
+async fn name_of(client: &Client, hash: Hash) -> Option<String> {
+    let mut stream = client.open(Protocol::Availability).await;
+    availability::write_request(&mut stream, hash)
+        .await
+        .unwrap();
+    match in_time(availability::read_update(&mut stream)).await {
+        Ok(Some(Update::Has(has))) => has.name,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// ```text
 ///   server <--- client        the client asks for manifests and files by their hashes
 /// ```
@@ -93,6 +109,8 @@ async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
         assert_eq!((file.path(), file.blocks()), ("sub/file".to_owned(), 0..1));
         let (kind, data) = fetch(&client, file.descriptor.hash()).await.unwrap();
         assert_eq!((kind, &data[..]), (Kind::File, &b"content"[..]));
+        let called = name_of(&client, file.descriptor.hash()).await;
+        assert_eq!(called.as_deref(), Some("file"));
     }
     let root = share(&server, false).await;
     server.node.unshare("box").await.unwrap();

@@ -95,6 +95,17 @@ async fn streams_that_a_peer_has_ended_make_room_for_others() {
 }
 
 #[tokio::test]
+async fn a_peer_that_never_finishes_its_question_is_not_waited_for() {
+    let server = Home::start("server").await;
+    let stranger = Client::connect(&server).await;
+    let mut stream = stranger.open(Protocol::Availability).await;
+    stream.write_all(&[0]).await.unwrap();
+    stream.flush().await.unwrap();
+    // The node ends the stream, one way or the other.
+    let _ = in_time(stream.read_to_end(&mut Vec::new())).await;
+}
+
+#[tokio::test]
 async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     let content = Content::new(8 * MEBIBYTE, 1);
     let server = serving(&content).await;

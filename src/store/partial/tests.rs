@@ -13,7 +13,7 @@ use pelago_content::{
 
 use super::{FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::store::{
-    ChunkRead, NewShare, Origin, ReadError, Scope, Store, files,
+    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
     testing::{Home, SIZES, bytes, on_every_store, open},
 };
 
@@ -336,7 +336,9 @@ fn what_is_verified_is_served_at_every_level() {
                 match store.read_chunk(&hash, level, index, true) {
                     Ok(read) => {
                         assert!(here);
-                        assert_eq!(read, seed.chunk(level, index));
+                        let seeds = seed.chunk(level, index);
+                        assert_eq!(read.node, seeds.node);
+                        assert!(read.data == seeds.data && read.proof == seeds.proof);
                         verify(&read.descriptor, chunk, &read.data, &read.proof).unwrap();
                     }
                     Err(error) => assert!(matches!(error, ReadError::Absent) && !here),
@@ -624,4 +626,14 @@ fn the_longest_name_has_a_place_to_grow() {
         partial.finish(FinishOptions::default()).unwrap();
         assert_eq!(fs::read(&target).unwrap(), seed.data);
     }
+}
+
+#[test]
+fn what_is_downloaded_is_called_what_was_asked_for() {
+    let (seed, home) = (Seed::new(100_000), Home::in_memory());
+    let _partial = begin(&home.store, seed.spec(&home.path("target")));
+    let name = home.store.name_of(&seed.hash(), |_| true).unwrap();
+    assert_eq!(name.as_deref(), Some("name"));
+    let is_told = |scopes: &Scopes| scopes.iter().any(|scope| scope == Scope::Everyone);
+    assert_eq!(home.store.name_of(&seed.hash(), is_told).unwrap(), None);
 }

@@ -38,6 +38,39 @@ impl Store {
         Ok(scopes)
     }
 
+    /// What this content is called here, at a place for whose scopes `is_told` holds: shared by itself,
+    /// in a shared folder, or being downloaded. None if it is called nothing there, or not here.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn name_of(
+        &self,
+        hash: &Hash,
+        is_told: impl Fn(&Scopes) -> bool,
+    ) -> Result<Option<String>, DatabaseError> {
+        let mut shares = self.shares_of(hash)?.into_iter();
+        if let Some(share) = shares.find(|share| is_told(&share.scopes)) {
+            return Ok(Some(share.name));
+        }
+        let live = self.live_folders();
+        let over = self.inner.database.read(|transaction| {
+            members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
+        })?;
+        drop(live);
+        let mut over = over.into_iter();
+        if let Some((_, member)) = over.find(|(folder, _)| is_told(&folder.scopes)) {
+            let last = member.path.rsplit('/').next();
+            return Ok(last.map(str::to_owned));
+        }
+        if let Some(partial) = self.partial(hash).filter(|p| is_told(p.scopes())) {
+            return Ok(Some(partial.spec().name.clone()));
+        }
+        let mut folders = self.folders_with(hash).into_iter();
+        let told = folders.find(|folder| is_told(folder.scopes()));
+        Ok(told.and_then(|folder| folder.name_of(hash)))
+    }
+
     /// What this content is and weighs, if it is shared, by itself or in a folder.
     pub(in crate::store) fn shared(
         &self,

@@ -220,6 +220,17 @@ impl PartialFolder {
         }
     }
 
+    /// What the folder is called, or the first file in it with this hash.
+    pub(in crate::store) fn name_of(&self, hash: &Hash) -> Option<String> {
+        if *hash == self.reservation.key.hash {
+            return Some(self.spec.name.clone());
+        }
+        let file = self
+            .files
+            .get(&self.listing, self.files.first_with(hash)?)?;
+        Some(file.entry.name().to_owned())
+    }
+
     /// What is here of the file with this hash, in its own blocks.
     pub(in crate::store) fn holding(&self, hash: &Hash) -> Option<(Descriptor, BlockRanges)> {
         let first = self.files.first_with(hash)?;

@@ -10,7 +10,7 @@ use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Mani
 use super::*;
 use crate::store::{
     FinishError, FinishOptions, NewFolder, Origin, RemoveError, Scope, WriteError,
-    testing::{Home, bytes, go_on, on_every_store},
+    testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
 const QUICK: FinishOptions = FinishOptions {
@@ -532,7 +532,7 @@ fn a_folder_that_would_write_over_itself_is_refused() {
     let file = |name: &str, data: &[u8]| Entry {
         name: name.to_owned(),
         kind: EntryKind::File {
-            descriptor: crate::store::testing::describe(data),
+            descriptor: describe(data),
             executable: false,
         },
     };
@@ -602,7 +602,7 @@ fn what_is_verified_is_served_also_when_its_file_was_closed() {
 fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
     on_every_store(|home| {
         let (seed, other) = (Seed::new(), Seed::new());
-        let large = crate::store::testing::describe(&bytes(700_000, 3));
+        let large = describe(&bytes(700_000, 3));
         let spec = PartialSpec {
             descriptor: large,
             only: Vec::new(),
@@ -748,7 +748,7 @@ fn a_folder_is_shared_before_its_record_goes() {
         let hash = seed.descriptor.hash();
         assert_eq!(home.store.shares_of(&hash).unwrap().len(), 1);
         // Also while the download is still held by somebody.
-        let large = crate::store::testing::describe(&bytes(700_000, 3));
+        let large = describe(&bytes(700_000, 3));
         home.store.read_chunk(&large.hash(), 0, 0, true).unwrap();
     });
 }
@@ -811,4 +811,20 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
     fs::create_dir(&in_place).unwrap();
     let error = finish(&in_place).remove().unwrap_err();
     assert!(matches!(error, RemoveError::InPlace { .. }), "{error}");
+}
+
+#[test]
+fn what_is_in_a_folder_is_called_what_it_is_called_there() {
+    let (seed, home) = (Seed::new(), Home::in_memory());
+    let deep = describe(&bytes(100_000, 2)).hash();
+    let root = seed.descriptor.hash();
+    let name_of = |store: &Store, hash: &Hash| store.name_of(hash, |_| true).unwrap();
+    let _growing = seed.begin(&home.store, &home.path("box"), &[]);
+    for store in [&home.store, &seed.home.store] {
+        assert_eq!(name_of(store, &deep).as_deref(), Some("deep"));
+        assert_eq!(name_of(store, &root).as_deref(), Some("tree"));
+        assert_eq!(name_of(store, &absent()), None);
+        assert_eq!(store.name_of(&deep, |_| false).unwrap(), None);
+        assert_eq!(store.name_of(&root, |_| false).unwrap(), None);
+    }
 }

@@ -1,0 +1,184 @@
+//! What a download fetches: the file, or the manifests of a folder and then its files.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use pelago_content::{Descriptor, Kind};
+
+use super::{Folder, Purpose, Task, blocking};
+use crate::{
+    store::{Partial, PartialFolder, PartialSpec},
+    transfer::{
+        DownloadError, DownloadState, Finished,
+        content::Content,
+        manifests::{Next, Round, Unfolding},
+        sink::Sink,
+        target::{Standing, examine},
+    },
+};
+
+impl Task {
+    /// The first source has said what the content is: prepares to write it.
+    pub(super) async fn begin(
+        &mut self,
+        descriptor: Descriptor,
+        name: Option<String>,
+    ) -> Result<Option<Finished>, DownloadError> {
+        if let Purpose::Read { cache, .. } = &self.purpose {
+            let cache = cache.clone();
+            return self.begin_reading(cache, descriptor).await.map(|()| None);
+        }
+        let fixed = self.fixed_target().await?;
+        let name = self.request.name.clone().or(name);
+        let (output, hash) = (self.request.output.clone(), self.request.hash);
+        let resolve = {
+            let name = name.clone();
+            move || output.resolve(name.as_deref(), &hash)
+        };
+        let target = blocking(resolve).await?;
+        // A fixed target was looked at before.
+        if fixed.is_none()
+            && let Some(finished) = self.standing(target.clone()).await?
+        {
+            return Ok(Some(finished));
+        }
+        let file_name = || {
+            target
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        let name = name.or_else(file_name).unwrap_or_else(|| hash.to_string());
+        self.status.send_modify(|status| {
+            status.name.clone_from(&name);
+            status.path = Some(target.clone());
+        });
+        let spec = PartialSpec {
+            descriptor,
+            target,
+            name,
+            scopes: self.request.scopes.clone(),
+            resume_on_start: self.request.resume_on_start,
+            only: self.request.only.clone(),
+            part_of: None,
+            overwrite: self.request.overwrite,
+            is_named: fixed.is_some(),
+        };
+        match descriptor.kind() {
+            Kind::File => {
+                let path = spec.target.clone();
+                if blocking(move || path.is_dir()).await? {
+                    let path = spec.target;
+                    return Err(DownloadError::TargetExists { path });
+                }
+                self.open_file(spec).await?;
+            }
+            Kind::Folder => {
+                let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
+                self.folder = Some(Folder { unfolding, spec });
+                self.unfold(None).await?;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
+        let (store, progress) = (self.store.clone(), self.checking());
+        let open = move || Partial::create_or_resume(&store, spec, &progress);
+        let partial = blocking(open).await??;
+        self.fetch(Sink::File(partial), DownloadState::Downloading);
+        Ok(())
+    }
+
+    /// If it is manifests that were fetched: takes them and goes on to what they lead to.
+    pub(super) async fn take_manifests(&mut self) -> Result<Option<()>, DownloadError> {
+        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        match fetched {
+            Some(round) => self.unfold(Some(round)).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Has the next manifests fetched; or, if it is known what is in the folder, its files.
+    async fn unfold(&mut self, fetched: Option<Arc<Round>>) -> Result<(), DownloadError> {
+        // What is known of it is held once, and no longer than it is needed.
+        let Some(Folder {
+            mut unfolding,
+            spec,
+        }) = self.folder.take()
+        else {
+            return Ok(());
+        };
+        let unfold = move || {
+            if let Some(round) = fetched {
+                unfolding.take(&round)?;
+            }
+            unfolding.next()
+        };
+        match blocking(unfold).await?? {
+            Next::Fetch(round, unfolding) => {
+                self.folder = Some(Folder { unfolding, spec });
+                self.fetch(Sink::Manifests(round), DownloadState::Listing);
+            }
+            Next::Known(listing) => {
+                let (store, progress) = (self.store.clone(), self.checking());
+                let open =
+                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
+                let partial = blocking(open).await??;
+                self.fetch(Sink::Folder(partial), DownloadState::Downloading);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells how far proving again is what an earlier run left.
+    fn checking(&self) -> impl Fn(u64) + Sync + Send + 'static {
+        self.status
+            .send_modify(|status| status.state = DownloadState::Checking);
+        let status = self.status.clone();
+        move |bytes| status.send_modify(|status| status.verified_bytes = Some(bytes))
+    }
+
+    pub(super) async fn fixed_target(&self) -> Result<Option<PathBuf>, DownloadError> {
+        let output = self.request.output.clone();
+        blocking(move || output.fixed()).await
+    }
+
+    /// The finished download, if the content is at `path` already.
+    pub(super) async fn standing(&self, path: PathBuf) -> Result<Option<Finished>, DownloadError> {
+        let (hash, overwrite) = (self.request.hash, self.request.overwrite);
+        let (store, looked_at) = (self.store.clone(), path.clone());
+        let look = move || {
+            let standing = examine(&looked_at, &hash, overwrite)?;
+            // An earlier run may have ended between the last two steps.
+            if matches!(standing, Standing::Same { .. }) {
+                store.forget_partial_at(&hash, &looked_at)?;
+            }
+            Ok::<_, DownloadError>(standing)
+        };
+        let standing = blocking(look).await??;
+        let Standing::Same { size } = standing else {
+            return Ok(None);
+        };
+        Ok(Some(self.already_there(&path, size)))
+    }
+
+    fn already_there(&self, path: &Path, size: u64) -> Finished {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        Finished {
+            hash: self.request.hash,
+            name: name.unwrap_or_default(),
+            path: path.to_owned(),
+            size,
+            elapsed: self.started.elapsed(),
+            sources: 0,
+            resumed_bytes: size,
+            fetched_bytes: 0,
+            is_shared: false,
+            delivered: None,
+        }
+    }
+}
