@@ -150,7 +150,12 @@ impl Answers {
     fn note_changed(&self, path: PathBuf) {
         match self.store.share_at(&path) {
             Ok(Some(_)) => self.changed.note(path),
-            Ok(None) => {}
+            Ok(None) => {
+                for folder in self.store.folders_over(&path).unwrap_or_default() {
+                    let (path, folder) = (path.display(), folder.display());
+                    tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
+                }
+            }
             Err(error) => tracing::error!(%error, "a changed file is not looked at"),
         }
     }
