@@ -15,7 +15,10 @@ use utoipa::{
     },
 };
 
-use super::types::Problem;
+use super::types::{
+    DownloadRemoved, Hello, Peer, PeerRemoved, Problem, Ready, Setting, ShareRemoved, Shared,
+    Status,
+};
 
 /// What is said of the API as a whole.
 #[derive(OpenApi)]
@@ -26,6 +29,18 @@ use super::types::Problem;
             the data folder. A page begins a session with a one-time code and sends its cookie; it has \
             to come from the API's own origin.",
     ),
+    components(schemas(
+        DownloadRemoved,
+        Hello,
+        Peer,
+        PeerRemoved,
+        Problem,
+        Ready,
+        Setting,
+        ShareRemoved,
+        Shared,
+        Status,
+    )),
     modifiers(&Ways)
 )]
 pub(super) struct Document;
