@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, http::Uri};
 
 use super::{
     convert::address,
     error::ApiError,
     extract::Parameters,
+    openapi::Refused,
+    paging::{Page, page},
     seconds,
+    shares::key,
     types::{CatalogueQuery, Listed},
 };
 use crate::node::Node;
@@ -17,14 +20,22 @@ use crate::node::Node;
 /// take less, and a person waits that long.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(3);
 
+/// What others share.
+#[utoipa::path(
+    get, path = "/v1/catalogue", operation_id = "catalogue",
+    params(CatalogueQuery),
+    responses((status = 200, description = "Done", body = Vec<Listed>), Refused),
+)]
 pub(super) async fn catalogue(
     State(node): State<Node>,
     Parameters(query): Parameters<CatalogueQuery>,
-) -> Result<Json<Vec<Listed>>, ApiError> {
-    let listed = match query {
+    uri: Uri,
+) -> Result<Page<Listed>, ApiError> {
+    let listed = match query.clone() {
         CatalogueQuery {
             peer: Some(_),
             wait: Some(_),
+            ..
         } => {
             return Err(ApiError::bad(
                 "bad-request",
@@ -34,12 +45,16 @@ pub(super) async fn catalogue(
         CatalogueQuery {
             peer: Some(peer),
             wait: None,
+            ..
         } => node.list_peer(&address(&peer)?).await?,
-        CatalogueQuery { peer: None, wait } => {
+        CatalogueQuery {
+            peer: None, wait, ..
+        } => {
             let wait = wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
             let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
             node.list_network(wait).await?
         }
     };
-    Ok(Json(listed.into_iter().map(Into::into).collect()))
+    let listed = listed.into_iter().map(Listed::from).collect();
+    page(listed, query.wanted(), &uri, key)
 }

@@ -1,6 +1,6 @@
 //! What this node downloads: hashes, at least 6 of their first digits, or names say which.
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use futures::{FutureExt, StreamExt, future::Either, stream};
 
 use super::{
@@ -8,17 +8,38 @@ use super::{
     error::ApiError,
     events::{lines, until},
     extract::{Body, Named, Parameters},
+    openapi::Refused,
+    paging::{Page, page},
     types::{
-        DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange,
-        RemoveQuery,
+        DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, ListQuery,
+        OrderChange, RemoveQuery,
     },
 };
 use crate::node::{self, DownloadError, ManageError, Node};
 
-pub(super) async fn list(State(node): State<Node>) -> Json<Vec<DownloadStatus>> {
-    Json(in_order(&node.downloads()))
+/// All downloads, in their order.
+#[utoipa::path(
+    get, path = "/v1/downloads", operation_id = "downloads",
+    params(ListQuery),
+    responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
+)]
+pub(super) async fn list(
+    State(node): State<Node>,
+    Parameters(query): Parameters<ListQuery>,
+    uri: Uri,
+) -> Result<Page<DownloadStatus>, ApiError> {
+    let downloads = in_order(&node.downloads());
+    page(downloads, query.wanted(), &uri, |download| {
+        download.hash.clone()
+    })
 }
 
+/// How far a download is.
+#[utoipa::path(
+    get, path = "/v1/downloads/{what}", operation_id = "oneDownload",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = DownloadStatus), Refused),
+)]
 pub(super) async fn one(
     State(node): State<Node>,
     Named(what): Named,
@@ -30,6 +51,12 @@ pub(super) async fn one(
     Ok(Json(placed.unwrap_or_else(|| (&found).into())))
 }
 
+/// Where its blocks came from.
+#[utoipa::path(
+    get, path = "/v1/downloads/{what}/detail", operation_id = "downloadDetail",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = DownloadDetail), Refused),
+)]
 pub(super) async fn detail(
     State(node): State<Node>,
     Named(what): Named,
@@ -37,6 +64,12 @@ pub(super) async fn detail(
     Ok(Json(node.download_detail(&what).await?.into()))
 }
 
+/// Who wants it to go on.
+#[utoipa::path(
+    get, path = "/v1/downloads/{what}/followers", operation_id = "followers",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = Followers), Refused),
+)]
 pub(super) async fn followers(
     State(node): State<Node>,
     Named(what): Named,
@@ -44,7 +77,12 @@ pub(super) async fn followers(
     Ok(Json(node.interest(&what)?.into()))
 }
 
-/// The stream is what follows the download, so closing the connection ends that.
+/// Downloads. The stream is what follows it, so closing the connection ends that.
+#[utoipa::path(
+    post, path = "/v1/downloads", operation_id = "download",
+    request_body = DownloadRequest,
+    responses((status = 200, description = "A line an event", body = DownloadEvent, content_type = "application/x-ndjson"), Refused),
+)]
 pub(super) async fn download(
     State(node): State<Node>,
     Body(request): Body<DownloadRequest>,
@@ -70,6 +108,12 @@ pub(super) async fn download(
     Ok(lines(events))
 }
 
+/// Pauses it.
+#[utoipa::path(
+    post, path = "/v1/downloads/{what}/pause", operation_id = "pause",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = DownloadStatus), Refused),
+)]
 pub(super) async fn pause(
     State(node): State<Node>,
     Named(what): Named,
@@ -77,6 +121,12 @@ pub(super) async fn pause(
     changed(node.pause(&what).await)
 }
 
+/// Goes on with it.
+#[utoipa::path(
+    post, path = "/v1/downloads/{what}/resume", operation_id = "resume",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = DownloadStatus), Refused),
+)]
 pub(super) async fn resume(
     State(node): State<Node>,
     Named(what): Named,
@@ -84,6 +134,12 @@ pub(super) async fn resume(
     changed(node.resume(&what).await)
 }
 
+/// Stops it, and removes what is here of it.
+#[utoipa::path(
+    post, path = "/v1/downloads/{what}/cancel", operation_id = "cancel",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    responses((status = 200, description = "Done", body = DownloadStatus), Refused),
+)]
 pub(super) async fn cancel(
     State(node): State<Node>,
     Named(what): Named,
@@ -91,6 +147,12 @@ pub(super) async fn cancel(
     changed(node.cancel(&what).await)
 }
 
+/// Takes one that has ended off the list.
+#[utoipa::path(
+    delete, path = "/v1/downloads/{what}", operation_id = "removeDownload",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name"), RemoveQuery),
+    responses((status = 200, description = "Done", body = DownloadStatus), Refused),
+)]
 pub(super) async fn remove(
     State(node): State<Node>,
     Named(what): Named,
@@ -99,7 +161,13 @@ pub(super) async fn remove(
     changed(node.remove_download(&what, query.data).await)
 }
 
-/// Answers with all, in their new order.
+/// Puts it somewhere else in the order. Answers with all, in their new order.
+#[utoipa::path(
+    put, path = "/v1/downloads/{what}/order", operation_id = "orderDownload",
+    params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
+    request_body = OrderChange,
+    responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
+)]
 pub(super) async fn put(
     State(node): State<Node>,
     Named(what): Named,
@@ -109,14 +177,22 @@ pub(super) async fn put(
     Ok(Json(in_order(&downloads)))
 }
 
-/// Answers with those that ran.
+/// Pauses all. Answers with those that ran.
+#[utoipa::path(
+    post, path = "/v1/pause", operation_id = "pauseAll",
+    responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
+)]
 pub(super) async fn pause_all(
     State(node): State<Node>,
 ) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
     Ok(all(&node.pause_all().await?))
 }
 
-/// Answers with those that were paused.
+/// Goes on with all. Answers with those that were paused.
+#[utoipa::path(
+    post, path = "/v1/resume", operation_id = "resumeAll",
+    responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
+)]
 pub(super) async fn resume_all(
     State(node): State<Node>,
 ) -> Result<Json<Vec<DownloadStatus>>, ApiError> {

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::{
     error::ApiError,
     extract::Named,
+    openapi::Refused,
     types::{Added, ErrorInfo},
 };
 use crate::node::{AddError, NewFileError, Node};
@@ -21,7 +22,13 @@ use crate::node::{AddError, NewFileError, Node};
 /// How long nothing of a file may come: browsers read it from a disk. Tests wait for it to be over.
 const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-/// The body is the file; it is written as it comes, and as fast.
+/// Takes a file into the first shared folder; Content-Length has to be said.
+#[utoipa::path(
+    put, path = "/v1/files/{name}", operation_id = "addFile",
+    params(("name" = String, Path, description = "What to call it")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is there", body = Added), Refused),
+)]
 pub(super) async fn put(
     State(node): State<Node>,
     Named(name): Named,

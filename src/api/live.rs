@@ -26,6 +26,7 @@ use super::{
     error::ApiError,
     extract::Parameters,
     feed::{Difference, Feed, INTERVAL, Picture, Step, Subscription, same_status, share_key},
+    openapi::Refused,
     settings::listed,
     status::Served,
     types::{
@@ -47,6 +48,12 @@ const FRAME_LINES: usize = 64;
 /// Seconds after which somebody who found no place may try again: pages are closed by people.
 const RETRY_SECONDS: u64 = 5;
 
+/// Server-sent events: `hello`, what is, `ready`, then what changes.
+#[utoipa::path(
+    get, path = "/v1/events", operation_id = "events",
+    params(EventsQuery),
+    responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
+)]
 pub(super) async fn events(
     State(node): State<Node>,
     State(feed): State<Arc<Feed>>,

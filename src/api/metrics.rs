@@ -13,12 +13,20 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::{access::is_loopback_name, error::ApiError, router::metrics_only, serve::accept_all};
+use super::{
+    access::is_loopback_name, error::ApiError, openapi::Refused, router::metrics_only,
+    serve::accept_all,
+};
 use crate::node::Node;
 
 /// The media type of OpenMetrics, version 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What the node counts, for Prometheus.
+#[utoipa::path(
+    get, path = "/metrics", operation_id = "metrics",
+    responses((status = 200, description = "Done", body = String, content_type = "application/openmetrics-text"), Refused),
+)]
 pub(super) async fn metrics(State(node): State<Node>) -> Result<Response, ApiError> {
     let text = node.metrics().await?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())

@@ -6,6 +6,8 @@
 //! Failures leave as problem details ([`types::Problem`], RFC 9457); once a stream has begun, as its
 //! last line.
 //!
+//! What follows is what there is; `GET /v1/openapi.json` describes all of it.
+//!
 //! | method and path | answer |
 //! |---|---|
 //! | `GET /` and `GET /page/{file}` | the web page, without its data |
@@ -34,7 +36,8 @@
 //! | `GET /v1/downloads/{what}/detail` | [`types::DownloadDetail`] |
 //! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
 //!
-//! Lines are newline-delimited JSON (`application/x-ndjson`). Closing the connection stops what
+//! Lists of shares, links, downloads, peers, lines and catalogues come in pages: `?limit=N&after=CURSOR`,
+//! the next one named by a `Link` header. Lines are newline-delimited JSON (`application/x-ndjson`). Closing the connection stops what
 //! the stream is about: hashing ends, a download pauses, unless it was asked for with `detach`.
 
 mod access;
@@ -56,7 +59,9 @@ mod local;
 mod log;
 mod look;
 mod metrics;
+mod openapi;
 mod page;
+mod paging;
 mod qr;
 mod router;
 pub(crate) mod seconds;

@@ -10,6 +10,7 @@ use qrcode::{EcLevel, QrCode, Version, render::svg, types::QrError};
 use super::{
     error::ApiError,
     extract::Parameters,
+    openapi::Refused,
     types::{ErrorInfo, QrQuery},
 };
 use crate::{content::Link, node::Node};
@@ -64,7 +65,12 @@ impl Code {
     }
 }
 
-/// The link of what is shared, as an image.
+/// The link of what is shared, as a QR code.
+#[utoipa::path(
+    get, path = "/v1/links/qr", operation_id = "linkImage",
+    params(QrQuery),
+    responses((status = 200, description = "Done", body = String, content_type = "image/svg+xml"), Refused),
+)]
 pub(super) async fn image(
     State(node): State<Node>,
     Parameters(query): Parameters<QrQuery>,

@@ -1,15 +1,21 @@
-//! The routes.
+//! The routes. Each is described where it is handled; the document is made of them.
+
+use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::{Method, StatusCode, Uri},
-    routing::{get, post, put},
 };
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App, catalogue, downloads, error::ApiError, files, gateway, live, look, metrics, page, qr,
-    session, settings, shares, status,
+    App, catalogue, downloads,
+    error::ApiError,
+    files, gateway, live, look, metrics,
+    openapi::{self, Described, Document},
+    page, qr, session, settings, shares, status,
 };
 use crate::node::Node;
 
@@ -19,62 +25,49 @@ pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 /// All routes of `app` (a node will do), as a service to call in-process. It trusts its caller: strangers meet it
 /// only behind [`serve`](super::serve), which asks for the token first.
 pub fn router(app: impl Into<App>) -> Router {
-    Router::new()
-        .route("/v1/codes", post(session::code))
-        .route(
-            "/v1/session",
-            post(session::sign_in).delete(session::sign_out),
-        )
-        .route("/v1/events", get(live::events))
-        .route("/v1/log", get(status::log))
-        .route("/metrics", get(metrics::metrics))
-        .route("/v1/status", get(status::status))
-        .route("/v1/peers", get(status::peers))
-        .route("/v1/health", get(status::health))
-        .route("/v1/settings", get(settings::list).patch(settings::change))
-        .route(
-            "/v1/limits",
-            get(settings::limits).put(settings::change_limits),
-        )
-        .route(
-            "/v1/shares",
-            get(shares::list)
-                .post(shares::share)
-                .delete(shares::unshare),
-        )
-        .route("/v1/links", get(shares::links))
-        .route("/v1/links/qr", get(qr::image))
-        .route("/v1/files/{name}", put(files::put))
-        .route("/v1/gateway", get(gateway::url))
-        .route("/v1/look", post(look::look))
-        .route("/v1/catalogue", get(catalogue::catalogue))
-        .route(
-            "/v1/downloads",
-            get(downloads::list).post(downloads::download),
-        )
-        .route(
-            "/v1/downloads/{what}",
-            get(downloads::one).delete(downloads::remove),
-        )
-        .route("/v1/downloads/{what}/detail", get(downloads::detail))
-        .route("/v1/downloads/{what}/followers", get(downloads::followers))
-        .route("/v1/downloads/{what}/pause", post(downloads::pause))
-        .route("/v1/downloads/{what}/resume", post(downloads::resume))
-        .route("/v1/downloads/{what}/cancel", post(downloads::cancel))
-        .route("/v1/downloads/{what}/order", put(downloads::put))
-        .route("/v1/pause", post(downloads::pause_all))
-        .route("/v1/resume", post(downloads::resume_all))
+    let described = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(openapi::document))
+        .routes(routes!(session::code))
+        .routes(routes!(session::sign_in, session::sign_out))
+        .routes(routes!(live::events))
+        .routes(routes!(status::log))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(gateway::links::url))
+        .routes(routes!(status::status))
+        .routes(routes!(status::peers))
+        .routes(routes!(status::health))
+        .routes(routes!(settings::list, settings::change))
+        .routes(routes!(settings::limits, settings::change_limits))
+        .routes(routes!(shares::list, shares::share, shares::unshare))
+        .routes(routes!(shares::links))
+        .routes(routes!(qr::image))
+        .routes(routes!(files::put))
+        .routes(routes!(look::look))
+        .routes(routes!(catalogue::catalogue))
+        .routes(routes!(downloads::list, downloads::download))
+        .routes(routes!(downloads::one, downloads::remove))
+        .routes(routes!(downloads::detail))
+        .routes(routes!(downloads::followers))
+        .routes(routes!(downloads::pause))
+        .routes(routes!(downloads::resume))
+        .routes(routes!(downloads::cancel))
+        .routes(routes!(downloads::put))
+        .routes(routes!(downloads::pause_all))
+        .routes(routes!(downloads::resume_all));
+    let (router, document) = described.split_for_parts();
+    router
         .merge(page::routes())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        .layer(Extension(Described(Arc::new(document))))
         .with_state(app.into())
 }
 
 /// Only what the node counts, for those who have no token.
 pub(super) fn metrics_only(node: Node) -> Router {
     Router::new()
-        .route("/metrics", get(metrics::metrics))
+        .route("/metrics", axum::routing::get(metrics::metrics))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(node)

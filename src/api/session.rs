@@ -12,6 +12,7 @@ use super::{
     access::{Access, Commands},
     error::ApiError,
     extract::Body,
+    openapi::Refused,
     sessions::CODE_LIFETIME,
     types::{Code, SignIn},
 };
@@ -19,6 +20,11 @@ use super::{
 /// Requests that did not come through a socket have no use for a page.
 type Door = Option<Extension<Access>>;
 
+/// A code that a page begins its session with. For commands only.
+#[utoipa::path(
+    post, path = "/v1/codes", operation_id = "newCode",
+    responses((status = 200, description = "Done", body = Code), Refused),
+)]
 pub(super) async fn code(_: Commands, door: Door) -> Result<Json<Code>, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let code = access.sessions().code(Instant::now());
@@ -28,6 +34,12 @@ pub(super) async fn code(_: Commands, door: Door) -> Result<Json<Code>, ApiError
     }))
 }
 
+/// Begins a session: sets its cookie. Needs no token.
+#[utoipa::path(
+    post, path = "/v1/session", operation_id = "signIn",
+    request_body = SignIn,
+    responses((status = 204, description = "The cookie is set"), Refused), security(()),
+)]
 pub(super) async fn sign_in(door: Door, Body(request): Body<SignIn>) -> Result<Response, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let session = access.sessions().begin(&request.code, Instant::now());
@@ -39,6 +51,11 @@ pub(super) async fn sign_in(door: Door, Body(request): Body<SignIn>) -> Result<R
     Ok(cookie(&access, session.as_str(), ""))
 }
 
+/// Ends the session that the cookie is of.
+#[utoipa::path(
+    delete, path = "/v1/session", operation_id = "signOut",
+    responses((status = 204, description = "The cookie is removed"), Refused),
+)]
 pub(super) async fn sign_out(door: Door, headers: HeaderMap) -> Result<Response, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     if let Some(session) = access.session(&headers) {

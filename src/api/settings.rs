@@ -9,6 +9,7 @@ use super::{
     Log,
     error::ApiError,
     extract::Body,
+    openapi::Refused,
     types::{
         self, ErrorInfo, LimitsChange, OriginKind, SettingKind, SettingOrigin, SettingsChange,
     },
@@ -18,10 +19,21 @@ use crate::{
     node::Node,
 };
 
+/// What is set, and by whom.
+#[utoipa::path(
+    get, path = "/v1/settings", operation_id = "settings",
+    responses((status = 200, description = "Done", body = Vec<types::Setting>), Refused),
+)]
 pub(super) async fn list(State(settings): State<Arc<Settings>>) -> Json<Vec<types::Setting>> {
     Json(listed(&settings))
 }
 
+/// Changes settings by their names, and keeps that for later runs: all of them, or none.
+#[utoipa::path(
+    patch, path = "/v1/settings", operation_id = "changeSettings",
+    request_body = HashMap<String, Value>,
+    responses((status = 200, description = "Done", body = Vec<types::Setting>), Refused),
+)]
 pub(super) async fn change(
     State(node): State<Node>,
     State(log): State<Log>,
@@ -34,11 +46,21 @@ pub(super) async fn change(
     Ok(Json(listed(&settings)))
 }
 
+/// How fast content may pass.
+#[utoipa::path(
+    get, path = "/v1/limits", operation_id = "limits",
+    responses((status = 200, description = "Done", body = types::Limits), Refused),
+)]
 pub(super) async fn limits(State(node): State<Node>) -> Json<types::Limits> {
     Json(node.limits().into())
 }
 
 /// The limits are settings like others, under shorter names.
+#[utoipa::path(
+    put, path = "/v1/limits", operation_id = "changeLimits",
+    request_body = LimitsChange,
+    responses((status = 200, description = "Done", body = types::Limits), Refused),
+)]
 pub(super) async fn change_limits(
     State(node): State<Node>,
     State(log): State<Log>,

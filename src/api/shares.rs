@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{Json, extract::State, http::Uri, response::Response};
 use futures::{FutureExt, StreamExt, future::Either};
 use tokio::{sync::watch, task::spawn_blocking};
 
@@ -11,16 +11,34 @@ use super::{
     error::ApiError,
     events::{lines, until},
     extract::{Body, Parameters},
-    types::{LinksQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
+    openapi::Refused,
+    paging::{Page, page},
+    types::{LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
 };
 use crate::node::Node;
 
-pub(super) async fn list(State(node): State<Node>) -> Result<Json<Vec<Listed>>, ApiError> {
+/// What this node shares, by name.
+#[utoipa::path(
+    get, path = "/v1/shares", operation_id = "shares",
+    params(ListQuery),
+    responses((status = 200, description = "Done", body = Vec<Listed>), Refused),
+)]
+pub(super) async fn list(
+    State(node): State<Node>,
+    Parameters(query): Parameters<ListQuery>,
+    uri: Uri,
+) -> Result<Page<Listed>, ApiError> {
     let listed = node.list().await?;
-    Ok(Json(listed.into_iter().map(Into::into).collect()))
+    let listed = listed.into_iter().map(Listed::from).collect();
+    page(listed, query.wanted(), &uri, key)
 }
 
-/// The stream drives the sharing, so closing the connection ends it.
+/// Shares a path. The stream drives it: closing the connection ends it.
+#[utoipa::path(
+    post, path = "/v1/shares", operation_id = "share",
+    request_body = ShareRequest,
+    responses((status = 200, description = "A line an event", body = ShareEvent, content_type = "application/x-ndjson"), Refused),
+)]
 pub(super) async fn share(
     State(node): State<Node>,
     Body(request): Body<ShareRequest>,
@@ -51,14 +69,34 @@ async fn size_of(path: PathBuf) -> Option<u64> {
     metadata.is_file().then_some(metadata.len())
 }
 
+/// What tells listed content from all other.
+pub(super) fn key(listed: &Listed) -> (String, String) {
+    (listed.name.clone(), listed.hash.clone())
+}
+
+/// The links of what is shared.
+#[utoipa::path(
+    get, path = "/v1/links", operation_id = "links",
+    params(LinksQuery),
+    responses((status = 200, description = "Done", body = Vec<Shared>), Refused),
+)]
 pub(super) async fn links(
     State(node): State<Node>,
     Parameters(query): Parameters<LinksQuery>,
-) -> Result<Json<Vec<Shared>>, ApiError> {
-    let links = node.links(query.what).await?;
-    Ok(Json(links.into_iter().map(Into::into).collect()))
+    uri: Uri,
+) -> Result<Page<Shared>, ApiError> {
+    let links = node.links(query.what.clone()).await?;
+    let links = links.into_iter().map(Shared::from).collect();
+    let key = |shared: &Shared| (shared.name.clone(), shared.hash.clone());
+    page(links, query.wanted(), &uri, key)
 }
 
+/// Ends sharing.
+#[utoipa::path(
+    delete, path = "/v1/shares", operation_id = "unshare",
+    params(UnshareQuery),
+    responses((status = 200, description = "Done", body = Vec<Shared>), Refused),
+)]
 pub(super) async fn unshare(
     State(node): State<Node>,
     Parameters(query): Parameters<UnshareQuery>,

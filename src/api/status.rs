@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use axum::{Extension, Json, extract::State};
+use axum::{Extension, Json, extract::State, http::Uri};
 
 use super::{
     Links, Log,
     error::ApiError,
     extract::Parameters,
-    types::{self, LogLevel, LogLine, LogQuery},
+    openapi::Refused,
+    paging::{Page, page},
+    types::{self, ListQuery, LogLevel, LogLine, LogQuery},
 };
 use crate::node::{ListError, Node};
 
@@ -16,6 +18,11 @@ use crate::node::{ListError, Node};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served(pub(super) SocketAddr);
 
+/// The node itself.
+#[utoipa::path(
+    get, path = "/v1/status", operation_id = "status",
+    responses((status = 200, description = "Done", body = types::Status), Refused),
+)]
 pub(super) async fn status(
     State(node): State<Node>,
     served: Option<Extension<Served>>,
@@ -27,19 +34,44 @@ pub(super) async fn status(
     Ok(Json(status))
 }
 
-pub(super) async fn peers(State(node): State<Node>) -> Result<Json<Vec<types::Peer>>, ApiError> {
-    let peers = node.peers().await.map_err(ListError::from)?;
-    Ok(Json(peers.into_iter().map(Into::into).collect()))
+/// Whom it is connected to.
+#[utoipa::path(
+    get, path = "/v1/peers", operation_id = "peers",
+    params(ListQuery),
+    responses((status = 200, description = "Done", body = Vec<types::Peer>), Refused),
+)]
+pub(super) async fn peers(
+    State(node): State<Node>,
+    Parameters(query): Parameters<ListQuery>,
+    uri: Uri,
+) -> Result<Page<types::Peer>, ApiError> {
+    let mut peers = node.peers().await.map_err(ListError::from)?;
+    peers.sort_by_key(|peer| peer.peer_id);
+    let peers = peers.into_iter().map(types::Peer::from).collect();
+    page(peers, query.wanted(), &uri, |peer| peer.peer_id.clone())
 }
 
-/// The last lines that the program logged.
+/// The last lines that the program logged, the oldest first.
+#[utoipa::path(
+    get, path = "/v1/log", operation_id = "log",
+    params(LogQuery),
+    responses((status = 200, description = "Done", body = Vec<LogLine>), Refused),
+)]
 pub(super) async fn log(
     State(log): State<Log>,
     Parameters(query): Parameters<LogQuery>,
-) -> Json<Vec<LogLine>> {
-    Json(log.lines(query.level.unwrap_or(LogLevel::Trace)))
+    uri: Uri,
+) -> Result<Page<LogLine>, ApiError> {
+    let lines = log.lines(query.level.unwrap_or(LogLevel::Trace));
+    let key = |line: &LogLine| (line.unix_ms, line.message.clone());
+    page(lines, query.wanted(), &uri, key)
 }
 
+/// How well it is connected.
+#[utoipa::path(
+    get, path = "/v1/health", operation_id = "health",
+    responses((status = 200, description = "Done", body = types::Health), Refused),
+)]
 pub(super) async fn health(State(node): State<Node>) -> Result<Json<types::Health>, ApiError> {
     let health = node.health().await.map_err(ListError::from)?;
     Ok(Json(health.into()))

@@ -13,6 +13,7 @@ mod session;
 mod settings;
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 pub use downloads::{
     DownloadDetail, DownloadSource, Followers, OrderChange, Place, RemoveQuery, Waiting,
@@ -27,7 +28,7 @@ pub use session::{Code, SignIn};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
 
 /// A node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Its identity.
     pub peer_id: String,
@@ -53,7 +54,7 @@ pub struct Status {
 }
 
 /// A connected peer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
     /// Its identity.
     pub peer_id: String,
@@ -70,7 +71,7 @@ pub struct Peer {
 }
 
 /// What the bytes of some content mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A file.
@@ -80,7 +81,7 @@ pub enum Kind {
 }
 
 /// A file or folder that was hashed and not shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hashed {
     /// Where it is, as it was given.
     pub path: String,
@@ -95,7 +96,7 @@ pub struct Hashed {
 }
 
 /// Content that this node shares, or just stopped sharing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Shared {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -110,7 +111,7 @@ pub struct Shared {
 }
 
 /// A line of a list of content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Listed {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -125,7 +126,7 @@ pub struct Listed {
 }
 
 /// What to share.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareRequest {
     /// An absolute path.
@@ -139,7 +140,7 @@ pub struct ShareRequest {
 }
 
 /// A line of the stream that a share is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum ShareEvent {
     /// How far hashing is.
@@ -159,24 +160,46 @@ pub enum ShareEvent {
 }
 
 /// Which share to end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UnshareQuery {
     /// 64 hex digits or a name.
     pub what: String,
 }
 
+/// Which page of a list to give.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// Items of the page, 1 to 10000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The cursor that the last page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
 /// Which links to give.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LinksQuery {
     /// 64 hex digits or a name; none: of all that is shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
+    /// Items of the page, 1 to 10000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The cursor that the last page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// Which link to draw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct QrQuery {
     /// 64 hex digits or a name.
@@ -184,14 +207,15 @@ pub struct QrQuery {
 }
 
 /// A file that was put into a shared folder.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Added {
     /// Where it is.
     pub path: String,
 }
 
 /// Whose shares to list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogueQuery {
     /// A peer's address: its shares; none: those of all peers in reach.
@@ -200,10 +224,16 @@ pub struct CatalogueQuery {
     /// Seconds to wait for peers to answer, if no peer is given.
     #[serde(default)]
     pub wait: Option<f64>,
+    /// Items of the page, 1 to 10000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The cursor that the last page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// What to download.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DownloadRequest {
     /// A hash, a link or a name.
@@ -236,7 +266,7 @@ pub struct DownloadRequest {
 }
 
 /// Where to put a download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
     /// Into the node's folder for downloads, under its own name (else its hash).
@@ -248,7 +278,7 @@ pub enum Output {
 }
 
 /// A line of the stream that a download is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum DownloadEvent {
     /// How far it is.
@@ -265,7 +295,7 @@ pub enum DownloadEvent {
 }
 
 /// A download and how far it is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadStatus {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -294,7 +324,7 @@ pub struct DownloadStatus {
 }
 
 /// A complete download.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Finished {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -315,7 +345,7 @@ pub struct Finished {
 }
 
 /// A failure, as the whole answer to a request: problem details (RFC 9457).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// `about:blank`: the code says which failure it is.
     #[serde(rename = "type")]
@@ -348,14 +378,14 @@ impl From<Problem> for ErrorInfo {
 }
 
 /// A failure of a command, as all that it prints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// Which.
     pub error: ErrorInfo,
 }
 
 /// A failure.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[error("{message}")]
 pub struct ErrorInfo {
     /// Kebab-case, stable: for scripts.

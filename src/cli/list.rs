@@ -71,6 +71,7 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
     let query = CatalogueQuery {
         peer: args.peer.clone(),
         wait: args.wait,
+        ..CatalogueQuery::default()
     };
     let listed = tokio::select! {
         listed = session.client.catalogue(&query) => listed,

@@ -28,6 +28,7 @@ pub use events::Events;
 use super::{
     Token,
     access::page_address,
+    paging::{MAX_LIMIT, next_path},
     types::{
         CatalogueQuery, Code, Content, DownloadDetail, DownloadEvent, DownloadRequest,
         DownloadStatus, ErrorInfo, Followers, Gateway, GatewayQuery, Health, Limits, LimitsChange,
@@ -36,8 +37,11 @@ use super::{
     },
 };
 
-/// Bytes of the longest answer that is no stream: a list of a million shares.
+/// Bytes of the longest answer that is no stream: a page of links, and more.
 const MAX_ANSWER_LEN: usize = 256 << 20;
+
+/// Pages of the longest list: of ten million shares.
+const MAX_PAGES: usize = 1000;
 
 /// A caller of the API.
 #[derive(Clone, Debug)]
@@ -95,7 +99,7 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
-        self.get("/v1/peers").await
+        self.list("/v1/peers").await
     }
 
     /// How well it is connected.
@@ -156,7 +160,7 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn shares(&self) -> Result<Vec<Listed>, CallError> {
-        self.get("/v1/shares").await
+        self.list("/v1/shares").await
     }
 
     /// Shares a path. Dropping the events before the last ends it.
@@ -189,8 +193,9 @@ impl Client {
     pub async fn links(&self, what: Option<&str>) -> Result<Vec<Shared>, CallError> {
         let query = LinksQuery {
             what: what.map(str::to_owned),
+            ..LinksQuery::default()
         };
-        self.get(&with_query("/v1/links", &query)?).await
+        self.list(&with_query("/v1/links", &query)?).await
     }
 
     /// Where to read `what` through the gateway: a hash, a link, or a name.
@@ -222,7 +227,7 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn catalogue(&self, query: &CatalogueQuery) -> Result<Vec<Listed>, CallError> {
-        self.get(&with_query("/v1/catalogue", query)?).await
+        self.list(&with_query("/v1/catalogue", query)?).await
     }
 
     /// Its downloads.
@@ -231,7 +236,7 @@ impl Client {
     ///
     /// [`CallError`].
     pub async fn downloads(&self) -> Result<Vec<DownloadStatus>, CallError> {
-        self.get("/v1/downloads").await
+        self.list("/v1/downloads").await
     }
 
     /// Downloads, or follows what is being downloaded. Dropping the events before the last pauses it,
@@ -340,20 +345,35 @@ impl Client {
         self.answer(request(Method::GET, path, None)?).await
     }
 
+    /// A whole list, page by page.
+    async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut path = format!("{path}{separator}limit={MAX_LIMIT}");
+        let mut list = Vec::new();
+        for _ in 0..MAX_PAGES {
+            let response = self.call(request(Method::GET, &path, None)?).await?;
+            let next = next_path(response.headers());
+            let page: Vec<T> = read(response.into_body()).await?;
+            list.extend(page);
+            match next {
+                Some(next) => path = next,
+                None => return Ok(list),
+            }
+        }
+        Err(CallError::Broken("the list has no end".to_owned()))
+    }
+
     async fn answer<T: DeserializeOwned>(&self, request: Request<Body>) -> Result<T, CallError> {
-        let body = self.call(request).await?;
-        let body = Limited::new(body, MAX_ANSWER_LEN).collect().await;
-        let body = body.map_err(|error| CallError::Broken(error.to_string()))?;
-        Ok(serde_json::from_slice(&body.to_bytes())?)
+        read(self.call(request).await?.into_body()).await
     }
 
     async fn stream<T>(&self, path: &str, body: &impl Serialize) -> Result<Events<T>, CallError> {
         let request = request(Method::POST, path, Some(serde_json::to_vec(body)?))?;
-        Ok(Events::new(self.call(request).await?))
+        Ok(Events::new(self.call(request).await?.into_body()))
     }
 
-    /// The one way to call: what succeeds gives its body, what fails its error.
-    async fn call(&self, request: Request<Body>) -> Result<Body, CallError> {
+    /// The one way to call: what fails gives its error.
+    async fn call(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
         let response = match &self.0 {
             Way::InProcess(router) => {
                 let Ok(response) = router.clone().oneshot(request).await;
@@ -362,10 +382,17 @@ impl Client {
             Way::Socket(address, token) => send(*address, token, request).await?,
         };
         if response.status().is_success() {
-            return Ok(response.into_body());
+            return Ok(response);
         }
         Err(refusal(response).await)
     }
+}
+
+/// What a whole answer says.
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, CallError> {
+    let body = Limited::new(body, MAX_ANSWER_LEN).collect().await;
+    let body = body.map_err(|error| CallError::Broken(error.to_string()))?;
+    Ok(serde_json::from_slice(&body.to_bytes())?)
 }
 
 fn request(method: Method, path: &str, json: Option<Vec<u8>>) -> Result<Request<Body>, CallError> {

@@ -10,6 +10,7 @@ use crate::{
     api::{
         error::ApiError,
         extract::Parameters,
+        openapi::Refused,
         types::{self, GatewayQuery},
     },
     content::{Hash, Kind},
@@ -74,7 +75,12 @@ impl Links {
     }
 }
 
-/// `GET /v1/gateway?what=`
+/// The URL by which the gateway gives some content.
+#[utoipa::path(
+    get, path = "/v1/gateway", operation_id = "gateway",
+    params(GatewayQuery),
+    responses((status = 200, description = "Done", body = types::Gateway), Refused),
+)]
 pub(in crate::api) async fn url(
     State(node): State<Node>,
     Parameters(query): Parameters<GatewayQuery>,

@@ -24,7 +24,7 @@ mod answer;
 mod conditions;
 mod headers;
 mod key;
-mod links;
+pub(super) mod links;
 mod listing;
 mod page;
 mod path;
@@ -36,4 +36,3 @@ pub use self::{
     links::Links,
     server::{Gateway, GatewayError, GatewaySettings},
 };
-pub(super) use links::url;

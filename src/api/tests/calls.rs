@@ -282,6 +282,7 @@ async fn what_can_be_known_at_once_is_no_stream() {
     let peer = CatalogueQuery {
         peer: Some("nowhere".to_owned()),
         wait: None,
+        ..CatalogueQuery::default()
     };
     let refused = client.catalogue(&peer).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused(error) if error.code == "bad-address"));

@@ -10,6 +10,7 @@ mod calls;
 mod door;
 mod files;
 mod live;
+mod openapi;
 mod pages;
 mod settings;
 

@@ -1,9 +1,10 @@
 //! What a download waits for, and what is done with one, in JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// What a download waits for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "for", rename_all = "lowercase")]
 pub enum Waiting {
     /// Its turn.
@@ -26,7 +27,7 @@ pub enum Waiting {
 }
 
 /// Where the blocks of a download came from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadDetail {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -40,7 +41,7 @@ pub struct DownloadDetail {
 }
 
 /// A source of a download.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadSource {
     /// Its identity.
     pub peer_id: String,
@@ -57,7 +58,7 @@ pub struct DownloadSource {
 }
 
 /// Who wants a download to go on: it is paused when there is nobody any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Followers {
     /// How many follow it.
     pub followers: u64,
@@ -66,7 +67,7 @@ pub struct Followers {
 }
 
 /// Where to put a download in the order of those that wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
     /// Before all others.
@@ -78,7 +79,7 @@ pub enum Place {
 }
 
 /// A download's new place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderChange {
     /// Where to.
@@ -86,7 +87,8 @@ pub struct OrderChange {
 }
 
 /// How to remove a download.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
     /// Whether what was downloaded goes, too.

@@ -1,9 +1,11 @@
 //! What streams of events tell, in JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Which events to tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// Some of `status,downloads,shares,peers,settings,log`; none: all but `log`.
@@ -12,7 +14,7 @@ pub struct EventsQuery {
 }
 
 /// What a stream begins with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hello {
     /// The version of the program.
     pub version: String,
@@ -25,14 +27,14 @@ pub struct Hello {
 }
 
 /// A download that is no longer listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadRemoved {
     /// Its hash: 64 hex digits.
     pub hash: String,
 }
 
 /// Content that is no longer shared under a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShareRemoved {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -41,12 +43,12 @@ pub struct ShareRemoved {
 }
 
 /// A peer that is no longer connected.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PeerRemoved {
     /// Its identity.
     pub peer_id: String,
 }
 
 /// What `ready` holds: nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ready {}

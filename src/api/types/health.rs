@@ -1,9 +1,10 @@
 //! How well a node is connected, in JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// How well a node is connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// How many peers it is connected to.
     pub peers: u64,

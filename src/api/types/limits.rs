@@ -1,9 +1,10 @@
 //! How fast content may pass, in JSON.
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 /// How fast content may pass, in bytes a second; null: as fast as it can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// To all peers together.
     pub upload: Option<u64>,
@@ -16,7 +17,7 @@ pub struct Limits {
 }
 
 /// The limits to change: null or 0 lifts one, a missing one stays as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsChange {
     /// To all peers together.

@@ -1,11 +1,12 @@
 //! What content is, before it is downloaded, in JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Kind;
 
 /// What to look at.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LookRequest {
     /// A hash or a link.
@@ -21,7 +22,7 @@ pub struct LookRequest {
 }
 
 /// What is known of content before it is downloaded.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Content {
     /// Its hash: 64 hex digits.
     pub hash: String,
@@ -40,7 +41,7 @@ pub struct Content {
 }
 
 /// A peer that has content, or some of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Holder {
     /// Its identity.
     pub peer_id: String,

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 /// A setting, and who set it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Setting {
     /// `section.key`, as in the configuration file.
     pub name: String,
@@ -34,7 +35,7 @@ pub struct Setting {
 }
 
 /// Of what kind a setting's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SettingKind {
     /// Bytes a second; 0: as fast as it can. To set: also text, as people write rates.
@@ -50,7 +51,7 @@ pub enum SettingKind {
 }
 
 /// Who set a setting.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingOrigin {
     /// The layer.
     pub kind: OriginKind,
@@ -60,7 +61,7 @@ pub struct SettingOrigin {
 }
 
 /// The layers of settings; later ones rank above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OriginKind {
     /// Nobody set it.

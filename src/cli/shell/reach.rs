@@ -40,6 +40,7 @@ async fn ask(data_folder: &Path) -> Known {
     let nearby = CatalogueQuery {
         peer: None,
         wait: Some(0.0),
+        ..CatalogueQuery::default()
     };
     let (shares, nearby, downloads, peers) = tokio::join!(
         soon(client.shares()),

@@ -1,0 +1,183 @@
+//! Long lists, a page at a time.
+//!
+//! The body is a list; a further page is named by a `Link` header with `rel="next"` (RFC 8288). A cursor
+//! says where a page ended: the item, and how many came before it, should it be gone by then.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, Uri, header::LINK},
+};
+use serde::Serialize;
+
+use super::{error::ApiError, types};
+
+/// Items of a page, unless the caller says.
+const DEFAULT_LIMIT: u64 = 1000;
+
+/// Items of a page, at most.
+pub(super) const MAX_LIMIT: u64 = 10_000;
+
+/// A page, and the name of the next one.
+pub(super) type Page<T> = (HeaderMap, Json<Vec<T>>);
+
+/// What a caller may say of the page that it wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) limit: Option<u64>,
+    pub(super) after: Option<&'a str>,
+}
+
+/// Queries that say which page is wanted.
+macro_rules! wanted {
+    ($($query:ident),*) => {$(
+        impl types::$query {
+            /// The page that is wanted.
+            pub(super) fn wanted(&self) -> Wanted<'_> {
+                Wanted {
+                    limit: self.limit,
+                    after: self.after.as_deref(),
+                }
+            }
+        }
+    )*};
+}
+
+wanted!(CatalogueQuery, LinksQuery, ListQuery, LogQuery);
+
+/// The page of `items` that is wanted; `key` tells an item from all others. `uri` is that of the request.
+pub(super) fn page<T: Serialize, K: Hash>(
+    mut items: Vec<T>,
+    wanted: Wanted<'_>,
+    uri: &Uri,
+    key: impl Fn(&T) -> K,
+) -> Result<Page<T>, ApiError> {
+    let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        let message = format!("a page has 1 to {MAX_LIMIT} items");
+        return Err(ApiError::bad("bad-request", message));
+    }
+    // At most MAX_LIMIT.
+    let limit = limit as usize;
+    let name = |item: &T| {
+        let mut hasher = DefaultHasher::new();
+        key(item).hash(&mut hasher);
+        hasher.finish()
+    };
+    if let Some(after) = wanted.after {
+        let wrong = || ApiError::bad("bad-request", format!("{after:?} is no cursor of a list"));
+        let (place, last) = after.split_once('-').ok_or_else(wrong)?;
+        let place: usize = place.parse().map_err(|_| wrong())?;
+        let last = u64::from_str_radix(last, 16).map_err(|_| wrong())?;
+        let found = items.iter().position(|item| name(item) == last);
+        let from = found.map_or(place, |found| found + 1).min(items.len());
+        items.drain(..from);
+        return Ok(cut(items, limit, from, uri, name));
+    }
+    Ok(cut(items, limit, 0, uri, name))
+}
+
+fn cut<T>(
+    mut items: Vec<T>,
+    limit: usize,
+    before: usize,
+    uri: &Uri,
+    name: impl Fn(&T) -> u64,
+) -> Page<T> {
+    let is_more = items.len() > limit;
+    items.truncate(limit);
+    let mut headers = HeaderMap::new();
+    if let Some(last) = items.last().filter(|_| is_more) {
+        let cursor = format!("{}-{:x}", before + items.len(), name(last));
+        headers.extend(next(uri, cursor).map(|next| (LINK, next)));
+    }
+    (headers, Json(items))
+}
+
+/// The same request, for what comes behind `cursor`.
+fn next(uri: &Uri, cursor: String) -> Option<HeaderValue> {
+    let query = uri.query().unwrap_or_default();
+    let mut query: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    query.retain(|(name, _)| name != "after");
+    query.push(("after".to_owned(), cursor));
+    // Whoever was to be waited for has been.
+    let waited = query.iter_mut().find(|(name, _)| name == "wait");
+    if let Some((_, wait)) = waited {
+        "0".clone_into(wait);
+    }
+    let query = serde_urlencoded::to_string(query).ok()?;
+    let link = format!("<{}?{query}>; rel=\"next\"", uri.path());
+    HeaderValue::from_str(&link).ok()
+}
+
+/// The path of the next page, if there is one.
+pub(super) fn next_path(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(LINK)?.to_str().ok()?;
+    let (target, rest) = link.strip_prefix('<')?.split_once('>')?;
+    rest.contains("rel=\"next\"").then(|| target.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(mut change: impl FnMut(&mut Vec<u32>), limit: u64) -> Vec<Vec<u32>> {
+        let mut items: Vec<u32> = (0..5).collect();
+        let mut uri: Uri = format!("/v1/x?what=a%20b&limit={limit}").parse().unwrap();
+        let mut pages = Vec::new();
+        loop {
+            let query: Vec<(String, String)> =
+                serde_urlencoded::from_str(uri.query().unwrap()).unwrap();
+            assert!(query.contains(&("what".to_owned(), "a b".to_owned())));
+            let after = query.iter().find(|(name, _)| name == "after");
+            let wanted = Wanted {
+                limit: Some(limit),
+                after: after.map(|(_, after)| &**after),
+            };
+            let (headers, Json(page)) = page(items.clone(), wanted, &uri, |item| *item).unwrap();
+            pages.push(page);
+            match next_path(&headers) {
+                Some(next) => uri = next.parse().unwrap(),
+                None => return pages,
+            }
+            change(&mut items);
+        }
+    }
+
+    #[test]
+    fn pages_follow_each_other() {
+        assert_eq!(pages(|_| {}, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        assert_eq!(pages(|_| {}, 5), [vec![0, 1, 2, 3, 4]]);
+        // What comes before the cursor, and goes, moves nothing.
+        let grow = |items: &mut Vec<u32>| items.insert(0, 9);
+        assert_eq!(pages(grow, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        // The last one of a page is gone: it goes on at its place.
+        let mut is_first = true;
+        let shrink = |items: &mut Vec<u32>| {
+            if std::mem::take(&mut is_first) {
+                items[1] = 9;
+            }
+        };
+        assert_eq!(pages(shrink, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+    }
+
+    #[test]
+    fn a_page_has_its_bounds() {
+        let uri: Uri = "/v1/x".parse().unwrap();
+        let refused = |limit, after| {
+            let wanted = Wanted { limit, after };
+            page(vec![1], wanted, &uri, |item| *item).is_err()
+        };
+        assert!(!refused(Some(MAX_LIMIT), None));
+        for (limit, after) in [
+            (Some(0), None),
+            (Some(MAX_LIMIT + 1), None),
+            (None, Some("")),
+            (None, Some("x-1")),
+            (None, Some("1-x")),
+        ] {
+            assert!(refused(limit, after), "{limit:?} {after:?}");
+        }
+    }
+}
