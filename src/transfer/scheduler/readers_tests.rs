@@ -7,6 +7,11 @@ const MIB: u64 = 1 << 20;
 /// Blocks in a mebibyte.
 const BLOCKS: u64 = 64;
 
+/// What one reader reads.
+fn window(blocks: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(blocks).collect()
+}
+
 fn scheduler(mebibytes: u64) -> Scheduler {
     let sequence = Arc::new(Sequence::new([mebibytes * MIB]));
     let all = (0..sequence.blocks()).into();
@@ -59,7 +64,7 @@ fn what_is_read_comes_before_what_is_rare() {
     let most = [0..100 * 16, 101 * 16..64 * BLOCKS].into_iter().collect();
     scheduler.has(PeerId::random(), &most, &BlockRanges::new());
     let seed = peer_with_all(&mut scheduler);
-    scheduler.read(vec![32 * BLOCKS..34 * BLOCKS]);
+    scheduler.read(window(32 * BLOCKS..34 * BLOCKS));
     let of_seed: Vec<_> = requests(&mut scheduler, now)
         .into_iter()
         .filter(|(peer, _)| *peer == seed)
@@ -92,7 +97,7 @@ fn what_is_read_comes_in_its_order_and_readers_take_turns() {
 fn urgency_ends_with_the_reader() {
     let (mut scheduler, mut now) = (scheduler(64), Instant::now());
     peer_with_all(&mut scheduler);
-    scheduler.read(vec![60 * BLOCKS..64 * BLOCKS]);
+    scheduler.read(window(60 * BLOCKS..64 * BLOCKS));
     assert_eq!(asked(&mut scheduler, now)[0].start, 60 * BLOCKS);
     scheduler.read(Vec::new());
     assert!(
@@ -129,7 +134,7 @@ fn for_readers_only_what_is_read_is_fetched() {
         assert!(scheduler.is_done() && !known.overlaps(window));
     }
     // What was read before is not fetched again.
-    scheduler.read(vec![0..2 * BLOCKS]);
+    scheduler.read(window(0..2 * BLOCKS));
     assert!(requests(&mut scheduler, now).is_empty());
     let left = scheduler.readers.unread.as_ref().unwrap().len();
     assert_eq!(left, 64 * BLOCKS - (3 * BLOCKS + 7) - (3 * BLOCKS + 59));
@@ -140,11 +145,11 @@ fn when_a_reader_leaves_or_seeks_its_sources_stop_sending() {
     let (scheduler, now) = (scheduler(64), Instant::now());
     let mut scheduler = scheduler.for_readers();
     let peer = peer_with_all(&mut scheduler);
-    scheduler.read(vec![0..8 * BLOCKS]);
+    scheduler.read(window(0..8 * BLOCKS));
     let first = requests(&mut scheduler, now);
     assert!(!first.is_empty());
     // Elsewhere: what is on its way is not waited for.
-    scheduler.read(vec![40 * BLOCKS..48 * BLOCKS]);
+    scheduler.read(window(40 * BLOCKS..48 * BLOCKS));
     let actions = scheduler.poll(now);
     assert_eq!(actions[0], Action::Cancel(peer));
     let Some(Action::Request(_, part)) = actions.get(1) else {
@@ -168,7 +173,7 @@ fn what_a_lost_source_owed_to_a_reader_who_left_is_not_asked_for_again() {
     // Two read: one leaves, and the source still owes something to the other.
     scheduler.read(vec![0..BLOCKS, 40 * BLOCKS..41 * BLOCKS]);
     assert!(!requests(&mut scheduler, now).is_empty());
-    scheduler.read(vec![40 * BLOCKS..41 * BLOCKS]);
+    scheduler.read(window(40 * BLOCKS..41 * BLOCKS));
     assert!(!scheduler.poll(now).contains(&Action::Cancel(lost)));
     peer_with_all(&mut scheduler);
     scheduler.left(lost);
