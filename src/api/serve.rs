@@ -75,10 +75,14 @@ pub async fn serve(
     token: Token,
     shutdown: impl Future<Output = ()>,
 ) {
-    let router = match listener.local_addr() {
-        Ok(address) => guarded(router, token, address),
-        Err(error) => return tracing::warn!(%error, "the API has no address"),
-    };
+    match listener.local_addr() {
+        Ok(address) => accept_all(listener, guarded(router, token, address), shutdown).await,
+        Err(error) => tracing::warn!(%error, "the API has no address"),
+    }
+}
+
+/// Serves `router` on `listener` to everyone who reaches it, within the same bounds.
+async fn accept_all(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let mut connections = Connections::default();
     let mut waiting = None;
     let mut shutdown = pin!(shutdown);

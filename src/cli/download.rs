@@ -87,7 +87,7 @@ fn hash(text: &str) -> Result<String, HashError> {
 /// How a download that was followed ended.
 enum End {
     Finished(Finished),
-    Detached(DownloadStatus),
+    Detached(Box<DownloadStatus>),
     /// By Ctrl-C.
     Interrupted {
         /// Whether the node goes on with it nevertheless.
@@ -235,7 +235,7 @@ async fn follow(
                 hash = Some(status.hash);
             }
             Some(DownloadEvent::Done(finished)) => return Ok(End::Finished(finished)),
-            Some(DownloadEvent::Detached(status)) => return Ok(End::Detached(status)),
+            Some(DownloadEvent::Detached(status)) => return Ok(End::Detached(Box::new(status))),
             Some(DownloadEvent::Error { error }) => return Err(error.into()),
             None => {
                 let message = "the node ended before the download did; what was verified is kept";

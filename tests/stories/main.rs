@@ -30,6 +30,7 @@ mod limits;
 mod link;
 mod loss;
 mod manual;
+mod page;
 mod ports;
 mod refusals;
 mod restart;
