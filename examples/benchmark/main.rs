@@ -11,11 +11,13 @@
 //! |---|---|
 //! | `cases` | what is measured, one function a case |
 //! | `resilience` | the case in which sources die and come back |
+//! | `api` | the case in which the local API answers while a download runs |
 //! | `dead` | the case in which most of those who are said to have it are gone |
 //! | `peers` | nodes with folders of their own, and timed downloads |
 //! | `figures` | what came of it: runs, median and spread |
 //! | `report`, `plots` | how it is written down |
 
+mod api;
 mod cases;
 mod dead;
 mod figures;
@@ -63,6 +65,8 @@ enum Case {
     Dead,
     /// A folder of many small files.
     Folder,
+    /// The local API, while a download runs.
+    Api,
 }
 
 #[tokio::main]
@@ -107,6 +111,7 @@ async fn measure(
         Case::Concurrent => cases::concurrent(place, scale, repeat).await,
         Case::Resilience => resilience::measure(place, scale, repeat).await,
         Case::Dead => dead::measure(place, scale, repeat).await,
+        Case::Api => api::measure(place, scale, repeat).await,
         Case::Folder => cases::folder(place, scale, repeat).await,
     }
 }

@@ -47,7 +47,7 @@ impl Local {
         self.address
     }
 
-    /// Serves `router`, as [`serve`] does. The file goes when this ends or is dropped.
+    /// Serves `router`, as [`serve`](super::serve) does. The file goes when this ends or is dropped.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
         let _file = self.file;
         let sessions = Sessions::kept(self.kept, self.address.port());

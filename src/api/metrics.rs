@@ -3,6 +3,7 @@
 use std::{future::pending, io, net::SocketAddr};
 
 use axum::{
+    Router,
     extract::{Request, State},
     http::{
         HeaderMap, StatusCode,
@@ -10,11 +11,15 @@ use axum::{
     },
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
+    routing::get,
 };
 use tokio::net::TcpListener;
 
 use super::{
-    access::is_loopback_name, error::ApiError, openapi::Refused, router::metrics_only,
+    access::is_loopback_name,
+    error::ApiError,
+    openapi::Refused,
+    router::{not_allowed, unknown},
     serve::accept_all,
 };
 use crate::node::Node;
@@ -51,7 +56,12 @@ pub async fn serve_metrics(
             next.run(request).await
         }
     });
-    let router = metrics_only(node).layer(door);
+    let router = Router::new()
+        .route("/metrics", get(metrics))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .with_state(node)
+        .layer(door);
     Ok((address, accept_all(listener, router, pending())))
 }
 

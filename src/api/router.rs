@@ -17,7 +17,6 @@ use super::{
     openapi::{self, Described, Document},
     page, qr, session, settings, shares, status,
 };
-use crate::node::Node;
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
 pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
@@ -64,21 +63,12 @@ pub fn router(app: impl Into<App>) -> Router {
         .with_state(app.into())
 }
 
-/// Only what the node counts, for those who have no token.
-pub(super) fn metrics_only(node: Node) -> Router {
-    Router::new()
-        .route("/metrics", axum::routing::get(metrics::metrics))
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(node)
-}
-
-async fn unknown(uri: Uri) -> ApiError {
+pub(super) async fn unknown(uri: Uri) -> ApiError {
     let message = format!("there is no {}", uri.path());
     ApiError::new(StatusCode::NOT_FOUND, "unknown-path", message)
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> ApiError {
+pub(super) async fn not_allowed(method: Method, uri: Uri) -> ApiError {
     let message = format!("{method} is not possible on {}", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "unknown-method", message)
 }

@@ -136,6 +136,12 @@ pub(super) const SETTINGS: &[Known] = &[
     )
     .of("seconds"),
     known("storage", "share_folders", Kind::Text, "folders"),
+    known(
+        "storage",
+        "download_folder",
+        Kind::Text,
+        "a folder; nothing: yours for downloads",
+    ),
     known("transfer", "max_downloads", Kind::Number, "1 to 1024").changing(),
     known("transfer", "max_sources", Kind::Number, "1 to 1024").of("peers"),
     known(
@@ -158,6 +164,21 @@ pub(super) const SETTINGS: &[Known] = &[
         .changing(),
     known("api", "listen", Kind::Text, "IP:PORT; port 0: any free one"),
     known("api", "enabled", Kind::Bool, YES_NO),
+    known(
+        "api",
+        "metrics",
+        Kind::Text,
+        "IP:PORT; nothing: only behind the token",
+    ),
+    known(
+        "gateway",
+        "listen",
+        Kind::Text,
+        "IP:PORT; port 0: any free one",
+    ),
+    known("gateway", "enabled", Kind::Bool, YES_NO),
+    known("gateway", "read_ahead_mib", Kind::Number, "1 to 1024").of("MiB"),
+    known("gateway", "cache_mib", Kind::Number, "1 to 1048576").of("MiB"),
     known(
         "logging",
         "level",

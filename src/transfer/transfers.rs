@@ -19,7 +19,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Detail, Download, DownloadError, DownloadState, DownloadStatus, Request, Settings,
+    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
     download::{Purpose, Room, Task},
     handle::Ended,
     interest::Interest,
@@ -252,6 +252,7 @@ impl Transfers {
                 }
                 None => Err(DownloadError::ShuttingDown),
             };
+            log_end(&result);
             ended.with(result);
             transfers.keep().await;
         };
@@ -400,6 +401,21 @@ impl Transfers {
         self.downloads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says how a download ended, within its span.
+fn log_end(result: &Result<Finished, DownloadError>) {
+    match result {
+        Ok(finished) => tracing::info!(
+            name = finished.name,
+            path = %finished.path.display(),
+            fetched_bytes = finished.fetched_bytes,
+            seconds = finished.elapsed.as_secs_f64(),
+            sources = finished.sources,
+            "downloaded"
+        ),
+        Err(error) => tracing::info!(%error, "not downloaded"),
     }
 }
 

@@ -474,3 +474,39 @@ async fn files_at_the_edges_of_a_block_arrive() {
         assert_eq!((finished.size, finished.fetched_bytes), (size, size));
     }
 }
+
+/// ```text
+///   A ──.
+///       ├── S     each has half of it
+///   B ──'
+/// ```
+#[tokio::test]
+async fn it_is_told_which_source_sent_what() {
+    let content = Content::new(4 * 1024 * 1024, 91);
+    let blocks = 4 * 1024 * 1024 / 16_384;
+    let [a, b] = [Home::start("a").await, Home::start("b").await];
+    for home in [&a, &b] {
+        home.share("original", &content).await;
+    }
+    let sink = Home::start("sink").await;
+    let from = [a.address().await, b.address().await];
+    sink.fetch(&content, &from).await;
+    let hash = content.hash().to_string();
+    let detail = sink.node.download_detail(&hash[..8]).await.unwrap();
+    assert_eq!((detail.block_count, detail.cells.len()), (blocks, 256));
+    for cell in &detail.cells {
+        assert_eq!(cell.verified, 255);
+        let source = &detail.sources[usize::from(cell.source.unwrap())];
+        let is_it = |home: &&Home| home.node.peer_id() == source.status.peer;
+        let home = [&a, &b].into_iter().find(is_it).unwrap();
+        assert_eq!(source.name.as_deref(), Some(home.node.name()));
+    }
+    let mut sent = 0;
+    for source in &detail.sources {
+        sent += source.status.received_bytes;
+        assert_eq!(source.status.state.as_str(), "gone");
+        assert!(source.address.is_some());
+    }
+    assert!(sent >= 4 * 1024 * 1024);
+    assert!(sink.node.download_detail("nothing").await.is_err());
+}

@@ -203,9 +203,11 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
 fn those_that_wait_for_their_turn_are_put_in_order_also_for_the_next_run() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
+    // What the environment says could not be lifted later.
+    let file = world.file("config.toml", b"[transfer]\ndownload_limit = 100000\n");
     let b = b
         .with("PELAGO_TRANSFER_MAX_DOWNLOADS", "1")
-        .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "100000");
+        .with("PELAGO_CONFIG", &file);
     let a_node = a.start(&[]);
     let hashes = ["x", "y", "z"].map(|name| {
         let seed = u64::from(name.as_bytes()[0]);

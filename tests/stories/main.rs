@@ -22,6 +22,7 @@ mod config;
 mod containers;
 mod disk;
 mod doctor;
+mod door;
 mod downloads;
 mod exchange;
 mod folder_downloads;

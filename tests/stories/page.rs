@@ -84,8 +84,8 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let film = noise(2, 8_000_000);
-    let hash = a.share(&world.file("film.mkv", &film));
     let node_a = a.start(&[]);
+    let hash = a.share(&world.file("film.mkv", &film));
     let node_b = b.start(&["-b", &node_a.address()]);
     b.run(&["limit", "--download", "200k"]).done();
     let Some(browser) = opened(&b, WIDE) else {
