@@ -59,7 +59,7 @@ idle() {
 
 # From the end of `share` at B until C lists it among what is in reach.
 news() {
-  local began
+  local began at
   echo "## a new share in another's list, ms, 20 times"
   start a
   start b -b "$address"
@@ -80,7 +80,7 @@ news() {
 
 # 100,000 files in 100 folders.
 watched() {
-  local began first hash
+  local began first hash before at
   echo "## 100,000 watched files"
   mkdir -p many
   perl -e 'for my $f (0 .. 99) { mkdir "many/$f"; for my $n (0 .. 999) {
@@ -106,8 +106,8 @@ watched() {
     cmp new "got-$at"
   done | spread
   memory "$first"
-  kill "$first"
-  wait "$first" || true
+  kill $(jobs -p)
+  wait
   began=$(now)
   start a -d many
   echo "ready after $(milliseconds_since "$began") ms, the second time"

@@ -164,3 +164,27 @@ impl Collector for Refused {
         refused.encode(metric)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use libp2p::Multiaddr;
+    use prometheus_client::encoding::text::encode;
+
+    use super::*;
+
+    #[test]
+    fn what_peers_say_of_us_adds_no_line() {
+        let (metrics, registry) = Metrics::new(&Traffic::default(), Arc::default());
+        let lines = || {
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            text.lines().count()
+        };
+        let before = lines();
+        for length in 1..50 {
+            let address: Multiaddr = "/ip4/192.0.2.1/tcp/1".repeat(length).parse().unwrap();
+            metrics.record(&SwarmEvent::NewExternalAddrCandidate { address });
+        }
+        assert_eq!(lines(), before);
+    }
+}

@@ -164,12 +164,18 @@ impl Look<'_> {
         {
             return Err(format!("{}: a download under way", path.display()));
         }
-        if is_fresh(&path) && !self.is_known(&path) {
+        let known = self.known(&path);
+        if known.is_none() && is_fresh(&path) {
             self.scanned.changing.push(path);
             return Ok(());
         }
         let name = share_name(self.folder, &path)
             .ok_or_else(|| format!("{}: its name is not valid UTF-8", path.display()))?;
+        // Mostly it is: then nothing is written, and the network knows already.
+        if known.is_some_and(|known| self.is_ours(&known) && known.name == name) {
+            self.scanned.shared += 1;
+            return Ok(());
+        }
         let (descriptor, fingerprint) =
             match examine(self.store, &path, &|_| ControlFlow::Continue(())) {
                 Err(ShareError::Hash(HashError::Changed { path })) => {
@@ -197,14 +203,16 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Whether what is at the path is shared as it is.
-    fn is_known(&self, path: &Path) -> bool {
-        let known = self.store.share_at(path).ok().flatten();
-        let now = path.symlink_metadata().ok();
-        let now = now.map(|metadata| Fingerprint::new(&metadata));
-        known
-            .zip(now)
-            .is_some_and(|(known, now)| known.fingerprint == now)
+    /// What is shared at the path, if that is what is there now, and can be served.
+    fn known(&self, path: &Path) -> Option<Share> {
+        let known = self.store.share_at(path).ok().flatten()?;
+        let now = Fingerprint::new(&path.symlink_metadata().ok()?);
+        (known.fingerprint == now && self.store.has_tree(&known.descriptor)).then_some(known)
+    }
+
+    /// Whether it is this folder that shares it.
+    fn is_ours(&self, share: &Share) -> bool {
+        matches!(&share.origin, Origin::Folder(from) if from == self.folder)
     }
 
     fn is_due(&self) -> bool {
@@ -251,10 +259,9 @@ impl Look<'_> {
 
     /// Whether what the folder shares is not there any more, or to be left out.
     fn is_over(&mut self, share: &Share) -> bool {
-        let is_ours = matches!(&share.origin, Origin::Folder(from) if from == self.folder);
         // What is there now may be a folder, or behind a link.
         let is_there = || share.path.is_file() && !self.is_behind_link(&share.path);
-        is_ours && (!is_there() || self.ignores.leave_out(&share.path, false))
+        self.is_ours(share) && (!is_there() || self.ignores.leave_out(&share.path, false))
     }
 
     fn tell_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {

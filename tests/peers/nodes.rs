@@ -74,6 +74,14 @@ impl Home {
         }
     }
 
+    /// What the node counts under `sample`, a name with its labels; 0 if it never counted any.
+    pub(crate) async fn counted(&self, sample: &str) -> u64 {
+        let text = self.node.metrics().await.unwrap();
+        let mut samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = samples.find(|(name, _)| *name == sample);
+        found.map_or(0, |(_, value)| value.parse().unwrap())
+    }
+
     pub(crate) async fn address(&self) -> PeerAddress {
         let addresses = self.node.addresses().await.unwrap();
         PeerAddress::from(addresses[0].clone())

@@ -77,6 +77,8 @@ async fn a_peer_that_opens_every_stream_gets_its_share_and_others_are_served() {
 
     let answered = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(answered, MAX_INBOUND_STREAMS, "the others are reset");
+    let refused = server.counted("pelago_streams_refused_total").await;
+    assert_eq!(refused, (MANY_STREAMS - MAX_INBOUND_STREAMS) as u64);
 }
 
 #[tokio::test]
@@ -138,6 +140,8 @@ async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     let tasks: Vec<_> = streams.into_iter().map(ask).collect();
 
     still_serves(&server, &content).await;
+    let streams = "pelago_serve_streams{protocol=\"chunk\"}";
+    assert!(server.counted(streams).await >= 8);
     tasks.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
@@ -296,6 +300,8 @@ async fn no_nonsense_on_any_protocol_makes_a_node_panic_or_stop_serving() {
     let last = item(content.hash(), 0, 40);
     assert_eq!(stranger.ask(last).await, content.answer(&last));
     still_serves(&server, &content).await;
+    let malformed = "pelago_serve_refusals_total{reason=\"malformed\"}";
+    assert!(server.counted(malformed).await > 0);
 }
 
 #[tokio::test]
@@ -317,5 +323,11 @@ async fn levels_and_indices_out_of_this_world_are_answered_calmly() {
             }
         }
     }
+    let mut counted = 0;
+    for reason in ["out_of_range", "malformed"] {
+        let sample = format!("pelago_serve_refusals_total{{reason=\"{reason}\"}}");
+        counted += server.counted(&sample).await;
+    }
+    assert_eq!(counted, 8 * 4 * 2);
     assert_eq!(PANICS.load(Ordering::Relaxed), 0);
 }

@@ -33,6 +33,74 @@ fn a_shell_completes_with_the_script_it_is_given() {
     assert!(!a.data().exists(), "asking makes nothing");
 }
 
+/// The verbs, as `pelago help` has them.
+fn verbs(help: &str) -> Vec<String> {
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.split("\n\n").next().unwrap();
+    let verb = |line: &str| {
+        let is_first = line.starts_with("  ") && !line.starts_with("   ");
+        is_first.then(|| line.split_whitespace().next().unwrap().to_owned())
+    };
+    commands.lines().filter_map(verb).collect()
+}
+
+/// ```text
+///   A      a new person: no data folder, no node
+/// ```
+#[test]
+fn all_verbs_can_be_completed_and_read_about() {
+    let world = World::new();
+    let a = world.home("a");
+    let verbs = verbs(&a.run(&["help"]).done().stdout);
+    assert!(verbs.len() > 20, "{verbs:?}");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = a.run(&["completions", shell]).done().stdout;
+        for verb in &verbs {
+            assert!(script.contains(verb.as_str()), "{shell} has no {verb}");
+        }
+    }
+    a.run(&["man", "--output", "man1"]).done();
+    for verb in verbs.iter().filter(|verb| *verb != "help") {
+        let page = fs::read_to_string(a.path(&format!("man1/pelago-{verb}.1"))).unwrap();
+        for part in [".SH NAME", ".SH SYNOPSIS", ".SH OPTIONS"] {
+            assert!(page.contains(part), "{verb} has no {part}");
+        }
+        a.run(&[verb, "--help"]).done().prints("Usage: pelago");
+    }
+}
+
+/// ```text
+///   A      a new person: no data folder, no node
+/// ```
+#[test]
+fn pelago_alone_says_what_to_do_and_makes_nothing() {
+    let world = World::new();
+    let a = world.home("a");
+    let said = a.run::<&str>(&[]).code(2);
+    for what in [
+        "start",
+        "share PATH",
+        "download LINK",
+        "list --network",
+        "help",
+        "menu",
+        "doctor",
+    ] {
+        assert!(said.stderr.contains(what), "{what} is not in {said:?}");
+    }
+    assert!(
+        said.stderr.lines().all(|line| line.len() <= 105),
+        "{said:?}"
+    );
+    assert_eq!(said.stdout, "");
+    // What it names is understood.
+    for verb in ["start", "share", "download", "list", "menu", "doctor"] {
+        a.run(&[verb, "--help"]).done();
+    }
+    let made: Vec<_> = fs::read_dir(a.path("")).unwrap().collect();
+    assert!(made.is_empty(), "{made:?}");
+}
+
 /// ```text
 ///   A      reads, and packs
 /// ```
