@@ -140,10 +140,9 @@ impl Reader {
         data.drain(..((bytes.start - first * BLOCK_SIZE) as usize).min(data.len()));
         let wanted = (bytes.end - bytes.start).min(data.len() as u64);
         data.truncate(wanted as usize);
+        let is_time = self.pieces.is_multiple_of(TRIM_INTERVAL);
         self.pieces += 1;
-        if self.pieces.is_multiple_of(TRIM_INTERVAL)
-            && let Some(cache) = self.transfers.opened_cache()
-        {
+        if is_time && let Some(cache) = self.transfers.opened_cache() {
             self.transfers.trim_cache(&cache);
         }
         Ok(data)
