@@ -336,7 +336,8 @@ cut_files() {
 }
 
 # Through the gateway of a node that has nothing of it, from a source that it never met, against the
-# command; by turns, as the machine may change its mind.
+# command; by turns, as the machine may change its mind. What one wrote is gone before the other begins,
+# so that it need not be written to the disk meanwhile.
 gateway() {
   local hash run began source from url
   echo "## 1 GiB through the gateway, not here yet, and by \`download\`"
@@ -346,10 +347,11 @@ gateway() {
   hash=$(share source gib)
   rm -f first.times gateway.times times
   for run in 1 2 3 4 5; do
-    rm -rf copy reader sink
+    rm -rf reader sink
     began=$(now)
     download "$hash" --peer "$from" -o copy
     milliseconds_since "$began" >>times
+    rm -rf copy sink
     start reader
     url=$("$pelago" --data-dir reader link "pelago:$hash?peer=${from%%/p2p/*}" --http)
     # The very first byte: the node has yet to connect.
