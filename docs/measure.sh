@@ -5,7 +5,7 @@
 #   docs/measure.sh one_source kills                    # these
 #   docs/measure.sh --help                              # their names
 #
-# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl,
+# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl, curl,
 # some 11 GB of disk and a quiet machine; `dead` takes root, `folder` uses strace if it is there. How a
 # file spreads over a network with limited bandwidth is measured by docs/swarm.sh. PELAGO names another
 # binary.
@@ -14,7 +14,7 @@ set -euo pipefail
 # Nobody else is to be found, nor to find us.
 export PELAGO_NETWORK_MDNS=false
 
-readonly cases="hashing one_source cold many_files sources concurrent kills dead folder"
+readonly cases="hashing one_source cold many_files sources concurrent kills dead folder gateway"
 readonly gib2=2147483648
 
 now() { date +%s%N; }
@@ -333,6 +333,44 @@ folder() {
 cut_files() {
   perl -e 'open $in, "<", "noise" or die; while (<>) { ($name, $size) = split; read $in, $data, $size;
     open $out, ">", "tree/$name" or die; print $out $data; close $out }' <sizes
+}
+
+# Through the gateway of a node that has nothing of it, from a source that it never met, against the
+# command; by turns, as the machine may change its mind. What one wrote is gone before the other begins,
+# so that it need not be written to the disk meanwhile.
+gateway() {
+  local hash run began source from url
+  echo "## 1 GiB through the gateway, not here yet, and by \`download\`"
+  random_file $((1 << 30)) gib
+  start source
+  source=$node from=$address
+  hash=$(share source gib)
+  rm -f first.times gateway.times times
+  for run in 1 2 3 4 5; do
+    rm -rf reader sink
+    began=$(now)
+    download "$hash" --peer "$from" -o copy
+    milliseconds_since "$began" >>times
+    rm -rf copy sink
+    start reader
+    url=$("$pelago" --data-dir reader link "pelago:$hash?peer=${from%%/p2p/*}" --http)
+    # The very first byte: the node has yet to connect.
+    curl -s -o /dev/null -r 0-0 -w '%{time_starttransfer}\n' "$url" | awk '{print int($1 * 1000000)}' >>first.times
+    stop $node
+    start reader
+    url=$("$pelago" --data-dir reader link "pelago:$hash?peer=${from%%/p2p/*}" --http)
+    began=$(now)
+    curl -s -o /dev/null "$url"
+    milliseconds_since "$began" >>gateway.times
+    curl -s "$url" | cmp - gib
+    echo "memory of the reader $(peak_memory $node)"
+    stop $node
+  done
+  stop "$source"
+  echo "first byte: median $(median <first.times) us ($(spread <first.times))"
+  echo "gateway: median $(median <gateway.times) ms ($(spread <gateway.times)); download: median \
+$(median <times) ms ($(spread <times)); rate $(ratio "$(median <times)" "$(median <gateway.times)") of that of download"
+  rm -rf copy reader gib
 }
 
 wanted=("$@")

@@ -22,6 +22,12 @@ use crate::store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store};
 /// Pieces after which it is looked whether there is too much of what was read.
 const TRIM_INTERVAL: u32 = 16;
 
+/// In how many steps a reader's window goes on, at least.
+const STEPS: u64 = 8;
+
+/// Blocks in a step, at most: 4 MiB are some of the largest chunks.
+const MAX_STEP: u64 = 256;
+
 /// How much longer a reader waits than whoever fetches for it, who knows best what was tried.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
@@ -69,6 +75,8 @@ struct Fetching {
     fetch: Fetch,
     at: ReadsAt,
     arrivals: watch::Receiver<u64>,
+    /// Where its window ends.
+    end: Option<u64>,
 }
 
 /// Something that may be here.
@@ -140,10 +148,9 @@ impl Reader {
         data.drain(..((bytes.start - first * BLOCK_SIZE) as usize).min(data.len()));
         let wanted = (bytes.end - bytes.start).min(data.len() as u64);
         data.truncate(wanted as usize);
+        let is_time = self.pieces.is_multiple_of(TRIM_INTERVAL);
         self.pieces += 1;
-        if self.pieces.is_multiple_of(TRIM_INTERVAL)
-            && let Some(cache) = self.transfers.opened_cache()
-        {
+        if is_time && let Some(cache) = self.transfers.opened_cache() {
             self.transfers.trim_cache(&cache);
         }
         Ok(data)
@@ -156,7 +163,11 @@ impl Reader {
         let mut is_first = true;
         loop {
             if let Some(fetching) = &mut self.fetching {
-                fetching.at.want(hash, sought.blocks());
+                let blocks = sought.blocks();
+                // From where to is of little weight: another reader's turn comes a little later.
+                if fetching.end.replace(blocks.end) != Some(blocks.end) {
+                    fetching.at.want(hash, blocks);
+                }
                 fetching.arrivals.borrow_and_update();
             }
             let cache = self.transfers.opened_cache();
@@ -218,6 +229,7 @@ impl Reader {
             fetch,
             at,
             arrivals,
+            end: None,
         });
         Ok(())
     }
@@ -293,9 +305,10 @@ impl Sought for Piece {
     type Found = Vec<u8>;
 
     fn blocks(&self) -> Range<u64> {
-        // To the end of a piece: what is asked for is not cut into small chunks there.
+        // In steps, or all that is asked for at a time would be a piece.
+        let step = (self.read_ahead / STEPS).clamp(PIECE_BLOCKS, MAX_STEP);
         let end = self.blocks.start + self.read_ahead;
-        self.blocks.start..end.next_multiple_of(PIECE_BLOCKS).min(self.blocks.end)
+        self.blocks.start..end.next_multiple_of(step).min(self.blocks.end)
     }
 
     fn has_come(&self, store: &Store, cache: Option<&Cache>) -> bool {

@@ -73,24 +73,23 @@ impl Readings {
     pub(super) fn stop_all(&self) {
         self.lock().values().for_each(Download::stop);
     }
+}
 
-    /// Makes room for one more; false if all are read.
-    fn make_room(&self) -> bool {
-        let mut fetched = self.lock();
-        if fetched.len() < MAX_FETCHED {
-            return true;
-        }
-        let idle = fetched
-            .iter()
-            .filter_map(|(hash, fetch)| Some((fetch.reads.idle_since()?, *hash)));
-        let Some((_, hash)) = idle.min() else {
-            return false;
-        };
-        if let Some(fetch) = fetched.remove(&hash) {
-            fetch.stop();
-        }
-        true
+/// Makes room for one more; false if all are read.
+fn make_room(fetched: &mut HashMap<Hash, Download>) -> bool {
+    if fetched.len() < MAX_FETCHED {
+        return true;
     }
+    let idle = fetched
+        .iter()
+        .filter_map(|(hash, fetch)| Some((fetch.reads.idle_since()?, *hash)));
+    let Some((_, hash)) = idle.min() else {
+        return false;
+    };
+    if let Some(fetch) = fetched.remove(&hash) {
+        fetch.stop();
+    }
+    true
 }
 
 impl Transfers {
@@ -133,15 +132,19 @@ impl Transfers {
         }
         let cache = self.cache().await.map_err(DownloadError::Cache)?.clone();
         let hash = request.hash;
-        let is_running = |download: &&Download| !download.state().is_ended();
-        let download = {
-            let running = self.readings.lock().get(&hash).filter(is_running).cloned();
-            match running {
-                Some(download) => download,
-                None if self.readings.make_room() => self.spawn_reading(request, cache),
-                None => return Err(DownloadError::TooManyRead),
+        let mut fetched = self.readings.lock();
+        fetched.retain(|_, fetch| !fetch.state().is_ended());
+        let running = fetched.get(&hash).cloned();
+        let download = match running {
+            Some(download) => download,
+            None if make_room(&mut fetched) => {
+                let download = self.spawn_reading(request, cache);
+                fetched.insert(hash, download.clone());
+                download
             }
+            None => return Err(DownloadError::TooManyRead),
         };
+        drop(fetched);
         Ok(Fetch {
             download,
             is_for_readers: true,
@@ -219,7 +222,7 @@ impl Transfers {
             ended.with(result);
         };
         let task = tokio::spawn(run).abort_handle();
-        let download = Download {
+        Download {
             status: status_now,
             outcome: outcome_now,
             offers,
@@ -227,11 +230,7 @@ impl Transfers {
             is_to_seed: false,
             origins,
             reads: reads_now,
-        };
-        let mut fetched = self.readings.lock();
-        fetched.retain(|_, fetch| !fetch.state().is_ended());
-        fetched.insert(hash, download.clone());
-        download
+        }
     }
 
     /// Has what was not read for the longest time go, where there is too much.
