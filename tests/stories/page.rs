@@ -1,5 +1,7 @@
 //! The page of a node, in a real browser.
 
+use std::io::{Read, Write};
+
 use fantoccini::key::Key;
 
 use super::{
@@ -263,6 +265,80 @@ fn a_page_that_is_not_signed_in_says_so() {
     other.sees("#notice", "pelago ui");
     other.go(&origin.replace("127.0.0.1", "localhost"));
     other.until("!document.querySelector('#tabs')");
+}
+
+/// A page at another port of this host, whose script tries the API of a node that this browser is
+/// signed in at.
+fn hostile_page(api: &str) -> String {
+    format!(
+        "<!doctype html><title>untouched</title><body><script>
+         document.title = 'ran';
+         const tries = [
+             fetch('{api}/v1/status', {{ credentials: 'include' }}),
+             fetch('{api}/v1/shares', {{ credentials: 'include', mode: 'no-cors' }}).then(r => r.text()).then(t => {{ if (!t) throw 0; }}),
+             fetch('{api}/v1/pause', {{ credentials: 'include', mode: 'no-cors', method: 'POST' }}).then(() => {{ throw 0; }}),
+         ];
+         Promise.allSettled(tries).then(all => document.title = all.every(t => t.status === 'rejected') ? 'nothing read' : 'read');
+         </script>"
+    )
+}
+
+/// Gives `page` to whoever asks, as a web server of somebody else's on this host.
+fn foreign_server(page: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request);
+            let length = page.len();
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\
+                 Connection: close\r\n\r\n{page}"
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    format!("http://{address}/")
+}
+
+/// ```text
+///   page of A ── A      in the browser that is signed in at A: A's gateway with hostile HTML, and a
+///                       server of somebody else's at another port
+/// ```
+#[test]
+fn hostile_pages_reach_nothing_where_a_person_is_signed_in() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    let api = browser.script("return location.origin");
+    let api = api.as_str().unwrap();
+    let missing = "cd".repeat(32);
+    a.run(&["download", &missing, "--detach", "--timeout", "3600"])
+        .done();
+    let is_paused = || a.json(&["downloads"])[0]["state"] == "paused";
+
+    // Through the gateway no script runs at all.
+    let hash = a.share(&world.file("page.html", hostile_page(api).as_bytes()));
+    let url = a.json(&["link", &hash, "--http"])["url"].clone();
+    browser.go(url.as_str().unwrap());
+    browser.until("document.readyState === 'complete'");
+    assert_eq!(browser.script("return document.title"), "untouched");
+
+    // From elsewhere it runs, and neither reads nor does anything.
+    browser.go(&foreign_server(hostile_page(api)));
+    browser.until("document.title.includes('read')");
+    assert_eq!(browser.script("return document.title"), "nothing read");
+    assert!(!is_paused());
+
+    // The person is signed in all the while.
+    browser.go(api);
+    browser.sees("#downloads .row", "cdcd");
+    a.run(&["pause", "--all"]).done();
+    assert!(is_paused());
 }
 
 /// What a page with much on it costs. Run by itself, in release:
