@@ -3,6 +3,7 @@
 import { pages } from "./api.js";
 import { download, hashButton, look } from "./content.js";
 import { complain, empty, h, icon, iconButton, name, setName, setText } from "./dom.js";
+import { isEnded } from "./download.js";
 import { bytes, count } from "./format.js";
 import { matches } from "./match.js";
 import { Rows } from "./rows.js";
@@ -28,7 +29,7 @@ function row(offer) {
   );
   const update = (now) => {
     setName(title, now.name);
-    setText(peers, now.mine ? "you have it" : count(now.peers, "peer"));
+    setText(peers, now.mine ? "you have it" : now.coming ? "on its way" : count(now.peers, "peer"));
     element.classList.toggle("mine", now.mine);
   };
   return { element, update };
@@ -68,7 +69,8 @@ function open() {
       const own = new Set([...state.shares.values()].map(({ hash }) => hash));
       try {
         await pages(`/v1/catalogue?wait=${WAIT_SECONDS}`, (page) => list.push(...page));
-        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash) }));
+        const coming = ({ hash }) => state.downloads.has(hash) && !isEnded(state.downloads.get(hash));
+        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash), coming: coming(offer) }));
         isAsked = true;
         draw();
       } catch (problem) {
