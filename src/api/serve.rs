@@ -14,7 +14,10 @@ use axum::{
     Extension, Router,
     body::{Body, Bytes},
     extract::Request,
-    http::StatusCode,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    },
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -226,7 +229,8 @@ fn guarded(router: Router, token: Token, served: std::net::SocketAddr) -> Router
         let (access, places) = (access.clone(), Arc::clone(&places));
         async move {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-            let response: Response = match access.check(method, uri, headers) {
+            let is_data = uri.path().starts_with("/v1/");
+            let mut response: Response = match access.check(method, uri, headers) {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     request.extensions_mut().insert(access);
@@ -237,10 +241,27 @@ fn guarded(router: Router, token: Token, served: std::net::SocketAddr) -> Router
                 }
                 Err(refusal) => refusal.into_response(),
             };
+            if is_data {
+                keep_private(response.headers_mut());
+            }
             Ok::<_, Infallible>(response)
         }
     });
     router.layer(Extension(Served(served))).layer(door)
+}
+
+/// What the node says is neither kept by a browser, nor taken for something else, nor given to others.
+fn keep_private(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// The answer to a page, which has its place until it is sent or nobody reads it any more.
