@@ -29,7 +29,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{AbortHandle, Id, JoinSet},
     time::sleep,
 };
@@ -78,6 +78,12 @@ pub async fn serve(
     token: Token,
     shutdown: impl Future<Output = ()>,
 ) {
+    let (sender, ending) = watch::channel(false);
+    let router = router.layer(Extension(Ending(ending)));
+    let shutdown = async move {
+        shutdown.await;
+        sender.send_replace(true);
+    };
     match listener.local_addr() {
         Ok(address) => accept_all(listener, guarded(router, token, address), shutdown).await,
         Err(error) => tracing::warn!(%error, "the API has no address"),
@@ -105,6 +111,10 @@ async fn accept_all(listener: TcpListener, router: Router, shutdown: impl Future
         }
     }
 }
+
+/// Whether the API is to end: then what has no end of its own ends.
+#[derive(Clone, Debug)]
+pub(super) struct Ending(pub(super) watch::Receiver<bool>);
 
 /// The next connection.
 async fn accept(listener: &TcpListener) -> TcpStream {
