@@ -156,7 +156,7 @@ impl Settings {
     }
 
     /// Changes settings by their names; none: to what the layers below say. All of them, or none. `apply`
-    /// is given the settings before and after, and is over before the next change.
+    /// is given the settings as they are then, and is over before the next change.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Settings {
     pub fn change(
         &self,
         changes: &[(String, Option<Wanted>)],
-        apply: impl FnOnce(&Config, &Config),
+        apply: impl FnOnce(&Config),
     ) -> Result<(), ChangeError> {
         let mut layers = self.lock();
         let mut changed = layers.clone();
@@ -191,8 +191,7 @@ impl Settings {
                 set.map_err(|_| refused())?;
             }
         }
-        let after = changed.finish();
-        let (Ok(before), Ok(after)) = (layers.finish(), after) else {
+        let Ok(now) = changed.finish() else {
             // Each of the settings was allowed, and there are no rules between them.
             return Ok(());
         };
@@ -204,7 +203,7 @@ impl Settings {
             })?;
         }
         *layers = changed;
-        apply(&before, &after);
+        apply(&now);
         self.revision.fetch_add(1, Ordering::Release);
         Ok(())
     }
