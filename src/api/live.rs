@@ -17,7 +17,10 @@ use axum::{
 };
 use futures::stream;
 use serde::Serialize;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
 
 use super::{
     Log,
@@ -27,6 +30,7 @@ use super::{
     extract::Parameters,
     feed::{Difference, Feed, INTERVAL, Picture, Step, Subscription, same_status, share_key},
     openapi::Refused,
+    serve::Ending,
     settings::listed,
     status::Served,
     types::{
@@ -61,6 +65,7 @@ pub(super) async fn events(
     State(settings): State<Arc<Settings>>,
     State(Started(started_unix_ms)): State<Started>,
     served: Option<Extension<Served>>,
+    ending: Option<Extension<Ending>>,
     Parameters(query): Parameters<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let topics = Topics::new(query.of.as_deref())?;
@@ -81,6 +86,7 @@ pub(super) async fn events(
         log,
         settings,
         served.map(|Extension(Served(address))| address.to_string()),
+        ending.map(|Extension(Ending(ending))| ending),
         &hello,
     );
     let frames = stream::unfold(teller, |mut teller| async {
@@ -147,6 +153,8 @@ struct Teller {
     settings_told: Option<u64>,
     /// Where the API listens.
     api: Option<String>,
+    /// Whether the API is to end: a stream would keep it for ever.
+    ending: Option<watch::Receiver<bool>>,
     tick: Interval,
     /// Events that are next.
     frame: Frame,
@@ -192,6 +200,7 @@ impl Teller {
         log: Log,
         settings: Arc<Settings>,
         api: Option<String>,
+        ending: Option<watch::Receiver<bool>>,
         hello: &Hello,
     ) -> Self {
         let mut tick = interval(INTERVAL);
@@ -205,6 +214,7 @@ impl Teller {
             settings,
             settings_told: None,
             api,
+            ending,
             tick,
             frame,
             told: Arc::new(Picture::empty()),
@@ -223,7 +233,17 @@ impl Teller {
                 self.spoke = Instant::now();
                 return Some(std::mem::take(&mut self.frame.0).into());
             }
-            self.tick.tick().await;
+            let ends = async {
+                match &mut self.ending {
+                    // An error means that the API has ended.
+                    Some(ending) => drop(ending.wait_for(|is_ending| *is_ending).await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.tick.tick() => {}
+                () = ends => return None,
+            }
             if self.spoke.elapsed() >= KEEP_ALIVE {
                 self.frame.0.push_str(": nothing new\n\n");
             }

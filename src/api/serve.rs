@@ -14,7 +14,10 @@ use axum::{
     Extension, Router,
     body::{Body, Bytes},
     extract::Request,
-    http::StatusCode,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS},
+    },
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
 };
@@ -26,7 +29,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{AbortHandle, Id, JoinSet},
     time::sleep,
 };
@@ -76,6 +79,12 @@ pub async fn serve(
     token: Token,
     shutdown: impl Future<Output = ()>,
 ) {
+    let (sender, ending) = watch::channel(false);
+    let router = router.layer(Extension(Ending(ending)));
+    let shutdown = async move {
+        shutdown.await;
+        sender.send_replace(true);
+    };
     match listener.local_addr() {
         Ok(address) => {
             let access = Access::new(token, address, Sessions::default());
@@ -120,6 +129,10 @@ pub(super) async fn accept_all(
         }
     }
 }
+
+/// Whether the API is to end: then what has no end of its own ends.
+#[derive(Clone, Debug)]
+pub(super) struct Ending(pub(super) watch::Receiver<bool>);
 
 /// The next connection.
 async fn accept(listener: &TcpListener) -> TcpStream {
@@ -244,7 +257,8 @@ fn guarded(router: Router, access: Access) -> Router {
         let (access, places) = (access.clone(), Arc::clone(&places));
         async move {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-            let response: Response = match access.check(method, uri, headers) {
+            let is_data = uri.path().starts_with("/v1/");
+            let mut response: Response = match access.check(method, uri, headers) {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     request.extensions_mut().insert(access);
@@ -255,10 +269,27 @@ fn guarded(router: Router, access: Access) -> Router {
                 }
                 Err(refusal) => refusal.into_response(),
             };
+            if is_data {
+                keep_private(response.headers_mut());
+            }
             Ok::<_, Infallible>(response)
         }
     });
     router.layer(Extension(Served(served))).layer(door)
+}
+
+/// What the node says is neither kept by a browser, nor taken for something else, nor given to others.
+fn keep_private(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// The answer to a page, which has its place until it is sent or nobody reads it any more.

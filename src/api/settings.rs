@@ -107,45 +107,36 @@ async fn keep(
 ) -> Result<(), ApiError> {
     let (node, log, settings) = (node.clone(), log.clone(), Arc::clone(settings));
     // It waits for the disk.
-    let change =
-        move || settings.change(&changes, |before, after| apply(&node, &log, before, after));
+    let change = move || settings.change(&changes, |now| apply(&node, &log, &changes, now));
     match tokio::task::spawn_blocking(change).await {
         Ok(changed) => changed.map_err(|error| refused(&error)),
         Err(_) => Err(crate::node::ListError::from(crate::node::Closed).into()),
     }
 }
 
-/// Has the node and the log do as the settings say now. What did not change is left alone.
-fn apply(node: &Node, log: &Log, before: &Config, after: &Config) {
-    let (was, is) = (&before.transfer, &after.transfer);
-    node.set_limits(|rates| {
-        for (was, is, rate) in [
-            (was.upload_limit, is.upload_limit, &mut rates.upload),
-            (was.download_limit, is.download_limit, &mut rates.download),
-            (
-                was.upload_limit_per_peer,
-                is.upload_limit_per_peer,
-                &mut rates.upload_per_peer,
-            ),
-            (
-                was.download_limit_per_peer,
-                is.download_limit_per_peer,
-                &mut rates.download_per_peer,
-            ),
-        ] {
-            if was != is {
-                *rate = is;
+/// Has the node and the log do as the settings say now, as far as they were changed.
+fn apply(node: &Node, log: &Log, changes: &[(String, Option<Wanted>)], now: &Config) {
+    let transfer = &now.transfer;
+    for (name, _) in changes {
+        match &**name {
+            "transfer.max_downloads" => node.set_max_downloads(transfer.max_downloads),
+            "transfer.seed" => node.set_seed(transfer.seed),
+            "logging.level" => log.set_level(now.logging.level),
+            limit => {
+                node.set_limits(|rates| match limit {
+                    "transfer.upload_limit" => rates.upload = transfer.upload_limit,
+                    "transfer.download_limit" => rates.download = transfer.download_limit,
+                    "transfer.upload_limit_per_peer" => {
+                        rates.upload_per_peer = transfer.upload_limit_per_peer;
+                    }
+                    "transfer.download_limit_per_peer" => {
+                        rates.download_per_peer = transfer.download_limit_per_peer;
+                    }
+                    // Others are read by those who ask the node for something.
+                    _ => {}
+                });
             }
         }
-    });
-    if was.max_downloads != is.max_downloads {
-        node.set_max_downloads(is.max_downloads);
-    }
-    if was.seed != is.seed {
-        node.set_seed(is.seed);
-    }
-    if before.logging.level != after.logging.level {
-        log.set_level(after.logging.level);
     }
 }
 

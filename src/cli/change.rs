@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
         Found::Free(_folder) => {
             if let Some(change) = change {
                 let changes = wanted(change)?;
-                let changed = context.settings.change(&changes, |_, _| {});
+                let changed = context.settings.change(&changes, |_| {});
                 changed.map_err(ErrorInfo::from)?;
             }
             context

@@ -156,7 +156,7 @@ impl Settings {
     }
 
     /// Changes settings by their names; none: to what the layers below say. All of them, or none. `apply`
-    /// is given the settings before and after, and is over before the next change.
+    /// is given the settings as they are then, and is over before the next change.
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl Settings {
     pub fn change(
         &self,
         changes: &[(String, Option<Wanted>)],
-        apply: impl FnOnce(&Config, &Config),
+        apply: impl FnOnce(&Config),
     ) -> Result<(), ChangeError> {
         let mut layers = self.lock();
         let mut changed = layers.clone();
@@ -191,8 +191,7 @@ impl Settings {
                 set.map_err(|_| refused())?;
             }
         }
-        let after = changed.finish();
-        let (Ok(before), Ok(after)) = (layers.finish(), after) else {
+        let Ok(now) = changed.finish() else {
             // Each of the settings was allowed, and there are no rules between them.
             return Ok(());
         };
@@ -204,7 +203,7 @@ impl Settings {
             })?;
         }
         *layers = changed;
-        apply(&before, &after);
+        apply(&now);
         self.revision.fetch_add(1, Ordering::Release);
         Ok(())
     }
@@ -280,144 +279,4 @@ fn keep(path: &Path, text: &str) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text(text: &str) -> Option<Wanted> {
-        Some(Wanted::Text(text.to_owned()))
-    }
-
-    fn named(settings: &Settings, name: &str) -> Setting {
-        let mut list = settings.list().into_iter();
-        list.find(|setting| setting.name == name).unwrap()
-    }
-
-    fn change(settings: &Settings, name: &str, to: Option<Wanted>) -> Result<(), ChangeError> {
-        settings.change(&[(name.to_owned(), to)], |_, _| {})
-    }
-
-    #[test]
-    fn every_setting_is_known_with_its_kind() {
-        let settings = Settings::defaults().unwrap();
-        let list = settings.list();
-        assert_eq!(list.len(), SETTINGS.len(), "one is not in the defaults");
-        for setting in &list {
-            let fits = match setting.kind {
-                Kind::Rate | Kind::Number => setting.default.is_integer(),
-                Kind::Bool => setting.default.is_bool(),
-                Kind::Choice(choices) => choices.contains(&setting.default.as_str().unwrap()),
-                Kind::Text => setting.default.is_str() || setting.default.is_array(),
-            };
-            assert!(fits, "{}", setting.name);
-        }
-        let defaults: toml::Table = include_str!("../../config/default.toml").parse().unwrap();
-        let all: usize = defaults.values().map(|s| s.as_table().unwrap().len()).sum();
-        assert_eq!(all, list.len(), "one is not told of");
-    }
-
-    #[test]
-    fn changes_are_kept_and_rank_above_the_file_only() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("config.toml");
-        let path = folder.path().join("settings.toml");
-        fs::write(&file, "[transfer]\nseed = false\nmax_downloads = 2\n").unwrap();
-        let layers = |variable: Option<&str>| {
-            let mut layers = Layers::defaults().unwrap();
-            layers.file(&file).unwrap();
-            let variables = variable.map(|v| ("PELAGO_TRANSFER_MAX_DOWNLOADS".into(), v.into()));
-            layers.environment(variables.into_iter()).unwrap();
-            layers.kept(&path).unwrap();
-            layers
-        };
-        let settings = Settings::new(layers(None), Some(path.clone()), BTreeMap::new());
-        let changes = [
-            ("transfer.upload_limit".to_owned(), text("1.5 MB")),
-            ("transfer.max_downloads".to_owned(), Some(Wanted::Number(3))),
-            ("transfer.seed".to_owned(), Some(Wanted::Bool(true))),
-        ];
-        let mut seen = None;
-        let apply = |before: &Config, after: &Config| {
-            seen = Some((before.transfer.max_downloads, after.transfer.max_downloads));
-        };
-        settings.change(&changes, apply).unwrap();
-        assert_eq!((seen, settings.revision()), (Some((2, 3)), 1));
-        let limit = named(&settings, "transfer.upload_limit");
-        assert_eq!(limit.value, Value::from(1_500_000));
-        let kept = Origin::Kept {
-            path: Some(path.clone()),
-        };
-        assert_eq!(limit.origin, kept);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        }
-
-        let again = layers(Some("7")).finish().unwrap();
-        assert_eq!(
-            again.transfer.max_downloads, 7,
-            "the environment ranks above"
-        );
-        assert!(again.transfer.seed, "the file ranks below");
-        change(&settings, "transfer.seed", None).unwrap();
-        assert_eq!(named(&settings, "transfer.seed").value, Value::from(false));
-        assert!(!layers(None).finish().unwrap().transfer.seed);
-    }
-
-    #[test]
-    fn what_is_not_allowed_changes_nothing() {
-        let mut layers = Layers::defaults().unwrap();
-        let flag = Origin::Flag("--name");
-        layers.set(flag, "transfer", "seed", false).unwrap();
-        let locks = [("logging.level", "-v sets it".to_owned())].into();
-        let settings = Settings::new(layers, None, locks);
-        let before = settings.list();
-        for (name, to, code) in [
-            (
-                "transfer.max_downloads",
-                Some(Wanted::Number(0)),
-                "bad-setting",
-            ),
-            (
-                "transfer.max_downloads",
-                Some(Wanted::Number(1025)),
-                "bad-setting",
-            ),
-            (
-                "transfer.max_downloads",
-                Some(Wanted::Bool(true)),
-                "bad-setting",
-            ),
-            (
-                "transfer.upload_limit",
-                Some(Wanted::Number(999)),
-                "bad-setting",
-            ),
-            ("transfer.upload_limit", text("fast"), "bad-setting"),
-            (
-                "transfer.upload_limit",
-                Some(Wanted::Number(-1)),
-                "bad-setting",
-            ),
-            (
-                "transfer.timeout_seconds",
-                Some(Wanted::Number(86_401)),
-                "bad-setting",
-            ),
-            ("transfer.colour", text("red"), "bad-setting"),
-            ("transfer.seed", Some(Wanted::Bool(true)), "setting-locked"),
-            ("transfer.seed", None, "setting-locked"),
-            ("network.port", Some(Wanted::Number(1)), "setting-locked"),
-            ("logging.level", text("debug"), "setting-locked"),
-        ] {
-            let good = ("transfer.max_downloads".to_owned(), Some(Wanted::Number(5)));
-            let changes = [good, (name.to_owned(), to)];
-            let refused = settings
-                .change(&changes, |_, _| panic!("applied"))
-                .unwrap_err();
-            assert_eq!(refused.code(), code, "{refused}");
-            assert!(refused.to_string().contains(name), "{refused}");
-        }
-        assert_eq!(settings.list(), before);
-    }
-}
+mod tests;

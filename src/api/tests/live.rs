@@ -298,3 +298,15 @@ async fn who_does_not_read_is_let_go() {
     let _ = timeout(LIMIT, stream.read_to_end(&mut rest)).await.unwrap();
     assert!(rest.len() < 4 << 20, "what the system held: {}", rest.len());
 }
+
+/// Whoever watches does not keep a node that is to end.
+#[tokio::test]
+async fn streams_end_with_the_api() {
+    let served = Served::new(alone().await).await;
+    let mut events = served.events("").await;
+    events.until("ready").await;
+    served.end.send(()).unwrap();
+    timeout(LIMIT, served.task).await.unwrap().unwrap();
+    let rest = timeout(LIMIT, events.body.collect()).await.unwrap();
+    assert!(rest.is_ok(), "it is cut off");
+}

@@ -69,7 +69,15 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
     );
 
     let cookie = served.sign_in().await;
-    assert_eq!(served.page("GET /v1/downloads", &cookie, "").await.0, 200);
+    let (status, head, _) = served.page("GET /v1/downloads", &cookie, "").await;
+    assert_eq!(status, 200);
+    for line in [
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "cross-origin-resource-policy: same-origin",
+    ] {
+        assert!(head.contains(line), "{head}");
+    }
     let own = format!("{cookie}{origin}");
     assert_eq!(served.page("POST /v1/pause", &own, "").await.0, 200);
     let (status, head, _) = served.page("DELETE /v1/session", &own, "").await;

@@ -6,8 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Served, alone};
 use crate::{
-    api::{App, CallError, Client, Log, types::Setting},
+    api::{
+        App, CallError, Client, Log,
+        types::{LimitsChange, Setting},
+    },
     config::{Layers, LogLevel, Origin, Settings},
+    node::Rate,
 };
 
 async fn one(client: &Client, name: &str) -> Setting {
@@ -50,6 +54,15 @@ async fn settings_change_what_the_node_does() {
     let back = [("transfer.upload_limit".to_owned(), Value::Null)].into();
     client.change_settings(&back).await.unwrap();
     assert_eq!(node.limits().upload, None);
+
+    // What was set past the settings is changed by them, too.
+    node.set_limits(|rates| rates.download = Some(Rate::MAX));
+    let lifted = LimitsChange {
+        download: Some(None),
+        ..LimitsChange::default()
+    };
+    client.set_limits(&lifted).await.unwrap();
+    assert_eq!(node.limits().download, None);
 }
 
 #[tokio::test]
