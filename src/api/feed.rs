@@ -139,6 +139,12 @@ impl Subscription {
         }
         Ok(self.newest.borrow().clone())
     }
+
+    /// Waits for the first picture, or until there will be none.
+    pub(super) async fn first(&mut self) {
+        // What came of it shows when the newest is asked for.
+        drop(self.newest.wait_for(Option::is_some).await);
+    }
 }
 
 /// The node has ended.

@@ -237,6 +237,8 @@ impl Teller {
             };
             tokio::select! {
                 _ = self.tick.tick() => {}
+                // Whoever has just come is not kept waiting.
+                () = self.subscription.first(), if !self.is_ready => {}
                 () = ends => return None,
             }
             if self.spoke.elapsed() >= KEEP_ALIVE {
