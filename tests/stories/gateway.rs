@@ -2,9 +2,10 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    browser::Browser,
     http::Url,
     valve::Valve,
     world::{Home, World, eventually, noise, text},
@@ -512,6 +513,77 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
     fs::write(Path::new(&ours), noise(2, 32 * MIB)).unwrap();
     let cut = reading.whole();
     assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
+}
+
+/// ```text
+///   browser ── B ── A      A shares a hostile page, and a long sound that B does not have
+/// ```
+#[test]
+fn a_browser_plays_and_seeks_and_runs_nothing() {
+    let world = World::new();
+    let Some(browser) = Browser::start(&world) else {
+        return;
+    };
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_GATEWAY_READ_AHEAD_MIB", "1");
+    let red = "<svg xmlns='http://www.w3.org/2000/svg' width='30' height='20'><rect/></svg>";
+    world.file("site/red.svg", red.as_bytes());
+    world.file("site/style.css", b"body { color: rgb(1, 2, 3) }");
+    world.file(
+        "site/page.html",
+        b"<!doctype html><title>before</title><link rel=stylesheet href=style.css>\
+          <img src=red.svg><script>document.title = 'script'</script>\
+          <img src=nothing onerror=\"document.title = 'handler'\">\
+          <svg onload=\"document.title = 'svg'\"></svg>\
+          <a href=\"javascript:document.title='link'\" id=link>x</a>",
+    );
+    // 190 seconds of noise.
+    let data = noise(1, 32 * MIB);
+    let mut sound = Vec::new();
+    let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    sound.extend(b"RIFF");
+    sound.extend(u32_of(36 + data.len()));
+    sound.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
+    sound.extend(u32_of(44_100));
+    sound.extend(u32_of(4 * 44_100));
+    sound.extend(b"\x04\0\x10\0data");
+    sound.extend(u32_of(data.len()));
+    sound.extend(&data);
+    let _a = a.start(&[]);
+    let link = |path: &Path| {
+        let shared = a.json(&["share", &text(path)]);
+        shared[0]["link"].as_str().unwrap().to_owned()
+    };
+    world.file("sound.wav", &sound);
+    let _b = b.start(&[]);
+
+    browser.go(&url(&b, &link(&world.path("site"))).below("/page.html"));
+    let shown = "return [document.images[0].naturalWidth, getComputedStyle(document.body).color]";
+    eventually("the page to show its own pictures and styles", || {
+        (browser.run(shown) == json!([30, "rgb(1, 2, 3)"])).then_some(())
+    });
+    browser.run("document.getElementById('link').click()");
+    assert_eq!(browser.title(), "before");
+    assert_eq!(browser.run("return self.origin"), "null");
+
+    browser.go(&url(&b, &link(&world.path("sound.wav"))));
+    let player = "const player = document.querySelector('video, audio');";
+    eventually("the browser to know how long it is", || {
+        let told = browser.run(&format!("{player} return player && player.duration"));
+        told.as_f64().filter(|seconds| *seconds > 190.0)
+    });
+    browser.run(&format!("{player} player.currentTime = 170"));
+    eventually("the browser to have what it sought", || {
+        let state = format!("{player} return !player.seeking && player.readyState >= 3");
+        (browser.run(&state) == json!(true)).then_some(())
+    });
+    assert!(
+        browser
+            .run(&format!("{player} return player.error"))
+            .is_null()
+    );
+    // It did not have to be whole for that.
+    assert!(cached_bytes(&b) < 28 * MIB as u64, "{}", cached_bytes(&b));
 }
 
 /// ```text

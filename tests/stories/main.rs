@@ -6,6 +6,7 @@
 //! | `trees` | folders to share, and what they are compared by |
 //! | `valve` | a way between two nodes that can be shut |
 //! | `http` | a client of HTTP that hides nothing |
+//! | `browser` | a browser without a window |
 //! | `terminal` | a command at a terminal, and what is seen and typed there |
 //! | `system` | what only root can make: mounts, network namespaces |
 //! | the others | the stories, each with its topology drawn above it |
@@ -15,6 +16,7 @@
 #![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
 
 mod attach;
+mod browser;
 mod catalogue;
 mod config;
 mod disk;
