@@ -418,6 +418,46 @@ fn what_is_read_of_a_download_comes_first() {
 }
 
 /// ```text
+///   browser ── B ── A      B downloads a folder from A, which gives no more than 1 MB/s
+/// ```
+#[test]
+fn what_is_read_of_a_folder_on_its_way_comes_first() {
+    let world = World::new();
+    let a = world
+        .home("a")
+        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "1000000");
+    let b = world.home("b");
+    let film = noise(1, 40 * MIB);
+    world.file("tree/film.mp4", &film);
+    for n in 0..50 {
+        world.file(&format!("tree/small/{n}"), &noise(n, 100_000));
+    }
+    let node = a.start(&[]);
+    let hash = a.share(&text(&world.path("tree")));
+    let _b = b.start(&[]);
+    b.run(&["download", &hash, "--peer", &node.address(), "--detach"])
+        .done();
+    let status = || b.json(&["downloads"])[0].clone();
+    eventually("the download to fetch", || {
+        status()["verified_bytes"]
+            .as_u64()
+            .filter(|bytes| *bytes > 0)
+    });
+    let tree = url(&b, &hash);
+    for n in [49, 3, 27] {
+        let small = tree.below(&format!("small/{n}"));
+        small.get(&[]).code(200).is(&noise(n, 100_000));
+    }
+    let at = 30 * MIB;
+    let part = tree
+        .below("film.mp4")
+        .get(&[&format!("Range: bytes={at}-{}", at + 9999)]);
+    part.code(206).is(&film[at..at + 10_000]);
+    assert_eq!(cached_bytes(&b), 0);
+    assert_eq!(status()["state"], "downloading");
+}
+
+/// ```text
 ///   player ── B ──|valve|── A      the player leaves, or looks away
 /// ```
 #[test]
