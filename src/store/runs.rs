@@ -16,12 +16,12 @@ const PIECE_LEVEL: u8 = 5;
 pub const PIECE_BLOCKS: u64 = 1 << PIECE_LEVEL;
 
 impl Store {
-    /// The file under way with this hash, by itself or in a folder, that has this block, and the run of
-    /// blocks around it that it has, too. Costs no call of the system.
-    pub fn growing_run(&self, hash: &Hash, block: u64) -> Option<Range<u64>> {
-        self.growing(hash)
-            .into_iter()
-            .find_map(|partial| partial.run_of(block))
+    /// Whether the file with this hash grows, by itself or in a folder, and does not have this block yet.
+    /// Costs no call of the system.
+    pub fn is_growing_without(&self, hash: &Hash, block: u64) -> bool {
+        let growing = self.growing(hash);
+        let lacks = |partial: &Arc<Partial>| partial.run_of(block).is_none();
+        !growing.is_empty() && growing.iter().all(lacks)
     }
 
     /// Reads some of the first of `blocks` of a file: as many as are here, and at most a piece. None if

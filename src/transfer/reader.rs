@@ -86,8 +86,9 @@ trait Sought: Clone + Send + 'static {
     /// What of it to ask for.
     fn blocks(&self) -> Range<u64>;
 
-    /// Whether it is worth while to look again after something has come. Costs no call of the system.
-    fn has_come(&self, store: &Store, cache: Option<&Cache>) -> bool;
+    /// Whether it is worth while to look again after something has come; to the cache, if that is where
+    /// it is fetched to. Costs no call of the system.
+    fn may_have_come(&self, store: &Store, cache: Option<&Cache>) -> bool;
 
     /// Looks for it. Blocks.
     fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Self::Found>, ReadError>;
@@ -161,6 +162,9 @@ impl Reader {
         let (hash, timeout) = (self.request.hash, self.request.timeout);
         let deadline = Instant::now() + timeout + LAST_WORD;
         let mut is_first = true;
+        // It may have ended while nobody asked: whether it can be had now is another matter.
+        self.fetching
+            .take_if(|fetching| fetching.fetch.download.state().is_ended());
         loop {
             if let Some(fetching) = &mut self.fetching {
                 let blocks = sought.blocks();
@@ -172,7 +176,12 @@ impl Reader {
             }
             let cache = self.transfers.opened_cache();
             let store = self.transfers.room.store.clone();
-            if is_first || sought.has_come(&store, cache.as_ref()) {
+            let is_for_readers = |fetching: &Fetching| fetching.fetch.is_for_readers;
+            let fetched_to = match self.fetching.as_ref().is_some_and(is_for_readers) {
+                true => cache.as_ref(),
+                false => None,
+            };
+            if is_first || sought.may_have_come(&store, fetched_to) {
                 let (sought, cache) = (sought.clone(), cache.clone());
                 let looked = spawn_blocking(move || sought.look(&store, cache.as_ref())).await;
                 let looked = looked.map_err(|_| shutting_down())??;
@@ -250,7 +259,7 @@ impl Sought for Described {
         0..0
     }
 
-    fn has_come(&self, _: &Store, _: Option<&Cache>) -> bool {
+    fn may_have_come(&self, _: &Store, _: Option<&Cache>) -> bool {
         true
     }
 
@@ -281,7 +290,7 @@ impl Sought for Listed {
         0..0
     }
 
-    fn has_come(&self, _: &Store, _: Option<&Cache>) -> bool {
+    fn may_have_come(&self, _: &Store, _: Option<&Cache>) -> bool {
         true
     }
 
@@ -311,11 +320,16 @@ impl Sought for Piece {
         self.blocks.start..end.next_multiple_of(step).min(self.blocks.end)
     }
 
-    fn has_come(&self, store: &Store, cache: Option<&Cache>) -> bool {
+    fn may_have_come(&self, store: &Store, cache: Option<&Cache>) -> bool {
         let (hash, first) = (self.file.hash(), self.blocks.start);
-        let cached = || cache.and_then(|cache| cache.file(&hash));
-        let is_cached = || cached().is_some_and(|partial| partial.run_of(first).is_some());
-        is_cached() || store.growing_run(&hash, first).is_some()
+        match cache {
+            Some(cache) => {
+                let cached = cache.file(&hash);
+                cached.is_some_and(|partial| partial.run_of(first).is_some())
+            }
+            // A file that does not grow may just have become whole.
+            None => !store.is_growing_without(&hash, first),
+        }
     }
 
     fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Vec<u8>>, ReadError> {

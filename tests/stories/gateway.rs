@@ -2,9 +2,10 @@
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
+    browser::Browser,
     http::Url,
     valve::Valve,
     world::{Home, World, eventually, noise, text},
@@ -417,6 +418,46 @@ fn what_is_read_of_a_download_comes_first() {
 }
 
 /// ```text
+///   browser ── B ── A      B downloads a folder from A, which gives no more than 1 MB/s
+/// ```
+#[test]
+fn what_is_read_of_a_folder_on_its_way_comes_first() {
+    let world = World::new();
+    let a = world
+        .home("a")
+        .with("PELAGO_TRANSFER_UPLOAD_LIMIT", "1000000");
+    let b = world.home("b");
+    let film = noise(1, 40 * MIB);
+    world.file("tree/film.mp4", &film);
+    for n in 0..50 {
+        world.file(&format!("tree/small/{n}"), &noise(n, 100_000));
+    }
+    let node = a.start(&[]);
+    let hash = a.share(&text(&world.path("tree")));
+    let _b = b.start(&[]);
+    b.run(&["download", &hash, "--peer", &node.address(), "--detach"])
+        .done();
+    let status = || b.json(&["downloads"])[0].clone();
+    eventually("the download to fetch", || {
+        status()["verified_bytes"]
+            .as_u64()
+            .filter(|bytes| *bytes > 0)
+    });
+    let tree = url(&b, &hash);
+    for n in [49, 3, 27] {
+        let small = tree.below(&format!("small/{n}"));
+        small.get(&[]).code(200).is(&noise(n, 100_000));
+    }
+    let at = 30 * MIB;
+    let part = tree
+        .below("film.mp4")
+        .get(&[&format!("Range: bytes={at}-{}", at + 9999)]);
+    part.code(206).is(&film[at..at + 10_000]);
+    assert_eq!(cached_bytes(&b), 0);
+    assert_eq!(status()["state"], "downloading");
+}
+
+/// ```text
 ///   player ── B ──|valve|── A      the player leaves, or looks away
 /// ```
 #[test]
@@ -512,6 +553,79 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
     fs::write(Path::new(&ours), noise(2, 32 * MIB)).unwrap();
     let cut = reading.whole();
     assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
+}
+
+/// ```text
+///   browser ── B ── A      A shares a hostile page, and a long sound that B does not have
+/// ```
+#[test]
+fn a_browser_plays_and_seeks_and_runs_nothing() {
+    let world = World::new();
+    let Some(browser) = Browser::open(1280, 800) else {
+        return;
+    };
+    let a = world.home("a");
+    let b = world.home("b").with("PELAGO_GATEWAY_READ_AHEAD_MIB", "1");
+    let red = "<svg xmlns='http://www.w3.org/2000/svg' width='30' height='20'><rect/></svg>";
+    world.file("site/red.svg", red.as_bytes());
+    world.file("site/style.css", b"body { color: rgb(1, 2, 3) }");
+    world.file(
+        "site/page.html",
+        b"<!doctype html><title>before</title><link rel=stylesheet href=style.css>\
+          <img src=red.svg><script>document.title = 'script'</script>\
+          <img src=nothing onerror=\"document.title = 'handler'\">\
+          <svg onload=\"document.title = 'svg'\"></svg>\
+          <a href=\"javascript:document.title='link'\" id=link>x</a>",
+    );
+    // 190 seconds of noise.
+    let data = noise(1, 32 * MIB);
+    let mut sound = Vec::new();
+    let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    sound.extend(b"RIFF");
+    sound.extend(u32_of(36 + data.len()));
+    sound.extend(b"WAVEfmt \x10\0\0\0\x01\0\x02\0");
+    sound.extend(u32_of(44_100));
+    sound.extend(u32_of(4 * 44_100));
+    sound.extend(b"\x04\0\x10\0data");
+    sound.extend(u32_of(data.len()));
+    sound.extend(&data);
+    let _a = a.start(&[]);
+    let link = |path: &Path| {
+        let shared = a.json(&["share", &text(path)]);
+        shared[0]["link"].as_str().unwrap().to_owned()
+    };
+    world.file("sound.wav", &sound);
+    let _b = b.start(&[]);
+
+    browser.go(&url(&b, &link(&world.path("site")))
+        .below("/page.html")
+        .to_string());
+    let shown = "return [document.images[0].naturalWidth, getComputedStyle(document.body).color]";
+    eventually("the page to show its own pictures and styles", || {
+        (browser.script(shown) == json!([30, "rgb(1, 2, 3)"])).then_some(())
+    });
+    browser.script("document.getElementById('link').click()");
+    assert_eq!(browser.script("return document.title"), "before");
+    assert_eq!(browser.script("return self.origin"), "null");
+
+    browser.go(&url(&b, &link(&world.path("sound.wav"))).to_string());
+    let player = "const player = document.querySelector('video, audio');";
+    eventually("the browser to know how long it is", || {
+        let told = browser.script(&format!("{player} return player && player.duration"));
+        told.as_f64().filter(|seconds| *seconds > 190.0)
+    });
+    browser.script(&format!("{player} player.currentTime = 170"));
+    eventually("the browser to have what it sought", || {
+        let state = format!("{player} return !player.seeking && player.readyState >= 3");
+        (browser.script(&state) == json!(true)).then_some(())
+    });
+    assert!(
+        browser
+            .script(&format!("{player} return player.error"))
+            .is_null()
+    );
+    // It did not have to be whole for that.
+    assert!(cached_bytes(&b) < 28 * MIB as u64, "{}", cached_bytes(&b));
 }
 
 /// ```text

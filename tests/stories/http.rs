@@ -1,6 +1,7 @@
 //! A client of HTTP that hides nothing: what is sent is sent as it is, and what comes is shown as it came.
 
 use std::{
+    fmt,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
@@ -14,6 +15,12 @@ pub(crate) struct Url {
     pub(crate) host: String,
     /// From the first slash on.
     pub(crate) path: String,
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.host, self.path)
+    }
 }
 
 impl Url {
@@ -51,6 +58,11 @@ impl Url {
 
     /// The same with exactly these headers.
     pub(crate) fn send(&self, method: &str, headers: &[String]) -> Answering {
+        self.send_with(method, headers, "")
+    }
+
+    /// The same with a body.
+    pub(crate) fn send_with(&self, method: &str, headers: &[String], body: &str) -> Answering {
         let mut stream = TcpStream::connect(&self.host).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut request = format!("{method} {} HTTP/1.1\r\nConnection: close\r\n", self.path);
@@ -58,6 +70,7 @@ impl Url {
             .iter()
             .for_each(|header| request.push_str(&format!("{header}\r\n")));
         request.push_str("\r\n");
+        request.push_str(body);
         stream.write_all(request.as_bytes()).unwrap();
         Answering::read(BufReader::new(stream), method == "HEAD")
     }
@@ -92,8 +105,8 @@ impl Answering {
         }
         let status = lines[0].split(' ').nth(1).unwrap().parse().unwrap();
         let header = |line: &String| {
-            let (name, value) = line.split_once(": ").unwrap();
-            (name.to_ascii_lowercase(), value.to_owned())
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_ascii_lowercase(), value.trim().to_owned())
         };
         let headers = lines[1..].iter().map(header).collect();
         Self {
@@ -118,8 +131,17 @@ impl Answering {
 
     /// Reads on to the end, whether it comes as it should or not.
     pub(crate) fn whole(mut self) -> Answer {
+        let length = self
+            .answer
+            .header("content-length")
+            .map(|length| length.parse::<u64>());
+        let left = match length {
+            Some(length) => length.unwrap() - self.answer.body.len() as u64,
+            None => u64::MAX,
+        };
         // What is cut off may end with an error.
-        let _ = self.stream.read_to_end(&mut self.answer.body);
+        let left = if self.is_head { 0 } else { left };
+        let _ = self.stream.take(left).read_to_end(&mut self.answer.body);
         if self.answer.header("transfer-encoding").is_some() {
             self.answer.body = unchunked(&self.answer.body);
         }

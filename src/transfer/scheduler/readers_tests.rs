@@ -1,5 +1,10 @@
 //! Readers of what is being fetched, on a clock that is stepped.
 
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "one window is a list of them, too"
+)]
+
 use super::*;
 
 const MIB: u64 = 1 << 20;
