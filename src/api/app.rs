@@ -13,16 +13,13 @@ use crate::{config::Settings, node::Node};
 /// What the routes work on. A handle: clones are the same.
 #[derive(Clone)]
 pub struct App {
-    node: Node,
-    log: Log,
-    settings: Arc<Settings>,
-    feed: Arc<Feed>,
-    started: Started,
+    pub(super) node: Node,
+    pub(super) log: Log,
+    pub(super) settings: Arc<Settings>,
+    pub(super) feed: Arc<Feed>,
+    /// When this began to serve, in milliseconds since 1970.
+    pub(super) started_unix_ms: u64,
 }
-
-/// When this began to serve, in milliseconds since 1970.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Started(pub(super) u64);
 
 impl App {
     /// A node, and what its program logs and was set to.
@@ -32,7 +29,7 @@ impl App {
         let now = now.map_or(0, |now| now.as_millis());
         Self {
             feed: Arc::new(Feed::new(node.clone())),
-            started: Started(u64::try_from(now).unwrap_or(u64::MAX)),
+            started_unix_ms: u64::try_from(now).unwrap_or(u64::MAX),
             node,
             log,
             settings,
@@ -64,17 +61,5 @@ impl FromRef<App> for Node {
 impl FromRef<App> for Log {
     fn from_ref(app: &App) -> Self {
         app.log.clone()
-    }
-}
-
-impl FromRef<App> for Arc<Feed> {
-    fn from_ref(app: &App) -> Self {
-        Self::clone(&app.feed)
-    }
-}
-
-impl FromRef<App> for Started {
-    fn from_ref(app: &App) -> Self {
-        app.started
     }
 }

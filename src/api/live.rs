@@ -23,12 +23,11 @@ use tokio::{
 };
 
 use super::{
-    Log,
-    app::Started,
+    App, Log,
     convert::shared,
     error::ApiError,
     extract::Parameters,
-    feed::{Difference, Feed, INTERVAL, Picture, Step, Subscription, same_status, share_key},
+    feed::{Difference, INTERVAL, Picture, Step, Subscription, same_status, share_key},
     openapi::Refused,
     serve::Ending,
     settings::listed,
@@ -38,7 +37,7 @@ use super::{
         ShareRemoved,
     },
 };
-use crate::{config::Settings, node::Node};
+use crate::config::Settings;
 
 /// How often a word is said where there is nothing to tell, so that who has gone is found out.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -59,32 +58,28 @@ const RETRY_SECONDS: u64 = 5;
     responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
 )]
 pub(super) async fn events(
-    State(node): State<Node>,
-    State(feed): State<Arc<Feed>>,
-    State(log): State<Log>,
-    State(settings): State<Arc<Settings>>,
-    State(Started(started_unix_ms)): State<Started>,
+    State(app): State<App>,
     served: Option<Extension<Served>>,
     ending: Option<Extension<Ending>>,
     Parameters(query): Parameters<EventsQuery>,
 ) -> Result<Response, ApiError> {
     let topics = Topics::new(query.of.as_deref())?;
-    let subscription = feed.subscribe().ok_or_else(|| {
+    let subscription = app.feed.subscribe().ok_or_else(|| {
         let message = "there are as many streams of events as there may be";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", message)
             .retry_after(RETRY_SECONDS)
     })?;
     let hello = Hello {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        peer_id: node.peer_id().to_string(),
-        name: node.name().to_owned(),
-        started_unix_ms,
+        peer_id: app.node.peer_id().to_string(),
+        name: app.node.name().to_owned(),
+        started_unix_ms: app.started_unix_ms,
     };
     let teller = Teller::new(
         subscription,
         topics,
-        log,
-        settings,
+        app.log,
+        app.settings,
         served.map(|Extension(Served(address))| address.to_string()),
         ending.map(|Extension(Ending(ending))| ending),
         &hello,
