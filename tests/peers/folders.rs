@@ -257,7 +257,7 @@ async fn a_folder_of_which_nobody_has_a_file_any_more_says_so_and_goes_on_later(
     let getter = Home::start("getter").await;
     let copy = || Output::At(getter.path("copy"));
     let mut wanted = request(hash, copy(), &[harmed.address().await]);
-    wanted.timeout = Duration::from_millis(300);
+    wanted.timeout = Duration::from_secs(2);
     let download = getter.begin(wanted).await;
     let error = ended(&download).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");

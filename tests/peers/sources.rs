@@ -111,7 +111,7 @@ async fn a_download_whose_only_source_has_a_changed_file_ends_with_an_error() {
     let getter = Home::start("getter").await;
     let copy = pelago::node::Output::At(getter.path("copy"));
     let mut wanted = request(hash, copy, &[sharer.address().await]);
-    wanted.timeout = Duration::from_millis(300);
+    wanted.timeout = Duration::from_secs(2);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");
     assert!(error.to_string().contains("does not have it"), "{error}");
@@ -129,7 +129,7 @@ async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
     let getter = Home::start("getter").await;
     let copy = pelago::node::Output::At(getter.path("copy"));
     let mut wanted = request(content.hash(), copy, &[source.address()]);
-    wanted.timeout = Duration::from_millis(300);
+    wanted.timeout = Duration::from_secs(2);
     let download = getter.begin(wanted).await;
     let error = ended(&download).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");

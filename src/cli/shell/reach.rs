@@ -11,8 +11,8 @@ use tokio::{runtime::Handle, time::timeout};
 use super::completion::{Known, Look};
 use crate::{api::types::CatalogueQuery, cli::attach};
 
-/// How long a person waits for a completion without wondering. What takes longer is left out.
-const PATIENCE: Duration = Duration::from_millis(300);
+/// How long a person waits for a completion without wondering much. What takes longer is left out.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long an answer is used again: people press the key twice.
 const FRESH: Duration = Duration::from_secs(3);
@@ -25,17 +25,20 @@ pub(super) fn look(runtime: Handle, data_folder: PathBuf) -> Look {
         match &*last {
             Some((at, known)) if at.elapsed() < FRESH => known.clone(),
             _ => {
-                let known = runtime.block_on(ask(&data_folder));
-                last.insert((Instant::now(), known)).1.clone()
+                let (known, is_all) = runtime.block_on(ask(&data_folder));
+                // What is missing may be there at the next press.
+                *last = is_all.then(|| (Instant::now(), known.clone()));
+                known
             }
         }
     })
 }
 
-/// What the node knows; nothing where none runs.
-async fn ask(data_folder: &Path) -> Known {
-    let Some(client) = soon(attach::running(data_folder)).await.flatten() else {
-        return Known::default();
+/// What the node knows, nothing where none runs; and whether all of it came in time.
+async fn ask(data_folder: &Path) -> (Known, bool) {
+    let client = soon(attach::running(data_folder)).await;
+    let Some(client) = client.flatten() else {
+        return (Known::default(), false);
     };
     let nearby = CatalogueQuery {
         peer: None,
@@ -48,6 +51,7 @@ async fn ask(data_folder: &Path) -> Known {
         soon(client.downloads()),
         soon(client.peers()),
     );
+    let is_all = shares.is_some() && nearby.is_some() && downloads.is_some() && peers.is_some();
     let mut known = Known::default();
     for listed in shares.into_iter().chain(nearby).flatten() {
         known.hashes.push(listed.hash);
@@ -62,7 +66,7 @@ async fn ask(data_folder: &Path) -> Known {
         known.peers.extend(peer.name);
         known.addresses.extend(peer.addresses);
     }
-    known
+    (known, is_all)
 }
 
 /// What comes of `asked` in time.
