@@ -1,22 +1,47 @@
-//! The machine: the data folder, the disk it is on, and how many files may be open.
+//! The machine: the data folder, the disk it is on, how many files may be open, and the clock.
 
-use std::path::Path;
+use std::{
+    env, fs,
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
 use super::Finding;
+use crate::cli::text::time;
+
+/// How far ahead of the clock a file may be: file systems and clocks are not that exact.
+const TOLERANCE: Duration = Duration::from_secs(60);
 
 /// What is there to be looked at on this system.
 pub(super) fn examine(data_folder: &Path) -> Vec<Finding> {
+    let clock = clock(data_folder, SystemTime::now());
     #[cfg(unix)]
     return [
         unix::data_folder(data_folder),
         unix::disk(data_folder),
         unix::descriptors(),
+        clock,
     ]
     .into();
     #[cfg(not(unix))]
-    {
-        let _ = data_folder;
-        Vec::new()
+    vec![clock]
+}
+
+/// Whether the clock went back: then files seem not to have changed that have, and announcements are
+/// repeated too late.
+fn clock(data_folder: &Path, now: SystemTime) -> Finding {
+    let kept = fs::read_dir(data_folder).into_iter().flatten().flatten();
+    let kept = kept.filter_map(|entry| entry.metadata().ok()?.modified().ok());
+    let program = env::current_exe().and_then(|path| path.metadata()?.modified());
+    let newest = kept.chain(program.ok()).max();
+    let ahead = newest.and_then(|newest| newest.duration_since(now).ok());
+    match ahead.filter(|ahead| *ahead > TOLERANCE) {
+        None => Finding::ok("clock", "no file of the node's is from the future"),
+        Some(ahead) => Finding::problem(
+            "clock",
+            format!("it is {} behind what was written here already", time(ahead)),
+            "set the clock, and keep it right: timedatectl set-ntp true",
+        ),
     }
 }
 
@@ -204,5 +229,28 @@ mod unix {
                 [State::Problem, State::Warning, State::Ok, State::Ok]
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::State;
+
+    #[test]
+    fn a_clock_that_went_back_is_told_by_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("x"), "").unwrap();
+        let now = SystemTime::now();
+        assert_eq!(clock(folder.path(), now).state, State::Ok);
+        let found = clock(folder.path(), now - Duration::from_secs(3 * 3600 + 30));
+        assert_eq!(found.state, State::Problem);
+        assert!(
+            found.message.starts_with("it is 3 h 0 min "),
+            "{}",
+            found.message
+        );
+        let missing = Path::new("/no/such/folder");
+        assert_eq!(clock(missing, now).state, State::Ok);
     }
 }

@@ -1,12 +1,11 @@
 //! `pelago doctor`: what is wrong with this node and its machine, and how to mend it.
 //!
 //! Looks, and changes nothing. Every [`Finding`] is a line; a node that runs is asked for what only it
-//! can know. Clocks are left out: no message of ours carries the time, so there is nothing to
-//! compare with.
+//! can know. No message of ours carries the time, so the clock is compared with what was written here.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `machine` | data folder, disk, file descriptors |
+//! | `machine` | data folder, disk, file descriptors, clock |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
 
 mod machine;
