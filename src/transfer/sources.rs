@@ -239,8 +239,7 @@ impl Sources {
     /// were just ending a download.
     pub(super) fn give_up(&mut self, peer: PeerId, now: Instant) {
         for candidate in self.end_all_of(peer) {
-            let who = describe(&candidate, Some(peer));
-            self.outcomes.take(who, &End::Absent);
+            self.outcomes.take(peer.to_string(), &End::Absent);
             self.candidates.absent(candidate, now);
         }
         self.fill();
