@@ -233,11 +233,12 @@ pub(super) enum Step<'a, T> {
 }
 
 impl Difference {
-    /// The next difference; none after the last.
+    /// The next difference; none after the last. With `anew`, what is the same as before is told, too.
     pub(super) fn next<'a, T: PartialEq, K: Ord>(
         &mut self,
         old: &'a [T],
         new: &'a [T],
+        anew: bool,
         key: impl Fn(&'a T) -> K,
     ) -> Option<Step<'a, T>> {
         loop {
@@ -263,7 +264,7 @@ impl Difference {
                     std::cmp::Ordering::Equal => {
                         self.old += 1;
                         self.new += 1;
-                        if before != now {
+                        if anew || before != now {
                             return Some(Step::Is(now));
                         }
                     }
@@ -290,7 +291,7 @@ mod tests {
         );
         let mut difference = Difference::default();
         let steps: Vec<_> =
-            std::iter::from_fn(|| difference.next(&old, &new, |item| item.0)).collect();
+            std::iter::from_fn(|| difference.next(&old, &new, false, |item| item.0)).collect();
         assert_eq!(
             steps,
             [

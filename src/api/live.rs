@@ -329,7 +329,10 @@ impl Telling {
         }
         while topics.downloads && !frame.is_full() {
             let (old, new) = (&told.downloads, &new.downloads);
-            match self.downloads.next(old, new, |(download, _)| download.hash) {
+            match self
+                .downloads
+                .next(old, new, false, |(download, _)| download.hash)
+            {
                 Some(Step::Is((download, place))) => {
                     let mut download = DownloadStatus::from(download);
                     download.position = Some(*place);
@@ -345,7 +348,7 @@ impl Telling {
         while topics.peers && !frame.is_full() {
             match self
                 .peers
-                .next(&told.peers, &new.peers, |peer| peer.peer_id)
+                .next(&told.peers, &new.peers, false, |peer| peer.peer_id)
             {
                 Some(Step::Is(peer)) => frame.event("peer", &Peer::from(peer.clone())),
                 Some(Step::Gone(peer)) => {
@@ -357,13 +360,9 @@ impl Telling {
         }
         // Where the node is reached is in each link.
         let is_elsewhere = told.shares.peers != new.shares.peers;
-        let told = if is_elsewhere {
-            &[][..]
-        } else {
-            &told.shares.listed
-        };
+        let (told, listed) = (&told.shares.listed, &new.shares.listed);
         while topics.shares && !frame.is_full() {
-            match self.shares.next(told, &new.shares.listed, share_key) {
+            match self.shares.next(told, listed, is_elsewhere, share_key) {
                 Some(Step::Is(listed)) => {
                     frame.event("share", &shared(listed, &new.shares.peers));
                 }

@@ -70,7 +70,17 @@ pub(super) fn page<T: Serialize, K: Hash>(
         let (place, last) = after.split_once('-').ok_or_else(wrong)?;
         let place: usize = place.parse().map_err(|_| wrong())?;
         let last = u64::from_str_radix(last, 16).map_err(|_| wrong())?;
-        let found = items.iter().position(|item| name(item) == last);
+        // Where it was, unless the list has changed: equal items are told apart by their places.
+        let is_last = |item: &T| name(item) == last;
+        let is_there = place
+            .checked_sub(1)
+            .and_then(|at| items.get(at))
+            .is_some_and(is_last);
+        let found = if is_there {
+            None
+        } else {
+            items.iter().position(is_last)
+        };
         let from = found.map_or(place, |found| found + 1).min(items.len());
         items.drain(..from);
         return Ok(cut(items, limit, from, uri, name));
@@ -160,6 +170,12 @@ mod tests {
             }
         };
         assert_eq!(pages(shrink, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        // Equal ones are each told once.
+        let equal = |items: &mut Vec<u32>| items[..2].fill(7);
+        assert_eq!(
+            pages(equal, 1),
+            [vec![0], vec![7], vec![2], vec![3], vec![4]]
+        );
     }
 
     #[test]

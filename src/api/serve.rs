@@ -79,12 +79,6 @@ pub async fn serve(
     token: Token,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (sender, ending) = watch::channel(false);
-    let router = router.layer(Extension(Ending(ending)));
-    let shutdown = async move {
-        shutdown.await;
-        sender.send_replace(true);
-    };
     match listener.local_addr() {
         Ok(address) => {
             let access = Access::new(token, address, Sessions::default());
@@ -101,6 +95,12 @@ pub(super) async fn serve_behind(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
+    let (sender, ending) = watch::channel(false);
+    let router = router.layer(Extension(Ending(ending)));
+    let shutdown = async move {
+        shutdown.await;
+        sender.send_replace(true);
+    };
     accept_all(listener, guarded(router, access), shutdown).await;
 }
 
@@ -118,6 +118,10 @@ pub(super) async fn accept_all(
         if let Some(stream) = waiting.take_if(|_| connections.make_room()) {
             connections.begin(stream, &router);
         }
+        if ending {
+            // Whoever asks for nothing is not waited for: a page that is open asks again and again.
+            connections.end_idle();
+        }
         if ending && connections.is_empty() && waiting.is_none() {
             return;
         }
@@ -125,7 +129,7 @@ pub(super) async fn accept_all(
             () = &mut shutdown, if !ending => ending = true,
             () = connections.one_ends(), if !connections.is_empty() => {}
             stream = accept(&listener), if waiting.is_none() => waiting = Some(stream),
-            () = sleep(HEAD_START), if waiting.is_some() => {}
+            () = sleep(HEAD_START), if waiting.is_some() || ending => {}
         }
     }
 }
@@ -191,6 +195,19 @@ impl Connections {
             task.abort();
         }
         true
+    }
+
+    /// Ends those that have asked for nothing for a while.
+    fn end_idle(&mut self) {
+        self.open.retain(|_, (task, idle)| {
+            let is_idle = idle
+                .since()
+                .is_some_and(|since| since.elapsed() >= HEAD_START);
+            if is_idle {
+                task.abort();
+            }
+            !is_idle
+        });
     }
 
     fn begin(&mut self, stream: TcpStream, router: &Router) {

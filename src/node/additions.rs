@@ -160,8 +160,13 @@ impl Addition {
     pub async fn finish(mut self) -> Result<PathBuf, AddError> {
         self.write().await?;
         // It was lost only if the node shut down, which is told.
-        let (file, _place) = self.file.take().ok_or(Closed)?;
-        Ok(blocking(move || file.finish()).await??)
+        let (file, place) = self.file.take().ok_or(Closed)?;
+        // The place is taken until it is done, also if nobody waits for that any more.
+        let finish = move || {
+            let _place = place;
+            file.finish()
+        };
+        Ok(blocking(finish).await??)
     }
 
     async fn write(&mut self) -> Result<(), AddError> {

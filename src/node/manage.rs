@@ -126,7 +126,8 @@ impl Node {
         let mut paused = Vec::new();
         for download in self.downloads() {
             if !download.state.is_ended() {
-                paused.push(self.pause(&download.hash.to_string()).await?);
+                let status = self.pause(&download.hash.to_string()).await;
+                paused.extend(unless_past(status)?);
             }
         }
         Ok(paused)
@@ -140,7 +141,8 @@ impl Node {
         let mut resumed = Vec::new();
         for download in self.downloads() {
             if download.state == DownloadState::Paused {
-                resumed.push(self.resume(&download.hash.to_string()).await?);
+                let status = self.resume(&download.hash.to_string()).await;
+                resumed.extend(unless_past(status)?);
             }
         }
         Ok(resumed)
@@ -204,9 +206,28 @@ impl Node {
     }
 }
 
-/// The one download that `what` names.
+/// What was done to one of all downloads; nothing, if it ended or went just before.
+fn unless_past(
+    done: Result<DownloadStatus, ManageError>,
+) -> Result<Option<DownloadStatus>, ManageError> {
+    use crate::transfer::ChangeError::{Ended, NotListed};
+    match done {
+        Err(
+            ManageError::NoSuchDownload { .. }
+            | ManageError::Change(Ended { .. } | NotListed { .. }),
+        ) => Ok(None),
+        done => done.map(Some),
+    }
+}
+
+/// The one download that `what` names. A whole hash means that and nothing else, whatever others call
+/// theirs.
 fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, ManageError> {
     let digits = what.to_ascii_lowercase();
+    let is_it = |download: &&DownloadStatus| download.hash.to_string() == digits;
+    if let Some(download) = downloads.iter().find(is_it) {
+        return Ok(download.clone());
+    }
     let is_short =
         digits.len() >= MIN_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_meant = |download: &&DownloadStatus| {
@@ -278,6 +299,10 @@ mod tests {
             assert!(matches!(error, ManageError::Ambiguous { .. }), "{told}");
             assert_eq!(told.lines().count(), 3, "{told}");
         }
+        let hash = downloads[0].hash;
+        let impostor = [downloads[0].clone(), download("99", &hash.to_string())];
+        let meant = find(&hash.to_string(), &impostor).unwrap();
+        assert_eq!(meant.hash, hash, "others may call theirs anything");
         // Fewer digits are a name.
         for unknown in ["77000", "fil", "", "abcdef3"] {
             let error = find(unknown, &downloads).unwrap_err();

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store};
 
-/// Pieces after which it is looked whether there is too much of what was read.
+/// Pieces, manifests or descriptors after which it is looked whether there is too much of what was read.
 const TRIM_INTERVAL: u32 = 16;
 
 /// In how many steps a reader's window goes on, at least.
@@ -67,7 +67,7 @@ pub struct Reader {
     /// Blocks that are asked for at a time.
     read_ahead: u64,
     fetching: Option<Fetching>,
-    pieces: u32,
+    found: u32,
 }
 
 /// By what the content comes, and this reader of it.
@@ -82,6 +82,9 @@ struct Fetching {
 /// Something that may be here.
 trait Sought: Clone + Send + 'static {
     type Found: Send + 'static;
+
+    /// Whether to look may take a manifest apart.
+    const UNFOLDS: bool;
 
     /// What of it to ask for.
     fn blocks(&self) -> Range<u64>;
@@ -104,7 +107,7 @@ impl Transfers {
             request,
             read_ahead: read_ahead.div_ceil(BLOCK_SIZE).max(PIECE_BLOCKS),
             fetching: None,
-            pieces: 0,
+            found: 0,
         }
     }
 }
@@ -149,18 +152,23 @@ impl Reader {
         data.drain(..((bytes.start - first * BLOCK_SIZE) as usize).min(data.len()));
         let wanted = (bytes.end - bytes.start).min(data.len() as u64);
         data.truncate(wanted as usize);
-        let is_time = self.pieces.is_multiple_of(TRIM_INTERVAL);
-        self.pieces += 1;
+        Ok(data)
+    }
+
+    /// Sees now and then that not too much of what was read is kept.
+    fn trim(&mut self) {
+        let is_time = self.found.is_multiple_of(TRIM_INTERVAL);
+        self.found = self.found.wrapping_add(1);
         if is_time && let Some(cache) = self.transfers.opened_cache() {
             self.transfers.trim_cache(&cache);
         }
-        Ok(data)
     }
 
     /// Waits until what is sought is here.
     async fn find<S: Sought>(&mut self, sought: S) -> Result<S::Found, ReadError> {
         let (hash, timeout) = (self.request.hash, self.request.timeout);
-        let deadline = Instant::now() + timeout + LAST_WORD;
+        let mut deadline = Instant::now() + timeout + LAST_WORD;
+        let mut come = None;
         let mut is_first = true;
         // It may have ended while nobody asked: whether it can be had now is another matter.
         self.fetching
@@ -183,9 +191,16 @@ impl Reader {
             };
             if is_first || sought.may_have_come(&store, fetched_to) {
                 let (sought, cache) = (sought.clone(), cache.clone());
-                let looked = spawn_blocking(move || sought.look(&store, cache.as_ref())).await;
-                let looked = looked.map_err(|_| shutting_down())??;
-                if let Some(found) = looked {
+                let looked = {
+                    let unfolding = &self.transfers.readings.unfolding;
+                    let _turn = match S::UNFOLDS {
+                        true => Some(unfolding.acquire().await.map_err(|_| shutting_down())?),
+                        false => None,
+                    };
+                    spawn_blocking(move || sought.look(&store, cache.as_ref())).await
+                };
+                if let Some(found) = looked.map_err(|_| shutting_down())?? {
+                    self.trim();
                     return Ok(found);
                 }
             }
@@ -194,6 +209,7 @@ impl Reader {
                 continue;
             };
             is_first = false;
+            come = come.or(fetching.fetch.download.status.borrow().verified_bytes);
             let stalled = |fetching: &Fetching| ReadError::Stalled {
                 hash,
                 timeout,
@@ -214,16 +230,18 @@ impl Reader {
                         _ => {}
                     }
                 }
-                arrived = timeout_at(deadline, fetching.arrivals.changed()) => {
-                    if arrived.is_err() {
-                        return Err(stalled(fetching));
-                    }
-                }
+                _ = timeout_at(deadline, fetching.arrivals.changed()) => {}
             }
             if Instant::now() >= deadline
                 && let Some(fetching) = &self.fetching
             {
-                return Err(stalled(fetching));
+                // What is large, or slow, comes all the same.
+                let now = fetching.fetch.download.status.borrow().verified_bytes;
+                if now.is_none() || now == come {
+                    return Err(stalled(fetching));
+                }
+                come = now;
+                deadline = Instant::now() + timeout + LAST_WORD;
             }
         }
     }
@@ -255,6 +273,8 @@ struct Described(Hash);
 impl Sought for Described {
     type Found = Descriptor;
 
+    const UNFOLDS: bool = true;
+
     fn blocks(&self) -> Range<u64> {
         0..0
     }
@@ -285,6 +305,8 @@ struct Listed(Hash);
 impl Sought for Listed {
     type Found = Manifest;
 
+    const UNFOLDS: bool = true;
+
     fn blocks(&self) -> Range<u64> {
         // It is fetched as a whole, whatever is wanted of it.
         0..0
@@ -312,6 +334,8 @@ struct Piece {
 
 impl Sought for Piece {
     type Found = Vec<u8>;
+
+    const UNFOLDS: bool = false;
 
     fn blocks(&self) -> Range<u64> {
         // In steps, or all that is asked for at a time would be a piece.

@@ -13,7 +13,7 @@ use std::{
 
 use pelago_content::Hash;
 use tokio::{
-    sync::{OnceCell, mpsc, watch},
+    sync::{OnceCell, Semaphore, mpsc, watch},
     task::spawn_blocking,
 };
 
@@ -34,8 +34,14 @@ use crate::{
 /// Contents that are fetched for readers at a time, at most, with those that are about to be left.
 const MAX_FETCHED: usize = 64;
 
+/// Manifests that are taken apart for readers at a time: one may have 64 MiB, and be several times that
+/// in memory.
+const MAX_UNFOLDED: usize = 2;
+
 /// What is fetched for those who read it.
 pub(super) struct Readings {
+    /// Held while a manifest is taken apart.
+    pub(super) unfolding: Semaphore,
     cache: OnceCell<Cache>,
     max_bytes: u64,
     turns: Turns,
@@ -58,6 +64,7 @@ pub struct ReadRequest {
 impl Readings {
     pub(super) fn new(max_bytes: u64) -> Self {
         Self {
+            unfolding: Semaphore::new(MAX_UNFOLDED),
             cache: OnceCell::new(),
             max_bytes,
             turns: Turns::new(MAX_FETCHED),

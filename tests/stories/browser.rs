@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     process::{Child, Command, Stdio},
 };
 
@@ -23,20 +23,14 @@ pub(crate) struct Browser {
 impl Browser {
     /// A window of that many CSS pixels; `None` where there is no Chromium, which it says.
     pub(crate) fn open(width: u32, height: u32) -> Option<Self> {
-        let mut driver = match Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-        {
-            Ok(driver) => driver,
+        let (driver, port) = match driver() {
+            Ok(started) => started,
             Err(error) if env::var("CI").as_deref() != Ok("true") => {
                 eprintln!("skipped: no chromedriver ({error}); on Debian: chromium-driver");
                 return None;
             }
             Err(error) => panic!("chromedriver: {error}"),
         };
-        let port = port(&mut driver);
         let runtime = Runtime::new().unwrap();
         let options = json!({
             "goog:chromeOptions": {
@@ -163,14 +157,33 @@ impl Drop for Browser {
     }
 }
 
+/// A driver that is ready, and its port. One that ends at once, as it found its port taken, is started
+/// again.
+fn driver() -> io::Result<(Child, u16)> {
+    let mut last = io::Error::other("it ends before it is ready");
+    for _ in 0..5 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        if let Some(port) = port(&mut driver) {
+            return Ok((driver, port));
+        }
+        let ended = driver.wait()?;
+        last = io::Error::other(format!("it ends before it is ready: {ended}"));
+    }
+    Err(last)
+}
+
 /// The port that the driver chose: it says so in a line of its own.
-fn port(driver: &mut Child) -> u16 {
-    let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+fn port(driver: &mut Child) -> Option<u16> {
+    let mut lines = BufReader::new(driver.stdout.take()?).lines();
     let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
         let (_, port) = line.split_once("successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
     // Whoever stops reading stops the driver.
     std::thread::spawn(move || lines.for_each(drop));
-    port.unwrap()
+    port
 }

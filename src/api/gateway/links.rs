@@ -1,6 +1,6 @@
 //! The URLs under which the gateway serves content.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::{Extension, Json, extract::State, http::StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -46,8 +46,11 @@ impl Links {
     #[must_use]
     pub fn origin(&self) -> String {
         let (ip, port) = (self.served.ip(), self.served.port());
-        if ip.is_loopback() || ip.is_unspecified() {
+        // Where both families of `localhost` are ours.
+        if ip == Ipv4Addr::LOCALHOST || ip == Ipv4Addr::UNSPECIFIED {
             format!("http://localhost:{port}")
+        } else if ip.is_unspecified() {
+            format!("http://[::1]:{port}")
         } else {
             format!("http://{}", self.served)
         }

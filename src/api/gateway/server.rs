@@ -150,7 +150,8 @@ async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
     loop {
         tries += 1;
         let first = TcpListener::bind(listen).await?;
-        if listen.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        let is_localhost = [Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED].map(IpAddr::V4);
+        if !is_localhost.contains(&listen.ip()) {
             return Ok(vec![first]);
         }
         let port = first.local_addr()?.port();

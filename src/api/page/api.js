@@ -52,9 +52,9 @@ export async function pages(path, onpage, signal) {
   }
 }
 
-/** The events of a call that answers in lines of JSON, until `onevent` is given the last. */
-export async function lines(method, path, body, onevent) {
-  const response = await fetched(method, path, body);
+/** The events of a call that answers in lines of JSON, until `onevent` is given the last; `signal` ends it. */
+export async function lines(method, path, body, onevent, signal) {
+  const response = await fetched(method, path, body, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -85,6 +85,7 @@ const RETRY_MS = 1000;
  * `signed-out` or `full`.
  */
 export function events(topics, listeners, onstate) {
+  const path = `/v1/events?of=${topics.join(",")}`;
   let source = null;
   let timer = null;
 
@@ -104,17 +105,22 @@ export function events(topics, listeners, onstate) {
   async function failed() {
     close();
     // An event source does not tell why it was refused; another call does.
-    const state = await call("GET", "/v1/status").then(
-      () => "full",
-      (problem) => (problem.status === 401 || problem.status === 403 ? "signed-out" : "gone"),
+    const probe = new AbortController();
+    const state = await call("GET", path, undefined, probe.signal).then(
+      () => "connecting",
+      (problem) => {
+        if (problem.status === 401 || problem.status === 403) return "signed-out";
+        return problem.status === 503 ? "full" : "gone";
+      },
     );
+    probe.abort();
     if (document.hidden) return;
     onstate(state);
     retry();
   }
   function open() {
     close();
-    source = new EventSource(`/v1/events?of=${topics.join(",")}`);
+    source = new EventSource(path);
     source.onerror = failed;
     for (const [event, listen] of Object.entries(listeners)) {
       source.addEventListener(event, ({ data }) => {

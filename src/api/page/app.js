@@ -58,7 +58,7 @@ function build() {
     document.title = `${view.title} · Pelago`;
     opened.get(view.id).shown?.(rest.join("/"));
   }
-  addEventListener("hashchange", show);
+  addEventListener("hashchange", () => (location.hash.startsWith("#code=") ? signIn().then(show) : show()));
   show();
 }
 

@@ -126,7 +126,8 @@ export async function attempt(button, action) {
   try {
     return await action();
   } catch (problem) {
-    complain(problem);
+    // What was called off by closing a dialog needs no telling.
+    if (problem.name !== "AbortError") complain(problem);
     return undefined;
   } finally {
     if (button) button.disabled = false;

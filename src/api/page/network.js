@@ -9,6 +9,15 @@ import { matches } from "./match.js";
 import { Rows } from "./rows.js";
 import { observe, shareOf, state } from "./state.js";
 
+/** What a part of an address stands for; itself, if it stands for nothing. */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 /** How often peers are asked while the list is looked at; how long they may take. */
 const PERIOD_MS = 4000;
 const WAIT_SECONDS = 1;
@@ -88,7 +97,7 @@ function open() {
     shown: (query) => {
       isShown = true;
       if (query) {
-        filter.value = decodeURIComponent(query);
+        filter.value = decoded(query);
         draw();
       }
       ask();

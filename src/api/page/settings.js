@@ -76,7 +76,12 @@ function line(first) {
       update(setting);
     }
   }
-  input.addEventListener("change", () => save(value()));
+  input.addEventListener("change", () => {
+    const typed = value();
+    // An emptied field of a number says nothing.
+    if (Number.isNaN(typed)) update(setting);
+    else save(typed);
+  });
 
   function update(now) {
     setting = now;

@@ -8,7 +8,8 @@ import { matches } from "./match.js";
 import { Rows } from "./rows.js";
 import { observe, shareOf, state } from "./state.js";
 
-function row(share) {
+function row(first) {
+  let share = first;
   const title = name(share.name);
   const end = iconButton("cancel", "Stop sharing", () => unshare(share, end));
   const browse = iconButton("open", "Open in the browser", () => openInBrowser(share.hash, browse));
@@ -21,7 +22,12 @@ function row(share) {
     hashButton(share.hash),
     h("div", { class: "actions" }, browse, iconButton("link", "Link and QR code", () => pass(share)), end),
   );
-  return { element, update: (now) => setName(title, now.name) };
+  const update = (now) => {
+    // Its link changes with the addresses of the node.
+    share = now;
+    setName(title, now.name);
+  };
+  return { element, update };
 }
 
 async function unshare(share, button) {
@@ -38,18 +44,25 @@ function add() {
   const bar = h("progress", { hidden: true, "aria-label": "How much is hashed" });
   const said = h("p", { class: "hint" });
   const button = h("button", { class: "primary" }, "Share");
+  const closed = new AbortController();
   const share = async (event) => {
     event.preventDefault();
     const request = { path: path.value.trim(), name: title.value.trim() || null, unlisted: unlisted.checked };
     bar.hidden = false;
     const shared = await attempt(button, async () => {
       let last = null;
-      await lines("POST", "/v1/shares", request, (told) => {
-        last = told;
-        if (told.event !== "hashing") return;
-        if (told.size) bar.value = told.hashed_bytes / told.size;
-        setText(said, `${bytes(told.hashed_bytes)} hashed`);
-      });
+      await lines(
+        "POST",
+        "/v1/shares",
+        request,
+        (told) => {
+          last = told;
+          if (told.event !== "hashing") return;
+          if (told.size) bar.value = told.hashed_bytes / told.size;
+          setText(said, `${bytes(told.hashed_bytes)} hashed`);
+        },
+        closed.signal,
+      );
       return last;
     });
     bar.hidden = true;
@@ -70,6 +83,7 @@ function add() {
       h("footer", {}, button),
     ),
   );
+  box.addEventListener("close", () => closed.abort());
   path.focus();
 }
 

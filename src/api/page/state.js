@@ -118,10 +118,16 @@ export function listen() {
   });
 }
 
-let sent = null;
+// Bytes sent to each peer at the last reading.
+let sent = new Map();
 
 // One reading of all rates.
 function read() {
+  if (document.hidden) {
+    // Nothing is told to a hidden page; what it missed is no reading.
+    sent = new Map();
+    return;
+  }
   const live = state.connection === "live";
   let down = 0;
   for (const download of state.downloads.values()) {
@@ -134,11 +140,14 @@ function read() {
     }
   }
   for (const hash of state.rates.keys()) if (!state.downloads.has(hash)) state.rates.delete(hash);
-  let total = 0;
-  for (const peer of state.peers.values()) total += peer.sent_bytes;
-  // A peer that has left takes its count along.
-  const up = sent === null ? 0 : Math.max(0, total - sent);
-  sent = total;
+  // A peer's count is of the node's whole life: only what was added since the last reading is a rate.
+  let up = 0;
+  const now = new Map();
+  for (const { peer_id, sent_bytes } of state.peers.values()) {
+    up += Math.max(0, sent_bytes - (sent.get(peer_id) ?? sent_bytes));
+    now.set(peer_id, sent_bytes);
+  }
+  sent = now;
   push(state.down, live ? down : 0);
   push(state.up, live ? up : 0);
   change("rates");
