@@ -61,7 +61,7 @@ pub struct Weight {
 
 /// Nobody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("of {asked} peers that were asked nobody has it")]
+#[error("nobody has it of the {asked} who were asked")]
 pub struct Nobody {
     /// How many peers were asked.
     pub asked: usize,

@@ -17,22 +17,27 @@ export function get(target) {
   else location.hash = `#network/${encodeURIComponent(target)}`;
 }
 
-/** Shows what a hash or link is, and offers to download it. */
+/** Shows what a hash or link is as soon as somebody says so, and offers to download it without waiting for that. */
 export async function look(target) {
-  const body = h("div", { class: "look" }, h("p", { class: "busy" }, "Asking who has it…"));
-  const box = dialog("Get", body);
+  const about = h("div", {}, h("p", { class: "busy" }, "Asking who has it…"));
+  const order = form(target, () => box.close());
+  const box = dialog("Get", h("div", { class: "look" }, about, order.element));
+  order.button.focus();
   const gone = new AbortController();
   box.addEventListener("close", () => gone.abort());
   const request = { target, timeout_seconds: LOOK_SECONDS };
   try {
     const content = await call("POST", "/v1/look", request, gone.signal);
-    body.replaceChildren(...facts(content), form(box, target, content));
+    about.replaceChildren(...facts(content));
+    order.know(content);
   } catch (problem) {
     if (problem.name === "AbortError") return;
-    const sorry = h("p", { class: "problem" }, problem.message);
-    const hint = problem.hint && h("p", { class: "hint" }, problem.hint);
-    const mayCome = problem.code === "no-source" && form(box, target, null);
-    body.replaceChildren(...[sorry, hint, mayCome].filter(Boolean));
+    const mayCome = problem.code === "no-source";
+    const hint = mayCome ? "A download can wait for it: it starts as soon as somebody who has it is in reach." : problem.hint;
+    const words = [h("p", { class: "problem" }, problem.message), hint && h("p", { class: "hint" }, hint)];
+    about.replaceChildren(...words.filter(Boolean));
+    if (mayCome) order.wait();
+    else order.element.remove();
   }
 }
 
@@ -56,7 +61,8 @@ function facts(content) {
   ].filter(Boolean);
 }
 
-function form(box, target, content) {
+/** What is asked before a download, and what to tell it: what the content is, or that nobody has it. */
+function form(target, close) {
   const folder = h("input", {
     type: "text",
     placeholder: "the node's download folder",
@@ -65,22 +71,28 @@ function form(box, target, content) {
     value: localStorage.getItem("folder") ?? "",
   });
   const only = h("textarea", { rows: 2, placeholder: "*.jpg", spellcheck: "false", "aria-label": "Only these files" });
-  const button = h("button", { class: "primary" }, content ? "Download" : "Download once somebody has it");
-  return h(
+  const choice = h("label", { hidden: true }, "Only these files ", h("small", {}, "patterns, one a line; none: all of it"), only);
+  const button = h("button", { class: "primary" }, "Download");
+  const element = h(
     "form",
     {
       onsubmit: async (event) => {
         event.preventDefault();
         localStorage.setItem("folder", folder.value.trim());
         const globs = only.value.split("\n").map((glob) => glob.trim()).filter(Boolean);
-        if (await download(target, button, { folder: folder.value.trim(), only: globs })) box.close();
+        if (await download(target, button, { folder: folder.value.trim(), only: globs })) close();
       },
     },
     h("label", {}, "Save in ", h("small", {}, "a folder on the node's machine"), folder),
-    content?.kind === "folder" &&
-      h("label", {}, "Only these files ", h("small", {}, "patterns, one a line; none: all of it"), only),
+    choice,
     h("footer", {}, button),
   );
+  return {
+    element,
+    button,
+    know: (content) => (choice.hidden = content.kind !== "folder"),
+    wait: () => (button.textContent = "Download once somebody has it"),
+  };
 }
 
 /** Hands a download to the node. */
