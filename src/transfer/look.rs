@@ -61,7 +61,11 @@ pub struct Weight {
 
 /// Nobody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("nobody has it of the {asked} who were asked")]
+#[error("{}", match asked {
+    0 => "no peer was found to ask".to_owned(),
+    1 => "1 peer was asked and does not have it".to_owned(),
+    n => format!("{n} peers were asked and do not have it"),
+})]
 pub struct Nobody {
     /// How many peers were asked.
     pub asked: usize,
