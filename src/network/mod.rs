@@ -14,6 +14,7 @@ mod handle;
 mod lookups;
 mod metrics;
 mod peers;
+mod reach;
 mod routing;
 mod start;
 mod traffic;
@@ -23,5 +24,6 @@ pub use discovery::{Candidate, Discovery, Found};
 
 pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
 pub use peers::Peer;
+pub use reach::Reach;
 pub use start::{Settings, StartError, TransportKind};
 pub use traffic::Traffic;

@@ -4,6 +4,8 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
+use super::reach::Reach;
+
 /// Listen addresses taken from one peer's identify, at most.
 const MAX_LISTEN_ADDRESSES: usize = 16;
 
@@ -118,9 +120,12 @@ impl Peers {
             return Vec::new();
         };
         let mut remotes = entry.connections.values();
-        let is_here = remotes.any(|remote| is_this_host(&remote.address));
-        let can_be_true =
-            |address: &Multiaddr| !is_unspecified(address) && (is_here || !is_this_host(address));
+        let is_here = remotes.any(|remote| Reach::of(&remote.address) == Reach::Host);
+        let can_be_true = |address: &Multiaddr| match Reach::of(address) {
+            Reach::Nowhere => false,
+            Reach::Host => is_here,
+            Reach::Beyond => true,
+        };
         let plausible = listen_addresses.into_iter().filter(can_be_true);
         entry.listen_addresses = plausible.take(MAX_LISTEN_ADDRESSES).collect();
         entry.name = name.map(str::to_owned);
@@ -141,24 +146,6 @@ impl Peers {
     pub(super) fn get(&self, peer: &PeerId) -> Option<Peer> {
         self.connected.get(peer).map(|entry| entry.peer(*peer))
     }
-}
-
-/// Whether an address only means something on the machine that it is spoken on.
-fn is_this_host(address: &Multiaddr) -> bool {
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_loopback(),
-        Protocol::Ip6(ip) => ip.is_loopback(),
-        Protocol::Memory(_) => true,
-        _ => false,
-    })
-}
-
-fn is_unspecified(address: &Multiaddr) -> bool {
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_unspecified(),
-        Protocol::Ip6(ip) => ip.is_unspecified(),
-        _ => false,
-    })
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     access::Access,
     limits::Limits,
-    network::{self, Closed, Network, PeerAddress},
+    network::{self, Closed, Network, PeerAddress, Reach},
     publish::Publisher,
     serve::{Changed, Notices, Server},
     store::{DatabaseError, Store},
@@ -420,19 +420,14 @@ impl Node {
         self.lifetime.end();
     }
 
-    /// Where this node can be reached, for a link: addresses that others can use come first.
+    /// Where this node can be reached, for a link: by the addresses that others can use, if there are any.
     ///
     /// # Errors
     /// The node has shut down.
     pub async fn link_peers(&self) -> Result<Vec<String>, Closed> {
         let mut addresses = self.addresses().await?;
-        addresses.sort_by_key(is_loopback);
-        if addresses
-            .first()
-            .is_some_and(|address| !is_loopback(address))
-        {
-            addresses.retain(|address| !is_loopback(address));
-        }
+        let farthest = addresses.iter().map(Reach::of).max();
+        addresses.retain(|address| Some(Reach::of(address)) == farthest);
         Ok(addresses
             .iter()
             .take(LINK_PEERS)
@@ -457,14 +452,6 @@ impl Inner {
     pub(super) fn links(&self) -> MutexGuard<'_, KnownLinks> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_loopback(address: &Multiaddr) -> bool {
-    address.iter().any(|part| match part {
-        Protocol::Ip4(ip) => ip.is_loopback(),
-        Protocol::Ip6(ip) => ip.is_loopback(),
-        _ => false,
-    })
 }
 
 /// Runs `work` where blocking is allowed. It fails only when the runtime is shutting down.

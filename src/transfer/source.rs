@@ -4,7 +4,7 @@
 //! come is verified and written on blocking threads ([`batch`](super::batch)) while the next is being
 //! read.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
 use libp2p::{PeerId, Stream};
@@ -16,7 +16,7 @@ use pelago_behaviour::{
 use pelago_content::{Hash, Part};
 use tokio::{
     sync::{Notify, mpsc},
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::{
@@ -149,8 +149,8 @@ pub(super) async fn run(
                 peer,
                 denied: Notify::new(),
             };
-            let end = source.run(orders).await;
-            (Some(peer), end.unwrap_or_else(|end| end))
+            let Err(end) = source.run(orders).await;
+            (Some(peer), end)
         }
         Err(end) => (known, end),
     };
@@ -179,7 +179,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    async fn run(&self, orders: mpsc::Receiver<Order>) -> Result<End, End> {
+    async fn run(&self, orders: mpsc::Receiver<Order>) -> Result<Infallible, End> {
         let mut updates = self.subscribe().await?;
         let more_updates = async {
             loop {
@@ -245,12 +245,13 @@ impl Source<'_> {
         }
     }
 
-    /// Fetches what is ordered, on one stream until a cancel; the next order opens another.
+    /// Fetches what is ordered, on one stream until a cancel or until nothing was wanted for a while; the
+    /// next order opens another.
     async fn fetch(
         &self,
         mut orders: mpsc::Receiver<Order>,
         writes: &mut Writes,
-    ) -> Result<End, End> {
+    ) -> Result<Infallible, End> {
         loop {
             let first = match orders.recv().await {
                 Some(Order::Fetch(request)) => request,
@@ -268,7 +269,7 @@ impl Source<'_> {
             tokio::select! {
                 // Both halves are dropped with it, which resets the stream.
                 ended = self.ask(writer, first, &mut orders, asked) => ended?,
-                end = self.receive(reader, outstanding, writes) => return end,
+                ended = self.receive(reader, outstanding, writes) => ended?,
             }
         }
     }
@@ -319,22 +320,24 @@ impl Source<'_> {
         }
     }
 
-    /// Reads answers in the order of the requests, and hands the data on.
+    /// Reads answers in the order of the requests, and hands the data on, until there was nothing to
+    /// wait for as long as would be a stall. Givers let go of streams that nobody uses, too: whoever is
+    /// first saves the other from taking that for a failure.
     async fn receive(
         &self,
         reader: impl AsyncRead + Unpin,
         mut outstanding: mpsc::Receiver<Asked>,
         writes: &mut Writes,
-    ) -> Result<End, End> {
+    ) -> Result<(), End> {
         let mut reader = Stall::new(reader, self.context.stall);
         let mut batch = writes.batch();
         loop {
             tokio::select! {
                 biased;
                 Some(written) = writes.next() => self.written(written).await?,
-                asked = outstanding.recv(), if writes.has_room() => {
-                    let Some(Asked { request, ends_frame }) = asked else {
-                        return Ok(End::Absent);
+                asked = timeout(self.context.stall, outstanding.recv()), if writes.has_room() => {
+                    let Ok(Some(Asked { request, ends_frame })) = asked else {
+                        return Ok(());
                     };
                     reader.arm();
                     let read = self.read_answer(&mut reader, request, &mut batch).await;

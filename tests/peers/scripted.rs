@@ -27,6 +27,8 @@ use crate::{content::Content, nodes::in_time};
 pub(crate) enum Act {
     /// Send these bytes, whatever they are.
     Send(Vec<u8>),
+    /// Send these bytes, and others when there are.
+    SendThen(Vec<u8>, BoxFuture<'static, Vec<u8>>),
     /// Send these bytes, then close the stream.
     SendAndClose(Vec<u8>),
     /// Send these bytes again and again, without end.
@@ -116,6 +118,7 @@ pub(crate) fn absent() -> Vec<u8> {
 pub(crate) struct Asked {
     pub(crate) subscriptions: usize,
     pub(crate) chunk_streams: usize,
+    pub(crate) chunk_streams_ended: usize,
     pub(crate) items: Vec<Item>,
     pub(crate) pages: usize,
     /// Streams that the other side has ended.
@@ -227,13 +230,17 @@ type Shared = Arc<(Script, watch::Sender<Asked>)>;
 
 async fn converse(script: Shared, event: streams::Event) {
     let stream = event.inbound;
+    let is_chunk = stream.protocol == Protocol::Chunk;
     // However it ends: the other side ends streams when it likes.
     let _ = match stream.protocol {
         Protocol::Availability => tell_availability(&script, stream).await,
         Protocol::Chunk => send_chunks(&script, stream).await,
         Protocol::Catalogue => send_pages(&script, stream).await,
     };
-    script.1.send_modify(|asked| asked.ended += 1);
+    script.1.send_modify(|asked| {
+        asked.ended += 1;
+        asked.chunk_streams_ended += usize::from(is_chunk);
+    });
 }
 
 async fn tell_availability(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
@@ -290,6 +297,13 @@ async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
     match act {
         Act::Send(bytes) => {
             stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            Ok(true)
+        }
+        Act::SendThen(bytes, more) => {
+            stream.write_all(&bytes).await?;
+            stream.flush().await?;
+            stream.write_all(&more.await).await?;
             stream.flush().await?;
             Ok(true)
         }

@@ -118,6 +118,36 @@ async fn a_download_whose_only_source_has_a_changed_file_ends_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_source_that_gets_the_rest_long_after_is_asked_on_another_stream() {
+    // source (has the first of three chunks, and the others once it was asked nothing for long) <--- getter
+    let content = Content::new(THREE_CHUNKS, 1);
+    let mut has = crate::scripted::having_all(&content.descriptor);
+    has.blocks = (0..16).into();
+    let (ended, is_over) = tokio::sync::watch::channel(false);
+    let mut script = Script::honest(&content);
+    script.availability = Box::new(move |_| {
+        let mut is_over = is_over.clone();
+        let all = has_all(&content.descriptor);
+        let more = async move {
+            is_over.wait_for(|is_over| *is_over).await.unwrap();
+            all
+        };
+        Act::SendThen(crate::scripted::update(has.clone()), Box::pin(more))
+    });
+    let source = Scripted::start(script).await;
+    let getter = Home::start("getter").await;
+    let content = Content::new(THREE_CHUNKS, 1);
+    let over = async {
+        source.until(|asked| asked.chunk_streams_ended == 1).await;
+        ended.send_replace(true);
+    };
+    let peers = [source.address()];
+    let (finished, ()) = tokio::join!(getter.fetch(&content, &peers), over);
+    assert_eq!(finished.sources, 1);
+    assert_eq!(source.asked().chunk_streams, 2);
+}
+
+#[tokio::test]
 async fn a_download_whose_sources_lack_the_rest_ends_with_an_error() {
     // source (of three chunks it has the first, and says so) <--- getter
     let content = Content::new(THREE_CHUNKS, 1);

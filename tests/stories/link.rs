@@ -132,6 +132,6 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     b.run(&nobody)
         .failed()
         .says("looking for who has it")
-        .says("nobody has it")
+        .says("peers were asked and do not have it")
         .says("--bootstrap");
 }

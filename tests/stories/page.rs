@@ -150,13 +150,21 @@ fn a_dropped_file_is_shared() {
     };
     browser.click("#tab-shares");
     browser.sees(".empty", "Nothing is shared yet");
-    browser.script(
-        "const files = new DataTransfer();
-         files.items.add(new File(['what was dropped'], 'dropped.txt'));
-         const view = document.querySelector('#shares .view');
-         view.dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true }));",
-    );
+    let drop = |content: &str| {
+        browser.script(&format!(
+            "const files = new DataTransfer();
+             files.items.add(new File([{content}], 'dropped.txt'));
+             const view = document.querySelector('#shares .view');
+             view.dispatchEvent(new DragEvent('drop', {{ dataTransfer: files, bubbles: true }}));"
+        ));
+    };
+    drop("'what was dropped'");
     browser.sees(ROW, "dropped.txt");
+    assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
+
+    // What is refused says why, though most of it was never read.
+    drop("new Uint8Array(64 << 20)");
+    browser.sees(".toast.error", "dropped.txt is there already");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
 }
 
@@ -216,12 +224,12 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
     };
     for view in ["downloads", "shares", "network", "peers", "settings", "log"] {
         phone.click(&format!("#tab-{view}"));
-        phone.until(&format!("!document.getElementById({view:?}).hidden"));
+        phone.until(&format!("document.getElementById({view:?})?.hidden === false"));
         let wide = phone.script("return document.documentElement.scrollWidth");
         assert_eq!(wide, PHONE.0, "{view}");
     }
     phone.click("#tab-shares");
-    phone.until("document.querySelectorAll('#shares .row').length > 3");
+    phone.until("document.querySelector('#shares .row')?.ariaSetSize === '30'");
     let reach = "document.querySelector('#shares .row[tabindex=\"0\"]')";
     phone.script(&format!("{reach}.focus()"));
     for _ in 0..29 {

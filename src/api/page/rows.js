@@ -56,21 +56,21 @@ export class Rows {
     const top = this.element.scrollTop;
     const first = Math.max(0, Math.floor(top / height) - BEYOND);
     const last = Math.min(this.#items.length, Math.ceil((top + sight) / height) + BEYOND);
-    const kept = new Set();
-    let before = null;
-    for (let at = first; at < last; at += 1) {
-      const item = this.#items[at];
-      const key = this.#key(item);
-      kept.add(key);
-      const row = this.#shown.get(key) ?? this.#add(item, key);
-      row.update(item);
-      this.#place(row.element, at, height, before);
-      before = row.element;
-    }
+    const kept = new Set(this.#items.slice(first, last).map(this.#key));
+    // First, as whatever stays is then in its place already: what is moved loses the focus.
     for (const [key, { element }] of this.#shown) {
       if (kept.has(key)) continue;
       element.remove();
       this.#shown.delete(key);
+    }
+    let before = null;
+    for (let at = first; at < last; at += 1) {
+      const item = this.#items[at];
+      const key = this.#key(item);
+      const row = this.#shown.get(key) ?? this.#add(item, key);
+      row.update(item);
+      this.#place(row.element, at, height, before);
+      before = row.element;
     }
     this.#chooseTabStop();
   }
