@@ -1,10 +1,12 @@
 //! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
 //!
 //! Here is what goes on while it fetches; `opening` is how it comes to have something to fetch,
-//! `finishing` what is done once it has all, and `reading` what is other for readers.
+//! `patience` how long it waits for what, `finishing` what is done once it has all, and `reading` what
+//! is other for readers.
 
 mod finishing;
 mod opening;
+mod patience;
 mod reading;
 
 use std::{
@@ -15,7 +17,6 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::Hash;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -24,7 +25,7 @@ use tokio::{
 
 pub(in crate::transfer) use self::reading::Purpose;
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Output, Waiting,
+    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
     content::{Content, Holding},
     manifests::Unfolding,
     origins::Origins,
@@ -39,47 +40,14 @@ use super::{
 use crate::{
     limits::Limits,
     network::{Discovery, Network, PeerAddress},
-    store::{PartialSpec, Scopes, Store},
+    store::{PartialSpec, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
 const EVENTS_QUEUED: usize = 256;
 
-/// How long a download keeps its turn without a source that has anything for it; and while others wait
-/// for theirs, without anything that comes.
-const TURN_PATIENCE: Duration = Duration::from_secs(5);
-
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What is to be downloaded, whence, and where to.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// What.
-    pub hash: Hash,
-    /// What it is called, if somebody said so.
-    pub name: Option<String>,
-    /// Where to.
-    pub output: Output,
-    /// Peers to ask, beside those that are found.
-    pub peers: Vec<PeerAddress>,
-    /// Only these peers may be asked; `None`: anyone.
-    pub allowed: Option<Vec<PeerId>>,
-    /// How long there may be no source.
-    pub timeout: Duration,
-    /// Of a folder: which files, as globs over their paths in it; none: all.
-    pub only: Vec<String>,
-    /// Whether other content at the target may be replaced.
-    pub overwrite: bool,
-    /// Whether to wait at the end until the file is safe from a power loss.
-    pub durable: bool,
-    /// Whether a node that starts again goes on with it.
-    pub resume_on_start: bool,
-    /// Whether whoever started it is to share it on; kept for later runs.
-    pub seed: bool,
-    /// Who may know of it.
-    pub scopes: Scopes,
-}
 
 /// What all downloads of a node share.
 #[derive(Clone)]
@@ -92,26 +60,6 @@ pub(super) struct Room {
     pub(super) turns: Turns,
     /// Whether what is done is shared on at all.
     pub(super) seeds: Arc<AtomicBool>,
-}
-
-/// How downloads run.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Downloads that fetch at a time; others wait for their turn.
-    pub max_downloads: usize,
-    /// Sources of one download, at most.
-    pub max_sources: usize,
-    /// Candidates that are being connected to or asked what they have at a time, at most: many of those
-    /// named by the DHT may be gone, and each of these takes until a time-out.
-    pub max_asked: usize,
-    /// Bytes in flight at one source, at most.
-    pub window: u64,
-    /// How long a source may send nothing of what it was asked for.
-    pub stall: Duration,
-    /// Whether what is done is shared on at all, at first.
-    pub seed: bool,
-    /// Bytes of content that was only read and may stay here, at most.
-    pub read_cache: u64,
 }
 
 /// A folder, while it is found out what is in it.
@@ -418,11 +366,6 @@ impl Task {
         self.begin_search();
     }
 
-    fn begin_search(&mut self) {
-        let now = Instant::now();
-        (self.last_source, self.last_arrival, self.ticked) = (now, now, now);
-    }
-
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
         let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
@@ -456,119 +399,6 @@ impl Task {
             }
         }
         content.scheduler.next_wake(now)
-    }
-
-    /// Sources that have nothing to give make room for those that wait.
-    fn make_room(&mut self, now: Instant) {
-        let wanted = self.sources.crowded_out();
-        let Some(content) = self.content.as_mut().filter(|_| wanted > 0) else {
-            return;
-        };
-        let mut made = 0;
-        for peer in content.scheduler.of_no_use() {
-            if made < wanted && self.sources.replace(peer, now) {
-                content.scheduler.left(peer);
-                self.holdings.remove(&peer);
-                made += 1;
-            }
-        }
-    }
-
-    /// Renews the status, and gives up when there has been no source for too long.
-    fn tick(&mut self) -> Result<(), DownloadError> {
-        let now = Instant::now();
-        self.make_room(now);
-        if self.is_left(now) {
-            return Err(DownloadError::Paused);
-        }
-        let with_content = self.sources.with_content();
-        // Before there is content to schedule, whoever has it is about to be asked.
-        let can_go_on = |content: &Content| {
-            let scheduler = &content.scheduler;
-            scheduler.is_done() || scheduler.can_go_on()
-        };
-        let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
-        let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
-        let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);
-        self.take_turns(is_able, now);
-        if has_source {
-            self.last_source = now;
-        } else if is_able && self.turn.is_none() {
-            // Busy sources cannot be asked again before it is its turn.
-            self.last_source += now - self.ticked;
-        } else if now.duration_since(self.last_source) >= self.request.timeout {
-            return Err(DownloadError::NoSource {
-                hash: self.request.hash,
-                timeout: self.request.timeout,
-                tried: self.tried(is_able),
-            });
-        }
-        self.ticked = now;
-        let verified = self.content.as_ref().map(|content| {
-            let blocks = content.sink.verified();
-            let bytes = content.bytes_of(&blocks);
-            (blocks, bytes, content.manifests().is_none())
-        });
-        let shown = verified.as_ref().filter(|(.., is_shown)| *is_shown);
-        let shown = shown.map(|(blocks, ..)| blocks);
-        self.origins.tick(now, shown, &self.sources.states());
-        let verified = verified.map(|(_, bytes, _)| bytes);
-        let rate = verified.map(|verified| self.meter.read(now, verified));
-        let waits = self.waits(is_able, has_source);
-        self.status.send_modify(|status| {
-            status.verified_bytes = verified.or(status.verified_bytes);
-            status.bytes_per_second = rate.unwrap_or(0);
-            status.sources = with_content as u64;
-            status.waits = waits;
-        });
-        Ok(())
-    }
-
-    /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
-    fn take_turns(&mut self, is_able: bool, now: Instant) {
-        if !is_able {
-            // Whoever can go on shall not wait for one that cannot.
-            self.queued = None;
-            if now.duration_since(self.last_source) >= TURN_PATIENCE {
-                self.turn = None;
-            }
-        } else if self.turn.is_none() {
-            let enter = || self.turns.enter(self.request.hash, self.status.clone());
-            self.turn = self.queued.get_or_insert_with(enter).try_turn();
-            if self.turn.is_some() {
-                self.queued = None;
-                self.last_arrival = now;
-            }
-        } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
-            && self.turns.is_waited_for()
-        {
-            self.turn = None;
-        }
-    }
-
-    /// What keeps it from being faster, as far as that is known here.
-    fn waits(&self, is_able: bool, has_source: bool) -> Option<Waiting> {
-        if is_able && let Some(queued) = &self.queued {
-            let ahead = queued.ahead();
-            return Some(Waiting::Turn { ahead });
-        }
-        if !has_source {
-            return Some(Waiting::Source {
-                since: self.last_source,
-                tried: self.tried(is_able),
-            });
-        }
-        let rate = self.limits.holding_downloads()?;
-        Some(Waiting::Limit { rate })
-    }
-
-    /// Who was asked, and what came of it; if there are sources for all that, they are busy.
-    fn tried(&self, is_able: bool) -> String {
-        if is_able {
-            "those who have it are busy, and are asked again".to_owned()
-        } else {
-            self.sources.summary()
-        }
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `reads` | who reads what while it is fetched, and when more has come |
 //! | `readings` | content that is fetched for those who read it |
 //! | `reader` | one who reads, whatever has to be fetched for that |
+//! | `request` | what is to be downloaded, and how downloads run |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
 //! | `handle` | one run of a download, for those who wait for it |
@@ -47,6 +48,7 @@ mod reader;
 mod readings;
 mod reads;
 mod receiving;
+mod request;
 mod scheduler;
 mod sink;
 mod source;
@@ -57,7 +59,6 @@ mod transfers;
 mod turns;
 
 pub use changes::{ChangeError, Place};
-pub use download::{Request, Settings};
 pub use error::DownloadError;
 pub use handle::Download;
 pub use interest::Interest;
@@ -66,6 +67,7 @@ pub use manifests::UnfoldError;
 pub use origins::{Cell, Detail, SourceState, SourceStatus};
 pub use reader::{ReadError, Reader};
 pub use readings::ReadRequest;
+pub use request::{Request, Settings};
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};

@@ -224,7 +224,9 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
     };
     for view in ["downloads", "shares", "network", "peers", "settings", "log"] {
         phone.click(&format!("#tab-{view}"));
-        phone.until(&format!("document.getElementById({view:?})?.hidden === false"));
+        phone.until(&format!(
+            "document.getElementById({view:?})?.hidden === false"
+        ));
         let wide = phone.script("return document.documentElement.scrollWidth");
         assert_eq!(wide, PHONE.0, "{view}");
     }

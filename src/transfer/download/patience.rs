@@ -1,0 +1,131 @@
+//! How long a download waits for what: for sources, for its turn; and what it says of that.
+
+use std::time::{Duration, Instant};
+
+use super::{Content, Task};
+use crate::transfer::{DownloadError, Waiting};
+
+/// How long a download keeps its turn without a source that has anything for it; and while others wait
+/// for theirs, without anything that comes.
+const TURN_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Task {
+    /// From now on time counts.
+    pub(super) fn begin_search(&mut self) {
+        let now = Instant::now();
+        (self.last_source, self.last_arrival, self.ticked) = (now, now, now);
+    }
+
+    /// Sources that have nothing to give make room for those that wait.
+    fn make_room(&mut self, now: Instant) {
+        let wanted = self.sources.crowded_out();
+        let Some(content) = self.content.as_mut().filter(|_| wanted > 0) else {
+            return;
+        };
+        let mut made = 0;
+        for peer in content.scheduler.of_no_use() {
+            if made < wanted && self.sources.replace(peer, now) {
+                content.scheduler.left(peer);
+                self.holdings.remove(&peer);
+                made += 1;
+            }
+        }
+    }
+
+    /// Renews the status, and gives up when there has been no source for too long.
+    pub(super) fn tick(&mut self) -> Result<(), DownloadError> {
+        let now = Instant::now();
+        self.make_room(now);
+        if self.is_left(now) {
+            return Err(DownloadError::Paused);
+        }
+        let with_content = self.sources.with_content();
+        // Before there is content to schedule, whoever has it is about to be asked.
+        let can_go_on = |content: &Content| {
+            let scheduler = &content.scheduler;
+            scheduler.is_done() || scheduler.can_go_on()
+        };
+        let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
+        let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
+        let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);
+        self.take_turns(is_able, now);
+        if has_source {
+            self.last_source = now;
+        } else if is_able && self.turn.is_none() {
+            // Busy sources cannot be asked again before it is its turn.
+            self.last_source += now - self.ticked;
+        } else if now.duration_since(self.last_source) >= self.request.timeout {
+            return Err(DownloadError::NoSource {
+                hash: self.request.hash,
+                timeout: self.request.timeout,
+                tried: self.tried(is_able),
+            });
+        }
+        self.ticked = now;
+        let verified = self.content.as_ref().map(|content| {
+            let blocks = content.sink.verified();
+            let bytes = content.bytes_of(&blocks);
+            (blocks, bytes, content.manifests().is_none())
+        });
+        let shown = verified.as_ref().filter(|(.., is_shown)| *is_shown);
+        let shown = shown.map(|(blocks, ..)| blocks);
+        self.origins.tick(now, shown, &self.sources.states());
+        let verified = verified.map(|(_, bytes, _)| bytes);
+        let rate = verified.map(|verified| self.meter.read(now, verified));
+        let waits = self.waits(is_able, has_source);
+        self.status.send_modify(|status| {
+            status.verified_bytes = verified.or(status.verified_bytes);
+            status.bytes_per_second = rate.unwrap_or(0);
+            status.sources = with_content as u64;
+            status.waits = waits;
+        });
+        Ok(())
+    }
+
+    /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
+    fn take_turns(&mut self, is_able: bool, now: Instant) {
+        if !is_able {
+            // Whoever can go on shall not wait for one that cannot.
+            self.queued = None;
+            if now.duration_since(self.last_source) >= TURN_PATIENCE {
+                self.turn = None;
+            }
+        } else if self.turn.is_none() {
+            let enter = || self.turns.enter(self.request.hash, self.status.clone());
+            self.turn = self.queued.get_or_insert_with(enter).try_turn();
+            if self.turn.is_some() {
+                self.queued = None;
+                self.last_arrival = now;
+            }
+        } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
+            && self.turns.is_waited_for()
+        {
+            self.turn = None;
+        }
+    }
+
+    /// What keeps it from being faster, as far as that is known here.
+    fn waits(&self, is_able: bool, has_source: bool) -> Option<Waiting> {
+        if is_able && let Some(queued) = &self.queued {
+            let ahead = queued.ahead();
+            return Some(Waiting::Turn { ahead });
+        }
+        if !has_source {
+            return Some(Waiting::Source {
+                since: self.last_source,
+                tried: self.tried(is_able),
+            });
+        }
+        let rate = self.limits.holding_downloads()?;
+        Some(Waiting::Limit { rate })
+    }
+
+    /// Who was asked, and what came of it; if there are sources for all that, they are busy.
+    fn tried(&self, is_able: bool) -> String {
+        if is_able {
+            "those who have it are busy, and are asked again".to_owned()
+        } else {
+            self.sources.summary()
+        }
+    }
+}
