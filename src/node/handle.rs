@@ -269,7 +269,7 @@ impl Node {
         })
     }
 
-    /// The addresses that the node listens at, each with its id.
+    /// The addresses that the node listens at and that lead to it from anywhere, each with its id.
     ///
     /// # Errors
     /// The node has shut down.
@@ -278,6 +278,7 @@ impl Node {
         let id = Protocol::P2p(self.peer_id());
         Ok(addresses
             .into_iter()
+            .filter(|address| Reach::of(address) > Reach::Nowhere)
             .map(|address| address.with(id.clone()))
             .collect())
     }
