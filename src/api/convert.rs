@@ -147,7 +147,7 @@ impl From<&node::Waiting> for types::Waiting {
 impl From<&node::Failure> for ErrorInfo {
     fn from(from: &node::Failure) -> Self {
         Self {
-            code: from.code.to_owned(),
+            code: from.code.to_string(),
             message: from.message.clone(),
             hint: from.hint.clone(),
             choices: Vec::new(),

@@ -3,8 +3,8 @@
 use axum::{
     Json,
     http::{
-        StatusCode,
-        header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER},
+        HeaderValue, StatusCode,
+        header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -84,14 +84,37 @@ impl IntoResponse for ApiError {
         };
         // A value that had to be refused may be shown again: never as anything but JSON.
         let kind = [(CONTENT_TYPE, "application/problem+json")];
-        let answer = (self.status, kind, Json(problem));
+        let mut answer = (self.status, kind, Json(problem)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110, section 15.5.2; browsers ask nobody for this.
+            let headers = answer.headers_mut();
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         match self.retry_after {
             // Whoever has to wait does not need to keep a connection for that.
             Some(seconds) => {
                 let close = [(CONNECTION, "close")];
                 ([(RETRY_AFTER, seconds)], close, answer).into_response()
             }
-            None => answer.into_response(),
+            None => answer,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_not_known_is_told_what_to_show() {
+        for (status, challenge) in [
+            (StatusCode::UNAUTHORIZED, Some("Bearer")),
+            (StatusCode::FORBIDDEN, None),
+        ] {
+            let answer = ApiError::new(status, "code", "message").into_response();
+            let headers = answer.headers();
+            let told = headers.get(WWW_AUTHENTICATE).map(HeaderValue::as_bytes);
+            assert_eq!(told, challenge.map(str::as_bytes), "{status}");
         }
     }
 }

@@ -31,10 +31,9 @@ use super::{
     openapi::Refused,
     serve::Ending,
     settings::listed,
-    status::Served,
+    status::Addresses,
     types::{
-        self, DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready,
-        ShareRemoved,
+        DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready, ShareRemoved,
     },
 };
 use crate::config::Settings;
@@ -59,7 +58,7 @@ const RETRY_SECONDS: u64 = 5;
 )]
 pub(super) async fn events(
     State(app): State<App>,
-    served: Option<Extension<Served>>,
+    addresses: Addresses,
     ending: Option<Extension<Ending>>,
     Parameters(query): Parameters<EventsQuery>,
 ) -> Result<Response, ApiError> {
@@ -80,7 +79,7 @@ pub(super) async fn events(
         topics,
         app.log,
         app.settings,
-        served.map(|Extension(Served(address))| address.to_string()),
+        addresses,
         ending.map(|Extension(Ending(ending))| ending),
         &hello,
     );
@@ -146,8 +145,7 @@ struct Teller {
     settings: Arc<Settings>,
     /// How often the settings had changed when they were told.
     settings_told: Option<u64>,
-    /// Where the API listens.
-    api: Option<String>,
+    addresses: Addresses,
     /// Whether the API is to end: a stream would keep it for ever.
     ending: Option<watch::Receiver<bool>>,
     tick: Interval,
@@ -194,7 +192,7 @@ impl Teller {
         topics: Topics,
         log: Log,
         settings: Arc<Settings>,
-        api: Option<String>,
+        addresses: Addresses,
         ending: Option<watch::Receiver<bool>>,
         hello: &Hello,
     ) -> Self {
@@ -208,7 +206,7 @@ impl Teller {
             log,
             settings,
             settings_told: None,
-            api,
+            addresses,
             ending,
             tick,
             frame,
@@ -256,12 +254,7 @@ impl Teller {
             self.telling = Some(Telling::new(picture));
         }
         if let Some(telling) = &mut self.telling {
-            telling.tell(
-                &self.told,
-                self.topics,
-                self.api.as_deref(),
-                &mut self.frame,
-            );
+            telling.tell(&self.told, self.topics, &self.addresses, &mut self.frame);
             if self.frame.is_full() {
                 return Some(());
             }
@@ -315,16 +308,14 @@ impl Telling {
     }
 
     /// Tells in what the picture is not what was told, until the frame is full.
-    fn tell(&mut self, told: &Picture, topics: Topics, api: Option<&str>, frame: &mut Frame) {
+    fn tell(&mut self, told: &Picture, topics: Topics, addresses: &Addresses, frame: &mut Frame) {
         let new = &*self.picture;
         if topics.status && !self.has_status {
             self.has_status = true;
             if !same_status(told.status.as_ref(), new.status.as_ref())
                 && let Some(status) = &new.status
             {
-                let mut status = types::Status::from(status.clone());
-                status.api = api.map(str::to_owned);
-                frame.event("status", &status);
+                frame.event("status", &addresses.with(status.clone()));
             }
         }
         while topics.downloads && !frame.is_full() {

@@ -1,8 +1,12 @@
 //! The node itself, whom it is connected to, and how well.
 
-use std::net::SocketAddr;
+use std::{convert::Infallible, net::SocketAddr};
 
-use axum::{Extension, Json, extract::State, http::Uri};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{Uri, request::Parts},
+};
 
 use super::{
     Links, Log,
@@ -12,11 +16,41 @@ use super::{
     paging::{Page, page},
     types::{self, ListQuery, LogLevel, LogLine, LogQuery},
 };
-use crate::node::{ListError, Node};
+use crate::node::{ListError, Node, Status};
 
 /// Where the API listens, as requests that came through a socket carry it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served(pub(super) SocketAddr);
+
+/// Where the API and the gateway listen, as far as a request tells.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Addresses {
+    api: Option<String>,
+    gateway: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Addresses {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let (served, links) = (parts.extensions.get(), parts.extensions.get());
+        Ok(Self {
+            api: served.map(|Served(address)| address.to_string()),
+            gateway: links.map(Links::origin),
+        })
+    }
+}
+
+impl Addresses {
+    /// All that there is to say of a node.
+    pub(super) fn with(&self, status: Status) -> types::Status {
+        types::Status {
+            api: self.api.clone(),
+            gateway: self.gateway.clone(),
+            ..status.into()
+        }
+    }
+}
 
 /// The node itself.
 #[utoipa::path(
@@ -25,13 +59,9 @@ pub(super) struct Served(pub(super) SocketAddr);
 )]
 pub(super) async fn status(
     State(node): State<Node>,
-    served: Option<Extension<Served>>,
-    links: Option<Extension<Links>>,
+    addresses: Addresses,
 ) -> Result<Json<types::Status>, ApiError> {
-    let mut status = types::Status::from(node.status().await?);
-    status.api = served.map(|Extension(Served(address))| address.to_string());
-    status.gateway = links.map(|Extension(links)| links.origin());
-    Ok(Json(status))
+    Ok(Json(addresses.with(node.status().await?)))
 }
 
 /// Whom it is connected to.

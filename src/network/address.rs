@@ -79,6 +79,7 @@ impl FromStr for PeerAddress {
             let address = text
                 .parse::<Multiaddr>()
                 .map_err(|error| invalid(error.to_string()))?;
+            leads_somewhere(&address).map_err(|reason| invalid(reason.to_owned()))?;
             return Ok(Self::from(address));
         }
         let (host, port) = text
@@ -92,6 +93,27 @@ impl FromStr for PeerAddress {
             peer: None,
         })
     }
+}
+
+/// Refuses what can never be dialed. A peer's id alone can: it may be known where that is.
+fn leads_somewhere(address: &Multiaddr) -> Result<(), &'static str> {
+    let has = |wanted: fn(&Protocol<'_>) -> bool| address.iter().any(|part| wanted(&part));
+    let is_only_peer = address.iter().all(|part| matches!(part, Protocol::P2p(_)));
+    if is_only_peer && !address.is_empty() {
+        return Ok(());
+    }
+    if has(|part| matches!(part, Protocol::Udp(_))) {
+        let is_quic = has(|part| matches!(part, Protocol::QuicV1));
+        return if is_quic {
+            Ok(())
+        } else {
+            Err("after the UDP port it lacks /quic-v1")
+        };
+    }
+    if has(|part| matches!(part, Protocol::Tcp(_) | Protocol::Memory(_))) {
+        return Ok(());
+    }
+    Err("it has no port")
 }
 
 fn host_part(host: &str) -> Result<Protocol<'_>, String> {
@@ -150,6 +172,9 @@ mod tests {
             (":80", "neither"),
             ("a b:80", "neither"),
             ("/ip4/10.0.0/tcp/1", "invalid"),
+            ("/ip4/10.0.0.1", "no port"),
+            ("/ip4/10.0.0.1/udp/1", "quic-v1"),
+            ("/", "unknown protocol"),
         ] {
             assert!(parsed(text).contains(reason), "{text}: {}", parsed(text));
         }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, ping,
     swarm::{
-        DialError, SwarmEvent,
+        ConnectionId, DialError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
@@ -17,7 +17,8 @@ use tokio::{
 };
 
 use super::{
-    AnnounceError, ConnectError, PeerAddress,
+    AnnounceError, ConnectError,
+    bootstrap::Bootstrap,
     command::Command,
     connects::{Connects, connect_error},
     lookups::Lookups,
@@ -32,7 +33,7 @@ pub(super) const REJOIN_INTERVAL: Duration = Duration::from_secs(15);
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) protocols: Protocols,
-    pub(super) bootstrap: Vec<PeerAddress>,
+    pub(super) bootstrap: Bootstrap,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
@@ -192,6 +193,7 @@ impl EventLoop {
                 self.peers
                     .connected(peer_id, connection_id, (&endpoint).into());
                 self.connects.established(connection_id, peer_id);
+                self.bootstrap.over(connection_id);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -208,8 +210,9 @@ impl EventLoop {
                 error,
             } => {
                 tracing::debug!(peer = ?peer_id, %error, "dial failed");
-                self.connects
-                    .failed(connection_id, peer_id, &connect_error(&error));
+                let error = connect_error(&error);
+                self.connects.failed(connection_id, peer_id, &error);
+                self.not_reached(connection_id, &error);
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.swarm.add_external_address(address);
@@ -224,26 +227,30 @@ impl EventLoop {
 
     fn rejoin(&mut self) {
         if *self.routable.borrow() == 0 {
-            let bootstrap = std::mem::take(&mut self.bootstrap);
-            bootstrap.iter().for_each(|node| self.dial_in_passing(node));
-            self.bootstrap = bootstrap;
+            for options in self.bootstrap.dial() {
+                self.dial_quietly(options);
+            }
         }
     }
 
-    pub(super) fn dial_in_passing(&mut self, node: &PeerAddress) {
-        let address = node.address().clone();
-        self.dial_quietly(match node.peer() {
-            Some(peer) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .addresses(vec![address])
-                .build(),
-            None => DialOpts::unknown_peer_id().address(address).build(),
-        });
+    /// A dial has failed. While no other node is known, people are told of those that were to lead to them.
+    fn not_reached(&mut self, connection: ConnectionId, error: &ConnectError) {
+        if let Some(node) = self.bootstrap.failed(connection, error)
+            && *self.routable.borrow() == 0
+        {
+            tracing::warn!(
+                %node, %error,
+                "a bootstrap node is not reached; it is tried again every {} s",
+                REJOIN_INTERVAL.as_secs()
+            );
+        }
     }
 
     /// Dials for nobody in particular: an outcome is heard as an event.
     pub(super) fn dial_quietly(&mut self, options: DialOpts) {
+        let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
+            self.bootstrap.over(connection);
             tracing::trace!(%error, "not dialed");
         }
     }

@@ -6,6 +6,7 @@
 //! a full queue: what cannot be passed on at once is dropped and counted as the peer's loss.
 
 mod address;
+mod bootstrap;
 mod command;
 mod connects;
 mod discovery;

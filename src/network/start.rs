@@ -16,6 +16,7 @@ use tokio::{
 
 use super::{
     Network, PeerAddress, Traffic,
+    bootstrap::{Bootstrap, in_passing},
     connects::Connects,
     event_loop::{EventLoop, REJOIN_INTERVAL},
     lookups::Lookups,
@@ -108,7 +109,7 @@ impl Network {
         let mut event_loop = EventLoop {
             swarm,
             protocols: settings.behaviour.protocols,
-            bootstrap: settings.bootstrap,
+            bootstrap: Bootstrap::new(settings.bootstrap),
             commands: command_queue,
             inbound,
             arrivals: arrivals.clone(),
@@ -124,7 +125,7 @@ impl Network {
         settings
             .known
             .iter()
-            .for_each(|known| event_loop.dial_in_passing(known));
+            .for_each(|known| event_loop.dial_quietly(in_passing(known)));
         tokio::spawn(event_loop.run());
         Ok(Self {
             local,

@@ -2,7 +2,7 @@
 //!
 //! Every change is in the list that is kept before it is answered.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use pelago_content::Hash;
 use thiserror::Error;
@@ -117,14 +117,18 @@ impl Transfers {
     /// had put in its place.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`] and
-    /// [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
+    /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
+    /// [`ChangeError::EarlierRun`] and [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
     pub async fn remove_with_data(
         &self,
         hash: &Hash,
     ) -> Result<(DownloadStatus, Option<Finished>), ChangeError> {
         let download = self.change(hash, ended)?;
         let Ok(finished) = download.finished().await else {
+            let DownloadStatus { name, path, .. } = status_of(&download);
+            if download.state() == DownloadState::Done {
+                return Err(ChangeError::EarlierRun { name, path });
+            }
             return Ok((self.cancel(hash).await?, None));
         };
         let delivered = finished.delivered.clone();
@@ -261,6 +265,16 @@ pub enum ChangeError {
         /// What it is called.
         name: String,
     },
+    /// Whether what is in its place is still what was downloaded is not known any more.
+    #[error(
+        "{name:?} was done before the node was started again, and may have changed since: it is not removed"
+    )]
+    EarlierRun {
+        /// What it is called.
+        name: String,
+        /// Where it was put.
+        path: Option<PathBuf>,
+    },
     /// What is in its place cannot be removed.
     #[error(transparent)]
     Delivered(Arc<RemoveError>),
@@ -285,7 +299,7 @@ impl ChangeError {
             Self::NotListed { .. } => "not-downloading",
             Self::Ended { .. } => "download-ended",
             Self::Running { .. } => "download-running",
-            Self::NotDownloaded { .. } => "not-downloaded",
+            Self::NotDownloaded { .. } | Self::EarlierRun { .. } => "not-downloaded",
             Self::Delivered(_) | Self::Data(_) => "not-removed",
             Self::ShuttingDown => "shutting-down",
         }
@@ -302,7 +316,15 @@ impl ChangeError {
             } => "`pelago resume` tries it again, `pelago cancel` gives it up",
             Self::Ended { .. } => "`pelago remove` takes it off the list",
             Self::Running { .. } => "`pelago cancel` stops it and removes what is here of it",
-            Self::NotDownloaded { .. } | Self::Delivered(_) => {
+            Self::EarlierRun {
+                path: Some(path), ..
+            } => {
+                let path = path.display();
+                return Some(format!(
+                    "without --with-data it is only taken off the list; remove {path} yourself"
+                ));
+            }
+            Self::NotDownloaded { .. } | Self::EarlierRun { .. } | Self::Delivered(_) => {
                 "without --with-data it is only taken off the list"
             }
             Self::Data(_) | Self::ShuttingDown => return None,

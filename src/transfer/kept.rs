@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{DownloadState, DownloadStatus, Output, Request, transfers::RESUME_TIMEOUT};
+use super::{DownloadState, DownloadStatus, Failure, Output, Request, transfers::RESUME_TIMEOUT};
 use crate::store::{PartialSpec, Scopes};
 
 /// Of the form below; a list of another version is passed over.
@@ -53,21 +53,30 @@ pub(super) struct Kept {
     /// Bytes that were verified.
     #[serde(rename = "k")]
     verified_bytes: Option<u64>,
+    /// How it ended, if it did.
+    #[serde(rename = "e", default)]
+    end: Option<End>,
+}
+
+/// How a download ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum End {
+    #[serde(rename = "d")]
+    Done,
+    #[serde(rename = "f")]
+    Failed(Failure),
 }
 
 impl Kept {
-    /// What to keep of a download; none if the next run should not know of it.
+    /// What to keep of a download; none if its place cannot be written down.
     pub(super) fn new(request: &Request, status: &DownloadStatus, is_paused: bool) -> Option<Self> {
-        // What failed before anything was there has left nothing to go on with.
-        let is_over = match status.state {
-            DownloadState::Done => true,
-            DownloadState::Failed => status.path.is_none(),
-            _ => false,
+        let end = match status.state {
+            DownloadState::Done => Some(End::Done),
+            DownloadState::Failed => status.failure.clone().map(End::Failed),
+            _ => None,
         };
         let request = request.going_on_from(status);
-        if is_over || request.output.path().to_str().is_none() {
-            return None;
-        }
+        request.output.path().to_str()?;
         let ids = |ids: &Vec<_>| ids.iter().map(ToString::to_string).collect();
         Some(Self {
             hash: (*request.hash.as_bytes()).into(),
@@ -82,6 +91,7 @@ impl Kept {
             is_paused,
             size: status.size,
             verified_bytes: status.verified_bytes,
+            end,
         })
     }
 
@@ -103,6 +113,7 @@ impl Kept {
                 pelago_content::Kind::Folder => None,
             },
             verified_bytes: None,
+            end: None,
         }
     }
 
@@ -112,6 +123,15 @@ impl Kept {
 
     pub(super) const fn is_paused(&self) -> bool {
         self.is_paused
+    }
+
+    /// Whether nothing more is to be done about it by itself.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.is_paused || self.end.is_some()
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.end == Some(End::Done)
     }
 
     /// What was asked for. Peers that cannot be read are left out, but for those that alone may be
@@ -136,11 +156,17 @@ impl Kept {
 
     /// What it looks like while it rests.
     pub(super) fn status(&self) -> DownloadStatus {
+        let (state, failure) = match &self.end {
+            Some(End::Done) => (DownloadState::Done, None),
+            Some(End::Failed(failure)) => (DownloadState::Failed, Some(failure.clone())),
+            None => (DownloadState::Paused, None),
+        };
         DownloadStatus {
             path: self.begun_at(),
-            state: DownloadState::Paused,
+            state,
             size: self.size,
             verified_bytes: self.verified_bytes,
+            failure,
             ..DownloadStatus::new(self.hash(), self.name.clone())
         }
     }
@@ -227,22 +253,42 @@ mod tests {
     }
 
     #[test]
-    fn what_has_begun_goes_on_at_its_place_and_what_is_over_is_forgotten() {
+    fn what_has_begun_goes_on_at_its_place() {
         let request = request();
-        let status = |state, path: Option<&str>| DownloadStatus {
-            state,
-            path: path.map(Into::into),
+        let begun = DownloadStatus {
+            state: DownloadState::Downloading,
+            path: Some("/tmp/x".into()),
             ..DownloadStatus::new(request.hash, Some("x".into()))
         };
-        let begun = status(DownloadState::Failed, Some("/tmp/x"));
         let kept = Kept::new(&request, &begun, false).unwrap();
         assert_eq!(kept.request().output, Output::Exactly("/tmp/x".into()));
         assert_eq!(kept.request().name.as_deref(), Some("x"));
-        for over in [
-            status(DownloadState::Failed, None),
-            status(DownloadState::Done, Some("/tmp/x")),
+        assert!(!kept.is_at_rest());
+    }
+
+    #[test]
+    fn what_has_ended_is_listed_as_it_ended() {
+        let request = request();
+        let failure = Failure {
+            code: "no-source".into(),
+            message: "nobody".to_owned(),
+            hint: None,
+        };
+        for (state, path, failure) in [
+            (DownloadState::Failed, None, Some(failure.clone())),
+            (DownloadState::Failed, Some("/tmp/x".into()), Some(failure)),
+            (DownloadState::Done, Some("/tmp/x".into()), None),
         ] {
-            assert_eq!(Kept::new(&request, &over, false), None);
+            let ended = DownloadStatus {
+                state,
+                path,
+                failure,
+                ..DownloadStatus::new(request.hash, Some("x".into()))
+            };
+            let kept = Kept::new(&request, &ended, false).unwrap();
+            let list = from_bytes(&to_bytes(vec![kept])).unwrap();
+            assert!(list[0].is_at_rest());
+            assert_eq!(list[0].status(), ended);
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{
     Download, DownloadError, DownloadState, DownloadStatus, Output, Request, Transfers, Waiting,
-    download::{Purpose, Task},
+    download::{Purpose, Room, Task},
     handle::Ended,
     origins::Origins,
     reads::Reads,
@@ -188,9 +188,14 @@ impl Transfers {
             origins: origins.clone(),
             metrics: None,
         };
-        let (reads, room) = (Reads::default(), self.room.clone());
+        let reads = Reads::default();
+        // Readers do not queue with downloads: a film that was paused goes on at once.
+        let room = Room {
+            turns: self.readings.turns.clone(),
+            ..self.room.clone()
+        };
         let (reads_now, written_down) = (reads.clone(), origins.clone());
-        let queued = self.readings.turns.enter(hash, status.clone());
+        let queued = room.turns.enter(hash, status.clone());
         let purpose = Purpose::Read {
             cache,
             found_by: request.found_by,

@@ -1,6 +1,7 @@
 //! What is known of a download while it runs, and when it is done.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     fmt,
     path::PathBuf,
@@ -9,6 +10,7 @@ use std::{
 };
 
 use pelago_content::Hash;
+use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
 use crate::{
@@ -169,20 +171,23 @@ impl fmt::Display for Waiting {
 }
 
 /// Why a download failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// A word for programs: it stays the same between versions.
-    pub code: &'static str,
+    #[serde(rename = "c")]
+    pub code: Cow<'static, str>,
     /// What was tried, and what came of it.
+    #[serde(rename = "m")]
     pub message: String,
     /// What a person can do about it.
+    #[serde(rename = "h")]
     pub hint: Option<String>,
 }
 
 impl From<&DownloadError> for Failure {
     fn from(error: &DownloadError) -> Self {
         Self {
-            code: error.code(),
+            code: error.code().into(),
             message: error.to_string(),
             hint: error.hint(),
         }

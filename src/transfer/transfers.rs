@@ -319,8 +319,8 @@ impl Transfers {
         self.readings.stop_all();
     }
 
-    /// Goes on with the downloads of the last run, lists those that it had paused, and keeps the list
-    /// for the next one from now on. Returns those that it goes on with.
+    /// Goes on with the downloads of the last run, lists those that it had paused or that had ended, and
+    /// keeps the list for the next one from now on. Returns those that it goes on with.
     ///
     /// # Errors
     /// [`LoadError`]; then nothing is known of the last run, and nothing kept for the next.
@@ -334,10 +334,11 @@ impl Transfers {
             let (request, is_paused) = (kept.request(), kept.is_paused());
             let mut interest = Interest::default();
             interest.keep();
-            let download = if is_paused {
+            let download = if kept.is_at_rest() {
                 Download::at_rest(kept.status(), request.seed)
             } else {
-                tracing::info!(hash = %request.hash, output = ?request.output, "download goes on");
+                let output = request.output.path().display();
+                tracing::info!(hash = %request.hash, %output, "download goes on");
                 let status = kept.status().going_on();
                 let download = self.spawn(request.clone(), status, None);
                 going_on.push(download.clone());
@@ -429,6 +430,9 @@ fn found_in(store: &Store) -> io::Result<Vec<Kept>> {
     }
     let mut found = kept.flatten().unwrap_or_default();
     let mut recorded = store.partials()?;
+    // What was done may have been begun once more, elsewhere.
+    let is_recorded = |hash| recorded.iter().any(|spec| spec.descriptor.hash() == hash);
+    found.retain(|kept| !kept.is_done() || !is_recorded(kept.hash()));
     recorded.retain(|spec| {
         let hash = spec.descriptor.hash();
         spec.part_of.is_none() && found.iter().all(|kept| kept.hash() != hash)

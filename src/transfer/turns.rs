@@ -26,6 +26,14 @@ struct Queue {
     waiting: Vec<Waiter>,
 }
 
+impl Queue {
+    /// How many fetch now.
+    fn taken(&self) -> u64 {
+        let taken = self.at_a_time.cast_signed() - self.free;
+        u64::try_from(taken).unwrap_or(0)
+    }
+}
+
 struct Waiter {
     hash: Hash,
     status: watch::Sender<DownloadStatus>,
@@ -125,6 +133,7 @@ impl Turns {
             let mut queue = self.lock();
             if queue.waiting.is_empty() || queue.free < 0 {
                 queue.free += 1;
+                self.tell(&queue);
                 return;
             }
             let first = queue.waiting.remove(0);
@@ -136,10 +145,8 @@ impl Turns {
     }
 
     fn tell(&self, queue: &Queue) {
-        for (waiter, before) in queue.waiting.iter().zip(queue.at_a_time..) {
-            let waits = Some(Waiting::Turn {
-                ahead: before as u64,
-            });
+        for (waiter, ahead) in queue.waiting.iter().zip(queue.taken()..) {
+            let waits = Some(Waiting::Turn { ahead });
             waiter.status.send_if_modified(|status| {
                 let is_new = status.waits != waits;
                 status.waits = waits;
@@ -175,7 +182,7 @@ impl Queued {
         let queue = self.turns.lock();
         let mut waiting = queue.waiting.iter();
         let before = waiting.position(|waiter| waiter.status.same_channel(&self.status));
-        (before.unwrap_or(0) + queue.at_a_time) as u64
+        queue.taken() + before.unwrap_or(0) as u64
     }
 }
 
@@ -250,8 +257,11 @@ mod tests {
         let (second, third) = (taken(1).unwrap(), taken(2).unwrap());
         assert!(taken(3).is_none());
         turns.set_at_a_time(1);
+        assert_eq!(all[3].0.ahead(), 3, "those that fetch go on");
         drop(first);
         drop(second);
+        assert_eq!(ahead(&all[3].1), Some(1));
+        let mut taken = |at: usize| all[at].0.try_turn();
         assert!(taken(3).is_none(), "one fetches, and one may");
         drop(third);
         assert!(taken(3).is_some());

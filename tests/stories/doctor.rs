@@ -84,6 +84,7 @@ fn a_node_says_who_reached_it_and_whom_it_knows() {
     );
 
     let lost = c.start(&["--bootstrap", "127.0.0.1:1"]);
+    lost.run.err.line("a bootstrap node is not reached");
     let (found, code) = finding(&c, "discovery");
     assert_eq!(
         (&found["state"], code),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     system::Mount,
@@ -97,6 +97,42 @@ fn what_is_paused_stays_so_over_restarts_until_it_is_resumed() {
 }
 
 /// ```text
+///   B ── A      one download is done and one has failed when B is killed
+/// ```
+#[test]
+fn what_ended_is_listed_as_it_ended_also_after_a_restart() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let content = noise(1, 100_000);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let node = b.start(&["-b", &a_node.address()]);
+    b.run(&["download", &hash, "-o", "got"]).done();
+    let nobodys = "ab".repeat(32);
+    b.run(&["download", &nobodys, "--timeout", "1"]).failed();
+    let before = [&hash, &nobodys].map(|hash| listed(&b, hash).unwrap());
+    assert_eq!(before[0]["state"], "done");
+    assert_eq!(before[1]["state"], "failed");
+
+    node.kill();
+    let _node = b.start(&["-b", &a_node.address()]);
+    let after = [&hash, &nobodys].map(|hash| listed(&b, hash).unwrap());
+    assert_eq!(after, before);
+
+    // What it was then is not known any more, so nothing is removed that may have changed.
+    b.run(&["remove", &hash, "--with-data"])
+        .failed()
+        .says("before the node was started again")
+        .says(&text(&b.path("got")));
+    assert_content(&b.path("got"), &content);
+    b.run(&["remove", &hash]).done();
+    b.run(&["resume", &nobodys]).done();
+    until(&b, &nobodys, "finding-sources");
+    b.run(&["cancel", &nobodys]).done();
+    assert_eq!(b.json(&["downloads"]), json!([]));
+}
+
+/// ```text
 ///   B's command, no node ──valve── A      then B's node lists what the command left
 /// ```
 #[test]
@@ -154,7 +190,7 @@ fn cancel_leaves_nothing_but_what_is_done() {
     assert!(b.path("got").exists());
     node.stop();
     let _node = b.start(&[]);
-    assert_eq!(order(&b).len(), 0, "what was cancelled or done is over");
+    assert_eq!(order(&b), [&hashes[0][..]], "what was cancelled is gone");
 }
 
 /// ```text

@@ -137,12 +137,15 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         .code(200)
         .is(&content);
 
+    // What goes on with something else gets none of this.
+    film.get(&[&format!("If-Match: {etag}")]).code(200);
+    film.get(&["If-Match: \"x\"", "Range: bytes=0-1"]).code(412);
+
     // The URL outlives the node.
     node.stop();
     let _node = a.start(&[]);
-    let later = url(&a, &hash);
-    assert_eq!(later.path, film.path);
-    later.get(&[]).code(200).is(&content);
+    film.get(&[]).code(200).is(&content);
+    assert_eq!(url(&a, &hash).path, film.path);
 }
 
 /// ```text
@@ -414,6 +417,54 @@ fn what_is_read_of_a_download_comes_first() {
     assert!(
         now["verified_bytes"].as_u64().unwrap() < 48 * MIB as u64,
         "{now}"
+    );
+}
+
+/// ```text
+///   browser ── B ── A      B has one download at a time, and one waits; a film is paused, and goes on
+/// ```
+#[test]
+fn who_reads_does_not_queue_with_downloads() {
+    let world = World::new();
+    let a = world.home("a");
+    let b = world
+        .home("b")
+        .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "250000")
+        .with("PELAGO_TRANSFER_MAX_DOWNLOADS", "1");
+    let node = a.start(&[]);
+    let share = |seed, name| a.share(&world.file(name, &noise(seed, 64 * MIB)));
+    let (first, second) = (share(1, "first.iso"), share(2, "second.iso"));
+    let content = noise(3, 4 * MIB);
+    let film = a.share(&world.file("film.mp4", &content));
+    let _b = b.start(&["-b", &node.address()]);
+    for hash in [&first, &second] {
+        b.run(&["download", hash, "--detach"]).done();
+    }
+    let verified = || b.json(&["downloads"])[0]["verified_bytes"].as_u64();
+    let until_more = |bytes: u64| {
+        let wanted = verified().unwrap_or(0) + bytes;
+        eventually("the download to go on", || {
+            verified().filter(|verified| *verified >= wanted)
+        });
+    };
+    until_more(1);
+
+    let film = url(&b, &film);
+    let read = |at: usize| {
+        let range = format!("Range: bytes={at}-{}", at + 9_999);
+        film.get(&[&range]).code(206).is(&content[at..at + 10_000]);
+    };
+    read(0);
+    // Longer than a download may keep its turn when nothing comes, which takes 5 s.
+    until_more(1_500_000);
+    read(3_000_000);
+    let states = b.json(&["downloads"]);
+    assert_eq!(states[0]["state"], "downloading", "{states}");
+    // Nobody who reads is counted among those that are ahead.
+    assert_eq!(
+        states[1]["waits"],
+        json!({"for": "turn", "ahead": 1}),
+        "{states}"
     );
 }
 

@@ -106,6 +106,9 @@ impl File {
         let headers = response.headers_mut();
         headers::of_file(headers, self.reading.name(), is_download(request));
         insert(headers, ETAG, &etag);
+        if conditions::is_for_another(&request.headers, &etag) {
+            return changed();
+        }
         if conditions::is_known(&request.headers, &etag) {
             headers.remove(CONTENT_TYPE);
             *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -186,6 +189,9 @@ fn folder(
     insert(response.headers_mut(), ETAG, &etag);
     insert(response.headers_mut(), VARY, "accept");
     insert(response.headers_mut(), CACHE_CONTROL, "private, no-cache");
+    if conditions::is_for_another(headers, &etag) {
+        return changed();
+    }
     if conditions::is_known(headers, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
@@ -220,6 +226,12 @@ fn below(request: &Parts, target: &Target) -> Response<Body> {
 fn not_found() -> Response<Body> {
     let text = "There is nothing here, or the address is not complete.";
     page::failure(StatusCode::NOT_FOUND, "Not found", text)
+}
+
+/// The client has a part of something else, and wants the rest of that.
+fn changed() -> Response<Body> {
+    let text = "What is here is not what you have a part of.";
+    page::failure(StatusCode::PRECONDITION_FAILED, "Something else", text)
 }
 
 pub(super) fn not_allowed() -> Response<Body> {

@@ -2,7 +2,7 @@
 
 use axum::http::{
     HeaderMap, HeaderValue,
-    header::{IF_NONE_MATCH, IF_RANGE, RANGE},
+    header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
 
 /// Whether the client says that it has what is called `etag`. A weak tag is as good here.
@@ -10,6 +10,16 @@ pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut texts = values.filter_map(|value| value.to_str().ok());
     texts.any(|text| text.trim() == "*" || tags(text).any(|tag| tag == etag))
+}
+
+/// Whether the client wants nothing but another version. There is no other, so that it gets none.
+pub(super) fn is_for_another(headers: &HeaderMap, etag: &str) -> bool {
+    let values = headers.get_all(IF_MATCH).iter();
+    let mut values = values.peekable();
+    let is_conditional = values.peek().is_some();
+    let mut texts = values.filter_map(|value| value.to_str().ok());
+    is_conditional
+        && !texts.any(|text| text.trim() == "*" || strong_tags(text).any(|tag| tag == etag))
 }
 
 /// The `Range` header that counts: there is one, and it is for what the client has a part of.
@@ -30,10 +40,12 @@ pub(super) fn range<'h>(headers: &'h HeaderMap, etag: &str) -> Option<&'h Header
 /// The tags of a list, without their weakness. A tag holds no comma of ours, so that one which does is
 /// cut into what matches nothing.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
-    list.split(',').map(|tag| {
-        let tag = tag.trim_matches([' ', '\t']);
-        tag.strip_prefix("W/").unwrap_or(tag)
-    })
+    strong_tags(list).map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+}
+
+/// The tags of a list as they are.
+fn strong_tags(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(|tag| tag.trim_matches([' ', '\t']))
 }
 
 #[cfg(test)]
@@ -70,6 +82,22 @@ mod tests {
         assert!(!is_known(&HeaderMap::new(), ETAG));
         let two = headers(&[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "\"abc\"")]);
         assert!(is_known(&two, ETAG));
+    }
+
+    #[test]
+    fn another_version_is_not_sent_in_its_place() {
+        for (value, other) in [
+            ("\"abc\"", false),
+            ("*", false),
+            ("\"x\", \"abc\"", false),
+            ("W/\"abc\"", true),
+            ("\"x\"", true),
+            ("", true),
+        ] {
+            let headers = headers(&[(IF_MATCH, value)]);
+            assert_eq!(is_for_another(&headers, ETAG), other, "{value}");
+        }
+        assert!(!is_for_another(&HeaderMap::new(), ETAG));
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! | `answer` | a request's answer |
 //! | `listing` | folders, for people and programs |
 //! | `page` | failures, for people |
+//! | `port` | where it was the last time |
 //! | `server` | sockets: who is let in, and who is too slow |
 
 mod answer;
@@ -28,6 +29,7 @@ pub(super) mod links;
 mod listing;
 mod page;
 mod path;
+mod port;
 mod range;
 mod server;
 

@@ -26,7 +26,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{KeyError, Links, answer::Content, headers, key::Key, page};
+use super::{KeyError, Links, answer::Content, headers, key::Key, page, port::KeptPort};
 use crate::node::Node;
 
 /// Connections at once; others wait in the system's queue. Each costs two pieces of 512 KiB at most, and
@@ -97,8 +97,10 @@ impl Gateway {
         let listen = settings.listen;
         let key = Key::load_or_create(folder)?;
         let unusable = |source| GatewayError::Listen { listen, source };
-        let listeners = bind(listen).await.map_err(unusable)?;
+        let port = KeptPort::new(folder);
+        let listeners = bind_again(listen, &port).await.map_err(unusable)?;
         let address = listeners[0].local_addr().map_err(unusable)?;
+        port.write(address.port());
         Ok(Self {
             listeners,
             links: Links::new(key.clone(), address),
@@ -142,6 +144,17 @@ impl Gateway {
             }
         }
     }
+}
+
+/// Listens at `listen`; if any port will do, at the one that it was the last time, which URLs name.
+async fn bind_again(listen: SocketAddr, last: &KeptPort) -> io::Result<Vec<TcpListener>> {
+    if listen.port() == 0
+        && let Some(port) = last.read()
+        && let Ok(listeners) = bind(SocketAddr::new(listen.ip(), port)).await
+    {
+        return Ok(listeners);
+    }
+    bind(listen).await
 }
 
 /// Listens at an address; for all of `localhost`, if it is IPv4's.
