@@ -223,10 +223,19 @@ impl Watched {
             scanned.left_out += again.left_out;
             scanned.gone += again.gone;
         }
-        tracing::info!(
-            folder = %self.folder.display(), files = scanned.shared,
-            left_out = scanned.left_out, gone = scanned.gone, "folder shared"
-        );
+        let folder = self.folder.display();
+        if self.is_gone {
+            let gone = scanned.gone;
+            tracing::warn!(%folder, gone, "the folder is gone: it is shared again when it is back");
+        } else {
+            let Scanned {
+                shared,
+                left_out,
+                gone,
+                ..
+            } = scanned;
+            tracing::info!(%folder, files = shared, left_out, gone, "folder shared");
+        }
     }
 
     /// Brings what is shared in line with what is at `paths`, and has the network told.

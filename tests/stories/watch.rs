@@ -149,10 +149,11 @@ fn a_folder_that_goes_and_comes_back_is_watched_still() {
     let a = world.home("a");
     let folder = a.path("shared");
     put(&folder, "a", b"1");
-    let _node = a.start(&["--dir", "shared"]);
+    let node = a.start(&["--dir", "shared"]);
     shares(&a, &["a"]);
     fs::remove_dir_all(&folder).unwrap();
     shares(&a, &[]);
+    node.run.err.line("the folder is gone");
     put(&folder, "b", b"2");
     shares(&a, &["b"]);
     put(&folder, "c", b"3");
