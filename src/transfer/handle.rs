@@ -58,7 +58,10 @@ impl Ended {
                     status.verified_bytes = Some(finished.size);
                     status.state = DownloadState::Done;
                 }
-                Err(error) if matches!(**error, DownloadError::Paused) => {
+                // The next run goes on with what the end of this one cut off.
+                Err(error)
+                    if matches!(**error, DownloadError::Paused | DownloadError::ShuttingDown) =>
+                {
                     status.state = DownloadState::Paused;
                 }
                 Err(error) => {
