@@ -195,6 +195,8 @@ fn queued_downloads_are_moved_by_buttons_and_keys() {
     // Close up, its hash is not only something to copy.
     browser.click(&format!("{} .title", row(4)));
     browser.sees("aside .hash-button", &hashes[4][..8]);
+    // Beside it, names have the room they need.
+    browser.until("document.querySelector('#downloads .row .title').clientWidth > 400");
 }
 
 /// ```text
@@ -272,6 +274,7 @@ fn offers_say_who_has_them_and_shares_where_they_lie() {
     phone.sees("#network .row .peers", "on its way");
     phone.click("#network .row button[aria-label='Show the download']");
     phone.sees("aside h2", "film.mkv");
+    phone.sees("aside .sources li", "does not have it");
 
     let (one, other) = (world.file("one/same", b"x"), world.file("other/same", b"x"));
     c.share(&one);

@@ -74,7 +74,7 @@ impl Content {
         match reading.stat().clone() {
             Stat::Folder { hash, entries } if target.is_folder => {
                 let title = self.title(&reading, &hash).await;
-                folder(&request.headers, &target, title, &hash, entries)
+                folder(&request.headers, &target, &title, &hash, entries)
             }
             Stat::Folder { .. } => below(request, &target),
             // A file has nothing below.
@@ -183,7 +183,7 @@ fn rest(
 fn folder(
     headers: &HeaderMap,
     target: &Target,
-    title: String,
+    title: &str,
     hash: &Hash,
     entries: Vec<Entry>,
 ) -> Response<Body> {
@@ -205,7 +205,7 @@ fn folder(
     *response.body_mut() = if is_json {
         listing::json(entries)
     } else {
-        listing::html(&title, entries, target.names.is_empty())
+        listing::html(title, entries, target.names.is_empty())
     };
     response
 }

@@ -22,6 +22,8 @@ const PERIOD_MS = 1000;
 export function detail() {
   let hash = "";
   let timer = null;
+  // What has ended changes no more, and after a restart nothing is known of it.
+  let isSettled = false;
 
   const title = h("h2", {}, name(""));
   const words = h("p", { class: "words" });
@@ -60,10 +62,12 @@ export function detail() {
     clearTimeout(timer);
     const asked = hash;
     if (!asked) return;
-    if (!document.hidden && state.connection === "live") {
+    const isOver = isEnded(state.downloads.get(asked) ?? { state: "done" });
+    if (!document.hidden && state.connection === "live" && !(isOver && isSettled)) {
       const known = await call("GET", path({ hash: asked }, "detail")).catch(() => null);
       if (asked !== hash) return;
       if (known) showBlocks(known);
+      isSettled = isOver;
     }
     timer = setTimeout(ask, PERIOD_MS);
   }
@@ -114,6 +118,7 @@ export function detail() {
   function show(which) {
     if (which === hash) return;
     hash = which;
+    isSettled = false;
     sources.replaceChildren();
     drawMap(map, []);
     update();
