@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{extract::State, http::Uri};
 
 use super::{
-    convert::address,
+    convert::{address, offered},
     error::ApiError,
     extract::Parameters,
     openapi::Refused,
@@ -14,7 +14,7 @@ use super::{
     shares::key,
     types::{CatalogueQuery, Listed},
 };
-use crate::node::Node;
+use crate::node::{ListError, Node, Peer};
 
 /// How long to wait for all peers in reach, unless the caller says: mDNS and a round trip on a LAN
 /// take less, and a person waits that long.
@@ -55,6 +55,12 @@ pub(super) async fn catalogue(
             node.list_network(wait).await?
         }
     };
-    let listed = listed.into_iter().map(Listed::from).collect();
+    let named = |peer: Peer| Some((peer.peer_id, peer.name?));
+    let peers = node.peers().await.map_err(ListError::from)?;
+    let names = peers.into_iter().filter_map(named).collect();
+    let listed = listed
+        .into_iter()
+        .map(|listed| offered(listed, &names))
+        .collect();
     page(listed, query.wanted(), &uri, key)
 }

@@ -1,7 +1,11 @@
 //! The node's types to JSON types, field by field, and back for requests.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
+use libp2p::PeerId;
 use pelago_content as content;
 
 use super::{
@@ -60,6 +64,7 @@ impl From<node::Shared> for types::Shared {
             name: from.name,
             size: from.size,
             kind: from.kind.into(),
+            path: Some(text(&from.path)),
             link: from.link.to_string(),
         }
     }
@@ -73,6 +78,7 @@ impl From<node::Listed> for types::Listed {
             size: from.size,
             kind: from.kind.into(),
             peers: from.peers,
+            holders: Vec::new(),
         }
     }
 }
@@ -109,7 +115,28 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         name: listed.name.clone(),
         size: listed.size,
         kind: listed.kind.into(),
+        path: listed.path.as_deref().map(text),
         link: link.to_string(),
+    }
+}
+
+/// What is no longer shared from a place.
+pub(super) fn share_removed(listed: &node::Listed) -> types::ShareRemoved {
+    types::ShareRemoved {
+        hash: listed.hash.to_string(),
+        name: listed.name.clone(),
+        path: listed.path.as_deref().map(text),
+    }
+}
+
+/// What others share, with what those who have it call themselves.
+pub(super) fn offered(from: node::Listed, names: &HashMap<PeerId, String>) -> types::Listed {
+    let is_told = from.peers == from.holders.len() as u64;
+    let named = from.holders.iter().map(|peer| names.get(peer).cloned());
+    let holders = named.collect::<Option<_>>().filter(|_| is_told);
+    types::Listed {
+        holders: holders.unwrap_or_default(),
+        ..from.into()
     }
 }
 

@@ -4,6 +4,7 @@
 //! picture: so nothing queues for a slow one, and what it holds is a picture that others may hold, too.
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
@@ -68,7 +69,7 @@ pub(super) struct Picture {
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     revision: Option<u64>,
-    /// By name and hash, each once.
+    /// By name, hash and path: the same content may be shared from several places.
     pub(super) listed: Vec<Listed>,
     /// Where the node is reached, for the links.
     pub(super) peers: Vec<String>,
@@ -203,8 +204,7 @@ impl Listing {
         let is_new = revision != self.shares.revision || peers != self.shares.peers;
         if is_new && is_due {
             let begun = Instant::now();
-            let mut listed = node.list().await?;
-            listed.dedup_by(|a, b| a.hash == b.hash && a.name == b.name);
+            let listed = node.list().await?;
             self.not_before = Some(Instant::now() + begun.elapsed() * LISTING_SHARE);
             self.shares = Arc::new(Shares {
                 revision,
@@ -275,8 +275,8 @@ impl Difference {
 }
 
 /// What orders shares.
-pub(super) fn share_key(listed: &Listed) -> (&str, Hash) {
-    (&listed.name, listed.hash)
+pub(super) fn share_key(listed: &Listed) -> (&str, Hash, Option<&Path>) {
+    (&listed.name, listed.hash, listed.path.as_deref())
 }
 
 #[cfg(test)]

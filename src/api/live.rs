@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     App, Log,
-    convert::shared,
+    convert::{share_removed, shared},
     error::ApiError,
     extract::Parameters,
     feed::{Difference, INTERVAL, Picture, Step, Subscription, same_status, share_key},
@@ -32,9 +32,7 @@ use super::{
     serve::Ending,
     settings::listed,
     status::Addresses,
-    types::{
-        DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready, ShareRemoved,
-    },
+    types::{DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready},
 };
 use crate::config::Settings;
 
@@ -358,8 +356,7 @@ impl Telling {
                     frame.event("share", &shared(listed, &new.shares.peers));
                 }
                 Some(Step::Gone(listed)) => {
-                    let (hash, name) = (listed.hash.to_string(), listed.name.clone());
-                    frame.event("share-removed", &ShareRemoved { hash, name });
+                    frame.event("share-removed", &share_removed(listed));
                 }
                 None => break,
             }

@@ -170,6 +170,7 @@ impl From<Setting> for types::Setting {
             name: from.name,
             value: json(from.value),
             default: json(from.default),
+            description: from.description.to_owned(),
             unit: from.unit.map(str::to_owned),
             allowed: from.allowed.to_owned(),
             kind,

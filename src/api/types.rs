@@ -106,6 +106,9 @@ pub struct Shared {
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
+    /// Where it lies.
+    #[serde(default)]
+    pub path: Option<String>,
     /// All that a receiver needs.
     pub link: String,
 }
@@ -123,6 +126,9 @@ pub struct Listed {
     pub kind: Kind,
     /// How many peers in reach share it.
     pub peers: u64,
+    /// What they call themselves, if they are one or two and said so. Any text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holders: Vec<String>,
 }
 
 /// What to share.

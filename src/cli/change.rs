@@ -58,7 +58,11 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
             return Err(ErrorInfo::new("bad-setting", message).into());
         }
     }
-    context.output.result(&settings, || describe(&settings))?;
+    let text = || match (&args.name, &settings[..]) {
+        (Some(_), [only]) => format!("{}\n\n{}", describe(&settings), about(only)),
+        _ => describe(&settings),
+    };
+    context.output.result(&settings, text)?;
     Ok(Exit::Done)
 }
 
@@ -71,6 +75,15 @@ impl SettingsArgs {
             None => return None,
         };
         Some([(name, value)].into())
+    }
+}
+
+/// What one setting does, and why it cannot be changed if it cannot.
+fn about(setting: &Setting) -> String {
+    let description = harmless(&setting.description);
+    match &setting.locked {
+        Some(why) => format!("{description}\nNot to be changed now: {}", harmless(why)),
+        None => description,
     }
 }
 

@@ -75,6 +75,7 @@ mod tests {
             size,
             kind: Kind::File,
             peers,
+            holders: Vec::new(),
         };
         vec![listed("1ab", 1, 2), listed("1cd", 1 << 20, 1)]
     }

@@ -151,6 +151,7 @@ mod tests {
             size,
             kind: Kind::File,
             peers: 2,
+            holders: Vec::new(),
         };
         let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
         assert_eq!(

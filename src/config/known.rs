@@ -1,4 +1,9 @@
-//! What is told of each setting beside its value. `config/default.toml` says more.
+//! What is told of each setting beside its value. What it does is said once, in `config/default.toml`: the
+//! comment above a setting there is its description everywhere.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::layers::DEFAULTS;
 
 /// Of what kind a setting's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +68,35 @@ impl Known {
     pub(super) fn name(&self) -> String {
         format!("{}.{}", self.section, self.key)
     }
+
+    /// What it does and costs, in sentences.
+    pub(super) fn description(&self) -> &'static str {
+        let text = DESCRIPTIONS.get(&self.name());
+        text.map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// The descriptions of all settings, by name.
+static DESCRIPTIONS: LazyLock<HashMap<String, String>> = LazyLock::new(|| described(DEFAULTS));
+
+/// The comments right above the settings of a file like `config/default.toml`, each on one line.
+fn described(file: &str) -> HashMap<String, String> {
+    let (mut section, mut comment) = ("", Vec::new());
+    let mut descriptions = HashMap::new();
+    for line in file.lines() {
+        if let Some(text) = line.strip_prefix('#') {
+            comment.push(text.trim());
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end().trim_end_matches(']');
+        } else if let Some((key, _)) = line.split_once('=') {
+            let name = format!("{section}.{}", key.trim());
+            descriptions.insert(name, comment.join(" "));
+        }
+        comment.clear();
+    }
+    descriptions
 }
 
 const FORMATS: &[&str] = &["text", "json"];
@@ -188,3 +222,32 @@ pub(super) const SETTINGS: &[Known] = &[
     .changing(),
     known("logging", "format", Kind::Choice(FORMATS), "text or json"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_described() {
+        for known in SETTINGS {
+            let (name, text) = (known.name(), known.description());
+            assert!(text.ends_with('.') && text.len() > 20, "{name}: {text:?}");
+            assert!(!text.contains('#'), "{name}: {text:?}");
+        }
+        assert_eq!(
+            DESCRIPTIONS.len(),
+            SETTINGS.len(),
+            "settings of default.toml"
+        );
+    }
+
+    #[test]
+    fn a_description_is_the_comment_right_above() {
+        let file = "# The file.\n\n[a]\n# Of all.\n\n# Of one:\n# two lines.\nb = 1\nc = [2]\n[d]\n# Other.\nb = 3\n";
+        let descriptions = described(file);
+        let of = |name: &str| descriptions.get(name).map(String::as_str);
+        assert_eq!(of("a.b"), Some("Of one: two lines."));
+        assert_eq!(of("a.c"), Some(""));
+        assert_eq!(of("d.b"), Some("Other."));
+    }
+}

@@ -15,7 +15,7 @@ use toml::{Table, Value, de::DeTable};
 
 use super::Config;
 
-const DEFAULTS: &str = include_str!("../../config/default.toml");
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// What the names of variables that set something begin with.
 const PREFIX: &str = "PELAGO_";

@@ -43,6 +43,8 @@ pub struct Setting {
     pub value: Value,
     /// What it is if nobody sets it.
     pub default: Value,
+    /// What it does and costs, in sentences.
+    pub description: &'static str,
     /// What a number is counted in.
     pub unit: Option<&'static str>,
     /// What is allowed, for people.
@@ -222,6 +224,7 @@ impl Settings {
             name,
             value,
             default,
+            description: known.description(),
             unit: known.unit,
             allowed: known.allowed,
             kind: known.kind,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -34,6 +35,9 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 /// is seen to be ambiguous.
 const GATHERING: Duration = Duration::from_secs(1);
 
+/// Of those who have something, so many are told by name: people read no more in a list.
+const TOLD_HOLDERS: usize = 2;
+
 /// Something that is shared, by us or by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
@@ -47,6 +51,10 @@ pub struct Listed {
     pub kind: Kind,
     /// How many other peers in reach have it.
     pub peers: u64,
+    /// The first of them, two at most.
+    pub holders: Vec<PeerId>,
+    /// Where it lies, if this node shares it.
+    pub path: Option<PathBuf>,
 }
 
 /// Something that has been found by its name.
@@ -231,7 +239,7 @@ async fn read_pages(
 /// once.
 fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Listed> {
     let mut listed: BTreeMap<(String, Hash), Listed> = BTreeMap::new();
-    for (_, entries) in catalogues {
+    for (peer, entries) in catalogues {
         let mut counted = HashSet::new();
         for Entry {
             hash,
@@ -248,8 +256,13 @@ fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Lis
                 size,
                 kind,
                 peers: 0,
+                holders: Vec::new(),
+                path: None,
             });
             entry.peers += u64::from(is_new);
+            if is_new && entry.holders.len() < TOLD_HOLDERS {
+                entry.holders.push(peer);
+            }
         }
     }
     listed.into_values().collect()
@@ -276,6 +289,7 @@ mod tests {
             (a, vec![entry(1, "x"), entry(1, "x"), entry(2, "a")]),
             (b, vec![entry(1, "x"), entry(3, "x")]),
         ]);
+        assert_eq!(listed[1].holders, [a, b]);
         let told: Vec<_> = listed
             .iter()
             .map(|l| (l.name.as_str(), l.hash.as_bytes()[0], l.peers))

@@ -165,10 +165,12 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
             size: share.totals.bytes,
             kind: share.descriptor.kind(),
             peers: 0,
+            holders: Vec::new(),
+            path: Some(share.path),
         }));
         Ok(())
     })?;
-    listed.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash)));
+    listed.sort_by(|a, b| (&a.name, a.hash, &a.path).cmp(&(&b.name, b.hash, &b.path)));
     Ok(listed)
 }
 

@@ -147,6 +147,16 @@ impl Browser {
         };
         self.runtime.block_on(press).unwrap();
     }
+
+    /// Presses a key while another is held.
+    pub(crate) fn press_with(&self, held: Key, key: Key) {
+        let press = async {
+            let element = self.client.active_element().await?;
+            let keys = String::from_iter([held, key, Key::Null].map(char::from));
+            element.send_keys(&keys).await
+        };
+        self.runtime.block_on(press).unwrap();
+    }
 }
 
 impl Drop for Browser {

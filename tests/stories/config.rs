@@ -104,6 +104,12 @@ fn what_is_changed_while_a_node_runs_is_kept() {
     let node = a.start(&[]);
     assert_eq!(one(&[]), (4.into(), "kept".into()));
     assert_eq!(one(&["--reset"]), (8.into(), "default".into()));
+    let told = a.json(&["settings", "transfer.max_downloads"])[0]["description"].clone();
+    let told = told.as_str().unwrap();
+    assert!(told.starts_with("Downloads that fetch at a time"), "{told}");
+    a.run(&["settings", "transfer.max_downloads"])
+        .done()
+        .prints(told);
     a.run(&["settings"]).done().prints("transfer.max_downloads");
     node.stop();
 }

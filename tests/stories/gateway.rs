@@ -309,6 +309,7 @@ fn folders_are_listed_and_led_through() {
         }
         let page = top.get(&[]);
         let html = page.code(200).text();
+        assert!(html.contains("<title>tree</title>"), "{html}");
         assert!(html.contains("<a href=\"./sub/\">"), "{html}");
         assert!(html.contains("<a href=\"./a%20%26%20b.txt\">"), "{html}");
         assert!(html.contains("a &amp; b.txt</bdi></a><td>7 B"), "{html}");

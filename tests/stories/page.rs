@@ -138,6 +138,154 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
 }
 
 /// ```text
+///   page ── B ── A      one download fetches, slowly; the others wait, and are put in another order
+/// ```
+#[test]
+fn queued_downloads_are_moved_by_buttons_and_keys() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node_a = a.start(&[]);
+    let _node_b = b.start(&["-b", &node_a.address()]);
+    b.run(&["settings", "transfer.max_downloads", "1"]).done();
+    b.run(&["limit", "--download", "20k"]).done();
+    let Some(browser) = opened(&b, WIDE) else {
+        return;
+    };
+    let hashes = [0, 1, 2, 3, 4].map(|at| {
+        let hash = a.share(&world.file(&format!("{at}.bin"), &noise(at, 4_000_000)));
+        b.run(&["download", &hash, "--detach"]).done();
+        hash
+    });
+    let in_order = |order: [usize; 5]| order.map(|at| hashes[at].as_str());
+    let shown = |order| {
+        let expected = in_order(order).join(" ");
+        browser.until(&format!(
+            "[...document.querySelectorAll('#downloads .row')].map(row => row.dataset.key).join(' ') === {expected:?}"
+        ));
+    };
+    let row = |at: usize| format!("#downloads .row[data-key='{}']", hashes[at]);
+    let button = |at, label: &str| format!("{} button[aria-label^='Move {label}']", row(at));
+    shown([0, 1, 2, 3, 4]);
+    browser.until(&format!(
+        "!document.querySelector({:?}).checkVisibility()",
+        button(0, "up")
+    ));
+    browser.click(&button(3, "up"));
+    shown([0, 1, 3, 2, 4]);
+    browser.click(&button(3, "down"));
+    shown([0, 1, 2, 3, 4]);
+    // The keyboard stays with what it moves.
+    browser.script(&format!("document.querySelector({:?}).focus()", row(4)));
+    for (key, order) in [
+        (Key::Up, [0, 1, 2, 4, 3]),
+        (Key::Up, [0, 1, 4, 2, 3]),
+        (Key::Down, [0, 1, 2, 4, 3]),
+    ] {
+        browser.press_with(Key::Alt, key);
+        shown(order);
+        let stays = format!(
+            "document.activeElement === document.querySelector({:?})",
+            row(4)
+        );
+        browser.until(&stays);
+    }
+    let list = b.json(&["downloads"]);
+    let listed = [0, 1, 2, 3, 4].map(|at| list[at]["hash"].as_str().unwrap());
+    assert_eq!(listed, in_order([0, 1, 2, 4, 3]));
+    // Close up, its hash is not only something to copy.
+    browser.click(&format!("{} .title", row(4)));
+    browser.sees("aside .hash-button", &hashes[4][..8]);
+    // Beside it, names have the room they need.
+    browser.until("document.querySelector('#downloads .row .title').clientWidth > 400");
+}
+
+/// ```text
+///   page ── A      settings say what they do, and a refused value stays marked until it is another
+/// ```
+#[test]
+fn a_refused_setting_is_marked_until_it_is_changed() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    const FIELD: &str = "[id='transfer.max_downloads']";
+    const REFUSED: &str = "[id='transfer.max_downloads-refused']";
+    let is_marked = format!("document.querySelector({FIELD:?}).ariaInvalid === 'true'");
+    browser.click("#tab-settings");
+    browser.sees(
+        "[id='transfer.max_downloads-about']",
+        "Fewer: those that fetch go on until they are done.",
+    );
+    // The unit stands once, beside the value.
+    browser.sees("label[for='transfer.timeout_seconds']", "Timeout");
+    browser.sees_no("label[for='transfer.timeout_seconds']", "Timeout seconds");
+
+    browser.fill(FIELD, "5000");
+    browser.press(Key::Tab);
+    browser.until(&is_marked);
+    browser.sees(REFUSED, "expected 1 to 1024");
+    // News of other settings, and a view in between, leave it as it is.
+    a.run(&["settings", "transfer.seed", "false"]).done();
+    browser.until("!document.querySelector(\"[id='transfer.seed']\").checked");
+    browser.click("#tab-log");
+    browser.click("#tab-settings");
+    assert_eq!(
+        browser.script(&format!("return document.querySelector({FIELD:?}).value")),
+        "5000"
+    );
+    browser.until(&is_marked);
+    browser.fill(FIELD, "50");
+    browser.until(&format!("!({is_marked})"));
+    browser.press(Key::Tab);
+    browser.sees_no(REFUSED, "expected");
+    browser.sees(".toast", "Max downloads: changed");
+    let now = a.json(&["settings", "transfer.max_downloads"]);
+    assert_eq!(now[0]["value"], 50);
+}
+
+/// ```text
+///   page of C ── C ── A, B      A has one thing alone, both have another; C has one in two places
+/// ```
+#[test]
+fn offers_say_who_has_them_and_shares_where_they_lie() {
+    let world = World::new();
+    let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
+    let node_a = a.start(&["-n", "alice"]);
+    let node_b = b.start(&["-n", "bob"]);
+    let film = a.share(&world.file("film.mkv", &noise(1, 3_000_000)));
+    let both = world.file("both.bin", &noise(2, 1000));
+    a.share(&both);
+    b.share(&both);
+    let _node_c = c.start(&["-b", &node_a.address(), "-b", &node_b.address()]);
+    c.run(&["limit", "--download", "20k"]).done();
+    let Some(phone) = opened(&c, PHONE) else {
+        return;
+    };
+    phone.click("#tab-network");
+    phone.sees("#network .row .peers", "alice");
+    phone.until(
+        "[...document.querySelectorAll('#network .row .peers')].some(e => \
+         e.checkVisibility() && ['alice and bob', 'bob and alice'].includes(e.innerText))",
+    );
+    // What is being downloaded leads to its download.
+    c.run(&["download", &film, "--detach"]).done();
+    phone.sees("#network .row .peers", "on its way");
+    phone.click("#network .row button[aria-label='Show the download']");
+    phone.sees("aside h2", "film.mkv");
+    phone.sees("aside .sources li", "does not have it");
+
+    let (one, other) = (world.file("one/same", b"x"), world.file("other/same", b"x"));
+    c.share(&one);
+    c.share(&other);
+    assert_eq!(c.json(&["status"])["shares"], 2);
+    phone.until("document.querySelector('#tab-shares .count').textContent === '2'");
+    c.run(&["unshare", &c.hash(&one)]).done();
+    phone.until("document.querySelector('#tab-shares .count').textContent === ''");
+}
+
+/// ```text
 ///   page ── A      what is dropped on the page is copied to the shared folder
 /// ```
 #[test]
@@ -214,7 +362,8 @@ fn names_are_shown_and_do_nothing() {
 fn everything_fits_a_phone_and_is_reached_by_keyboard() {
     let world = World::new();
     let a = world.home("a");
-    let _node = a.start(&[]);
+    // Which the log has a line about.
+    let _node = a.start(&["--dir", "shared"]);
     for at in 0..30 {
         let name = format!("a file with a name that is long enough to be cut {at:02}.bin");
         a.share(&world.file(&name, &noise(at, 1000)));
@@ -230,6 +379,24 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
         let wide = phone.script("return document.documentElement.scrollWidth");
         assert_eq!(wide, PHONE.0, "{view}");
     }
+    // The log: when and how bad, and below that two lines of what was said.
+    let height = |css: &str| {
+        let script =
+            format!("return document.querySelector({css:?}).getBoundingClientRect().height");
+        phone.script(&script).as_f64().unwrap()
+    };
+    phone.until("document.querySelector('#log .line')");
+    assert!(height("#log .line") < 70.0);
+    let apart = phone.script(
+        "const [time, level, said] = ['time', 'b', 'span'].map(css =>
+             document.querySelector(`#log .line ${css}`).getBoundingClientRect());
+         return time.right + 4 < level.left && said.top >= time.bottom - 1 && said.width > 300",
+    );
+    assert_eq!(apart, true);
+    phone.click("#log .line");
+    phone.until("document.querySelector('dialog .said')");
+    phone.press(Key::Escape);
+
     phone.click("#tab-shares");
     phone.until("document.querySelector('#shares .row')?.ariaSetSize === '30'");
     let reach = "document.querySelector('#shares .row[tabindex=\"0\"]')";
@@ -259,7 +426,12 @@ fn a_page_that_is_not_signed_in_says_so() {
     let (origin, _) = url.split_once('#').unwrap();
     browser.go(origin);
     browser.sees("#notice", "pelago ui");
+    // It waits for a sign-in, and asks nobody meanwhile.
+    let asked = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/events')).length";
+    let before = browser.script(asked);
+    assert!(before.as_u64().unwrap() <= 2, "{before}");
     browser.go(&url);
+    browser.until("document.querySelector('.dot').dataset.state === 'live'");
     browser.reload();
     browser.until("document.querySelector('.dot').dataset.state === 'live'");
     // Neither the address nor the history holds the code, which is of no use any more.

@@ -73,7 +73,8 @@ impl Content {
         };
         match reading.stat().clone() {
             Stat::Folder { hash, entries } if target.is_folder => {
-                folder(&request.headers, &target, &reading, &hash, entries)
+                let title = self.title(&reading, &hash).await;
+                folder(&request.headers, &target, &title, &hash, entries)
             }
             Stat::Folder { .. } => below(request, &target),
             // A file has nothing below.
@@ -88,6 +89,16 @@ impl Content {
                 file.answer(request).await
             }
         }
+    }
+
+    /// What a folder is called: as whoever asks for it says, else as it is shared or downloaded here.
+    async fn title(&self, reading: &Reading, hash: &Hash) -> String {
+        if let Some(name) = reading.name() {
+            return name.to_owned();
+        }
+        let hash = hash.to_string();
+        let known = self.node.readable(&hash).await.ok();
+        known.and_then(|(link, _)| link.name).unwrap_or(hash)
     }
 }
 
@@ -175,7 +186,7 @@ fn rest(
 fn folder(
     headers: &HeaderMap,
     target: &Target,
-    reading: &Reading,
+    title: &str,
     hash: &Hash,
     entries: Vec<Entry>,
 ) -> Response<Body> {
@@ -200,10 +211,7 @@ fn folder(
     *response.body_mut() = if is_json {
         listing::json(entries)
     } else {
-        let title = reading
-            .name()
-            .map_or_else(|| hash.to_string(), str::to_owned);
-        listing::html(&title, entries, target.names.is_empty())
+        listing::html(title, entries, target.names.is_empty())
     };
     response
 }

@@ -129,17 +129,20 @@ fn listed(entry: &Entry) -> Listed<'_> {
     }
 }
 
-/// Bytes for people.
+/// Bytes for people, in the form of the command line and the page.
 fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "KB", "MB", "GB", "TB"] {
-        if value < 1000.0 {
-            let digits = usize::from(unit != "B");
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1000.0;
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if count < 1024 {
+        return format!("{count} B");
     }
-    format!("{value:.1} PB")
+    let mut value = count as f64 / 1024.0;
+    let mut unit = 0;
+    // What would be rounded up to 1024 belongs to the next unit.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
 }
 
 #[cfg(test)]
@@ -184,7 +187,7 @@ mod tests {
             page.contains("href=\"./javascript%3Aalert%281%29\""),
             "{page}"
         );
-        assert!(page.contains("<td>1.5 MB"), "{page}");
+        assert!(page.contains("<td>1.4 MiB"), "{page}");
         assert!(page.contains("href=\"../\""), "{page}");
         assert!(
             !page.contains('\u{202e}') && !page.contains("<script"),
@@ -213,9 +216,10 @@ mod tests {
     fn sizes_are_for_people() {
         for (count, expected) in [
             (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 KB"),
-            (1 << 50, "1.1 PB"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (1 << 50, "1.0 PiB"),
         ] {
             assert_eq!(bytes(count), expected);
         }

@@ -78,29 +78,34 @@ export const part = encodeURIComponent;
 // How long the stream may be silent: the node says something every 15 s.
 const SILENCE_MS = 40_000;
 const RETRY_MS = 1000;
+// Who is refused is refused again until something else happens: a person signs in, or closes a page.
+const REFUSED_MS = { "signed-out": 30_000, full: 5000 };
 
 /**
  * The stream of what changes, for as long as the page is looked at: browsers open few connections to one
  * host, so a hidden tab gives its own up. `listeners` are by event; `onstate` is told `live`, `gone`,
- * `signed-out` or `full`.
+ * `signed-out` or `full`. `open` of what is returned tries again at once.
  */
 export function events(topics, listeners, onstate) {
   const path = `/v1/events?of=${topics.join(",")}`;
   let source = null;
   let timer = null;
+  let isRefused = false;
 
   const close = () => {
     clearTimeout(timer);
     source?.close();
     source = null;
+    isRefused = false;
   };
   const heard = () => {
     clearTimeout(timer);
     timer = setTimeout(failed, SILENCE_MS);
   };
-  const retry = () => {
+  const retry = (state) => {
     clearTimeout(timer);
-    timer = setTimeout(open, RETRY_MS);
+    isRefused = state in REFUSED_MS;
+    timer = setTimeout(open, REFUSED_MS[state] ?? RETRY_MS);
   };
   async function failed() {
     close();
@@ -116,7 +121,7 @@ export function events(topics, listeners, onstate) {
     probe.abort();
     if (document.hidden) return;
     onstate(state);
-    retry();
+    retry(state);
   }
   function open() {
     close();
@@ -132,6 +137,8 @@ export function events(topics, listeners, onstate) {
     heard();
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  // Somebody may have signed in by another tab.
+  addEventListener("focus", () => isRefused && open());
   if (!document.hidden) open();
   return { close, open };
 }

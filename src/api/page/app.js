@@ -31,7 +31,7 @@ async function signIn() {
   });
 }
 
-function build() {
+function build(stream) {
   const tabs = document.getElementById("tabs");
   const main = document.getElementById("views");
   const opened = new Map();
@@ -58,7 +58,13 @@ function build() {
     document.title = `${view.title} · Pelago`;
     opened.get(view.id).shown?.(rest.join("/"));
   }
-  addEventListener("hashchange", () => (location.hash.startsWith("#code=") ? signIn().then(show) : show()));
+  addEventListener("hashchange", async () => {
+    if (location.hash.startsWith("#code=")) {
+      await signIn();
+      stream.open();
+    }
+    show();
+  });
   show();
 }
 
@@ -119,10 +125,9 @@ function listenToForm() {
 }
 
 await signIn();
-build();
+build(listen());
 showNode();
 showCounts();
 listenToForm();
-listen();
 document.body.dataset.ready = "true";
 performance.mark("interactive");

@@ -2,10 +2,19 @@
 
 import { call } from "./api.js";
 import { attempt, copy, h, iconButton, name, setName, setText } from "./dom.js";
-import { describe, done, isEnded, left, path, remove, toggle } from "./download.js";
-import { bytes, harmless, rate, shortPeer } from "./format.js";
+import { describe, done, isEnded, left, move, path, remove, toggle } from "./download.js";
+import { bytes, harmless, rate, short, shortPeer } from "./format.js";
 import { drawMap, plotRates, sourceColour } from "./plot.js";
 import { observe, state } from "./state.js";
+
+const SOURCE_WORDS = { asked: "was asked", idle: "waits", sending: "sends", gone: "gone", refused: "is not asked any more" };
+
+/** What a source is doing, in a few words. One that is connected, not used and sent nothing was asked in vain. */
+function doing({ state: word, address, received_bytes }, isOver) {
+  if (word !== "gone" || !address) return isOver && word === "gone" ? "" : (SOURCE_WORDS[word] ?? word);
+  if (isOver) return "";
+  return received_bytes ? "has no more of it" : "does not have it";
+}
 
 /** How often blocks and sources are asked for while they are looked at. */
 const PERIOD_MS = 1000;
@@ -13,6 +22,8 @@ const PERIOD_MS = 1000;
 export function detail() {
   let hash = "";
   let timer = null;
+  // What has ended changes no more, and after a restart nothing is known of it.
+  let isSettled = false;
 
   const title = h("h2", {}, name(""));
   const words = h("p", { class: "words" });
@@ -23,7 +34,8 @@ export function detail() {
   const place = h("dd");
   const play = h("button", { type: "button", onclick: () => toggle(state.downloads.get(hash), play) });
   const end = h("button", { type: "button", class: "danger", onclick: () => remove(state.downloads.get(hash), end) });
-  const first = h("button", { type: "button", onclick: () => move("first", first) }, "To the front");
+  const digits = h("button", { type: "button", class: "hash-button", onclick: () => copy(hash, "Hash") });
+  const first = h("button", { type: "button", onclick: () => move({ hash }, "first", first) }, "To the front");
   const element = h(
     "aside",
     { class: "side", hidden: true, "aria-label": "Download" },
@@ -41,35 +53,41 @@ export function detail() {
       h("dt", {}, "Where"),
       place,
       h("dt", {}, "Hash"),
-      h("dd", {}, h("button", { type: "button", class: "hash-button", onclick: () => copy(hash, "Hash") }, "Copy")),
+      h("dd", {}, digits),
     ),
     h("footer", {}, first, end, play),
   );
-
-  const move = (where, button) =>
-    attempt(button, () => call("PUT", path({ hash }, "order"), { place: where }));
 
   async function ask() {
     clearTimeout(timer);
     const asked = hash;
     if (!asked) return;
-    if (!document.hidden && state.connection === "live") {
+    const isOver = isEnded(state.downloads.get(asked) ?? { state: "done" });
+    if (!document.hidden && state.connection === "live" && !(isOver && isSettled)) {
       const known = await call("GET", path({ hash: asked }, "detail")).catch(() => null);
       if (asked !== hash) return;
       if (known) showBlocks(known);
+      isSettled = isOver;
     }
     timer = setTimeout(ask, PERIOD_MS);
+  }
+
+  function facts({ received_bytes, bytes_per_second, state: word }) {
+    const sent = received_bytes ? bytes(received_bytes) : "";
+    const pace = word === "gone" || word === "refused" ? "" : rate(bytes_per_second);
+    return [sent, pace].filter(Boolean).join(" · ");
   }
 
   function showBlocks({ cells, sources: list, block_count }) {
     map.setAttribute("aria-label", `${block_count ?? 0} blocks and where each came from`);
     drawMap(map, cells);
+    const isOver = isEnded(state.downloads.get(hash) ?? { state: "done" });
     const rows = list.map((source, at) => {
       const dot = h("i", { class: "swatch" });
       dot.style.background = sourceColour(at);
       const who = name(source.name ?? shortPeer(source.peer_id));
-      const facts = `${bytes(source.received_bytes)} · ${rate(source.bytes_per_second)}`;
-      return h("li", {}, dot, h("div", {}, who, h("p", {}, harmless(`${source.state} · ${source.address ?? ""}`))), h("span", {}, facts));
+      const words = [doing(source, isOver), source.address].filter(Boolean).join(" · ");
+      return h("li", {}, dot, h("div", {}, who, h("p", {}, harmless(words))), h("span", {}, facts(source)));
     });
     sources.replaceChildren(...(rows.length ? rows : [h("li", { class: "none" }, "None at present")]));
   }
@@ -85,6 +103,8 @@ export function detail() {
     const pace = isEnded(download) ? "" : ` · ${rate(download.bytes_per_second)}`;
     const remaining = left(download) && ` · ${left(download)}`;
     setText(figures, `${bytes(download.verified_bytes)} of ${bytes(download.size)} · ${done(download) ?? 0} %${pace}${remaining}`);
+    setText(digits, short(hash));
+    digits.title = `Copy ${hash}`;
     setText(place, harmless(download.path ?? "not known yet"));
     play.hidden = download.state === "done";
     setText(play, isEnded(download) ? "Resume" : "Pause");
@@ -98,6 +118,7 @@ export function detail() {
   function show(which) {
     if (which === hash) return;
     hash = which;
+    isSettled = false;
     sources.replaceChildren();
     drawMap(map, []);
     update();

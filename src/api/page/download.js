@@ -43,6 +43,10 @@ export const path = (download, verb) => `/v1/downloads/${part(download.hash)}${v
 export const toggle = (download, button) =>
   attempt(button, () => call("POST", path(download, isEnded(download) ? "resume" : "pause")));
 
+/** Puts it elsewhere in the order of downloads: `first`, or `{ before: hash }`. */
+export const move = (download, place, button) =>
+  attempt(button, () => call("PUT", path(download, "order"), { place }));
+
 /** Ends it for good, after asking if something is lost by that. */
 export async function remove(download, button) {
   if (download.state === "done") return forget(download, button);

@@ -4,10 +4,24 @@ import { call } from "./api.js";
 import { openInBrowser } from "./content.js";
 import { detail } from "./detail.js";
 import { attempt, empty, h, iconButton, name, setIcon, setName, setText, toast } from "./dom.js";
-import { describe, done, isEnded, left, path, remove, toggle } from "./download.js";
+import { describe, done, isEnded, left, move, path, remove, toggle } from "./download.js";
 import { bytes, count, rate } from "./format.js";
 import { Rows } from "./rows.js";
 import { observe, state } from "./state.js";
+
+/** All that are listed, in their order. */
+const inOrder = () => [...state.downloads.values()].sort((one, other) => one.position - other.position);
+
+// Changes places with the next that has not ended: what has ended waits for no turn.
+function step(download, by) {
+  if (download.state !== "queued") return;
+  const going = inOrder().filter((other) => !isEnded(other));
+  const other = going[going.findIndex(({ hash }) => hash === download.hash) + by];
+  if (!other) return;
+  const [above, below] = by < 0 ? [download, other] : [other, download];
+  // Not with a button: what cannot be pressed for a moment loses the keyboard.
+  move(above, { before: below.hash });
+}
 
 function row(first) {
   let download = first;
@@ -20,12 +34,15 @@ function row(first) {
   const play = iconButton("pause", "Pause", () => toggle(download, play));
   const watch = iconButton("open", "Open in the browser, while it arrives", () => openInBrowser(download.hash, watch));
   const end = iconButton("cancel", "Cancel", () => remove(download, end));
+  const up = iconButton("up", "Move up (Alt+↑)", () => step(download, -1));
+  const down = iconButton("down", "Move down (Alt+↓)", () => step(download, 1));
+  const order = h("div", { class: "order" }, up, down);
   const element = h(
     "div",
     { class: "download", onclick: (event) => event.target.closest("button") || show(download) },
     h("div", { class: "title" }, title, words),
     h("div", { class: "progress" }, bar, amount),
-    h("div", { class: "pace" }, speed, remaining),
+    h("div", { class: "pace" }, speed, remaining, order),
     h("div", { class: "actions" }, watch, play, end),
   );
   const update = (now) => {
@@ -42,6 +59,7 @@ function row(first) {
     setText(amount, now.state === "done" ? bytes(now.size) : `${bytes(now.verified_bytes)} of ${bytes(now.size)}${share}`);
     setText(speed, now.state === "downloading" ? rate(now.bytes_per_second) : "");
     setText(remaining, left(now));
+    order.hidden = now.state !== "queued";
     play.hidden = now.state === "done";
     if (isEnded(now)) setIcon(play, "resume", now.state === "failed" ? "Try again" : "Resume");
     else setIcon(play, "pause", "Pause");
@@ -56,7 +74,7 @@ const show = (download) => {
 };
 
 function open() {
-  const rows = new Rows({ make: row, key: (download) => download.hash, label: "Downloads", onopen: show });
+  const rows = new Rows({ make: row, key: (download) => download.hash, label: "Downloads", onopen: show, onmove: step });
   const nothing = empty(
     "Nothing is being downloaded",
     "Paste a link above, or look at what the network offers. Whatever is proven here is shared on while the rest arrives.",
@@ -82,7 +100,7 @@ function open() {
   const element = h("div", { class: "with-side" }, h("div", { class: "view" }, bar, nothing, rows.element), side.element);
 
   const draw = () => {
-    const list = [...state.downloads.values()].sort((one, other) => one.position - other.position);
+    const list = inOrder();
     nothing.hidden = list.length > 0;
     rows.element.hidden = list.length === 0;
     rows.set(list);

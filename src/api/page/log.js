@@ -1,6 +1,6 @@
 // Log: what the node says it did, as it says it.
 
-import { h, setText } from "./dom.js";
+import { dialog, h, setText } from "./dom.js";
 import { count, harmless } from "./format.js";
 import { Rows } from "./rows.js";
 import { observe, state } from "./state.js";
@@ -11,16 +11,32 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 
 const fields = (line) => Object.entries(line.fields ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
 
+const said = (line) => harmless([line.message, fields(line)].filter(Boolean).join("  "));
+
 function row(line) {
-  const said = harmless([line.message, fields(line)].filter(Boolean).join("  "));
   const element = h(
     "div",
-    { class: "line", dataset: { level: line.level.toUpperCase() }, title: `${line.target}: ${said}` },
+    {
+      class: "line",
+      dataset: { level: line.level.toUpperCase() },
+      title: `${line.target}: ${said(line)}`,
+      // Whoever selects text wants that.
+      onclick: () => getSelection().isCollapsed && show(line),
+    },
     h("time", {}, clock.format(line.unix_ms)),
     h("b", {}, line.level.toLowerCase()),
-    h("span", {}, said),
+    h("span", {}, said(line)),
   );
   return { element, update() {} };
+}
+
+// All of a line, where its row has no room for it.
+function show(line) {
+  dialog(
+    `${clock.format(line.unix_ms)} ${line.level.toLowerCase()}`,
+    h("p", { class: "hint" }, line.target),
+    h("p", { class: "said" }, said(line)),
+  );
 }
 
 function open() {
@@ -33,7 +49,7 @@ function open() {
   const level = h("select", { "aria-label": "Least level", onchange: () => draw() }, LEVELS.map((name) => h("option", { value: name, selected: name === "INFO" }, name.toLowerCase())));
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the log", oninput: () => draw() });
   const summary = h("p", { class: "summary" });
-  const rows = new Rows({ make: row, key, label: "Log" });
+  const rows = new Rows({ make: row, key, label: "Log", onopen: show });
   rows.element.classList.add("lines");
   const element = h("div", { class: "view" }, h("div", { class: "bar" }, filter, level, summary), rows.element);
 

@@ -2,9 +2,9 @@
 
 import { pages } from "./api.js";
 import { download, hashButton, look } from "./content.js";
-import { complain, empty, h, icon, iconButton, name, setName, setText } from "./dom.js";
+import { complain, empty, h, icon, iconButton, name, setIcon, setName, setText } from "./dom.js";
 import { isEnded } from "./download.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, harmless } from "./format.js";
 import { matches } from "./match.js";
 import { Rows } from "./rows.js";
 import { observe, shareOf, state } from "./state.js";
@@ -22,13 +22,20 @@ function decoded(part) {
 const PERIOD_MS = 4000;
 const WAIT_SECONDS = 1;
 
-function row(offer) {
+/** Who has it, by name if they are few. */
+const who = ({ peers, holders }) => (holders?.length ? holders.map((text) => harmless(text) || "(no name)").join(" and ") : count(peers, "peer"));
+
+/** Shows what it is; what is being downloaded already, how far that is. */
+const show = (offer) => (offer.coming ? (location.hash = `#downloads/${offer.hash}`) : look(offer.hash));
+
+function row(first) {
+  let offer = first;
   const title = name(offer.name);
   const peers = h("div", { class: "peers" });
-  const get = iconButton("download", "Download", () => download(offer.hash, get));
+  const get = iconButton("download", "Download", () => (offer.coming ? show(offer) : download(offer.hash, get)));
   const element = h(
     "div",
-    { class: "offer", onclick: (event) => event.target.closest("button") || look(offer.hash) },
+    { class: "offer", onclick: (event) => event.target.closest("button") || show(offer) },
     h("div", { class: "kind" }, icon(offer.kind)),
     h("div", { class: "title" }, title),
     h("div", { class: "size" }, bytes(offer.size)),
@@ -37,12 +44,18 @@ function row(offer) {
     h("div", { class: "actions" }, get),
   );
   const update = (now) => {
+    offer = now;
     setName(title, now.name);
-    setText(peers, now.mine ? "you have it" : now.coming ? "on its way" : count(now.peers, "peer"));
+    setText(peers, now.mine ? "you have it" : now.coming ? "on its way" : who(now));
+    peers.title = who(now);
+    if (now.coming) setIcon(get, "goto", "Show the download");
+    else setIcon(get, "download", "Download");
     element.classList.toggle("mine", now.mine);
   };
   return { element, update };
 }
+
+const isComing = ({ hash }) => state.downloads.has(hash) && !isEnded(state.downloads.get(hash));
 
 function open() {
   let offers = [];
@@ -51,7 +64,7 @@ function open() {
   let isAsked = false;
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter what is offered", oninput: () => draw() });
   const summary = h("p", { class: "summary" });
-  const rows = new Rows({ make: row, key: shareOf, label: "Offers", onopen: (offer) => look(offer.hash) });
+  const rows = new Rows({ make: row, key: shareOf, label: "Offers", onopen: show });
   const nothing = h("div");
   const element = h("div", { class: "view" }, h("div", { class: "bar" }, filter, summary), nothing, rows.element);
 
@@ -78,8 +91,7 @@ function open() {
       const own = new Set([...state.shares.values()].map(({ hash }) => hash));
       try {
         await pages(`/v1/catalogue?wait=${WAIT_SECONDS}`, (page) => list.push(...page));
-        const coming = ({ hash }) => state.downloads.has(hash) && !isEnded(state.downloads.get(hash));
-        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash), coming: coming(offer) }));
+        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash), coming: isComing(offer) }));
         isAsked = true;
         draw();
       } catch (problem) {
@@ -90,6 +102,12 @@ function open() {
     if (isShown) timer = setTimeout(ask, PERIOD_MS);
   }
 
+  // A download that begins or ends shows at once, not with the next answer.
+  observe("downloads", () => {
+    if (!isShown || offers.every((offer) => offer.coming === isComing(offer))) return;
+    offers = offers.map((offer) => ({ ...offer, coming: isComing(offer) }));
+    draw();
+  });
   observe("peers", () => isShown && offers.length === 0 && draw());
   draw();
   return {

@@ -16,15 +16,16 @@ export class Rows {
 
   /**
    * `make(item)` gives `{ element, update(item) }` for a row; `key(item)` tells rows apart; `label` names
-   * the list. Rows are as high as `--row` says.
+   * the list. Rows are as high as `--row` says. `onopen(item)` is for Enter, `onmove(item, by)` for Alt and
+   * an arrow key, by -1 or 1.
    */
-  constructor({ make, key, label, onopen }) {
+  constructor({ make, key, label, onopen, onmove }) {
     this.#make = make;
     this.#key = key;
     this.#space = h("div", { class: "rows-space" });
     this.element = h("div", { class: "rows", role: "list", "aria-label": label }, this.#space);
     this.element.addEventListener("scroll", () => this.#draw(), { passive: true });
-    this.element.addEventListener("keydown", (event) => this.#keyed(event, onopen));
+    this.element.addEventListener("keydown", (event) => this.#keyed(event, onopen, onmove));
     this.element.addEventListener("focusin", ({ target }) => {
       this.#focused = target.closest(".row")?.dataset.key ?? this.#focused;
     });
@@ -63,6 +64,8 @@ export class Rows {
       element.remove();
       this.#shown.delete(key);
     }
+    const held = document.activeElement;
+    const isHeld = this.#space.contains(held);
     let before = null;
     for (let at = first; at < last; at += 1) {
       const item = this.#items[at];
@@ -72,6 +75,8 @@ export class Rows {
       this.#place(row.element, at, height, before);
       before = row.element;
     }
+    // What is moved in the document loses the focus.
+    if (isHeld && held !== document.activeElement) held.focus({ preventScroll: true });
     this.#chooseTabStop();
   }
 
@@ -102,12 +107,17 @@ export class Rows {
     for (const row of rows) row.tabIndex = row === stop ? 0 : -1;
   }
 
-  #keyed(event, onopen) {
+  #keyed(event, onopen, onmove) {
     const row = event.target.closest(".row");
     if (!row) return;
     const at = Number(row.getAttribute("aria-posinset")) - 1;
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -at, End: this.#items.length };
-    if (event.key in steps) {
+    if (event.altKey) {
+      const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+      if (!by || !onmove) return;
+      event.preventDefault();
+      onmove(this.#items[at], by);
+    } else if (event.key in steps) {
       event.preventDefault();
       this.#focus(Math.min(this.#items.length - 1, Math.max(0, at + steps[event.key])));
     } else if (onopen && event.key === "Enter" && event.target === row) {

@@ -2,6 +2,7 @@
 
 import { call } from "./api.js";
 import { complain, h, setText, toast } from "./dom.js";
+import { harmless } from "./format.js";
 import { observe, state } from "./state.js";
 
 const ORIGINS = {
@@ -28,14 +29,22 @@ const shown = ({ kind, value }) => {
   return Array.isArray(value) ? value.join("\n") : String(value ?? "");
 };
 
-/** `transfer.upload_limit_per_peer`: “Upload limit per peer”. */
-function title(setting) {
-  const words = setting.split(".").pop().replaceAll("_", " ");
-  return words[0].toUpperCase() + words.slice(1);
+/** `transfer.upload_limit_per_peer`: “Upload limit per peer”; a unit that stands beside the value is left out. */
+function title({ name, unit }) {
+  const words = name.split(".").pop().split("_");
+  if (unit && words.length > 1 && words.at(-1) === unit.toLowerCase()) words.pop();
+  const text = words.join(" ");
+  return text === "mdns" ? "mDNS" : sentence(text);
 }
 
+const sentence = (text) => text[0].toUpperCase() + text.slice(1);
+
+/** What is allowed, if what it does does not say that already. */
+const allowed = ({ kind, allowed, description }) =>
+  kind === "bool" || kind === "choice" || description.includes(allowed) ? "" : `Allowed: ${allowed}.`;
+
 function field(setting) {
-  const common = { id: setting.name, disabled: !setting.changeable || Boolean(setting.locked), "aria-describedby": `${setting.name}-about` };
+  const common = { id: setting.name, disabled: !setting.changeable || Boolean(setting.locked), "aria-describedby": `${setting.name}-about ${setting.name}-refused` };
   if (setting.kind === "bool") return h("input", { ...common, type: "checkbox", role: "switch" });
   if (setting.kind === "choice") {
     return h("select", common, setting.choices.map((choice) => h("option", { value: choice }, choice)));
@@ -49,14 +58,26 @@ function line(first) {
   const input = field(first);
   const origin = h("span", { class: "origin" });
   const about = h("p", { id: `${first.name}-about`, class: "hint" });
+  const refusal = h("p", { id: `${first.name}-refused`, class: "problem", role: "alert", hidden: true });
   const back = h("button", { type: "button", class: "quiet", onclick: () => save(null) }, "Undo");
   const element = h(
     "div",
     { class: "setting" },
-    h("label", { for: first.name }, title(first.name), h("code", {}, first.name)),
+    h("label", { for: first.name }, title(first), h("code", {}, first.name)),
     h("div", { class: "value" }, input, first.unit && first.kind !== "rate" && h("span", {}, first.unit)),
-    h("div", { class: "about" }, origin, back, about),
+    h("div", { class: "about" }, origin, back),
+    refusal,
+    about,
   );
+  // What was refused stays as it was typed, and marked, until it is changed.
+  let isRefused = false;
+  const mark = (text) => {
+    isRefused = Boolean(text);
+    refusal.hidden = !text;
+    setText(refusal, harmless(text));
+    if (text) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  };
 
   const value = () => {
     if (setting.kind === "bool") return input.checked;
@@ -69,29 +90,38 @@ function line(first) {
     try {
       const settings = await call("PATCH", "/v1/settings", { [setting.name]: to });
       const changed = settings.find(({ name }) => name === setting.name);
+      mark("");
       if (changed) update(changed);
-      toast(`${title(setting.name)}: ${to === null ? "as before" : "changed"}`);
+      toast(`${title(setting)}: ${to === null ? "as before" : "changed"}`);
     } catch (problem) {
+      if (problem.code === "bad-setting") return mark(problem.message);
       complain(problem);
       update(setting);
     }
   }
+  input.addEventListener("input", () => isRefused && mark(""));
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !isRefused) return;
+    mark("");
+    input.value = shown(setting);
+  });
   input.addEventListener("change", () => {
     const typed = value();
     // An emptied field of a number says nothing.
-    if (Number.isNaN(typed)) update(setting);
-    else save(typed);
+    if (!Number.isNaN(typed)) save(typed);
+    else if (input.validity.badInput) mark(`That is no number; expected ${setting.allowed}`);
+    else update(setting);
   });
 
   function update(now) {
     setting = now;
     if (now.kind === "bool") input.checked = now.value;
     // What is being typed is not overwritten.
-    else if (document.activeElement !== input || input.disabled) input.value = shown(now);
+    else if (!isRefused && (document.activeElement !== input || input.disabled)) input.value = shown(now);
     const source = now.origin.source ? ` (${now.origin.source})` : "";
     setText(origin, `${ORIGINS[now.origin.kind] ?? now.origin.kind}${source}`);
     origin.dataset.kind = now.origin.kind;
-    setText(about, now.locked ?? ((now.kind === "bool" ? "" : now.allowed)));
+    setText(about, harmless([now.description, allowed(now), now.locked && `${sentence(now.locked)}.`].filter(Boolean).join(" ")));
     back.hidden = now.origin.kind !== "kept";
   }
   update(first);

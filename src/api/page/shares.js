@@ -11,13 +11,14 @@ import { observe, shareOf, state } from "./state.js";
 function row(first) {
   let share = first;
   const title = name(share.name);
+  const where = h("p", { class: "words" });
   const end = iconButton("cancel", "Stop sharing", () => unshare(share, end));
   const browse = iconButton("open", "Open in the browser", () => openInBrowser(share.hash, browse));
   const element = h(
     "div",
     { class: "share", onclick: (event) => event.target.closest("button") || pass(share) },
     h("div", { class: "kind" }, icon(share.kind)),
-    h("div", { class: "title" }, title),
+    h("div", { class: "title" }, title, where),
     h("div", { class: "size" }, bytes(share.size)),
     hashButton(share.hash),
     h("div", { class: "actions" }, browse, iconButton("link", "Link and QR code", () => pass(share)), end),
@@ -26,12 +27,16 @@ function row(first) {
     // Its link changes with the addresses of the node.
     share = now;
     setName(title, now.name);
+    setText(where, harmless(now.path ?? ""));
+    where.title = where.textContent;
   };
   return { element, update };
 }
 
 async function unshare(share, button) {
-  const text = `“${harmless(share.name)}” stays where it is, but nobody can get it from this node any more.`;
+  const places = [...state.shares.values()].filter(({ hash }) => hash === share.hash).length;
+  const from = places > 1 ? ` It is shared from ${places} places, and then from none of them.` : "";
+  const text = `“${harmless(share.name)}” stays where it is, but nobody can get it from this node any more.${from}`;
   if (!(await confirm("Stop sharing?", text, "Stop sharing"))) return;
   await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}`));
 }

@@ -70,8 +70,8 @@ function removed(topic, key) {
 const hashOf = ({ hash }) => hash;
 const peerOf = ({ peer_id }) => peer_id;
 
-/** What tells a share from others: the same content may be shared under several names. */
-export const shareOf = ({ hash, name }) => `${hash} ${name}`;
+/** What tells a share from others: the same content may be shared under several names, and from several places. */
+export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
 
 const listeners = {
   hello(hello) {

@@ -133,6 +133,19 @@ async fn what_is_comes_first_and_then_what_changes() {
     client.unshare("a").await.unwrap();
     let gone = events.until("share-removed").await;
     assert_eq!((&gone["hash"], &gone["name"]), (&a["hash"], &"a".into()));
+    assert_eq!(gone["path"], path("a"));
+
+    // The same content by the same name is another share where it lies elsewhere.
+    fs::create_dir(path("other")).unwrap();
+    fs::write(path("other/b"), "b").unwrap();
+    let request = ShareRequest {
+        path: path("other/b"),
+        name: None,
+        unlisted: false,
+    };
+    let mut sharing = client.share(&request).await.unwrap();
+    while sharing.next().await.unwrap().is_some() {}
+    assert_eq!(events.until("share").await["path"], path("other/b"));
 
     let hash = "ab".repeat(32);
     let request = DownloadRequest {

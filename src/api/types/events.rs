@@ -33,13 +33,16 @@ pub struct DownloadRemoved {
     pub hash: String,
 }
 
-/// Content that is no longer shared under a name.
+/// Content that is no longer shared under a name from a place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShareRemoved {
     /// Its hash: 64 hex digits.
     pub hash: String,
     /// The name.
     pub name: String,
+    /// Where it lies.
+    #[serde(default)]
+    pub path: Option<String>,
 }
 
 /// A peer that is no longer connected.

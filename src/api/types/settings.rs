@@ -15,6 +15,9 @@ pub struct Setting {
     pub value: Value,
     /// What it is if nobody sets it.
     pub default: Value,
+    /// What it does and costs, in sentences: for people.
+    #[serde(default)]
+    pub description: String,
     /// What a number is counted in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
