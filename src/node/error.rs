@@ -183,7 +183,7 @@ impl UnshareError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotShared { .. } => Some("`pelago list` shows what is".to_owned()),
-            Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
+            Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
             _ => None,
         }
     }

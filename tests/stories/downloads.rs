@@ -353,8 +353,8 @@ fn what_is_watched_fits_the_terminal() {
 
     let mut watched = Terminal::sized(&b, &["downloads", "--watch"], (60, 4));
     watched.sees("HASH");
-    watched.sees("long-…");
-    watched.sees("2 more");
+    watched.sees("long-l…");
+    watched.sees("3 more");
     watched.types(CTRL_C);
     assert_eq!(watched.end(), Some(0));
     let mut listed = Terminal::sized(&b, &["downloads"], (60, 4));
