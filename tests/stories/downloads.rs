@@ -322,7 +322,7 @@ fn all_goes_on_ends_or_is_cleared_at_once() {
     both.sort();
     assert_eq!(hashes(&b.json(&["resume", "--all"])), both);
     assert_eq!(hashes(&b.json(&["cancel", "--all"])), both);
-    assert_eq!(order(&b), [done.clone()]);
+    assert_eq!(order(&b), std::slice::from_ref(&done));
     b.run(&["cancel", "--all"])
         .done()
         .says("there was nothing to do");
