@@ -74,6 +74,7 @@ impl View {
         if terminal.is_term() && !output.json {
             return Self::Table(Frame {
                 terminal,
+                quiet: output.quiet,
                 drawn: Vec::new(),
             });
         }
@@ -110,6 +111,8 @@ impl View {
 /// Lines that are drawn over those before. The last ones stay, and what comes next begins below.
 struct Frame {
     terminal: Term,
+    /// Without a word where there is nothing to show.
+    quiet: bool,
     drawn: Vec<String>,
 }
 
@@ -122,6 +125,7 @@ impl Frame {
         let (rows, columns) = (usize::from(rows), usize::from(columns));
         // The cursor is in the row below.
         let lines = match downloads {
+            [] if self.quiet => Vec::new(),
             [] => vec![cut("the node downloads nothing; Ctrl-C ends this", columns)],
             _ => fitted(downloads, rows.saturating_sub(1), columns),
         };

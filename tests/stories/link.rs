@@ -69,7 +69,15 @@ fn links_are_drawn_as_codes() {
     terminal.sees("\u{1b}[38;5;16;48;5;231m");
     terminal.sees("pelago:");
     assert_eq!(terminal.end(), Some(0));
+    // Somebody calls another file so.
+    let other = world.file(&hash[..6], b"y");
+    a.run(&["share", &other, "--no-serve"]).done();
     a.run(&["unshare", &hash[..6]])
+        .failed()
+        .says("can be several things")
+        .says(hash)
+        .says(&a.hash(&other));
+    a.run(&["unshare", &hash[..7]])
         .done()
         .prints("no longer shared");
 }
