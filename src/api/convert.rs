@@ -406,8 +406,18 @@ fn text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// Choices told of one name, at most: more than a person reads, and far less than a line holds.
-const MAX_CHOICES: usize = 100;
+impl From<node::Choice> for types::Choice {
+    fn from(from: node::Choice) -> Self {
+        let sharer = |sharer: node::Sharer| types::Sharer {
+            peer_id: sharer.peer_id.to_string(),
+            name: sharer.name,
+        };
+        Self {
+            listed: from.listed.into(),
+            from: from.from.into_iter().map(sharer).collect(),
+        }
+    }
+}
 
 impl From<node::DownloadError> for ErrorInfo {
     fn from(error: node::DownloadError) -> Self {
@@ -420,11 +430,7 @@ impl From<node::DownloadError> for ErrorInfo {
             code: code.to_owned(),
             message,
             hint,
-            choices: choices
-                .into_iter()
-                .take(MAX_CHOICES)
-                .map(Into::into)
-                .collect(),
+            choices: choices.into_iter().map(Into::into).collect(),
         }
     }
 }

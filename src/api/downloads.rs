@@ -188,7 +188,7 @@ pub(super) async fn pause_all(
     Ok(all(&node.pause_all().await?))
 }
 
-/// Goes on with all. Answers with those that were paused.
+/// Goes on with all that are paused or have failed. Answers with those.
 #[utoipa::path(
     post, path = "/v1/resume", operation_id = "resumeAll",
     responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),

@@ -28,6 +28,16 @@ pub struct Code {
 }
 
 impl Code {
+    /// The code of a text as it is, however large.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than any code.
+    pub fn of_text(text: &str) -> Result<Self, QrError> {
+        let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
+        Ok(Self { code, left_out: 0 })
+    }
+
     /// The code of a link, without the last addresses and the name if there is no room for them.
     ///
     /// # Errors

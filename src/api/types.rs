@@ -131,6 +131,26 @@ pub struct Listed {
     pub holders: Vec<String>,
 }
 
+/// One of several contents that are shared under one name, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Choice {
+    /// What it is.
+    #[serde(flatten)]
+    pub listed: Listed,
+    /// Some of those who share it, those with names first.
+    #[serde(default)]
+    pub from: Vec<Sharer>,
+}
+
+/// A peer that shares something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sharer {
+    /// Its peer id.
+    pub peer_id: String,
+    /// What it calls itself. Any text.
+    pub name: Option<String>,
+}
+
 /// What to share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -369,7 +389,7 @@ pub struct Problem {
     pub hint: Option<String>,
     /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<Listed>,
+    pub choices: Vec<Choice>,
 }
 
 impl From<Problem> for ErrorInfo {
@@ -402,7 +422,7 @@ pub struct ErrorInfo {
     pub hint: Option<String>,
     /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub choices: Vec<Listed>,
+    pub choices: Vec<Choice>,
 }
 
 impl ErrorInfo {

@@ -79,12 +79,16 @@ pub(super) enum Command {
     /// List the running node's downloads, in the order of their turns
     Downloads(DownloadsArgs),
     /// Pause downloads of the running node, until they are resumed
+    #[command(mut_arg("all", |all| all.help("All that have not ended")))]
     Pause(PauseArgs),
     /// Go on with downloads that were paused or have failed
+    #[command(mut_arg("all", |all| all.help("All that are paused or have failed")))]
     Resume(PauseArgs),
     /// Stop downloads, and remove what is here of them; what is done stays
+    #[command(mut_arg("all", |all| all.help("All that are not done")))]
     Cancel(CancelArgs),
     /// Take downloads that have ended off the list
+    #[command(mut_arg("all", |all| all.help("All that are done; what they brought stays")))]
     Remove(RemoveArgs),
     /// Change the order of the downloads that wait for their turn
     Move(MoveArgs),
@@ -186,12 +190,17 @@ mod tests {
             "pelago pause a b".to_owned(),
             "pelago resume --all".to_owned(),
             "pelago cancel a b".to_owned(),
+            "pelago cancel --all".to_owned(),
+            "pelago remove --all".to_owned(),
             "pelago remove a b --with-data".to_owned(),
             "pelago move a --before b".to_owned(),
             "pelago list --network --wait 0.5".to_owned(),
             "pelago settings".to_owned(),
             "pelago settings transfer.upload_limit 1.5MB".to_owned(),
             "pelago settings transfer.seed --reset".to_owned(),
+            "pelago settings transfer.seed true --json".to_owned(),
+            "pelago settings transfer.seed --json".to_owned(),
+            "pelago settings transfer.max_downloads -5".to_owned(),
             "pelago limit".to_owned(),
             "pelago limit --upload 400k --download 1.5MB --upload-per-peer off".to_owned(),
             "pelago limit --download-per-peer 0".to_owned(),
@@ -205,6 +214,7 @@ mod tests {
             "pelago link a --qr".to_owned(),
             "pelago ui --no-open".to_owned(),
             "pelago link a --http".to_owned(),
+            "pelago link a --http --qr".to_owned(),
             "pelago start --api off --gateway 127.0.0.1:1".to_owned(),
             "pelago start --gateway off".to_owned(),
             "pelago shell".to_owned(),
@@ -225,7 +235,13 @@ mod tests {
             ("pelago fly".to_owned(), "unrecognized subcommand"),
             ("pelago hash".to_owned(), "required"),
             ("pelago download".to_owned(), "required"),
-            ("pelago pause".to_owned(), "required"),
+            ("pelago pause".to_owned(), "--all"),
+            ("pelago cancel".to_owned(), "--all"),
+            ("pelago remove --with-data".to_owned(), "--all"),
+            (
+                "pelago remove --all --with-data".to_owned(),
+                "cannot be used with",
+            ),
             ("pelago pause a --all".to_owned(), "cannot be used with"),
             ("pelago move a".to_owned(), "required"),
             (
@@ -260,6 +276,10 @@ mod tests {
             (
                 "pelago limit --upload fast".to_owned(),
                 "400k, 1.5MB, 2MiB, or off",
+            ),
+            (
+                "pelago limit --upload -1".to_owned(),
+                "\"-1\" is no rate; expected",
             ),
             (
                 "pelago limit --download 999".to_owned(),

@@ -72,8 +72,19 @@ impl<'a, T: Serialize> Batch<'a, T> {
                     String::new,
                 )?;
             }
-            entries => self.output.result(entries, String::new)?,
+            _ => return self.finish_list(),
         }
+        Ok(Exit::Failed)
+    }
+
+    /// Whether nothing was tried.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The same where nobody said how many there would be: a list, whatever it holds.
+    pub(super) fn finish_list(&self) -> anyhow::Result<Exit> {
+        self.output.result(&self.entries, String::new)?;
         Ok(if self.done() == self.entries.len() {
             Exit::Done
         } else {

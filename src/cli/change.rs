@@ -5,8 +5,9 @@ use serde_json::Value;
 use super::{
     attach::{self, Found},
     context::Context,
-    output::Exit,
-    text::{harmless, table},
+    output::{Exit, Output},
+    table::{Column, Table},
+    text::harmless,
 };
 use crate::api::{
     types::{ErrorInfo, OriginKind, Setting, SettingsChange},
@@ -18,10 +19,11 @@ use crate::api::{
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
     /// Only this one, as transfer.upload_limit [default: all]
+    #[arg(value_name = "SETTING")]
     name: Option<String>,
 
     /// Change it to this: a number, true or false, a word, or a rate like 1.5MB
-    #[arg(requires = "name")]
+    #[arg(requires = "name", allow_hyphen_values = true)]
     value: Option<String>,
 
     /// Change it back to what the configuration file or the default says
@@ -58,9 +60,12 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
             return Err(ErrorInfo::new("bad-setting", message).into());
         }
     }
-    let text = || match (&args.name, &settings[..]) {
-        (Some(_), [only]) => format!("{}\n\n{}", describe(&settings), about(only)),
-        _ => describe(&settings),
+    let text = || {
+        let table = describe(&settings, Output::room());
+        match (&args.name, &settings[..]) {
+            (Some(_), [only]) => format!("{table}\n\n{}", about(only)),
+            _ => table,
+        }
     };
     context.output.result(&settings, text)?;
     Ok(Exit::Done)
@@ -87,8 +92,13 @@ fn about(setting: &Setting) -> String {
     }
 }
 
-fn describe(settings: &[Setting]) -> String {
-    let headings = ["SETTING", "VALUE", "SET BY", "ALLOWED"].map(str::to_owned);
+fn describe(settings: &[Setting], room: Option<usize>) -> String {
+    let columns = [
+        Column::text("SETTING"),
+        Column::text("VALUE").cut_to(16),
+        Column::text("SET BY").cut_to(16).leaves(2),
+        Column::text("ALLOWED").cut_to(16).leaves(1),
+    ];
     let row = |setting: &Setting| {
         let value = match &setting.value {
             Value::String(text) => harmless(text),
@@ -102,8 +112,5 @@ fn describe(settings: &[Setting]) -> String {
         };
         vec![setting.name.clone(), value, origin, setting.allowed.clone()]
     };
-    let rows = [headings.to_vec()]
-        .into_iter()
-        .chain(settings.iter().map(row));
-    table(&rows.collect::<Vec<_>>())
+    Table::new(columns, settings.iter().map(row)).text(room)
 }

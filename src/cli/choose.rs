@@ -6,9 +6,13 @@ use super::{
     list,
     output::Output,
     prompt,
-    text::{count, table},
+    table::{Column, Table},
+    text::{bytes, count, harmless},
 };
-use crate::api::types::Listed;
+use crate::api::types::{Choice, Listed, Sharer};
+
+/// The last digits of a peer's id, by which those without a name are told apart.
+const ID_DIGITS: usize = 6;
 
 /// What the person at the terminal chose; none if nothing. Asks again after what is no choice.
 ///
@@ -17,9 +21,9 @@ use crate::api::types::Listed;
 /// The terminal cannot be read or written.
 pub(super) async fn choose(
     output: &Output,
-    choices: Vec<Listed>,
+    choices: Vec<Choice>,
 ) -> anyhow::Result<Option<Listed>> {
-    output.text(numbered(&choices))?;
+    output.text(numbered(&choices, Output::room()))?;
     let question = format!("which, 1 to {}, or nothing: ", choices.len());
     loop {
         let question = question.clone();
@@ -28,7 +32,7 @@ pub(super) async fn choose(
             return Ok(None);
         };
         match chosen(&choices, &answer) {
-            Some(chosen) => return Ok(Some(chosen.clone())),
+            Some(chosen) => return Ok(Some(chosen.listed.clone())),
             None => output.note(format_args!(
                 "{answer:?} is not one of {}",
                 count(choices.len() as u64, "choice")
@@ -38,7 +42,7 @@ pub(super) async fn choose(
 }
 
 /// By its number, or by how its hash begins if only one does so.
-fn chosen<'a>(choices: &'a [Listed], answer: &str) -> Option<&'a Listed> {
+fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
     if let Ok(number) = answer.parse::<usize>()
         && (1..=choices.len()).contains(&number)
     {
@@ -46,21 +50,51 @@ fn chosen<'a>(choices: &'a [Listed], answer: &str) -> Option<&'a Listed> {
     }
     let mut those = choices
         .iter()
-        .filter(|choice| choice.hash.starts_with(answer));
+        .filter(|choice| choice.listed.hash.starts_with(answer));
     those.next().filter(|_| those.next().is_none())
 }
 
-fn numbered(choices: &[Listed]) -> String {
-    let mut rows = list::rows(choices, true);
-    for (number, row) in rows.iter_mut().enumerate() {
-        let number = if number == 0 {
-            " #".to_owned()
-        } else {
-            number.to_string()
-        };
-        row.insert(0, number);
+/// All have the same name, so that what tells them apart is who shares them.
+fn numbered(choices: &[Choice], room: Option<usize>) -> String {
+    let columns = [
+        Column::number("#"),
+        list::SIZE,
+        list::KIND,
+        list::HASH,
+        Column::text("FROM").cut_to(24),
+    ];
+    let row = |(number, choice): (usize, &Choice)| {
+        vec![
+            (number + 1).to_string(),
+            bytes(choice.listed.size),
+            list::kind(&choice.listed).to_owned(),
+            choice.listed.hash.clone(),
+            from(choice),
+        ]
+    };
+    Table::new(columns, choices.iter().enumerate().map(row)).text(room)
+}
+
+/// Who shares it, by name if they have one.
+fn from(choice: &Choice) -> String {
+    let mut from: Vec<_> = choice.from.iter().map(sharer).collect();
+    let more = choice.listed.peers.saturating_sub(from.len() as u64);
+    if more > 0 {
+        from.push(format!("{more} more"));
     }
-    table(&rows)
+    from.join(", ")
+}
+
+fn sharer(sharer: &Sharer) -> String {
+    let name = sharer.name.as_deref().map(harmless);
+    if let Some(name) = name.filter(|name| !name.is_empty()) {
+        return name;
+    }
+    let id = harmless(&sharer.peer_id);
+    let last = id.char_indices().rev().nth(ID_DIGITS - 1);
+    let last = last.map_or(0, |(at, _)| at);
+    let first: String = id[..last].chars().take(4).collect();
+    format!("{first}…{}", &id[last..])
 }
 
 #[cfg(test)]
@@ -68,32 +102,44 @@ mod tests {
     use super::*;
     use crate::api::types::Kind;
 
-    fn choices() -> Vec<Listed> {
-        let listed = |hash: &str, size, peers| Listed {
-            hash: hash.to_owned(),
-            name: "x\u{202e}y".to_owned(),
-            size,
-            kind: Kind::File,
-            peers,
-            holders: Vec::new(),
+    fn choices() -> Vec<Choice> {
+        let choice = |hash: &str, size, peers, from: &[Option<&str>]| Choice {
+            listed: Listed {
+                hash: hash.to_owned(),
+                name: "x".to_owned(),
+                size,
+                kind: Kind::File,
+                peers,
+                holders: Vec::new(),
+            },
+            from: from
+                .iter()
+                .map(|name| Sharer {
+                    peer_id: "12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq".to_owned(),
+                    name: name.map(str::to_owned),
+                })
+                .collect(),
         };
-        vec![listed("1ab", 1, 2), listed("1cd", 1 << 20, 1)]
+        vec![
+            choice("1ab", 1, 3, &[Some("an\u{202e}na"), None]),
+            choice("1cd", 1 << 20, 1, &[Some("bert")]),
+        ]
     }
 
     #[test]
-    fn choices_are_numbered() {
+    fn choices_are_numbered_and_say_who_has_them() {
         assert_eq!(
-            numbered(&choices()),
-            "#     SIZE  KIND  PEERS  HASH  NAME\n\
-             1      1 B  file      2  1ab   xy\n\
-             2  1.0 MiB  file      1  1cd   xy"
+            numbered(&choices(), None),
+            "#     SIZE  KIND  HASH  FROM\n\
+             1      1 B  file  1ab   anna, 12D3…2NASuq, 1 more\n\
+             2  1.0 MiB  file  1cd   bert"
         );
     }
 
     #[test]
     fn a_choice_is_a_number_or_the_beginning_of_a_hash() {
         let choices = choices();
-        let hash = |answer| chosen(&choices, answer).map(|choice| choice.hash.as_str());
+        let hash = |answer| chosen(&choices, answer).map(|choice| choice.listed.hash.as_str());
         assert_eq!(hash("1"), Some("1ab"));
         assert_eq!(hash("2"), Some("1cd"));
         assert_eq!(hash("1c"), Some("1cd"));

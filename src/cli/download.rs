@@ -13,7 +13,7 @@ use super::{
     prompt,
     signals::Signals,
     start::peer_address,
-    text::{bytes, command, count, harmless, time},
+    text::{bytes, command, count, harmless, rate, time},
 };
 use crate::{
     api::{
@@ -281,6 +281,7 @@ fn left() -> ErrorInfo {
 fn report(context: &Context, end: &End) -> anyhow::Result<()> {
     match end {
         End::Finished(finished) => context.output.result(finished, || describe(finished)),
+        End::Detached(_) if context.output.quiet && !context.output.json => Ok(()),
         End::Detached(status) => context.output.result(status, || {
             format!(
                 "the node downloads {}: pelago downloads",
@@ -305,10 +306,10 @@ fn describe(finished: &Finished) -> String {
         resumed => format!(", {} were here already", bytes(resumed)),
     };
     let (rate, sources) = (
-        bytes(finished.bytes_per_second),
+        rate(finished.bytes_per_second),
         count(finished.sources, "source"),
     );
-    format!("{path} ({size}) in {took}, {rate}/s from {sources}{resumed}")
+    format!("{path} ({size}) in {took}, {rate} from {sources}{resumed}")
 }
 
 #[cfg(test)]
@@ -329,7 +330,7 @@ mod tests {
         };
         assert_eq!(
             describe(&finished),
-            "/tmp/ab (3.0 MiB) in 1.50 s, 1.0 MiB/s from 1 source, 1.0 MiB were here already"
+            "/tmp/ab (3.0 MiB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MiB were here already"
         );
         let here = Finished {
             fetched_bytes: 0,

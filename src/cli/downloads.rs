@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{
     attach,
     context::Context,
-    output::Exit,
-    text::{bytes, harmless, table, time},
+    output::{Exit, Output},
+    table::{Column, Table, cut, wrapped},
+    text::{bytes, harmless, rate, time},
     watch,
 };
 use crate::api::types::DownloadStatus;
@@ -31,40 +32,89 @@ pub(super) async fn run(context: &Context, args: &DownloadsArgs) -> anyhow::Resu
     if downloads.is_empty() {
         context.output.note("the node downloads nothing");
     }
-    context.output.result(&downloads, || describe(&downloads))?;
+    print(&context.output, &downloads)?;
     Ok(Exit::Done)
 }
 
-/// A table, with a line below each download that says why it waits or failed, if it does.
-pub(super) fn describe(downloads: &[DownloadStatus]) -> String {
+/// Prints them: a table for people.
+pub(super) fn print(output: &Output, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
+    output.result(downloads, || {
+        described(downloads, Output::room()).join("\n")
+    })
+}
+
+/// As many as have their place on a terminal, each with all that is to be told of it, and how many have not.
+/// What has ended goes first then.
+pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, room: usize) -> Vec<String> {
+    let lines = described(downloads, Some(room));
+    if lines.len() <= rows {
+        return lines;
+    }
+    let mut downloads = downloads.to_vec();
+    downloads.sort_by_key(|download| is_ended(&download.state));
+    let mut lines = Vec::new();
+    let mut left = downloads.len();
+    let mut blocks = blocks(&downloads, Some(room)).into_iter();
+    lines.extend(blocks.next().into_iter().flatten());
+    for block in blocks {
+        // One row is for the number of those that are left.
+        if lines.len() + block.len() >= rows {
+            break;
+        }
+        lines.extend(block);
+        left -= 1;
+    }
+    lines.push(cut(&format!("{left} more"), room));
+    lines.truncate(rows);
+    lines
+}
+
+/// Whether nothing is done for a download in this state.
+pub(super) fn is_ended(state: &str) -> bool {
+    matches!(state, "done" | "failed" | "paused")
+}
+
+fn described(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<String> {
     if downloads.is_empty() {
-        return String::new();
+        return Vec::new();
     }
-    let headings = [
-        "HASH",
-        "STATE",
-        " DONE",
-        " VERIFIED",
-        " SIZE",
-        " RATE",
-        " LEFT",
-        " SOURCES",
-        "NAME",
+    blocks(downloads, room).into_iter().flatten().collect()
+}
+
+/// The headings, and for each download its line and why it waits or failed, if it does.
+fn blocks(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<Vec<String>> {
+    let columns = [
+        Column::text("HASH").leaves(6),
+        Column::text("STATE"),
+        Column::number("DONE"),
+        Column::number("VERIFIED").leaves(1),
+        Column::number("SIZE").leaves(3),
+        Column::number("RATE").leaves(5),
+        Column::number("LEFT").leaves(4),
+        Column::number("SOURCES").leaves(2),
+        Column::text("NAME").cut_to(16),
     ];
-    let mut rows = vec![headings.map(str::to_owned).to_vec()];
-    rows.extend(downloads.iter().map(row));
-    let table = table(&rows);
-    let mut lines: Vec<_> = table.lines().take(1).map(str::to_owned).collect();
-    for (line, download) in table.lines().skip(1).zip(downloads) {
-        lines.push(line.to_owned());
-        let hint = download
-            .error
-            .as_ref()
-            .and_then(|error| error.hint.as_ref());
-        let told = download.why.iter().chain(hint);
-        lines.extend(told.map(|text| format!("  {}", harmless(text))));
+    let table = Table::new(columns, downloads.iter().map(row)).lines(room);
+    let mut blocks: Vec<_> = table.into_iter().map(|line| vec![line]).collect();
+    for (block, download) in blocks.iter_mut().skip(1).zip(downloads) {
+        block.extend(told(download, room));
     }
-    lines.join("\n")
+    blocks
+}
+
+/// Why it waits or failed, and what to do.
+fn told(download: &DownloadStatus, room: Option<usize>) -> Vec<String> {
+    const INDENT: &str = "  ";
+    let hint = download
+        .error
+        .as_ref()
+        .and_then(|error| error.hint.as_ref());
+    let told = download.why.iter().chain(hint).map(|text| harmless(text));
+    let lines = told.flat_map(|text| match room {
+        Some(room) => wrapped(&text, room.saturating_sub(INDENT.len())),
+        None => vec![text],
+    });
+    lines.map(|line| format!("{INDENT}{line}")).collect()
 }
 
 fn row(download: &DownloadStatus) -> Vec<String> {
@@ -75,7 +125,7 @@ fn row(download: &DownloadStatus) -> Vec<String> {
         done(download),
         download.verified_bytes.map_or_else(unknown, bytes),
         download.size.map_or_else(unknown, bytes),
-        format!("{}/s", bytes(download.bytes_per_second)),
+        rate(download.bytes_per_second),
         left(download).map_or_else(String::new, time),
         download.sources.to_string(),
         harmless(&download.name),
@@ -135,13 +185,59 @@ mod tests {
             bytes_per_second: 2048,
             ..download()
         };
+        let downloads = [download(), unknown, fast];
         assert_eq!(
-            describe(&[download(), unknown, fast]),
-            "HASH      STATE        DONE  VERIFIED      SIZE       RATE  LEFT  SOURCES  NAME\n\
-             abababab  downloading  99 %     999 B    1000 B      0 B/s              2  a.bin\n\
-             abababab  downloading     ?         ?         ?      0 B/s              2  a.bin\n\
-             abababab  downloading   0 %       0 B  10.0 KiB  2.0 KiB/s   5 s        2  a.bin"
+            described(&downloads, None).join("\n"),
+            "HASH      STATE        DONE  VERIFIED      SIZE      RATE  LEFT  SOURCES  NAME\n\
+             abababab  downloading  99 %     999 B    1000 B     0 B/s              2  a.bin\n\
+             abababab  downloading     ?         ?         ?     0 B/s              2  a.bin\n\
+             abababab  downloading   0 %       0 B  10.0 KiB  2.0 KB/s   5 s        2  a.bin"
         );
+        assert_eq!(
+            described(&downloads, Some(60)),
+            [
+                "HASH      STATE        DONE      SIZE      RATE  LEFT  NAME",
+                "abababab  downloading  99 %    1000 B     0 B/s        a.bin",
+                "abababab  downloading     ?         ?     0 B/s        a.bin",
+                "abababab  downloading   0 %  10.0 KiB  2.0 KB/s   5 s  a.bin",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_what_has_ended_is_left_out_first() {
+        let called = |name: &str, state: &str, why: Option<&str>| DownloadStatus {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            why: why.map(str::to_owned),
+            ..download()
+        };
+        let downloads = [
+            called("first", "done", None),
+            called("second", "downloading", None),
+            called("third", "queued", Some("two go before it")),
+            called("fourth", "queued", None),
+        ];
+        let shown = |rows| {
+            let lines = fitted(&downloads, rows, 80);
+            assert!(lines.len() <= rows, "{lines:?}");
+            let last = |line: &String| line.rsplit("  ").next().unwrap().to_owned();
+            lines[1..].iter().map(last).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(6),
+            ["first", "second", "third", "two go before it", "fourth"]
+        );
+        assert_eq!(shown(5), ["second", "third", "two go before it", "2 more"]);
+        assert_eq!(
+            shown(4),
+            ["second", "3 more"],
+            "a reason stays with what it is for"
+        );
+        assert_eq!(fitted(&[], 5, 80), [""; 0]);
+        for rows in 0..4 {
+            assert!(fitted(&downloads, rows, 80).len() <= rows);
+        }
     }
 
     #[test]
@@ -151,9 +247,10 @@ mod tests {
             error: Some(ErrorInfo::new("write-failed", "the disk is full").with_hint("make room")),
             ..download()
         };
-        let told = describe(&[failed, download()]);
-        let lines: Vec<_> = told.lines().collect();
-        assert_eq!((lines[2], lines[3]), ("  the disk is full", "  make room"));
+        let lines = described(&[failed.clone(), download()], None);
+        assert_eq!(lines[2..4], ["  the disk is full", "  make room"]);
         assert_eq!(lines.len(), 5);
+        let lines = described(&[failed], Some(14));
+        assert_eq!(lines[2..], ["  the disk is", "  full", "  make room"]);
     }
 }

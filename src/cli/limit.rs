@@ -11,19 +11,19 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct LimitArgs {
     /// How much to send in a second to all peers together: 50000, 400k, 1.5MB, 2MiB, or `off`
-    #[arg(long, value_name = "RATE", value_parser = limit)]
+    #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     upload: Option<Limit>,
 
     /// How much to receive in a second from all peers together
-    #[arg(long, value_name = "RATE", value_parser = limit)]
+    #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     download: Option<Limit>,
 
     /// How much to send in a second to each peer
-    #[arg(long, value_name = "RATE", value_parser = limit)]
+    #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     upload_per_peer: Option<Limit>,
 
     /// How much to receive in a second from each peer
-    #[arg(long, value_name = "RATE", value_parser = limit)]
+    #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     download_per_peer: Option<Limit>,
 }
 

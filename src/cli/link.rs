@@ -17,7 +17,7 @@ use crate::{
 /// Which links to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct LinkArgs {
-    /// What is shared under this hash or name [default: all that is shared]
+    /// What is shared under this hash, at least 6 of its first digits, or name [default: all]
     #[arg(value_name = "HASH|NAME")]
     what: Option<String>,
 
@@ -27,7 +27,7 @@ pub(super) struct LinkArgs {
 
     /// Print the URL by which browsers and players on this machine can read it while the node runs; of
     /// any hash or link, whether it is here or not
-    #[arg(long, requires = "what", conflicts_with = "qr")]
+    #[arg(long, requires = "what")]
     http: bool,
 }
 
@@ -35,6 +35,9 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
     let (output, what) = (&context.output, args.what.as_deref());
     if let Some(what) = what.filter(|_| args.http) {
         let gateway = attach::required(context).await?.gateway(what).await?;
+        if args.qr {
+            print_code(output, &Code::of_text(&gateway.url)?)?;
+        }
         output.result(&gateway, || gateway.url.clone())?;
         return Ok(Exit::Done);
     }
@@ -67,8 +70,7 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
         return Ok(());
     }
     let code = Code::of(&shared.link.parse::<Link>()?)?;
-    // Without colours a code cannot be read on every terminal: they are no decoration here.
-    output.drawing(&qr::drawn(&code, io::stdout().is_terminal()))?;
+    print_code(output, &code)?;
     if code.left_out > 0 {
         output.note(format_args!(
             "{} of the link's addresses had no room in the code",
@@ -76,4 +78,9 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+fn print_code(output: &Output, code: &Code) -> anyhow::Result<()> {
+    // Without colours a code cannot be read on every terminal: they are no decoration here.
+    output.drawing(&qr::drawn(code, io::stdout().is_terminal()))
 }

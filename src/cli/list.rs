@@ -4,10 +4,11 @@ use super::{
     attach::{self, Found, Session},
     context::Context,
     open,
-    output::Exit,
+    output::{Exit, Output},
     signals::Signals,
     start::peer_address,
-    text::{bytes, harmless, table},
+    table::{Column, Table},
+    text::{bytes, harmless},
 };
 use crate::api::{
     seconds,
@@ -59,9 +60,8 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
             .output
             .note("nothing is shared here: pelago share PATH");
     }
-    context
-        .output
-        .result(&listed, || describe(&listed, false))?;
+    let text = || describe(&listed, false, Output::room());
+    context.output.result(&listed, text)?;
     Ok(Exit::Done)
 }
 
@@ -93,50 +93,45 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
              `pelago doctor` says who is in reach)",
         );
     }
-    context
-        .output
-        .result(&listed, || describe(&listed, args.network))?;
+    let text = || describe(&listed, args.network, Output::room());
+    context.output.result(&listed, text)?;
     session.end(&context.output, &mut signals).await;
     Ok(Exit::Done)
 }
 
 /// A table; nothing where there is nothing.
-fn describe(listed: &[Listed], with_peers: bool) -> String {
-    if listed.is_empty() {
-        return String::new();
-    }
-    table(&rows(listed, with_peers))
+fn describe(listed: &[Listed], with_peers: bool, room: Option<usize>) -> String {
+    let peers = with_peers.then_some(Column::number("PEERS").leaves(2));
+    let columns = [SIZE, KIND].into_iter().chain(peers).chain([HASH, NAME]);
+    let row = |entry: &Listed| {
+        let peers = with_peers.then(|| entry.peers.to_string());
+        let cells = [bytes(entry.size), kind(entry).to_owned()]
+            .into_iter()
+            .chain(peers);
+        cells
+            .chain([entry.hash.clone(), harmless(&entry.name)])
+            .collect()
+    };
+    Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(room)
 }
 
-/// The rows of a table of content, the first being its headings.
-pub(super) fn rows(listed: &[Listed], with_peers: bool) -> Vec<Vec<String>> {
-    let row = |size: String, kind: &str, peers: String, hash: &str, name: String| {
-        let peers = with_peers.then_some(peers);
-        let cells = [
-            Some(size),
-            Some(kind.to_owned()),
-            peers,
-            Some(hash.to_owned()),
-            Some(name),
-        ];
-        cells.into_iter().flatten().collect::<Vec<_>>()
-    };
-    let headings = row(
-        " SIZE".into(),
-        "KIND",
-        " PEERS".into(),
-        "HASH",
-        "NAME".into(),
-    );
-    let rows = listed.iter().map(|entry| {
-        let kind = match entry.kind {
-            Kind::File => "file",
-            Kind::Folder => "folder",
-        };
-        let (size, peers) = (bytes(entry.size), entry.peers.to_string());
-        row(size, kind, peers, &entry.hash, harmless(&entry.name))
-    });
-    [headings].into_iter().chain(rows).collect()
+/// What content weighs.
+pub(super) const SIZE: Column = Column::number("SIZE");
+
+/// What content is.
+pub(super) const KIND: Column = Column::text("KIND").leaves(1);
+
+/// All digits where there is room: they are what is copied.
+pub(super) const HASH: Column = Column::text("HASH").cut_to(12);
+
+const NAME: Column = Column::text("NAME").cut_to(24);
+
+/// A file or a folder.
+pub(super) const fn kind(entry: &Listed) -> &'static str {
+    match entry.kind {
+        Kind::File => "file",
+        Kind::Folder => "folder",
+    }
 }
 
 #[cfg(test)]
@@ -155,12 +150,12 @@ mod tests {
         };
         let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
         assert_eq!(
-            describe(&listed, true),
+            describe(&listed, true, None),
             "   SIZE  KIND  PEERS  HASH  NAME\n\
              \x20   1 B  file      2  abab  ab[31m\n\
              1.0 MiB  file      2  abab  é"
         );
-        assert!(!describe(&listed, false).contains("PEERS"));
-        assert_eq!(describe(&[], true), "");
+        assert!(!describe(&listed, false, None).contains("PEERS"));
+        assert_eq!(describe(&[], true, None), "");
     }
 }

@@ -1,9 +1,7 @@
 //! `pelago pause`, `resume`, `cancel`, `remove` and `move`: what people do with the running node's
 //! downloads.
 
-use super::{
-    attach, batch::Batch, context::Context, downloads::describe, output::Exit, text::harmless,
-};
+use super::{attach, batch::Batch, context::Context, downloads, output::Exit, text::harmless};
 use crate::api::{
     CallError, Client,
     types::{DownloadStatus, Place},
@@ -12,33 +10,38 @@ use crate::api::{
 /// Which downloads to pause, or to go on with.
 #[derive(Debug, clap::Args)]
 pub(super) struct PauseArgs {
-    /// A hash, at least 6 of its first digits, or a name
-    #[arg(value_name = "HASH|NAME", required_unless_present = "all")]
-    what: Vec<String>,
-
-    /// All of them
-    #[arg(long, conflicts_with = "what")]
-    all: bool,
+    #[command(flatten)]
+    which: WhichArgs,
 }
 
 /// Which downloads to give up.
 #[derive(Debug, clap::Args)]
 pub(super) struct CancelArgs {
-    /// A hash, at least 6 of its first digits, or a name
-    #[arg(value_name = "HASH|NAME", required = true)]
-    what: Vec<String>,
+    #[command(flatten)]
+    which: WhichArgs,
 }
 
 /// Which downloads to take off the list.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
-    /// A hash, at least 6 of its first digits, or a name
-    #[arg(value_name = "HASH|NAME", required = true)]
-    what: Vec<String>,
+    #[command(flatten)]
+    which: WhichArgs,
 
     /// Remove what was downloaded, too, and share it no more
-    #[arg(long)]
+    #[arg(long, conflicts_with = "all")]
     with_data: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct WhichArgs {
+    /// A hash, at least 6 of its first digits, or a name
+    #[arg(value_name = "HASH|NAME")]
+    what: Vec<String>,
+
+    /// All; which, each verb says
+    #[arg(long, conflicts_with = "what")]
+    all: bool,
 }
 
 /// Which download to put where.
@@ -80,10 +83,10 @@ impl PlaceArgs {
 
 pub(super) async fn pause(context: &Context, args: &PauseArgs) -> anyhow::Result<Exit> {
     let client = attach::required(context).await?;
-    if args.all {
-        return all(context, "paused", &client.pause_all().await?);
+    if args.which.all {
+        return report(context, "paused", &client.pause_all().await?);
     }
-    each(context, &args.what, "paused", async |what| {
+    each(context, &args.which.what, "paused", async |what| {
         client.pause(what).await
     })
     .await
@@ -91,10 +94,10 @@ pub(super) async fn pause(context: &Context, args: &PauseArgs) -> anyhow::Result
 
 pub(super) async fn resume(context: &Context, args: &PauseArgs) -> anyhow::Result<Exit> {
     let client = attach::required(context).await?;
-    if args.all {
-        return all(context, "goes on", &client.resume_all().await?);
+    if args.which.all {
+        return report(context, "goes on", &client.resume_all().await?);
     }
-    each(context, &args.what, "goes on", async |what| {
+    each(context, &args.which.what, "goes on", async |what| {
         client.resume(what).await
     })
     .await
@@ -102,27 +105,33 @@ pub(super) async fn resume(context: &Context, args: &PauseArgs) -> anyhow::Resul
 
 pub(super) async fn cancel(context: &Context, args: &CancelArgs) -> anyhow::Result<Exit> {
     let client = attach::required(context).await?;
-    each(context, &args.what, "cancelled", async |what| {
-        client.cancel(what).await
-    })
-    .await
+    let cancel = async |what: &str| client.cancel(what).await;
+    if args.which.all {
+        let is_meant = |download: &DownloadStatus| download.state != "done";
+        return all(context, &client, "cancelled", is_meant, cancel).await;
+    }
+    each(context, &args.which.what, "cancelled", cancel).await
 }
 
 pub(super) async fn remove(context: &Context, args: &RemoveArgs) -> anyhow::Result<Exit> {
-    let client: Client = attach::required(context).await?;
+    let client = attach::required(context).await?;
     let done = if args.with_data {
         "removed"
     } else {
         "no longer listed"
     };
     let remove = async |what: &str| client.remove(what, args.with_data).await;
-    each(context, &args.what, done, remove).await
+    if args.which.all {
+        let is_meant = |download: &DownloadStatus| download.state == "done";
+        return all(context, &client, done, is_meant, remove).await;
+    }
+    each(context, &args.which.what, done, remove).await
 }
 
 pub(super) async fn put(context: &Context, args: &MoveArgs) -> anyhow::Result<Exit> {
     let client = attach::required(context).await?;
     let downloads = client.put(&args.what, args.place.place()).await?;
-    context.output.result(&downloads, || describe(&downloads))?;
+    downloads::print(&context.output, &downloads)?;
     Ok(Exit::Done)
 }
 
@@ -141,9 +150,39 @@ async fn each(
     batch.finish()
 }
 
-fn all(context: &Context, done: &str, downloads: &[DownloadStatus]) -> anyhow::Result<Exit> {
+/// Does the same to all that are meant; those that ended or went meanwhile are not.
+async fn all(
+    context: &Context,
+    client: &Client,
+    done: &str,
+    is_meant: impl Fn(&DownloadStatus) -> bool,
+    change: impl AsyncFn(&str) -> Result<DownloadStatus, CallError>,
+) -> anyhow::Result<Exit> {
+    let listed = client.downloads().await?;
+    let mut batch = Batch::new(&context.output);
+    for download in listed.iter().filter(|download| is_meant(download)) {
+        match change(&download.hash).await {
+            Err(CallError::Refused(error)) if PAST.contains(&error.code.as_str()) => {}
+            changed => batch.add(&download.hash, changed.map_err(Into::into), |download| {
+                line(done, download)
+            })?,
+        }
+    }
+    if batch.is_empty() {
+        context.output.note(NOTHING_TO_DO);
+    }
+    batch.finish_list()
+}
+
+/// Why something is not done to one of all: it ended or went just before.
+const PAST: [&str; 2] = ["download-ended", "not-downloading"];
+
+const NOTHING_TO_DO: &str = "there was nothing to do";
+
+/// Says what was done to all.
+fn report(context: &Context, done: &str, downloads: &[DownloadStatus]) -> anyhow::Result<Exit> {
     if downloads.is_empty() {
-        context.output.note("there was nothing to do");
+        context.output.note(NOTHING_TO_DO);
     }
     let lines = || downloads.iter().map(|download| line(done, download) + "\n");
     context

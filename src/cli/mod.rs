@@ -13,7 +13,7 @@
 //! | `attach` | which node a command talks to |
 //! | `open`, `settings` | nodes and stores opened in this process |
 //! | `change` | settings, shown and changed |
-//! | `output`, `batch`, `progress`, `text`, `qr` | what is printed, and how |
+//! | `output`, `batch`, `progress`, `table`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
 //! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
@@ -51,6 +51,7 @@ mod signals;
 mod start;
 mod status;
 mod supervisor;
+mod table;
 mod text;
 mod ui;
 mod unshare;

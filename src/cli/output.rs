@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use console::Term;
 use serde::Serialize;
 
 use super::text::harmless_lines;
@@ -91,6 +92,13 @@ impl Output {
         }
         let text = harmless_lines(&text);
         stdout(format_args!("{}\n", text.trim_end_matches('\n')))
+    }
+
+    /// How wide what is printed may be: as the terminal is; without one, as it has to be.
+    pub(super) fn room() -> Option<usize> {
+        let (_rows, columns) = Term::stdout().size_checked()?;
+        // A terminal that does not know says 0.
+        (columns > 0).then_some(columns.into())
     }
 
     /// Prints a drawing of ours, whose control characters are meant; nothing with `--json`.

@@ -3,8 +3,9 @@
 use super::{
     attach,
     context::Context,
-    output::Exit,
-    text::{bytes, harmless, table},
+    output::{Exit, Output},
+    table::{Column, Table},
+    text::{bytes, harmless},
 };
 use crate::api::types::Peer;
 
@@ -13,15 +14,21 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     if peers.is_empty() {
         context.output.note("the node is connected to nobody yet");
     }
-    context.output.result(&peers, || describe(&peers))?;
+    context
+        .output
+        .result(&peers, || describe(&peers, Output::room()))?;
     Ok(Exit::Done)
 }
 
-fn describe(peers: &[Peer]) -> String {
-    if peers.is_empty() {
-        return String::new();
-    }
-    let headings = ["PEER", " RTT", " SENT", " RECEIVED", "NAME", "ADDRESS"].map(str::to_owned);
+fn describe(peers: &[Peer], room: Option<usize>) -> String {
+    let columns = [
+        Column::text("PEER").cut_to(16),
+        Column::number("RTT").leaves(3),
+        Column::number("SENT").leaves(2),
+        Column::number("RECEIVED").leaves(2),
+        Column::text("NAME").cut_to(12),
+        Column::text("ADDRESS").cut_to(16).leaves(1),
+    ];
     let row = |peer: &Peer| {
         vec![
             peer.peer_id.clone(),
@@ -33,11 +40,5 @@ fn describe(peers: &[Peer]) -> String {
             peer.addresses.first().cloned().unwrap_or_default(),
         ]
     };
-    let rows = peers.iter().map(row);
-    table(
-        &[headings.to_vec()]
-            .into_iter()
-            .chain(rows)
-            .collect::<Vec<_>>(),
-    )
+    Table::new(columns, peers.iter().map(row)).text(room)
 }

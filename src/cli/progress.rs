@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     output::Output,
-    text::{bytes, count, harmless, time},
+    text::{bytes, count, harmless, rate as shown_rate, time},
 };
 
 /// How soon a person wonders what is going on.
@@ -116,7 +116,7 @@ impl Step<'_> {
             None => self.state.to_owned(),
         }];
         if rate > 0 {
-            parts.push(format!("{}/s", bytes(rate)));
+            parts.push(shown_rate(rate));
         }
         if let Some(sources) = self.sources {
             parts.push(count(sources, "source"));
@@ -176,7 +176,7 @@ mod tests {
         };
         assert_eq!(
             step.describe(Duration::from_secs(1)),
-            "downloading 1.0 GiB of 3.0 GiB, 64.0 MiB/s, 2 sources, 32 s left"
+            "downloading 1.0 GiB of 3.0 GiB, 67.1 MB/s, 2 sources, 32 s left"
         );
     }
 
@@ -189,7 +189,7 @@ mod tests {
             ..Step::default()
         };
         let line = step.describe(Duration::from_secs(2));
-        assert_eq!(line, "hashing 1.0 MiB of 3.0 MiB, 512.0 KiB/s, 4 s left");
+        assert_eq!(line, "hashing 1.0 MiB of 3.0 MiB, 524.3 KB/s, 4 s left");
     }
 
     #[test]

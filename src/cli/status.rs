@@ -23,7 +23,7 @@ fn describe(status: &Status) -> String {
         format!("version    {}", harmless(&status.version)),
         format!("running    {}", time(uptime)),
         format!("shares     {}", status.shares),
-        format!("downloads  {}", status.downloads),
+        format!("downloads  {} running", status.downloads),
         format!("peers      {}", status.peers),
         format!("api        {}", status.api.as_deref().unwrap_or("off")),
         format!("gateway    {}", status.gateway.as_deref().unwrap_or("off")),

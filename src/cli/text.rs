@@ -18,6 +18,21 @@ pub(super) fn bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Bytes a second in the units that limits are given and shown in: `1.5 MB/s`.
+pub(super) fn rate(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KB/s", "MB/s", "GB/s", "TB/s"];
+    if bytes < 1000 {
+        return format!("{bytes} B/s");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.95 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
 /// A span of time by its two largest units: `3 min 5 s`.
 pub(super) fn time(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -59,39 +74,6 @@ const fn is_hidden(c: char) -> bool {
     )
 }
 
-/// Columns, each as wide as its widest cell; the first row are the headings. Numbers belong into
-/// the columns whose heading is indented, which are aligned to the right. The last column may hold
-/// anything, as it is not padded.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let Some(headings) = rows.first() else {
-        return String::new();
-    };
-    let width = |cell: &String| cell.trim_start().chars().count();
-    let widths: Vec<_> = (0..headings.len())
-        .map(|column| {
-            rows.iter()
-                .filter_map(|row| row.get(column))
-                .map(width)
-                .max()
-        })
-        .map(Option::unwrap_or_default)
-        .collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(column, cell)| {
-            let (cell, width) = (cell.trim_start(), widths[column]);
-            if headings[column].starts_with(' ') {
-                format!("{cell:>width$}")
-            } else if column + 1 == row.len() {
-                cell.to_owned()
-            } else {
-                format!("{cell:<width$}")
-            }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 /// A command as it can be given to a shell again.
 pub(super) fn command(words: impl Iterator<Item = String>) -> String {
     words
@@ -130,6 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_in_the_units_of_limits() {
+        for (bytes, expected) in [
+            (999, "999 B/s"),
+            (1000, "1.0 KB/s"),
+            (999_960, "1.0 MB/s"),
+            (2_000_000, "2.0 MB/s"),
+            (u64::MAX, "18446744.1 TB/s"),
+        ] {
+            assert_eq!(rate(bytes), expected);
+        }
+    }
+
+    #[test]
     fn times_have_two_units() {
         for (seconds, expected) in [
             (0, "0 s"),
@@ -151,17 +146,6 @@ mod tests {
         assert_eq!(harmless("a\u{ad}b\u{fff9}c\u{e0041}"), "abc");
         assert_eq!(harmless("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
         assert_eq!(harmless_lines("a\n\u{7}b"), "a\nb");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let row = |cells: [&str; 3]| cells.map(str::to_owned).to_vec();
-        let rows = [
-            row([" SIZE", "KIND", "NAME"]),
-            row(["1.0 KiB", "file", "ä b"]),
-        ];
-        assert_eq!(table(&rows), "   SIZE  KIND  NAME\n1.0 KiB  file  ä b");
-        assert_eq!(table(&[]), "");
     }
 
     #[test]

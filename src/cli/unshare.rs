@@ -12,7 +12,7 @@ use crate::api::types::Shared;
 /// What to stop sharing.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnshareArgs {
-    /// Its hash or name
+    /// Its hash, at least 6 of the first digits, or its name
     #[arg(value_name = "HASH|NAME")]
     what: String,
 }

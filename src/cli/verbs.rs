@@ -31,6 +31,26 @@ pub(super) struct Verbs {
     global: Global,
 }
 
+/// What makes no sense where verbs are typed one after another. Who types it nevertheless gets it.
+const HIDDEN: [&str; 4] = ["start", "shell", "completions", "man"];
+
+/// Leaves the shell; its other name is `exit`.
+const LEAVE: &str = "quit";
+
+/// The verbs where they are typed one after another: no program's name goes before them.
+pub(super) fn definition() -> clap::Command {
+    let hide = |root: clap::Command, verb| root.mut_subcommand(verb, |verb| verb.hide(true));
+    let leave = clap::Command::new(LEAVE)
+        .visible_alias("exit")
+        .about("Leave the shell, as Ctrl-D does");
+    let root = HIDDEN.into_iter().fold(Args::command(), hide);
+    root.subcommand(leave)
+        .name("")
+        .no_binary_name(true)
+        .override_usage("VERB [OPTIONS]; `help` has the verbs, `help VERB` says what one takes")
+        .subcommand_help_heading("Verbs")
+}
+
 impl Verbs {
     /// Verbs that run as this command does.
     pub(super) fn of(context: &Context) -> anyhow::Result<Self> {
@@ -51,11 +71,7 @@ impl Verbs {
     /// The verb is the shell, or its process cannot be started.
     pub(super) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> anyhow::Result<Exit> {
         let words = self.without_own_name(words);
-        let parsed = Args::command().try_get_matches_from(
-            [OsStr::new("pelago")]
-                .into_iter()
-                .chain(words.iter().map(AsRef::as_ref)),
-        );
+        let parsed = definition().try_get_matches_from(words.iter().map(AsRef::as_ref));
         let given = match parsed {
             Ok(given) => given,
             Err(error) => return Ok(output::usage(&error, self.is_json(words))),
@@ -142,15 +158,40 @@ mod tests {
         }
     }
 
+    fn parsed(line: &str) -> Result<ArgMatches, clap::Error> {
+        definition().try_get_matches_from(line.split(' '))
+    }
+
     fn inherited(line: &str) -> Vec<OsString> {
-        let words = line.split(' ');
-        verbs().inherited(&Args::command().try_get_matches_from(words).unwrap())
+        verbs().inherited(&parsed(line).unwrap())
+    }
+
+    #[test]
+    fn help_is_about_what_is_typed_here() {
+        definition().debug_assert();
+        let help = parsed("help").unwrap_err().to_string();
+        for verb in ["share", "quit", "exit"] {
+            assert!(help.contains(verb), "{verb}: {help}");
+        }
+        for hidden in HIDDEN {
+            assert!(!help.contains(&format!("\n  {hidden}")), "{hidden}: {help}");
+            assert!(parsed(&format!("help {hidden}")).is_err());
+        }
+        for line in ["help", "fly", "help share", "pause", "list --fly"] {
+            let told = parsed(line).unwrap_err().to_string();
+            assert!(
+                !told.contains("pelago [") && !told.contains("Usage: pelago"),
+                "{told}"
+            );
+        }
+        let told = parsed("help share").unwrap_err().to_string();
+        assert!(told.contains("Usage: share [OPTIONS] <PATH>"), "{told}");
     }
 
     #[test]
     fn a_verb_has_the_shells_flags_unless_it_is_given_its_own() {
         assert_eq!(
-            inherited("pelago list"),
+            inherited("list"),
             [
                 "--data-dir",
                 "/data",
@@ -161,10 +202,7 @@ mod tests {
                 "--verbose"
             ]
         );
-        assert_eq!(
-            inherited("pelago list --data-dir x --config y --json -q"),
-            [""; 0]
-        );
+        assert_eq!(inherited("list --data-dir x --config y --json -q"), [""; 0]);
     }
 
     #[test]

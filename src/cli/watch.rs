@@ -1,20 +1,18 @@
 //! `pelago downloads --watch`: the downloads as they change. On a terminal a table that is drawn anew;
 //! elsewhere a line for whatever changed, or with `--json` the whole list.
 
-use std::{
-    io::{self, IsTerminal},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::{Term, measure_text_width};
 use tokio::time::sleep;
 
 use super::{
     context::Context,
     download::step,
-    downloads::describe,
+    downloads::fitted,
     output::{Exit, Output},
     signals::Signals,
+    table::cut,
 };
 use crate::api::{
     CallError, Client,
@@ -26,6 +24,9 @@ const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Between two looks, where each is kept.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Rows and columns of a terminal that does not say how large it is.
+const USUAL_SIZE: (u16, u16) = (24, 80);
 
 /// Shows the downloads until a signal; the node's end is a failure.
 pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Exit> {
@@ -60,7 +61,7 @@ fn gone(error: CallError) -> anyhow::Error {
 
 /// How the downloads are shown.
 enum View {
-    Table(ProgressBar),
+    Table(Frame),
     Lines {
         output: Output,
         shown: Option<Vec<DownloadStatus>>,
@@ -69,13 +70,13 @@ enum View {
 
 impl View {
     fn new(output: &Output) -> Self {
-        if io::stdout().is_terminal() && !output.json {
-            let table = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            // A template that does not parse would only have a bar, too.
-            if let Ok(style) = ProgressStyle::with_template("{msg}") {
-                table.set_style(style);
-            }
-            return Self::Table(table);
+        let terminal = Term::buffered_stdout();
+        if terminal.is_term() && !output.json {
+            return Self::Table(Frame {
+                terminal,
+                quiet: output.quiet,
+                drawn: Vec::new(),
+            });
         }
         let output = output.clone();
         Self::Lines {
@@ -93,10 +94,7 @@ impl View {
 
     fn show(&mut self, downloads: Vec<DownloadStatus>) -> anyhow::Result<()> {
         match self {
-            Self::Table(table) if downloads.is_empty() => {
-                table.set_message("the node downloads nothing; Ctrl-C ends this");
-            }
-            Self::Table(table) => table.set_message(describe(&downloads)),
+            Self::Table(frame) => frame.draw(&downloads)?,
             Self::Lines { output, shown } => {
                 let before = shown.as_deref();
                 let news = news(before.unwrap_or_default(), &downloads);
@@ -110,13 +108,51 @@ impl View {
     }
 }
 
-impl Drop for View {
-    /// The last table stays, and what comes next begins below it.
-    fn drop(&mut self) {
-        if let Self::Table(table) = self {
-            table.abandon();
+/// Lines that are drawn over those before. The last ones stay, and what comes next begins below.
+struct Frame {
+    terminal: Term,
+    /// Without a word where there is nothing to show.
+    quiet: bool,
+    drawn: Vec<String>,
+}
+
+impl Frame {
+    fn draw(&mut self, downloads: &[DownloadStatus]) -> io::Result<()> {
+        let size = self.terminal.size_checked();
+        // A terminal that does not know says 0.
+        let size = size.filter(|(rows, columns)| *rows > 0 && *columns > 0);
+        let (rows, columns) = size.unwrap_or(USUAL_SIZE);
+        let (rows, columns) = (usize::from(rows), usize::from(columns));
+        // The cursor is in the row below.
+        let lines = match downloads {
+            [] if self.quiet => Vec::new(),
+            [] => vec![cut("the node downloads nothing; Ctrl-C ends this", columns)],
+            _ => fitted(downloads, rows.saturating_sub(1), columns),
+        };
+        let drawn = rows_of(&self.drawn, columns).min(rows.saturating_sub(1));
+        self.terminal.clear_last_lines(drawn)?;
+        for line in &lines {
+            self.terminal.write_line(line)?;
         }
+        self.terminal.flush()?;
+        self.drawn = lines;
+        Ok(())
     }
+}
+
+impl Drop for Frame {
+    /// Takes away the `^C` that the terminal shows.
+    fn drop(&mut self) {
+        // Where the terminal is gone there is nothing to take away.
+        let _ = self.terminal.clear_line();
+        let _ = self.terminal.flush();
+    }
+}
+
+/// How many rows lines take on a terminal that may have become narrower since.
+fn rows_of(lines: &[String], columns: usize) -> usize {
+    let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
+    lines.iter().map(rows).sum()
 }
 
 /// A line for each download that is not as it was, but for the time that goes by.
@@ -168,6 +204,14 @@ mod tests {
             why: Some(format!("no source for {seconds} s")),
             error: None,
         }
+    }
+
+    #[test]
+    fn lines_wrap_where_a_terminal_became_narrower() {
+        let lines = ["1234567890", "", "文件"].map(str::to_owned);
+        assert_eq!(rows_of(&lines, 10), 3);
+        assert_eq!(rows_of(&lines, 4), 5);
+        assert_eq!(rows_of(&[], 10), 0);
     }
 
     #[test]

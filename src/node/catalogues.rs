@@ -1,7 +1,8 @@
 //! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::PathBuf,
     time::Duration,
 };
@@ -27,6 +28,13 @@ const MAX_NAME_BYTES_PER_PEER: usize = 8 << 20;
 
 /// Peers asked at a time.
 const ASKED_AT_A_TIME: usize = 16;
+
+/// Contents of one name that are told, at most, those that most peers have: more than a person reads, and
+/// with all their names less than a line of an answer holds.
+const MAX_CHOICES: usize = 20;
+
+/// Peers told of one choice, at most.
+const MAX_SHARERS: usize = 4;
 
 /// How long one peer may take to send its catalogue.
 const PEER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -55,6 +63,36 @@ pub struct Listed {
     pub holders: Vec<PeerId>,
     /// Where it lies, if this node shares it.
     pub path: Option<PathBuf>,
+}
+
+/// One of several contents that are shared under one name, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// What it is.
+    pub listed: Listed,
+    /// Who shares it, as far as that is told: those with names first.
+    pub from: Vec<Sharer>,
+}
+
+/// A peer that shares something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sharer {
+    /// Who it is.
+    pub peer_id: PeerId,
+    /// What it calls itself. Untrusted.
+    pub name: Option<String>,
+}
+
+impl Sharer {
+    /// A word by which it can be chosen: its name if that can be seen and typed, else its id.
+    #[must_use]
+    pub fn word(&self) -> String {
+        let is_plain = |name: &&String| !name.is_empty() && !name.chars().any(char::is_control);
+        match self.name.as_ref().filter(is_plain) {
+            Some(name) => name.clone(),
+            None => self.peer_id.to_string(),
+        }
+    }
 }
 
 /// Something that has been found by its name.
@@ -132,7 +170,11 @@ pub(super) async fn find_name(
         }
         let is_found = found.iter().any(|(_, entries)| !entries.is_empty());
         if is_found && (everyone_asked || gathered_at.is_some_and(|at| at <= now)) {
-            return decide(name, found);
+            let connected = network.peers().await.map_err(|Closed| Closed)?;
+            let names = connected
+                .into_iter()
+                .filter_map(|peer| Some((peer.peer_id, peer.name?)));
+            return decide(name, found, &names.collect());
         }
         if now >= deadline {
             return Err(DownloadError::NameNotFound {
@@ -151,25 +193,45 @@ pub(super) async fn find_name(
     }
 }
 
-fn decide(name: &str, found: Vec<(PeerId, Vec<Entry>)>) -> Result<Named, DownloadError> {
-    let mut peers: HashMap<Hash, Vec<PeerId>> = HashMap::new();
+fn decide(
+    name: &str,
+    found: Vec<(PeerId, Vec<Entry>)>,
+    names: &HashMap<PeerId, String>,
+) -> Result<Named, DownloadError> {
+    let mut peers: HashMap<Hash, BTreeSet<PeerId>> = HashMap::new();
     for (peer, entries) in &found {
         for entry in entries {
-            peers.entry(entry.hash).or_default().push(*peer);
+            peers.entry(entry.hash).or_default().insert(*peer);
         }
     }
-    let mut peers = peers.into_iter();
-    match (peers.next(), peers.next()) {
-        (Some((hash, peers)), None) => Ok(Named {
-            hash,
+    if peers.len() == 1
+        && let Some((hash, peers)) = peers.iter().next()
+    {
+        return Ok(Named {
+            hash: *hash,
             name: name.to_owned(),
-            peers,
-        }),
-        _ => Err(DownloadError::Ambiguous {
-            name: name.to_owned(),
-            choices: merged(found),
-        }),
+            peers: peers.iter().copied().collect(),
+        });
     }
+    let choice = |listed: Listed| {
+        let sharers = peers.get(&listed.hash).into_iter().flatten();
+        let mut from: Vec<_> = sharers
+            .map(|peer| Sharer {
+                peer_id: *peer,
+                name: names.get(peer).cloned(),
+            })
+            .collect();
+        from.sort_by(|a, b| (a.name.is_none(), &a.name).cmp(&(b.name.is_none(), &b.name)));
+        from.truncate(MAX_SHARERS);
+        Choice { listed, from }
+    };
+    let mut listed = merged(found);
+    listed.sort_by_key(|listed| Reverse(listed.peers));
+    listed.truncate(MAX_CHOICES);
+    Err(DownloadError::Ambiguous {
+        name: name.to_owned(),
+        choices: listed.into_iter().map(choice).collect(),
+    })
 }
 
 /// The catalogues of `peers`; those that do not answer are left out.
@@ -300,19 +362,31 @@ mod tests {
     #[test]
     fn a_name_of_two_contents_is_for_people_to_decide() {
         let (a, b) = (PeerId::random(), PeerId::random());
-        let one = decide(
-            "x",
-            vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])],
-        )
-        .unwrap();
-        assert_eq!(one.peers.len(), 2);
-        let two = decide(
-            "x",
-            vec![(a, vec![entry(1, "x")]), (b, vec![entry(2, "x")])],
-        );
-        let Err(DownloadError::Ambiguous { choices, .. }) = two else {
+        let names = HashMap::from([(b, "bert".to_owned())]);
+        let same = vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])];
+        assert_eq!(decide("x", same, &names).unwrap().peers.len(), 2);
+        let two = vec![
+            (a, vec![entry(1, "x")]),
+            (b, vec![entry(1, "x"), entry(2, "x")]),
+        ];
+        let Err(error) = decide("x", two, &names) else {
             panic!("decided")
         };
-        assert_eq!(choices.len(), 2);
+        let told = error.to_string();
+        assert!(told.contains(&format!("1 byte, from bert, {a}")), "{told}");
+        assert!(told.ends_with("1 byte, from bert"), "{told}");
+    }
+
+    #[test]
+    fn a_peer_is_called_by_what_can_be_typed() {
+        let peer_id = PeerId::random();
+        let word = |name: Option<&str>| {
+            let name = name.map(str::to_owned);
+            Sharer { peer_id, name }.word()
+        };
+        assert_eq!(word(Some("anna")), "anna");
+        for nothing in [None, Some(""), Some("a\nb")] {
+            assert_eq!(word(nothing), peer_id.to_string());
+        }
     }
 }

@@ -4,7 +4,6 @@
 use std::{path::PathBuf, sync::Arc};
 
 use pelago_behaviour::InvalidNetworkName;
-use pelago_content::Hash;
 use thiserror::Error;
 
 use crate::{
@@ -148,16 +147,16 @@ pub enum UnshareError {
     /// Nothing of that hash or name is shared.
     #[error("nothing called {what:?} is shared here")]
     NotShared {
-        /// The hash or name.
+        /// The hash, its first digits, or the name.
         what: String,
     },
-    /// Several contents have that name.
-    #[error("{what:?} is the name of several things: {}", choices(hashes))]
+    /// Several contents are called so.
+    #[error("{what:?} can be several things:\n{}", shares_by(choices))]
     Ambiguous {
-        /// The name.
+        /// The first digits or the name.
         what: String,
         /// What it can mean.
-        hashes: Vec<Hash>,
+        choices: Vec<super::Shared>,
     },
     /// The database cannot be read or written.
     #[error(transparent)]
@@ -184,7 +183,7 @@ impl UnshareError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotShared { .. } => Some("`pelago list` shows what is".to_owned()),
-            Self::Ambiguous { .. } => Some("give the hash instead of the name".to_owned()),
+            Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
             _ => None,
         }
     }
@@ -258,8 +257,8 @@ pub enum DownloadError {
     Ambiguous {
         /// The name.
         name: String,
-        /// What it can mean, each with how many peers have it.
-        choices: Vec<super::Listed>,
+        /// What it can mean, each with who has it.
+        choices: Vec<super::Choice>,
     },
     /// Nobody connected is called that.
     #[error("no peer in reach is called {0:?}")]
@@ -325,6 +324,12 @@ pub enum ManageError {
         /// What it can mean.
         choices: Vec<super::DownloadStatus>,
     },
+    /// A place that there is not.
+    #[error("{what:?} cannot go before itself")]
+    BeforeItself {
+        /// The hash, its first digits, or the name.
+        what: String,
+    },
     /// See [`transfer::ChangeError`].
     #[error(transparent)]
     Change(#[from] transfer::ChangeError),
@@ -349,6 +354,7 @@ impl ManageError {
         match self {
             Self::NoSuchDownload { .. } => "not-downloading",
             Self::Ambiguous { .. } => "ambiguous-name",
+            Self::BeforeItself { .. } => "bad-place",
             Self::Change(error) => error.code(),
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
@@ -378,22 +384,22 @@ fn downloads_by(choices: &[super::DownloadStatus]) -> String {
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn choices(hashes: &[Hash]) -> String {
-    hashes
-        .iter()
-        .map(Hash::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+fn shares_by(choices: &[super::Shared]) -> String {
+    let line = |choice: &super::Shared| {
+        let (hash, name, path) = (choice.hash, &choice.name, choice.path.display());
+        format!("  {hash}  {name}, {path}")
+    };
+    choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn choices_by(choices: &[super::Listed]) -> String {
-    let line = |choice: &super::Listed| {
-        format!(
-            "  {}  {}, {}",
-            choice.hash,
-            counted(choice.size, "byte"),
-            counted(choice.peers, "peer")
-        )
+fn choices_by(choices: &[super::Choice]) -> String {
+    let line = |choice: &super::Choice| {
+        let listed = &choice.listed;
+        let mut from: Vec<_> = choice.from.iter().map(super::Sharer::word).collect();
+        let more = (listed.peers as usize).saturating_sub(from.len());
+        from.extend((more > 0).then(|| format!("{more} more")));
+        let (hash, size) = (listed.hash, counted(listed.size, "byte"));
+        format!("  {hash}  {size}, from {}", from.join(", "))
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

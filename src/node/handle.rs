@@ -338,7 +338,7 @@ impl Node {
         Ok(shared)
     }
 
-    /// Withdraws what has this hash or name.
+    /// Withdraws what `what` calls: a hash, at least 6 of its first digits, or a name.
     ///
     /// # Errors
     /// See [`UnshareError`].

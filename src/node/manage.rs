@@ -3,14 +3,11 @@
 use libp2p::Multiaddr;
 use pelago_content::Hash;
 
-use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place};
+use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place, called::Called};
 use crate::{
     store::{Origin, Share, Store},
     transfer::{Cell, Finished, SourceStatus},
 };
-
-/// Digits of a hash that may stand for it, at least.
-const MIN_DIGITS: usize = 6;
 
 /// Where to put a download in the order of those that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,14 +130,17 @@ impl Node {
         Ok(paused)
     }
 
-    /// Goes on with all that are paused.
+    /// Goes on with all that are paused or have failed.
     ///
     /// # Errors
     /// See [`ManageError`].
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
         let mut resumed = Vec::new();
         for download in self.downloads() {
-            if download.state == DownloadState::Paused {
+            if matches!(
+                download.state,
+                DownloadState::Paused | DownloadState::Failed
+            ) {
                 let status = self.resume(&download.hash.to_string()).await;
                 resumed.extend(unless_past(status)?);
             }
@@ -197,6 +197,11 @@ impl Node {
             NewPlace::Last => Place::Last,
             NewPlace::Before(other) => Place::Before(self.find_download(other)?),
         };
+        if place == Place::Before(hash) {
+            return Err(ManageError::BeforeItself {
+                what: what.to_owned(),
+            });
+        }
         self.inner.transfers.put(&hash, place).await?;
         Ok(self.downloads())
     }
@@ -220,19 +225,17 @@ fn unless_past(
     }
 }
 
-/// The one download that `what` names. A whole hash means that and nothing else, whatever others call
-/// theirs.
+/// The one download that `what` names.
 fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, ManageError> {
-    let digits = what.to_ascii_lowercase();
-    let is_it = |download: &&DownloadStatus| download.hash.to_string() == digits;
-    if let Some(download) = downloads.iter().find(is_it) {
-        return Ok(download.clone());
-    }
-    let is_short =
-        digits.len() >= MIN_DIGITS && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let is_meant = |download: &&DownloadStatus| {
-        download.name == what || is_short && download.hash.to_string().starts_with(&digits)
+    let called = Called::new(what);
+    // A whole hash that none has may still be what one is called.
+    let called = match called {
+        Called::Hash(hash) if downloads.iter().all(|download| download.hash != hash) => {
+            Called::Name(what)
+        }
+        called => called,
     };
+    let is_meant = |download: &&DownloadStatus| called.is(&download.hash, &download.name);
     let mut meant: Vec<_> = downloads.iter().filter(is_meant).cloned().collect();
     match meant.len() {
         0 => Err(ManageError::NoSuchDownload {

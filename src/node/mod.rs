@@ -5,6 +5,7 @@
 
 mod additions;
 mod background;
+mod called;
 mod catalogues;
 mod downloads;
 mod error;
@@ -24,7 +25,7 @@ pub(crate) mod testing;
 mod watch;
 
 pub use additions::{AddError, Addition};
-pub use catalogues::Listed;
+pub use catalogues::{Choice, Listed, Sharer};
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{
     DownloadError, ListError, ManageError, ShareError, StartError, UnshareError, folder_code,

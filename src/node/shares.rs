@@ -8,7 +8,7 @@ use std::{
 
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
-use super::{Listed, ShareError, UnshareError};
+use super::{Listed, ShareError, UnshareError, called::Called};
 use crate::store::{
     Cursor, DatabaseError, Fingerprint, NewFolder, NewShare, Origin, Scope, Scopes, Share, Store,
 };
@@ -174,10 +174,10 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
     Ok(listed)
 }
 
-/// Withdraws what has this hash or name, from all places.
+/// Withdraws what has this hash, begins with these digits of one, or has this name, from all places.
 ///
 /// # Errors
-/// Nothing has it; or several contents have that name.
+/// Nothing is called so; or several contents are.
 pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> {
     let hash = one_hash(store, what)?;
     let shares = store.shares_of(&hash)?;
@@ -186,11 +186,11 @@ pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> 
     Ok(shares.into_iter().map(Shared::from).collect())
 }
 
-/// What has this hash or name, or everything, by name: each once, wherever it lies. The links name no
-/// peer.
+/// What has this hash, begins with these digits of one, or has this name; or everything, by name: each
+/// once, wherever it lies. The links name no peer.
 ///
 /// # Errors
-/// Nothing has it; or several contents have that name.
+/// Nothing is called so; or several contents are.
 pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareError> {
     let mut shares = Vec::new();
     match what {
@@ -206,22 +206,33 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
     Ok(links)
 }
 
-/// The one content that has this hash or name.
+/// The one content that `what` calls.
 pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
-    let shares = match what.parse::<Hash>() {
-        Ok(hash) => store.shares_of(&hash)?,
-        Err(_) => store.shares_named(what)?,
+    let called = Called::new(what);
+    let shares = match &called {
+        Called::Hash(hash) => store.shares_of(hash)?,
+        Called::Name(name) => store.shares_named(name)?,
+        Called::Digits(..) => {
+            let mut shares = Vec::new();
+            each_page(store, |page| {
+                let meant = page.into_iter();
+                shares.extend(meant.filter(|share| called.is(&share.hash, &share.name)));
+                Ok(())
+            })?;
+            shares
+        }
     };
-    let mut hashes: Vec<_> = shares.iter().map(|share| share.hash).collect();
-    hashes.dedup();
-    match hashes[..] {
+    let mut choices: Vec<_> = shares.into_iter().map(Shared::from).collect();
+    choices.sort_by_key(|shared| shared.hash);
+    choices.dedup_by_key(|shared| shared.hash);
+    match &choices[..] {
         [] => Err(UnshareError::NotShared {
             what: what.to_owned(),
         }),
-        [hash] => Ok(hash),
+        [one] => Ok(one.hash),
         _ => Err(UnshareError::Ambiguous {
             what: what.to_owned(),
-            hashes,
+            choices,
         }),
     }
 }

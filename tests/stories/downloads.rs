@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     system::Mount,
+    terminal::{CTRL_C, Terminal},
     valve::Valve,
     world::{Home, World, assert_content, eventually, noise, text},
 };
@@ -327,6 +328,80 @@ fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it(
         until(&b, &hash, "done");
         assert_content(&b.path(name), &content);
     }
+}
+
+/// ```text
+///   B ── A      what A has, what nobody has and was given up, and what nobody has and is looked for
+/// ```
+#[test]
+fn all_goes_on_ends_or_is_cleared_at_once() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let a_node = a.start(&[]);
+    let done = a.share(&world.file("x.bin", b"x"));
+    let _node = b.start(&["-b", &a_node.address()]);
+    b.run(&["download", &done]).done();
+    let [failed, sought] = ["ab", "cd"].map(|digits| digits.repeat(32));
+    b.run(&["download", &failed, "--timeout", "0", "--detach"])
+        .done();
+    until(&b, &failed, "failed");
+    b.run(&["download", &sought, "--detach"]).done();
+    b.run(&["pause", &sought]).done();
+
+    let hashes = |all: &Value| {
+        let hash = |one: &Value| one["hash"].as_str().unwrap().to_owned();
+        let mut hashes: Vec<_> = all.as_array().unwrap().iter().map(hash).collect();
+        hashes.sort();
+        hashes
+    };
+    let mut both = [failed.clone(), sought.clone()];
+    both.sort();
+    assert_eq!(hashes(&b.json(&["resume", "--all"])), both);
+    assert_eq!(hashes(&b.json(&["cancel", "--all"])), both);
+    assert_eq!(order(&b), std::slice::from_ref(&done));
+    b.run(&["cancel", "--all"])
+        .done()
+        .says("there was nothing to do");
+
+    assert_eq!(hashes(&b.json(&["remove", "--all"])), [done]);
+    assert_eq!(b.json(&["remove", "--all"]), serde_json::json!([]));
+    assert_content(&b.path("x.bin"), b"x");
+}
+
+/// ```text
+///   B      seeks more than a terminal has rows, under long names
+/// ```
+#[test]
+fn what_is_watched_fits_the_terminal() {
+    let world = World::new();
+    let b = world.home("b");
+    let _node = b.start(&[]);
+    let name = "long-".repeat(20);
+    for digits in ["ab", "cd", "ef", "12"] {
+        let link = format!("pelago:{}?name={name}", digits.repeat(32));
+        b.run(&["download", &link, "--detach", "-q"]).done();
+    }
+    b.run(&["pause", "--all"]).done();
+    let last = "12".repeat(32);
+    b.run(&["move", "121212", "--before", &last])
+        .failed()
+        .says("cannot go before itself");
+
+    let mut watched = Terminal::sized(&b, &["downloads", "--watch"], (60, 4));
+    watched.sees("HASH");
+    watched.sees("long-l…");
+    watched.sees("3 more");
+    watched.types(CTRL_C);
+    assert_eq!(watched.end(), Some(0));
+    let mut listed = Terminal::sized(&b, &["downloads"], (60, 4));
+    listed.sees(&last[..8]);
+    let shown = listed.shown();
+    assert!(
+        shown.lines().all(|line| line.chars().count() <= 60),
+        "{shown}"
+    );
+    // Elsewhere nothing is cut.
+    b.run(&["downloads"]).done().prints(&name);
 }
 
 /// ```text

@@ -46,6 +46,9 @@ fn what_is_shared_is_read_whole_and_in_parts() {
     let film = url(&a, "a film.mp4");
     assert!(film.host.starts_with("localhost:") && film.path.ends_with("/a%20film.mp4"));
     assert_eq!(film.path, url(&a, &hash).path);
+    assert_eq!(film.path, url(&a, &hash[..6]).path);
+    let drawn = a.run(&["link", &hash, "--http", "--qr"]).done();
+    assert!(drawn.prints("█").stdout.contains("http://localhost:"));
 
     let whole = film.get(&[]);
     whole.code(200).is(&content);

@@ -53,6 +53,11 @@ fn links_are_drawn_as_codes() {
     assert!(!shared.stdout.contains('\u{1b}'), "{shared:?}");
     let link = a.run(&["link", "x.txt", "--qr"]).done().prints("pelago:");
     assert_eq!(blocks(&link.stdout), blocks(&shared.stdout));
+    let hash = &link.stdout[link.stdout.find("pelago:").unwrap() + "pelago:".len()..][..64];
+    a.run(&["link", &hash[..6]]).done().prints(hash);
+    a.run(&["unshare", &hash[..5]])
+        .failed()
+        .says("nothing called");
     // Programs get documents only.
     let document = a.json(&["link", "x.txt", "--qr"]);
     assert_eq!(
@@ -64,6 +69,17 @@ fn links_are_drawn_as_codes() {
     terminal.sees("\u{1b}[38;5;16;48;5;231m");
     terminal.sees("pelago:");
     assert_eq!(terminal.end(), Some(0));
+    // Somebody calls another file so.
+    let other = world.file(&hash[..6], b"y");
+    a.run(&["share", &other, "--no-serve"]).done();
+    a.run(&["unshare", &hash[..6]])
+        .failed()
+        .says("can be several things")
+        .says(hash)
+        .says(&a.hash(&other));
+    a.run(&["unshare", &hash[..7]])
+        .done()
+        .prints("no longer shared");
 }
 
 /// ```text

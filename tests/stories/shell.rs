@@ -198,6 +198,14 @@ fn at_a_terminal_a_person_chooses_among_contents_of_one_name() {
     let choices = document["error"]["choices"].as_array().unwrap();
     assert_eq!(choices.len(), 2, "{document}");
     assert_eq!(choices[0]["peers"], 1);
+    let from = |choice: &Value| choice["from"][0]["peer_id"].as_str().unwrap().to_owned();
+    let mut told = [from(&choices[0]), from(&choices[1])];
+    let mut both = [anna.peer_id(), bert.peer_id()];
+    told.sort();
+    both.sort();
+    assert_eq!(told, both);
+    let told = document["error"]["message"].as_str().unwrap();
+    assert_eq!(told.matches(", from ").count(), 2, "{told}");
 
     let mut person = Terminal::open(&c, &download);
     person.sees("photo.jpg is the name of several things");

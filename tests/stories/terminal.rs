@@ -34,9 +34,14 @@ struct Screen {
 
 impl Terminal {
     pub(crate) fn open(home: &Home, arguments: &[&str]) -> Self {
+        Self::sized(home, arguments, (200, 50))
+    }
+
+    /// Of so many columns and rows.
+    pub(crate) fn sized(home: &Home, arguments: &[&str], (columns, rows): (u16, u16)) -> Self {
         let words = [env!("CARGO_BIN_EXE_pelago")].iter().chain(arguments);
         let line = words.map(|word| format!("'{word}'")).collect::<Vec<_>>();
-        let line = format!("stty cols 200 rows 50; exec {}", line.join(" "));
+        let line = format!("stty cols {columns} rows {rows}; exec {}", line.join(" "));
         let mut script = home
             .program("script", &["-qec", &line, "/dev/null"])
             .env("TERM", "xterm")

@@ -77,7 +77,7 @@ impl Client {
         self.post("/v1/pause").await
     }
 
-    /// Goes on with all downloads that are paused; returns them.
+    /// Goes on with all downloads that are paused or have failed; returns them.
     ///
     /// # Errors
     ///

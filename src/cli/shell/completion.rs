@@ -1,8 +1,8 @@
 //! What a word that is being typed may become: read off the very definition that verbs are parsed
 //! by, so that a new verb or flag needs nothing here.
 //!
-//! What a value is shows in its name: where `HASH`, `NAME`, `PEER`, `ADDR` or a path goes, those that
-//! are known are offered.
+//! What a value is shows in its name: where `HASH`, `NAME`, `PEER`, `ADDR`, `SETTING` or a path goes,
+//! those that are known are offered.
 
 use std::{fs, path::MAIN_SEPARATOR};
 
@@ -33,8 +33,8 @@ pub(super) type Look = Box<dyn Fn() -> Known + Send>;
 /// Completes words of a line.
 pub(super) struct Completion {
     root: Command,
-    /// Words that only the shell knows.
-    own: &'static [&'static str],
+    /// The names of all settings.
+    settings: Vec<String>,
     look: Look,
 }
 
@@ -47,16 +47,20 @@ enum Expected<'a> {
 }
 
 impl Completion {
-    pub(super) fn new(mut root: Command, own: &'static [&'static str], look: Look) -> Self {
+    pub(super) fn new(mut root: Command, settings: Vec<String>, look: Look) -> Self {
         // Only then the global flags are those of all verbs, and `help` is one.
         root.build();
-        Self { root, own, look }
+        Self {
+            root,
+            settings,
+            look,
+        }
     }
 
     /// All that `word` may become after the words `before` it, sorted.
     fn candidates(&self, before: &[String], word: &str) -> Vec<String> {
         let mut candidates = match expected(&self.root, before, word) {
-            Expected::Verb(command) => self.verbs(command),
+            Expected::Verb(command) => verbs(command),
             Expected::Flag(command) => flags(command),
             Expected::Value(arg) => self.values(arg, word),
             Expected::Nothing => Vec::new(),
@@ -66,19 +70,6 @@ impl Completion {
         candidates.sort();
         candidates.dedup();
         candidates
-    }
-
-    fn verbs(&self, command: &Command) -> Vec<String> {
-        let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
-        let own = self
-            .own
-            .iter()
-            .filter(|_| command.get_name() == self.root.get_name());
-        verbs
-            .map(Command::get_name)
-            .chain(own.copied())
-            .map(str::to_owned)
-            .collect()
     }
 
     fn values(&self, arg: &Arg, word: &str) -> Vec<String> {
@@ -109,6 +100,9 @@ impl Completion {
             if is_one_of(&["ADDR"]) {
                 values.extend(known.addresses);
             }
+        }
+        if is_one_of(&["SETTING"]) {
+            values.extend_from_slice(&self.settings);
         }
         let is_path = matches!(
             arg.get_value_hint(),
@@ -171,6 +165,18 @@ fn needs_value(arg: &Arg) -> bool {
 fn takes_many(arg: &Arg) -> bool {
     arg.get_num_args()
         .is_some_and(|number| number.max_values() > 1)
+}
+
+fn verbs(command: &Command) -> Vec<String> {
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    verbs
+        .flat_map(|verb| {
+            [verb.get_name()]
+                .into_iter()
+                .chain(verb.get_visible_aliases())
+        })
+        .map(str::to_owned)
+        .collect()
 }
 
 fn flags(command: &Command) -> Vec<String> {
@@ -244,11 +250,10 @@ impl Validator for Completion {}
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
     use rustyline::history::DefaultHistory;
 
     use super::*;
-    use crate::cli::args::Args;
+    use crate::cli::verbs::definition;
 
     fn known() -> Known {
         Known {
@@ -260,7 +265,8 @@ mod tests {
     }
 
     fn completed(line: &str) -> Vec<String> {
-        let completion = Completion::new(Args::command(), &["quit"], Box::new(known));
+        let settings = ["network.name", "transfer.seed"].map(str::to_owned);
+        let completion = Completion::new(definition(), settings.to_vec(), Box::new(known));
         let history = DefaultHistory::new();
         let (start, pairs) = completion
             .complete(line, line.len(), &Context::new(&history))
@@ -274,7 +280,12 @@ mod tests {
         assert_eq!(completed("unsh"), ["unshare "]);
         assert_eq!(completed("qu"), ["quit "]);
         assert_eq!(completed("help unsh"), ["help unshare "]);
-        assert_eq!(completed("help qui"), [""; 0]);
+        assert_eq!(completed("exi"), ["exit "]);
+        assert_eq!(
+            completed("star"),
+            [""; 0],
+            "a node here would keep the shell"
+        );
         assert_eq!(completed("--js"), ["--json "]);
         assert_eq!(completed("share --unl"), ["share --unlisted "]);
         // Global flags go behind the verb, too.
@@ -302,6 +313,12 @@ mod tests {
             [""; 0],
             "a new name is not a known one"
         );
+    }
+
+    #[test]
+    fn settings_go_by_their_names() {
+        assert_eq!(completed("settings tr"), ["settings transfer.seed "]);
+        assert_eq!(completed("settings transfer.seed "), [""; 0]);
     }
 
     #[test]

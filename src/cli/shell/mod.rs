@@ -15,17 +15,15 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 use rustyline::{Config, Editor, error::ReadlineError, history::DefaultHistory};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
-    args::Args,
     attach,
     context::Context,
     output::{Exit, Output},
     prompt, signals,
-    verbs::Verbs,
+    verbs::{Verbs, definition},
 };
 use crate::api::types::ErrorInfo;
 use completion::Completion;
@@ -60,7 +58,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         .output
         .note("`help` has the verbs, `menu` the few most used; Ctrl-D or `quit` leaves");
     let look = reach::look(Handle::current(), folder.clone());
-    let completion = Completion::new(Args::command(), &LEAVING, look);
+    let settings = context.settings.list().into_iter();
+    let settings = settings.map(|setting| setting.name.to_string()).collect();
+    let completion = Completion::new(definition(), settings, look);
     spawn_blocking(move || shell.converse(completion, &folder)).await?
 }
 

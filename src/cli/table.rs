@@ -1,0 +1,253 @@
+//! Tables, as wide as they have to be or as there is room for.
+//!
+//! Pure: a width in, lines out. Where all does not fit, columns are left out in the order of their turns, and then
+//! those that may be are cut, the last column last.
+
+use console::{measure_text_width, truncate_str};
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// Stands for what was cut off.
+const CUT: &str = "…";
+
+/// What stands under one heading.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    heading: &'static str,
+    is_number: bool,
+    /// When it is left out where there is no room, the first being 1; none: never.
+    leaves: Option<u8>,
+    /// What it may be cut to; none: it is never cut.
+    least: Option<usize>,
+}
+
+impl Column {
+    pub(super) const fn text(heading: &'static str) -> Self {
+        Self {
+            heading,
+            is_number: false,
+            leaves: None,
+            least: None,
+        }
+    }
+
+    /// Aligned to the right.
+    pub(super) const fn number(heading: &'static str) -> Self {
+        Self {
+            is_number: true,
+            ..Self::text(heading)
+        }
+    }
+
+    /// Left out where there is no room: 1 before all others.
+    pub(super) const fn leaves(self, turn: u8) -> Self {
+        Self {
+            leaves: Some(turn),
+            ..self
+        }
+    }
+
+    /// Cut where there is no room, but not below so many characters.
+    pub(super) const fn cut_to(self, least: usize) -> Self {
+        Self {
+            least: Some(least),
+            ..self
+        }
+    }
+}
+
+/// Rows of cells below headings.
+#[derive(Debug)]
+pub(super) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<String>>,
+}
+
+/// A column that is shown: which, and how wide.
+#[derive(Clone, Copy)]
+struct Shown {
+    at: usize,
+    least: usize,
+    width: usize,
+}
+
+impl Table {
+    /// Each row has a cell for each column.
+    pub(super) fn new(
+        columns: impl Into<Vec<Column>>,
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> Self {
+        Self {
+            columns: columns.into(),
+            rows: rows.into_iter().collect(),
+        }
+    }
+
+    /// All as one text; nothing without a row.
+    pub(super) fn text(&self, room: Option<usize>) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        self.lines(room).join("\n")
+    }
+
+    /// The headings and a line for each row. No line is wider than the `room`; without, nothing is cut.
+    pub(super) fn lines(&self, room: Option<usize>) -> Vec<String> {
+        let shown = self.fitted(room);
+        let headings = self.columns.iter().map(|column| column.heading.to_owned());
+        let headings = self.line(&headings.collect::<Vec<_>>(), &shown);
+        let rows = self.rows.iter().map(|row| self.line(row, &shown));
+        let cut = |line: String| match room {
+            Some(room) => cut(&line, room),
+            None => line,
+        };
+        [headings].into_iter().chain(rows).map(cut).collect()
+    }
+
+    /// The columns that are shown in this room.
+    fn fitted(&self, room: Option<usize>) -> Vec<Shown> {
+        let mut shown: Vec<_> = (0..self.columns.len()).map(|at| self.whole(at)).collect();
+        let Some(room) = room else { return shown };
+        while needed(shown.iter().map(|column| column.least)) > room {
+            let turn = |column: &Shown| self.columns[column.at].leaves;
+            let next = shown.iter().filter_map(turn).min();
+            if next.is_none() {
+                break;
+            }
+            shown.retain(|column| turn(column) != next);
+        }
+        let mut spare = room.saturating_sub(needed(shown.iter().map(|column| column.least)));
+        for column in shown.iter_mut().rev() {
+            let more = spare.min(column.width - column.least);
+            spare -= more;
+            column.width = column.least + more;
+        }
+        shown
+    }
+
+    /// A column as wide as its widest cell.
+    fn whole(&self, at: usize) -> Shown {
+        let column = self.columns[at];
+        let cells = self.rows.iter().filter_map(|row| row.get(at));
+        let widths = cells.map(|cell| measure_text_width(cell));
+        let heading = measure_text_width(column.heading);
+        let width = widths.max().unwrap_or(0).max(heading);
+        let least = column
+            .least
+            .map_or(width, |least| width.min(least.max(heading)));
+        Shown { at, least, width }
+    }
+
+    /// The last column is not filled up, whatever it holds.
+    fn line(&self, cells: &[String], shown: &[Shown]) -> String {
+        let mut line = String::new();
+        for column in shown {
+            let cell = cells.get(column.at).map_or("", String::as_str);
+            let cell = cut(cell, column.width);
+            let fill = " ".repeat(column.width.saturating_sub(measure_text_width(&cell)));
+            line += &if self.columns[column.at].is_number {
+                fill + &cell
+            } else {
+                cell + &fill
+            };
+            line += &" ".repeat(GAP);
+        }
+        line.trim_end().to_owned()
+    }
+}
+
+/// How wide columns are together.
+fn needed(widths: impl ExactSizeIterator<Item = usize>) -> usize {
+    let gaps = GAP * widths.len().saturating_sub(1);
+    widths.sum::<usize>() + gaps
+}
+
+/// `text` in `room` columns of a terminal, its end cut off if need be.
+pub(super) fn cut(text: &str, room: usize) -> String {
+    truncate_str(text, room, CUT).into_owned()
+}
+
+/// `text` in lines of at most `room` columns, parted between words where that goes.
+pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().expect("one is there from the beginning");
+        if last.is_empty() {
+            *last = cut(word, room);
+        } else if measure_text_width(last) + 1 + measure_text_width(word) <= room {
+            last.push(' ');
+            last.push_str(word);
+        } else {
+            lines.push(cut(word, room));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[[&str; 4]]) -> Table {
+        let columns = [
+            Column::number("SIZE"),
+            Column::text("KIND").leaves(1),
+            Column::text("HASH").cut_to(6),
+            Column::text("NAME").cut_to(8),
+        ];
+        let rows = rows.iter().map(|row| row.map(str::to_owned).to_vec());
+        Table::new(columns, rows)
+    }
+
+    const ROWS: [[&str; 4]; 2] = [
+        ["1.0 KiB", "file", "0123456789", "ä b"],
+        ["1 B", "folder", "abcdefabcd", "a long name"],
+    ];
+
+    #[test]
+    fn columns_line_up_and_nothing_is_cut_where_nobody_looks() {
+        assert_eq!(
+            table(&ROWS).text(None),
+            "   SIZE  KIND    HASH        NAME\n\
+             1.0 KiB  file    0123456789  ä b\n\
+             \x20   1 B  folder  abcdefabcd  a long name"
+        );
+        assert_eq!(table(&[]).text(None), "");
+    }
+
+    #[test]
+    fn names_keep_their_room_longest() {
+        assert_eq!(
+            table(&ROWS).text(Some(39)),
+            "   SIZE  KIND    HASH       NAME\n\
+             1.0 KiB  file    01234567…  ä b\n\
+             \x20   1 B  folder  abcdefab…  a long name"
+        );
+        assert_eq!(
+            table(&ROWS).text(Some(26)),
+            "   SIZE  HASH    NAME\n\
+             1.0 KiB  01234…  ä b\n\
+             \x20   1 B  abcde…  a long n…"
+        );
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_room() {
+        let wide = [["1 B", "file", "ab", "文件文件文件文件文件"], ROWS[1]];
+        for room in 1..60 {
+            for line in table(&wide).lines(Some(room)) {
+                assert!(measure_text_width(&line) <= room, "{room}: {line:?}");
+            }
+        }
+        let lines = table(&wide).lines(Some(27));
+        assert_eq!(lines[1], " 1 B  ab      文件文件文件…");
+    }
+
+    #[test]
+    fn words_go_to_the_next_line() {
+        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrapped("abcdef g", 4), ["abc…", "g"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
+}
