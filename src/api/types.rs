@@ -106,11 +106,19 @@ pub struct Shared {
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
-    /// Where it lies.
-    #[serde(default)]
+    /// Where it lies. Commands do not print it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// All that a receiver needs.
     pub link: String,
+}
+
+impl Shared {
+    /// The same for scripts, which may pass on what they are given: where it lies is nobody else's business.
+    #[must_use]
+    pub fn without_path(self) -> Self {
+        Self { path: None, ..self }
+    }
 }
 
 /// A line of a list of content.

@@ -59,6 +59,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
         output.text(&shared.link)?;
     }
     if output.json {
+        let links: Vec<_> = links.into_iter().map(Shared::without_path).collect();
         output.result(&links, String::new)?;
     }
     Ok(Exit::Done)

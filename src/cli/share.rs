@@ -104,6 +104,7 @@ fn add(
     path: &Path,
     result: anyhow::Result<Shared>,
 ) -> anyhow::Result<()> {
+    let result = result.map(Shared::without_path);
     let drawn = result.as_ref().ok().filter(|_| args.qr).cloned();
     batch.add(&path.to_string_lossy(), result, describe)?;
     drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))

@@ -22,6 +22,7 @@ pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result
         Found::Running(client) => client.unshare(&args.what).await?,
         Found::Free(folder) => open::unshare(&folder, &args.what)?,
     };
+    let unshared: Vec<_> = unshared.into_iter().map(Shared::without_path).collect();
     let line = |shared: &Shared| {
         format!(
             "no longer shared: {}  {}\n",

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::world::{World, fields, noise};
 
 /// Sorted, as design and docs list them.
-const SHARED: [&str; 6] = ["hash", "kind", "link", "name", "path", "size"];
+const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
 const LISTED: [&str; 5] = ["hash", "kind", "name", "peers", "size"];
 
 fn only(list: &Value) -> &Value {
