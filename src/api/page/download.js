@@ -2,7 +2,7 @@
 
 import { call, part } from "./api.js";
 import { attempt, confirm, dialog, h, name } from "./dom.js";
-import { bytes, count, percent, time } from "./format.js";
+import { bytes, count, moment, percent, time } from "./format.js";
 
 const WORDS = {
   queued: "Waits for its turn",
@@ -20,7 +20,8 @@ export const isEnded = ({ state: word }) => word === "done" || word === "paused"
 
 /** How it is, in a few words. */
 export function describe(download) {
-  const { state: word, why, sources } = download;
+  const { state: word, why, waits, sources } = download;
+  if (waits?.for === "source") return `No source since ${moment(waits.since)}: ${waits.tried}`;
   if (why) return why[0].toUpperCase() + why.slice(1);
   if (word === "downloading" && sources) return `From ${count(sources, "source")}`;
   return WORDS[word] ?? word;

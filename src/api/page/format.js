@@ -1,23 +1,25 @@
 // Numbers, times and names as people read them; the same words as the command line's.
 
-const UNITS = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+const SIZES = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const RATES = ["B/s", "KB/s", "MB/s", "GB/s", "TB/s"];
 
 /** Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`; `?` if not known. */
-export function bytes(count) {
-  if (count === null || count === undefined) return "?";
-  if (count < 1024) return `${Math.round(count)} B`;
-  let value = count / 1024;
-  let unit = 0;
-  // What would be rounded up to 1024 belongs to the next unit.
-  while (value >= 1023.95 && unit + 1 < UNITS.length) {
-    value /= 1024;
+export const bytes = (count) => (count === null || count === undefined ? "?" : scaled(count, 1024, SIZES));
+
+/** Bytes a second, in the units of limits: `1.5 MB/s`. */
+export const rate = (count) => scaled(count, 1000, RATES);
+
+function scaled(count, step, units) {
+  if (count < step) return `${Math.round(count)} ${units[0]}`;
+  let value = count / step;
+  let unit = 1;
+  // What would be rounded up to the next unit belongs to that.
+  while (value >= step - 0.05 && unit + 1 < units.length) {
+    value /= step;
     unit += 1;
   }
-  return `${value.toFixed(1)} ${UNITS[unit]}`;
+  return `${value.toFixed(1)} ${units[unit]}`;
 }
-
-/** Bytes a second. */
-export const rate = (count) => `${bytes(count)}/s`;
 
 /** A span of time by its two largest units: `3 min 5 s`. */
 export function time(seconds) {
@@ -28,6 +30,12 @@ export function time(seconds) {
   if (whole < 3600) return `${minutes} min ${whole % 60} s`;
   if (whole < 86_400) return `${hours} h ${minutes % 60} min`;
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
+/** A moment of the past: `16:45`, with the date if that is not today's. */
+export function moment(date) {
+  const isToday = date.toDateString() === new Date().toDateString();
+  return date.toLocaleString([], isToday ? { timeStyle: "short" } : { dateStyle: "medium", timeStyle: "short" });
 }
 
 /** `1 source`, `2 sources`. */

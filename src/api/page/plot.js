@@ -1,6 +1,6 @@
 // What is drawn rather than written: rates over time, and where blocks came from.
 
-import { bytes } from "./format.js";
+import { rate } from "./format.js";
 import { HISTORY_SECONDS } from "./state.js";
 
 /** Fits a canvas to its place and the screen's density. */
@@ -44,7 +44,7 @@ export function plotRates(element, rates) {
   context.fillStyle = colour(element, "--faint");
   context.font = `11px ${colour(element, "--font")}`;
   context.textBaseline = "top";
-  if (most > 1) context.fillText(`${bytes(most)}/s`, 2, 1);
+  if (most > 1) context.fillText(rate(most), 2, 1);
 }
 
 /** Hues that tell sources apart, for people who see few colours as well: by lightness, too. */

@@ -73,6 +73,8 @@ const peerOf = ({ peer_id }) => peer_id;
 /** What tells a share from others: the same content may be shared under several names, and from several places. */
 export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
 
+const upsertDownload = upsert("downloads", hashOf);
+
 const listeners = {
   hello(hello) {
     state.hello = hello;
@@ -91,7 +93,12 @@ const listeners = {
     state.status = status;
     change("status");
   },
-  download: upsert("downloads", hashOf),
+  download(download) {
+    // It is not told again as time goes by: the moment stays true.
+    const { waits } = download;
+    if (waits?.for === "source") waits.since = new Date(Date.now() - waits.seconds * 1000);
+    upsertDownload(download);
+  },
   "download-removed": removed("downloads", hashOf),
   share: upsert("shares", shareOf),
   "share-removed": removed("shares", shareOf),
