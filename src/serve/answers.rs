@@ -1,6 +1,11 @@
 //! What each request is answered with. Decides nothing: asks Access, then the store.
 
-use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use libp2p::PeerId;
 use pelago_behaviour::{
@@ -15,6 +20,7 @@ use super::{
     changed::Changed,
     places::{Places, Position},
     slots::Slot,
+    told::Told,
 };
 use crate::{
     access::{Access, Action},
@@ -59,6 +65,7 @@ pub(super) struct Answers {
     store: Store,
     access: Access,
     changed: Changed,
+    told: Told,
 }
 
 impl Answers {
@@ -67,6 +74,7 @@ impl Answers {
             store,
             access,
             changed,
+            told: Told::default(),
         }
     }
 
@@ -135,21 +143,28 @@ impl Answers {
             ReadError::Absent => Answer::Absent,
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
-                tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
-                self.note_changed(path);
+                let is_news = self.told.is_news(hash, Instant::now());
+                if is_news {
+                    tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
+                }
+                self.note_changed(path, is_news);
                 Answer::Changed
             }
             error => {
-                tracing::warn!(%hash, %error, "a shared file cannot be read");
+                if self.told.is_news(hash, Instant::now()) {
+                    tracing::warn!(%hash, %error, "a shared file cannot be read");
+                }
                 Answer::Absent
             }
         }
     }
 
-    /// Has a file hashed again if it is shared by itself. What is in a folder is not renewed.
-    fn note_changed(&self, path: PathBuf) {
+    /// Has a file hashed again if it is shared by itself. What is in a folder is not renewed; people are
+    /// told of that if it `is_news`.
+    fn note_changed(&self, path: PathBuf, is_news: bool) {
         match self.store.share_at(&path) {
             Ok(Some(_)) => self.changed.note(path),
+            Ok(None) if !is_news => {}
             Ok(None) => {
                 for folder in self.store.folders_over(&path).unwrap_or_default() {
                     let (path, folder) = (path.display(), folder.display());

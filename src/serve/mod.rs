@@ -14,6 +14,7 @@ mod slots;
 mod spread;
 mod streams;
 mod swarms;
+mod told;
 
 pub use changed::Changed;
 pub use server::{Notices, Server, Settings};
