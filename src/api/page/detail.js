@@ -62,8 +62,10 @@ export function detail() {
     clearTimeout(timer);
     const asked = hash;
     if (!asked) return;
-    const isOver = isEnded(state.downloads.get(asked) ?? { state: "done" });
-    if (!document.hidden && state.connection === "live" && !(isOver && isSettled)) {
+    const download = state.downloads.get(asked);
+    // One that was begun a moment ago may not have been told of yet.
+    const isOver = Boolean(download) && isEnded(download);
+    if (download && !document.hidden && state.connection === "live" && !(isOver && isSettled)) {
       const known = await call("GET", path({ hash: asked }, "detail")).catch(() => null);
       if (asked !== hash) return;
       if (known) showBlocks(known);
