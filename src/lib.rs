@@ -11,6 +11,7 @@ pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+mod durable;
 pub mod limits;
 pub mod network;
 pub mod node;

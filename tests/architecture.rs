@@ -9,11 +9,11 @@ use std::{
 };
 
 /// Which rooms each room may name. A room that is not listed here has no place in the house.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("main", &["cli"]),
     ("cli", &["api", "config", "node", "store"]),
-    ("config", &["limits"]),
-    ("api", &["config", "node"]),
+    ("config", &["limits", "durable"]),
+    ("api", &["config", "node", "durable"]),
     (
         "node",
         &[
@@ -26,7 +26,8 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("access", &["store"]),
     ("limits", &[]),
     ("network", &[]),
-    ("store", &[]),
+    ("store", &["durable"]),
+    ("durable", &[]),
 ];
 
 /// What must not occur in the crates below the package.

@@ -1,23 +1,18 @@
-//! What differs between platforms: reading and writing at an offset, private files, renames.
+//! What differs between platforms: reading and writing at an offset, opening what others may have put there.
 //!
 //! Owns no state and no path. Errors leave as they came from the system, or, for a file to be
 //! shared, as an [`OpenFileError`] that says what is in the way.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io,
+    path::Path,
 };
 
-/// Appended to the name of a private file that is being written and not yet in place.
-pub(super) const TEMPORARY_SUFFIX: &str = ".new";
-
-/// The path with `suffix` appended to its last component.
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
+pub(super) use crate::durable::{
+    TEMPORARY_SUFFIX, create_private_folder, private, rename_new, replace, sync_folder_of,
+    with_suffix,
+};
 
 /// Fills `buffer` from the file, starting at `offset`.
 pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -81,75 +76,6 @@ pub(super) fn write_all_at(file: &File, data: &[u8], offset: u64) -> io::Result<
         }
         Ok(())
     }
-}
-
-/// Options that create files which only this user may read.
-pub(super) fn private() -> OpenOptions {
-    #[allow(unused_mut, reason = "only Unix has permissions to set")]
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Creates a folder, and those above it, which only this user may enter.
-pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-/// Puts `bytes` at `path`, whole or not at all, also through a power loss.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = with_suffix(path, TEMPORARY_SUFFIX);
-    let mut file = private()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    sync_folder_of(path)
-}
-
-/// Makes the names in the folder that holds `path` last through a power loss.
-pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
-    // Elsewhere folders cannot be opened; their names are as durable as the system makes them.
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        File::open(folder)?.sync_all()?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
-}
-
-/// Moves `from` to `to`, which must not exist: what is there is never replaced.
-///
-/// Fails with [`io::ErrorKind::AlreadyExists`] if it does.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
-    {
-        use rustix::fs::{CWD, RenameFlags, renameat_with};
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // Some file systems do not know the flag.
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {}
-            result => return Ok(result?),
-        }
-    }
-    // Without help from the system, a file made between these two lines would be lost.
-    if fs::symlink_metadata(to).is_ok() {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    fs::rename(from, to)
 }
 
 /// Opens a regular file for reading, and never waits for or disturbs anything else.
@@ -230,24 +156,5 @@ pub(super) fn type_name(found: FileType) -> &'static str {
         "a folder"
     } else {
         "no regular file"
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rename_never_replaces() {
-        let folder = tempfile::tempdir().unwrap();
-        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
-        fs::write(&from, "new").unwrap();
-        fs::write(&to, "old").unwrap();
-        let error = rename_new(&from, &to).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(fs::read(&to).unwrap(), b"old");
-        fs::remove_file(&to).unwrap();
-        rename_new(&from, &to).unwrap();
-        assert_eq!(fs::read(&to).unwrap(), b"new");
     }
 }

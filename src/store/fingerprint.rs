@@ -30,16 +30,27 @@ pub struct Fingerprint {
     /// machine, and everything shared would be hashed again.
     #[serde(rename = "i")]
     inode: u64,
+    /// Whether the content may be other than what was hashed, though the values above say nothing of
+    /// it: each chunk is then proven before it is sent, until the file is hashed again.
+    #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
+    in_doubt: bool,
+}
+
+/// What a look at a file tells of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It is what was hashed, as far as the file system can tell.
+    Sure,
+    /// It may be other content: size and time of modification are as they were, and something else
+    /// is not, or nobody could be sure from the start.
+    InDoubt,
+    /// It was written to, or is another file.
+    Changed,
 }
 
 impl Fingerprint {
     /// The fingerprint of the file with this metadata.
     pub fn new(metadata: &Metadata) -> Self {
-        let since_1970 = |seconds: i64, nanoseconds| {
-            seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(nanoseconds)
-        };
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
@@ -48,6 +59,7 @@ impl Fingerprint {
                 modified: since_1970(metadata.mtime(), metadata.mtime_nsec()),
                 changed: since_1970(metadata.ctime(), metadata.ctime_nsec()),
                 inode: metadata.ino(),
+                in_doubt: false,
             }
         }
         #[cfg(not(unix))]
@@ -60,7 +72,54 @@ impl Fingerprint {
                 modified: since_1970(age.as_secs().cast_signed(), age.subsec_nanos().into()),
                 changed: 0,
                 inode: 0,
+                in_doubt: false,
             }
+        }
+    }
+
+    /// The same of what `stat` tells.
+    #[cfg(unix)]
+    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+    pub(super) fn of_stat(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            size: stat.st_size as u64,
+            modified: since_1970(stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+            changed: since_1970(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+            inode: stat.st_ino as u64,
+            in_doubt: false,
+        }
+    }
+
+    /// Whether the file system keeps times in whole seconds: then a change within the second of the last
+    /// one leaves no mark. (By chance a file of another file system looks so once in 10^18.)
+    pub(super) const fn is_coarse(&self) -> bool {
+        self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0
+    }
+
+    /// The same, of a file whose content may be other than what was hashed.
+    #[must_use]
+    pub const fn doubted(self) -> Self {
+        Self {
+            in_doubt: true,
+            ..self
+        }
+    }
+
+    /// Whether the content may be other than what was hashed.
+    pub const fn is_in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
+    /// What the metadata of the file now tell of its content, which was hashed when it had this
+    /// fingerprint.
+    pub fn look(&self, metadata: &Metadata) -> Look {
+        let now = Self::new(metadata);
+        if (now.size, now.modified) != (self.size, self.modified) {
+            Look::Changed
+        } else if (now.changed, now.inode) != (self.changed, self.inode) || self.in_doubt {
+            Look::InDoubt
+        } else {
+            Look::Sure
         }
     }
 
@@ -78,4 +137,10 @@ impl Fingerprint {
             self.changed
         }
     }
+}
+
+const fn since_1970(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(nanoseconds)
 }

@@ -23,10 +23,12 @@
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
+//! | `dir` | a directory that is held open, and what is in it, never through a link |
 //! | `files` | what differs between platforms |
 
 mod cache;
 mod database;
+mod dir;
 mod downloads;
 mod files;
 mod fingerprint;
@@ -54,7 +56,7 @@ mod trees;
 
 pub use cache::{Cache, Discarded};
 pub use database::DatabaseError;
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Look};
 pub use folders::{FolderError, NewFolder, hash_folder};
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
@@ -64,8 +66,8 @@ pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{
-    FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError, PartialFolder,
-    PartialSpec, RemoveError, Selection, SelectionError, WriteError,
+    Ending, FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError,
+    PartialFolder, PartialSpec, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};

@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Descriptor, STORED_LEVEL};
 
 use super::{
-    Partial,
+    Ending, Partial,
     download::{Reservation, what_is_missing},
     part,
     record::Record,
@@ -51,7 +51,11 @@ impl Partial {
     /// # Errors
     ///
     /// See [`FinishError`]; the download is then as it was.
-    pub fn finish(self: &Arc<Self>, options: FinishOptions) -> Result<Finished, FinishError> {
+    pub fn finish(
+        self: &Arc<Self>,
+        options: FinishOptions,
+        ending: &Ending,
+    ) -> Result<Finished, FinishError> {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         let (target, missing) = (&self.spec().target, self.missing());
         if missing > 0 {
@@ -71,7 +75,7 @@ impl Partial {
         };
         let opened = self.opened().map_err(failed)?;
         self.keep_tree(&opened.record)?;
-        let fingerprint = self.put_in_place(&opened.part, options).map_err(failed)?;
+        let fingerprint = self.put_in_place(&opened.part, options, ending, &failed)?;
         let is_shared = options.share && self.share(fingerprint);
         self.remove_record();
         Ok(Finished {
@@ -124,22 +128,37 @@ impl Partial {
         Ok(tree.commit(hash)?)
     }
 
-    fn put_in_place(&self, part: &File, options: FinishOptions) -> io::Result<Fingerprint> {
+    fn put_in_place(
+        &self,
+        part: &File,
+        options: FinishOptions,
+        ending: &Ending,
+        failed: &dyn Fn(io::Error) -> FinishError,
+    ) -> Result<Fingerprint, FinishError> {
         let spec = self.spec();
         let (grown, target) = (part::path_of(&spec.target), &spec.target);
         // Something longer may have been there before the download began.
-        if part.metadata()?.len() != spec.descriptor.size() {
-            part.set_len(spec.descriptor.size())?;
-        }
-        if options.durable {
-            part.sync_data()?;
+        let cut = || {
+            if part.metadata()?.len() != spec.descriptor.size() {
+                part.set_len(spec.descriptor.size())?;
+            }
+            if options.durable {
+                part.sync_data()?;
+            }
+            Ok(())
+        };
+        cut().map_err(failed)?;
+        if !ending.commit() {
+            let target = target.clone();
+            return Err(FinishError::Stopped { target });
         }
         part::unmark(part);
-        if options.overwrite {
-            fs::rename(&grown, target)?;
+        let renamed = if options.overwrite {
+            fs::rename(&grown, target)
         } else {
-            files::rename_new(&grown, target)?;
-        }
+            files::rename_new(&grown, target)
+        };
+        renamed.map_err(failed)?;
         // From here on the content is at its target, and that it may be lost with the power is no
         // reason to say otherwise.
         if options.durable
@@ -147,7 +166,8 @@ impl Partial {
         {
             tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
         }
-        Ok(Fingerprint::new(&part.metadata()?))
+        let metadata = part.metadata().map_err(failed)?;
+        Ok(Fingerprint::new(&metadata))
     }
 
     fn remove_record(&self) {
@@ -175,6 +195,12 @@ pub enum FinishError {
          --overwrite", target.display()
     )]
     Exists {
+        /// The target.
+        target: PathBuf,
+    },
+    /// The download was stopped before its content was put in place.
+    #[error("the download of {} was stopped", target.display())]
+    Stopped {
         /// The target.
         target: PathBuf,
     },

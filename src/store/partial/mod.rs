@@ -19,6 +19,7 @@
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
 //! | `runs` | what is verified, for whoever reads it while it grows |
+//! | `ending` | the point of no return between being stopped and being done |
 //! | `finish` | the end: at the target |
 //! | `abandon` | the other end: nothing is left |
 //! | `remove` | what was downloaded, when nobody wants it any more |
@@ -26,6 +27,7 @@
 
 mod abandon;
 mod download;
+mod ending;
 mod finish;
 mod folder;
 mod opened;
@@ -39,6 +41,7 @@ mod spec;
 mod tests;
 
 pub use download::{Partial, PartialError, WriteError};
+pub use ending::Ending;
 pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
 pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};

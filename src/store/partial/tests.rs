@@ -11,7 +11,7 @@ use pelago_content::{
     verify,
 };
 
-use super::{FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
+use super::{Ending, FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::store::{
     ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
     testing::{Home, SIZES, bytes, on_every_store, open},
@@ -77,7 +77,9 @@ impl Seed {
                 self.give(partial, 4, index);
             }
         }
-        let finished = partial.finish(FinishOptions::default()).unwrap();
+        let finished = partial
+            .finish(FinishOptions::default(), &Ending::default())
+            .unwrap();
         assert!(fs::read(&finished.path).unwrap() == self.data);
         assert!(!part(&finished.path).exists());
         assert_eq!(store.partials().unwrap(), []);
@@ -359,7 +361,9 @@ fn nothing_at_the_target_is_lost() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(300_000), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
-        let incomplete = partial.finish(FinishOptions::default()).unwrap_err();
+        let incomplete = partial
+            .finish(FinishOptions::default(), &Ending::default())
+            .unwrap_err();
         assert!(matches!(
             incomplete,
             FinishError::Incomplete {
@@ -369,7 +373,9 @@ fn nothing_at_the_target_is_lost() {
         ));
         seed.give(&partial, 5, 0);
         fs::write(&target, "precious").unwrap();
-        let exists = partial.finish(FinishOptions::default()).unwrap_err();
+        let exists = partial
+            .finish(FinishOptions::default(), &Ending::default())
+            .unwrap_err();
         assert!(matches!(exists, FinishError::Exists { .. }));
         assert_eq!(fs::read(&target).unwrap(), b"precious");
         let options = FinishOptions {
@@ -377,7 +383,7 @@ fn nothing_at_the_target_is_lost() {
             overwrite: true,
             share: false,
         };
-        partial.finish(options).unwrap();
+        partial.finish(options, &Ending::default()).unwrap();
         assert!(fs::read(&target).unwrap() == seed.data);
     });
 }
@@ -623,7 +629,9 @@ fn the_longest_name_has_a_place_to_grow() {
         let spec = seed.spec(&target);
         let partial = Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
         seed.give(&partial, 6, 0);
-        partial.finish(FinishOptions::default()).unwrap();
+        partial
+            .finish(FinishOptions::default(), &Ending::default())
+            .unwrap();
         assert_eq!(fs::read(&target).unwrap(), seed.data);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Task, blocking};
 use crate::{
-    store::FinishOptions,
+    store::{Ending, FinishOptions},
     transfer::{Delivered, DownloadError, DownloadState, Finished, sink::Sink},
 };
 
@@ -28,13 +28,14 @@ impl Task {
             overwrite: self.request.overwrite,
             share: self.request.seed && self.seeds.load(Ordering::Relaxed),
         };
+        let ending = Ending::default();
         let (path, is_shared, delivered) = match content.sink {
             Sink::File(partial) => {
-                let file = blocking(move || partial.finish(options)).await??;
+                let file = blocking(move || partial.finish(options, &ending)).await??;
                 (file.path.clone(), file.is_shared, Delivered::File(file))
             }
             Sink::Folder(folder) => {
-                let folder = blocking(move || folder.finish(options)).await??;
+                let folder = blocking(move || folder.finish(options, &ending)).await??;
                 let (path, is_shared) = (folder.path.clone(), folder.is_shared);
                 (path, is_shared, Delivered::Folder(Arc::new(folder)))
             }

@@ -13,7 +13,7 @@ use super::{FileState, PartialFolder, Reservation};
 use crate::store::{
     Fingerprint, FolderError, Member, MemberState, NewShare, Origin, Scopes, ShareError, Store,
     mutex::lock,
-    partial::{FinishError, FinishOptions},
+    partial::{Ending, FinishError, FinishOptions},
 };
 
 /// A folder that was downloaded, or what was chosen of it.
@@ -45,7 +45,11 @@ impl PartialFolder {
     /// # Errors
     ///
     /// See [`FinishError`]; the download can go on then.
-    pub fn finish(&self, options: FinishOptions) -> Result<FinishedFolder, FinishError> {
+    pub fn finish(
+        &self,
+        options: FinishOptions,
+        ending: &Ending,
+    ) -> Result<FinishedFolder, FinishError> {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         let (target, missing) = (self.spec.target.clone(), self.missing_bytes());
         if missing > 0 {
@@ -56,6 +60,13 @@ impl PartialFolder {
             source,
         };
         self.complete().map_err(failed)?;
+        if options.durable {
+            let synced = self.tree.sync();
+            synced.map_err(|source| failed((target.clone(), source)))?;
+        }
+        if !ending.commit() {
+            return Err(FinishError::Stopped { target });
+        }
         self.tree
             .finish(options.durable)
             .map_err(|source| match source.kind() {

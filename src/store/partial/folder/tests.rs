@@ -9,7 +9,7 @@ use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Mani
 
 use super::*;
 use crate::store::{
-    FinishError, FinishOptions, NewFolder, Origin, RemoveError, Scope, WriteError,
+    Ending, FinishError, FinishOptions, NewFolder, Origin, RemoveError, Scope, WriteError,
     testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
@@ -179,7 +179,7 @@ fn a_folder_arrives_whole_at_any_level() {
             seed.give_all(&folder, level);
             assert_eq!(folder.missing_bytes(), 0);
             assert!(!target.exists(), "not before it is whole");
-            let finished = folder.finish(QUICK).unwrap();
+            let finished = folder.finish(QUICK, &Ending::default()).unwrap();
             assert!(finished.is_whole);
             assert_same(&target, &seed.root());
             assert!(!files_below(home.folder.path(), ".part"));
@@ -214,7 +214,7 @@ fn what_was_downloaded_is_shared_without_hashing_it_again() {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &[]);
         seed.give_all(&folder, 6);
-        let finished = folder.finish(QUICK).unwrap();
+        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
         drop(folder);
         let everyone = Scope::Everyone.into();
         home.store
@@ -282,7 +282,7 @@ fn chosen_parts_come_first_and_the_rest_later() {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &["z"]);
         assert_eq!(seed.give_all(&folder, 6), 3);
-        let finished = folder.finish(QUICK).unwrap();
+        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
         assert!(!finished.is_whole);
         drop(folder);
         let mut names: Vec<_> = fs::read_dir(&target).unwrap().collect();
@@ -298,7 +298,7 @@ fn chosen_parts_come_first_and_the_rest_later() {
 
         let folder = seed.begin(&home.store, &target, &[]);
         assert_eq!(seed.give_all(&folder, 6), 2, "a and deep; large is in z");
-        folder.finish(QUICK).unwrap();
+        folder.finish(QUICK, &Ending::default()).unwrap();
         assert_eq!(fs::read(target.join("my own")).unwrap(), b"stays");
         fs::remove_file(target.join("my own")).unwrap();
         assert_same(&target, &seed.root());
@@ -334,7 +334,7 @@ fn a_crash_at_any_moment_costs_only_what_was_not_verified() {
             given += 1;
         }
         if parts.len() <= 3 {
-            folder.finish(QUICK).unwrap();
+            folder.finish(QUICK, &Ending::default()).unwrap();
             break;
         }
         assert!(given < 2 * all, "it never ends");
@@ -359,7 +359,7 @@ fn what_a_power_cut_left_is_never_trusted() {
     let bytes = folder.missing_bytes();
     assert_eq!(bytes, 100_000 + 2 * 700_000 + 20_000);
     seed.give_all(&folder, 6);
-    folder.finish(QUICK).unwrap();
+    folder.finish(QUICK, &Ending::default()).unwrap();
     assert_same(&target, &seed.root());
 }
 
@@ -370,7 +370,7 @@ fn one_changed_file_is_all_that_is_fetched() {
         let first = home.path("first");
         let folder = seed.begin(&home.store, &first, &[]);
         seed.give_all(&folder, 6);
-        let finished = folder.finish(QUICK).unwrap();
+        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
         drop(folder);
         let everyone = Scope::Everyone.into();
         let shared = home
@@ -385,7 +385,7 @@ fn one_changed_file_is_all_that_is_fetched() {
         let folder = seed.begin(&home.store, &second, &[]);
         assert_eq!(folder.missing_bytes(), 262_146);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK).unwrap();
+        folder.finish(QUICK, &Ending::default()).unwrap();
         drop(folder);
         assert_same(&second, &seed.root());
         // In place: what differs is named, and replaced if that is asked for.
@@ -397,7 +397,7 @@ fn one_changed_file_is_all_that_is_fetched() {
         let folder = seed.try_begin(&home.store, &first, &[], true).unwrap();
         assert_eq!(folder.missing_bytes(), 262_146);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK).unwrap();
+        folder.finish(QUICK, &Ending::default()).unwrap();
         assert_same(&first, &seed.root());
     });
 }
@@ -409,7 +409,7 @@ fn a_folder_that_is_there_already_is_not_fetched() {
         for _ in 0..2 {
             let folder = seed.begin(&home.store, &target, &[]);
             seed.give_all(&folder, 6);
-            folder.finish(QUICK).unwrap();
+            folder.finish(QUICK, &Ending::default()).unwrap();
         }
         let folder = seed.begin(&home.store, &target, &[]);
         assert_eq!(folder.missing(), BlockRanges::new());
@@ -430,7 +430,7 @@ fn lies_change_nothing() {
         assert!(matches!(error, Err(WriteError::Proof(_))));
     }
     assert!(folder.verified().is_empty());
-    let incomplete = folder.finish(QUICK).unwrap_err();
+    let incomplete = folder.finish(QUICK, &Ending::default()).unwrap_err();
     assert!(matches!(incomplete, FinishError::Incomplete { .. }));
 }
 
@@ -451,7 +451,7 @@ fn many_threads_may_write_at_once() {
             });
         }
     });
-    folder.finish(QUICK).unwrap();
+    folder.finish(QUICK, &Ending::default()).unwrap();
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -480,7 +480,7 @@ fn a_download_moves_with_its_target() {
     assert_eq!(folder.verified(), verified);
     assert!(!home.path("one.part").exists());
     seed.give_all(&folder, 4);
-    folder.finish(QUICK).unwrap();
+    folder.finish(QUICK, &Ending::default()).unwrap();
     assert_same(&home.path("two"), &seed.root());
 }
 
@@ -509,7 +509,7 @@ fn nothing_is_written_through_a_link() {
                 for part in Seed::parts(&folder, 6) {
                     let _ = seed.try_give(&folder, part);
                 }
-                let _ = folder.finish(QUICK);
+                let _ = folder.finish(QUICK, &Ending::default());
             }
             assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
             let written = fs::read_dir(outside.join("folder")).unwrap().count();
@@ -574,7 +574,7 @@ fn more_large_files_than_may_be_open_still_arrive() {
         verified = folder.verified().len();
     }
     // What is verified is served, whether its file is open or not.
-    drop(folder.finish(QUICK).unwrap());
+    drop(folder.finish(QUICK, &Ending::default()).unwrap());
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -622,7 +622,7 @@ fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
             let target = home.path(&format!("copy {runs}"));
             let folder = other.begin(&home.store, &target, &[]);
             other.give_all(&folder, 6);
-            folder.finish(QUICK).unwrap();
+            folder.finish(QUICK, &Ending::default()).unwrap();
             assert_same(&target, &other.root());
             drop(alone);
         }
@@ -716,7 +716,7 @@ fn no_part_is_left_in_a_finished_folder() {
         drop(folder);
         let folder = seed.begin(&home.store, &target, &["b", "z"]);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK).unwrap();
+        folder.finish(QUICK, &Ending::default()).unwrap();
         assert!(!files_below(&target, ".part"));
         assert_eq!(home.store.partials().unwrap(), []);
     });
@@ -730,7 +730,7 @@ fn many_files_with_one_content_are_made_of_one() {
     let (home, seed) = (Home::in_memory(), Seed::with(&files));
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
     assert_eq!(seed.give_all(&folder, 0), 1);
-    folder.finish(QUICK).unwrap();
+    folder.finish(QUICK, &Ending::default()).unwrap();
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -744,7 +744,7 @@ fn a_folder_is_shared_before_its_record_goes() {
             share: true,
             ..QUICK
         };
-        assert!(folder.finish(share).unwrap().is_shared);
+        assert!(folder.finish(share, &Ending::default()).unwrap().is_shared);
         let hash = seed.descriptor.hash();
         assert_eq!(home.store.shares_of(&hash).unwrap().len(), 1);
         // Also while the download is still held by somebody.
@@ -787,7 +787,7 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
     let finish = |target: &Path| {
         let folder = seed.begin(&home.store, target, &[]);
         seed.give_all(&folder, 4);
-        folder.finish(QUICK).unwrap()
+        folder.finish(QUICK, &Ending::default()).unwrap()
     };
     let gone = home.path("gone");
     finish(&gone).remove().unwrap();

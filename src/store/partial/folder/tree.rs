@@ -271,9 +271,6 @@ impl Tree {
 
     /// Puts the whole in its place.
     pub(super) fn finish(&self, durable: bool) -> io::Result<()> {
-        if durable {
-            self.sync()?;
-        }
         if !self.is_in_place() {
             on_folder(&self.root, part::unmark);
             files::rename_new(&self.root, &self.target)?;

@@ -16,7 +16,7 @@ use crate::store::{
     Fingerprint,
     hashing::GROUP_SIZE,
     mutex::lock,
-    partial::{FinishError, FinishOptions, PartialError, PartialSpec, WriteError},
+    partial::{Ending, FinishError, FinishOptions, PartialError, PartialSpec, WriteError},
 };
 
 impl PartialFolder {
@@ -171,7 +171,9 @@ impl PartialFolder {
             overwrite: self.tree.may_replace(),
             share: false,
         };
-        let finished = partial.finish(options).map_err(as_io_error);
+        let finished = partial
+            .finish(options, &Ending::default())
+            .map_err(as_io_error);
         let placed = finished.and_then(|done| self.executable(&path, listed, done.fingerprint));
         lock(&self.growing).remove(&file);
         self.placed(file, &path, placed)

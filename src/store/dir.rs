@@ -1,0 +1,246 @@
+//! A directory that is held open: everything below is reached from the handle, and never through a link.
+//!
+//! Owns the way from a directory to what is in it. A directory that is renamed, or replaced by a link,
+//! while it is held stays the one that was opened. Paths below it are given with `/` between names, as
+//! manifests have them. Errors leave as the system gave them: a link on the way is
+//! [`io::ErrorKind::FilesystemLoop`] or [`io::ErrorKind::NotADirectory`].
+//!
+//! On systems without such handles the path stands in for them, and each step is looked at first.
+
+#[cfg(not(unix))]
+mod by_path;
+#[cfg(unix)]
+mod unix;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+#[cfg(not(unix))]
+use by_path as system;
+#[cfg(unix)]
+use unix as system;
+
+use super::Fingerprint;
+
+/// A directory that is held open.
+#[derive(Debug)]
+pub(super) struct Dir {
+    handle: system::Handle,
+    path: PathBuf,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// To be read.
+    Read,
+    /// To be read and written.
+    Write,
+    /// To be read and written, and made; fails if anything is there.
+    New,
+}
+
+/// What a directory entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Folder,
+    Link,
+    Other,
+}
+
+/// Names a file or directory as long as its file system stays mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+/// What the system tells of an entry, without following a link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) identity: Identity,
+    pub(super) fingerprint: Fingerprint,
+    /// How many names it has; 1 where the system does not tell.
+    pub(super) links: u64,
+}
+
+impl Dir {
+    /// Opens the directory at `path`, which may lead through links: whoever named it chose them.
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        Ok(Self {
+            handle: system::Handle::open(path)?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Opens a directory in this one.
+    pub(super) fn sub(&self, inner: &str) -> io::Result<Self> {
+        Ok(Self {
+            handle: self.handle.sub(inner)?,
+            path: self.path_of(inner),
+        })
+    }
+
+    /// Where it was when it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where something in it was when the directory was opened.
+    pub(super) fn path_of(&self, inner: &str) -> PathBuf {
+        if inner.is_empty() {
+            self.path.clone()
+        } else {
+            self.path.join(inner)
+        }
+    }
+
+    /// What the directory itself is.
+    pub(super) fn entry(&self) -> io::Result<Entry> {
+        self.handle.entry()
+    }
+
+    /// What is there; [`io::ErrorKind::NotFound`] if nothing is.
+    pub(super) fn look(&self, inner: &str) -> io::Result<Entry> {
+        self.handle.look(inner)
+    }
+
+    /// The same, and nothing where nothing is.
+    pub(super) fn find(&self, inner: &str) -> io::Result<Option<Entry>> {
+        match self.look(inner) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a regular file.
+    pub(super) fn file(&self, inner: &str, mode: Mode) -> io::Result<File> {
+        let file = self.handle.file(inner, mode)?;
+        if file.metadata()?.is_file() {
+            Ok(file)
+        } else {
+            let error = "it is there, and is not a regular file: move it away";
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
+        }
+    }
+
+    /// Makes a directory and those above it, below this one.
+    pub(super) fn make(&self, inner: &str) -> io::Result<()> {
+        if inner.is_empty() {
+            return Ok(());
+        }
+        match self.handle.make(inner) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make(parent_of(inner))?;
+                self.handle.make(inner)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                match self.look(inner)?.kind {
+                    Kind::Folder => Ok(()),
+                    _ => {
+                        let error = "it is there, and is not a folder: move it away";
+                        Err(io::Error::new(io::ErrorKind::AlreadyExists, error))
+                    }
+                }
+            }
+            made => made,
+        }
+    }
+
+    /// Renames an entry to one of another directory of the same file system. What is there is replaced
+    /// only if `replace` says so; else that is [`io::ErrorKind::AlreadyExists`].
+    pub(super) fn rename(
+        &self,
+        from: &str,
+        to_dir: &Self,
+        to: &str,
+        replace: bool,
+    ) -> io::Result<()> {
+        self.handle.rename(from, &to_dir.handle, to, replace)
+    }
+
+    /// Removes a file or link.
+    pub(super) fn remove_file(&self, inner: &str) -> io::Result<()> {
+        self.handle.remove_file(inner)
+    }
+
+    /// Removes an empty directory.
+    pub(super) fn remove_folder(&self, inner: &str) -> io::Result<()> {
+        self.handle.remove_folder(inner)
+    }
+
+    /// Makes a symbolic link.
+    pub(super) fn make_link(&self, inner: &str, target: &str) -> io::Result<()> {
+        self.handle.make_link(inner, target)
+    }
+
+    /// Where a symbolic link leads.
+    pub(super) fn read_link(&self, inner: &str) -> io::Result<PathBuf> {
+        self.handle.read_link(inner)
+    }
+
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        self.handle.is_empty()
+    }
+
+    /// Takes the lock of the directory, where directories have one, for as long as this value lives;
+    /// false if another has it.
+    pub(super) fn try_lock(&self) -> io::Result<bool> {
+        self.handle.try_lock()
+    }
+
+    /// The directory as an open file, for what only files can do; none where a system has no such.
+    pub(super) fn as_file(&self) -> Option<&File> {
+        self.handle.as_file()
+    }
+
+    /// Makes the names in it durable. Costs one sync.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match self.as_file() {
+            Some(file) => file.sync_all(),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes all that was written to its file system durable, whoever wrote it. Costs one sync, or one
+    /// for each file below where the system has no such call.
+    pub(super) fn sync_file_system(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        if let Some(file) = self.as_file() {
+            return Ok(rustix::fs::syncfs(file)?);
+        }
+        for entry in walkdir::WalkDir::new(&self.path) {
+            let entry = entry?;
+            if entry.file_type().is_file() {
+                File::open(entry.path())?.sync_all()?;
+            }
+        }
+        self.sync()
+    }
+}
+
+/// The path of what holds an entry; empty for the directory itself.
+pub(super) fn parent_of(inner: &str) -> &str {
+    inner.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+/// The last name of a path.
+#[cfg(unix)]
+fn name_of(inner: &str) -> &str {
+    inner.rsplit_once('/').map_or(inner, |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Directories as paths, where the system has no handles for them: each step is looked at before it is
+//! taken.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Entry, Identity, Kind, Mode, parent_of};
+use crate::{durable, store::Fingerprint};
+
+#[derive(Debug)]
+pub(super) struct Handle(PathBuf);
+
+impl Handle {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path)?.is_dir() {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
+    pub(super) fn sub(&self, inner: &str) -> io::Result<Self> {
+        self.check(inner)?;
+        Self::open(&self.0.join(inner))
+    }
+
+    pub(super) fn entry(&self) -> io::Result<Entry> {
+        Ok(entry(&fs::metadata(&self.0)?))
+    }
+
+    pub(super) fn look(&self, inner: &str) -> io::Result<Entry> {
+        Ok(entry(&fs::symlink_metadata(self.at(inner)?)?))
+    }
+
+    pub(super) fn file(&self, inner: &str, mode: Mode) -> io::Result<File> {
+        let path = self.at(inner)?;
+        if fs::symlink_metadata(&path).is_ok_and(|found| found.is_symlink()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != Mode::Read);
+        options.create_new(mode == Mode::New).open(path)
+    }
+
+    pub(super) fn make(&self, inner: &str) -> io::Result<()> {
+        fs::create_dir(self.at(inner)?)
+    }
+
+    pub(super) fn rename(
+        &self,
+        from: &str,
+        to_handle: &Self,
+        to: &str,
+        replace: bool,
+    ) -> io::Result<()> {
+        let (from, to) = (self.at(from)?, to_handle.at(to)?);
+        if replace {
+            fs::rename(from, to)
+        } else {
+            durable::rename_new(&from, &to)
+        }
+    }
+
+    pub(super) fn remove_file(&self, inner: &str) -> io::Result<()> {
+        fs::remove_file(self.at(inner)?)
+    }
+
+    pub(super) fn remove_folder(&self, inner: &str) -> io::Result<()> {
+        fs::remove_dir(self.at(inner)?)
+    }
+
+    pub(super) fn make_link(&self, inner: &str, target: &str) -> io::Result<()> {
+        let path = self.at(inner)?;
+        #[cfg(windows)]
+        {
+            let target = target.replace('/', "\\");
+            let leads_to = path.parent().map(|folder| folder.join(&target));
+            if leads_to.is_some_and(|path| path.is_dir()) {
+                std::os::windows::fs::symlink_dir(target, path)
+            } else {
+                std::os::windows::fs::symlink_file(target, path)
+            }
+        }
+        #[cfg(not(windows))]
+        {
+            let _ = (path, target);
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    pub(super) fn read_link(&self, inner: &str) -> io::Result<PathBuf> {
+        fs::read_link(self.at(inner)?)
+    }
+
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(&self.0)?.next().is_none())
+    }
+
+    pub(super) fn try_lock(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    pub(super) const fn as_file(&self) -> Option<&File> {
+        None
+    }
+
+    /// The path of an entry that is reached through directories only.
+    fn at(&self, inner: &str) -> io::Result<PathBuf> {
+        self.check(parent_of(inner))?;
+        Ok(self.0.join(inner))
+    }
+
+    fn check(&self, inner: &str) -> io::Result<()> {
+        let mut path = self.0.clone();
+        for name in inner.split('/').filter(|name| !name.is_empty()) {
+            path.push(name);
+            if !fs::symlink_metadata(&path)?.is_dir() {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entry(metadata: &fs::Metadata) -> Entry {
+    let kind = if metadata.is_file() {
+        Kind::File
+    } else if metadata.is_dir() {
+        Kind::Folder
+    } else if metadata.is_symlink() {
+        Kind::Link
+    } else {
+        Kind::Other
+    };
+    Entry {
+        kind,
+        identity: Identity {
+            device: 0,
+            inode: 0,
+        },
+        fingerprint: Fingerprint::new(metadata),
+        links: 1,
+    }
+}
+
+/// What a file that is open is.
+pub(in crate::store) fn entry_of(file: &File) -> io::Result<Entry> {
+    Ok(entry(&file.metadata()?))
+}

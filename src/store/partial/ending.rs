@@ -1,0 +1,47 @@
+//! The point of no return of a download: whether it was stopped or put in place is decided once.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+const OPEN: u8 = 0;
+const STOPPED: u8 = 1;
+const COMMITTED: u8 = 2;
+
+/// Decides between a verb that stops a download and the end of that download: the first one wins.
+#[derive(Debug, Default)]
+pub struct Ending(AtomicU8);
+
+impl Ending {
+    /// The download is to stop. False if it is too late: its content is being put in place, and the
+    /// download is about to be done.
+    pub fn stop(&self) -> bool {
+        self.decide(STOPPED)
+    }
+
+    /// The content is about to be put in place. False if the download was stopped before: then it has to
+    /// stay as it is.
+    pub fn commit(&self) -> bool {
+        self.decide(COMMITTED)
+    }
+
+    fn decide(&self, for_this: u8) -> bool {
+        let decided = self
+            .0
+            .compare_exchange(OPEN, for_this, Ordering::AcqRel, Ordering::Acquire);
+        decided.map_or_else(|before| before == for_this, |_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_one_wins_for_good() {
+        let ending = Ending::default();
+        assert!(ending.stop() && ending.stop());
+        assert!(!ending.commit());
+        let ending = Ending::default();
+        assert!(ending.commit() && ending.commit());
+        assert!(!ending.stop());
+    }
+}

@@ -1,0 +1,103 @@
+//! The mark of what grows: an extended attribute that says which download made a file or folder.
+//!
+//! Owns the attribute and its value. A mark tells our own files from a person's that happen to have the
+//! same name; where a file system has no attributes, the record has to do (`growth`).
+
+use std::fs::File;
+
+use pelago_content::Hash;
+
+/// The attribute. Its value is the id of the download and the hash of the content; versions before format
+/// 2 wrote an empty one.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const ATTRIBUTE: &str = "user.pelago.part";
+
+/// Bytes of an id: chosen at random, so that no two downloads have the same.
+pub(super) const ID_LEN: usize = 16;
+
+/// Bytes of a value.
+const MARK_LEN: usize = ID_LEN + Hash::LEN;
+
+/// Names one download on this disk; its record and all that it makes carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Id([u8; ID_LEN]);
+
+impl Id {
+    pub(super) fn random() -> Self {
+        Self(rand::random())
+    }
+
+    pub(super) const fn from_bytes(bytes: [u8; ID_LEN]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8; ID_LEN] {
+        &self.0
+    }
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// This download made it, for this content.
+    Of(Id, Hash),
+    /// A version before format 2 made it.
+    Old,
+    /// There is none.
+    None,
+    /// The file system has no attributes.
+    Unsupported,
+}
+
+/// Marks a file or folder, where the file system can.
+pub(super) fn set(file: &File, id: Id, hash: &Hash) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        let mut value = [0; MARK_LEN];
+        value[..ID_LEN].copy_from_slice(id.as_bytes());
+        value[ID_LEN..].copy_from_slice(hash.as_bytes());
+        // Without the mark the record has to do.
+        let _ = rustix::fs::fsetxattr(file, ATTRIBUTE, &value, rustix::fs::XattrFlags::empty());
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = (file, id, hash);
+}
+
+/// Takes the mark off what is in its place.
+pub(super) fn remove(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    let _ = file;
+}
+
+/// Reads the mark.
+pub(super) fn read(file: &File) -> Mark {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::io::Errno;
+        let mut value = [0_u8; MARK_LEN];
+        match rustix::fs::fgetxattr(file, ATTRIBUTE, &mut value) {
+            Ok(MARK_LEN) => {
+                let (id, hash) = value.split_at(ID_LEN);
+                match (id.try_into(), hash.try_into()) {
+                    (Ok(id), Ok(hash)) => Mark::Of(Id::from_bytes(id), Hash::from_bytes(hash)),
+                    _ => Mark::Old,
+                }
+            }
+            Ok(_) | Err(Errno::RANGE) => Mark::Old,
+            Err(Errno::NOTSUP | Errno::NOSYS | Errno::PERM) => Mark::Unsupported,
+            Err(_) => Mark::None,
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    {
+        let _ = file;
+        Mark::Unsupported
+    }
+}
+
+/// Whether any download of anybody's made it.
+pub(in crate::store) fn is_there(file: &File) -> bool {
+    matches!(read(file), Mark::Of(..) | Mark::Old)
+}
