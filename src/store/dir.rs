@@ -23,6 +23,8 @@ use by_path as system;
 #[cfg(unix)]
 use unix as system;
 
+pub(super) use system::entry_of;
+
 use super::Fingerprint;
 
 /// A directory that is held open.
@@ -156,6 +158,11 @@ impl Dir {
             }
             made => made,
         }
+    }
+
+    /// Makes a directory where nothing is.
+    pub(super) fn make_new(&self, inner: &str) -> io::Result<()> {
+        self.handle.make(inner)
     }
 
     /// Renames an entry to one of another directory of the same file system. What is there is replaced

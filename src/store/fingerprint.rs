@@ -113,7 +113,11 @@ impl Fingerprint {
     /// What the metadata of the file now tell of its content, which was hashed when it had this
     /// fingerprint.
     pub fn look(&self, metadata: &Metadata) -> Look {
-        let now = Self::new(metadata);
+        self.compare(&Self::new(metadata))
+    }
+
+    /// The same of the fingerprint that the file has now.
+    pub fn compare(&self, now: &Self) -> Look {
         if (now.size, now.modified) != (self.size, self.modified) {
             Look::Changed
         } else if (now.changed, now.inode) != (self.changed, self.inode) || self.in_doubt {
@@ -121,6 +125,11 @@ impl Fingerprint {
         } else {
             Look::Sure
         }
+    }
+
+    /// Whether both are of the same file, as long as its file system stays mounted.
+    pub(super) const fn has_inode_of(&self, other: &Self) -> bool {
+        self.inode == other.inode
     }
 
     /// Length of the file, in bytes.

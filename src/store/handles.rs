@@ -13,11 +13,11 @@ use std::{
 use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
 
 use super::{
-    Fingerprint, ReadError, TreeError,
+    Fingerprint, Look, ReadError, TreeError,
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
     mutex::lock,
-    reading::Source,
+    reading::{Source, Sureness},
     trees::{StoredTree, Trees},
 };
 
@@ -108,7 +108,7 @@ impl SharedFile {
             OpenFileError::NotAFile(_) => changed(path),
             OpenFileError::Io(source) => unreadable(path, source),
         })?;
-        if Fingerprint::new(&metadata) != place.fingerprint {
+        if place.fingerprint.look(&metadata) == Look::Changed {
             return Err(changed(path));
         }
         let tree = (place.descriptor.size() > GROUP_SIZE)
@@ -146,16 +146,19 @@ impl Source for SharedFile {
     }
 
     /// Compares both the open file and what is at its path: another may have been put there.
-    fn check(&self, _: Chunk) -> Result<(), ReadError> {
+    fn check(&self, _: Chunk) -> Result<Sureness, ReadError> {
         let here = self.file.metadata();
         let there = std::fs::metadata(&self.place.path);
+        let mut sureness = Sureness::Sure;
         for metadata in [here, there] {
             let metadata = metadata.map_err(|source| unreadable(&self.place.path, source))?;
-            if Fingerprint::new(&metadata) != self.place.fingerprint {
-                return Err(changed(&self.place.path));
+            match self.place.fingerprint.look(&metadata) {
+                Look::Sure => {}
+                Look::InDoubt => sureness = Sureness::InDoubt,
+                Look::Changed => return Err(changed(&self.place.path)),
             }
         }
-        Ok(())
+        Ok(sureness)
     }
 
     fn data_unproven(&self) -> ReadError {

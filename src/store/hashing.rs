@@ -51,6 +51,10 @@ const MAX_THREADS: u64 = 64;
 /// leave no mark.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// The same where times are kept in whole seconds, or, on FAT, in every other one: too long to wait for,
+/// so that a file which is hashed sooner stays in doubt.
+const COARSE_SETTLE: Duration = Duration::from_secs(3);
+
 /// A file that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashed {
@@ -118,8 +122,56 @@ fn hash(
     }
     Ok(Hashed {
         descriptor,
-        fingerprint,
+        fingerprint: if is_told_apart(&fingerprint) {
+            fingerprint
+        } else {
+            fingerprint.doubted()
+        },
     })
+}
+
+/// Whether a change after the file was looked at would have left a mark: where times are kept in whole
+/// seconds, one within the same second would not have.
+fn is_told_apart(fingerprint: &Fingerprint) -> bool {
+    !fingerprint.is_coarse() || age(fingerprint) >= COARSE_SETTLE
+}
+
+/// How long ago the file last changed.
+fn age(fingerprint: &Fingerprint) -> Duration {
+    let changed = Duration::from_nanos(fingerprint.last_change().try_into().unwrap_or(0));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_sub(changed)
+}
+
+/// Whether an open file holds this content. Reads all of it, if its length is right; keeps its tree in
+/// `trees` if it does.
+pub(super) fn has_content(
+    file: &File,
+    descriptor: &Descriptor,
+    trees: Option<&Trees>,
+) -> io::Result<bool> {
+    let size = descriptor.size();
+    if file.metadata()?.len() != size {
+        return Ok(false);
+    }
+    let mut tree = None;
+    let root = if size <= GROUP_SIZE {
+        hash_small(file, size)
+    } else {
+        let begun = trees.map(|trees| trees.begin(size)).transpose();
+        tree = begun.map_err(io::Error::other)?;
+        hash_large(file, size, tree.as_mut(), &|_| ControlFlow::Continue(()))
+    };
+    let root = match root {
+        Ok(root) => root,
+        Err(Stop::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => return Err(error),
+        Err(_) => return Ok(false),
+    };
+    let is_it = Descriptor::new(Kind::File, size, root).is_ok_and(|found| found == *descriptor);
+    if let Some(tree) = tree.filter(|_| is_it) {
+        tree.commit(descriptor.hash()).map_err(io::Error::other)?;
+    }
+    Ok(is_it)
 }
 
 /// Opens the file, and waits until any later change is bound to leave a mark.
@@ -132,9 +184,7 @@ fn open_settled(path: &Path) -> Result<(File, Fingerprint), HashError> {
         OpenFileError::Io(error) => Stop::Io(error).at(path),
     })?;
     let fingerprint = Fingerprint::new(&metadata);
-    let changed = Duration::from_nanos(fingerprint.last_change().try_into().unwrap_or(0));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let age = now.unwrap_or_default().saturating_sub(changed);
+    let age = age(&fingerprint);
     if age >= SETTLE {
         return Ok((file, fingerprint));
     }

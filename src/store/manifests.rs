@@ -23,7 +23,10 @@ use pelago_content::{
 };
 
 use super::{
-    DatabaseError, ReadError, Store, files, hashing::GROUP_SIZE, mutex::lock, reading::Source,
+    DatabaseError, ReadError, Store, files,
+    hashing::GROUP_SIZE,
+    mutex::lock,
+    reading::{Source, Sureness},
 };
 
 /// The folder of manifests in the data folder.
@@ -267,8 +270,8 @@ impl Source for KeptManifest {
         self.data.read(bytes).map_err(|_| ReadError::Absent)
     }
 
-    fn check(&self, _: Chunk) -> Result<(), ReadError> {
-        Ok(())
+    fn check(&self, _: Chunk) -> Result<Sureness, ReadError> {
+        Ok(Sureness::Sure)
     }
 
     fn data_unproven(&self) -> ReadError {

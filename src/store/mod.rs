@@ -23,12 +23,14 @@
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
+//! | `disk` | what a file system can do |
 //! | `dir` | a directory that is held open, and what is in it, never through a link |
 //! | `files` | what differs between platforms |
 
 mod cache;
 mod database;
 mod dir;
+mod disk;
 mod downloads;
 mod files;
 mod fingerprint;

@@ -12,7 +12,7 @@ use std::{collections::HashMap, fmt, io, ops::Range, path::PathBuf, sync::Arc};
 
 use pelago_content::{
     BlockRanges, Chunk, Descriptor, Hash, Node, OutOfRange, STORED_LEVEL, padding, proven_nodes,
-    siblings, verify_leaves, verify_node,
+    siblings, subtree, verify_leaves, verify_node,
 };
 
 use super::{DatabaseError, ManifestsError, Store, TreeError, handles::SharedFile, partial::Held};
@@ -35,6 +35,9 @@ pub struct ChunkRead {
     pub data: Vec<u8>,
     /// Bytes of content that were read for it: more than its own, if nodes had to be computed.
     pub bytes_read: usize,
+    /// Whether the file that it is from may hold other content than what was hashed: it is to be hashed
+    /// again. This chunk was proven.
+    pub in_doubt: bool,
 }
 
 /// Where chunks can be read from.
@@ -51,14 +54,22 @@ pub(super) trait Source: fmt::Debug {
     /// Bytes of the content, which may have changed.
     fn read(&self, bytes: Range<u64>) -> Result<Vec<u8>, ReadError>;
 
-    /// Whether the chunk is there, unchanged.
-    fn check(&self, chunk: Chunk) -> Result<(), ReadError>;
+    /// Whether the chunk is there, unchanged, as far as can be told.
+    fn check(&self, chunk: Chunk) -> Result<Sureness, ReadError>;
 
     /// What it means that data does not lead to a node that does lead to the root.
     fn data_unproven(&self) -> ReadError;
 
     /// What it means that nodes do not lead to the root.
     fn nodes_unproven(&self) -> ReadError;
+}
+
+/// Whether content can be taken to be what it was when it was hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sureness {
+    Sure,
+    /// It may be other content: each chunk is proven before it is given.
+    InDoubt,
 }
 
 /// Which chunk, as asked for.
@@ -200,17 +211,27 @@ fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadErr
         let level = chunk.level();
         return Err(ReadError::TooLarge { descriptor, level });
     }
-    source.check(chunk)?;
-    let read = match source.tree_level() {
-        Some(level) if level <= chunk.level() => read_whole(source, chunk, request.with_data),
-        _ => read_within(source, chunk, request.with_data),
+    let before = source.check(chunk)?;
+    let is_whole = source
+        .tree_level()
+        .is_some_and(|level| level <= chunk.level());
+    let mut read = if is_whole {
+        read_whole(source, chunk, request.with_data)
+    } else {
+        read_within(source, chunk, request.with_data)
     }?;
-    source.check(chunk)?;
+    let after = source.check(chunk)?;
+    if before == Sureness::InDoubt || after == Sureness::InDoubt {
+        read.in_doubt = true;
+        if is_whole && request.with_data && subtree(&read.data, chunk.level()) != read.node {
+            return Err(source.data_unproven());
+        }
+    }
     Ok(read)
 }
 
 /// Reads a chunk whose node is in the tree. That the data is below that node is what the file's
-/// being unchanged tells: hashing it would cost ten times as much as reading it.
+/// being unchanged tells, where that is sure: hashing it would cost ten times as much as reading it.
 fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<ChunkRead, ReadError> {
     let descriptor = *source.descriptor();
     let node = source.node(chunk.level(), chunk.index())?;
@@ -227,6 +248,7 @@ fn read_whole(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chun
         node,
         proof,
         bytes_read: data.len(),
+        in_doubt: false,
         data,
     })
 }
@@ -262,6 +284,7 @@ fn read_within(source: &dyn Source, chunk: Chunk, with_data: bool) -> Result<Chu
         proof: siblings(geometry, chunk).filter_map(node).collect(),
         data,
         bytes_read,
+        in_doubt: false,
     })
 }
 

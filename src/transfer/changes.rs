@@ -90,8 +90,8 @@ impl Transfers {
         if download.state() == DownloadState::Done {
             return self.change(hash, |entry| Err(ChangeError::ended(entry)));
         }
-        let (store, hash) = (self.room.store.clone(), *hash);
-        blocking(move || store.abandon(&hash)).await?;
+        let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
+        blocking(move || store.abandon(&hash, target.as_deref())).await?;
         self.forget(&download).await;
         Ok(status_of(&download))
     }
@@ -135,7 +135,7 @@ impl Transfers {
         let name = || finished.name.clone();
         let delivered = delivered.ok_or_else(|| ChangeError::NotDownloaded { name: name() })?;
         let remove = move || match delivered {
-            Delivered::File(file) => file.remove(),
+            Delivered::File(file) => file.remove().map(|()| Vec::new()),
             Delivered::Folder(folder) => folder.remove(),
         };
         blocking(remove).await?;

@@ -4,57 +4,109 @@
 //! what a download made and nothing else: in a folder that was there before, only what has not found
 //! its place yet.
 
-use std::{collections::HashSet, io, path::Path, time::Duration};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use pelago_content::{EntryKind, Hash, Kind};
 
 use super::{
     PartialError, PartialSpec,
-    download::{Reservation, record_path},
-    folder, part,
+    download::{Reservation, known, record_path},
+    folder,
+    growth::{self, default_path},
+    mark::Id,
+    record::{Known, Recorded},
     spec::Key,
 };
 use crate::store::{Store, mutex::lock};
 
 impl Store {
-    /// Removes what is here of a download that does not run, and its record. One that is not recorded
-    /// has left nothing.
+    /// Removes what is here of a download that does not run, and its record, for good: it does not return
+    /// after a power cut. One that is not recorded has left nothing. Where the record is torn, it was for
+    /// `target`, as far as the caller knows. Gives what lies where it grew and is not ours: that stays.
     ///
     /// # Errors
     ///
     /// [`PartialError::InUse`] if it runs; [`PartialError::Io`] if something cannot be removed: the
     /// record stays then.
-    pub fn abandon(&self, hash: &Hash) -> Result<(), PartialError> {
-        let Some(spec) = self.inner.partials.recorded(&Key::of(*hash)) else {
-            return Ok(());
+    pub fn abandon(
+        &self,
+        hash: &Hash,
+        target: Option<&Path>,
+    ) -> Result<Vec<PathBuf>, PartialError> {
+        let key = Key::of(*hash);
+        let partials = &self.inner.partials;
+        let known = partials.known(&key);
+        let recorded = match known.map_err(|source| self.failed_at(&key, source))? {
+            Known::None => return Ok(Vec::new()),
+            Known::Is(recorded) => *recorded,
+            Known::Torn => return self.abandon_torn(key, target),
         };
-        let _reservation = Reservation::new(self, &spec)?;
-        match spec.descriptor.kind() {
-            Kind::File => part::remove(&spec.target)?,
+        let spec = &recorded.spec;
+        let _reservation = Reservation::new(self, spec)?;
+        let left = match spec.descriptor.kind() {
+            Kind::File => self.remove_growth(&recorded)?,
             Kind::Folder => {
-                self.abandon_parts(&spec)?;
-                folder::remove_tree(&spec.target)?;
+                let mut left = self.abandon_parts(spec)?;
+                left.extend(folder::remove_staged(self, &recorded)?);
                 self.drop_manifests_below(hash);
+                left
             }
+        };
+        self.remove_record(spec, true)?;
+        Ok(left)
+    }
+
+    /// What grew is told by its mark, which names the content, too.
+    fn abandon_torn(&self, key: Key, target: Option<&Path>) -> Result<Vec<PathBuf>, PartialError> {
+        let mut left = Vec::new();
+        if let Some(target) = target {
+            let part = default_path(target);
+            left.extend(growth::remove_marked(&part, None, &key.hash)?);
         }
-        self.remove_record(&spec)
+        let removed = self.inner.partials.remove(&key, true);
+        removed.map_err(|source| self.failed_at(&key, source))?;
+        Ok(left)
     }
 
     /// Removes what is left of the large files of a folder that have not found their places.
-    pub(super) fn abandon_parts(&self, folder: &PartialSpec) -> Result<(), PartialError> {
-        let parts = self.parts_of(folder)?;
-        parts.iter().try_for_each(|part| self.remove_part(part))
+    pub(super) fn abandon_parts(&self, folder: &PartialSpec) -> Result<Vec<PathBuf>, PartialError> {
+        let mut left = Vec::new();
+        for part in self.parts_of(folder)? {
+            left.extend(self.remove_part(&part)?);
+        }
+        Ok(left)
     }
 
-    /// Removes what is here of one part of something, which nobody downloads, and its record.
+    /// Removes what is here of one part of something, which nobody downloads, and its record. Gives what
+    /// lies there and is not ours.
     ///
     /// # Errors
     ///
     /// As [`Store::abandon`].
-    pub(in crate::store) fn remove_part(&self, part: &PartialSpec) -> Result<(), PartialError> {
+    pub(in crate::store) fn remove_part(
+        &self,
+        part: &PartialSpec,
+    ) -> Result<Option<PathBuf>, PartialError> {
         let _reservation = Reservation::new(self, part)?;
-        part::remove(&part.target)?;
-        self.remove_record(part)
+        let left = match known(self, part)? {
+            Known::Is(recorded) => self.remove_growth(&recorded)?.pop(),
+            Known::Torn | Known::None => None,
+        };
+        self.remove_record(part, false)?;
+        Ok(left)
+    }
+
+    /// Removes the file in which the content grows, if it is ours.
+    fn remove_growth(&self, recorded: &Recorded) -> Result<Vec<PathBuf>, PartialError> {
+        let Recorded { spec, growth, .. } = recorded;
+        let id: Option<Id> = growth.as_ref().map(|growth| growth.id);
+        let left = growth::remove(&self.inner.partials, spec, &recorded.part(), id)?;
+        Ok(left.into_iter().collect())
     }
 
     /// The same, once nothing is written to it any more, which may take as long as `patience`.
@@ -68,7 +120,7 @@ impl Store {
         patience: Duration,
     ) -> Result<(), PartialError> {
         self.inner.partials.is_free_within(&part.key(), patience);
-        self.remove_part(part)
+        self.remove_part(part).map(drop)
     }
 
     /// Removes the record of a download that does not run, and of those that are parts of it. What was
@@ -78,15 +130,22 @@ impl Store {
     ///
     /// As [`Store::abandon`].
     pub fn forget_partial(&self, hash: &Hash) -> Result<(), PartialError> {
-        let Some(spec) = self.inner.partials.recorded(&Key::of(*hash)) else {
-            return Ok(());
+        let key = Key::of(*hash);
+        let known = self.inner.partials.known(&key);
+        let spec = match known.map_err(|source| self.failed_at(&key, source))? {
+            Known::Is(recorded) => recorded.spec,
+            Known::Torn => {
+                let removed = self.inner.partials.remove(&key, true);
+                return removed.map_err(|source| self.failed_at(&key, source));
+            }
+            Known::None => return Ok(()),
         };
         let _reservation = Reservation::new(self, &spec)?;
         for part in self.parts_of(&spec)? {
             let _reservation = Reservation::new(self, &part)?;
-            self.remove_record(&part)?;
+            self.remove_record(&part, false)?;
         }
-        self.remove_record(&spec)
+        self.remove_record(&spec, true)
     }
 
     /// Removes the record of a download that does not run, if it is of one to this target.
@@ -95,8 +154,8 @@ impl Store {
     ///
     /// As [`Store::abandon`].
     pub fn forget_partial_at(&self, hash: &Hash, target: &Path) -> Result<(), PartialError> {
-        match self.inner.partials.recorded(&Key::of(*hash)) {
-            Some(spec) if spec.target == target => self.forget_partial(hash),
+        match self.inner.partials.known(&Key::of(*hash)) {
+            Ok(Known::Is(recorded)) if recorded.spec.target == target => self.forget_partial(hash),
             _ => Ok(()),
         }
     }
@@ -143,9 +202,14 @@ impl Store {
         Ok(recorded)
     }
 
-    fn remove_record(&self, spec: &PartialSpec) -> Result<(), PartialError> {
-        let removed = self.inner.partials.remove(&spec.key());
+    fn remove_record(&self, spec: &PartialSpec, durably: bool) -> Result<(), PartialError> {
+        let removed = self.inner.partials.remove(&spec.key(), durably);
         removed.map_err(|source| self.failed(spec, source))
+    }
+
+    fn failed_at(&self, key: &Key, source: io::Error) -> PartialError {
+        let path = self.inner.partials.path(key).unwrap_or_default();
+        PartialError::Io { path, source }
     }
 
     fn failed(&self, spec: &PartialSpec, source: io::Error) -> PartialError {

@@ -5,10 +5,16 @@
 //! Failures leave as a [`PartialError`] at the start and as a [`WriteError`] later.
 
 use std::{
-    fmt, io,
+    collections::HashSet,
+    fmt,
+    fs::File,
+    io,
     ops::Range,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use pelago_content::{
@@ -18,23 +24,36 @@ use pelago_content::{
 
 use super::{
     PartialSpec, SelectionError,
+    foreign::Guard,
+    growth::{self, Growth},
     opened::{Handles, Opened},
-    part::{self, PART_SUFFIX},
-    record::{Active, Partials, Record},
-    resume,
+    record::{Active, Known, Partials, Record, Recorded},
+    resume::{self, Proving},
     spec::{Key, MAX_SPEC_LEN},
+    zeros,
 };
-use crate::store::{DatabaseError, ReadError, Scopes, Store, files, mutex::lock, reading::Source};
+use crate::store::{
+    DatabaseError, ReadError, Scopes, Store,
+    dir::Dir,
+    files,
+    mutex::lock,
+    reading::{Source, Sureness},
+};
 
 /// A download under way, the only one of its hash and of its target.
 ///
 /// Dropping it pauses the download; its record stays.
 pub struct Partial {
     spec: PartialSpec,
+    pub(super) growth: Growth,
     pub(super) handles: Mutex<Handles>,
     pub(super) verified: Mutex<BlockRanges>,
     /// Held by those who write, so that whoever ends the download waits for them.
     pub(super) writing: RwLock<()>,
+    /// Whether somebody else may have written to the file before it was opened the last time.
+    pub(super) was_suspect: AtomicBool,
+    /// Whether the names of file and record are durable.
+    pub(super) has_durable_names: AtomicBool,
     pub(super) reservation: Reservation,
 }
 
@@ -77,40 +96,83 @@ impl Partial {
         spec: PartialSpec,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
-        let page = checked_page(&spec)?;
+        check_target(&spec)?;
         let reservation = Reservation::new(store, &spec)?;
-        let opened = Arc::new(Self::open(store, &spec, &page)?);
+        let known = known(store, &spec)?;
+        let opened = growth::open(&store.inner.partials, &spec, &known)?;
+        Self::begin(reservation, spec, &known, opened, progress)
+    }
+
+    /// The same of a file in a folder, which grows at `inner` in `dir`; `make_room` sees to it that
+    /// nothing else is there, if it is begun.
+    pub(super) fn create_in(
+        store: &Store,
+        spec: PartialSpec,
+        dir: Arc<Dir>,
+        inner: String,
+        make_room: &dyn Fn() -> io::Result<()>,
+    ) -> Result<Arc<Self>, PartialError> {
+        check_target(&spec)?;
+        let reservation = Reservation::new(store, &spec)?;
+        let known = known(store, &spec)?;
+        let partials = &store.inner.partials;
+        let opened = growth::open_in(partials, &spec, &known, dir, inner, make_room)?;
+        Self::begin(reservation, spec, &known, opened, &|_| ())
+    }
+
+    fn begin(
+        reservation: Reservation,
+        spec: PartialSpec,
+        known: &Known,
+        (growth, part): (Growth, File),
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Arc<Self>, PartialError> {
+        let store = reservation.store.clone();
+        let partials = &store.inner.partials;
+        let sync_failed = partials.has_failed_sync(&reservation.key, known);
+        let recorded = Recorded {
+            spec: spec.clone(),
+            growth: Some(growth.recorded()),
+            sync_failed,
+        };
+        let record = partials.open(&recorded);
+        let record = record.map_err(|source| PartialError::Io {
+            path: record_path(partials, &spec),
+            source,
+        })?;
+        let guard = Guard::new(partials.watches(), &part, spec.descriptor.size());
+        let guard = guard.map_err(|source| PartialError::Io {
+            path: growth.path(),
+            source,
+        })?;
+        let opened = Arc::new(Opened {
+            part,
+            record,
+            guard,
+        });
         let (key, is_part) = (reservation.key, spec.part_of.is_some());
         let partial = Arc::new(Self {
             spec,
+            growth,
             handles: Mutex::new(Handles::Open(Arc::clone(&opened))),
             verified: Mutex::default(),
             writing: RwLock::default(),
+            was_suspect: AtomicBool::new(false),
+            has_durable_names: AtomicBool::new(false),
             reservation,
         });
-        resume::prove_recorded(&partial, &opened, progress);
+        let proving = if sync_failed {
+            Proving::WriteAgain
+        } else {
+            Proving::Only
+        };
+        resume::prove_recorded(&partial, &opened, proving, progress);
         drop(opened);
-        let partials = &store.inner.partials;
         partials.publish(key, Active::File(Arc::downgrade(&partial)));
         if is_part {
             partials.open_parts().add(&partial);
         }
         Ok(partial)
-    }
-
-    /// Opens both files. What was recorded for another target comes along if it can.
-    fn open(store: &Store, spec: &PartialSpec, page: &[u8]) -> Result<Opened, PartialError> {
-        let partials = &store.inner.partials;
-        let earlier = partials.earlier(spec);
-        let is_ours = spec.overwrite || earlier.is_same();
-        let part = part::open(&spec.target, earlier.elsewhere(), is_ours)?;
-        let record = partials
-            .open(spec, page)
-            .map_err(|source| PartialError::Io {
-                path: record_path(partials, spec),
-                source,
-            })?;
-        Ok(Opened { part, record })
     }
 
     /// What is downloaded, and where to.
@@ -163,9 +225,10 @@ impl Partial {
             return Ok(());
         }
         let start = chunk.bytes(geometry).start;
-        let at_part = |source| self.disk_error(part::path_of(&self.spec.target), source);
+        let at_part = |source| self.disk_error(self.growth.path(), source);
         let opened = self.opened().map_err(at_part)?;
-        files::write_all_at(&opened.part, data, start).map_err(at_part)?;
+        opened.guard.before_write(&opened.part).map_err(at_part)?;
+        zeros::write(&opened.part, data, start).map_err(at_part)?;
         let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);
         recorded.map_err(|source| {
             let partials = &self.reservation.store.inner.partials;
@@ -210,11 +273,16 @@ impl Partial {
         shared.map_or(u8::MAX, |level| level - 1)
     }
 
+    /// Whether somebody else may have written to the file.
+    pub(super) fn is_suspect(&self, opened: &Opened) -> bool {
+        self.was_suspect.load(Ordering::Acquire) || opened.guard.is_suspect(&opened.part)
+    }
+
     pub(super) const fn geometry(&self) -> Geometry {
         self.spec.descriptor.geometry()
     }
 
-    fn disk_error(&self, path: PathBuf, source: io::Error) -> WriteError {
+    pub(super) fn disk_error(&self, path: PathBuf, source: io::Error) -> WriteError {
         WriteError::Disk {
             path,
             missing: self.missing(),
@@ -223,18 +291,35 @@ impl Partial {
     }
 }
 
-/// The page of a record that says what `spec` does.
-pub(super) fn checked_page(spec: &PartialSpec) -> Result<Vec<u8>, PartialError> {
-    let page = spec.to_page().filter(|_| spec.target.is_absolute());
-    page.ok_or_else(|| PartialError::Target {
-        target: spec.target.clone(),
+/// Refuses a target that a record could not hold.
+pub(super) fn check_target(spec: &PartialSpec) -> Result<(), PartialError> {
+    let recorded = Recorded {
+        spec: spec.clone(),
+        growth: None,
+        sync_failed: false,
+    };
+    if spec.target.is_absolute() && recorded.to_page().is_some() {
+        Ok(())
+    } else {
+        let target = spec.target.clone();
+        Err(PartialError::Target { target })
+    }
+}
+
+/// What is known of an earlier run of what `spec` says.
+pub(super) fn known(store: &Store, spec: &PartialSpec) -> Result<Known, PartialError> {
+    let partials = &store.inner.partials;
+    let known = partials.known(&spec.key());
+    known.map_err(|source| PartialError::Io {
+        path: record_path(partials, spec),
+        source,
     })
 }
 
 /// The record of a download, which may lie on another disk than its data.
 pub(super) fn record_path(partials: &Partials, spec: &PartialSpec) -> PathBuf {
     let path = partials.path(&spec.key());
-    path.unwrap_or_else(|| part::path_of(&spec.target))
+    path.unwrap_or_else(|| spec.target.clone())
 }
 
 impl fmt::Debug for Partial {
@@ -260,7 +345,18 @@ impl Store {
     ///
     /// What the system said of the folder.
     pub fn partials(&self) -> io::Result<Vec<PartialSpec>> {
-        self.inner.partials.list()
+        let recorded = self.inner.partials.list()?;
+        Ok(recorded.into_iter().map(|recorded| recorded.spec).collect())
+    }
+
+    /// Where all downloads recorded grow: files and, of folders, directories.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the folder of records.
+    pub fn growing_paths(&self) -> io::Result<HashSet<PathBuf>> {
+        let recorded = self.inner.partials.list()?;
+        Ok(recorded.iter().map(Recorded::part).collect())
     }
 }
 
@@ -284,17 +380,21 @@ impl Source for Arc<Partial> {
         let opened = self.opened();
         let read = opened.and_then(|opened| files::read_vec_at(&opened.part, bytes.start, len));
         read.map_err(|source| ReadError::Unreadable {
-            path: part::path_of(&self.spec.target),
+            path: self.growth.path(),
             source,
         })
     }
 
-    fn check(&self, chunk: Chunk) -> Result<(), ReadError> {
-        if lock(&self.verified).contains_range(chunk.blocks(self.geometry())) {
-            Ok(())
-        } else {
-            Err(ReadError::Absent)
+    fn check(&self, chunk: Chunk) -> Result<Sureness, ReadError> {
+        if !lock(&self.verified).contains_range(chunk.blocks(self.geometry())) {
+            return Err(ReadError::Absent);
         }
+        let opened = self.opened().map_err(|_| ReadError::Absent)?;
+        Ok(if self.is_suspect(&opened) {
+            Sureness::InDoubt
+        } else {
+            Sureness::Sure
+        })
     }
 
     fn data_unproven(&self) -> ReadError {
@@ -343,12 +443,6 @@ pub enum PartialError {
     Exists {
         /// Where.
         path: PathBuf,
-    },
-    /// Two entries of the folder would write to one place while they are downloaded.
-    #[error("the folder is refused: {path:?} is called as {PART_SUFFIX} of another entry is")]
-    Collision {
-        /// The entry, from the top of the folder.
-        path: String,
     },
     /// Nothing in the folder is chosen.
     #[error(transparent)]

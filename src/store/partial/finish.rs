@@ -4,10 +4,9 @@
 //! target is replaced unless asked. Failures leave as a [`FinishError`].
 
 use std::{
-    fs::{self, File},
     io,
     path::PathBuf,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use pelago_content::{Descriptor, STORED_LEVEL};
@@ -15,15 +14,24 @@ use pelago_content::{Descriptor, STORED_LEVEL};
 use super::{
     Ending, Partial,
     download::{Reservation, what_is_missing},
-    part,
+    growth::place_of,
+    mark,
+    opened::Opened,
     record::Record,
+    remove::Home,
+    resume::{Proving, prove_recorded},
 };
-use crate::store::{Fingerprint, NewShare, Origin, TreeError, files, hashing::GROUP_SIZE};
+use crate::store::{
+    Fingerprint, NewShare, Origin, TreeError,
+    dir::{Dir, entry_of},
+    hashing::GROUP_SIZE,
+    mutex::lock,
+};
 
 /// How a download is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishOptions {
-    /// Wait until the content is safe from a power loss: two fsyncs.
+    /// Wait until the content is safe from a power cut: two syncs.
     pub durable: bool,
     /// Replace another file at the target.
     pub overwrite: bool,
@@ -43,39 +51,54 @@ pub struct Finished {
     pub fingerprint: Fingerprint,
     /// Whether it is shared on.
     pub is_shared: bool,
+    pub(super) home: Home,
 }
 
 impl Partial {
-    /// Puts the whole content at its target, keeps its tree, and removes the record.
+    /// Puts the whole content at its target and removes the record; shares it on from there, if that is
+    /// asked for. Content that somebody else may have written to meanwhile is proven once more before.
     ///
     /// # Errors
     ///
-    /// See [`FinishError`]; the download is then as it was.
+    /// See [`FinishError`]; the download can go on then.
     pub fn finish(
         self: &Arc<Self>,
         options: FinishOptions,
         ending: &Ending,
     ) -> Result<Finished, FinishError> {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
-        let (target, missing) = (&self.spec().target, self.missing());
-        if missing > 0 {
-            let target = target.clone();
-            return Err(FinishError::Incomplete { target, missing });
-        }
-        if !options.overwrite && fs::symlink_metadata(target).is_ok() {
+        self.check_whole()?;
+        let target = &self.spec().target;
+        let (dir, name) = place_of(target).map_err(|error| self.failed(io::Error::other(error)))?;
+        let is_there = dir
+            .find(&name)
+            .map_err(|error| self.failed(error))?
+            .is_some();
+        if is_there && !options.overwrite {
             let target = target.clone();
             return Err(FinishError::Exists { target });
         }
-        let failed = |source: io::Error| {
+        let opened = self.opened().map_err(|error| self.failed(error))?;
+        if options.durable {
+            self.sync_data(&opened)
+                .map_err(|error| self.failed(error))?;
+        }
+        self.check_unharmed(&opened)?;
+        if options.share {
+            self.keep_tree(&opened.record)?;
+        }
+        if !ending.commit() {
             let target = target.clone();
-            match source.kind() {
-                io::ErrorKind::AlreadyExists => FinishError::Exists { target },
-                _ => FinishError::Io { target, source },
-            }
+            return Err(FinishError::Stopped { target });
+        }
+        self.put_in_place(&opened, &dir, &name, options)?;
+        let placed = || {
+            Ok((
+                Fingerprint::new(&opened.part.metadata()?),
+                Home::of(target)?,
+            ))
         };
-        let opened = self.opened().map_err(failed)?;
-        self.keep_tree(&opened.record)?;
-        let fingerprint = self.put_in_place(&opened.part, options, ending, &failed)?;
+        let (fingerprint, home) = placed().map_err(|error| self.failed(error))?;
         let is_shared = options.share && self.share(fingerprint);
         self.remove_record();
         Ok(Finished {
@@ -83,7 +106,80 @@ impl Partial {
             descriptor: self.spec().descriptor,
             fingerprint,
             is_shared,
+            home,
         })
+    }
+
+    /// The same of a file in a folder, which lies in its place already: nothing is moved, nothing is made
+    /// durable yet, and it stays marked until the folder is done. Keeps its tree.
+    pub(super) fn finish_in_folder(self: &Arc<Self>) -> Result<Arc<Opened>, FinishError> {
+        let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        self.check_whole()?;
+        let opened = self.opened().map_err(|error| self.failed(error))?;
+        self.check_unharmed(&opened)?;
+        self.keep_tree(&opened.record)?;
+        self.remove_record();
+        Ok(opened)
+    }
+
+    fn check_whole(&self) -> Result<(), FinishError> {
+        match self.missing() {
+            0 => Ok(()),
+            missing => Err(FinishError::Incomplete {
+                target: self.spec().target.clone(),
+                missing,
+            }),
+        }
+    }
+
+    fn failed(&self, source: io::Error) -> FinishError {
+        let target = self.spec().target.clone();
+        match source.kind() {
+            io::ErrorKind::AlreadyExists => FinishError::Exists { target },
+            _ => FinishError::Io { target, source },
+        }
+    }
+
+    /// Makes what was written so far durable, content and record. If the disk refuses, all of it is to be
+    /// written again, as the system may show what the disk does not have: the record says so.
+    pub(super) fn sync_data(&self, opened: &Opened) -> io::Result<()> {
+        let Reservation { store, key } = &self.reservation;
+        let synced = opened.part.sync_data();
+        synced.inspect_err(|_| store.inner.partials.note_failed_sync(key))
+    }
+
+    /// Sees to it that what is about to be put in place is what was verified: the file is as long as it
+    /// should be and lies where it was begun, and if somebody else may have written to it, all of it is
+    /// proven again. What that shows to be missing is missing from then on.
+    fn check_unharmed(&self, opened: &Opened) -> Result<(), FinishError> {
+        let altered = || FinishError::Altered {
+            path: self.growth.path(),
+            missing: self.missing(),
+        };
+        let (part, size) = (&opened.part, self.spec().descriptor.size());
+        let len = part.metadata().map_err(|error| self.failed(error))?.len();
+        let is_suspect = self.is_suspect(opened);
+        if len != size {
+            part.set_len(size).map_err(|error| self.failed(error))?;
+        }
+        if is_suspect {
+            self.was_suspect.store(false, Ordering::Release);
+            opened.guard.clear();
+            tracing::info!(path = %self.growth.path().display(), "another program may have written to it: proving all of it again");
+            *lock(&self.verified) = pelago_content::BlockRanges::new();
+            prove_recorded(self, opened, Proving::Only, &|_| ());
+        }
+        if self.missing() > 0 || !self.is_where_it_was(opened) {
+            return Err(altered());
+        }
+        Ok(())
+    }
+
+    /// Whether the file that was written to still has the name that it was begun under.
+    fn is_where_it_was(&self, opened: &Opened) -> bool {
+        let there = self.growth.dir.look(&self.growth.inner);
+        let here = entry_of(&opened.part);
+        matches!((there, here), (Ok(there), Ok(here)) if there.identity == here.identity)
     }
 
     /// Shares the file on; whether that is written down.
@@ -130,49 +226,42 @@ impl Partial {
 
     fn put_in_place(
         &self,
-        part: &File,
+        opened: &Opened,
+        dir: &Dir,
+        name: &str,
         options: FinishOptions,
-        ending: &Ending,
-        failed: &dyn Fn(io::Error) -> FinishError,
-    ) -> Result<Fingerprint, FinishError> {
-        let spec = self.spec();
-        let (grown, target) = (part::path_of(&spec.target), &spec.target);
-        // Something longer may have been there before the download began.
-        let cut = || {
-            if part.metadata()?.len() != spec.descriptor.size() {
-                part.set_len(spec.descriptor.size())?;
-            }
-            if options.durable {
-                part.sync_data()?;
-            }
-            Ok(())
+    ) -> Result<(), FinishError> {
+        let Self { growth, .. } = self;
+        let moved = growth
+            .dir
+            .rename(&growth.inner, dir, name, options.overwrite);
+        moved.map_err(|error| self.failed(error))?;
+        let is_ours = || -> io::Result<bool> {
+            Ok(dir.look(name)?.identity == entry_of(&opened.part)?.identity)
         };
-        cut().map_err(failed)?;
-        if !ending.commit() {
-            let target = target.clone();
-            return Err(FinishError::Stopped { target });
+        if !is_ours().map_err(|error| self.failed(error))? {
+            // Another file was put in the place of ours a moment ago: it goes back to where it was.
+            let _ = dir.rename(name, &growth.dir, &growth.inner, false);
+            return Err(FinishError::Altered {
+                path: growth.path(),
+                missing: self.spec().descriptor.size(),
+            });
         }
-        part::unmark(part);
-        let renamed = if options.overwrite {
-            fs::rename(&grown, target)
-        } else {
-            files::rename_new(&grown, target)
-        };
-        renamed.map_err(failed)?;
-        // From here on the content is at its target, and that it may be lost with the power is no
-        // reason to say otherwise.
+        mark::remove(&opened.part);
+        // From here on the content is at its target. That it may be lost with the power is said, and is no
+        // reason to say that it is not there.
         if options.durable
-            && let Err(error) = files::sync_folder_of(target)
+            && let Err(error) = dir.sync()
         {
-            tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
+            let target = self.spec().target.display();
+            tracing::warn!(%target, %error, "the folder cannot be synced");
         }
-        let metadata = part.metadata().map_err(failed)?;
-        Ok(Fingerprint::new(&metadata))
+        Ok(())
     }
 
     fn remove_record(&self) {
         let Reservation { store, key } = &self.reservation;
-        if let Err(error) = store.inner.partials.remove(key) {
+        if let Err(error) = store.inner.partials.remove(key, false) {
             tracing::warn!(hash = %key.hash, %error, "the record of a download cannot be removed");
         }
     }
@@ -197,6 +286,18 @@ pub enum FinishError {
     Exists {
         /// The target.
         target: PathBuf,
+    },
+    /// Another program wrote to what was downloaded, or put something else in its place. What is not right
+    /// any more is missing from now on.
+    #[error(
+        "another program changed {} while it was downloaded, and {missing} bytes of it are not right \
+         any more: have that program leave it alone, then download again", path.display()
+    )]
+    Altered {
+        /// Where the content grows.
+        path: PathBuf,
+        /// Bytes of the content that are not verified any more.
+        missing: u64,
     },
     /// The download was stopped before its content was put in place.
     #[error("the download of {} was stopped", target.display())]

@@ -14,10 +14,14 @@
 //! |---|---|
 //! | `spec` | what is downloaded and where to, and the page that says so |
 //! | `record` | the page and the tree, on disk or in memory; which downloads exist |
+//! | `growth` | the file that grows: its name, and that it is ours |
+//! | `mark` | the attribute by which our own are known |
+//! | `foreign` | whether somebody else writes to it |
+//! | `zeros` | content to a file, with holes for zeros |
 //! | `opened` | the two files of a download, closed and opened again where there are many |
-//! | `part` | the `.part` file: created, locked, never followed elsewhere |
 //! | `download` | a download: verify, write, serve |
 //! | `resume` | proving again what an earlier run recorded |
+//! | `write_out` | what was verified, made durable while the download goes on |
 //! | `runs` | what is verified, for whoever reads it while it grows |
 //! | `ending` | the point of no return between being stopped and being done |
 //! | `finish` | the end: at the target |
@@ -30,8 +34,10 @@ mod download;
 mod ending;
 mod finish;
 mod folder;
+mod foreign;
+mod growth;
+mod mark;
 mod opened;
-mod part;
 mod record;
 mod remove;
 mod resume;
@@ -39,12 +45,15 @@ mod runs;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod write_out;
+mod zeros;
 
 pub use download::{Partial, PartialError, WriteError};
 pub use ending::Ending;
 pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
 pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
+pub(super) use mark::is_there as is_marked;
 pub(super) use record::Partials;
 pub use remove::RemoveError;
 pub use spec::PartialSpec;

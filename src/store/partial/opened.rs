@@ -8,11 +8,11 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, Weak, atomic::Ordering},
 };
 
-use super::{Partial, PartialError, part, record::Record};
-use crate::store::{Fingerprint, mutex::lock};
+use super::{Partial, foreign::Guard, record::Record};
+use crate::store::{Fingerprint, Look, mutex::lock};
 
 /// Parts of folders that are open at a time: each takes two handles, and processes may often have no
 /// more than 1,024.
@@ -22,6 +22,7 @@ const MAX_OPEN: usize = 128;
 pub(super) struct Opened {
     pub(super) part: File,
     pub(super) record: Record,
+    pub(super) guard: Guard,
 }
 
 /// The files of one download.
@@ -62,16 +63,19 @@ impl Partial {
         };
         let spec = self.spec();
         let partials = &self.reservation.store.inner.partials;
-        let changed = || io::Error::other("it was changed while it was being downloaded");
-        let part = part::open(&spec.target, None, true).map_err(|error| match error {
-            PartialError::Io { source, .. } => source,
-            error => io::Error::other(error),
-        })?;
-        if Fingerprint::new(&part.metadata()?) != before {
-            return Err(changed());
+        let part = self.growth.reopen(&self.reservation.key.hash)?;
+        // Other bytes may be there without a trace: then all is proven before the end.
+        match before.look(&part.metadata()?) {
+            Look::Sure if !before.is_coarse() => {}
+            _ => self.was_suspect.store(true, Ordering::Release),
         }
         let record = partials.open_again(spec)?;
-        let opened = Arc::new(Opened { part, record });
+        let guard = Guard::new(partials.watches(), &part, spec.descriptor.size())?;
+        let opened = Arc::new(Opened {
+            part,
+            record,
+            guard,
+        });
         *handles = Handles::Open(Arc::clone(&opened));
         drop(handles);
         partials.open_parts().add(self);
@@ -92,6 +96,9 @@ impl Partial {
         let Some(now) = now.map(|now| Fingerprint::new(&now)) else {
             return false;
         };
+        if opened.guard.is_suspect(&opened.part) {
+            self.was_suspect.store(true, Ordering::Release);
+        }
         *handles = Handles::Closed(now);
         true
     }

@@ -4,22 +4,24 @@
 //! uses a record. Never looks at content. A node that was never written, or lost, is none.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use pelago_content::{Hash, Layout, Node};
 
+pub(super) use super::spec::{Recorded, RecordedGrowth};
 use super::{
     Partial, PartialFolder, PartialSpec,
+    foreign::Watches,
     opened::OpenParts,
-    spec::{Key, PAGE_LEN},
+    spec::{Key, PAGE_LEN, Page},
 };
-use crate::store::{files, mutex::lock};
+use crate::store::{dir::Dir, files, mutex::lock};
 
 /// The folder of records in the data folder.
 const PARTIAL_FOLDER: &str = "partial";
@@ -36,6 +38,9 @@ pub(in crate::store) struct Partials {
     /// Told whenever one of them is released.
     released: Condvar,
     open_parts: OpenParts,
+    watches: Arc<Watches>,
+    /// Downloads of which the disk refused to make what was written durable.
+    sync_failed: Mutex<HashSet<Key>>,
 }
 
 /// A download under way.
@@ -46,28 +51,28 @@ pub(super) enum Active {
     Folder(Weak<PartialFolder>),
 }
 
-/// An earlier run of a download.
-pub(super) enum Earlier {
+/// What is known of an earlier run of a download.
+pub(super) enum Known {
     /// There was none.
     None,
-    /// It had the same target.
-    Same,
-    /// It had this target.
-    Elsewhere(PathBuf),
+    /// There was one, and its record does not say any more what it did.
+    Torn,
+    Is(Box<Recorded>),
 }
 
-impl Earlier {
-    /// The target that it had, if that was another.
-    pub(super) fn elsewhere(&self) -> Option<&Path> {
+impl Known {
+    /// Whether the earlier run had this target. One that does not say is taken to.
+    pub(super) fn is_for(&self, target: &Path) -> bool {
         match self {
-            Self::Elsewhere(target) => Some(target),
-            _ => None,
+            Self::None => false,
+            Self::Torn => true,
+            Self::Is(recorded) => recorded.spec.target == target,
         }
     }
 
-    /// Whether what has grown at the target is of it.
-    pub(super) const fn is_same(&self) -> bool {
-        matches!(self, Self::Same)
+    /// Whether there was one.
+    pub(super) const fn is_some(&self) -> bool {
+        !matches!(self, Self::None)
     }
 }
 
@@ -78,7 +83,7 @@ enum Place {
 
 #[derive(Clone)]
 struct MemoryRecord {
-    spec: PartialSpec,
+    recorded: Recorded,
     nodes: Arc<Mutex<HashMap<u64, Node>>>,
 }
 
@@ -101,6 +106,8 @@ impl Partials {
             active: Mutex::default(),
             released: Condvar::new(),
             open_parts: OpenParts::default(),
+            watches: Arc::default(),
+            sync_failed: Mutex::default(),
         }
     }
 
@@ -161,54 +168,106 @@ impl Partials {
         }
     }
 
-    /// What the record says; none if there is none, or it cannot be read.
-    pub(super) fn recorded(&self, key: &Key) -> Option<PartialSpec> {
+    /// What the record says.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the file: then nothing is known, which is not the same as no record. Also
+    /// if a newer version wrote it.
+    pub(super) fn known(&self, key: &Key) -> io::Result<Known> {
         match &self.place {
-            Place::Folder(folder) => {
-                let file = File::open(folder.join(key.file_name())).ok()?;
-                read_page(file).ok()?
-            }
-            Place::Memory(records) => Some(lock(records).get(key)?.spec.clone()),
+            Place::Folder(folder) => match File::open(folder.join(key.file_name())) {
+                Ok(file) => match read_page(file)? {
+                    Page::Says(recorded) => Ok(Known::Is(recorded)),
+                    Page::Torn => Ok(Known::Torn),
+                    Page::Newer(version) => Err(newer(version)),
+                },
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::None),
+                Err(error) => Err(error),
+            },
+            Place::Memory(records) => Ok(match lock(records).get(key) {
+                Some(record) => Known::Is(Box::new(record.recorded.clone())),
+                None => Known::None,
+            }),
         }
     }
 
-    /// What is known of an earlier run of what `spec` says.
-    pub(super) fn earlier(&self, spec: &PartialSpec) -> Earlier {
-        let key = spec.key();
-        match self.recorded(&key) {
-            Some(recorded) if recorded.target == spec.target => Earlier::Same,
-            Some(recorded) => Earlier::Elsewhere(recorded.target),
-            // Torn: it says no more where it was, but that there was one.
-            None if self.path(&key).is_some_and(|path| path.exists()) => Earlier::Same,
-            None => Earlier::None,
-        }
-    }
-
-    /// Opens the record for `spec`, whose page this is; makes one if there is none.
-    pub(super) fn open(&self, spec: &PartialSpec, page: &[u8]) -> io::Result<Record> {
-        let key = spec.key();
+    /// Opens the record, which says `recorded` from now on; makes one if there is none.
+    pub(super) fn open(&self, recorded: &Recorded) -> io::Result<Record> {
+        let (key, page) = (recorded.spec.key(), recorded.to_page());
+        let page = page.ok_or(io::ErrorKind::InvalidInput)?;
         let nodes = match &self.place {
-            Place::Folder(folder) => Nodes::File(open_file(&folder.join(key.file_name()), page)?),
+            Place::Folder(folder) => Nodes::File(open_file(&folder.join(key.file_name()), &page)?),
             Place::Memory(records) => {
                 let mut records = lock(records);
                 let record = records.entry(key).or_insert_with(|| MemoryRecord {
-                    spec: spec.clone(),
+                    recorded: recorded.clone(),
                     nodes: Arc::default(),
                 });
-                record.spec = spec.clone();
+                record.recorded = recorded.clone();
                 Nodes::Memory(Arc::clone(&record.nodes))
             }
         };
-        let layout = Layout::new(spec.descriptor.size(), 0);
+        let layout = Layout::new(recorded.spec.descriptor.size(), 0);
         Ok(Record { layout, nodes })
     }
 
-    /// Opens the record for `spec`, which has to be there.
+    /// Opens what was recorded of the tree, if anything was.
+    pub(super) fn nodes(&self, spec: &PartialSpec) -> Option<Record> {
+        let key = spec.key();
+        let nodes = match &self.place {
+            Place::Folder(folder) => Nodes::File(File::open(folder.join(key.file_name())).ok()?),
+            Place::Memory(records) => Nodes::Memory(Arc::clone(&lock(records).get(&key)?.nodes)),
+        };
+        let layout = Layout::new(spec.descriptor.size(), 0);
+        Some(Record { layout, nodes })
+    }
+
+    /// Opens a record that has to be there, and says what it did.
     pub(super) fn open_again(&self, spec: &PartialSpec) -> io::Result<Record> {
-        let page = spec
-            .to_page()
-            .filter(|_| self.recorded(&spec.key()).is_some());
-        self.open(spec, &page.ok_or(io::ErrorKind::NotFound)?)
+        match self.known(&spec.key())? {
+            Known::Is(recorded) => self.open(&recorded),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Notes that what was written may not be what is on the disk: the next run of this download writes
+    /// all that it proves once more.
+    pub(super) fn note_failed_sync(&self, key: &Key) {
+        lock(&self.sync_failed).insert(*key);
+        let noted = self.known(key).and_then(|known| match known {
+            Known::Is(mut recorded) => {
+                recorded.sync_failed = true;
+                self.open(&recorded)?.sync()
+            }
+            _ => Err(io::ErrorKind::NotFound.into()),
+        });
+        if let Err(error) = noted {
+            // This process knows it all the same.
+            tracing::warn!(hash = %key.hash, %error, "cannot note that the disk refused to sync");
+        }
+    }
+
+    /// Whether what an earlier run wrote may not be what is on the disk.
+    pub(super) fn has_failed_sync(&self, key: &Key, known: &Known) -> bool {
+        let is_noted = matches!(known, Known::Is(recorded) if recorded.sync_failed);
+        is_noted || lock(&self.sync_failed).contains(key)
+    }
+
+    /// Makes all records durable.
+    pub(super) fn sync_all(&self) -> io::Result<()> {
+        match &self.place {
+            Place::Folder(folder) => Dir::open(folder)?.sync_file_system(),
+            Place::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Makes the names of records durable.
+    pub(super) fn sync_names(&self) -> io::Result<()> {
+        match &self.place {
+            Place::Folder(folder) => Dir::open(folder)?.sync(),
+            Place::Memory(_) => Ok(()),
+        }
     }
 
     /// The parts of folders whose files are open.
@@ -216,23 +275,33 @@ impl Partials {
         &self.open_parts
     }
 
-    /// What each record is of, but for those that cannot be read.
-    pub(in crate::store) fn list(&self) -> io::Result<Vec<PartialSpec>> {
+    /// The files that grow, watched for others who write to them.
+    pub(super) const fn watches(&self) -> &Arc<Watches> {
+        &self.watches
+    }
+
+    /// What each record says, but for those that cannot be read.
+    pub(super) fn list(&self) -> io::Result<Vec<Recorded>> {
         let folder = match &self.place {
             Place::Folder(folder) => folder,
             Place::Memory(records) => {
                 let records = lock(records);
-                return Ok(records.values().map(|record| record.spec.clone()).collect());
+                let recorded = |record: &MemoryRecord| record.recorded.clone();
+                return Ok(records.values().map(recorded).collect());
             }
         };
-        let mut specs = Vec::new();
+        let mut found = Vec::new();
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
             match File::open(&path).and_then(read_page) {
-                Ok(Some(spec)) => specs.push(spec),
-                Ok(None) => {
+                Ok(Page::Says(recorded)) => found.push(*recorded),
+                Ok(Page::Torn) => {
                     let path = path.display();
                     tracing::warn!(%path, "the record of a download is damaged, passing it over");
+                }
+                Ok(Page::Newer(version)) => {
+                    let (path, error) = (path.display(), newer(version));
+                    tracing::warn!(%path, %error, "the record of a download is passed over");
                 }
                 Err(error) => {
                     let path = path.display();
@@ -240,22 +309,35 @@ impl Partials {
                 }
             }
         }
-        Ok(specs)
+        Ok(found)
     }
 
-    /// Removes the record, if there is one.
-    pub(super) fn remove(&self, key: &Key) -> io::Result<()> {
+    /// Removes the record, if there is one. If it is to be gone for good, also through a power cut, that
+    /// costs a sync.
+    pub(super) fn remove(&self, key: &Key, durably: bool) -> io::Result<()> {
+        lock(&self.sync_failed).remove(key);
         match &self.place {
-            Place::Folder(folder) => match fs::remove_file(folder.join(key.file_name())) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            Place::Folder(folder) => {
+                let path = folder.join(key.file_name());
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    Ok(()) if durably => files::sync_folder_of(&path),
+                    removed => removed,
+                }
+            }
             Place::Memory(records) => {
                 lock(records).remove(key);
                 Ok(())
             }
         }
     }
+}
+
+fn newer(version: u8) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("a newer version of pelago wrote it (format {version})"),
+    )
 }
 
 fn open_file(path: &Path, page: &[u8]) -> io::Result<File> {
@@ -266,14 +348,18 @@ fn open_file(path: &Path, page: &[u8]) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .open(path)?;
-    files::write_all_at(&file, page, 0)?;
+    // A page that says so already is not exposed to being torn.
+    let is_same = files::read_vec_at(&file, 0, page.len()).is_ok_and(|there| there == page);
+    if !is_same {
+        files::write_all_at(&file, page, 0)?;
+    }
     Ok(file)
 }
 
-fn read_page(file: impl Read) -> io::Result<Option<PartialSpec>> {
+fn read_page(file: impl Read) -> io::Result<Page> {
     let mut page = Vec::new();
     file.take(PAGE_LEN as u64).read_to_end(&mut page)?;
-    Ok(PartialSpec::from_page(&page))
+    Ok(Recorded::from_page(&page))
 }
 
 /// The tree of one download, as far as it is known.
@@ -307,6 +393,30 @@ impl Record {
             }
         }
         Ok((node != UNKNOWN).then_some(node))
+    }
+
+    /// Makes all that was recorded durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match &self.nodes {
+            Nodes::File(file) => file.sync_data(),
+            Nodes::Memory(_) => Ok(()),
+        }
+    }
+
+    /// When the record was last written or touched, where it is a file.
+    pub(super) fn touched(&self) -> Option<SystemTime> {
+        match &self.nodes {
+            Nodes::File(file) => file.metadata().ok()?.modified().ok(),
+            Nodes::Memory(_) => None,
+        }
+    }
+
+    /// Has it count as written just now.
+    pub(super) fn touch(&self) {
+        if let Nodes::File(file) = &self.nodes {
+            // Without that, content decides where a time could have.
+            let _ = file.set_modified(SystemTime::now());
+        }
     }
 
     /// Writes verified nodes, given with their places, in as few writes as their places allow.

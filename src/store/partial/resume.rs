@@ -6,6 +6,7 @@
 //! here can fail.
 
 use std::{
+    fs::File,
     num::NonZero,
     sync::{
         Mutex,
@@ -16,11 +17,46 @@ use std::{
 
 use pelago_content::{Chunk, Geometry, Node, STORED_LEVEL, siblings, verify_leaves};
 
-use super::{Partial, opened::Opened, record::Record};
+use super::{
+    Partial, PartialSpec,
+    opened::Opened,
+    record::{Partials, Record},
+};
 use crate::store::{files, mutex::lock};
 
+/// Blocks that are tried to find out whether a file is what a record tells of, at most.
+const MAX_TRIED: usize = 64;
+
+/// What is done with what is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proving {
+    Only,
+    /// It is written once more: the disk refused it, and what is read may be what the disk does not have.
+    WriteAgain,
+}
+
+/// Whether the record of `spec` proves any block of this file.
+pub(super) fn proves_something(partials: &Partials, spec: &PartialSpec, file: &File) -> bool {
+    let Some(record) = partials.nodes(spec) else {
+        return false;
+    };
+    let geometry = spec.descriptor.geometry();
+    let groups = RecordedGroups::new(&record, geometry);
+    let blocks = groups.flat_map(|group| group.blocks(geometry));
+    let recorded = blocks.filter(|block| matches!(record.node(0, *block), Ok(Some(_))));
+    recorded.take(MAX_TRIED).any(|block| {
+        let chunk = geometry.chunk(0, block).ok();
+        chunk.is_some_and(|chunk| proven(spec, &record, file, chunk).is_some())
+    })
+}
+
 /// Proves all that is recorded, on all cores. `progress` is given the bytes looked at so far.
-pub(super) fn prove_recorded(partial: &Partial, opened: &Opened, progress: &(dyn Fn(u64) + Sync)) {
+pub(super) fn prove_recorded(
+    partial: &Partial,
+    opened: &Opened,
+    proving: Proving,
+    progress: &(dyn Fn(u64) + Sync),
+) {
     let groups = Mutex::new(RecordedGroups::new(&opened.record, partial.geometry()));
     let looked_at = AtomicU64::new(0);
     let work = || {
@@ -28,7 +64,7 @@ pub(super) fn prove_recorded(partial: &Partial, opened: &Opened, progress: &(dyn
             let Some(group) = lock(&groups).next() else {
                 return;
             };
-            prove_group(partial, opened, group);
+            prove_group(partial, opened, proving, group);
             let bytes = group.bytes(partial.geometry());
             let bytes = bytes.end - bytes.start;
             progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes);
@@ -37,7 +73,7 @@ pub(super) fn prove_recorded(partial: &Partial, opened: &Opened, progress: &(dyn
     // A new download has nothing recorded, and is spared the threads.
     let first = lock(&groups).next();
     let Some(first) = first else { return };
-    prove_group(partial, opened, first);
+    prove_group(partial, opened, proving, first);
     thread::scope(|scope| {
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
         for _ in 1..threads {
@@ -89,41 +125,58 @@ impl Iterator for RecordedGroups<'_> {
 }
 
 /// Proves what is recorded of a group: all at once if its data is whole, else block by block.
-fn prove_group(partial: &Partial, opened: &Opened, group: Chunk) {
+fn prove_group(partial: &Partial, opened: &Opened, proving: Proving, group: Chunk) {
     let geometry = partial.geometry();
     let blocks = group.blocks(geometry);
     let recorded: Vec<u64> = blocks
         .filter(|block| matches!(opened.record.node(0, *block), Ok(Some(_))))
         .collect();
-    if recorded.is_empty() || prove(partial, opened, group).is_some() {
+    if recorded.is_empty() || prove(partial, opened, proving, group).is_some() {
         return;
     }
     for block in recorded {
         if let Ok(chunk) = geometry.chunk(0, block) {
-            prove(partial, opened, chunk);
+            prove(partial, opened, proving, chunk);
         }
     }
 }
 
 /// Proves one chunk, if data and proof allow it.
-fn prove(partial: &Partial, opened: &Opened, chunk: Chunk) -> Option<()> {
-    let geometry = partial.geometry();
-    let bytes = chunk.bytes(geometry);
-    let len = (bytes.end - bytes.start) as usize;
-    let data = files::read_vec_at(&opened.part, bytes.start, len).ok()?;
-    let proof: Option<Vec<Node>> = siblings(geometry, chunk)
-        .map(|(level, index)| opened.record.node(level, index).ok().flatten())
-        .collect();
-    let (proof, mut leaves) = (proof?, Vec::new());
-    verify_leaves(
-        &partial.spec().descriptor,
-        chunk,
-        &data,
-        &proof,
-        &mut leaves,
-    )
-    .ok()?;
+fn prove(partial: &Partial, opened: &Opened, proving: Proving, chunk: Chunk) -> Option<()> {
+    let Proven {
+        data,
+        leaves,
+        proof,
+    } = proven(partial.spec(), &opened.record, &opened.part, chunk)?;
+    if proving == Proving::WriteAgain {
+        let start = chunk.bytes(partial.geometry()).start;
+        files::write_all_at(&opened.part, &data, start).ok()?;
+    }
     partial
         .record_proven(&opened.record, chunk, &leaves, &proof)
         .ok()
+}
+
+/// A chunk that is what the record says.
+struct Proven {
+    data: Vec<u8>,
+    leaves: Vec<Node>,
+    proof: Vec<Node>,
+}
+
+fn proven(spec: &PartialSpec, record: &Record, file: &File, chunk: Chunk) -> Option<Proven> {
+    let geometry = spec.descriptor.geometry();
+    let bytes = chunk.bytes(geometry);
+    let len = (bytes.end - bytes.start) as usize;
+    let data = files::read_vec_at(file, bytes.start, len).ok()?;
+    let proof: Option<Vec<Node>> = siblings(geometry, chunk)
+        .map(|(level, index)| record.node(level, index).ok().flatten())
+        .collect();
+    let (proof, mut leaves) = (proof?, Vec::new());
+    verify_leaves(&spec.descriptor, chunk, &data, &proof, &mut leaves).ok()?;
+    Some(Proven {
+        data,
+        leaves,
+        proof,
+    })
 }

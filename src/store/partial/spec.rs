@@ -1,7 +1,7 @@
 //! What is downloaded and where to, and the page of a record that says so.
 //!
-//! Owns the page: magic, length, checksum, CBOR. Never reads a file. A page that is torn or of
-//! another version is none.
+//! Owns the page: magic, length, checksum, CBOR. Never reads a file. A page that is torn says nothing; one
+//! that a newer version wrote is told from that, so that nobody takes it for damaged.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,20 @@ use pelago_content::{Descriptor, Hash};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::{
+    growth::default_path,
+    mark::{ID_LEN, Id},
+};
 use crate::store::Scopes;
 
 /// Bytes of the page at the start of a record. A path has at most 4,096 on Linux.
 pub(super) const PAGE_LEN: usize = 8 * 1024;
 
-/// Starts every page; the last byte is the version of all of the record.
-const MAGIC: &[u8; 8] = b"pelago\x00\x01";
+/// Starts every page, before the version of all of the record.
+const MAGIC: &[u8; 7] = b"pelago\x00";
+
+/// The version written here. Version 1 did not say where the content grows; all else is as it was.
+const VERSION: u8 = 2;
 
 /// Bytes before the CBOR: magic, length (big-endian), SHA-256 of the CBOR.
 const HEAD_LEN: usize = 8 + 4 + 32;
@@ -97,6 +104,50 @@ struct Fields {
     overwrite: bool,
     #[serde(rename = "u", default, skip_serializing_if = "std::ops::Not::not")]
     is_named: bool,
+    /// The id of the download.
+    #[serde(rename = "i", default, skip_serializing_if = "Option::is_none")]
+    id: Option<serde_bytes::ByteArray<ID_LEN>>,
+    /// Where the content grows: absolute.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    part: Option<PathBuf>,
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    sync_failed: bool,
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Recorded {
+    pub(super) spec: PartialSpec,
+    /// Where the content grows; none if a version before format 2 wrote the record.
+    pub(super) growth: Option<RecordedGrowth>,
+    /// Whether the disk refused to make what was written durable: then it holds other bytes than it
+    /// shows, until they are written again.
+    pub(super) sync_failed: bool,
+}
+
+/// Where content grows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RecordedGrowth {
+    pub(super) id: Id,
+    /// Absolute, and valid UTF-8.
+    pub(super) part: PathBuf,
+}
+
+impl Recorded {
+    /// Where the content grows.
+    pub(super) fn part(&self) -> PathBuf {
+        let part = self.growth.as_ref().map(|growth| growth.part.clone());
+        part.unwrap_or_else(|| default_path(&self.spec.target))
+    }
+}
+
+/// What a page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    Says(Box<Recorded>),
+    Torn,
+    /// Of this version, which is not known here.
+    Newer(u8),
 }
 
 impl PartialSpec {
@@ -106,19 +157,26 @@ impl PartialSpec {
         let part_of = self.part_of;
         Key { hash, part_of }
     }
+}
 
-    /// The page that says this; none if target and name are too long or no valid UTF-8.
+impl Recorded {
+    /// The page that says this; none if paths and name are too long or no valid UTF-8.
     pub(super) fn to_page(&self) -> Option<Vec<u8>> {
+        let spec = &self.spec;
+        let growth = self.growth.as_ref();
         let fields = Fields {
-            descriptor: self.descriptor.to_bytes().to_vec(),
-            target: self.target.clone(),
-            name: self.name.clone(),
-            scopes: self.scopes.clone(),
-            resume_on_start: self.resume_on_start,
-            only: self.only.clone(),
-            part_of: self.part_of.map(|folder| (*folder.as_bytes()).into()),
-            overwrite: self.overwrite,
-            is_named: self.is_named,
+            descriptor: spec.descriptor.to_bytes().to_vec(),
+            target: spec.target.clone(),
+            name: spec.name.clone(),
+            scopes: spec.scopes.clone(),
+            resume_on_start: spec.resume_on_start,
+            only: spec.only.clone(),
+            part_of: spec.part_of.map(|folder| (*folder.as_bytes()).into()),
+            overwrite: spec.overwrite,
+            is_named: spec.is_named,
+            id: growth.map(|growth| (*growth.id.as_bytes()).into()),
+            part: growth.map(|growth| growth.part.clone()),
+            sync_failed: self.sync_failed,
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -126,6 +184,7 @@ impl PartialSpec {
         }
         let mut page = Vec::with_capacity(PAGE_LEN);
         page.extend_from_slice(MAGIC);
+        page.push(VERSION);
         page.extend_from_slice(&u32::try_from(cbor.len()).ok()?.to_be_bytes());
         page.extend_from_slice(&Sha256::digest(&cbor));
         page.extend_from_slice(&cbor);
@@ -133,9 +192,22 @@ impl PartialSpec {
         Some(page)
     }
 
-    /// What a page says; none if it is torn or of another version.
-    pub(super) fn from_page(page: &[u8]) -> Option<Self> {
-        let rest = page.strip_prefix(MAGIC)?;
+    /// What a page says.
+    pub(super) fn from_page(page: &[u8]) -> Page {
+        let version = page
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.first().copied());
+        match version {
+            Some(version) if version > VERSION => Page::Newer(version),
+            Some(1..) => {
+                Self::read(page).map_or(Page::Torn, |recorded| Page::Says(Box::new(recorded)))
+            }
+            _ => Page::Torn,
+        }
+    }
+
+    fn read(page: &[u8]) -> Option<Self> {
+        let rest = page.get(MAGIC.len() + 1..)?;
         let (len, rest) = rest.split_first_chunk::<4>()?;
         let (checksum, rest) = rest.split_first_chunk::<32>()?;
         let cbor = rest.get(..u32::from_be_bytes(*len) as usize)?;
@@ -143,18 +215,26 @@ impl PartialSpec {
             return None;
         }
         let fields: Fields = cbor4ii::serde::from_slice(cbor).ok()?;
+        let growth = fields.id.zip(fields.part).map(|(id, part)| RecordedGrowth {
+            id: Id::from_bytes(id.into_array()),
+            part,
+        });
         Some(Self {
-            descriptor: Descriptor::from_bytes(&fields.descriptor).ok()?,
-            target: fields.target,
-            name: fields.name,
-            scopes: fields.scopes,
-            resume_on_start: fields.resume_on_start,
-            only: fields.only,
-            part_of: fields
-                .part_of
-                .map(|folder| Hash::from_bytes(folder.into_array())),
-            overwrite: fields.overwrite,
-            is_named: fields.is_named,
+            spec: PartialSpec {
+                descriptor: Descriptor::from_bytes(&fields.descriptor).ok()?,
+                target: fields.target,
+                name: fields.name,
+                scopes: fields.scopes,
+                resume_on_start: fields.resume_on_start,
+                only: fields.only,
+                part_of: fields
+                    .part_of
+                    .map(|folder| Hash::from_bytes(folder.into_array())),
+                overwrite: fields.overwrite,
+                is_named: fields.is_named,
+            },
+            growth,
+            sync_failed: fields.sync_failed,
         })
     }
 }
@@ -167,7 +247,7 @@ mod tests {
     use crate::store::Scope;
 
     #[test]
-    fn a_page_says_what_was_put_in_and_nothing_if_torn() {
+    fn a_page_says_what_was_put_in_and_nothing_if_torn_or_newer() {
         let spec = PartialSpec {
             descriptor: Descriptor::new(Kind::File, 7, [7; 32]).unwrap(),
             target: "/tmp/é".into(),
@@ -179,18 +259,40 @@ mod tests {
             overwrite: true,
             is_named: true,
         };
-        let page = spec.to_page().unwrap();
+        let growth = RecordedGrowth {
+            id: Id::random(),
+            part: "/tmp/é.part".into(),
+        };
+        let mut recorded = Recorded {
+            spec,
+            growth: Some(growth),
+            sync_failed: true,
+        };
+        let page = recorded.to_page().unwrap();
         assert_eq!(page.len(), PAGE_LEN);
-        assert_eq!(PartialSpec::from_page(&page), Some(spec.clone()));
+        let says = |page: &[u8]| match Recorded::from_page(page) {
+            Page::Says(recorded) => Some(*recorded),
+            _ => None,
+        };
+        assert_eq!(says(&page), Some(recorded.clone()));
         for bit in 0..8 * (HEAD_LEN + 60) {
             let mut torn = page.clone();
             torn[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(PartialSpec::from_page(&torn), None, "bit {bit}");
+            let found = Recorded::from_page(&torn);
+            // The version is in no checksum: a page that says the same is no harm.
+            if bit / 8 == MAGIC.len() {
+                assert!(!matches!(found, Page::Says(_)) || torn[bit / 8] < VERSION);
+            } else {
+                assert_eq!(found, Page::Torn, "bit {bit}");
+            }
         }
         for len in [0, 7, 8, 11, 43, 44, 90] {
-            assert_eq!(PartialSpec::from_page(&page[..len]), None);
+            assert_eq!(Recorded::from_page(&page[..len]), Page::Torn);
         }
-        let name = "n".repeat(MAX_SPEC_LEN);
-        assert_eq!(PartialSpec { name, ..spec }.to_page(), None);
+        let mut newer = page;
+        newer[MAGIC.len()] = VERSION + 1;
+        assert_eq!(Recorded::from_page(&newer), Page::Newer(VERSION + 1));
+        recorded.spec.name = "n".repeat(MAX_SPEC_LEN);
+        assert_eq!(recorded.to_page(), None);
     }
 }

@@ -4,10 +4,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use pelago_content::{BlockRanges, EntryKind, Hash, ListedEntry, ListedFile, Listing};
+use pelago_content::{BlockRanges, EntryKind, Hash, ListedFile, Listing};
 
 use super::Selection;
-use crate::store::partial::{PartialError, part::PART_SUFFIX};
+use crate::store::partial::PartialError;
 
 /// The files of a folder, numbered as in its sequence.
 pub(super) struct Files {
@@ -28,9 +28,8 @@ pub(super) struct Files {
 impl Files {
     /// # Errors
     ///
-    /// [`PartialError::Collision`], [`PartialError::Selection`].
+    /// [`PartialError::Selection`].
     pub(super) fn new(listing: &Listing, selection: &Selection) -> Result<Self, PartialError> {
-        check_parts(listing)?;
         let mut files = Self {
             entries: Vec::new(),
             is_wanted: Vec::new(),
@@ -124,29 +123,4 @@ impl Selection {
     fn takes_entry(&self, file: &ListedFile<'_>) -> bool {
         self.is_all() || self.takes(&file.path())
     }
-}
-
-/// Refuses an entry where another one grows: it would be written over.
-fn check_parts(listing: &Listing) -> Result<(), PartialError> {
-    let place = |entry: ListedEntry<'_>| entry.parent().map(ListedEntry::index);
-    let growing: HashMap<_, _> = listing
-        .entries()
-        .filter_map(|entry| Some(((place(entry), is_part_of(entry.name())?), entry)))
-        .collect();
-    if growing.is_empty() {
-        return Ok(());
-    }
-    let mut collisions = listing
-        .entries()
-        .filter_map(|entry| growing.get(&(place(entry), entry.name())));
-    match collisions.next() {
-        Some(entry) => Err(PartialError::Collision { path: entry.path() }),
-        None => Ok(()),
-    }
-}
-
-/// The name of what grows under this name.
-fn is_part_of(name: &str) -> Option<&str> {
-    let of = name.strip_suffix(PART_SUFFIX);
-    of.filter(|of| !of.is_empty())
 }

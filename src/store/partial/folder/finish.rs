@@ -7,13 +7,18 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use pelago_content::{Descriptor, EntryKind, ListedEntry, Listing, Totals};
+use pelago_content::{Descriptor, EntryKind, ListedEntry, ListedFile, Listing, Totals};
 
-use super::{FileState, PartialFolder, Reservation};
+use super::{Done, FileState, PartialFolder, Reservation, tree::At};
 use crate::store::{
-    Fingerprint, FolderError, Member, MemberState, NewShare, Origin, Scopes, ShareError, Store,
+    Fingerprint, FolderError, Look, Member, MemberState, NewShare, Origin, Scopes, ShareError,
+    Store,
+    dir::Kind,
     mutex::lock,
-    partial::{Ending, FinishError, FinishOptions},
+    partial::{
+        Ending, FinishError, FinishOptions,
+        remove::{Home, has_content},
+    },
 };
 
 /// A folder that was downloaded, or what was chosen of it.
@@ -36,11 +41,17 @@ pub struct FinishedFolder {
     /// Whether it is shared on.
     pub is_shared: bool,
     pub(super) listing: Arc<Listing>,
+    pub(super) home: Home,
+}
+
+fn failed((target, source): (PathBuf, io::Error)) -> FinishError {
+    FinishError::Io { target, source }
 }
 
 impl PartialFolder {
     /// Makes what needs no fetching (folders, empty files, files that repeat others, and last the
-    /// symbolic links), puts all in its place and removes the record.
+    /// symbolic links), puts all in its place and removes the record. Files that somebody else wrote to
+    /// meanwhile are found before, and are missing from then on.
     ///
     /// # Errors
     ///
@@ -55,27 +66,19 @@ impl PartialFolder {
         if missing > 0 {
             return Err(FinishError::Incomplete { target, missing });
         }
-        let failed = |(path, source): (PathBuf, io::Error)| FinishError::Io {
-            target: path,
-            source,
-        };
         self.complete().map_err(failed)?;
         if options.durable {
-            let synced = self.tree.sync();
-            synced.map_err(|source| failed((target.clone(), source)))?;
+            self.sync()
+                .map_err(|source| failed((target.clone(), source)))?;
         }
+        self.check_unharmed()?;
+        self.check_free()?;
         if !ending.commit() {
             return Err(FinishError::Stopped { target });
         }
-        self.tree
-            .finish(options.durable)
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::AlreadyExists => FinishError::Exists {
-                    target: target.clone(),
-                },
-                _ => failed((target.clone(), source)),
-            })?;
+        self.put_in_place(options.durable)?;
         let metadata = fs::metadata(&target).map_err(|source| failed((target.clone(), source)))?;
+        let home = Home::of(&target).map_err(|source| failed((target.clone(), source)))?;
         let mut finished = FinishedFolder {
             path: target,
             descriptor: self.spec.descriptor,
@@ -86,10 +89,166 @@ impl PartialFolder {
             is_new: !self.tree.is_in_place(),
             is_shared: false,
             listing: Arc::clone(&self.listing),
+            home,
         };
         finished.is_shared = options.share && self.share(&finished);
         self.remove_record();
         Ok(finished)
+    }
+
+    /// Makes all that was written durable.
+    pub(in crate::store::partial) fn sync(&self) -> io::Result<()> {
+        let Reservation { store, key } = &self.reservation;
+        self.tree.sync().inspect_err(|_| {
+            let partials = &store.inner.partials;
+            partials.note_failed_sync(key);
+            let growing: Vec<_> = lock(&self.growing).values().map(Arc::clone).collect();
+            for part in growing {
+                partials.note_failed_sync(&part.spec().key());
+            }
+        })
+    }
+
+    /// Compares all files with what they were when they were whole, and takes the mark off them. Those that
+    /// changed are hashed; what is not right any more is missing from then on.
+    fn check_unharmed(&self) -> Result<(), FinishError> {
+        let mut harmed = None;
+        for file in self.files.numbers() {
+            let FileState::Done(done) = lock(&self.state).files[file] else {
+                continue;
+            };
+            let Some(listed) = self.files.get(&self.listing, file) else {
+                continue;
+            };
+            let path = listed.path();
+            let at = || self.tree.path(done.at, &path);
+            match self
+                .checked(done, &listed, &path)
+                .map_err(|source| failed((at(), source)))?
+            {
+                Some(done) => lock(&self.state).files[file] = FileState::Done(done),
+                None => {
+                    tracing::warn!(path = %at().display(), "another program changed it: fetching it again");
+                    self.is_missing(file);
+                    harmed = Some(at());
+                }
+            }
+        }
+        match harmed {
+            Some(path) => Err(FinishError::Altered {
+                path,
+                missing: self.missing_bytes(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// A file that is still what it was; none if it is not.
+    fn checked(&self, done: Done, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<Done>> {
+        let Some(entry) = self.tree.find(done.at, path)? else {
+            return Ok(None);
+        };
+        if entry.kind != Kind::File {
+            return Ok(None);
+        }
+        let mut now = done;
+        now.fingerprint = entry.fingerprint;
+        let is_sure = done.fingerprint.compare(&entry.fingerprint) == Look::Sure;
+        if !is_sure || entry.fingerprint.is_coarse() {
+            let Some(file) = self.tree.existing(done.at, path)? else {
+                return Ok(None);
+            };
+            if !has_content(&file, &listed.descriptor)? {
+                return Ok(None);
+            }
+            now.fingerprint = Fingerprint::new(&file.metadata()?);
+        }
+        if done.is_marked {
+            now.fingerprint = self.tree.unmark(path)?;
+            now.is_marked = false;
+        }
+        Ok(Some(now))
+    }
+
+    /// Refuses what came to lie where something is to be put, unless it may be replaced.
+    fn check_free(&self) -> Result<(), FinishError> {
+        let Some(into) = self.tree.merged_into().filter(|_| !self.tree.may_replace()) else {
+            return Ok(());
+        };
+        for path in self.to_merge() {
+            let is_staged = self
+                .tree
+                .find(At::Staged, &path)
+                .is_ok_and(|found| found.is_some());
+            if is_staged && into.find(&path).is_ok_and(|found| found.is_some()) {
+                let target = self.tree.target(&path);
+                return Err(FinishError::Exists { target });
+            }
+        }
+        Ok(())
+    }
+
+    /// The files and links that are wanted.
+    fn to_merge(&self) -> impl Iterator<Item = String> + '_ {
+        self.listing.entries().filter_map(|entry| {
+            let path = entry.path();
+            let is_merged = !matches!(entry.kind(), EntryKind::Folder { .. });
+            (is_merged && self.selection.takes(&path)).then_some(path)
+        })
+    }
+
+    /// The folders of the listing, each before what is in it.
+    fn folders(&self) -> Vec<String> {
+        let entries = self.listing.entries();
+        let folders = entries.filter(|entry| matches!(entry.kind(), EntryKind::Folder { .. }));
+        folders.map(ListedEntry::path).collect()
+    }
+
+    /// Renames the tree, or moves what is in it into the folder that was there before.
+    fn put_in_place(&self, durable: bool) -> Result<(), FinishError> {
+        let target = || self.spec.target.clone();
+        let Some(into) = self.tree.merged_into() else {
+            let put = self.tree.put_in_place();
+            put.map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => FinishError::Exists { target: target() },
+                _ => failed((target(), source)),
+            })?;
+            return self.sync_target(durable);
+        };
+        let folders = self.folders();
+        for folder in folders.iter().filter(|folder| self.selection.takes(folder)) {
+            into.make(folder)
+                .map_err(|source| failed((self.tree.target(folder), source)))?;
+        }
+        for path in self.to_merge() {
+            let merged = match path.rsplit_once('/') {
+                Some((folder, _)) => into.make(folder).and_then(|()| self.tree.merge(&path)),
+                None => self.tree.merge(&path),
+            };
+            merged.map_err(|source| failed((self.tree.target(&path), source)))?;
+        }
+        for state in &mut lock(&self.state).files {
+            if let FileState::Done(done) = state {
+                done.at = At::Target;
+            }
+        }
+        self.sync_target(durable)?;
+        match self.tree.remove_staged(&folders) {
+            Ok(None) => {}
+            Ok(Some(left)) => {
+                tracing::warn!(path = %left.display(), "something else is in it: it stays");
+            }
+            Err(error) => tracing::warn!(%error, "what the folder grew in cannot be removed"),
+        }
+        Ok(())
+    }
+
+    fn sync_target(&self, durable: bool) -> Result<(), FinishError> {
+        if durable && let Err(error) = self.tree.sync_target() {
+            let target = self.spec.target.display();
+            tracing::warn!(%target, %error, "the folder cannot be synced");
+        }
+        Ok(())
     }
 
     /// Shares the folder on; whether that is written down.
@@ -112,8 +271,8 @@ impl PartialFolder {
         let removed = store
             .abandon_parts(&self.spec)
             .map_err(|error| error.to_string());
-        let removed = removed.and_then(|()| {
-            let removed = store.inner.partials.remove(key);
+        let removed = removed.and_then(|_| {
+            let removed = store.inner.partials.remove(key, false);
             removed.map_err(|error| error.to_string())
         });
         if let Err(error) = removed {
@@ -124,7 +283,7 @@ impl PartialFolder {
     /// Makes everything that is wanted and not there yet.
     fn complete(&self) -> Result<(), (PathBuf, io::Error)> {
         let at = |path: &str| {
-            let path = self.tree.path(path);
+            let path = self.tree.path(At::Staged, path);
             move |source| (path, source)
         };
         for file in self.files.numbers() {
@@ -134,8 +293,11 @@ impl PartialFolder {
             };
             let path = listed.path();
             if listed.descriptor.size() == 0 {
-                let put = self.tree.put(&path, &[], listed.executable);
-                self.is_done(file, put.map_err(at(&path))?);
+                let put = self
+                    .tree
+                    .put(&path, &[], listed.executable)
+                    .map_err(at(&path))?;
+                self.is_done(file, Done::staged(put, false));
             } else {
                 self.repeat(file, &listed).map_err(at(&path))?;
             }
@@ -169,11 +331,11 @@ impl PartialFolder {
                 let sum = folders.entry(folder.index()).or_default();
                 *sum = sum.checked_add(totals).unwrap_or(*sum);
             }
-            if let FileState::Done(fingerprint) = state.files[file] {
+            if let FileState::Done(done) = state.files[file] {
                 members.push(Member {
                     path: listed.path(),
                     descriptor: listed.descriptor,
-                    state: MemberState::File(fingerprint),
+                    state: MemberState::File(done.fingerprint),
                 });
             }
         }

@@ -13,8 +13,10 @@
 //! | `prove` | what is here already, from an earlier run or another share |
 //! | `write` | verified chunks to files |
 //! | `finish` | the end: the rest of the tree, in its place |
+//! | `abandon` | the other end: nothing is left |
 //! | `remove` | what was downloaded, when nobody wants it any more |
 
+mod abandon;
 mod files;
 mod finish;
 mod prove;
@@ -29,21 +31,25 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     ops::Range,
+    path::PathBuf,
     sync::{Arc, Mutex, RwLock},
 };
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
-pub(super) use self::tree::remove_tree;
-use self::{files::Files, tree::Tree};
+pub(super) use self::abandon::remove_staged;
+use self::{
+    files::Files,
+    tree::{At, Tree},
+};
 pub use self::{
     finish::FinishedFolder,
     selection::{Selection, SelectionError},
 };
 use super::{
     Partial, PartialError, PartialSpec,
-    download::{Reservation, checked_page, record_path},
-    record::Active,
+    download::{Reservation, check_target, known, record_path},
+    record::{Active, Partials, Record, Recorded},
 };
 use crate::store::{Fingerprint, Scopes, Store, handles::Place, mutex::lock};
 
@@ -60,8 +66,13 @@ pub struct PartialFolder {
     state: Mutex<State>,
     /// Large files that are begun and not whole, by their numbers.
     growing: Mutex<HashMap<usize, Arc<Partial>>>,
+    /// Small files that have come in part, by their numbers.
+    in_parts: Mutex<HashSet<usize>>,
     /// Held by those who write, so that whoever ends the download waits for them.
     writing: RwLock<()>,
+    /// Whether what an earlier run wrote is to be written again.
+    write_again: bool,
+    record: Record,
     reservation: Reservation,
 }
 
@@ -83,8 +94,17 @@ enum FileState {
     Missing,
     /// Whole, and being put in its place.
     Closing,
-    /// In its place.
-    Done(Fingerprint),
+    /// Whole.
+    Done(Done),
+}
+
+/// A file that is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Done {
+    fingerprint: Fingerprint,
+    at: At,
+    /// Whether it carries the mark of what grows.
+    is_marked: bool,
 }
 
 /// What is here of a file in the folder.
@@ -109,18 +129,23 @@ impl PartialFolder {
         listing: Arc<Listing>,
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
-        let page = checked_page(&spec)?;
+        check_target(&spec)?;
         let selection = Selection::new(&spec.only)?;
         let files = Files::new(&listing, &selection)?;
         let reservation = Reservation::new(store, &spec)?;
+        let known = known(store, &spec)?;
         let (partials, key) = (&store.inner.partials, reservation.key);
-        let tree = Tree::open(&spec, &partials.earlier(&spec))?;
-        partials
-            .open(&spec, &page)
-            .map_err(|source| PartialError::Io {
-                path: record_path(partials, &spec),
-                source,
-            })?;
+        let tree = Tree::open(&spec, &known)?;
+        let recorded = Recorded {
+            spec: spec.clone(),
+            growth: Some(tree.recorded()),
+            sync_failed: partials.has_failed_sync(&key, &known),
+        };
+        let record = partials.open(&recorded);
+        let record = record.map_err(|source| PartialError::Io {
+            path: record_path(partials, &spec),
+            source,
+        })?;
         let state = State {
             verified: BlockRanges::new(),
             arrived: BlockRanges::new(),
@@ -137,6 +162,9 @@ impl PartialFolder {
             tree,
             state: Mutex::new(state),
             growing: Mutex::default(),
+            in_parts: Mutex::default(),
+            write_again: recorded.sync_failed,
+            record,
             writing: RwLock::default(),
             reservation,
         });
@@ -145,6 +173,15 @@ impl PartialFolder {
         let partials = &folder.reservation.store.inner.partials;
         partials.publish(key, Active::Folder(Arc::downgrade(&folder)));
         Ok(folder)
+    }
+
+    pub(super) fn partials(&self) -> &Partials {
+        &self.reservation.store.inner.partials
+    }
+
+    /// Where it grows.
+    pub(super) fn staged_path(&self) -> PathBuf {
+        self.tree.staged().path().to_owned()
     }
 
     /// What is downloaded, and where to.
@@ -205,13 +242,13 @@ impl PartialFolder {
         let first = self.files.first_with(hash)?;
         let whole = self.files.same_as(first).find_map(|file| {
             let listed = self.files.get(&self.listing, file)?;
-            let FileState::Done(fingerprint) = lock(&self.state).files[file] else {
+            let FileState::Done(done) = lock(&self.state).files[file] else {
                 return None;
             };
             Some(Place {
                 descriptor: listed.descriptor,
-                path: self.tree.path(&listed.path()),
-                fingerprint,
+                path: self.tree.path(done.at, &listed.path()),
+                fingerprint: done.fingerprint,
             })
         });
         match whole {
@@ -241,6 +278,13 @@ impl PartialFolder {
             held.insert(run.start - blocks.start..run.end - blocks.start);
         }
         Some((self.descriptor_of(first)?, held))
+    }
+}
+
+impl Drop for PartialFolder {
+    fn drop(&mut self) {
+        // From now on nobody writes to its files: what is newer than the record was changed by others.
+        self.record.touch();
     }
 }
 

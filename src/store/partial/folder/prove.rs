@@ -8,7 +8,6 @@ use std::{
     fs::File,
     io,
     num::NonZero,
-    ops::ControlFlow,
     path::Path,
     sync::{
         Mutex,
@@ -19,13 +18,16 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
-use super::{FileState, Held, PartialFolder, tree::finished};
+use super::{
+    Done, FileState, Held, PartialFolder,
+    tree::{At, MAX_ATOMIC, finished},
+};
 use crate::store::{
-    Fingerprint, files,
+    dir, files,
     handles::{Place, SharedFile},
-    hashing::GROUP_SIZE,
+    hashing::{self, GROUP_SIZE},
     mutex::lock,
-    partial::{PartialError, WriteError, part, spec::Key},
+    partial::{PartialError, WriteError, mark, spec::Key},
 };
 
 impl PartialFolder {
@@ -70,17 +72,17 @@ impl PartialFolder {
         let has_some = || {
             let mut numbers = self.files.numbers();
             let state = lock(&self.state);
-            numbers.any(|file| is_done(&state.files[file]) && !self.is_empty(file))
+            let is_here = |file| is_done(&state.files[file]) && !self.is_empty(file);
+            numbers.any(is_here)
         };
         // What was chosen another time tells as well.
         let has_others = || {
             let mut files = self.listing.files();
             files.any(|listed| {
-                let path = listed.path();
-                let existing = self.tree.existing(&path).ok().flatten();
+                let existing = self.tree.existing(At::Target, &listed.path());
+                let existing = existing.ok().flatten();
                 let existing = existing.filter(|_| listed.descriptor.size() > 0);
-                let same = existing.and_then(|file| self.same(&file, &path, &listed).ok()?);
-                same.is_some()
+                existing.is_some_and(|file| self.is_same(&file, &listed).unwrap_or(false))
             })
         };
         let is_by_chance = self.tree.is_by_chance() && !self.tree.may_replace();
@@ -98,15 +100,19 @@ impl PartialFolder {
     /// Refuses what lies where a folder or a link is to be, unless it may be replaced: before anything is
     /// fetched.
     fn check_places(&self) -> Result<(), PartialError> {
-        if self.tree.is_new() || self.tree.may_replace() {
+        let Some(into) = self.tree.merged_into().filter(|_| !self.tree.may_replace()) else {
             return Ok(());
-        }
+        };
         for entry in self.listing.entries() {
             let path = entry.path();
-            let is_free = match entry.kind() {
-                EntryKind::File { .. } => true,
-                EntryKind::Folder { .. } => self.tree.is_free_for_folder(&path),
-                EntryKind::Symlink { target } => self.tree.is_free_for_link(&path, target),
+            let there = into.find(&path).ok().flatten();
+            let is_free = match (entry.kind(), there.map(|there| there.kind)) {
+                (EntryKind::File { .. }, _) | (_, None) => true,
+                (EntryKind::Folder { .. }, there) => there == Some(dir::Kind::Folder),
+                (EntryKind::Symlink { target }, _) => {
+                    let leads_to = into.read_link(&path);
+                    leads_to.is_ok_and(|there| there == Path::new(target))
+                }
             };
             if !is_free && self.selection.takes(&path) {
                 let path = self.tree.target(&path);
@@ -121,83 +127,88 @@ impl PartialFolder {
         let Some(listed) = self.files.get(&self.listing, file) else {
             return Ok(0);
         };
-        let path = listed.path();
-        let existing = match self.tree.existing(&path) {
-            Ok(Some(existing)) => Some(self.same(&existing, &path, &listed)),
-            Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        };
-        match existing {
-            Some(Ok(Some(fingerprint))) => {
-                self.is_done(file, fingerprint);
-                return Ok(listed.descriptor.size());
-            }
-            Some(_) if !self.tree.may_replace() => {
-                let path = self.tree.target(&path);
-                return Err(PartialError::Exists { path });
-            }
-            _ if self.tree.is_in_the_way(&path) => {
-                let path = part::path_of(&self.tree.target(&path));
-                return Err(PartialError::Exists { path });
-            }
-            _ => {}
+        let (path, size) = (listed.path(), listed.descriptor.size());
+        if self.tree.is_in_place() && self.prove_target(file, &path, &listed)? {
+            return Ok(size);
         }
-        if listed.descriptor.size() == 0 {
-            return Ok(0);
+        let resumed = self.resume_file(file, &listed)?;
+        if resumed.is_some() {
+            return Ok(resumed.unwrap_or_default());
         }
-        if has_shares && let Some(fingerprint) = self.copied(&path, &listed)? {
-            self.is_done(file, fingerprint);
-            return Ok(listed.descriptor.size());
+        if self.prove_staged(file, &path, &listed) {
+            return Ok(size);
         }
-        self.resume_file(file, &path, &listed)
+        if size > 0
+            && has_shares
+            && let Some(done) = self.copied(&path, &listed)?
+        {
+            self.is_done(file, done);
+            return Ok(size);
+        }
+        Ok(0)
     }
 
-    /// The fingerprint of a file that is what is listed.
-    fn same(
+    /// Whether a file is in the folder that was there before. Other content is refused, unless it may be
+    /// replaced.
+    fn prove_target(
         &self,
-        file: &File,
+        file: usize,
         path: &str,
         listed: &ListedFile<'_>,
-    ) -> io::Result<Option<Fingerprint>> {
-        let size = listed.descriptor.size();
-        if file.metadata()?.len() != size {
-            return Ok(None);
-        }
-        let is_same = if size > GROUP_SIZE {
-            self.is_large(&listed.descriptor, &self.tree.path(path))
-        } else {
-            let data = files::read_vec_at(file, 0, size as usize)?;
-            is_small(&listed.descriptor, &data)
-        };
-        if is_same {
-            finished(file, listed.executable).map(Some)
-        } else {
-            Ok(None)
+    ) -> Result<bool, PartialError> {
+        let existing = self.tree.existing(At::Target, path);
+        let same = existing.and_then(|existing| match existing {
+            Some(existing) if self.is_same(&existing, listed)? => {
+                finished(&existing, listed.executable).map(Some)
+            }
+            Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            None => Ok(None),
+        });
+        match same {
+            Ok(Some(fingerprint)) => {
+                let done = Done {
+                    fingerprint,
+                    at: At::Target,
+                    is_marked: false,
+                };
+                self.is_done(file, done);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(_) if self.tree.may_replace() => Ok(false),
+            Err(_) => {
+                let path = self.tree.target(path);
+                Err(PartialError::Exists { path })
+            }
         }
     }
 
-    /// Whether the file at `path` is this content. Its tree is kept then.
-    fn is_large(&self, descriptor: &Descriptor, path: &Path) -> bool {
-        let store = &self.reservation.store;
-        let go_on = |_| ControlFlow::Continue(());
-        let Ok(hashed) = store.hash_file(path, &go_on) else {
+    /// Whether a file is whole in the tree that grows.
+    fn prove_staged(&self, file: usize, path: &str, listed: &ListedFile<'_>) -> bool {
+        let Ok(Some(existing)) = self.tree.existing(At::Staged, path) else {
             return false;
         };
-        let found = hashed.descriptor.hash();
-        let is_same = hashed.descriptor == *descriptor;
-        // What it is instead may be of another share.
-        if !is_same && store.shared_nowhere(&[found]).is_ok_and(|f| !f.is_empty()) {
-            store.inner.trees.remove(&found);
+        if !self.is_same(&existing, listed).unwrap_or(false) {
+            return false;
         }
-        is_same
+        if self.write_again && self.tree.write_again(path).is_err() {
+            return false;
+        }
+        let Ok(fingerprint) = finished(&existing, listed.executable) else {
+            return false;
+        };
+        self.is_done(file, Done::staged(fingerprint, mark::is_there(&existing)));
+        true
+    }
+
+    /// Whether a file is what is listed. The tree of a large one is kept then.
+    fn is_same(&self, file: &File, listed: &ListedFile<'_>) -> io::Result<bool> {
+        let trees = &self.reservation.store.inner.trees;
+        hashing::has_content(file, &listed.descriptor, Some(trees))
     }
 
     /// Copies the file from wherever else it is shared.
-    fn copied(
-        &self,
-        path: &str,
-        listed: &ListedFile<'_>,
-    ) -> Result<Option<Fingerprint>, PartialError> {
+    fn copied(&self, path: &str, listed: &ListedFile<'_>) -> Result<Option<Done>, PartialError> {
         let places = self
             .reservation
             .store
@@ -205,7 +216,7 @@ impl PartialFolder {
         for place in places {
             let from = place.path.clone();
             match self.copy(place, path, listed) {
-                Ok(Some(fingerprint)) => return Ok(Some(fingerprint)),
+                Ok(Some(done)) => return Ok(Some(done)),
                 Ok(None) => {}
                 // It is fetched then, and whatever is in the way is met again.
                 Err(error) => tracing::debug!(from = %from.display(), %error, "not copied"),
@@ -214,60 +225,60 @@ impl PartialFolder {
         Ok(None)
     }
 
-    fn copy(
-        &self,
-        place: Place,
-        path: &str,
-        listed: &ListedFile<'_>,
-    ) -> io::Result<Option<Fingerprint>> {
+    fn copy(&self, place: Place, path: &str, listed: &ListedFile<'_>) -> io::Result<Option<Done>> {
         let (descriptor, from) = (listed.descriptor, place.path.clone());
         // Whether it is still what it was.
         SharedFile::open(place, &self.reservation.store.inner.trees).map_err(io::Error::other)?;
         let mut from = File::open(from)?;
         if descriptor.size() <= GROUP_SIZE {
             let data = files::read_vec_at(&from, 0, descriptor.size() as usize)?;
-            let put = || self.tree.put(path, &data, listed.executable);
-            return is_small(&descriptor, &data).then(put).transpose();
+            if !is_small(&descriptor, &data) {
+                return Ok(None);
+            }
+            let fingerprint = self.tree.put(path, &data, listed.executable)?;
+            return Ok(Some(Done::staged(fingerprint, data.len() > MAX_ATOMIC)));
         }
-        let part = self.tree.copy_part(path, &mut from)?;
-        let place = || {
-            let size = descriptor.size();
-            self.tree.place_part(path, size, listed.executable)
-        };
-        self.is_large(&descriptor, &part).then(place).transpose()
+        let copy = self.tree.copy(path, &mut from)?;
+        if !self.is_same(&copy, listed)? {
+            return Ok(None);
+        }
+        let fingerprint = finished(&copy, listed.executable)?;
+        Ok(Some(Done::staged(fingerprint, true)))
     }
 
-    /// Goes on with a large file that an earlier run began.
+    /// Goes on with a large file that an earlier run began; the bytes of it that are there, if one did.
     fn resume_file(
         &self,
         file: usize,
-        path: &str,
         listed: &ListedFile<'_>,
-    ) -> Result<u64, PartialError> {
+    ) -> Result<Option<u64>, PartialError> {
         let hash = listed.descriptor.hash();
         let is_first = self.files.first_with(&hash) == Some(file);
         let key = Key::part(hash, self.reservation.key.hash);
-        let recorded = || self.reservation.store.inner.partials.recorded(&key);
-        if !is_first || listed.descriptor.size() <= GROUP_SIZE || recorded().is_none() {
-            return Ok(0);
+        let is_recorded = || {
+            let known = self.reservation.store.inner.partials.known(&key);
+            known.is_ok_and(|known| known.is_some())
+        };
+        if !is_first || listed.descriptor.size() <= GROUP_SIZE || !is_recorded() {
+            return Ok(None);
         }
         let failed = |error| match error {
             WriteError::Partial(error) => *error,
             WriteError::Disk { path, source, .. } => PartialError::Io { path, source },
             WriteError::Proof(error) => PartialError::Io {
-                path: self.tree.path(path),
+                path: self.tree.path(At::Staged, &listed.path()),
                 source: io::Error::other(error),
             },
         };
         let Some(partial) = self.open_file(file, listed).map_err(failed)? else {
-            return Ok(0);
+            return Ok(Some(0));
         };
         for run in partial.verified().iter() {
             self.large_has(file, run);
         }
         self.close_if_whole(file, &partial, listed)
             .map_err(failed)?;
-        Ok(listed.descriptor.size() - partial.missing())
+        Ok(Some(listed.descriptor.size() - partial.missing()))
     }
 
     /// Makes the files that have the content of another, which is in its place.
@@ -277,7 +288,7 @@ impl PartialFolder {
         };
         let changed = || io::Error::other(format!("{} has changed", done.path.display()));
         match self.copy(done.clone(), &listed.path(), listed)? {
-            Some(fingerprint) => self.is_done(file, fingerprint),
+            Some(done) => self.is_done(file, done),
             None => return Err(changed()),
         }
         Ok(())

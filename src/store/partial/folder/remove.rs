@@ -1,76 +1,93 @@
-//! Removes a folder that was downloaded: what was put there, and directories that are empty then.
+//! Removes a folder that was downloaded: the very files that were put there, and directories that are empty
+//! then.
 
-use std::{cmp::Reverse, fs, io, path::Path};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use pelago_content::EntryKind;
 
-use super::FinishedFolder;
+use super::{
+    FinishedFolder,
+    tree::{remove_folders, remove_root},
+};
 use crate::store::{
     MemberState,
+    dir::Dir,
     partial::{
         RemoveError,
-        remove::{check_unchanged, unless_gone},
+        remove::{Made, Removal, is_link_in_the_way},
     },
 };
 
 impl FinishedFolder {
-    /// Removes the folder, if nothing in it was changed since. What others put into it stays, and so do
-    /// the directories that lead there.
+    /// Removes the folder, but for files in it that were changed since, what others put into it, and the
+    /// directories that lead there. Gives what was downloaded and stays, as it is not what it was.
     ///
     /// # Errors
     ///
     /// See [`RemoveError`].
-    pub fn remove(&self) -> Result<(), RemoveError> {
+    pub fn remove(&self) -> Result<Vec<PathBuf>, RemoveError> {
+        let path = || self.path.clone();
         if !self.is_new {
-            let path = self.path.clone();
-            return Err(RemoveError::InPlace { path });
+            return Err(RemoveError::InPlace { path: path() });
         }
-        let files = || {
-            self.members.iter().filter_map(|member| match member.state {
-                MemberState::File(fingerprint) => Some((self.path.join(&member.path), fingerprint)),
-                MemberState::Folder(_) => None,
-            })
+        let failed = |source| RemoveError::Io {
+            path: path(),
+            source,
         };
-        for (path, fingerprint) in files() {
-            check_unchanged(&path, &fingerprint)?;
-        }
-        for (path, _) in files() {
-            unless_gone(&path, fs::remove_file(&path))?;
-        }
-        self.remove_links()?;
-        self.remove_directories()
+        let opened = self.home.open().and_then(|(home, name)| {
+            let top = home.sub(name)?;
+            Ok((home, name, top))
+        });
+        let (home, name, top) = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if is_link_in_the_way(&error) => {
+                return Err(RemoveError::Changed { path: path() });
+            }
+            opened => opened.map_err(failed)?,
+        };
+        let mut left = self.remove_files(&top).map_err(failed)?;
+        self.remove_links(&top, &mut left).map_err(failed)?;
+        let entries = self.listing.entries();
+        let folders = entries.filter(|entry| matches!(entry.kind(), EntryKind::Folder { .. }));
+        let folders: Vec<_> = folders.map(|folder| folder.path()).collect();
+        remove_folders(&top, &folders).map_err(failed)?;
+        drop(top);
+        remove_root(&home, name).map_err(failed)?;
+        Ok(left)
     }
 
-    fn remove_links(&self) -> Result<(), RemoveError> {
+    fn remove_files(&self, top: &Dir) -> io::Result<Vec<PathBuf>> {
+        let mut left = Vec::new();
+        for member in &self.members {
+            let MemberState::File(fingerprint) = member.state else {
+                continue;
+            };
+            let made = Made {
+                descriptor: member.descriptor,
+                fingerprint,
+            };
+            if made.remove(top, &member.path)? == Removal::NotOurs {
+                left.push(self.path.join(&member.path));
+            }
+        }
+        Ok(left)
+    }
+
+    fn remove_links(&self, top: &Dir, left: &mut Vec<PathBuf>) -> io::Result<()> {
         for entry in self.listing.entries() {
             let EntryKind::Symlink { target } = entry.kind() else {
                 continue;
             };
-            let path = self.path.join(entry.path());
-            if fs::read_link(&path).is_ok_and(|leads_to| leads_to == Path::new(target)) {
-                unless_gone(&path, fs::remove_file(&path))?;
+            let path = entry.path();
+            match top.read_link(&path) {
+                Ok(leads_to) if leads_to == Path::new(target) => top.remove_file(&path)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                _ => left.push(self.path.join(path)),
             }
         }
         Ok(())
-    }
-
-    fn remove_directories(&self) -> Result<(), RemoveError> {
-        let is_folder = |kind: &EntryKind| matches!(kind, EntryKind::Folder { .. });
-        let folders = self.listing.entries().filter(|e| is_folder(e.kind()));
-        let mut paths: Vec<_> = folders.map(|entry| self.path.join(entry.path())).collect();
-        paths.push(self.path.clone());
-        // What is in a directory has a longer path.
-        paths.sort_by_key(|path| Reverse(path.as_os_str().len()));
-        for path in paths {
-            unless_gone(&path, remove_if_empty(&path))?;
-        }
-        Ok(())
-    }
-}
-
-fn remove_if_empty(path: &Path) -> io::Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
-        removed => removed,
     }
 }

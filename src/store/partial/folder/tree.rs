@@ -1,102 +1,130 @@
-//! Where a folder grows: in a tree of its own that is renamed at the end, or, where a folder of that
-//! name is already, in place.
+//! Where a folder grows: in a tree of its own beside the target, `NAME.part/`, which is renamed at the end,
+//! or, where a folder of that name is there already, moved into it file by file.
 //!
-//! Owns every path that a folder download writes to. Names come from manifests that were checked, so a
-//! path never leaves the tree by its letters; here it is seen to that none leaves it by a link: what
-//! leads to a file has to be a real folder each time, and the file itself is never opened through a
-//! link.
+//! Owns every directory that a folder download writes to, as handles: names come from manifests that were
+//! checked, so a path never leaves the tree by its letters, and nothing below a handle is reached through a
+//! link. Never writes to, replaces or removes what is not ours: that stays, under another name if it is in
+//! the way.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use pelago_content::Hash;
+
 use crate::store::{
-    Fingerprint, PartialError, PartialSpec, files,
-    partial::{part, record::Earlier},
+    Fingerprint, PartialError, PartialSpec,
+    dir::{Dir, Entry, Kind, Mode},
+    files,
+    partial::{
+        growth::{default_path, part_name, place_of},
+        mark::{self, Id, Mark},
+        record::{Known, RecordedGrowth},
+        remove::{Removal, remove_this},
+    },
 };
+
+/// Names that are tried for what grows, and for what is in its way, at most.
+const MAX_NAMES: u32 = 100;
+
+/// Bytes up to which the system writes a file in one go or not at all. A larger one is marked while the
+/// folder grows, as a part of it proves nothing.
+pub(super) const MAX_ATOMIC: usize = 4096;
+
+/// Bytes that are read and written at once.
+const COPY_LEN: u64 = 1 << 20;
+
+/// Where a file of the folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum At {
+    /// In the tree that grows.
+    Staged,
+    /// In the folder that was there before.
+    Target,
+}
 
 /// The tree of one folder, which nobody else downloads to.
 pub(super) struct Tree {
     target: PathBuf,
-    root: PathBuf,
+    hash: Hash,
+    id: Id,
+    /// The directory that holds the target, and the name of the target there.
+    home: Arc<Dir>,
+    name: String,
+    /// The tree that grows, and where it is.
+    staged: Arc<Dir>,
+    part_home: Arc<Dir>,
+    part: String,
+    /// The folder that was there before.
+    into: Option<Dir>,
     /// Whether nothing was there.
     is_new: bool,
     /// Whether other content in place may be replaced.
     overwrite: bool,
     /// Whether an earlier run began here, or a person said so.
     is_chosen: bool,
-    /// Whether what grows here may be what an earlier run left.
-    takes_over: bool,
     is_finished: AtomicBool,
-    _lock: Option<File>,
 }
 
 impl Tree {
-    /// The tree for what `spec` says. One that an `earlier` run began for another target is moved here.
-    /// What none is known to have begun is left alone.
-    pub(super) fn open(spec: &PartialSpec, earlier: &Earlier) -> Result<Self, PartialError> {
-        let target = &spec.target;
-        let is_in_place = is_real_folder(target).unwrap_or(false);
-        let is_ours = earlier.is_same();
-        let root = if is_in_place {
-            target.clone()
-        } else {
-            part::path_of(target)
-        };
+    /// The tree for what `spec` says: what an earlier run began, moved here if it was for another target, or
+    /// a new one.
+    pub(super) fn open(spec: &PartialSpec, known: &Known) -> Result<Self, PartialError> {
+        let target = spec.target.clone();
+        let (home, name) = place_of(&target)?;
         let failed = |source| PartialError::Io {
-            path: root.clone(),
+            path: target.clone(),
             source,
         };
-        let exists = |path: &Path| {
-            let path = path.to_owned();
-            Err(PartialError::Exists { path })
+        let into = match home.find(&name).map_err(failed)? {
+            Some(entry) if entry.kind == Kind::Folder => Some(home.sub(&name).map_err(failed)?),
+            Some(_) => return Err(PartialError::Exists { path: target }),
+            None => None,
         };
-        if !is_in_place {
-            if fs::symlink_metadata(target).is_ok() {
-                return exists(target);
-            }
-            let earlier = earlier.elsewhere().map(part::path_of);
-            // Where that cannot be had, it is fetched anew.
-            let is_moved = earlier.is_some_and(|from| files::rename_new(&from, &root).is_ok());
-            make_folder(&root).map_err(failed)?;
-            let is_known = is_ours || is_moved || spec.overwrite || is_marked(&root);
-            if !is_known && !is_empty(&root) {
-                return exists(&root);
-            }
-            on_folder(&root, part::mark);
-        }
-        let Some(lock) = lock_folder(&root).map_err(failed)? else {
-            let target = target.clone();
-            return Err(PartialError::InUse { target });
+        let staging = Staging {
+            spec,
+            hash: spec.descriptor.hash(),
+            home: &home,
+            name: &name,
+        };
+        let staged = match staging.earlier(known)? {
+            Some(earlier) => earlier,
+            None => staging.make()?,
         };
         Ok(Self {
-            target: target.clone(),
-            is_new: is_empty(&root),
-            root,
+            is_new: staged.is_new && into.is_none(),
+            hash: staging.hash,
+            id: staged.id,
+            home: Arc::clone(&home),
+            staged: Arc::new(staged.dir),
+            part_home: staged.home,
+            part: staged.name,
+            into,
             overwrite: spec.overwrite,
-            is_chosen: is_ours || spec.is_named,
-            takes_over: !is_in_place || is_ours || spec.overwrite,
+            is_chosen: known.is_for(&target) || spec.is_named,
             is_finished: AtomicBool::new(false),
-            _lock: lock,
+            name,
+            target,
         })
     }
 
-    /// Whether what grows here may be what an earlier run left.
-    pub(super) const fn takes_over(&self) -> bool {
-        self.takes_over
+    /// What the record says of it.
+    pub(super) fn recorded(&self) -> RecordedGrowth {
+        RecordedGrowth {
+            id: self.id,
+            part: self.part_home.path_of(&self.part),
+        }
     }
 
-    /// Whether it grows among what is there because of a name that others gave it.
-    pub(super) fn is_by_chance(&self) -> bool {
-        self.is_in_place() && !self.is_new && !self.is_chosen
-    }
-
-    /// Whether somebody else's file is where a file would grow.
-    pub(super) fn is_in_the_way(&self, inner: &str) -> bool {
-        !self.takes_over && fs::symlink_metadata(part::path_of(&self.path(inner))).is_ok()
+    /// Whether it is to end among what is there because of a name that others gave it.
+    pub(super) const fn is_by_chance(&self) -> bool {
+        self.into.is_some() && !self.is_chosen
     }
 
     /// Whether nothing is there yet that could be of use.
@@ -104,22 +132,39 @@ impl Tree {
         self.is_new
     }
 
-    /// Whether it grows at its target, among what is there.
-    pub(super) fn is_in_place(&self) -> bool {
-        self.root == self.target
+    /// Whether a folder was there before, in which it is to end.
+    pub(super) const fn is_in_place(&self) -> bool {
+        self.into.is_some()
     }
 
-    /// Whether what is not as it should be may be replaced. What we began ourselves always may.
-    pub(super) fn may_replace(&self) -> bool {
-        self.overwrite || !self.is_in_place()
+    /// Whether what is in the folder that was there before, and is not as it should be, may be replaced.
+    pub(super) const fn may_replace(&self) -> bool {
+        self.overwrite
+    }
+
+    /// The tree that grows.
+    pub(super) const fn staged(&self) -> &Arc<Dir> {
+        &self.staged
+    }
+
+    /// The folder that was there before.
+    pub(super) const fn merged_into(&self) -> Option<&Dir> {
+        self.into.as_ref()
+    }
+
+    fn dir(&self, at: At) -> &Dir {
+        match (at, &self.into) {
+            (At::Target, Some(into)) => into,
+            _ => &self.staged,
+        }
     }
 
     /// The path of an entry as things are.
-    pub(super) fn path(&self, inner: &str) -> PathBuf {
-        if self.is_finished.load(Ordering::Acquire) {
+    pub(super) fn path(&self, at: At, inner: &str) -> PathBuf {
+        if at == At::Target || self.is_finished.load(Ordering::Acquire) {
             self.target(inner)
         } else {
-            self.root.join(inner)
+            self.staged.path_of(inner)
         }
     }
 
@@ -128,183 +173,409 @@ impl Tree {
         self.target.join(inner)
     }
 
+    /// What is where an entry is to be.
+    pub(super) fn find(&self, at: At, inner: &str) -> io::Result<Option<Entry>> {
+        self.dir(at).find(inner)
+    }
+
+    /// Opens what is where a file is to be, if that is a regular file.
+    pub(super) fn existing(&self, at: At, inner: &str) -> io::Result<Option<File>> {
+        match self.find(at, inner)? {
+            Some(_) => self.dir(at).file(inner, Mode::Read).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Makes a folder, and those above it.
-    pub(super) fn folder(&self, inner: &str) -> io::Result<PathBuf> {
-        let mut path = self.root.clone();
-        for name in inner.split('/').filter(|name| !name.is_empty()) {
-            path.push(name);
-            make_folder(&path)?;
+    pub(super) fn folder(&self, inner: &str) -> io::Result<()> {
+        self.staged.make(inner)
+    }
+
+    /// Sees to it that a file can be begun: all above it are folders, and nothing is in its place. What an
+    /// earlier run left there is removed; what is not ours stays, under another name.
+    pub(super) fn make_room(&self, inner: &str) -> io::Result<()> {
+        if let Some((folder, _)) = inner.rsplit_once('/') {
+            self.staged.make(folder)?;
         }
-        Ok(path)
-    }
-
-    /// The path of a file that is about to be written: all above it are folders.
-    pub(super) fn writable(&self, inner: &str) -> io::Result<PathBuf> {
-        let above = inner.rsplit_once('/').map_or("", |(above, _)| above);
-        self.folder(above)?;
-        Ok(self.path(inner))
-    }
-
-    /// Opens what is where an entry is to be, if that is a regular file reached through folders only.
-    pub(super) fn existing(&self, inner: &str) -> io::Result<Option<File>> {
-        let path = self.path(inner);
-        for above in path.ancestors().skip(1) {
-            if above == self.root {
-                break;
-            }
-            match is_real_folder(above) {
-                Ok(true) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Ok(false) => return Err(io::ErrorKind::NotADirectory.into()),
-                Err(error) => return Err(error),
+        let Some(entry) = self.staged.find(inner)? else {
+            return Ok(());
+        };
+        if entry.kind == Kind::File {
+            let file = self.staged.file(inner, Mode::Read)?;
+            let removed = self
+                .is_left_over(&file)?
+                .then(|| remove_this(&self.staged, inner, entry.identity));
+            if removed.transpose()? == Some(Removal::Gone) {
+                return Ok(());
             }
         }
-        match files::open_own(OpenOptions::new().read(true), &path) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.set_aside(inner)
     }
 
-    /// Whether there is nothing where a folder is to be, or a folder.
-    pub(super) fn is_free_for_folder(&self, inner: &str) -> bool {
-        is_real_folder(&self.path(inner)).unwrap_or(true)
-    }
-
-    /// Whether there is nothing where a link is to be, or that link.
-    pub(super) fn is_free_for_link(&self, inner: &str, to: &str) -> bool {
-        let path = self.path(inner);
-        let is_same = || fs::read_link(&path).is_ok_and(|there| there == Path::new(to));
-        fs::symlink_metadata(&path).is_err() || is_same()
-    }
-
-    /// Writes a file that is here whole. Where others may look at it, it appears whole, too.
-    pub(super) fn put(&self, inner: &str, data: &[u8], run: bool) -> io::Result<Fingerprint> {
-        let path = self.writable(inner)?;
-        if self.is_in_place() {
-            let mut file = open_part(&path, true)?;
-            file.write_all(data)?;
-            self.place(&file, &path, run)
-        } else {
-            let mut file = open(&path, true)?;
-            file.write_all(data)?;
-            finished(&file, run)
-        }
-    }
-
-    /// Writes to the `.part` of a file.
-    pub(super) fn write_part(&self, inner: &str, data: &[u8], offset: u64) -> io::Result<()> {
-        let path = self.writable(inner)?;
-        let file = open_part(&path, false)?;
-        files::write_all_at(&file, data, offset)
-    }
-
-    /// Copies a file to the `.part` of another.
-    pub(super) fn copy_part(&self, inner: &str, from: &mut File) -> io::Result<PathBuf> {
-        let path = self.writable(inner)?;
-        io::copy(from, &mut open_part(&path, true)?)?;
-        Ok(part::path_of(&path))
-    }
-
-    /// Removes what has grown of a file that came otherwise.
-    pub(super) fn remove_part(&self, inner: &str) {
-        let path = part::path_of(&self.path(inner));
-        if let Err(error) = fs::remove_file(&path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "cannot be removed");
-        }
-    }
-
-    /// Puts a `.part` in its place, whose first `size` bytes are the content.
-    pub(super) fn place_part(&self, inner: &str, size: u64, run: bool) -> io::Result<Fingerprint> {
-        let path = self.writable(inner)?;
-        let file = open_part(&path, false)?;
-        file.set_len(size)?;
-        self.place(&file, &path, run)
-    }
-
-    fn place(&self, part: &File, path: &Path, run: bool) -> io::Result<Fingerprint> {
-        if run {
-            make_executable(part)?;
-        }
-        let from = part::path_of(path);
-        if self.may_replace() {
-            fs::rename(from, path)?;
-        } else {
-            files::rename_new(&from, path)?;
-        }
-        Ok(Fingerprint::new(&part.metadata()?))
-    }
-
-    /// Makes a symbolic link. What it leads to was checked with the manifests.
-    pub(super) fn link(&self, inner: &str, to: &str) -> io::Result<()> {
-        let path = self.writable(inner)?;
-        match fs::read_link(&path) {
-            Ok(there) if there == Path::new(to) => return Ok(()),
-            // Whatever it is, but for a folder, which is no file to remove.
-            _ if self.may_replace() => match fs::remove_file(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
-            },
+    /// Whether a file in the tree that is not whole is what we left there: it has our mark, or says
+    /// nothing.
+    fn is_left_over(&self, file: &File) -> io::Result<bool> {
+        match mark::read(file) {
+            Mark::Of(id, _) if id == self.id => return Ok(true),
+            Mark::Old => return Ok(true),
             _ => {}
         }
-        make_link(&path, to)
+        Ok(file.metadata()?.len() <= MAX_ATOMIC as u64 && is_zeros(file)?)
     }
 
-    /// Waits until all that was written is safe from a power loss: one call for the whole file system,
-    /// where there is one, instead of one for each file.
-    pub(super) fn sync(&self) -> io::Result<()> {
-        #[cfg(target_os = "linux")]
-        return Ok(rustix::fs::syncfs(File::open(&self.root)?)?);
-        #[cfg(not(target_os = "linux"))]
-        {
-            for entry in walkdir::WalkDir::new(&self.root) {
-                let entry = entry?;
-                if entry.file_type().is_file() {
-                    File::open(entry.path())?.sync_all()?;
+    fn set_aside(&self, inner: &str) -> io::Result<()> {
+        for number in 1..=MAX_NAMES {
+            let aside = format!("{inner}.kept-{number}");
+            match self.staged.rename(inner, &self.staged, &aside, false) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let path = self.staged.path_of(&aside);
+                    tracing::warn!(path = %path.display(), "not ours, and in the way: renamed to this");
+                    return Ok(());
                 }
             }
-            Ok(())
         }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// Puts the whole in its place.
-    pub(super) fn finish(&self, durable: bool) -> io::Result<()> {
-        if !self.is_in_place() {
-            on_folder(&self.root, part::unmark);
-            files::rename_new(&self.root, &self.target)?;
-            self.is_finished.store(true, Ordering::Release);
+    /// Begins a file of `len` bytes in the tree.
+    fn begin(&self, inner: &str, len: usize) -> io::Result<File> {
+        let file = match self.staged.file(inner, Mode::New) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+                ) =>
+            {
+                self.make_room(inner)?;
+                self.staged.file(inner, Mode::New)?
+            }
+            made => made?,
+        };
+        if len > MAX_ATOMIC {
+            self.mark(&file);
         }
-        // From here on the content is at its target, and that it may be lost with the power is no
-        // reason to say otherwise.
-        if durable && let Err(error) = files::sync_folder_of(&self.target) {
-            tracing::warn!(target = %self.target.display(), %error, "the folder cannot be synced");
+        Ok(file)
+    }
+
+    /// Writes a file that is here whole.
+    pub(super) fn put(&self, inner: &str, data: &[u8], run: bool) -> io::Result<Fingerprint> {
+        let mut file = self.begin(inner, data.len())?;
+        file.write_all(data)?;
+        finished(&file, run)
+    }
+
+    /// Begins a file of `len` bytes that comes in parts.
+    pub(super) fn begin_part(&self, inner: &str, len: u64) -> io::Result<()> {
+        // Marked, however short: its parts prove nothing.
+        self.begin(inner, MAX_ATOMIC + 1)?.set_len(len)
+    }
+
+    /// Writes to a file that was begun.
+    pub(super) fn write_part(&self, inner: &str, data: &[u8], offset: u64) -> io::Result<()> {
+        files::write_all_at(&self.staged.file(inner, Mode::Write)?, data, offset)
+    }
+
+    /// Copies a file.
+    pub(super) fn copy(&self, inner: &str, from: &mut File) -> io::Result<File> {
+        let mut file = self.begin(inner, MAX_ATOMIC + 1)?;
+        io::copy(from, &mut file)?;
+        Ok(file)
+    }
+
+    /// Writes what is in a file to it once more: the disk refused it before, and what is read may be what
+    /// the disk does not have.
+    pub(super) fn write_again(&self, inner: &str) -> io::Result<()> {
+        let file = self.staged.file(inner, Mode::Write)?;
+        let len = file.metadata()?.len();
+        let mut at = 0;
+        while at < len {
+            let data = files::read_vec_at(&file, at, (len - at).min(COPY_LEN) as usize)?;
+            files::write_all_at(&file, &data, at)?;
+            at += data.len() as u64;
         }
         Ok(())
     }
-}
 
-/// Removes the tree that grows for `target`, if there is one and nobody writes to it. Where the target
-/// itself is there the folder grows in place, among what is others': then there is none.
-pub(in crate::store::partial) fn remove_tree(target: &Path) -> Result<(), PartialError> {
-    let root = part::path_of(target);
-    let is_there = |path: &Path| is_real_folder(path).unwrap_or(false);
-    if is_there(target) || !is_there(&root) {
-        return Ok(());
+    /// Marks a file as one that grows with the folder.
+    pub(super) fn mark(&self, file: &File) {
+        mark::set(file, self.id, &self.hash);
     }
-    let failed = |source| PartialError::Io {
-        path: root.clone(),
-        source,
-    };
-    let Some(_lock) = lock_folder(&root).map_err(failed)? else {
-        let target = target.to_owned();
-        return Err(PartialError::InUse { target });
-    };
-    fs::remove_dir_all(&root).map_err(failed)
+
+    /// Takes the mark off a file that is whole and durable, and tells what it is then.
+    pub(super) fn unmark(&self, inner: &str) -> io::Result<Fingerprint> {
+        let file = self.staged.file(inner, Mode::Read)?;
+        mark::remove(&file);
+        Ok(Fingerprint::new(&file.metadata()?))
+    }
+
+    /// Makes a symbolic link in the tree. What it leads to was checked with the manifests.
+    pub(super) fn link(&self, inner: &str, to: &str) -> io::Result<()> {
+        let is_there = |dir: &Dir| {
+            dir.read_link(inner)
+                .is_ok_and(|there| there == Path::new(to))
+        };
+        if is_there(&self.staged) || self.into.as_ref().is_some_and(is_there) {
+            return Ok(());
+        }
+        self.make_room(inner)?;
+        self.staged.make_link(inner, to)
+    }
+
+    /// Waits until all that was written is safe from a power cut.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.staged.sync_file_system()
+    }
+
+    /// Renames the tree to the target, where nothing is.
+    pub(super) fn put_in_place(&self) -> io::Result<()> {
+        let there = self.part_home.look(&self.part)?;
+        if there.identity != self.staged.entry()?.identity {
+            return Err(io::Error::other(format!(
+                "{} was moved away, and something else is in its place",
+                self.part_home.path_of(&self.part).display()
+            )));
+        }
+        self.part_home
+            .rename(&self.part, &self.home, &self.name, false)?;
+        self.is_finished.store(true, Ordering::Release);
+        if let Some(file) = self.staged.as_file() {
+            mark::remove(file);
+        }
+        Ok(())
+    }
+
+    /// Moves a file or link from the tree into the folder that was there before. What is in its place is
+    /// replaced only if it may be, and never if it is a folder.
+    pub(super) fn merge(&self, inner: &str) -> io::Result<()> {
+        let Some(into) = &self.into else {
+            return Ok(());
+        };
+        if self.staged.find(inner)?.is_none() {
+            return Ok(());
+        }
+        match self.staged.rename(inner, into, inner, self.overwrite) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.merge_by_copy(into, inner)
+            }
+            renamed => renamed,
+        }
+    }
+
+    /// The same where the folder has a disk of its own below it.
+    fn merge_by_copy(&self, into: &Dir, inner: &str) -> io::Result<()> {
+        let mut from = self.staged.file(inner, Mode::Read)?;
+        let (folder, name) = inner.rsplit_once('/').unwrap_or(("", inner));
+        let copy = match folder {
+            "" => part_name(name, 1),
+            folder => format!("{folder}/{}", part_name(name, 1)),
+        };
+        let mut to = into.file(&copy, Mode::New)?;
+        let copied = io::copy(&mut from, &mut to)
+            .and_then(|_| to.set_permissions(from.metadata()?.permissions()))
+            .and_then(|()| to.sync_all())
+            .and_then(|()| into.rename(&copy, into, inner, self.overwrite));
+        if copied.is_err() {
+            let _ = into.remove_file(&copy);
+        }
+        copied?;
+        self.staged.remove_file(inner)
+    }
+
+    /// Makes what was moved into the folder that was there before durable.
+    pub(super) fn sync_target(&self) -> io::Result<()> {
+        match &self.into {
+            Some(into) => into.sync_file_system(),
+            None => self.home.sync(),
+        }
+    }
+
+    /// Removes the tree, from which everything was moved, but for what is not ours; the path of the tree if
+    /// there is such.
+    pub(super) fn remove_staged(&self, folders: &[String]) -> io::Result<Option<PathBuf>> {
+        remove_folders(&self.staged, folders)?;
+        remove_root(&self.part_home, &self.part)
+    }
 }
 
-/// Lets the owner run a file that is to be run, and tells what it is then.
+/// Removes those of the folders that are empty; they are given each before what is in it.
+pub(super) fn remove_folders(top: &Dir, folders: &[String]) -> io::Result<()> {
+    for folder in folders.iter().rev() {
+        unless_needed(top.remove_folder(folder))?;
+    }
+    Ok(())
+}
+
+/// Removes a tree that is empty; its path if it is not.
+pub(super) fn remove_root(home: &Dir, name: &str) -> io::Result<Option<PathBuf>> {
+    let removed = unless_needed(home.remove_folder(name))?;
+    Ok((!removed).then(|| home.path_of(name)))
+}
+
+/// Whether a folder is gone; not, if something is in it.
+fn unless_needed(removed: io::Result<()>) -> io::Result<bool> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotADirectory, NotFound};
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == NotFound => Ok(true),
+        Err(error) if matches!(error.kind(), DirectoryNotEmpty | NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A tree that is about to grow.
+struct Staged {
+    dir: Dir,
+    home: Arc<Dir>,
+    name: String,
+    id: Id,
+    is_new: bool,
+}
+
+/// One attempt to open a tree.
+struct Staging<'a> {
+    spec: &'a PartialSpec,
+    hash: Hash,
+    /// Of the target.
+    home: &'a Arc<Dir>,
+    name: &'a str,
+}
+
+impl Staging<'_> {
+    /// The tree of an earlier run, moved here if it was for another target.
+    fn earlier(&self, known: &Known) -> Result<Option<Staged>, PartialError> {
+        let path = match known {
+            Known::Is(recorded) => recorded.part(),
+            Known::Torn => default_path(&self.spec.target),
+            Known::None => return Ok(None),
+        };
+        let Ok((home, name)) = place_of(&path) else {
+            return Ok(None);
+        };
+        let recorded = match known {
+            Known::Is(recorded) => recorded.growth.as_ref().map(|growth| growth.id),
+            _ => None,
+        };
+        let Some(staged) = self.take(home, name, recorded, true)? else {
+            return Ok(None);
+        };
+        if known.is_for(&self.spec.target) {
+            return Ok(Some(staged));
+        }
+        Ok(self.moved(staged))
+    }
+
+    fn moved(&self, staged: Staged) -> Option<Staged> {
+        for attempt in 1..=MAX_NAMES {
+            let name = part_name(self.name, attempt);
+            match staged.home.rename(&staged.name, self.home, &name, false) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    let path = staged.home.path_of(&staged.name);
+                    tracing::warn!(path = %path.display(), %error, "cannot be moved: it stays there, and is fetched again");
+                    return None;
+                }
+                Ok(()) => {
+                    return Some(Staged {
+                        dir: self.home.sub(&name).ok()?,
+                        home: Arc::clone(self.home),
+                        name,
+                        ..staged
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    /// The tree at this place, if it is ours and nobody writes to it.
+    fn take(
+        &self,
+        home: Arc<Dir>,
+        name: String,
+        recorded: Option<Id>,
+        is_recorded: bool,
+    ) -> Result<Option<Staged>, PartialError> {
+        let Ok(dir) = home.sub(&name) else {
+            return Ok(None);
+        };
+        let mark = dir.as_file().map_or(Mark::Unsupported, mark::read);
+        let id = match (mark, recorded) {
+            (Mark::Of(id, _), Some(recorded)) if id == recorded => id,
+            (Mark::Of(id, of), None) if of == self.hash => id,
+            (Mark::Old, None) if is_recorded => Id::random(),
+            (Mark::Unsupported, recorded) if is_recorded => recorded.unwrap_or_else(Id::random),
+            _ => return Ok(None),
+        };
+        self.lock(&dir)?;
+        if let Some(file) = dir.as_file() {
+            mark::set(file, id, &self.hash);
+        }
+        Ok(Some(Staged {
+            dir,
+            home,
+            name,
+            id,
+            is_new: false,
+        }))
+    }
+
+    /// A new tree, under the first name that is free.
+    fn make(&self) -> Result<Staged, PartialError> {
+        for attempt in 1..=MAX_NAMES {
+            let name = part_name(self.name, attempt);
+            let failed = |source| PartialError::Io {
+                path: self.home.path_of(&name),
+                source,
+            };
+            match self.home.make_new(&name) {
+                Ok(()) => {
+                    let dir = self.home.sub(&name).map_err(failed)?;
+                    self.lock(&dir)?;
+                    let id = Id::random();
+                    if let Some(file) = dir.as_file() {
+                        mark::set(file, id, &self.hash);
+                    }
+                    let home = Arc::clone(self.home);
+                    return Ok(Staged {
+                        dir,
+                        home,
+                        name,
+                        id,
+                        is_new: true,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+            // A run whose record was lost may have left it.
+            if let Some(left) = self.take(Arc::clone(self.home), name.clone(), None, false)? {
+                return Ok(left);
+            }
+            let path = self.home.path_of(&name);
+            tracing::info!(path = %path.display(), "not ours: growing under another name");
+        }
+        let path = self.home.path_of(&part_name(self.name, 1));
+        Err(PartialError::Exists { path })
+    }
+
+    fn lock(&self, dir: &Dir) -> Result<(), PartialError> {
+        match dir.try_lock() {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let target = self.spec.target.clone();
+                Err(PartialError::InUse { target })
+            }
+            Err(source) => Err(PartialError::Io {
+                path: dir.path().to_owned(),
+                source,
+            }),
+        }
+    }
+}
+
+/// Lets a file that is to be run be run by its owner, and tells what it is then.
 pub(super) fn finished(file: &File, run: bool) -> io::Result<Fingerprint> {
     if run {
         make_executable(file)?;
@@ -312,82 +583,11 @@ pub(super) fn finished(file: &File, run: bool) -> io::Result<Fingerprint> {
     Ok(Fingerprint::new(&file.metadata()?))
 }
 
-/// The `.part` of a file, unless another download writes to it.
-fn open_part(path: &Path, empty: bool) -> io::Result<File> {
-    let file = open(&part::path_of(path), false)?;
-    // Several of our threads may write to it at a time.
-    file.try_lock_shared().map_err(|error| match error {
-        TryLockError::WouldBlock => io::Error::other("another download writes there"),
-        TryLockError::Error(error) => error,
-    })?;
-    if empty {
-        file.set_len(0)?;
-    }
-    Ok(file)
-}
-
-fn open(path: &Path, empty: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(empty);
-    files::open_own(&mut options, path)
-}
-
-fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
-}
-
-fn is_marked(folder: &Path) -> bool {
-    File::open(folder).is_ok_and(|folder| part::is_marked(&folder))
-}
-
-/// Does something with a folder that is open, where folders can be opened.
-fn on_folder(folder: &Path, act: impl Fn(&File)) {
-    if let Ok(folder) = File::open(folder) {
-        act(&folder);
-    }
-}
-
-fn is_real_folder(path: &Path) -> io::Result<bool> {
-    Ok(fs::symlink_metadata(path)?.is_dir())
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    match is_real_folder(path) {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            let what = "it is there, and no folder: move it away";
-            Err(io::Error::new(io::ErrorKind::AlreadyExists, what))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match fs::create_dir(path) {
-            // Somebody else was faster; it has to be a folder still.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                match is_real_folder(path) {
-                    Ok(true) => Ok(()),
-                    _ => Err(error),
-                }
-            }
-            made => made,
-        },
-        Err(error) => Err(error),
-    }
-}
-
-/// The lock of a folder, where folders can be locked; none if another has it.
-fn lock_folder(path: &Path) -> io::Result<Option<Option<File>>> {
-    #[cfg(unix)]
-    {
-        let folder = File::open(path)?;
-        match folder.try_lock() {
-            Ok(()) => Ok(Some(Some(folder))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = path;
-        Ok(Some(None))
-    }
+/// Whether a short file holds nothing but zeros.
+fn is_zeros(file: &File) -> io::Result<bool> {
+    let len = file.metadata()?.len().min(MAX_ATOMIC as u64);
+    let data = files::read_vec_at(file, 0, len as usize)?;
+    Ok(data.iter().all(|byte| *byte == 0))
 }
 
 /// Lets whoever may read the file run it, too.
@@ -405,19 +605,4 @@ fn make_executable(file: &File) -> io::Result<()> {
     #[cfg(not(unix))]
     let _ = file;
     Ok(())
-}
-
-fn make_link(path: &Path, to: &str) -> io::Result<()> {
-    #[cfg(unix)]
-    return std::os::unix::fs::symlink(to, path);
-    #[cfg(windows)]
-    {
-        let to = to.replace('/', "\\");
-        let leads_to = path.parent().map(|folder| folder.join(&to));
-        if leads_to.is_some_and(|path| path.is_dir()) {
-            std::os::windows::fs::symlink_dir(to, path)
-        } else {
-            std::os::windows::fs::symlink_file(to, path)
-        }
-    }
 }

@@ -1,9 +1,9 @@
 //! Verified chunks to the files of a folder.
 //!
-//! Owns the large files that grow. Whoever completes a file puts it in its place, so that at any time
-//! most of what is verified lies where it will lie in the end.
+//! Owns the large files that grow. All of them lie in the tree at their own paths from the start.
 
 use std::{
+    fs::File,
     io,
     ops::Range,
     sync::{Arc, PoisonError},
@@ -11,13 +11,27 @@ use std::{
 
 use pelago_content::{Chunk, ListedFile, Node, verify};
 
-use super::{FileState, Partial, PartialFolder, tree::finished};
+use super::{
+    Done, FileState, Partial, PartialFolder,
+    tree::{At, MAX_ATOMIC, finished},
+};
 use crate::store::{
     Fingerprint,
     hashing::GROUP_SIZE,
     mutex::lock,
-    partial::{Ending, FinishError, FinishOptions, PartialError, PartialSpec, WriteError},
+    partial::{FinishError, PartialError, PartialSpec, WriteError, remove::has_content},
 };
+
+impl Done {
+    /// A file in the tree that grows.
+    pub(super) const fn staged(fingerprint: Fingerprint, is_marked: bool) -> Self {
+        Self {
+            fingerprint,
+            at: At::Staged,
+            is_marked,
+        }
+    }
+}
 
 impl PartialFolder {
     /// Verifies a chunk of one of the files and writes it. May be called from many threads at once; a
@@ -59,16 +73,13 @@ impl PartialFolder {
         let blocks = chunk.blocks(geometry);
         let is_whole = blocks == (0..geometry.blocks());
         if !is_whole {
-            if lock(&self.state).files[file] != FileState::Missing {
+            let written = self.write_in_parts(file, listed, chunk, data);
+            if !written.map_err(|source| self.disk_error(&path, source))? {
                 return Ok(());
             }
-            let offset = chunk.bytes(geometry).start;
-            let written = self.tree.write_part(&path, data, offset);
-            written.map_err(|source| self.disk_error(&path, source))?;
         }
-        let had_part = {
+        {
             let mut state = lock(&self.state);
-            let had_part = state.arrived.overlaps(all.clone());
             state
                 .arrived
                 .insert(all.start + blocks.start..all.start + blocks.end);
@@ -77,19 +88,50 @@ impl PartialFolder {
                 return Ok(());
             }
             state.files[file] = FileState::Closing;
-            had_part
-        };
+        }
         let placed = if is_whole {
-            let placed = self.tree.put(&path, data, listed.executable);
-            if had_part || !self.tree.is_new() {
-                self.tree.remove_part(&path);
-            }
-            placed
+            let put = self.tree.put(&path, data, listed.executable);
+            put.map(|fingerprint| Some(Done::staged(fingerprint, data.len() > MAX_ATOMIC)))
         } else {
-            let size = listed.descriptor.size();
-            self.tree.place_part(&path, size, listed.executable)
+            self.close_small(listed, &path)
         };
         self.placed(file, &path, placed)
+    }
+
+    /// Writes a part of a small file; false if the file is whole already.
+    fn write_in_parts(
+        &self,
+        file: usize,
+        listed: &ListedFile<'_>,
+        chunk: Chunk,
+        data: &[u8],
+    ) -> io::Result<bool> {
+        let (descriptor, path) = (&listed.descriptor, listed.path());
+        if lock(&self.state).files[file] != FileState::Missing {
+            return Ok(false);
+        }
+        {
+            // Held while it is begun: two who need it shall not both do that.
+            let mut in_parts = lock(&self.in_parts);
+            if !in_parts.contains(&file) {
+                self.tree.begin_part(&path, descriptor.size())?;
+                in_parts.insert(file);
+            }
+        }
+        let offset = chunk.bytes(descriptor.geometry()).start;
+        self.tree.write_part(&path, data, offset)?;
+        Ok(true)
+    }
+
+    /// A small file of which all parts have come; none if somebody else wrote to it meanwhile.
+    fn close_small(&self, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<Done>> {
+        let Some(file) = self.tree.existing(At::Staged, path)? else {
+            return Ok(None);
+        };
+        if !has_content(&file, &listed.descriptor)? {
+            return Ok(None);
+        }
+        finished(&file, listed.executable).map(|fingerprint| Some(Done::staged(fingerprint, true)))
     }
 
     fn write_large(
@@ -123,19 +165,20 @@ impl PartialFolder {
             return Ok(Some(Arc::clone(partial)));
         }
         let inner = listed.path();
-        let target = self.tree.writable(&inner);
         let spec = PartialSpec {
             descriptor: listed.descriptor,
-            target: target.map_err(|source| self.disk_error(&inner, source))?,
+            target: self.tree.target(&inner),
             name: listed.entry.name().to_owned(),
             scopes: self.spec.scopes.clone(),
             resume_on_start: false,
             only: Vec::new(),
             part_of: Some(self.reservation.key.hash),
-            overwrite: self.tree.takes_over(),
+            overwrite: false,
             is_named: false,
         };
-        let partial = Partial::create_or_resume(&self.reservation.store, spec, &|_| {})?;
+        let (store, dir) = (&self.reservation.store, Arc::clone(self.tree.staged()));
+        let make_room = || self.tree.make_room(&inner);
+        let partial = Partial::create_in(store, spec, dir, inner.clone(), &make_room)?;
         growing.insert(file, Arc::clone(&partial));
         Ok(Some(partial))
     }
@@ -166,41 +209,54 @@ impl PartialFolder {
             state.files[file] = FileState::Closing;
         }
         let path = listed.path();
-        let options = FinishOptions {
-            durable: false,
-            overwrite: self.tree.may_replace(),
-            share: false,
+        let finished = partial.finish_in_folder();
+        let placed = match finished {
+            Ok(opened) => self.close_large(&opened.part, listed.executable),
+            // What is missing then is fetched again.
+            Err(FinishError::Altered { .. }) => {
+                self.large_lacks(file, partial);
+                Ok(None)
+            }
+            Err(error) => Err(as_io_error(error)),
         };
-        let finished = partial
-            .finish(options, &Ending::default())
-            .map_err(as_io_error);
-        let placed = finished.and_then(|done| self.executable(&path, listed, done.fingerprint));
-        lock(&self.growing).remove(&file);
+        if matches!(placed, Ok(Some(_))) {
+            lock(&self.growing).remove(&file);
+        }
         self.placed(file, &path, placed)
     }
 
-    /// Lets a file in its place be run, if it is to be; tells what it is then.
-    pub(super) fn executable(
-        &self,
-        path: &str,
-        listed: &ListedFile<'_>,
-        fingerprint: Fingerprint,
-    ) -> io::Result<Fingerprint> {
-        match self.tree.existing(path)? {
-            Some(file) if listed.executable => finished(&file, true),
-            _ => Ok(fingerprint),
+    /// A large file that is whole: until the folder is done, it carries the mark of that.
+    fn close_large(&self, file: &File, run: bool) -> io::Result<Option<Done>> {
+        self.tree.mark(file);
+        finished(file, run).map(|fingerprint| Some(Done::staged(fingerprint, true)))
+    }
+
+    /// A large file was found to lack blocks that it had.
+    fn large_lacks(&self, file: usize, partial: &Arc<Partial>) {
+        let all = self.sequence.blocks_of_file(file);
+        let mut state = lock(&self.state);
+        state.verified.remove(all.clone());
+        for run in partial.verified().iter() {
+            state
+                .verified
+                .insert(all.start + run.start..all.start + run.end);
         }
     }
 
+    /// What came of completing a file; none, if it is not right and has to be fetched again.
     fn placed(
         &self,
         file: usize,
         path: &str,
-        placed: io::Result<Fingerprint>,
+        placed: io::Result<Option<Done>>,
     ) -> Result<(), WriteError> {
         match placed {
-            Ok(fingerprint) => {
-                self.is_done(file, fingerprint);
+            Ok(Some(done)) => {
+                self.is_done(file, done);
+                Ok(())
+            }
+            Ok(None) => {
+                self.is_missing(file);
                 Ok(())
             }
             Err(source) => {
@@ -210,10 +266,23 @@ impl PartialFolder {
         }
     }
 
-    /// The file is whole and in its place. Others with its content need not be fetched.
-    pub(super) fn is_done(&self, file: usize, fingerprint: Fingerprint) {
+    /// The file is not whole (any more). What is known of a large one stays known.
+    pub(super) fn is_missing(&self, file: usize) {
+        let blocks = self.sequence.blocks_of_file(file);
+        lock(&self.in_parts).remove(&file);
+        let is_growing = lock(&self.growing).contains_key(&file);
         let mut state = lock(&self.state);
-        state.files[file] = FileState::Done(fingerprint);
+        state.files[file] = FileState::Missing;
+        state.arrived.remove(blocks.clone());
+        if !is_growing {
+            state.verified.remove(blocks);
+        }
+    }
+
+    /// The file is whole. Others with its content need not be fetched.
+    pub(super) fn is_done(&self, file: usize, done: Done) {
+        let mut state = lock(&self.state);
+        state.files[file] = FileState::Done(done);
         let blocks = self.sequence.blocks_of_file(file);
         state.arrived.remove(blocks.clone());
         state.verified.insert(blocks.clone());
@@ -233,7 +302,7 @@ impl PartialFolder {
 
     pub(super) fn disk_error(&self, inner: &str, source: io::Error) -> WriteError {
         WriteError::Disk {
-            path: self.tree.path(inner),
+            path: self.tree.path(At::Staged, inner),
             missing: self.missing_bytes(),
             source,
         }

@@ -1,0 +1,93 @@
+//! What a file system can do.
+//!
+//! Owns the table of file systems, by the numbers of `statfs(2)`, and no state. What is not known counts
+//! as the less able one.
+
+use std::{fs::File, io};
+
+/// What the file system of a file is known for.
+#[cfg(target_os = "linux")]
+struct Traits {
+    /// Only this machine writes to it, and says who does.
+    is_local: bool,
+    /// A file may be longer than what was written to it, at no cost.
+    has_holes: bool,
+    /// A file keeps its number when the file system is mounted again.
+    keeps_inodes: bool,
+}
+
+#[cfg(target_os = "linux")]
+fn traits(file: &File) -> Traits {
+    let kind = rustix::fs::fstatfs(file).map_or(0, |found| found.f_type as i64);
+    match kind {
+        0xef53             // ext2, ext3, ext4
+        | 0x5846_5342      // XFS
+        | 0x9123_683e      // Btrfs
+        | 0x0102_1994      // tmpfs
+        | 0x8584_58f6      // ramfs
+        | 0x794c_7630      // overlayfs
+        | 0xf2f5_2010      // F2FS
+        | 0xca45_1a4e      // bcachefs
+        | 0x2fc1_2fc1      // ZFS
+        => Traits { is_local: true, has_holes: true, keeps_inodes: true },
+        0x4d44             // FAT
+        | 0x2011_bab0      // exFAT
+        => Traits { is_local: true, has_holes: false, keeps_inodes: false },
+        0x7366_746e        // NTFS
+        => Traits { is_local: true, has_holes: true, keeps_inodes: true },
+        _ => Traits { is_local: false, has_holes: false, keeps_inodes: false },
+    }
+}
+
+/// Whether only this machine writes to the file system, so that it can tell who does.
+pub(super) fn is_local(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return traits(file).is_local;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Whether a file there may have holes.
+pub(super) fn has_holes(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return traits(file).has_holes;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Whether a file there keeps its number when the file system is mounted again.
+pub(super) fn keeps_inodes(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return traits(file).keeps_inodes;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        cfg!(unix)
+    }
+}
+
+/// Makes a run of zeros, at the cost of nothing where the file system can; false if it cannot, and nothing
+/// was done.
+pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::{fs::FallocateFlags, io::Errno};
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(file, flags, start, len) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOTSUP | Errno::NOSYS | Errno::INVAL) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, start, len);
+        Ok(false)
+    }
+}

@@ -1,0 +1,305 @@
+//! Whether anybody else writes to a file while it grows.
+//!
+//! Owns one inotify instance for each store. A program that opened the file for writing is noticed when it
+//! closes it, as our own handle stays open; one that cuts the file short, by its length, which is that of
+//! the whole content from the start. Where the system tells neither, as on network file systems,
+//! everybody is suspected: the content is then proven once more before it is put in place.
+
+use std::{
+    fs::File,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::store::disk;
+
+/// Watches one file.
+#[derive(Debug)]
+pub(super) struct Guard {
+    watch: Option<Watch>,
+    /// Bytes that the file has from the start; none where a file cannot have a length without content.
+    len: Option<u64>,
+    was_cut: AtomicBool,
+}
+
+impl Guard {
+    /// Gives a file, which is open for writing and to have `len` bytes in the end, that length, and watches
+    /// it.
+    pub(super) fn new(watches: &Arc<Watches>, file: &File, len: u64) -> io::Result<Self> {
+        let has_holes = disk::has_holes(file);
+        if has_holes && file.metadata()?.len() != len {
+            file.set_len(len)?;
+        }
+        Ok(Self {
+            watch: watches.add(file).filter(|_| disk::is_local(file)),
+            len: has_holes.then_some(len),
+            was_cut: AtomicBool::new(false),
+        })
+    }
+
+    /// Looks whether the file was cut short; to be called before each write, which could hide it.
+    pub(super) fn before_write(&self, file: &File) -> io::Result<()> {
+        if let Some(len) = self.len
+            && file.metadata()?.len() < len
+        {
+            self.was_cut.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether anybody may have written to the file, or cut it short.
+    pub(super) fn is_suspect(&self, file: &File) -> bool {
+        let is_watched = self.watch.as_ref().is_some_and(|watch| !watch.has_news());
+        let is_unknown = !is_watched || self.len.is_none() || self.before_write(file).is_err();
+        is_unknown || self.was_cut.load(Ordering::Acquire)
+    }
+
+    /// Forgets what was noticed so far: all of it is about to be proven again.
+    pub(super) fn clear(&self) {
+        self.was_cut.store(false, Ordering::Release);
+        if let Some(watch) = &self.watch {
+            watch.clear();
+        }
+    }
+}
+
+/// The files that are watched.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    #[cfg(target_os = "linux")]
+    inotify: linux::Inotify,
+}
+
+impl Watches {
+    #[cfg(target_os = "linux")]
+    fn add(self: &Arc<Self>, file: &File) -> Option<Watch> {
+        let (number, has_news) = self.inotify.add(file)?;
+        Some(Watch {
+            watches: Arc::clone(self),
+            number,
+            has_news,
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[allow(clippy::unused_self, reason = "as where there is something to ask")]
+    const fn add(self: &Arc<Self>, _: &File) -> Option<Watch> {
+        None
+    }
+}
+
+/// One watch; it ends when dropped.
+#[derive(Debug)]
+struct Watch {
+    #[cfg(target_os = "linux")]
+    watches: Arc<Watches>,
+    #[cfg(target_os = "linux")]
+    number: i32,
+    has_news: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn has_news(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        self.watches.inotify.read();
+        self.has_news.load(Ordering::Acquire)
+    }
+
+    fn clear(&self) {
+        #[cfg(target_os = "linux")]
+        self.watches.inotify.read();
+        self.has_news.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.watches.inotify.remove(self.number);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    //! inotify, read when somebody wants to know.
+
+    use std::{
+        collections::HashMap,
+        fs::File,
+        mem::MaybeUninit,
+        os::fd::{AsFd, AsRawFd, OwnedFd},
+        sync::{
+            Arc, Mutex, OnceLock,
+            atomic::{AtomicBool, Ordering},
+        },
+    };
+
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+
+    use crate::store::mutex::lock;
+
+    /// Bytes of events read at once.
+    const BUFFER_LEN: usize = 4096;
+
+    /// A writer closed the file, or the file was moved or removed.
+    const WATCHED: WatchFlags = WatchFlags::CLOSE_WRITE
+        .union(WatchFlags::MOVE_SELF)
+        .union(WatchFlags::DELETE_SELF);
+
+    #[derive(Debug, Default)]
+    pub(super) struct Inotify {
+        /// Made with the first watch; none where that fails.
+        handle: OnceLock<Option<OwnedFd>>,
+        watched: Mutex<HashMap<i32, Arc<AtomicBool>>>,
+    }
+
+    impl Inotify {
+        pub(super) fn add(&self, file: &File) -> Option<(i32, Arc<AtomicBool>)> {
+            let handle = self.handle()?;
+            let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
+            // Held from before the watch, so that no event of it is read and not known.
+            let mut watched = lock(&self.watched);
+            let number = inotify::add_watch(handle, path, WATCHED).ok()?;
+            let has_news = Arc::new(AtomicBool::new(false));
+            watched.insert(number, Arc::clone(&has_news));
+            Some((number, has_news))
+        }
+
+        pub(super) fn remove(&self, number: i32) {
+            lock(&self.watched).remove(&number);
+            if let Some(handle) = self.handle() {
+                // A file that is gone has no watch any more.
+                let _ = inotify::remove_watch(handle, number);
+            }
+        }
+
+        /// Takes note of all events so far.
+        pub(super) fn read(&self) {
+            let Some(handle) = self.handle() else { return };
+            let watched = lock(&self.watched);
+            let mut buffer = [MaybeUninit::uninit(); BUFFER_LEN];
+            let mut events = Reader::new(handle, &mut buffer);
+            // It fails when there is no more.
+            while let Ok(event) = events.next() {
+                if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                    let all = watched.values();
+                    all.for_each(|has_news| has_news.store(true, Ordering::Release));
+                } else if let Some(has_news) = watched.get(&event.wd()) {
+                    has_news.store(true, Ordering::Release);
+                }
+            }
+        }
+
+        fn handle(&self) -> Option<&OwnedFd> {
+            let flags = CreateFlags::CLOEXEC | CreateFlags::NONBLOCK;
+            let handle = self.handle.get_or_init(|| inotify::init(flags).ok());
+            handle.as_ref()
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::{fs, io::Write, os::unix::fs::FileExt};
+
+    use super::*;
+
+    /// Does something to the file as another program would.
+    type Act = fn(&std::path::Path);
+
+    #[test]
+    fn a_foreign_writer_is_noticed_and_our_own_writes_are_not() {
+        let acts: [(&str, Act, bool); 7] = [
+            ("nothing", |_| {}, false),
+            ("read", |path| drop(fs::read(path).unwrap()), false),
+            (
+                "written in place",
+                |path| {
+                    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+                    file.write_all_at(b"x", 3).unwrap();
+                },
+                true,
+            ),
+            (
+                "appended to",
+                |path| {
+                    let mut file = fs::OpenOptions::new().append(true).open(path).unwrap();
+                    file.write_all(b"x").unwrap();
+                },
+                true,
+            ),
+            (
+                "cut short",
+                |path| {
+                    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+                    file.set_len(10).unwrap();
+                },
+                true,
+            ),
+            (
+                "moved away",
+                |path| fs::rename(path, path.with_extension("moved")).unwrap(),
+                true,
+            ),
+            (
+                "replaced",
+                |path| {
+                    let other = path.with_extension("other");
+                    fs::write(&other, "other").unwrap();
+                    fs::rename(other, path).unwrap();
+                },
+                true,
+            ),
+        ];
+        for (what, act, is_noticed) in acts {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("file");
+            let file = fs::File::create_new(&path).unwrap();
+            let guard = Guard::new(&Arc::default(), &file, 1000).unwrap();
+            guard.before_write(&file).unwrap();
+            file.write_all_at(&[7; 500], 0).unwrap();
+            act(&path);
+            guard.before_write(&file).unwrap();
+            file.write_all_at(&[7; 500], 500).unwrap();
+            assert_eq!(guard.is_suspect(&file), is_noticed, "{what}");
+            guard.clear();
+            assert!(!guard.is_suspect(&file), "{what}, cleared");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_by_its_path_is_noticed_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let file = fs::File::create_new(&path).unwrap();
+        let guard = Guard::new(&Arc::default(), &file, 1000).unwrap();
+        file.write_all_at(&[7; 500], 0).unwrap();
+        // As `truncate(2)` would, which opens nothing.
+        file.set_len(10).unwrap();
+        guard.before_write(&file).unwrap();
+        file.write_all_at(&[7; 500], 500).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 1000);
+        assert!(guard.is_suspect(&file));
+    }
+
+    #[test]
+    fn each_file_has_its_own_watch() {
+        let folder = tempfile::tempdir().unwrap();
+        let watches = Arc::default();
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            let file = fs::File::create_new(&path).unwrap();
+            let guard = Guard::new(&watches, &file, 10).unwrap();
+            (path, file, guard)
+        };
+        let (first, second) = (make("first"), make("second"));
+        drop(fs::OpenOptions::new().append(true).open(&first.0).unwrap());
+        assert!(first.2.is_suspect(&first.1));
+        assert!(!second.2.is_suspect(&second.1));
+        drop(first);
+        assert!(!second.2.is_suspect(&second.1));
+    }
+}

@@ -1,0 +1,60 @@
+//! Content to a file, with holes where it is zeros.
+//!
+//! An image of a disk that is mostly empty takes no more room here than where it comes from.
+
+use std::{fs::File, io};
+
+use pelago_content::BLOCK_SIZE;
+
+use crate::store::{disk, files};
+
+/// Writes `data` at `offset`. Whole blocks of zeros become holes where the file system has them.
+pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
+    let blocks = data.chunks(BLOCK_SIZE as usize);
+    let mut runs = Vec::new();
+    let mut at = 0;
+    for block in blocks {
+        let is_zeros = block.iter().all(|byte| *byte == 0);
+        match runs.last_mut() {
+            Some((_, end, zeros)) if *zeros == is_zeros => *end = at + block.len(),
+            _ => runs.push((at, at + block.len(), is_zeros)),
+        }
+        at += block.len();
+    }
+    for (start, end, is_zeros) in runs {
+        let (from, len) = (offset + start as u64, (end - start) as u64);
+        if !(is_zeros && disk::has_holes(file) && disk::punch_hole(file, from, len)?) {
+            files::write_all_at(file, &data[start..end], from)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn zeros_take_no_room_and_read_as_such() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let path = folder.path().join("file");
+        let file = File::create_new(&path).unwrap();
+        if !disk::has_holes(&file) {
+            return;
+        }
+        let len = 64 * BLOCK_SIZE;
+        // What was there before must not show through.
+        files::write_all_at(&file, &vec![7; len as usize], 0).unwrap();
+        let mut data = vec![0; len as usize];
+        data[20 * BLOCK_SIZE as usize] = 1;
+        data.truncate(data.len() - 100);
+        write(&file, &data, 0).unwrap();
+        let mut read = std::fs::read(&path).unwrap();
+        read.truncate(data.len());
+        assert!(read == data);
+        file.sync_all().unwrap();
+        assert!(file.metadata().unwrap().blocks() * 512 <= 3 * BLOCK_SIZE);
+    }
+}
