@@ -36,8 +36,9 @@ const HEAD_START: Duration = Duration::from_millis(50);
 /// How long to stay for others' calls without a word.
 const QUIET_STAY: Duration = Duration::from_millis(200);
 
-/// How long a node may take to end; it takes less by itself.
-pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a node may take to end; it takes less by itself. More than a few seconds only pass while
+/// the content of a download is being put in place.
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// What there is on a data folder.
 pub(super) enum Found {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{
-        Client, Events,
+        CallError, Client, Events,
         types::{
             DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Output,
         },
@@ -225,29 +225,63 @@ async fn follow(
         let event = tokio::select! {
             event = events.next() => event?,
             () = signals.next() => {
-                let goes_on = goes_on(&session.client, hash.as_deref()).await;
-                return Ok(End::Interrupted { goes_on });
+                return tokio::select! {
+                    end = interrupted(&session.client, hash.as_deref(), events) => end,
+                    () = signals.next() => Ok(End::Interrupted { goes_on: false }),
+                };
             }
         };
-        match event {
-            Some(DownloadEvent::Progress(status)) => {
-                progress.show(&step(&status));
-                hash = Some(status.hash);
-            }
-            Some(DownloadEvent::Done(finished)) => return Ok(End::Finished(finished)),
-            Some(DownloadEvent::Detached(status)) => return Ok(End::Detached(Box::new(status))),
-            Some(DownloadEvent::Error { error }) => return Err(error.into()),
-            None => {
-                let message = "the node ended before the download did; what was verified is kept";
-                return Err(ErrorInfo::new("node-unreachable", message).into());
-            }
+        if let Some(DownloadEvent::Progress(status)) = event {
+            progress.show(&step(&status));
+            hash = Some(status.hash);
+        } else if let Some(end) = end_in(event)? {
+            return Ok(end);
         }
     }
 }
 
+/// The end that an event tells of; none if the download has not ended.
+fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
+    match event {
+        Some(DownloadEvent::Progress(_)) => Ok(None),
+        Some(DownloadEvent::Done(finished)) => Ok(Some(End::Finished(finished))),
+        Some(DownloadEvent::Detached(status)) => Ok(Some(End::Detached(Box::new(status)))),
+        Some(DownloadEvent::Error { error }) => Err(error.into()),
+        None => {
+            let message = "the node ended before the download did; what was verified is kept";
+            Err(ErrorInfo::new("node-unreachable", message).into())
+        }
+    }
+}
+
+/// Ends what the person interrupted, and not what others want too. A download whose content is already
+/// being put in place is done, and not paused.
+async fn interrupted(
+    client: &Client,
+    hash: Option<&str>,
+    mut events: Events<DownloadEvent>,
+) -> anyhow::Result<End> {
+    let Some(hash) = hash else {
+        return Ok(End::Interrupted { goes_on: false });
+    };
+    if goes_on(client, hash).await {
+        return Ok(End::Interrupted { goes_on: true });
+    }
+    match client.pause(hash).await {
+        Ok(_) => Ok(End::Interrupted { goes_on: false }),
+        Err(CallError::Refused(error)) if error.code == "download-ended" => loop {
+            if let Some(end) = end_in(events.next().await?)? {
+                return Ok(end);
+            }
+        },
+        Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
+        // The node pauses it once nobody follows it.
+        Err(_) => Ok(End::Interrupted { goes_on: false }),
+    }
+}
+
 /// Whether the node goes on with a download when this command, which follows it, ends.
-async fn goes_on(client: &Client, hash: Option<&str>) -> bool {
-    let Some(hash) = hash else { return false };
+async fn goes_on(client: &Client, hash: &str) -> bool {
     let followers = client.followers(hash).await;
     followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
 }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
 use pelago_behaviour::OwnKeys;
 use pelago_content::Link;
@@ -33,7 +34,7 @@ use crate::{
     publish::Publisher,
     serve::{Changed, Notices, Server},
     store::{DatabaseError, Store},
-    transfer::Transfers,
+    transfer::{Download, Transfers},
 };
 
 /// Streams that peers opened and nobody serves yet, at most; further ones are reset.
@@ -45,7 +46,11 @@ const KNOWN_TRIED: usize = 16;
 /// Peers named in a link.
 const LINK_PEERS: usize = 6;
 
-/// How long a node may take to end in good order.
+/// How long the content of downloads that are too late to stop may take to be put in place, as the node
+/// ends. The next run finds it there if it takes longer.
+const PLACING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a node may take to end in good order, apart from that.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A running node. A handle: clones are the same node; it ends with [`Node::shutdown`] or with the
@@ -407,7 +412,11 @@ impl Node {
 
     /// Ends the node within a few seconds: downloads are stopped, to go on with the next start, peers remembered, connections closed.
     pub async fn shutdown(&self) {
-        self.inner.transfers.stop_all();
+        let late = self.inner.transfers.stop_all();
+        let ends = join_all(late.iter().map(Download::finished));
+        if timeout(PLACING_TIMEOUT, ends).await.is_err() {
+            tracing::warn!("a download is still being put in its place");
+        }
         let in_order = async {
             self.inner.transfers.keep().await;
             if self.inner.settings.mode == Mode::LongRunning {

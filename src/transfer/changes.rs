@@ -29,19 +29,21 @@ impl Transfers {
     /// Stops a download until it is resumed, also over a restart. One that is paused stays so.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed.
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed, or its content is being
+    /// put in place: the answer is given when that has ended.
     pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |entry| {
-            let state = entry.download.state();
-            if matches!(state, DownloadState::Done | DownloadState::Failed) {
+            if has_ended(&entry.download) {
                 return Err(ChangeError::ended(entry));
             }
-            entry.is_paused = true;
-            entry.download.stop();
+            entry.is_paused = entry.download.stop();
             Ok(entry.download.clone())
         })?;
-        // Its end is a pause, or what came before the pause did.
+        // What is too late to stop is waited for: its end is the answer.
         let _ = download.finished().await;
+        if has_ended(&download) {
+            return Err(ChangeError::ended_with(&status_of(&download)));
+        }
         self.keep().await;
         Ok(status_of(&download))
     }
@@ -75,20 +77,20 @@ impl Transfers {
     /// place is never removed.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or is before it can be stopped;
+    /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or its content is being put in
+    /// place: the answer is given when that has ended;
     /// [`ChangeError::Data`] if something cannot be removed: it stays paused then.
     pub async fn cancel(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |entry| {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
             }
-            entry.is_paused = true;
-            entry.download.stop();
+            entry.is_paused |= entry.download.stop();
             Ok(entry.download.clone())
         })?;
         self.settle(*hash, &download).await;
         if download.state() == DownloadState::Done {
-            return self.change(hash, |entry| Err(ChangeError::ended(entry)));
+            return Err(ChangeError::ended_with(&status_of(&download)));
         }
         let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
         blocking(move || store.abandon(&hash, target.as_deref())).await?;
@@ -190,6 +192,14 @@ fn ended(entry: &mut Entry) -> Result<Download, ChangeError> {
     Ok(entry.download.clone())
 }
 
+/// Whether a run came to an end of its own, and was not paused.
+fn has_ended(download: &Download) -> bool {
+    matches!(
+        download.state(),
+        DownloadState::Done | DownloadState::Failed
+    )
+}
+
 fn status_of(download: &Download) -> DownloadStatus {
     download.status().borrow().clone()
 }
@@ -288,8 +298,14 @@ pub enum ChangeError {
 
 impl ChangeError {
     fn ended(entry: &Entry) -> Self {
-        let (name, state) = entry.name_and_state();
-        Self::Ended { name, state }
+        Self::ended_with(&status_of(&entry.download))
+    }
+
+    fn ended_with(status: &DownloadStatus) -> Self {
+        Self::Ended {
+            name: status.name.clone(),
+            state: status.state,
+        }
     }
 
     /// A word for programs: it stays the same between versions.

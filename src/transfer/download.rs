@@ -134,7 +134,7 @@ impl Task {
         };
         let now = Instant::now();
         let found_by = match &purpose {
-            Purpose::Deliver => request.hash,
+            Purpose::Deliver { .. } => request.hash,
             Purpose::Read { found_by, .. } => *found_by,
         };
         Self {
@@ -173,7 +173,7 @@ impl Task {
             status.state = DownloadState::FindingSources;
             status.waits = None;
         });
-        if matches!(self.purpose, Purpose::Deliver)
+        if matches!(self.purpose, Purpose::Deliver { .. })
             && let Some(path) = self.fixed_target().await?
             && let Some(finished) = self.standing(path).await?
         {
@@ -205,7 +205,7 @@ impl Task {
                     }
                     self.reads.arrived();
                     match &self.purpose {
-                        Purpose::Deliver => while self.is_complete() {
+                        Purpose::Deliver { .. } => while self.is_complete() {
                             if self.take_manifests().await?.is_none() {
                                 return self.finish().await;
                             }
@@ -343,7 +343,7 @@ impl Task {
         self.schedule(Instant::now());
         let before = self.content.as_ref();
         let mut content = match self.purpose {
-            Purpose::Deliver => Content::new(sink, self.settings.window, before),
+            Purpose::Deliver { .. } => Content::new(sink, self.settings.window, before),
             Purpose::Read { .. } => Content::for_readers(sink, self.settings.window),
         };
         self.reads_seen = None;

@@ -12,6 +12,7 @@ use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
     reads::Reads,
 };
+use crate::store::Ending;
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -24,6 +25,8 @@ pub struct Download {
     pub(super) offers: mpsc::Sender<PeerId>,
     /// None if it only rests.
     pub(super) task: Option<AbortHandle>,
+    /// Decides whether this run was stopped or came to its end.
+    pub(super) ending: Arc<Ending>,
     pub(super) is_to_seed: bool,
     pub(super) origins: Origins,
     /// Who reads it meanwhile.
@@ -37,9 +40,23 @@ pub(super) struct Ended {
     pub(super) origins: Origins,
     /// None for what is no download of anybody's.
     pub(super) metrics: Option<Metrics>,
+    pub(super) ending: Arc<Ending>,
 }
 
 impl Ended {
+    /// The run has come to its end with this; if it was stopped before that, it is paused. Returns what
+    /// holds.
+    pub(super) fn unless_stopped(
+        &self,
+        result: Result<Finished, DownloadError>,
+    ) -> Result<Finished, DownloadError> {
+        if self.ending.commit() {
+            result
+        } else {
+            Err(DownloadError::Paused)
+        }
+    }
+
     /// It has ended with this.
     pub(super) fn with(&self, result: Result<Finished, DownloadError>) {
         if let Some(metrics) = &self.metrics {
@@ -93,6 +110,7 @@ impl Download {
             outcome,
             offers,
             task: None,
+            ending: Arc::default(),
             is_to_seed,
             origins: Origins::default(),
             reads: Reads::default(),
@@ -135,14 +153,66 @@ impl Download {
         self.status.borrow().state
     }
 
-    /// Stops it. What was verified is kept, and the same request goes on from there.
-    pub(super) fn stop(&self) {
-        if let Some(task) = &self.task {
+    /// Stops this run. What was verified is kept, and the same request resumes from there. False if it is
+    /// too late: the run has failed, or its content is being put in place. Then nothing is stopped, and
+    /// [`Download::finished`] tells how the run ends.
+    pub(super) fn stop(&self) -> bool {
+        let is_stopped = self.ending.stop();
+        if is_stopped && let Some(task) = &self.task {
             task.abort();
         }
+        is_stopped
     }
 
     pub(super) fn is_same_run(&self, other: &Self) -> bool {
         self.status.same_channel(&other.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use pelago_content::Hash;
+
+    use super::*;
+
+    /// A run that goes on until it is stopped.
+    fn run() -> (Download, Ended) {
+        let status = DownloadStatus::new(Hash::from_bytes([7; 32]), None);
+        let mut download = Download::at_rest(status.clone(), false);
+        download.task = Some(tokio::spawn(pending::<()>()).abort_handle());
+        let (status, outcome) = (watch::channel(status).0, watch::channel(None).0);
+        download.outcome = outcome.subscribe();
+        let ended = Ended {
+            status,
+            outcome,
+            origins: Origins::default(),
+            metrics: None,
+            ending: Arc::clone(&download.ending),
+        };
+        (download, ended)
+    }
+
+    #[tokio::test]
+    async fn a_run_that_was_stopped_is_paused_whatever_it_came_to() {
+        let (download, ended) = run();
+        assert!(download.stop() && download.stop());
+        let result = ended.unless_stopped(Err(DownloadError::TooManyRead));
+        assert!(matches!(result, Err(DownloadError::Paused)));
+        drop(ended);
+        let end = download.finished().await.unwrap_err();
+        assert!(matches!(*end, DownloadError::Paused));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_come_to_its_end_is_not_stopped() {
+        let (download, ended) = run();
+        let result = ended.unless_stopped(Err(DownloadError::TooManyRead));
+        assert!(!download.stop());
+        assert!(!download.task.as_ref().unwrap().is_finished());
+        ended.with(result);
+        let end = download.finished().await.unwrap_err();
+        assert!(matches!(*end, DownloadError::TooManyRead));
     }
 }

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     io,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     network::PeerAddress,
-    store::{Cache, Scope},
+    store::{Cache, Ending, Scope},
 };
 
 /// Contents that are fetched for readers at a time, at most, with those that are about to be left.
@@ -78,7 +78,9 @@ impl Readings {
 
     /// Stops all, as the node ends.
     pub(super) fn stop_all(&self) {
-        self.lock().values().for_each(Download::stop);
+        for fetch in self.lock().values() {
+            fetch.stop();
+        }
     }
 }
 
@@ -182,11 +184,13 @@ impl Transfers {
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let origins = Origins::default();
+        let ending = Arc::new(Ending::default());
         let ended = Ended {
             status: status.clone(),
             outcome,
             origins: origins.clone(),
             metrics: None,
+            ending: Arc::clone(&ending),
         };
         let reads = Reads::default();
         // Readers do not queue with downloads: a film that was paused goes on at once.
@@ -239,6 +243,7 @@ impl Transfers {
             outcome: outcome_now,
             offers,
             task: Some(task),
+            ending,
             is_to_seed: false,
             origins,
             reads: reads_now,

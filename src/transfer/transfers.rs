@@ -29,7 +29,11 @@ use super::{
     reads::Reads,
     turns::Turns,
 };
-use crate::{limits::Limits, network::Network, store::Store};
+use crate::{
+    limits::Limits,
+    network::Network,
+    store::{Ending, Store},
+};
 
 /// Downloads that are done or failed and still listed; the first are forgotten first.
 const MAX_ENDED: usize = 100;
@@ -228,16 +232,19 @@ impl Transfers {
         // Who sent what before a pause is of interest after it, too.
         let origins = before.as_ref().map(|before| before.origins.clone());
         let origins = origins.unwrap_or_default();
+        let ending = Arc::new(Ending::default());
         // Made out here, so that a task which is stopped before it first ran has ended, too.
         let ended = Ended {
             status: status.clone(),
             outcome,
             origins: origins.clone(),
             metrics: Some(self.metrics.clone()),
+            ending: Arc::clone(&ending),
         };
         let queued = self.room.turns.enter(hash, status.clone());
         let (transfers, reads) = (self.clone(), Reads::default());
         let (reads_now, written_down) = (reads.clone(), origins.clone());
+        let decides = Arc::clone(&ending);
         let run = async move {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
@@ -245,13 +252,14 @@ impl Transfers {
             let room = &transfers.room;
             let result = match queued.turn().await {
                 Some(turn) => {
-                    let purpose = Purpose::Deliver;
+                    let purpose = Purpose::Deliver { ending: decides };
                     let task =
                         Task::new(room, request, purpose, status, offered, written_down, reads);
                     task.run(turn).await
                 }
                 None => Err(DownloadError::ShuttingDown),
             };
+            let result = ended.unless_stopped(result);
             log_end(&result);
             ended.with(result);
             transfers.keep().await;
@@ -263,6 +271,7 @@ impl Transfers {
             outcome: outcome_now,
             offers,
             task: Some(task),
+            ending,
             is_to_seed,
             origins,
             reads: reads_now,
@@ -313,10 +322,13 @@ impl Transfers {
         same.map(|entry| entry.interest).unwrap_or_default()
     }
 
-    /// Stops all downloads, as the node ends; the next run goes on with them.
-    pub fn stop_all(&self) {
-        self.lock().iter().for_each(|entry| entry.download.stop());
+    /// Stops all downloads, as the node ends; the next run resumes them. Returns those that are too late
+    /// to stop, as their content is being put in place: wait for their ends.
+    pub fn stop_all(&self) -> Vec<Download> {
         self.readings.stop_all();
+        let downloads = self.lock();
+        let late = downloads.iter().filter(|entry| !entry.download.stop());
+        late.map(|entry| entry.download.clone()).collect()
     }
 
     /// Goes on with the downloads of the last run, lists those that it had paused or that had ended, and
@@ -386,9 +398,8 @@ impl Transfers {
             .iter_mut()
             .find(|entry| entry.download.is_same_run(download));
         let Some(entry) = followed else { return };
-        if entry.interest.leave() && entry.is_running() {
+        if entry.interest.leave() && entry.is_running() && entry.download.stop() {
             entry.is_paused = true;
-            entry.download.stop();
             drop(downloads);
             let (transfers, download) = (self.clone(), download.clone());
             tokio::spawn(async move {

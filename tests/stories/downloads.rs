@@ -15,7 +15,7 @@ use super::{
 const SIZE: usize = 8 << 20;
 
 /// The download of `hash` as it is listed; none if it is not.
-fn listed(home: &Home, hash: &str) -> Option<Value> {
+pub(crate) fn listed(home: &Home, hash: &str) -> Option<Value> {
     let downloads = home.json(&["downloads"]);
     let mut same = downloads
         .as_array()
@@ -27,7 +27,7 @@ fn listed(home: &Home, hash: &str) -> Option<Value> {
 
 /// Waits until the download of `hash` is in `state`.
 #[track_caller]
-fn until(home: &Home, hash: &str, state: &str) -> Value {
+pub(crate) fn until(home: &Home, hash: &str, state: &str) -> Value {
     eventually(&format!("{hash:.8} to be {state}"), || {
         listed(home, hash).filter(|download| download["state"] == state)
     })

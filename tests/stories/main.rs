@@ -46,6 +46,7 @@ mod restart;
 mod service;
 mod shell;
 mod signals;
+mod slow_disk;
 mod swarm;
 mod system;
 mod targets;

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use super::{Task, blocking};
+use super::{Purpose, Task, blocking};
 use crate::{
-    store::{Ending, FinishOptions},
+    store::FinishOptions,
     transfer::{Delivered, DownloadError, DownloadState, Finished, sink::Sink},
 };
 
@@ -17,6 +17,9 @@ impl Task {
                 "finished before anything was fetched",
             ));
         };
+        let Purpose::Deliver { ending } = self.purpose else {
+            return Err(DownloadError::Internal("finished what is only read"));
+        };
         let size = content.wanted_bytes;
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
@@ -28,7 +31,6 @@ impl Task {
             overwrite: self.request.overwrite,
             share: self.request.seed && self.seeds.load(Ordering::Relaxed),
         };
-        let ending = Ending::default();
         let (path, is_shared, delivered) = match content.sink {
             Sink::File(partial) => {
                 let file = blocking(move || partial.finish(options, &ending)).await??;

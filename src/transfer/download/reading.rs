@@ -1,12 +1,15 @@
 //! A download for those who read it, and only as much of it as they do.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use pelago_content::{Descriptor, Hash, Kind, Manifest};
 
 use super::{Task, blocking};
 use crate::{
-    store::Cache,
+    store::{Cache, Ending},
     transfer::{
         DownloadError, DownloadState, UnfoldError, content::Content, manifests::Round, sink::Sink,
     },
@@ -18,8 +21,11 @@ const LINGER: Duration = Duration::from_secs(30);
 
 /// What becomes of what is fetched.
 pub(in crate::transfer) enum Purpose {
-    /// All of it is put in its place.
-    Deliver,
+    /// All of it is put in its place, unless it is stopped before that.
+    Deliver {
+        /// Decides between the two.
+        ending: Arc<Ending>,
+    },
     /// What is read of it is kept here, for as long as somebody reads.
     Read {
         /// Where.
