@@ -21,3 +21,4 @@ mod serving;
 mod silence;
 mod sources;
 mod tree;
+mod wrong_files;
