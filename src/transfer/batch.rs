@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use pelago_content::Node;
+use pelago_content::{Node, ProofError};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{
@@ -37,13 +37,23 @@ pub(super) struct Batch {
     filled: usize,
 }
 
-/// A batch after verifying and writing: up to the first failure.
+/// A batch after verifying and writing: up to the first chunk that cannot be written.
 pub(super) struct Written {
     /// What is verified and written.
     pub(super) parts: Vec<Wanted>,
-    /// Why the others are not.
+    /// What failed its proof, and is not written.
+    pub(super) unproven: Vec<Unproven>,
+    /// Why the others are not written.
     pub(super) result: Result<(), WriteError>,
     buffer: Vec<u8>,
+}
+
+/// A chunk that failed its proof.
+pub(super) struct Unproven {
+    pub(super) wanted: Wanted,
+    /// Whether it is of a manifest.
+    pub(super) is_manifest: bool,
+    pub(super) error: ProofError,
 }
 
 impl Batch {
@@ -77,17 +87,25 @@ impl Batch {
 
     fn write(self) -> Written {
         let mut parts = Vec::with_capacity(self.pieces.len());
-        let mut result = Ok(());
+        let (mut unproven, mut result) = (Vec::new(), Ok(()));
         for piece in self.pieces {
             let data = &self.buffer[piece.bytes];
-            result = piece.sink.write(piece.wanted.part, data, &piece.proof);
-            if result.is_err() {
-                break;
+            match piece.sink.write(piece.wanted.part, data, &piece.proof) {
+                Ok(()) => parts.push(piece.wanted),
+                Err(WriteError::Proof(error)) => unproven.push(Unproven {
+                    wanted: piece.wanted,
+                    is_manifest: matches!(piece.sink, Sink::Manifests(_)),
+                    error,
+                }),
+                failed => {
+                    result = failed;
+                    break;
+                }
             }
-            parts.push(piece.wanted);
         }
         Written {
             parts,
+            unproven,
             result,
             buffer: self.buffer,
         }

@@ -1,13 +1,14 @@
 //! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
 //!
 //! Here is what goes on while it fetches; `opening` is how it comes to have something to fetch,
-//! `patience` how long it waits for what, `finishing` what is done once it has all, and `reading` what
-//! is other for readers.
+//! `patience` how long it waits for what, `finishing` what is done once it has all, `reading` what is
+//! other for readers, and `unproven` what becomes of a source whose data failed its proof.
 
 mod finishing;
 mod opening;
 mod patience;
 mod reading;
+mod unproven;
 
 use std::{
     collections::HashMap,
@@ -27,6 +28,7 @@ pub(in crate::transfer) use self::reading::Purpose;
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
     content::{Content, Holding},
+    faults::Faults,
     manifests::Unfolding,
     origins::Origins,
     reads::Reads,
@@ -90,6 +92,8 @@ pub(super) struct Task {
     content: Option<Content>,
     folder: Option<Folder>,
     holdings: HashMap<PeerId, Holding>,
+    /// Which files its sources were wrong about.
+    faults: Faults,
     meter: Meter,
     origins: Origins,
     started: Instant,
@@ -154,6 +158,7 @@ impl Task {
             content: None,
             folder: None,
             holdings: HashMap::new(),
+            faults: Faults::default(),
             meter: Meter::default(),
             origins,
             started: now,
@@ -207,6 +212,7 @@ impl Task {
                     match &self.purpose {
                         Purpose::Deliver { .. } => while self.is_complete() {
                             if self.take_manifests().await?.is_none() {
+                                self.sources.rechecked().await;
                                 return self.finish().await;
                             }
                         },
@@ -266,6 +272,8 @@ impl Task {
                     content.scheduler.failed(peer, part, failure, now);
                 }
             }
+            Event::Unproven(peer, wanted, why) => self.unproven(id, peer, wanted, &why),
+            Event::Lied(peer, why) => self.lied(peer, why),
             Event::Ended(peer, end) => {
                 // A peer may be met twice: the end of the one that is not used ends nothing.
                 let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
@@ -279,9 +287,7 @@ impl Task {
                 }
                 match end {
                     End::Disk(error) => return Err(DownloadError::Write(error)),
-                    End::Lied(why) => {
-                        tracing::warn!(peer = ?peer, why, hash = %self.request.hash, "a source lied");
-                    }
+                    End::Lied(why) => self.warn_of_lie(peer, &why),
                     _ => {}
                 }
             }
@@ -317,7 +323,7 @@ impl Task {
             content.scheduler.has(peer, &held.blocks, &held.suggested);
         }
         if let Err(error) = self.holdings.entry(peer).or_default().extend(&has) {
-            self.sources.refuse(peer, error.to_string());
+            self.sources.ban(peer, &End::Refused(error.to_string()));
             self.forget(peer);
             return Ok(None);
         }

@@ -6,6 +6,8 @@
 //! | `sources` | who is asked, who is used, who lied |
 //! | `candidates` | who waits to be asked, and who is tried again later |
 //! | `source` | one peer's streams: asks, reads, hands on |
+//! | `recheck` | the question to a source whose data failed its proof |
+//! | `faults` | which files a source was wrong about, and when that makes it a liar |
 //! | `content` | what is being fetched: a file, a folder's manifests, or its files |
 //! | `manifests` | the manifests of a folder, until it is known what is in it |
 //! | `batch` | what has come, on its way to be verified and written |
@@ -37,6 +39,7 @@ mod changes;
 mod content;
 mod download;
 mod error;
+mod faults;
 mod handle;
 mod interest;
 mod kept;
@@ -48,6 +51,7 @@ mod reader;
 mod readings;
 mod reads;
 mod receiving;
+mod recheck;
 mod request;
 mod scheduler;
 mod sink;

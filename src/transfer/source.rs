@@ -84,6 +84,10 @@ pub(super) enum Event {
     Arrived(PeerId, Vec<Wanted>),
     /// A chunk has not come.
     Failed(PeerId, Wanted, Failure),
+    /// A chunk of a file has come and failed its proof, for this reason.
+    Unproven(PeerId, Wanted, String),
+    /// The answer to a question that followed a failed proof is a lie, for this reason.
+    Lied(PeerId, String),
     /// It has ended.
     Ended(Option<PeerId>, End),
 }
@@ -392,11 +396,16 @@ impl Source<'_> {
 
     async fn written(&self, written: Written) -> Result<(), End> {
         self.arrived(written.parts).await;
-        match written.result {
-            Ok(()) => Ok(()),
-            Err(WriteError::Proof(error)) => Err(End::Lied(error.to_string())),
-            Err(error) => Err(End::Disk(error)),
+        for unproven in written.unproven {
+            let why = unproven.error.to_string();
+            // A manifest is proven by everyone who sends it.
+            if unproven.is_manifest {
+                return Err(End::Lied(why));
+            }
+            self.tell(Event::Unproven(self.peer, unproven.wanted, why))
+                .await;
         }
+        written.result.map_err(End::Disk)
     }
 
     async fn arrived(&self, parts: Vec<Wanted>) {

@@ -7,21 +7,32 @@ use std::{
 };
 
 use libp2p::PeerId;
+use pelago_behaviour::chunk::Item;
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
+    time::timeout,
 };
 use tracing::Instrument;
 
 use super::{
     candidates::{Candidates, MAX_WAITING, merge},
     origins::SourceState,
-    source::{self, Context, End, MAX_ORDERS, Order, SourceId},
+    recheck::{Answered, Recheck},
+    source::{self, Context, End, Event, MAX_ORDERS, Order, SourceId},
 };
 use crate::network::Candidate;
 
 /// How long a source is used at least before it makes room for another: it may be about to have news.
 const MIN_USE: Duration = Duration::from_secs(1);
+
+/// Questions after failed proofs that are under way at a time, at most; of more, the sources are not
+/// asked. Each holds a block.
+const MAX_RECHECKS: usize = 16;
+
+/// How long a download that has all waits for answers to these questions: they are sent by then, and
+/// the sources have begun to prove what they were asked for.
+const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Outcomes told in a message, of each sort.
 const TOLD: usize = 3;
@@ -44,6 +55,7 @@ pub(super) struct Sources {
     next_id: SourceId,
     active: HashMap<SourceId, Active>,
     tasks: JoinSet<()>,
+    rechecks: JoinSet<()>,
     candidates: Candidates,
     banned: HashSet<PeerId>,
     useful: HashSet<PeerId>,
@@ -59,6 +71,7 @@ impl Sources {
             next_id: 0,
             active: HashMap::new(),
             tasks: JoinSet::new(),
+            rechecks: JoinSet::new(),
             candidates: Candidates::default(),
             banned: HashSet::new(),
             useful: HashSet::new(),
@@ -89,6 +102,7 @@ impl Sources {
         let next = self.candidates.wake(now);
         self.fill();
         while self.tasks.try_join_next().is_some() {}
+        while self.rechecks.try_join_next().is_some() {}
         next
     }
 
@@ -246,11 +260,47 @@ impl Sources {
     }
 
     /// The peer is not to be asked any more, for a reason that people are told.
-    pub(super) fn refuse(&mut self, peer: PeerId, why: String) {
+    pub(super) fn ban(&mut self, peer: PeerId, end: &End) {
         self.banned.insert(peer);
-        self.outcomes.take(peer.to_string(), &End::Refused(why));
+        self.outcomes.take(peer.to_string(), end);
         self.end_all_of(peer);
         self.fill();
+    }
+
+    /// The peer is not to be asked for some of the files any more, for a reason that people are told.
+    pub(super) fn lost_files(&mut self, peer: PeerId, count: usize, why: &str) {
+        self.outcomes.lost_files(peer.to_string(), count, why);
+    }
+
+    /// Asks `peer` for `items`, of a chunk that failed its proof, on a stream of its own. The answer is
+    /// an event only if it is a lie.
+    pub(super) fn recheck(&mut self, id: SourceId, peer: PeerId, items: Vec<Item>) {
+        if self.rechecks.len() >= MAX_RECHECKS {
+            return;
+        }
+        let events = self.context.events.clone();
+        let recheck = Recheck {
+            network: self.context.network.clone(),
+            limits: self.context.limits.clone(),
+            stall: self.context.stall,
+            peer,
+        };
+        let ask = async move {
+            let answered = recheck.ask(&items).await;
+            tracing::debug!(%peer, ?answered, "asked again for what failed its proof");
+            if let Answered::Lie(why) = answered {
+                // The download may be over.
+                let _ = events.send((id, Event::Lied(peer, why))).await;
+            }
+        };
+        self.rechecks.spawn(ask.in_current_span());
+    }
+
+    /// Waits a moment for the answers to the questions under way.
+    pub(super) async fn rechecked(&mut self) {
+        let answered = async { while self.rechecks.join_next().await.is_some() {} };
+        // Those that have not come by then change nothing for this download.
+        let _ = timeout(RECHECK_PATIENCE, answered).await;
     }
 
     fn end_all_of(&mut self, peer: PeerId) -> Vec<Candidate> {
@@ -341,6 +391,18 @@ impl Outcomes {
             End::Refused(why) => format!("is not asked any more ({why})"),
             End::Disk(_) => return,
         };
+        self.note(who, reason);
+    }
+
+    fn lost_files(&mut self, who: String, count: usize, why: &str) {
+        let reason = match count {
+            1 => format!("is not asked for 1 file any more ({why})"),
+            n => format!("is not asked for {n} files any more (the last: {why})"),
+        };
+        self.note(who, reason);
+    }
+
+    fn note(&mut self, who: String, reason: String) {
         if self.failed.len() < MAX_WAITING {
             self.failed.insert(who, reason);
         }
@@ -397,6 +459,21 @@ mod tests {
             "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \
              (refused); b is not asked any more, as it sent what is not true (wrong bytes); 2 have \
              not answered; 1 have no more of it"
+        );
+    }
+
+    #[test]
+    fn the_latest_word_on_a_source_that_lost_files_says_how_many_and_why() {
+        let mut outcomes = Outcomes::default();
+        outcomes.lost_files("a".into(), 1, "other bytes");
+        assert_eq!(
+            outcomes.summary(0, 1),
+            "a is not asked for 1 file any more (other bytes); 1 have no more of it"
+        );
+        outcomes.lost_files("a".into(), 2, "other bytes");
+        assert_eq!(
+            outcomes.summary(0, 0),
+            "a is not asked for 2 files any more (the last: other bytes)"
         );
     }
 }

@@ -8,7 +8,7 @@
 //!     +----- 3. never again -+     the liar listens at two addresses: it is met once more
 //! ```
 
-use std::fs;
+use std::{fs, ops::RangeInclusive};
 
 use pelago::content::{Descriptor, Kind, leaf, padding};
 use pelago_behaviour::chunk::{Answer, Item};
@@ -19,9 +19,15 @@ use crate::{
     scripted::{Act, Script, Scripted},
 };
 
+/// Chunk streams to a liar whose answers cannot be right, whatever the content is.
+const AT_ONCE: RangeInclusive<usize> = 1..=1;
+
+/// Chunk streams to a liar whose data fails its proof: one more, for the question that follows.
+const AFTER_A_QUESTION: RangeInclusive<usize> = 2..=2;
+
 /// Starts a liar with `script`; `content` has to come from somebody else, with the liar asked for
 /// chunks on `streams` streams in all.
-async fn is_found_out(content: &Content, script: Script, streams: usize) {
+async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive<usize>) {
     let liar = Scripted::start(script).await;
     let honest = Home::start("honest").await;
     honest.share("original", content).await;
@@ -35,12 +41,13 @@ async fn is_found_out(content: &Content, script: Script, streams: usize) {
     let honestly = getter.received_from(&honest).await;
     assert_eq!(honestly, content.descriptor.size());
     let asked = liar.asked();
-    assert_eq!(asked.chunk_streams, streams, "{asked:?}");
+    assert!(streams.contains(&asked.chunk_streams), "{asked:?}");
 }
 
 /// Every chunk is answered with what `forge` makes of the true answer and its data.
 async fn forged_answers_are_found_out(
     content: &Content,
+    streams: RangeInclusive<usize>,
     forge: impl Fn(&Item, &mut Answer, &mut Vec<u8>) + Send + Sync + 'static,
 ) {
     let truth = content.clone();
@@ -49,14 +56,15 @@ async fn forged_answers_are_found_out(
         forge(&item, &mut answer, &mut data);
         Act::Send(encoded(&answer, &data))
     });
-    is_found_out(content, script, 1).await;
+    is_found_out(content, script, streams).await;
 }
 
 async fn forged_proofs_are_found_out(
+    streams: RangeInclusive<usize>,
     forge: impl Fn(&Item, &mut Vec<[u8; 32]>) + Send + Sync + 'static,
 ) {
     let content = Content::new(THREE_CHUNKS, 1);
-    forged_answers_are_found_out(&content, move |item, answer, _| {
+    forged_answers_are_found_out(&content, streams, move |item, answer, _| {
         if let Answer::Data { proof, .. } = answer {
             forge(item, proof);
         }
@@ -69,7 +77,7 @@ async fn a_subscription_answered_with_other_content_is_refused() {
     let content = Content::new(THREE_CHUNKS, 1);
     let other = Content::new(THREE_CHUNKS, 2).descriptor;
     let script = Script::claiming(other, |_, _| Act::Silence);
-    is_found_out(&content, script, 0).await;
+    is_found_out(&content, script, 0..=0).await;
 }
 
 #[tokio::test]
@@ -77,7 +85,7 @@ async fn a_chunk_whose_descriptor_does_not_hash_to_what_was_asked_is_refused() {
     // All else is true: the bytes, and their proof.
     let content = Content::new(THREE_CHUNKS, 1);
     let other = Content::new(THREE_CHUNKS, 2).descriptor;
-    forged_answers_are_found_out(&content, move |_, answer, _| {
+    forged_answers_are_found_out(&content, AT_ONCE, move |_, answer, _| {
         if let Answer::Data { descriptor, .. } = answer {
             *descriptor = other;
         }
@@ -92,23 +100,23 @@ async fn other_content_with_its_own_proofs_is_refused() {
     let script = Script::claiming(content.descriptor, move |_, item| {
         Act::Send(other.truth(&item))
     });
-    is_found_out(&content, script, 1).await;
+    is_found_out(&content, script, AT_ONCE).await;
 }
 
 #[tokio::test]
 async fn a_proof_that_is_too_short_is_refused() {
-    forged_proofs_are_found_out(|_, proof| proof.truncate(proof.len() - 1)).await;
+    forged_proofs_are_found_out(AT_ONCE, |_, proof| proof.truncate(proof.len() - 1)).await;
 }
 
 #[tokio::test]
 async fn a_proof_that_is_too_long_is_refused() {
-    forged_proofs_are_found_out(|_, proof| proof.push([7; 32])).await;
+    forged_proofs_are_found_out(AT_ONCE, |_, proof| proof.push([7; 32])).await;
 }
 
 #[tokio::test]
 async fn a_proof_of_another_index_is_refused() {
     let content = Content::new(THREE_CHUNKS, 1);
-    forged_proofs_are_found_out(move |item, proof| {
+    forged_proofs_are_found_out(AFTER_A_QUESTION, move |item, proof| {
         let neighbour = Item {
             index: (item.index + 1) % 3,
             ..*item
@@ -123,7 +131,7 @@ async fn a_proof_of_another_index_is_refused() {
 #[tokio::test]
 async fn wrong_bytes_with_the_right_proof_are_refused() {
     let content = Content::new(THREE_CHUNKS, 1);
-    forged_answers_are_found_out(&content, |_, _, data| data[1000] ^= 1).await;
+    forged_answers_are_found_out(&content, AFTER_A_QUESTION, |_, _, data| data[1000] ^= 1).await;
 }
 
 #[tokio::test]
@@ -132,7 +140,7 @@ async fn a_peer_that_denies_a_chunk_which_the_content_has_is_asked_no_more() {
     let script = Script::claiming(content.descriptor, |_, _| {
         Act::Send(encoded(&Answer::OutOfRange, &[]))
     });
-    is_found_out(&content, script, 1).await;
+    is_found_out(&content, script, AT_ONCE).await;
 }
 
 #[tokio::test]
@@ -155,20 +163,20 @@ async fn sixty_four_bytes_of_two_leaves_are_not_the_32_kib_they_came_from() {
     };
     let told = offer.clone();
     let at_once = Script::claiming(twin, move |_, _| told(twin));
-    is_found_out(&original, at_once, 0).await;
+    is_found_out(&original, at_once, 0..=0).await;
     let told = offer.clone();
     let later = Script::claiming(original.descriptor, move |_, _| told(twin));
-    is_found_out(&original, later, 1).await;
+    is_found_out(&original, later, AT_ONCE).await;
     // Offered under the true descriptor: the length gives it away.
     let descriptor = original.descriptor;
     let disguised = Script::claiming(descriptor, move |_, _| offer(descriptor));
-    is_found_out(&original, disguised, 1).await;
+    is_found_out(&original, disguised, AT_ONCE).await;
 }
 
 #[tokio::test]
 async fn all_zero_siblings_prove_nothing() {
     let content = Content::new(THREE_CHUNKS, 1);
-    forged_answers_are_found_out(&content, |_, answer, data| {
+    forged_answers_are_found_out(&content, AFTER_A_QUESTION, |_, answer, data| {
         data.fill(0);
         if let Answer::Data { proof, .. } = answer {
             proof.fill([0; 32]);
@@ -180,7 +188,8 @@ async fn all_zero_siblings_prove_nothing() {
 #[tokio::test]
 async fn padding_that_the_verifier_knows_is_not_taken_from_a_peer() {
     // The last chunk has a neighbour wholly past the end, whose node has no place in a proof.
-    forged_proofs_are_found_out(|item, proof| {
+    // What of it is asked for first is up to chance.
+    forged_proofs_are_found_out(1..=2, |item, proof| {
         if item.index == 2 {
             proof.insert(0, padding(item.level));
         } else {
@@ -194,7 +203,7 @@ async fn padding_that_the_verifier_knows_is_not_taken_from_a_peer() {
 async fn more_bytes_than_the_chunk_has_are_refused_before_they_are_read() {
     let content = Content::new(THREE_CHUNKS, 1);
     for length in [1, u32::MAX] {
-        forged_answers_are_found_out(&content, move |_, answer, data| {
+        forged_answers_are_found_out(&content, AT_ONCE, move |_, answer, data| {
             if let Answer::Data { length: found, .. } = answer {
                 *found = found.saturating_add(length);
             }
@@ -208,7 +217,7 @@ async fn more_bytes_than_the_chunk_has_are_refused_before_they_are_read() {
 async fn an_answer_frame_of_4_gib_is_refused_before_it_is_read() {
     let content = Content::new(THREE_CHUNKS, 1);
     let script = Script::claiming(content.descriptor, |_, _| Act::Send(vec![0xff; 4]));
-    is_found_out(&content, script, 1).await;
+    is_found_out(&content, script, AT_ONCE).await;
 }
 
 #[tokio::test]
@@ -243,7 +252,7 @@ async fn a_liar_that_is_gone_at_once_is_found_out() {
         *answer.last_mut().unwrap() ^= 1;
         Act::SendAndClose(answer)
     });
-    is_found_out(&content, script, 1).await;
+    is_found_out(&content, script, AFTER_A_QUESTION).await;
 }
 
 #[tokio::test]

@@ -22,3 +22,4 @@ mod silence;
 mod sources;
 mod tree;
 mod verbs;
+mod wrong_files;

@@ -395,14 +395,14 @@ fn an_abandoned_download_leaves_nothing() {
         let partial = begin(&home.store, seed.spec(&target));
         seed.give(&partial, 4, 0);
         let hash = seed.hash();
-        let error = home.store.abandon(&hash).unwrap_err();
+        let error = home.store.abandon(&hash, None).unwrap_err();
         assert!(matches!(error, PartialError::InUse { .. }), "{error}");
         drop(partial);
         assert!(home.store.is_free_within(&hash, Duration::ZERO));
-        home.store.abandon(&hash).unwrap();
+        home.store.abandon(&hash, None).unwrap();
         assert!(!part(&target).exists());
         assert_eq!(home.store.partials().unwrap(), []);
-        home.store.abandon(&hash).unwrap();
+        home.store.abandon(&hash, None).unwrap();
         assert_eq!(begin(&home.store, seed.spec(&target)).missing(), 300_000);
     });
 }

@@ -4,7 +4,8 @@
 //! is asked for rarest piece first; how much at a time, the [`pace`](Pace) of each source decides. A
 //! source that fails gives its chunks back at once. When all that is not verified is in flight, sources
 //! that have nothing to do are asked for what others will be long in sending; whoever is second is
-//! cancelled. What somebody reads meanwhile comes before all else ([`readers`]).
+//! cancelled. What somebody reads meanwhile comes before all else ([`readers`]). A source whose data fails
+//! its proof loses the file that the data is of ([`wrong`]).
 
 #[cfg(feature = "benchmarks")]
 mod bench;
@@ -16,6 +17,9 @@ mod readers_tests;
 mod source;
 #[cfg(test)]
 mod tests;
+mod wrong;
+#[cfg(test)]
+mod wrong_tests;
 
 use std::{
     collections::HashMap,
@@ -98,6 +102,8 @@ pub(super) struct Scheduler {
     order: Vec<PeerId>,
     cancelled: Vec<PeerId>,
     readers: Readers,
+    /// The blocks of the files that a source lost, also of sources that are gone.
+    wrong: HashMap<PeerId, BlockRanges>,
 }
 
 impl Scheduler {
@@ -124,6 +130,7 @@ impl Scheduler {
             order: Vec::new(),
             cancelled: Vec::new(),
             readers: Readers::default(),
+            wrong: HashMap::new(),
         }
     }
 
@@ -136,6 +143,7 @@ impl Scheduler {
     /// A source has `blocks`, on top of what it had before, and would rather be asked for `suggested`.
     pub(super) fn has(&mut self, peer: PeerId, blocks: &BlockRanges, suggested: &BlockRanges) {
         let all = self.sequence.blocks();
+        let blocks = &*self.without_wrong(&peer, blocks);
         let source = self.sources.entry(peer).or_insert_with(|| {
             self.order.push(peer);
             Source::default()
@@ -207,14 +215,8 @@ impl Scheduler {
                 source.paused_until = Some(now + wait.max(MIN_BUSY));
             }
             Failure::Absent => {
-                if source.has.len() < self.sequence.blocks() {
-                    self.rarity.lost_some(&source.has, &blocks);
-                    source.has.remove(blocks);
-                } else {
-                    source.has.remove(blocks);
-                    self.rarity.has_only(&source.has);
-                }
                 source.failures += 1;
+                self.lacks(peer, &blocks);
             }
         }
         if !request.is_cancelled {
@@ -286,6 +288,20 @@ impl Scheduler {
     fn has_failed(&self, source: &Source) -> bool {
         let is_spent = || source.is_idle() && !self.is_of_use(source);
         source.failures >= MAX_FAILURES || source.failures > 0 && is_spent()
+    }
+
+    /// The source does not have these blocks after all.
+    fn lacks(&mut self, peer: PeerId, blocks: &Range<u64>) {
+        let Some(source) = self.sources.get_mut(&peer) else {
+            return;
+        };
+        if source.has.len() < self.sequence.blocks() {
+            self.rarity.lost_some(&source.has, blocks);
+            source.has.remove(blocks.clone());
+        } else {
+            source.has.remove(blocks.clone());
+            self.rarity.has_only(&source.has);
+        }
     }
 
     fn is_of_use(&self, source: &Source) -> bool {

@@ -646,7 +646,7 @@ fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
             matches!(&error, PartialError::Exists { path } if path.ends_with("photos.part")),
             "{error}"
         );
-        home.store.abandon(&seed.descriptor.hash()).unwrap();
+        home.store.abandon(&seed.descriptor.hash(), None).unwrap();
         assert_eq!(fs::read(&own).unwrap(), b"somebody's own");
     });
 }
@@ -772,7 +772,7 @@ fn an_abandoned_folder_leaves_what_it_did_not_make() {
             drop(folder);
             assert_eq!(home.store.partials().unwrap().len(), 2);
 
-            home.store.abandon(&hash).unwrap();
+            home.store.abandon(&hash, None).unwrap();
             assert_eq!(home.store.partials().unwrap(), []);
             assert!(!home.path("copy.part").exists());
             assert!(!target.join("large.part").exists());

@@ -1,0 +1,74 @@
+//! Files that a source sent wrong bytes of, and when it counts as a liar for that. Pure.
+//!
+//! An honest source can be wrong about a file: a program may write to it without leaving a mark, and
+//! the source learns of that only when it proves the content itself. Such a source loses that file and
+//! stays a source of the others. Owns one short list for each such source, for as long as the download
+//! runs.
+
+use std::collections::HashMap;
+
+use libp2p::PeerId;
+use pelago_content::Hash;
+
+/// Files with wrong content after which a source counts as a liar: honest sources have one, rarely two,
+/// that a program writes to.
+const MAX_WRONG_FILES: usize = 3;
+
+/// What a failed proof means for the source of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The source has lost this file already.
+    Known,
+    /// The source loses this file.
+    LosesFile,
+    /// The source counts as a liar.
+    Liar,
+}
+
+/// The files of one download that its sources lost.
+#[derive(Debug, Default)]
+pub(super) struct Faults(HashMap<PeerId, Vec<Hash>>);
+
+impl Faults {
+    /// Data that `peer` sent of `file` failed its proof.
+    pub(super) fn unproven(&mut self, peer: PeerId, file: Hash) -> Verdict {
+        let files = self.0.entry(peer).or_default();
+        if files.contains(&file) {
+            return Verdict::Known;
+        }
+        // A source that is banned by now keeps its last entry: it does not grow.
+        if files.len() < MAX_WRONG_FILES {
+            files.push(file);
+        }
+        if files.len() < MAX_WRONG_FILES {
+            Verdict::LosesFile
+        } else {
+            Verdict::Liar
+        }
+    }
+
+    /// How many files `peer` lost.
+    pub(super) fn count(&self, peer: &PeerId) -> usize {
+        self.0.get(peer).map_or(0, Vec::len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_loses_two_files_and_is_a_liar_at_the_third() {
+        let mut faults = Faults::default();
+        let [peer, other] = [PeerId::random(), PeerId::random()];
+        let file = |n| Hash::from_bytes([n; 32]);
+        assert_eq!(faults.unproven(peer, file(1)), Verdict::LosesFile);
+        assert_eq!(faults.unproven(peer, file(1)), Verdict::Known);
+        assert_eq!(faults.unproven(other, file(1)), Verdict::LosesFile);
+        assert_eq!(faults.unproven(peer, file(2)), Verdict::LosesFile);
+        assert_eq!(faults.unproven(peer, file(2)), Verdict::Known);
+        assert_eq!(faults.unproven(peer, file(3)), Verdict::Liar);
+        assert_eq!(faults.unproven(peer, file(4)), Verdict::Liar);
+        assert_eq!((faults.count(&peer), faults.count(&other)), (3, 1));
+    }
+}

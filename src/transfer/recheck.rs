@@ -1,0 +1,178 @@
+//! The question that follows a failed proof: single blocks of the chunk, which the source has to prove
+//! before it sends them.
+//!
+//! A source that did not know that its file had changed finds out by that, and puts its listing right.
+//! For the download the answer changes one thing only: a block that fails its proof as well is a lie.
+
+use std::{io, time::Duration};
+
+use libp2p::{PeerId, Stream};
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    chunk::{self, Answer, Item},
+};
+use pelago_content::{Chunk, Geometry, Hash, STORED_LEVEL, verify};
+use tokio::time::{sleep, timeout};
+
+use super::receiving::receive;
+use crate::{
+    limits::Limits,
+    network::{Network, StreamError},
+};
+
+/// How long the answers may take, however often the source is busy.
+const MAX_TIME: Duration = Duration::from_secs(30);
+
+/// What the source answers.
+#[derive(Debug)]
+pub(super) enum Answered {
+    /// It does not offer the chunk any more: it found out.
+    Withdrawn,
+    /// All blocks are good: it had found out before, or its disk gave something else this time.
+    Good,
+    /// A block is wrong as well, or the answer is none.
+    Lie(String),
+    /// It did not answer.
+    Nothing(String),
+}
+
+/// Asks questions of one peer.
+pub(super) struct Recheck {
+    pub(super) network: Network,
+    pub(super) limits: Limits,
+    pub(super) stall: Duration,
+    pub(super) peer: PeerId,
+}
+
+/// What to ask for after `chunk` of this content failed its proof. A source proves all bytes below one
+/// node of the stored level before it sends a block of them: the first block of each such run makes it
+/// prove the whole chunk.
+pub(super) fn questions(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec<Item> {
+    let blocks = chunk.blocks(geometry);
+    blocks
+        .step_by(1 << STORED_LEVEL)
+        .map(|index| Item {
+            hash,
+            level: 0,
+            index,
+            data: true,
+        })
+        .collect()
+}
+
+impl Recheck {
+    /// Asks for these items on a stream of its own.
+    pub(super) async fn ask(&self, items: &[Item]) -> Answered {
+        let asked = timeout(MAX_TIME, self.ask_until_answered(items)).await;
+        match asked {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(FrameError::Io(error))) => Answered::Nothing(error.to_string()),
+            Ok(Err(broken)) => Answered::Lie(broken.to_string()),
+            Err(_) => Answered::Nothing(format!("no answer within {} s", MAX_TIME.as_secs())),
+        }
+    }
+
+    /// A busy source is asked again for what is left.
+    async fn ask_until_answered(&self, mut items: &[Item]) -> Result<Answered, FrameError> {
+        let mut stream = self.open().await?;
+        while !items.is_empty() {
+            stream.arm();
+            chunk::write_request(&mut stream, items).await?;
+            let mut busy = None;
+            for (number, item) in items.iter().enumerate() {
+                stream.arm();
+                let answer = chunk::read_answer(&mut stream).await?;
+                match self.check(&mut stream, item, answer).await? {
+                    Checked::Good => {}
+                    Checked::Busy(wait) => {
+                        busy.get_or_insert((number, wait));
+                    }
+                    Checked::Ends(answered) => return Ok(answered),
+                }
+            }
+            let Some((number, wait)) = busy else {
+                break;
+            };
+            items = &items[number..];
+            sleep(wait).await;
+        }
+        Ok(Answered::Good)
+    }
+
+    async fn open(&self) -> Result<Stall<Stream>, FrameError> {
+        let opened = self.network.open(self.peer, Protocol::Chunk).await;
+        let stream = opened.map_err(|error: StreamError| io::Error::other(error.to_string()))?;
+        Ok(Stall::new(stream, self.stall))
+    }
+
+    async fn check(
+        &self,
+        stream: &mut Stall<Stream>,
+        item: &Item,
+        answer: Answer,
+    ) -> Result<Checked, FrameError> {
+        let lie = |why: String| Ok(Checked::Ends(Answered::Lie(why)));
+        if let Err(wrong) = answer.check(item) {
+            return lie(wrong.to_string());
+        }
+        match answer {
+            Answer::Data {
+                descriptor,
+                proof,
+                length,
+            } => {
+                let mut data = vec![0; length as usize];
+                receive(&self.limits, self.peer, stream, &mut data).await?;
+                let traffic = self.network.traffic();
+                traffic.received(self.peer, length.into());
+                // `check` found the chunk to be one of the content.
+                let chunk = descriptor.geometry().chunk(item.level, item.index);
+                let is_proven = chunk.map(|chunk| verify(&descriptor, chunk, &data, &proof));
+                match is_proven {
+                    Ok(Err(error)) => lie(error.to_string()),
+                    Ok(Ok(())) | Err(_) => Ok(Checked::Good),
+                }
+            }
+            Answer::Busy(wait) => Ok(Checked::Busy(wait)),
+            Answer::Absent | Answer::Changed => Ok(Checked::Ends(Answered::Withdrawn)),
+            Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
+                lie("it refuses a chunk that the content has".to_owned())
+            }
+        }
+    }
+}
+
+/// What one answer means.
+enum Checked {
+    Good,
+    /// It is to be asked again after this long.
+    Busy(Duration),
+    /// No other answer matters.
+    Ends(Answered),
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::BLOCK_SIZE;
+
+    use super::*;
+
+    #[test]
+    fn one_block_of_each_run_that_a_source_proves_at_once_is_asked_for() {
+        let hash = Hash::from_bytes([7; 32]);
+        let geometry = Geometry::new(300 * BLOCK_SIZE);
+        let indexes = |level, index| {
+            let chunk = geometry.chunk(level, index).unwrap();
+            let items = questions(hash, chunk, geometry);
+            let is_block = |item: &Item| (item.hash, item.level, item.data) == (hash, 0, true);
+            assert!(items.iter().all(is_block));
+            items.iter().map(|item| item.index).collect::<Vec<_>>()
+        };
+        assert_eq!(indexes(0, 17), [17]);
+        assert_eq!(indexes(3, 3), [24]);
+        assert_eq!(indexes(4, 2), [32]);
+        assert_eq!(indexes(6, 1), [64, 80, 96, 112]);
+        // The last chunk of the level ends with the content.
+        assert_eq!(indexes(8, 1), [256, 272, 288]);
+    }
+}

@@ -1,0 +1,65 @@
+//! Sources whose data failed its proof: each loses the file that it was wrong about.
+//!
+//! What a source lost stays lost when it says again that it has it, and when it leaves and comes back.
+
+use std::borrow::Cow;
+
+use libp2p::PeerId;
+use pelago_content::{BlockRanges, Part};
+
+use super::Scheduler;
+
+impl Scheduler {
+    /// What the source sent as this part failed its proof. The source is asked for nothing of that file
+    /// any more; what it owes of the file is asked of others.
+    pub(in crate::transfer) fn unproven(&mut self, peer: PeerId, part: Part) {
+        let file = self.sequence.blocks_of_file(part.file);
+        self.wrong.entry(peer).or_default().insert(file.clone());
+        let bytes = self.sequence.bytes_of(part);
+        let Some(source) = self.sources.get_mut(&peer) else {
+            return;
+        };
+        let mut given_back = Vec::new();
+        if source
+            .take(part, bytes)
+            .is_some_and(|request| !request.is_cancelled)
+        {
+            given_back.push(part);
+        }
+        let owed = source.last_owed().filter(|owed| owed.file == part.file);
+        for owed in owed.collect::<Vec<_>>() {
+            if source.cancel(owed) {
+                self.cancelled.push(peer);
+            }
+            given_back.push(owed);
+        }
+        self.lacks(peer, &file);
+        self.give_back(given_back);
+    }
+
+    /// Whether some block that is not verified lies outside the files that the source lost.
+    pub(in crate::transfer) fn may_still_use(&self, peer: &PeerId) -> bool {
+        let Some(wrong) = self.wrong.get(peer) else {
+            return true;
+        };
+        let aside = self.readers.unread.iter().flat_map(BlockRanges::iter);
+        let in_flight = self
+            .in_flight
+            .keys()
+            .map(|part| self.sequence.blocks_of(*part));
+        let mut unverified = self.missing.iter().chain(aside).chain(in_flight);
+        unverified.any(|run| !wrong.contains_range(run))
+    }
+
+    /// The blocks without those of the files that the source lost.
+    pub(super) fn without_wrong<'b>(
+        &self,
+        peer: &PeerId,
+        blocks: &'b BlockRanges,
+    ) -> Cow<'b, BlockRanges> {
+        match self.wrong.get(peer) {
+            Some(wrong) => Cow::Owned(blocks.difference(wrong)),
+            None => Cow::Borrowed(blocks),
+        }
+    }
+}
