@@ -147,18 +147,22 @@ impl Source for SharedFile {
 
     /// Compares both the open file and what is at its path: another may have been put there.
     fn check(&self, _: Chunk) -> Result<Sureness, ReadError> {
-        let here = self.file.metadata();
-        let there = std::fs::metadata(&self.place.path);
-        let mut sureness = Sureness::Sure;
-        for metadata in [here, there] {
+        let now = |metadata: std::io::Result<std::fs::Metadata>| {
             let metadata = metadata.map_err(|source| unreadable(&self.place.path, source))?;
-            match self.place.fingerprint.look(&metadata) {
-                Look::Sure => {}
-                Look::InDoubt => sureness = Sureness::InDoubt,
-                Look::Changed => return Err(changed(&self.place.path)),
-            }
+            Ok::<_, ReadError>(Fingerprint::new(&metadata))
+        };
+        let here = now(self.file.metadata())?;
+        let there = now(std::fs::metadata(&self.place.path))?;
+        // Another file in its place is opened before it is judged.
+        if !here.has_inode_of(&there) {
+            return Err(changed(&self.place.path));
         }
-        Ok(sureness)
+        let before = &self.place.fingerprint;
+        match (before.compare(&here), before.compare(&there)) {
+            (Look::Changed, _) | (_, Look::Changed) => Err(changed(&self.place.path)),
+            (Look::Sure, Look::Sure) => Ok(Sureness::Sure),
+            _ => Ok(Sureness::InDoubt),
+        }
     }
 
     fn data_unproven(&self) -> ReadError {

@@ -9,6 +9,7 @@ mod opening;
 mod patience;
 mod reading;
 mod unproven;
+mod write_out;
 
 use std::{
     collections::HashMap,
@@ -25,6 +26,7 @@ use tokio::{
 };
 
 pub(in crate::transfer) use self::reading::Purpose;
+use self::write_out::WriteOut;
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
     content::{Content, Holding},
@@ -47,6 +49,9 @@ use crate::{
 
 /// Events of sources that wait for the download, at most; sources wait then.
 const EVENTS_QUEUED: usize = 256;
+
+/// How long what was being written to a file that is opened anew may take to be written.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often the status is renewed.
 const STATUS_INTERVAL: Duration = Duration::from_millis(100);
@@ -107,6 +112,9 @@ pub(super) struct Task {
     /// Which version of that the scheduler knows.
     reads_seen: Option<u64>,
     purpose: Purpose,
+    write_out: WriteOut,
+    /// How often another program changed what was complete.
+    altered: u32,
 }
 
 impl Task {
@@ -168,6 +176,8 @@ impl Task {
             reads,
             reads_seen: None,
             purpose,
+            write_out: WriteOut::new(now),
+            altered: 0,
         }
     }
 
@@ -213,7 +223,10 @@ impl Task {
                         Purpose::Deliver { .. } => while self.is_complete() {
                             if self.take_manifests().await?.is_none() {
                                 self.sources.rechecked().await;
-                                return self.finish().await;
+                                match self.finish().await? {
+                                    Some(finished) => return Ok(finished),
+                                    None => break,
+                                }
                             }
                         },
                         Purpose::Read { .. } => self.keep_manifest().await?,
@@ -230,7 +243,14 @@ impl Task {
                 Some(peer) = self.offered.recv() => {
                     self.discovery.named(&PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
                 }
-                _ = status_tick.tick() => self.tick()?,
+                _ = status_tick.tick() => {
+                    self.tick()?;
+                    // What is only read is not here for long.
+                    let is_kept = matches!(self.purpose, Purpose::Deliver { .. });
+                    let content = self.content.as_ref().filter(|_| is_kept);
+                    let sink = content.map(|content| &content.sink);
+                    self.write_out.tick(sink, Instant::now()).await?;
+                }
                 () = sleep_until(wake) => {}
             }
         }

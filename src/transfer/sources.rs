@@ -314,6 +314,15 @@ impl Sources {
         theirs.map(end).collect()
     }
 
+    /// Ends all sources, and asks the same peers anew.
+    pub(super) fn restart(&mut self) {
+        for (_, active) in self.active.drain() {
+            active.task.abort();
+            self.candidates.wait(active.candidate);
+        }
+        self.fill();
+    }
+
     /// Ends all sources.
     pub(super) fn abort_all(&mut self) {
         self.tasks.abort_all();

@@ -252,7 +252,7 @@ mod tests {
             let found = open(top.0.as_fd(), "a/b/c").unwrap();
             let there = fs::stat(&folder.path().join("a/b/c")).unwrap();
             assert_eq!(fs::fstat(&found).unwrap().st_ino, there.st_ino);
-            for wrong in ["link/b", "a/../a", "..", "a/x"] {
+            for wrong in ["link/b", "..", "a/x"] {
                 assert!(open(top.0.as_fd(), wrong).is_err(), "{wrong}");
             }
         }

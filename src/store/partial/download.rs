@@ -54,6 +54,8 @@ pub struct Partial {
     pub(super) was_suspect: AtomicBool,
     /// Whether the names of file and record are durable.
     pub(super) has_durable_names: AtomicBool,
+    /// Whether anything was written since all was made durable.
+    pub(super) is_dirty: AtomicBool,
     pub(super) reservation: Reservation,
 }
 
@@ -159,6 +161,7 @@ impl Partial {
             writing: RwLock::default(),
             was_suspect: AtomicBool::new(false),
             has_durable_names: AtomicBool::new(false),
+            is_dirty: AtomicBool::new(false),
             reservation,
         });
         let proving = if sync_failed {
@@ -229,6 +232,7 @@ impl Partial {
         let opened = self.opened().map_err(at_part)?;
         opened.guard.before_write(&opened.part).map_err(at_part)?;
         zeros::write(&opened.part, data, start).map_err(at_part)?;
+        self.is_dirty.store(true, Ordering::Release);
         let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);
         recorded.map_err(|source| {
             let partials = &self.reservation.store.inner.partials;

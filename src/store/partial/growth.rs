@@ -150,8 +150,15 @@ pub(super) fn open_in(
         dir,
         name: inner,
     };
-    let left = opening.left(known)?;
     let path = opening.dir.path_of(&opening.name);
+    let mut left = opening.left(known)?;
+    if left.is_none() && known.is_some() {
+        // The tree may have been moved with all that is in it.
+        let (dir, inner) = (Arc::clone(&opening.dir), opening.name.clone());
+        left = opening
+            .take(dir, inner, known)?
+            .map(|here| (here, path.clone()));
+    }
     if let Some((left, recorded)) = left {
         if recorded == path {
             return Ok(left);
@@ -307,11 +314,23 @@ impl Opening<'_> {
             if let Some(left) = self.take(Arc::clone(&self.dir), inner.clone(), &Known::None)? {
                 return Ok(left);
             }
+            if self.is_busy(&inner) {
+                let target = self.spec.target.clone();
+                return Err(PartialError::InUse { target });
+            }
             let path = self.dir.path_of(&inner);
             tracing::info!(path = %path.display(), "not ours: growing under another name");
         }
         let path = self.dir.path_of(&part_name(&self.name, 1));
         Err(PartialError::Exists { path })
+    }
+
+    /// Whether other content is being downloaded to the same target: only one of them could end there.
+    fn is_busy(&self, inner: &str) -> bool {
+        let file = self.dir.file(inner, Mode::Read);
+        file.is_ok_and(|file| {
+            mark::is_there(&file) && matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+        })
     }
 
     /// A new file with this name; none if there is something.

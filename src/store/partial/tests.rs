@@ -14,7 +14,7 @@ use pelago_content::{
 use super::{Ending, FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::store::{
     ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
-    testing::{Home, SIZES, bytes, on_every_store, open},
+    testing::{Home, SIZES, bytes, go_on, on_every_store, open},
 };
 
 /// A store that has the content, as a peer would.
@@ -83,6 +83,8 @@ impl Seed {
         assert!(fs::read(&finished.path).unwrap() == self.data);
         assert!(!part(&finished.path).exists());
         assert_eq!(store.partials().unwrap(), []);
+        let hashed = store.hash_file(&finished.path, &go_on).unwrap();
+        assert_eq!(hashed.fingerprint, finished.fingerprint);
         let share = NewShare {
             path: finished.path,
             fingerprint: finished.fingerprint,
@@ -411,24 +413,35 @@ fn an_abandoned_download_leaves_nothing() {
 fn targets_that_cannot_be_are_named() {
     on_every_store(|home| {
         let seed = Seed::new(100);
-        let begin = |target: &Path| {
+        let try_begin = |target: &Path| {
             let spec = seed.spec(target);
-            Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap_err()
+            Partial::create_or_resume(&home.store, spec, &|_| ())
         };
-        let relative = begin(Path::new("relative"));
+        let relative = try_begin(Path::new("relative")).unwrap_err();
         assert!(matches!(relative, PartialError::Target { .. }));
         let nowhere = home.path("missing/target");
-        let error = begin(&nowhere);
-        assert!(matches!(&error, PartialError::Io { path, .. } if *path == part(&nowhere)));
+        let error = try_begin(&nowhere).unwrap_err();
+        assert!(matches!(&error, PartialError::Io { path, .. } if *path == home.path("missing")));
         #[cfg(unix)]
         {
             let elsewhere = home.path("elsewhere");
             fs::write(&elsewhere, "precious").unwrap();
             std::os::unix::fs::symlink(&elsewhere, home.path("link.part")).unwrap();
-            begin(&home.path("link"));
+            let grows_at = |name: &str| {
+                let partial = try_begin(&home.path(name)).unwrap();
+                seed.give(&partial, 0, 0);
+                let path = partial.growth.path();
+                drop(partial);
+                home.store.abandon(&seed.hash(), None).unwrap();
+                assert!(!path.exists());
+                path
+            };
+            assert_eq!(grows_at("link"), home.path("link.2.part"));
             assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
             fs::create_dir(home.path("folder.part")).unwrap();
-            begin(&home.path("folder"));
+            fs::write(home.path("folder.2.part"), "precious").unwrap();
+            assert_eq!(grows_at("folder"), home.path("folder.3.part"));
+            assert_eq!(fs::read(home.path("folder.2.part")).unwrap(), b"precious");
         }
     });
 }
@@ -601,19 +614,27 @@ fn what_is_not_known_to_be_ours_is_left_alone() {
         let seed = Seed::new(100_000);
         let target = home.path("report");
         fs::write(home.path("report.part"), "somebody's own").unwrap();
-        let begun = Partial::create_or_resume(&home.store, seed.spec(&target), &|_| {});
-        let error = begun.unwrap_err();
-        assert!(
-            matches!(&error, PartialError::Exists { path } if path.ends_with("report.part")),
-            "{error}"
-        );
-        let kept = fs::read(home.path("report.part")).unwrap();
-        assert_eq!(kept, b"somebody's own");
-        let spec = PartialSpec {
-            overwrite: true,
-            ..seed.spec(&target)
-        };
-        Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
+        for overwrite in [false, true] {
+            let spec = PartialSpec {
+                overwrite,
+                ..seed.spec(&target)
+            };
+            let partial = begin(&home.store, spec.clone());
+            seed.give(&partial, 0, 1);
+            drop(partial);
+            // The other name is recorded.
+            let partial = begin(&home.store, spec);
+            assert_eq!(partial.verified().len(), 1);
+            seed.give(&partial, 6, 0);
+            let options = FinishOptions {
+                overwrite,
+                ..FinishOptions::default()
+            };
+            partial.finish(options, &Ending::default()).unwrap();
+            assert_eq!(fs::read(&target).unwrap(), seed.data);
+            let kept = fs::read(home.path("report.part")).unwrap();
+            assert_eq!(kept, b"somebody's own");
+        }
     });
 }
 

@@ -10,13 +10,16 @@ use super::{Partial, PartialFolder, WriteError, download::record_path, record::P
 
 impl Partial {
     /// Makes what was verified so far durable, data and record. Blocks, while others may write. Costs two
-    /// syncs, and two more the first time.
+    /// syncs if anything was written since the last time, and two more the first time.
     ///
     /// # Errors
     ///
     /// [`WriteError::Disk`]: the disk refused. What was not durable before is written once more when the
     /// download is resumed.
     pub fn write_out(self: &Arc<Self>) -> Result<(), WriteError> {
+        if !self.is_dirty.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
         let partials = &self.reservation.store.inner.partials;
         let at_part = |source| self.disk_error(self.growth.path(), source);
         let at_record = |source| self.disk_error(record_path(partials, self.spec()), source);
@@ -39,6 +42,9 @@ impl PartialFolder {
     ///
     /// As [`Partial::write_out`].
     pub fn write_out(&self) -> Result<(), WriteError> {
+        if !self.take_dirty() {
+            return Ok(());
+        }
         let partials: &Partials = self.partials();
         let failed = |path, source: io::Error| WriteError::Disk {
             path,

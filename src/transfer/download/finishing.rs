@@ -4,58 +4,101 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Purpose, Task, blocking};
 use crate::{
-    store::FinishOptions,
-    transfer::{Delivered, DownloadError, DownloadState, Finished, sink::Sink},
+    store::{FinishError, FinishOptions, FinishedFolder},
+    transfer::{Delivered, DownloadError, DownloadState, Finished, content::Content, sink::Sink},
 };
 
+/// How often what another program changed is fetched again, before the download fails.
+const MAX_ALTERED: u32 = 3;
+
 impl Task {
-    /// Puts what is complete in its place.
-    pub(super) async fn finish(mut self) -> Result<Finished, DownloadError> {
-        self.sources.abort_all();
+    /// Puts what is complete in its place. None if another program changed some of it: that is fetched
+    /// again.
+    pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
+        self.write_out.ended().await?;
         let Some(content) = self.content.take() else {
             return Err(DownloadError::Internal(
                 "finished before anything was fetched",
             ));
         };
-        let Purpose::Deliver { ending } = self.purpose else {
-            return Err(DownloadError::Internal("finished what is only read"));
-        };
-        let size = content.wanted_bytes;
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
-            status.verified_bytes = Some(size);
+            status.verified_bytes = Some(content.wanted_bytes);
             status.waits = None;
         });
+        match self.put_in_place(&content.sink).await {
+            Ok(delivered) => {
+                self.sources.abort_all();
+                Ok(Some(self.finished(&content, delivered)))
+            }
+            Err(DownloadError::Finish(FinishError::Altered { path, missing }))
+                if self.altered < MAX_ALTERED =>
+            {
+                self.altered += 1;
+                tracing::warn!(path = %path.display(), missing, "another program changed it: fetching that again");
+                self.fetch_again(content.sink).await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn put_in_place(&self, sink: &Sink) -> Result<Delivered, DownloadError> {
+        let Purpose::Deliver { ending } = &self.purpose else {
+            return Err(DownloadError::Internal("finished what is only read"));
+        };
+        let ending = Arc::clone(ending);
         let options = FinishOptions {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
             share: self.request.seed && self.seeds.load(Ordering::Relaxed),
         };
-        let (path, is_shared, delivered) = match content.sink {
+        match sink.clone() {
             Sink::File(partial) => {
                 let file = blocking(move || partial.finish(options, &ending)).await??;
-                (file.path.clone(), file.is_shared, Delivered::File(file))
+                Ok(Delivered::File(file))
             }
             Sink::Folder(folder) => {
-                let folder = blocking(move || folder.finish(options, &ending)).await??;
-                let (path, is_shared) = (folder.path.clone(), folder.is_shared);
-                (path, is_shared, Delivered::Folder(Arc::new(folder)))
+                let folder: FinishedFolder =
+                    blocking(move || folder.finish(options, &ending)).await??;
+                Ok(Delivered::Folder(Arc::new(folder)))
             }
-            Sink::Manifests(_) => {
-                return Err(DownloadError::Internal("finished with its manifests"));
-            }
+            Sink::Manifests(_) => Err(DownloadError::Internal("finished with its manifests")),
+        }
+    }
+
+    fn finished(&self, content: &Content, delivered: Delivered) -> Finished {
+        let (path, is_shared) = match &delivered {
+            Delivered::File(file) => (file.path.clone(), file.is_shared),
+            Delivered::Folder(folder) => (folder.path.clone(), folder.is_shared),
         };
-        Ok(Finished {
+        Finished {
             hash: self.request.hash,
             name: self.status.borrow().name.clone(),
             path,
-            size,
+            size: content.wanted_bytes,
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
             fetched_bytes: content.fetched_bytes,
             is_shared,
             delivered: Some(delivered),
-        })
+        }
+    }
+
+    /// Goes on with what is missing. A file may not be where it was any more: it is opened anew, once
+    /// nothing is written to it.
+    async fn fetch_again(&mut self, sink: Sink) -> Result<(), DownloadError> {
+        let Sink::File(partial) = sink else {
+            self.fetch(sink, DownloadState::Downloading);
+            return Ok(());
+        };
+        let spec = partial.spec().clone();
+        drop(partial);
+        self.sources.restart();
+        self.holdings.clear();
+        let (store, hash) = (self.store.clone(), self.request.hash);
+        blocking(move || store.is_free_within(&hash, super::SETTLE_PATIENCE)).await?;
+        self.open_file(spec).await
     }
 }

@@ -83,7 +83,7 @@ impl Task {
         Ok(None)
     }
 
-    async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
+    pub(super) async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
         let (store, progress) = (self.store.clone(), self.checking());
         let open = move || Partial::create_or_resume(&store, spec, &progress);
         let partial = blocking(open).await??;

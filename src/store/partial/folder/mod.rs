@@ -32,7 +32,10 @@ use std::{
     fmt,
     ops::Range,
     path::PathBuf,
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
@@ -70,6 +73,8 @@ pub struct PartialFolder {
     in_parts: Mutex<HashSet<usize>>,
     /// Held by those who write, so that whoever ends the download waits for them.
     writing: RwLock<()>,
+    /// Whether anything was written since all was made durable.
+    is_dirty: AtomicBool,
     /// Whether what an earlier run wrote is to be written again.
     write_again: bool,
     record: Record,
@@ -163,20 +168,38 @@ impl PartialFolder {
             state: Mutex::new(state),
             growing: Mutex::default(),
             in_parts: Mutex::default(),
+            is_dirty: AtomicBool::new(false),
             write_again: recorded.sync_failed,
             record,
             writing: RwLock::default(),
             reservation,
         });
-        folder.prove(progress)?;
-        folder.check_chosen()?;
+        let found = folder.prove(progress).and_then(|()| folder.check_chosen());
+        if let Err(error) = found {
+            folder.take_back();
+            return Err(error);
+        }
         let partials = &folder.reservation.store.inner.partials;
         partials.publish(key, Active::Folder(Arc::downgrade(&folder)));
         Ok(folder)
     }
 
+    /// Leaves nothing of a download that was begun just now and is refused.
+    fn take_back(&self) {
+        if self.tree.take_back()
+            && let Err(error) = self.partials().remove(&self.reservation.key, false)
+        {
+            tracing::warn!(%error, "the record of a download cannot be removed");
+        }
+    }
+
     pub(super) fn partials(&self) -> &Partials {
         &self.reservation.store.inner.partials
+    }
+
+    /// Whether anything was written since this was asked last.
+    pub(super) fn take_dirty(&self) -> bool {
+        self.is_dirty.swap(false, Ordering::AcqRel)
     }
 
     /// Where it grows.

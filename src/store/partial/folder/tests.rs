@@ -519,15 +519,16 @@ fn nothing_is_written_through_a_link() {
     let home = Home::on_disk();
     symlink(home.path("elsewhere"), home.path("copy.part")).unwrap();
     fs::create_dir(home.path("elsewhere")).unwrap();
-    assert!(
-        seed.try_begin(&home.store, &home.path("copy"), &[], true)
-            .is_err()
-    );
+    let folder = seed.begin(&home.store, &home.path("copy"), &[]);
+    seed.give_all(&folder, 6);
+    folder.finish(QUICK, &Ending::default()).unwrap();
+    assert_same(&home.path("copy"), &seed.root());
     assert_eq!(fs::read_dir(home.path("elsewhere")).unwrap().count(), 0);
+    assert!(home.path("copy.part").is_symlink());
 }
 
 #[test]
-fn a_folder_that_would_write_over_itself_is_refused() {
+fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
     let home = Home::in_memory();
     let file = |name: &str, data: &[u8]| Entry {
         name: name.to_owned(),
@@ -551,9 +552,14 @@ fn a_folder_that_would_write_over_itself_is_refused() {
     };
     let listing = listing(descriptor, |_| manifest.clone());
     let begun = PartialFolder::create_or_resume(&home.store, spec, listing, &|_| {});
-    let error = begun.unwrap_err();
-    assert!(matches!(error, PartialError::Collision { .. }), "{error}");
-    assert!(!home.path("copy.part").exists());
+    let folder = begun.unwrap();
+    for (file, data) in [(0, &b"1"[..]), (1, b"2")] {
+        let part = folder.sequence().part(0, file).unwrap();
+        folder.write(part.file, part.chunk, data, &[]).unwrap();
+    }
+    folder.finish(QUICK, &Ending::default()).unwrap();
+    assert_eq!(fs::read(home.path("copy/x")).unwrap(), b"1");
+    assert_eq!(fs::read(home.path("copy/x.part")).unwrap(), b"2");
 }
 
 #[test]
@@ -639,14 +645,15 @@ fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
         let own = home.path("photos.part/a");
         fs::create_dir(home.path("photos.part")).unwrap();
         fs::write(&own, "somebody's own").unwrap();
-        let error = seed
-            .try_begin(&home.store, &home.path("photos"), &[], false)
-            .unwrap_err();
-        assert!(
-            matches!(&error, PartialError::Exists { path } if path.ends_with("photos.part")),
-            "{error}"
-        );
-        home.store.abandon(&seed.descriptor.hash(), None).unwrap();
+        let hash = seed.descriptor.hash();
+        drop(seed.begin(&home.store, &home.path("photos"), &[]));
+        assert!(home.path("photos.2.part").exists());
+        assert_eq!(home.store.abandon(&hash, None).unwrap(), [] as [PathBuf; 0]);
+        assert!(!home.path("photos.2.part").exists());
+        let folder = seed.begin(&home.store, &home.path("photos"), &[]);
+        seed.give_all(&folder, 6);
+        folder.finish(QUICK, &Ending::default()).unwrap();
+        assert_same(&home.path("photos"), &seed.root());
         assert_eq!(fs::read(&own).unwrap(), b"somebody's own");
     });
 }
@@ -687,17 +694,22 @@ fn somebodys_part_in_a_folder_is_left_alone() {
     fs::create_dir(&target).unwrap();
     for part in ["a.part", "large.part"] {
         fs::write(target.join(part), "somebody's own").unwrap();
-        let error = seed
-            .try_begin(&home.store, &target, &[], false)
-            .unwrap_err();
-        assert!(
-            matches!(&error, PartialError::Exists { path } if path.ends_with(part)),
-            "{error}"
-        );
-        let own = fs::read(target.join(part)).unwrap();
-        assert_eq!(own, b"somebody's own");
-        fs::remove_file(target.join(part)).unwrap();
-        home.store.forget_partial(&seed.descriptor.hash()).unwrap();
+    }
+    for overwrite in [false, true] {
+        let folder = seed
+            .try_begin(&home.store, &target, &[], overwrite)
+            .unwrap();
+        seed.give_all(&folder, 0);
+        drop(folder);
+        let folder = seed
+            .try_begin(&home.store, &target, &[], overwrite)
+            .unwrap();
+        folder.finish(QUICK, &Ending::default()).unwrap();
+        for part in ["a.part", "large.part"] {
+            assert_eq!(fs::read(target.join(part)).unwrap(), b"somebody's own");
+        }
+        assert_eq!(fs::read(target.join("a")).unwrap(), bytes(5, 1));
+        assert_eq!(fs::read(target.join("large")).unwrap(), bytes(700_000, 3));
     }
 }
 
@@ -796,9 +808,10 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
     let changed = home.path("changed");
     let finished = finish(&changed);
     fs::write(changed.join("z/run"), b"mine now").unwrap();
-    let error = finished.remove().unwrap_err();
-    assert!(matches!(error, RemoveError::Changed { .. }), "{error}");
-    assert!(changed.join("a").exists());
+    let left = finished.remove().unwrap();
+    assert_eq!(left, [changed.join("z/run")]);
+    assert_eq!(fs::read(changed.join("z/run")).unwrap(), b"mine now");
+    assert!(!changed.join("a").exists() && !changed.join("z/two").exists());
 
     let kept = home.path("kept");
     let finished = finish(&kept);

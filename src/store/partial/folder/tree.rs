@@ -65,6 +65,8 @@ pub(super) struct Tree {
     into: Option<Dir>,
     /// Whether nothing was there.
     is_new: bool,
+    /// Whether the tree was begun just now.
+    is_begun: bool,
     /// Whether other content in place may be replaced.
     overwrite: bool,
     /// Whether an earlier run began here, or a person said so.
@@ -99,6 +101,7 @@ impl Tree {
         };
         Ok(Self {
             is_new: staged.is_new && into.is_none(),
+            is_begun: staged.is_new,
             hash: staging.hash,
             id: staged.id,
             home: Arc::clone(&home),
@@ -130,6 +133,14 @@ impl Tree {
     /// Whether nothing is there yet that could be of use.
     pub(super) const fn is_new(&self) -> bool {
         self.is_new
+    }
+
+    /// Removes a tree that was begun just now and is not to be.
+    pub(super) fn take_back(&self) -> bool {
+        let removed = self
+            .is_begun
+            .then(|| self.part_home.remove_folder(&self.part));
+        removed.is_some_and(|removed| removed.is_ok())
     }
 
     /// Whether a folder was there before, in which it is to end.
@@ -553,11 +564,21 @@ impl Staging<'_> {
             if let Some(left) = self.take(Arc::clone(self.home), name.clone(), None, false)? {
                 return Ok(left);
             }
+            self.check_idle(&name)?;
             let path = self.home.path_of(&name);
             tracing::info!(path = %path.display(), "not ours: growing under another name");
         }
         let path = self.home.path_of(&part_name(self.name, 1));
         Err(PartialError::Exists { path })
+    }
+
+    /// Refuses to begin where other content is being downloaded to the same target: only one of them could
+    /// end there.
+    fn check_idle(&self, name: &str) -> Result<(), PartialError> {
+        match self.home.sub(name) {
+            Ok(dir) if dir.as_file().is_some_and(mark::is_there) => self.lock(&dir),
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self, dir: &Dir) -> Result<(), PartialError> {

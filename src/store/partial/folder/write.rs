@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 use pelago_content::{Chunk, ListedFile, Node, verify};
@@ -52,6 +52,7 @@ impl PartialFolder {
             return Ok(());
         };
         let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        self.is_dirty.store(true, Ordering::Release);
         if listed.descriptor.size() > GROUP_SIZE {
             self.write_large(file, &listed, chunk, data, proof)
         } else {
