@@ -25,7 +25,7 @@ use self::{
     examine::{Examined, Known, examine},
     walk::{Directory, Tree, What},
 };
-use super::{Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store, mutex::lock};
+use super::{Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store};
 
 /// A folder to be shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,6 @@ impl Store {
         let tree = walk::walk(path)?;
         let known = self.known_files(path)?;
         let files = examine(path, &tree, &known, Some(self), progress)?;
-        let _sharing = lock(&self.inner.sharing);
         let built = build(path, tree, &files, Some(self))?;
         let share = NewShare {
             descriptor: built.descriptor,

@@ -30,9 +30,6 @@ pub(super) struct Inner {
     pub(super) handles: Handles,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
-    /// Held from the first manifest that is kept until its folder is written down, and while shares
-    /// are removed: or a manifest that both need could go in between.
-    pub(super) sharing: Mutex<()>,
     /// How many shares are live, if counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
     /// How often what is shared has changed.
@@ -85,7 +82,6 @@ impl Store {
             }),
             handles: Handles::default(),
             live_folders: RwLock::default(),
-            sharing: Mutex::default(),
             count: Mutex::default(),
             revision: AtomicU64::new(0),
             folder,

@@ -1,8 +1,8 @@
 //! The manifests of shared folders and of those being downloaded, one file for each hash.
 //!
-//! Owns `manifests/`. A manifest is written under a temporary name and renamed when it is whole; it
-//! is not synced, as whoever opens it proves all of it first, and a lost or damaged manifest costs
-//! sharing the folder again. Failures leave as a [`ManifestsError`].
+//! Owns `manifests/` as side files. A manifest is durable before the folder that needs it is written down, as
+//! it cannot be made again once the folder has changed; whoever opens it proves all of it first. Failures
+//! leave as a [`ManifestsError`].
 
 use std::{
     collections::HashMap,
@@ -11,10 +11,7 @@ use std::{
     io::{self, Write},
     ops::Range,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use pelago_content::{
@@ -23,38 +20,37 @@ use pelago_content::{
 };
 
 use super::{
-    DatabaseError, ReadError, Store, files,
+    ReadError, Store, files,
     hashing::GROUP_SIZE,
     mutex::lock,
     reading::{Source, Sureness},
+    side_files::SideFiles,
 };
 
 /// The folder of manifests in the data folder.
 const MANIFESTS_FOLDER: &str = "manifests";
-
-/// The folder in it where manifests are written: clearing it looks at no finished one.
-const UNFINISHED_FOLDER: &str = "unfinished";
 
 /// Bytes in a node.
 const NODE_LEN: u64 = 32;
 
 /// All manifests of one store.
 pub(super) enum Manifests {
-    Folder { path: PathBuf, begun: AtomicU64 },
+    Folder(SideFiles),
     Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
 }
 
 impl Manifests {
     /// The manifests in a data folder; what an earlier run left half-written is removed.
     pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(MANIFESTS_FOLDER);
-        let unfinished = path.join(UNFINISHED_FOLDER);
-        files::create_private_folder(&unfinished)?;
-        for entry in fs::read_dir(unfinished)? {
-            fs::remove_file(entry?.path())?;
+        SideFiles::in_folder(folder.join(MANIFESTS_FOLDER)).map(Self::Folder)
+    }
+
+    /// The files of the manifests; none if they are in memory.
+    pub(super) const fn files(&self) -> Option<&SideFiles> {
+        match self {
+            Self::Folder(files) => Some(files),
+            Self::Memory(_) => None,
         }
-        let begun = AtomicU64::new(0);
-        Ok(Self::Folder { path, begun })
     }
 
     /// Manifests that end with this value.
@@ -62,40 +58,34 @@ impl Manifests {
         Self::Memory(Mutex::default())
     }
 
-    /// Keeps the bytes of the manifest with this hash; one that is damaged is replaced.
+    /// Keeps the bytes of the manifest with this hash; one that is damaged is replaced. It is pinned until
+    /// a row of that hash is written.
     pub(super) fn keep(&self, hash: &Hash, bytes: &[u8]) -> Result<(), ManifestsError> {
-        let (path, begun) = match self {
-            Self::Folder { path, begun } => (path, begun),
+        let files = match self {
+            Self::Folder(files) => files,
             Self::Memory(manifests) => {
                 lock(manifests).insert(*hash, bytes.into());
                 return Ok(());
             }
         };
-        let target = path.join(hash.to_string());
-        if fs::read(&target).is_ok_and(|kept| kept == bytes) {
+        // From here on it is not collected, whether it is found or written.
+        files.pin(hash);
+        let path = files.path(hash);
+        if fs::read(&path).is_ok_and(|kept| kept == bytes) {
             return Ok(());
         }
-        let number = begun.fetch_add(1, Ordering::Relaxed).to_string();
-        let unfinished = path.join(UNFINISHED_FOLDER).join(number);
-        let written = files::private()
-            .write(true)
-            .create_new(true)
-            .open(&unfinished)
-            .and_then(|mut file| file.write_all(bytes))
-            .and_then(|()| fs::rename(&unfinished, &target));
-        written.map_err(|source| {
-            // What stays, the next start removes.
-            let _ = fs::remove_file(&unfinished);
-            let path = target;
-            ManifestsError { path, source }
-        })
+        let written = files.begin().and_then(|mut unfinished| {
+            unfinished.file.write_all(bytes)?;
+            files.commit(&unfinished, hash)
+        });
+        written.map_err(|source| ManifestsError { path, source })
     }
 
     /// The manifest of this hash, proven; none if it is not here or damaged.
     pub(super) fn open(&self, hash: &Hash) -> Result<Option<KeptManifest>, ManifestsError> {
         let opened = match self {
-            Self::Folder { path, .. } => {
-                let path = path.join(hash.to_string());
+            Self::Folder(files) => {
+                let path = files.path(hash);
                 let proven = File::open(&path).and_then(|file| {
                     let len = file.metadata()?.len();
                     KeptManifest::prove(Data::File(file), len)
@@ -120,22 +110,6 @@ impl Manifests {
         }
         Ok(opened)
     }
-
-    /// Removes the manifest of a folder that is shared no more. One that stays does no harm.
-    pub(super) fn remove(&self, hash: &Hash) {
-        match self {
-            Self::Folder { path, .. } => {
-                if let Err(error) = fs::remove_file(path.join(hash.to_string()))
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    tracing::warn!(%hash, %error, "a manifest that is not needed cannot be removed");
-                }
-            }
-            Self::Memory(manifests) => {
-                lock(manifests).remove(hash);
-            }
-        }
-    }
 }
 
 impl Store {
@@ -153,8 +127,7 @@ impl Store {
     }
 
     /// Keeps a manifest, and gives its descriptor: from then on its chunks are read under its hash,
-    /// by whoever the scopes of that hash allow. It stays until the last share that needs it goes,
-    /// or [`Store::drop_manifests`].
+    /// by whoever the scopes of that hash allow. It stays until no share and no download needs it.
     ///
     /// # Errors
     ///
@@ -166,17 +139,11 @@ impl Store {
         Ok(descriptor)
     }
 
-    /// Removes those of the manifests that are of no shared folder.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`]; none is removed then.
-    pub fn drop_manifests(&self, hashes: &[Hash]) -> Result<(), DatabaseError> {
-        for hash in self.shared_nowhere(hashes)? {
-            self.inner.handles.forget(&[hash]);
-            self.inner.manifests.remove(&hash);
+    /// Nobody is going to share a folder with these manifests: those that no row needs are collected.
+    pub fn release_manifests(&self, hashes: &[Hash]) {
+        if let Some(files) = self.inner.manifests.files() {
+            files.unpin(hashes);
         }
-        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `hashing` | files to descriptors, on all cores |
 //! | `folders` | directories to manifests: walked, hashed, shared |
+//! | `side_files`, `collect` | files named by hashes: written, durable, collected when no row needs them |
 //! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `runs` | files piece by piece, whatever is here of them |
@@ -28,6 +29,7 @@
 //! | `files` | what differs between platforms |
 
 mod cache;
+mod collect;
 mod database;
 mod dir;
 mod disk;
@@ -51,12 +53,14 @@ mod reading;
 mod runs;
 mod share;
 mod shares;
+mod side_files;
 mod sparse;
 #[cfg(test)]
 mod testing;
 mod trees;
 
 pub use cache::{Cache, Discarded};
+pub use collect::Collected;
 pub use database::DatabaseError;
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{FolderError, NewFolder, hash_folder};

@@ -10,6 +10,7 @@ pub(super) mod tables;
 mod tests;
 
 use std::{
+    io,
     ops::Bound,
     path::{MAIN_SEPARATOR, Path, PathBuf},
     sync::{PoisonError, RwLockReadGuard, atomic::Ordering},
@@ -66,6 +67,7 @@ impl Store {
         for share in shares {
             checked_path(&share.path)?;
         }
+        self.sync_side_files()?;
         let now = now();
         let replaced = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
@@ -76,6 +78,7 @@ impl Store {
             tables.without_rows(replaced)
         })?;
         self.shares_changed(&replaced);
+        self.unpin(shares.iter().map(|share| share.descriptor.hash()));
         Ok(())
     }
 
@@ -92,6 +95,7 @@ impl Store {
         members: &[Member],
     ) -> Result<(), ShareError> {
         checked_path(&folder.path)?;
+        self.sync_side_files()?;
         let now = now();
         let replaced = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
@@ -99,17 +103,18 @@ impl Store {
             tables.without_rows(replaced)
         })?;
         self.shares_changed(&replaced);
+        let members = members.iter().map(|member| member.descriptor.hash());
+        self.unpin(members.chain([folder.descriptor.hash()]));
         Ok(())
     }
 
-    /// Removes shares in one commit, and the trees and manifests nobody needs any more. Tells how
-    /// many there were.
+    /// Removes shares in one commit, and tells how many there were. Trees and manifests that nobody needs
+    /// any more are collected later: work under way may need them.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`]; nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
-        let _sharing = lock(&self.inner.sharing);
         let (count, removed, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut count, mut removed) = (0, Vec::new());
@@ -307,12 +312,26 @@ impl Store {
         *lock(&self.inner.count) = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.handles.forget(gone);
-        for hash in gone {
-            // Whoever downloads a folder with this in it needs tree and manifest still.
-            if self.folders_with(hash).is_empty() {
-                self.inner.trees.remove(hash);
-                self.inner.manifests.remove(hash);
-            }
+    }
+
+    /// Makes the trees and manifests that were kept so far durable: before any row says that they are here.
+    fn sync_side_files(&self) -> Result<(), ShareError> {
+        let (trees, manifests) = (&self.inner.trees, &self.inner.manifests);
+        for files in trees.files().into_iter().chain(manifests.files()) {
+            files.sync().map_err(|source| ShareError::Sync {
+                folder: files.folder().to_owned(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Rows of these are written: they keep their trees and manifests from now on.
+    fn unpin(&self, hashes: impl Iterator<Item = Hash>) {
+        let hashes: Vec<_> = hashes.collect();
+        let (trees, manifests) = (&self.inner.trees, &self.inner.manifests);
+        for files in trees.files().into_iter().chain(manifests.files()) {
+            files.unpin(&hashes);
         }
     }
 }
@@ -343,6 +362,14 @@ pub enum ShareError {
     Path {
         /// The path.
         path: PathBuf,
+    },
+    /// What belongs to the shares cannot be made durable.
+    #[error("{} cannot be made durable, so nothing is shared: {source}", folder.display())]
+    Sync {
+        /// Where it is.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// The rows cannot be written.
     #[error(transparent)]

@@ -1,29 +1,27 @@
 //! The stored trees of shared files: from level 4 (256 KiB) up, one file for each hash.
 //!
-//! Owns `trees/`. A tree is written under a temporary name and renamed when it is whole; it is not
-//! synced, as whoever reads it proves each node against the descriptor, and a lost or damaged tree
-//! costs hashing the file again. Failures leave as a [`TreeError`].
+//! Owns `trees/` as side files. A tree is durable before the share that needs it is written down; whoever
+//! reads it proves each node against the descriptor all the same, and a lost or damaged tree is made again
+//! from the file. Failures leave as a [`TreeError`].
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
 
-use super::{files, mutex::lock};
+use super::{
+    files,
+    mutex::lock,
+    side_files::{SideFiles, Unfinished},
+};
 
 /// The folder of trees in the data folder.
 const TREES_FOLDER: &str = "trees";
-
-/// The folder in it where trees are written: clearing it looks at no finished tree.
-const UNFINISHED_FOLDER: &str = "unfinished";
 
 /// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
 const LEVEL_BUFFER: usize = 8 * 1024;
@@ -33,21 +31,22 @@ const NODE_LEN: usize = 32;
 
 /// All stored trees of one store.
 pub(super) enum Trees {
-    Folder { path: PathBuf, begun: AtomicU64 },
+    Folder(SideFiles),
     Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
 }
 
 impl Trees {
     /// The trees in a data folder; what an earlier run left half-written is removed.
     pub(super) fn in_folder(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(TREES_FOLDER);
-        let unfinished = path.join(UNFINISHED_FOLDER);
-        files::create_private_folder(&unfinished)?;
-        for entry in fs::read_dir(unfinished)? {
-            fs::remove_file(entry?.path())?;
+        SideFiles::in_folder(folder.join(TREES_FOLDER)).map(Self::Folder)
+    }
+
+    /// The files of the trees; none if they are in memory.
+    pub(super) const fn files(&self) -> Option<&SideFiles> {
+        match self {
+            Self::Folder(files) => Some(files),
+            Self::Memory(_) => None,
         }
-        let begun = AtomicU64::new(0);
-        Ok(Self::Folder { path, begun })
     }
 
     /// Trees that end with this value.
@@ -59,15 +58,13 @@ impl Trees {
     pub(super) fn begin(&self, size: u64) -> Result<TreeWriter<'_>, TreeError> {
         let layout = Layout::new(size, STORED_LEVEL);
         let output = match self {
-            Self::Folder { path, begun } => {
-                let number = begun.fetch_add(1, Ordering::Relaxed);
-                let path = path.join(UNFINISHED_FOLDER).join(number.to_string());
-                let created = files::private().write(true).create_new(true).open(&path);
-                match created {
-                    Ok(file) => Output::File { file, path },
-                    Err(source) => return Err(TreeError::Io { path, source }),
+            Self::Folder(files) => match files.begin() {
+                Ok(unfinished) => Output::File(unfinished),
+                Err(source) => {
+                    let path = files.folder().to_owned();
+                    return Err(TreeError::Io { path, source });
                 }
-            }
+            },
             Self::Memory(_) => Output::Memory(Vec::new()),
         };
         Ok(TreeWriter {
@@ -86,7 +83,7 @@ impl Trees {
             Layout::new(descriptor.size(), STORED_LEVEL),
         );
         let nodes = match self {
-            Self::Folder { path, .. } => Nodes::File(open_file(path, hash)?),
+            Self::Folder(files) => Nodes::File(open_file(files.path(&hash), hash)?),
             Self::Memory(trees) => {
                 let tree = lock(trees).get(&hash).map(Arc::clone);
                 Nodes::Memory(tree.ok_or(TreeError::Missing { hash })?)
@@ -100,26 +97,9 @@ impl Trees {
         tree.check_len()?;
         Ok(tree)
     }
-
-    /// Removes the tree of a hash that is shared no more. A tree that stays does no harm.
-    pub(super) fn remove(&self, hash: &Hash) {
-        match self {
-            Self::Folder { path, .. } => {
-                if let Err(error) = fs::remove_file(path.join(hash.to_string()))
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    tracing::warn!(%hash, %error, "a tree that is not needed cannot be removed");
-                }
-            }
-            Self::Memory(trees) => {
-                lock(trees).remove(hash);
-            }
-        }
-    }
 }
 
-fn open_file(folder: &Path, hash: Hash) -> Result<File, TreeError> {
-    let path = folder.join(hash.to_string());
+fn open_file(path: PathBuf, hash: Hash) -> Result<File, TreeError> {
     File::open(&path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => TreeError::Missing { hash },
         _ => TreeError::Io { path, source },
@@ -138,7 +118,7 @@ pub(super) struct TreeWriter<'t> {
 }
 
 enum Output {
-    File { file: File, path: PathBuf },
+    File(Unfinished),
     Memory(Vec<u8>),
 }
 
@@ -169,17 +149,17 @@ impl TreeWriter<'_> {
         }
     }
 
-    /// Puts the tree in place as that of `hash`.
+    /// Puts the tree in place as that of `hash`. It is pinned there until a row of that hash is written.
     pub(super) fn commit(mut self, hash: Hash) -> Result<(), TreeError> {
         let mut result = self.failed.take().map_or(Ok(()), Err);
         for buffer in &mut self.levels {
             result = result.and_then(|()| self.output.write(buffer));
         }
         match (&mut self.output, self.trees) {
-            (Output::File { path, .. }, Trees::Folder { path: folder, .. }) => result
-                .and_then(|()| fs::rename(&*path, folder.join(hash.to_string())))
+            (Output::File(unfinished), Trees::Folder(files)) => result
+                .and_then(|()| files.commit(unfinished, &hash))
                 .map_err(|source| TreeError::Io {
-                    path: path.clone(),
+                    path: unfinished.path.clone(),
                     source,
                 }),
             (Output::Memory(bytes), Trees::Memory(trees)) => {
@@ -192,20 +172,11 @@ impl TreeWriter<'_> {
     }
 }
 
-impl Drop for TreeWriter<'_> {
-    fn drop(&mut self) {
-        // After a commit there is nothing of that name left. What stays, the next start removes.
-        if let Output::File { path, .. } = &self.output {
-            let _ = fs::remove_file(path);
-        }
-    }
-}
-
 impl Output {
     fn write(&mut self, buffer: &mut LevelBuffer) -> io::Result<()> {
         let (bytes, offset) = (&buffer.bytes[..], buffer.offset);
         match self {
-            Self::File { file, .. } => files::write_all_at(file, bytes, offset)?,
+            Self::File(unfinished) => files::write_all_at(&unfinished.file, bytes, offset)?,
             Self::Memory(memory) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
                 let end = start + bytes.len();

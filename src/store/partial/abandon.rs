@@ -5,13 +5,12 @@
 //! its place yet.
 
 use std::{
-    collections::HashSet,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use pelago_content::{EntryKind, Hash, Kind};
+use pelago_content::{Hash, Kind};
 
 use super::{
     PartialError, PartialSpec,
@@ -22,7 +21,7 @@ use super::{
     record::{Known, Recorded},
     spec::Key,
 };
-use crate::store::{Store, mutex::lock};
+use crate::store::Store;
 
 impl Store {
     /// Removes what is here of a download that does not run, and its record, for good: it does not return
@@ -53,7 +52,7 @@ impl Store {
             Kind::Folder => {
                 let mut left = self.abandon_parts(spec)?;
                 left.extend(folder::remove_staged(self, &recorded)?);
-                self.drop_manifests_below(hash);
+                self.release_manifests(&self.manifests_below(hash));
                 left
             }
         };
@@ -166,28 +165,6 @@ impl Store {
         self.inner
             .partials
             .is_free_within(&Key::of(*hash), patience)
-    }
-
-    /// Removes the manifests that were fetched for a folder, but for those of shared ones.
-    fn drop_manifests_below(&self, folder: &Hash) {
-        let _sharing = lock(&self.inner.sharing);
-        let (mut known, mut found, mut next) = (HashSet::from([*folder]), vec![*folder], 0);
-        while let Some(hash) = found.get(next).copied() {
-            next += 1;
-            let Ok(Some(manifest)) = self.manifest(&hash) else {
-                continue;
-            };
-            for entry in manifest.entries() {
-                if let EntryKind::Folder { descriptor, .. } = &entry.kind
-                    && known.insert(descriptor.hash())
-                {
-                    found.push(descriptor.hash());
-                }
-            }
-        }
-        if let Err(error) = self.drop_manifests(&found) {
-            tracing::warn!(%folder, %error, "manifests that are not needed cannot be removed");
-        }
     }
 
     /// The files that are recorded as parts of a folder.

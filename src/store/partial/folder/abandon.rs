@@ -15,7 +15,6 @@ use super::tree::{remove_folders, remove_root};
 use crate::store::{
     Store,
     dir::{Dir, Kind, Mode},
-    mutex::lock,
     partial::{
         PartialError,
         growth::place_of,
@@ -89,7 +88,6 @@ fn left_alone_since(store: &Store, recorded: &Recorded) -> Option<SystemTime> {
 /// What is in the folder, as far as its manifests are here.
 fn listing(store: &Store, recorded: &Recorded) -> Option<Listing> {
     let mut expander = Expander::new(recorded.spec.descriptor).ok()?;
-    let _sharing = lock(&store.inner.sharing);
     loop {
         let wanted = expander.wanted();
         if wanted.is_empty() {

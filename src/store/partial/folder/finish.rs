@@ -384,7 +384,6 @@ impl Store {
             let files: Vec<_> = folder.members.iter().filter_map(file).collect();
             return Ok(self.add_shares(&files)?);
         }
-        let _sharing = lock(&self.inner.sharing);
         for manifest in folder.listing.manifests() {
             self.keep_manifest(manifest)?;
         }
