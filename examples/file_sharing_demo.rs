@@ -56,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             timeout: Duration::from_secs(30),
             only: Vec::new(),
             overwrite: false,
+            no_sync: false,
             seed: true,
         })
         .await?;

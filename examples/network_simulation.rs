@@ -346,6 +346,7 @@ impl Simulation {
             },
             only: Vec::new(),
             overwrite: false,
+            no_sync: false,
             seed: true,
         };
         let finished = node.download(request).await?.finished().await?;

@@ -175,6 +175,7 @@ impl Peer {
             timeout: PATIENCE,
             only: Vec::new(),
             overwrite: false,
+            no_sync: false,
             seed: false,
         };
         let began = Instant::now();

@@ -345,6 +345,7 @@ pub(super) async fn download_request(
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         only: from.only,
         overwrite: from.overwrite,
+        no_sync: from.no_sync,
         seed: from.seed,
     })
 }

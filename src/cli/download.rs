@@ -65,6 +65,10 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     overwrite: bool,
 
+    /// Report it as done without waiting until it is safe from a power cut
+    #[arg(long)]
+    no_sync: bool,
+
     /// Do not share it on afterwards
     #[arg(long)]
     no_seed: bool,
@@ -168,6 +172,7 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         timeout_seconds: context.seconds_without_source(args.timeout),
         only: args.only.clone(),
         overwrite: args.overwrite,
+        no_sync: args.no_sync,
         seed: transfer.seed && !args.no_seed,
         detach: args.detach,
     })

@@ -20,7 +20,7 @@ use super::{folders::renew, handle::Inner, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
     serve::Changed,
-    store::{KnownPeer, Share},
+    store::{Collected, KnownPeer, Share},
     transfer::Transfers,
 };
 
@@ -38,6 +38,9 @@ const RENEW_TRIES: u32 = 5;
 
 /// How often the peers connected to are written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How often trees and manifests that nothing needs any more are removed.
+const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Whether the network may be told of a share.
 pub(super) fn is_announced(share: &Share) -> bool {
@@ -118,6 +121,23 @@ pub(super) async fn remember_peers(inner: Arc<Inner>) {
     loop {
         tick.tick().await;
         inner.remember_peers().await;
+    }
+}
+
+/// Removes what the store keeps and nothing needs any more, at the start and from time to time.
+pub(super) async fn collect(inner: Arc<Inner>) {
+    let mut tick = interval(COLLECT_INTERVAL);
+    loop {
+        tick.tick().await;
+        let store = inner.store.clone();
+        match spawn_blocking(move || store.collect()).await {
+            Ok(Ok(Collected { trees, manifests })) if trees + manifests > 0 => {
+                tracing::info!(trees, manifests, "removed what nothing needs any more");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what is not needed any more is kept"),
+            Err(_) => return,
+        }
     }
 }
 

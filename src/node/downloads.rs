@@ -99,6 +99,8 @@ pub struct DownloadRequest {
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
+    /// Whether to report it as done without waiting until it is safe from a power cut.
+    pub no_sync: bool,
     /// Whether to share it on, where the node and its settings allow that.
     pub seed: bool,
 }
@@ -172,8 +174,7 @@ impl Node {
             hash,
             name,
             output: request.output,
-            // One shot at a known peer ends with the last byte: no waiting for the disk.
-            durable: !is_one_shot || request.peers.is_empty(),
+            durable: !request.no_sync,
             peers,
             allowed,
             timeout: request.timeout,

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use pelago_content::{EntryKind, Hash, Kind};
 
-use super::{DatabaseError, Store, side_files::SideFiles};
+use super::{DatabaseError, Store, side_files::Kept};
 
 /// Hashes that are looked up in one transaction.
 const BATCH: usize = 1000;
@@ -32,18 +32,17 @@ impl Store {
         let of_downloads = self.manifests_of_downloads();
         let inner = &self.inner;
         Ok(Collected {
-            trees: self.collect_from(inner.trees.files(), &HashSet::new())?,
-            manifests: self.collect_from(inner.manifests.files(), &of_downloads)?,
+            trees: self.collect_from(&inner.trees, &HashSet::new())?,
+            manifests: self.collect_from(&inner.manifests, &of_downloads)?,
         })
     }
 
     fn collect_from(
         &self,
-        files: Option<&SideFiles>,
+        kept: &impl Kept,
         needed: &HashSet<Hash>,
     ) -> Result<usize, DatabaseError> {
-        let Some(files) = files else { return Ok(0) };
-        let found = match files.unpinned() {
+        let found = match kept.unpinned() {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(%error, "what is not needed cannot be looked for");
@@ -58,7 +57,7 @@ impl Store {
                     continue;
                 }
                 let is_needed = || Ok(self.shared_nowhere(&[hash])?.is_empty());
-                if files.collect(&hash, is_needed)? {
+                if kept.collect(&hash, is_needed)? {
                     self.inner.handles.forget(&[hash]);
                     removed += 1;
                 }

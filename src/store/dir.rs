@@ -197,6 +197,11 @@ impl Dir {
         self.handle.read_link(inner)
     }
 
+    /// Whether nothing is in it.
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        self.handle.is_empty()
+    }
+
     /// Takes the lock of the directory, where directories have one, for as long as this value lives;
     /// false if another has it.
     pub(super) fn try_lock(&self) -> io::Result<bool> {

@@ -5,13 +5,12 @@
 //! leave as a [`ManifestsError`].
 
 use std::{
-    collections::HashMap,
     fmt,
     fs::{self, File},
     io::{self, Write},
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use pelago_content::{
@@ -22,9 +21,8 @@ use pelago_content::{
 use super::{
     ReadError, Store, files,
     hashing::GROUP_SIZE,
-    mutex::lock,
     reading::{Source, Sureness},
-    side_files::SideFiles,
+    side_files::{InMemory, Kept, SideFiles},
 };
 
 /// The folder of manifests in the data folder.
@@ -36,7 +34,7 @@ const NODE_LEN: u64 = 32;
 /// All manifests of one store.
 pub(super) enum Manifests {
     Folder(SideFiles),
-    Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
+    Memory(InMemory),
 }
 
 impl Manifests {
@@ -45,17 +43,9 @@ impl Manifests {
         SideFiles::in_folder(folder.join(MANIFESTS_FOLDER)).map(Self::Folder)
     }
 
-    /// The files of the manifests; none if they are in memory.
-    pub(super) const fn files(&self) -> Option<&SideFiles> {
-        match self {
-            Self::Folder(files) => Some(files),
-            Self::Memory(_) => None,
-        }
-    }
-
     /// Manifests that end with this value.
     pub(super) fn in_memory() -> Self {
-        Self::Memory(Mutex::default())
+        Self::Memory(InMemory::default())
     }
 
     /// Keeps the bytes of the manifest with this hash; one that is damaged is replaced. It is pinned until
@@ -64,7 +54,7 @@ impl Manifests {
         let files = match self {
             Self::Folder(files) => files,
             Self::Memory(manifests) => {
-                lock(manifests).insert(*hash, bytes.into());
+                manifests.insert(hash, bytes.into());
                 return Ok(());
             }
         };
@@ -96,7 +86,7 @@ impl Manifests {
                 }
             }
             Self::Memory(manifests) => {
-                let Some(bytes) = lock(manifests).get(hash).map(Arc::clone) else {
+                let Some(bytes) = manifests.get(hash) else {
                     return Ok(None);
                 };
                 let len = bytes.len() as u64;
@@ -109,6 +99,15 @@ impl Manifests {
             tracing::warn!(%hash, "a kept manifest is damaged: share its folder again");
         }
         Ok(opened)
+    }
+}
+
+impl Kept for Manifests {
+    fn kept(&self) -> Result<&SideFiles, &InMemory> {
+        match self {
+            Self::Folder(files) => Ok(files),
+            Self::Memory(memory) => Err(memory),
+        }
     }
 }
 
@@ -141,9 +140,7 @@ impl Store {
 
     /// Nobody is going to share a folder with these manifests: those that no row needs are collected.
     pub fn release_manifests(&self, hashes: &[Hash]) {
-        if let Some(files) = self.inner.manifests.files() {
-            files.unpin(hashes);
-        }
+        self.inner.manifests.unpin(hashes);
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
     DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
     mutex::lock,
+    side_files::Kept,
 };
 
 /// How many rows one page looks at, however few the filter lets through: about 5 ms.
@@ -316,23 +317,19 @@ impl Store {
 
     /// Makes the trees and manifests that were kept so far durable: before any row says that they are here.
     fn sync_side_files(&self) -> Result<(), ShareError> {
-        let (trees, manifests) = (&self.inner.trees, &self.inner.manifests);
-        for files in trees.files().into_iter().chain(manifests.files()) {
-            files.sync().map_err(|source| ShareError::Sync {
-                folder: files.folder().to_owned(),
-                source,
-            })?;
-        }
-        Ok(())
+        let synced = self.inner.trees.sync();
+        let synced = synced.and_then(|()| self.inner.manifests.sync());
+        synced.map_err(|source| ShareError::Sync {
+            folder: self.folder().map(Path::to_owned).unwrap_or_default(),
+            source,
+        })
     }
 
     /// Rows of these are written: they keep their trees and manifests from now on.
     fn unpin(&self, hashes: impl Iterator<Item = Hash>) {
         let hashes: Vec<_> = hashes.collect();
-        let (trees, manifests) = (&self.inner.trees, &self.inner.manifests);
-        for files in trees.files().into_iter().chain(manifests.files()) {
-            files.unpin(&hashes);
-        }
+        self.inner.trees.unpin(&hashes);
+        self.inner.manifests.unpin(&hashes);
     }
 }
 

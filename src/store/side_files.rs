@@ -6,12 +6,12 @@
 //! not is *pinned*, and is not collected. Errors leave as the system gave them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -105,7 +105,7 @@ impl SideFiles {
     }
 
     /// The rows of these are written, or nobody is going to write them.
-    pub(super) fn unpin<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) {
+    fn unpin<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) {
         let mut state = lock(&self.state);
         for hash in hashes {
             state.pinned.remove(hash);
@@ -114,7 +114,7 @@ impl SideFiles {
 
     /// Makes all that was committed so far durable: with a sync each if they are few, else with one for
     /// all. If the disk refuses, those files are removed: what is read of them may not be on the disk.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    fn sync(&self) -> io::Result<()> {
         let _syncing = lock(&self.syncing);
         let unsynced = std::mem::take(&mut lock(&self.state).unsynced);
         if unsynced.is_empty() {
@@ -145,7 +145,7 @@ impl SideFiles {
     }
 
     /// The hashes of all files, pinned ones left out.
-    pub(super) fn unpinned(&self) -> io::Result<Vec<Hash>> {
+    fn unpinned(&self) -> io::Result<Vec<Hash>> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
@@ -158,7 +158,7 @@ impl SideFiles {
 
     /// Removes a file, unless it is pinned or `is_needed` says so; whether it was removed. Nobody can pin
     /// or commit it meanwhile.
-    pub(super) fn collect<E>(
+    fn collect<E>(
         &self,
         hash: &Hash,
         is_needed: impl FnOnce() -> Result<bool, E>,
@@ -183,6 +183,85 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         // In its place it has another name. What stays, the next start removes.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// The same for a store in memory: what is named by a hash, until nothing needs it.
+#[derive(Debug, Default)]
+pub(super) struct InMemory(Mutex<Memory>);
+
+#[derive(Debug, Default)]
+struct Memory {
+    kept: HashMap<Hash, Arc<[u8]>>,
+    pinned: HashSet<Hash>,
+}
+
+impl InMemory {
+    pub(super) fn insert(&self, hash: &Hash, bytes: Arc<[u8]>) {
+        let mut memory = lock(&self.0);
+        memory.kept.insert(*hash, bytes);
+        memory.pinned.insert(*hash);
+    }
+
+    pub(super) fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
+        lock(&self.0).kept.get(hash).map(Arc::clone)
+    }
+}
+
+/// What the trees and the manifests have in common, wherever they are kept.
+pub(super) trait Kept {
+    /// What is kept, on disk or in memory.
+    fn kept(&self) -> Result<&SideFiles, &InMemory>;
+
+    /// Rows of these are written, or nobody is going to write them.
+    fn unpin(&self, hashes: &[Hash]) {
+        match self.kept() {
+            Ok(files) => files.unpin(hashes),
+            Err(memory) => {
+                let mut memory = lock(&memory.0);
+                for hash in hashes {
+                    memory.pinned.remove(hash);
+                }
+            }
+        }
+    }
+
+    /// Makes all that was kept so far durable.
+    fn sync(&self) -> io::Result<()> {
+        self.kept().map_or(Ok(()), SideFiles::sync)
+    }
+
+    /// The hashes of all, pinned ones left out.
+    fn unpinned(&self) -> io::Result<Vec<Hash>> {
+        match self.kept() {
+            Ok(files) => files.unpinned(),
+            Err(memory) => {
+                let memory = lock(&memory.0);
+                let unpinned = memory
+                    .kept
+                    .keys()
+                    .filter(|hash| !memory.pinned.contains(hash));
+                Ok(unpinned.copied().collect())
+            }
+        }
+    }
+
+    /// Removes one, unless it is pinned or `is_needed` says so; whether it was removed.
+    fn collect<E>(
+        &self,
+        hash: &Hash,
+        is_needed: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        match self.kept() {
+            Ok(files) => files.collect(hash, is_needed),
+            Err(memory) => {
+                let mut memory = lock(&memory.0);
+                if memory.pinned.contains(hash) || is_needed()? {
+                    return Ok(false);
+                }
+                Ok(memory.kept.remove(hash).is_some())
+            }
+        }
     }
 }
 

@@ -5,19 +5,17 @@
 //! from the file. Failures leave as a [`TreeError`].
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
 
 use super::{
     files,
-    mutex::lock,
-    side_files::{SideFiles, Unfinished},
+    side_files::{InMemory, Kept, SideFiles, Unfinished},
 };
 
 /// The folder of trees in the data folder.
@@ -32,7 +30,7 @@ const NODE_LEN: usize = 32;
 /// All stored trees of one store.
 pub(super) enum Trees {
     Folder(SideFiles),
-    Memory(Mutex<HashMap<Hash, Arc<[u8]>>>),
+    Memory(InMemory),
 }
 
 impl Trees {
@@ -41,17 +39,9 @@ impl Trees {
         SideFiles::in_folder(folder.join(TREES_FOLDER)).map(Self::Folder)
     }
 
-    /// The files of the trees; none if they are in memory.
-    pub(super) const fn files(&self) -> Option<&SideFiles> {
-        match self {
-            Self::Folder(files) => Some(files),
-            Self::Memory(_) => None,
-        }
-    }
-
     /// Trees that end with this value.
     pub(super) fn in_memory() -> Self {
-        Self::Memory(Mutex::default())
+        Self::Memory(InMemory::default())
     }
 
     /// Begins the tree of content whose hash is not known yet.
@@ -85,7 +75,7 @@ impl Trees {
         let nodes = match self {
             Self::Folder(files) => Nodes::File(open_file(files.path(&hash), hash)?),
             Self::Memory(trees) => {
-                let tree = lock(trees).get(&hash).map(Arc::clone);
+                let tree = trees.get(&hash);
                 Nodes::Memory(tree.ok_or(TreeError::Missing { hash })?)
             }
         };
@@ -96,6 +86,15 @@ impl Trees {
         };
         tree.check_len()?;
         Ok(tree)
+    }
+}
+
+impl Kept for Trees {
+    fn kept(&self) -> Result<&SideFiles, &InMemory> {
+        match self {
+            Self::Folder(files) => Ok(files),
+            Self::Memory(memory) => Err(memory),
+        }
     }
 }
 
@@ -163,7 +162,7 @@ impl TreeWriter<'_> {
                     source,
                 }),
             (Output::Memory(bytes), Trees::Memory(trees)) => {
-                lock(trees).insert(hash, std::mem::take(bytes).into());
+                trees.insert(&hash, std::mem::take(bytes).into());
                 Ok(())
             }
             // `Trees::begin` makes the output that fits.

@@ -56,6 +56,9 @@ pub(super) struct Kept {
     /// How it ended, if it did.
     #[serde(rename = "e", default)]
     end: Option<End>,
+    /// Whether it is done without waiting for the disk.
+    #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
+    no_sync: bool,
 }
 
 /// How a download ended.
@@ -92,6 +95,7 @@ impl Kept {
             size: status.size,
             verified_bytes: status.verified_bytes,
             end,
+            no_sync: !request.durable,
         })
     }
 
@@ -114,6 +118,7 @@ impl Kept {
             },
             verified_bytes: None,
             end: None,
+            no_sync: false,
         }
     }
 
@@ -147,7 +152,7 @@ impl Kept {
             timeout: RESUME_TIMEOUT,
             only: self.only.clone(),
             overwrite: self.overwrite,
-            durable: true,
+            durable: !self.no_sync,
             resume_on_start: true,
             seed: self.seed,
             scopes: self.scopes.clone(),

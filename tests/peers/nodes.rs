@@ -175,6 +175,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         timeout: STORY,
         only: Vec::new(),
         overwrite: false,
+        no_sync: false,
         seed: false,
     }
 }

@@ -39,6 +39,7 @@ mod logs;
 mod loss;
 mod manual;
 mod metrics;
+mod own_files;
 mod page;
 mod ports;
 mod refusals;

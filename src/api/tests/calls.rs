@@ -57,6 +57,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         timeout_seconds: 3600.0,
         only: Vec::new(),
         overwrite: false,
+        no_sync: false,
         seed: false,
         detach: false,
     }

@@ -157,6 +157,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         timeout_seconds: 3600.0,
         only: Vec::new(),
         overwrite: false,
+        no_sync: false,
         seed: false,
         detach: true,
     };

@@ -95,6 +95,10 @@ impl Handle {
         fs::read_link(self.at(inner)?)
     }
 
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        Ok(fs::read_dir(&self.0)?.next().is_none())
+    }
+
     pub(super) fn try_lock(&self) -> io::Result<bool> {
         Ok(true)
     }

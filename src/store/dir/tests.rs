@@ -60,6 +60,8 @@ fn a_rename_replaces_only_when_it_is_to() {
     assert_eq!(fs::read(path("to")).unwrap(), b"old");
     top.rename("a/b/from", &top, "to", true).unwrap();
     assert_eq!(fs::read(path("to")).unwrap(), b"new");
+    assert!(!top.is_empty().unwrap());
+    assert!(top.sub("a/b").unwrap().is_empty().unwrap());
     assert!(top.remove_folder("a").is_err());
     top.remove_folder("a/b").unwrap();
     assert!(top.find("a/b").unwrap().is_none());

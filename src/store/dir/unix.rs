@@ -113,6 +113,17 @@ impl Handle {
         })
     }
 
+    pub(super) fn is_empty(&self) -> io::Result<bool> {
+        // A descriptor of its own: reading moves the position.
+        let folder = fs::openat(&self.0, ".", ON_THE_WAY, fs::Mode::empty())?;
+        for entry in fs::Dir::new(folder)? {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     pub(super) fn try_lock(&self) -> io::Result<bool> {
         match self.0.try_lock() {
             Ok(()) => Ok(true),

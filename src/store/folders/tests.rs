@@ -233,6 +233,7 @@ fn sharing_again_hashes_what_has_changed_and_no_more() {
         assert_eq!(kept_file.unwrap().descriptor, invented);
         assert!(paths(members).eq(["a", "a/changed", "kept"]));
         assert_eq!(home.store.count().unwrap(), 1);
+        home.store.collect().unwrap();
         for gone in [before.hash, describe(&old).hash(), describe(b"gone").hash()] {
             assert!(home.store.holding(&gone).unwrap().is_none());
             assert!(matches!(
@@ -265,6 +266,7 @@ fn a_folder_that_is_shared_no_more_leaves_nothing() {
         let removed = home.store.remove_shares(&[(folder.hash, root.clone())]);
         assert_eq!(removed.unwrap(), 1);
         assert_eq!(home.store.members(&root).unwrap(), []);
+        home.store.collect().unwrap();
         assert!(read(&home.store, &by_itself.descriptor.hash(), 4).unwrap() == large);
         let last = describe(b"sorts behind all").hash();
         for hash in [folder.hash, describe(b"content").hash(), last] {
@@ -277,6 +279,7 @@ fn a_folder_that_is_shared_no_more_leaves_nothing() {
         assert_eq!(kept(&home, "manifests"), BTreeSet::new());
         let place = [(by_itself.descriptor.hash(), by_itself.path)];
         home.store.remove_shares(&place).unwrap();
+        home.store.collect().unwrap();
         assert_eq!(kept(&home, "trees"), BTreeSet::new());
     });
 }

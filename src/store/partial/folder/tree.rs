@@ -69,7 +69,7 @@ pub(super) struct Tree {
     is_begun: bool,
     /// Whether other content in place may be replaced.
     overwrite: bool,
-    /// Whether an earlier run began here, or a person said so.
+    /// Whether an earlier run began here, or a person said so, or nothing is there.
     is_chosen: bool,
     is_finished: AtomicBool,
 }
@@ -108,9 +108,13 @@ impl Tree {
             staged: Arc::new(staged.dir),
             part_home: staged.home,
             part: staged.name,
-            into,
             overwrite: spec.overwrite,
-            is_chosen: known.is_for(&target) || spec.is_named,
+            is_chosen: known.is_for(&target)
+                || spec.is_named
+                || into
+                    .as_ref()
+                    .is_some_and(|into| into.is_empty().unwrap_or(false)),
+            into,
             is_finished: AtomicBool::new(false),
             name,
             target,
