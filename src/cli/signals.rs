@@ -23,6 +23,21 @@ pub(super) fn outlive_interrupts() -> io::Result<()> {
     Ok(())
 }
 
+/// From now on a write past the limit on the size of files (`ulimit -f`) fails, and does not end this
+/// process.
+pub(super) fn outlive_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let number = rustix::process::Signal::XFSZ.as_raw();
+        // As above, the handler stays.
+        match signal(SignalKind::from_raw(number)) {
+            Ok(stream) => drop(stream),
+            Err(error) => tracing::warn!(%error, "a limit on the size of files ends this process"),
+        }
+    }
+}
+
 impl Signals {
     /// From now on signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
