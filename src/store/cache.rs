@@ -14,7 +14,7 @@ use std::{
 
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
-use super::{Partial, PartialError, PartialSpec, Scope, Store, files, mutex::lock};
+use super::{OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, mutex::lock};
 
 /// The folder in the data folder.
 const CACHE_FOLDER: &str = "gateway";
@@ -133,8 +133,9 @@ impl Cache {
         let path = self.0.folder.join(hash.to_string());
         let mut entries = self.entries();
         if entries.touch(&hash).is_none() {
+            let (len, folder) = (bytes.len() as u64, self.0.folder.as_path());
+            self.0.store.room().check(Writer::Cache, folder, len)?;
             fs::write(&path, &bytes)?;
-            let len = bytes.len() as u64;
             entries.kept.push(Entry::Manifest { hash, path, len });
         }
         Ok(())
@@ -150,14 +151,26 @@ impl Cache {
         (manifest.descriptor().hash() == *hash).then_some(manifest)
     }
 
-    /// Gives up what was not read for the longest time until there is no more than there may be; what
-    /// `is_read` says of last of all. Returns what went; its files go with
-    /// [`Cache::discard`].
+    /// Gives up what was not read for the longest time until there is no more than there may be, which is
+    /// less where the disk has little room; what `is_read` says of last of all. Returns what went; its
+    /// files go with [`Cache::discard`].
     pub fn trim(&self, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
+        self.trim_by(self.excess(), is_read)
+    }
+
+    /// Bytes that are to be given up, as the disk has little room.
+    pub fn excess(&self) -> u64 {
+        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
+        room.excess_of_cache(folder)
+    }
+
+    /// The same, and at least `excess` bytes less than there are now.
+    pub fn trim_by(&self, excess: u64, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         let mut entries = self.entries();
-        let mut bytes: u64 = entries.kept.iter().map(Entry::bytes).sum();
+        let mut bytes = entries.bytes();
+        let max_bytes = self.0.max_bytes.min(bytes.saturating_sub(excess));
         let mut gone = Vec::new();
-        while bytes > self.0.max_bytes || entries.kept.len() > MAX_ENTRIES {
+        while bytes > max_bytes || entries.kept.len() > MAX_ENTRIES {
             let unread = entries
                 .kept
                 .iter()
@@ -173,6 +186,19 @@ impl Cache {
             });
         }
         gone
+    }
+
+    /// From now on `give_up` is asked for the bytes that others need on the disk that it is on.
+    pub fn on_demand(&self, give_up: impl Fn(u64) + Send + Sync + 'static) {
+        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
+        // Held weakly, as the store holds this.
+        let inner = Arc::downgrade(&self.0);
+        let held = move || {
+            inner
+                .upgrade()
+                .map_or(0, |inner| Self(inner).entries().bytes())
+        };
+        room.yield_from(folder, held, give_up);
     }
 
     /// Removes the files of what went, once nothing is written to them any more. Blocks.
@@ -206,6 +232,10 @@ pub struct Discarded {
 }
 
 impl Entries {
+    fn bytes(&self) -> u64 {
+        self.kept.iter().map(Entry::bytes).sum()
+    }
+
     /// The entry of this hash, which moves to the end.
     fn touch(&mut self, hash: &Hash) -> Option<&Entry> {
         let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
@@ -215,11 +245,37 @@ impl Entries {
     }
 }
 
+impl Store {
+    /// Allows the download that `spec` describes to write `len` more bytes to where `at` is. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageFull`](io::ErrorKind::StorageFull): then less than the reserve would be left.
+    pub(super) fn check_room<D: OnDisk + ?Sized>(
+        &self,
+        spec: &PartialSpec,
+        at: &D,
+        len: u64,
+    ) -> io::Result<()> {
+        let is_cached = spec.part_of.is_some_and(|folder| is_owner(&folder));
+        let writer = match is_cached {
+            true => Writer::Cache,
+            false => Writer::Keeper,
+        };
+        self.room().check(writer, at, len)
+    }
+}
+
 /// Whose part the content with this number is said to be, in its record: no folder has such a hash.
 fn owner(number: u64) -> Hash {
     let mut bytes = [0; 32];
     bytes[24..].copy_from_slice(&number.to_be_bytes());
     Hash::from_bytes(bytes)
+}
+
+/// Whether [`owner`] made this.
+fn is_owner(hash: &Hash) -> bool {
+    hash.as_bytes()[..24] == [0; 24]
 }
 
 /// Removes what an earlier run left.
