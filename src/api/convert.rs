@@ -150,7 +150,7 @@ pub(super) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::Downloa
     (0..).zip(downloads).map(placed).collect()
 }
 
-/// What a download waits for, why it failed, or what it is to be warned of, in a sentence.
+/// What a download waits for, why it failed, or its notice, in a sentence.
 fn why(status: &node::DownloadStatus) -> Option<String> {
     let failed = || Some(status.failure.as_ref()?.message.clone());
     let waits = status.waits.as_ref().map(ToString::to_string);

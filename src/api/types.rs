@@ -351,7 +351,7 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// What it waits for, if it does.
     pub waits: Option<Waiting>,
-    /// What may keep it from its end: the disk has no room for all of it. In a sentence.
+    /// A warning, in a sentence: the disk has no room for all of it.
     #[serde(default)]
     pub notice: Option<String>,
     /// What it waits for, why it failed, or the notice, in a sentence.

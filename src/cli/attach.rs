@@ -113,7 +113,7 @@ struct OwnNode {
 }
 
 impl Session {
-    /// Whether its node is another process, which logs elsewhere.
+    /// Whether its node runs in another process, which logs elsewhere.
     pub(super) const fn is_attached(&self) -> bool {
         self.own.is_none()
     }

@@ -233,7 +233,7 @@ async fn follow(
             }
         };
         if let Some(DownloadEvent::Progress(status)) = event {
-            // A node of this command's own has logged it.
+            // A node in this process has logged it.
             if session.is_attached() && status.notice.is_some() && status.notice != noticed {
                 progress.clear();
                 noticed.clone_from(&status.notice);

@@ -23,17 +23,19 @@ pub(super) fn outlive_interrupts() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on a write past the limit on the size of files (`ulimit -f`) fails, and does not end this
-/// process.
+/// From now on a write beyond the limit on the size of files (`ulimit -f`) returns an error, and does not
+/// end this process.
 pub(super) fn outlive_size_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let number = rustix::process::Signal::XFSZ.as_raw();
-        // As above, the handler stays.
+        // The handler stays when its stream is gone.
         match signal(SignalKind::from_raw(number)) {
             Ok(stream) => drop(stream),
-            Err(error) => tracing::warn!(%error, "a limit on the size of files ends this process"),
+            Err(error) => {
+                tracing::warn!(%error, "a file that reaches the size limit (ulimit -f) ends this process")
+            }
         }
     }
 }

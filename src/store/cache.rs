@@ -151,20 +151,20 @@ impl Cache {
         (manifest.descriptor().hash() == *hash).then_some(manifest)
     }
 
-    /// Gives up what was not read for the longest time until there is no more than there may be, which is
-    /// less where the disk has little room; what `is_read` says of last of all. Returns what went; its
-    /// files go with [`Cache::discard`].
+    /// Drops the entries that were not read for the longest time until the cache is within its bound, which
+    /// is lower while the disk is almost full. Entries that `is_read` names are dropped last. Returns the
+    /// dropped entries; [`Cache::discard`] removes their files.
     pub fn trim(&self, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         self.trim_by(self.excess(), is_read)
     }
 
-    /// Bytes that are to be given up, as the disk has little room.
+    /// Bytes that have to be freed, as the disk is almost full.
     pub fn excess(&self) -> u64 {
         let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
         room.excess_of_cache(folder)
     }
 
-    /// The same, and at least `excess` bytes less than there are now.
+    /// The same, and frees at least `excess` bytes, if it holds them.
     pub fn trim_by(&self, excess: u64, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         let mut entries = self.entries();
         let mut bytes = entries.bytes();
@@ -188,10 +188,10 @@ impl Cache {
         gone
     }
 
-    /// From now on `give_up` is asked for the bytes that others need on the disk that it is on.
+    /// Has `give_up` called with the number of bytes that another writer on this disk needs.
     pub fn on_demand(&self, give_up: impl Fn(u64) + Send + Sync + 'static) {
         let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
-        // Held weakly, as the store holds this.
+        // A weak reference: the store holds the closure.
         let inner = Arc::downgrade(&self.0);
         let held = move || {
             inner
@@ -246,23 +246,26 @@ impl Entries {
 }
 
 impl Store {
-    /// Allows the download that `spec` describes to write `len` more bytes to where `at` is. Blocks.
+    /// Allows the download that `spec` describes to write `len` more bytes to the disk of `at`. Blocks.
     ///
     /// # Errors
     ///
-    /// [`StorageFull`](io::ErrorKind::StorageFull): then less than the reserve would be left.
+    /// [`StorageFull`](io::ErrorKind::StorageFull) if less than the reserve would stay free.
     pub(super) fn check_room<D: OnDisk + ?Sized>(
         &self,
         spec: &PartialSpec,
         at: &D,
         len: u64,
     ) -> io::Result<()> {
-        let is_cached = spec.part_of.is_some_and(|folder| is_owner(&folder));
-        let writer = match is_cached {
-            true => Writer::Cache,
-            false => Writer::Keeper,
-        };
-        self.room().check(writer, at, len)
+        self.room().check(writer_of(spec), at, len)
+    }
+}
+
+/// Whether a download fills the cache or is there to stay.
+fn writer_of(spec: &PartialSpec) -> Writer {
+    match spec.part_of {
+        Some(folder) if is_owner(&folder) => Writer::Cache,
+        _ => Writer::Permanent,
     }
 }
 
@@ -289,4 +292,57 @@ fn clear(store: &Store, folder: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::EntryKind;
+
+    use super::*;
+    use crate::store::testing::{describe, on_every_store};
+
+    #[test]
+    fn only_cached_content_counts_as_such() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                assert!(home.store.folder().is_none());
+                return;
+            };
+            let cached = cache.begin(describe(b"content")).unwrap();
+            assert_eq!(writer_of(cached.spec()), Writer::Cache);
+            let mut spec = cached.spec().clone();
+            for part_of in [None, Some(spec.descriptor.hash())] {
+                spec.part_of = part_of;
+                assert_eq!(writer_of(&spec), Writer::Permanent);
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_read_is_dropped_last() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                return;
+            };
+            let names = ["a", "b", "c"];
+            let manifests = names.map(|name| {
+                let kind = EntryKind::File {
+                    descriptor: describe(name.as_bytes()),
+                    executable: false,
+                };
+                let name = name.to_owned();
+                Manifest::new(vec![pelago_content::Entry { name, kind }]).unwrap()
+            });
+            for manifest in &manifests {
+                cache.keep_manifest(manifest).unwrap();
+            }
+            let read = manifests[0].descriptor().hash();
+            let dropped = cache.trim_by(1, |hash| *hash == read);
+            assert_eq!(dropped.len(), 1);
+            assert_eq!(dropped[0].hash, manifests[1].descriptor().hash());
+            let rest = cache.trim_by(u64::MAX, |hash| *hash == read);
+            assert_eq!(rest.last().unwrap().hash, read);
+            assert!(cache.trim(|_| false).is_empty());
+        });
+    }
 }

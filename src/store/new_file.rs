@@ -27,8 +27,8 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Begins the file `name` in `folder`, to be of `len` bytes, if `room` has as many. `name` is one
-    /// part of a path. Blocks.
+    /// Begins the file `name` of `len` bytes in `folder`, if the disk has room for it. `name` is one part of
+    /// a path. Blocks.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl NewFile {
         if fs::symlink_metadata(&target).is_ok() {
             return Err(NewFileError::Exists { path: target });
         }
-        if let Err(source) = room.check_all(Writer::Keeper, folder, len) {
+        if let Err(source) = room.check_all(Writer::Permanent, folder, len) {
             let path = target;
             return Err(NewFileError::Full { path, source });
         }
@@ -80,7 +80,7 @@ impl NewFile {
         let Some(file) = &mut self.file else {
             return Ok(());
         };
-        let checked = self.room.check(Writer::Keeper, file, bytes.len() as u64);
+        let checked = self.room.check(Writer::Permanent, file, bytes.len() as u64);
         let written = checked.and_then(|()| file.write_all(bytes));
         written.map_err(|error| self.failed(error))
     }
@@ -136,7 +136,7 @@ pub enum NewFileError {
     Full {
         /// Where it was to be.
         path: PathBuf,
-        /// How much there is, or what the system said.
+        /// What the reserve or the system said.
         source: io::Error,
     },
     /// The system said no.

@@ -1,9 +1,10 @@
-//! Room on disks: how much of each stays free, and who may still write.
+//! The reserve on each disk: how many bytes stay free, and which writers may still write.
 //!
-//! Downloads, dropped files and the gateway's cache keep one reserve, so that the node can go on and the
-//! rest of the system, too. The cache keeps twice as much free, and gives up what it holds when another
-//! writer needs room. Never writes. A disk that tells nothing is not limited. Refusals leave as an
-//! [`io::Error`] of the kind [`StorageFull`](io::ErrorKind::StorageFull).
+//! Downloads, dropped files and the gateway's cache share one reserve, so that the node's database and
+//! the rest of the system keep working. The cache keeps twice the reserve free, and frees what it holds
+//! when another writer needs room. This module never writes. It allows everything on a disk whose size
+//! the system does not report. A refusal leaves as an [`io::Error`] of the kind
+//! [`StorageFull`](io::ErrorKind::StorageFull).
 
 use std::{
     collections::HashMap,
@@ -14,19 +15,19 @@ use std::{
 
 use super::{byte_size::ByteSize, dir::Dir, mutex::lock};
 
-/// Bytes that stay free on a disk, at most: a database commit, a log and a system update fit in.
+/// The reserve in bytes on a large disk: the database, logs and small updates of the system fit into it.
 const MAX_RESERVE: u64 = 64 << 20;
 
-/// The part of a disk that stays free, at most: small disks are to be of use, too.
+/// The reserve is at most one part in so many of the disk: a small disk must stay useful.
 const RESERVE_PART: u64 = 20;
 
-/// Bytes that are written between two looks at a disk, at most.
+/// Bytes that writers may write before the disk is asked again.
 const LOOK_BYTES: u64 = 64 << 20;
 
-/// How long a look at a disk counts: other programs write, too.
+/// How long an answer of the disk counts: other programs write, too.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the system says of a disk.
+/// The size of a disk, as the system reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disk {
     /// Bytes in all.
@@ -38,9 +39,9 @@ pub struct Disk {
 /// What writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// A download, or a file that a person dropped on the page.
-    Keeper,
-    /// The gateway's cache, which gives way to keepers.
+    /// A download, or a file that a person dropped on the page: its content is there to stay.
+    Permanent,
+    /// The gateway's cache, which frees room for the other writers.
     Cache,
 }
 
@@ -55,19 +56,19 @@ impl Disk {
     #[must_use]
     pub fn room_for(self, writer: Writer) -> u64 {
         let kept = match writer {
-            Writer::Keeper => self.reserve(),
+            Writer::Permanent => self.reserve(),
             Writer::Cache => 2 * self.reserve(),
         };
         self.free.saturating_sub(kept)
     }
 
-    /// Bytes that the cache is to give up while it is read, so that what is on its way to it finds room.
+    /// Bytes that the cache has to free while clients read, so that the chunks in flight find room.
     fn excess_of_cache(self) -> u64 {
         (3 * self.reserve()).saturating_sub(self.free)
     }
 }
 
-/// The last look at a disk, and what was written since.
+/// The last answer of a disk, and how much was written since.
 struct Look {
     at: Instant,
     disk: Disk,
@@ -80,7 +81,7 @@ impl Look {
         Self { at, disk, written }
     }
 
-    /// Whether `len` more bytes can be allowed without another look.
+    /// Whether `len` more bytes can be allowed without asking the disk again.
     fn covers(&self, writer: Writer, len: u64, now: Instant) -> bool {
         let is_fresh = now.duration_since(self.at) < LOOK_INTERVAL;
         is_fresh && self.written + len <= LOOK_BYTES && len <= self.left().room_for(writer)
@@ -94,10 +95,10 @@ impl Look {
 
 /// Something on a disk: an open file or folder, or a path that exists.
 pub trait OnDisk {
-    /// The number of the disk; none where the system does not tell.
+    /// The number of the disk; none where the system does not report it.
     fn device(&self) -> Option<u64>;
 
-    /// The disk as it is now; none where the system does not tell.
+    /// The disk as it is now; none where the system does not report it.
     fn disk(&self) -> Option<Disk>;
 }
 
@@ -109,7 +110,7 @@ mod system {
 
     use super::{Disk, OnDisk};
 
-    /// Disks without a bound, and some that are far away, say that they have no size.
+    /// Disks without a bound, and some network file systems, report a size of zero.
     fn told(disk: &StatVfs) -> Option<Disk> {
         let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
         let told = Disk {
@@ -195,11 +196,11 @@ pub struct Room(Arc<Inner>);
 struct Inner {
     looks: Mutex<HashMap<u64, Look>>,
     yielding: OnceLock<Yielding>,
-    /// Held while the cache gives way: those who wait for it look again afterwards.
+    /// Held while the cache frees room: writers that wait for it ask the disk again afterwards.
     relieving: Mutex<()>,
 }
 
-/// A cache that gives up as many bytes as it is asked for, if it holds them.
+/// A cache that frees room when other writers need it.
 struct Yielding {
     device: u64,
     held: Box<dyn Fn() -> u64 + Send + Sync>,
@@ -207,18 +208,18 @@ struct Yielding {
 }
 
 impl Room {
-    /// Allows `writer` to write `len` more bytes to where `at` is. Costs a look at the disk every 64 MiB
-    /// or 250 ms, and else one `fstat`. Blocks: a cache may have to give way first.
+    /// Allows `writer` to write `len` more bytes to the disk of `at`. Costs one `fstat`, and one `statvfs`
+    /// every 64 MiB or 250 ms. Blocks: the cache may have to free room first.
     ///
     /// # Errors
     ///
-    /// [`StorageFull`](io::ErrorKind::StorageFull): then less than the reserve would be left.
+    /// [`StorageFull`](io::ErrorKind::StorageFull) if less than the reserve would stay free.
     pub fn check<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> io::Result<()> {
         self.ask(at, || self.refusal(writer, at, len), writer, len)
     }
 
-    /// The same before the first byte is written: whether `len` bytes have room now. They are not counted
-    /// as written.
+    /// Checks, before the first byte is written, that the disk has room for `len` bytes now. It does not
+    /// count them as written.
     ///
     /// # Errors
     ///
@@ -236,14 +237,14 @@ impl Room {
         self.ask(at, refusal, writer, len)
     }
 
-    /// Bytes that are missing for `len` more to be kept where `at` is, as things are now; nothing if they
-    /// have room. What a cache holds there counts as room.
+    /// Why `len` more bytes do not fit on the disk of `at` now; none if they do. The bytes that the cache
+    /// holds there count as free.
     pub fn shortage<D: OnDisk + ?Sized>(&self, at: &D, len: u64) -> Option<Shortage> {
         let disk = at.disk()?;
         let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
         let held = self.0.yielding.get().filter(is_here);
         let held = held.map_or(0, |cache| (cache.held)());
-        let room = disk.room_for(Writer::Keeper).saturating_add(held);
+        let room = disk.room_for(Writer::Permanent).saturating_add(held);
         let (needed, reserve) = (len, disk.reserve());
         (needed > room).then_some(Shortage {
             needed,
@@ -252,7 +253,7 @@ impl Room {
         })
     }
 
-    /// Asks again once the cache has given way, if `refusal` says that there is no room.
+    /// Asks for `refusal`, and where there is one, again after the cache has freed room.
     fn ask<D: OnDisk + ?Sized>(
         &self,
         at: &D,
@@ -265,26 +266,26 @@ impl Room {
         };
         let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
         let yielding = self.0.yielding.get().filter(is_here);
-        let Some(cache) = yielding.filter(|_| writer == Writer::Keeper) else {
+        let Some(cache) = yielding.filter(|_| writer == Writer::Permanent) else {
             return Err(full.into());
         };
         let _relieving = lock(&self.0.relieving);
         let Some(full) = refusal() else {
             return Ok(());
         };
-        // More than is missing: the next writer comes at once.
+        // More than is missing: the next chunk follows at once.
         let missing = len.saturating_sub(full.disk.room_for(writer));
         (cache.give_up)(missing.saturating_add(full.disk.reserve()));
         refusal().map_or(Ok(()), |full| Err(full.into()))
     }
 
-    /// Bytes of a cache at `at` that are to be given up, as the disk has little room.
+    /// Bytes that a cache at `at` has to free, as its disk is almost full.
     pub(super) fn excess_of_cache<D: OnDisk + ?Sized>(&self, at: &D) -> u64 {
         at.disk().map_or(0, Disk::excess_of_cache)
     }
 
-    /// From now on the cache at `at`, in which so many bytes are `held`, is asked to `give_up` bytes when
-    /// others need room on its disk. There is one cache: another later is not asked.
+    /// Registers the cache at `at`: `held` tells how many bytes it holds, and `give_up` frees as many as
+    /// another writer on its disk needs. A node has one cache; a second one is ignored.
     pub(super) fn yield_from<D: OnDisk + ?Sized>(
         &self,
         at: &D,
@@ -300,7 +301,7 @@ impl Room {
         }
     }
 
-    /// Takes `len` bytes of what the disk has for `writer`, or says why not.
+    /// Counts `len` bytes as written by `writer`, or tells why the disk has no room for them.
     fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<NoRoom> {
         let device = at.device()?;
         let now = Instant::now();
@@ -328,14 +329,14 @@ impl fmt::Debug for Room {
     }
 }
 
-/// A disk that has no room for all that is to be written.
+/// A disk without room for everything that is still to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
     /// Bytes to be written.
     pub needed: u64,
-    /// Bytes that have room.
+    /// Bytes that the disk has room for.
     pub room: u64,
-    /// Bytes that stay free beside them.
+    /// Bytes of the reserve, which stay free.
     pub reserve: u64,
 }
 
@@ -345,12 +346,12 @@ impl fmt::Display for Shortage {
         write!(
             f,
             "{needed} are still to be written, and the disk has room for {room} ({reserve} stay free): make \
-             room, or it stops when the disk is full"
+             room, or the download stops when the disk is full"
         )
     }
 }
 
-/// A disk without room.
+/// The disk has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} of the disk's {} are free, and Pelago leaves {} free",
@@ -423,7 +424,7 @@ mod tests {
             size: 1 << 40,
             free: 100 * MIB,
         };
-        assert_eq!(disk.room_for(Writer::Keeper), 36 * MIB);
+        assert_eq!(disk.room_for(Writer::Permanent), 36 * MIB);
         assert_eq!(disk.room_for(Writer::Cache), 0);
         assert_eq!(disk.excess_of_cache(), 92 * MIB);
     }
@@ -431,14 +432,14 @@ mod tests {
     #[test]
     fn the_last_bytes_before_the_reserve_are_given_and_no_more() {
         let (room, disk) = (Room::default(), Told::new(1 << 40, 66 * MIB));
-        room.check(Writer::Keeper, &disk, MIB).unwrap();
-        room.check(Writer::Keeper, &disk, MIB).unwrap();
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
         // The disk still says 66 MiB, as if nothing was written yet.
         disk.has_free(64 * MIB);
-        assert_full(room.check(Writer::Keeper, &disk, 1));
-        room.check(Writer::Keeper, &disk, 0).unwrap();
+        assert_full(room.check(Writer::Permanent, &disk, 1));
+        room.check(Writer::Permanent, &disk, 0).unwrap();
         disk.has_free(65 * MIB);
-        room.check(Writer::Keeper, &disk, MIB).unwrap();
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
     }
 
     #[test]
@@ -446,11 +447,11 @@ mod tests {
         let (room, disk) = (Room::default(), Told::new(1 << 40, 1 << 39));
         let started = Instant::now();
         for _ in 0..1024 {
-            room.check(Writer::Keeper, &disk, MIB / 16).unwrap();
+            room.check(Writer::Permanent, &disk, MIB / 16).unwrap();
         }
         let intervals = started.elapsed().as_millis() as u32 / LOOK_INTERVAL.as_millis() as u32;
         assert!(disk.looks.get() <= 1 + intervals, "{}", disk.looks.get());
-        room.check(Writer::Keeper, &disk, 1).unwrap();
+        room.check(Writer::Permanent, &disk, 1).unwrap();
         assert!(disk.looks.get() >= 2, "64 MiB are written");
     }
 
@@ -464,9 +465,9 @@ mod tests {
             },
             now,
         );
-        assert!(look.covers(Writer::Keeper, 1, now));
-        assert!(!look.covers(Writer::Keeper, 1, now + LOOK_INTERVAL));
-        assert!(!look.covers(Writer::Keeper, LOOK_BYTES + 1, now));
+        assert!(look.covers(Writer::Permanent, 1, now));
+        assert!(!look.covers(Writer::Permanent, 1, now + LOOK_INTERVAL));
+        assert!(!look.covers(Writer::Permanent, LOOK_BYTES + 1, now));
     }
 
     #[test]
@@ -486,7 +487,7 @@ mod tests {
             "{short}"
         );
         // It holds nothing, or cannot give it up.
-        assert_full(room.check(Writer::Keeper, &disk, 100 * MIB));
+        assert_full(room.check(Writer::Permanent, &disk, 100 * MIB));
         assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
         // It does not give way to itself.
         assert_full(room.check(Writer::Cache, &disk, 1));
@@ -501,6 +502,6 @@ mod tests {
         assert_eq!(file.device(), folder.path().device());
         let disk = file.disk().unwrap();
         assert!(disk.free <= disk.size && disk.size > 0);
-        assert_full(Room::default().check(Writer::Keeper, &file, disk.free));
+        assert_full(Room::default().check(Writer::Permanent, &file, disk.free));
     }
 }

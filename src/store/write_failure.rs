@@ -1,7 +1,7 @@
 //! What a failed write means for a person, and what to do about it.
 //!
-//! Owns the texts: the cause is told apart by what the system said. Reads the limit on the size of files
-//! where that is the cause, and nothing else.
+//! Owns the causes and their texts. Beyond the error it reads one thing: this process's limit on the
+//! size of files, where a file was too large.
 
 use std::io;
 
@@ -53,7 +53,7 @@ fn is_damage(source: &io::Error) -> bool {
 /// What was wrong, in a clause.
 pub(super) fn cause(source: &io::Error) -> String {
     match Cause::of(source) {
-        // What the reserve says has the numbers.
+        // The error of the reserve holds the numbers.
         Cause::Full if source.get_ref().is_some() => format!("the disk is full: {source}"),
         Cause::Full => "the disk is full".to_owned(),
         Cause::Quota => "your quota on this disk is used up".to_owned(),
@@ -77,22 +77,21 @@ pub(super) fn remedy(source: &io::Error) -> &'static str {
         Cause::Full => "make room",
         Cause::Quota => "make room, or have the quota raised",
         Cause::Damaged => {
-            "look at the system's log and at the health of the disk, or choose a place on another disk \
-             with -o"
+            "check the system's log and the health of the disk, or choose a place on another disk"
         }
         Cause::TooLarge if size_limit().is_some() => "raise that limit where Pelago is started",
         Cause::TooLarge => {
-            "choose a place on another file system with -o (FAT takes files below 4 GiB)"
+            "choose a place on another file system (FAT takes files below 4 GiB only)"
         }
-        Cause::ReadOnly => "mount it writable, or choose another place with -o",
-        Cause::Links => "choose a place on another file system with -o (FAT and exFAT take none)",
-        Cause::NameTooLong => "choose another name, or a place on another file system, with -o",
-        Cause::Forbidden => "change the permissions, or choose another place with -o",
-        Cause::Other => "mend that, or choose another place with -o",
+        Cause::ReadOnly => "mount it writable, or choose another place",
+        Cause::Links => "choose a place on another file system (FAT and exFAT take none)",
+        Cause::NameTooLong => "choose another name, or a place on another file system",
+        Cause::Forbidden => "change the permissions, or choose another place",
+        Cause::Other => "remove the cause, or choose another place",
     }
 }
 
-/// What a failed write means for the download that it was part of.
+/// What a failed write means for its download.
 pub(super) fn for_download(source: &io::Error, missing: u64) -> String {
     let (cause, remedy) = (cause(source), remedy(source));
     format!(
@@ -101,13 +100,13 @@ pub(super) fn for_download(source: &io::Error, missing: u64) -> String {
     )
 }
 
-/// The error of making a symbolic link, which says so where the file system takes none.
+/// The error of making a symbolic link: it says so where the file system has none.
 pub(super) fn of_link(source: io::Error) -> io::Error {
     let is_refused = matches!(
         source.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
     );
-    // EACCES is a matter of permissions: only EPERM is said of links.
+    // EACCES is about permissions; file systems without links answer EPERM.
     if is_refused && !is_access(&source) {
         io::Error::new(source.kind(), NoLinks)
     } else {
@@ -130,7 +129,7 @@ fn is_access(source: &io::Error) -> bool {
 #[error("the file system takes no symbolic links")]
 struct NoLinks;
 
-/// The most bytes that this process may write to a file, if that is limited.
+/// The largest file that this process may write, if that is limited.
 fn size_limit() -> Option<u64> {
     #[cfg(unix)]
     return rustix::process::getrlimit(rustix::process::Resource::Fsize).current;

@@ -68,9 +68,9 @@ pub struct Reader {
     read_ahead: u64,
     fetching: Option<Fetching>,
     found: u32,
-    /// Why fetching ended, if the disk was full: the cache gives up something before it begins again.
+    /// The error of the last fetch, if the disk was full: the cache frees room before the next fetch.
     full: Option<Arc<DownloadError>>,
-    /// Whether it began again since something was found last.
+    /// Whether the fetch began again since the last piece was found.
     has_begun_again: bool,
 }
 
@@ -230,7 +230,7 @@ impl Reader {
                     self.fetching = None;
                     is_first = true;
                     match outcome {
-                        // What has come is read first.
+                        // The reader takes first what has arrived.
                         Err(error) if is_for_readers && error.is_full() => self.full = Some(error),
                         Err(error) if is_for_readers && !matches!(*error, DownloadError::Paused) => {
                             return Err(ReadError::Fetch(error));
@@ -255,8 +255,8 @@ impl Reader {
         }
     }
 
-    /// Has the cache give up what it can, as the disk is full; false if that was of no use, or there is
-    /// nothing.
+    /// Has the cache free room after a fetch found the disk full; false if it holds nothing to free, or did
+    /// so already since the last piece.
     async fn make_room(&mut self) -> bool {
         if std::mem::replace(&mut self.has_begun_again, true) {
             return false;

@@ -82,22 +82,22 @@ impl Readings {
         fetch.is_some_and(|fetch| fetch.reads.idle_since().is_none())
     }
 
-    /// Stops fetching what goes from the cache: readers of it begin anew.
+    /// Stops the fetch of content that the cache drops: its readers begin anew.
     fn stop(&self, hash: &Hash) {
         if let Some(fetch) = self.lock().remove(hash) {
             fetch.stop();
         }
     }
 
-    /// Has what the disk has no room for go from the cache; whether anything went. Blocks until its files
-    /// are removed.
+    /// Has the cache free as much as its disk lacks; false if it holds nothing to free. Blocks until the
+    /// files are removed.
     pub(super) fn give_up_excess(&self) -> bool {
         let excess = self.cache.get().map_or(0, Cache::excess);
         self.give_up(excess)
     }
 
-    /// Has `bytes` of the cache go, as a writer needs room on its disk; whether anything went. Blocks until
-    /// their files are removed.
+    /// Has the cache free `bytes` for a writer on its disk; false if it holds nothing to free. Blocks until
+    /// the files are removed.
     fn give_up(&self, bytes: u64) -> bool {
         let Some(cache) = self.cache.get() else {
             return false;
@@ -107,7 +107,7 @@ impl Readings {
             return false;
         }
         let contents = gone.len();
-        tracing::info!(contents, "the gateway's cache makes room on its disk");
+        tracing::info!(contents, "the gateway's cache freed room on its disk");
         for gone in gone {
             self.stop(&gone.hash);
             cache.discard(gone);
@@ -154,7 +154,7 @@ impl Transfers {
         };
         let open = || async {
             let cache = open().await?;
-            // Held weakly, as the store holds this.
+            // A weak reference: the store holds the closure.
             let readings = Arc::downgrade(readings);
             cache.on_demand(move |bytes| {
                 if let Some(readings) = readings.upgrade() {

@@ -103,7 +103,7 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// Why it is not faster, or not fetching at all.
     pub waits: Option<Waiting>,
-    /// What may keep it from its end, as far as that was known when it began to fetch.
+    /// A warning from the start of the run: the disk has no room for all of it.
     pub notice: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,

@@ -30,7 +30,7 @@ pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of `data` that take room, as those that are not zeros do.
+/// Bytes of `data` that take room on the disk: all but whole blocks of zeros.
 pub(super) fn written_len(data: &[u8]) -> u64 {
     let blocks = data.chunks(BLOCK_SIZE as usize);
     let is_written = |block: &&[u8]| block.iter().any(|byte| *byte != 0);

@@ -91,8 +91,8 @@ impl Task {
         self.notice_room().await
     }
 
-    /// Warns where the disk has no room for what is still to be written. It is not refused: runs of zeros
-    /// take no room, and some may be made.
+    /// Warns if the disk has no room for the bytes that are still to be written. The download runs all the
+    /// same: zeros take no room, and somebody may make some.
     async fn notice_room(&self) -> Result<(), DownloadError> {
         let Some(content) = &self.content else {
             return Ok(());
