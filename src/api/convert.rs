@@ -96,6 +96,7 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             bytes_per_second: from.bytes_per_second,
             sources: from.sources,
             waits: from.waits.as_ref().map(Into::into),
+            notice: from.notice.clone(),
             why: why(from),
             error: from.failure.as_ref().map(Into::into),
         }
@@ -149,11 +150,11 @@ pub(super) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::Downloa
     (0..).zip(downloads).map(placed).collect()
 }
 
-/// What a download waits for, or why it failed, in a sentence.
+/// What a download waits for, why it failed, or its notice, in a sentence.
 fn why(status: &node::DownloadStatus) -> Option<String> {
     let failed = || Some(status.failure.as_ref()?.message.clone());
     let waits = status.waits.as_ref().map(ToString::to_string);
-    waits.or_else(failed)
+    waits.or_else(failed).or_else(|| status.notice.clone())
 }
 
 impl From<&node::Waiting> for types::Waiting {

@@ -354,7 +354,10 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// What it waits for, if it does.
     pub waits: Option<Waiting>,
-    /// What it waits for, or why it failed, in a sentence.
+    /// A warning, in a sentence: the disk has no room for all of it.
+    #[serde(default)]
+    pub notice: Option<String>,
+    /// What it waits for, why it failed, or the notice, in a sentence.
     pub why: Option<String>,
     /// Why it failed.
     pub error: Option<ErrorInfo>,

@@ -113,6 +113,11 @@ struct OwnNode {
 }
 
 impl Session {
+    /// Whether its node runs in another process, which logs elsewhere.
+    pub(super) const fn is_attached(&self) -> bool {
+        self.own.is_none()
+    }
+
     /// With the running node.
     pub(super) const fn attach(client: Client) -> Self {
         Self { client, own: None }

@@ -226,6 +226,7 @@ async fn follow(
     };
     let mut progress = Progress::new(&context.output);
     let mut hash = None;
+    let mut noticed = None;
     loop {
         let event = tokio::select! {
             event = events.next() => event?,
@@ -237,6 +238,13 @@ async fn follow(
             }
         };
         if let Some(DownloadEvent::Progress(status)) = event {
+            // A node in this process has logged it.
+            if session.is_attached() && status.notice.is_some() && status.notice != noticed {
+                progress.clear();
+                noticed.clone_from(&status.notice);
+                let notice = status.notice.as_deref().unwrap_or_default();
+                context.output.note(notice);
+            }
             progress.show(&step(&status));
             hash = Some(status.hash);
         } else if let Some(end) = end_in(event)? {

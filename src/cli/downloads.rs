@@ -167,6 +167,7 @@ mod tests {
             bytes_per_second: 0,
             sources: 2,
             waits: None,
+            notice: None,
             why: None,
             error: None,
         }

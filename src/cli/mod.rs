@@ -133,6 +133,7 @@ fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Resu
 }
 
 async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
+    signals::outlive_size_limit();
     match command {
         Command::Start(_) => start::run(context).await,
         Command::Hash(args) => hash::run(context, &args),

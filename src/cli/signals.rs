@@ -23,6 +23,23 @@ pub(super) fn outlive_interrupts() -> io::Result<()> {
     Ok(())
 }
 
+/// From now on a write beyond the limit on the size of files (`ulimit -f`) returns an error, and does not
+/// end this process.
+pub(super) fn outlive_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let number = rustix::process::Signal::XFSZ.as_raw();
+        // The handler stays when its stream is gone.
+        match signal(SignalKind::from_raw(number)) {
+            Ok(stream) => drop(stream),
+            Err(error) => {
+                tracing::warn!(%error, "a file that reaches the size limit (ulimit -f) ends this process")
+            }
+        }
+    }
+}
+
 impl Signals {
     /// From now on signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {

@@ -2,20 +2,11 @@
 
 use std::time::Duration;
 
+use crate::store::ByteSize;
+
 /// Bytes with three digits at most before the point: `1023 B`, `1.5 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // What would be rounded up to 1024 belongs to the next unit.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
+    ByteSize(bytes).to_string()
 }
 
 /// Bytes a second in the units that limits are given and shown in: `1.5 MB/s`.

@@ -201,6 +201,7 @@ mod tests {
                 seconds,
                 tried: String::new(),
             }),
+            notice: None,
             why: Some(format!("no source for {seconds} s")),
             error: None,
         }

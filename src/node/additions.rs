@@ -132,7 +132,8 @@ impl Node {
         };
         let name = sanitised(name).ok_or_else(wrong)?;
         let place = self.inner.additions.place(folder.join(&name))?;
-        let file = blocking(move || NewFile::create(&folder, &name, len)).await??;
+        let room = self.inner.store.room().clone();
+        let file = blocking(move || NewFile::create(&room, &folder, &name, len)).await??;
         Ok(Addition {
             file: Some((file, place)),
             gathered: Vec::new(),

@@ -277,6 +277,7 @@ mod tests {
             bytes_per_second: 0,
             sources: 0,
             waits: None,
+            notice: None,
             failure: None,
         }
     }

@@ -14,7 +14,7 @@ use std::{
 
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
-use super::{Partial, PartialError, PartialSpec, Scope, Store, files, mutex::lock};
+use super::{OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, mutex::lock};
 
 /// The folder in the data folder.
 const CACHE_FOLDER: &str = "gateway";
@@ -133,8 +133,9 @@ impl Cache {
         let path = self.0.folder.join(hash.to_string());
         let mut entries = self.entries();
         if entries.touch(&hash).is_none() {
+            let (len, folder) = (bytes.len() as u64, self.0.folder.as_path());
+            self.0.store.room().check(Writer::Cache, folder, len)?;
             fs::write(&path, &bytes)?;
-            let len = bytes.len() as u64;
             entries.kept.push(Entry::Manifest { hash, path, len });
         }
         Ok(())
@@ -150,14 +151,26 @@ impl Cache {
         (manifest.descriptor().hash() == *hash).then_some(manifest)
     }
 
-    /// Gives up what was not read for the longest time until there is no more than there may be; what
-    /// `is_read` says of last of all. Returns what went; its files go with
-    /// [`Cache::discard`].
+    /// Drops the entries that were not read for the longest time until the cache is within its bound, which
+    /// is lower while the disk is almost full. Entries that `is_read` names are dropped last. Returns the
+    /// dropped entries; [`Cache::discard`] removes their files.
     pub fn trim(&self, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
+        self.trim_by(self.excess(), is_read)
+    }
+
+    /// Bytes that have to be freed, as the disk is almost full.
+    pub fn excess(&self) -> u64 {
+        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
+        room.excess_of_cache(folder)
+    }
+
+    /// The same, and frees at least `excess` bytes, if it holds them.
+    pub fn trim_by(&self, excess: u64, is_read: impl Fn(&Hash) -> bool) -> Vec<Discarded> {
         let mut entries = self.entries();
-        let mut bytes: u64 = entries.kept.iter().map(Entry::bytes).sum();
+        let mut bytes = entries.bytes();
+        let max_bytes = self.0.max_bytes.min(bytes.saturating_sub(excess));
         let mut gone = Vec::new();
-        while bytes > self.0.max_bytes || entries.kept.len() > MAX_ENTRIES {
+        while bytes > max_bytes || entries.kept.len() > MAX_ENTRIES {
             let unread = entries
                 .kept
                 .iter()
@@ -173,6 +186,19 @@ impl Cache {
             });
         }
         gone
+    }
+
+    /// Has `give_up` called with the number of bytes that another writer on this disk needs.
+    pub fn on_demand(&self, give_up: impl Fn(u64) + Send + Sync + 'static) {
+        let (room, folder) = (self.0.store.room(), self.0.folder.as_path());
+        // A weak reference: the store holds the closure.
+        let inner = Arc::downgrade(&self.0);
+        let held = move || {
+            inner
+                .upgrade()
+                .map_or(0, |inner| Self(inner).entries().bytes())
+        };
+        room.yield_from(folder, held, give_up);
     }
 
     /// Removes the files of what went, once nothing is written to them any more. Blocks.
@@ -206,6 +232,10 @@ pub struct Discarded {
 }
 
 impl Entries {
+    fn bytes(&self) -> u64 {
+        self.kept.iter().map(Entry::bytes).sum()
+    }
+
     /// The entry of this hash, which moves to the end.
     fn touch(&mut self, hash: &Hash) -> Option<&Entry> {
         let at = self.kept.iter().rposition(|entry| entry.hash() == *hash)?;
@@ -215,11 +245,40 @@ impl Entries {
     }
 }
 
+impl Store {
+    /// Allows the download that `spec` describes to write `len` more bytes to the disk of `at`. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageFull`](io::ErrorKind::StorageFull) if less than the reserve would stay free.
+    pub(super) fn check_room<D: OnDisk + ?Sized>(
+        &self,
+        spec: &PartialSpec,
+        at: &D,
+        len: u64,
+    ) -> io::Result<()> {
+        self.room().check(writer_of(spec), at, len)
+    }
+}
+
+/// Whether a download fills the cache or is there to stay.
+fn writer_of(spec: &PartialSpec) -> Writer {
+    match spec.part_of {
+        Some(folder) if is_owner(&folder) => Writer::Cache,
+        _ => Writer::Permanent,
+    }
+}
+
 /// Whose part the content with this number is said to be, in its record: no folder has such a hash.
 fn owner(number: u64) -> Hash {
     let mut bytes = [0; 32];
     bytes[24..].copy_from_slice(&number.to_be_bytes());
     Hash::from_bytes(bytes)
+}
+
+/// Whether [`owner`] made this.
+fn is_owner(hash: &Hash) -> bool {
+    hash.as_bytes()[..24] == [0; 24]
 }
 
 /// Removes what an earlier run left.
@@ -233,4 +292,57 @@ fn clear(store: &Store, folder: &Path) -> io::Result<()> {
         }
     }
     fs::remove_dir_all(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::EntryKind;
+
+    use super::*;
+    use crate::store::testing::{describe, on_every_store};
+
+    #[test]
+    fn only_cached_content_counts_as_such() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                assert!(home.store.folder().is_none());
+                return;
+            };
+            let cached = cache.begin(describe(b"content")).unwrap();
+            assert_eq!(writer_of(cached.spec()), Writer::Cache);
+            let mut spec = cached.spec().clone();
+            for part_of in [None, Some(spec.descriptor.hash())] {
+                spec.part_of = part_of;
+                assert_eq!(writer_of(&spec), Writer::Permanent);
+            }
+        });
+    }
+
+    #[test]
+    fn what_is_read_is_dropped_last() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                return;
+            };
+            let names = ["a", "b", "c"];
+            let manifests = names.map(|name| {
+                let kind = EntryKind::File {
+                    descriptor: describe(name.as_bytes()),
+                    executable: false,
+                };
+                let name = name.to_owned();
+                Manifest::new(vec![pelago_content::Entry { name, kind }]).unwrap()
+            });
+            for manifest in &manifests {
+                cache.keep_manifest(manifest).unwrap();
+            }
+            let read = manifests[0].descriptor().hash();
+            let dropped = cache.trim_by(1, |hash| *hash == read);
+            assert_eq!(dropped.len(), 1);
+            assert_eq!(dropped[0].hash, manifests[1].descriptor().hash());
+            let rest = cache.trim_by(u64::MAX, |hash| *hash == read);
+            assert_eq!(rest.last().unwrap().hash, read);
+            assert!(cache.trim(|_| false).is_empty());
+        });
+    }
 }

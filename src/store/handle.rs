@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, trees::Trees,
+    partial::Partials, room::Room, trees::Trees,
 };
 
 /// What a node keeps. Clones are the same store.
@@ -28,6 +28,7 @@ pub(super) struct Inner {
     pub(super) partials: Partials,
     pub(super) downloads: Downloads,
     pub(super) handles: Handles,
+    pub(super) room: Room,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
@@ -81,6 +82,7 @@ impl Store {
                 Downloads::in_folder(folder.path())
             }),
             handles: Handles::default(),
+            room: Room::default(),
             live_folders: RwLock::default(),
             count: Mutex::default(),
             revision: AtomicU64::new(0),
@@ -100,6 +102,11 @@ impl Store {
         private
             .zip(path)
             .is_some_and(|(private, path)| path.starts_with(private))
+    }
+
+    /// The disks that it writes to, and how much of them stays free.
+    pub fn room(&self) -> &Room {
+        &self.inner.room
     }
 
     /// Where it is kept; nowhere if in memory.

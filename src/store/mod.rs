@@ -23,11 +23,14 @@
 //! | `partial` | a download under way, and its end |
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
+//! | `room` | how much of a disk stays free, and who may still write |
+//! | `write_failure`, `byte_size` | what a failed write means, and sizes, as people read them |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
 //! | `disk` | what a file system can do |
 //! | `dir` | a directory that is held open, and what is in it, never through a link |
 //! | `files` | what differs between platforms |
 
+mod byte_size;
 mod cache;
 mod collect;
 mod database;
@@ -50,6 +53,7 @@ mod partial;
 mod peers;
 mod publications;
 mod reading;
+mod room;
 mod runs;
 mod share;
 mod shares;
@@ -58,7 +62,9 @@ mod sparse;
 #[cfg(test)]
 mod testing;
 mod trees;
+mod write_failure;
 
+pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use collect::Collected;
 pub use database::DatabaseError;
@@ -77,6 +83,7 @@ pub use partial::{
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use room::{Disk, OnDisk, Room, Shortage, Writer};
 pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};

@@ -11,10 +11,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::files::{open_own, rename_new, sync_folder_of};
-
-/// Bytes of the disk that are left free: a node needs some to go on, and so does the rest of the system.
-const LEFT_FREE: u64 = 64 << 20;
+use super::{
+    Room, Writer,
+    files::{open_own, rename_new, sync_folder_of},
+    write_failure,
+};
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -22,23 +23,24 @@ pub struct NewFile {
     file: Option<File>,
     part: PathBuf,
     target: PathBuf,
-    written: u64,
+    room: Room,
 }
 
 impl NewFile {
-    /// Begins the file `name` in `folder`, to be of `len` bytes. `name` is one part of a path.
+    /// Begins the file `name` of `len` bytes in `folder`, if the disk has room for it. `name` is one part of
+    /// a path. Blocks.
     ///
     /// # Errors
     ///
     /// [`NewFileError`]; nothing is there then.
-    pub fn create(folder: &Path, name: &str, len: u64) -> Result<Self, NewFileError> {
+    pub fn create(room: &Room, folder: &Path, name: &str, len: u64) -> Result<Self, NewFileError> {
         let target = folder.join(name);
         if fs::symlink_metadata(&target).is_ok() {
             return Err(NewFileError::Exists { path: target });
         }
-        let free = free(folder).unwrap_or(u64::MAX);
-        if len > free.saturating_sub(LEFT_FREE) {
-            return Err(NewFileError::Full { path: target, free });
+        if let Err(source) = room.check_all(Writer::Permanent, folder, len) {
+            let path = target;
+            return Err(NewFileError::Full { path, source });
         }
         // The ending is that of all that is not whole; the same file has the same part, so that what a
         // killed node left is not left for ever.
@@ -60,7 +62,7 @@ impl NewFile {
             file: Some(file),
             part,
             target,
-            written: 0,
+            room: room.clone(),
         })
     }
 
@@ -75,16 +77,11 @@ impl NewFile {
     ///
     /// [`NewFileError::Full`], [`NewFileError::Write`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), NewFileError> {
-        let free = self.part.parent().and_then(free).unwrap_or(u64::MAX);
-        if bytes.len() as u64 > free.saturating_sub(LEFT_FREE) {
-            let path = self.target.clone();
-            return Err(NewFileError::Full { path, free });
-        }
-        let written = match &mut self.file {
-            Some(file) => file.write_all(bytes),
-            None => Ok(()),
+        let Some(file) = &mut self.file else {
+            return Ok(());
         };
-        self.written += bytes.len() as u64;
+        let checked = self.room.check(Writer::Permanent, file, bytes.len() as u64);
+        let written = checked.and_then(|()| file.write_all(bytes));
         written.map_err(|error| self.failed(error))
     }
 
@@ -111,7 +108,7 @@ impl NewFile {
     fn failed(&self, source: io::Error) -> NewFileError {
         let path = self.target.clone();
         if source.kind() == io::ErrorKind::StorageFull {
-            return NewFileError::Full { path, free: 0 };
+            return NewFileError::Full { path, source };
         }
         NewFileError::Write { path, source }
     }
@@ -125,20 +122,6 @@ impl Drop for NewFile {
     }
 }
 
-/// Bytes that are free for files in `folder`, where the system says so.
-fn free(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let disk = rustix::fs::statvfs(folder).ok()?;
-        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
-}
-
 /// Why there is no new file.
 #[derive(Debug, thiserror::Error)]
 pub enum NewFileError {
@@ -149,15 +132,18 @@ pub enum NewFileError {
         path: PathBuf,
     },
     /// The disk has no room for it.
-    #[error("{} has no room: {free} bytes are free, and 64 MiB are to stay so", path.display())]
+    #[error("{} has no room: {}", path.display(), write_failure::cause(source))]
     Full {
         /// Where it was to be.
         path: PathBuf,
-        /// How much there is.
-        free: u64,
+        /// What the reserve or the system said.
+        source: io::Error,
     },
     /// The system said no.
-    #[error("{} cannot be written: {source}", path.display())]
+    #[error(
+        "{} cannot be written: {}: {}",
+        path.display(), write_failure::cause(source), write_failure::remedy(source)
+    )]
     Write {
         /// What.
         path: PathBuf,
@@ -169,6 +155,7 @@ pub enum NewFileError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::OnDisk as _;
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
@@ -183,7 +170,7 @@ mod tests {
     fn it_shows_when_it_is_whole_and_leaves_nothing_if_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let mut file = NewFile::create(folder, "a b.txt", 5).unwrap();
+        let mut file = NewFile::create(&Room::default(), folder, "a b.txt", 5).unwrap();
         file.write(b"one").unwrap();
         let hidden = names(folder);
         assert!(hidden[0].starts_with('.') && hidden[0].ends_with(".part"));
@@ -192,7 +179,7 @@ mod tests {
         assert_eq!(fs::read(folder.join("a b.txt")).unwrap(), b"onetwo");
         assert_eq!(names(folder), ["a b.txt"]);
 
-        let mut file = NewFile::create(folder, "c", 5).unwrap();
+        let mut file = NewFile::create(&Room::default(), folder, "c", 5).unwrap();
         file.write(b"half").unwrap();
         drop(file);
         assert_eq!(names(folder), ["a b.txt"]);
@@ -203,9 +190,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         fs::write(folder.join("a"), "old").unwrap();
-        let refused = NewFile::create(folder, "a", 1).unwrap_err();
+        let refused = NewFile::create(&Room::default(), folder, "a", 1).unwrap_err();
         assert!(matches!(refused, NewFileError::Exists { .. }), "{refused}");
-        let mut file = NewFile::create(folder, "b", 1).unwrap();
+        let mut file = NewFile::create(&Room::default(), folder, "b", 1).unwrap();
         file.write(b"new").unwrap();
         fs::write(folder.join("b"), "old").unwrap();
         let refused = file.finish().unwrap_err();
@@ -218,8 +205,8 @@ mod tests {
     #[test]
     fn more_than_there_is_room_for_is_not_begun() {
         let folder = tempfile::tempdir().unwrap();
-        let free = free(folder.path()).unwrap();
-        let refused = NewFile::create(folder.path(), "a", free).unwrap_err();
+        let free = folder.path().disk().unwrap().free;
+        let refused = NewFile::create(&Room::default(), folder.path(), "a", free).unwrap_err();
         assert!(matches!(refused, NewFileError::Full { .. }), "{refused}");
         assert!(names(folder.path()).is_empty());
     }

@@ -97,6 +97,17 @@ impl DownloadError {
         }
     }
 
+    /// Whether the disk has no room for what was to be written.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Write(error) => error.is_full(),
+            Self::Cache(source) | Self::Folder(UnfoldError::Cache(source)) => {
+                source.kind() == io::ErrorKind::StorageFull
+            }
+            _ => false,
+        }
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -109,10 +120,8 @@ impl DownloadError {
                 "give another path with -o, or replace it with --overwrite"
             }
             Self::Target { .. } => "give another path with -o",
-            Self::Write(_) => {
-                "make room, then `pelago resume` it or give the same command again: it goes on where it \
-                 stopped"
-            }
+            Self::Write(error) => return error.remedy().map(again_after),
+            Self::Finish(error) => return error.remedy().map(again_after),
             Self::Differs { .. } => {
                 "wait until it is done, `pelago pause` it first, or ask for it as it was asked for before"
             }
@@ -123,4 +132,10 @@ impl DownloadError {
         };
         Some(hint.to_owned())
     }
+}
+
+fn again_after(remedy: &str) -> String {
+    format!(
+        "{remedy}, then `pelago resume` it or give the same command again: it resumes where it stopped"
+    )
 }

@@ -68,6 +68,10 @@ pub struct Reader {
     read_ahead: u64,
     fetching: Option<Fetching>,
     found: u32,
+    /// The error of the last fetch, if the disk was full: the cache frees room before the next fetch.
+    full: Option<Arc<DownloadError>>,
+    /// Whether the fetch began again since the last piece was found.
+    has_begun_again: bool,
 }
 
 /// By what the content comes, and this reader of it.
@@ -108,6 +112,8 @@ impl Transfers {
             read_ahead: read_ahead.div_ceil(BLOCK_SIZE).max(PIECE_BLOCKS),
             fetching: None,
             found: 0,
+            full: None,
+            has_begun_again: false,
         }
     }
 }
@@ -200,6 +206,7 @@ impl Reader {
                     spawn_blocking(move || sought.look(&store, cache.as_ref())).await
                 };
                 if let Some(found) = looked.map_err(|_| shutting_down())?? {
+                    self.has_begun_again = false;
                     self.trim();
                     return Ok(found);
                 }
@@ -223,6 +230,8 @@ impl Reader {
                     self.fetching = None;
                     is_first = true;
                     match outcome {
+                        // The reader takes first what has arrived.
+                        Err(error) if is_for_readers && error.is_full() => self.full = Some(error),
                         Err(error) if is_for_readers && !matches!(*error, DownloadError::Paused) => {
                             return Err(ReadError::Fetch(error));
                         }
@@ -246,8 +255,24 @@ impl Reader {
         }
     }
 
+    /// Has the cache free room after a fetch found the disk full; false if it holds nothing to free, or did
+    /// so already since the last piece.
+    async fn make_room(&mut self) -> bool {
+        if std::mem::replace(&mut self.has_begun_again, true) {
+            return false;
+        }
+        let readings = Arc::clone(&self.transfers.readings);
+        let gone = spawn_blocking(move || readings.give_up_excess()).await;
+        gone.unwrap_or(false)
+    }
+
     /// Begins to have it fetched.
     async fn begin(&mut self) -> Result<(), ReadError> {
+        if let Some(full) = self.full.take()
+            && !self.make_room().await
+        {
+            return Err(ReadError::Fetch(full));
+        }
         let fetch = self.transfers.fetch(&self.request).await;
         let fetch = fetch.map_err(|error| ReadError::Fetch(Arc::new(error)))?;
         let reads = &fetch.download.reads;

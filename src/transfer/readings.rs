@@ -76,6 +76,45 @@ impl Readings {
         self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_read(&self, hash: &Hash) -> bool {
+        let fetched = self.lock();
+        let fetch = fetched.get(hash);
+        fetch.is_some_and(|fetch| fetch.reads.idle_since().is_none())
+    }
+
+    /// Stops the fetch of content that the cache drops: its readers begin anew.
+    fn stop(&self, hash: &Hash) {
+        if let Some(fetch) = self.lock().remove(hash) {
+            fetch.stop();
+        }
+    }
+
+    /// Has the cache free as much as its disk lacks; false if it holds nothing to free. Blocks until the
+    /// files are removed.
+    pub(super) fn give_up_excess(&self) -> bool {
+        let excess = self.cache.get().map_or(0, Cache::excess);
+        self.give_up(excess)
+    }
+
+    /// Has the cache free `bytes` for a writer on its disk; false if it holds nothing to free. Blocks until
+    /// the files are removed.
+    fn give_up(&self, bytes: u64) -> bool {
+        let Some(cache) = self.cache.get() else {
+            return false;
+        };
+        let gone = cache.trim_by(bytes, |hash| self.is_read(hash));
+        if gone.is_empty() {
+            return false;
+        }
+        let contents = gone.len();
+        tracing::info!(contents, "the gateway's cache freed room on its disk");
+        for gone in gone {
+            self.stop(&gone.hash);
+            cache.discard(gone);
+        }
+        true
+    }
+
     /// Stops all, as the node ends.
     pub(super) fn stop_all(&self) {
         for fetch in self.lock().values() {
@@ -112,6 +151,17 @@ impl Transfers {
             let (store, max_bytes) = (self.room.store.clone(), readings.max_bytes);
             let opened = spawn_blocking(move || Cache::open(&store, max_bytes)).await;
             opened.map_err(io::Error::other)?
+        };
+        let open = || async {
+            let cache = open().await?;
+            // A weak reference: the store holds the closure.
+            let readings = Arc::downgrade(readings);
+            cache.on_demand(move |bytes| {
+                if let Some(readings) = readings.upgrade() {
+                    readings.give_up(bytes);
+                }
+            });
+            Ok(cache)
         };
         readings.cache.get_or_try_init(open).await
     }
@@ -252,16 +302,8 @@ impl Transfers {
 
     /// Has what was not read for the longest time go, where there is too much.
     pub(super) fn trim_cache(&self, cache: &Cache) {
-        let is_read = |hash: &Hash| {
-            let fetched = self.readings.lock();
-            let fetch = fetched.get(hash);
-            fetch.is_some_and(|fetch| fetch.reads.idle_since().is_none())
-        };
-        for gone in cache.trim(is_read) {
-            // Whoever reads it begins anew.
-            if let Some(fetch) = self.readings.lock().remove(&gone.hash) {
-                fetch.stop();
-            }
+        for gone in cache.trim(|hash| self.readings.is_read(hash)) {
+            self.readings.stop(&gone.hash);
             let cache = cache.clone();
             spawn_blocking(move || cache.discard(gone));
         }

@@ -103,6 +103,8 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// Why it is not faster, or not fetching at all.
     pub waits: Option<Waiting>,
+    /// A warning from the start of the run: the disk has no room for all of it.
+    pub notice: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
 }
@@ -120,6 +122,7 @@ impl DownloadStatus {
             bytes_per_second: 0,
             sources: 0,
             waits: None,
+            notice: None,
             failure: None,
         }
     }
@@ -128,6 +131,7 @@ impl DownloadStatus {
     pub(super) fn going_on(self) -> Self {
         Self {
             state: DownloadState::Queued,
+            notice: None,
             failure: None,
             ..self
         }

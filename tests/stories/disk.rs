@@ -1,11 +1,39 @@
 //! Disks that do not take what is to be written.
 
-use std::{fs, io::Write, os::unix::fs::PermissionsExt};
+use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
 use super::{
+    http::Url,
     system::{Mount, is_root},
-    world::{World, assert_content, noise, text},
+    world::{Home, Run, World, assert_content, noise, text},
 };
+
+const MIB: usize = 1 << 20;
+
+/// Bytes that are free on the disk of `path`.
+fn free(path: &Path) -> u64 {
+    let disk = rustix::fs::statvfs(path).unwrap();
+    disk.f_bavail * disk.f_frsize
+}
+
+/// Writes to `path` until `left` bytes are free on its disk.
+fn fill(path: &Path, left: u64) {
+    let mut file = fs::File::create(path).unwrap();
+    let folder = path.parent().unwrap();
+    while free(folder) > left {
+        file.write_all(&[1; 4096]).unwrap();
+    }
+}
+
+/// Begins a command that may write files of at most 4 MiB.
+fn limited(home: &Home, arguments: &[&str]) -> Run {
+    let script = [
+        "-c",
+        "ulimit -f 8192; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_pelago"),
+    ];
+    Run::new(home.program("sh", &[&script, arguments].concat()))
+}
 
 /// ```text
 ///   B ── A      B's disk holds 4 MiB of 8
@@ -161,4 +189,145 @@ fn a_folder_that_may_not_be_written_is_named() {
             .failed()
             .says(&data);
     }
+}
+
+/// ```text
+///   browser ── B ── A      the disk with B's data folder holds 32 MiB, of which 1.6 stay free
+/// ```
+#[test]
+fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(b.data(), "size=32m") else {
+        return;
+    };
+    let reserve = 32 * MIB as u64 / 20;
+    let a_node = a.start(&[]);
+    let shared = |name: &str, content: &[u8]| {
+        let shared = a.json(&["share", &world.file(name, content)]);
+        shared[0]["link"].as_str().unwrap().to_owned()
+    };
+    let (long, short) = (noise(1, 40 * MIB), noise(2, 20 * MIB));
+    let (long_link, short_link) = (shared("long", &long), shared("short", &short));
+    let other = shared("other", &noise(3, 4 * MIB));
+    let kept = noise(4, 20 * MIB);
+    let kept_link = shared("kept", &kept);
+    let _b_node = b.start(&[]);
+    let url = |link: &str| Url::new(&b.run(&["link", link, "--http"]).done().stdout);
+
+    // More than the disk holds, and then as much as stays in the cache.
+    for (link, content) in [(&long_link, &long), (&short_link, &short)] {
+        url(link).get(&[]).code(200).is(content);
+        assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
+    }
+    let before = free(mount.path());
+    assert!(before < kept.len() as u64, "{before} are free");
+    let target = mount.path().join("kept");
+    b.run(&["download", &kept_link, "-o", &text(&target)])
+        .done();
+    assert_content(&target, &kept);
+
+    // Room enough for the node, and for nothing that is only read.
+    let fill_path = mount.path().join("fill");
+    fill(&fill_path, reserve + 300_000);
+    let cut = url(&other).begin("GET", &[]).whole();
+    assert!(cut.body.len() < 4 * MIB, "the disk has no room for it");
+    assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
+    assert_eq!(b.json(&["downloads"])[0]["state"], "done");
+    fs::remove_file(fill_path).unwrap();
+    url(&other).get(&[]).code(200).is(&noise(3, 4 * MIB));
+    drop(a_node);
+}
+
+/// ```text
+///   B ── A      B's disk holds 4 MiB, of which 0.2 stay free
+/// ```
+#[test]
+fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("small"), "size=4m") else {
+        return;
+    };
+    let node = a.start(&[]);
+    let address = node.address();
+    let file = a.share(&world.file("x.bin", &noise(1, 8 * MIB)));
+    // Small files only, and one that is large.
+    for name in ["a", "b", "c"] {
+        world.file(&format!("box/{name}"), &noise(2, 250_000));
+    }
+    world.file("box/large", &noise(3, 6 * MIB));
+    let folder = a.share(&text(&world.path("box")));
+    let at = |name: &str| text(&mount.path().join(name));
+    let reserve = 4 * MIB as u64 / 20;
+
+    let target = at("x.bin");
+    let warned = b.run(&["download", &file, "--peer", &address, "-o", &target]);
+    warned
+        .failed()
+        .says("may not fit: 8.0 MiB are still to be written, and the disk has room for 3.8 MiB")
+        .says("the disk is full");
+    assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
+
+    // A running node warns whoever asked, and tells it of the download.
+    let _node = b
+        .clone()
+        .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "3000000")
+        .start(&[]);
+    fs::remove_file(at("x.bin.part")).unwrap();
+    b.run(&["download", &folder, "--peer", &address, "-o", &at("box")])
+        .failed()
+        .says("may not fit: 6.7 MiB are still to be written")
+        .says("the disk is full");
+    let downloads = b.json(&["downloads"]);
+    let failed = downloads.as_array().unwrap().iter();
+    let mut failed = failed.filter(|download| download["hash"] == folder.as_str());
+    let failed = failed.next().unwrap();
+    assert!(failed["notice"].as_str().unwrap().contains("may not fit"));
+    assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
+}
+
+/// ```text
+///   B ── A      B may write files of 4 MiB, and the content has 8
+/// ```
+#[test]
+fn a_limit_on_the_size_of_files_fails_a_download_and_ends_no_process() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let a_node = a.start(&[]);
+    let address = a_node.address();
+    let large = a.share(&world.file("large", &noise(1, 8 * MIB)));
+    let small = a.share(&world.file("small", &noise(2, MIB)));
+    let of = |hash, name| ["download", hash, "--peer", &address, "-o", name];
+
+    limited(&b, &of(&large, "one shot"))
+        .end()
+        .failed()
+        .says("a limit of this process (`ulimit -f`) allows files of at most 4.0 MiB")
+        .says("raise that limit where Pelago is started");
+
+    let node = limited(
+        &b,
+        &["start", "--listen", "/ip4/127.0.0.1/tcp/0", "--dir", "none"],
+    );
+    node.out.line("ready");
+    b.run(&of(&large, "large")).failed().says("ulimit -f");
+    b.run(&of(&small, "small")).done();
+    assert_content(&b.path("small"), &noise(2, MIB));
+    assert_eq!(b.json(&["status"])["shares"], 1);
+}
+
+/// ```text
+///   B ── A      no file system takes the name that B chose
+/// ```
+#[test]
+fn a_name_that_is_too_long_is_said_to_be_so() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &noise(1, 1000)));
+    let name = "x".repeat(300);
+    let refused = b.run(&["download", &hash, "--peer", &node.address(), "-o", &name]);
+    let refused = refused.failed().says("too long");
+    assert!(!refused.stderr.contains("make room"), "{refused:#?}");
 }

@@ -137,6 +137,7 @@ fn every_verb_prints_exactly_its_fields() {
             "error",
             "hash",
             "name",
+            "notice",
             "path",
             "position",
             "size",

@@ -53,6 +53,7 @@ mod system;
 mod targets;
 mod terminal;
 mod trees;
+mod upgrade;
 mod valve;
 mod walkthrough;
 mod watch;

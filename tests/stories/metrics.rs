@@ -68,7 +68,8 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-fn of(home: &Home) -> BTreeMap<String, f64> {
+/// What the node here counts.
+pub(crate) fn of(home: &Home) -> BTreeMap<String, f64> {
     let api = std::fs::read_to_string(home.data().join("api.json")).unwrap();
     let api: serde_json::Value = serde_json::from_str(&api).unwrap();
     let (address, token) = (

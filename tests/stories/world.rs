@@ -22,24 +22,39 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A fresh folder, with a network of its own in it.
 pub(crate) struct World {
-    folder: TempDir,
+    folder: PathBuf,
     network: String,
+    /// Removes the folder in the end, where that is ours to do.
+    _temporary: Option<TempDir>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("pelago-story-").tempdir();
-        let folder = folder.unwrap();
-        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        let temporary = folder.unwrap();
+        let path = temporary.path().to_owned();
+        Self {
+            _temporary: Some(temporary),
+            ..Self::at(&path)
+        }
+    }
+
+    /// The same in a folder that the caller makes and removes.
+    pub(crate) fn at(folder: &Path) -> Self {
+        let name = folder.file_name().unwrap().to_str().unwrap();
         // Nodes of other stories on this machine are strangers, even if they meet.
         let network = name
             .to_ascii_lowercase()
             .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-        Self { folder, network }
+        Self {
+            folder: folder.to_owned(),
+            network,
+            _temporary: None,
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// Writes a file, and returns its path as text.
@@ -56,6 +71,7 @@ impl World {
         fs::create_dir_all(&folder).unwrap();
         Home {
             folder,
+            binary: env!("CARGO_BIN_EXE_pelago").to_owned(),
             network: self.network.clone(),
             namespace: None,
             variables: Vec::new(),
@@ -67,6 +83,7 @@ impl World {
 #[derive(Clone)]
 pub(crate) struct Home {
     folder: PathBuf,
+    binary: String,
     network: String,
     namespace: Option<String>,
     variables: Vec<(String, String)>,
@@ -85,6 +102,11 @@ impl Home {
         self
     }
 
+    /// The same place, for another build of Pelago.
+    pub(crate) fn of_build(self, binary: String) -> Self {
+        Self { binary, ..self }
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -95,7 +117,7 @@ impl Home {
     }
 
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        self.program(env!("CARGO_BIN_EXE_pelago"), arguments)
+        self.program(&self.binary, arguments)
     }
 
     /// The same for any program.

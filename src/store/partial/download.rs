@@ -38,6 +38,7 @@ use crate::store::{
     files,
     mutex::lock,
     reading::{Source, Sureness},
+    write_failure,
 };
 
 /// A download under way, the only one of its hash and of its target.
@@ -230,6 +231,10 @@ impl Partial {
         let start = chunk.bytes(geometry).start;
         let at_part = |source| self.disk_error(self.growth.path(), source);
         let opened = self.opened().map_err(at_part)?;
+        let store = &self.reservation.store;
+        store
+            .check_room(&self.spec, &opened.part, zeros::written_len(data))
+            .map_err(at_part)?;
         opened.guard.before_write(&opened.part).map_err(at_part)?;
         zeros::write(&opened.part, data, start).map_err(at_part)?;
         self.is_dirty.store(true, Ordering::Release);
@@ -432,7 +437,10 @@ pub enum PartialError {
         target: PathBuf,
     },
     /// A file cannot be created, opened or locked.
-    #[error("{} cannot be written: {source}", path.display())]
+    #[error(
+        "{} cannot be written: {}: {}",
+        path.display(), write_failure::cause(source), write_failure::remedy(source)
+    )]
     Io {
         /// The file.
         path: PathBuf,
@@ -463,7 +471,7 @@ pub enum WriteError {
     #[error(transparent)]
     Proof(#[from] ProofError),
     /// The chunk is good but cannot be written.
-    #[error("writing {}: {}", path.display(), what_is_missing(source, *missing))]
+    #[error("writing {}: {}", path.display(), write_failure::for_download(source, *missing))]
     Disk {
         /// The file.
         path: PathBuf,
@@ -477,15 +485,27 @@ pub enum WriteError {
     Partial(#[from] Box<PartialError>),
 }
 
-/// Says what a failed write means for the download.
-pub(super) fn what_is_missing(source: &io::Error, missing: u64) -> String {
-    use io::ErrorKind::{QuotaExceeded, StorageFull};
-    if matches!(source.kind(), StorageFull | QuotaExceeded) {
-        format!(
-            "the disk is full and {missing} bytes are still missing: make room, then download \
-             again; what is verified is kept"
-        )
-    } else {
-        format!("{source}; {missing} bytes are still missing, what is verified is kept")
+impl WriteError {
+    /// What the system said, if that is the reason.
+    fn disk(&self) -> Option<&io::Error> {
+        match self {
+            Self::Disk { source, .. } => Some(source),
+            Self::Partial(error) => match &**error {
+                PartialError::Io { source, .. } => Some(source),
+                _ => None,
+            },
+            Self::Proof(_) => None,
+        }
+    }
+
+    /// What a person can do about it before the same is tried again, in a clause.
+    pub fn remedy(&self) -> Option<&'static str> {
+        self.disk().map(write_failure::remedy)
+    }
+
+    /// Whether the disk has no room.
+    pub fn is_full(&self) -> bool {
+        self.disk()
+            .is_some_and(|source| source.kind() == io::ErrorKind::StorageFull)
     }
 }

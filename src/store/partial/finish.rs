@@ -13,7 +13,7 @@ use pelago_content::{Descriptor, STORED_LEVEL};
 
 use super::{
     Ending, Partial,
-    download::{Reservation, what_is_missing},
+    download::Reservation,
     growth::place_of,
     mark,
     opened::Opened,
@@ -26,6 +26,7 @@ use crate::store::{
     dir::{Dir, entry_of},
     hashing::GROUP_SIZE,
     mutex::lock,
+    write_failure,
 };
 
 /// How a download is to end.
@@ -306,7 +307,10 @@ pub enum FinishError {
         target: PathBuf,
     },
     /// The content cannot be put in place.
-    #[error("{} cannot be put in place: {}", target.display(), what_is_missing(source, 0))]
+    #[error(
+        "{} cannot be put in place: {}: {}, then download again; what is verified is kept",
+        target.display(), write_failure::cause(source), write_failure::remedy(source)
+    )]
     Io {
         /// The target.
         target: PathBuf,
@@ -316,4 +320,14 @@ pub enum FinishError {
     /// Its tree cannot be kept.
     #[error(transparent)]
     Tree(#[from] TreeError),
+}
+
+impl FinishError {
+    /// What a person can do about it before the same is tried again, in a clause.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Io { source, .. } => Some(write_failure::remedy(source)),
+            _ => None,
+        }
+    }
 }

@@ -30,6 +30,16 @@ pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Bytes of `data` that take room on the disk: all but whole blocks of zeros.
+pub(super) fn written_len(data: &[u8]) -> u64 {
+    let blocks = data.chunks(BLOCK_SIZE as usize);
+    let is_written = |block: &&[u8]| block.iter().any(|byte| *byte != 0);
+    blocks
+        .filter(is_written)
+        .map(|block| block.len() as u64)
+        .sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +61,7 @@ mod tests {
         data[20 * BLOCK_SIZE as usize] = 1;
         data.truncate(data.len() - 100);
         write(&file, &data, 0).unwrap();
+        assert_eq!(written_len(&data), BLOCK_SIZE);
         let mut read = std::fs::read(&path).unwrap();
         read.truncate(data.len());
         assert!(read == data);

@@ -25,6 +25,7 @@ impl Task {
             status.state = DownloadState::Finishing;
             status.verified_bytes = Some(content.wanted_bytes);
             status.waits = None;
+            status.notice = None;
         });
         match self.put_in_place(&content.sink).await {
             Ok(delivered) => {

@@ -88,6 +88,28 @@ impl Task {
         let open = move || Partial::create_or_resume(&store, spec, &progress);
         let partial = blocking(open).await??;
         self.fetch(Sink::File(partial), DownloadState::Downloading);
+        self.notice_room().await
+    }
+
+    /// Warns if the disk has no room for the bytes that are still to be written. The download runs all the
+    /// same: zeros take no room, and somebody may make some.
+    async fn notice_room(&self) -> Result<(), DownloadError> {
+        let Some(content) = &self.content else {
+            return Ok(());
+        };
+        let needed = content.wanted_bytes - content.resumed_bytes;
+        let Some(path) = self.status.borrow().path.clone() else {
+            return Ok(());
+        };
+        let (room, target) = (self.store.room().clone(), path.clone());
+        let look = move || room.shortage(target.parent()?, needed);
+        let Some(shortage) = blocking(look).await? else {
+            return Ok(());
+        };
+        let notice = format!("{} may not fit: {shortage}", path.display());
+        tracing::warn!("{notice}");
+        self.status
+            .send_modify(|status| status.notice = Some(notice));
         Ok(())
     }
 
@@ -127,6 +149,7 @@ impl Task {
                     move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
                 let partial = blocking(open).await??;
                 self.fetch(Sink::Folder(partial), DownloadState::Downloading);
+                self.notice_room().await?;
             }
         }
         Ok(())

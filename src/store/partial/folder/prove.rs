@@ -230,6 +230,8 @@ impl PartialFolder {
         // Whether it is still what it was.
         SharedFile::open(place, &self.reservation.store.inner.trees).map_err(io::Error::other)?;
         let mut from = File::open(from)?;
+        let store = &self.reservation.store;
+        store.check_room(&self.spec, self.tree.staged().as_ref(), descriptor.size())?;
         if descriptor.size() <= GROUP_SIZE {
             let data = files::read_vec_at(&from, 0, descriptor.size() as usize)?;
             if !is_small(&descriptor, &data) {

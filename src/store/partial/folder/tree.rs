@@ -28,6 +28,7 @@ use crate::store::{
         record::{Known, RecordedGrowth},
         remove::{Removal, remove_this},
     },
+    write_failure,
 };
 
 /// Names that are tried for what grows, and for what is in its way, at most.
@@ -335,7 +336,8 @@ impl Tree {
             return Ok(());
         }
         self.make_room(inner)?;
-        self.staged.make_link(inner, to)
+        let made = self.staged.make_link(inner, to);
+        made.map_err(write_failure::of_link)
     }
 
     /// Waits until all that was written is safe from a power cut.

@@ -70,6 +70,10 @@ impl PartialFolder {
     ) -> Result<(), WriteError> {
         verify(&listed.descriptor, chunk, data, proof)?;
         let (geometry, path) = (listed.descriptor.geometry(), listed.path());
+        let store = &self.reservation.store;
+        store
+            .check_room(&self.spec, self.tree.staged().as_ref(), data.len() as u64)
+            .map_err(|source| self.disk_error(&path, source))?;
         let all = self.sequence.blocks_of_file(file);
         let blocks = chunk.blocks(geometry);
         let is_whole = blocks == (0..geometry.blocks());

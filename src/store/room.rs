@@ -1,0 +1,507 @@
+//! The reserve on each disk: how many bytes stay free, and which writers may still write.
+//!
+//! Downloads, dropped files and the gateway's cache share one reserve, so that the node's database and
+//! the rest of the system keep working. The cache keeps twice the reserve free, and frees what it holds
+//! when another writer needs room. This module never writes. It allows everything on a disk whose size
+//! the system does not report. A refusal leaves as an [`io::Error`] of the kind
+//! [`StorageFull`](io::ErrorKind::StorageFull).
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    sync::{Arc, Mutex, OnceLock},
+    time::{Duration, Instant},
+};
+
+use super::{byte_size::ByteSize, dir::Dir, mutex::lock};
+
+/// The reserve in bytes on a large disk: the database, logs and small updates of the system fit into it.
+const MAX_RESERVE: u64 = 64 << 20;
+
+/// The reserve is at most one part in so many of the disk: a small disk must stay useful.
+const RESERVE_PART: u64 = 20;
+
+/// Bytes that writers may write before the disk is asked again.
+const LOOK_BYTES: u64 = 64 << 20;
+
+/// How long an answer of the disk counts: other programs write, too.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The size of a disk, as the system reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes in all.
+    pub size: u64,
+    /// Bytes that are free for this user.
+    pub free: u64,
+}
+
+/// What writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// A download, or a file that a person dropped on the page: its content is there to stay.
+    Permanent,
+    /// The gateway's cache, which frees room for the other writers.
+    Cache,
+}
+
+impl Disk {
+    /// Bytes that stay free.
+    #[must_use]
+    pub fn reserve(self) -> u64 {
+        MAX_RESERVE.min(self.size / RESERVE_PART)
+    }
+
+    /// Bytes that `writer` may still write.
+    #[must_use]
+    pub fn room_for(self, writer: Writer) -> u64 {
+        let kept = match writer {
+            Writer::Permanent => self.reserve(),
+            Writer::Cache => 2 * self.reserve(),
+        };
+        self.free.saturating_sub(kept)
+    }
+
+    /// Bytes that the cache has to free while clients read, so that the chunks in flight find room.
+    fn excess_of_cache(self) -> u64 {
+        (3 * self.reserve()).saturating_sub(self.free)
+    }
+}
+
+/// The last answer of a disk, and how much was written since.
+struct Look {
+    at: Instant,
+    disk: Disk,
+    written: u64,
+}
+
+impl Look {
+    const fn new(disk: Disk, at: Instant) -> Self {
+        let written = 0;
+        Self { at, disk, written }
+    }
+
+    /// Whether `len` more bytes can be allowed without asking the disk again.
+    fn covers(&self, writer: Writer, len: u64, now: Instant) -> bool {
+        let is_fresh = now.duration_since(self.at) < LOOK_INTERVAL;
+        is_fresh && self.written + len <= LOOK_BYTES && len <= self.left().room_for(writer)
+    }
+
+    fn left(&self) -> Disk {
+        let free = self.disk.free.saturating_sub(self.written);
+        Disk { free, ..self.disk }
+    }
+}
+
+/// Something on a disk: an open file or folder, or a path that exists.
+pub trait OnDisk {
+    /// The number of the disk; none where the system does not report it.
+    fn device(&self) -> Option<u64>;
+
+    /// The disk as it is now; none where the system does not report it.
+    fn disk(&self) -> Option<Disk>;
+}
+
+#[cfg(unix)]
+mod system {
+    use std::{fs::File, path::Path};
+
+    use rustix::fs::{StatVfs, fstat, fstatvfs, stat, statvfs};
+
+    use super::{Disk, OnDisk};
+
+    /// Disks without a bound, and some network file systems, report a size of zero.
+    fn told(disk: &StatVfs) -> Option<Disk> {
+        let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+        let told = Disk {
+            size: bytes(disk.f_blocks),
+            free: bytes(disk.f_bavail),
+        };
+        (told.size > 0).then_some(told)
+    }
+
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "its type differs between systems"
+    )]
+    impl OnDisk for File {
+        fn device(&self) -> Option<u64> {
+            Some(fstat(self).ok()?.st_dev as u64)
+        }
+
+        fn disk(&self) -> Option<Disk> {
+            told(&fstatvfs(self).ok()?)
+        }
+    }
+
+    #[allow(
+        clippy::useless_conversion,
+        clippy::unnecessary_cast,
+        reason = "its type differs between systems"
+    )]
+    impl OnDisk for Path {
+        fn device(&self) -> Option<u64> {
+            Some(stat(self).ok()?.st_dev as u64)
+        }
+
+        fn disk(&self) -> Option<Disk> {
+            told(&statvfs(self).ok()?)
+        }
+    }
+}
+
+impl OnDisk for Dir {
+    fn device(&self) -> Option<u64> {
+        self.as_file()?.device()
+    }
+
+    fn disk(&self) -> Option<Disk> {
+        self.as_file()?.disk()
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::{fs::File, path::Path};
+
+    use super::{Disk, OnDisk};
+
+    impl OnDisk for File {
+        fn device(&self) -> Option<u64> {
+            None
+        }
+
+        fn disk(&self) -> Option<Disk> {
+            None
+        }
+    }
+
+    impl OnDisk for Path {
+        fn device(&self) -> Option<u64> {
+            None
+        }
+
+        fn disk(&self) -> Option<Disk> {
+            None
+        }
+    }
+}
+
+/// The disks that a node writes to. A handle: clones are the same.
+#[derive(Clone, Default)]
+pub struct Room(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    looks: Mutex<HashMap<u64, Look>>,
+    yielding: OnceLock<Yielding>,
+    /// Held while the cache frees room: writers that wait for it ask the disk again afterwards.
+    relieving: Mutex<()>,
+}
+
+/// A cache that frees room when other writers need it.
+struct Yielding {
+    device: u64,
+    held: Box<dyn Fn() -> u64 + Send + Sync>,
+    give_up: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl Room {
+    /// Allows `writer` to write `len` more bytes to the disk of `at`. Costs one `fstat`, and one `statvfs`
+    /// every 64 MiB or 250 ms. Blocks: the cache may have to free room first.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageFull`](io::ErrorKind::StorageFull) if less than the reserve would stay free.
+    pub fn check<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> io::Result<()> {
+        self.ask(at, || self.refusal(writer, at, len), writer, len)
+    }
+
+    /// Checks, before the first byte is written, that the disk has room for `len` bytes now. It does not
+    /// count them as written.
+    ///
+    /// # Errors
+    ///
+    /// See [`Room::check`].
+    pub fn check_all<D: OnDisk + ?Sized>(
+        &self,
+        writer: Writer,
+        at: &D,
+        len: u64,
+    ) -> io::Result<()> {
+        let refusal = || {
+            let disk = at.disk()?;
+            (len > disk.room_for(writer)).then_some(NoRoom { disk })
+        };
+        self.ask(at, refusal, writer, len)
+    }
+
+    /// Why `len` more bytes do not fit on the disk of `at` now; none if they do. The bytes that the cache
+    /// holds there count as free.
+    pub fn shortage<D: OnDisk + ?Sized>(&self, at: &D, len: u64) -> Option<Shortage> {
+        let disk = at.disk()?;
+        let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
+        let held = self.0.yielding.get().filter(is_here);
+        let held = held.map_or(0, |cache| (cache.held)());
+        let room = disk.room_for(Writer::Permanent).saturating_add(held);
+        let (needed, reserve) = (len, disk.reserve());
+        (needed > room).then_some(Shortage {
+            needed,
+            room,
+            reserve,
+        })
+    }
+
+    /// Asks for `refusal`, and where there is one, again after the cache has freed room.
+    fn ask<D: OnDisk + ?Sized>(
+        &self,
+        at: &D,
+        refusal: impl Fn() -> Option<NoRoom>,
+        writer: Writer,
+        len: u64,
+    ) -> io::Result<()> {
+        let Some(full) = refusal() else {
+            return Ok(());
+        };
+        let is_here = |cache: &&Yielding| Some(cache.device) == at.device();
+        let yielding = self.0.yielding.get().filter(is_here);
+        let Some(cache) = yielding.filter(|_| writer == Writer::Permanent) else {
+            return Err(full.into());
+        };
+        let _relieving = lock(&self.0.relieving);
+        let Some(full) = refusal() else {
+            return Ok(());
+        };
+        // More than is missing: the next chunk follows at once.
+        let missing = len.saturating_sub(full.disk.room_for(writer));
+        (cache.give_up)(missing.saturating_add(full.disk.reserve()));
+        refusal().map_or(Ok(()), |full| Err(full.into()))
+    }
+
+    /// Bytes that a cache at `at` has to free, as its disk is almost full.
+    pub(super) fn excess_of_cache<D: OnDisk + ?Sized>(&self, at: &D) -> u64 {
+        at.disk().map_or(0, Disk::excess_of_cache)
+    }
+
+    /// Registers the cache at `at`: `held` tells how many bytes it holds, and `give_up` frees as many as
+    /// another writer on its disk needs. A node has one cache; a second one is ignored.
+    pub(super) fn yield_from<D: OnDisk + ?Sized>(
+        &self,
+        at: &D,
+        held: impl Fn() -> u64 + Send + Sync + 'static,
+        give_up: impl Fn(u64) + Send + Sync + 'static,
+    ) {
+        if let Some(device) = at.device() {
+            let _ = self.0.yielding.set(Yielding {
+                device,
+                held: Box::new(held),
+                give_up: Box::new(give_up),
+            });
+        }
+    }
+
+    /// Counts `len` bytes as written by `writer`, or tells why the disk has no room for them.
+    fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<NoRoom> {
+        let device = at.device()?;
+        let now = Instant::now();
+        let mut looks = lock(&self.0.looks);
+        if let Some(look) = looks.get_mut(&device)
+            && look.covers(writer, len, now)
+        {
+            look.written += len;
+            return None;
+        }
+        let disk = at.disk()?;
+        let mut look = Look::new(disk, now);
+        let has_room = len <= disk.room_for(writer);
+        if has_room {
+            look.written = len;
+        }
+        looks.insert(device, look);
+        (!has_room).then_some(NoRoom { disk })
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room").finish_non_exhaustive()
+    }
+}
+
+/// A disk without room for everything that is still to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shortage {
+    /// Bytes to be written.
+    pub needed: u64,
+    /// Bytes that the disk has room for.
+    pub room: u64,
+    /// Bytes of the reserve, which stay free.
+    pub reserve: u64,
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [needed, room, reserve] = [self.needed, self.room, self.reserve].map(ByteSize);
+        write!(
+            f,
+            "{needed} are still to be written, and the disk has room for {room} ({reserve} stay free): make \
+             room, or the download stops when the disk is full"
+        )
+    }
+}
+
+/// The disk has no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} of the disk's {} are free, and Pelago leaves {} free",
+    ByteSize(disk.free), ByteSize(disk.size), ByteSize(disk.reserve())
+)]
+struct NoRoom {
+    disk: Disk,
+}
+
+impl From<NoRoom> for io::Error {
+    fn from(error: NoRoom) -> Self {
+        Self::new(io::ErrorKind::StorageFull, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        cell::Cell,
+        sync::atomic::{AtomicU64, Ordering},
+    };
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A disk whose room is what it is said to be.
+    struct Told {
+        disk: Cell<Disk>,
+        looks: Cell<u32>,
+    }
+
+    impl Told {
+        fn new(size: u64, free: u64) -> Self {
+            Self {
+                disk: Cell::new(Disk { size, free }),
+                looks: Cell::new(0),
+            }
+        }
+
+        fn has_free(&self, free: u64) {
+            let size = self.disk.get().size;
+            self.disk.set(Disk { size, free });
+        }
+    }
+
+    impl OnDisk for Told {
+        fn device(&self) -> Option<u64> {
+            Some(1)
+        }
+
+        fn disk(&self) -> Option<Disk> {
+            self.looks.set(self.looks.get() + 1);
+            Some(self.disk.get())
+        }
+    }
+
+    #[track_caller]
+    fn assert_full(result: io::Result<()>) {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");
+    }
+
+    #[test]
+    fn the_reserve_is_64_mib_and_less_on_small_disks() {
+        let reserve = |size| Disk { size, free: 0 }.reserve();
+        assert_eq!(reserve(1 << 40), 64 * MIB);
+        assert_eq!(reserve(100 * MIB), 5 * MIB);
+        let disk = Disk {
+            size: 1 << 40,
+            free: 100 * MIB,
+        };
+        assert_eq!(disk.room_for(Writer::Permanent), 36 * MIB);
+        assert_eq!(disk.room_for(Writer::Cache), 0);
+        assert_eq!(disk.excess_of_cache(), 92 * MIB);
+    }
+
+    #[test]
+    fn the_last_bytes_before_the_reserve_are_given_and_no_more() {
+        let (room, disk) = (Room::default(), Told::new(1 << 40, 66 * MIB));
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
+        // The disk still says 66 MiB, as if nothing was written yet.
+        disk.has_free(64 * MIB);
+        assert_full(room.check(Writer::Permanent, &disk, 1));
+        room.check(Writer::Permanent, &disk, 0).unwrap();
+        disk.has_free(65 * MIB);
+        room.check(Writer::Permanent, &disk, MIB).unwrap();
+    }
+
+    #[test]
+    fn a_disk_is_looked_at_once_for_many_writes() {
+        let (room, disk) = (Room::default(), Told::new(1 << 40, 1 << 39));
+        let started = Instant::now();
+        for _ in 0..1024 {
+            room.check(Writer::Permanent, &disk, MIB / 16).unwrap();
+        }
+        let intervals = started.elapsed().as_millis() as u32 / LOOK_INTERVAL.as_millis() as u32;
+        assert!(disk.looks.get() <= 1 + intervals, "{}", disk.looks.get());
+        room.check(Writer::Permanent, &disk, 1).unwrap();
+        assert!(disk.looks.get() >= 2, "64 MiB are written");
+    }
+
+    #[test]
+    fn a_look_does_not_count_for_long() {
+        let now = Instant::now();
+        let look = Look::new(
+            Disk {
+                size: 1 << 40,
+                free: 1 << 39,
+            },
+            now,
+        );
+        assert!(look.covers(Writer::Permanent, 1, now));
+        assert!(!look.covers(Writer::Permanent, 1, now + LOOK_INTERVAL));
+        assert!(!look.covers(Writer::Permanent, LOOK_BYTES + 1, now));
+    }
+
+    #[test]
+    fn a_cache_gives_way_to_all_others() {
+        let (room, disk) = (Room::default(), Told::new(1 << 40, 64 * MIB));
+        let asked = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&asked);
+        let give_up = move |bytes| {
+            told.fetch_add(bytes, Ordering::Relaxed);
+        };
+        room.yield_from(&disk, || 30 * MIB, give_up);
+        // What it holds counts as room.
+        assert_eq!(room.shortage(&disk, 30 * MIB), None);
+        let short = room.shortage(&disk, 31 * MIB).unwrap().to_string();
+        assert!(
+            short.contains("31.0 MiB") && short.contains("30.0 MiB"),
+            "{short}"
+        );
+        // It holds nothing, or cannot give it up.
+        assert_full(room.check(Writer::Permanent, &disk, 100 * MIB));
+        assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
+        // It does not give way to itself.
+        assert_full(room.check(Writer::Cache, &disk, 1));
+        assert_eq!(asked.load(Ordering::Relaxed), 164 * MIB);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_and_folders_are_on_the_same_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("a")).unwrap();
+        assert_eq!(file.device(), folder.path().device());
+        let disk = file.disk().unwrap();
+        assert!(disk.free <= disk.size && disk.size > 0);
+        assert_full(Room::default().check(Writer::Permanent, &file, disk.free));
+    }
+}
