@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{ErrorKind, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
@@ -257,4 +258,35 @@ fn a_torn_gateway_key_is_set_aside_and_said() {
     let node = b.start(&[]);
     assert!(!b.data().join("gateway.key.damaged-2").exists());
     node.stop();
+}
+
+/// ```text
+///   B ──valve── A      B's download is paused, and a power cut tore its record
+/// ```
+#[test]
+fn what_has_a_torn_record_is_cancelled_wholly() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &noise(1, SIZE)));
+    let valve = Valve::new(&a_node.address(), 2 << 20);
+    let node = b.start(&[]);
+    let way = valve.address();
+    b.run(&["download", &hash, "--peer", &way, "-o", "got", "--detach"])
+        .done();
+    until_some(&b, &hash);
+    b.run(&["pause", &hash]).done();
+    node.kill();
+    let record = b.data().join("partial").join(&hash);
+    let file = fs::OpenOptions::new().write(true).open(&record).unwrap();
+    file.write_all_at(&[0; 8192], 0).unwrap();
+    drop(file);
+    let node = b.start(&[]);
+    assert_eq!(listed(&b, &hash).unwrap()["state"], "paused");
+    b.run(&["cancel", &hash]).done().prints("cancelled: ");
+    let is_gone = || !record.exists() && !b.path("got.part").exists();
+    assert!(is_gone() && listed(&b, &hash).is_none());
+    node.stop();
+    let _node = b.start(&[]);
+    assert!(is_gone() && listed(&b, &hash).is_none());
 }
