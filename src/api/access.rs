@@ -65,7 +65,7 @@ impl Access {
     }
 
     /// The sessions of pages.
-    pub(super) fn sessions(&self) -> &Sessions {
+    pub(super) const fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
     }
 

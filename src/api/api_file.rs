@@ -5,8 +5,8 @@
 //! [`ApiFileError`].
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    fs::{self, File},
+    io::{self, Read},
     net::SocketAddr,
     path::{Path, PathBuf},
     process,
@@ -15,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::Token;
+use crate::durable;
 
 const FILE: &str = "api.json";
 
@@ -50,7 +51,7 @@ impl ApiFile {
         };
         let written = serde_json::to_vec(&content)
             .map_err(io::Error::from)
-            .and_then(|bytes| replace(&path, &bytes));
+            .and_then(|bytes| durable::replace_unsynced(&path, &bytes));
         match written {
             Ok(()) => Ok(Self { path }),
             Err(source) => Err(ApiFileError { path, source }),
@@ -87,19 +88,6 @@ impl Drop for ApiFile {
         // If it stays behind, the lock says what it is worth.
         let _ = fs::remove_file(&self.path);
     }
-}
-
-/// Puts `bytes` at `path`, whole or not at all. Not synced: it outlives no power loss anyway.
-/// Replaces a file by another that only its owner may read.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("json.new");
-    let _ = fs::remove_file(&temporary);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&temporary)?.write_all(bytes)?;
-    fs::rename(&temporary, path)
 }
 
 /// The file cannot be written or removed.

@@ -56,12 +56,18 @@ impl ApiError {
     }
 }
 
-/// What the node refused: the request was well-formed, but cannot be done as things are.
+/// What the node refused: the request was well-formed, but cannot be done as things are; or it was done,
+/// and cannot be kept.
 impl<E: Into<ErrorInfo>> From<E> for ApiError {
     fn from(error: E) -> Self {
+        let error = error.into();
+        let status = match &*error.code {
+            "not-kept" => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::CONFLICT,
+        };
         Self {
-            status: StatusCode::CONFLICT,
-            error: error.into(),
+            status,
+            error,
             retry_after: None,
         }
     }

@@ -5,18 +5,30 @@
 //! Whatever is wrong with it, pages have to be opened anew, and nothing else.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::api_file;
+use crate::durable;
 
 const FILE: &str = "pages.json";
 
 /// Bytes read of a file, at most; the largest of ours has under 3000.
 const MAX_LEN: u64 = 16 * 1024;
+
+/// Of the form below.
+const VERSION: u32 = 1;
+
+/// The file, which says of which form it is. The first version did not.
+#[derive(Serialize, Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    version: u32,
+    #[serde(flatten)]
+    kept: Kept,
+}
 
 /// What is kept for pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,19 +56,23 @@ impl KeptFile {
         } else {
             return Kept::default();
         };
-        bytes
+        let read: Option<Versioned> = bytes
             .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known = read.filter(|read| read.version <= VERSION);
+        known.map(|read| read.kept).unwrap_or_default()
     }
 
-    /// Replaces what was kept.
-    pub(super) fn write(&self, kept: &Kept) {
+    /// Replaces what was kept. Blocks on the disk.
+    pub(super) fn write(&self, kept: Kept) -> io::Result<()> {
+        let version = VERSION;
         // Numbers and hex digits: nothing that JSON could not say.
-        let bytes = serde_json::to_vec(kept).unwrap_or_default();
-        if let Err(error) = api_file::replace(&self.0, &bytes) {
-            tracing::warn!(path = %self.0.display(), %error, "open pages will not outlast this node");
-        }
+        let bytes = serde_json::to_vec(&Versioned { version, kept }).unwrap_or_default();
+        durable::replace(&self.0, &bytes)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -73,9 +89,17 @@ mod tests {
             port: 7,
             sessions: vec!["ab".repeat(32)],
         };
-        file.write(&kept);
+        file.write(kept.clone()).unwrap();
         assert_eq!(file.read(), kept);
-        fs::write(folder.path().join(FILE), "{").unwrap();
-        assert_eq!(file.read(), Kept::default());
+        let path = folder.path().join(FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(r#""version":1"#), "{text}");
+        // As the first version wrote it.
+        fs::write(&path, text.replace(r#""version":1,"#, "")).unwrap();
+        assert_eq!(file.read(), kept);
+        for nonsense in ["{", &text.replace(r#""version":1"#, r#""version":2"#)] {
+            fs::write(&path, nonsense).unwrap();
+            assert_eq!(file.read(), Kept::default(), "{nonsense}");
+        }
     }
 }

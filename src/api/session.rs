@@ -1,12 +1,13 @@
 //! How a page signs in and out.
 
-use std::time::Instant;
+use std::{io, sync::Arc, time::Instant};
 
 use axum::{
     Extension, Json,
     http::{HeaderMap, StatusCode, header::SET_COOKIE},
     response::{IntoResponse, Response},
 };
+use tokio::task::spawn_blocking;
 
 use super::{
     access::{Access, Commands},
@@ -42,7 +43,9 @@ pub(super) async fn code(_: Commands, door: Door) -> Result<Json<Code>, ApiError
 )]
 pub(super) async fn sign_in(door: Door, Body(request): Body<SignIn>) -> Result<Response, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
-    let session = access.sessions().begin(&request.code, Instant::now());
+    let sessions = Arc::clone(access.sessions());
+    let begin = move || sessions.begin(&request.code, Instant::now());
+    let session = spawn_blocking(begin).await.unwrap_or_default();
     let session = session.ok_or_else(|| {
         let message = "the code is unknown, was used already, or is too old";
         ApiError::new(StatusCode::UNAUTHORIZED, "bad-code", message)
@@ -59,7 +62,16 @@ pub(super) async fn sign_in(door: Door, Body(request): Body<SignIn>) -> Result<R
 pub(super) async fn sign_out(door: Door, headers: HeaderMap) -> Result<Response, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     if let Some(session) = access.session(&headers) {
-        access.sessions().end(session);
+        let (sessions, session) = (Arc::clone(access.sessions()), session.to_owned());
+        let ended = spawn_blocking(move || sessions.end(&session)).await;
+        ended.map_err(io::Error::other).flatten().map_err(|error| {
+            let message = format!(
+                "the page is signed out, but the next start of the node does not know: pages.json \
+                 cannot be written: {error}"
+            );
+            ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "not-kept", message)
+                .with_hint("make room in the data folder, then sign in and out again")
+        })?;
     }
     Ok(cookie(&access, "", "; Max-Age=0"))
 }

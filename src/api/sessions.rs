@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -58,13 +59,18 @@ impl Sessions {
     }
 
     /// Writes down what there is, if it is kept.
-    fn keep(&self, inner: &Inner) {
-        if let Some((file, port)) = &self.kept {
-            file.write(&Kept {
-                port: *port,
-                sessions: inner.sessions.iter().cloned().collect(),
-            });
-        }
+    fn keep(&self, inner: &Inner) -> io::Result<()> {
+        let Some((file, port)) = &self.kept else {
+            return Ok(());
+        };
+        let written = file.write(Kept {
+            port: *port,
+            sessions: inner.sessions.iter().cloned().collect(),
+        });
+        written.inspect_err(|error| {
+            let path = file.path().display();
+            tracing::warn!(%path, %error, "the next node does not know which pages are open");
+        })
     }
 
     /// A new code, given out at `now`.
@@ -79,7 +85,7 @@ impl Sessions {
     }
 
     /// Takes a code for a new session, whose secret this gives; none if the code is not, or no longer,
-    /// good.
+    /// good. Blocks on the disk. A session that cannot be kept ends with the node.
     pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Token> {
         let mut inner = self.lock();
         inner
@@ -93,7 +99,8 @@ impl Sessions {
         }
         let session = Token::generate();
         inner.sessions.push_back(hash(session.as_str()));
-        self.keep(&inner);
+        // The warning says so; the page works.
+        let _ = self.keep(&inner);
         Some(session)
     }
 
@@ -104,12 +111,16 @@ impl Sessions {
         inner.sessions.iter().any(|known| is_same(known, &hash))
     }
 
-    /// Ends the session with this secret, if there is one.
-    pub(super) fn end(&self, secret: &str) {
+    /// Ends the session with this secret, if there is one. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the system said: it is ended, but the next node knows it again.
+    pub(super) fn end(&self, secret: &str) -> io::Result<()> {
         let hash = hash(secret);
         let mut inner = self.lock();
         inner.sessions.retain(|known| !is_same(known, &hash));
-        self.keep(&inner);
+        self.keep(&inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -142,7 +153,7 @@ mod tests {
         let session = sessions.begin(code.as_str(), now).unwrap();
         assert!(sessions.begin(code.as_str(), now).is_none(), "reused");
         assert!(sessions.is(session.as_str()) && !sessions.is(code.as_str()));
-        sessions.end(session.as_str());
+        sessions.end(session.as_str()).unwrap();
         assert!(!sessions.is(session.as_str()));
 
         let code = sessions.code(now);
@@ -160,7 +171,7 @@ mod tests {
         assert!(after.is(secret.as_str()));
         let file = std::fs::read_to_string(folder.path().join("pages.json")).unwrap();
         assert!(!file.contains(secret.as_str()));
-        after.end(secret.as_str());
+        after.end(secret.as_str()).unwrap();
         assert!(!sessions().is(secret.as_str()));
     }
 

@@ -109,7 +109,7 @@ async fn keep(
     // It waits for the disk.
     let change = move || settings.change(&changes, |now| apply(&node, &log, &changes, now));
     match tokio::task::spawn_blocking(change).await {
-        Ok(changed) => changed.map_err(|error| refused(&error)),
+        Ok(changed) => changed.map_err(refused),
         Err(_) => Err(crate::node::ListError::from(crate::node::Closed).into()),
     }
 }
@@ -142,17 +142,21 @@ fn apply(node: &Node, log: &Log, changes: &[(String, Option<Wanted>)], now: &Con
 
 impl From<ChangeError> for ErrorInfo {
     fn from(error: ChangeError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let info = Self::new(error.code(), error.to_string());
+        match error.hint() {
+            Some(hint) => info.with_hint(hint),
+            None => info,
+        }
     }
 }
 
-fn refused(error: &ChangeError) -> ApiError {
-    let status = match error {
+fn refused(error: ChangeError) -> ApiError {
+    let status = match &error {
         ChangeError::Unknown { .. } | ChangeError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         ChangeError::Locked { .. } => StatusCode::CONFLICT,
         ChangeError::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    ApiError::new(status, error.code(), error.to_string())
+    ApiError::with(status, error.into())
 }
 
 impl From<Setting> for types::Setting {

@@ -233,7 +233,7 @@ async fn follow(
             () = signals.next() => {
                 return tokio::select! {
                     end = interrupted(&session.client, hash.as_deref(), events) => end,
-                    () = signals.next() => Ok(End::Interrupted { goes_on: false }),
+                    () = signals.next() => Err(interrupted_twice().into()),
                 };
             }
         };
@@ -265,6 +265,13 @@ fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
             Err(ErrorInfo::new("node-unreachable", message).into())
         }
     }
+}
+
+/// A failure, as nobody waited for what became of the download.
+fn interrupted_twice() -> ErrorInfo {
+    let message = "interrupted again while the download was being stopped";
+    ErrorInfo::new("interrupted", message)
+        .with_hint("give the same command again: it resumes the download, or says that it is done")
 }
 
 /// Ends what the person interrupted, and not what others want too. A download whose content is already

@@ -166,8 +166,8 @@ pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
     }
     let (code, hint) = if error.is::<CallError>() {
         ("node-unreachable", None)
-    } else if error.is::<ConfigError>() {
-        ("config", None)
+    } else if let Some(error) = error.downcast_ref::<ConfigError>() {
+        ("config", error.hint().map(str::to_owned))
     } else if let Some(LockError::InUse { .. }) = error.downcast_ref() {
         ("data-folder-in-use", None)
     } else if error.is::<LockError>() {

@@ -406,6 +406,16 @@ impl ConfigError {
         matches!(self, Self::Unreadable { source, .. } if source.kind() == missing)
     }
 
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable { .. } => Some("make the file readable, or move it away"),
+            Self::Syntax { .. } => Some("mend the file, or move it away"),
+            Self::Unknown { .. } | Self::Value { .. } => None,
+        }
+    }
+
     fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         Self::Syntax {
             path: path.to_owned(),

@@ -2,9 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
-    io::{self, Write},
-    path::{Path, PathBuf},
+    io,
+    path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -17,11 +16,19 @@ use super::{
     Config, ConfigError, Kind, Layers, Origin,
     known::{Known, SETTINGS},
 };
-use crate::limits::{InvalidRate, Rate};
+use crate::{
+    durable,
+    limits::{InvalidRate, Rate},
+};
 
 /// What a file of kept settings begins with.
-const HEAD: &str = "# What was changed while a node ran. It ranks above the configuration file, and below\n\
-                    # PELAGO_ variables and flags. `pelago settings NAME --reset` takes a line out.\n\n";
+const HEAD: &str = concat!(
+    "# What was changed while a node ran. It ranks above the configuration file, and below\n",
+    "# PELAGO_ variables and flags. `pelago settings NAME --reset` takes a line out.\n",
+    "# Pelago ",
+    env!("CARGO_PKG_VERSION"),
+    " wrote this.\n\n",
+);
 
 /// The settings of a program as it runs.
 #[derive(Debug)]
@@ -98,7 +105,7 @@ pub enum ChangeError {
         why: String,
     },
     /// It cannot be kept.
-    #[error("{} cannot be written: {source}", path.display())]
+    #[error("nothing is changed: {} cannot be written: {source}", path.display())]
     NotKept {
         /// The file.
         path: PathBuf,
@@ -115,6 +122,17 @@ impl ChangeError {
             Self::Unknown { .. } | Self::Value { .. } => "bad-setting",
             Self::Locked { .. } => "setting-locked",
             Self::NotKept { .. } => "settings-not-kept",
+        }
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotKept { .. } => Some(
+                "make room in the data folder, or make it writable, then give the command again",
+            ),
+            _ => None,
         }
     }
 }
@@ -199,7 +217,8 @@ impl Settings {
         };
         if let Some(path) = &self.file {
             let text = toml::to_string(&changed.kept_values()).unwrap_or_default();
-            keep(path, &format!("{HEAD}{text}")).map_err(|source| ChangeError::NotKept {
+            let text = format!("{HEAD}{text}");
+            durable::replace(path, text.as_bytes()).map_err(|source| ChangeError::NotKept {
                 path: path.clone(),
                 source,
             })?;
@@ -265,20 +284,6 @@ fn value(kind: Kind, wanted: &Wanted) -> Option<Value> {
         (Kind::Choice(_) | Kind::Text, Wanted::Text(text)) => Some(text.clone().into()),
         _ => None,
     }
-}
-
-/// Puts `text` at `path`, for its owner to read: whole, and safe from a power loss, or not at all.
-fn keep(path: &Path, text: &str) -> io::Result<()> {
-    let temporary = path.with_extension("toml.new");
-    let _ = fs::remove_file(&temporary);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::{
     access::{Action, allows},
     serve::Changed,
     store::{Collected, KnownPeer, Share},
-    transfer::Transfers,
+    transfer::{Saved, Transfers},
 };
 
 /// Peers interested in some content that were not told to its download yet, at most.
@@ -193,14 +193,11 @@ impl Inner {
         }
     }
 
-    /// Goes on with the downloads that ran when the node ended.
-    pub(super) async fn resume_downloads(self: &Arc<Self>) {
-        match self.transfers.load().await {
-            Ok(downloads) => downloads
-                .iter()
-                .filter(|download| download.is_to_seed())
-                .for_each(|download| self.seed_when_done(download)),
-            Err(error) => tracing::error!(%error, "downloads do not go on"),
+    /// Resumes the downloads that ran when the node ended.
+    pub(super) async fn resume_downloads(self: &Arc<Self>, saved: Saved) {
+        let resumed = self.transfers.load(saved).await;
+        for download in resumed.iter().filter(|download| download.is_to_seed()) {
+            self.seed_when_done(download);
         }
     }
 }

@@ -111,7 +111,8 @@ impl Node {
     ///
     /// # Errors
     /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
-    /// is not in reach; a download of the same content under way that is not as it was asked for now.
+    /// is not in reach; a download of the same content under way that is not as it was asked for now;
+    /// [`DownloadError::NotKept`], and the download runs all the same.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
         let started = self.inner.transfers.start(self.prepare(request).await?);
@@ -119,7 +120,8 @@ impl Node {
         if seed {
             self.inner.seed_when_done(&download);
         }
-        self.inner.transfers.keep().await;
+        let kept = self.inner.transfers.keep().await;
+        kept.map_err(DownloadError::NotKept)?;
         Ok(download)
     }
 
@@ -136,7 +138,7 @@ impl Node {
             self.inner.seed_when_done(followed.download());
         }
         let transfers = self.inner.transfers.clone();
-        tokio::spawn(async move { transfers.keep().await });
+        tokio::spawn(async move { transfers.keep_or_log().await });
         Ok(followed)
     }
 

@@ -24,6 +24,9 @@ pub enum StartError {
     /// The database cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// A newer version wrote the list of downloads.
+    #[error(transparent)]
+    Downloads(#[from] transfer::LoadError),
 }
 
 impl StartError {
@@ -47,14 +50,20 @@ impl StartError {
             Self::Network(_) if self.is_address_in_use() => "port-in-use",
             Self::Network(_) => "network",
             Self::Database(_) => "database",
+            Self::Downloads(_) => "newer-data",
         }
     }
 
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        self.is_address_in_use()
-            .then(|| "choose another port with --port, or 0 for any that is free".to_owned())
+        match self {
+            Self::Downloads(error) => Some(error.hint()),
+            _ if self.is_address_in_use() => {
+                Some("choose another port with --port, or 0 for any that is free".to_owned())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -266,6 +275,9 @@ pub enum DownloadError {
     /// What is wanted of a folder cannot be told.
     #[error(transparent)]
     Selection(#[from] SelectionError),
+    /// The node runs it, but its next start does not know of it.
+    #[error("the download has begun, but the next start of the node does not know of it: {0}")]
+    NotKept(transfer::NotKept),
     /// See [`transfer::DownloadError`].
     #[error(transparent)]
     Transfer(#[from] Arc<transfer::DownloadError>),
@@ -283,6 +295,7 @@ impl DownloadError {
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::UnknownPeer(_) => "unknown-peer",
             Self::Selection(_) => "invalid-glob",
+            Self::NotKept(why) => why.code(),
             Self::Transfer(error) => error.code(),
             Self::Closed(_) => "shutting-down",
         }
@@ -301,6 +314,7 @@ impl DownloadError {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
             Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
+            Self::NotKept(why) => Some(why.hint()),
             Self::Transfer(error) => error.hint(),
             Self::Selection(_) | Self::Closed(_) => None,
         }
@@ -333,6 +347,9 @@ pub enum ManageError {
     /// See [`transfer::ChangeError`].
     #[error(transparent)]
     Change(#[from] transfer::ChangeError),
+    /// All downloads are as they were to be, but an earlier change of them is not kept.
+    #[error("nothing had to be changed, but the next start of the node does not know of it: {0}")]
+    NotKept(transfer::NotKept),
     /// What was downloaded is removed, but still listed as shared.
     #[error("it is removed, but still listed as shared: {0}")]
     Database(Arc<DatabaseError>),
@@ -356,6 +373,7 @@ impl ManageError {
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::BeforeItself { .. } => "bad-place",
             Self::Change(error) => error.code(),
+            Self::NotKept(why) => why.code(),
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
         }
@@ -371,6 +389,7 @@ impl ManageError {
             ),
             Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
             Self::Change(error) => error.hint(),
+            Self::NotKept(why) => Some(why.hint()),
             _ => None,
         }
     }

@@ -34,7 +34,7 @@ use crate::{
     publish::Publisher,
     serve::{Changed, Notices, Server},
     store::{DatabaseError, Store},
-    transfer::{Download, Transfers},
+    transfer::{Download, Saved, Transfers},
 };
 
 /// Streams that peers opened and nobody serves yet, at most; further ones are reset.
@@ -142,6 +142,10 @@ impl Node {
         store: Store,
         keypair: &identity::Keypair,
     ) -> Result<Self, StartError> {
+        let saved = match settings.mode {
+            Mode::LongRunning => Some(Saved::read(&store).await?),
+            Mode::OneShot => None,
+        };
         let own_keys = OwnKeys::default();
         let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
         let waiting = inbound.downgrade();
@@ -199,7 +203,7 @@ impl Node {
             tokio::spawn(background::renew_changed(Arc::clone(&inner), changed)).abort_handle(),
             tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
-        if inner.settings.mode == Mode::LongRunning {
+        if let Some(saved) = saved {
             tasks.extend([
                 tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
@@ -210,7 +214,7 @@ impl Node {
             {
                 tracing::warn!(%error, "what an earlier run only read is still here");
             }
-            inner.resume_downloads().await;
+            inner.resume_downloads(saved).await;
         }
         let transfers = inner.transfers.clone();
         let lifetime = Lifetime {
@@ -419,7 +423,7 @@ impl Node {
             tracing::warn!("a download is still being put in its place");
         }
         let in_order = async {
-            self.inner.transfers.keep().await;
+            self.inner.transfers.keep_or_log().await;
             if self.inner.settings.mode == Mode::LongRunning {
                 self.inner.remember_peers().await;
             }

@@ -107,33 +107,32 @@ impl Node {
     /// See [`ManageError`].
     pub async fn resume(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_download(what)?;
-        let download = self.inner.transfers.resume(&hash).await?;
+        let download = self.inner.transfers.resume(&hash)?;
         if download.is_to_seed() {
             self.inner.seed_when_done(&download);
         }
-        let status = download.status().borrow().clone();
-        Ok(status)
+        let kept = self.inner.transfers.keep_change(&download, "resumed").await;
+        Ok(kept?)
     }
 
     /// Pauses all that run.
     ///
     /// # Errors
-    /// See [`ManageError`].
+    /// See [`ManageError`]: that of the first which failed, once all others are paused.
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
         let mut paused = Vec::new();
         for download in self.downloads() {
             if !download.state.is_ended() {
-                let status = self.pause(&download.hash.to_string()).await;
-                paused.extend(unless_past(status)?);
+                paused.push(self.pause(&download.hash.to_string()).await);
             }
         }
-        Ok(paused)
+        self.all_of(paused).await
     }
 
     /// Goes on with all that are paused or have failed.
     ///
     /// # Errors
-    /// See [`ManageError`].
+    /// See [`ManageError`]: that of the first which failed, once all others are resumed.
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
         let mut resumed = Vec::new();
         for download in self.downloads() {
@@ -141,11 +140,10 @@ impl Node {
                 download.state,
                 DownloadState::Paused | DownloadState::Failed
             ) {
-                let status = self.resume(&download.hash.to_string()).await;
-                resumed.extend(unless_past(status)?);
+                resumed.push(self.resume(&download.hash.to_string()).await);
             }
         }
-        Ok(resumed)
+        self.all_of(resumed).await
     }
 
     /// Stops a download, and removes what is here of it. A finished file is never removed.
@@ -171,15 +169,20 @@ impl Node {
         if !with_data {
             return Ok(self.inner.transfers.remove(&hash).await?);
         }
-        let (status, finished) = self.inner.transfers.remove_with_data(&hash).await?;
-        if let Some(finished) = finished {
-            let store = self.inner.store.clone();
-            let unshared = tokio::task::spawn_blocking(move || unshare(&store, &finished)).await;
-            for hash in unshared.map_err(|_| crate::network::Closed)?? {
-                self.inner.withdraw_if_gone(hash).await;
-            }
+        let transfers = &self.inner.transfers;
+        let (download, finished) = transfers.remove_with_data(&hash).await?;
+        let Some(finished) = finished else {
+            let status = download.status().borrow().clone();
+            return Ok(status);
+        };
+        // Both are tried, whatever becomes of the other.
+        let kept = transfers.keep_change(&download, "removed").await;
+        let store = self.inner.store.clone();
+        let unshared = tokio::task::spawn_blocking(move || unshare(&store, &finished)).await;
+        for hash in unshared.map_err(|_| crate::network::Closed)?? {
+            self.inner.withdraw_if_gone(hash).await;
         }
-        Ok(status)
+        Ok(kept?)
     }
 
     /// Puts a download somewhere else in the order of those that wait, and returns all in their order.
@@ -204,6 +207,23 @@ impl Node {
         }
         self.inner.transfers.put(&hash, place).await?;
         Ok(self.downloads())
+    }
+
+    /// What was done to all downloads, or the first error.
+    async fn all_of(
+        &self,
+        done: Vec<Result<DownloadStatus, ManageError>>,
+    ) -> Result<Vec<DownloadStatus>, ManageError> {
+        let done = done.into_iter().map(unless_past);
+        let done: Vec<_> = done
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        if done.is_empty() {
+            // An earlier change, by which they are as they were to be, may not be kept yet.
+            let kept = self.inner.transfers.keep().await;
+            kept.map_err(ManageError::NotKept)?;
+        }
+        Ok(done)
     }
 
     fn find_download(&self, what: &str) -> Result<Hash, ManageError> {

@@ -10,12 +10,13 @@ use std::{
     sync::Mutex,
 };
 
-use super::{Store, files, mutex::lock};
+use super::{Store, mutex::lock};
+use crate::durable;
 
 /// The file with the list.
 const LIST_FILE: &str = "downloads";
 
-/// Bytes read of it, at most: a hundred thousand downloads.
+/// Bytes of the longest list that is read: a hundred thousand downloads.
 const MAX_LIST_LEN: u64 = 64 << 20;
 
 /// Where the list is kept.
@@ -50,18 +51,46 @@ impl Store {
             opened => opened?,
         };
         let mut list = Vec::new();
-        file.take(MAX_LIST_LEN).read_to_end(&mut list)?;
+        file.take(MAX_LIST_LEN + 1).read_to_end(&mut list)?;
+        if list.len() as u64 > MAX_LIST_LEN {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         Ok(Some(list))
     }
 
-    /// Keeps `list` in the place of the earlier one, whole or not at all.
+    /// Where the list is; in memory, what it would be called.
+    #[must_use]
+    pub fn downloads_file(&self) -> &Path {
+        match &self.inner.downloads {
+            Downloads::File(path) => path,
+            Downloads::Memory(_) => Path::new(LIST_FILE),
+        }
+    }
+
+    /// Renames a list that cannot be read, and returns its new path.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; the list is then where it was.
+    pub fn set_downloads_aside(&self) -> io::Result<PathBuf> {
+        match &self.inner.downloads {
+            Downloads::File(path) => durable::set_aside(path),
+            Downloads::Memory(list) => {
+                *lock(list) = None;
+                Ok(PathBuf::from(LIST_FILE))
+            }
+        }
+    }
+
+    /// Keeps `list` in the place of the earlier one, whole or not at all, and so that it survives a
+    /// power cut once this returns.
     ///
     /// # Errors
     ///
     /// What the system said of the file; the earlier list stays.
     pub fn keep_downloads(&self, list: &[u8]) -> io::Result<()> {
         match &self.inner.downloads {
-            Downloads::File(path) => files::replace(path, list),
+            Downloads::File(path) => durable::replace(path, list),
             Downloads::Memory(kept) => {
                 *lock(kept) = Some(list.to_vec());
                 Ok(())

@@ -1,6 +1,7 @@
 //! What people do with a download in the list: pause, resume, cancel, remove, move.
 //!
-//! Every change is in the list that is kept before it is answered.
+//! Every change is in the list that is kept before it is answered; if it cannot be kept, it is made all
+//! the same, and answered with [`ChangeError::NotKept`].
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -9,7 +10,7 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Delivered, Download, DownloadState, DownloadStatus, Finished,
+    Delivered, Download, DownloadState, DownloadStatus, Finished, NotKept,
     transfers::{Entry, Transfers},
 };
 use crate::store::{PartialError, RemoveError};
@@ -30,7 +31,7 @@ impl Transfers {
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done or failed, or its content is being
-    /// put in place: the answer is given when that has ended.
+    /// put in place: the answer is given when that has ended; [`ChangeError::NotKept`].
     pub async fn pause(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |entry| {
             if has_ended(&entry.download) {
@@ -44,16 +45,16 @@ impl Transfers {
         if has_ended(&download) {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
-        self.keep().await;
-        Ok(status_of(&download))
+        self.keep_change(&download, "paused").await
     }
 
     /// Goes on with a download that was paused or has failed; one that runs goes on whoever follows it.
-    /// It waits for a source as long as those of the last run do.
+    /// It waits for a source as long as those of the last run do. The caller keeps the change, with
+    /// [`Transfers::keep_change`].
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done.
-    pub async fn resume(&self, hash: &Hash) -> Result<Download, ChangeError> {
+    pub fn resume(&self, hash: &Hash) -> Result<Download, ChangeError> {
         let download = self.change(hash, |entry| {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
@@ -69,7 +70,6 @@ impl Transfers {
             Ok(entry.download.clone())
         })?;
         self.arrange();
-        self.keep().await;
         Ok(download)
     }
 
@@ -79,7 +79,7 @@ impl Transfers {
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or its content is being put in
     /// place: the answer is given when that has ended;
-    /// [`ChangeError::Data`] if something cannot be removed: it stays paused then.
+    /// [`ChangeError::Data`] if something cannot be removed: it stays paused then; [`ChangeError::NotKept`].
     pub async fn cancel(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, |entry| {
             if entry.download.state() == DownloadState::Done {
@@ -94,8 +94,8 @@ impl Transfers {
         }
         let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
         blocking(move || store.abandon(&hash, target.as_deref())).await?;
-        self.forget(&download).await;
-        Ok(status_of(&download))
+        self.forget(&download);
+        self.keep_change(&download, "cancelled").await
     }
 
     /// Takes a download that has ended off the list. What is on the disk stays, but nothing is known of
@@ -103,7 +103,7 @@ impl Transfers {
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::Data`] if its record cannot
-    /// be removed.
+    /// be removed; [`ChangeError::NotKept`].
     pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, ended)?;
         if download.state() != DownloadState::Done {
@@ -111,12 +111,13 @@ impl Transfers {
             let (store, hash) = (self.room.store.clone(), *hash);
             blocking(move || store.forget_partial(&hash)).await?;
         }
-        self.forget(&download).await;
-        Ok(status_of(&download))
+        self.forget(&download);
+        self.keep_change(&download, "no longer listed").await
     }
 
     /// Takes a download that has ended off the list, with all that it put on the disk. Returns what it
-    /// had put in its place.
+    /// had put in its place, if anything: then the caller keeps the change, with
+    /// [`Transfers::keep_change`].
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
@@ -124,14 +125,15 @@ impl Transfers {
     pub async fn remove_with_data(
         &self,
         hash: &Hash,
-    ) -> Result<(DownloadStatus, Option<Finished>), ChangeError> {
+    ) -> Result<(Download, Option<Finished>), ChangeError> {
         let download = self.change(hash, ended)?;
         let Ok(finished) = download.finished().await else {
             let DownloadStatus { name, path, .. } = status_of(&download);
             if download.state() == DownloadState::Done {
                 return Err(ChangeError::EarlierRun { name, path });
             }
-            return Ok((self.cancel(hash).await?, None));
+            self.cancel(hash).await?;
+            return Ok((download, None));
         };
         let delivered = finished.delivered.clone();
         let name = || finished.name.clone();
@@ -141,14 +143,14 @@ impl Transfers {
             Delivered::Folder(folder) => folder.remove(),
         };
         blocking(remove).await?;
-        self.forget(&download).await;
-        Ok((status_of(&download), Some(finished)))
+        self.forget(&download);
+        Ok((download, Some(finished)))
     }
 
     /// Puts a download somewhere else in the order: of those that wait, the first is the next to fetch.
     ///
     /// # Errors
-    /// [`ChangeError::NotListed`], of either.
+    /// [`ChangeError::NotListed`], of either; [`ChangeError::NotKept`].
     pub async fn put(&self, hash: &Hash, place: Place) -> Result<(), ChangeError> {
         {
             let mut downloads = self.lock();
@@ -156,8 +158,29 @@ impl Transfers {
             downloads.sort_by_cached_key(|entry| order.iter().position(|at| *at == entry.hash()));
         }
         self.arrange();
-        self.keep().await;
+        let download = self.change(hash, |entry| Ok(entry.download.clone()))?;
+        self.keep_change(&download, "moved").await?;
         Ok(())
+    }
+
+    /// Keeps a change of a download, which `is` this now.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`]; the change is made all the same.
+    pub async fn keep_change(
+        &self,
+        download: &Download,
+        is: &'static str,
+    ) -> Result<DownloadStatus, ChangeError> {
+        let status = status_of(download);
+        match self.keep().await {
+            Ok(()) => Ok(status),
+            Err(why) => Err(ChangeError::NotKept {
+                name: status.name,
+                is,
+                why,
+            }),
+        }
     }
 
     /// Has those that wait for their turn do so in the order of the list.
@@ -177,10 +200,9 @@ impl Transfers {
     }
 
     /// Takes this run off the list; one that was begun since stays.
-    async fn forget(&self, download: &Download) {
+    fn forget(&self, download: &Download) {
         self.lock()
             .retain(|entry| !entry.download.is_same_run(download));
-        self.keep().await;
     }
 }
 
@@ -291,6 +313,16 @@ pub enum ChangeError {
     /// What is here of it cannot be removed.
     #[error(transparent)]
     Data(Arc<PartialError>),
+    /// It was changed as asked, but the next start of the node does not know of it.
+    #[error("{name:?} is {is}, but the next start of the node does not know of it: {why}")]
+    NotKept {
+        /// What it is called.
+        name: String,
+        /// What became of it.
+        is: &'static str,
+        /// Why the change is not kept.
+        why: NotKept,
+    },
     /// The node shut down.
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -317,6 +349,7 @@ impl ChangeError {
             Self::Running { .. } => "download-running",
             Self::NotDownloaded { .. } | Self::EarlierRun { .. } => "not-downloaded",
             Self::Delivered(_) | Self::Data(_) => "not-removed",
+            Self::NotKept { why, .. } => why.code(),
             Self::ShuttingDown => "shutting-down",
         }
     }
@@ -343,6 +376,7 @@ impl ChangeError {
             Self::NotDownloaded { .. } | Self::EarlierRun { .. } | Self::Delivered(_) => {
                 "without --with-data it is only taken off the list"
             }
+            Self::NotKept { why, .. } => return Some(why.hint()),
             Self::Data(_) | Self::ShuttingDown => return None,
         };
         Some(hint.to_owned())

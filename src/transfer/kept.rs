@@ -11,15 +11,31 @@ use serde::{Deserialize, Serialize};
 use super::{DownloadState, DownloadStatus, Failure, Output, Request, transfers::RESUME_TIMEOUT};
 use crate::store::{PartialSpec, Scopes};
 
-/// Of the form below; a list of another version is passed over.
-const VERSION: u8 = 1;
+/// Of the form below.
+pub(super) const VERSION: u64 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct List {
     #[serde(rename = "v")]
-    version: u8,
+    version: u64,
     #[serde(rename = "d")]
     downloads: Vec<Kept>,
+}
+
+/// The part of a list that every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(rename = "v")]
+    version: u64,
+}
+
+/// Why a list says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// It is no list of any version known here.
+    Damaged,
+    /// A newer Pelago wrote it.
+    Newer { version: u64 },
 }
 
 /// A download to go on with, or to list as paused.
@@ -122,6 +138,14 @@ impl Kept {
         }
     }
 
+    /// The same, not to be resumed before a person asks for it.
+    pub(super) fn paused(self) -> Self {
+        Self {
+            is_paused: true,
+            ..self
+        }
+    }
+
     pub(super) fn hash(&self) -> Hash {
         Hash::from_bytes(*self.hash)
     }
@@ -209,10 +233,16 @@ pub(super) fn to_bytes(downloads: Vec<Kept>) -> Vec<u8> {
     cbor4ii::serde::to_vec(Vec::new(), &list).unwrap_or_default()
 }
 
-/// The downloads of a list; none if it is damaged, or of another version.
-pub(super) fn from_bytes(list: &[u8]) -> Option<Vec<Kept>> {
-    let list: List = cbor4ii::serde::from_slice(list).ok()?;
-    (list.version == VERSION).then_some(list.downloads)
+/// The downloads of a list.
+pub(super) fn from_bytes(list: &[u8]) -> Result<Vec<Kept>, Unreadable> {
+    let versioned: Versioned = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
+    match versioned.version {
+        VERSION => {}
+        version if version > VERSION => return Err(Unreadable::Newer { version }),
+        _ => return Err(Unreadable::Damaged),
+    }
+    let list: List = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
+    Ok(list.downloads)
 }
 
 #[cfg(test)]
@@ -246,8 +276,7 @@ mod tests {
         let (request, status) = (request(), DownloadStatus::new(request().hash, None));
         let kept = Kept::new(&request, &status, true).unwrap();
         let list = to_bytes(vec![kept.clone()]);
-        assert_eq!(from_bytes(&list), Some(vec![kept.clone()]));
-        assert_eq!(from_bytes(&list[1..]), None);
+        assert_eq!(from_bytes(&list), Ok(vec![kept.clone()]));
         let again = kept.request();
         assert_eq!(
             (&again.output, &again.peers, &again.allowed),
@@ -255,6 +284,31 @@ mod tests {
         );
         assert_eq!(kept.status().name, request.hash.to_string());
         assert!(kept.is_paused());
+    }
+
+    #[test]
+    fn a_damaged_list_is_told_from_one_of_a_newer_version() {
+        let (request, status) = (request(), DownloadStatus::new(request().hash, None));
+        let list = to_bytes(vec![Kept::new(&request, &status, true).unwrap()]);
+        for damaged in [&list[1..], &list[..list.len() / 2], &[0; 100], b""] {
+            assert_eq!(from_bytes(damaged), Err(Unreadable::Damaged));
+        }
+        #[derive(Serialize)]
+        struct Other {
+            v: u64,
+            d: Vec<(u8, &'static str)>,
+            new: bool,
+        }
+        for (v, unreadable) in [
+            (VERSION + 1, Unreadable::Newer { version: 2 }),
+            (1000, Unreadable::Newer { version: 1000 }),
+            (VERSION, Unreadable::Damaged),
+            (0, Unreadable::Damaged),
+        ] {
+            let d = vec![(1, "another form")];
+            let other = cbor4ii::serde::to_vec(Vec::new(), &Other { v, d, new: true }).unwrap();
+            assert_eq!(from_bytes(&other), Err(unreadable));
+        }
     }
 
     #[test]

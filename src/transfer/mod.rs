@@ -24,7 +24,8 @@
 //! | `interest` | who wants a download to go on |
 //! | `metrics` | how many have ended, and how |
 //! | `turns` | whose turn it is to fetch |
-//! | `kept` | the list of downloads, for the next run |
+//! | `keeping` | the list of downloads from one run to the next, and what cannot be kept of it |
+//! | `kept` | the form of that list |
 //! | `look` | what content is and who has it, before it is downloaded |
 //! | `target` | where the file goes, and what its name may be |
 //! | `origins` | where its blocks came from, for people |
@@ -42,6 +43,7 @@ mod error;
 mod faults;
 mod handle;
 mod interest;
+mod keeping;
 mod kept;
 mod look;
 mod manifests;
@@ -66,6 +68,7 @@ pub use changes::{ChangeError, Place};
 pub use error::DownloadError;
 pub use handle::Download;
 pub use interest::Interest;
+pub use keeping::{LoadError, NotKept, Saved};
 pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
 pub use origins::{Cell, Detail, SourceState, SourceStatus};
@@ -76,4 +79,4 @@ pub use request::{Request, Settings};
 pub use scheduler::schedule;
 pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
-pub use transfers::{Followed, LoadError, Transfers};
+pub use transfers::{Followed, Transfers};

@@ -1,7 +1,6 @@
 //! All downloads of a node: started, joined, listed, stopped; and the list of them, which outlives it.
 
 use std::{
-    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +22,7 @@ use super::{
     download::{Purpose, Room, Task},
     handle::Ended,
     interest::Interest,
-    kept::{self, Kept},
+    keeping::Keeping,
     metrics::Metrics,
     readings::Readings,
     reads::Reads,
@@ -52,10 +51,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 pub struct Transfers {
     pub(super) room: Room,
     downloads: Arc<Mutex<Vec<Entry>>>,
-    /// Whether the list is for the next run, too.
-    is_kept: Arc<AtomicBool>,
-    /// Held while the list is kept: what is newer is not replaced by what is older.
-    keeping: Arc<tokio::sync::Mutex<()>>,
+    /// Whether the list is kept for the next run. Held while it is written.
+    pub(super) keeping: Arc<tokio::sync::Mutex<Keeping>>,
     metrics: Metrics,
     /// What is fetched for those who read it, and is no download of anybody's.
     pub(super) readings: Arc<Readings>,
@@ -76,11 +73,6 @@ pub struct Followed {
     transfers: Transfers,
     download: Download,
 }
-
-/// The list of an earlier run, or what it left, cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the downloads of the last run cannot be read: {0}")]
-pub struct LoadError(#[from] io::Error);
 
 impl Entry {
     pub(super) fn hash(&self) -> Hash {
@@ -135,7 +127,6 @@ impl Transfers {
         Self {
             room,
             downloads: Arc::default(),
-            is_kept: Arc::default(),
             keeping: Arc::default(),
             metrics: Metrics::new(),
             readings: Arc::new(readings),
@@ -262,7 +253,7 @@ impl Transfers {
             let result = ended.unless_stopped(result);
             log_end(&result);
             ended.with(result);
-            transfers.keep().await;
+            transfers.keep_or_log().await;
         };
         let span = tracing::info_span!("download", %hash);
         let task = tokio::spawn(run.instrument(span)).abort_handle();
@@ -331,66 +322,6 @@ impl Transfers {
         late.map(|entry| entry.download.clone()).collect()
     }
 
-    /// Goes on with the downloads of the last run, lists those that it had paused or that had ended, and
-    /// keeps the list for the next one from now on. Returns those that it goes on with.
-    ///
-    /// # Errors
-    /// [`LoadError`]; then nothing is known of the last run, and nothing kept for the next.
-    pub async fn load(&self) -> Result<Vec<Download>, LoadError> {
-        let store = self.room.store.clone();
-        let found = spawn_blocking(move || found_in(&store)).await;
-        let found = found.map_err(io::Error::other)??;
-        let mut downloads = self.lock();
-        let mut going_on = Vec::new();
-        for kept in found {
-            let (request, is_paused) = (kept.request(), kept.is_paused());
-            let mut interest = Interest::default();
-            interest.keep();
-            let download = if kept.is_at_rest() {
-                Download::at_rest(kept.status(), request.seed)
-            } else {
-                let output = request.output.path().display();
-                tracing::info!(hash = %request.hash, %output, "download goes on");
-                let status = kept.status().going_on();
-                let download = self.spawn(request.clone(), status, None);
-                going_on.push(download.clone());
-                download
-            };
-            downloads.push(Entry {
-                request,
-                download,
-                interest,
-                is_paused,
-            });
-        }
-        self.is_kept.store(true, Ordering::Release);
-        Ok(going_on)
-    }
-
-    /// Keeps the list as it is now for the next run, if this run began with that of the last one.
-    pub async fn keep(&self) {
-        if !self.is_kept.load(Ordering::Acquire) {
-            return;
-        }
-        let _keeping = self.keeping.lock().await;
-        let list = {
-            let downloads = self.lock();
-            let kept = |entry: &Entry| {
-                Kept::new(
-                    &entry.request,
-                    &entry.download.status.borrow(),
-                    entry.is_paused,
-                )
-            };
-            kept::to_bytes(downloads.iter().filter_map(kept).collect())
-        };
-        let store = self.room.store.clone();
-        let kept = spawn_blocking(move || store.keep_downloads(&list)).await;
-        if let Ok(Err(error)) = kept {
-            tracing::warn!(%error, "the next run will not know of all downloads");
-        }
-    }
-
     /// A follower of this run goes.
     fn leave(&self, download: &Download) {
         let mut downloads = self.lock();
@@ -404,7 +335,7 @@ impl Transfers {
             let (transfers, download) = (self.clone(), download.clone());
             tokio::spawn(async move {
                 download.ended().await;
-                transfers.keep().await;
+                transfers.keep_or_log().await;
             });
         }
     }
@@ -429,28 +360,6 @@ fn log_end(result: &Result<Finished, DownloadError>) {
         ),
         Err(error) => tracing::info!(%error, "not downloaded"),
     }
-}
-
-/// What the last run kept; and downloads that it did not know of, but that have a record: those of
-/// commands that ran without a node. Blocks.
-fn found_in(store: &Store) -> io::Result<Vec<Kept>> {
-    let list = store.kept_downloads()?;
-    let kept = list.as_deref().map(kept::from_bytes);
-    if let Some(None) = kept {
-        tracing::warn!("the list of downloads is damaged, or of another version: passing it over");
-    }
-    let mut found = kept.flatten().unwrap_or_default();
-    let mut recorded = store.partials()?;
-    // What was done may have been begun once more, elsewhere.
-    let is_recorded = |hash| recorded.iter().any(|spec| spec.descriptor.hash() == hash);
-    found.retain(|kept| !kept.is_done() || !is_recorded(kept.hash()));
-    recorded.retain(|spec| {
-        let hash = spec.descriptor.hash();
-        spec.part_of.is_none() && found.iter().all(|kept| kept.hash() != hash)
-    });
-    recorded.sort_by(|a, b| a.name.cmp(&b.name));
-    found.extend(recorded.into_iter().map(Kept::recorded));
-    Ok(found)
 }
 
 /// Forgets the first of those that are over, where there are too many. What is paused is not over.

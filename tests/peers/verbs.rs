@@ -4,11 +4,11 @@
 //!   a ---> b      b's person stops each download as it comes to its end
 //! ```
 
-use std::path::Path;
+use std::{fs, path::PathBuf};
 
 use pelago::{
     content::Hash,
-    node::{Download, DownloadRequest, DownloadState, ManageError, Output},
+    node::{Download, DownloadRequest, DownloadState, ManageError, Output, ShareRequest},
 };
 
 use crate::{
@@ -58,43 +58,109 @@ fn done(error: &ManageError) -> Told {
     Told::Done
 }
 
-async fn assert_is_so(home: &Home, told: Told, path: &Path, content: &Content) {
-    let shares = home.node.list().await.unwrap();
-    let is_shared = shares.iter().any(|share| share.hash == content.hash());
-    match told {
-        Told::Stopped => assert!(!path.exists() && !is_shared, "{}", path.display()),
-        Told::Done => {
-            assert_same(path, content);
-            assert!(is_shared, "{}", path.display());
+/// Content that `a` shares, and where `b` wants it.
+struct Wanted {
+    hash: Hash,
+    path: PathBuf,
+    /// What is in it, by the paths of its files; the path of a file itself is empty.
+    files: Vec<(String, Content)>,
+}
+
+impl Wanted {
+    async fn file(a: &Home, b: &Home, round: usize) -> Self {
+        let (name, content) = (round.to_string(), Content::new(SIZE, round as u64 + 1));
+        Self {
+            hash: a.share(&name, &content).await.hash,
+            path: b.path(&name),
+            files: vec![(String::new(), content)],
+        }
+    }
+
+    async fn folder(a: &Home, b: &Home, round: usize) -> Self {
+        let (name, seed) = (format!("folder {round}"), round as u64 + 1000);
+        let files = [("small", 1000), ("in/small", 20_000), ("in/large", SIZE)];
+        let files = files.map(|(path, size)| (path.to_owned(), Content::new(size, seed + size)));
+        let root = a.path(&name);
+        for (path, content) in &files {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &content.bytes).unwrap();
+        }
+        let share = ShareRequest {
+            path: root,
+            name: None,
+            unlisted: false,
+        };
+        Self {
+            hash: a.node.share(share, |_| {}).await.unwrap().hash,
+            path: b.path(&name),
+            files: files.into(),
+        }
+    }
+
+    async fn assert_is_so(&self, home: &Home, told: Told) {
+        let shares = home.node.list().await.unwrap();
+        let is_shared = shares.iter().any(|share| share.hash == self.hash);
+        let path = &self.path;
+        match told {
+            Told::Stopped => {
+                assert!(!path.exists() && !is_shared, "{}", path.display());
+                let part = path.with_extension("part");
+                assert!(!part.exists(), "{}", part.display());
+            }
+            Told::Done => {
+                assert!(is_shared, "{}", path.display());
+                for (inner, content) in &self.files {
+                    match inner.as_str() {
+                        "" => assert_same(path, content),
+                        inner => assert_same(&path.join(inner), content),
+                    }
+                }
+            }
         }
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_people_are_told_of_a_download_that_they_stopped_is_so() {
-    let (a, b) = (Home::start("a").await, Home::start("b").await);
+async fn stop_each(a: &Home, b: &Home, all: Vec<Wanted>) {
     let from = [a.address().await];
-    let mut all = Vec::new();
-    for round in 0..ROUNDS {
-        let content = Content::new(SIZE, round as u64 + 1);
-        a.share(&round.to_string(), &content).await;
-        let path = b.path(&round.to_string());
-        let wanted = DownloadRequest {
-            seed: true,
-            ..request(content.hash(), Output::At(path.clone()), &from)
-        };
-        let download = b.begin(wanted).await;
+    let mut ends = Vec::new();
+    for (wanted, round) in all.iter().zip(0..) {
+        let download = b
+            .begin(DownloadRequest {
+                seed: true,
+                ..request(wanted.hash, Output::At(wanted.path.clone()), &from)
+            })
+            .await;
         is_finishing(&download).await;
         for _ in 0..round * 4 {
             tokio::task::yield_now().await;
         }
-        let told = stop(&b, content.hash(), round % 2 == 0).await;
-        assert_is_so(&b, told, &path, &content).await;
-        all.push((told, path, content));
+        let told = stop(b, wanted.hash, round % 2 == 0).await;
+        wanted.assert_is_so(b, told).await;
+        ends.push(told);
     }
     // Nothing came to its place later either.
-    for (told, path, content) in &all {
-        assert_is_so(&b, *told, path, content).await;
+    for (wanted, told) in all.iter().zip(ends) {
+        wanted.assert_is_so(b, told).await;
     }
-    b.node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_are_told_of_a_file_that_they_stopped_is_so() {
+    let (a, b) = (Home::start("a").await, Home::start("b").await);
+    let mut all = Vec::new();
+    for round in 0..ROUNDS {
+        all.push(Wanted::file(&a, &b, round).await);
+    }
+    stop_each(&a, &b, all).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_are_told_of_a_folder_that_they_stopped_is_so() {
+    let (a, b) = (Home::start("a").await, Home::start("b").await);
+    let mut all = Vec::new();
+    for round in 0..ROUNDS {
+        all.push(Wanted::folder(&a, &b, round).await);
+    }
+    stop_each(&a, &b, all).await;
 }

@@ -35,7 +35,7 @@ pub(crate) fn until(home: &Home, hash: &str, state: &str) -> Value {
 
 /// Waits until some of it is verified.
 #[track_caller]
-fn until_some(home: &Home, hash: &str) {
+pub(crate) fn until_some(home: &Home, hash: &str) {
     eventually("some of it", || {
         let download = listed(home, hash)?;
         (download["verified_bytes"].as_u64()? > 0).then_some(())

@@ -44,6 +44,7 @@ mod page;
 mod ports;
 mod refusals;
 mod restart;
+mod saved;
 mod service;
 mod shell;
 mod signals;

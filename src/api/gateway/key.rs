@@ -2,8 +2,7 @@
 
 use std::{
     fmt::{self, Write as _},
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -11,7 +10,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use crate::content::Hash;
+use crate::{content::Hash, durable};
 
 /// The file in the data folder.
 const FILE: &str = "gateway.key";
@@ -31,14 +30,13 @@ pub(super) struct Key([u8; KEY_LEN]);
 
 impl Key {
     /// The one in `folder`, whose lock the caller holds; made if there is none, so that URLs outlive the
-    /// node. Readable only by its owner.
+    /// node. Readable only by its owner. A file that holds no key is set aside, and the log says so.
     pub(super) fn load_or_create(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join(FILE);
         let loaded = match fs::read(&path) {
-            Ok(bytes) => match bytes.try_into() {
-                Ok(key) => Ok(Self(key)),
-                // Cut off by a power loss: nobody can have used it.
-                Err(_) => Self::create(&path),
+            Ok(bytes) => match Self::from_bytes(bytes) {
+                Some(key) => Ok(key),
+                None => set_aside(&path).and_then(|()| Self::create(&path)),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(&path),
             Err(error) => Err(error),
@@ -46,18 +44,15 @@ impl Key {
         loaded.map_err(|source| KeyError { path, source })
     }
 
+    /// The key in a file. Other lengths, and zeros only, are what a power cut leaves.
+    fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        let key = bytes.try_into().ok()?;
+        (key != [0; KEY_LEN]).then_some(Self(key))
+    }
+
     fn create(path: &Path) -> io::Result<Self> {
         let key = Self(rand::random());
-        let temporary = path.with_extension("key.new");
-        let _ = fs::remove_file(&temporary);
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&temporary)?;
-        file.write_all(&key.0)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        durable::replace(path, &key.0)?;
         Ok(key)
     }
 
@@ -80,6 +75,17 @@ impl Key {
         let capability = self.capability(hash);
         capability.as_bytes().ct_eq(claimed.as_bytes()).into()
     }
+}
+
+fn set_aside(path: &Path) -> io::Result<()> {
+    let aside = durable::set_aside(path)?;
+    tracing::error!(
+        "{} held no key and was renamed to {}: a new key is made, and URLs of the gateway that were \
+         passed on before lead nowhere; to use them again, end the node and put back a copy",
+        path.display(),
+        aside.display()
+    );
+    Ok(())
 }
 
 impl fmt::Debug for Key {
@@ -126,15 +132,29 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_may_read_the_key_and_a_torn_one_is_made_anew() {
+    fn only_its_owner_may_read_the_key_and_a_torn_one_is_set_aside() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        fs::write(&path, "torn").unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        Key::load_or_create(folder.path()).unwrap();
-        let metadata = path.metadata().unwrap();
-        assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-        assert_eq!(metadata.len(), KEY_LEN as u64);
+        let torn = [&b"torn"[..], b"", &[0; KEY_LEN], &[7; KEY_LEN + 1]];
+        for (bytes, number) in torn.into_iter().zip(1..) {
+            fs::write(&path, bytes).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+            Key::load_or_create(folder.path()).unwrap();
+            let metadata = path.metadata().unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
+            assert_eq!(metadata.len(), KEY_LEN as u64);
+            let aside = folder.path().join(format!("{FILE}.damaged-{number}"));
+            assert_eq!(fs::read(aside).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(FILE)).unwrap();
+        let error = Key::load_or_create(folder.path()).unwrap_err();
+        assert!(error.to_string().contains(FILE), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -6,16 +6,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::api::api_file;
+use crate::durable;
 
 /// The file in the data folder.
 const FILE: &str = "gateway.port";
+
+/// What a killed node of version 0.1 could leave of an unfinished file.
+const LEFT_OVER: &str = "gateway.json.new";
 
 /// Where the port is kept.
 pub(super) struct KeptPort(PathBuf);
 
 impl KeptPort {
+    /// In `folder`, whose lock the caller holds.
     pub(super) fn new(folder: &Path) -> Self {
+        let left_over = folder.join(LEFT_OVER);
+        if let Err(error) = durable::remove(&left_over) {
+            tracing::warn!(path = %left_over.display(), %error, "an unfinished file stays");
+        }
         Self(folder.join(FILE))
     }
 
@@ -26,7 +34,10 @@ impl KeptPort {
     }
 
     pub(super) fn write(&self, port: u16) {
-        if let Err(error) = api_file::replace(&self.0, port.to_string().as_bytes()) {
+        if self.read() == Some(port) {
+            return;
+        }
+        if let Err(error) = durable::replace(&self.0, port.to_string().as_bytes()) {
             let path = self.0.display();
             tracing::warn!(%path, %error, "URLs of the gateway will not outlast this node");
         }
@@ -36,6 +47,16 @@ impl KeptPort {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_older_version_left_unfinished_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(LEFT_OVER), "47").unwrap();
+        KeptPort::new(folder.path()).write(4711);
+        let names = fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, [FILE]);
+    }
 
     #[test]
     fn a_port_is_read_back_and_nonsense_is_none() {
