@@ -8,6 +8,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `lock` | the data folder, and that one process at a time uses it |
+//! | `format` | which version wrote the data folder |
 //! | `identity` | the key by which others know this node |
 //! | `database`, `sparse` | the embedded database: rows of those below |
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
@@ -35,6 +36,7 @@ mod downloads;
 mod files;
 mod fingerprint;
 mod folders;
+mod format;
 mod handle;
 mod handles;
 mod hashing;
