@@ -70,8 +70,10 @@ pub(super) fn check(folder: &Path) -> Result<Format, LockError> {
 pub(super) fn mark(folder: &Path) -> io::Result<()> {
     let path = folder.join(FORMAT_FILE);
     let line = format!("{BEFORE}{FORMAT}{AFTER}{}\n", env!("CARGO_PKG_VERSION"));
-    let is_old = |file: &&str| folder.join(file).exists();
-    if FILES_OF_FORMAT_1.iter().any(|file| is_old(&file)) {
+    let is_old = FILES_OF_FORMAT_1
+        .iter()
+        .any(|file| folder.join(file).exists());
+    if is_old {
         durable::replace(&path, line.as_bytes())
     } else {
         durable::replace_unsynced(&path, line.as_bytes())

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, trees::Trees,
+    partial::Partials, share_log::ShareLog, trees::Trees,
 };
 
 /// What a node keeps. Clones are the same store.
@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub(super) sharing: Mutex<()>,
     /// How many shares are live, if counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
+    /// The second copy of what is shared. Held while shares change, so that both say the same.
+    pub(super) share_log: Mutex<ShareLog>,
     /// How often what is shared has changed.
     pub(super) revision: AtomicU64,
     folder: Option<DataFolder>,
@@ -87,6 +89,9 @@ impl Store {
             live_folders: RwLock::default(),
             sharing: Mutex::default(),
             count: Mutex::default(),
+            share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {
+                ShareLog::in_folder(folder.path())
+            })),
             revision: AtomicU64::new(0),
             folder,
         };

@@ -30,7 +30,7 @@ use super::{
 };
 
 /// The folder of manifests in the data folder.
-const MANIFESTS_FOLDER: &str = "manifests";
+pub(super) const MANIFESTS_FOLDER: &str = "manifests";
 
 /// The folder in it where manifests are written: clearing it looks at no finished one.
 const UNFINISHED_FOLDER: &str = "unfinished";

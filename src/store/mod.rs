@@ -10,7 +10,9 @@
 //! | `lock` | the data folder, and that one process at a time uses it |
 //! | `format` | which version wrote the data folder |
 //! | `identity` | the key by which others know this node |
-//! | `database`, `sparse` | the embedded database: rows of those below |
+//! | `database`, `sparse`, `quiet` | the embedded database: rows of those below |
+//! | `share_log` | a second copy of shares, for when the database is damaged |
+//! | `salvage`, `recovery` | rows of a damaged database; what is found again, and what is not |
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
 //! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
@@ -49,9 +51,13 @@ mod new_file;
 mod partial;
 mod peers;
 mod publications;
+mod quiet;
 mod reading;
+mod recovery;
 mod runs;
+mod salvage;
 mod share;
+mod share_log;
 mod shares;
 mod sparse;
 #[cfg(test)]
@@ -59,7 +65,7 @@ mod testing;
 mod trees;
 
 pub use cache::{Cache, Discarded};
-pub use database::DatabaseError;
+pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{FolderError, NewFolder, hash_folder};
 pub use handle::{OpenError, Store};
@@ -75,6 +81,7 @@ pub use partial::{
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use recovery::{LostShare, Recovery, RecoveryError, named};
 pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};

@@ -20,7 +20,7 @@ use pelago_content::{Descriptor, Hash, Layout, Node, STORED_LEVEL};
 use super::{files, mutex::lock};
 
 /// The folder of trees in the data folder.
-const TREES_FOLDER: &str = "trees";
+pub(super) const TREES_FOLDER: &str = "trees";
 
 /// The folder in it where trees are written: clearing it looks at no finished tree.
 const UNFINISHED_FOLDER: &str = "unfinished";
