@@ -18,6 +18,7 @@ use crate::{
     api::{App, Log},
     config::{Config, ConfigError, Layers, Origin, Settings},
     node::Node,
+    store::DataFolder,
 };
 
 /// A setting that a flag stands for: the flag, the section, the key, the value.
@@ -61,7 +62,10 @@ impl Context {
         for (flag, section, key, value) in flags {
             layers.set(Origin::Flag(flag), section, key, value)?;
         }
-        layers.kept(&data_folder(global)?.join(KEPT))?;
+        let data_folder = data_folder(global)?;
+        // A newer version may have settings that this one does not know.
+        DataFolder::check_format(&data_folder)?;
+        layers.kept(&data_folder.join(KEPT))?;
         Self::new(output, global, layers, None)
     }
 

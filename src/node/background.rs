@@ -16,7 +16,7 @@ use tokio::{
     time::{interval, sleep},
 };
 
-use super::{folders::renew, handle::Inner, shares::each_page, watch};
+use super::{folders::renew, handle::Inner, recovery, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
     serve::Changed,
@@ -50,9 +50,10 @@ pub(super) fn is_announced(share: &Share) -> bool {
         .any(|scope| allows(scope, Action::Announce))
 }
 
-/// Provides all that is shared, then keeps the shared folders in line.
+/// Provides all that is shared, looks for what was lost, then keeps the shared folders in line.
 pub(super) async fn share_all(inner: Arc<Inner>) {
     provide_recorded(&inner).await;
+    recovery::find_lost(Arc::clone(&inner)).await;
     watch::watch_all(inner).await;
 }
 

@@ -18,6 +18,7 @@ mod look;
 mod manage;
 mod metrics;
 mod read;
+mod recovery;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]

@@ -4,18 +4,17 @@
 //! beside them. Opened when first used, and for reading only until the first write: marking the
 //! file as opened, and as closed, costs redb five fsyncs, which a command that changes no row does
 //! not pay. Every commit saves what a restart needs (redb's quick repair), so opening is as fast
-//! after a crash as after a clean end. A layout of another version is refused and never reset.
-//! Failures leave as a [`DatabaseError`]; so do the panics by which redb reports some damaged
-//! pages.
+//! after a crash as after a clean end. A layout of another version is refused and never reset. A
+//! damaged file is set aside, and a new one takes its place with what is found again (`recovery`);
+//! where the disk is at fault nothing is changed. Failures leave as a [`DatabaseError`]; so do the
+//! panics by which redb reports some damaged pages.
 
+mod file;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io,
-    panic::{self, AssertUnwindSafe},
+    fmt, io,
     path::{Path, PathBuf},
     sync::{
         PoisonError, RwLock, RwLockReadGuard,
@@ -25,7 +24,7 @@ use std::{
 
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
-use super::{files, sparse::Sparse};
+use super::quiet;
 
 /// (hash, path) -> row; see `share`.
 pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
@@ -58,13 +57,6 @@ const LAYOUT_WITHOUT_MEMBERS: u64 = 1;
 /// The database's file in the data folder.
 const DATABASE_FILE: &str = "state.redb";
 
-/// Bytes of cache for a database on disk. The system caches the file as well, and a node with
-/// 100,000 shares has to fit into 100 MB in all.
-const DISK_CACHE: usize = 4 * 1024 * 1024;
-
-/// Bytes of cache for a database in memory, where each is a second copy.
-const MEMORY_CACHE: usize = 64 * 1024;
-
 /// The database of one store.
 pub(super) struct Database {
     place: Place,
@@ -77,6 +69,33 @@ pub(super) struct Database {
 enum Place {
     File(PathBuf),
     Memory,
+}
+
+/// What a look at a database tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DatabaseState {
+    /// There is none yet.
+    Missing,
+    /// All of it was read.
+    Sound,
+    /// It is damaged: what is wrong.
+    Damaged(String),
+}
+
+/// Looks at all of the database in the data folder at `folder`, which no node uses, and changes nothing.
+///
+/// # Errors
+///
+/// [`DatabaseError`] if it cannot be read, or another version wrote it.
+pub fn examine_database(folder: &Path) -> Result<DatabaseState, DatabaseError> {
+    let database = Database::in_folder(folder);
+    let is_missing = !folder.join(DATABASE_FILE).exists();
+    match database.open_as_it_is(false) {
+        Ok(_) if is_missing => Ok(DatabaseState::Missing),
+        Ok(_) => Ok(DatabaseState::Sound),
+        Err(error) if error.is_damage() => Ok(DatabaseState::Damaged(error.to_string())),
+        Err(error) => Err(error),
+    }
 }
 
 struct Opened {
@@ -162,10 +181,21 @@ impl Database {
         }
     }
 
+    /// Opens the database; a new one in its place if it is damaged.
     fn open(&self, writes: bool) -> Result<Opened, DatabaseError> {
+        match (self.open_as_it_is(writes), &self.place) {
+            (Err(error), Place::File(path)) if error.is_damage() => {
+                file::begin_again(path, &error).map_err(|error| self.failed("replacing", error))?;
+                self.open_as_it_is(writes)
+            }
+            (result, _) => result,
+        }
+    }
+
+    fn open_as_it_is(&self, writes: bool) -> Result<Opened, DatabaseError> {
         let writable = writes || matches!(self.place, Place::Memory);
         let database = contained(|| {
-            let mut database = create(&self.place, writable)?;
+            let mut database = file::open(&self.place, writable)?;
             self.check(&mut database, writable)?;
             Ok(database)
         });
@@ -245,50 +275,11 @@ impl fmt::Display for Place {
     }
 }
 
-/// Opens the database, making one if there is none. One that is not writable leaves the file as it
-/// is: what redb writes to it stays in memory.
-fn create(place: &Place, writable: bool) -> Result<redb::Database, redb::Error> {
-    let mut builder = redb::Builder::new();
-    let path = match place {
-        Place::File(path) => path,
-        Place::Memory => {
-            builder.set_cache_size(MEMORY_CACHE);
-            return Ok(builder.create_with_backend(Sparse::default())?);
-        }
-    };
-    builder.set_cache_size(DISK_CACHE);
-    if writable {
-        if !path.try_exists()? {
-            create_file(&builder, path)?;
-        }
-        return Ok(builder.open(path)?);
-    }
-    let storage = match File::open(path) {
-        Ok(file) => Sparse::over(file)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Sparse::default(),
-        Err(error) => return Err(error.into()),
-    };
-    Ok(builder.create_with_backend(storage)?)
-}
-
-/// A new database gets its name when it is whole, so that a process which ends meanwhile, or a
-/// full disk, leaves nothing that is no database.
-fn create_file(builder: &redb::Builder, path: &Path) -> Result<(), redb::Error> {
-    let new = files::with_suffix(path, files::TEMPORARY_SUFFIX);
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    write(&builder.create(&new)?, lay_out)?;
-    fs::rename(&new, path)?;
-    Ok(files::sync_folder_of(path)?)
-}
-
 /// Runs `operation`, and makes an error of a panic. What it was doing is given up, so nothing sees
 /// state that a panic left half-changed.
 fn contained<T>(operation: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, redb::Error> {
-    let damaged = || redb::Error::Corrupted("it is damaged".to_owned());
-    panic::catch_unwind(AssertUnwindSafe(operation)).unwrap_or_else(|_| Err(damaged()))
+    let damaged = || redb::Error::Corrupted("a page is damaged".to_owned());
+    quiet::contained(operation).unwrap_or_else(|| Err(damaged()))
 }
 
 /// Closes the database. A damaged one may panic once more.
@@ -378,4 +369,23 @@ pub enum DatabaseError {
         /// What redb said.
         source: Box<redb::Error>,
     },
+}
+
+impl DatabaseError {
+    /// Whether the content of the file is damaged, while the disk works.
+    fn is_damage(&self) -> bool {
+        let Self::Failed { source, .. } = self else {
+            return false;
+        };
+        match &**source {
+            redb::Error::Corrupted(_) => true,
+            redb::Error::Io(error) => {
+                matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+                )
+            }
+            _ => false,
+        }
+    }
 }

@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{Descriptor, Entry, EntryKind, Manifest, Totals};
+use pelago_content::{Descriptor, Entry, EntryKind, Hash, Manifest, Totals};
 
 pub use self::error::FolderError;
 use self::{
@@ -69,6 +69,30 @@ impl Store {
         folder: &NewFolder,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
+        self.share_folder_if(folder, |_| true, progress)
+    }
+
+    /// Shares a directory that was shared before under `hash`, if it is still the same folder: what
+    /// was put into it since nobody has shared yet.
+    ///
+    /// # Errors
+    ///
+    /// [`FolderError::Changed`] if it is another folder; nothing is shared then.
+    pub fn share_folder_again(
+        &self,
+        folder: &NewFolder,
+        hash: &Hash,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Descriptor, Totals), FolderError> {
+        self.share_folder_if(folder, |found| found == hash, progress)
+    }
+
+    fn share_folder_if(
+        &self,
+        folder: &NewFolder,
+        is_meant: impl FnOnce(&Hash) -> bool,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Descriptor, Totals), FolderError> {
         let path = &folder.path;
         self.check_private(path)?;
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
@@ -76,6 +100,9 @@ impl Store {
         let known = self.known_files(path)?;
         let files = examine(path, &tree, &known, Some(self), progress)?;
         let built = build(path, tree, &files, Some(self))?;
+        if !is_meant(&built.descriptor.hash()) {
+            return Err(FolderError::Changed { path: path.clone() });
+        }
         let share = NewShare {
             descriptor: built.descriptor,
             name: folder.name.clone(),

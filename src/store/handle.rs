@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, room::Room, trees::Trees,
+    partial::Partials, room::Room, share_log::ShareLog, trees::Trees,
 };
 
 /// What a node keeps. Clones are the same store.
@@ -33,6 +33,8 @@ pub(super) struct Inner {
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
+    /// The second copy of what is shared. Held while shares change, so that both say the same.
+    pub(super) share_log: Mutex<ShareLog>,
     /// How often what is shared has changed.
     pub(super) revision: AtomicU64,
     folder: Option<DataFolder>,
@@ -85,6 +87,9 @@ impl Store {
             room: Room::default(),
             live_folders: RwLock::default(),
             count: Mutex::default(),
+            share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {
+                ShareLog::in_folder(folder.path())
+            })),
             revision: AtomicU64::new(0),
             folder,
         };

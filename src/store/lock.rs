@@ -1,6 +1,7 @@
 //! The data folder, and that one process at a time uses it.
 //!
-//! Owns the folder's existence and the lock file in it. The lock belongs to the process and goes
+//! Owns the folder's existence and the lock file in it; a folder of another format (`format`) is
+//! refused before anything is changed in it. The lock belongs to the process and goes
 //! with it, also on `kill -9`; the file itself means nothing. Never waits longer than it takes
 //! others to look. Failures leave as a [`LockError`].
 
@@ -13,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::files;
+use super::{
+    files,
+    format::{self, Format},
+};
 
 /// The file that is locked.
 const LOCK_FILE: &str = "lock";
@@ -38,9 +42,11 @@ impl DataFolder {
     /// # Errors
     ///
     /// [`LockError::InUse`] if another process has it, [`LockError::Folder`] if it cannot be
-    /// made or written.
+    /// made or written, [`LockError::Newer`] and [`LockError::UnknownFormat`] if this version does
+    /// not read it; then nothing in it is changed.
     pub fn lock(path: impl Into<PathBuf>) -> Result<Self, LockError> {
         let folder = path.into();
+        format::check(&folder)?;
         let file = match open(&folder) {
             Ok(file) => file,
             Err(source) => return Err(LockError::Folder { folder, source }),
@@ -58,10 +64,27 @@ impl DataFolder {
                 }
             }
         }
+        // Another process may have written there before it gave up the lock.
+        if format::check(&folder)? == Format::Older
+            && let Err(error) = format::mark(&folder)
+        {
+            // On a full disk, for one. The next process marks it.
+            tracing::warn!(folder = %folder.display(), %error, "the format of the data folder is not written down");
+        }
         Ok(Self {
             path: folder,
             _lock: Arc::new(file),
         })
+    }
+
+    /// Whether this version reads the data folder at `path`, which need not exist. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Newer`] and [`LockError::UnknownFormat`] if it does not, [`LockError::Folder`]
+    /// if the format cannot be read.
+    pub fn check_format(path: &Path) -> Result<(), LockError> {
+        format::check(path).map(|_| ())
     }
 
     /// Whether a process has the data folder at `path`. Creates nothing.
@@ -118,6 +141,31 @@ pub enum LockError {
         folder: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A newer version wrote it.
+    #[error(
+        "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which this \
+         version ({}) does not read. Use pelago {writer} or newer, or give another folder with \
+         --data-dir", folder.display(), env!("CARGO_PKG_VERSION")
+    )]
+    Newer {
+        /// The folder.
+        folder: PathBuf,
+        /// The number of its format.
+        format: u32,
+        /// The version that wrote it.
+        writer: String,
+    },
+    /// What stands in the file for the format is no format.
+    #[error(
+        "the data folder cannot be used: {} holds {text:?}, which names no format of a data folder. \
+         Give the data folder of a node with --data-dir, or restore that file", file.display()
+    )]
+    UnknownFormat {
+        /// The file in the data folder.
+        file: PathBuf,
+        /// The first of what it holds.
+        text: String,
     },
 }
 

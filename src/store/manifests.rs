@@ -26,7 +26,7 @@ use super::{
 };
 
 /// The folder of manifests in the data folder.
-const MANIFESTS_FOLDER: &str = "manifests";
+pub(super) const MANIFESTS_FOLDER: &str = "manifests";
 
 /// Bytes in a node.
 const NODE_LEN: u64 = 32;

@@ -79,7 +79,7 @@ impl Member {
         })
     }
 
-    fn from_row(path: &str, row: &[u8]) -> Result<Self, redb::Error> {
+    pub(super) fn from_row(path: &str, row: &[u8]) -> Result<Self, redb::Error> {
         let row: Row = decode("members", row)?;
         let damaged =
             |what: &str| redb::Error::Corrupted(format!("a damaged row in members: {what}"));
@@ -153,6 +153,33 @@ impl<'t> MemberTables<'t> {
             self.hashes.insert((hash.as_bytes(), folder, path), ())?;
         }
         Ok(gone)
+    }
+
+    /// Adds one member, and what was known of the same path goes.
+    pub(super) fn insert(&mut self, folder: &str, member: &Member) -> Result<(), redb::Error> {
+        let path = &member.path[..];
+        let before = self.rows.insert((folder, path), &member.to_row()?[..])?;
+        let before = before.map(|row| Member::from_row(path, row.value()));
+        if let Some(before) = before.transpose()? {
+            let hash = before.descriptor.hash();
+            self.hashes.remove((hash.as_bytes(), folder, path))?;
+        }
+        let hash = member.descriptor.hash();
+        self.hashes.insert((hash.as_bytes(), folder, path), ())?;
+        Ok(())
+    }
+
+    /// The paths of all folders that have members.
+    pub(super) fn folders(&self) -> Result<Vec<String>, redb::Error> {
+        let mut folders: Vec<String> = Vec::new();
+        loop {
+            let behind = folders.last().map_or_else(String::new, |last| past(last));
+            let next = self.rows.range((&behind[..], "")..)?.next().transpose()?;
+            match next {
+                Some((key, _)) => folders.push(key.value().0.to_owned()),
+                None => return Ok(folders),
+            }
+        }
     }
 
     /// Whether content of this hash is a member of any folder.

@@ -8,8 +8,11 @@
 //! | file | owns |
 //! |---|---|
 //! | `lock` | the data folder, and that one process at a time uses it |
+//! | `format` | which version wrote the data folder |
 //! | `identity` | the key by which others know this node |
-//! | `database`, `sparse` | the embedded database: rows of those below |
+//! | `database`, `sparse`, `quiet` | the embedded database: rows of those below |
+//! | `share_log` | a second copy of shares, for when the database is damaged |
+//! | `salvage`, `recovery` | rows of a damaged database; what is found again, and what is not |
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
 //! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
@@ -40,6 +43,7 @@ mod downloads;
 mod files;
 mod fingerprint;
 mod folders;
+mod format;
 mod handle;
 mod handles;
 mod hashing;
@@ -52,10 +56,14 @@ mod new_file;
 mod partial;
 mod peers;
 mod publications;
+mod quiet;
 mod reading;
+mod recovery;
 mod room;
 mod runs;
+mod salvage;
 mod share;
+mod share_log;
 mod shares;
 mod side_files;
 mod sparse;
@@ -67,7 +75,7 @@ mod write_failure;
 pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use collect::Collected;
-pub use database::DatabaseError;
+pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{FolderError, NewFolder, hash_folder};
 pub use handle::{OpenError, Store};
@@ -83,6 +91,7 @@ pub use partial::{
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use recovery::{LostShare, Recovery, RecoveryError, named};
 pub use room::{Disk, OnDisk, Room, Shortage, Writer};
 pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};

@@ -63,7 +63,10 @@ impl Store {
     }
 }
 
-fn insert(transaction: &WriteTransaction, peers: &[KnownPeer]) -> Result<(), redb::Error> {
+pub(super) fn insert(
+    transaction: &WriteTransaction,
+    peers: &[KnownPeer],
+) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     for peer in peers {
         let addresses = peer.addresses.iter().take(MAX_ADDRESSES);
@@ -101,19 +104,25 @@ fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
         let (id, row) = entry?;
         let row: Row = decode("peers", row.value())?;
         // What a later libp2p no longer understands is of no use; another run replaces it.
-        let Ok(id) = PeerId::from_bytes(id.value()) else {
-            continue;
-        };
-        let addresses = row.addresses.into_iter();
-        peers.push(KnownPeer {
-            id,
-            addresses: addresses
-                .filter_map(|address| Multiaddr::try_from(address.into_vec()).ok())
-                .collect(),
-            seen: row.seen,
-        });
+        peers.extend(known_peer(id.value(), row));
     }
     Ok(peers)
+}
+
+/// The peer of a row that may be anything.
+pub(super) fn from_row(id: &[u8], row: &[u8]) -> Option<KnownPeer> {
+    known_peer(id, decode("peers", row).ok()?)
+}
+
+fn known_peer(id: &[u8], row: Row) -> Option<KnownPeer> {
+    let addresses = row.addresses.into_iter();
+    Some(KnownPeer {
+        id: PeerId::from_bytes(id).ok()?,
+        addresses: addresses
+            .filter_map(|address| Multiaddr::try_from(address.into_vec()).ok())
+            .collect(),
+        seen: row.seen,
+    })
 }
 
 #[cfg(test)]

@@ -168,6 +168,13 @@ impl Share {
         })
     }
 
+    /// The share of a row whose key is not at hand: the hash follows from the descriptor.
+    pub(super) fn from_row_alone(path: &str, row: &[u8]) -> Result<Self, redb::Error> {
+        let mut share = Self::from_row(&[0; 32], path, row)?;
+        share.hash = share.descriptor.hash();
+        Ok(share)
+    }
+
     pub(super) fn from_row(hash: &[u8; 32], path: &str, row: &[u8]) -> Result<Self, redb::Error> {
         let row: Row = decode("shares", row)?;
         let descriptor = Descriptor::from_bytes(&row.descriptor)

@@ -25,6 +25,7 @@ use super::{
     DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
     mutex::lock,
+    share_log::is_logged,
     side_files::Kept,
 };
 
@@ -70,14 +71,20 @@ impl Store {
         }
         self.sync_side_files()?;
         let now = now();
-        let replaced = self.inner.database.write(|transaction| {
+        let mut log = lock(&self.inner.share_log);
+        let (added, replaced) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
-            let mut replaced = Vec::new();
+            let (mut added, mut replaced) = (Vec::new(), Vec::new());
             for share in shares {
-                replaced.extend(tables.add(share, now)?);
+                let totals = Totals::of_file(&share.descriptor);
+                let (share, hashes) = tables.add_folder(share, totals, &[], now)?;
+                added.extend(Some(share).filter(is_logged));
+                replaced.extend(hashes);
             }
-            tables.without_rows(replaced)
+            Ok((added, tables.without_rows(replaced)?))
         })?;
+        log.add(&added);
+        drop(log);
         self.shares_changed(&replaced);
         self.unpin(shares.iter().map(|share| share.descriptor.hash()));
         Ok(())
@@ -98,11 +105,14 @@ impl Store {
         checked_path(&folder.path)?;
         self.sync_side_files()?;
         let now = now();
-        let replaced = self.inner.database.write(|transaction| {
+        let mut log = lock(&self.inner.share_log);
+        let (added, replaced) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
-            let replaced = tables.add_folder(folder, totals, members, now)?;
-            tables.without_rows(replaced)
+            let (added, replaced) = tables.add_folder(folder, totals, members, now)?;
+            Ok((added, tables.without_rows(replaced)?))
         })?;
+        log.add([&added]);
+        drop(log);
         self.shares_changed(&replaced);
         let members = members.iter().map(|member| member.descriptor.hash());
         self.unpin(members.chain([folder.descriptor.hash()]));
@@ -116,6 +126,13 @@ impl Store {
     ///
     /// [`DatabaseError`]; nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
+        let mut log = lock(&self.inner.share_log);
+        let mut logged = Vec::new();
+        for (hash, path) in shares {
+            let share = self.share_at(path)?;
+            logged.extend(share.filter(|share| share.hash == *hash && is_logged(share)));
+        }
+        log.remove(logged.iter().filter_map(|share| share.path.to_str()));
         let (count, removed, gone) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut count, mut removed) = (0, Vec::new());
@@ -129,6 +146,7 @@ impl Store {
             let gone = tables.without_rows(removed.clone())?;
             Ok((count, removed, gone))
         })?;
+        drop(log);
         self.inner.handles.forget(&removed);
         self.shares_changed(&gone);
         Ok(count)
@@ -210,6 +228,18 @@ impl Store {
         mut filter: impl FnMut(&Share) -> bool,
     ) -> Result<Page, DatabaseError> {
         let folders = self.live_folders();
+        self.every_share(after, limit, |share| {
+            share.origin.is_live(&folders) && filter(share)
+        })
+    }
+
+    /// The same for all shares, live or not.
+    pub(super) fn every_share(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+        mut filter: impl FnMut(&Share) -> bool,
+    ) -> Result<Page, DatabaseError> {
         self.inner.database.read(|transaction| {
             let table = transaction.open_table(SHARES)?;
             let start = after.map_or(Bound::Unbounded, |cursor| {
@@ -226,7 +256,7 @@ impl Store {
                     hash: share.hash,
                     path: path.to_owned(),
                 };
-                if share.origin.is_live(&folders) && filter(&share) {
+                if filter(&share) {
                     shares.push(share);
                 }
                 if shares.len() >= limit || looked_at >= MAX_ROWS_PER_PAGE {

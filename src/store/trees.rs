@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The folder of trees in the data folder.
-const TREES_FOLDER: &str = "trees";
+pub(super) const TREES_FOLDER: &str = "trees";
 
 /// Bytes of one level gathered before they are written. A tree has at most 33 stored levels.
 const LEVEL_BUFFER: usize = 8 * 1024;

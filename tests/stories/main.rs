@@ -20,6 +20,7 @@ mod browser;
 mod catalogue;
 mod config;
 mod containers;
+mod data_folder;
 mod disk;
 mod doctor;
 mod door;

@@ -5,9 +5,11 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `data` | the database, what was set aside as damaged, what is lost |
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
 
+mod data;
 mod machine;
 mod network;
 
@@ -16,6 +18,7 @@ use serde::Serialize;
 use super::{
     attach,
     context::Context,
+    open,
     output::{self, Exit},
     text::harmless,
 };
@@ -78,6 +81,9 @@ struct Running {
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut findings = vec![settings(context)];
     findings.extend(machine::examine(&context.data_folder));
+    // Where that cannot be told, the node is asked below and says why.
+    let is_running = open::is_running(&context.data_folder).unwrap_or(true);
+    findings.extend(data::examine(&context.data_folder, is_running));
     match ask(context).await {
         Ok(Some(node)) => findings.extend(network::of_node(&node)),
         Ok(None) => findings.extend(network::without_node(context)),

@@ -139,21 +139,53 @@ fn a_database_of_something_else_is_refused() {
 }
 
 #[test]
-fn a_damaged_file_is_an_error_and_stays() {
+fn a_damaged_file_is_set_aside_and_a_new_one_begun() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path());
     let path = folder.path().join(DATABASE_FILE);
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();
     flipped[..4096].iter_mut().for_each(|byte| *byte ^= 0x55);
-    for bad in [&b"no database"[..], &flipped, &good[..5000]] {
+    let bad = [
+        &b"no database"[..],
+        b"",
+        &flipped,
+        &good[..5000],
+        &[0; 100_000],
+    ];
+    for (number, bad) in bad.iter().enumerate() {
         fs::write(&path, bad).unwrap();
-        let error = count(folder.path()).unwrap_err();
-        assert!(matches!(error, DatabaseError::Failed { .. }), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), bad);
+        let state = examine_database(folder.path()).unwrap();
+        assert!(matches!(state, DatabaseState::Damaged(_)), "{state:?}");
+        assert_eq!(&fs::read(&path).unwrap(), bad, "looking changes nothing");
+        assert_eq!(count(folder.path()).unwrap(), 0);
+        let aside = format!("{DATABASE_FILE}.damaged-{}", number + 1);
+        assert_eq!(&fs::read(folder.path().join(aside)).unwrap(), bad);
+        make(folder.path());
+        assert_eq!(count(folder.path()).unwrap(), 1);
+        let state = examine_database(folder.path()).unwrap();
+        assert_eq!(state, DatabaseState::Sound);
     }
-    fs::write(&path, &good).unwrap();
-    count(folder.path()).unwrap();
+    fs::remove_file(&path).unwrap();
+    let state = examine_database(folder.path()).unwrap();
+    assert_eq!(state, DatabaseState::Missing);
+}
+
+#[test]
+fn what_the_disk_refuses_is_not_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(DATABASE_FILE);
+    fs::create_dir(&path).unwrap();
+    for writes in [false, true] {
+        let database = Database::in_folder(folder.path());
+        let error = match writes {
+            false => database.read(|_| Ok(())).unwrap_err(),
+            true => database.write(|_| Ok(())).unwrap_err(),
+        };
+        assert!(!error.is_damage(), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    examine_database(folder.path()).unwrap_err();
 }
 
 #[test]
@@ -173,7 +205,7 @@ fn damaged_pages_panic_nobody() {
     drop(database);
     let path = folder.path().join(DATABASE_FILE);
     let good = fs::read(&path).unwrap();
-    let mut refused = 0;
+    let mut replaced = 0;
     for (number, page) in good.chunks(4096).enumerate() {
         if page.iter().all(|byte| *byte == 0) {
             continue;
@@ -183,11 +215,19 @@ fn damaged_pages_panic_nobody() {
             bad[number * 4096 + within] ^= flip;
             fs::write(&path, bad).unwrap();
             let database = Database::in_folder(folder.path());
-            let read = count(folder.path()).is_err();
-            refused += u32::from(read || fill(&database).is_err());
+            count(folder.path()).unwrap();
+            fill(&database).unwrap();
+            drop(database);
+            for entry in fs::read_dir(folder.path()).unwrap() {
+                let entry = entry.unwrap().path();
+                if entry != path {
+                    fs::remove_file(entry).unwrap();
+                    replaced += 1;
+                }
+            }
         }
     }
-    assert!(refused > 0);
+    assert!(replaced > 0);
 }
 
 #[test]

@@ -86,6 +86,12 @@ pub enum FolderError {
         /// The data folder.
         data: PathBuf,
     },
+    /// It is not the folder that was shared before.
+    #[error("{} has changed since it was shared", path.display())]
+    Changed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A file cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),

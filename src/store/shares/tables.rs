@@ -22,14 +22,14 @@ const MAX_PLACES: usize = 1000;
 const PAST_ALL_PATHS: &str = "\u{10FFFF}";
 
 /// All of them within one transaction.
-pub(super) struct Tables<'t> {
+pub(in crate::store) struct Tables<'t> {
     shares: Table<'t, (&'static [u8; 32], &'static str), &'static [u8]>,
     paths: Table<'t, &'static str, &'static [u8; 32]>,
     members: MemberTables<'t>,
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
+    pub(in crate::store) fn open(transaction: &'t WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
             shares: transaction.open_table(SHARES)?,
             paths: transaction.open_table(PATHS)?,
@@ -37,24 +37,18 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Adds a file, and gives the hashes that were shared by what was at its path.
-    pub(super) fn add(&mut self, new: &NewShare, now: u64) -> Result<Vec<Hash>, redb::Error> {
-        let totals = Totals::of_file(&new.descriptor);
-        self.add_folder(new, totals, &[], now)
-    }
-
-    /// Adds a folder with all that is in it, and gives the hashes that were shared by what was at
-    /// its path.
+    /// Adds a file, or a folder with all that is in it. Gives the share as it is kept, and the
+    /// hashes that were shared by what was at its path.
     pub(super) fn add_folder(
         &mut self,
         new: &NewShare,
         totals: Totals,
         members: &[Member],
         now: u64,
-    ) -> Result<Vec<Hash>, redb::Error> {
+    ) -> Result<(Share, Vec<Hash>), redb::Error> {
         let mut share = Share::new(new.clone(), totals, now);
         let Some(path) = new.path.to_str() else {
-            return Ok(Vec::new()); // refused by `checked_path` before the transaction began
+            return Ok((share, Vec::new())); // refused by `checked_path` before the transaction began
         };
         let mut replaced = self.members.replace(path, members)?;
         let before = self.paths.get(path)?.map(|hash| *hash.value());
@@ -68,7 +62,41 @@ impl<'t> Tables<'t> {
         let key = (share.hash.as_bytes(), path);
         self.shares.insert(key, &share.to_row()?[..])?;
         self.paths.insert(path, share.hash.as_bytes())?;
-        Ok(replaced)
+        Ok((share, replaced))
+    }
+
+    /// Puts back a single file as it was shared, unless something is at its path already. Tells
+    /// whether it did.
+    pub(in crate::store) fn restore(&mut self, share: &Share) -> Result<bool, redb::Error> {
+        let Some(path) = share.path.to_str() else {
+            return Ok(false);
+        };
+        if self.paths.get(path)?.is_some() {
+            return Ok(false);
+        }
+        let key = (share.hash.as_bytes(), path);
+        self.shares.insert(key, &share.to_row()?[..])?;
+        self.paths.insert(path, share.hash.as_bytes())?;
+        Ok(true)
+    }
+
+    /// Puts back what is known of a file in the folder at `folder`, which is not shared again yet.
+    pub(in crate::store) fn restore_member(
+        &mut self,
+        folder: &str,
+        member: &Member,
+    ) -> Result<(), redb::Error> {
+        self.members.insert(folder, member)
+    }
+
+    /// Removes what is known of files in folders that are not shared.
+    pub(in crate::store) fn remove_strays(&mut self) -> Result<(), redb::Error> {
+        for folder in self.members.folders()? {
+            if self.paths.get(&folder[..])?.is_none() {
+                self.members.replace(&folder, &[])?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes a share with all that is in it, and gives the hashes that were shared by it; none if
@@ -84,7 +112,10 @@ impl<'t> Tables<'t> {
     }
 
     /// Those of the hashes that have no row left, of a share or a member.
-    pub(super) fn without_rows(&self, mut hashes: Vec<Hash>) -> Result<Vec<Hash>, redb::Error> {
+    pub(in crate::store) fn without_rows(
+        &self,
+        mut hashes: Vec<Hash>,
+    ) -> Result<Vec<Hash>, redb::Error> {
         let mut gone = Vec::new();
         hashes.sort_unstable();
         hashes.dedup();

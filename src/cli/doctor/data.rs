@@ -1,0 +1,148 @@
+//! What the node keeps: whether its database is sound, what was set aside as damaged, what is lost.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::Finding;
+use crate::{
+    cli::text::command,
+    store::{DatabaseState, Recovery, examine_database, named},
+};
+
+/// What is in the name of a damaged file that was set aside.
+const SET_ASIDE: &str = ".damaged-";
+
+/// Looks at the data folder. The database is read only while no node uses it.
+pub(super) fn examine(data_folder: &Path, is_running: bool) -> Vec<Finding> {
+    let mut findings = vec![if is_running {
+        Finding::ok(
+            "database",
+            "the node that runs read all of it when it started",
+        )
+    } else {
+        database(data_folder)
+    }];
+    findings.extend(lost(data_folder));
+    findings.extend(set_aside(data_folder));
+    findings
+}
+
+fn database(data_folder: &Path) -> Finding {
+    const CHECK: &str = "database";
+    match examine_database(data_folder) {
+        Ok(DatabaseState::Sound) => Finding::ok(CHECK, "all of it was read, and is sound"),
+        Ok(DatabaseState::Missing) => Finding::ok(CHECK, "there is none yet"),
+        Ok(DatabaseState::Damaged(why)) => Finding::problem(
+            CHECK,
+            why,
+            "`pelago start` sets the damaged file aside and finds again what was shared",
+        ),
+        Err(error) => Finding::problem(
+            CHECK,
+            error.to_string(),
+            "check the disk and the permissions of the data folder: nothing was changed",
+        ),
+    }
+}
+
+/// What was shared and is not found again since the database was damaged.
+fn lost(data_folder: &Path) -> Option<Finding> {
+    const CHECK: &str = "shares";
+    let forget = remove(&[Recovery::file(data_folder)]);
+    let recovery = match Recovery::read(data_folder) {
+        Ok(recovery) => recovery?,
+        Err(error) => {
+            let message = format!("what was lost with the database cannot be read: {error}");
+            return Some(Finding::problem(CHECK, message, "check the disk"));
+        }
+    };
+    let (count, names) = (recovery.lost.len(), named(recovery.lost.iter()));
+    Some(Finding::warning(
+        CHECK,
+        format!("{count} shares from a damaged database are not found again yet: {names}"),
+        format!(
+            "`pelago start` looks for them; share again what is still listed then, or forget it: \
+             {forget}"
+        ),
+    ))
+}
+
+/// Files that were damaged, and that a person may still want.
+fn set_aside(data_folder: &Path) -> Option<Finding> {
+    let files = files_set_aside(data_folder).unwrap_or_default();
+    if files.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    Some(Finding::warning(
+        "set aside",
+        format!("damaged files were set aside: {}", named(names.iter())),
+        format!("when nothing is missing any more: {}", remove(&files)),
+    ))
+}
+
+/// The files set aside in a folder and in those directly in it.
+fn files_set_aside(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![(folder.to_owned(), true)];
+    while let Some((folder, descends)) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let is_folder = entry.file_type()?.is_dir();
+            if entry.file_name().to_string_lossy().contains(SET_ASIDE) {
+                found.push(entry.path());
+            } else if is_folder && descends {
+                folders.push((entry.path(), false));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn remove(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
+    command(["rm".to_owned()].into_iter().chain(paths))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::doctor::State;
+
+    #[test]
+    fn damage_is_told_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let states = |is_running| {
+            let findings = examine(path, is_running).into_iter();
+            findings
+                .map(|finding| (finding.check, finding.state))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(states(false), [("database", State::Ok)]);
+        fs::write(path.join("state.redb"), "no database").unwrap();
+        assert_eq!(states(false), [("database", State::Problem)]);
+        assert_eq!(states(true), [("database", State::Ok)]);
+        assert_eq!(fs::read(path.join("state.redb")).unwrap(), b"no database");
+        fs::remove_file(path.join("state.redb")).unwrap();
+        fs::create_dir_all(path.join("partial/deeper")).unwrap();
+        fs::write(path.join("partial/a.damaged-3"), "").unwrap();
+        fs::write(path.join("downloads.damaged-1"), "").unwrap();
+        let findings = examine(path, false);
+        assert_eq!(findings[1].state, State::Warning);
+        for name in ["partial/a.damaged-3", "downloads.damaged-1"] {
+            let name = path.join(name).display().to_string();
+            assert!(findings[1].message.contains(&name), "{findings:?}");
+            assert!(
+                findings[1].hint.as_ref().unwrap().contains(&name),
+                "{findings:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Shares that were lost with a damaged database, and are looked for when a node starts.
+//!
+//! Owns how each is found again: a file is hashed, as it is when it changed; a folder is walked, and
+//! shared only if it is the same folder still. What is not found stays on the list. Nothing here
+//! fails the node: what goes wrong is logged.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use pelago_content::{Hash, Kind};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::{ShareError, background::FOUND_QUEUED, handle::Inner, shares::examine};
+use crate::store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named};
+
+/// Looks for what was lost, and provides what is found. The log of shares is right when this ends.
+pub(super) async fn find_lost(inner: Arc<Inner>) {
+    let (found, mut hashes) = mpsc::channel(FOUND_QUEUED);
+    let store = inner.store.clone();
+    let finding = spawn_blocking(move || {
+        find(&store, &|hash| {
+            // The node may be shutting down: then nobody needs the rest.
+            let _ = found.blocking_send(hash);
+        })
+    });
+    while let Some(hash) = hashes.recv().await {
+        inner.provide_if_shared(hash).await;
+    }
+    if let Ok(Err(error)) = finding.await {
+        tracing::warn!(%error, "lost shares are looked for again at the next start");
+    }
+}
+
+fn find(store: &Store, found: &dyn Fn(Hash)) -> Result<(), RecoveryError> {
+    let mut still_lost = Vec::new();
+    for LostShare { path, share } in store.lost_shares()? {
+        let again = share.map(|share| share_again(store, share));
+        match again {
+            Some(Ok(hash)) => {
+                tracing::info!(path = %path.display(), %hash, "found again, and shared");
+                found(hash);
+            }
+            Some(Err(error)) => {
+                tracing::warn!(path = %path.display(), %error, "not found again");
+                still_lost.push(path);
+            }
+            None => still_lost.push(path),
+        }
+    }
+    if !still_lost.is_empty() {
+        let names: Vec<_> = still_lost
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let (count, names) = (names.len(), named(names.iter()));
+        tracing::warn!(
+            "{count} shares were lost with the damaged database: share them again, or see pelago \
+             doctor: {names}"
+        );
+    }
+    store.keep_lost(&still_lost)
+}
+
+fn share_again(store: &Store, share: Share) -> Result<Hash, ShareError> {
+    let go_on = |_| ControlFlow::Continue(());
+    if share.descriptor.kind() == Kind::Folder {
+        let folder = NewFolder {
+            path: share.path,
+            name: share.name,
+            scopes: share.scopes,
+            origin: share.origin,
+        };
+        let (descriptor, _) = store.share_folder_again(&folder, &share.hash, &go_on)?;
+        return Ok(descriptor.hash());
+    }
+    let (descriptor, fingerprint) = examine(store, &share.path, &go_on)?;
+    let new = NewShare {
+        descriptor,
+        name: share.name,
+        path: share.path,
+        scopes: share.scopes,
+        origin: share.origin,
+        fingerprint,
+    };
+    store.add_shares(&[new])?;
+    Ok(descriptor.hash())
+}

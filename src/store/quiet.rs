@@ -1,0 +1,74 @@
+//! Panics of a library that are expected, and are errors to us.
+//!
+//! Owns the panic hook of the process, which it wraps once: what panics within [`contained`] prints
+//! nothing. Every other panic prints what it always printed.
+
+use std::{
+    cell::Cell,
+    panic::{self, AssertUnwindSafe},
+    sync::Once,
+};
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+static WRAPPED: Once = Once::new();
+
+/// Runs `operation`; none if it panicked. What it was doing is given up, so the caller makes sure that
+/// nothing sees state which the panic left half-changed.
+pub(super) fn contained<T>(operation: impl FnOnce() -> T) -> Option<T> {
+    WRAPPED.call_once(|| {
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                hook(info);
+            }
+        }));
+    });
+    let was_quiet = IS_QUIET.replace(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(operation));
+    IS_QUIET.set(was_quiet);
+    result.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::store::mutex::lock;
+
+    #[test]
+    fn only_what_is_contained_is_quiet() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if let Some(text) = info
+                .payload_as_str()
+                .filter(|text| text.starts_with("quiet test"))
+            {
+                lock(&telling).push(text.to_owned());
+            } else {
+                before(info);
+            }
+        }));
+        // Another test may have wrapped the hook before, which this one then replaced.
+        let hook = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !IS_QUIET.get() {
+                hook(info);
+            }
+        }));
+        assert_eq!(contained(|| 1), Some(1));
+        let nested = contained(|| {
+            assert_eq!(contained(|| panic!("quiet test: inner")), None::<()>);
+            panic!("quiet test: outer");
+        });
+        assert_eq!(nested, None::<()>);
+        let loud = panic::catch_unwind(|| panic!("quiet test: loud"));
+        assert!(loud.is_err());
+        assert_eq!(*lock(&told), ["quiet test: loud"]);
+    }
+}

@@ -1,0 +1,404 @@
+//! What is found again when the database is damaged or gone, and the list of what is not.
+//!
+//! Owns `recovery` in the data folder: it is there from the moment a damaged database is replaced
+//! until all that was shared is found again, or until a person removes it. What may be shared is what
+//! `shares.log` names and what scans of watched folders find; rows that `salvage` reads from the
+//! damaged file only save hashing, and only where the file is still as it was then. Shares that are
+//! not found at once (folders, changed files, disks that are not mounted) are looked for at each
+//! start. While that list is there, trees and manifests that no row names have to stay. Failures leave
+//! as the database's or the system's.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use pelago_content::{Hash, Kind};
+use redb::WriteTransaction;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    DatabaseError, Fingerprint, KnownPeer, Look, Member, MemberState, Share, Store, database,
+    manifests::MANIFESTS_FOLDER,
+    mutex::lock,
+    peers,
+    salvage::{self, Row},
+    share_log::{Logged, ShareLog, is_logged},
+    shares::tables::Tables,
+    trees::TREES_FOLDER,
+};
+use crate::durable;
+
+/// The file in the data folder.
+const RECOVERY_FILE: &str = "recovery";
+
+/// Peers that are taken over, at most; as many as are remembered.
+const MAX_PEERS: usize = 1000;
+
+/// How many of what was lost are named in a message.
+const NAMED: usize = 20;
+
+/// What the file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// The name that the damaged database has now; none if it was gone.
+    #[serde(rename = "d")]
+    pub damaged: Option<String>,
+    /// Paths of what was shared and is not found again yet.
+    #[serde(rename = "l")]
+    pub lost: Vec<String>,
+}
+
+/// What came of filling a new database.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Single files that are shared again.
+    shares: usize,
+    /// Files in watched and shared folders that need not be hashed again.
+    known: usize,
+    peers: usize,
+    /// Trees and manifests of which no row is left.
+    side_files: usize,
+    lost: BTreeSet<String>,
+}
+
+/// A share that was not found again yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostShare {
+    /// Where it was shared.
+    pub path: PathBuf,
+    /// The share as it was logged; none if only its path is known, so that a person has to share it.
+    pub share: Option<Share>,
+}
+
+impl Recovery {
+    /// Reads the list of what was lost with the database of the data folder at `folder`; none if there
+    /// is nothing to find.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the file.
+    pub fn read(folder: &Path) -> io::Result<Option<Self>> {
+        match fs::read(folder.join(RECOVERY_FILE)) {
+            Ok(bytes) => {
+                let recovery = database::decode(RECOVERY_FILE, &bytes);
+                // That there is one says enough to look for what the log names.
+                Ok(Some(recovery.unwrap_or_default()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where that list is kept in the data folder.
+    #[must_use]
+    pub fn file(folder: &Path) -> PathBuf {
+        folder.join(RECOVERY_FILE)
+    }
+
+    fn write(&self, folder: &Path) -> io::Result<()> {
+        let bytes = database::encode(self).map_err(io::Error::other)?;
+        durable::replace(&Self::file(folder), &bytes)
+    }
+}
+
+/// Whether the database of `folder`, which is not there, has to be made from the log of shares.
+pub(super) fn is_due(folder: &Path) -> io::Result<bool> {
+    let logged = ShareLog::in_folder(folder).read()?;
+    Ok(logged.is_some_and(|logged| !logged.shares.is_empty()))
+}
+
+/// Fills a new database in `folder` with what is found again, in the damaged file above all.
+pub(super) fn fill(
+    folder: &Path,
+    damaged: Option<&File>,
+    transaction: &WriteTransaction,
+) -> Result<Found, redb::Error> {
+    let log = ShareLog::in_folder(folder).read()?;
+    let mut filling = Filling {
+        tables: Tables::open(transaction)?,
+        log: log.as_ref(),
+        peers: BTreeMap::new(),
+        found: Found::default(),
+    };
+    for share in log.iter().flat_map(|log| log.shares.values()) {
+        filling.take_logged(share)?;
+    }
+    if let Some(damaged) = damaged {
+        salvage::each_row(damaged, |row| filling.take(row))?;
+    }
+    let without_rows = filling.tables.without_rows(side_files(folder)?)?;
+    let Filling {
+        peers, mut found, ..
+    } = filling;
+    found.side_files = without_rows.len();
+    found.peers = peers.len().min(MAX_PEERS);
+    let peers: Vec<_> = peers.into_values().take(MAX_PEERS).collect();
+    peers::insert(transaction, &peers)?;
+    Ok(found)
+}
+
+/// What is put into a new database while it is filled.
+struct Filling<'t, 'l> {
+    tables: Tables<'t>,
+    /// None if there is no log: then nothing says what may be shared.
+    log: Option<&'l Logged>,
+    peers: BTreeMap<Vec<u8>, KnownPeer>,
+    found: Found,
+}
+
+impl Filling<'_, '_> {
+    /// Takes a share that the log names. A folder has to be walked, and is looked for later.
+    fn take_logged(&mut self, share: &Share) -> Result<(), redb::Error> {
+        if share.descriptor.kind() == Kind::File
+            && is_unchanged(&share.path, &share.fingerprint)
+            && self.tables.restore(share)?
+        {
+            self.found.shares += 1;
+        } else {
+            self.found.lost.extend(text(&share.path));
+        }
+        Ok(())
+    }
+
+    /// Takes a row of the damaged file, if it can still be right.
+    fn take(&mut self, row: Row) -> Result<(), redb::Error> {
+        match row {
+            Row::Share(share) if is_logged(&share) => self.take_share(share),
+            Row::Share(share) => {
+                let is_file = share.descriptor.kind() == Kind::File;
+                if is_file && is_unchanged(&share.path, &share.fingerprint) {
+                    self.found.known += usize::from(self.tables.restore(&share)?);
+                }
+                Ok(())
+            }
+            Row::Member(folder, member) => self.take_member(&folder, &member),
+            Row::Peer(peer) => {
+                let known = self
+                    .peers
+                    .entry(peer.id.to_bytes())
+                    .or_insert_with(|| peer.clone());
+                if known.seen < peer.seen {
+                    *known = peer;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes what the database knew of something that a person shared. How it is shared is as the log
+    /// says; without a log it may have been withdrawn long ago, and is named only.
+    fn take_share(&mut self, share: Share) -> Result<(), redb::Error> {
+        let Some(log) = self.log else {
+            self.found.lost.extend(text(&share.path));
+            return Ok(());
+        };
+        let Some(logged) = log.shares.get(&share.path) else {
+            return Ok(());
+        };
+        let is_file = share.descriptor.kind() == Kind::File;
+        if is_file && is_unchanged(&share.path, &share.fingerprint) {
+            let share = Share {
+                name: logged.name.clone(),
+                scopes: logged.scopes.clone(),
+                origin: logged.origin.clone(),
+                ..share
+            };
+            if self.tables.restore(&share)? {
+                self.found.shares += 1;
+                self.found
+                    .lost
+                    .remove(share.path.to_str().unwrap_or_default());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_member(&mut self, folder: &str, member: &Member) -> Result<(), redb::Error> {
+        let is_shared = |log: &Logged| log.shares.contains_key(Path::new(folder));
+        if let MemberState::File(fingerprint) = &member.state
+            && self.log.is_none_or(is_shared)
+            && is_unchanged(&Path::new(folder).join(&member.path), fingerprint)
+        {
+            self.tables.restore_member(folder, member)?;
+            self.found.known += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is what it was when it had this fingerprint.
+fn is_unchanged(path: &Path, fingerprint: &Fingerprint) -> bool {
+    let metadata = path.symlink_metadata().ok().filter(fs::Metadata::is_file);
+    metadata.is_some_and(|metadata| fingerprint.look(&metadata) != Look::Changed)
+}
+
+fn text(path: &Path) -> Option<String> {
+    path.to_str().map(str::to_owned)
+}
+
+/// The hashes of all stored trees and manifests.
+fn side_files(folder: &Path) -> io::Result<Vec<Hash>> {
+    let mut hashes = Vec::new();
+    for name in [TREES_FOLDER, MANIFESTS_FOLDER] {
+        let entries = match fs::read_dir(folder.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            hashes.extend(name.to_str().and_then(|name| name.parse::<Hash>().ok()));
+        }
+    }
+    Ok(hashes)
+}
+
+impl Found {
+    /// Writes down what was lost, before the new database is put in place of the damaged one.
+    pub(super) fn keep(&self, folder: &Path, damaged: Option<&Path>) -> io::Result<()> {
+        let name = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+        let mut lost = self.lost.clone();
+        // Damaged again before all was found.
+        lost.extend(
+            Recovery::read(folder)?
+                .into_iter()
+                .flat_map(|before| before.lost),
+        );
+        let recovery = Recovery {
+            damaged: damaged.and_then(name),
+            lost: lost.into_iter().collect(),
+        };
+        recovery.write(folder)
+    }
+
+    /// Says in the log what came of it.
+    pub(super) fn report(&self, database: &Path, damaged: Option<&Path>, why: &dyn fmt::Display) {
+        let database = database.display();
+        let damaged = damaged.map_or_else(String::new, |path| path.display().to_string());
+        let Self {
+            shares,
+            known,
+            peers,
+            side_files,
+            lost,
+        } = self;
+        tracing::warn!(
+            %database, set_aside = damaged, %why, shares, known, peers, side_files,
+            "the database was damaged, and a new one takes its place: {shares} shares and {known} \
+             files in folders were found again; {side_files} stored trees and manifests have no share \
+             yet"
+        );
+        if !lost.is_empty() {
+            let count = lost.len();
+            tracing::warn!(
+                "{count} shares are not found again yet; a node looks for them when it starts: {}",
+                named(lost.iter())
+            );
+        }
+    }
+}
+
+/// The first few of many, for people.
+pub fn named<'n>(names: impl Iterator<Item = &'n String>) -> String {
+    let mut names: Vec<_> = names.take(NAMED + 1).map(String::as_str).collect();
+    if names.len() > NAMED {
+        names[NAMED] = "...";
+    }
+    names.join(", ")
+}
+
+impl Store {
+    /// What was shared before the database was damaged, and is not found again yet.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn lost_shares(&self) -> Result<Vec<LostShare>, RecoveryError> {
+        // It is opened when it is first used, and found damaged then.
+        self.inner.database.read(|_| Ok(()))?;
+        let recovery = self.folder().map(Recovery::read).transpose()?.flatten();
+        let Some(recovery) = recovery else {
+            return Ok(Vec::new());
+        };
+        let mut logged = lock(&self.inner.share_log)
+            .read()?
+            .unwrap_or_default()
+            .shares;
+        let listed = recovery.lost.into_iter().map(PathBuf::from);
+        let paths: BTreeSet<_> = listed.chain(logged.keys().cloned()).collect();
+        let mut lost = Vec::new();
+        for path in paths {
+            if self.share_at(&path)?.is_none() {
+                let share = logged.remove(&path);
+                lost.push(LostShare { path, share });
+            }
+        }
+        Ok(lost)
+    }
+
+    /// Writes down what is still lost. If nothing is, the recovery has ended: what was kept for it
+    /// goes, and the log of shares says again what the database says.
+    ///
+    /// # Errors
+    ///
+    /// [`RecoveryError`].
+    pub fn keep_lost(&self, lost: &[PathBuf]) -> Result<(), RecoveryError> {
+        let Some(folder) = self.folder() else {
+            return Ok(());
+        };
+        let recovery = Recovery::read(folder)?;
+        if let Some(before) = &recovery
+            && !lost.is_empty()
+        {
+            let recovery = Recovery {
+                damaged: before.damaged.clone(),
+                lost: lost.iter().filter_map(|path| text(path)).collect(),
+            };
+            if recovery != *before {
+                recovery.write(folder)?;
+            }
+            return Ok(());
+        }
+        let mut log = lock(&self.inner.share_log);
+        let mut shares = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.every_share(after.as_ref(), usize::MAX, is_logged)?;
+            shares.extend(
+                page.shares
+                    .into_iter()
+                    .map(|share| (share.path.clone(), share)),
+            );
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        log.set(&shares)?;
+        drop(log);
+        if recovery.is_some() {
+            self.inner
+                .database
+                .write(|transaction| Tables::open(transaction)?.remove_strays())?;
+            durable::remove(&Recovery::file(folder))?;
+        }
+        Ok(())
+    }
+}
+
+/// What was lost cannot be looked up or written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A file in the data folder cannot be read or written.
+    #[error("what was shared before the database was damaged cannot be looked up: {0}")]
+    Io(#[from] io::Error),
+}

@@ -1,0 +1,209 @@
+//! The data folder: which version wrote it, and what comes of a damaged database.
+
+use std::{fs, path::Path};
+
+use crate::world::{Ended, Home, World, eventually, noise, text};
+
+/// Paths, and contents of files, of all that is in a folder.
+fn listing(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut listing = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            listing.push((text(&path), Vec::new()));
+            listing.extend(self::listing(&path));
+        } else {
+            listing.push((text(&path), fs::read(&path).unwrap()));
+        }
+    }
+    listing.sort();
+    listing
+}
+
+#[test]
+fn a_data_folder_of_a_newer_version_is_refused_and_not_touched() {
+    let world = World::new();
+    let home = world.home("a");
+    let file = world.file("x", b"content");
+    home.run(&["share", &file, "--no-serve"]).done();
+    let format = home.data().join("format");
+    let ours = fs::read_to_string(&format).unwrap();
+    assert!(
+        ours.starts_with("pelago data folder, format 2, written by "),
+        "{ours}"
+    );
+    // It has settings that this version does not know, too.
+    fs::write(home.data().join("settings.toml"), "[transfer]\nwarp = 9\n").unwrap();
+    let shared = world.file("y", b"other");
+    for (line, says) in [
+        (
+            "pelago data folder, format 3, written by 0.9.0\n",
+            "use pelago 0.9.0 or newer",
+        ),
+        ("not ours\n", "\"not ours\""),
+    ] {
+        fs::write(&format, line).unwrap();
+        let before = listing(&home.data());
+        for arguments in [
+            &["list"][..],
+            &["start", "-p", "0"],
+            &["share", &shared],
+            &["unshare", "x"],
+            &["settings", "limits.upload", "1MB"],
+            &["doctor"],
+        ] {
+            let ended = home.run(arguments).failed();
+            let told = format!("{}{}", ended.stdout, ended.stderr).to_lowercase();
+            assert!(told.contains(says), "{ended:#?}");
+        }
+        assert!(listing(&home.data()) == before);
+    }
+    fs::remove_file(home.data().join("settings.toml")).unwrap();
+    fs::write(&format, ours).unwrap();
+    assert_eq!(home.json(&["list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_data_folder_without_a_format_is_taken_and_marked() {
+    let world = World::new();
+    let home = world.home("a");
+    let file = world.file("x", b"content");
+    home.run(&["share", &file, "--no-serve"]).done();
+    let format = home.data().join("format");
+    let ours = fs::read(&format).unwrap();
+    // As the first version left it, and as a power cut leaves a file that was not synced.
+    fs::remove_file(&format).unwrap();
+    assert_eq!(home.json(&["list"]).as_array().unwrap().len(), 1);
+    assert_eq!(fs::read(&format).unwrap(), ours);
+    fs::write(&format, "").unwrap();
+    assert_eq!(home.json(&["list"]).as_array().unwrap().len(), 1);
+    assert_eq!(fs::read(&format).unwrap(), ours);
+}
+
+/// Hashes and names of what is shared here.
+fn listed(home: &Home) -> Vec<(String, String)> {
+    let listed = home.json(&["list"]);
+    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let listed = listed.as_array().unwrap().iter();
+    let mut listed: Vec<_> = listed
+        .map(|share| (word(&share["hash"]), word(&share["name"])))
+        .collect();
+    listed.sort();
+    listed
+}
+
+#[track_caller]
+fn without_panic(ended: &Ended) {
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(
+        !told.contains("panicked") && !told.contains("RUST_BACKTRACE"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_damaged_database_costs_no_share_and_is_told() {
+    let world = World::new();
+    let home = world.home("a");
+    let mut arguments = vec!["share".to_owned(), "--no-serve".to_owned()];
+    for number in 0..100 {
+        arguments.push(world.file(&format!("single-{number}"), &noise(number, 1000)));
+    }
+    for number in 0..300 {
+        let name = format!("folder-{}/{number}", number % 3);
+        world.file(&name, &noise(1000 + number, 1000));
+        world.file(&format!("watched/{number}"), &noise(2000 + number, 1000));
+    }
+    arguments.extend((0..3).map(|number| text(&world.path(&format!("folder-{number}")))));
+    home.run(&arguments).done();
+    let watched = ["--dir".to_owned(), text(&world.path("watched"))];
+    let watched = watched.each_ref().map(String::as_str);
+    let node = home.start(&watched);
+    let all = eventually("all shares", || {
+        Some(listed(&home)).filter(|listed| listed.len() == 403)
+    });
+    node.stop();
+    home.run(&["doctor"])
+        .prints("all of it was read, and is sound");
+
+    let path = home.data().join("state.redb");
+    let good = fs::read(&path).unwrap();
+    let overwritten = |from: usize| {
+        let mut database = good.clone();
+        database[from..from + 80_000].copy_from_slice(&noise(7, 80_000));
+        database
+    };
+    // The header, rows, the begin of the file only, and no database at all.
+    let damaged = [
+        overwritten(0),
+        overwritten(8192),
+        good[..good.len() / 2].to_vec(),
+        b"a note to myself\n".to_vec(),
+    ];
+    for (number, database) in damaged.iter().enumerate() {
+        fs::write(&path, database).unwrap();
+        let doctor = home.run(&["doctor"]).failed();
+        without_panic(&doctor);
+        assert!(doctor.stdout.contains("problem  database"), "{doctor:#?}");
+        assert!(
+            &fs::read(&path).unwrap() == database,
+            "doctor changes nothing"
+        );
+
+        // Half of the time, a command without a node is the first to see it.
+        if number.is_multiple_of(2) {
+            let list = home.run(&["list"]).done().says("the database was damaged");
+            without_panic(&list);
+            assert!(list.stdout.contains("single-7"), "{list:#?}");
+        }
+        let node = home.start(&watched);
+        eventually("what was shared", || {
+            Some(()).filter(|()| listed(&home) == all)
+        });
+        let doctor = home.run(&["doctor"]).prints("damaged files were set aside");
+        let aside = format!("state.redb.damaged-{}", number + 1);
+        assert!(doctor.stdout.contains(&aside), "{doctor:#?}");
+        assert!(&fs::read(home.data().join(&aside)).unwrap() == database);
+        without_panic(&node.stop());
+    }
+}
+
+#[test]
+fn what_is_not_found_again_after_damage_is_listed_until_it_is() {
+    let world = World::new();
+    let home = world.home("a");
+    world.file("folder/x", b"in the folder");
+    let [folder, file] = [text(&world.path("folder")), world.file("y", b"alone")];
+    home.run(&["share", "--no-serve", &folder, &file]).done();
+    // Neither is where it was: a disk is not mounted.
+    for name in ["folder", "y"] {
+        fs::rename(world.path(name), world.path(&format!("{name}-away"))).unwrap();
+    }
+    let path = home.data().join("state.redb");
+    fs::write(&path, b"").unwrap();
+    let node = home.start(&[]);
+    node.run
+        .err
+        .line("2 shares were lost with the damaged database");
+    home.run(&["doctor"]).prints(&folder).prints(&file);
+    node.stop();
+
+    fs::rename(world.path("folder-away"), &folder).unwrap();
+    let node = home.start(&[]);
+    eventually("the folder", || {
+        Some(()).filter(|()| listed(&home).len() == 1)
+    });
+    let doctor = eventually("the list without the folder", || {
+        let doctor = home.run(&["doctor"]);
+        (!doctor.stdout.contains(&folder)).then_some(doctor)
+    });
+    doctor.prints(&file);
+    node.stop();
+
+    // Disks that are at fault are not damage: nothing is changed.
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let before = listing(&home.data());
+    home.run(&["list"]).failed().says("state.redb");
+    assert!(listing(&home.data()) == before);
+}
