@@ -69,12 +69,35 @@ impl Store {
         folder: &NewFolder,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
+        let known = self.known_files(&folder.path)?;
+        self.share_knowing(folder, &known, progress)
+    }
+
+    /// The same, but all files are hashed, also those that look as they did before.
+    ///
+    /// # Errors
+    ///
+    /// See [`FolderError`]; what was shared before stays then.
+    pub fn share_folder_anew(
+        &self,
+        folder: &NewFolder,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Descriptor, Totals), FolderError> {
+        self.share_knowing(folder, &Known::default(), progress)
+    }
+
+    /// Shares a directory of which these files are known.
+    fn share_knowing(
+        &self,
+        folder: &NewFolder,
+        known: &Known,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Descriptor, Totals), FolderError> {
         let path = &folder.path;
         self.check_private(path)?;
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
         let tree = walk::walk(path)?;
-        let known = self.known_files(path)?;
-        let files = examine(path, &tree, &known, Some(self), progress)?;
+        let files = examine(path, &tree, known, Some(self), progress)?;
         let built = build(path, tree, &files, Some(self))?;
         let share = NewShare {
             descriptor: built.descriptor,

@@ -38,6 +38,7 @@ mod link;
 mod logs;
 mod loss;
 mod manual;
+mod mappings;
 mod metrics;
 mod page;
 mod ports;

@@ -7,12 +7,15 @@
 //! |---|---|
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
+//! | `shares` | whether all that is shared is what is listed |
 
 mod machine;
 mod network;
+mod shares;
 
 use serde::Serialize;
 
+pub(super) use self::shares::DoctorArgs;
 use super::{
     attach,
     context::Context,
@@ -75,7 +78,7 @@ struct Running {
     health: Health,
 }
 
-pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = vec![settings(context)];
     findings.extend(machine::examine(&context.data_folder));
     match ask(context).await {
@@ -88,6 +91,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         }
     }
     findings.push(network::mdns(&context.config));
+    if args.check_shares {
+        findings.extend(shares::examine(context).await?);
+    }
     context.output.result(&findings, || describe(&findings))?;
     let is_bad = findings
         .iter()
