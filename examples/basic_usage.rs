@@ -36,6 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         path,
         name: None,
         unlisted: false,
+        rehash: false,
     };
     let shared = node
         .share(request, |hashed| eprintln!("{hashed} bytes hashed"))

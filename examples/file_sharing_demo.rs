@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         path: original,
         name: None,
         unlisted: false,
+        rehash: false,
     };
     let shared = alice.share(request, |_| {}).await?;
     println!(

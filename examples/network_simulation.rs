@@ -229,6 +229,7 @@ impl Simulation {
                 path: path.clone(),
                 name: None,
                 unlisted: false,
+                rehash: false,
             };
             let shared = member.node.share(request, |_| {}).await?;
             let holders = BTreeSet::from([member.id]);

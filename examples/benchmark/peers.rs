@@ -149,6 +149,7 @@ impl Peer {
             path: path.to_owned(),
             name: None,
             unlisted: false,
+            rehash: false,
         };
         Ok(self.node.share(request, |_| {}).await?.hash)
     }

@@ -66,6 +66,44 @@ impl From<node::Shared> for types::Shared {
             kind: from.kind.into(),
             path: Some(text(&from.path)),
             link: from.link.to_string(),
+            replaced: from.replaced.map(|hash| hash.to_string()),
+        }
+    }
+}
+
+impl From<node::CheckEvent> for types::CheckEvent {
+    fn from(from: node::CheckEvent) -> Self {
+        match from {
+            node::CheckEvent::Begun { shares, bytes } => Self::Begun { shares, bytes },
+            node::CheckEvent::Reading { path, bytes } => Self::Reading {
+                path: text(&path),
+                read_bytes: bytes,
+            },
+            node::CheckEvent::Checked(share) => Self::Checked(share.into()),
+        }
+    }
+}
+
+impl From<node::CheckedShare> for types::CheckedShare {
+    fn from(from: node::CheckedShare) -> Self {
+        let wrong = from.wrong.into_iter().map(|file| types::WrongFile {
+            path: text(&file.path),
+            found: match file.found {
+                node::FoundFile::Other { hash } => types::FoundFile::Other {
+                    hash: hash.to_string(),
+                },
+                node::FoundFile::Missing => types::FoundFile::Missing,
+                node::FoundFile::Unreadable(reason) => types::FoundFile::Unreadable { reason },
+            },
+        });
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            kind: from.kind.into(),
+            path: text(&from.path),
+            size: from.size,
+            wrong: wrong.collect(),
+            wrong_count: from.wrong_count,
         }
     }
 }
@@ -118,6 +156,7 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         kind: listed.kind.into(),
         path: listed.path.as_deref().map(text),
         link: link.to_string(),
+        replaced: None,
     }
 }
 
@@ -323,6 +362,7 @@ pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequ
         path: absolute(from.path)?,
         name: from.name,
         unlisted: from.unlisted,
+        rehash: from.rehash,
     })
 }
 

@@ -38,6 +38,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(settings::list, settings::change))
         .routes(routes!(settings::limits, settings::change_limits))
         .routes(routes!(shares::list, shares::share, shares::unshare))
+        .routes(routes!(shares::check))
         .routes(routes!(shares::links))
         .routes(routes!(qr::image))
         .routes(routes!(files::put))

@@ -1,10 +1,17 @@
 //! What this node shares.
 
-use std::path::PathBuf;
+use std::{ops::ControlFlow, path::PathBuf};
 
 use axum::{Json, extract::State, http::Uri, response::Response};
-use futures::{FutureExt, StreamExt, future::Either};
-use tokio::{sync::watch, task::spawn_blocking};
+use futures::{
+    FutureExt, StreamExt,
+    future::{Either, ready},
+    stream,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+};
 
 use super::{
     convert::share_request,
@@ -13,9 +20,14 @@ use super::{
     extract::{Body, Parameters},
     openapi::Refused,
     paging::{Page, page},
-    types::{LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery},
+    types::{
+        CheckEvent, LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery,
+    },
 };
 use crate::node::Node;
+
+/// Events of a check that wait to be read, at most: the check waits then.
+const CHECK_EVENTS_QUEUED: usize = 16;
 
 /// What this node shares, by name.
 #[utoipa::path(
@@ -60,6 +72,38 @@ pub(super) async fn share(
         },
     });
     Ok(lines(events))
+}
+
+/// Reads all that is shared, and compares it with what is listed. The stream drives it: closing the
+/// connection ends it.
+#[utoipa::path(
+    post, path = "/v1/shares/check", operation_id = "checkShares",
+    responses((status = 200, description = "A line an event", body = CheckEvent, content_type = "application/x-ndjson"), Refused),
+)]
+pub(super) async fn check(State(node): State<Node>) -> Response {
+    let (sender, events) = mpsc::channel(CHECK_EVENTS_QUEUED);
+    let last = sender.clone();
+    let take = move |event| match sender.blocking_send(CheckEvent::from(event)) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_) => ControlFlow::Break(()),
+    };
+    let checking = async move {
+        let event = match node.check_shares(take).await {
+            Ok(()) => CheckEvent::Done,
+            Err(error) => CheckEvent::Error {
+                error: error.into(),
+            },
+        };
+        // Whoever asked may be gone.
+        let _ = last.send(event).await;
+    };
+    let events = stream::unfold(events, |mut events| async {
+        let event = events.recv().await?;
+        Some((event, events))
+    });
+    // It says nothing itself, and runs as long as the events are read.
+    let checking = checking.into_stream().filter_map(|()| ready(None));
+    lines(stream::select(events, checking))
 }
 
 /// Bytes of the file at `path`, for people to see progress; none for a directory, or if it cannot be

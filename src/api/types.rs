@@ -2,6 +2,7 @@
 //!
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
+mod check;
 mod downloads;
 mod events;
 mod gateway;
@@ -15,6 +16,7 @@ mod settings;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile};
 pub use downloads::{
     DownloadDetail, DownloadSource, Followers, OrderChange, Place, RemoveQuery, Waiting,
 };
@@ -111,6 +113,9 @@ pub struct Shared {
     pub path: Option<String>,
     /// All that a receiver needs.
     pub link: String,
+    /// The hash that was listed at its path until now, if that was other content: 64 hex digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
 }
 
 impl Shared {
@@ -171,6 +176,9 @@ pub struct ShareRequest {
     /// Whether only those who have the hash may know of it.
     #[serde(default)]
     pub unlisted: bool,
+    /// Whether to hash all of it, also files that look as they did when they were hashed before.
+    #[serde(default)]
+    pub rehash: bool,
 }
 
 /// A line of the stream that a share is.

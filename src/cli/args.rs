@@ -8,6 +8,7 @@ use super::{
     change::SettingsArgs,
     completions::CompletionsArgs,
     context::Setting,
+    doctor::DoctorArgs,
     download::DownloadArgs,
     downloads::DownloadsArgs,
     hash::HashArgs,
@@ -103,7 +104,7 @@ pub(super) enum Command {
     /// Open the running node's page in a browser, and print its URL
     Ui(UiArgs),
     /// Look for what is wrong with this node and its machine, and say how to mend it
-    Doctor,
+    Doctor(DoctorArgs),
     /// Type verbs one after another, with history and completion; from a script, a line each
     Shell,
     /// Choose what to do from a numbered menu
@@ -130,7 +131,7 @@ impl Command {
 
     /// Whether it works with settings that make no sense, and says so itself.
     pub(super) fn examines_settings(&self) -> bool {
-        matches!(self, Self::Doctor)
+        matches!(self, Self::Doctor(_))
     }
 
     /// Whether it may have to run a node in this process.

@@ -154,7 +154,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,
         Command::Ui(args) => ui::run(context, &args).await,
-        Command::Doctor => doctor::run(context).await,
+        Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
         Command::Completions(args) => completions::run(&context.output, &args),

@@ -2,7 +2,10 @@
 //!
 //! The one place of the command line that reaches past the API.
 
-use std::{ops::ControlFlow, path::Path};
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
@@ -60,6 +63,21 @@ pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<V
     Ok(links.into_iter().map(Into::into).collect())
 }
 
+/// Reads all that is shared, without a node that serves `folders`, and compares it with what is listed.
+pub(super) fn check_shares(
+    folder: &DataFolder,
+    folders: Vec<PathBuf>,
+    take: &mut dyn FnMut(types::CheckEvent),
+) -> anyhow::Result<()> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    node::check_shares(&store, &mut |event| {
+        take(event.into());
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}
+
 /// Stops sharing, without a node.
 pub(super) fn unshare(folder: &DataFolder, what: &str) -> anyhow::Result<Vec<Shared>> {
     let withdrawn = shares::withdraw(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
@@ -76,6 +94,7 @@ pub(super) fn record(
         path: request.path.into(),
         name: request.name,
         unlisted: request.unlisted,
+        rehash: request.rehash,
     };
     let progress = |bytes| {
         progress(bytes);

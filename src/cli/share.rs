@@ -39,6 +39,11 @@ pub(super) struct ShareArgs {
     #[arg(long)]
     unlisted: bool,
 
+    /// Hash everything again, even files that look unchanged: a program that writes to a file through
+    /// a memory mapping may leave no other mark
+    #[arg(long)]
+    rehash: bool,
+
     /// Draw the link as a QR code, too
     #[arg(long)]
     qr: bool,
@@ -176,13 +181,17 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
         path: paths::absolute(path)?,
         name: args.name.clone(),
         unlisted: args.unlisted,
+        rehash: args.rehash,
     })
 }
 
 fn describe(shared: &Shared) -> String {
     let (name, size) = (harmless(&shared.name), bytes(shared.size));
+    let replaced = shared.replaced.as_ref().map_or_else(String::new, |before| {
+        format!("\n  was   {before}: the content is not what was listed, and is shared under its new hash")
+    });
     format!(
-        "shared {name} ({size})\n  hash  {}\n  link  {}",
+        "shared {name} ({size})\n  hash  {}\n  link  {}{replaced}",
         shared.hash, shared.link
     )
 }

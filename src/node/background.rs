@@ -1,25 +1,18 @@
-//! What a node does by itself: provides what it shares, keeps shared folders in line, hashes changed
-//! files again, remembers peers, goes on with downloads.
+//! What a node does by itself: provides what it shares, keeps shared folders in line, remembers peers,
+//! goes on with downloads. How it hashes files again is in `rehash`.
 
 use std::{
-    collections::HashMap,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use libp2p::PeerId;
 use pelago_content::Hash;
-use tokio::{
-    sync::mpsc,
-    task::spawn_blocking,
-    time::{interval, sleep},
-};
+use tokio::{sync::mpsc, task::spawn_blocking, time::interval};
 
-use super::{folders::renew, handle::Inner, recovery, shares::each_page, watch};
+use super::{handle::Inner, recovery, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
-    serve::Changed,
     store::{Collected, KnownPeer, Share},
     transfer::{Saved, Transfers},
 };
@@ -29,12 +22,6 @@ pub(super) const ASKERS_QUEUED: usize = 256;
 
 /// Pages of hashes on their way to the publisher, at most; whoever finds them waits.
 pub(super) const FOUND_QUEUED: usize = 16;
-
-/// How long after a change a file is hashed again: it may still be being written.
-const SETTLE: Duration = Duration::from_secs(1);
-
-/// How often a file that changes while it is hashed is tried again.
-const RENEW_TRIES: u32 = 5;
 
 /// How often the peers connected to are written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
@@ -75,43 +62,6 @@ async fn provide_recorded(inner: &Arc<Inner>) {
     }
     if let Ok(Err(error)) = reading.await {
         tracing::error!(%error, "what is shared cannot be announced");
-    }
-}
-
-/// Hashes again the files that were found changed when somebody asked for them.
-pub(super) async fn renew_changed(inner: Arc<Inner>, changed: Changed) {
-    let mut tries: HashMap<PathBuf, u32> = HashMap::new();
-    loop {
-        changed.wait().await;
-        sleep(SETTLE).await;
-        let Some(path) = changed.take() else {
-            continue;
-        };
-        let (store, file) = (inner.store.clone(), path.clone());
-        let Ok(renewed) = spawn_blocking(move || renew(&store, &file)).await else {
-            return;
-        };
-        match renewed {
-            Ok(Some((before, after))) if before != after => {
-                tracing::info!(path = %path.display(), %before, %after, "changed file shared anew");
-                tries.remove(&path);
-                inner.provide_if_shared(after).await;
-                inner.withdraw_if_gone(before).await;
-            }
-            Ok(_) => {
-                tries.remove(&path);
-            }
-            Err(error) => {
-                let tried = tries.entry(path.clone()).or_default();
-                *tried += 1;
-                if *tried < RENEW_TRIES {
-                    changed.note(path);
-                } else {
-                    tracing::warn!(path = %path.display(), %error, "no longer served");
-                    tries.remove(&path);
-                }
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pelago_content::{Hash, Kind};
+use pelago_content::Hash;
 use walkdir::WalkDir;
 
 use super::{
@@ -289,37 +289,4 @@ fn is_fresh(path: &Path) -> bool {
 fn share_name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     Some(name.replace(MAIN_SEPARATOR, "/"))
-}
-
-/// Hashes again a shared file that has changed, and shares it under its new hash. Returns the hash
-/// it had, and the one it has now. What is in a shared folder stays as it is written down, and is
-/// not served, until somebody shares the folder again.
-///
-/// # Errors
-/// The file cannot be hashed, for example because it is still growing.
-pub(super) fn renew(store: &Store, path: &Path) -> Result<Option<(Hash, Hash)>, ShareError> {
-    let known = store
-        .share_at(path)
-        .map_err(crate::store::ShareError::from)?;
-    for folder in store
-        .folders_over(path)
-        .map_err(crate::store::ShareError::from)?
-    {
-        let (path, folder) = (path.display(), folder.display());
-        tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
-    }
-    let Some(known) = known.filter(|known| known.descriptor.kind() == Kind::File) else {
-        return Ok(None);
-    };
-    let (descriptor, fingerprint) = examine(store, path, &|_| ControlFlow::Continue(()))?;
-    let renewed = NewShare {
-        descriptor,
-        name: known.name,
-        path: known.path,
-        scopes: known.scopes,
-        origin: known.origin,
-        fingerprint,
-    };
-    store.add_shares(&[renewed])?;
-    Ok(Some((known.hash, descriptor.hash())))
 }

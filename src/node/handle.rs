@@ -23,8 +23,10 @@ use super::{
     additions::Additions,
     background::{self, ASKERS_QUEUED},
     catalogues,
+    check::{CheckEvent, check_shares},
     metrics::Metrics,
     read::KnownLinks,
+    rehash,
     shares::{list, record, withdraw},
 };
 use crate::{
@@ -32,7 +34,7 @@ use crate::{
     limits::Limits,
     network::{self, Closed, Network, PeerAddress, Reach},
     publish::Publisher,
-    serve::{Changed, Notices, Server},
+    serve::{Notices, RehashQueue, Server},
     store::{DatabaseError, Store},
     transfer::{Download, Saved, Transfers},
 };
@@ -68,7 +70,7 @@ pub(super) struct Inner {
     pub(super) publisher: Publisher,
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
-    pub(super) changed: Changed,
+    pub(super) rehash: RehashQueue,
     pub(super) additions: Additions,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
@@ -169,7 +171,7 @@ impl Node {
             store.clone(),
             settings.transfer(),
         );
-        let changed = Changed::default();
+        let rehash = RehashQueue::default();
         let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
         let server = Server::new(
             store.clone(),
@@ -177,7 +179,7 @@ impl Node {
             network.clone(),
             limits.clone(),
             Notices {
-                changed: changed.clone(),
+                rehash: rehash.clone(),
                 asked,
             },
             &settings.serve(),
@@ -192,7 +194,7 @@ impl Node {
             publisher,
             transfers,
             limits,
-            changed: changed.clone(),
+            rehash: rehash.clone(),
             additions: Additions::default(),
             metrics,
             links: Mutex::default(),
@@ -200,7 +202,7 @@ impl Node {
         });
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
-            tokio::spawn(background::renew_changed(Arc::clone(&inner), changed)).abort_handle(),
+            tokio::spawn(rehash::rehash_all(Arc::clone(&inner), rehash)).abort_handle(),
             tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
         if let Some(saved) = saved {
@@ -333,17 +335,12 @@ impl Node {
                 false => ControlFlow::Continue(()),
             }
         };
-        let recorded = blocking(move || {
-            let before = store.share_at(&request.path).ok().flatten();
-            let shared = record(&store, &request, &hashing)?;
-            Ok::<_, ShareError>((before, shared))
-        });
-        let (before, mut shared) = recorded.await??;
+        let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
         drop(waiting);
         shared.link.peers = self.link_peers().await?;
         self.inner.provide_if_shared(shared.hash).await;
-        if let Some(before) = before.filter(|before| before.hash != shared.hash) {
-            self.inner.withdraw_if_gone(before.hash).await;
+        if let Some(before) = shared.replaced {
+            self.inner.withdraw_if_gone(before).await;
         }
         Ok(shared)
     }
@@ -368,6 +365,19 @@ impl Node {
     pub async fn list(&self) -> Result<Vec<Listed>, ListError> {
         let store = self.inner.store.clone();
         Ok(blocking(move || list(&store)).await??)
+    }
+
+    /// Reads all that this node shares, and compares it with what is listed. `take` is given what is
+    /// found, on a thread that may block, and may stop it.
+    ///
+    /// # Errors
+    /// The database cannot be read, or the node has shut down.
+    pub async fn check_shares(
+        &self,
+        mut take: impl FnMut(CheckEvent) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<(), ListError> {
+        let store = self.inner.store.clone();
+        Ok(blocking(move || check_shares(&store, &mut take)).await??)
     }
 
     /// What the peer at `address` shares with this node.

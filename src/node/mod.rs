@@ -7,6 +7,7 @@ mod additions;
 mod background;
 mod called;
 mod catalogues;
+mod check;
 mod downloads;
 mod error;
 mod folders;
@@ -19,6 +20,7 @@ mod manage;
 mod metrics;
 mod read;
 mod recovery;
+mod rehash;
 mod settings;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
@@ -27,6 +29,7 @@ mod watch;
 
 pub use additions::{AddError, Addition};
 pub use catalogues::{Choice, Listed, Sharer};
+pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{
     DownloadError, ListError, ManageError, ShareError, StartError, UnshareError, folder_code,

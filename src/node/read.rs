@@ -12,8 +12,8 @@ use super::{
     shares::one_hash,
 };
 use crate::{
-    serve::Changed,
-    store::{self, DatabaseError},
+    serve::RehashQueue,
+    store::DatabaseError,
     transfer::{self, DownloadError, Reader},
 };
 
@@ -42,8 +42,8 @@ pub struct Reading {
     name: Option<String>,
     descriptor: Descriptor,
     reader: Reader,
-    /// Told of files that are not as they were.
-    changed: Changed,
+    /// Takes files that are not as they were.
+    rehash: RehashQueue,
 }
 
 /// What can be read.
@@ -190,7 +190,7 @@ impl Node {
             name,
             descriptor,
             reader,
-            changed: self.inner.changed.clone(),
+            rehash: self.inner.rehash.clone(),
         }
     }
 
@@ -264,18 +264,18 @@ impl Reading {
             Stat::File { size, .. } => bytes.end.min(size),
             Stat::Folder { .. } => 0,
         };
-        let left = Some((self.reader, self.changed, bytes.start));
+        let left = Some((self.reader, self.rehash, bytes.start));
         futures::stream::unfold(left, move |left| async move {
-            let (mut reader, changed, at) = left.filter(|(.., at)| *at < end)?;
+            let (mut reader, rehash, at) = left.filter(|(.., at)| *at < end)?;
             match reader.piece(file, at..end).await {
                 Ok(data) => {
                     let at = at + data.len() as u64;
-                    Some((Ok(data), Some((reader, changed, at))))
+                    Some((Ok(data), Some((reader, rehash, at))))
                 }
                 Err(error) => {
-                    if let transfer::ReadError::Here(store::ReadError::Changed { path }) = &error {
+                    if let transfer::ReadError::Here(error) = &error {
                         // It is hashed again, now or when somebody asks the next time.
-                        changed.note(path.clone());
+                        rehash.note_error(error);
                     }
                     Some((Err(error.into()), None))
                 }

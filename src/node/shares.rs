@@ -10,7 +10,8 @@ use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError, called::Called};
 use crate::store::{
-    Cursor, DatabaseError, Fingerprint, NewFolder, NewShare, Origin, Scope, Scopes, Share, Store,
+    Cursor, DatabaseError, Fingerprint, Hashed, NewFolder, NewShare, Origin, Scope, Scopes, Share,
+    Store,
 };
 
 /// Shares read from the database at a time.
@@ -25,6 +26,8 @@ pub struct ShareRequest {
     pub name: Option<String>,
     /// Whether to keep it out of every list.
     pub unlisted: bool,
+    /// Whether to hash all of it, also files that look as they did when they were hashed before.
+    pub rehash: bool,
 }
 
 /// Something shared.
@@ -42,6 +45,8 @@ pub struct Shared {
     pub path: PathBuf,
     /// All that a receiver needs.
     pub link: Link,
+    /// What was listed at its path until now, if that was other content.
+    pub replaced: Option<Hash>,
 }
 
 impl From<Share> for Shared {
@@ -66,16 +71,31 @@ impl Shared {
             kind: descriptor.kind(),
             path,
             link,
+            replaced: None,
         }
     }
 }
 
-/// Hashes a file or directory, but for files that are known and unchanged, and writes down that it
-/// is shared. `progress` is given the bytes hashed so far, and may stop it.
+/// Hashes a file or directory, but for files that are known and unchanged unless the request says so,
+/// and writes down that it is shared. `progress` is given the bytes hashed so far, and may stop it.
 ///
 /// # Errors
 /// See [`ShareError`].
 pub fn record(
+    store: &Store,
+    request: &ShareRequest,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Shared, ShareError> {
+    let before = store.share_at(&request.path).ok().flatten();
+    let shared = record_as_it_is(store, request, progress)?;
+    let before = before.map(|before| before.hash);
+    Ok(Shared {
+        replaced: before.filter(|before| *before != shared.hash),
+        ..shared
+    })
+}
+
+fn record_as_it_is(
     store: &Store,
     request: &ShareRequest,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -93,11 +113,20 @@ pub fn record(
             scopes,
             origin,
         };
-        let (descriptor, totals) = store.share_folder(&folder, progress)?;
+        let (descriptor, totals) = if request.rehash {
+            store.share_folder_anew(&folder, progress)?
+        } else {
+            store.share_folder(&folder, progress)?
+        };
         let NewFolder { path, name, .. } = folder;
         return Ok(Shared::new(descriptor, name, totals.bytes, path));
     }
-    let (descriptor, fingerprint) = examine(store, &path, progress)?;
+    let (descriptor, fingerprint) = if request.rehash {
+        let hashed = hash(store, &path, progress)?;
+        (hashed.descriptor, hashed.fingerprint)
+    } else {
+        examine(store, &path, progress)?
+    };
     let new = NewShare {
         descriptor,
         name: name(request).unwrap_or_else(|| descriptor.hash().to_string()),
@@ -133,11 +162,6 @@ pub(super) fn examine(
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<(Descriptor, Fingerprint), ShareError> {
     if let Ok(metadata) = path.symlink_metadata() {
-        if metadata.is_symlink() {
-            return Err(ShareError::Symlink {
-                path: path.to_owned(),
-            });
-        }
         let now = Fingerprint::new(&metadata);
         let known = store
             .share_at(path)
@@ -147,9 +171,22 @@ pub(super) fn examine(
             return Ok((known.descriptor, now));
         }
     }
-    // Whatever is wrong with the path, hashing it says so.
-    let hashed = store.hash_file(path, progress)?;
+    let hashed = hash(store, path, progress)?;
     Ok((hashed.descriptor, hashed.fingerprint))
+}
+
+/// What a file is, hashed whether it is known or not.
+pub(super) fn hash(
+    store: &Store,
+    path: &Path,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Hashed, ShareError> {
+    if path.is_symlink() {
+        let path = path.to_owned();
+        return Err(ShareError::Symlink { path });
+    }
+    // Whatever else is wrong with the path, hashing it says so.
+    Ok(store.hash_file(path, progress)?)
 }
 
 /// Everything shared, by name.

@@ -17,14 +17,14 @@ use pelago_content::{BlockRanges, Hash};
 use tokio::task::spawn_blocking;
 
 use super::{
-    changed::Changed,
     places::{Places, Position},
+    rehash_queue::{Reason, RehashQueue},
     slots::Slot,
     told::Told,
 };
 use crate::{
     access::{Access, Action},
-    store::{ChunkRead, Page, ReadError, Store},
+    store::{ChunkRead, Look, Member, MemberState, Page, ReadError, Store},
 };
 
 /// Bytes that are read under one slot, for several items of one request together: also those that are
@@ -64,17 +64,20 @@ impl Prepared {
 pub(super) struct Answers {
     store: Store,
     access: Access,
-    changed: Changed,
+    rehash: RehashQueue,
     told: Told,
+    /// Content of which files in doubt were looked for.
+    doubted: Told,
 }
 
 impl Answers {
-    pub(super) fn new(store: Store, access: Access, changed: Changed) -> Self {
+    pub(super) fn new(store: Store, access: Access, rehash: RehashQueue) -> Self {
         Self {
             store,
             access,
-            changed,
+            rehash,
             told: Told::default(),
+            doubted: Told::default(),
         }
     }
 
@@ -132,10 +135,21 @@ impl Answers {
             .store
             .read_chunk(&item.hash, item.level, item.index, item.data);
         let read = read.map_err(|error| self.refusal(&item.hash, error))?;
+        if read.in_doubt && self.doubted.is_news(&item.hash, Instant::now()) {
+            self.note_doubted(&item.hash);
+        }
         if read.data.len() as u64 > room {
             return Err(Answer::Busy(Duration::ZERO));
         }
         Ok(read)
+    }
+
+    /// Has those files hashed again that may not hold this content any more.
+    fn note_doubted(&self, hash: &Hash) {
+        match self.store.in_doubt(hash) {
+            Ok(paths) => paths.into_iter().for_each(|path| self.rehash.doubted(path)),
+            Err(error) => tracing::error!(%error, "a file in doubt is not looked at"),
+        }
     }
 
     fn refusal(&self, hash: &Hash, error: ReadError) -> Answer {
@@ -150,6 +164,13 @@ impl Answers {
                 self.note_changed(path, is_news);
                 Answer::Changed
             }
+            error @ ReadError::Tree { .. } => {
+                self.rehash.note_error(&error);
+                if self.told.is_news(hash, Instant::now()) {
+                    tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt from the file");
+                }
+                Answer::Absent
+            }
             error => {
                 if self.told.is_news(hash, Instant::now()) {
                     tracing::warn!(%hash, %error, "a shared file cannot be read");
@@ -159,19 +180,29 @@ impl Answers {
         }
     }
 
-    /// Has a file hashed again if it is shared by itself. What is in a folder is not renewed; people are
-    /// told of that if it `is_news`.
+    /// Has a file hashed again if it is shared by itself, or if only its content says that it changed.
+    /// What is in a folder is not renewed; people are told of that if it `is_news`.
     fn note_changed(&self, path: PathBuf, is_news: bool) {
         match self.store.share_at(&path) {
-            Ok(Some(_)) => self.changed.note(path),
-            Ok(None) if !is_news => {}
-            Ok(None) => {
-                for folder in self.store.folders_over(&path).unwrap_or_default() {
-                    let (path, folder) = (path.display(), folder.display());
-                    tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
-                }
+            Ok(Some(_)) => return self.rehash.note(path, Reason::Changed),
+            Ok(None) => {}
+            Err(error) => return tracing::error!(%error, "a changed file is not looked at"),
+        }
+        let over = self.store.members_at(&path).unwrap_or_default();
+        let metadata = path.symlink_metadata().ok();
+        let left_a_mark = |member: &Member| match (member.state, &metadata) {
+            (MemberState::File(fingerprint), Some(metadata)) => {
+                fingerprint.look(metadata) == Look::Changed
             }
-            Err(error) => tracing::error!(%error, "a changed file is not looked at"),
+            _ => true,
+        };
+        if over.iter().any(|(_, member)| !left_a_mark(member)) {
+            // Until it is hashed, what of it is not proven would still be sent.
+            return self.rehash.note(path, Reason::Changed);
+        }
+        for (folder, _) in over.iter().filter(|_| is_news) {
+            let (path, folder) = (path.display(), folder.display());
+            tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
         }
     }
 
@@ -303,15 +334,17 @@ pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
 mod tests {
     use std::{fs, ops::ControlFlow, path::Path};
 
+    use futures::FutureExt;
+
     use super::*;
     use crate::{
         serve::slots::Slots,
-        store::{NewFolder, NewShare, Origin, Scope},
+        store::{DataFolder, NewFolder, NewShare, Origin, Scope},
     };
 
     fn answers() -> Answers {
         let store = Store::in_memory();
-        Answers::new(store.clone(), Access::new(store), Changed::default())
+        Answers::new(store.clone(), Access::new(store), RehashQueue::default())
     }
 
     fn share(store: &Store, path: &Path) -> Hash {
@@ -355,8 +388,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_changed_file_is_to_be_hashed_again_if_it_is_a_share_of_its_own() {
+    #[tokio::test]
+    async fn a_changed_file_is_to_be_hashed_again_if_it_is_a_share_of_its_own() {
         let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
         let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
         let member = tree.join("member");
@@ -379,8 +412,40 @@ mod tests {
             let read = answers.read(PeerId::random(), item(hash, 0, 0, true), 1 << 20);
             assert_eq!(read.unwrap_err(), Answer::Changed);
         }
-        assert_eq!(answers.changed.take(), Some(own));
-        assert_eq!(answers.changed.take(), None);
+        let next = answers.rehash.next().await;
+        assert_eq!((next.path, next.reason), (own, Reason::Changed));
+        assert!(answers.rehash.next().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn files_in_doubt_and_files_without_a_tree_are_hashed_again_when_they_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::lock(folder.path().join("data")).unwrap();
+        let store = Store::open(&data).unwrap();
+        let access = Access::new(store.clone());
+        let answers = Answers::new(store, access, RehashQueue::default());
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("doubted"), vec![1; 4 * ENOUGH]).unwrap();
+        fs::write(at("no tree"), vec![2; 4 * ENOUGH]).unwrap();
+        let [doubted, no_tree] =
+            ["doubted", "no tree"].map(|name| share(&answers.store, &at(name)));
+        // Its time of change is another, and nothing else.
+        fs::rename(at("doubted"), at("moved")).unwrap();
+        fs::rename(at("moved"), at("doubted")).unwrap();
+        fs::write(at("data/trees").join(no_tree.to_string()), "").unwrap();
+        let read = |hash| answers.read(PeerId::random(), item(hash, 4, 0, true), 1 << 20);
+
+        for _ in 0..2 {
+            assert!(read(doubted).unwrap().in_doubt);
+        }
+        let next = answers.rehash.next().await;
+        assert_eq!((next.path, next.reason), (at("doubted"), Reason::Doubted));
+        for _ in 0..2 {
+            assert_eq!(read(no_tree).unwrap_err(), Answer::Absent);
+        }
+        let next = answers.rehash.next().await;
+        assert_eq!((next.path, next.reason), (at("no tree"), Reason::NoTree));
+        assert!(answers.rehash.next().now_or_never().is_none());
     }
 
     #[test]

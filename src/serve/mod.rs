@@ -5,9 +5,9 @@
 //! who may have what, the store what is there. Errors end a stream, never the room.
 
 mod answers;
-mod changed;
 mod metrics;
 mod places;
+mod rehash_queue;
 mod sending;
 mod server;
 mod slots;
@@ -16,5 +16,5 @@ mod streams;
 mod swarms;
 mod told;
 
-pub use changed::Changed;
+pub use rehash_queue::{Reason, RehashQueue, Waiting};
 pub use server::{Notices, Server, Settings};

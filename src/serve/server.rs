@@ -20,8 +20,8 @@ use tokio::{
 
 use super::{
     answers::{Answers, Prepared},
-    changed::Changed,
     metrics::{Metrics, Refusal},
+    rehash_queue::RehashQueue,
     sending::{paced, send},
     slots::Slots,
     streams::Streams,
@@ -77,8 +77,8 @@ pub struct Server {
 /// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
 /// up again.
 pub struct Notices {
-    /// Shared files that were found changed.
-    pub changed: Changed,
+    /// Shared files that are to be hashed again.
+    pub rehash: RehashQueue,
     /// Peers that asked what we have of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
 }
@@ -96,7 +96,7 @@ impl Server {
     ) -> Self {
         let slots = Slots::new(settings.slots, settings.slots_per_peer);
         Self {
-            answers: Answers::new(store, access, notices.changed.clone()),
+            answers: Answers::new(store, access, notices.rehash.clone()),
             metrics: Metrics::new(slots.clone()),
             slots,
             swarms: Swarms::default(),

@@ -105,6 +105,15 @@ impl Fingerprint {
         }
     }
 
+    /// One that no file has: what was hashed is not at its path any more, though nothing else says so.
+    #[must_use]
+    pub const fn outdated(self) -> Self {
+        Self {
+            modified: i64::MIN,
+            ..self
+        }
+    }
+
     /// Whether the content may be other than what was hashed.
     pub const fn is_in_doubt(&self) -> bool {
         self.in_doubt

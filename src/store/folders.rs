@@ -69,7 +69,21 @@ impl Store {
         folder: &NewFolder,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
-        self.share_folder_if(folder, |_| true, progress)
+        let known = self.known_files(&folder.path)?;
+        self.share_knowing(folder, &known, |_| true, progress)
+    }
+
+    /// The same, but all files are hashed, also those that look as they did before.
+    ///
+    /// # Errors
+    ///
+    /// See [`FolderError`]; what was shared before stays then.
+    pub fn share_folder_anew(
+        &self,
+        folder: &NewFolder,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Descriptor, Totals), FolderError> {
+        self.share_knowing(folder, &Known::default(), |_| true, progress)
     }
 
     /// Shares a directory that was shared before under `hash`, if it is still the same folder: what
@@ -84,12 +98,15 @@ impl Store {
         hash: &Hash,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
-        self.share_folder_if(folder, |found| found == hash, progress)
+        let known = self.known_files(&folder.path)?;
+        self.share_knowing(folder, &known, |found| found == hash, progress)
     }
 
-    fn share_folder_if(
+    /// Shares a directory of which these files are known, if it is the folder that is meant.
+    fn share_knowing(
         &self,
         folder: &NewFolder,
+        known: &Known,
         is_meant: impl FnOnce(&Hash) -> bool,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
@@ -97,8 +114,7 @@ impl Store {
         self.check_private(path)?;
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
         let tree = walk::walk(path)?;
-        let known = self.known_files(path)?;
-        let files = examine(path, &tree, &known, Some(self), progress)?;
+        let files = examine(path, &tree, known, Some(self), progress)?;
         let built = build(path, tree, &files, Some(self))?;
         if !is_meant(&built.descriptor.hash()) {
             return Err(FolderError::Changed { path: path.clone() });

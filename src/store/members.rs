@@ -209,25 +209,60 @@ impl Store {
         })
     }
 
-    /// The shared folders that have a member at `path`, which is absolute.
+    /// The members at `path`, which is absolute, each with the shared folder that it is in.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`].
-    pub fn folders_over(&self, path: &Path) -> Result<Vec<PathBuf>, DatabaseError> {
+    pub fn members_at(&self, path: &Path) -> Result<Vec<(PathBuf, Member)>, DatabaseError> {
         self.inner.database.read(|transaction| {
             let table = transaction.open_table(MEMBERS)?;
             let mut found = Vec::new();
             for folder in path.ancestors().skip(1) {
                 let below = path.strip_prefix(folder).ok().and_then(inner_path);
                 if let (Some(folder), Some(below)) = (folder.to_str(), below)
-                    && table.get((folder, &below[..]))?.is_some()
+                    && let Some(row) = table.get((folder, &below[..]))?
                 {
-                    found.push(folder.into());
+                    found.push((folder.into(), Member::from_row(&below, row.value())?));
                 }
             }
             Ok(found)
         })
+    }
+}
+
+impl Store {
+    /// Writes down what `member` of `folder`, which is a file, looks like: nothing if that folder does
+    /// not list the same content there any more.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]; nothing is changed then.
+    pub fn set_member_fingerprint(
+        &self,
+        folder: &Path,
+        member: &Member,
+        fingerprint: Fingerprint,
+    ) -> Result<(), DatabaseError> {
+        let Some(folder) = folder.to_str() else {
+            return Ok(());
+        };
+        self.inner.database.write(|transaction| {
+            let mut rows = transaction.open_table(MEMBERS)?;
+            let key = (folder, &member.path[..]);
+            let listed = match rows.get(key)? {
+                Some(row) => Member::from_row(&member.path, row.value())?,
+                None => return Ok(()),
+            };
+            if listed.descriptor == member.descriptor {
+                let state = MemberState::File(fingerprint);
+                rows.insert(key, &Member { state, ..listed }.to_row()?[..])?;
+            }
+            Ok(())
+        })?;
+        // What is open was opened with what was known before.
+        self.inner.handles.forget(&[member.descriptor.hash()]);
+        Ok(())
     }
 }
 

@@ -286,11 +286,18 @@ impl Sources {
             peer,
         };
         let ask = async move {
-            let answered = recheck.ask(&items).await;
-            tracing::debug!(%peer, ?answered, "asked again for what failed its proof");
-            if let Answered::Lie(why) = answered {
-                // The download may be over.
-                let _ = events.send((id, Event::Lied(peer, why))).await;
+            match recheck.ask(&items).await {
+                Answered::Withdrawn => {
+                    tracing::debug!(%peer, "the source does not offer the chunk any more");
+                }
+                Answered::Good => tracing::debug!(%peer, "the source sends good blocks now"),
+                Answered::Nothing(why) => {
+                    tracing::debug!(%peer, why, "the source did not answer what it was asked again");
+                }
+                Answered::Lie(why) => {
+                    // The download may be over.
+                    let _ = events.send((id, Event::Lied(peer, why))).await;
+                }
             }
         };
         self.rechecks.spawn(ask.in_current_span());

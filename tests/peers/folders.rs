@@ -35,6 +35,7 @@ async fn share(server: &Home, unlisted: bool) -> Hash {
         path: server.path("box"),
         name: None,
         unlisted,
+        rehash: false,
     };
     server.node.share(request, |_| {}).await.unwrap().hash
 }

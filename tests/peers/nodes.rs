@@ -128,6 +128,7 @@ impl Home {
             path,
             name,
             unlisted,
+            rehash: false,
         };
         let shared = self.node.share(request, |_| {}).await.unwrap();
         assert_eq!(shared.hash, content.hash());

@@ -39,6 +39,7 @@ mod link;
 mod logs;
 mod loss;
 mod manual;
+mod mappings;
 mod metrics;
 mod own_files;
 mod page;

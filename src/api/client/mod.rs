@@ -30,9 +30,9 @@ use super::{
     access::page_address,
     paging::{MAX_LIMIT, next_path},
     types::{
-        CatalogueQuery, Code, Content, ErrorInfo, Gateway, GatewayQuery, Health, Limits,
-        LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem, Setting, SettingsChange,
-        ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+        CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, Gateway, GatewayQuery, Health,
+        Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem, Setting,
+        SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
 
@@ -169,6 +169,16 @@ impl Client {
     /// [`CallError`].
     pub async fn share(&self, request: &ShareRequest) -> Result<Events<ShareEvent>, CallError> {
         self.stream("/v1/shares", request).await
+    }
+
+    /// Reads all that is shared, and compares it with what is listed. Dropping the events before the
+    /// last ends it.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn check_shares(&self) -> Result<Events<CheckEvent>, CallError> {
+        self.stream("/v1/shares/check", &()).await
     }
 
     /// Ends sharing `what`: a hash or a name.

@@ -23,6 +23,7 @@ fn request(path: &str) -> ShareRequest {
         path: path.to_owned(),
         name: None,
         unlisted: false,
+        rehash: false,
     }
 }
 

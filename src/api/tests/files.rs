@@ -123,6 +123,7 @@ async fn the_link_of_what_is_shared_is_drawn() {
         path: folder.path().join("a").to_str().unwrap().to_owned(),
         name: Some("<script>".to_owned()),
         unlisted: false,
+        rehash: false,
     };
     let mut events = client.share(&request).await.unwrap();
     while events.next().await.unwrap().is_some() {}

@@ -106,6 +106,7 @@ async fn what_is_comes_first_and_then_what_changes() {
             path: path(name),
             name: None,
             unlisted: false,
+            rehash: false,
         };
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}
@@ -142,6 +143,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         path: path("other/b"),
         name: None,
         unlisted: false,
+        rehash: false,
     };
     let mut sharing = client.share(&request).await.unwrap();
     while sharing.next().await.unwrap().is_some() {}

@@ -80,6 +80,7 @@ async fn lists_come_in_pages_that_the_client_follows() {
             path: path.to_str().unwrap().to_owned(),
             name: None,
             unlisted: false,
+            rehash: false,
         };
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}

@@ -8,13 +8,16 @@
 //! | `data` | the database, what was set aside as damaged, what is lost |
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
+//! | `shares` | whether all that is shared is what is listed |
 
 mod data;
 mod machine;
 mod network;
+mod shares;
 
 use serde::Serialize;
 
+pub(super) use self::shares::DoctorArgs;
 use super::{
     attach,
     context::Context,
@@ -78,7 +81,7 @@ struct Running {
     health: Health,
 }
 
-pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
+pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = vec![settings(context)];
     findings.extend(machine::examine(&context.data_folder));
     // Where that cannot be told, the node is asked below and says why.
@@ -94,6 +97,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         }
     }
     findings.push(network::mdns(&context.config));
+    if args.check_shares {
+        findings.extend(shares::examine(context).await?);
+    }
     context.output.result(&findings, || describe(&findings))?;
     let is_bad = findings
         .iter()

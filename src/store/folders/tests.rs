@@ -326,8 +326,13 @@ fn members_have_the_scopes_of_all_their_folders() {
             store.scopes(&outer_hash).unwrap(),
             Some(Scope::Unlisted.into())
         );
-        let over = store.folders_over(&inner.join("deep/file")).unwrap();
-        assert_eq!(over, [inner.clone(), outer.clone()]);
+        let over = store.members_at(&inner.join("deep/file")).unwrap();
+        let over = over
+            .into_iter()
+            .map(|(folder, member)| (folder, member.path));
+        let paths = ["deep/file", "inner/deep/file"].map(str::to_owned);
+        let expected = [inner.clone(), outer.clone()].into_iter().zip(paths);
+        assert!(over.eq(expected));
         store.remove_shares(&[(outer_hash, outer)]).unwrap();
         assert_eq!(store.scopes(&file).unwrap(), Some(Scope::Everyone.into()));
         assert_eq!(store.scopes(&absent()).unwrap(), None);

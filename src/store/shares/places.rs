@@ -3,11 +3,13 @@
 //! Owns that a member of a folder is found like any other content, in the scopes of that folder.
 //! Changes nothing. Failures leave as the database's.
 
+use std::path::PathBuf;
+
 use pelago_content::{Descriptor, Hash, Kind, Totals};
 
 use super::tables::places;
 use crate::store::{
-    DatabaseError, Scopes, Share, Store,
+    DatabaseError, Look, Scopes, Share, Store,
     handles::Place,
     members::{self, MemberState},
 };
@@ -111,6 +113,21 @@ impl Store {
                 MemberState::Folder(_) => None,
             });
         Ok(shares.chain(members).collect())
+    }
+
+    /// The live files with this content that may hold other content by now, though nothing says for sure
+    /// that they changed.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn in_doubt(&self, hash: &Hash) -> Result<Vec<PathBuf>, DatabaseError> {
+        let is_in_doubt = |place: &Place| {
+            let metadata = place.path.metadata();
+            metadata.is_ok_and(|metadata| place.fingerprint.look(&metadata) == Look::InDoubt)
+        };
+        let places = self.places_of(hash)?.into_iter().filter(is_in_doubt);
+        Ok(places.map(|place| place.path).collect())
     }
 
     /// Those of the hashes that are neither shared nor in a shared folder, live or not.

@@ -1,0 +1,355 @@
+//! Hashes shared files again when what is listed of them may not be what they hold, one at a time.
+//!
+//! Owns what follows from the new hash: a file that is shared by itself is listed under it; a file of a
+//! shared folder whose content is another is not served until the folder is shared again.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use pelago_content::{Hash, Kind};
+use tokio::{sync::oneshot, task::spawn_blocking};
+
+use super::{ShareError, handle::Inner, shares};
+use crate::{
+    serve::{Reason, RehashQueue, Waiting},
+    store::{self, Hashed, Look, Member, MemberState, NewShare, Store},
+};
+
+/// What hashing a file again showed.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Rehashed {
+    /// Whether it was hashed: it is not if nothing is listed at its path that depends on that.
+    is_hashed: bool,
+    /// The hash that it was shared under by itself, and the one that it is now.
+    share: Option<(Hash, Hash)>,
+    /// The shared folders that list it with other content.
+    outdated: Vec<PathBuf>,
+}
+
+/// Hashes the files that wait for it, as long as the node runs.
+pub(super) async fn rehash_all(inner: Arc<Inner>, queue: RehashQueue) {
+    loop {
+        let file = queue.next().await;
+        let (store, path, reason) = (inner.store.clone(), file.path.clone(), file.reason);
+        let (caller, waiting) = oneshot::channel::<()>();
+        let began = Instant::now();
+        let hashing = spawn_blocking(move || {
+            // Gone with this task, when the node ends.
+            let go_on = |_| match caller.is_closed() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            rehash(&store, &path, reason, &go_on)
+        });
+        let Ok(rehashed) = hashing.await else {
+            return;
+        };
+        drop(waiting);
+        queue.hashed(began.elapsed());
+        match rehashed {
+            Ok(rehashed) => inner.take_rehashed(&file, rehashed).await,
+            Err(error) => try_again(&queue, file, &error),
+        }
+    }
+}
+
+fn try_again(queue: &RehashQueue, file: Waiting, error: &ShareError) {
+    let (path, reason) = (file.path.clone(), file.reason);
+    if queue.retry(file) {
+        return;
+    }
+    let path = path.display();
+    match reason {
+        Reason::Doubted => {
+            tracing::warn!(%path, %error, "in doubt, and cannot be hashed: each chunk is proven before it is sent");
+        }
+        Reason::Changed | Reason::NoTree => tracing::warn!(%path, %error, "no longer served"),
+    }
+}
+
+impl Inner {
+    async fn take_rehashed(&self, file: &Waiting, rehashed: Rehashed) {
+        let path = file.path.display();
+        for folder in &rehashed.outdated {
+            let folder = folder.display();
+            tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
+        }
+        match rehashed.share {
+            Some((before, after)) if before != after => {
+                tracing::info!(%path, %before, %after, "changed file shared anew");
+                self.provide_if_shared(after).await;
+                self.withdraw_if_gone(before).await;
+            }
+            _ if !rehashed.is_hashed || !rehashed.outdated.is_empty() => {}
+            _ => match file.reason {
+                Reason::NoTree => {
+                    tracing::info!(%path, "served again: its stored tree was rebuilt");
+                }
+                Reason::Changed | Reason::Doubted => {
+                    tracing::info!(%path, "hashed again: the content is what is listed");
+                }
+            },
+        }
+    }
+}
+
+/// Hashes the file at `path`, known or not, and brings what is listed of it in line. Blocks.
+///
+/// # Errors
+/// The file cannot be hashed, for example because it is still growing.
+fn rehash(
+    store: &Store,
+    path: &Path,
+    reason: Reason,
+    go_on: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<Rehashed, ShareError> {
+    let is_shared = share_of(store, path)?.is_some();
+    let is_served = |(_, member): &(PathBuf, Member)| look(member, path) != Look::Changed;
+    let is_member = members_of(store, path)?.iter().any(is_served);
+    // The tree of a file may be that of a folder which is being downloaded.
+    if !is_shared && !is_member && reason != Reason::NoTree {
+        return Ok(Rehashed::default());
+    }
+    let hashed = shares::hash(store, path, go_on)?;
+    Ok(Rehashed {
+        is_hashed: true,
+        share: renew(store, path, hashed)?,
+        outdated: confirm_members(store, path, hashed)?,
+    })
+}
+
+/// The file that is shared by itself at `path`.
+fn share_of(store: &Store, path: &Path) -> Result<Option<store::Share>, store::ShareError> {
+    let known = store.share_at(path)?;
+    Ok(known.filter(|known| known.descriptor.kind() == Kind::File))
+}
+
+fn members_of(store: &Store, path: &Path) -> Result<Vec<(PathBuf, Member)>, store::ShareError> {
+    Ok(store.members_at(path)?)
+}
+
+/// What the file at `path` tells of the member that is listed there.
+fn look(member: &Member, path: &Path) -> Look {
+    match (member.state, path.symlink_metadata()) {
+        (MemberState::File(fingerprint), Ok(metadata)) => fingerprint.look(&metadata),
+        _ => Look::Changed,
+    }
+}
+
+/// Shares a file that is shared by itself as what it is now. It may have been withdrawn meanwhile.
+fn renew(
+    store: &Store,
+    path: &Path,
+    hashed: Hashed,
+) -> Result<Option<(Hash, Hash)>, store::ShareError> {
+    let Some(known) = share_of(store, path)? else {
+        return Ok(None);
+    };
+    let renewed = NewShare {
+        descriptor: hashed.descriptor,
+        name: known.name,
+        path: known.path,
+        scopes: known.scopes,
+        origin: known.origin,
+        fingerprint: hashed.fingerprint,
+    };
+    store.add_shares(&[renewed])?;
+    Ok(Some((known.hash, hashed.descriptor.hash())))
+}
+
+/// Writes down, in the folders that the file is in, that it is what they list. Gives those that list
+/// something else: there it is not served any more.
+fn confirm_members(
+    store: &Store,
+    path: &Path,
+    hashed: Hashed,
+) -> Result<Vec<PathBuf>, store::ShareError> {
+    let mut outdated = Vec::new();
+    for (folder, member) in store.members_at(path)? {
+        let MemberState::File(fingerprint) = member.state else {
+            continue;
+        };
+        let is_same = member.descriptor == hashed.descriptor;
+        let now = if is_same {
+            hashed.fingerprint
+        } else {
+            fingerprint.outdated()
+        };
+        store.set_member_fingerprint(&folder, &member, now)?;
+        if !is_same {
+            outdated.push(folder);
+        }
+    }
+    Ok(outdated)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::store::{DataFolder, Fingerprint, NewFolder, Origin, ReadError, Scope};
+
+    /// More than one run of blocks that is proven at once: such a file has a stored tree.
+    const SIZE: usize = 600_000;
+
+    const ON: &dyn Fn(u64) -> ControlFlow<()> = &|_| ControlFlow::Continue(());
+
+    struct Home {
+        store: Store,
+        folder: TempDir,
+    }
+
+    impl Home {
+        /// A file that is shared by itself, and one in a shared folder.
+        fn new() -> (Self, [(PathBuf, Hash); 2]) {
+            let folder = tempfile::tempdir().unwrap();
+            let data = DataFolder::lock(folder.path().join("data")).unwrap();
+            let store = Store::open(&data).unwrap();
+            let home = Self { store, folder };
+            let (own, member) = (home.path("own"), home.path("tree/member"));
+            fs::create_dir(home.path("tree")).unwrap();
+            fs::write(&own, vec![1; SIZE]).unwrap();
+            fs::write(&member, vec![2; SIZE]).unwrap();
+            let hashed = home.store.hash_file(&own, ON).unwrap();
+            let share = NewShare {
+                descriptor: hashed.descriptor,
+                name: "own".into(),
+                path: own.clone(),
+                scopes: Scope::Everyone.into(),
+                origin: Origin::Explicit,
+                fingerprint: hashed.fingerprint,
+            };
+            home.store.add_shares(&[share]).unwrap();
+            home.share_folder();
+            let hash = store::hash_file(&member, ON).unwrap().descriptor.hash();
+            (home, [(own, hashed.descriptor.hash()), (member, hash)])
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.folder.path().join(name)
+        }
+
+        fn share_folder(&self) {
+            let folder = NewFolder {
+                path: self.path("tree"),
+                name: "tree".into(),
+                scopes: Scope::Everyone.into(),
+                origin: Origin::Explicit,
+            };
+            self.store.share_folder(&folder, ON).unwrap();
+        }
+
+        fn tree(&self, hash: &Hash) -> PathBuf {
+            self.path("data/trees").join(hash.to_string())
+        }
+
+        /// Lists the member at `path` as it looks now, in doubt.
+        fn doubt(&self, path: &Path) {
+            let now = Fingerprint::new(&path.metadata().unwrap()).doubted();
+            for (folder, member) in self.store.members_at(path).unwrap() {
+                let set = self.store.set_member_fingerprint(&folder, &member, now);
+                set.unwrap();
+            }
+        }
+
+        fn rehash(&self, path: &Path, reason: Reason) -> Rehashed {
+            rehash(&self.store, path, reason, ON).unwrap()
+        }
+
+        fn reads(&self, hash: &Hash) -> Result<(), ReadError> {
+            self.store.read_chunk(hash, 4, 0, true).map(drop)
+        }
+    }
+
+    #[test]
+    fn a_lost_tree_is_made_anew_though_the_file_has_not_changed() {
+        let (home, files) = Home::new();
+        for (path, hash) in &files {
+            fs::remove_file(home.tree(hash)).unwrap();
+            let error = home.reads(hash).unwrap_err();
+            assert!(matches!(error, ReadError::Tree { .. }), "{error}");
+
+            let rehashed = home.rehash(path, Reason::NoTree);
+
+            assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
+            home.reads(hash).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tree_of_the_right_length_and_wrong_nodes_is_made_anew() {
+        let (home, files) = Home::new();
+        for (path, hash) in &files {
+            let length = fs::metadata(home.tree(hash)).unwrap().len();
+            fs::write(home.tree(hash), vec![0; length as usize]).unwrap();
+            let error = home.reads(hash).unwrap_err();
+            assert!(matches!(error, ReadError::Tree { .. }), "{error}");
+            home.rehash(path, Reason::NoTree);
+            home.reads(hash).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_what_is_listed_stays_listed_with_its_new_fingerprint() {
+        let (home, files) = Home::new();
+        for (path, hash) in &files {
+            // Another file of the same content in its place: the look tells a change.
+            let copy = path.with_extension("copy");
+            fs::copy(path, &copy).unwrap();
+            fs::rename(copy, path).unwrap();
+            assert!(home.reads(hash).is_err());
+            home.doubt(path);
+            let rehashed = home.rehash(path, Reason::Doubted);
+            assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
+            assert!(rehashed.share.is_none_or(|(before, after)| before == after));
+            home.reads(hash).unwrap();
+        }
+    }
+
+    #[test]
+    fn content_other_than_listed_is_shared_under_its_hash_and_not_served_in_its_folder() {
+        let (home, files) = Home::new();
+        let [(own, own_hash), (member, member_hash)] = &files;
+        for path in [own, member] {
+            fs::write(path, vec![3; SIZE]).unwrap();
+        }
+        // As if the change had left no mark: what is listed looks like what is there.
+        home.doubt(member);
+        let now = store::hash_file(own, ON).unwrap().descriptor.hash();
+
+        let rehashed = home.rehash(own, Reason::Doubted);
+        assert_eq!(rehashed.share, Some((*own_hash, now)));
+        assert!(home.store.shares_of(own_hash).unwrap().is_empty());
+        home.reads(&now).unwrap();
+
+        let rehashed = home.rehash(member, Reason::Doubted);
+        assert_eq!(rehashed.share, None);
+        assert_eq!(rehashed.outdated, [home.path("tree")]);
+        let error = home.reads(member_hash).unwrap_err();
+        assert!(matches!(error, ReadError::Changed { .. }), "{error}");
+        // It is not hashed once more before the folder is shared again, which puts it right.
+        assert_eq!(home.rehash(member, Reason::Doubted), Rehashed::default());
+        home.share_folder();
+        home.reads(&now).unwrap();
+    }
+
+    #[test]
+    fn what_is_withdrawn_or_left_its_mark_is_not_hashed() {
+        let (home, files) = Home::new();
+        let [(own, own_hash), (member, _)] = &files;
+        home.store
+            .remove_shares(&[(*own_hash, own.clone())])
+            .unwrap();
+        fs::write(member, "other").unwrap();
+        for path in [own, member] {
+            assert_eq!(home.rehash(path, Reason::Changed), Rehashed::default());
+        }
+    }
+}

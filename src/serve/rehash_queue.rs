@@ -1,0 +1,302 @@
+//! Shared files that wait to be hashed again, and which of them is next. The time is an argument of all
+//! that decides.
+//!
+//! Files that cannot be served before they are hashed come first: those whose stored tree is of no use
+//! at once, changed ones when they have settled. Files in doubt are served meanwhile, each chunk proven
+//! before it is sent, and are hashed in a fifth of the time at most.
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::Notify, time::sleep_until};
+
+use crate::store::ReadError;
+
+/// Files that wait, at most; further ones are found again by the next request for them.
+const MAX_WAITING: usize = 1024;
+
+/// How long after a change a file is hashed again: it may still be being written.
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// How often a file that cannot be hashed is tried again.
+const MAX_TRIES: u32 = 5;
+
+/// After each hashing, so many times as long as it took belongs to others before a file in doubt is
+/// hashed.
+const REST: u32 = 4;
+
+/// Why a file is to be hashed again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Its stored tree is of no use: it cannot be served before there is another.
+    NoTree,
+    /// It was written to: it cannot be served under the hash it is listed with.
+    Changed,
+    /// Its content may be other than what was hashed. It is served, each chunk proven before.
+    Doubted,
+}
+
+/// A file that is to be hashed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: Reason,
+    due: Instant,
+    tries: u32,
+}
+
+/// The files that wait, each once, however often it is asked for. A handle: clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct RehashQueue(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    noted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Until then no file in doubt is hashed.
+    rests_until: Option<Instant>,
+}
+
+impl RehashQueue {
+    /// The file at `path` is to be hashed again.
+    pub fn note(&self, path: PathBuf, reason: Reason) {
+        let now = Instant::now();
+        let due = match reason {
+            Reason::Changed => now + SETTLE,
+            Reason::NoTree | Reason::Doubted => now,
+        };
+        self.add(Waiting {
+            path,
+            reason,
+            due,
+            tries: 0,
+        });
+    }
+
+    /// The file at `path` is served, but its content may be other than what was hashed.
+    pub fn doubted(&self, path: PathBuf) {
+        self.note(path, Reason::Doubted);
+    }
+
+    /// Takes what reading a shared file says of it.
+    pub fn note_error(&self, error: &ReadError) {
+        match error {
+            ReadError::Changed { path } => self.note(path.clone(), Reason::Changed),
+            ReadError::Tree { path, .. } => self.note(path.clone(), Reason::NoTree),
+            _ => {}
+        }
+    }
+
+    /// A file could not be hashed: it is tried again later. False if it was tried often enough.
+    pub fn retry(&self, file: Waiting) -> bool {
+        let tries = file.tries + 1;
+        if tries >= MAX_TRIES {
+            return false;
+        }
+        let due = Instant::now() + SETTLE;
+        self.add(Waiting { due, tries, ..file });
+        true
+    }
+
+    /// Hashing a file has just ended, and took so long.
+    pub fn hashed(&self, took: Duration) {
+        self.lock().rests_until = Instant::now().checked_add(took * REST);
+    }
+
+    /// Waits for the next file to be hashed. From then on it may be noted again. For one task at a time.
+    pub async fn next(&self) -> Waiting {
+        loop {
+            let next = self.lock().next(Instant::now());
+            match next {
+                Next::File(file) => return file,
+                Next::At(at) => tokio::select! {
+                    () = self.0.noted.notified() => {}
+                    () = sleep_until(at.into()) => {}
+                },
+                Next::Never => self.0.noted.notified().await,
+            }
+        }
+    }
+
+    fn add(&self, file: Waiting) {
+        self.lock().add(file);
+        self.0.noted.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is to be hashed next.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    File(Waiting),
+    /// Nothing before then.
+    At(Instant),
+    /// Nothing waits.
+    Never,
+}
+
+impl Queue {
+    /// Takes a file, unless it waits already for as good a reason, or too many do.
+    fn add(&mut self, file: Waiting) {
+        let same = |other: &Waiting| other.path == file.path;
+        if let Some(known) = self.waiting.iter_mut().find(|other| same(other)) {
+            if file.reason < known.reason {
+                *known = file;
+            }
+            return;
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            // A file that is served meanwhile makes room for one that is not.
+            let is_spare = |other: &Waiting| other.reason > file.reason;
+            let Some(spare) = self.waiting.iter().rposition(is_spare) else {
+                return;
+            };
+            self.waiting.remove(spare);
+        }
+        self.waiting.push_back(file);
+    }
+
+    fn next(&mut self, now: Instant) -> Next {
+        let due_of = |file: &Waiting| match file.reason {
+            Reason::Doubted => self.rests_until.map_or(file.due, |rest| rest.max(file.due)),
+            Reason::NoTree | Reason::Changed => file.due,
+        };
+        let numbered = || self.waiting.iter().enumerate();
+        let due = numbered().filter(|(_, file)| due_of(file) <= now);
+        if let Some((at, _)) = due.min_by_key(|(at, file)| (file.reason, *at))
+            && let Some(file) = self.waiting.remove(at)
+        {
+            return Next::File(file);
+        }
+        let soonest = self.waiting.iter().map(due_of).min();
+        soonest.map_or(Next::Never, Next::At)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn file(path: &str, reason: Reason, due: Instant) -> Waiting {
+        Waiting {
+            path: path.into(),
+            reason,
+            due,
+            tries: 0,
+        }
+    }
+
+    fn queue(files: &[Waiting]) -> Queue {
+        let mut queue = Queue::default();
+        files.iter().cloned().for_each(|file| queue.add(file));
+        queue
+    }
+
+    #[test]
+    fn what_cannot_be_served_comes_before_what_is_in_doubt() {
+        let now = Instant::now();
+        let doubted = file("doubted", Reason::Doubted, now);
+        let changed = file("changed", Reason::Changed, now + SETTLE);
+        let second = file("second", Reason::Changed, now + SETTLE);
+        let no_tree = file("no tree", Reason::NoTree, now);
+        let all = [doubted, changed, second, no_tree];
+        let mut queue = queue(&all);
+        let later = now + SETTLE;
+        for expected in [3, 1, 2, 0] {
+            assert_eq!(queue.next(later), Next::File(all[expected].clone()));
+        }
+        assert_eq!(queue.next(later), Next::Never);
+    }
+
+    #[test]
+    fn a_changed_file_waits_until_it_has_settled_and_others_go_first() {
+        let now = Instant::now();
+        let changed = file("changed", Reason::Changed, now + SETTLE);
+        let doubted = file("doubted", Reason::Doubted, now);
+        let mut queue = queue(&[changed.clone(), doubted.clone()]);
+        assert_eq!(queue.next(now), Next::File(doubted));
+        assert_eq!(queue.next(now), Next::At(now + SETTLE));
+        assert_eq!(queue.next(now + SETTLE), Next::File(changed));
+    }
+
+    #[test]
+    fn files_in_doubt_are_hashed_in_a_fifth_of_the_time_and_others_do_not_wait_for_that() {
+        let now = Instant::now();
+        let doubted = file("doubted", Reason::Doubted, now);
+        let no_tree = file("no tree", Reason::NoTree, now);
+        let mut queue = queue(&[doubted.clone(), no_tree.clone()]);
+        queue.rests_until = Some(now + REST * SECOND);
+        assert_eq!(queue.next(now), Next::File(no_tree));
+        assert_eq!(queue.next(now), Next::At(now + REST * SECOND));
+        let rested = now + REST * SECOND;
+        assert_eq!(queue.next(rested), Next::File(doubted));
+        assert_eq!(REST, 4, "one part of five");
+    }
+
+    #[test]
+    fn a_file_waits_once_for_the_most_pressing_reason() {
+        let now = Instant::now();
+        let doubted = file("file", Reason::Doubted, now);
+        let no_tree = file("file", Reason::NoTree, now);
+        for files in [
+            [doubted.clone(), no_tree.clone()],
+            [no_tree.clone(), doubted.clone()],
+        ] {
+            let mut queue = queue(&files);
+            assert_eq!(queue.next(now), Next::File(no_tree.clone()));
+            assert_eq!(queue.next(now), Next::Never);
+        }
+    }
+
+    #[test]
+    fn no_more_wait_than_may_and_those_that_are_served_make_room() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        for n in 0..MAX_WAITING + 10 {
+            queue.add(file(&n.to_string(), Reason::Doubted, now));
+        }
+        assert_eq!(queue.waiting.len(), MAX_WAITING);
+        let changed = file("changed", Reason::Changed, now);
+        queue.add(changed.clone());
+        assert_eq!(queue.waiting.len(), MAX_WAITING);
+        assert_eq!(queue.next(now), Next::File(changed));
+    }
+
+    #[tokio::test]
+    async fn a_file_is_tried_again_so_often_and_may_be_noted_again_once_it_is_taken() {
+        let queue = RehashQueue::default();
+        assert!(queue.next().now_or_never().is_none());
+        queue.doubted("file".into());
+        queue.doubted("file".into());
+        let mut taken = queue.next().await;
+        assert!(queue.next().now_or_never().is_none());
+        for _ in 1..MAX_TRIES {
+            assert!(queue.retry(taken));
+            taken = queue.lock().waiting.pop_front().unwrap();
+        }
+        assert!(!queue.retry(taken));
+        queue.hashed(Duration::from_secs(100));
+        queue.doubted("file".into());
+        assert!(queue.next().now_or_never().is_none(), "it rests");
+        queue.note("file".into(), Reason::NoTree);
+        assert_eq!(queue.next().await.reason, Reason::NoTree);
+    }
+}
