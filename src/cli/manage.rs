@@ -144,7 +144,10 @@ async fn each(
 ) -> anyhow::Result<Exit> {
     let mut batch = Batch::new(&context.output);
     for what in what {
-        let changed = change(what).await.map_err(Into::into);
+        let changed = change(what)
+            .await
+            .inspect(|download| tell(context, download));
+        let changed = changed.map_err(Into::into);
         batch.add(what, changed, |download| line(done, download))?;
     }
     batch.finish()
@@ -161,7 +164,8 @@ async fn all(
     let listed = client.downloads().await?;
     let mut batch = Batch::new(&context.output);
     for download in listed.iter().filter(|download| is_meant(download)) {
-        match change(&download.hash).await {
+        let changed = change(&download.hash).await;
+        match changed.inspect(|download| tell(context, download)) {
             Err(CallError::Refused(error)) if PAST.contains(&error.code.as_str()) => {}
             changed => batch.add(&download.hash, changed.map_err(Into::into), |download| {
                 line(done, download)
@@ -172,6 +176,13 @@ async fn all(
         context.output.note(NOTHING_TO_DO);
     }
     batch.finish_list()
+}
+
+/// Passes on what the node has to say of a change.
+fn tell(context: &Context, download: &DownloadStatus) {
+    if let Some(notice) = &download.notice {
+        context.output.note(&harmless(notice));
+    }
 }
 
 /// Why something is not done to one of all: it ended or went just before.

@@ -112,7 +112,7 @@ impl Node {
             self.inner.seed_when_done(&download);
         }
         let kept = self.inner.transfers.keep_change(&download, "resumed").await;
-        Ok(kept?)
+        Ok(DownloadStatus { notice, ..kept? })
     }
 
     /// Pauses all that run.
@@ -170,10 +170,10 @@ impl Node {
             return Ok(self.inner.transfers.remove(&hash).await?);
         }
         let transfers = &self.inner.transfers;
-        let (download, finished) = transfers.remove_with_data(&hash).await?;
+        let (download, finished, notice) = transfers.remove_with_data(&hash).await?;
         let Some(finished) = finished else {
             let status = download.status().borrow().clone();
-            return Ok(status);
+            return Ok(DownloadStatus { notice, ..status });
         };
         // Both are tried, whatever becomes of the other.
         let kept = transfers.keep_change(&download, "removed").await;
@@ -182,7 +182,7 @@ impl Node {
         for hash in unshared.map_err(|_| crate::network::Closed)?? {
             self.inner.withdraw_if_gone(hash).await;
         }
-        Ok(kept?)
+        Ok(DownloadStatus { notice, ..kept? })
     }
 
     /// Puts a download somewhere else in the order of those that wait, and returns all in their order.

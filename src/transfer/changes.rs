@@ -26,6 +26,9 @@ pub enum Place {
     Before(Hash),
 }
 
+/// Paths that are named in a notice, at most.
+const MAX_NAMED: usize = 20;
+
 impl Transfers {
     /// Stops a download until it is resumed, also over a restart. One that is paused stays so.
     ///
@@ -93,9 +96,13 @@ impl Transfers {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
         let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
-        blocking(move || store.abandon(&hash, target.as_deref())).await?;
+        let left = blocking(move || store.abandon(&hash, target.as_deref())).await?;
         self.forget(&download);
-        self.keep_change(&download, "cancelled").await
+        let status = self.keep_change(&download, "cancelled").await?;
+        Ok(DownloadStatus {
+            notice: stays(&left),
+            ..status
+        })
     }
 
     /// Takes a download that has ended off the list. What is on the disk stays, but nothing is known of
@@ -115,9 +122,9 @@ impl Transfers {
         self.keep_change(&download, "no longer listed").await
     }
 
-    /// Takes a download that has ended off the list, with all that it put on the disk. Returns what it
-    /// had put in its place, if anything: then the caller keeps the change, with
-    /// [`Transfers::keep_change`].
+    /// Takes a download that has ended off the list, with all that it put on the disk and that is still
+    /// what it was. Returns what it had put in its place, if anything: then the caller keeps the change,
+    /// with [`Transfers::keep_change`]; and names what stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
@@ -125,15 +132,15 @@ impl Transfers {
     pub async fn remove_with_data(
         &self,
         hash: &Hash,
-    ) -> Result<(Download, Option<Finished>), ChangeError> {
+    ) -> Result<(Download, Option<Finished>, Option<String>), ChangeError> {
         let download = self.change(hash, ended)?;
         let Ok(finished) = download.finished().await else {
             let DownloadStatus { name, path, .. } = status_of(&download);
             if download.state() == DownloadState::Done {
                 return Err(ChangeError::EarlierRun { name, path });
             }
-            self.cancel(hash).await?;
-            return Ok((download, None));
+            let status = self.cancel(hash).await?;
+            return Ok((download, None, status.notice));
         };
         let delivered = finished.delivered.clone();
         let name = || finished.name.clone();
@@ -142,9 +149,9 @@ impl Transfers {
             Delivered::File(file) => file.remove().map(|()| Vec::new()),
             Delivered::Folder(folder) => folder.remove(),
         };
-        blocking(remove).await?;
+        let left = blocking(remove).await?;
         self.forget(&download);
-        Ok((download, Some(finished)))
+        Ok((download, Some(finished), stays(&left)))
     }
 
     /// Puts a download somewhere else in the order: of those that wait, the first is the next to fetch.
@@ -203,6 +210,27 @@ impl Transfers {
     fn forget(&self, download: &Download) {
         self.lock()
             .retain(|entry| !entry.download.is_same_run(download));
+    }
+}
+
+/// Names what was not removed, as it is not what the download made (any more).
+fn stays(left: &[PathBuf]) -> Option<String> {
+    let shown = left
+        .iter()
+        .take(MAX_NAMED)
+        .map(|path| path.display().to_string());
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    match left.len() {
+        0 => None,
+        count @ 1..=MAX_NAMED => Some(format!(
+            "{} not what the download made, so {}: {shown}",
+            if count == 1 { "this is" } else { "these are" },
+            if count == 1 { "it stays" } else { "they stay" },
+        )),
+        count => Some(format!(
+            "these are not what the download made, so they stay: {shown}, and {} more",
+            count - MAX_NAMED
+        )),
     }
 }
 

@@ -87,6 +87,7 @@ impl Wanted {
             fs::write(path, &content.bytes).unwrap();
         }
         let share = ShareRequest {
+            rehash: false,
             path: root,
             name: None,
             unlisted: false,

@@ -8,13 +8,24 @@ use pelago_content::BLOCK_SIZE;
 
 use crate::store::{disk, files};
 
+/// Bytes of `data` that take room on a disk whose files may have holes: all but whole blocks of zeros.
+pub(super) fn stored_len(data: &[u8]) -> u64 {
+    let blocks = data.chunks(BLOCK_SIZE as usize);
+    let stored = blocks.filter(|block| !is_zeros(block));
+    stored.map(|block| block.len() as u64).sum()
+}
+
+fn is_zeros(block: &[u8]) -> bool {
+    block.iter().all(|byte| *byte == 0)
+}
+
 /// Writes `data` at `offset`. Whole blocks of zeros become holes where the file system has them.
 pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
     let blocks = data.chunks(BLOCK_SIZE as usize);
     let mut runs = Vec::new();
     let mut at = 0;
     for block in blocks {
-        let is_zeros = block.iter().all(|byte| *byte == 0);
+        let is_zeros = is_zeros(block);
         match runs.last_mut() {
             Some((_, end, zeros)) if *zeros == is_zeros => *end = at + block.len(),
             _ => runs.push((at, at + block.len(), is_zeros)),

@@ -77,6 +77,9 @@ impl PartialFolder {
         let all = self.sequence.blocks_of_file(file);
         let blocks = chunk.blocks(geometry);
         let is_whole = blocks == (0..geometry.blocks());
+        let (store, staged) = (&self.reservation.store, &**self.tree.staged());
+        let checked = store.check_room(&self.spec, staged, data.len() as u64);
+        checked.map_err(|source| self.disk_error(&path, source))?;
         if !is_whole {
             let written = self.write_in_parts(file, listed, chunk, data);
             if !written.map_err(|source| self.disk_error(&path, source))? {
