@@ -112,7 +112,7 @@ impl Node {
             self.inner.seed_when_done(&download);
         }
         let kept = self.inner.transfers.keep_change(&download, "resumed").await;
-        Ok(DownloadStatus { notice, ..kept? })
+        Ok(kept?)
     }
 
     /// Pauses all that run.

@@ -10,7 +10,7 @@ use std::{
 };
 
 pub(super) use crate::durable::{
-    create_private_folder, private, rename_new, replace, sync_folder_of, with_suffix,
+    create_private_folder, private, rename_new, replace, sync_folder_of,
 };
 
 /// Fills `buffer` from the file, starting at `offset`.

@@ -62,7 +62,7 @@ impl Scene {
         let path = make(&world);
         let a_node = a.start(&[]);
         let hash = a.share(&path);
-        let valve = Valve::new(&a_node.address(), 4 << 20);
+        let valve = Valve::new(&a_node.address(), 7 << 20);
         let b_node = b.start(&[]);
         Self {
             world,

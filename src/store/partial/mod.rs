@@ -53,7 +53,6 @@ pub use ending::Ending;
 pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
 pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
-pub(super) use mark::is_there as is_marked;
 pub(super) use record::Partials;
 pub use remove::RemoveError;
 pub use spec::PartialSpec;
