@@ -362,7 +362,8 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// What it waits for, if it does.
     pub waits: Option<Waiting>,
-    /// A warning, in a sentence: the disk has no room for all of it.
+    /// Something to know, in a sentence: the disk has no room for all of it, or what stays after `cancel` or
+    /// `remove`.
     #[serde(default)]
     pub notice: Option<String>,
     /// What it waits for, why it failed, or the notice, in a sentence.

@@ -31,11 +31,8 @@ pub(super) fn outlive_size_limit() {
         use tokio::signal::unix::{SignalKind, signal};
         let number = rustix::process::Signal::XFSZ.as_raw();
         // The handler stays when its stream is gone.
-        match signal(SignalKind::from_raw(number)) {
-            Ok(stream) => drop(stream),
-            Err(error) => {
-                tracing::warn!(%error, "a file that reaches the size limit (ulimit -f) ends this process")
-            }
+        if let Err(error) = signal(SignalKind::from_raw(number)) {
+            tracing::warn!(%error, "a file that reaches the size limit (ulimit -f) ends this process");
         }
     }
 }

@@ -97,3 +97,4 @@ pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};
 pub use trees::TreeError;
+pub(crate) use write_failure::cause as why_not_written;

@@ -51,7 +51,7 @@ fn is_damage(source: &io::Error) -> bool {
 }
 
 /// What was wrong, in a clause.
-pub(super) fn cause(source: &io::Error) -> String {
+pub(crate) fn cause(source: &io::Error) -> String {
     match Cause::of(source) {
         // The error of the reserve holds the numbers.
         Cause::Full if source.get_ref().is_some() => format!("the disk is full: {source}"),

@@ -6,7 +6,7 @@ use pelago_content::Hash;
 use thiserror::Error;
 
 use super::manifests::UnfoldError;
-use crate::store::{FinishError, HashError, PartialError, WriteError};
+use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_written};
 
 /// Why a download ended without its file. What was verified is kept in every case.
 #[derive(Debug, Error)]
@@ -28,7 +28,7 @@ pub enum DownloadError {
         path: PathBuf,
     },
     /// The target, or the folder it is to lie in, cannot be used.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {}", path.display(), why_not_written(source))]
     Target {
         /// The path that failed.
         path: PathBuf,

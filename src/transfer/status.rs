@@ -103,7 +103,8 @@ pub struct DownloadStatus {
     pub sources: u64,
     /// Why it is not faster, or not fetching at all.
     pub waits: Option<Waiting>,
-    /// A warning from the start of the run: the disk has no room for all of it.
+    /// Something to know, in a sentence: the disk has no room for all of it, or what stays after it was
+    /// cancelled or removed.
     pub notice: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,

@@ -288,6 +288,38 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
 }
 
 /// ```text
+///   B ── A      the content has 64 MiB, and all but 32 KiB are zeros; B's disk holds 8 MiB
+/// ```
+#[test]
+fn an_image_that_is_mostly_zeros_fits_on_a_disk_smaller_than_it() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("small"), "size=8m") else {
+        return;
+    };
+    let mut content = vec![0; 64 * MIB];
+    for at in [5 * MIB, 60 * MIB + 12_345] {
+        content[at..at + 16_384].copy_from_slice(&noise(at as u64, 16_384));
+    }
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("disk.img", &content));
+    let target = mount.path().join("disk.img");
+    b.run(&[
+        "download",
+        &hash,
+        "--peer",
+        &node.address(),
+        "-o",
+        &text(&target),
+    ])
+    .done()
+    .says("may not fit: 64.0 MiB are still to be written");
+    assert_content(&target, &content);
+    let taken = 8 * MIB as u64 - free(mount.path());
+    assert!(taken < 512 * 1024, "{taken} bytes are taken");
+}
+
+/// ```text
 ///   B ── A      B may write files of 4 MiB, and the content has 8
 /// ```
 #[test]
@@ -328,6 +360,9 @@ fn a_name_that_is_too_long_is_said_to_be_so() {
     let hash = a.share(&world.file("x.bin", &noise(1, 1000)));
     let name = "x".repeat(300);
     let refused = b.run(&["download", &hash, "--peer", &node.address(), "-o", &name]);
-    let refused = refused.failed().says("too long");
+    let refused = refused
+        .failed()
+        .says("the file system refuses the name, or it is too long")
+        .says("-o");
     assert!(!refused.stderr.contains("make room"), "{refused:#?}");
 }

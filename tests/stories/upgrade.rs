@@ -76,6 +76,10 @@ const HAD: (&str, usize) = ("project/readme", 2_000);
 /// A file of B's own in the folder that is downloaded in place.
 const OWN: (&str, &[u8]) = ("project/my own.txt", b"stays");
 
+/// A small file that had arrived in part, in the folder that was there before. The earlier build left it
+/// neither a mark nor a record, so nothing but its content says whose it is: it may stay.
+const UNPROVEN: &str = "project/data 1.part";
+
 /// The hash that nobody has.
 fn nobodys() -> String {
     "ab".repeat(32)
@@ -289,7 +293,9 @@ fn assert_downloads_resume(b: &Home, paused: &[String], was: &Value) {
         assert_content(&b.path(path), &content(path, size));
     }
     assert_content(&b.path(OWN.0), OWN.1);
-    assert_eq!(parts(&b.path(".")), Vec::<PathBuf>::new());
+    let mut parts = parts(&b.path("."));
+    parts.retain(|part| part != Path::new(UNPROVEN));
+    assert_eq!(parts, Vec::<PathBuf>::new());
     assert_eq!(fs::read_dir(b.path("data/partial")).unwrap().count(), 0);
 }
 
