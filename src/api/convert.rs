@@ -67,6 +67,7 @@ impl From<node::Shared> for types::Shared {
             path: Some(text(&from.path)),
             link: from.link.to_string(),
             replaced: from.replaced.map(|hash| hash.to_string()),
+            in_doubt: from.in_doubt,
         }
     }
 }
@@ -157,6 +158,7 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         path: listed.path.as_deref().map(text),
         link: link.to_string(),
         replaced: None,
+        in_doubt: false,
     }
 }
 
@@ -166,6 +168,31 @@ pub(super) fn share_removed(listed: &node::Listed) -> types::ShareRemoved {
         hash: listed.hash.to_string(),
         name: listed.name.clone(),
         path: listed.path.as_deref().map(text),
+    }
+}
+
+impl From<node::BeingWritten> for types::BeingWritten {
+    fn from(from: node::BeingWritten) -> Self {
+        Self {
+            count: from.count,
+            files: from.files.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&node::FileBeingWritten> for types::FileBeingWritten {
+    fn from(from: &node::FileBeingWritten) -> Self {
+        Self {
+            path: text(&from.path),
+            size: from.size,
+        }
+    }
+}
+
+/// A file that is no longer being written.
+pub(super) fn file_written(from: &node::FileBeingWritten) -> types::FileWritten {
+    types::FileWritten {
+        path: text(&from.path),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::node::{DownloadStatus, ListError, Listed, Node, Peer, Status};
+use crate::node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status};
 
 /// How often the node is looked at: people see no difference to more.
 pub(super) const INTERVAL: Duration = Duration::from_millis(250);
@@ -61,6 +61,8 @@ pub(super) struct Picture {
     /// With their places, by hash.
     pub(super) downloads: Vec<(DownloadStatus, u64)>,
     pub(super) shares: Arc<Shares>,
+    /// By path.
+    pub(super) writing: Vec<FileBeingWritten>,
     /// By id.
     pub(super) peers: Vec<Peer>,
 }
@@ -82,6 +84,7 @@ impl Picture {
             status: None,
             downloads: Vec::new(),
             shares: Arc::default(),
+            writing: Vec::new(),
             peers: Vec::new(),
         }
     }
@@ -91,6 +94,7 @@ impl Picture {
         same_status(self.status.as_ref(), other.status.as_ref())
             && self.downloads == other.downloads
             && self.peers == other.peers
+            && self.writing == other.writing
             && Arc::ptr_eq(&self.shares, &other.shares)
     }
 }
@@ -186,6 +190,7 @@ async fn picture(node: &Node, shares: &mut Listing) -> Result<Picture, ListError
         status: Some(node.status().await?),
         downloads,
         shares: shares.renewed(node).await?,
+        writing: node.being_written().files,
         peers,
     })
 }

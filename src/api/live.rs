@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     App, Log,
-    convert::{share_removed, shared},
+    convert::{file_written, share_removed, shared},
     error::ApiError,
     extract::Parameters,
     feed::{Difference, INTERVAL, Picture, Step, Subscription, same_status, share_key},
@@ -32,7 +32,10 @@ use super::{
     serve::Ending,
     settings::listed,
     status::Addresses,
-    types::{DownloadRemoved, DownloadStatus, EventsQuery, Hello, Peer, PeerRemoved, Ready},
+    types::{
+        DownloadRemoved, DownloadStatus, EventsQuery, FileBeingWritten, Hello, Peer, PeerRemoved,
+        Ready,
+    },
 };
 use crate::config::Settings;
 
@@ -52,7 +55,7 @@ const RETRY_SECONDS: u64 = 5;
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events",
     params(EventsQuery),
-    responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
+    responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
 )]
 pub(super) async fn events(
     State(app): State<App>,
@@ -163,6 +166,7 @@ struct Telling {
     has_status: bool,
     downloads: Difference,
     shares: Difference,
+    writing: Difference,
     peers: Difference,
 }
 
@@ -301,12 +305,16 @@ impl Telling {
             has_status: false,
             downloads: Difference::default(),
             shares: Difference::default(),
+            writing: Difference::default(),
             peers: Difference::default(),
         }
     }
 
     /// Tells in what the picture is not what was told, until the frame is full.
     fn tell(&mut self, told: &Picture, topics: Topics, addresses: &Addresses, frame: &mut Frame) {
+        if topics.shares {
+            self.tell_writing(told, frame);
+        }
         let new = &*self.picture;
         if topics.status && !self.has_status {
             self.has_status = true;
@@ -358,6 +366,19 @@ impl Telling {
                 Some(Step::Gone(listed)) => {
                     frame.event("share-removed", &share_removed(listed));
                 }
+                None => break,
+            }
+        }
+    }
+
+    fn tell_writing(&mut self, told: &Picture, frame: &mut Frame) {
+        let (old, new) = (&told.writing, &self.picture.writing);
+        while !frame.is_full() {
+            match self.writing.next(old, new, false, |file| &file.path) {
+                Some(Step::Is(file)) => {
+                    frame.event("being-written", &FileBeingWritten::from(file));
+                }
+                Some(Step::Gone(file)) => frame.event("written", &file_written(file)),
                 None => break,
             }
         }

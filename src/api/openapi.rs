@@ -16,8 +16,8 @@ use utoipa::{
 };
 
 use super::types::{
-    DownloadRemoved, Hello, Peer, PeerRemoved, Problem, Ready, Setting, ShareRemoved, Shared,
-    Status,
+    DownloadRemoved, FileBeingWritten, FileWritten, Hello, Peer, PeerRemoved, Problem, Ready,
+    Setting, ShareRemoved, Shared, Status,
 };
 
 /// What is said of the API as a whole.
@@ -31,6 +31,8 @@ use super::types::{
     ),
     components(schemas(
         DownloadRemoved,
+        FileBeingWritten,
+        FileWritten,
         Hello,
         Peer,
         PeerRemoved,

@@ -40,6 +40,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(shares::list, shares::share, shares::unshare))
         .routes(routes!(shares::check))
         .routes(routes!(shares::links))
+        .routes(routes!(shares::being_written))
         .routes(routes!(qr::image))
         .routes(routes!(files::put))
         .routes(routes!(look::look))

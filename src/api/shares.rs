@@ -21,7 +21,8 @@ use super::{
     openapi::Refused,
     paging::{Page, page},
     types::{
-        CheckEvent, LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared, UnshareQuery,
+        BeingWritten, CheckEvent, LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared,
+        UnshareQuery,
     },
 };
 use crate::node::Node;
@@ -116,6 +117,15 @@ async fn size_of(path: PathBuf) -> Option<u64> {
 /// What tells listed content from all other.
 pub(super) fn key(listed: &Listed) -> (String, String) {
     (listed.name.clone(), listed.hash.clone())
+}
+
+/// The files in watched folders that are not shared yet, as programs may still write to them.
+#[utoipa::path(
+    get, path = "/v1/being-written", operation_id = "beingWritten",
+    responses((status = 200, description = "Done", body = BeingWritten), Refused),
+)]
+pub(super) async fn being_written(State(node): State<Node>) -> Json<BeingWritten> {
+    Json(node.being_written().into())
 }
 
 /// The links of what is shared.

@@ -12,6 +12,7 @@ mod log;
 mod look;
 mod session;
 mod settings;
+mod writing;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -28,6 +29,7 @@ pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};
 pub use session::{Code, SignIn};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
+pub use writing::{BeingWritten, FileBeingWritten, FileWritten};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -116,6 +118,10 @@ pub struct Shared {
     /// The hash that was listed at its path until now, if that was other content: 64 hex digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced: Option<String>,
+    /// Whether a program still had it, or a file in it, open for writing when it was shared; only the
+    /// answer to sharing tells.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_doubt: bool,
 }
 
 impl Shared {

@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
 fn hash(context: &Context, path: &Path) -> anyhow::Result<Hashed> {
     let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
-    open::hash(path, &|done| {
+    open::hash(&context.data_folder, path, &|done| {
         let step = Step {
             name: &name,
             state: "hashing",

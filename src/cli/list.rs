@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{
     seconds,
-    types::{CatalogueQuery, Kind, Listed},
+    types::{BeingWritten, CatalogueQuery, Kind, Listed},
 };
 
 /// Whose shares to list.
@@ -29,6 +29,10 @@ pub(super) struct ListArgs {
     /// How long to wait for others to turn up [default: 3]
     #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds_arg)]
     wait: Option<f64>,
+
+    /// List what is not shared yet, as programs may still write to it
+    #[arg(long, conflicts_with_all = ["peer", "network"])]
+    being_written: bool,
 }
 
 /// Seconds that one may wait.
@@ -51,17 +55,46 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if args.needs_node() {
         return run_others(context, args).await;
     }
-    let listed = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.shares().await?,
-        Found::Free(folder) => open::list(&folder)?,
+    if args.being_written {
+        return run_being_written(context).await;
+    }
+    let (listed, writing) = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => {
+            // A node of an older version does not know of them.
+            let writing = client.being_written().await.unwrap_or_default();
+            (client.shares().await?, writing)
+        }
+        Found::Free(folder) => (open::list(&folder)?, BeingWritten::default()),
     };
-    if listed.is_empty() {
+    if listed.is_empty() && writing.count == 0 {
         context
             .output
             .note("nothing is shared here: pelago share PATH");
     }
-    let text = || describe(&listed, false, Output::room());
+    let text = || {
+        let table = describe(&listed, false, Output::room());
+        let parts = [table, describe_writing(&writing)];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("\n")
+    };
     context.output.result(&listed, text)?;
+    Ok(Exit::Done)
+}
+
+async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
+    let writing = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => client.being_written().await?,
+        // Without a node no folder is watched.
+        Found::Free(_) => BeingWritten::default(),
+    };
+    if writing.count == 0 {
+        context
+            .output
+            .note("no file in a watched folder is being written");
+    }
+    context
+        .output
+        .result(&writing, || describe_writing(&writing))?;
     Ok(Exit::Done)
 }
 
@@ -115,6 +148,21 @@ fn describe(listed: &[Listed], with_peers: bool, room: Option<usize>) -> String 
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(room)
 }
 
+/// A line for each file.
+fn describe_writing(writing: &BeingWritten) -> String {
+    let line = |(path, size): (&str, u64)| {
+        let (path, size) = (harmless(path), bytes(size));
+        format!("still being written  {path}  ({size})")
+    };
+    let files = writing.files.iter().map(|file| (&*file.path, file.size));
+    let mut lines: Vec<_> = files.map(line).collect();
+    match writing.count.saturating_sub(writing.files.len() as u64) {
+        0 => {}
+        more => lines.push(format!("still being written  {more} more")),
+    }
+    lines.join("\n")
+}
+
 /// What content weighs.
 pub(super) const SIZE: Column = Column::number("SIZE");
 
@@ -137,6 +185,7 @@ pub(super) const fn kind(entry: &Listed) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::types::FileBeingWritten;
 
     #[test]
     fn names_come_last_and_harmless() {
@@ -157,5 +206,22 @@ mod tests {
         );
         assert!(!describe(&listed, false, None).contains("PEERS"));
         assert_eq!(describe(&[], true, None), "");
+    }
+
+    #[test]
+    fn files_that_are_being_written_are_named() {
+        let file = |path: &str, size| FileBeingWritten {
+            path: path.to_owned(),
+            size,
+        };
+        let mut writing = BeingWritten::default();
+        assert_eq!(describe_writing(&writing), "");
+        writing.files = vec![file("/a/b\u{1b}[31m", 1 << 20), file("/c", 2)];
+        writing.count = 2;
+        let two = "still being written  /a/b[31m  (1.0 MiB)\nstill being written  /c  (2 B)";
+        assert_eq!(describe_writing(&writing), two);
+        writing.count = 1002;
+        let all = format!("{two}\nstill being written  1000 more");
+        assert_eq!(describe_writing(&writing), all);
     }
 }

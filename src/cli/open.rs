@@ -16,7 +16,7 @@ use crate::{
     },
     content::Descriptor,
     node::{self, Node, Settings, shares},
-    store::{self, DataFolder, HashError, Store},
+    store::{self, DataFolder, FolderError, Growing, HashError, Store},
 };
 
 /// Whether a node runs on `folder`.
@@ -109,14 +109,21 @@ pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
     Ok(Store::open(folder)?)
 }
 
-/// Hashes a file or directory and shares nothing. `progress` is given the bytes hashed so far.
-pub(super) fn hash(path: &Path, progress: &dyn Fn(u64)) -> anyhow::Result<Hashed> {
+/// Hashes a file or directory and shares nothing. A directory is hashed as the node of `data_folder`
+/// would share it. `progress` is given the bytes hashed so far.
+pub(super) fn hash(
+    data_folder: &Path,
+    path: &Path,
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<Hashed> {
     let progress = |bytes| {
         progress(bytes);
         ControlFlow::Continue(())
     };
     if path.is_dir() {
-        let hashed = store::hash_folder(path, &progress);
+        let growing = Growing::in_data_folder(data_folder);
+        let growing = growing.map_err(|source| FolderError::Records { source });
+        let hashed = growing.and_then(|growing| store::hash_folder(path, &growing, &progress));
         let (descriptor, totals) = hashed.map_err(|error| {
             let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
             match node::folder_hint(&error) {

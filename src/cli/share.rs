@@ -24,6 +24,9 @@ use crate::{
     store::{DataFolder, Store},
 };
 
+/// What to do about content that changes after it was hashed.
+const IN_DOUBT: &str = "a program has it open for writing: share it again when the program is done";
+
 /// What to share, and how.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShareArgs {
@@ -187,11 +190,16 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
 
 fn describe(shared: &Shared) -> String {
     let (name, size) = (harmless(&shared.name), bytes(shared.size));
-    let replaced = shared.replaced.as_ref().map_or_else(String::new, |before| {
-        format!("\n  was   {before}: the content is not what was listed, and is shared under its new hash")
-    });
-    format!(
-        "shared {name} ({size})\n  hash  {}\n  link  {}{replaced}",
-        shared.hash, shared.link
-    )
+    let (hash, link) = (&shared.hash, &shared.link);
+    let mut told = format!("shared {name} ({size})\n  hash  {hash}\n  link  {link}");
+    if let Some(before) = &shared.replaced {
+        told += "\n  was   ";
+        told += before;
+        told += ": the content is not what was listed, and is shared under its new hash";
+    }
+    if shared.in_doubt {
+        told += "\n  note  ";
+        told += IN_DOUBT;
+    }
+    told
 }

@@ -88,6 +88,12 @@ pub enum ShareError {
     /// The file cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),
+    /// A program still writes to the file.
+    #[error("{} is still being written: it is hashed again when no program writes to it", path.display())]
+    StillWritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// It cannot be written down.
     #[error(transparent)]
     Store(#[from] crate::store::ShareError),
@@ -104,7 +110,7 @@ impl ShareError {
             Self::Symlink { .. } => "symlink",
             Self::Private { .. } => "private",
             Self::Folder(error) => folder_code(error),
-            Self::Hash(_) => "file-not-hashed",
+            Self::Hash(_) | Self::StillWritten { .. } => "file-not-hashed",
             Self::Store(_) => "not-recorded",
             Self::Closed(_) => "shutting-down",
         }

@@ -1,6 +1,12 @@
 //! Shared folders: each file below is a share of its own, named by its path from the folder. Blocks.
 
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
+
 use std::{
+    fs::Metadata,
+    io,
     ops::ControlFlow,
     path::{MAIN_SEPARATOR, Path, PathBuf},
     time::{Duration, Instant},
@@ -12,18 +18,18 @@ use walkdir::WalkDir;
 use super::{
     ShareError,
     ignores::{IGNORE_FILE, Ignores},
+    settle::{Seen, Settling, Verdict},
     shares::examine,
 };
-use crate::store::{DatabaseError, Fingerprint, HashError, NewShare, Origin, Scope, Share, Store};
+use crate::store::{
+    DatabaseError, Fingerprint, Growing, HashError, NewShare, Origin, Scope, Share, Store, Writers,
+};
 
 /// Shares that are written down in one commit, at most.
 const BATCH: usize = 1000;
 
 /// How long a file that is hashed may wait to be written down.
 const BATCH_TIME: Duration = Duration::from_secs(1);
-
-/// How long ago somebody has to have written to a file.
-const FRESH: Duration = Duration::from_millis(900);
 
 /// Levels of folders below a shared one that are looked into.
 const MAX_DEPTH: usize = 64;
@@ -35,6 +41,9 @@ pub(super) trait Told {
 
     /// These are shared nowhere any more.
     fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
+
+    /// Some of these files wait.
+    fn waiting(&self, files: &Settling);
 }
 
 /// What was found out.
@@ -46,31 +55,64 @@ pub(super) struct Scanned {
     pub(super) left_out: usize,
     /// Shares withdrawn, as their files are gone or to be left out.
     pub(super) gone: usize,
-    /// Files that changed while they were hashed: to be looked at again.
-    pub(super) changing: Vec<PathBuf>,
+    /// Files that may still be being written, and when to look at them again.
+    pub(super) changing: Vec<(PathBuf, Instant)>,
 }
 
-/// Brings what is shared of `folder` in line with what is at `paths`, and below those that are folders.
+/// A path to look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) path: PathBuf,
+    /// Whether something changed there a moment ago: then a file is looked at, and nothing else.
+    pub(super) is_early: bool,
+}
+
+/// Why a folder was not looked at.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LookError {
+    /// The database cannot be read or written.
+    #[error(transparent)]
+    Share(#[from] crate::store::ShareError),
+    /// It cannot be told which files are downloads under way.
+    #[error("the records of downloads cannot be read: {0}")]
+    Records(io::Error),
+}
+
+impl From<DatabaseError> for LookError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Share(error.into())
+    }
+}
+
+/// Brings what is shared of `folder` in line with what is at the paths that are `due`, and below those
+/// that are folders.
 ///
 /// # Errors
-/// The database cannot be read or written.
+/// See [`LookError`].
 pub(super) fn look(
     store: &Store,
     folder: &Path,
-    paths: &[PathBuf],
+    due: &[Due],
+    settling: &mut Settling,
     told: &dyn Told,
-) -> Result<Scanned, crate::store::ShareError> {
+) -> Result<Scanned, LookError> {
     let mut look = Look {
         store,
         folder,
         told,
         ignores: Ignores::below(folder),
+        growing: Growing::of(store).map_err(LookError::Records)?,
+        settling,
         batch: Vec::new(),
         replaced: Vec::new(),
         written: Instant::now(),
         scanned: Scanned::default(),
     };
-    for path in paths {
+    for Due { path, is_early } in due {
+        let is_file = || path.symlink_metadata().is_ok_and(|found| found.is_file());
+        if *is_early && (!is_file() || look.growing.contains(path)) {
+            continue;
+        }
         // A change of what is to be left out is a change of all around it.
         let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
         let path = path.parent().filter(|_| is_rules).unwrap_or(path);
@@ -88,6 +130,8 @@ struct Look<'a> {
     folder: &'a Path,
     told: &'a dyn Told,
     ignores: Ignores,
+    growing: Growing,
+    settling: &'a mut Settling,
     batch: Vec<NewShare>,
     /// What was shared before at the paths of the batch.
     replaced: Vec<Hash>,
@@ -96,12 +140,16 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, crate::store::ShareError> {
+    fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, LookError> {
         if self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         // Nothing there any more is nothing to walk, and what a link leads to is not below the folder.
         if path.symlink_metadata().is_err() || self.is_behind_link(path) {
+            self.settling.forget(path);
+            return Ok(ControlFlow::Continue(()));
+        }
+        if self.growing.above(path, self.folder).is_some() {
             return Ok(ControlFlow::Continue(()));
         }
         if path
@@ -120,6 +168,7 @@ impl Look<'_> {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
                     if self.leaves_out(entry.path(), is_folder) {
+                        self.settling.forget(entry.path());
                         if is_folder {
                             walk.skip_current_dir();
                         }
@@ -147,7 +196,15 @@ impl Look<'_> {
     fn leaves_out(&mut self, path: &Path, is_folder: bool) -> bool {
         let is_top = path == self.folder;
         let is_told = !is_top && self.ignores.leave_out(path, is_folder);
-        is_told || is_folder && self.store.is_private(path)
+        if is_told || is_folder && self.store.is_private(path) {
+            return true;
+        }
+        let is_growing = !is_top && self.growing.contains(path);
+        if is_growing {
+            tracing::info!(path = %path.display(), "left out: a download under way");
+            self.scanned.left_out += 1;
+        }
+        is_growing
     }
 
     /// Whether a link leads to the path, from the folder down.
@@ -158,34 +215,58 @@ impl Look<'_> {
     }
 
     fn take(&mut self, path: PathBuf) -> Result<(), String> {
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "part")
-        {
-            return Err(format!("{}: a download under way", path.display()));
-        }
-        let known = self.known(&path);
-        if known.is_none() && is_fresh(&path) {
-            self.scanned.changing.push(path);
-            return Ok(());
-        }
+        let metadata = match path.symlink_metadata() {
+            Ok(metadata) => metadata,
+            // What is gone by now is found to be.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        };
         let name = share_name(self.folder, &path)
             .ok_or_else(|| format!("{}: its name is not valid UTF-8", path.display()))?;
+        let known = self.known(&path, &metadata);
         // Mostly it is: then nothing is written, and the network knows already.
         if known.is_some_and(|known| self.is_ours(&known) && known.name == name) {
+            self.settling.forget(&path);
             self.scanned.shared += 1;
             return Ok(());
         }
-        let (descriptor, fingerprint) =
-            match examine(self.store, &path, &|_| ControlFlow::Continue(())) {
-                Err(ShareError::Hash(HashError::Changed { path })) => {
-                    self.scanned.changing.push(path);
-                    return Ok(());
-                }
-                // What is gone by now is found to be.
-                Err(ShareError::Hash(HashError::Missing { .. })) => return Ok(()),
-                examined => examined.map_err(|error| error.to_string())?,
-            };
+        if !metadata.is_file() {
+            return self.share(path, name, None);
+        }
+        let seen = Seen::new(&metadata, Writers::at(&path));
+        match self.settling.look(&path, seen, Instant::now()) {
+            Verdict::LookAt(again) => {
+                self.scanned.changing.push((path, again));
+                Ok(())
+            }
+            Verdict::Share => self.share(path, name, Some(seen)),
+            Verdict::ShareInDoubt => {
+                tracing::info!(
+                    path = %path.display(),
+                    "still open for writing, but unchanged for 10 minutes: shared in doubt"
+                );
+                self.share(path, name, Some(seen))
+            }
+        }
+    }
+
+    /// Hashes what is at the path, which is a file if it was `seen` as one, and shares it.
+    fn share(&mut self, path: PathBuf, name: String, seen: Option<Seen>) -> Result<(), String> {
+        let begun = Instant::now();
+        let examined = examine(self.store, &path, &|_| ControlFlow::Continue(()));
+        let (took, now) = (begun.elapsed(), Instant::now());
+        let (descriptor, fingerprint) = match (examined, seen) {
+            (Err(ShareError::Hash(HashError::Changed { path })), Some(seen)) => {
+                let again = self.settling.overtaken(&path, seen, took, now);
+                self.scanned.changing.push((path, again));
+                return Ok(());
+            }
+            (Err(ShareError::Hash(HashError::Missing { .. })), _) => return Ok(()),
+            (examined, _) => examined.map_err(|error| error.to_string())?,
+        };
+        if let Some(seen) = seen {
+            self.settling.hashed(&path, seen, took, now);
+        }
         if let Ok(Some(known)) = self.store.share_at(&path)
             && known.hash != descriptor.hash()
         {
@@ -203,11 +284,14 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// What is shared at the path, if that is what is there now, and can be served.
-    fn known(&self, path: &Path) -> Option<Share> {
+    /// What is shared at the path, if that is what is there now, and can be served. What is in doubt
+    /// stays so for as long as a program has it open for writing.
+    fn known(&self, path: &Path, metadata: &Metadata) -> Option<Share> {
         let known = self.store.share_at(path).ok().flatten()?;
-        let now = Fingerprint::new(&path.symlink_metadata().ok()?);
-        (known.fingerprint == now && self.store.has_tree(&known.descriptor)).then_some(known)
+        let now = Fingerprint::new(metadata);
+        let is_same = known.fingerprint == now
+            || known.fingerprint == now.doubted() && Writers::at(path) == Writers::Present;
+        (is_same && self.store.has_tree(&known.descriptor)).then_some(known)
     }
 
     /// Whether it is this folder that shares it.
@@ -219,12 +303,14 @@ impl Look<'_> {
         self.batch.len() >= BATCH || self.written.elapsed() >= BATCH_TIME
     }
 
-    fn write(&mut self) -> Result<ControlFlow<()>, crate::store::ShareError> {
+    fn write(&mut self) -> Result<ControlFlow<()>, LookError> {
         self.written = Instant::now();
         if self.batch.is_empty() {
+            self.told.waiting(self.settling);
             return Ok(ControlFlow::Continue(()));
         }
         self.store.add_shares(&self.batch)?;
+        self.told.waiting(self.settling);
         let hashes = self.batch.drain(..).map(|share| share.descriptor.hash());
         if self.told.shared(hashes.collect()).is_break() {
             return Ok(ControlFlow::Break(()));
@@ -260,8 +346,10 @@ impl Look<'_> {
     /// Whether what the folder shares is not there any more, or to be left out.
     fn is_over(&mut self, share: &Share) -> bool {
         // What is there now may be a folder, or behind a link.
-        let is_there = || share.path.is_file() && !self.is_behind_link(&share.path);
-        self.is_ours(share) && (!is_there() || self.ignores.leave_out(&share.path, false))
+        let (path, folder) = (&share.path, self.folder);
+        let is_there = || path.is_file() && !self.is_behind_link(path);
+        let grows = || self.growing.contains(path) || self.growing.above(path, folder).is_some();
+        self.is_ours(share) && (!is_there() || grows() || self.ignores.leave_out(path, false))
     }
 
     fn tell_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
@@ -278,15 +366,32 @@ impl Look<'_> {
     }
 }
 
-/// Whether somebody wrote to the file a moment ago, and so may be about to again.
-fn is_fresh(path: &Path) -> bool {
-    let written = path.symlink_metadata().and_then(|found| found.modified());
-    let age = written.ok().and_then(|written| written.elapsed().ok());
-    age.is_some_and(|age| age < FRESH)
-}
-
 /// What a file below a shared folder is called: its path from there, with `/` on every system.
 fn share_name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     Some(name.replace(MAIN_SEPARATOR, "/"))
+}
+
+/// Refuses a file of a watched folder that a program still writes to: half of it would be shared as the
+/// whole. A person who shares a file by hand says that it is whole, and what changed without a trace is
+/// as whole as before: such a file is hashed, in doubt.
+///
+/// # Errors
+/// [`ShareError::StillWritten`].
+pub(super) fn check_settled(share: &Share) -> Result<(), ShareError> {
+    let Ok(metadata) = share.path.symlink_metadata() else {
+        // Hashing says what is in the way.
+        return Ok(());
+    };
+    let is_watched = matches!(share.origin, Origin::Folder(_));
+    if !is_watched || share.fingerprint.look(&metadata) != crate::store::Look::Changed {
+        return Ok(());
+    }
+    let seen = Seen::new(&metadata, Writers::at(&share.path));
+    match Settling::default().look(&share.path, seen, Instant::now()) {
+        Verdict::LookAt(_) => Err(ShareError::StillWritten {
+            path: share.path.clone(),
+        }),
+        Verdict::Share | Verdict::ShareInDoubt => Ok(()),
+    }
 }

@@ -28,6 +28,7 @@ use super::{
     read::KnownLinks,
     rehash,
     shares::{list, record, withdraw},
+    writing::Writing,
 };
 use crate::{
     access::Access,
@@ -72,6 +73,7 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) rehash: RehashQueue,
     pub(super) additions: Additions,
+    pub(super) writing: Writing,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
     started: Instant,
@@ -196,6 +198,7 @@ impl Node {
             limits,
             rehash: rehash.clone(),
             additions: Additions::default(),
+            writing: Writing::default(),
             metrics,
             links: Mutex::default(),
             started,

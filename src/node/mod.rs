@@ -22,10 +22,12 @@ mod read;
 mod recovery;
 mod rehash;
 mod settings;
+mod settle;
 pub mod shares;
 #[cfg(all(test, feature = "api"))]
 pub(crate) mod testing;
 mod watch;
+mod writing;
 
 pub use additions::{AddError, Addition};
 pub use catalogues::{Choice, Listed, Sharer};
@@ -42,6 +44,7 @@ pub use manage::{DownloadDetail, DownloadSource, NewPlace};
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
+pub use writing::{BeingWritten, FileBeingWritten};
 
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},

@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Hash, Kind};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
-use super::{ShareError, handle::Inner, shares};
+use super::{ShareError, folders::check_settled, handle::Inner, shares};
 use crate::{
     serve::{Reason, RehashQueue, Waiting},
     store::{self, Hashed, Look, Member, MemberState, NewShare, Store},
@@ -107,13 +107,14 @@ fn rehash(
     reason: Reason,
     go_on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Rehashed, ShareError> {
-    let is_shared = share_of(store, path)?.is_some();
+    let share = share_of(store, path)?;
     let is_served = |(_, member): &(PathBuf, Member)| look(member, path) != Look::Changed;
     let is_member = members_of(store, path)?.iter().any(is_served);
     // The tree of a file may be that of a folder which is being downloaded.
-    if !is_shared && !is_member && reason != Reason::NoTree {
+    if share.is_none() && !is_member && reason != Reason::NoTree {
         return Ok(Rehashed::default());
     }
+    share.as_ref().map_or(Ok(()), check_settled)?;
     let hashed = shares::hash(store, path, go_on)?;
     Ok(Rehashed {
         is_hashed: true,

@@ -10,8 +10,8 @@ use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError, called::Called};
 use crate::store::{
-    Cursor, DatabaseError, Fingerprint, Hashed, NewFolder, NewShare, Origin, Scope, Scopes, Share,
-    Store,
+    Cursor, DatabaseError, Fingerprint, Hashed, MemberState, NewFolder, NewShare, Origin, Scope,
+    Scopes, Share, Store,
 };
 
 /// Shares read from the database at a time.
@@ -47,6 +47,9 @@ pub struct Shared {
     pub link: Link,
     /// What was listed at its path until now, if that was other content.
     pub replaced: Option<Hash>,
+    /// Whether a program still had it, or a file in it, open for writing when it was hashed: what is
+    /// sent of such a file is proven first.
+    pub in_doubt: bool,
 }
 
 impl From<Share> for Shared {
@@ -72,6 +75,7 @@ impl Shared {
             path,
             link,
             replaced: None,
+            in_doubt: false,
         }
     }
 }
@@ -119,7 +123,9 @@ fn record_as_it_is(
             store.share_folder(&folder, progress)?
         };
         let NewFolder { path, name, .. } = folder;
-        return Ok(Shared::new(descriptor, name, totals.bytes, path));
+        let in_doubt = has_member_in_doubt(store, &path)?;
+        let shared = Shared::new(descriptor, name, totals.bytes, path);
+        return Ok(Shared { in_doubt, ..shared });
     }
     let (descriptor, fingerprint) = if request.rehash {
         let hashed = hash(store, &path, progress)?;
@@ -137,7 +143,26 @@ fn record_as_it_is(
     };
     store.add_shares(std::slice::from_ref(&new))?;
     let (name, size) = (new.name, descriptor.size());
-    Ok(Shared::new(descriptor, name, size, new.path))
+    let in_doubt = fingerprint.is_in_doubt();
+    let shared = Shared::new(descriptor, name, size, new.path);
+    Ok(Shared { in_doubt, ..shared })
+}
+
+/// Whether a program had a file of the folder open for writing when it was hashed. The log names it.
+fn has_member_in_doubt(store: &Store, folder: &Path) -> Result<bool, ShareError> {
+    let members = store
+        .members(folder)
+        .map_err(crate::store::ShareError::from)?;
+    let mut in_doubt = members.iter().filter(|member| match member.state {
+        MemberState::File(fingerprint) => fingerprint.is_in_doubt(),
+        MemberState::Folder(_) => false,
+    });
+    let first = in_doubt.next();
+    if let Some(member) = first {
+        let (path, others) = (folder.join(&member.path), in_doubt.count());
+        tracing::warn!(path = %path.display(), others, "shared while it is open for writing");
+    }
+    Ok(first.is_some())
 }
 
 /// What to call it: as asked, else as it is called on disk.

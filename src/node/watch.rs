@@ -1,8 +1,7 @@
-//! Shared folders are watched: what changes in one is looked at when nobody has written to it for a
-//! moment.
+//! Watches the shared folders: looks at what changed in one once it has settled.
 //!
 //! The system says what changed; how much that is, is bounded: with too much of it, or where the system
-//! cannot say, the whole folder is looked at again.
+//! cannot say, the whole folder is looked at again. When a file has settled, `settle` decides.
 
 use std::{
     collections::HashMap,
@@ -13,7 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher, event::AccessKind};
@@ -21,20 +20,22 @@ use pelago_content::Hash;
 use tokio::{
     sync::{Notify, mpsc},
     task::{JoinSet, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep, sleep_until},
+    time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 
 use super::{
     background::FOUND_QUEUED,
-    folders::{Scanned, Told, look},
+    folders::{Due, Scanned, Told, look},
     handle::Inner,
+    settle::{MAX_FILES, QUIET, Settling},
+    writing::Writing,
 };
 
-/// How long nobody may have written to a file before it is hashed.
-const SETTLE: Duration = Duration::from_secs(1);
-
 /// Paths in which something changed and that are not looked at yet, at most: with more, all are.
-const MAX_CHANGED: usize = 10_000;
+const MAX_CHANGED: usize = MAX_FILES;
+
+/// How long a file may change without a pause until the node looks whether it is being written.
+const EARLY: Duration = Duration::from_secs(2);
 
 /// How often it is seen whether a folder that was gone is back.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -53,6 +54,8 @@ pub(super) async fn watch_all(inner: Arc<Inner>) {
             folder,
             changes,
             changed: HashMap::new(),
+            settling: Settling::default(),
+            again: None,
             is_gone: false,
         };
         folders.push(watched);
@@ -147,10 +150,28 @@ struct Watched {
     inner: Arc<Inner>,
     folder: PathBuf,
     changes: Changes,
-    /// When each path last changed.
-    changed: HashMap<PathBuf, Instant>,
+    /// When to look at each path in which something changed.
+    changed: HashMap<PathBuf, Change>,
+    settling: Settling,
+    /// When to look at all, as there was no room for a file that waits.
+    again: Option<Instant>,
     /// Whether the folder was not there when it was last looked at.
     is_gone: bool,
+}
+
+/// When to look at a path in which something changed: at the earlier of these.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// When nothing will have changed for a moment.
+    settled: Instant,
+    /// Whatever changes until then.
+    latest: Instant,
+}
+
+impl Change {
+    fn due(&self) -> Instant {
+        self.settled.min(self.latest)
+    }
 }
 
 impl Watched {
@@ -159,18 +180,20 @@ impl Watched {
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looked = Instant::now();
         loop {
-            let due = self.changed.values().min().map(|last| *last + SETTLE);
+            let due = self.changed.values().map(Change::due).min();
             let due_at = due.unwrap_or_else(|| Instant::now() + CHECK_INTERVAL);
             tokio::select! {
                 Some(path) = self.changes.paths.recv() => self.note(path),
                 () = self.changes.missed.told.notified() => {}
-                () = sleep_until(due_at), if due.is_some() => self.look_at_due().await,
+                () = sleep_until(due_at.into()), if due.is_some() => self.look_at_due().await,
                 _ = check.tick() => {
                     let is_unwatched = self.changes.watcher.is_none();
                     let is_back = self.is_gone && self.folder.is_dir();
                     if is_back || is_unwatched && looked.elapsed() >= POLL_INTERVAL {
                         looked = Instant::now();
                         self.watch_again().await;
+                    } else if self.again.is_some_and(|again| again <= Instant::now()) {
+                        self.look_at_all().await;
                     }
                 }
             }
@@ -189,36 +212,77 @@ impl Watched {
         self.look_at_all().await;
     }
 
+    /// Takes note of a change that the system tells of.
     fn note(&mut self, path: PathBuf) {
-        if self.changed.len() < MAX_CHANGED || self.changed.contains_key(&path) {
-            self.changed.insert(path, Instant::now());
+        let now = Instant::now();
+        let settled = now + QUIET;
+        if let Some(change) = self.changed.get_mut(&path) {
+            change.settled = settled;
+        } else if self.changed.len() < MAX_CHANGED {
+            let latest = now + EARLY;
+            self.changed.insert(path, Change { settled, latest });
         } else {
             self.changes.missed.tell();
         }
     }
 
-    /// Looks at what nobody has written to for a moment.
+    /// Takes note of when to look again at a file that waits.
+    fn wait(&mut self, path: PathBuf, again: Instant) {
+        if self.changed.len() < MAX_CHANGED || self.changed.contains_key(&path) {
+            let (settled, latest) = (again, again);
+            self.changed.insert(path, Change { settled, latest });
+        } else {
+            self.again.get_or_insert(Instant::now() + POLL_INTERVAL);
+        }
+    }
+
+    /// Looks at what has settled, and at files that have not for a while.
     async fn look_at_due(&mut self) {
-        let now = Instant::now();
-        let due = self.changed.extract_if(|_, last| *last + SETTLE <= now);
-        let due: Vec<_> = due.map(|(path, _)| path).collect();
-        if due.contains(&self.folder) {
+        let due = self.take_due();
+        let is_whole = |due: &Due| due.path == self.folder && !due.is_early;
+        if due.iter().any(is_whole) {
             self.watch_again().await;
         } else {
             self.look_at(due).await;
         }
     }
 
+    fn take_due(&mut self) -> Vec<Due> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (path, change) in &mut self.changed {
+            if change.due() <= now {
+                let is_early = change.settled > now;
+                let path = path.clone();
+                due.push(Due { path, is_early });
+                // It is looked at again when it has settled.
+                change.latest = now + POLL_INTERVAL;
+            }
+        }
+        self.changed.retain(|_, change| change.settled > now);
+        due
+    }
+
     async fn look_at_all(&mut self) {
+        let begun = Instant::now();
         self.changed.clear();
-        let Some(mut scanned) = self.look_at(vec![self.folder.clone()]).await else {
+        self.again = None;
+        let all = Due {
+            path: self.folder.clone(),
+            is_early: false,
+        };
+        let Some(mut scanned) = self.look_at(vec![all]).await else {
             return;
         };
+        self.settling.forget_unseen(begun);
+        self.inner
+            .writing
+            .set(&self.folder, self.settling.waiting());
         // What was written a moment ago mostly is whole a moment later.
         if !scanned.changing.is_empty() {
-            sleep(SETTLE).await;
-            let again = self.look_at(std::mem::take(&mut scanned.changing)).await;
-            let again = again.unwrap_or_default();
+            sleep(QUIET).await;
+            let due = self.take_due();
+            let again = self.look_at(due).await.unwrap_or_default();
             scanned.shared += again.shared;
             scanned.left_out += again.left_out;
             scanned.gone += again.gone;
@@ -238,18 +302,30 @@ impl Watched {
         }
     }
 
-    /// Brings what is shared in line with what is at `paths`, and has the network told.
-    async fn look_at(&mut self, paths: Vec<PathBuf>) -> Option<Scanned> {
-        let (sender, mut news) = mpsc::channel(FOUND_QUEUED);
-        let (store, folder) = (self.inner.store.clone(), self.folder.clone());
-        let looking = spawn_blocking(move || look(&store, &folder, &paths, &Sender(sender)));
+    /// Brings what is shared in line with what is at the paths that are `due`, and has the network told.
+    async fn look_at(&mut self, due: Vec<Due>) -> Option<Scanned> {
+        let (found, mut news) = mpsc::channel(FOUND_QUEUED);
+        let store = self.inner.store.clone();
+        let sender = Sender {
+            found,
+            writing: self.inner.writing.clone(),
+            folder: self.folder.clone(),
+        };
+        let mut settling = std::mem::take(&mut self.settling);
+        let looking = spawn_blocking(move || {
+            let scanned = look(&store, &sender.folder, &due, &mut settling, &sender);
+            (scanned, settling)
+        });
         while let Some(found) = news.recv().await {
             self.inner.tell(found).await;
         }
-        match looking.await.ok()? {
+        let (scanned, settling) = looking.await.ok()?;
+        self.settling = settling;
+        match scanned {
             Ok(scanned) => {
-                let again = scanned.changing.iter().cloned();
-                again.for_each(|path| self.note(path));
+                for (path, again) in scanned.changing.iter().cloned() {
+                    self.wait(path, again);
+                }
                 Some(scanned)
             }
             Err(error) => {
@@ -266,11 +342,15 @@ enum Found {
     Gone(Vec<Hash>),
 }
 
-struct Sender(mpsc::Sender<Found>);
+struct Sender {
+    found: mpsc::Sender<Found>,
+    writing: Writing,
+    folder: PathBuf,
+}
 
 impl Sender {
     fn send(&self, found: Found) -> ControlFlow<()> {
-        match self.0.blocking_send(found) {
+        match self.found.blocking_send(found) {
             Ok(()) => ControlFlow::Continue(()),
             // The node is shutting down.
             Err(_) => ControlFlow::Break(()),
@@ -285,6 +365,10 @@ impl Told for Sender {
 
     fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
         self.send(Found::Gone(hashes))
+    }
+
+    fn waiting(&self, files: &Settling) {
+        self.writing.set(&self.folder, files.waiting());
     }
 }
 

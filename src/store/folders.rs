@@ -25,7 +25,7 @@ use self::{
     examine::{Examined, Known, examine},
     walk::{Directory, Tree, What},
 };
-use super::{Fingerprint, Member, MemberState, NewShare, Origin, Scopes, Store};
+use super::{Fingerprint, Growing, Member, MemberState, NewShare, Origin, Scopes, Store};
 
 /// A folder to be shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct NewFolder {
     pub origin: Origin,
 }
 
-/// Hashes a directory with all that is in it, and keeps nothing. `progress` is given the bytes
+/// Hashes a directory with all that is in it but for what is `growing`, and keeps nothing. `progress` is given the bytes
 /// hashed so far, and may say to stop.
 ///
 /// # Errors
@@ -48,9 +48,10 @@ pub struct NewFolder {
 /// See [`FolderError`].
 pub fn hash_folder(
     path: &Path,
+    growing: &Growing,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<(Descriptor, Totals), FolderError> {
-    let tree = walk::walk(path)?;
+    let tree = walk::walk(path, growing)?;
     let files = examine(path, &tree, &Known::default(), None, progress)?;
     let built = build(path, tree, &files, None)?;
     Ok((built.descriptor, built.totals))
@@ -113,7 +114,9 @@ impl Store {
         let path = &folder.path;
         self.check_private(path)?;
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
-        let tree = walk::walk(path)?;
+        let growing = Growing::of(self);
+        let growing = growing.map_err(|source| FolderError::Records { source })?;
+        let tree = walk::walk(path, &growing)?;
         let files = examine(path, &tree, known, Some(self), progress)?;
         let built = build(path, tree, &files, Some(self))?;
         if !is_meant(&built.descriptor.hash()) {

@@ -30,6 +30,7 @@ use super::{
     Fingerprint, Store, TreeError,
     files::{self, OpenFileError},
     trees::{TreeWriter, Trees},
+    writers::Writers,
 };
 
 /// Bytes below one node of the stored level: 256 KiB. Also what a thread reads at once, as that
@@ -117,6 +118,11 @@ fn hash(
         return Err(Stop::Changed.at(path));
     }
     let descriptor = Descriptor::new(Kind::File, size, root).map_err(|_| Stop::Changed.at(path))?;
+    // A program that has the file mapped changes it without a mark.
+    let fingerprint = match Writers::of(&file) {
+        Writers::Present => fingerprint.doubted(),
+        Writers::Absent | Writers::Unknown => fingerprint,
+    };
     if let Some(tree) = tree {
         tree.commit(descriptor.hash())?;
     }

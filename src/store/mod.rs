@@ -17,6 +17,7 @@
 //! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
 //! | `fingerprint` | how a file is known to be unchanged |
+//! | `writers` | whether a program has a file open for writing |
 //! | `hashing` | files to descriptors, on all cores |
 //! | `folders` | directories to manifests: walked, hashed, shared |
 //! | `side_files`, `collect` | files named by hashes: written, durable, collected when no row needs them |
@@ -24,6 +25,7 @@
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `runs` | files piece by piece, whatever is here of them |
 //! | `partial` | a download under way, and its end |
+//! | `growing` | which files and directories are downloads under way |
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
 //! | `room` | how much of a disk stays free, and who may still write |
@@ -44,6 +46,7 @@ mod files;
 mod fingerprint;
 mod folders;
 mod format;
+mod growing;
 mod handle;
 mod handles;
 mod hashing;
@@ -71,6 +74,7 @@ mod sparse;
 mod testing;
 mod trees;
 mod write_failure;
+mod writers;
 
 pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
@@ -78,6 +82,7 @@ pub use collect::Collected;
 pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{FolderError, NewFolder, hash_folder};
+pub use growing::Growing;
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
 pub use identity::{IdentityError, key_file, load_or_create};
@@ -98,3 +103,4 @@ pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};
 pub use trees::TreeError;
 pub(crate) use write_failure::cause as why_not_written;
+pub use writers::Writers;

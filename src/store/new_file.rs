@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Room, Writer,
     files::{open_own, rename_new, sync_folder_of},
-    write_failure,
+    growing, write_failure,
 };
 
 /// A file that is being written.
@@ -58,6 +58,7 @@ impl NewFile {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         let file = open_own(&mut options, &part).map_err(failed)?;
+        growing::mark(&file);
         Ok(Self {
             file: Some(file),
             part,
@@ -91,7 +92,10 @@ impl NewFile {
     ///
     /// [`NewFileError::Exists`] if something has come to be there meanwhile; [`NewFileError::Write`].
     pub fn finish(mut self) -> Result<PathBuf, NewFileError> {
-        let synced = self.file.take().map_or(Ok(()), |file| file.sync_all());
+        let synced = self.file.take().map_or(Ok(()), |file| {
+            growing::unmark(&file);
+            file.sync_all()
+        });
         synced.map_err(|error| self.failed(error))?;
         match rename_new(&self.part, &self.target) {
             Ok(()) => {}

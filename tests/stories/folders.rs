@@ -161,7 +161,6 @@ fn a_folder_that_is_written_down_is_served_by_the_next_node() {
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(3, 70_000);
     let file = world.file("box/sub/one", &content);
-    world.file("box/sub/late.part", b"a download under way");
     let folder = text(&world.path("box"));
     let arguments = [
         "share",

@@ -1,6 +1,6 @@
 //! Logs that machines read.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use serde_json::Value;
 
@@ -34,7 +34,7 @@ fn every_line_on_stderr_is_an_object() {
     let folder = a.path("shared");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("two\nlines \u{1b}[31m\u{202e}"), "content").unwrap();
-    fs::write(folder.join("left out.part"), "content").unwrap();
+    symlink("nowhere", folder.join("left out")).unwrap();
     let node = a.start(&["-d", folder.to_str().unwrap(), "-v"]);
     node.run.err.line("folder shared");
     let b = world.home("b");

@@ -61,3 +61,4 @@ mod valve;
 mod walkthrough;
 mod watch;
 mod world;
+mod writing;

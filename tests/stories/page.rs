@@ -1,6 +1,9 @@
 //! The page of a node, in a real browser.
 
-use std::io::{Read, Write};
+use std::{
+    fs::File,
+    io::{Read, Write},
+};
 
 use fantoccini::key::Key;
 
@@ -315,6 +318,31 @@ fn a_dropped_file_is_shared() {
     drop("new Uint8Array(64 << 20)");
     browser.sees(".toast.error", "dropped.txt is there already");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
+}
+
+/// ```text
+///   page ── A      a program writes to the shared folder
+/// ```
+#[test]
+fn a_file_that_is_being_written_has_a_badge() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&["--dir", "shared"]);
+    let mut file = File::create(a.path("shared/film.mkv")).unwrap();
+    file.write_all(&noise(1, 300_000)).unwrap();
+    let Some(browser) = opened(&a, WIDE) else {
+        return;
+    };
+    browser.click("#tab-shares");
+    browser.sees(".written", "film.mkv");
+    browser.sees(".written .badge", "still being written");
+    browser.sees("#shares .summary", "1 still being written");
+    // It has no link yet.
+    browser.click(".written");
+    browser.until("!document.querySelector('dialog[open]')");
+    drop(file);
+    browser.sees("#shares .row:not(.written)", "film.mkv");
+    browser.until("!document.querySelector('.written')");
 }
 
 /// ```text

@@ -30,8 +30,8 @@ use super::{
     access::page_address,
     paging::{MAX_LIMIT, next_path},
     types::{
-        CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, Gateway, GatewayQuery, Health,
-        Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem, Setting,
+        BeingWritten, CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, Gateway, GatewayQuery,
+        Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem, Setting,
         SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
     },
 };
@@ -160,6 +160,15 @@ impl Client {
     /// [`CallError`].
     pub async fn shares(&self) -> Result<Vec<Listed>, CallError> {
         self.list("/v1/shares").await
+    }
+
+    /// Which files in its watched folders it does not share yet, as programs may still write to them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn being_written(&self) -> Result<BeingWritten, CallError> {
+        self.get("/v1/being-written").await
     }
 
     /// Shares a path. Dropping the events before the last ends it.

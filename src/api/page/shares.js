@@ -33,6 +33,24 @@ function row(first) {
   return { element, update };
 }
 
+// A file that is not shared yet, as a program may still write to it.
+function writtenRow(file) {
+  const where = h("p", { class: "words", title: harmless(file.path) }, harmless(file.path));
+  const size = h("div", { class: "size" });
+  const element = h(
+    "div",
+    { class: "share written" },
+    h("div", { class: "kind" }, icon("file")),
+    h("div", { class: "title" }, name(file.name), where),
+    size,
+    h("div", { class: "badge", title: "It is shared when no program writes to it any more" }, "still being written"),
+  );
+  return { element, update: (now) => setText(size, bytes(now.size)) };
+}
+
+// What is to be shown of a file that is being written, found by the last part of its path.
+const written = (file) => ({ ...file, name: file.path.split(/[\\/]/).at(-1), isWritten: true });
+
 async function unshare(share, button) {
   const places = [...state.shares.values()].filter(({ hash }) => hash === share.hash).length;
   const from = places > 1 ? ` It is shared from ${places} places, and then from none of them.` : "";
@@ -134,7 +152,12 @@ function open() {
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter shares", oninput: () => draw() });
   const picker = h("input", { type: "file", multiple: true, hidden: true, onchange: () => drop([...picker.files]) });
   const summary = h("p", { class: "summary" });
-  const rows = new Rows({ make: row, key: shareOf, label: "Shares", onopen: pass });
+  const rows = new Rows({
+    make: (item) => (item.isWritten ? writtenRow(item) : row(item)),
+    key: (item) => (item.isWritten ? `written ${item.path}` : shareOf(item)),
+    label: "Shares",
+    onopen: (item) => item.isWritten || pass(item),
+  });
   const nothing = empty(
     "Nothing is shared yet",
     "Share a file or folder from where it lies, or drop files here: they are copied to the node's shared folder.",
@@ -158,13 +181,17 @@ function open() {
   const draw = () => {
     const all = [...state.shares.values()];
     const list = matches(all, filter.value);
-    nothing.hidden = all.length > 0;
-    rows.element.hidden = all.length === 0;
-    rows.set(list);
+    const writing = matches([...state.writing.values()].map(written), filter.value);
+    const isEmpty = all.length + state.writing.size === 0;
+    nothing.hidden = !isEmpty;
+    rows.element.hidden = isEmpty;
+    rows.set([...writing, ...list]);
     const total = list.reduce((sum, { size }) => sum + size, 0);
-    setText(summary, all.length ? `${count(list.length, "share")}, ${bytes(total)}` : "");
+    const more = writing.length ? `, ${writing.length.toLocaleString("en")} still being written` : "";
+    setText(summary, isEmpty ? "" : `${count(list.length, "share")}, ${bytes(total)}${more}`);
   };
   observe("shares", draw);
+  observe("writing", draw);
   draw();
   return { element };
 }

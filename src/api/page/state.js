@@ -13,6 +13,8 @@ export const state = {
   /** By hash, by `shareOf`, and by peer id. */
   downloads: new Map(),
   shares: new Map(),
+  /** Files in watched folders that may still be being written, by path. */
+  writing: new Map(),
   peers: new Map(),
   settings: [],
   log: [],
@@ -69,6 +71,7 @@ function removed(topic, key) {
 
 const hashOf = ({ hash }) => hash;
 const peerOf = ({ peer_id }) => peer_id;
+const pathOf = ({ path }) => path;
 
 /** What tells a share from others: the same content may be shared under several names, and from several places. */
 export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
@@ -78,7 +81,7 @@ const upsertDownload = upsert("downloads", hashOf);
 const listeners = {
   hello(hello) {
     state.hello = hello;
-    fresh = { downloads: new Set(), shares: new Set(), peers: new Set() };
+    fresh = { downloads: new Set(), shares: new Set(), writing: new Set(), peers: new Set() };
     state.log = [];
     change("hello");
   },
@@ -102,6 +105,8 @@ const listeners = {
   "download-removed": removed("downloads", hashOf),
   share: upsert("shares", shareOf),
   "share-removed": removed("shares", shareOf),
+  "being-written": upsert("writing", pathOf),
+  written: removed("writing", pathOf),
   peer: upsert("peers", peerOf),
   "peer-removed": removed("peers", peerOf),
   settings(settings) {

@@ -92,6 +92,12 @@ pub enum FolderError {
         /// The directory.
         path: PathBuf,
     },
+    /// It cannot be told which files are downloads under way.
+    #[error("the records of downloads in the data folder cannot be read: {source}")]
+    Records {
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file cannot be hashed.
     #[error(transparent)]
     Hash(#[from] HashError),

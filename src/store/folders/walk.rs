@@ -12,10 +12,7 @@ use std::{
 use pelago_content::{MAX_DEPTH, MAX_LISTED, check_names, check_target};
 
 use super::{FolderError, join};
-use crate::store::files::type_name;
-
-/// What a download under way is called at its end; it is no part of a folder.
-const UNFINISHED: &str = ".part";
+use crate::store::{Growing, files::type_name};
 
 /// All that is in a directory, at any depth.
 pub(super) struct Tree {
@@ -54,10 +51,11 @@ impl Tree {
     }
 }
 
-/// Looks at everything below `root`.
-pub(super) fn walk(root: &Path) -> Result<Tree, FolderError> {
+/// Looks at everything below `root` but for what is `growing`.
+pub(super) fn walk(root: &Path, growing: &Growing) -> Result<Tree, FolderError> {
     let mut walk = Walk {
         root,
+        growing,
         tree: Tree {
             directories: vec![Directory {
                 path: String::new(),
@@ -78,6 +76,7 @@ pub(super) fn walk(root: &Path) -> Result<Tree, FolderError> {
 
 struct Walk<'r> {
     root: &'r Path,
+    growing: &'r Growing,
     tree: Tree,
     /// Entries found so far.
     entries: u64,
@@ -97,7 +96,7 @@ impl Walk<'_> {
         for entry in found {
             let name = entry.file_name().into_string();
             let name = name.map_err(|_| FolderError::NotUtf8 { path: entry.path() })?;
-            if name.ends_with(UNFINISHED) && name.len() > UNFINISHED.len() {
+            if self.growing.contains(&entry.path()) {
                 tracing::info!(path = %entry.path().display(), "left out: a download under way");
                 continue;
             }

@@ -10,7 +10,7 @@ use pelago_content::Hash;
 /// The attribute. Its value is the id of the download and the hash of the content; versions before format
 /// 2 wrote an empty one.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-const ATTRIBUTE: &str = "user.pelago.part";
+pub(in crate::store) const ATTRIBUTE: &str = "user.pelago.part";
 
 /// Bytes of an id: chosen at random, so that no two downloads have the same.
 pub(super) const ID_LEN: usize = 16;

@@ -53,6 +53,8 @@ pub use ending::Ending;
 pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
 pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use record::Partials;
 pub use remove::RemoveError;
 pub use spec::PartialSpec;

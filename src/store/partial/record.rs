@@ -282,34 +282,20 @@ impl Partials {
 
     /// What each record says, but for those that cannot be read.
     pub(super) fn list(&self) -> io::Result<Vec<Recorded>> {
-        let folder = match &self.place {
-            Place::Folder(folder) => folder,
+        match &self.place {
+            Place::Folder(folder) => list(folder),
             Place::Memory(records) => {
                 let records = lock(records);
                 let recorded = |record: &MemoryRecord| record.recorded.clone();
-                return Ok(records.values().map(recorded).collect());
-            }
-        };
-        let mut found = Vec::new();
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            match File::open(&path).and_then(read_page) {
-                Ok(Page::Says(recorded)) => found.push(*recorded),
-                Ok(Page::Torn) => {
-                    let path = path.display();
-                    tracing::warn!(%path, "the record of a download is damaged, passing it over");
-                }
-                Ok(Page::Newer(version)) => {
-                    let (path, error) = (path.display(), newer(version));
-                    tracing::warn!(%path, %error, "the record of a download is passed over");
-                }
-                Err(error) => {
-                    let path = path.display();
-                    tracing::warn!(%path, %error, "the record of a download cannot be read");
-                }
+                Ok(records.values().map(recorded).collect())
             }
         }
-        Ok(found)
+    }
+
+    /// Where the downloads of a data folder grow, which another process may use.
+    pub(in crate::store) fn growing_in(folder: &Path) -> io::Result<HashSet<PathBuf>> {
+        let recorded = list(&folder.join(PARTIAL_FOLDER))?;
+        Ok(recorded.iter().map(Recorded::part).collect())
     }
 
     /// Removes the record, if there is one. If it is to be gone for good, also through a power cut, that
@@ -331,6 +317,30 @@ impl Partials {
             }
         }
     }
+}
+
+/// What each record in the folder says, but for those that cannot be read.
+fn list(folder: &Path) -> io::Result<Vec<Recorded>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        match File::open(&path).and_then(read_page) {
+            Ok(Page::Says(recorded)) => found.push(*recorded),
+            Ok(Page::Torn) => {
+                let path = path.display();
+                tracing::warn!(%path, "the record of a download is damaged, passing it over");
+            }
+            Ok(Page::Newer(version)) => {
+                let (path, error) = (path.display(), newer(version));
+                tracing::warn!(%path, %error, "the record of a download is passed over");
+            }
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "the record of a download cannot be read");
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn newer(version: u8) -> io::Error {

@@ -1,0 +1,132 @@
+use std::{
+    fs::{self, File},
+    io::Write,
+    thread,
+};
+
+use super::*;
+
+/// Tells nobody.
+struct Silent;
+
+impl Told for Silent {
+    fn shared(&self, _: Vec<Hash>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn gone(&self, _: Vec<Hash>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    fn waiting(&self, _: &Settling) {}
+}
+
+/// A watched folder, and what is known of its files.
+struct Folder {
+    store: Store,
+    settling: Settling,
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::in_memory();
+        store.set_live_folders(vec![folder.path().to_owned()]);
+        Self {
+            store,
+            settling: Settling::default(),
+            folder,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn look(&mut self) -> Scanned {
+        let due = Due {
+            path: self.folder.path().to_owned(),
+            is_early: false,
+        };
+        let folder = self.folder.path();
+        look(&self.store, folder, &[due], &mut self.settling, &Silent).unwrap()
+    }
+
+    /// Looks until no file waits for less than a second more.
+    fn settle(&mut self) -> Scanned {
+        loop {
+            let scanned = self.look();
+            let again = scanned.changing.iter().map(|(_, again)| *again).min();
+            let wait = again.map(|again| again.saturating_duration_since(Instant::now()));
+            match wait {
+                Some(wait) if wait < Duration::from_secs(1) => thread::sleep(wait),
+                _ => return scanned,
+            }
+        }
+    }
+
+    fn share(&self, name: &str) -> Option<Share> {
+        self.store.share_at(&self.path(name)).unwrap()
+    }
+}
+
+#[test]
+fn a_file_in_doubt_stays_so_until_it_is_closed() {
+    let mut folder = Folder::new();
+    let path = folder.path("disk.img");
+    fs::write(&path, "content").unwrap();
+    let scanned = folder.settle();
+    assert_eq!((scanned.shared, scanned.changing.len()), (1, 0));
+    let sure = folder.share("disk.img").unwrap();
+    assert!(!sure.fingerprint.is_in_doubt());
+
+    // As it is shared when a program has had it open for 10 minutes.
+    let writer = File::options().append(true).open(&path).unwrap();
+    let doubted = NewShare {
+        descriptor: sure.descriptor,
+        name: sure.name.clone(),
+        path: path.clone(),
+        scopes: sure.scopes.clone(),
+        origin: sure.origin.clone(),
+        fingerprint: sure.fingerprint.doubted(),
+    };
+    folder.store.add_shares(&[doubted]).unwrap();
+    assert_eq!(folder.look().changing, []);
+    assert!(folder.share("disk.img").unwrap().fingerprint.is_in_doubt());
+    drop(writer);
+    folder.look();
+    assert_eq!(folder.share("disk.img"), Some(sure));
+}
+
+#[test]
+fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
+    let mut folder = Folder::new();
+    let path = folder.path("file");
+    fs::write(&path, "before").unwrap();
+    folder.settle();
+    let before = folder.share("file").unwrap();
+    let mut writer = File::create(&path).unwrap();
+    writer.write_all(b"half").unwrap();
+    let scanned = folder.settle();
+    assert_eq!((scanned.shared, scanned.changing.len()), (0, 1));
+    assert_eq!(folder.share("file"), Some(before.clone()));
+    // Whoever asks for what it was has it hashed no sooner.
+    let refused = check_settled(&before).unwrap_err();
+    assert!(
+        matches!(refused, ShareError::StillWritten { .. }),
+        "{refused}"
+    );
+    drop(writer);
+    folder.settle();
+    let after = folder.share("file").unwrap();
+    assert_ne!(after.hash, before.hash);
+    check_settled(&after).unwrap();
+    // What a person shared by hand is hashed as it is.
+    let by_hand = Share {
+        origin: Origin::Explicit,
+        ..before
+    };
+    let _writer = File::options().append(true).open(&path).unwrap();
+    check_settled(&by_hand).unwrap();
+}

@@ -1,0 +1,109 @@
+//! Whether another program has a file open for writing.
+//!
+//! Owns the question and keeps no state. The answer is the system's: it grants a read lease only on a
+//! file that no program has open for writing, or has mapped for writing. Never waits, never writes, and
+//! cannot fail: where the system does not know, the answer is [`Writers::Unknown`].
+
+#[cfg(target_os = "linux")]
+mod lease;
+
+use std::{fs::File, path::Path};
+
+#[cfg(target_os = "linux")]
+use super::disk;
+use super::files;
+
+/// Whether any program has a file open for writing, as far as this system can know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// No program has it open for writing.
+    Absent,
+    /// At least one program has it open, or mapped, for writing.
+    Present,
+    /// The system cannot know: the file belongs to another user, or other machines can write to its
+    /// file system.
+    Unknown,
+}
+
+impl Writers {
+    /// The writers of the regular file at `path`; unknown if it cannot be opened for reading.
+    pub fn at(path: &Path) -> Self {
+        files::open_regular(path).map_or(Self::Unknown, |(file, _)| Self::of(&file))
+    }
+
+    /// The writers of a file, which has to be open for reading only.
+    pub(super) fn of(file: &File) -> Self {
+        #[cfg(target_os = "linux")]
+        return of(file);
+        // No other system has a lease that a program without special rights can take.
+        #[cfg(not(target_os = "linux"))]
+        {
+            let _ = file;
+            Self::Unknown
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn of(file: &File) -> Writers {
+    use lease::Refused;
+    match lease::take_and_return(file) {
+        // A file system that other machines write to may grant a lease that says nothing of them.
+        Ok(()) if disk::is_local(file) => Writers::Absent,
+        Err(Refused::Open) => Writers::Present,
+        Ok(()) | Err(Refused::Other) => Writers::Unknown,
+    }
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::{fs, io::Write, os::unix::fs::OpenOptionsExt};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_for_as_long_as_it_is_open_for_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let mut writer = File::create(&path).unwrap();
+        writer.write_all(b"begun").unwrap();
+        assert_eq!(Writers::at(&path), Writers::Present);
+        let other = writer.try_clone().unwrap();
+        drop(writer);
+        assert_eq!(Writers::at(&path), Writers::Present);
+        drop(other);
+        assert_eq!(Writers::at(&path), Writers::Absent);
+
+        let _reader = File::open(&path).unwrap();
+        assert_eq!(Writers::at(&path), Writers::Absent, "readers do not matter");
+        let link = folder.path().join("link");
+        fs::hard_link(&path, &link).unwrap();
+        let _writer = File::options().append(true).open(&link).unwrap();
+        assert_eq!(Writers::at(&path), Writers::Present, "by another name");
+    }
+
+    #[test]
+    fn the_question_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "content").unwrap();
+        let (reader, _) = files::open_regular(&path).unwrap();
+        assert_eq!(Writers::of(&reader), Writers::Absent);
+        // A program that opens the file now would wait for a lease, and fail if it does not wait.
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        let opened = options.append(true).custom_flags(flags).open(&path);
+        drop(opened.unwrap());
+        assert_eq!(Writers::of(&reader), Writers::Absent);
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Writers::at(&folder.path().join("gone")), Writers::Unknown);
+        assert_eq!(Writers::at(folder.path()), Writers::Unknown);
+        // A file of the kernel's, whose file system is not local.
+        assert_eq!(Writers::at(Path::new("/proc/version")), Writers::Unknown);
+    }
+}
