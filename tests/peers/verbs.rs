@@ -4,7 +4,11 @@
 //!   a ---> b      b's person stops each download as it comes to its end
 //! ```
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use pelago::{
     content::Hash,
@@ -13,11 +17,14 @@ use pelago::{
 
 use crate::{
     content::Content,
-    nodes::{Home, assert_same, in_time, request},
+    nodes::{Home, assert_same, ended, in_time, request},
 };
 
 /// Downloads that are stopped, each a little later in its life than the one before.
-const ROUNDS: usize = 60;
+const ROUNDS: usize = 40;
+
+/// How long after it began to be put in place the last one is stopped, at most.
+const LONGEST: Duration = Duration::from_millis(200);
 
 /// Bytes of each: more than what is written without a record.
 const SIZE: u64 = 300_000;
@@ -124,16 +131,23 @@ impl Wanted {
 
 async fn stop_each(a: &Home, b: &Home, all: Vec<Wanted>) {
     let from = [a.address().await];
-    let mut ends = Vec::new();
-    for (wanted, round) in all.iter().zip(0..) {
-        let download = b
-            .begin(DownloadRequest {
-                seed: true,
-                ..request(wanted.hash, Output::At(wanted.path.clone()), &from)
-            })
-            .await;
+    let begin = async |wanted: &Wanted| {
+        let download = b.begin(DownloadRequest {
+            seed: true,
+            ..request(wanted.hash, Output::At(wanted.path.clone()), &from)
+        });
+        let download = download.await;
         is_finishing(&download).await;
-        for _ in 0..round * 4 {
+        (download, Instant::now())
+    };
+    // The first is not stopped: the others are within twice the time that its end takes.
+    let (download, since) = begin(&all[0]).await;
+    ended(&download).await.unwrap();
+    let longest = (since.elapsed() * 2).min(LONGEST);
+    let mut ends = vec![Told::Done];
+    for (wanted, round) in all.iter().zip(0..).skip(1) {
+        let (_, since) = begin(wanted).await;
+        while since.elapsed() < longest * round / ROUNDS as u32 {
             tokio::task::yield_now().await;
         }
         let told = stop(b, wanted.hash, round % 2 == 0).await;
