@@ -1,13 +1,18 @@
 //! Files that belong to Pelago, written so that they survive a power cut.
 //!
-//! Owns the one way in which the node replaces, removes and sets aside its own files, and no state.
+//! Owns the one way in which the node replaces, removes and sets aside its own files, and no state. On
+//! a full disk they get a piece of what is kept for that (`spare`).
 //! Never follows a link to a file that it replaces. Errors leave as the system gave them.
+
+mod spare;
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
 };
+
+pub(crate) use spare::{Fails, keep as keep_spare, with_spare};
 
 /// Appended to the name of a private file that is being written and not yet in place.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".new";
@@ -58,6 +63,10 @@ pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn write_and_rename(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    with_spare(path, || try_write_and_rename(path, bytes, sync))
+}
+
+fn try_write_and_rename(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let temporary = with_suffix(path, TEMPORARY_SUFFIX);
     let written = write_new(&temporary, bytes, sync).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {

@@ -2,6 +2,7 @@
 //! goes on with downloads. How it hashes files again is in `rehash`.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +14,7 @@ use tokio::{sync::mpsc, task::spawn_blocking, time::interval};
 use super::{handle::Inner, recovery, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
-    store::{Collected, KnownPeer, Share},
+    store::{Collected, KnownPeer, Share, Store},
     transfer::{Saved, Transfers},
 };
 
@@ -22,6 +23,9 @@ pub(super) const ASKERS_QUEUED: usize = 256;
 
 /// Pages of hashes on their way to the publisher, at most; whoever finds them waits.
 pub(super) const FOUND_QUEUED: usize = 16;
+
+/// How often room is kept for a full disk.
+const SPARE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How often the peers connected to are written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
@@ -89,6 +93,33 @@ pub(super) async fn collect(inner: Arc<Inner>) {
             Ok(Err(error)) => tracing::warn!(%error, "what is not needed any more is kept"),
             Err(_) => return,
         }
+    }
+}
+
+/// Keeps room for what cannot wait when the disk of the data folder is full, and warns when it is.
+pub(super) async fn keep_spare(store: Store) {
+    let mut tick = interval(SPARE_INTERVAL);
+    let mut was_full = false;
+    loop {
+        tick.tick().await;
+        let keeping = store.clone();
+        let is_full = match spawn_blocking(move || keeping.keep_spare()).await {
+            Ok(Ok(is_full)) => is_full,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "no room is kept for a full disk");
+                true
+            }
+            Err(_) => return,
+        };
+        if is_full && !was_full {
+            let folder = store.folder().unwrap_or(Path::new("")).display();
+            tracing::warn!(
+                "the disk with the data folder {folder} is full: new shares, downloads and known peers \
+                 may not be kept. Make room: pelago remove --with-data, pelago cancel, or delete other \
+                 files"
+            );
+        }
+        was_full = is_full;
     }
 }
 

@@ -213,6 +213,7 @@ impl Node {
                 tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::collect(Arc::clone(&inner))).abort_handle(),
+                tokio::spawn(background::keep_spare(inner.store.clone())).abort_handle(),
             ]);
             if inner.store.folder().is_some()
                 && let Err(error) = inner.transfers.clear_cache().await

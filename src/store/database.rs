@@ -25,6 +25,7 @@ use std::{
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
 use super::quiet;
+use crate::durable;
 
 /// (hash, path) -> row; see `share`.
 pub(super) const SHARES: TableDefinition<'_, (&[u8; 32], &str), &[u8]> =
@@ -138,6 +139,18 @@ impl Database {
         operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
         self.run("writing", true, |database| write(database, operation))
+    }
+
+    /// The same for what makes room, or what a person withdraws: on a full disk it gets a piece of what
+    /// is kept for that.
+    pub(super) fn write_with_spare<T>(
+        &self,
+        mut operation: impl FnMut(&WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, DatabaseError> {
+        match &self.place {
+            Place::File(path) => durable::with_spare(path, || self.write(&mut operation)),
+            Place::Memory => self.write(operation),
+        }
     }
 
     fn run<T>(
@@ -386,6 +399,18 @@ impl DatabaseError {
                 )
             }
             _ => false,
+        }
+    }
+}
+
+impl durable::Fails for DatabaseError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Failed { source, .. } => match &**source {
+                redb::Error::Io(error) => error.is_full(),
+                _ => false,
+            },
+            Self::Layout { .. } => false,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
     partial::Partials, room::Room, share_log::ShareLog, trees::Trees,
 };
+use crate::durable;
 
 /// What a node keeps. Clones are the same store.
 #[derive(Clone)]
@@ -112,6 +113,16 @@ impl Store {
     /// The disks that it writes to, and how much of them stays free.
     pub fn room(&self) -> &Room {
         &self.inner.room
+    }
+
+    /// Keeps some room for what cannot wait when the disk is full, and tells whether it is: then little
+    /// more than that can be written. Costs a call of the system, and a write where room is missing.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn keep_spare(&self) -> io::Result<bool> {
+        self.folder().map_or(Ok(false), durable::keep_spare)
     }
 
     /// Where it is kept; nowhere if in memory.

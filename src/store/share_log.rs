@@ -141,15 +141,15 @@ impl ShareLog {
         let Some(path) = self.path.as_ref().filter(|_| !lines.is_empty()) else {
             return;
         };
-        let written = durable::private()
-            .append(true)
-            .create(true)
-            .open(path)
-            .and_then(|mut file| {
-                // What came before may be torn, and must not take this line with it.
-                file.write_all(format!("\n{lines}").as_bytes())?;
-                if sync { file.sync_data() } else { Ok(()) }
-            });
+        // What came before may be torn, and must not take these lines with it.
+        let lines = format!("\n{lines}");
+        let write = || {
+            let mut options = durable::private();
+            let mut file = options.append(true).create(true).open(path)?;
+            file.write_all(lines.as_bytes())?;
+            if sync { file.sync_data() } else { Ok(()) }
+        };
+        let written = durable::with_spare(path, write);
         if let Err(error) = written {
             tracing::warn!(
                 path = %path.display(), %error,

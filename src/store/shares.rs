@@ -133,7 +133,7 @@ impl Store {
             logged.extend(share.filter(|share| share.hash == *hash && is_logged(share)));
         }
         log.remove(logged.iter().filter_map(|share| share.path.to_str()));
-        let (count, removed, gone) = self.inner.database.write(|transaction| {
+        let (count, removed, gone) = self.inner.database.write_with_spare(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut count, mut removed) = (0, Vec::new());
             for (hash, path) in shares {
