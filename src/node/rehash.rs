@@ -171,17 +171,7 @@ fn confirm_members(
 ) -> Result<Vec<PathBuf>, store::ShareError> {
     let mut outdated = Vec::new();
     for (folder, member) in store.members_at(path)? {
-        let MemberState::File(fingerprint) = member.state else {
-            continue;
-        };
-        let is_same = member.descriptor == hashed.descriptor;
-        let now = if is_same {
-            hashed.fingerprint
-        } else {
-            fingerprint.outdated()
-        };
-        store.set_member_fingerprint(&folder, &member, now)?;
-        if !is_same {
+        if !store.confirm_member(&folder, &member, &hashed)? {
             outdated.push(folder);
         }
     }
@@ -251,12 +241,15 @@ mod tests {
             self.path("data/trees").join(hash.to_string())
         }
 
-        /// Lists the member at `path` as it looks now, in doubt.
+        /// Lists the member at `path` as it looks now, in doubt, with the content that it had.
         fn doubt(&self, path: &Path) {
             let now = Fingerprint::new(&path.metadata().unwrap()).doubted();
             for (folder, member) in self.store.members_at(path).unwrap() {
-                let set = self.store.set_member_fingerprint(&folder, &member, now);
-                set.unwrap();
+                let looks = Hashed {
+                    descriptor: member.descriptor,
+                    fingerprint: now,
+                };
+                self.store.confirm_member(&folder, &member, &looks).unwrap();
             }
         }
 

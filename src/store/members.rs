@@ -182,6 +182,27 @@ impl<'t> MemberTables<'t> {
         }
     }
 
+    /// Writes down what `member` of `folder`, which is a file, looks like: nothing if the same content is
+    /// not listed there any more.
+    pub(super) fn set_fingerprint(
+        &mut self,
+        folder: &str,
+        member: &Member,
+        fingerprint: Fingerprint,
+    ) -> Result<(), redb::Error> {
+        let key = (folder, &member.path[..]);
+        let listed = match self.rows.get(key)? {
+            Some(row) => Member::from_row(&member.path, row.value())?,
+            None => return Ok(()),
+        };
+        if listed.descriptor == member.descriptor {
+            let state = MemberState::File(fingerprint);
+            let row = Member { state, ..listed }.to_row()?;
+            self.rows.insert(key, &row[..])?;
+        }
+        Ok(())
+    }
+
     /// Whether content of this hash is a member of any folder.
     pub(super) fn has(&self, hash: &Hash) -> Result<bool, redb::Error> {
         Ok(self.hashes.range(all_places(hash))?.next().is_some())
@@ -228,41 +249,6 @@ impl Store {
             }
             Ok(found)
         })
-    }
-}
-
-impl Store {
-    /// Writes down what `member` of `folder`, which is a file, looks like: nothing if that folder does
-    /// not list the same content there any more.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`]; nothing is changed then.
-    pub fn set_member_fingerprint(
-        &self,
-        folder: &Path,
-        member: &Member,
-        fingerprint: Fingerprint,
-    ) -> Result<(), DatabaseError> {
-        let Some(folder) = folder.to_str() else {
-            return Ok(());
-        };
-        self.inner.database.write(|transaction| {
-            let mut rows = transaction.open_table(MEMBERS)?;
-            let key = (folder, &member.path[..]);
-            let listed = match rows.get(key)? {
-                Some(row) => Member::from_row(&member.path, row.value())?,
-                None => return Ok(()),
-            };
-            if listed.descriptor == member.descriptor {
-                let state = MemberState::File(fingerprint);
-                rows.insert(key, &Member { state, ..listed }.to_row()?[..])?;
-            }
-            Ok(())
-        })?;
-        // What is open was opened with what was known before.
-        self.inner.handles.forget(&[member.descriptor.hash()]);
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! `tables`. Never opens a shared file. Failures leave as a [`ShareError`] from [`Store::add_shares`], as the
 //! database's from all else.
 
+mod confirm;
 mod places;
 pub(super) mod tables;
 #[cfg(test)]

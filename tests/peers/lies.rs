@@ -25,6 +25,10 @@ const AT_ONCE: RangeInclusive<usize> = 1..=1;
 /// Chunk streams to a liar whose data fails its proof: one more, for the question that follows.
 const AFTER_A_QUESTION: RangeInclusive<usize> = 2..=2;
 
+/// The same where only some proofs have the length that they must have: which is asked for first is up to
+/// chance.
+const UP_TO_CHANCE: RangeInclusive<usize> = 1..=2;
+
 /// Starts a liar with `script`; `content` has to come from somebody else, with the liar asked for
 /// chunks on `streams` streams in all.
 async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive<usize>) {
@@ -116,7 +120,7 @@ async fn a_proof_that_is_too_long_is_refused() {
 #[tokio::test]
 async fn a_proof_of_another_index_is_refused() {
     let content = Content::new(THREE_CHUNKS, 1);
-    forged_proofs_are_found_out(AFTER_A_QUESTION, move |item, proof| {
+    forged_proofs_are_found_out(UP_TO_CHANCE, move |item, proof| {
         let neighbour = Item {
             index: (item.index + 1) % 3,
             ..*item
@@ -188,8 +192,7 @@ async fn all_zero_siblings_prove_nothing() {
 #[tokio::test]
 async fn padding_that_the_verifier_knows_is_not_taken_from_a_peer() {
     // The last chunk has a neighbour wholly past the end, whose node has no place in a proof.
-    // What of it is asked for first is up to chance.
-    forged_proofs_are_found_out(1..=2, |item, proof| {
+    forged_proofs_are_found_out(UP_TO_CHANCE, |item, proof| {
         if item.index == 2 {
             proof.insert(0, padding(item.level));
         } else {
