@@ -209,21 +209,38 @@ impl World<'_> {
             all.truncate(1);
         }
         all.extend(self.model.downloads_in(Promise::Open));
-        for hash in all {
-            let before = self.model.download(&hash).cloned();
-            let answer = self.pelago(&["resume", &hash])?;
+        let mut resumed = BTreeMap::new();
+        for hash in &all {
+            let before = self.model.download(hash).cloned();
+            let answer = self.pelago(&["resume", hash])?;
             match (answer, before) {
-                (Answer::Done(_), _) => self.model.answered(&hash, Promise::Going),
+                (Answer::Done(_), _) => {
+                    self.model.answered(hash, Promise::Going);
+                    resumed.insert(hash.clone(), self.model.has_to_end(hash));
+                }
                 (answer, Some(before)) if before.promise == Promise::Paused => {
                     let text =
                         format!("{hash} is paused and cannot be resumed: {}", answer.brief());
                     self.violated("resume-failed", text);
-                    self.model.answered(&hash, Promise::Open);
+                    self.model.answered(hash, Promise::Open);
                 }
                 _ => {}
             }
         }
-        self.settle().map(drop)
+        if !self.settle()? {
+            return Ok(());
+        }
+        for hash in resumed
+            .into_iter()
+            .filter_map(|(hash, has_to)| has_to.then_some(hash))
+        {
+            let promise = self.model.download(&hash).map(|download| download.promise);
+            if promise != Some(Promise::Done) {
+                let text = format!("{hash:.8} was resumed, and nothing stands in its way");
+                self.violated("resume-failed", text);
+            }
+        }
+        Ok(())
     }
 
     /// After the last round: everything is cancelled and removed, and nothing of Pelago's is left.

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use rand::{RngExt, rngs::StdRng};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) type Digest = [u8; 32];
@@ -36,9 +36,17 @@ pub(crate) fn digest(content: &[u8]) -> Digest {
     Sha256::digest(content).into()
 }
 
+/// Bytes that look random, and are quick to make without optimisation, too (splitmix64).
 pub(crate) fn noise(rng: &mut StdRng, size: usize) -> Vec<u8> {
-    let mut content = vec![0; size];
-    StdRng::seed_from_u64(rng.random()).fill_bytes(&mut content);
+    let mut state: u64 = rng.random();
+    let mut content = Vec::with_capacity(size + 8);
+    while content.len() < size {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        content.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
+    }
+    content.truncate(size);
     content
 }
 

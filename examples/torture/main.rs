@@ -173,6 +173,7 @@ fn torture(
     binary: &Path,
     folder: &Path,
 ) -> Result<BTreeMap<Kind, Figures>, Failure> {
+    let began = Instant::now();
     let tools = Tools::compile(folder)?;
     let mut library = Library::open(binary, &folder.join("library"), arguments.seed)?;
     let mut figures = BTreeMap::new();
@@ -183,6 +184,7 @@ fn torture(
             eprintln!("skipped: {kind} takes root");
         }
     }
+    eprintln!("the library is open after {} s", began.elapsed().as_secs());
     let began = Instant::now();
     let end = Duration::from_secs_f64(arguments.minutes * 60.0);
     for episode in arguments.episode.unwrap_or(0).. {
@@ -310,9 +312,10 @@ impl Episode<'_> {
         if world.violations.is_empty() {
             return true;
         }
+        let root = format!("{}/", world.ground.root().display());
         let from = world.log.len().saturating_sub(LOGGED);
         for line in &world.log[from..] {
-            println!("    {line}");
+            println!("    {}", line.replace(&root, ""));
         }
         println!(
             "  to repeat: --seed {} --kinds {} --episode {}{}",

@@ -11,7 +11,8 @@
 //! | `remove` answers | the download is not listed; its files stay and belong to the user from then on |
 //! | `remove --with-data` answers | the same, and the files that no other program changed are gone |
 //! | an other program writes, renames or links a file | the file keeps its name and its content |
-//! | a command fails, or is killed | nothing, except that files of other programs stay as they are |
+//! | a command fails, or is killed | nothing new; what is listed afterwards is the promise |
+//! | `resume`, with nobody at the files and a source in reach | the download gets done |
 //!
 //! All promises hold after `kill -9`, after a power cut, and after an I/O error or a full disk.
 
@@ -58,8 +59,10 @@ struct Share {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {
-    /// No answer came, or it was an error.
+    /// No answer came, or it was an error: what is listed next is the promise.
     Open,
+    /// The same of a removal, which may have done half of its work.
+    Void,
     /// It is listed.
     Going,
     Paused,
@@ -333,6 +336,17 @@ impl Model {
             .collect()
     }
 
+    /// Whether a download has to get to its end: no other program reached into it, or has a file at one of its
+    /// names.
+    pub(crate) fn has_to_end(&self, hash: &str) -> bool {
+        let (Some(download), Some(body)) = (self.downloads.get(hash), self.bodies.get(hash)) else {
+            return false;
+        };
+        let mut files = body.files_at(&download.path).into_iter();
+        let is_in_the_way = files.any(|(path, _)| path.ancestors().any(|at| self.is_foreign(at)));
+        !download.is_disturbed && download.changed.is_empty() && !is_in_the_way
+    }
+
     pub(crate) fn is_foreign(&self, path: &Path) -> bool {
         self.foreign.contains_key(path)
     }
@@ -460,7 +474,7 @@ impl Model {
     }
 
     fn of_done(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
-        let mut all = Vec::new();
+        let mut wrong = Vec::new();
         for (path, digest) in self.intact(hash, download) {
             let found = match observed.disk.get(&path) {
                 Some(Seen::File(is)) if *is == digest => continue,
@@ -468,10 +482,9 @@ impl Model {
                 Some(Seen::Link(_)) => "is a link",
                 None => "is not there",
             };
-            let text = format!("{hash:.8} is done, and {} {found}", path.display());
-            all.push(Violation::new("done-wrong", text));
+            wrong.push(format!("{} {found}", path.display()));
         }
-        all
+        in_one("done-wrong", &format!("{hash:.8} is done, and"), &wrong)
     }
 
     fn of_cancelled(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
@@ -499,12 +512,9 @@ impl Model {
             observed.disk.get(path) == Some(&Seen::File(*digest))
         };
         let files = self.intact(hash, download).filter(is_there);
-        files
-            .map(|(path, _)| {
-                let text = format!("{hash:.8} was {what}, and {} is there", path.display());
-                Violation::new("target-left", text)
-            })
-            .collect()
+        let left: Vec<_> = files.map(|(path, _)| path.display().to_string()).collect();
+        let text = format!("{hash:.8} was {what}, and this is there:");
+        in_one("target-left", &text, &left)
     }
 
     /// Files below `folder`, which is the user's alone, that the user did not put there.
@@ -521,6 +531,18 @@ impl Model {
             })
             .collect()
     }
+}
+
+/// One violation for all files of one download.
+fn in_one(sort: &'static str, text: &str, files: &[String]) -> Vec<Violation> {
+    let Some(first) = files.first() else {
+        return Vec::new();
+    };
+    let more = match files.len() {
+        1 => String::new(),
+        count => format!(" (and {} more files)", count - 1),
+    };
+    vec![Violation::new(sort, format!("{text} {first}{more}"))]
 }
 
 /// Where a download to `path` grows at first.

@@ -284,7 +284,7 @@ impl World<'_> {
             return self.check();
         }
         self.pelago(&["limit", "--download", SLOW])?;
-        let path = self.fresh("got", &item.name);
+        let path = self.target(&item)?;
         self.model.asked(&item.hash, &path, &item.body);
         let (peer, to) = (self.library.address(), path.to_string_lossy().into_owned());
         let began = Instant::now();

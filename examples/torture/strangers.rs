@@ -263,9 +263,11 @@ impl World<'_> {
             .expect("it was listed")
             .path
             .clone();
-        let staging = self.path("got");
-        let staging = path.strip_prefix(&staging)?.components().next();
-        let staging = self.path("got").join(staging.expect("it is below it"));
+        let folder = target.parent().expect("it is below the root");
+        let Some(staging) = path.strip_prefix(folder)?.components().next() else {
+            return Ok(());
+        };
+        let staging = folder.join(staging);
         let is_staged = staging != path;
         let way = self.rng.random_range(0..8);
         self.note(format!(

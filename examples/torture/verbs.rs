@@ -1,7 +1,10 @@
 //! What Pelago is asked to do, at random, and what its answers promise.
 
 use std::{
-    fs, thread,
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,7 +73,7 @@ impl World<'_> {
         }
     }
 
-    fn share(&mut self, path: &std::path::Path, body: &Body) -> Result<(), Failure> {
+    fn share(&mut self, path: &Path, body: &Body) -> Result<(), Failure> {
         let text = path.to_string_lossy().into_owned();
         let mut arguments = vec!["share", &text];
         if self.node.is_none() {
@@ -146,7 +149,7 @@ impl World<'_> {
     }
 
     /// Puts files of the user's where the download wants to write.
-    fn put_in_the_way(&mut self, item: &Item, path: &std::path::Path) -> Result<bool, Failure> {
+    fn put_in_the_way(&mut self, item: &Item, path: &Path) -> Result<bool, Failure> {
         if !self.may_meddle {
             return Ok(false);
         }
@@ -169,12 +172,32 @@ impl World<'_> {
         Ok(true)
     }
 
-    fn arguments(&mut self, item: &Item, path: &std::path::Path) -> Result<Vec<String>, Failure> {
+    /// Where something is downloaded to: a folder of its own, which exists.
+    pub(crate) fn target(&mut self, item: &Item) -> Result<PathBuf, Failure> {
+        let folder = self.fresh("got", "to");
+        match fs::create_dir(&folder) {
+            Ok(()) => Ok(folder.join(&item.name)),
+            // On a full disk there is no room for another folder.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                Ok(folder.with_extension("file"))
+            }
+            // The power is gone already.
+            Err(_) if self.victim.blackout.is_dark() => Ok(folder.join(&item.name)),
+            Err(error) => Err(format!("{}: {error}", folder.display()).into()),
+        }
+    }
+
+    fn arguments(&mut self, item: &Item, path: &Path) -> Result<Vec<String>, Failure> {
         if self.put_in_the_way(item, path)? && self.ground.is_image() {
             self.ground.sync()?;
         }
         let mut all = vec!["download".to_owned(), item.hash.clone()];
-        let (peer, path) = (self.library.address(), path.to_string_lossy());
+        // What is a folder already means inside it.
+        let output = match path.is_dir() {
+            true => path.parent().expect("it is below the root"),
+            false => path,
+        };
+        let (peer, path) = (self.library.address(), output.to_string_lossy());
         all.extend(["--peer", &peer, "-o", &path, "--timeout", "15"].map(str::to_owned));
         if self.chance(0.3) {
             all.push("--overwrite".to_owned());
@@ -188,7 +211,7 @@ impl World<'_> {
         let Some(item) = self.wanted(least) else {
             return Ok(());
         };
-        let path = self.fresh("got", &item.name);
+        let path = self.target(&item)?;
         let arguments = self.arguments(&item, &path)?;
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         self.model.asked(&item.hash, &path, &item.body);
@@ -220,21 +243,21 @@ impl World<'_> {
         };
         let files: Vec<_> = self.model.intact(hash, &download).collect();
         self.figures.downloads_compared += 1;
+        let mut wrong = Vec::new();
         for (path, digest) in files {
-            let found = digest_at(&path)?;
-            // The power may be gone by now.
-            if found != Some(digest) && !self.victim.blackout.is_dark() {
-                let what = if found.is_some() {
-                    "wrong"
-                } else {
-                    "not there"
-                };
-                let path = path.display();
-                self.violated(
-                    "done-wrong",
-                    format!("{hash:.8} says done, and {path} is {what}"),
-                );
+            match digest_at(&path)? {
+                Some(found) if found == digest => {}
+                Some(_) => wrong.push(format!("{} is wrong", path.display())),
+                None => wrong.push(format!("{} is not there", path.display())),
             }
+        }
+        // The power may be gone by now.
+        if let Some(first) = wrong.first()
+            && !self.victim.blackout.is_dark()
+        {
+            let count = wrong.len();
+            let text = format!("{hash:.8} says done, and of its files {count} are not, as {first}");
+            self.violated("done-wrong", text);
         }
         Ok(())
     }
@@ -245,7 +268,7 @@ impl World<'_> {
         let Some(item) = self.wanted(least) else {
             return Ok(());
         };
-        let path = self.fresh("got", &item.name);
+        let path = self.target(&item)?;
         let mut arguments = self.arguments(&item, &path)?;
         arguments.push("--detach".to_owned());
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
@@ -315,7 +338,7 @@ impl World<'_> {
         let promise = match answer {
             Answer::Done(_) if with_data => Promise::RemovedWithData,
             Answer::Done(_) => Promise::Removed,
-            _ => Promise::Open,
+            _ => Promise::Void,
         };
         self.model.answered(&hash, promise);
         Ok(())
