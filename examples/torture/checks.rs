@@ -236,7 +236,9 @@ impl World<'_> {
         {
             let promise = self.model.download(&hash).map(|download| download.promise);
             if promise != Some(Promise::Done) {
-                let text = format!("{hash:.8} was resumed, and nothing stands in its way");
+                let why = self.why.get(&hash);
+                let text =
+                    format!("{hash:.8} has to get done when it is resumed, and fails: {why:?}");
                 self.violated("resume-failed", text);
             }
         }

@@ -49,16 +49,19 @@ pub(crate) struct Ground {
     sort: Sort,
     folder: PathBuf,
     mounts: Vec<PathBuf>,
+    /// With what it is mounted besides.
+    options: String,
     /// How often it was mounted, from which the options follow.
     count: usize,
 }
 
 impl Ground {
-    pub(crate) fn new(sort: Sort, folder: PathBuf) -> Result<Self, Failure> {
+    pub(crate) fn new(sort: Sort, folder: PathBuf, options: &str) -> Result<Self, Failure> {
         let mut ground = Self {
             sort,
             folder,
             mounts: Vec::new(),
+            options: options.to_owned(),
             count: 0,
         };
         let root = ground.root();
@@ -118,11 +121,14 @@ impl Ground {
 
     fn mount(&mut self) -> Result<(), Failure> {
         // With a commit each second, metadata is ahead of data more often.
-        let options = ["loop,commit=1", "loop"][self.count % 2];
+        let mut options = ["loop,commit=1", "loop"][self.count % 2].to_owned();
+        if !self.options.is_empty() {
+            options = format!("{options},{}", self.options);
+        }
         self.count += 1;
         let root = self.root();
         run(Command::new("mount")
-            .args(["-o", options])
+            .args(["-o", &options])
             .arg(self.image())
             .arg(&root))?;
         self.mounts.push(root);

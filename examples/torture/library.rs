@@ -39,7 +39,7 @@ impl Library {
     pub(crate) fn open(binary: &Path, folder: &Path, seed: u64) -> Result<Self, Failure> {
         let home = Home::new(binary, folder.join("data"), folder.join("quiet"))?
             .with("PELAGO_TRANSFER_UPLOAD_LIMIT", RATE);
-        let node = Some(home.start(&["--discovery", "false"])?);
+        let node = Some(home.start(&[])?);
         let mut library = Self {
             home,
             node,
@@ -90,7 +90,7 @@ impl Library {
     /// Starts the node, if it does not run.
     pub(crate) fn start(&mut self) -> Result<(), Failure> {
         if self.node.is_none() {
-            self.node = Some(self.home.start(&["--discovery", "false"])?);
+            self.node = Some(self.home.start(&[])?);
         }
         Ok(())
     }

@@ -50,6 +50,7 @@ use crate::{
     figures::{Figures, Summary},
     ground::{Faults, Sort},
     library::Library,
+    strangers::Deed,
     tools::Tools,
     world::{LOGGED, World},
 };
@@ -73,6 +74,13 @@ struct Arguments {
     /// Which kinds of torture.
     #[arg(long, value_delimiter = ',', default_values_t = Kind::value_variants().to_vec())]
     kinds: Vec<Kind>,
+    /// What other programs leave alone.
+    #[arg(long, value_delimiter = ',', value_name = "DEEDS")]
+    without: Vec<Deed>,
+    /// More options to mount disks with. With `sync` a power cut loses nothing that was written: what is found
+    /// then is no missing sync.
+    #[arg(long, default_value = "", value_name = "OPTIONS")]
+    mount: String,
     /// Only this episode of each kind, such as one that a violation named.
     #[arg(long)]
     episode: Option<usize>,
@@ -240,7 +248,9 @@ impl Episode<'_> {
             eprintln!("skipped: a disk that fails takes root; calls that fail do not");
             sort = Sort::Folder;
         }
-        let mut world = World::new(self.binary, self.folder, sort, tools, library, figures)?;
+        let disk = (sort, &*self.arguments.mount);
+        let mut world = World::new(self.binary, self.folder, disk, tools, library, figures)?;
+        world.without.clone_from(&self.arguments.without);
         let mut faults = None;
         if self.kind == Kind::Faults && sort == Sort::Folder {
             let control = self.folder.join("control");

@@ -49,6 +49,7 @@ const VERBS: Menu = &[
 
 const DEEDS: Menu = &[
     (Other(Deed::EditOwn), 10),
+    (Other(Deed::ChangeAttributes), 6),
     (Other(Deed::EditDone), 14),
     (Other(Deed::SwapFolder), 6),
     (Other(Deed::HarmPart), 16),
@@ -61,6 +62,7 @@ const DEEDS: Menu = &[
 /// Deeds that are done before the power goes, and are on the disk by then.
 const QUIET_DEEDS: Menu = &[
     (Other(Deed::EditOwn), 10),
+    (Other(Deed::ChangeAttributes), 3),
     (Other(Deed::EditDone), 8),
     (Other(Deed::SwapFolder), 4),
     (Other(Deed::AddWatched), 3),
@@ -112,7 +114,7 @@ impl World<'_> {
     fn step(&mut self, menus: &[Menu]) -> Result<(), Failure> {
         let is_possible = |step: &Step| match step {
             Pelago(verb) => self.node.is_some() || verb.works_alone(),
-            Other(_) => true,
+            Other(deed) => !self.without.contains(deed),
         };
         let steps = menus.iter().copied().flatten();
         let steps: Vec<_> = steps
@@ -120,6 +122,9 @@ impl World<'_> {
             .copied()
             .collect();
         let all: u32 = steps.iter().map(|(_, weight)| weight).sum();
+        if all == 0 {
+            return Ok(());
+        }
         let mut drawn = self.rng.random_range(0..all);
         for (step, weight) in steps {
             if drawn < weight {

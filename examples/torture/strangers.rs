@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use clap::ValueEnum;
 use rand::RngExt;
 
 use crate::{
@@ -28,10 +29,15 @@ const QUIET: Duration = Duration::from_millis(2600);
 /// When the victim is asked meanwhile.
 const ASKED: Duration = Duration::from_millis(2100);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Each can be left out with `--without`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Deed {
+    /// Has files where a download wants to write: at its name, or at that with `.part`.
+    PutInTheWay,
     /// To a file of the user's own.
     EditOwn,
+    /// Changes the mode of a file, or gives it a second name: its content and times stay.
+    ChangeAttributes,
     /// To what a download brought.
     EditDone,
     /// Moves a folder that a download brought, and leaves a link.
@@ -52,7 +58,10 @@ impl World<'_> {
     pub(crate) fn meddle(&mut self, deed: Deed) -> Result<(), Failure> {
         self.figures.deeds += 1;
         match deed {
+            // A part of downloading: see `verbs`.
+            Deed::PutInTheWay => Ok(()),
             Deed::EditOwn => self.edit_own(),
+            Deed::ChangeAttributes => self.change_attributes(),
             Deed::EditDone => self.edit_done(),
             Deed::SwapFolder => self.swap_folder(),
             Deed::HarmPart => self.harm_part(),
@@ -87,14 +96,43 @@ impl World<'_> {
         }
     }
 
+    fn change_attributes(&mut self) -> Result<(), Failure> {
+        let mut files = Vec::new();
+        for folder in ["mine", "watched"] {
+            files.extend(self.model.files_below(&self.path(folder)));
+        }
+        for hash in self.model.downloads_in(Promise::Done) {
+            let download = self.model.download(&hash).cloned().expect("it was listed");
+            files.extend(self.model.intact(&hash, &download));
+        }
+        let Some((path, _)) = self.pick(&files) else {
+            return Ok(());
+        };
+        let short = path.display();
+        if self.chance(0.5) {
+            self.note(format!("other program: changes the mode of {short}"));
+            return Ok(fs::set_permissions(
+                &path,
+                fs::Permissions::from_mode(0o600),
+            )?);
+        }
+        self.note(format!("other program: makes a second name of {short}"));
+        let to = self.fresh("keep", "second");
+        fs::hard_link(&path, &to)?;
+        let digest = content::digest(&fs::read(&path)?);
+        self.model.linked(&to, Thing::File(digest));
+        self.linked.extend([path, to]);
+        Ok(())
+    }
+
     /// Does something to a file that is the user's, or becomes so.
     fn edit(&mut self, path: &Path) -> Result<(), Failure> {
         let root = self.ground.root();
         let size = path.metadata()?.len();
         // What has two names changes under both: only the name is replaced.
         let way = match self.linked.contains(path) {
-            true => self.rng.random_range(5..11),
-            false => self.rng.random_range(0..13),
+            true => self.rng.random_range(5..10),
+            false => self.rng.random_range(0..11),
         };
         let short = path.strip_prefix(&root).unwrap_or(path).display();
         self.log
@@ -132,24 +170,11 @@ impl World<'_> {
                 return Ok(());
             }
             9 => {
-                // It is as readable as before; only the time of the last change of attributes moves.
-                fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-                return Ok(());
-            }
-            10 => {
                 File::options()
                     .append(true)
                     .open(path)?
                     .set_modified(SystemTime::now())?;
                 self.model.touched(path);
-                return Ok(());
-            }
-            11 => {
-                let to = self.fresh("keep", "second");
-                fs::hard_link(path, &to)?;
-                self.linked.extend([path.to_owned(), to.clone()]);
-                let digest = content::digest(&fs::read(path)?);
-                self.model.linked(&to, Thing::File(digest));
                 return Ok(());
             }
             _ => fs::write(path, content::noise(&mut self.rng, 4000))?,
@@ -389,7 +414,7 @@ impl World<'_> {
             path.display()
         ));
         self.user_writes(&to, &content)?;
-        let pause = self.rng.random_range(0..1500);
+        let pause = self.rng.random_range(0..700);
         thread::sleep(Duration::from_millis(pause));
         fs::remove_file(&path)?;
         self.model.removed(&path);
@@ -427,7 +452,7 @@ impl World<'_> {
     }
 }
 
-const WAYS: [&str; 13] = [
+const WAYS: [&str; 11] = [
     "writes in place",
     "writes in place and sets back the time of",
     "truncates",
@@ -437,9 +462,7 @@ const WAYS: [&str; 13] = [
     "removes",
     "renames",
     "moves and leaves a link at",
-    "changes the mode of",
     "touches",
-    "makes a second name of",
     "rewrites",
 ];
 

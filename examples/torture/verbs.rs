@@ -18,6 +18,7 @@ use crate::{
     library::Item,
     model::{Promise, with_part},
     pelago::{Answer, PATIENCE},
+    strangers::Deed,
     world::World,
 };
 
@@ -150,7 +151,7 @@ impl World<'_> {
 
     /// Puts files of the user's where the download wants to write.
     fn put_in_the_way(&mut self, item: &Item, path: &Path) -> Result<bool, Failure> {
-        if !self.may_meddle {
+        if !self.may_meddle || self.without.contains(&Deed::PutInTheWay) {
             return Ok(false);
         }
         let own = content::noise(&mut self.rng, 3000);
@@ -392,6 +393,7 @@ impl World<'_> {
                 (Some(Promise::Going), "failed") => {
                     self.note(format!("{hash:.8} failed: {}", one["why"]));
                     self.model.answered(hash, Promise::Open);
+                    self.why.insert(hash.to_owned(), one["why"].to_string());
                 }
                 _ => {}
             }

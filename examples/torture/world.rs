@@ -18,6 +18,7 @@ use crate::{
     library::Library,
     model::{Model, Thing, Violation},
     pelago::{Answer, Home, Node},
+    strangers::Deed,
     tools::Tools,
 };
 
@@ -45,6 +46,10 @@ pub(crate) struct World<'a> {
     /// Whether other programs may write at any time: what they write must be on the disk before the power
     /// goes or the disk fails.
     pub(crate) may_meddle: bool,
+    /// What other programs leave alone.
+    pub(crate) without: Vec<Deed>,
+    /// Why downloads failed.
+    pub(crate) why: BTreeMap<String, String>,
     /// Files and folders of the user's that are not shared yet.
     spares: Vec<(PathBuf, Body)>,
     /// Names of files that have another name, too.
@@ -56,13 +61,13 @@ impl<'a> World<'a> {
     pub(crate) fn new(
         binary: &Path,
         folder: &Path,
-        sort: Sort,
+        (sort, options): (Sort, &str),
         tools: &'a Tools,
         library: &'a mut Library,
         figures: &'a mut Figures,
     ) -> Result<Self, Failure> {
         fs::create_dir_all(folder)?;
-        let ground = Ground::new(sort, folder.to_owned())?;
+        let ground = Ground::new(sort, folder.to_owned(), options)?;
         let data = ground.root().join("data");
         let mut world = Self {
             tools,
@@ -78,6 +83,8 @@ impl<'a> World<'a> {
             log: Vec::new(),
             kill_command: None,
             may_meddle: true,
+            without: Vec::new(),
+            why: BTreeMap::new(),
             spares: Vec::new(),
             linked: BTreeSet::new(),
             serial: 0,
@@ -170,9 +177,10 @@ impl<'a> World<'a> {
         }
         let watched = self.path("watched");
         let watched = watched.to_string_lossy().into_owned();
+        let library = self.library.address();
         match self
             .victim
-            .start(&["--discovery", "false", "--dir", &watched])
+            .start(&["--dir", &watched, "--bootstrap", &library])
         {
             Ok(node) => {
                 self.note("the node starts");
