@@ -222,9 +222,10 @@ impl World<'_> {
                     let text =
                         format!("{hash} is paused and cannot be resumed: {}", answer.brief());
                     self.violated("resume-failed", text);
-                    self.model.answered(hash, Promise::Open);
+                    self.model.answered(hash, Promise::Void);
                 }
-                _ => {}
+                // It never began, or it is over.
+                _ => self.model.answered(hash, Promise::Void),
             }
         }
         if !self.settle()? {

@@ -69,6 +69,17 @@ const QUIET_DEEDS: Menu = &[
     (Other(Deed::RenameWatched), 1),
 ];
 
+/// What writes much, while the disk fails.
+const WRITERS: Menu = &[
+    (Pelago(Verb::Share), 3),
+    (Pelago(Verb::Download), 12),
+    (Pelago(Verb::Detach), 12),
+    (Pelago(Verb::Pause), 2),
+    (Pelago(Verb::Resume), 2),
+    (Pelago(Verb::Cancel), 2),
+    (Pelago(Verb::Settle), 4),
+];
+
 /// How long a download lasts that is to lose no more than its last 10 s, and when it is looked at.
 const LONG: Duration = Duration::from_secs(16);
 const LOOKED_AT: Duration = Duration::from_secs(5);
@@ -368,9 +379,11 @@ impl World<'_> {
         self.ground.sync()?;
         self.may_meddle = false;
         self.note("the disk below fails");
-        self.ground.fill(0)?;
+        // With a little room, more often data is lost and not the journal.
+        self.ground
+            .fill([0, 300_000, 1 << 20, 2 << 20][self.rng.random_range(0..4)])?;
         for _ in 0..6 {
-            self.step(&[VERBS])?;
+            self.step(&[WRITERS])?;
         }
         self.ground.empty()?;
         self.note("the disk below is well again");

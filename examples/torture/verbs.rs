@@ -76,10 +76,8 @@ impl World<'_> {
 
     fn share(&mut self, path: &Path, body: &Body) -> Result<(), Failure> {
         let text = path.to_string_lossy().into_owned();
-        let mut arguments = vec!["share", &text];
-        if self.node.is_none() {
-            arguments.push("--no-serve");
-        }
+        // Where the node was killed a moment ago, the command is not to serve in its place.
+        let mut arguments = vec!["share", &text, "--no-serve"];
         if self.chance(0.2) {
             arguments.push("--unlisted");
         }
@@ -175,17 +173,20 @@ impl World<'_> {
 
     /// Where something is downloaded to: a folder of its own, which exists.
     pub(crate) fn target(&mut self, item: &Item) -> Result<PathBuf, Failure> {
-        let folder = self.fresh("got", "to");
-        match fs::create_dir(&folder) {
-            Ok(()) => Ok(folder.join(&item.name)),
-            // On a full disk there is no room for another folder.
-            Err(error) if error.kind() == ErrorKind::StorageFull => {
-                Ok(folder.with_extension("file"))
+        if self.targets.is_empty() && self.may_meddle {
+            let folder = self.fresh("got", "to");
+            match fs::create_dir(&folder) {
+                Ok(()) => self.targets.push(folder),
+                // There is no room for another folder.
+                Err(error) if error.kind() == ErrorKind::StorageFull => {}
+                Err(error) => return Err(format!("{}: {error}", folder.display()).into()),
             }
-            // The power is gone already.
-            Err(_) if self.victim.blackout.is_dark() => Ok(folder.join(&item.name)),
-            Err(error) => Err(format!("{}: {error}", folder.display()).into()),
         }
+        let folder = self.targets.pop();
+        Ok(folder.map_or_else(
+            || self.fresh("got", &item.name),
+            |folder| folder.join(&item.name),
+        ))
     }
 
     fn arguments(&mut self, item: &Item, path: &Path) -> Result<Vec<String>, Failure> {

@@ -46,6 +46,8 @@ pub(crate) struct World<'a> {
     /// Whether other programs may write at any time: what they write must be on the disk before the power
     /// goes or the disk fails.
     pub(crate) may_meddle: bool,
+    /// Empty folders to download to.
+    pub(crate) targets: Vec<PathBuf>,
     /// What other programs leave alone.
     pub(crate) without: Vec<Deed>,
     /// Why downloads failed.
@@ -83,6 +85,7 @@ impl<'a> World<'a> {
             log: Vec::new(),
             kill_command: None,
             may_meddle: true,
+            targets: Vec::new(),
             without: Vec::new(),
             why: BTreeMap::new(),
             spares: Vec::new(),
@@ -111,6 +114,7 @@ impl<'a> World<'a> {
         }
         self.model = Model::default();
         self.spares.clear();
+        self.targets.clear();
         self.linked.clear();
         self.log.clear();
         Ok(())
@@ -202,8 +206,13 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Makes files and folders of the user's, which can be shared later.
+    /// Makes files and folders of the user's, which can be shared later, and folders to download to.
     pub(crate) fn prepare(&mut self, count: usize) -> Result<(), Failure> {
+        while self.targets.len() < 2 * count {
+            let folder = self.fresh("got", "to");
+            fs::create_dir(&folder)?;
+            self.targets.push(folder);
+        }
         while self.spares.len() < count {
             let path = self.fresh("mine", "own");
             let body = if self.chance(0.3) {
