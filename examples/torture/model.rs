@@ -405,7 +405,7 @@ impl Model {
     }
 
     fn of_foreign(&self, observed: &Observed) -> Vec<Violation> {
-        let mut all = Vec::new();
+        let mut wrong = Vec::new();
         for (path, foreign) in &self.foreign {
             let at = |path: &Path| match (observed.disk.get(path), &foreign.thing) {
                 (Some(_), Thing::Any) => true,
@@ -420,10 +420,9 @@ impl Model {
                 None => "is gone",
                 Some(_) => "has other content",
             };
-            let text = format!("{}, a file of somebody else's, {found}", path.display());
-            all.push(Violation::new("foreign", text));
+            wrong.push(format!("{} {found}", path.display()));
         }
-        all
+        in_one("foreign", "of the user's files", &wrong)
     }
 
     fn of_shares(&self, observed: &Observed) -> Vec<Violation> {
@@ -520,20 +519,16 @@ impl Model {
     /// Files below `folder`, which is the user's alone, that the user did not put there.
     pub(crate) fn strays(&self, folder: &Path, observed: &Observed) -> Vec<Violation> {
         let below = observed.disk.keys().filter(|path| path.starts_with(folder));
-        below
-            .filter(|path| {
-                let elsewhere = |foreign: &Foreign| foreign.or.as_ref() == Some(*path);
-                !self.foreign.contains_key(*path) && !self.foreign.values().any(elsewhere)
-            })
-            .map(|path| {
-                let text = format!("{} was put into a folder of the user's", path.display());
-                Violation::new("stray", text)
-            })
-            .collect()
+        let strays = below.filter(|path| {
+            let elsewhere = |foreign: &Foreign| foreign.or.as_ref() == Some(*path);
+            !self.foreign.contains_key(*path) && !self.foreign.values().any(elsewhere)
+        });
+        let strays: Vec<_> = strays.map(|path| path.display().to_string()).collect();
+        in_one("stray", "into a folder of the user's was put", &strays)
     }
 }
 
-/// One violation for all files of one download.
+/// One violation for all files of one sort.
 fn in_one(sort: &'static str, text: &str, files: &[String]) -> Vec<Violation> {
     let Some(first) = files.first() else {
         return Vec::new();
