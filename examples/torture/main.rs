@@ -1,0 +1,339 @@
+//! Tortures Pelago: random commands, other programs at the same files, `kill -9`, power cuts, I/O errors and
+//! full disks; after each round everything that was promised is compared. It drives the real binary, and all that
+//! it does follows from a seed. docs/TORTURE.md says how to read it.
+//!
+//! ```text
+//! cargo run --release --example torture -- --short
+//! cargo run --release --example torture -- --minutes 60 --seed 7 --kinds kills,power --output torture.json
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `model` | what was promised and whose each file is: pure; its table says what is promised when |
+//! | `rounds` | the kinds: what is done in a round, and what happens meanwhile |
+//! | `verbs` | what Pelago is asked to do, and what its answers promise |
+//! | `strangers` | what other programs do |
+//! | `checks` | how the promises are compared with lists, disk, and another node's downloads |
+//! | `world` | one victim with everything around it |
+//! | `library` | the node that the victim downloads from |
+//! | `pelago` | processes of the real binary |
+//! | `ground` | the victim's disk: it loses power, fails, or is full |
+//! | `tools`, `helper.c`, `shim.c` | what Rust has no safe call for, compiled at run time |
+//! | `content`, `figures` | content that a seed stands for; what came of it |
+
+mod checks;
+mod content;
+mod figures;
+mod ground;
+mod library;
+mod model;
+mod pelago;
+mod rounds;
+mod strangers;
+mod tools;
+mod verbs;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+    time::{Duration, Instant},
+};
+
+use clap::{Parser, ValueEnum};
+use rand::{SeedableRng, rngs::StdRng};
+
+use crate::{
+    figures::{Figures, Summary},
+    ground::{Faults, Sort},
+    library::Library,
+    strangers::Deed,
+    tools::Tools,
+    world::{LOGGED, World},
+};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[derive(Parser)]
+struct Arguments {
+    /// A few rounds of each kind: a minute or so in all.
+    #[arg(long)]
+    short: bool,
+    /// What all decisions follow from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// For how long episodes are begun.
+    #[arg(long, default_value_t = 10.0)]
+    minutes: f64,
+    /// The binary to torture; without it, the one of this package is built.
+    #[arg(long, value_name = "PATH")]
+    pelago: Option<PathBuf>,
+    /// Which kinds of torture.
+    #[arg(long, value_delimiter = ',', default_values_t = Kind::value_variants().to_vec())]
+    kinds: Vec<Kind>,
+    /// What other programs leave alone.
+    #[arg(long, value_delimiter = ',', value_name = "DEEDS")]
+    without: Vec<Deed>,
+    /// More options to mount disks with. With `sync` a power cut loses nothing that was written: what is found
+    /// then is no missing sync.
+    #[arg(long, default_value = "", value_name = "OPTIONS")]
+    mount: String,
+    /// Only this episode of each kind, such as one that a violation named.
+    #[arg(long)]
+    episode: Option<usize>,
+    /// Where the folder for everything is made, instead of the folder for temporary files.
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Leave that folder.
+    #[arg(long)]
+    keep: bool,
+    /// Stop at the first violation.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Print each step.
+    #[arg(long)]
+    verbose: bool,
+    /// Write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Kind {
+    /// Random verbs, and other programs at the same files.
+    Verbs,
+    /// `kill -9` of nodes and commands.
+    Kills,
+    /// Power cuts; as root only.
+    Power,
+    /// I/O errors: calls that fail, and as root a disk that does.
+    Faults,
+    /// Full disks; as root only.
+    Full,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value().expect("none is hidden");
+        f.pad(value.get_name())
+    }
+}
+
+fn main() -> Result<ExitCode, Failure> {
+    let arguments = Arguments::parse();
+    let binary = match &arguments.pelago {
+        Some(path) => path
+            .canonicalize()
+            .map_err(|error| format!("{}: {error}", path.display()))?,
+        None => build()?,
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("pelago-torture-");
+    let mut folder = match &arguments.folder {
+        Some(within) => builder.tempdir_in(within)?,
+        None => builder.tempdir()?,
+    };
+    folder.disable_cleanup(arguments.keep);
+    let figures = torture(&arguments, &binary, &folder.path().canonicalize()?)?;
+    let summary = Summary {
+        seed: arguments.seed,
+        kinds: &figures,
+    };
+    print!("{summary}");
+    if let Some(output) = &arguments.output {
+        fs::write(output, serde_json::to_string_pretty(&summary.json())?)?;
+    }
+    if arguments.keep {
+        println!("everything is in {}", folder.path().display());
+    }
+    let is_clean = figures.values().all(|figures| figures.violated() == 0);
+    Ok(if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Builds the binary in the profile of this program; where it is.
+fn build() -> Result<PathBuf, Failure> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--bin", "pelago", "--manifest-path"]);
+    cargo.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    if !cargo.status()?.success() {
+        return Err("cannot build pelago: name a binary with --pelago".into());
+    }
+    let example = std::env::current_exe()?;
+    let profile = example
+        .parent()
+        .and_then(Path::parent)
+        .ok_or("examples are in a folder")?;
+    Ok(profile.join("pelago"))
+}
+
+fn torture(
+    arguments: &Arguments,
+    binary: &Path,
+    folder: &Path,
+) -> Result<BTreeMap<Kind, Figures>, Failure> {
+    let began = Instant::now();
+    let tools = Tools::compile(folder)?;
+    let mut library = Library::open(binary, &folder.join("library"), arguments.seed)?;
+    let mut figures = BTreeMap::new();
+    let mut kinds = arguments.kinds.clone();
+    if !ground::is_root() {
+        let takes_root = |kind: &Kind| matches!(kind, Kind::Power | Kind::Full);
+        for kind in kinds.extract_if(.., |kind| takes_root(kind)) {
+            eprintln!("skipped: {kind} takes root");
+        }
+    }
+    eprintln!("the library is open after {} s", began.elapsed().as_secs());
+    let began = Instant::now();
+    let end = Duration::from_secs_f64(arguments.minutes * 60.0);
+    for episode in arguments.episode.unwrap_or(0).. {
+        for kind in &kinds {
+            if !arguments.short && arguments.episode.is_none() && began.elapsed() > end {
+                return Ok(figures);
+            }
+            let of_kind = figures.entry(*kind).or_default();
+            let began = Instant::now();
+            let is_clean = Episode {
+                arguments,
+                binary,
+                folder: &folder.join(format!("{kind}-{episode}")),
+                kind: *kind,
+                number: episode,
+            }
+            .run(&tools, &mut library, of_kind)?;
+            of_kind.time += began.elapsed();
+            if !is_clean && arguments.fail_fast {
+                return Ok(figures);
+            }
+        }
+        if arguments.short || arguments.episode.is_some() {
+            break;
+        }
+        eprintln!(
+            "episode {episode} of each kind, {} s",
+            began.elapsed().as_secs()
+        );
+    }
+    Ok(figures)
+}
+
+/// Some rounds with one victim.
+struct Episode<'a> {
+    arguments: &'a Arguments,
+    binary: &'a Path,
+    folder: &'a Path,
+    kind: Kind,
+    number: usize,
+}
+
+impl Episode<'_> {
+    /// Runs it up to the first violation, and says whether there was none.
+    fn run(
+        &self,
+        tools: &Tools,
+        library: &mut Library,
+        figures: &mut Figures,
+    ) -> Result<bool, Failure> {
+        let mut sort = rounds::ground_of(self.kind, self.number);
+        if sort == Sort::Failing && !ground::is_root() {
+            eprintln!("skipped: a disk that fails takes root; calls that fail do not");
+            sort = Sort::Folder;
+        }
+        let disk = (sort, &*self.arguments.mount);
+        let mut world = World::new(self.binary, self.folder, disk, tools, library, figures)?;
+        world.without.clone_from(&self.arguments.without);
+        let mut faults = None;
+        if self.kind == Kind::Faults && sort == Sort::Folder {
+            let control = self.folder.join("control");
+            faults = Some(Faults::new(&control, self.seed(0))?);
+            for (name, value) in [
+                ("LD_PRELOAD", &tools.shim),
+                ("TORTURE_CONTROL", &control),
+                ("TORTURE_ROOT", &world.ground.root()),
+            ] {
+                let value = value.to_string_lossy();
+                world.victim = world.victim.with(name, &value);
+            }
+        }
+        for round in 0..rounds::rounds_of(self.kind, self.arguments.short) {
+            world.rng = StdRng::seed_from_u64(self.seed(round + 1));
+            world.note(format!("-- round {round}"));
+            world.round(self.kind, faults.as_ref())?;
+            world.figures.rounds += 1;
+            if !self.report(&mut world, round) {
+                break;
+            }
+        }
+        let is_clean = world.violations.is_empty();
+        if is_clean {
+            world.finish()?;
+            self.report(&mut world, usize::MAX);
+        }
+        let is_clean = world.violations.is_empty();
+        world.stop_node();
+        drop(world);
+        if !self.arguments.keep {
+            fs::remove_dir_all(self.folder)?;
+        }
+        library.start()?;
+        Ok(is_clean)
+    }
+
+    fn seed(&self, round: usize) -> u64 {
+        let parts = [
+            self.arguments.seed,
+            self.kind as u64,
+            self.number as u64,
+            round as u64,
+        ];
+        let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
+        let digest = content::digest(&bytes);
+        u64::from_le_bytes(*digest.first_chunk().expect("a digest is longer"))
+    }
+
+    /// Prints the violations so far; says whether there are none.
+    fn report(&self, world: &mut World<'_>, round: usize) -> bool {
+        if self.arguments.verbose {
+            for line in world.log.drain(..) {
+                println!("{line}");
+            }
+        }
+        for violation in &world.violations {
+            let round = if round == usize::MAX {
+                "the end".to_owned()
+            } else {
+                format!("round {round}")
+            };
+            println!(
+                "VIOLATION in {} (seed {}, episode {}, {round}): {violation}",
+                self.kind, self.arguments.seed, self.number
+            );
+            *world.figures.violations.entry(violation.sort).or_default() += 1;
+        }
+        if world.violations.is_empty() {
+            return true;
+        }
+        let root = format!("{}/", world.ground.root().display());
+        let from = world.log.len().saturating_sub(LOGGED);
+        for line in &world.log[from..] {
+            println!("    {}", line.replace(&root, ""));
+        }
+        println!(
+            "  to repeat: --seed {} --kinds {} --episode {}{}",
+            self.arguments.seed,
+            self.kind,
+            self.number,
+            if self.arguments.short { " --short" } else { "" },
+        );
+        false
+    }
+}
