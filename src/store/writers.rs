@@ -44,6 +44,31 @@ impl Writers {
     }
 }
 
+/// Keeps every other program from opening a file, or cutting it short by its path, while this lives: they
+/// wait, at most as long as the system lets a lease be held (45 s).
+#[derive(Debug)]
+pub(super) struct Alone<'f>(#[cfg_attr(not(target_os = "linux"), expect(dead_code))] &'f File);
+
+impl<'f> Alone<'f> {
+    /// None if another program has the file open, for reading or writing, or the system cannot know.
+    pub(super) fn with(file: &'f File) -> Option<Self> {
+        #[cfg(target_os = "linux")]
+        if disk::is_local(file) && lease::take_alone(file).is_ok() {
+            return Some(Self(file));
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = file;
+        None
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        lease::give_back(self.0);
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn of(file: &File) -> Writers {
     use lease::Refused;

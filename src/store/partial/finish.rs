@@ -27,6 +27,7 @@ use crate::store::{
     hashing::GROUP_SIZE,
     mutex::lock,
     write_failure,
+    writers::Alone,
 };
 
 /// How a download is to end.
@@ -84,7 +85,8 @@ impl Partial {
             self.sync_data(&opened)
                 .map_err(|error| self.failed(error))?;
         }
-        self.check_unharmed(&opened)?;
+        // Nobody else writes to it from here on until it is in its place.
+        let _alone = self.check_unharmed(&opened)?;
         if options.share {
             self.keep_tree(&opened.record)?;
         }
@@ -117,7 +119,7 @@ impl Partial {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         self.check_whole()?;
         let opened = self.opened().map_err(|error| self.failed(error))?;
-        self.check_unharmed(&opened)?;
+        drop(self.check_unharmed(&opened)?);
         self.keep_tree(&opened.record)?;
         self.remove_record();
         Ok(opened)
@@ -152,28 +154,31 @@ impl Partial {
     /// Sees to it that what is about to be put in place is what was verified: the file is as long as it
     /// should be and lies where it was begun, and if somebody else may have written to it, all of it is
     /// proven again. What that shows to be missing is missing from then on.
-    fn check_unharmed(&self, opened: &Opened) -> Result<(), FinishError> {
+    fn check_unharmed<'o>(&self, opened: &'o Opened) -> Result<Option<Alone<'o>>, FinishError> {
         let altered = || FinishError::Altered {
             path: self.growth.path(),
             missing: self.missing(),
         };
         let (part, size) = (&opened.part, self.spec().descriptor.size());
         let len = part.metadata().map_err(|error| self.failed(error))?.len();
-        let is_suspect = self.is_suspect(opened);
+        let alone = Alone::with(part);
+        // Asked for after that: who had it open for writing has closed it by now.
+        let is_suspect = alone.is_none() || self.is_suspect(opened);
         if len != size {
             part.set_len(size).map_err(|error| self.failed(error))?;
         }
         if is_suspect {
             self.was_suspect.store(false, Ordering::Release);
             opened.guard.clear();
-            tracing::info!(path = %self.growth.path().display(), "another program may have written to it: proving all of it again");
+            let path = self.growth.path();
+            tracing::debug!(path = %path.display(), "others may have written to it: proving all of it again");
             *lock(&self.verified) = pelago_content::BlockRanges::new();
             prove_recorded(self, opened, Proving::Only, &|_| ());
         }
         if self.missing() > 0 || !self.is_where_it_was(opened) {
             return Err(altered());
         }
-        Ok(())
+        Ok(alone)
     }
 
     /// Whether the file that was written to still has the name that it was begun under.

@@ -13,7 +13,7 @@ use pelago_content::{
 
 use super::{Ending, FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::store::{
-    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
+    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store,
     testing::{Home, SIZES, bytes, go_on, on_every_store, open},
 };
 
@@ -104,7 +104,7 @@ fn begin(store: &Store, spec: PartialSpec) -> Arc<Partial> {
 }
 
 fn part(target: &Path) -> std::path::PathBuf {
-    files::with_suffix(target, ".part")
+    crate::durable::with_suffix(target, ".part")
 }
 
 #[test]

@@ -22,17 +22,27 @@ pub(super) enum Refused {
 
 /// Takes a read lease on a file that is open for reading only, and returns it at once.
 pub(super) fn take_and_return(file: &File) -> Result<(), Refused> {
-    take(file)?;
-    // It fails only where there is no lease to return.
-    let _ = control(file, libc::F_SETLEASE, c_int::from(libc::F_UNLCK));
+    take(file, libc::F_RDLCK)?;
+    give_back(file);
     Ok(())
 }
 
-fn take(file: &File) -> Result<(), Refused> {
+/// Takes a write lease on a file that nobody else has open in any way.
+pub(super) fn take_alone(file: &File) -> Result<(), Refused> {
+    take(file, libc::F_WRLCK)
+}
+
+/// Returns a lease.
+pub(super) fn give_back(file: &File) {
+    // It fails only where there is no lease to return.
+    let _ = control(file, libc::F_SETLEASE, libc::F_UNLCK);
+}
+
+fn take(file: &File, kind: c_int) -> Result<(), Refused> {
     // A program that opens the file meanwhile waits until the lease is returned, and this process gets
     // a signal. The usual one would end the process; the kernel discards this one.
     control(file, SET_SIGNAL, libc::SIGURG).map_err(|_| Refused::Other)?;
-    let taken = control(file, libc::F_SETLEASE, c_int::from(libc::F_RDLCK));
+    let taken = control(file, libc::F_SETLEASE, kind);
     taken.map_err(|error| match error.raw_os_error() {
         Some(libc::EAGAIN) => Refused::Open,
         _ => Refused::Other,
@@ -62,7 +72,7 @@ mod tests {
         let path = folder.path().join("file");
         File::create(&path).unwrap();
         let file = File::open(&path).unwrap();
-        take(&file).unwrap();
+        take(&file, libc::F_RDLCK).unwrap();
         let mut options = File::options();
         options.append(true).custom_flags(libc::O_NONBLOCK);
         let refused = options.open(&path).unwrap_err();
