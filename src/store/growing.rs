@@ -78,7 +78,7 @@ pub(super) fn unmark(file: &File) {
 }
 
 #[cfg(any(target_os = "linux", target_os = "macos"))]
-fn is_marked(path: &Path) -> bool {
+pub(super) fn is_marked(path: &Path) -> bool {
     rustix::fs::lgetxattr(path, MARK, &mut [0_u8; 0]).is_ok()
 }
 

@@ -17,6 +17,9 @@ use super::{
     growing, write_failure,
 };
 
+/// Names that are tried for a part, at most.
+const MAX_NAMES: u32 = 100;
+
 /// A file that is being written.
 #[derive(Debug)]
 pub struct NewFile {
@@ -42,22 +45,10 @@ impl NewFile {
             let path = target;
             return Err(NewFileError::Full { path, source });
         }
-        // The ending is that of all that is not whole; the same file has the same part, so that what a
-        // killed node left is not left for ever.
+        // The same file has the same part, so that what a killed node left does not stay forever.
         let digest = Sha256::digest(name);
         let digits: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
-        let part = folder.join(format!(".{digits}.part"));
-        let failed = |source| NewFileError::Write {
-            path: part.clone(),
-            source,
-        };
-        match fs::remove_file(&part) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        let file = open_own(&mut options, &part).map_err(failed)?;
+        let (file, part) = create_part(folder, &digits)?;
         growing::mark(&file);
         Ok(Self {
             file: Some(file),
@@ -124,6 +115,36 @@ impl Drop for NewFile {
         // Once it is in its place there is none.
         let _ = fs::remove_file(&self.part);
     }
+}
+
+/// Creates the file in which another grows. One that a killed node left is replaced; what has the name and
+/// is not ours stays, and another name is chosen.
+fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileError> {
+    for attempt in 1..=MAX_NAMES {
+        let part = match attempt {
+            1 => folder.join(format!(".{digits}.part")),
+            n => folder.join(format!(".{digits}.{n}.part")),
+        };
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        let create = || open_own(&mut options.clone(), &part);
+        let created = match create() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if !growing::is_marked(&part) {
+                    continue;
+                }
+                fs::remove_file(&part).and_then(|()| create())
+            }
+            created => created,
+        };
+        return match created {
+            Ok(file) => Ok((file, part)),
+            Err(source) => Err(NewFileError::Write { path: part, source }),
+        };
+    }
+    Err(NewFileError::Exists {
+        path: folder.join(format!(".{digits}.part")),
+    })
 }
 
 /// Why there is no new file.

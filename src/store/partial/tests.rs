@@ -13,7 +13,7 @@ use pelago_content::{
 
 use super::{Ending, FinishError, FinishOptions, Partial, PartialError, PartialSpec, WriteError};
 use crate::store::{
-    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store,
+    ChunkRead, NewShare, Origin, ReadError, Scope, Scopes, Store, files,
     testing::{Home, SIZES, bytes, go_on, on_every_store, open},
 };
 
