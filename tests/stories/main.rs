@@ -44,6 +44,7 @@ mod metrics;
 mod own_files;
 mod page;
 mod ports;
+mod power;
 mod refusals;
 mod restart;
 mod saved;

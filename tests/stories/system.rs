@@ -125,3 +125,73 @@ impl Drop for Cable {
         }
     }
 }
+
+/// A disk of its own that is an ext4 file system in a file, and whose power can be cut.
+pub(crate) struct Disk {
+    image: PathBuf,
+    at: PathBuf,
+}
+
+/// Bytes of a disk.
+const DISK_LEN: u64 = 96 << 20;
+
+/// `FS_IOC_SHUTDOWN`, and the flag with which nothing more is written, the journal included.
+const SHUTDOWN: &str = r#"open(F, "<", $ARGV[0]) or die $!; my $flag = pack("L", 2); ioctl(F, 0x8004587d, $flag) or die $!"#;
+
+impl Disk {
+    /// A disk at `path`, made with more options for `mkfs.ext4`; `None` where that cannot be had, which it
+    /// says.
+    pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
+        if !is_root("a disk") {
+            return None;
+        }
+        let disk = Self {
+            image: path.with_extension("image"),
+            at: path,
+        };
+        fs::create_dir_all(&disk.at).unwrap();
+        let file = fs::File::create(&disk.image).unwrap();
+        file.set_len(DISK_LEN).unwrap();
+        let image = disk.image.display();
+        let made = run(format!("mkfs.ext4 -q -F {options} {image}").trim())
+            .and_then(|()| disk.try_mount());
+        match made {
+            Ok(()) => Some(disk),
+            Err(why) => {
+                eprintln!("skipped: {why}");
+                None
+            }
+        }
+    }
+
+    fn try_mount(&self) -> Result<(), String> {
+        let (image, at) = (self.image.display(), self.at.display());
+        run(&format!("mount -o loop {image} {at}"))
+    }
+
+    /// The power goes: nothing more reaches the disk. Whoever has files there is to be killed, then the
+    /// power comes back with [`Disk::mount`].
+    pub(crate) fn cut(&self) {
+        let done = Command::new("perl")
+            .arg("-e")
+            .arg(SHUTDOWN)
+            .arg(&self.at)
+            .status();
+        assert!(done.unwrap().success());
+    }
+
+    /// The power is back.
+    pub(crate) fn mount(&self) {
+        let at = self.at.display();
+        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        self.try_mount().unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Err(why) = run(&format!("umount -l {}", self.at.display())) {
+            eprintln!("{why}");
+        }
+    }
+}

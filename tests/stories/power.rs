@@ -1,0 +1,195 @@
+//! The power goes right after an answer: what was answered is there when it is back.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+};
+
+use super::{
+    downloads::{listed, until},
+    system::Disk,
+    world::{World, assert_content, noise, text},
+};
+
+/// ```text
+///   B ── A      A's disk loses its power as soon as it has answered
+/// ```
+#[test]
+fn what_was_answered_as_shared_is_served_after_a_power_cut() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Disk::new(a.data(), "") else {
+        return;
+    };
+    let large = noise(1, 5_000_000);
+    let files = [
+        ("small", noise(2, 1000)),
+        ("large", large.clone()),
+        ("tree/deep/large", noise(3, 600_000)),
+        ("tree/small", noise(4, 100)),
+    ];
+    for (name, content) in &files {
+        world.file(name, content);
+    }
+    let mut hashes = Vec::new();
+    for name in ["small", "large", "tree"] {
+        let node = a.start(&[]);
+        hashes.push(a.share(&text(&world.path(name))));
+        disk.cut();
+        node.kill();
+        disk.mount();
+    }
+    let node = a.start(&[]);
+    let shared = a.json(&["list"]);
+    assert_eq!(shared.as_array().unwrap().len(), 3, "{shared}");
+    for (hash, name) in hashes.iter().zip(["small", "large", "tree"]) {
+        b.run(&["download", hash, "--peer", &node.address(), "-o", name])
+            .done();
+    }
+    for (name, content) in &files {
+        assert_content(&b.path(name), content);
+    }
+}
+
+/// ```text
+///   B ── A      B's disk, with what it downloads, loses its power as soon as it has answered
+/// ```
+#[test]
+fn what_was_answered_as_done_is_there_after_a_power_cut() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Disk::new(b.path("disk"), "") else {
+        return;
+    };
+    let data = text(&b.path("disk/data"));
+    let b = b.with("PELAGO_DATA_DIR", &data);
+    let content = noise(1, 3_000_000);
+    let file = world.file("x.bin", &content);
+    for n in 0..40 {
+        world.file(&format!("tree/{}/{n}", n % 3), &noise(100 + n, 7000));
+    }
+    world.file("tree/large", &noise(5, 700_000));
+    let node = a.start(&[]);
+    let (hash, tree) = (a.share(&file), a.share(&text(&world.path("tree"))));
+    let place = |name: &str| text(&b.path("disk").join(name));
+    fs::create_dir(place("in place")).unwrap();
+    fs::write(place("in place/mine"), "mine").unwrap();
+    for with_node in [false, true] {
+        for (hash, name) in [(&hash, "file"), (&tree, "new"), (&tree, "in place")] {
+            let name = if name == "in place" {
+                name.to_owned()
+            } else {
+                format!("{name} {with_node}")
+            };
+            let running = with_node.then(|| b.start(&[]));
+            b.run(&[
+                "download",
+                hash,
+                "--peer",
+                &node.address(),
+                "-o",
+                &place(&name),
+            ])
+            .done();
+            disk.cut();
+            if let Some(running) = running {
+                running.kill();
+            }
+            disk.mount();
+            if name.starts_with("file") {
+                assert_content(&b.path("disk").join(&name), &content);
+            } else {
+                let got = b.path("disk").join(&name);
+                let got = if name == "in place" {
+                    got.join("tree")
+                } else {
+                    got
+                };
+                assert_eq!(b.hash(&text(&got)), tree, "{name}");
+            }
+        }
+    }
+    assert_content(&b.path("disk/in place/mine"), b"mine");
+}
+
+/// ```text
+///   B ── A      B's disk loses its power after it has paused, cancelled, set and withdrawn something
+/// ```
+#[test]
+fn what_was_answered_to_a_verb_holds_after_a_power_cut() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Disk::new(b.path("disk"), "") else {
+        return;
+    };
+    let data = text(&b.path("disk/data"));
+    let b = b.with("PELAGO_DATA_DIR", &data);
+    let a_node = a.start(&[]);
+    a.run(&["limit", "--upload", "200k"]).done();
+    let hashes = [1, 2].map(|n| {
+        let file = world.file(&format!("{n}.bin"), &noise(n, 4 << 20));
+        a.share(&file)
+    });
+    let node = b.start(&[]);
+    for (hash, name) in hashes.iter().zip(["paused", "cancelled"]) {
+        let target = text(&b.path("disk").join(name));
+        b.run(&[
+            "download",
+            hash,
+            "--peer",
+            &a_node.address(),
+            "-o",
+            &target,
+            "--detach",
+        ])
+        .done();
+        until(&b, hash, "downloading");
+    }
+    b.run(&["pause", &hashes[0]]).done();
+    b.run(&["cancel", &hashes[1]]).done();
+    b.run(&["limit", "--download", "300k"]).done();
+    disk.cut();
+    node.kill();
+    disk.mount();
+    let _node = b.start(&[]);
+    assert_eq!(listed(&b, &hashes[0]).unwrap()["state"], "paused");
+    assert_eq!(listed(&b, &hashes[1]), None);
+    assert!(!b.path("disk/cancelled.part").exists());
+    b.run(&["limit"]).done().prints("300");
+}
+
+/// ```text
+///   B ── A      B's file system keeps times in whole seconds
+/// ```
+#[test]
+fn what_was_edited_within_the_second_is_not_removed() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(_disk) = Disk::new(b.path("disk"), "-I 128") else {
+        return;
+    };
+    let content = noise(1, 300_000);
+    let file = world.file("x.bin", &content);
+    world.file("tree/one", b"one");
+    world.file("tree/two", b"two");
+    let node = a.start(&[]);
+    let (hash, tree) = (a.share(&file), a.share(&text(&world.path("tree"))));
+    let _b_node = b.start(&["-b", &node.address()]);
+    let path = b.path("disk/got");
+    b.run(&["download", &hash, "-o", &text(&path)]).done();
+    // Of the same size, and within the second of the download.
+    let edit = OpenOptions::new().write(true).open(&path).unwrap();
+    edit.write_all_at(b"mine now", 1000).unwrap();
+    drop(edit);
+    b.run(&["remove", &hash, "--with-data"]).failed();
+    assert_eq!(&fs::read(&path).unwrap()[1000..1008], b"mine now");
+
+    let folder = b.path("disk/folder");
+    b.run(&["download", &tree, "-o", &text(&folder)]).done();
+    fs::write(folder.join("two"), "TWO").unwrap();
+    b.run(&["remove", &tree, "--with-data"])
+        .done()
+        .says(&text(&folder.join("two")));
+    assert_content(&folder.join("two"), b"TWO");
+    assert!(!folder.join("one").exists());
+}
