@@ -8,7 +8,7 @@ mod spare;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -98,6 +98,32 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => sync_folder_of(path),
     }
+}
+
+/// What `parse` makes of the file at `path`; none if there is no file. One that is longer than `max_len`
+/// bytes, or that `parse` makes nothing of, is damaged: it is set aside, and the log says so.
+///
+/// # Errors
+///
+/// What the system said: the file is where it was, and must not be replaced.
+pub(crate) fn read_or_set_aside<T>(
+    path: &Path,
+    max_len: u64,
+    parse: impl FnOnce(&[u8]) -> Option<T>,
+) -> io::Result<Option<T>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Vec::new();
+    file.take(max_len + 1).read_to_end(&mut bytes)?;
+    let parsed = (bytes.len() as u64 <= max_len).then(|| parse(&bytes));
+    let parsed = parsed.flatten();
+    if parsed.is_none() {
+        let aside = set_aside(path)?;
+        tracing::warn!(path = %path.display(), aside = %aside.display(), "a damaged file was renamed");
+    }
+    Ok(parsed)
 }
 
 /// Renames a file that cannot be read to `<path>.damaged-<n>`, for a person to look at, and returns
@@ -218,6 +244,31 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_and_what_cannot_be_read_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let read = || {
+            read_or_set_aside(&path, 4, |bytes| {
+                String::from_utf8(bytes.to_vec())
+                    .ok()
+                    .filter(|text| text != "no")
+            })
+        };
+        assert_eq!(read().unwrap(), None);
+        fs::write(&path, "good").unwrap();
+        assert_eq!(read().unwrap().as_deref(), Some("good"));
+        for (damaged, number) in ["no", "longer"].into_iter().zip(1..) {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(read().unwrap(), None);
+            let aside = with_suffix(&path, &format!(".damaged-{number}"));
+            assert_eq!(fs::read_to_string(aside).unwrap(), damaged);
+        }
+        fs::create_dir(&path).unwrap();
+        read().unwrap_err();
+        assert!(path.is_dir());
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! A page knows an address and a cookie. So the API is at the same port again if that is free, and knows
 //! sessions by the hashes of their secrets: what is in the file lets nobody in. Readable only by its owner.
-//! Whatever is wrong with it, pages have to be opened anew, and nothing else.
+//! Whatever is wrong with it, pages have to be opened anew, and nothing else: a damaged file is set aside,
+//! and one that cannot be read, or that a newer version wrote, is not replaced.
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -39,67 +40,119 @@ pub(super) struct Kept {
     pub(super) sessions: Vec<String>,
 }
 
-/// Where that is kept, if it is.
+/// What a file says, as far as this version knows.
+enum Said {
+    Kept(Kept),
+    /// A newer version wrote it.
+    Newer,
+}
+
+/// Where that is kept.
 #[derive(Clone, Debug)]
-pub(super) struct KeptFile(PathBuf);
+pub(super) struct KeptFile {
+    path: PathBuf,
+    /// Whether what is there may be replaced: it could be read, or is set aside.
+    may_be_replaced: bool,
+}
 
 impl KeptFile {
-    pub(super) fn new(folder: &Path) -> Self {
-        Self(folder.join(FILE))
-    }
-
-    /// What was kept; nothing if that cannot be read.
-    pub(super) fn read(&self) -> Kept {
-        let is_small = fs::metadata(&self.0).is_ok_and(|file| file.len() <= MAX_LEN);
-        let bytes = if is_small {
-            fs::read(&self.0)
-        } else {
-            return Kept::default();
+    /// The file in `folder`, whose lock the caller holds, and what was kept in it. Where that cannot be
+    /// read, it is nothing, and the log says why.
+    pub(super) fn open(folder: &Path) -> (Self, Kept) {
+        let path = folder.join(FILE);
+        let (kept, why) = match durable::read_or_set_aside(&path, MAX_LEN, parse) {
+            Ok(None) => (Kept::default(), None),
+            Ok(Some(Said::Kept(kept))) => (kept, None),
+            Ok(Some(Said::Newer)) => {
+                let why = "a newer version of Pelago wrote it".to_owned();
+                (Kept::default(), Some(why))
+            }
+            Err(error) => (Kept::default(), Some(error.to_string())),
         };
-        let read: Option<Versioned> = bytes
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let known = read.filter(|read| read.version <= VERSION);
-        known.map(|read| read.kept).unwrap_or_default()
+        if let Some(why) = &why {
+            let path = path.display();
+            tracing::warn!(%path, why, "open pages are not known, and none will outlast this node");
+        }
+        let may_be_replaced = why.is_none();
+        let file = Self {
+            path,
+            may_be_replaced,
+        };
+        (file, kept)
     }
 
     /// Replaces what was kept. Blocks on the disk.
     pub(super) fn write(&self, kept: Kept) -> io::Result<()> {
+        if !self.may_be_replaced {
+            return Err(io::Error::other(
+                "it could not be read when the node started, and is not replaced",
+            ));
+        }
         let version = VERSION;
         // Numbers and hex digits: nothing that JSON could not say.
         let bytes = serde_json::to_vec(&Versioned { version, kept }).unwrap_or_default();
-        durable::replace(&self.0, &bytes)
+        durable::replace(&self.path, &bytes)
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
+}
+
+fn parse(bytes: &[u8]) -> Option<Said> {
+    #[derive(Deserialize)]
+    struct Version {
+        #[serde(default)]
+        version: u32,
+    }
+    let Version { version } = serde_json::from_slice(bytes).ok()?;
+    if version > VERSION {
+        return Some(Said::Newer);
+    }
+    let Versioned { kept, .. } = serde_json::from_slice(bytes).ok()?;
+    Some(Said::Kept(kept))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn what_is_kept_is_read_back_and_nonsense_is_nothing() {
+    fn what_is_kept_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let file = KeptFile::new(folder.path());
-        assert_eq!(file.read(), Kept::default());
+        let (file, nothing) = KeptFile::open(folder.path());
+        assert_eq!(nothing, Kept::default());
         let kept = Kept {
             port: 7,
             sessions: vec!["ab".repeat(32)],
         };
         file.write(kept.clone()).unwrap();
-        assert_eq!(file.read(), kept);
+        assert_eq!(KeptFile::open(folder.path()).1, kept);
         let path = folder.path().join(FILE);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(r#""version":1"#), "{text}");
         // As the first version wrote it.
         fs::write(&path, text.replace(r#""version":1,"#, "")).unwrap();
-        assert_eq!(file.read(), kept);
-        for nonsense in ["{", &text.replace(r#""version":1"#, r#""version":2"#)] {
-            fs::write(&path, nonsense).unwrap();
-            assert_eq!(file.read(), Kept::default(), "{nonsense}");
-        }
+        assert_eq!(KeptFile::open(folder.path()).1, kept);
+    }
+
+    #[test]
+    fn what_is_damaged_is_set_aside_and_what_is_newer_is_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        fs::write(&path, "{").unwrap();
+        let (file, kept) = KeptFile::open(folder.path());
+        assert_eq!(kept, Kept::default());
+        file.write(kept).unwrap();
+        let aside = folder.path().join("pages.json.damaged-1");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "{");
+
+        let newer = r#"{"version":2,"other":[]}"#;
+        fs::write(&path, newer).unwrap();
+        let (file, kept) = KeptFile::open(folder.path());
+        file.write(kept).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     }
 }

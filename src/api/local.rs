@@ -6,7 +6,10 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use super::{
-    ApiFile, ApiFileError, Token, access::Access, kept::KeptFile, serve::serve_behind,
+    ApiFile, ApiFileError, Token,
+    access::Access,
+    kept::{Kept, KeptFile},
+    serve::serve_behind,
     sessions::Sessions,
 };
 
@@ -17,7 +20,8 @@ pub struct Local {
     token: Token,
     address: SocketAddr,
     file: ApiFile,
-    kept: KeptFile,
+    file_of_pages: KeptFile,
+    pages: Kept,
 }
 
 impl Local {
@@ -28,8 +32,8 @@ impl Local {
     /// [`LocalError`]; then nothing listens, and nothing is said.
     pub async fn open(folder: &Path, listen: SocketAddr) -> Result<Self, LocalError> {
         let unusable = |source| LocalError::Listen { listen, source };
-        let kept = KeptFile::new(folder);
-        let listener = bind(listen, kept.read().port).await.map_err(unusable)?;
+        let (file_of_pages, pages) = KeptFile::open(folder);
+        let listener = bind(listen, pages.port).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         let token = Token::generate();
         let file = ApiFile::write(folder, address, &token)?;
@@ -38,7 +42,8 @@ impl Local {
             token,
             address,
             file,
-            kept,
+            file_of_pages,
+            pages,
         })
     }
 
@@ -50,7 +55,7 @@ impl Local {
     /// Serves `router`, as [`serve`](super::serve) does. The file goes when this ends or is dropped.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
         let _file = self.file;
-        let sessions = Sessions::kept(self.kept, self.address.port());
+        let sessions = Sessions::kept(self.file_of_pages, self.pages, self.address.port());
         let access = Access::new(self.token, self.address, sessions);
         serve_behind(access, self.listener, router, shutdown).await;
     }

@@ -44,9 +44,9 @@ struct Inner {
 }
 
 impl Sessions {
-    /// Those that `file` holds, and keeps from now on, for an API at `port`.
-    pub(super) fn kept(file: KeptFile, port: u16) -> Self {
-        let mut sessions: VecDeque<_> = file.read().sessions.into();
+    /// Those that were `kept` in `file`, which keeps them from now on, for an API at `port`.
+    pub(super) fn kept(file: KeptFile, kept: Kept, port: u16) -> Self {
+        let mut sessions: VecDeque<_> = kept.sessions.into();
         sessions.truncate(MAX_SESSIONS);
         let inner = Inner {
             sessions,
@@ -163,7 +163,10 @@ mod tests {
     #[test]
     fn sessions_outlast_the_node_and_their_secrets_are_not_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = || Sessions::kept(KeptFile::new(folder.path()), 7);
+        let sessions = || {
+            let (file, kept) = KeptFile::open(folder.path());
+            Sessions::kept(file, kept, 7)
+        };
         let before = sessions();
         let code = before.code(Instant::now());
         let secret = before.begin(code.as_str(), Instant::now()).unwrap();
@@ -173,6 +176,19 @@ mod tests {
         assert!(!file.contains(secret.as_str()));
         after.end(secret.as_str()).unwrap();
         assert!(!sessions().is(secret.as_str()));
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_kept_ends_all_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, kept) = KeptFile::open(folder.path());
+        let sessions = Sessions::kept(file, kept, 7);
+        folder.close().unwrap();
+        let code = sessions.code(Instant::now());
+        let secret = sessions.begin(code.as_str(), Instant::now()).unwrap();
+        assert!(sessions.is(secret.as_str()));
+        sessions.end(secret.as_str()).unwrap_err();
+        assert!(!sessions.is(secret.as_str()));
     }
 
     #[test]

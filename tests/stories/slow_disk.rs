@@ -129,6 +129,71 @@ fn what_comes_too_late_is_told_that_the_download_is_done() {
 }
 
 /// ```text
+///   B ── A      B wants it again while the sync of the run that was paused still waits
+/// ```
+#[test]
+fn what_is_resumed_while_it_is_being_stopped_is_done_once() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let part = b.path("got.part");
+    let Some((disk, b)) = SlowDisk::new(&world, b, &part) else {
+        return;
+    };
+    let content = noise(1, SIZE);
+    let a_node = a.start(&[]);
+    let hash = a.share(&world.file("x.bin", &content));
+    let _node = b.start(&["-b", &a_node.address()]);
+    b.run(&["download", &hash, "-o", "got", "--detach"]).done();
+    disk.reached();
+    b.run(&["pause", &hash]).done();
+    b.run(&["resume", &hash]).done();
+    assert!(!b.path("got").exists());
+    disk.open();
+    until(&b, &hash, "done");
+    assert_content(&b.path("got"), &content);
+    assert!(!part.exists() && !shares_nothing(&b));
+}
+
+/// ```text
+///   command ── B ── A      the command that follows the download is killed, and B's disk is slow
+/// ```
+#[test]
+fn what_nobody_follows_any_more_is_paused_or_done_and_nothing_between() {
+    for is_too_late in [false, true] {
+        let world = World::new();
+        let (a, b) = (world.home("a"), world.home("b"));
+        let folder = b.path("in");
+        fs::create_dir(&folder).unwrap();
+        let got = folder.join("got");
+        let slow = match is_too_late {
+            false => folder.join("got.part"),
+            true => folder.clone(),
+        };
+        let Some((disk, b)) = SlowDisk::new(&world, b, &slow) else {
+            return;
+        };
+        let content = noise(1, SIZE);
+        let a_node = a.start(&[]);
+        let hash = a.share(&world.file("x.bin", &content));
+        let _node = b.start(&["-b", &a_node.address()]);
+        let follower = b.spawn(&["download", &hash, "-o", &text(&got)]);
+        disk.reached();
+        follower.signal("KILL");
+        follower.end();
+        if is_too_late {
+            disk.open();
+            until(&b, &hash, "done");
+            assert_content(&got, &content);
+        } else {
+            until(&b, &hash, "paused");
+            disk.open();
+            b.run(&["cancel", &hash]).done();
+            assert!(!got.exists() && !slow.exists() && shares_nothing(&b));
+        }
+    }
+}
+
+/// ```text
 ///   B ── A      B's node is ended while its disk takes long to sync the folder
 /// ```
 #[test]

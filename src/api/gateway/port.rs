@@ -1,10 +1,7 @@
 //! `gateway.port` in the data folder: where the gateway was, so that URLs which were passed on lead there
 //! again.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::durable;
 
@@ -14,31 +11,54 @@ const FILE: &str = "gateway.port";
 /// What a killed node of version 0.1 could leave of an unfinished file.
 const LEFT_OVER: &str = "gateway.json.new";
 
+/// Bytes of the longest file: a port, and a line's end that a person may have added.
+const MAX_LEN: u64 = 7;
+
 /// Where the port is kept.
-pub(super) struct KeptPort(PathBuf);
+pub(super) struct KeptPort {
+    path: PathBuf,
+    /// The port of the last time, if that is known.
+    last: Option<u16>,
+    /// Whether what is there may be replaced: it could be read, or is set aside.
+    may_be_replaced: bool,
+}
 
 impl KeptPort {
     /// In `folder`, whose lock the caller holds.
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(super) fn open(folder: &Path) -> Self {
         let left_over = folder.join(LEFT_OVER);
         if let Err(error) = durable::remove(&left_over) {
             tracing::warn!(path = %left_over.display(), %error, "an unfinished file stays");
         }
-        Self(folder.join(FILE))
+        let path = folder.join(FILE);
+        let read = durable::read_or_set_aside(&path, MAX_LEN, |bytes| {
+            let text = std::str::from_utf8(bytes).ok()?;
+            text.trim().parse().ok().filter(|port| *port != 0)
+        });
+        if let Err(error) = &read {
+            let path = path.display();
+            tracing::warn!(%path, %error, "URLs of the gateway that were passed on may lead nowhere");
+        }
+        let may_be_replaced = read.is_ok();
+        Self {
+            path,
+            last: read.ok().flatten(),
+            may_be_replaced,
+        }
     }
 
     /// The port of the last time, if that is known.
-    pub(super) fn read(&self) -> Option<u16> {
-        let text = fs::read_to_string(&self.0).ok()?;
-        text.trim().parse().ok().filter(|port| *port != 0)
+    pub(super) const fn last(&self) -> Option<u16> {
+        self.last
     }
 
-    pub(super) fn write(&self, port: u16) {
-        if self.read() == Some(port) {
+    /// Keeps the port of this time.
+    pub(super) fn keep(&self, port: u16) {
+        if self.last == Some(port) || !self.may_be_replaced {
             return;
         }
-        if let Err(error) = durable::replace(&self.0, port.to_string().as_bytes()) {
-            let path = self.0.display();
+        if let Err(error) = durable::replace(&self.path, port.to_string().as_bytes()) {
+            let path = self.path.display();
             tracing::warn!(%path, %error, "URLs of the gateway will not outlast this node");
         }
     }
@@ -46,28 +66,35 @@ impl KeptPort {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn what_an_older_version_left_unfinished_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(LEFT_OVER), "47").unwrap();
-        KeptPort::new(folder.path()).write(4711);
+        KeptPort::open(folder.path()).keep(4711);
         let names = fs::read_dir(folder.path()).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE]);
     }
 
     #[test]
-    fn a_port_is_read_back_and_nonsense_is_none() {
+    fn a_port_is_read_back_and_nonsense_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
-        let port = KeptPort::new(folder.path());
-        assert_eq!(port.read(), None);
-        port.write(4711);
-        assert_eq!(port.read(), Some(4711));
-        for nonsense in ["", "0", "70000", "-1", "x"] {
+        let open = || KeptPort::open(folder.path());
+        assert_eq!(open().last(), None);
+        open().keep(4711);
+        assert_eq!(open().last(), Some(4711));
+        for (nonsense, number) in ["", "0", "70000", "-1", "x"].into_iter().zip(1..) {
             fs::write(folder.path().join(FILE), nonsense).unwrap();
-            assert_eq!(port.read(), None, "{nonsense:?}");
+            let port = open();
+            assert_eq!(port.last(), None, "{nonsense:?}");
+            port.keep(4711);
+            assert_eq!(open().last(), Some(4711));
+            let aside = folder.path().join(format!("{FILE}.damaged-{number}"));
+            assert_eq!(fs::read_to_string(aside).unwrap(), nonsense);
         }
     }
 }

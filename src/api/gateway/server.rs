@@ -97,10 +97,10 @@ impl Gateway {
         let listen = settings.listen;
         let key = Key::load_or_create(folder)?;
         let unusable = |source| GatewayError::Listen { listen, source };
-        let port = KeptPort::new(folder);
+        let port = KeptPort::open(folder);
         let listeners = bind_again(listen, &port).await.map_err(unusable)?;
         let address = listeners[0].local_addr().map_err(unusable)?;
-        port.write(address.port());
+        port.keep(address.port());
         Ok(Self {
             listeners,
             links: Links::new(key.clone(), address),
@@ -149,7 +149,7 @@ impl Gateway {
 /// Listens at `listen`; if any port will do, at the one that it was the last time, which URLs name.
 async fn bind_again(listen: SocketAddr, last: &KeptPort) -> io::Result<Vec<TcpListener>> {
     if listen.port() == 0
-        && let Some(port) = last.read()
+        && let Some(port) = last.last()
         && let Ok(listeners) = bind(SocketAddr::new(listen.ip(), port)).await
     {
         return Ok(listeners);
