@@ -243,7 +243,7 @@ async fn is_found_out_after_one_chunk(content: &Content, script: Script) {
     let peers = [liar.address(), honest.address().await, liar.other_address()];
     let finished = getter.fetch(content, &peers).await;
     assert_eq!(finished.sources, 2);
-    assert_eq!(liar.asked().chunk_streams, 1);
+    assert!(UP_TO_CHANCE.contains(&liar.asked().chunk_streams));
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ fn folder() -> (Tree, [Content; 4]) {
 /// The bytes of the true answer, but for one.
 fn wrong(content: &Content, item: &Item) -> Vec<u8> {
     let (answer, mut data) = content.answer(item);
-    data[1000] ^= 1;
+    data[0] ^= 1;
     encoded(&answer, &data)
 }
 
