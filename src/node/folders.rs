@@ -217,7 +217,7 @@ impl Look<'_> {
     fn take(&mut self, path: PathBuf) -> Result<(), String> {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
-            // What is gone by now is found to be.
+            // The system tells of a removal, too.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("{}: {error}", path.display())),
         };
@@ -284,8 +284,8 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// What is shared at the path, if that is what is there now, and can be served. What is in doubt
-    /// stays so for as long as a program has it open for writing.
+    /// The share at the path, if the file is as it was hashed and can be served. A share in doubt is kept
+    /// for as long as a program has the file open for writing.
     fn known(&self, path: &Path, metadata: &Metadata) -> Option<Share> {
         let known = self.store.share_at(path).ok().flatten()?;
         let now = Fingerprint::new(metadata);
@@ -372,9 +372,9 @@ fn share_name(folder: &Path, path: &Path) -> Option<String> {
     Some(name.replace(MAIN_SEPARATOR, "/"))
 }
 
-/// Refuses a file of a watched folder that a program still writes to: half of it would be shared as the
-/// whole. A person who shares a file by hand says that it is whole, and what changed without a trace is
-/// as whole as before: such a file is hashed, in doubt.
+/// Refuses a file of a watched folder that a program still writes to: the node would share half of it as
+/// the whole. A file that a person shared by hand, and one that changed without a trace, are hashed as
+/// they are, and are in doubt.
 ///
 /// # Errors
 /// [`ShareError::StillWritten`].

@@ -30,7 +30,7 @@ const MAX_GROWTH_QUIET: Duration = Duration::from_secs(60);
 /// are always open: they are shared, in doubt.
 pub(super) const HELD_OPEN: Duration = Duration::from_secs(600);
 
-/// What the demanded time doubles to, at most, by changes that make hashing vain.
+/// The longest time that changes during or soon after hashing make a file wait, by doubling.
 const MAX_QUIET: Duration = Duration::from_secs(600);
 
 /// A file that was hashed in vain has to be unchanged for this many times what that took: so a file
@@ -40,7 +40,7 @@ const COST_FACTOR: u32 = 20;
 /// Files that are known here, at most: about 3 MB.
 pub(super) const MAX_FILES: usize = 10_000;
 
-/// What to do with a file.
+/// A decision on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It has settled: hash and share it.
@@ -51,7 +51,7 @@ pub(super) enum Verdict {
     LookAt(Instant),
 }
 
-/// What a look at a file saw.
+/// A file as a look at it found it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seen {
     fingerprint: Fingerprint,
@@ -110,8 +110,8 @@ struct File {
     hashed: Option<Instant>,
 }
 
-/// What to do with a file that first changed, and last changed, at these times, and that has to be
-/// unchanged for `quiet`.
+/// Decides on a file that first changed, and last changed, at these times, and that has to be unchanged
+/// for `quiet`.
 fn decide(
     now: Instant,
     first_change: Instant,
@@ -281,7 +281,7 @@ impl File {
     }
 
     fn judge(&self, now: Instant, writers: Writers) -> Verdict {
-        // What hashing cost matters once it was in vain.
+        // The cost of hashing matters once a hashing was in vain.
         let quiet = if self.quiet > QUIET {
             self.demanded()
         } else {

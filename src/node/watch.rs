@@ -278,7 +278,7 @@ impl Watched {
         self.inner
             .writing
             .set(&self.folder, self.settling.waiting());
-        // What was written a moment ago mostly is whole a moment later.
+        // Most files that were written a moment ago are whole a moment later.
         if !scanned.changing.is_empty() {
             sleep(QUIET).await;
             let due = self.take_due();

@@ -37,7 +37,7 @@ impl Growing {
 }
 
 impl Growing {
-    /// What grows now, by the records of `store` and by marks.
+    /// The downloads under way by the records of `store`.
     ///
     /// # Errors
     ///

@@ -107,7 +107,7 @@ fn a_file_that_is_held_open_is_shared_once_it_is_closed() {
     let told = a.run(&["list"]).done();
     let line = format!("still being written  {}", folder.join("late").display());
     told.prints(&line).prints("(293.0 KiB)");
-    // Whoever asks for what it was does not get it shared half, either.
+    // A peer that asks for the old content does not cause half of the new one to be shared.
     let wanted = [
         "download",
         &old,
@@ -145,7 +145,7 @@ fn a_file_that_is_written_without_a_pause_is_named() {
     eventually("the film to be named as being written", || {
         file.write_all(b"a frame").unwrap();
         count += 1;
-        // It looks only now and then; the writer goes on meanwhile.
+        // The story looks only now and then; the writer continues meanwhile.
         if count % 20 != 0 {
             return None;
         }
@@ -224,7 +224,7 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
     copy.end();
     is_shared(&a, "copy", None, &whole);
 
-    // What comes by a rename is whole.
+    // A file that is renamed into the folder is whole.
     fs::rename(path, folder.join("renamed")).unwrap();
     is_shared(&a, "renamed", None, &whole);
     // Only its times are those of another file.
@@ -307,7 +307,7 @@ fn a_file_that_changes_all_the_time_is_hashed_now_and_then() {
         return;
     };
     assert!(read < 2 * SIZE + (8 << 20), "{read} bytes were read");
-    // What is there in the end is shared: by another name, it is another file.
+    // The node shares the log as it is in the end: by another name, it is another file.
     let whole = a.hash(folder.join("log").to_str().unwrap());
     fs::rename(folder.join("log"), folder.join("log.1")).unwrap();
     is_shared(&a, "log.1", None, &whole);
@@ -391,7 +391,7 @@ fn what_a_person_shares_while_it_is_written_is_in_doubt() {
     let node = a.start(&[]);
     let shared = &a.json(&["share", &path])[0];
     assert_eq!(shared["in_doubt"], true);
-    // What is in doubt is served all the same.
+    // The node serves content in doubt: it proves each chunk first.
     let hash = shared["hash"].as_str().unwrap();
     b.run(&["download", hash, "--peer", &node.address(), "-o", "got"])
         .done();

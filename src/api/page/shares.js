@@ -48,7 +48,7 @@ function writtenRow(file) {
   return { element, update: (now) => setText(size, bytes(now.size)) };
 }
 
-// What is to be shown of a file that is being written, found by the last part of its path.
+// A file that is being written as a row shows it: the filter finds it by the last part of its path.
 const written = (file) => ({ ...file, name: file.path.split(/[\\/]/).at(-1), isWritten: true });
 
 async function unshare(share, button) {

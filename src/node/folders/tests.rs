@@ -6,7 +6,7 @@ use std::{
 
 use super::*;
 
-/// Tells nobody.
+/// Passes nothing on.
 struct Silent;
 
 impl Told for Silent {
@@ -111,7 +111,7 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
     let scanned = folder.settle();
     assert_eq!((scanned.shared, scanned.changing.len()), (0, 1));
     assert_eq!(folder.share("file"), Some(before.clone()));
-    // Whoever asks for what it was has it hashed no sooner.
+    // A peer that asks for the old content does not cause an earlier hashing.
     let refused = check_settled(&before).unwrap_err();
     assert!(
         matches!(refused, ShareError::StillWritten { .. }),
@@ -122,7 +122,7 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
     let after = folder.share("file").unwrap();
     assert_ne!(after.hash, before.hash);
     check_settled(&after).unwrap();
-    // What a person shared by hand is hashed as it is.
+    // A file that a person shared by hand is hashed as it is.
     let by_hand = Share {
         origin: Origin::Explicit,
         ..before

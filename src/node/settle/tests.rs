@@ -225,10 +225,10 @@ fn only_so_many_files_are_known() {
         scene.waits(Writers::Present);
     }
     assert_eq!(scene.waiting(), MAX_FILES);
-    // What finds no room is judged by its own times.
+    // A file that finds no room is judged by its own times.
     scene.now += QUIET;
     assert_eq!(scene.look(Writers::Absent), Verdict::Share);
-    // What was hashed and has settled makes room.
+    // A file that was hashed and has settled makes room.
     scene.path = "0".into();
     scene.hash(Duration::ZERO);
     scene.now += QUIET;
