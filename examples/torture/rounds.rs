@@ -44,6 +44,8 @@ const VERBS: Menu = &[
     (Pelago(Verb::Remove), 3),
     (Pelago(Verb::RemoveWithData), 6),
     (Pelago(Verb::Move), 2),
+    (Pelago(Verb::Limit), 2),
+    (Pelago(Verb::Url), 2),
     (Pelago(Verb::Settle), 6),
 ];
 
