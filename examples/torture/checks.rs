@@ -16,7 +16,7 @@ use crate::{
     ground::Sort,
     model::{Observed, Promise, Seen},
     pelago::Answer,
-    verbs::text_of,
+    verbs::{IDENTITY, text_of},
     world::World,
 };
 
@@ -28,6 +28,9 @@ const WATCH_PATIENCE: Duration = Duration::from_secs(20);
 const SERVE_PATIENCE: Duration = Duration::from_secs(8);
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Bytes that have to be free, if a download is to get done.
+const ROOM: u64 = 32 << 20;
 
 /// Shares that are downloaded after a round.
 const SAMPLE: usize = 6;
@@ -52,6 +55,8 @@ impl World<'_> {
             return Ok(());
         };
         self.model.adopt(&observed);
+        // From its first check on, a node is who it is.
+        self.model.keeps_first(&observed, IDENTITY);
         let mut all = self.model.violations(&observed);
         for folder in ["mine", "keep", "watched"] {
             all.extend(self.model.strays(&self.path(folder), &observed));
@@ -81,6 +86,7 @@ impl World<'_> {
                 one["state"].as_str()?.to_owned(),
             ))
         };
+        let kept = self.kept()?;
         let mut disk = BTreeMap::new();
         for folder in ["mine", "got", "keep", "watched"] {
             look(&self.path(folder), &mut disk)?;
@@ -88,6 +94,7 @@ impl World<'_> {
         Ok(Some(Observed {
             shares: text_of(shares, "hash"),
             downloads: states.iter().filter_map(state).collect(),
+            kept,
             disk,
         }))
     }
@@ -236,6 +243,9 @@ impl World<'_> {
             .filter_map(|(hash, has_to)| has_to.then_some(hash))
         {
             let promise = self.model.download(&hash).map(|download| download.promise);
+            if self.ground.free()? < ROOM {
+                continue;
+            }
             if promise != Some(Promise::Done) {
                 let why = self.why.get(&hash);
                 let text =

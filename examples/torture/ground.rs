@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
+    io::{Seek, SeekFrom, Write},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     process::Command,
@@ -19,7 +19,7 @@ const IMAGE_BYTES: u64 = 128 << 20;
 const BACKING: &str = "size=140m";
 
 /// Bytes of the disk that gets full.
-const SMALL: &str = "size=40m";
+const SMALL: &str = "size=120m";
 
 const FILLER: &str = "filler";
 
@@ -176,6 +176,11 @@ impl Ground {
         };
         let path = folder.join(FILLER);
         let mut file = File::create(&path)?;
+        // The most of it at once.
+        let free = rustix::fs::fstatvfs(&file)?;
+        let most = (free.f_bavail * free.f_frsize).saturating_sub(4 << 20);
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, most.max(1))?;
+        file.seek(SeekFrom::End(0))?;
         let block = vec![1; 64 << 10];
         while file.write_all(&block).is_ok() {}
         let block = vec![1; 4 << 10];
@@ -183,6 +188,12 @@ impl Ground {
         let size = file.metadata()?.len();
         file.set_len(size.saturating_sub(left))?;
         Ok(())
+    }
+
+    /// Bytes that are free on it.
+    pub(crate) fn free(&self) -> Result<u64, Failure> {
+        let told = rustix::fs::statvfs(self.root())?;
+        Ok(told.f_bavail * told.f_frsize)
     }
 
     /// Makes room again.

@@ -10,6 +10,7 @@
 //! | `cancel` answers | the download is not listed, and neither target nor record is there |
 //! | `remove` answers | the download is not listed; its files stay and belong to the user from then on |
 //! | `remove --with-data` answers | the same, and the files that no other program changed are gone |
+//! | `limit` answers, `link --http` answers, a node is ready | limit, capability and identity stay what they are |
 //! | an other program writes, renames or links a file | the file keeps its name and its content |
 //! | a command fails, or is killed | nothing new; what is listed afterwards is the promise |
 //! | `resume`, with nobody at the files and a source in reach | the download gets done |
@@ -91,6 +92,8 @@ pub(crate) struct Observed {
     pub(crate) shares: BTreeSet<String>,
     /// Its downloads, and their states.
     pub(crate) downloads: BTreeMap<String, String>,
+    /// Its limit, the capability of one hash, its identity: what is asked for by these names.
+    pub(crate) kept: BTreeMap<String, String>,
     /// All files and links on its disk, without its data folder.
     pub(crate) disk: BTreeMap<PathBuf, Seen>,
 }
@@ -122,6 +125,7 @@ pub(crate) struct Model {
     shares: BTreeMap<String, Share>,
     downloads: BTreeMap<String, Download>,
     bodies: BTreeMap<String, Body>,
+    kept: BTreeMap<String, String>,
 }
 
 /// What other programs do.
@@ -255,6 +259,21 @@ impl Model {
         };
         for (path, _) in body.files_at(&download.path) {
             self.foreign.remove(&path);
+        }
+    }
+
+    /// Something has a value that stays; none if that is open.
+    pub(crate) fn keeps(&mut self, name: &str, value: Option<String>) {
+        match value {
+            Some(value) => self.kept.insert(name.to_owned(), value),
+            None => self.kept.remove(name),
+        };
+    }
+
+    /// What was seen first stays.
+    pub(crate) fn keeps_first(&mut self, observed: &Observed, name: &str) {
+        if let (false, Some(value)) = (self.kept.contains_key(name), observed.kept.get(name)) {
+            self.keeps(name, Some(value.clone()));
         }
     }
 
@@ -398,6 +417,12 @@ impl Model {
     pub(crate) fn violations(&self, observed: &Observed) -> Vec<Violation> {
         let mut all = self.of_foreign(observed);
         all.extend(self.of_shares(observed));
+        for (name, was) in &self.kept {
+            if let Some(is) = observed.kept.get(name).filter(|is| *is != was) {
+                let text = format!("the {name} was {was} and is {is}");
+                all.push(Violation::new("kept-lost", text));
+            }
+        }
         for (hash, download) in &self.downloads {
             all.extend(self.of_download(hash, download, observed));
         }
@@ -609,6 +634,17 @@ mod tests {
         model.unshared("h");
         observed.shares.insert("h".to_owned());
         assert_eq!(sorts(&model, &observed), ["share-returned"]);
+    }
+
+    #[test]
+    fn settings_stay() {
+        let mut model = Model::default();
+        model.keeps("limit", Some("1".to_owned()));
+        let mut observed = disk(&[]);
+        observed.kept.insert("limit".to_owned(), "2".to_owned());
+        assert_eq!(sorts(&model, &observed), ["kept-lost"]);
+        model.keeps("limit", None);
+        assert_eq!(sorts(&model, &observed), [""; 0]);
     }
 
     #[test]

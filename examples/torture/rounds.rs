@@ -12,7 +12,7 @@ use crate::{
     Failure, Kind,
     ground::{Faults, Sort},
     model::Promise,
-    pelago::{Answer, PATIENCE},
+    pelago::Answer,
     strangers::Deed,
     tools::run,
     verbs::Verb,
@@ -44,6 +44,8 @@ const VERBS: Menu = &[
     (Pelago(Verb::Remove), 3),
     (Pelago(Verb::RemoveWithData), 6),
     (Pelago(Verb::Move), 2),
+    (Pelago(Verb::Limit), 2),
+    (Pelago(Verb::Url), 2),
     (Pelago(Verb::Settle), 6),
 ];
 
@@ -83,6 +85,9 @@ const WRITERS: Menu = &[
 /// How long a download lasts that is to lose no more than its last 10 s, and when it is looked at.
 const LONG: Duration = Duration::from_secs(16);
 const LOOKED_AT: Duration = Duration::from_secs(5);
+
+/// How long it may take to prove what is left of it; less than fetching that again takes.
+const PROVEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Bytes a second of it.
 const SLOW: &str = "400k";
@@ -320,10 +325,11 @@ impl World<'_> {
         if !self.start_node()? {
             return Ok(());
         }
+        // What is there is proven first; what is fetched again comes slower than this waits.
         let began = Instant::now();
         let mut after = None;
-        while after.is_none_or(|after| after == 0) && began.elapsed() < PATIENCE / 10 {
-            after = self.verified(&item.hash)?;
+        while after < Some(before) && began.elapsed() < PROVEN_WITHIN {
+            after = self.verified(&item.hash)?.or(after);
             thread::sleep(Duration::from_millis(10));
         }
         if after < Some(before) {

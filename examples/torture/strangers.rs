@@ -294,7 +294,7 @@ impl World<'_> {
         };
         let staging = folder.join(staging);
         let is_staged = staging != path;
-        let way = self.rng.random_range(0..8);
+        let way = self.rng.random_range(0..9);
         self.note(format!(
             "other program: {} {}",
             PART_WAYS[way],
@@ -325,6 +325,7 @@ impl World<'_> {
                 linked
             }
             6 if !is_staged => self.replace_part(&path, &own),
+            8 if is_staged => self.swap_in_staging(&staging, &target),
             _ if is_staged => {
                 let name = path.with_file_name("file-of-the-user");
                 let rest = name.strip_prefix(&staging)?;
@@ -359,6 +360,19 @@ impl World<'_> {
         self.model.linked(path, Thing::File(content::digest(own)));
         // What was there is elsewhere now, and nothing is known of it.
         self.model.linked(&new, Thing::Any);
+        Ok(())
+    }
+
+    /// Moves a folder in which a download grows, and leaves a link: nothing may be written through it.
+    fn swap_in_staging(&mut self, staging: &Path, target: &Path) -> std::io::Result<()> {
+        let (from, to) = (staging.join("s"), self.fresh("keep", "growing"));
+        fs::rename(&from, &to)?;
+        for path in files_below(&to).map_err(std::io::Error::other)? {
+            self.model.linked(&path, Thing::Any);
+        }
+        symlink(&to, &from)?;
+        self.model
+            .wrote_in_staging(&from, Thing::Link(to), target.join("s"));
         Ok(())
     }
 
@@ -466,7 +480,7 @@ const WAYS: [&str; 11] = [
     "rewrites",
 ];
 
-const PART_WAYS: [&str; 8] = [
+const PART_WAYS: [&str; 9] = [
     "writes into",
     "truncates",
     "appends to",
@@ -475,6 +489,7 @@ const PART_WAYS: [&str; 8] = [
     "makes a second name of",
     "replaces",
     "puts a file beside",
+    "moves the folder of, or puts a file beside",
 ];
 
 /// Whether it is a folder, and no link to one.

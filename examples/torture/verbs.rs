@@ -1,6 +1,7 @@
 //! What Pelago is asked to do, at random, and what its answers promise.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -41,8 +42,15 @@ pub(crate) enum Verb {
     Remove,
     RemoveWithData,
     Move,
+    Limit,
+    Url,
     Settle,
 }
+
+/// What `limit` sets, who the node is, and the capability of a URL, as the model calls them.
+const LIMIT: &str = "upload limit";
+pub(crate) const IDENTITY: &str = "identity";
+const CAPABILITY: &str = "capability of the first share";
 
 impl Verb {
     /// Whether it works without a running node.
@@ -70,6 +78,14 @@ impl World<'_> {
             Verb::Remove => self.remove(false),
             Verb::RemoveWithData => self.remove(true),
             Verb::Move => self.change_order(),
+            Verb::Limit => self.limit(),
+            Verb::Url => {
+                let kept = self.capability()?;
+                if kept.is_some() {
+                    self.model.keeps(CAPABILITY, kept);
+                }
+                Ok(())
+            }
             Verb::Settle => self.settle().map(drop),
         }
     }
@@ -355,6 +371,38 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Sets a limit that nothing here reaches.
+    fn limit(&mut self) -> Result<(), Failure> {
+        let rate = self.rng.random_range(1..1000) * 1_000_000_000_u64;
+        let answer = self.pelago(&["limit", "--upload", &rate.to_string()])?;
+        let kept = answer.done().map(|limits| limits["upload"].to_string());
+        self.model.keeps(LIMIT, kept);
+        Ok(())
+    }
+
+    /// What proves to the gateway that a URL was made by this node.
+    fn capability(&mut self) -> Result<Option<String>, Failure> {
+        let hash = self.library.items[0].hash.clone();
+        let answer = self.victim.run(&["link", &hash, "--http"])?;
+        let url = answer.done().and_then(|link| link["url"].as_str());
+        Ok(url.and_then(|url| Some(url.split('/').nth(3)?.to_owned())))
+    }
+
+    /// What is to stay as it is, now.
+    pub(crate) fn kept(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut kept = BTreeMap::new();
+        if let Answer::Done(limits) = self.victim.run(&["limit"])? {
+            kept.insert(LIMIT.to_owned(), limits["upload"].to_string());
+        }
+        if let Some(capability) = self.capability()? {
+            kept.insert(CAPABILITY.to_owned(), capability);
+        }
+        if let Answer::Done(status) = self.victim.run(&["status"])? {
+            kept.insert(IDENTITY.to_owned(), status["peer_id"].to_string());
+        }
+        Ok(kept)
+    }
+
     /// Waits until no download moves any more, and takes note of those that are done; says whether that
     /// was so in time.
     pub(crate) fn settle(&mut self) -> Result<bool, Failure> {
@@ -427,7 +475,7 @@ fn state_of(answer: &Answer) -> Option<&str> {
 }
 
 /// This field of each of a list.
-pub(crate) fn text_of(list: &Value, field: &str) -> std::collections::BTreeSet<String> {
+pub(crate) fn text_of(list: &Value, field: &str) -> BTreeSet<String> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let texts = list.iter().filter_map(|one| one[field].as_str());
     texts.map(str::to_owned).collect()
