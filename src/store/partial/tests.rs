@@ -84,7 +84,7 @@ impl Seed {
         assert!(!part(&finished.path).exists());
         assert_eq!(store.partials().unwrap(), []);
         let hashed = store.hash_file(&finished.path, &go_on).unwrap();
-        assert_eq!(hashed.fingerprint, finished.fingerprint);
+        assert_eq!(hashed.descriptor, finished.descriptor);
         let share = NewShare {
             path: finished.path,
             fingerprint: finished.fingerprint,

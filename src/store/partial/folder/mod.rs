@@ -8,7 +8,8 @@
 //! | file | owns |
 //! |---|---|
 //! | `selection` | which files are wanted |
-//! | `tree` | where they are written, and that nothing leads out of there |
+//! | `staging` | the directory in which the folder grows, and that it is ours |
+//! | `tree` | where the files are written, and that nothing leads out of there |
 //! | `files` | the files of the folder: which are wanted, which repeat others |
 //! | `prove` | what is here already, from an earlier run or another share |
 //! | `write` | verified chunks to files |
@@ -22,6 +23,7 @@ mod finish;
 mod prove;
 mod remove;
 mod selection;
+mod staging;
 #[cfg(test)]
 mod tests;
 mod tree;
