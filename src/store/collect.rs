@@ -53,10 +53,12 @@ impl Store {
         for batch in found.chunks(BATCH) {
             // Mostly all of them are needed: one transaction tells.
             for hash in self.shared_nowhere(batch)? {
-                if needed.contains(&hash) {
+                // What was lost with a damaged database has no rows until it is found again.
+                if needed.contains(&hash) || self.is_recovering() {
                     continue;
                 }
-                let is_needed = || Ok(self.shared_nowhere(&[hash])?.is_empty());
+                let is_needed =
+                    || Ok(!self.shared_nowhere(&[hash])?.contains(&hash) || self.is_recovering());
                 if kept.collect(&hash, is_needed)? {
                     self.inner.handles.forget(&[hash]);
                     removed += 1;

@@ -1,7 +1,7 @@
 //! Panics of a library that are expected, and are errors to us.
 //!
-//! Owns the panic hook of the process, which it wraps once: what panics within [`contained`] prints
-//! nothing. Every other panic prints what it always printed.
+//! Owns the panic hook of the process, which it wraps once: what panics within [`contained`] is only
+//! logged, for those who look for it. Every other panic prints what it always printed.
 
 use std::{
     cell::Cell,
@@ -21,7 +21,9 @@ pub(super) fn contained<T>(operation: impl FnOnce() -> T) -> Option<T> {
     WRAPPED.call_once(|| {
         let hook = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !IS_QUIET.get() {
+            if IS_QUIET.get() {
+                tracing::debug!("contained: {info}");
+            } else {
                 hook(info);
             }
         }));

@@ -392,6 +392,14 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Whether shares that were lost with a damaged database are not found again yet.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.folder()
+            .is_some_and(|folder| Recovery::file(folder).exists())
+    }
+}
+
 /// What was lost cannot be looked up or written down.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoveryError {

@@ -1,7 +1,9 @@
-//! The data folder: which version wrote it, and what comes of a damaged database.
+//! The data folder: which version wrote it, what comes of a damaged database, and a start on a full
+//! disk.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
+use crate::system::Mount;
 use crate::world::{Ended, Home, World, eventually, noise, text};
 
 /// Paths, and contents of files, of all that is in a folder.
@@ -123,8 +125,7 @@ fn a_damaged_database_costs_no_share_and_is_told() {
         Some(listed(&home)).filter(|listed| listed.len() == 403)
     });
     node.stop();
-    home.run(&["doctor"])
-        .prints("all of it was read, and is sound");
+    home.run(&["doctor"]).prints("it is intact");
 
     let path = home.data().join("state.redb");
     let good = fs::read(&path).unwrap();
@@ -206,4 +207,72 @@ fn what_is_not_found_again_after_damage_is_listed_until_it_is() {
     let before = listing(&home.data());
     home.run(&["list"]).failed().says("state.redb");
     assert!(listing(&home.data()) == before);
+}
+
+/// ```text
+///   B ── A      the disk with B's data folder and downloads is full when B starts
+/// ```
+#[test]
+fn a_node_starts_on_a_full_disk_and_room_is_made_while_it_runs() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(mount) = Mount::new(world.path("disk"), "size=24m") else {
+        return;
+    };
+    let b = b.with("PELAGO_DATA_DIR", &text(&mount.path().join("data")));
+    let a_node = a.start(&[]);
+    let address = a_node.address();
+    let target = |name: &str| text(&mount.path().join(name));
+    let download = |name: &str, hash: &str| {
+        b.run(&["download", hash, "--peer", &address, "-o", &target(name)])
+    };
+    let share = |name: &str, size: usize| a.share(&world.file(name, &noise(size as u64, size)));
+    let (one, two, big) = (
+        share("one", 4 << 20),
+        share("two", 3 << 20),
+        share("big", 32 << 20),
+    );
+    let small = share("small", 5);
+    let fill = |name: &str| {
+        let mut file = fs::File::create(mount.path().join(name)).unwrap();
+        for piece in [65_536, 4096, 1] {
+            while file.write_all(&vec![1; piece]).is_ok() {}
+        }
+    };
+    let node = b.start(&[]);
+    download("one", &one).done();
+    download("big", &big).failed();
+    node.stop();
+    fill("fill");
+
+    let node = b.start(&[]);
+    node.run.err.line("is full");
+    assert_eq!(listed(&b).len(), 1);
+    // Nothing can be downloaded, and that is no harm.
+    download("two", &two).failed();
+    b.run(&["unshare", "one"]).done();
+    assert_eq!(listed(&b).len(), 0);
+    b.run(&["cancel", "two"]).done();
+    b.run(&["cancel", "big"]).done();
+    assert!(!mount.path().join("big.part").exists());
+
+    // There is room again, and all works in the same run.
+    download("two", &two).done();
+    assert_eq!(listed(&b).len(), 1);
+    fill("more");
+    b.run(&["remove", "two", "--with-data"]).done();
+    assert!(!mount.path().join("two").exists());
+    download("small", &small).done();
+    node.stop();
+
+    let _node = b.start(&[]);
+    assert_eq!(listed(&b).len(), 1);
+    let downloads = b.json(&["downloads"]);
+    let names: Vec<_> = downloads
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["name"])
+        .collect();
+    assert_eq!(names, ["one", "small"]);
 }

@@ -17,10 +17,7 @@ const SET_ASIDE: &str = ".damaged-";
 /// Looks at the data folder. The database is read only while no node uses it.
 pub(super) fn examine(data_folder: &Path, is_running: bool) -> Vec<Finding> {
     let mut findings = vec![if is_running {
-        Finding::ok(
-            "database",
-            "the node that runs read all of it when it started",
-        )
+        Finding::ok("database", "the running node checked it when it started")
     } else {
         database(data_folder)
     }];
@@ -32,7 +29,7 @@ pub(super) fn examine(data_folder: &Path, is_running: bool) -> Vec<Finding> {
 fn database(data_folder: &Path) -> Finding {
     const CHECK: &str = "database";
     match examine_database(data_folder) {
-        Ok(DatabaseState::Sound) => Finding::ok(CHECK, "all of it was read, and is sound"),
+        Ok(DatabaseState::Sound) => Finding::ok(CHECK, "it is intact"),
         Ok(DatabaseState::Missing) => Finding::ok(CHECK, "there is none yet"),
         Ok(DatabaseState::Damaged(why)) => Finding::problem(
             CHECK,

@@ -206,6 +206,12 @@ fn shares_are_found_again_whatever_is_in_place_of_the_database() {
         let store = testing::open(top.path());
         let lost = store.lost_shares().unwrap();
         assert_eq!(lost.len(), FOLDERS);
+        let collected = store.collect().unwrap();
+        assert_eq!(
+            collected,
+            crate::store::Collected::default(),
+            "they are needed again"
+        );
         let recovery = Recovery::read(&kept.folder).unwrap().unwrap();
         assert_eq!(recovery.damaged.as_deref(), Some("state.redb.damaged-1"));
         assert_eq!(recovery.lost.len(), FOLDERS);
