@@ -161,6 +161,10 @@ impl World<'_> {
         }
         for _ in 0..14 {
             self.step(&[VERBS, DEEDS])?;
+            // There is little time to reach into a download: it is used.
+            if self.chance(0.4) && !self.without.contains(&Deed::HarmPart) {
+                self.meddle(Deed::HarmPart)?;
+            }
         }
         if self.chance(0.4)
             && let Some(node) = self.node.take()

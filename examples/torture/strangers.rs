@@ -56,7 +56,14 @@ pub(crate) enum Deed {
 
 impl World<'_> {
     pub(crate) fn meddle(&mut self, deed: Deed) -> Result<(), Failure> {
-        self.figures.deeds += 1;
+        let before = self.log.len();
+        let done = self.do_deed(deed);
+        // Not each finds something to do.
+        self.figures.deeds += usize::from(self.log.len() > before);
+        done
+    }
+
+    fn do_deed(&mut self, deed: Deed) -> Result<(), Failure> {
         match deed {
             // A part of downloading: see `verbs`.
             Deed::PutInTheWay => Ok(()),
