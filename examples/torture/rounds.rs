@@ -401,7 +401,7 @@ impl World<'_> {
         self.may_end_by_fault();
         if self.chance(0.7) && self.start_node()? {
             // What failed is tried again with what the page cache has of it.
-            self.pelago(&["resume", "--all"])?;
+            self.resume_all()?;
             self.settle()?;
         }
         self.stop_node();
