@@ -96,7 +96,7 @@ pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
     match kind {
         Kind::Kills | Kind::Verbs => Sort::Folder,
         Kind::Power => Sort::Power,
-        Kind::Faults if episode % 2 == 0 => Sort::Folder,
+        Kind::Faults if episode.is_multiple_of(2) => Sort::Folder,
         Kind::Faults => Sort::Failing,
         Kind::Full => Sort::Small,
     }
