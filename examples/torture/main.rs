@@ -272,7 +272,9 @@ impl Episode<'_> {
         for round in 0..rounds::rounds_of(self.kind, self.arguments.short) {
             world.rng = StdRng::seed_from_u64(self.seed(round + 1));
             world.note(format!("-- round {round}"));
-            world.round(self.kind, faults.as_ref())?;
+            if let Err(why) = world.round(self.kind, faults.as_ref()) {
+                world.violated("harness", why.to_string());
+            }
             world.figures.rounds += 1;
             if !self.report(&mut world, round) {
                 break;

@@ -105,9 +105,9 @@ pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
 /// Rounds of an episode, after which everything begins anew.
 pub(crate) const fn rounds_of(kind: Kind, is_short: bool) -> usize {
     match (kind, is_short) {
-        (Kind::Verbs, true) => 4,
-        (Kind::Kills, true) => 4,
-        (Kind::Power, true) => 7,
+        (Kind::Verbs, true) => 5,
+        (Kind::Kills, true) => 6,
+        (Kind::Power, true) => 10,
         (Kind::Faults, true) => 2,
         (Kind::Full, true) => 2,
         (Kind::Power, false) => 15,
