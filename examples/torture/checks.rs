@@ -63,7 +63,9 @@ impl World<'_> {
         }
         self.figures.downloads_compared += self.model.downloads_in(Promise::Done).len();
         for violation in all {
-            self.violated(violation.sort, violation.text);
+            let look = violation.at.as_deref().and_then(described);
+            let look = look.map_or_else(String::new, |look| format!(" ({look})"));
+            self.violated(violation.sort, violation.text + &look);
         }
         Ok(())
     }
@@ -301,6 +303,21 @@ pub(crate) fn digest_at(path: &Path) -> Result<Option<Digest>, Failure> {
         Err(error) if error.raw_os_error() == Some(5) => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display()).into()),
     }
+}
+
+/// What a file looks like that is wrong.
+fn described(path: &Path) -> Option<String> {
+    let content = fs::read(path).ok()?;
+    let pages: Vec<_> = content.chunks(4096).collect();
+    let zeros = pages
+        .iter()
+        .filter(|page| page.iter().all(|byte| *byte == 0));
+    Some(format!(
+        "{} bytes, {} of {} pages are zeros",
+        content.len(),
+        zeros.count(),
+        pages.len()
+    ))
 }
 
 fn is_gone(error: &io::Error) -> bool {

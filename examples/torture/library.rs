@@ -1,6 +1,6 @@
 //! What the victim downloads, and the node that has it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -59,12 +59,12 @@ impl Library {
             } else {
                 content::make_file(&mut rng, &path, MOST_BYTES)?
             };
-            library.share(path, name, body)?;
+            library.share(&path, name, body)?;
         }
         Ok(library)
     }
 
-    fn share(&mut self, path: PathBuf, name: String, body: Body) -> Result<(), Failure> {
+    fn share(&mut self, path: &Path, name: String, body: Body) -> Result<(), Failure> {
         let answer = self.home.run(&["share", &path.to_string_lossy()])?;
         let shared = answer.done().ok_or_else(|| answer.brief())?;
         let hash = shared[0]["hash"].as_str().ok_or("a share has a hash")?;

@@ -104,12 +104,15 @@ pub(crate) struct Violation {
     /// One word for each sort, by which they are counted.
     pub(crate) sort: &'static str,
     pub(crate) text: String,
+    /// The first file of it, where there is one with wrong content.
+    pub(crate) at: Option<PathBuf>,
 }
 
 impl Violation {
     pub(crate) fn new(sort: &'static str, text: impl Into<String>) -> Self {
         let text = text.into();
-        Self { sort, text }
+        let at = None;
+        Self { sort, text, at }
     }
 }
 
@@ -498,7 +501,7 @@ impl Model {
     }
 
     fn of_done(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
-        let mut wrong = Vec::new();
+        let (mut wrong, mut at) = (Vec::new(), None);
         for (path, digest) in self.intact(hash, download) {
             let found = match observed.disk.get(&path) {
                 Some(Seen::File(is)) if *is == digest => continue,
@@ -507,8 +510,12 @@ impl Model {
                 None => "is not there",
             };
             wrong.push(format!("{} {found}", path.display()));
+            at = at.or(Some(path));
         }
-        in_one("done-wrong", &format!("{hash:.8} is done, and"), &wrong)
+        let mut all = in_one("done-wrong", &format!("{hash:.8} is done, and"), &wrong);
+        all.iter_mut()
+            .for_each(|violation| violation.at.clone_from(&at));
+        all
     }
 
     fn of_cancelled(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {

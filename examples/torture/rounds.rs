@@ -96,7 +96,7 @@ pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
     match kind {
         Kind::Kills | Kind::Verbs => Sort::Folder,
         Kind::Power => Sort::Power,
-        Kind::Faults if episode % 2 == 0 => Sort::Folder,
+        Kind::Faults if episode.is_multiple_of(2) => Sort::Folder,
         Kind::Faults => Sort::Failing,
         Kind::Full => Sort::Small,
     }
@@ -105,9 +105,9 @@ pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
 /// Rounds of an episode, after which everything begins anew.
 pub(crate) const fn rounds_of(kind: Kind, is_short: bool) -> usize {
     match (kind, is_short) {
-        (Kind::Verbs, true) => 4,
-        (Kind::Kills, true) => 4,
-        (Kind::Power, true) => 7,
+        (Kind::Verbs, true) => 5,
+        (Kind::Kills, true) => 6,
+        (Kind::Power, true) => 10,
         (Kind::Faults, true) => 2,
         (Kind::Full, true) => 2,
         (Kind::Power, false) => 15,
@@ -161,6 +161,10 @@ impl World<'_> {
         }
         for _ in 0..14 {
             self.step(&[VERBS, DEEDS])?;
+            // There is little time to reach into a download: it is used.
+            if self.chance(0.4) && !self.without.contains(&Deed::HarmPart) {
+                self.meddle(Deed::HarmPart)?;
+            }
         }
         if self.chance(0.4)
             && let Some(node) = self.node.take()
@@ -397,7 +401,7 @@ impl World<'_> {
         self.may_end_by_fault();
         if self.chance(0.7) && self.start_node()? {
             // What failed is tried again with what the page cache has of it.
-            self.pelago(&["resume", "--all"])?;
+            self.resume_all()?;
             self.settle()?;
         }
         self.stop_node();

@@ -56,7 +56,14 @@ pub(crate) enum Deed {
 
 impl World<'_> {
     pub(crate) fn meddle(&mut self, deed: Deed) -> Result<(), Failure> {
-        self.figures.deeds += 1;
+        let before = self.log.len();
+        let done = self.do_deed(deed);
+        // Not each finds something to do.
+        self.figures.deeds += usize::from(self.log.len() > before);
+        done
+    }
+
+    fn do_deed(&mut self, deed: Deed) -> Result<(), Failure> {
         match deed {
             // A part of downloading: see `verbs`.
             Deed::PutInTheWay => Ok(()),
@@ -108,6 +115,9 @@ impl World<'_> {
         let Some((path, _)) = self.pick(&files) else {
             return Ok(());
         };
+        if !path.exists() {
+            return Ok(());
+        }
         let short = path.display();
         if self.chance(0.5) {
             self.note(format!("other program: changes the mode of {short}"));
@@ -127,8 +137,11 @@ impl World<'_> {
 
     /// Does something to a file that is the user's, or becomes so.
     fn edit(&mut self, path: &Path) -> Result<(), Failure> {
-        let root = self.ground.root();
-        let size = path.metadata()?.len();
+        // It may be where a download moved it to. What is gone for good is found when all is compared.
+        let Ok(found) = path.metadata() else {
+            return Ok(());
+        };
+        let (root, size) = (self.ground.root(), found.len());
         // What has two names changes under both: only the name is replaced.
         let way = match self.linked.contains(path) {
             true => self.rng.random_range(5..10),
@@ -215,6 +228,9 @@ impl World<'_> {
     fn rename(&mut self, from: &Path, to: &Path) -> Result<(), Failure> {
         if let Some(folder) = to.parent() {
             fs::create_dir_all(folder)?;
+        }
+        if from.symlink_metadata().is_err() {
+            return Ok(());
         }
         fs::rename(from, to)?;
         if self.linked.remove(from) {
@@ -421,7 +437,9 @@ impl World<'_> {
         let Some((path, _)) = self.pick(&files) else {
             return Ok(());
         };
-        let content = fs::read(&path)?;
+        let Ok(content) = fs::read(&path) else {
+            return Ok(());
+        };
         let to = self.fresh("watched", "copied");
         self.note(format!(
             "other program: copies {} and removes it",

@@ -331,6 +331,18 @@ impl World<'_> {
         Ok(())
     }
 
+    pub(crate) fn resume_all(&mut self) -> Result<(), Failure> {
+        let answer = self.pelago(&["resume", "--all"])?;
+        let promise = match answer {
+            Answer::Done(_) => Promise::Going,
+            _ => Promise::Open,
+        };
+        for hash in self.model.downloads_in(Promise::Paused) {
+            self.model.answered(&hash, promise);
+        }
+        Ok(())
+    }
+
     fn cancel(&mut self) -> Result<(), Failure> {
         let mut all = self.model.downloads_in(Promise::Going);
         all.extend(self.model.downloads_in(Promise::Paused));
