@@ -134,6 +134,8 @@ fn whatever_a_power_cut_leaves_the_file_ends_right() {
 
     let (part, record) = (b.path("got.part"), b.data().join("partial").join(&hash));
     let before = [&part, &record].map(|path| fs::read(path).unwrap());
+    let mut mark = [0; 64];
+    let len = rustix::fs::getxattr(&part, "user.pelago.part", &mut mark).unwrap();
     let to_part = HARMS.iter().map(|harm| (*harm, untouched as Harm));
     let to_record = HARMS.iter().map(|harm| (untouched as Harm, *harm));
     let to_both = HARMS.iter().map(|harm| (*harm, *harm));
@@ -141,7 +143,7 @@ fn whatever_a_power_cut_leaves_the_file_ends_right() {
     for (round, (harm_part, harm_record)) in rounds {
         fs::write(&part, &before[0]).unwrap();
         // As it was made: the mark of a file is lost with the file only.
-        rustix::fs::setxattr(&part, "user.pelago.part", b"", XattrFlags::empty()).unwrap();
+        rustix::fs::setxattr(&part, "user.pelago.part", &mark[..len], XattrFlags::empty()).unwrap();
         fs::write(&record, &before[1]).unwrap();
         harm_part(&part);
         harm_record(&record);

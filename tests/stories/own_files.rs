@@ -19,8 +19,12 @@ use super::{
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
-/// Bytes of the content.
+/// Bytes of the file.
 const SIZE: usize = 8 << 20;
+
+/// Bytes of the large file in the folder, and of its small ones.
+const LARGE: usize = 3 << 20;
+const SMALL: usize = 200_000;
 
 /// What belongs to the person, and has to stay as it is.
 const OWN: &[u8] = b"somebody's own";
@@ -44,13 +48,14 @@ impl Scene {
         Self::new(content, |world| world.file("x.bin", &noise(1, SIZE)))
     }
 
-    /// A shares a folder with a large file, in its `s`, and small ones.
+    /// A shares a folder with a large file, in its `s`, and small ones, some of which come before the valve
+    /// is shut in any order.
     fn with_folder() -> Self {
-        Self::new(noise(1, SIZE), |world| {
-            world.file("album/s/large", &noise(1, SIZE));
+        Self::new(noise(1, LARGE), |world| {
+            world.file("album/s/large", &noise(1, LARGE));
             for n in 0..20 {
                 world.file(&format!("album/s/{n}"), &noise(100 + n, 3000));
-                world.file(&format!("album/{n}.jpg"), &noise(200 + n, 20_000));
+                world.file(&format!("album/{n}.jpg"), &noise(200 + n, SMALL));
             }
             text(&world.path("album"))
         })
@@ -62,7 +67,7 @@ impl Scene {
         let path = make(&world);
         let a_node = a.start(&[]);
         let hash = a.share(&path);
-        let valve = Valve::new(&a_node.address(), 7 << 20);
+        let valve = Valve::new(&a_node.address(), 5 << 20);
         let b_node = b.start(&[]);
         Self {
             world,
@@ -179,7 +184,7 @@ fn what_another_program_does_to_a_folder_that_grows_never_ends_in_its_place() {
             if in_place {
                 // Some of it is there, and something else.
                 fs::create_dir(&album).unwrap();
-                fs::write(album.join("0.jpg"), noise(200, 20_000)).unwrap();
+                fs::write(album.join("0.jpg"), noise(200, SMALL)).unwrap();
                 fs::write(album.join("1.jpg.part"), OWN).unwrap();
             }
             scene.begin(&["-o", "got"]);
@@ -201,7 +206,7 @@ fn some_small(part: &Path, others: &[&PathBuf]) -> PathBuf {
     eventually("a small file", || {
         let names = fs::read_dir(part).ok()?.map(|entry| entry.unwrap().path());
         let mut small = names.filter(|path| path.extension().is_some_and(|end| end == "jpg"));
-        small.find(|path| !others.contains(&path) && path.metadata().unwrap().len() == 20_000)
+        small.find(|path| !others.contains(&path) && path.metadata().unwrap().len() == SMALL as u64)
     })
 }
 
