@@ -32,9 +32,14 @@ impl Task {
                 self.sources.abort_all();
                 Ok(Some(self.finished(&content, delivered)))
             }
-            Err(DownloadError::Finish(FinishError::Altered { path, missing }))
-                if self.altered < MAX_ALTERED =>
-            {
+            // What was verified when it came was found to be lost when its file was whole, or just now.
+            Err(DownloadError::Finish(
+                FinishError::Altered { path, missing }
+                | FinishError::Incomplete {
+                    target: path,
+                    missing,
+                },
+            )) if self.altered < MAX_ALTERED => {
                 self.altered += 1;
                 tracing::warn!(path = %path.display(), missing, "another program changed it: fetching that again");
                 self.fetch_again(content.sink).await?;
