@@ -140,6 +140,19 @@ impl Model {
         self.foreign.insert(path.to_owned(), foreign);
     }
 
+    /// Takes note of files that went where their staging folder went.
+    pub(crate) fn followed(&mut self, is_there: impl Fn(&Path) -> bool) {
+        let moved = self.foreign.iter().filter_map(|(path, foreign)| {
+            let or = foreign.or.as_ref()?;
+            (!is_there(path) && is_there(or)).then(|| (path.clone(), or.clone()))
+        });
+        for (from, to) in moved.collect::<Vec<_>>() {
+            if let Some(foreign) = self.foreign.remove(&from) {
+                self.linked(&to, foreign.thing);
+            }
+        }
+    }
+
     /// The same within a staging folder, which may be renamed.
     pub(crate) fn wrote_in_staging(&mut self, path: &Path, thing: Thing, or: PathBuf) {
         let foreign = Foreign {

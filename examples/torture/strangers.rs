@@ -232,6 +232,8 @@ impl World<'_> {
         if from.symlink_metadata().is_err() {
             return Ok(());
         }
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        self.model.followed(is_there);
         fs::rename(from, to)?;
         if self.linked.remove(from) {
             self.linked.insert(to.to_owned());
