@@ -221,10 +221,7 @@ impl PartialFolder {
         let placed = match finished {
             Ok(opened) => self.close_large(&opened.part, listed.executable),
             // What is missing then is fetched again.
-            Err(FinishError::Altered { .. }) => {
-                self.large_lacks(file, partial);
-                Ok(None)
-            }
+            Err(FinishError::Altered { .. }) => self.large_lacks(file, partial).map(|()| None),
             Err(error) => Err(as_io_error(error)),
         };
         if matches!(placed, Ok(Some(_))) {
@@ -239,16 +236,23 @@ impl PartialFolder {
         finished(file, run).map(|fingerprint| Some(Done::staged(fingerprint, true)))
     }
 
-    /// A large file was found to lack blocks that it had.
-    fn large_lacks(&self, file: usize, partial: &Arc<Partial>) {
+    /// A large file was found to lack blocks that it had, or not to be where it was: then it is begun
+    /// anew.
+    fn large_lacks(&self, file: usize, partial: &Arc<Partial>) -> io::Result<()> {
         let all = self.sequence.blocks_of_file(file);
+        if partial.missing() == 0 {
+            lock(&self.growing).remove(&file);
+            let partials = &self.reservation.store.inner.partials;
+            partials.remove(&partial.spec().key(), false)?;
+            return Ok(());
+        }
         let mut state = lock(&self.state);
         state.verified.remove(all.clone());
         for run in partial.verified().iter() {
-            state
-                .verified
-                .insert(all.start + run.start..all.start + run.end);
+            let run = all.start + run.start..all.start + run.end;
+            state.verified.insert(run);
         }
+        Ok(())
     }
 
     /// What came of completing a file; none, if it is not right and has to be fetched again.
