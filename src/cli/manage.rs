@@ -181,7 +181,7 @@ async fn all(
 /// Passes on what the node has to say of a change.
 fn tell(context: &Context, download: &DownloadStatus) {
     if let Some(notice) = &download.notice {
-        context.output.note(&harmless(notice));
+        context.output.note(harmless(notice));
     }
 }
 

@@ -17,6 +17,10 @@ struct Traits {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the type differs between processors"
+)]
 fn traits(file: &File) -> Traits {
     let kind = rustix::fs::fstatfs(file).map_or(0, |found| found.f_type as i64);
     match kind {
@@ -90,4 +94,12 @@ pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> 
         let _ = (file, start, len);
         Ok(false)
     }
+}
+
+/// Writes bytes once more of which the disk may not have what the system shows. Writing over them is not
+/// enough: ext4 then writes to blocks that it goes on to take for unwritten, and reads zeros after the next
+/// mount (seen on Linux 6.18). So their blocks are given back first.
+pub(super) fn write_again(file: &File, data: &[u8], start: u64) -> io::Result<()> {
+    punch_hole(file, start, data.len() as u64)?;
+    super::files::write_all_at(file, data, start)
 }

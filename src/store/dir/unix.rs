@@ -249,7 +249,7 @@ mod tests {
         let top = Handle::open(folder.path()).unwrap();
         for open in [folder_at, step_by_step] {
             let found = open(top.0.as_fd(), "a/b/c").unwrap();
-            let there = fs::stat(&folder.path().join("a/b/c")).unwrap();
+            let there = fs::stat(folder.path().join("a/b/c")).unwrap();
             assert_eq!(fs::fstat(&found).unwrap().st_ino, there.st_ino);
             for wrong in ["link/b", "..", "a/x"] {
                 assert!(open(top.0.as_fd(), wrong).is_err(), "{wrong}");

@@ -34,6 +34,9 @@ const MAX_NAME: usize = 255;
 /// Names that are tried, at most.
 const MAX_NAMES: u32 = 100;
 
+/// Where content grows, open and locked.
+pub(super) type Grown = (Growth, File);
+
 /// Where content grows.
 #[derive(Clone, Debug)]
 pub(super) struct Growth {
@@ -118,7 +121,7 @@ pub(super) fn open(
     partials: &Partials,
     spec: &PartialSpec,
     known: &Known,
-) -> Result<(Growth, File), PartialError> {
+) -> Result<Grown, PartialError> {
     let (dir, name) = place_of(&spec.target)?;
     let opening = Opening {
         partials,
@@ -142,7 +145,7 @@ pub(super) fn open_in(
     dir: Arc<Dir>,
     inner: String,
     make_room: &dyn Fn() -> io::Result<()>,
-) -> Result<(Growth, File), PartialError> {
+) -> Result<Grown, PartialError> {
     let opening = Opening {
         partials,
         spec,
@@ -191,7 +194,7 @@ struct Opening<'a> {
 
 impl Opening<'_> {
     /// What an earlier run left, at its place or moved to this target.
-    fn earlier(&self, known: &Known) -> Result<Option<(Growth, File)>, PartialError> {
+    fn earlier(&self, known: &Known) -> Result<Option<Grown>, PartialError> {
         let Some((left, recorded)) = self.left(known)? else {
             return Ok(None);
         };
@@ -215,7 +218,7 @@ impl Opening<'_> {
 
     /// Moves what an earlier run left of a file in a folder to where it grows now: before format 2 it grew
     /// as `<path>.part`, and in a folder that was there before among what is there.
-    fn move_in(&self, left: (Growth, File)) -> Option<(Growth, File)> {
+    fn move_in(&self, left: Grown) -> Option<Grown> {
         match left
             .0
             .dir
@@ -230,7 +233,7 @@ impl Opening<'_> {
     }
 
     /// What the record names, if it is there, ours, and nobody else's at the moment; and where it is.
-    fn left(&self, known: &Known) -> Result<Option<((Growth, File), PathBuf)>, PartialError> {
+    fn left(&self, known: &Known) -> Result<Option<(Grown, PathBuf)>, PartialError> {
         let path = match known {
             Known::Is(recorded) => recorded.part(),
             // It does not say any more where the content grew.
@@ -252,7 +255,7 @@ impl Opening<'_> {
         dir: Arc<Dir>,
         inner: String,
         known: &Known,
-    ) -> Result<Option<(Growth, File)>, PartialError> {
+    ) -> Result<Option<Grown>, PartialError> {
         let Ok(file) = dir.file(&inner, Mode::Write) else {
             return Ok(None);
         };
@@ -281,7 +284,7 @@ impl Opening<'_> {
         Ok(Some((Growth { dir, inner, id }, file)))
     }
 
-    fn moved(&self, left: (Growth, File), inner: String) -> (Growth, File) {
+    fn moved(&self, left: Grown, inner: String) -> Grown {
         let dir = Arc::clone(&self.dir);
         (
             Growth {
@@ -304,7 +307,7 @@ impl Opening<'_> {
     }
 
     /// A new file, under the first name that is free.
-    fn new_file(&self) -> Result<(Growth, File), PartialError> {
+    fn new_file(&self) -> Result<Grown, PartialError> {
         for attempt in 1..=MAX_NAMES {
             let inner = part_name(&self.name, attempt);
             if let Some(made) = self.make(&inner)? {
@@ -334,7 +337,7 @@ impl Opening<'_> {
     }
 
     /// A new file with this name; none if there is something.
-    fn make(&self, inner: &str) -> Result<Option<(Growth, File)>, PartialError> {
+    fn make(&self, inner: &str) -> Result<Option<Grown>, PartialError> {
         let failed = |source| PartialError::Io {
             path: self.dir.path_of(inner),
             source,

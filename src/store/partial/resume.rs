@@ -22,7 +22,7 @@ use super::{
     opened::Opened,
     record::{Partials, Record},
 };
-use crate::store::{files, mutex::lock};
+use crate::store::{disk, files, mutex::lock};
 
 /// Blocks that are tried to find out whether a file is what a record tells of, at most.
 const MAX_TRIED: usize = 64;
@@ -150,7 +150,7 @@ fn prove(partial: &Partial, opened: &Opened, proving: Proving, chunk: Chunk) -> 
     } = proven(partial.spec(), &opened.record, &opened.part, chunk)?;
     if proving == Proving::WriteAgain {
         let start = chunk.bytes(partial.geometry()).start;
-        files::write_all_at(&opened.part, &data, start).ok()?;
+        disk::write_again(&opened.part, &data, start).ok()?;
     }
     partial
         .record_proven(&opened.record, chunk, &leaves, &proof)

@@ -57,10 +57,10 @@ impl Staging<'_> {
         if known.is_for(&self.spec.target) {
             return Ok(Some(staged));
         }
-        Ok(self.moved(staged))
+        Ok(self.moved(&staged))
     }
 
-    fn moved(&self, staged: Staged) -> Option<Staged> {
+    fn moved(&self, staged: &Staged) -> Option<Staged> {
         for attempt in 1..=MAX_NAMES {
             let name = part_name(self.name, attempt);
             match staged.home.rename(&staged.name, self.home, &name, false) {
@@ -75,7 +75,8 @@ impl Staging<'_> {
                         dir: self.home.sub(&name).ok()?,
                         home: Arc::clone(self.home),
                         name,
-                        ..staged
+                        id: staged.id,
+                        is_new: staged.is_new,
                     });
                 }
             }

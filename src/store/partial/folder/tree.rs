@@ -22,7 +22,7 @@ use super::staging::Staging;
 use crate::store::{
     Fingerprint, PartialError, PartialSpec,
     dir::{Dir, Entry, Kind, Mode},
-    files,
+    disk, files,
     partial::{
         growth::{part_name, place_of},
         mark::{self, Id, Mark},
@@ -309,7 +309,7 @@ impl Tree {
         let mut at = 0;
         while at < len {
             let data = files::read_vec_at(&file, at, (len - at).min(COPY_LEN) as usize)?;
-            files::write_all_at(&file, &data, at)?;
+            disk::write_again(&file, &data, at)?;
             at += data.len() as u64;
         }
         Ok(())
