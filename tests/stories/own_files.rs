@@ -190,7 +190,9 @@ fn what_another_program_does_to_a_folder_that_grows_never_ends_in_its_place() {
             scene.begin(&["-o", "got"]);
             let part = scene.path("got/album.part");
             act(&some_small(&part, &[]));
-            act(&part.join("s/large"));
+            let large = part.join("s/large");
+            eventually("the large file", || large.exists().then_some(()));
+            act(&large);
             scene.end();
             if in_place {
                 assert_content(&album.join("1.jpg.part"), OWN);
