@@ -25,7 +25,9 @@ pub struct Growing {
 impl Growing {
     /// Whether a download makes grow what is at `path`: this node's or another one's.
     pub fn contains(&self, path: &Path) -> bool {
-        self.paths.contains(path) || is_marked(path)
+        // Everything that grows is called so, or lies in what is. A mark elsewhere was left by a crash.
+        let has_name = path.extension().is_some_and(|suffix| suffix == "part");
+        self.paths.contains(path) || has_name && is_marked(path)
     }
 
     /// The first directory above `path` and below `top` that a download makes grow.
@@ -97,7 +99,7 @@ mod tests {
     fn a_mark_tells_and_a_name_does_not() {
         let home = Home::in_memory();
         let growing = Growing::of(&home.store).unwrap();
-        let (named, marked) = (home.path("film.part"), home.path("film"));
+        let (named, marked) = (home.path("film.part"), home.path("song.part"));
         File::create(&named).unwrap();
         let file = File::create(&marked).unwrap();
         mark(&file);
@@ -112,13 +114,16 @@ mod tests {
         assert!(growing.contains(&marked));
         unmark(&file);
         assert!(!growing.contains(&marked));
+        let left = home.path("left by a crash");
+        mark(&File::create(&left).unwrap());
+        assert!(!growing.contains(&left));
 
-        std::fs::create_dir_all(home.path("box/sub")).unwrap();
-        mark(&File::open(home.path("box")).unwrap());
-        let inner = home.path("box/sub/file");
+        std::fs::create_dir_all(home.path("box.part/sub")).unwrap();
+        mark(&File::open(home.path("box.part")).unwrap());
+        let inner = home.path("box.part/sub/file");
         let top = home.folder.path();
-        assert_eq!(growing.above(&inner, top), Some(&*home.path("box")));
-        assert_eq!(growing.above(&inner, &home.path("box")), None);
+        assert_eq!(growing.above(&inner, top), Some(&*home.path("box.part")));
+        assert_eq!(growing.above(&inner, &home.path("box.part")), None);
     }
 
     #[test]

@@ -70,7 +70,8 @@ impl Store {
         for share in shares {
             checked_path(&share.path)?;
         }
-        self.sync_side_files()?;
+        let hashes: Vec<_> = shares.iter().map(|share| share.descriptor.hash()).collect();
+        self.sync_side_files(&hashes)?;
         let now = now();
         let mut log = lock(&self.inner.share_log);
         let (added, replaced) = self.inner.database.write(|transaction| {
@@ -87,7 +88,7 @@ impl Store {
         log.add(&added);
         drop(log);
         self.shares_changed(&replaced);
-        self.unpin(shares.iter().map(|share| share.descriptor.hash()));
+        self.unpin(&hashes);
         Ok(())
     }
 
@@ -104,7 +105,9 @@ impl Store {
         members: &[Member],
     ) -> Result<(), ShareError> {
         checked_path(&folder.path)?;
-        self.sync_side_files()?;
+        let hashes = members.iter().map(|member| member.descriptor.hash());
+        let hashes: Vec<_> = hashes.chain([folder.descriptor.hash()]).collect();
+        self.sync_side_files(&hashes)?;
         let now = now();
         let mut log = lock(&self.inner.share_log);
         let (added, replaced) = self.inner.database.write(|transaction| {
@@ -115,8 +118,7 @@ impl Store {
         log.add([&added]);
         drop(log);
         self.shares_changed(&replaced);
-        let members = members.iter().map(|member| member.descriptor.hash());
-        self.unpin(members.chain([folder.descriptor.hash()]));
+        self.unpin(&hashes);
         Ok(())
     }
 
@@ -346,10 +348,11 @@ impl Store {
         self.inner.handles.forget(gone);
     }
 
-    /// Makes the trees and manifests that were kept so far durable: before any row says that they are here.
-    fn sync_side_files(&self) -> Result<(), ShareError> {
-        let synced = self.inner.trees.sync();
-        let synced = synced.and_then(|()| self.inner.manifests.sync());
+    /// Makes the trees and manifests that were kept so far durable: before rows of these say that they are
+    /// here.
+    fn sync_side_files(&self, hashes: &[Hash]) -> Result<(), ShareError> {
+        let synced = self.inner.trees.sync(hashes);
+        let synced = synced.and_then(|()| self.inner.manifests.sync(hashes));
         synced.map_err(|source| ShareError::Sync {
             folder: self.folder().map(Path::to_owned).unwrap_or_default(),
             source,
@@ -357,10 +360,9 @@ impl Store {
     }
 
     /// Rows of these are written: they keep their trees and manifests from now on.
-    fn unpin(&self, hashes: impl Iterator<Item = Hash>) {
-        let hashes: Vec<_> = hashes.collect();
-        self.inner.trees.unpin(&hashes);
-        self.inner.manifests.unpin(&hashes);
+    fn unpin(&self, hashes: &[Hash]) {
+        self.inner.trees.unpin(hashes);
+        self.inner.manifests.unpin(hashes);
     }
 }
 

@@ -42,6 +42,12 @@ struct State {
     pinned: HashSet<Hash>,
     /// Written, and not yet durable.
     unsynced: Vec<Hash>,
+    /// Removed, as the disk refused to make them durable: no row may say that they are here.
+    lost: HashSet<Hash>,
+    /// Something was found that an earlier run may not have made durable.
+    found: bool,
+    /// All that earlier runs left is durable.
+    is_all_durable: bool,
 }
 
 /// A side file that is being written; it goes when dropped.
@@ -95,13 +101,16 @@ impl SideFiles {
         let mut state = lock(&self.state);
         fs::rename(&unfinished.path, self.path(hash))?;
         state.pinned.insert(*hash);
+        state.lost.remove(hash);
         state.unsynced.push(*hash);
         Ok(())
     }
 
     /// Pins a file that was found in its place.
     pub(super) fn pin(&self, hash: &Hash) {
-        lock(&self.state).pinned.insert(*hash);
+        let mut state = lock(&self.state);
+        state.pinned.insert(*hash);
+        state.found |= !state.is_all_durable;
     }
 
     /// The rows of these are written, or nobody is going to write them.
@@ -116,16 +125,48 @@ impl SideFiles {
     /// all. If the disk refuses, those files are removed: what is read of them may not be on the disk.
     fn sync(&self) -> io::Result<()> {
         let _syncing = lock(&self.syncing);
-        let unsynced = std::mem::take(&mut lock(&self.state).unsynced);
-        if unsynced.is_empty() {
-            return Ok(());
+        let (unsynced, found) = {
+            let mut state = lock(&self.state);
+            let unsynced = std::mem::take(&mut state.unsynced);
+            (unsynced, std::mem::take(&mut state.found))
+        };
+        if found {
+            // What an earlier run left: one sync for all of it, once.
+            self.sync_all()
+        } else if unsynced.is_empty() {
+            Ok(())
+        } else {
+            self.sync_these(&unsynced)
         }
-        self.sync_these(&unsynced).inspect_err(|_| {
-            for hash in &unsynced {
-                // What stays has no row.
-                let _ = fs::remove_file(self.path(hash));
-            }
-        })
+        .inspect_err(|_| self.lose(&unsynced, found))
+    }
+
+    /// The disk refused these: what is read of them may not be on it.
+    fn lose(&self, unsynced: &[Hash], found: bool) {
+        let mut state = lock(&self.state);
+        state.found |= found;
+        for hash in unsynced {
+            // What stays has no row.
+            let _ = fs::remove_file(self.path(hash));
+            state.lost.insert(*hash);
+        }
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Dir::open(&self.folder)?.sync_file_system()?;
+        lock(&self.state).is_all_durable = true;
+        Ok(())
+    }
+
+    /// Refuses a row for what the disk refused.
+    fn check<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) -> io::Result<()> {
+        let state = lock(&self.state);
+        match hashes.into_iter().find(|hash| state.lost.contains(*hash)) {
+            Some(hash) if !state.lost.is_empty() => Err(io::Error::other(format!(
+                "the disk refused what belongs to {hash}: share it again"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn sync_these(&self, hashes: &[Hash]) -> io::Result<()> {
@@ -226,9 +267,13 @@ pub(super) trait Kept {
         }
     }
 
-    /// Makes all that was kept so far durable.
-    fn sync(&self) -> io::Result<()> {
-        self.kept().map_or(Ok(()), SideFiles::sync)
+    /// Makes all that was kept so far durable, before rows of these are written.
+    fn sync(&self, hashes: &[Hash]) -> io::Result<()> {
+        let Ok(files) = self.kept() else {
+            return Ok(());
+        };
+        files.sync()?;
+        files.check(hashes)
     }
 
     /// The hashes of all, pinned ones left out.

@@ -96,7 +96,12 @@ impl Transfers {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
         let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
-        let left = blocking(move || store.abandon(&hash, target.as_deref())).await?;
+        let abandoned = blocking(move || store.abandon(&hash, target.as_deref())).await;
+        if abandoned.is_err() {
+            // It stays paused, also for the next run.
+            self.keep_or_log().await;
+        }
+        let left = abandoned?;
         self.forget(&download);
         let status = self.keep_change(&download, "cancelled").await?;
         Ok(DownloadStatus {

@@ -223,9 +223,10 @@ impl Task {
                         Purpose::Deliver { .. } => while self.is_complete() {
                             if self.take_manifests().await?.is_none() {
                                 self.sources.rechecked().await;
-                                match self.finish().await? {
-                                    Some(finished) => return Ok(finished),
-                                    None => break,
+                                // Else something was lost; nothing may be left to fetch, then it is
+                                // asked again at once.
+                                if let Some(finished) = self.finish().await? {
+                                    return Ok(finished);
                                 }
                             }
                         },

@@ -236,10 +236,6 @@ impl Partial {
             .check_room(&self.spec, &opened.part, zeros::written_len(data))
             .map_err(at_part)?;
         opened.guard.before_write(&opened.part).map_err(at_part)?;
-        let (store, needed) = (&self.reservation.store, zeros::stored_len(data));
-        store
-            .check_room(&self.spec, &opened.part, needed)
-            .map_err(at_part)?;
         zeros::write(&opened.part, data, start).map_err(at_part)?;
         self.is_dirty.store(true, Ordering::Release);
         let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);

@@ -30,6 +30,9 @@ use crate::store::{
     writers::Alone,
 };
 
+/// Bytes of a file in a folder up to which its record goes before its content is durable.
+const MAX_UNSYNCED: u64 = 16 << 20;
+
 /// How a download is to end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishOptions {
@@ -86,7 +89,7 @@ impl Partial {
                 .map_err(|error| self.failed(error))?;
         }
         // Nobody else writes to it from here on until it is in its place.
-        let _alone = self.check_unharmed(&opened)?;
+        let alone = self.check_unharmed(&opened)?;
         if options.share {
             self.keep_tree(&opened.record)?;
         }
@@ -95,6 +98,14 @@ impl Partial {
             return Err(FinishError::Stopped { target });
         }
         self.put_in_place(&opened, &dir, &name, options)?;
+        drop(alone);
+        // From here on the content is at its target. That it may be lost with the power is said, and is no
+        // reason to say that it is not there.
+        if options.durable
+            && let Err(error) = dir.sync()
+        {
+            tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
+        }
         let placed = || {
             Ok((
                 Fingerprint::new(&opened.part.metadata()?),
@@ -120,6 +131,11 @@ impl Partial {
         self.check_whole()?;
         let opened = self.opened().map_err(|error| self.failed(error))?;
         drop(self.check_unharmed(&opened)?);
+        // Without its record it is whole or nothing: what a power cut may cost is to be seconds' worth.
+        if self.spec().descriptor.size() > MAX_UNSYNCED {
+            self.sync_data(&opened)
+                .map_err(|error| self.failed(error))?;
+        }
         self.keep_tree(&opened.record)?;
         self.remove_record();
         Ok(opened)
@@ -248,20 +264,10 @@ impl Partial {
         if !is_ours().map_err(|error| self.failed(error))? {
             // Another file was put in the place of ours a moment ago: it goes back to where it was.
             let _ = dir.rename(name, &growth.dir, &growth.inner, false);
-            return Err(FinishError::Altered {
-                path: growth.path(),
-                missing: self.spec().descriptor.size(),
-            });
+            let error = io::Error::other("another file was put in its place");
+            return Err(self.failed(error));
         }
         mark::remove(&opened.part);
-        // From here on the content is at its target. That it may be lost with the power is said, and is no
-        // reason to say that it is not there.
-        if options.durable
-            && let Err(error) = dir.sync()
-        {
-            let target = self.spec().target.display();
-            tracing::warn!(%target, %error, "the folder cannot be synced");
-        }
         Ok(())
     }
 

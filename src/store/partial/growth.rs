@@ -155,8 +155,8 @@ pub(super) fn open_in(
     };
     let path = opening.dir.path_of(&opening.name);
     let mut left = opening.left(known)?;
-    if left.is_none() && known.is_some() {
-        // The tree may have been moved with all that is in it.
+    if left.is_none() {
+        // The tree may have been moved with all that is in it, or the record lost: the mark tells.
         let (dir, inner) = (Arc::clone(&opening.dir), opening.name.clone());
         left = opening
             .take(dir, inner, known)?
@@ -170,9 +170,7 @@ pub(super) fn open_in(
             path: path.clone(),
             source,
         })?;
-        if let Some(moved) = opening.move_in(left) {
-            return Ok(moved);
-        }
+        return opening.move_in(left);
     }
     make_room().map_err(|source| PartialError::Io {
         path: path.clone(),
@@ -208,26 +206,41 @@ impl Opening<'_> {
                 Ok(()) => return Ok(Some(self.moved(left, inner))),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
-                    self.give_up(&left.0, &error);
-                    return Ok(None);
+                    // First the new one: if that cannot be, the old one stays.
+                    self.only_another_disk(&error)?;
+                    let made = self.new_file()?;
+                    self.give_up(&left.0);
+                    return Ok(Some(made));
                 }
             }
         }
         Ok(None)
     }
 
+    /// Refuses to go on without what an earlier run left, unless it lies on another disk.
+    fn only_another_disk(&self, why: &io::Error) -> Result<(), PartialError> {
+        if why.kind() == io::ErrorKind::CrossesDevices {
+            return Ok(());
+        }
+        Err(PartialError::Io {
+            path: self.spec.target.clone(),
+            source: io::Error::new(why.kind(), why.to_string()),
+        })
+    }
+
     /// Moves what an earlier run left of a file in a folder to where it grows now: before format 2 it grew
     /// as `<path>.part`, and in a folder that was there before among what is there.
-    fn move_in(&self, left: Grown) -> Option<Grown> {
-        match left
-            .0
-            .dir
-            .rename(&left.0.inner, &self.dir, &self.name, false)
-        {
-            Ok(()) => Some(self.moved(left, self.name.clone())),
+    fn move_in(&self, left: Grown) -> Result<Grown, PartialError> {
+        let (dir, inner) = (&left.0.dir, &left.0.inner);
+        match dir.rename(inner, &self.dir, &self.name, false) {
+            Ok(()) => Ok(self.moved(left, self.name.clone())),
             Err(error) => {
-                self.give_up(&left.0, &error);
-                None
+                self.only_another_disk(&error)?;
+                let made = self.make(&self.name)?;
+                let path = self.dir.path_of(&self.name);
+                let made = made.ok_or(PartialError::Exists { path })?;
+                self.give_up(&left.0);
+                Ok(made)
             }
         }
     }
@@ -296,11 +309,11 @@ impl Opening<'_> {
         )
     }
 
-    /// What an earlier run left cannot be moved here, as to another disk: it is fetched anew.
-    fn give_up(&self, left: &Growth, why: &io::Error) {
+    /// What an earlier run left on another disk is fetched anew.
+    fn give_up(&self, left: &Growth) {
         let (from, to) = (left.path(), &self.spec.target);
         let (from, to) = (from.display(), to.display());
-        tracing::info!(%from, %to, %why, "cannot move what was downloaded: fetching it again");
+        tracing::info!(%from, %to, "what was downloaded is on another disk: fetching it again");
         if let Err(error) = left.dir.remove_file(&left.inner) {
             tracing::warn!(path = %left.path().display(), %error, "cannot be removed");
         }

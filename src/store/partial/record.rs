@@ -9,7 +9,7 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError, Weak},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use pelago_content::{Hash, Layout, Node};
@@ -410,22 +410,6 @@ impl Record {
         match &self.nodes {
             Nodes::File(file) => file.sync_data(),
             Nodes::Memory(_) => Ok(()),
-        }
-    }
-
-    /// When the record was last written or touched, where it is a file.
-    pub(super) fn touched(&self) -> Option<SystemTime> {
-        match &self.nodes {
-            Nodes::File(file) => file.metadata().ok()?.modified().ok(),
-            Nodes::Memory(_) => None,
-        }
-    }
-
-    /// Has it count as written just now.
-    pub(super) fn touch(&self) {
-        if let Nodes::File(file) = &self.nodes {
-            // Without that, content decides where a time could have.
-            let _ = file.set_modified(SystemTime::now());
         }
     }
 

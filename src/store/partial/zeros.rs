@@ -8,13 +8,6 @@ use pelago_content::BLOCK_SIZE;
 
 use crate::store::{disk, files};
 
-/// Bytes of `data` that take room on a disk whose files may have holes: all but whole blocks of zeros.
-pub(super) fn stored_len(data: &[u8]) -> u64 {
-    let blocks = data.chunks(BLOCK_SIZE as usize);
-    let stored = blocks.filter(|block| !is_zeros(block));
-    stored.map(|block| block.len() as u64).sum()
-}
-
 fn is_zeros(block: &[u8]) -> bool {
     block.iter().all(|byte| *byte == 0)
 }

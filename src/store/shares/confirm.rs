@@ -30,14 +30,15 @@ impl Store {
         } else {
             before.outdated()
         };
-        self.sync_side_files()?;
+        let hash = hashed.descriptor.hash();
+        self.sync_side_files(&[hash])?;
         self.inner.database.write(|transaction| {
             let mut tables = MemberTables::open(transaction)?;
             tables.set_fingerprint(folder, member, fingerprint)
         })?;
         // What is open was opened with what was known before.
         self.inner.handles.forget(&[member.descriptor.hash()]);
-        self.unpin(std::iter::once(hashed.descriptor.hash()));
+        self.unpin(&[hash]);
         Ok(is_listed)
     }
 }

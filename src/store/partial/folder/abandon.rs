@@ -1,12 +1,11 @@
 //! The end of a folder's download that nobody wants any more: what it wrote is removed, and nothing else.
 //!
-//! A file in the tree is ours if it carries the mark of the download, if it was left alone since the download
-//! last ran, or if it holds what was to be there. All else stays, and is named.
+//! A file in the tree is ours if it carries the mark of the download, or if it holds what was to be there. All
+//! else stays, and is named.
 
 use std::{
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use pelago_content::{EntryKind, Expander, ListedFile, Listing};
@@ -23,9 +22,6 @@ use crate::store::{
         remove::{Removal, has_content, is_link_in_the_way, remove_this},
     },
 };
-
-/// How much the clock of a file system may be behind that of the system, or in how long steps it goes.
-const CLOCK_STEP: Duration = Duration::from_secs(3);
 
 /// Removes the tree in which a folder grew, as `recorded` says; what is in it and not ours. The folder's
 /// record and those of its parts are there still.
@@ -55,12 +51,7 @@ pub(in crate::store::partial) fn remove_staged(
         let target = recorded.spec.target.clone();
         return Err(PartialError::InUse { target });
     }
-    let left_alone_since = left_alone_since(store, recorded);
-    let removing = Removing {
-        top: &top,
-        id,
-        left_alone_since,
-    };
+    let removing = Removing { top: &top, id };
     let mut left = match listing(store, recorded) {
         Some(listing) => removing.all_of(&listing).map_err(failed)?,
         None => Vec::new(),
@@ -77,12 +68,6 @@ fn is_ours(top: &Dir, id: Option<Id>) -> bool {
         (Mark::Of(..) | Mark::Old, None) | (Mark::Unsupported, _) => true,
         (Mark::Old | Mark::None, Some(_)) | (Mark::None, None) => false,
     }
-}
-
-/// When the download last ran, if its record tells.
-fn left_alone_since(store: &Store, recorded: &Recorded) -> Option<SystemTime> {
-    let record = store.inner.partials.nodes(&recorded.spec)?;
-    record.touched()
 }
 
 /// What is in the folder, as far as its manifests are here.
@@ -104,7 +89,6 @@ fn listing(store: &Store, recorded: &Recorded) -> Option<Listing> {
 struct Removing<'a> {
     top: &'a Dir,
     id: Option<Id>,
-    left_alone_since: Option<SystemTime>,
 }
 
 impl Removing<'_> {
@@ -145,16 +129,8 @@ impl Removing<'_> {
             (Mark::Old, None) => true,
             _ => false,
         };
-        let metadata = file.metadata()?;
-        let is_left_alone = || {
-            let (written, since) = (metadata.modified().ok()?, self.left_alone_since?);
-            let is_whole = metadata.len() == listed.descriptor.size();
-            Some(is_whole && written + CLOCK_STEP < since)
-        };
-        let is_ours = is_marked
-            || metadata.len() == 0
-            || is_left_alone().unwrap_or(false)
-            || has_content(&file, &listed.descriptor)?;
+        let is_ours =
+            is_marked || file.metadata()?.len() == 0 || has_content(&file, &listed.descriptor)?;
         Ok(is_ours && remove_this(self.top, path, entry.identity)? == Removal::Gone)
     }
 

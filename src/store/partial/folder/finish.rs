@@ -66,7 +66,11 @@ impl PartialFolder {
         if missing > 0 {
             return Err(FinishError::Incomplete { target, missing });
         }
-        self.complete().map_err(failed)?;
+        if let Err(error) = self.complete() {
+            // What was to be copied may be what another program changed: then it is fetched again.
+            self.check_unharmed()?;
+            return Err(failed(error));
+        }
         if options.durable {
             self.sync()
                 .map_err(|source| failed((target.clone(), source)))?;

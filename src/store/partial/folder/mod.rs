@@ -54,7 +54,7 @@ pub use self::{
 use super::{
     Partial, PartialError, PartialSpec,
     download::{Reservation, check_target, known, record_path},
-    record::{Active, Partials, Record, Recorded},
+    record::{Active, Partials, Recorded},
 };
 use crate::store::{Fingerprint, Scopes, Store, handles::Place, mutex::lock};
 
@@ -79,7 +79,6 @@ pub struct PartialFolder {
     is_dirty: AtomicBool,
     /// Whether what an earlier run wrote is to be written again.
     write_again: bool,
-    record: Record,
     reservation: Reservation,
 }
 
@@ -148,8 +147,8 @@ impl PartialFolder {
             growth: Some(tree.recorded()),
             sync_failed: partials.has_failed_sync(&key, &known),
         };
-        let record = partials.open(&recorded);
-        let record = record.map_err(|source| PartialError::Io {
+        let opened = partials.open(&recorded);
+        opened.map_err(|source| PartialError::Io {
             path: record_path(partials, &spec),
             source,
         })?;
@@ -172,7 +171,6 @@ impl PartialFolder {
             in_parts: Mutex::default(),
             is_dirty: AtomicBool::new(false),
             write_again: recorded.sync_failed,
-            record,
             writing: RwLock::default(),
             reservation,
         });
@@ -303,13 +301,6 @@ impl PartialFolder {
             held.insert(run.start - blocks.start..run.end - blocks.start);
         }
         Some((self.descriptor_of(first)?, held))
-    }
-}
-
-impl Drop for PartialFolder {
-    fn drop(&mut self) {
-        // From now on nobody writes to its files: what is newer than the record was changed by others.
-        self.record.touch();
     }
 }
 

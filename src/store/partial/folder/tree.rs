@@ -393,7 +393,11 @@ impl Tree {
         let copied = io::copy(&mut from, &mut to)
             .and_then(|_| to.set_permissions(from.metadata()?.permissions()))
             .and_then(|()| to.sync_all())
-            .and_then(|()| into.rename(&copy, into, inner, self.overwrite));
+            .and_then(|()| into.rename(&copy, into, inner, self.overwrite))
+            .and_then(|()| match folder {
+                "" => into.sync(),
+                folder => into.sub(folder)?.sync(),
+            });
         if copied.is_err() {
             let _ = into.remove_file(&copy);
         }

@@ -77,9 +77,6 @@ impl PartialFolder {
         let all = self.sequence.blocks_of_file(file);
         let blocks = chunk.blocks(geometry);
         let is_whole = blocks == (0..geometry.blocks());
-        let (store, staged) = (&self.reservation.store, &**self.tree.staged());
-        let checked = store.check_room(&self.spec, staged, data.len() as u64);
-        checked.map_err(|source| self.disk_error(&path, source))?;
         if !is_whole {
             let written = self.write_in_parts(file, listed, chunk, data);
             if !written.map_err(|source| self.disk_error(&path, source))? {
@@ -283,10 +280,21 @@ impl PartialFolder {
         let blocks = self.sequence.blocks_of_file(file);
         lock(&self.in_parts).remove(&file);
         let is_growing = lock(&self.growing).contains_key(&file);
+        let hash = self.descriptor_of(file).map(|found| found.hash());
+        let first = hash.and_then(|hash| self.files.first_with(&hash));
+        let first = first.unwrap_or(file);
         let mut state = lock(&self.state);
         state.files[file] = FileState::Missing;
         state.arrived.remove(blocks.clone());
-        if !is_growing {
+        let is_done = |at: usize| matches!(state.files[at], FileState::Done(_));
+        // It is copied from another one that is whole, or else all of them are to be fetched.
+        if is_growing || self.files.same_as(first).any(is_done) {
+            return;
+        }
+        state.repeated.remove(&first);
+        state.verified.remove(blocks);
+        for same in self.files.same_as(first) {
+            let blocks = self.sequence.blocks_of_file(same);
             state.verified.remove(blocks);
         }
     }
