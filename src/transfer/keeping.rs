@@ -6,6 +6,7 @@
 //! is written, and each change that needs it leaves as [`NotKept`].
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -218,6 +219,14 @@ impl Transfers {
             }
         };
         let is_new = matches!((&saved.list, &keeping), (List::Damaged, Keeping::InStore));
+        if let List::Whole(kept) = &saved.list {
+            let listed: HashSet<_> = kept.iter().map(Kept::hash).collect();
+            let store = self.room.store.clone();
+            let cleared = spawn_blocking(move || store.clear_torn_records(&listed)).await;
+            if let Ok(Err(error)) = cleared {
+                tracing::warn!(%error, "damaged records of downloads stay");
+            }
+        }
         let resumed = self.list_saved(saved.downloads());
         *self.keeping.lock().await = keeping;
         if is_new {

@@ -21,7 +21,7 @@ use super::{
     record::{Known, Recorded},
     spec::Key,
 };
-use crate::store::Store;
+use crate::store::{Store, files};
 
 impl Store {
     /// Removes what is here of a download that does not run, and its record, for good: it does not return
@@ -48,7 +48,14 @@ impl Store {
         let spec = &recorded.spec;
         let _reservation = Reservation::new(self, spec)?;
         let left = match spec.descriptor.kind() {
-            Kind::File => self.remove_growth(&recorded)?,
+            Kind::File => {
+                let (left, part) = (self.remove_growth(&recorded)?, recorded.part());
+                // Gone for good, also through a power cut. Where its folder is gone, so is the file.
+                if part.parent().is_some_and(Path::exists) {
+                    files::sync_folder_of(&part).map_err(|source| self.failed(spec, source))?;
+                }
+                left
+            }
             Kind::Folder => {
                 let mut left = self.abandon_parts(spec)?;
                 left.extend(folder::remove_staged(self, &recorded)?);

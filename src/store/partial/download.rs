@@ -358,6 +358,16 @@ impl Store {
         Ok(recorded.into_iter().map(|recorded| recorded.spec).collect())
     }
 
+    /// Removes what damaged records leave of downloads that are not `listed`; one with content is set
+    /// aside instead.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the folder of records.
+    pub fn clear_torn_records(&self, listed: &HashSet<Hash>) -> io::Result<()> {
+        self.inner.partials.clear_torn(listed)
+    }
+
     /// Where all downloads recorded grow: files and, of folders, directories.
     ///
     /// # Errors

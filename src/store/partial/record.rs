@@ -21,7 +21,10 @@ use super::{
     opened::OpenParts,
     spec::{Key, PAGE_LEN, Page},
 };
-use crate::store::{dir::Dir, files, mutex::lock};
+use crate::{
+    durable,
+    store::{dir::Dir, files, mutex::lock},
+};
 
 /// The folder of records in the data folder.
 const PARTIAL_FOLDER: &str = "partial";
@@ -298,6 +301,37 @@ impl Partials {
         Ok(recorded.iter().map(Recorded::part).collect())
     }
 
+    /// Removes or sets aside the records that are torn and of downloads that nobody knows: they do not say
+    /// any more what they were of. Those of `listed` downloads are of use when these are resumed.
+    pub(super) fn clear_torn(&self, listed: &HashSet<Hash>) -> io::Result<()> {
+        let Place::Folder(folder) = &self.place else {
+            return Ok(());
+        };
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            // The hash of a file in a folder stands behind that of the folder.
+            let first = name.to_str().and_then(|name| name.get(..Hash::DIGITS));
+            let Some(hash) = first.and_then(|digits| digits.parse::<Hash>().ok()) else {
+                continue;
+            };
+            let path = entry.path();
+            let is_torn = matches!(File::open(&path).and_then(read_page), Ok(Page::Torn));
+            if !is_torn || is_set_aside(&path) || listed.contains(&hash) {
+                continue;
+            }
+            if entry.metadata()?.len() <= PAGE_LEN as u64 {
+                // It was never written: nothing is known by it.
+                fs::remove_file(&path)?;
+            } else {
+                let aside = durable::set_aside(&path)?;
+                let (path, aside) = (path.display(), aside.display());
+                tracing::warn!(%path, %aside, "the record of a download is damaged, and was renamed");
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the record, if there is one. If it is to be gone for good, also through a power cut, that
     /// costs a sync.
     pub(super) fn remove(&self, key: &Key, durably: bool) -> io::Result<()> {
@@ -324,6 +358,9 @@ fn list(folder: &Path) -> io::Result<Vec<Recorded>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
+        if is_set_aside(&path) {
+            continue;
+        }
         match File::open(&path).and_then(read_page) {
             Ok(Page::Says(recorded)) => found.push(*recorded),
             Ok(Page::Torn) => {
@@ -341,6 +378,10 @@ fn list(folder: &Path) -> io::Result<Vec<Recorded>> {
         }
     }
     Ok(found)
+}
+
+fn is_set_aside(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.contains(".damaged-"))
 }
 
 fn newer(version: u8) -> io::Error {

@@ -69,7 +69,7 @@ impl Finished {
             fingerprint: self.fingerprint,
         };
         match made.remove(&dir, name).map_err(failed)? {
-            Removal::Gone => Ok(()),
+            Removal::Gone => dir.sync().map_err(failed),
             Removal::NotOurs => Err(self.changed()),
         }
     }

@@ -666,3 +666,29 @@ fn what_is_downloaded_is_called_what_was_asked_for() {
     let is_told = |scopes: &Scopes| scopes.iter().any(|scope| scope == Scope::Everyone);
     assert_eq!(home.store.name_of(&seed.hash(), is_told).unwrap(), None);
 }
+
+#[test]
+fn damaged_records_that_nobody_knows_go_and_others_stay() {
+    let home = Home::on_disk();
+    let seeds: Vec<_> = [300_000, 300_001, 300_002, 300_003].map(Seed::new).into();
+    let record = |seed: &Seed| home.path("data/partial").join(seed.hash().to_string());
+    for seed in &seeds {
+        let partial = begin(&home.store, seed.spec(&home.path(&seed.hash().to_string())));
+        seed.give(&partial, 0, 0);
+    }
+    // Never written, torn and listed, torn and not listed, whole.
+    fs::write(record(&seeds[0]), "").unwrap();
+    for seed in &seeds[1..3] {
+        let mut bytes = fs::read(record(seed)).unwrap();
+        bytes[100] ^= 1;
+        fs::write(record(seed), bytes).unwrap();
+    }
+    let listed = [seeds[1].hash()].into();
+    for _ in 0..2 {
+        home.store.clear_torn_records(&listed).unwrap();
+        let aside = record(&seeds[2]).with_extension("damaged-1");
+        let there = [0, 1, 2, 3].map(|at| record(&seeds[at]).exists());
+        assert_eq!((there, aside.exists()), ([false, true, false, true], true));
+        assert_eq!(home.store.partials().unwrap().len(), 1);
+    }
+}

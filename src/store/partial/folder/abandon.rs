@@ -58,6 +58,7 @@ pub(in crate::store::partial) fn remove_staged(
     };
     drop(top);
     left.extend(remove_root(&home, &name).map_err(failed)?);
+    home.sync_file_system().map_err(failed)?;
     Ok(left)
 }
 

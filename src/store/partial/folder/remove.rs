@@ -56,6 +56,7 @@ impl FinishedFolder {
         remove_folders(&top, &folders).map_err(failed)?;
         drop(top);
         remove_root(&home, name).map_err(failed)?;
+        home.sync_file_system().map_err(failed)?;
         Ok(left)
     }
 
