@@ -305,7 +305,8 @@ pub struct DownloadRequest {
     /// Whether other content that is there already may be replaced.
     #[serde(default)]
     pub overwrite: bool,
-    /// Whether to report it as done without waiting until it is safe from a power cut.
+    /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not
+    /// shared on.
     #[serde(default)]
     pub no_sync: bool,
     /// Whether the node goes on sharing it afterwards.

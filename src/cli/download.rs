@@ -65,7 +65,7 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     overwrite: bool,
 
-    /// Report it as done without waiting until it is safe from a power cut
+    /// Report it as done without waiting until it is safe from a power cut, and do not share it on
     #[arg(long)]
     no_sync: bool,
 

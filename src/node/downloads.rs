@@ -99,7 +99,8 @@ pub struct DownloadRequest {
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
-    /// Whether to report it as done without waiting until it is safe from a power cut.
+    /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not shared
+    /// on.
     pub no_sync: bool,
     /// Whether to share it on, where the node and its settings allow that.
     pub seed: bool,
@@ -183,7 +184,8 @@ impl Node {
             only: request.only,
             overwrite: request.overwrite,
             resume_on_start: !is_one_shot,
-            seed: request.seed,
+            // What may be gone with the power is not offered to others.
+            seed: request.seed && !request.no_sync,
             scopes: Scope::Everyone.into(),
         })
     }

@@ -334,9 +334,9 @@ fn only_downloads_under_way_are_left_out_whatever_things_are_called() {
     // A browser's; and what another node makes grow, a file and a folder.
     put(&folder, "browser.part", b"1");
     put(&folder, "pages.part/index.html", b"2");
-    put(&folder, "theirs", b"3");
+    put(&folder, "yours.part", b"3");
     put(&folder, "theirs.part/sub/file", b"4");
-    for marked in ["theirs", "theirs.part"] {
+    for marked in ["yours.part", "theirs.part"] {
         let path = folder.join(marked);
         if rustix::fs::setxattr(&path, "user.pelago.part", b"any", XattrFlags::empty()).is_err() {
             eprintln!("skipped: the file system has no extended attributes");
@@ -371,8 +371,8 @@ fn only_downloads_under_way_are_left_out_whatever_things_are_called() {
     shares(&b, &expected);
     assert_content(&folder.join("film"), &film);
     // The mark goes, as when a download ends: so does what it said.
-    rustix::fs::removexattr(folder.join("theirs"), "user.pelago.part").unwrap();
-    expected.push("theirs");
+    rustix::fs::removexattr(folder.join("yours.part"), "user.pelago.part").unwrap();
+    expected.push("yours.part");
     shares(&b, &expected);
 }
 

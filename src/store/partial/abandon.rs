@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use pelago_content::{Hash, Kind};
+use pelago_content::{Descriptor, Hash, Kind};
 
 use super::{
     PartialError, PartialSpec,
@@ -21,7 +21,7 @@ use super::{
     record::{Known, Recorded},
     spec::Key,
 };
-use crate::store::{Store, files};
+use crate::store::{Scopes, Store, files};
 
 impl Store {
     /// Removes what is here of a download that does not run, and its record, for good: it does not return
@@ -70,12 +70,49 @@ impl Store {
     /// What grew is told by its mark, which names the content, too.
     fn abandon_torn(&self, key: Key, target: Option<&Path>) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
-        if let Some(target) = target {
-            let part = default_path(target);
-            left.extend(growth::remove_marked(&part, None, &key.hash)?);
+        let manifest = self.manifest(&key.hash).ok().flatten();
+        match (target, manifest) {
+            (Some(target), Some(manifest)) => {
+                left.extend(self.abandon_torn_folder(target, manifest.descriptor())?);
+            }
+            (Some(target), None) => {
+                let part = default_path(target);
+                left.extend(growth::remove_marked(&part, None, &key.hash)?);
+            }
+            (None, _) => {}
         }
         let removed = self.inner.partials.remove(&key, true);
         removed.map_err(|source| self.failed_at(&key, source))?;
+        Ok(left)
+    }
+
+    fn abandon_torn_folder(
+        &self,
+        target: &Path,
+        descriptor: Descriptor,
+    ) -> Result<Vec<PathBuf>, PartialError> {
+        let hash = descriptor.hash();
+        let spec = PartialSpec {
+            descriptor,
+            target: target.to_owned(),
+            name: hash.to_string(),
+            scopes: Scopes::default(),
+            resume_on_start: false,
+            only: Vec::new(),
+            part_of: None,
+            overwrite: false,
+            is_named: false,
+        };
+        let mut left = self.abandon_parts(&spec)?;
+        let recorded = Recorded {
+            spec,
+            growth: None,
+            sync_failed: false,
+        };
+        left.extend(folder::remove_staged(self, &recorded)?);
+        let removed = self.inner.partials.remove_parts_of(&hash);
+        removed.map_err(|source| self.failed(&recorded.spec, source))?;
+        self.release_manifests(&self.manifests_below(&hash));
         Ok(left)
     }
 

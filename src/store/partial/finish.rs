@@ -12,7 +12,7 @@ use std::{
 use pelago_content::{Descriptor, STORED_LEVEL};
 
 use super::{
-    Ending, Partial,
+    Ending, Partial, PartialError,
     download::Reservation,
     growth::place_of,
     mark,
@@ -74,7 +74,10 @@ impl Partial {
         let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         self.check_whole()?;
         let target = &self.spec().target;
-        let (dir, name) = place_of(target).map_err(|error| self.failed(io::Error::other(error)))?;
+        let (dir, name) = place_of(target).map_err(|error| match error {
+            PartialError::Io { source, .. } => self.failed(source),
+            error => self.failed(io::Error::other(error)),
+        })?;
         let is_there = dir
             .find(&name)
             .map_err(|error| self.failed(error))?

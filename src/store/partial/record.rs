@@ -332,6 +332,25 @@ impl Partials {
         Ok(())
     }
 
+    /// Removes all records of files of this folder, whatever they say.
+    pub(super) fn remove_parts_of(&self, folder: &Hash) -> io::Result<()> {
+        let Place::Folder(records) = &self.place else {
+            return Ok(());
+        };
+        let prefix = format!("{folder}-");
+        for entry in fs::read_dir(records)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(&prefix))
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes the record, if there is one. If it is to be gone for good, also through a power cut, that
     /// costs a sync.
     pub(super) fn remove(&self, key: &Key, durably: bool) -> io::Result<()> {

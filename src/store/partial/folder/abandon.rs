@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{EntryKind, Expander, ListedFile, Listing};
+use pelago_content::{EntryKind, Expander, Hash, ListedFile, Listing};
 
 use super::tree::{remove_folders, remove_root};
 use crate::store::{
@@ -44,7 +44,7 @@ pub(in crate::store::partial) fn remove_staged(
         Err(error) => return Err(failed(error)),
     };
     let id = recorded.growth.as_ref().map(|growth| growth.id);
-    if !is_ours(&top, id) {
+    if !is_ours(&top, id, &recorded.spec.descriptor.hash()) {
         return Ok(vec![part]);
     }
     if !top.try_lock().map_err(failed)? {
@@ -62,11 +62,12 @@ pub(in crate::store::partial) fn remove_staged(
     Ok(left)
 }
 
-fn is_ours(top: &Dir, id: Option<Id>) -> bool {
+fn is_ours(top: &Dir, id: Option<Id>, hash: &Hash) -> bool {
     let mark = top.as_file().map_or(Mark::Unsupported, mark::read);
     match (mark, id) {
         (Mark::Of(found, _), Some(id)) => found == id,
-        (Mark::Of(..) | Mark::Old, None) | (Mark::Unsupported, _) => true,
+        (Mark::Of(_, of), None) => of == *hash,
+        (Mark::Old, None) | (Mark::Unsupported, _) => true,
         (Mark::Old | Mark::None, Some(_)) | (Mark::None, None) => false,
     }
 }
@@ -127,7 +128,8 @@ impl Removing<'_> {
         let file = self.top.file(path, Mode::Read)?;
         let is_marked = match (mark::read(&file), self.id) {
             (Mark::Of(found, _), Some(id)) => found == id,
-            (Mark::Old, None) => true,
+            // Without a record: what lies in a tree that is ours and carries any mark.
+            (Mark::Of(..) | Mark::Old, None) => true,
             _ => false,
         };
         let is_ours =

@@ -846,3 +846,27 @@ fn what_is_in_a_folder_is_called_what_it_is_called_there() {
         assert_eq!(store.name_of(&root, |_| false).unwrap(), None);
     }
 }
+
+#[test]
+fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
+    let (seed, home) = (Seed::new(), Home::on_disk());
+    let (hash, target) = (seed.descriptor.hash(), home.path("copy"));
+    for manifest in seed.listing().manifests() {
+        home.store.keep_manifest(manifest).unwrap();
+    }
+    let folder = seed.begin(&home.store, &target, &[]);
+    for part in Seed::parts(&folder, 0).iter().step_by(2) {
+        seed.try_give(&folder, *part).unwrap();
+    }
+    drop(folder);
+    fs::write(home.path("copy.part/mine"), "mine").unwrap();
+    let records = home.path("data/partial");
+    for record in fs::read_dir(&records).unwrap() {
+        fs::write(record.unwrap().path(), "torn").unwrap();
+    }
+    let left = home.store.abandon(&hash, Some(&target)).unwrap();
+    assert_eq!(left, [home.path("copy.part")]);
+    let names: Vec<_> = fs::read_dir(home.path("copy.part")).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(fs::read_dir(&records).unwrap().count(), 0);
+}
