@@ -214,9 +214,6 @@ impl Request {
     pub(super) fn going_on_from(&self, status: &DownloadStatus) -> Self {
         let (request, begun) = (self.clone(), status.path.clone());
         let is_named = status.name != self.hash.to_string();
-        // What was refused before anything came has no place yet: whoever asked for it named none.
-        let is_refused = status.failure.is_some() && status.verified_bytes.unwrap_or(0) == 0;
-        let begun = begun.filter(|_| !is_refused);
         Self {
             name: is_named.then(|| status.name.clone()),
             output: begun.map_or(request.output, Output::Exactly),
