@@ -115,6 +115,12 @@ pub(crate) const fn rounds_of(kind: Kind, is_short: bool) -> usize {
     }
 }
 
+/// Waits for what turns the power off.
+fn joined(cutter: JoinHandle<Result<(), String>>) -> Result<(), Failure> {
+    cutter.join().map_err(|_| "the cutter panicked")??;
+    Ok(())
+}
+
 impl World<'_> {
     pub(crate) fn round(&mut self, kind: Kind, faults: Option<&Faults>) -> Result<(), Failure> {
         match (kind, faults) {
@@ -255,16 +261,14 @@ impl World<'_> {
             while !cutter.is_finished() {
                 self.step(&[VERBS])?;
             }
-            cutter.join().map_err(|_| "the cutter panicked")??;
+            joined(cutter)?;
             self.may_meddle = true;
         } else {
             for _ in 0..self.rng.random_range(1..6) {
                 self.step(&[VERBS])?;
             }
             let after = [0, 0, 0, 200, 1200, 5500][self.rng.random_range(0..6)];
-            self.cut_after(Duration::from_millis(after), flag)
-                .join()
-                .map_err(|_| "the cutter panicked")??;
+            joined(self.cut_after(Duration::from_millis(after), flag))?;
         }
         self.power_returns(flag)?;
         self.check()
@@ -322,9 +326,7 @@ impl World<'_> {
         thread::sleep(LOOKED_AT);
         let before = self.verified(&item.hash)?.unwrap_or(0);
         let rest = LONG.saturating_sub(began.elapsed());
-        self.cut_after(rest, flag)
-            .join()
-            .map_err(|_| "the cutter panicked")??;
+        joined(self.cut_after(rest, flag))?;
         self.power_returns(flag)?;
         if !self.start_node()? {
             return Ok(());

@@ -56,6 +56,19 @@ impl SlowDisk {
     }
 }
 
+/// Where `home` downloads to, and what is slow to sync: the file before it has its name, or the folder in
+/// which it has it.
+fn got_and_slow(home: &Home, is_too_late: bool) -> (PathBuf, PathBuf) {
+    let folder = home.path("in");
+    fs::create_dir(&folder).unwrap();
+    let got = folder.join("got");
+    let slow = match is_too_late {
+        false => folder.join("got.part"),
+        true => folder,
+    };
+    (got, slow)
+}
+
 /// Whether `home` shares nothing.
 fn shares_nothing(home: &Home) -> bool {
     home.json(&["list"]).as_array().unwrap().is_empty()
@@ -162,13 +175,7 @@ fn what_nobody_follows_any_more_is_paused_or_done_and_nothing_between() {
     for is_too_late in [false, true] {
         let world = World::new();
         let (a, b) = (world.home("a"), world.home("b"));
-        let folder = b.path("in");
-        fs::create_dir(&folder).unwrap();
-        let got = folder.join("got");
-        let slow = match is_too_late {
-            false => folder.join("got.part"),
-            true => folder.clone(),
-        };
+        let (got, slow) = got_and_slow(&b, is_too_late);
         let Some((disk, b)) = SlowDisk::new(&world, b, &slow) else {
             return;
         };
@@ -235,13 +242,7 @@ fn an_interrupted_command_says_what_became_of_the_download() {
     for is_too_late in [false, true] {
         let world = World::new();
         let (a, b) = (world.home("a"), world.home("b"));
-        let folder = b.path("in");
-        fs::create_dir(&folder).unwrap();
-        let got = folder.join("got");
-        let slow = match is_too_late {
-            false => folder.join("got.part"),
-            true => folder.clone(),
-        };
+        let (got, slow) = got_and_slow(&b, is_too_late);
         let Some((disk, b)) = SlowDisk::new(&world, b, &slow) else {
             return;
         };
