@@ -7,7 +7,11 @@ use pelago_content::{Hash, HashError, Link, LinkError};
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use super::{DownloadError, Mode, Node, Output, PeerAddress, catalogues::find_name, handle::Inner};
+use super::{
+    DownloadError, Mode, Node, Output, PeerAddress,
+    catalogues::find_name,
+    handle::{Inner, blocking},
+};
 use crate::{
     network::Network,
     store::{NewFolder, NewShare, Origin, Scope, Selection, Store},
@@ -172,11 +176,13 @@ impl Node {
                 (named.hash, Some(named.name))
             }
         };
+        let (output, store) = (request.output, self.inner.store.clone());
+        let output = blocking(move || output.settled(&hash, &store)).await?;
         let is_one_shot = self.inner.settings.mode == Mode::OneShot;
         Ok(transfer::Request {
             hash,
             name,
-            output: request.output,
+            output,
             durable: !request.no_sync,
             peers,
             allowed,

@@ -9,7 +9,7 @@ use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
-use crate::store::hash_file;
+use crate::store::{Store, hash_file};
 
 /// Bytes of a file name, at most, so that `.part` still fits in the usual 255.
 const MAX_NAME: usize = 240;
@@ -26,7 +26,7 @@ pub enum Output {
     /// Inside this folder, under its own name; under its hash if it has none.
     #[serde(rename = "i")]
     Into(PathBuf),
-    /// Here; if this is a folder, inside it.
+    /// Here; inside it, if this is a folder when it is asked for, and not this very content already.
     #[serde(rename = "a")]
     At(PathBuf),
     /// Exactly here, whatever is there.
@@ -39,6 +39,19 @@ impl Output {
     pub(super) const fn path(&self) -> &PathBuf {
         let (Self::Into(path) | Self::At(path) | Self::Exactly(path)) = self;
         path
+    }
+
+    /// The same, said once and for all: from now on it names one place, whatever appears there. A folder
+    /// that `store` knows to be the very content is that place, and another folder is one to put it
+    /// inside of. Blocks on the disk.
+    pub(crate) fn settled(self, hash: &Hash, store: &Store) -> Self {
+        match self {
+            Self::At(path) if !path.is_dir() || store.is_known_at(hash, &path) => {
+                Self::Exactly(path)
+            }
+            Self::At(path) => Self::Into(path),
+            settled => settled,
+        }
     }
 
     /// Whether this may be how the content called `name` has come to `target`.

@@ -3,7 +3,9 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use super::{
-    trees::{Pair, SIZE, TO_FETCH, Thing, assert_same, number, things, write},
+    downloads::until,
+    trees::{Pair, SIZE, TO_FETCH, Thing, assert_same, number, plant, things, write},
+    valve::Valve,
     world::{assert_content, eventually, noise, text},
 };
 
@@ -256,4 +258,51 @@ fn nothing_is_written_through_a_planted_link() {
             assert!(is_same, "{number} {overwrite:?}");
         }
     }
+}
+
+/// ```text
+///   B ── A      B names the place itself, and the folder is there when it asks again
+/// ```
+#[test]
+fn a_folder_that_is_at_its_place_is_not_put_inside_itself() {
+    let pair = Pair::new();
+    let b = &pair.b;
+    let _node = b.start(&[]);
+    let place = text(&b.path("place"));
+    let first = b.json(&pair.download(&["-o", &place]));
+    assert_eq!(first["path"], place);
+    eventually("B to share it", || {
+        (b.json(&["list"])[0]["hash"] == pair.hash.as_str()).then_some(())
+    });
+    let again = b.json(&pair.download(&["-o", &place]));
+    assert_eq!(again["path"], place);
+    assert_eq!(number(&again, "fetched_bytes"), 0);
+    assert_same(&b.path("place"), &pair.original());
+
+    // Another folder is one to put it inside of.
+    fs::create_dir(b.path("other")).unwrap();
+    let inside = b.json(&pair.download(&["-o", &text(&b.path("other"))]));
+    assert_eq!(inside["path"], text(&b.path("other/box")));
+}
+
+/// ```text
+///   B ┄┄ A      B is told to get the folder, and does not know yet what it is. Then it stands at its place,
+///               as after a power cut that came before the node had written down that it is done
+/// ```
+#[test]
+fn a_place_that_was_settled_stays_the_same_after_a_restart() {
+    let pair = Pair::new();
+    let b = &pair.b;
+    let valve = Valve::new(&pair.node.address(), 0);
+    let (way, place) = (valve.address(), text(&b.path("place")));
+    let node = b.start(&[]);
+    b.run(&pair.download_by(&way, &["-o", &place, "--detach"]))
+        .done();
+    node.kill();
+    plant(&b.path("place"));
+    let _node = b.start(&[]);
+    valve.open();
+    let done = until(b, &pair.hash, "done");
+    assert_eq!(done["path"], place);
+    assert_same(&b.path("place"), &pair.original());
 }

@@ -10,7 +10,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -33,7 +33,7 @@ use super::{
     zeros,
 };
 use crate::store::{
-    DatabaseError, ReadError, Scopes, Store,
+    DatabaseError, ReadError, Scopes, Share, Store,
     dir::Dir,
     files,
     mutex::lock,
@@ -356,6 +356,17 @@ impl Store {
     pub fn partials(&self) -> io::Result<Vec<PartialSpec>> {
         let recorded = self.inner.partials.list()?;
         Ok(recorded.into_iter().map(|recorded| recorded.spec).collect())
+    }
+
+    /// Whether this content is shared from `path`, or a download is to put it there.
+    pub fn is_known_at(&self, hash: &Hash, path: &Path) -> bool {
+        let is_shared = |share: Option<Share>| share.is_some_and(|share| share.hash == *hash);
+        let partials = &self.inner.partials;
+        let is_recorded = || match partials.known(&Key::of(*hash)) {
+            Ok(Known::Is(recorded)) => recorded.spec.target == path,
+            _ => false,
+        };
+        self.share_at(path).is_ok_and(is_shared) || is_recorded()
     }
 
     /// Removes what damaged records leave of downloads that are not `listed`; one with content is set
