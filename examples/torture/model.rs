@@ -528,7 +528,40 @@ impl Model {
         let mut all = in_one("done-wrong", &format!("{hash:.8} is done, and"), &wrong);
         all.iter_mut()
             .for_each(|violation| violation.at.clone_from(&at));
+        all.extend(self.extra(hash, download, observed));
         all
+    }
+
+    /// Files in a folder that was downloaded which neither its content nor another program accounts for.
+    fn extra(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
+        let Some(body @ Body::Tree(_)) = self.bodies.get(hash) else {
+            return Vec::new();
+        };
+        if download.is_disturbed || !download.changed.is_empty() {
+            return Vec::new();
+        }
+        let files = body.files_at(&download.path).into_iter();
+        let expected: BTreeSet<_> = files.map(|(path, _)| path).collect();
+        let below = self.unexplained(&download.path, observed);
+        let extra: Vec<_> = below
+            .filter(|path| !expected.contains(*path))
+            .map(|path| path.display().to_string())
+            .collect();
+        let text = format!("{hash:.8} is done, and its folder also contains");
+        in_one("done-extra", &text, &extra)
+    }
+
+    /// What is on the disk at or below `folder` and is no file of the user's.
+    fn unexplained<'a>(
+        &'a self,
+        folder: &'a Path,
+        observed: &'a Observed,
+    ) -> impl Iterator<Item = &'a PathBuf> {
+        let below = observed.disk.keys().filter(move |p| p.starts_with(folder));
+        below.filter(|path| {
+            let elsewhere = |foreign: &Foreign| foreign.or.as_ref() == Some(*path);
+            !self.foreign.contains_key(*path) && !self.foreign.values().any(elsewhere)
+        })
     }
 
     fn of_cancelled(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
@@ -563,11 +596,7 @@ impl Model {
 
     /// Files below `folder`, which is the user's alone, that the user did not put there.
     pub(crate) fn strays(&self, folder: &Path, observed: &Observed) -> Vec<Violation> {
-        let below = observed.disk.keys().filter(|path| path.starts_with(folder));
-        let strays = below.filter(|path| {
-            let elsewhere = |foreign: &Foreign| foreign.or.as_ref() == Some(*path);
-            !self.foreign.contains_key(*path) && !self.foreign.values().any(elsewhere)
-        });
+        let strays = self.unexplained(folder, observed);
         let strays: Vec<_> = strays.map(|path| path.display().to_string()).collect();
         in_one("stray", "into a folder of the user's was put", &strays)
     }
@@ -629,6 +658,18 @@ mod tests {
         assert_eq!(sorts(&model, &disk(&[("/got/x", b"x")])), [""; 0]);
         assert_eq!(sorts(&model, &disk(&[("/got/x", b"y")])), ["done-wrong"]);
         assert_eq!(sorts(&model, &disk(&[])), ["done-wrong"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_done_contains_nothing_else() {
+        let mut model = Model::default();
+        let files = BTreeMap::from([(PathBuf::from("x"), digest(b"x"))]);
+        model.asked("h", Path::new("/got/f"), &Body::Tree(files));
+        model.answered("h", Promise::Done);
+        let twice = disk(&[("/got/f/x", b"x"), ("/got/f/f/x", b"x")]);
+        assert_eq!(sorts(&model, &twice), ["done-extra"]);
+        model.linked(Path::new("/got/f/f/x"), Thing::Any);
+        assert_eq!(sorts(&model, &twice), [""; 0]);
     }
 
     #[test]
