@@ -96,10 +96,51 @@ pub(super) fn punch_hole(file: &File, start: u64, len: u64) -> io::Result<bool> 
     }
 }
 
+/// Bytes of the largest block of a file system.
+const MAX_FS_BLOCK: u64 = 64 << 10;
+
 /// Writes bytes once more of which the disk may not have what the system shows. Writing over them is not
 /// enough: ext4 then writes to blocks that it goes on to take for unwritten, and reads zeros after the next
 /// mount (seen on Linux 6.18). So their blocks are given back first.
 pub(super) fn write_again(file: &File, data: &[u8], start: u64) -> io::Result<()> {
-    punch_hole(file, start, data.len() as u64)?;
+    give_back(file, start, data.len() as u64)?;
     super::files::write_all_at(file, data, start)
+}
+
+/// Gives the blocks of these bytes back to the file system. A hole that ends with the file only zeros the
+/// last block and keeps it, so that hole reaches past the end.
+fn give_back(file: &File, start: u64, len: u64) -> io::Result<bool> {
+    let is_last = start + len >= file.metadata()?.len();
+    let end = if is_last {
+        (start + len).next_multiple_of(MAX_FS_BLOCK)
+    } else {
+        start + len
+    };
+    punch_hole(file, start, end - start)
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn all_blocks_of_a_file_are_given_back() {
+        const CHUNK: usize = 16 << 10;
+        for size in [1, 2109, CHUNK, 100_001] {
+            let file = tempfile::tempfile().unwrap();
+            super::super::files::write_all_at(&file, &vec![7; size], 0).unwrap();
+            file.sync_all().unwrap();
+            for start in (0..size).step_by(CHUNK) {
+                let len = CHUNK.min(size - start);
+                if !give_back(&file, start as u64, len as u64).unwrap() {
+                    return;
+                }
+            }
+            let metadata = file.metadata().unwrap();
+            assert_eq!((metadata.blocks(), metadata.len()), (0, size as u64));
+        }
+    }
 }
