@@ -1,12 +1,14 @@
 //! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
 
+use std::path::Path;
+
 use libp2p::Multiaddr;
 use pelago_content::Hash;
 
 use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place, called::Called};
 use crate::{
-    store::{Origin, Share, Store},
-    transfer::{Cell, Finished, SourceStatus},
+    store::{DatabaseError, Origin, Share, Store},
+    transfer::{Cell, SourceStatus},
 };
 
 /// Where to put a download in the order of those that wait.
@@ -170,15 +172,15 @@ impl Node {
             return Ok(self.inner.transfers.remove(&hash).await?);
         }
         let transfers = &self.inner.transfers;
-        let (download, finished, notice) = transfers.remove_with_data(&hash).await?;
-        let Some(finished) = finished else {
+        let (download, path, notice) = transfers.remove_with_data(&hash).await?;
+        let Some(path) = path else {
             let status = download.status().borrow().clone();
             return Ok(DownloadStatus { notice, ..status });
         };
         // Both are tried, whatever becomes of the other.
         let kept = transfers.keep_change(&download, "removed").await;
         let store = self.inner.store.clone();
-        let unshared = tokio::task::spawn_blocking(move || unshare(&store, &finished)).await;
+        let unshared = tokio::task::spawn_blocking(move || unshare(&store, &hash, &path)).await;
         for hash in unshared.map_err(|_| crate::network::Closed)?? {
             self.inner.withdraw_if_gone(hash).await;
         }
@@ -270,12 +272,11 @@ fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, Mana
 }
 
 /// Withdraws what a download shared; the hashes that were. Blocks.
-fn unshare(store: &Store, finished: &Finished) -> Result<Vec<Hash>, crate::store::DatabaseError> {
-    let below = store.shares_under(&finished.path, None, usize::MAX)?;
-    let at = store.shares_of(&finished.hash)?;
-    let is_of_it = |share: &Share| {
-        share.origin == Origin::Downloaded && share.path.starts_with(&finished.path)
-    };
+fn unshare(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, DatabaseError> {
+    let below = store.shares_under(path, None, usize::MAX)?;
+    let at = store.shares_of(hash)?;
+    let is_of_it =
+        |share: &Share| share.origin == Origin::Downloaded && share.path.starts_with(path);
     let shares = at.into_iter().chain(below).filter(is_of_it);
     let places: Vec<_> = shares.map(|share| (share.hash, share.path)).collect();
     store.remove_shares(&places)?;

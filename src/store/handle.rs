@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, room::Room, share_log::ShareLog, trees::Trees,
+    partial::Partials, receipts::Receipts, room::Room, share_log::ShareLog, trees::Trees,
 };
 use crate::durable;
 
@@ -28,6 +28,7 @@ pub(super) struct Inner {
     pub(super) manifests: Manifests,
     pub(super) partials: Partials,
     pub(super) downloads: Downloads,
+    pub(super) receipts: Receipts,
     pub(super) handles: Handles,
     pub(super) room: Room,
     /// The folders that this run serves; shares found below others are not live.
@@ -83,6 +84,9 @@ impl Store {
             partials,
             downloads: folder.as_ref().map_or_else(Downloads::in_memory, |folder| {
                 Downloads::in_folder(folder.path())
+            }),
+            receipts: folder.as_ref().map_or_else(Receipts::default, |folder| {
+                Receipts::in_folder(folder.path())
             }),
             handles: Handles::default(),
             room: Room::default(),

@@ -28,6 +28,7 @@
 //! | `growing` | which files and directories are downloads under way |
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
+//! | `receipts` | what downloads put in place, so that it can be removed later |
 //! | `room` | how much of a disk stays free, and who may still write |
 //! | `write_failure`, `byte_size` | what a failed write means, and sizes, as people read them |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
@@ -61,6 +62,7 @@ mod peers;
 mod publications;
 mod quiet;
 mod reading;
+mod receipts;
 mod recovery;
 mod room;
 mod runs;
@@ -92,7 +94,7 @@ pub use members::{Member, MemberState};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{
     Ending, FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError,
-    PartialFolder, PartialSpec, RemoveError, Selection, SelectionError, WriteError,
+    PartialFolder, PartialSpec, Receipt, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};

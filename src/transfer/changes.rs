@@ -3,17 +3,17 @@
 //! Every change is in the list that is kept before it is answered; if it cannot be kept, it is made all
 //! the same, and answered with [`ChangeError::NotKept`].
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use pelago_content::Hash;
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Delivered, Download, DownloadState, DownloadStatus, Finished, NotKept,
+    Download, DownloadState, DownloadStatus, NotKept,
     transfers::{Entry, Transfers},
 };
-use crate::store::{PartialError, RemoveError};
+use crate::store::{PartialError, RemoveError, Store};
 
 /// Where in the order of downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +118,15 @@ impl Transfers {
     /// be removed; [`ChangeError::NotKept`].
     pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, ended)?;
-        if download.state() != DownloadState::Done {
-            self.settle(*hash, &download).await;
-            let (store, hash) = (self.room.store.clone(), *hash);
+        let (store, hash) = (self.room.store.clone(), *hash);
+        if download.state() == DownloadState::Done {
+            let forget = move || {
+                forget_receipt(&store, &hash);
+                Ok::<_, ChangeError>(())
+            };
+            blocking(forget).await?;
+        } else {
+            self.settle(hash, &download).await;
             blocking(move || store.forget_partial(&hash)).await?;
         }
         self.forget(&download);
@@ -128,35 +134,36 @@ impl Transfers {
     }
 
     /// Takes a download that has ended off the list, with all that it put on the disk and that is still
-    /// what it was. Returns what it had put in its place, if anything: then the caller keeps the change,
-    /// with [`Transfers::keep_change`]; and names what stays.
+    /// what it was, whichever run of the node put it there. Returns where that was, if it was done: then
+    /// the caller keeps the change, with [`Transfers::keep_change`]; and names what stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
-    /// [`ChangeError::EarlierRun`] and [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
+    /// [`ChangeError::Receipt`] and [`ChangeError::Delivered`], and nothing is removed; [`ChangeError::Data`].
     pub async fn remove_with_data(
         &self,
         hash: &Hash,
-    ) -> Result<(Download, Option<Finished>, Option<String>), ChangeError> {
+    ) -> Result<(Download, Option<PathBuf>, Option<String>), ChangeError> {
         let download = self.change(hash, ended)?;
-        let Ok(finished) = download.finished().await else {
-            let DownloadStatus { name, path, .. } = status_of(&download);
-            if download.state() == DownloadState::Done {
-                return Err(ChangeError::EarlierRun { name, path });
-            }
+        let DownloadStatus {
+            name, path, state, ..
+        } = status_of(&download);
+        if state != DownloadState::Done {
             let status = self.cancel(hash).await?;
             return Ok((download, None, status.notice));
+        }
+        let (store, hash) = (self.room.store.clone(), *hash);
+        let remove = move || {
+            let receipt = store.receipt(&hash).map_err(Arc::new)?;
+            let receipt = receipt.filter(|receipt| path.as_deref() == Some(receipt.path()));
+            let receipt = receipt.ok_or(ChangeError::NotDownloaded { name, path })?;
+            let left = receipt.remove()?;
+            forget_receipt(&store, &hash);
+            Ok::<_, ChangeError>((receipt.path().to_owned(), left))
         };
-        let delivered = finished.delivered.clone();
-        let name = || finished.name.clone();
-        let delivered = delivered.ok_or_else(|| ChangeError::NotDownloaded { name: name() })?;
-        let remove = move || match delivered {
-            Delivered::File(file) => file.remove().map(|()| Vec::new()),
-            Delivered::Folder(folder) => folder.remove(),
-        };
-        let left = blocking(remove).await?;
+        let (path, left) = blocking(remove).await?;
         self.forget(&download);
-        Ok((download, Some(finished), stays(&left)))
+        Ok((download, Some(path), stays(&left)))
     }
 
     /// Puts a download somewhere else in the order: of those that wait, the first is the next to fetch.
@@ -215,6 +222,13 @@ impl Transfers {
     fn forget(&self, download: &Download) {
         self.lock()
             .retain(|entry| !entry.download.is_same_run(download));
+    }
+}
+
+/// A receipt that stays is removed with the next start.
+fn forget_receipt(store: &Store, hash: &Hash) {
+    if let Err(error) = store.forget_receipt(hash) {
+        tracing::debug!(%hash, %error, "the receipt of a download stays");
     }
 }
 
@@ -324,22 +338,20 @@ pub enum ChangeError {
         /// What it is doing.
         state: DownloadState,
     },
-    /// What is in its place was there before.
-    #[error("{name:?} was here before it was to be downloaded: it is not removed")]
+    /// What is in its place was there before, or no record tells what the download put there.
+    #[error(
+        "{name:?} was there before it was to be downloaded, or Pelago has no record of what it put there: \
+         it is not removed"
+    )]
     NotDownloaded {
         /// What it is called.
         name: String,
-    },
-    /// Whether what is in its place is still what was downloaded is not known any more.
-    #[error(
-        "{name:?} was done before the node was started again, and may have changed since: it is not removed"
-    )]
-    EarlierRun {
-        /// What it is called.
-        name: String,
-        /// Where it was put.
+        /// Where it is.
         path: Option<PathBuf>,
     },
+    /// The record of what it put in its place cannot be read.
+    #[error("the record of what was downloaded cannot be read, so nothing is removed: {0}")]
+    Receipt(#[from] Arc<io::Error>),
     /// What is in its place cannot be removed.
     #[error(transparent)]
     Delivered(Arc<RemoveError>),
@@ -380,8 +392,8 @@ impl ChangeError {
             Self::NotListed { .. } => "not-downloading",
             Self::Ended { .. } => "download-ended",
             Self::Running { .. } => "download-running",
-            Self::NotDownloaded { .. } | Self::EarlierRun { .. } => "not-downloaded",
-            Self::Delivered(_) | Self::Data(_) => "not-removed",
+            Self::NotDownloaded { .. } => "not-downloaded",
+            Self::Receipt(_) | Self::Delivered(_) | Self::Data(_) => "not-removed",
             Self::NotKept { why, .. } => why.code(),
             Self::ShuttingDown => "shutting-down",
         }
@@ -398,7 +410,7 @@ impl ChangeError {
             } => "`pelago resume` tries it again, `pelago cancel` gives it up",
             Self::Ended { .. } => "`pelago remove` takes it off the list",
             Self::Running { .. } => "`pelago cancel` stops it and removes what is here of it",
-            Self::EarlierRun {
+            Self::NotDownloaded {
                 path: Some(path), ..
             } => {
                 let path = path.display();
@@ -406,7 +418,7 @@ impl ChangeError {
                     "without --with-data it is only taken off the list; remove {path} yourself"
                 ));
             }
-            Self::NotDownloaded { .. } | Self::EarlierRun { .. } | Self::Delivered(_) => {
+            Self::NotDownloaded { .. } | Self::Receipt(_) | Self::Delivered(_) => {
                 "without --with-data it is only taken off the list"
             }
             Self::NotKept { why, .. } => return Some(why.hint()),

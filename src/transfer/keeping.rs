@@ -222,9 +222,13 @@ impl Transfers {
         if let List::Whole(kept) = &saved.list {
             let listed: HashSet<_> = kept.iter().map(Kept::hash).collect();
             let store = self.room.store.clone();
-            let cleared = spawn_blocking(move || store.clear_torn_records(&listed)).await;
+            let clear = move || {
+                let cleared = store.clear_torn_records(&listed);
+                cleared.and(store.keep_receipts_of(&listed))
+            };
+            let cleared = spawn_blocking(clear).await;
             if let Ok(Err(error)) = cleared {
-                tracing::warn!(%error, "damaged records of downloads stay");
+                tracing::warn!(%error, "records that nothing needs any more stay");
             }
         }
         let resumed = self.list_saved(saved.downloads());

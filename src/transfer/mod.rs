@@ -77,6 +77,6 @@ pub use readings::ReadRequest;
 pub use request::{Request, Settings};
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
-pub use status::{Delivered, DownloadState, DownloadStatus, Failure, Finished, Waiting};
+pub use status::{DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
 pub use transfers::{Followed, Transfers};

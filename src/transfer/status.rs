@@ -5,7 +5,6 @@ use std::{
     collections::VecDeque,
     fmt,
     path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,10 +12,7 @@ use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
-use crate::{
-    limits::Rate,
-    store::{self, FinishedFolder},
-};
+use crate::limits::Rate;
 
 /// A rate is the mean over this long.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
@@ -220,17 +216,6 @@ pub struct Finished {
     pub fetched_bytes: u64,
     /// Whether it is shared on from there.
     pub is_shared: bool,
-    /// What is known of what lies there; nothing, if it was there before.
-    pub delivered: Option<Delivered>,
-}
-
-/// What a download left on the disk, as it was then.
-#[derive(Clone, Debug)]
-pub enum Delivered {
-    /// A file.
-    File(store::Finished),
-    /// A folder, or some of one.
-    Folder(Arc<FinishedFolder>),
 }
 
 /// Measures a rate over the last [`RATE_PERIOD`].

@@ -203,7 +203,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
     let file = world.file("x.bin", &noise(1, 300_000));
     world.file("tree/deep/y.bin", &noise(2, 300_000));
     let hashes = [a.share(&file), a.share(&text(&world.path("tree")))];
-    let _node = b.start(&["-b", &a_node.address()]);
+    let mut node = b.start(&["-b", &a_node.address()]);
     for hash in &hashes {
         b.run(&["download", hash, "-o", "got"]).done();
         eventually("it to be shared on", || {
@@ -216,6 +216,26 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
         b.run(&["list"]).done().says("nothing is shared here");
         assert_eq!(order(&b).len(), 0);
     }
+    // The same after a restart, of the node and of nothing else.
+    for (hash, restarts) in hashes.iter().zip([1, 2]) {
+        b.run(&["download", hash, "-o", "got"]).done();
+        for _ in 0..restarts {
+            node.kill();
+            node = b.start(&["-b", &a_node.address()]);
+        }
+        b.run(&["remove", hash, "--with-data"])
+            .done()
+            .prints("removed: ");
+        assert!(!b.path("got").exists());
+        assert_eq!(fs::read_dir(b.data().join("receipts")).unwrap().count(), 0);
+    }
+    // What was there before stays.
+    fs::copy(&file, b.path("x.bin")).unwrap();
+    b.run(&["download", &hashes[0]]).done();
+    b.run(&["remove", &hashes[0], "--with-data"])
+        .failed()
+        .says("was there before");
+    b.run(&["remove", &hashes[0]]).done();
     // What somebody wrote to since is theirs.
     b.run(&["download", &hashes[0], "-o", "mine"]).done();
     fs::write(b.path("mine"), b"mine").unwrap();

@@ -26,7 +26,7 @@
 //! | `ending` | the point of no return between being stopped and being done |
 //! | `finish` | the end: at the target |
 //! | `abandon` | the other end: nothing is left |
-//! | `remove` | what was downloaded, when nobody wants it any more |
+//! | `remove` | removes what was put in place; the receipt that this needs |
 //! | `folder` | the same of a folder: a tree of files |
 
 mod abandon;
@@ -56,5 +56,5 @@ pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use record::Partials;
-pub use remove::RemoveError;
+pub use remove::{Receipt, RemoveError};
 pub use spec::PartialSpec;

@@ -1,8 +1,9 @@
-//! The end of what was downloaded, when nobody wants it any more: only the very file that the download
-//! made is removed, and only if it still holds what it was given.
+//! Removes what a download put in place: only the very files that it made, and only if they still hold
+//! what they were given.
 //!
-//! Owns how that is told: by the file's number and times, and where these do not tell, by its content.
+//! Owns how that is decided: by a file's number and times, and where these do not tell, by its content.
 //! Never follows a link: a folder that was moved away, with a link in its place, stays as it is.
+//! A [`Receipt`] can be kept, so that a later run of the node removes as surely as this one.
 
 use std::{
     fs::{self, File},
@@ -11,8 +12,12 @@ use std::{
 };
 
 use pelago_content::Descriptor;
+use serde::{Deserialize, Serialize};
 
-use super::Finished;
+use super::{
+    Finished,
+    folder::{FinishedFolder, PlacedFolder},
+};
 use crate::store::{
     Fingerprint, Look,
     dir::{Dir, Entry, Identity, Kind, Mode},
@@ -20,11 +25,33 @@ use crate::store::{
 };
 
 /// The directory that something was put into, to be found again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Home {
     /// Without links on the way.
+    #[serde(rename = "f")]
     folder: PathBuf,
+    #[serde(rename = "n")]
     name: String,
+}
+
+/// What a download put in place, as it was then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Where it is.
+    #[serde(rename = "p")]
+    path: PathBuf,
+    #[serde(rename = "h")]
+    home: Home,
+    #[serde(rename = "c")]
+    placed: Placed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Placed {
+    #[serde(rename = "f")]
+    File(Made),
+    #[serde(rename = "d")]
+    Folder(PlacedFolder),
 }
 
 impl Home {
@@ -48,44 +75,113 @@ impl Home {
 }
 
 impl Finished {
-    /// Removes the file, if it is the one that was downloaded and was not changed since. One that is gone
-    /// is removed already.
-    ///
-    /// # Errors
-    ///
-    /// [`RemoveError::Changed`], [`RemoveError::Io`].
-    pub fn remove(&self) -> Result<(), RemoveError> {
-        let failed = |source| RemoveError::Io {
-            path: self.path.clone(),
-            source,
-        };
-        let (dir, name) = match self.home.open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) if is_link_in_the_way(&error) => return Err(self.changed()),
-            opened => opened.map_err(failed)?,
-        };
+    /// What is needed to remove the file later.
+    pub fn receipt(&self) -> Receipt {
         let made = Made {
             descriptor: self.descriptor,
             fingerprint: self.fingerprint,
         };
-        match made.remove(&dir, name).map_err(failed)? {
-            Removal::Gone => dir.sync().map_err(failed),
-            Removal::NotOurs => Err(self.changed()),
+        Receipt::new(&self.path, &self.home, Placed::File(made))
+    }
+}
+
+impl FinishedFolder {
+    /// What is needed to remove the folder later.
+    pub fn receipt(&self) -> Receipt {
+        Receipt::new(&self.path, &self.home, Placed::Folder(self.placed()))
+    }
+}
+
+impl Receipt {
+    fn new(path: &Path, home: &Home, placed: Placed) -> Self {
+        Self {
+            path: path.to_owned(),
+            home: home.clone(),
+            placed,
         }
     }
 
-    fn changed(&self) -> RemoveError {
-        RemoveError::Changed {
-            path: self.path.clone(),
+    /// That of a file.
+    #[cfg(test)]
+    pub(in crate::store) fn of_file(
+        path: &Path,
+        descriptor: Descriptor,
+        fingerprint: Fingerprint,
+    ) -> io::Result<Self> {
+        let made = Made {
+            descriptor,
+            fingerprint,
+        };
+        Ok(Self::new(path, &Home::of(path)?, Placed::File(made)))
+    }
+
+    /// Where the file or folder was put.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes the file, or the folder but for files in it that were changed since, what others put into
+    /// it, and the directories that lead there. Gives what was downloaded and stays, as it is not what it
+    /// was. What is gone is removed already.
+    ///
+    /// # Errors
+    ///
+    /// See [`RemoveError`].
+    pub fn remove(&self) -> Result<Vec<PathBuf>, RemoveError> {
+        match &self.placed {
+            Placed::File(made) => self.remove_file(made).map(|()| Vec::new()),
+            Placed::Folder(folder) => folder.remove(&self.path, &self.home),
+        }
+    }
+
+    fn remove_file(&self, made: &Made) -> Result<(), RemoveError> {
+        let path = || self.path.clone();
+        let failed = |source| RemoveError::Io {
+            path: path(),
+            source,
+        };
+        let (dir, name) = match self.home.open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if is_link_in_the_way(&error) => {
+                return Err(RemoveError::Changed { path: path() });
+            }
+            opened => opened.map_err(failed)?,
+        };
+        match made.remove(&dir, name).map_err(failed)? {
+            Removal::Gone => dir.sync().map_err(failed),
+            Removal::NotOurs => Err(RemoveError::Changed { path: path() }),
         }
     }
 }
 
 /// A file that a download made, as it was then.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Made {
+    #[serde(rename = "d", with = "descriptor_bytes")]
     pub(super) descriptor: Descriptor,
+    #[serde(rename = "f")]
     pub(super) fingerprint: Fingerprint,
+}
+
+/// A descriptor as the bytes that hashes are made of.
+mod descriptor_bytes {
+    use pelago_content::Descriptor;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde_bytes::ByteBuf;
+
+    pub(super) fn serialize<S: Serializer>(
+        descriptor: &Descriptor,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&descriptor.to_bytes())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Descriptor, D::Error> {
+        let bytes = ByteBuf::deserialize(deserializer)?;
+        Descriptor::from_bytes(&bytes).map_err(D::Error::custom)
+    }
 }
 
 /// What came of removing a file.

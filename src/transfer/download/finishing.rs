@@ -4,12 +4,18 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Purpose, Task, blocking};
 use crate::{
-    store::{FinishError, FinishOptions, FinishedFolder},
-    transfer::{Delivered, DownloadError, DownloadState, Finished, content::Content, sink::Sink},
+    store::{FinishError, FinishOptions, Receipt},
+    transfer::{DownloadError, DownloadState, Finished, content::Content, sink::Sink},
 };
 
 /// How often what another program changed is fetched again, before the download fails.
 const MAX_ALTERED: u32 = 3;
+
+/// What came of putting content in place.
+struct Delivered {
+    is_shared: bool,
+    receipt: Receipt,
+}
 
 impl Task {
     /// Puts what is complete in its place. None if another program changed some of it: that is fetched
@@ -30,7 +36,8 @@ impl Task {
         match self.put_in_place(&content.sink).await {
             Ok(delivered) => {
                 self.sources.abort_all();
-                Ok(Some(self.finished(&content, delivered)))
+                self.keep(delivered.receipt).await;
+                Ok(Some(self.finished(&content, delivered.is_shared)))
             }
             // What was verified when it came was found to be lost when its file was whole, or just now.
             Err(DownloadError::Finish(
@@ -62,33 +69,47 @@ impl Task {
         match sink.clone() {
             Sink::File(partial) => {
                 let file = blocking(move || partial.finish(options, &ending)).await??;
-                Ok(Delivered::File(file))
+                Ok(Delivered {
+                    is_shared: file.is_shared,
+                    receipt: file.receipt(),
+                })
             }
             Sink::Folder(folder) => {
-                let folder: FinishedFolder =
-                    blocking(move || folder.finish(options, &ending)).await??;
-                Ok(Delivered::Folder(Arc::new(folder)))
+                let folder = blocking(move || folder.finish(options, &ending)).await??;
+                Ok(Delivered {
+                    is_shared: folder.is_shared,
+                    receipt: folder.receipt(),
+                })
             }
             Sink::Manifests(_) => Err(DownloadError::Internal("finished with its manifests")),
         }
     }
 
-    fn finished(&self, content: &Content, delivered: Delivered) -> Finished {
-        let (path, is_shared) = match &delivered {
-            Delivered::File(file) => (file.path.clone(), file.is_shared),
-            Delivered::Folder(folder) => (folder.path.clone(), folder.is_shared),
-        };
+    /// Keeps what was put in place for when the download is removed with its data. A command that runs
+    /// without a node lists no downloads, so nothing is removed by them.
+    async fn keep(&self, receipt: Receipt) {
+        if !self.request.resume_on_start {
+            return;
+        }
+        let (store, hash) = (self.store.clone(), self.request.hash);
+        let kept = blocking(move || store.keep_receipt(&hash, receipt)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(%error, "the download cannot be removed with its data later");
+        }
+    }
+
+    fn finished(&self, content: &Content, is_shared: bool) -> Finished {
+        let status = self.status.borrow();
         Finished {
             hash: self.request.hash,
-            name: self.status.borrow().name.clone(),
-            path,
+            name: status.name.clone(),
+            path: status.path.clone().unwrap_or_default(),
             size: content.wanted_bytes,
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
             resumed_bytes: content.resumed_bytes,
             fetched_bytes: content.fetched_bytes,
             is_shared,
-            delivered: Some(delivered),
         }
     }
 

@@ -201,7 +201,6 @@ impl Task {
             resumed_bytes: size,
             fetched_bytes: 0,
             is_shared: false,
-            delivered: None,
         }
     }
 }

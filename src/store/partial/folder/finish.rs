@@ -41,7 +41,7 @@ pub struct FinishedFolder {
     /// Whether it is shared on.
     pub is_shared: bool,
     pub(super) listing: Arc<Listing>,
-    pub(super) home: Home,
+    pub(in crate::store::partial) home: Home,
 }
 
 fn failed((target, source): (PathBuf, io::Error)) -> FinishError {

@@ -15,7 +15,7 @@
 //! | `write` | verified chunks to files |
 //! | `finish` | the end: the rest of the tree, in its place |
 //! | `abandon` | the other end: nothing is left |
-//! | `remove` | what was downloaded, when nobody wants it any more |
+//! | `remove` | removes what was put into a folder |
 
 mod abandon;
 mod files;
@@ -43,6 +43,7 @@ use std::{
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
 pub(super) use self::abandon::remove_staged;
+pub(super) use self::remove::PlacedFolder;
 use self::{
     files::Files,
     tree::{At, Tree},

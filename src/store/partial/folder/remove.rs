@@ -7,6 +7,7 @@ use std::{
 };
 
 use pelago_content::EntryKind;
+use serde::{Deserialize, Serialize};
 
 use super::{
     FinishedFolder,
@@ -17,19 +18,64 @@ use crate::store::{
     dir::Dir,
     partial::{
         RemoveError,
-        remove::{Made, Removal, is_link_in_the_way},
+        remove::{Home, Made, Removal, is_link_in_the_way},
     },
 };
 
+/// What was put into a folder: paths are those in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store::partial) struct PlacedFolder {
+    #[serde(rename = "f")]
+    files: Vec<(String, Made)>,
+    /// With what they lead to.
+    #[serde(rename = "l")]
+    links: Vec<(String, String)>,
+    /// Each before those in it.
+    #[serde(rename = "d")]
+    folders: Vec<String>,
+    /// Whether nothing was there before.
+    #[serde(rename = "n")]
+    is_new: bool,
+}
+
 impl FinishedFolder {
-    /// Removes the folder, but for files in it that were changed since, what others put into it, and the
-    /// directories that lead there. Gives what was downloaded and stays, as it is not what it was.
-    ///
-    /// # Errors
-    ///
-    /// See [`RemoveError`].
-    pub fn remove(&self) -> Result<Vec<PathBuf>, RemoveError> {
-        let path = || self.path.clone();
+    pub(in crate::store::partial) fn placed(&self) -> PlacedFolder {
+        let files = self.members.iter().filter_map(|member| match member.state {
+            MemberState::File(fingerprint) => {
+                let descriptor = member.descriptor;
+                let made = Made {
+                    descriptor,
+                    fingerprint,
+                };
+                Some((member.path.clone(), made))
+            }
+            MemberState::Folder(_) => None,
+        });
+        let (mut links, mut folders) = (Vec::new(), Vec::new());
+        for entry in self.listing.entries() {
+            match entry.kind() {
+                EntryKind::Symlink { target } => links.push((entry.path(), target.clone())),
+                EntryKind::Folder { .. } => folders.push(entry.path()),
+                EntryKind::File { .. } => {}
+            }
+        }
+        PlacedFolder {
+            files: files.collect(),
+            links,
+            folders,
+            is_new: self.is_new,
+        }
+    }
+}
+
+impl PlacedFolder {
+    /// Removes the folder at `at`. Gives what was downloaded and stays.
+    pub(in crate::store::partial) fn remove(
+        &self,
+        at: &Path,
+        home: &Home,
+    ) -> Result<Vec<PathBuf>, RemoveError> {
+        let path = || at.to_owned();
         if !self.is_new {
             return Err(RemoveError::InPlace { path: path() });
         }
@@ -37,7 +83,7 @@ impl FinishedFolder {
             path: path(),
             source,
         };
-        let opened = self.home.open().and_then(|(home, name)| {
+        let opened = home.open().and_then(|(home, name)| {
             let top = home.sub(name)?;
             Ok((home, name, top))
         });
@@ -49,46 +95,35 @@ impl FinishedFolder {
             opened => opened.map_err(failed)?,
         };
         let mut left = self.remove_files(&top).map_err(failed)?;
-        self.remove_links(&top, &mut left).map_err(failed)?;
-        let entries = self.listing.entries();
-        let folders = entries.filter(|entry| matches!(entry.kind(), EntryKind::Folder { .. }));
-        let folders: Vec<_> = folders.map(|folder| folder.path()).collect();
-        remove_folders(&top, &folders).map_err(failed)?;
+        left.extend(self.remove_links(&top).map_err(failed)?);
+        remove_folders(&top, &self.folders).map_err(failed)?;
         drop(top);
         remove_root(&home, name).map_err(failed)?;
         home.sync_file_system().map_err(failed)?;
-        Ok(left)
+        Ok(left.into_iter().map(|inner| at.join(inner)).collect())
     }
 
-    fn remove_files(&self, top: &Dir) -> io::Result<Vec<PathBuf>> {
+    /// Gives those that stay.
+    fn remove_files(&self, top: &Dir) -> io::Result<Vec<&String>> {
         let mut left = Vec::new();
-        for member in &self.members {
-            let MemberState::File(fingerprint) = member.state else {
-                continue;
-            };
-            let made = Made {
-                descriptor: member.descriptor,
-                fingerprint,
-            };
-            if made.remove(top, &member.path)? == Removal::NotOurs {
-                left.push(self.path.join(&member.path));
+        for (path, made) in &self.files {
+            if made.remove(top, path)? == Removal::NotOurs {
+                left.push(path);
             }
         }
         Ok(left)
     }
 
-    fn remove_links(&self, top: &Dir, left: &mut Vec<PathBuf>) -> io::Result<()> {
-        for entry in self.listing.entries() {
-            let EntryKind::Symlink { target } = entry.kind() else {
-                continue;
-            };
-            let path = entry.path();
-            match top.read_link(&path) {
-                Ok(leads_to) if leads_to == Path::new(target) => top.remove_file(&path)?,
+    /// Gives those that stay.
+    fn remove_links(&self, top: &Dir) -> io::Result<Vec<&String>> {
+        let mut left = Vec::new();
+        for (path, target) in &self.links {
+            match top.read_link(path) {
+                Ok(leads_to) if leads_to == Path::new(target) => top.remove_file(path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                _ => left.push(self.path.join(path)),
+                _ => left.push(path),
             }
         }
-        Ok(())
+        Ok(left)
     }
 }

@@ -807,13 +807,13 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
         folder.finish(QUICK, &Ending::default()).unwrap()
     };
     let gone = home.path("gone");
-    finish(&gone).remove().unwrap();
+    finish(&gone).receipt().remove().unwrap();
     assert!(!gone.exists());
 
     let changed = home.path("changed");
     let finished = finish(&changed);
     fs::write(changed.join("z/run"), b"mine now").unwrap();
-    let left = finished.remove().unwrap();
+    let left = finished.receipt().remove().unwrap();
     assert_eq!(left, [changed.join("z/run")]);
     assert_eq!(fs::read(changed.join("z/run")).unwrap(), b"mine now");
     assert!(!changed.join("a").exists() && !changed.join("z/two").exists());
@@ -821,13 +821,13 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
     let kept = home.path("kept");
     let finished = finish(&kept);
     fs::write(kept.join("b/mine"), b"mine").unwrap();
-    finished.remove().unwrap();
+    finished.receipt().remove().unwrap();
     assert!(kept.join("b/mine").exists());
     assert!(!kept.join("b/c").exists() && !kept.join("a").exists());
 
     let in_place = home.path("in place");
     fs::create_dir(&in_place).unwrap();
-    let error = finish(&in_place).remove().unwrap_err();
+    let error = finish(&in_place).receipt().remove().unwrap_err();
     assert!(matches!(error, RemoveError::InPlace { .. }), "{error}");
 }
 

@@ -1,0 +1,198 @@
+//! What downloads put in place, kept until they are no longer listed.
+//!
+//! Owns `receipts/` in the data folder, or the same in memory: one file a download, named by its hash. A
+//! receipt is not made durable: one that is missing or damaged after a power cut only means that a
+//! download is not removed with its data. Failures leave as the system gave them.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use pelago_content::Hash;
+use serde::{Deserialize, Serialize};
+
+use super::{Receipt, Store, mutex::lock};
+use crate::durable;
+
+/// The folder with the receipts.
+const FOLDER: &str = "receipts";
+
+/// The form of a receipt.
+const VERSION: u64 = 1;
+
+/// Bytes of the longest receipt that is read: a folder of a million files has one of about 150 MB.
+const MAX_LEN: u64 = 1 << 30;
+
+/// Where receipts are kept.
+#[derive(Default)]
+pub(super) struct Receipts {
+    folder: Option<PathBuf>,
+    /// Those of a store in memory, and those that the disk did not take: for this run.
+    in_memory: Mutex<HashMap<Hash, Receipt>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept<R> {
+    #[serde(rename = "v")]
+    version: u64,
+    #[serde(rename = "r")]
+    receipt: R,
+}
+
+impl Receipts {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self {
+            folder: Some(folder.join(FOLDER)),
+            ..Self::default()
+        }
+    }
+
+    fn path(&self, hash: &Hash) -> Option<PathBuf> {
+        let folder = self.folder.as_ref()?;
+        Some(folder.join(hash.to_string()))
+    }
+
+    fn write(&self, hash: &Hash, receipt: &Receipt) -> io::Result<()> {
+        let version = VERSION;
+        let kept = cbor4ii::serde::to_vec(Vec::new(), &Kept { version, receipt });
+        let kept = kept.map_err(|error| io::Error::other(error.to_string()))?;
+        let (Some(folder), Some(path)) = (&self.folder, self.path(hash)) else {
+            return Ok(());
+        };
+        durable::create_private_folder(folder)?;
+        durable::replace_unsynced(&path, &kept)
+    }
+}
+
+impl Store {
+    /// Keeps what the download of `hash` put in place, in the place of an earlier receipt.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, or that a path is not UTF-8: then it is kept for this run only.
+    pub fn keep_receipt(&self, hash: &Hash, receipt: Receipt) -> io::Result<()> {
+        let receipts = &self.inner.receipts;
+        let written = receipts.write(hash, &receipt);
+        let mut in_memory = lock(&receipts.in_memory);
+        in_memory.remove(hash);
+        if written.is_err() || receipts.folder.is_none() {
+            in_memory.insert(*hash, receipt);
+        }
+        written
+    }
+
+    /// What the download of `hash` put in place. None if there is no receipt of it, or one that cannot be
+    /// read.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn receipt(&self, hash: &Hash) -> io::Result<Option<Receipt>> {
+        let receipts = &self.inner.receipts;
+        if let Some(receipt) = lock(&receipts.in_memory).get(hash) {
+            return Ok(Some(receipt.clone()));
+        }
+        let Some(path) = receipts.path(hash) else {
+            return Ok(None);
+        };
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        let mut bytes = Vec::new();
+        file.take(MAX_LEN).read_to_end(&mut bytes)?;
+        let kept: Result<Kept<Receipt>, _> = cbor4ii::serde::from_slice(&bytes);
+        let readable = kept.ok().filter(|kept| kept.version == VERSION);
+        if readable.is_none() {
+            tracing::warn!(%hash, "the receipt of a download cannot be read");
+        }
+        Ok(readable.map(|kept| kept.receipt))
+    }
+
+    /// Forgets what the download of `hash` put in place.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub fn forget_receipt(&self, hash: &Hash) -> io::Result<()> {
+        let receipts = &self.inner.receipts;
+        lock(&receipts.in_memory).remove(hash);
+        match receipts.path(hash).map(fs::remove_file) {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets all receipts but those of the downloads that are `listed`.
+    ///
+    /// # Errors
+    ///
+    /// What the system said of the folder.
+    pub fn keep_receipts_of(&self, listed: &HashSet<Hash>) -> io::Result<()> {
+        let receipts = &self.inner.receipts;
+        lock(&receipts.in_memory).retain(|hash, _| listed.contains(hash));
+        let Some(folder) = &receipts.folder else {
+            return Ok(());
+        };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let is_unfinished = name.ends_with(durable::TEMPORARY_SUFFIX);
+            let is_listed = |hash: Hash| listed.contains(&hash);
+            if is_unfinished || name.parse().is_ok_and(|hash| !is_listed(hash)) {
+                fs::remove_file(folder.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{Home, bytes, on_every_store};
+
+    fn receipt(home: &Home, name: &str) -> (Hash, Receipt) {
+        let share = home.share(name, &bytes(1000, 1));
+        let receipt = Receipt::of_file(&share.path, share.descriptor, share.fingerprint).unwrap();
+        (share.descriptor.hash(), receipt)
+    }
+
+    #[test]
+    fn a_receipt_is_kept_until_its_download_is_not_listed() {
+        on_every_store(|home| {
+            let (hash, receipt) = receipt(&home, "file");
+            assert_eq!(home.store.receipt(&hash).unwrap(), None);
+            home.store.keep_receipt(&hash, receipt.clone()).unwrap();
+            assert_eq!(home.store.receipt(&hash).unwrap(), Some(receipt.clone()));
+            home.store.keep_receipts_of(&HashSet::from([hash])).unwrap();
+            assert_eq!(home.store.receipt(&hash).unwrap(), Some(receipt.clone()));
+            home.store.keep_receipts_of(&HashSet::new()).unwrap();
+            assert_eq!(home.store.receipt(&hash).unwrap(), None);
+            home.store.keep_receipt(&hash, receipt.clone()).unwrap();
+            home.store.forget_receipt(&hash).unwrap();
+            assert_eq!(home.store.receipt(&hash).unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn a_damaged_receipt_says_nothing() {
+        let home = Home::on_disk();
+        let (hash, receipt) = receipt(&home, "file");
+        home.store.keep_receipt(&hash, receipt.clone()).unwrap();
+        let path = home.path("data").join(FOLDER).join(hash.to_string());
+        let whole = fs::read(&path).unwrap();
+        for damaged in [&[][..], &whole[..whole.len() / 2], &[0; 200]] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(home.store.receipt(&hash).unwrap(), None);
+        }
+    }
+}
