@@ -1,11 +1,15 @@
 //! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libp2p::Multiaddr;
 use pelago_content::Hash;
 
-use super::{DownloadState, DownloadStatus, Interest, ManageError, Node, Place, called::Called};
+use super::{
+    DownloadState, DownloadStatus, Interest, ManageError, Node, Place,
+    called::Called,
+    handle::{Inner, blocking},
+};
 use crate::{
     store::{DatabaseError, Origin, Share, Store},
     transfer::{Cell, SourceStatus},
@@ -154,7 +158,11 @@ impl Node {
     /// See [`ManageError`].
     pub async fn cancel(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         let hash = self.find_download(what)?;
-        Ok(self.inner.transfers.cancel(&hash).await?)
+        let (status, placed) = self.inner.transfers.cancel(&hash).await?;
+        if let Some(path) = placed {
+            self.inner.unshare_removed(hash, path).await?;
+        }
+        Ok(status)
     }
 
     /// Takes a download that has ended off the list; with its data, it removes what was downloaded, and
@@ -179,11 +187,7 @@ impl Node {
         };
         // Both are tried, whatever becomes of the other.
         let kept = transfers.keep_change(&download, "removed").await;
-        let store = self.inner.store.clone();
-        let unshared = tokio::task::spawn_blocking(move || unshare(&store, &hash, &path)).await;
-        for hash in unshared.map_err(|_| crate::network::Closed)?? {
-            self.inner.withdraw_if_gone(hash).await;
-        }
+        self.inner.unshare_removed(hash, path).await?;
         Ok(DownloadStatus { notice, ..kept? })
     }
 
@@ -268,6 +272,17 @@ fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, Mana
             what: what.to_owned(),
             choices: meant,
         }),
+    }
+}
+
+impl Inner {
+    /// Withdraws what a download shared that was removed from `path`.
+    async fn unshare_removed(&self, hash: Hash, path: PathBuf) -> Result<(), ManageError> {
+        let store = self.store.clone();
+        for hash in blocking(move || unshare(&store, &hash, &path)).await?? {
+            self.withdraw_if_gone(hash).await;
+        }
+        Ok(())
     }
 }
 

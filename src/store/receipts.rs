@@ -1,7 +1,8 @@
 //! What downloads put in place, kept until they are no longer listed.
 //!
-//! Owns `receipts/` in the data folder, or the same in memory: one file a download, named by its hash. A
-//! receipt is not made durable: one that is missing or damaged after a power cut only means that a
+//! Owns `receipts/` in the data folder, or the same in memory: one file a download, named by its hash. It
+//! is written before the content is put in place and once more after, and belongs to one request: a new
+//! one for the same content forgets it. A receipt is not made durable: one that is missing or damaged after a power cut only means that a
 //! download is not removed with its data. Failures leave as the system gave them.
 
 use std::{
@@ -69,12 +70,17 @@ impl Receipts {
 }
 
 impl Store {
-    /// Keeps what the download of `hash` put in place, in the place of an earlier receipt.
+    /// Keeps what the download of `hash` puts in place, in the place of an earlier receipt: of the same
+    /// download, as a new one begins with [`Store::forget_receipt`].
     ///
     /// # Errors
     ///
     /// What the system said, or that a path is not UTF-8: then it is kept for this run only.
     pub fn keep_receipt(&self, hash: &Hash, receipt: Receipt) -> io::Result<()> {
+        let receipt = match self.receipt(hash) {
+            Ok(Some(earlier)) => receipt.continued_from(&earlier),
+            _ => receipt,
+        };
         let receipts = &self.inner.receipts;
         let written = receipts.write(hash, &receipt);
         let mut in_memory = lock(&receipts.in_memory);
@@ -83,6 +89,13 @@ impl Store {
             in_memory.insert(*hash, receipt);
         }
         written
+    }
+
+    /// The same for a caller whose work does not depend on it.
+    pub(super) fn keep_receipt_or_log(&self, hash: &Hash, receipt: Receipt) {
+        if let Err(error) = self.keep_receipt(hash, receipt) {
+            tracing::warn!(%hash, %error, "after a restart, the download cannot be removed with its data");
+        }
     }
 
     /// What the download of `hash` put in place. None if there is no receipt of it, or one that cannot be

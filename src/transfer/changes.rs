@@ -3,7 +3,11 @@
 //! Every change is in the list that is kept before it is answered; if it cannot be kept, it is made all
 //! the same, and answered with [`ChangeError::NotKept`].
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use pelago_content::Hash;
 use thiserror::Error;
@@ -11,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Download, DownloadState, DownloadStatus, NotKept,
-    transfers::{Entry, Transfers},
+    transfers::{Begun, Entry, Transfers},
 };
 use crate::store::{PartialError, RemoveError, Store};
 
@@ -68,7 +72,8 @@ impl Transfers {
                 let before = entry.download.clone();
                 let status = status_of(&before).going_on();
                 entry.request = entry.request.going_on_from(&status);
-                entry.download = self.spawn(entry.request.clone(), status, Some(before));
+                entry.download =
+                    self.spawn(entry.request.clone(), status, Some(before), Begun::Again);
             }
             Ok(entry.download.clone())
         })?;
@@ -76,14 +81,18 @@ impl Transfers {
         Ok(download)
     }
 
-    /// Stops a download and takes it off the list, with all that is here of it. A file that is in its
-    /// place is never removed.
+    /// Stops a download and takes it off the list, with all that is here of it: also what the last run of
+    /// the node had put in place just before it ended. Returns where that was, if it was removed. What was
+    /// in its place before the download was asked for stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done, or its content is being put in
     /// place: the answer is given when that has ended;
     /// [`ChangeError::Data`] if something cannot be removed: it stays paused then; [`ChangeError::NotKept`].
-    pub async fn cancel(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
+    pub async fn cancel(
+        &self,
+        hash: &Hash,
+    ) -> Result<(DownloadStatus, Option<PathBuf>), ChangeError> {
         let download = self.change(hash, |entry| {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
@@ -96,18 +105,21 @@ impl Transfers {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
         let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
-        let abandoned = blocking(move || store.abandon(&hash, target.as_deref())).await;
+        let abandon = move || {
+            let mut left = store.abandon(&hash, target.as_deref())?;
+            let placed = remove_placed(&store, &hash, target.as_deref(), &mut left)?;
+            Ok::<_, ChangeError>((placed, left))
+        };
+        let abandoned = blocking(abandon).await;
         if abandoned.is_err() {
             // It stays paused, also for the next run.
             self.keep_or_log().await;
         }
-        let left = abandoned?;
+        let (placed, left) = abandoned?;
         self.forget(&download);
         let status = self.keep_change(&download, "cancelled").await?;
-        Ok(DownloadStatus {
-            notice: stays(&left),
-            ..status
-        })
+        let notice = stays(&left);
+        Ok((DownloadStatus { notice, ..status }, placed))
     }
 
     /// Takes a download that has ended off the list. What is on the disk stays, but nothing is known of
@@ -149,8 +161,8 @@ impl Transfers {
             name, path, state, ..
         } = status_of(&download);
         if state != DownloadState::Done {
-            let status = self.cancel(hash).await?;
-            return Ok((download, None, status.notice));
+            let (status, placed) = self.cancel(hash).await?;
+            return Ok((download, placed, status.notice));
         }
         let (store, hash) = (self.room.store.clone(), *hash);
         let remove = move || {
@@ -223,6 +235,34 @@ impl Transfers {
         self.lock()
             .retain(|entry| !entry.download.is_same_run(download));
     }
+}
+
+/// Removes what an earlier attempt of a download put at `target`, and adds to `left` what stays of that.
+/// Returns the target, if it was removed.
+fn remove_placed(
+    store: &Store,
+    hash: &Hash,
+    target: Option<&Path>,
+    left: &mut Vec<PathBuf>,
+) -> Result<Option<PathBuf>, ChangeError> {
+    let receipt = store.receipt(hash).map_err(Arc::new)?;
+    let Some(receipt) = receipt.filter(|receipt| target == Some(receipt.path())) else {
+        return Ok(None);
+    };
+    let placed = match receipt.remove() {
+        Ok(stays) => {
+            left.extend(stays);
+            Some(receipt.path().to_owned())
+        }
+        Err(RemoveError::Changed { path }) => {
+            left.push(path);
+            None
+        }
+        Err(RemoveError::InPlace { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    forget_receipt(store, hash);
+    Ok(placed)
 }
 
 /// A receipt that stays is removed with the next start.

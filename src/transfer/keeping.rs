@@ -18,7 +18,7 @@ use tokio::task::spawn_blocking;
 use super::{
     Download, Interest, Transfers,
     kept::{self, Kept, Unreadable, VERSION},
-    transfers::Entry,
+    transfers::{Begun, Entry},
 };
 use crate::store::{PartialSpec, Store};
 
@@ -273,7 +273,7 @@ impl Transfers {
                 let output = request.output.path().display();
                 tracing::info!(hash = %request.hash, %output, "download goes on");
                 let status = kept.status().going_on();
-                let download = self.spawn(request.clone(), status, None);
+                let download = self.spawn(request.clone(), status, None, Begun::Again);
                 resumed.push(download.clone());
                 download
             };

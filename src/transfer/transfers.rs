@@ -67,6 +67,14 @@ pub(super) struct Entry {
     pub(super) is_paused: bool,
 }
 
+/// Whether a run is the first of what was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Begun {
+    Anew,
+    /// An earlier run may have put some of it in place.
+    Again,
+}
+
 /// A download that somebody follows. When the last who does goes before its end, it is paused, unless
 /// the node was asked to run it by itself.
 pub struct Followed {
@@ -195,7 +203,7 @@ impl Transfers {
         }
         let before = same.map(|at| downloads.remove(at).download);
         let status = DownloadStatus::new(hash, request.name.clone());
-        let download = self.spawn(request.clone(), status, before);
+        let download = self.spawn(request.clone(), status, before, Begun::Anew);
         let mut interest = Interest::default();
         interested(&mut interest);
         downloads.push(Entry {
@@ -214,6 +222,7 @@ impl Transfers {
         request: Request,
         status: DownloadStatus,
         before: Option<Download>,
+        begun: Begun,
     ) -> Download {
         let hash = request.hash;
         let (status, status_now) = watch::channel(status);
@@ -241,6 +250,13 @@ impl Transfers {
                 transfers.settle(hash, &before).await;
             }
             let room = &transfers.room;
+            if begun == Begun::Anew {
+                let store = room.store.clone();
+                let forget = spawn_blocking(move || store.forget_receipt(&hash)).await;
+                if let Ok(Err(error)) = forget {
+                    tracing::debug!(%error, "the receipt of an earlier download stays");
+                }
+            }
             let result = match queued.turn().await {
                 Some(turn) => {
                     let purpose = Purpose::Deliver { ending: decides };

@@ -293,3 +293,67 @@ fn what_has_a_torn_record_is_cancelled_wholly() {
     let _node = b.start(&[]);
     assert!(is_gone() && listed(&b, &hash).is_none());
 }
+
+/// ```text
+///   B ──valve── A      B is killed when the content is at its place, and before its list says so
+/// ```
+#[test]
+fn what_was_placed_just_before_a_crash_is_cancelled_wholly() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    for name in ["one", "sub/two"] {
+        world.file(&format!("tree/{name}"), &noise(name.len() as u64, SIZE / 2));
+    }
+    let file = world.file("x.bin", &noise(1, SIZE));
+    let list = b.data().join("downloads");
+    for what in [file, text(&world.path("tree"))] {
+        let hash = a.share(&what);
+        let valve = Valve::new(&node.address(), 2 << 20);
+        let b_node = b.start(&[]);
+        let place = text(&b.path("got"));
+        let way = valve.address();
+        b.run(&["download", &hash, "--peer", &way, "-o", &place, "--detach"])
+            .done();
+        until_some(&b, &hash);
+        b.run(&["pause", &hash]).done();
+        let paused = fs::read(&list).unwrap();
+        valve.open();
+        b.run(&["resume", &hash]).done();
+        until(&b, &hash, "done");
+        b_node.kill();
+        fs::write(&list, &paused).unwrap();
+
+        let b_node = b.start(&[]);
+        assert!(b.path("got").exists());
+        b.run(&["cancel", &hash]).done();
+        assert!(!b.path("got").exists());
+        assert_eq!(b.json(&["list"]), json!([]));
+        b_node.stop();
+    }
+}
+
+/// ```text
+///   B ── A      B asks once more for what it has, and cancels that
+/// ```
+#[test]
+fn what_an_earlier_download_placed_is_not_cancelled_with_a_later_one() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node = a.start(&[]);
+    for name in ["one", "two"] {
+        world.file(&format!("tree/{name}"), &noise(name.len() as u64, SIZE));
+    }
+    let hash = a.share(&text(&world.path("tree")));
+    let valve = Valve::new(&node.address(), 64 << 20);
+    let _node = b.start(&[]);
+    let place = text(&b.path("got"));
+    let way = valve.address();
+    let download = ["download", &hash, "--peer", &way, "-o", &place];
+    b.run(&download).done();
+    fs::remove_file(b.path("got/one")).unwrap();
+    drop(node);
+    b.run(&[&download[..], &["--detach"]].concat()).done();
+    b.run(&["cancel", &hash]).done();
+    assert!(b.path("got/two").exists());
+}

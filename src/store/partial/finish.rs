@@ -43,6 +43,9 @@ pub struct FinishOptions {
     /// Share it on from there, in the scopes that it has: before the record goes, so that nothing
     /// comes in between at which others find it gone.
     pub share: bool,
+    /// Keep a receipt, by which what is put in place can be removed later, also if the process ends at
+    /// any moment of it.
+    pub receipt: bool,
 }
 
 /// A finished download.
@@ -100,6 +103,11 @@ impl Partial {
             let target = target.clone();
             return Err(FinishError::Stopped { target });
         }
+        if options.receipt {
+            // Renaming changes nothing that tells this file from others.
+            let placed = self.placed(&opened);
+            self.keep_receipt(&placed.map_err(|error| self.failed(error))?);
+        }
         self.put_in_place(&opened, &dir, &name, options)?;
         drop(alone);
         // From here on the content is at its target. That it may be lost with the power is said, and is no
@@ -109,22 +117,30 @@ impl Partial {
         {
             tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
         }
-        let placed = || {
-            Ok((
-                Fingerprint::new(&opened.part.metadata()?),
-                Home::of(target)?,
-            ))
-        };
-        let (fingerprint, home) = placed().map_err(|error| self.failed(error))?;
-        let is_shared = options.share && self.share(fingerprint);
+        let mut finished = self.placed(&opened).map_err(|error| self.failed(error))?;
+        if options.receipt {
+            self.keep_receipt(&finished);
+        }
+        finished.is_shared = options.share && self.share(finished.fingerprint);
         self.remove_record();
+        Ok(finished)
+    }
+
+    /// The file as it is now, at its target.
+    fn placed(&self, opened: &Opened) -> io::Result<Finished> {
+        let spec = self.spec();
         Ok(Finished {
-            path: target.clone(),
-            descriptor: self.spec().descriptor,
-            fingerprint,
-            is_shared,
-            home,
+            path: spec.target.clone(),
+            descriptor: spec.descriptor,
+            fingerprint: Fingerprint::new(&opened.part.metadata()?),
+            is_shared: false,
+            home: Home::of(&spec.target)?,
         })
+    }
+
+    fn keep_receipt(&self, finished: &Finished) {
+        let Reservation { store, key } = &self.reservation;
+        store.keep_receipt_or_log(&key.hash, finished.receipt());
     }
 
     /// The same of a file in a folder, which lies in its place already: nothing is moved, nothing is made

@@ -14,10 +14,7 @@ use std::{
 use pelago_content::Descriptor;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Finished,
-    folder::{FinishedFolder, PlacedFolder},
-};
+use super::{Finished, folder::PlacedFolder};
 use crate::store::{
     Fingerprint, Look,
     dir::{Dir, Entry, Identity, Kind, Mode},
@@ -85,13 +82,6 @@ impl Finished {
     }
 }
 
-impl FinishedFolder {
-    /// What is needed to remove the folder later.
-    pub fn receipt(&self) -> Receipt {
-        Receipt::new(&self.path, &self.home, Placed::Folder(self.placed()))
-    }
-}
-
 impl Receipt {
     fn new(path: &Path, home: &Home, placed: Placed) -> Self {
         Self {
@@ -99,6 +89,10 @@ impl Receipt {
             home: home.clone(),
             placed,
         }
+    }
+
+    pub(super) fn of_folder(path: &Path, home: &Home, placed: PlacedFolder) -> Self {
+        Self::new(path, home, Placed::Folder(placed))
     }
 
     /// That of a file.
@@ -113,6 +107,17 @@ impl Receipt {
             fingerprint,
         };
         Ok(Self::new(path, &Home::of(path)?, Placed::File(made)))
+    }
+
+    /// The same, where an attempt of the same download that was cut short kept the `earlier` one.
+    #[must_use]
+    pub(in crate::store) fn continued_from(mut self, earlier: &Self) -> Self {
+        if let (Placed::Folder(now), Placed::Folder(before)) = (&mut self.placed, &earlier.placed)
+            && self.path == earlier.path
+        {
+            now.continue_from(before);
+        }
+        self
     }
 
     /// Where the file or folder was put.

@@ -384,6 +384,7 @@ fn nothing_at_the_target_is_lost() {
             durable: true,
             overwrite: true,
             share: false,
+            receipt: false,
         };
         partial.finish(options, &Ending::default()).unwrap();
         assert!(fs::read(&target).unwrap() == seed.data);

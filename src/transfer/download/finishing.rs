@@ -4,18 +4,12 @@ use std::sync::{Arc, atomic::Ordering};
 
 use super::{Purpose, Task, blocking};
 use crate::{
-    store::{FinishError, FinishOptions, Receipt},
+    store::{FinishError, FinishOptions},
     transfer::{DownloadError, DownloadState, Finished, content::Content, sink::Sink},
 };
 
 /// How often what another program changed is fetched again, before the download fails.
 const MAX_ALTERED: u32 = 3;
-
-/// What came of putting content in place.
-struct Delivered {
-    is_shared: bool,
-    receipt: Receipt,
-}
 
 impl Task {
     /// Puts what is complete in its place. None if another program changed some of it: that is fetched
@@ -34,10 +28,9 @@ impl Task {
             status.notice = None;
         });
         match self.put_in_place(&content.sink).await {
-            Ok(delivered) => {
+            Ok(is_shared) => {
                 self.sources.abort_all();
-                self.keep(delivered.receipt).await;
-                Ok(Some(self.finished(&content, delivered.is_shared)))
+                Ok(Some(self.finished(&content, is_shared)))
             }
             // What was verified when it came was found to be lost when its file was whole, or just now.
             Err(DownloadError::Finish(
@@ -56,7 +49,8 @@ impl Task {
         }
     }
 
-    async fn put_in_place(&self, sink: &Sink) -> Result<Delivered, DownloadError> {
+    /// Returns whether it is shared on.
+    async fn put_in_place(&self, sink: &Sink) -> Result<bool, DownloadError> {
         let Purpose::Deliver { ending } = &self.purpose else {
             return Err(DownloadError::Internal("finished what is only read"));
         };
@@ -65,36 +59,19 @@ impl Task {
             durable: self.request.durable,
             overwrite: self.request.overwrite,
             share: self.request.seed && self.seeds.load(Ordering::Relaxed),
+            // A command that runs without a node keeps no list of what it downloaded.
+            receipt: self.request.resume_on_start,
         };
         match sink.clone() {
             Sink::File(partial) => {
-                let file = blocking(move || partial.finish(options, &ending)).await??;
-                Ok(Delivered {
-                    is_shared: file.is_shared,
-                    receipt: file.receipt(),
-                })
+                let finish = move || partial.finish(options, &ending);
+                Ok(blocking(finish).await??.is_shared)
             }
             Sink::Folder(folder) => {
-                let folder = blocking(move || folder.finish(options, &ending)).await??;
-                Ok(Delivered {
-                    is_shared: folder.is_shared,
-                    receipt: folder.receipt(),
-                })
+                let finish = move || folder.finish(options, &ending);
+                Ok(blocking(finish).await??.is_shared)
             }
             Sink::Manifests(_) => Err(DownloadError::Internal("finished with its manifests")),
-        }
-    }
-
-    /// Keeps what was put in place for when the download is removed with its data. A command that runs
-    /// without a node lists no downloads, so nothing is removed by them.
-    async fn keep(&self, receipt: Receipt) {
-        if !self.request.resume_on_start {
-            return;
-        }
-        let (store, hash) = (self.store.clone(), self.request.hash);
-        let kept = blocking(move || store.keep_receipt(&hash, receipt)).await;
-        if let Ok(Err(error)) = kept {
-            tracing::warn!(%error, "the download cannot be removed with its data later");
         }
     }
 

@@ -9,14 +9,14 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, ListedEntry, ListedFile, Listing, Totals};
 
-use super::{Done, FileState, PartialFolder, Reservation, tree::At};
+use super::{Done, FileState, PartialFolder, PlacedFolder, Reservation, tree::At};
 use crate::store::{
     Fingerprint, FolderError, Look, Member, MemberState, NewShare, Origin, Scopes, ShareError,
     Store,
     dir::Kind,
     mutex::lock,
     partial::{
-        Ending, FinishError, FinishOptions,
+        Ending, FinishError, FinishOptions, Receipt,
         remove::{Home, has_content},
     },
 };
@@ -41,7 +41,6 @@ pub struct FinishedFolder {
     /// Whether it is shared on.
     pub is_shared: bool,
     pub(super) listing: Arc<Listing>,
-    pub(in crate::store::partial) home: Home,
 }
 
 fn failed((target, source): (PathBuf, io::Error)) -> FinishError {
@@ -80,24 +79,38 @@ impl PartialFolder {
         if !ending.commit() {
             return Err(FinishError::Stopped { target });
         }
+        let home = Home::of(&target).map_err(|source| failed((target.clone(), source)))?;
+        if options.receipt {
+            self.keep_receipt(&home, &self.members());
+        }
         self.put_in_place(options.durable)?;
         let metadata = fs::metadata(&target).map_err(|source| failed((target.clone(), source)))?;
-        let home = Home::of(&target).map_err(|source| failed((target.clone(), source)))?;
+        let members = self.members();
+        if options.receipt {
+            self.keep_receipt(&home, &members);
+        }
         let mut finished = FinishedFolder {
             path: target,
             descriptor: self.spec.descriptor,
             totals: self.listing.totals(),
             fingerprint: Fingerprint::new(&metadata),
-            members: self.members(),
+            members,
             is_whole: self.selection.is_all(),
             is_new: !self.tree.is_in_place(),
             is_shared: false,
             listing: Arc::clone(&self.listing),
-            home,
         };
         finished.is_shared = options.share && self.share(&finished);
         self.remove_record();
         Ok(finished)
+    }
+
+    fn keep_receipt(&self, home: &Home, members: &[Member]) {
+        let is_new = !self.tree.is_in_place();
+        let placed = PlacedFolder::new(members, &self.listing, is_new);
+        let Reservation { store, key } = &self.reservation;
+        let receipt = Receipt::of_folder(&self.spec.target, home, placed);
+        store.keep_receipt_or_log(&key.hash, receipt);
     }
 
     /// Makes all that was written durable.

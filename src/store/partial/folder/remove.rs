@@ -6,15 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::EntryKind;
+use pelago_content::{EntryKind, Listing};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    FinishedFolder,
-    tree::{remove_folders, remove_root},
-};
+use super::tree::{remove_folders, remove_root};
 use crate::store::{
-    MemberState,
+    Member, MemberState,
     dir::Dir,
     partial::{
         RemoveError,
@@ -38,9 +35,10 @@ pub(in crate::store::partial) struct PlacedFolder {
     is_new: bool,
 }
 
-impl FinishedFolder {
-    pub(in crate::store::partial) fn placed(&self) -> PlacedFolder {
-        let files = self.members.iter().filter_map(|member| match member.state {
+impl PlacedFolder {
+    /// `is_new`: nothing was there before.
+    pub(super) fn new(members: &[Member], listing: &Listing, is_new: bool) -> Self {
+        let files = members.iter().filter_map(|member| match member.state {
             MemberState::File(fingerprint) => {
                 let descriptor = member.descriptor;
                 let made = Made {
@@ -52,23 +50,26 @@ impl FinishedFolder {
             MemberState::Folder(_) => None,
         });
         let (mut links, mut folders) = (Vec::new(), Vec::new());
-        for entry in self.listing.entries() {
+        for entry in listing.entries() {
             match entry.kind() {
                 EntryKind::Symlink { target } => links.push((entry.path(), target.clone())),
                 EntryKind::Folder { .. } => folders.push(entry.path()),
                 EntryKind::File { .. } => {}
             }
         }
-        PlacedFolder {
+        Self {
             files: files.collect(),
             links,
             folders,
-            is_new: self.is_new,
+            is_new,
         }
     }
-}
 
-impl PlacedFolder {
+    /// What was there when this was put in place may be what an earlier attempt had put there.
+    pub(in crate::store::partial) fn continue_from(&mut self, earlier: &Self) {
+        self.is_new |= earlier.is_new;
+    }
+
     /// Removes the folder at `at`. Gives what was downloaded and stays.
     pub(in crate::store::partial) fn remove(
         &self,

@@ -17,6 +17,7 @@ const QUICK: FinishOptions = FinishOptions {
     durable: false,
     overwrite: false,
     share: false,
+    receipt: false,
 };
 
 /// A store that shares a folder, as a peer would.
@@ -804,30 +805,38 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
     let finish = |target: &Path| {
         let folder = seed.begin(&home.store, target, &[]);
         seed.give_all(&folder, 4);
-        folder.finish(QUICK, &Ending::default()).unwrap()
+        let receipt = FinishOptions {
+            receipt: true,
+            ..QUICK
+        };
+        folder.finish(receipt, &Ending::default()).unwrap();
+        let hash = seed.descriptor.hash();
+        let kept = home.store.receipt(&hash).unwrap().unwrap();
+        home.store.forget_receipt(&hash).unwrap();
+        kept
     };
     let gone = home.path("gone");
-    finish(&gone).receipt().remove().unwrap();
+    finish(&gone).remove().unwrap();
     assert!(!gone.exists());
 
     let changed = home.path("changed");
-    let finished = finish(&changed);
+    let receipt = finish(&changed);
     fs::write(changed.join("z/run"), b"mine now").unwrap();
-    let left = finished.receipt().remove().unwrap();
+    let left = receipt.remove().unwrap();
     assert_eq!(left, [changed.join("z/run")]);
     assert_eq!(fs::read(changed.join("z/run")).unwrap(), b"mine now");
     assert!(!changed.join("a").exists() && !changed.join("z/two").exists());
 
     let kept = home.path("kept");
-    let finished = finish(&kept);
+    let receipt = finish(&kept);
     fs::write(kept.join("b/mine"), b"mine").unwrap();
-    finished.receipt().remove().unwrap();
+    receipt.remove().unwrap();
     assert!(kept.join("b/mine").exists());
     assert!(!kept.join("b/c").exists() && !kept.join("a").exists());
 
     let in_place = home.path("in place");
     fs::create_dir(&in_place).unwrap();
-    let error = finish(&in_place).receipt().remove().unwrap_err();
+    let error = finish(&in_place).remove().unwrap_err();
     assert!(matches!(error, RemoveError::InPlace { .. }), "{error}");
 }
 
