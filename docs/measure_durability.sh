@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Measures what durability costs, in syncs and in time, in a folder of its own on the disk it is called from:
+#
+#   cargo build --release && docs/measure_durability.sh               # with and without --no-sync, in turns
+#   BASE=/path/to/an/earlier/pelago docs/measure_durability.sh        # and beside an earlier version
+#
+# Times mean little alone: a sync takes 0.1 ms on some machines and 10 ms on others. Needs strace, some 7 GB
+# of disk and a quiet machine. PELAGO names another binary.
+set -euo pipefail
+
+export PELAGO_NETWORK_MDNS=false
+
+pelago=$(realpath "${PELAGO:-target/release/pelago}")
+base=${BASE:+$(realpath "$BASE")}
+work=$(mktemp -d "$PWD/durability.XXXX")
+node=
+clean_up() {
+  [[ -z $node ]] || kill "$node" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+cd "$work"
+
+now() { date +%s%N; }
+summary() {
+  sort -n | awk '{v[NR] = $1 / 1000} END {printf "%.1f ms (%.1f to %.1f)", v[int((NR + 1) / 2)], v[1], v[NR]}'
+}
+
+# Starts the node that has the content; its address is $address.
+"$pelago" --data-dir source start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 >out 2>err &
+node=$!
+until grep -q ready out; do sleep 0.01; done
+address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' out | head -n 1)
+share() { "$pelago" --data-dir source --json share "$1" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
+
+# The ways that are compared: a name, the binary, what is added to `download`.
+ways=("now" "--no-sync")
+[[ -z $base ]] || ways=("before" "${ways[@]}")
+binary_of() { if [[ $1 == before ]]; then echo "$base"; else echo "$pelago"; fi; }
+flags_of() { if [[ $1 == --no-sync ]]; then echo --no-sync; fi; }
+
+# The syncs of a command, once.
+syncs() {
+  strace -f -qq -c -e trace=fsync,fdatasync,syncfs -o syncs "$@" >/dev/null 2>&1 || true
+  awk '$NF ~ /sync/ {sum += $4} END {print sum + 0}' syncs
+}
+
+# Downloads $3, which has the hash $4, $2 times in each way, in turns.
+compare() {
+  local title=$1 count=$2 content=$3 hash=$4 way run began
+  echo "## $title, median of $count"
+  rm -f times.*
+  for ((run = 0; run < count; run++)); do
+    for way in "${ways[@]}"; do
+      rm -rf copy sink
+      began=$(now)
+      # shellcheck disable=SC2046 # One word or none.
+      "$(binary_of "$way")" --data-dir sink -q download "$hash" --peer "$address" -o copy $(flags_of "$way") >/dev/null
+      echo $((($(now) - began) / 1000)) >>"times.$way"
+      diff -rq "$content" copy
+    done
+  done
+  for way in "${ways[@]}"; do
+    rm -rf copy sink
+    # shellcheck disable=SC2046 # One word or none.
+    echo "$way: $(summary <"times.$way"), $(syncs "$(binary_of "$way")" --data-dir sink -q download "$hash" \
+      --peer "$address" -o copy $(flags_of "$way")) syncs"
+  done
+  rm -rf copy sink
+}
+
+head -c 1000 /dev/urandom >small
+compare "download of 1 KB" 31 small "$(share small)"
+
+for ((folder = 0; folder < 1000; folder++)); do
+  mkdir -p "tree/$folder"
+  head -c 40000 /dev/urandom | split -b 2000 -a 2 - "tree/$folder/"
+done
+echo "## share of 20,000 files in 1,000 folders, median of 5"
+for way in "${ways[@]}"; do
+  [[ $way == --no-sync ]] && continue
+  rm -f times
+  for _ in 1 2 3 4 5; do
+    rm -rf sharer
+    began=$(now)
+    "$(binary_of "$way")" --data-dir sharer -q share --no-serve tree >/dev/null
+    echo $((($(now) - began) / 1000)) >>times
+  done
+  rm -rf sharer
+  echo "$way: $(summary <times), $(syncs "$(binary_of "$way")" --data-dir sharer -q share --no-serve tree) syncs"
+done
+compare "download of them" 5 tree "$(share tree)"
+
+head -c $((2 << 30)) /dev/urandom >big
+compare "download of 2 GiB" 3 big "$(share big)"
+began=$(now)
+dd if=big of=copy bs=1M conv=fdatasync status=none
+echo "dd conv=fdatasync of the same file: $((($(now) - began) / 1000000)) ms"
