@@ -33,6 +33,9 @@ pub(super) const HELD_OPEN: Duration = Duration::from_secs(600);
 /// The longest time that changes during or soon after hashing make a file wait, by doubling.
 const MAX_QUIET: Duration = Duration::from_secs(600);
 
+/// How far ahead of our clock the time of a file may be and still be that of its last change.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
+
 /// A file that was hashed in vain has to be unchanged for this many times what that took: so a file
 /// costs a twentieth of the time at most.
 const COST_FACTOR: u32 = 20;
@@ -70,9 +73,10 @@ impl Seen {
     }
 }
 
-/// For how long nothing of a file has changed. A time in the future says nothing: it counts as now.
+/// For how long nothing of a file has changed.
 fn unchanged(metadata: &Metadata) -> Duration {
-    let since = |time: SystemTime| time.elapsed().unwrap_or_default();
+    let now = SystemTime::now();
+    let since = |time: SystemTime| since(time, now);
     let modified = metadata.modified().map(since).unwrap_or_default();
     #[cfg(unix)]
     {
@@ -86,6 +90,16 @@ fn unchanged(metadata: &Metadata) -> Duration {
     }
     #[cfg(not(unix))]
     modified
+}
+
+/// How long before `now` that time is. A time in the near future counts as now: clocks differ. One further ahead
+/// was written by a clock that was wrong, and counts as long ago: else the file would wait until that time.
+fn since(time: SystemTime, now: SystemTime) -> Duration {
+    match now.duration_since(time) {
+        Ok(since) => since,
+        Err(ahead) if ahead.duration() <= CLOCK_TOLERANCE => Duration::ZERO,
+        Err(_) => MAX_QUIET,
+    }
 }
 
 /// The files that wait, and those that were hashed a short time ago.

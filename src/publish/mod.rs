@@ -5,6 +5,7 @@
 //! was unshared. A task carries the plan out, a bounded number of announcements at a time, and writes
 //! it down so that a restart announces nothing early. The library's own republishing is off.
 
+mod clock;
 mod plan;
 mod publisher;
 

@@ -1,4 +1,6 @@
-//! When each hash is announced next. Pure: time is seconds since 1970, given by the caller.
+//! When each hash is announced next. Pure: the time is seconds of a clock that only goes forward, given by the
+//! caller. What is remembered over restarts is in seconds since 1970; [`remembered_due`] and [`to_remember`]
+//! convert.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry::Vacant};
 
@@ -10,6 +12,17 @@ const RETRY: u64 = 60;
 /// Part of the interval by which announcements are spread, so that what was shared at once is not
 /// announced at once for ever after: a tenth.
 const SPREAD: u64 = 10;
+
+/// When a hash is due that was remembered as due at `due` since 1970: no later than `interval` from now, as no
+/// announcement is planned further ahead. A clock that was wrong when it was written down does no harm.
+pub(super) fn remembered_due(due: u64, unix_now: u64, interval: u64, now: u64) -> u64 {
+    now + due.saturating_sub(unix_now).min(interval)
+}
+
+/// The time since 1970 that stands for `due`.
+pub(super) const fn to_remember(due: u64, now: u64, unix_now: u64) -> u64 {
+    unix_now.saturating_add(due.saturating_sub(now))
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -244,5 +257,20 @@ mod tests {
         assert!(plan.take_due(10).is_empty());
         plan.network_grew(30, 10);
         assert_eq!(plan.take_due(10), [hash(1)]);
+    }
+
+    #[test]
+    fn a_clock_that_was_wrong_delays_nothing_for_longer_than_an_interval() {
+        let (interval, unix_now, now) = (22 * HOUR, 1_800_000_000, 500);
+        let due = |remembered| remembered_due(remembered, unix_now, interval, now);
+        assert_eq!(due(unix_now + HOUR), now + HOUR);
+        assert_eq!(due(unix_now - HOUR), now, "it is late");
+        assert_eq!(due(0), now);
+        let ten_years = 10 * 365 * 24 * HOUR;
+        assert_eq!(due(unix_now + ten_years), now + interval);
+        assert_eq!(due(u64::MAX), now + interval);
+        let again = to_remember(now + HOUR, now, unix_now);
+        assert_eq!(due(again), now + HOUR);
+        assert_eq!(to_remember(u64::MAX, 0, unix_now), u64::MAX);
     }
 }

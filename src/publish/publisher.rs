@@ -17,7 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::plan::Plan;
+use super::{
+    clock,
+    plan::{Plan, remembered_due, to_remember},
+};
 use crate::{
     network::{AnnounceError, Network},
     store::Store,
@@ -31,6 +34,10 @@ const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the network is let grow before thin records are announced again.
 const GROWTH_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long to sleep until something is due, at most: the clock of the plan goes on while the machine sleeps,
+/// and that of timers does not.
+const LONGEST_SLEEP: u64 = 600;
 
 /// How much is announced.
 #[derive(Clone, Debug)]
@@ -70,6 +77,7 @@ impl Publisher {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
         let (announcements, metrics) = metrics();
         let task = Task {
+            interval: settings.interval.as_secs(),
             plan: Plan::new(
                 settings.interval.as_secs(),
                 settings.concurrent,
@@ -146,6 +154,8 @@ impl Publisher {
 }
 
 struct Task {
+    /// Seconds between two announcements of one hash.
+    interval: u64,
     plan: Plan,
     network: Network,
     store: Store,
@@ -176,7 +186,7 @@ impl Task {
         let mut grown_at = None;
         loop {
             self.announce_due();
-            if !self.waiting.is_empty() && self.plan.is_announced(unix_now()) {
+            if !self.waiting.is_empty() && self.plan.is_announced(clock::seconds()) {
                 for waiting in self.waiting.drain(..) {
                     // It may have stopped waiting.
                     let _ = waiting.send(());
@@ -190,14 +200,17 @@ impl Task {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(Change::Provide(hash)) => {
-                        let due = remembered.get(&hash).copied().unwrap_or(0);
+                        let (due, now) = (remembered.get(&hash).copied(), clock::seconds());
+                        let due = due.map_or(0, |due| {
+                            remembered_due(due, unix_now(), self.interval, now)
+                        });
                         self.plan.add(hash, due);
                     }
                     Some(Change::Withdraw(hash)) => self.withdraw(hash).await,
                     Some(Change::Await(reply)) => self.waiting.push(reply),
                     Some(Change::CountDue(reply)) => {
                         // It may have stopped waiting.
-                        let _ = reply.send(self.plan.count_due(unix_now()));
+                        let _ = reply.send(self.plan.count_due(clock::seconds()));
                     }
                     None => return,
                 },
@@ -217,7 +230,7 @@ impl Task {
                     }
                     if grown_at.take_if(|at| *at <= Instant::now()).is_some() {
                         let known = *self.network.routable().borrow();
-                        self.plan.network_grew(known, unix_now());
+                        self.plan.network_grew(known, clock::seconds());
                     }
                 }
             }
@@ -241,7 +254,7 @@ impl Task {
         if *self.network.routable().borrow() == 0 {
             return;
         }
-        for hash in self.plan.take_due(unix_now()) {
+        for hash in self.plan.take_due(clock::seconds()) {
             let network = self.network.clone();
             self.announcing
                 .spawn(async move { (hash, network.announce(hash).await) });
@@ -249,7 +262,7 @@ impl Task {
     }
 
     fn announced(&mut self, hash: Hash, result: Result<u32, AnnounceError>) {
-        let now = unix_now();
+        let now = clock::seconds();
         let known = *self.network.routable().borrow();
         let end = if matches!(result, Ok(1..)) {
             "done"
@@ -262,6 +275,7 @@ impl Task {
             Ok(nodes) => {
                 tracing::debug!(%hash, nodes, "announced");
                 let due = self.plan.announced(&hash, nodes as usize, known, now);
+                let due = due.map(|due| to_remember(due, now, unix_now()));
                 self.unwritten.extend(due.map(|due| (hash, due)));
             }
             Err(error) => {
@@ -276,8 +290,8 @@ impl Task {
         if *self.network.routable().borrow() == 0 {
             return None;
         }
-        let wait = self.plan.next_due()?.saturating_sub(unix_now());
-        Some(Instant::now() + Duration::from_secs(wait))
+        let wait = self.plan.next_due()?.saturating_sub(clock::seconds());
+        Some(Instant::now() + Duration::from_secs(wait.min(LONGEST_SLEEP)))
     }
 
     async fn withdraw(&mut self, hash: Hash) {

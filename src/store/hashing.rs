@@ -56,6 +56,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// so that a file which is hashed sooner stays in doubt.
 const COARSE_SETTLE: Duration = Duration::from_secs(3);
 
+/// How far ahead of our clock the time of a file may be and still be that of its last change.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
+
 /// A file that was hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hashed {
@@ -144,9 +147,19 @@ fn is_told_apart(fingerprint: &Fingerprint) -> bool {
 
 /// How long ago the file last changed.
 fn age(fingerprint: &Fingerprint) -> Duration {
-    let changed = Duration::from_nanos(fingerprint.last_change().try_into().unwrap_or(0));
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.unwrap_or_default().saturating_sub(changed)
+    age_at(fingerprint.last_change(), now.unwrap_or_default())
+}
+
+/// How long before `now` a change at `changed`, in nanoseconds since 1970, happened. A time that is further
+/// ahead than clocks of two machines differ was written by a clock that was wrong, or by no clock at all: the
+/// next change gets another one, so that such a file counts as old.
+fn age_at(changed: i64, now: Duration) -> Duration {
+    let changed = Duration::from_nanos(changed.try_into().unwrap_or(0));
+    if changed > now + CLOCK_TOLERANCE {
+        return Duration::MAX;
+    }
+    now.saturating_sub(changed)
 }
 
 /// Whether an open file holds this content. Reads all of it, if its length is right; keeps its tree in
@@ -180,6 +193,11 @@ pub(super) fn has_content(
     Ok(is_it)
 }
 
+/// How long a file that last changed so long ago has to be left alone yet.
+const fn pause(age: Duration) -> Duration {
+    SETTLE.saturating_sub(age)
+}
+
 /// Opens the file, and waits until any later change is bound to leave a mark.
 fn open_settled(path: &Path) -> Result<(File, Fingerprint), HashError> {
     let (file, metadata) = files::open_regular(path).map_err(|error| match error {
@@ -190,11 +208,11 @@ fn open_settled(path: &Path) -> Result<(File, Fingerprint), HashError> {
         OpenFileError::Io(error) => Stop::Io(error).at(path),
     })?;
     let fingerprint = Fingerprint::new(&metadata);
-    let age = age(&fingerprint);
-    if age >= SETTLE {
+    let pause = pause(age(&fingerprint));
+    if pause.is_zero() {
         return Ok((file, fingerprint));
     }
-    thread::sleep(SETTLE - age);
+    thread::sleep(pause);
     let metadata = file.metadata().map_err(|error| Stop::Io(error).at(path))?;
     Ok((file, Fingerprint::new(&metadata)))
 }

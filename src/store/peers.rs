@@ -39,7 +39,8 @@ struct Row {
 
 impl Store {
     /// Remembers these peers, replacing what was known of each; the ones not seen for longest go
-    /// when there are too many.
+    /// when there are too many. Peers that are said to have been seen later than all of these were
+    /// written down by a clock that was ahead: they count as seen now.
     ///
     /// # Errors
     ///
@@ -47,6 +48,9 @@ impl Store {
     pub fn remember_peers(&self, peers: &[KnownPeer]) -> Result<(), DatabaseError> {
         self.inner.database.write(|transaction| {
             insert(transaction, peers)?;
+            if let Some(now) = peers.iter().map(|peer| peer.seen).max() {
+                clamp_seen(transaction, now)?;
+            }
             forget_oldest(transaction)
         })
     }
@@ -81,6 +85,23 @@ pub(super) fn insert(
     Ok(())
 }
 
+/// Has no peer be seen after `now`.
+fn clamp_seen(transaction: &WriteTransaction, now: u64) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(PEERS)?;
+    let mut ahead = Vec::new();
+    for entry in table.iter()? {
+        let (id, row) = entry?;
+        let row: Row = decode("peers", row.value())?;
+        if row.seen > now {
+            ahead.push((id.value().to_vec(), Row { seen: now, ..row }));
+        }
+    }
+    for (id, row) in ahead {
+        table.insert(&id[..], &encode(&row)?[..])?;
+    }
+    Ok(())
+}
+
 fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut table = transaction.open_table(PEERS)?;
     let mut ages = Vec::new();
@@ -99,12 +120,26 @@ fn forget_oldest(transaction: &WriteTransaction) -> Result<(), redb::Error> {
 
 fn load(transaction: &ReadTransaction) -> Result<Vec<KnownPeer>, redb::Error> {
     let table = transaction.open_table(PEERS)?;
-    let mut peers = Vec::new();
+    let (mut peers, mut damaged) = (Vec::new(), 0);
     for entry in table.iter()? {
         let (id, row) = entry?;
         let row: Row = decode("peers", row.value())?;
+        let addresses = row.addresses.len();
         // What a later libp2p no longer understands is of no use; another run replaces it.
-        peers.extend(known_peer(id.value(), row));
+        let peer = known_peer(id.value(), row);
+        if peer
+            .as_ref()
+            .is_none_or(|peer| peer.addresses.len() < addresses)
+        {
+            damaged += 1;
+        }
+        peers.extend(peer);
+    }
+    if damaged > 0 {
+        tracing::warn!(
+            damaged,
+            "some peers of earlier runs cannot be read, and are not tried"
+        );
     }
     Ok(peers)
 }
@@ -159,6 +194,26 @@ mod tests {
             home.store.remember_peers(&[moved.clone()]).unwrap();
             moved.addresses.truncate(MAX_ADDRESSES);
             assert_eq!(home.store.known_peers().unwrap()[0], moved);
+        });
+    }
+
+    #[test]
+    fn a_peer_that_was_seen_by_a_clock_ahead_is_not_first_for_ever() {
+        on_every_store(|home| {
+            let ahead = peer(60_000);
+            home.store
+                .remember_peers(std::slice::from_ref(&ahead))
+                .unwrap();
+            let (before, now) = (peer(99), peer(100));
+            home.store.remember_peers(&[before, now]).unwrap();
+            let last = peer(101);
+            home.store
+                .remember_peers(std::slice::from_ref(&last))
+                .unwrap();
+            let known = home.store.known_peers().unwrap();
+            assert_eq!(known[0], last);
+            let seen: Vec<_> = known.iter().map(|peer| peer.seen).collect();
+            assert_eq!(seen, [101, 100, 100, 99]);
         });
     }
 }

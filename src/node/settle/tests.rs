@@ -253,5 +253,31 @@ fn the_times_of_a_file_tell_when_it_last_changed() {
     file.set_modified(SystemTime::UNIX_EPOCH + MINUTE).unwrap();
     assert!(unchanged(&file.metadata().unwrap()) < MINUTE);
     file.set_modified(SystemTime::now() + MINUTE).unwrap();
-    assert_eq!(unchanged(&file.metadata().unwrap()), Duration::ZERO);
+    assert!(
+        unchanged(&file.metadata().unwrap()) < MINUTE,
+        "it has just been made"
+    );
+}
+
+#[test]
+fn a_time_ahead_of_the_clock_keeps_no_file_waiting() {
+    let now = SystemTime::now();
+    assert_eq!(since(now - MINUTE, now), MINUTE);
+    assert_eq!(since(now + CLOCK_TOLERANCE, now), Duration::ZERO);
+    for ahead in [MINUTE, MINUTE * 60 * 24 * 3650] {
+        assert_eq!(since(now + ahead, now), MAX_QUIET);
+    }
+    assert!(since(SystemTime::UNIX_EPOCH - MINUTE, now) > MAX_QUIET);
+    // However many wait already, it is shared.
+    let mut scene = Scene::new();
+    for at in 0..MAX_FILES {
+        scene.path = at.to_string().into();
+        scene.waits(Writers::Present);
+    }
+    let seen = Seen {
+        unchanged: since(now + MINUTE, now),
+        ..scene.seen(Writers::Absent)
+    };
+    let verdict = scene.settling.look(Path::new("ahead"), seen, scene.now);
+    assert_eq!(verdict, Verdict::Share);
 }

@@ -148,3 +148,29 @@ fn an_unreadable_file_is_named() {
     assert!(matches!(error, HashError::Unreadable { .. }));
     assert!(error.to_string().contains(path.to_str().unwrap()));
 }
+
+#[test]
+fn odd_times_cost_nothing() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let now = 56 * year;
+    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap();
+    let pause_of = |changed: i64| pause(age_at(changed, now));
+    // Ten years ahead; past what 64 bits hold of nanoseconds; before 1970; the year 0.
+    let odd = [
+        nanoseconds(now + 10 * year),
+        i64::MAX,
+        -1,
+        -nanoseconds(56 * year),
+        i64::MIN,
+    ];
+    let in_all: Duration = odd.into_iter().cycle().take(2000).map(pause_of).sum();
+    assert_eq!(in_all, Duration::ZERO, "for 2,000 files");
+    // Where times are kept in whole seconds, they do not keep a file in doubt for ever, either.
+    assert!(
+        odd.iter()
+            .all(|changed| age_at(*changed, now) >= COARSE_SETTLE)
+    );
+    // What changed just now, by this clock or one that is a little ahead, is waited for.
+    assert_eq!(pause_of(nanoseconds(now)), SETTLE);
+    assert_eq!(pause_of(nanoseconds(now + Duration::from_secs(5))), SETTLE);
+}
