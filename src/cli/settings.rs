@@ -11,7 +11,7 @@ use libp2p::Multiaddr;
 
 use crate::{
     api::types::ErrorInfo,
-    config::Config,
+    config::{Config, Memory},
     node::{Mode, PeerAddress, Rates, Settings},
 };
 
@@ -45,6 +45,7 @@ pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
 
 fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
     let (network, transfer) = (&config.network, &config.transfer);
+    let memory = Memory::of_this_process();
     Ok(Settings {
         mode,
         network: network.name.clone(),
@@ -52,19 +53,20 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         bootstrap: bootstrap(config)?,
         mdns: network.mdns,
         announce: network.announce,
-        memory_budget: network.memory_budget(),
+        memory_budget: memory.connections(network.memory_budget()),
         replication: NonZeroUsize::new(network.replication).unwrap_or(NonZeroUsize::MIN),
         concurrent_announcements: network.concurrent_announcements,
         announce_interval: network.announce_interval(),
         idle_timeout: Duration::from_secs(network.idle_timeout_seconds),
         max_sources: transfer.max_sources,
         max_downloads: transfer.max_downloads,
-        in_flight_bytes: transfer.in_flight_bytes,
+        in_flight_bytes: memory.in_flight(transfer.in_flight_bytes),
         upload_slots: transfer.upload_slots,
         slots_per_peer: transfer.slots_per_peer,
         stall: Duration::from_secs(transfer.stall_seconds),
         seed: transfer.seed,
         read_cache: config.gateway.cache(),
+        read_ahead: memory.read_ahead(),
         limits: Rates {
             upload: transfer.upload_limit,
             download: transfer.download_limit,

@@ -10,17 +10,20 @@
 //! | `sections` | the settings: names, types, meanings |
 //! | `values` | which values are allowed |
 //! | `layers` | the layers, and who set what |
+//! | `memory` | how much memory there is, and how much of it goes to what |
 //! | `known` | what is told of each setting: kind, unit, what is allowed |
 //! | `settings` | the settings of a program as it runs |
 
 mod known;
 mod layers;
+mod memory;
 mod sections;
 mod settings;
 mod values;
 
 pub use known::Kind;
 pub use layers::{ConfigError, Layers, Origin};
+pub use memory::Memory;
 pub use sections::{
     Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
 };

@@ -74,6 +74,8 @@ pub struct Settings {
     pub limits: Rates,
     /// Bytes of content that was only read and may stay in the data folder, at most.
     pub read_cache: u64,
+    /// Bytes of content that are fetched ahead of all readers together, at most.
+    pub read_ahead: u64,
 }
 
 impl Default for Settings {
@@ -107,6 +109,7 @@ impl Default for Settings {
             stall: Duration::from_secs(10),
             seed: true,
             read_cache: 4 << 30,
+            read_ahead: 64 << 20,
             limits: Rates::default(),
         }
     }
@@ -149,6 +152,7 @@ impl Settings {
             stall: self.stall,
             seed: self.seed && self.mode == Mode::LongRunning,
             read_cache: self.read_cache,
+            read_ahead: self.read_ahead,
         }
     }
 

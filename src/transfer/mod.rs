@@ -49,6 +49,7 @@ mod look;
 mod manifests;
 mod metrics;
 mod origins;
+mod read_ahead;
 mod reader;
 mod readings;
 mod reads;

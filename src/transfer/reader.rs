@@ -15,7 +15,8 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, ReadRequest, Transfers, readings::Fetch, reads::ReadsAt, status::Waiting,
+    DownloadError, ReadRequest, Transfers, read_ahead::ReadAheadShare, readings::Fetch,
+    reads::ReadsAt, status::Waiting,
 };
 use crate::store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store};
 
@@ -81,6 +82,8 @@ struct Fetching {
     arrivals: watch::Receiver<u64>,
     /// Where its window ends.
     end: Option<u64>,
+    /// What it may ask for ahead, beside all other readers.
+    share: ReadAheadShare,
 }
 
 /// Something that may be here.
@@ -90,8 +93,8 @@ trait Sought: Clone + Send + 'static {
     /// Whether to look may take a manifest apart.
     const UNFOLDS: bool;
 
-    /// What of it to ask for.
-    fn blocks(&self) -> Range<u64>;
+    /// What of it to ask for, with the reader's share of what all may ask for ahead.
+    fn blocks(&self, share: &ReadAheadShare) -> Range<u64>;
 
     /// Whether it is worth while to look again after something has come; to the cache, if that is where
     /// it is fetched to. Costs no call of the system.
@@ -153,6 +156,10 @@ impl Reader {
             file,
             blocks: first..bytes.end.div_ceil(BLOCK_SIZE),
             read_ahead: self.read_ahead,
+            most: self
+                .fetching
+                .as_ref()
+                .map_or(PIECE_BLOCKS, |fetching| fetching.share.piece_blocks()),
         };
         let mut data = self.find(piece).await?;
         data.drain(..((bytes.start - first * BLOCK_SIZE) as usize).min(data.len()));
@@ -181,7 +188,7 @@ impl Reader {
             .take_if(|fetching| fetching.fetch.download.state().is_ended());
         loop {
             if let Some(fetching) = &mut self.fetching {
-                let blocks = sought.blocks();
+                let blocks = sought.blocks(&fetching.share);
                 // From where to is of little weight: another reader's turn comes a little later.
                 if fetching.end.replace(blocks.end) != Some(blocks.end) {
                     fetching.at.want(hash, blocks);
@@ -282,6 +289,7 @@ impl Reader {
             at,
             arrivals,
             end: None,
+            share: self.transfers.readings.read_ahead.enter(),
         });
         Ok(())
     }
@@ -300,7 +308,7 @@ impl Sought for Described {
 
     const UNFOLDS: bool = true;
 
-    fn blocks(&self) -> Range<u64> {
+    fn blocks(&self, _: &ReadAheadShare) -> Range<u64> {
         0..0
     }
 
@@ -332,7 +340,7 @@ impl Sought for Listed {
 
     const UNFOLDS: bool = true;
 
-    fn blocks(&self) -> Range<u64> {
+    fn blocks(&self, _: &ReadAheadShare) -> Range<u64> {
         // It is fetched as a whole, whatever is wanted of it.
         0..0
     }
@@ -355,6 +363,8 @@ struct Piece {
     file: Descriptor,
     blocks: Range<u64>,
     read_ahead: u64,
+    /// Blocks that are given at a time, at most, of what was fetched for readers.
+    most: u64,
 }
 
 impl Sought for Piece {
@@ -362,10 +372,11 @@ impl Sought for Piece {
 
     const UNFOLDS: bool = false;
 
-    fn blocks(&self) -> Range<u64> {
+    fn blocks(&self, share: &ReadAheadShare) -> Range<u64> {
+        let read_ahead = share.blocks(self.read_ahead);
         // In steps, or all that is asked for at a time would be a piece.
-        let step = (self.read_ahead / STEPS).clamp(PIECE_BLOCKS, MAX_STEP);
-        let end = self.blocks.start + self.read_ahead;
+        let step = (read_ahead / STEPS).clamp(PIECE_BLOCKS, MAX_STEP);
+        let end = self.blocks.start + read_ahead;
         self.blocks.start..end.next_multiple_of(step).min(self.blocks.end)
     }
 
@@ -387,6 +398,7 @@ impl Sought for Piece {
         if let Some(partial) = cache.and_then(|cache| cache.file(&hash))
             && partial.run_of(first).is_some()
         {
+            let end = end.min(first + self.most);
             return Ok(Some(partial.read_run(first..end)?));
         }
         Ok(store.read_piece(&self.file, first..end)?)

@@ -22,6 +22,7 @@ use super::{
     download::{Purpose, Room, Task},
     handle::Ended,
     origins::Origins,
+    read_ahead::ReadAhead,
     reads::Reads,
     transfers::OFFERS_QUEUED,
     turns::Turns,
@@ -43,6 +44,8 @@ pub(super) struct Readings {
     /// Held while a manifest is taken apart.
     pub(super) unfolding: Semaphore,
     cache: OnceCell<Cache>,
+    /// How far ahead of all readers content is fetched.
+    pub(super) read_ahead: ReadAhead,
     max_bytes: u64,
     turns: Turns,
     fetched: Mutex<HashMap<Hash, Download>>,
@@ -62,8 +65,10 @@ pub struct ReadRequest {
 }
 
 impl Readings {
-    pub(super) fn new(max_bytes: u64) -> Self {
+    /// The cache may have `max_bytes`, and `read_ahead` bytes are fetched ahead of all readers together.
+    pub(super) fn new(max_bytes: u64, read_ahead: u64) -> Self {
         Self {
+            read_ahead: ReadAhead::new(read_ahead),
             unfolding: Semaphore::new(MAX_UNFOLDED),
             cache: OnceCell::new(),
             max_bytes,

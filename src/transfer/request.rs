@@ -55,4 +55,6 @@ pub struct Settings {
     pub seed: bool,
     /// Bytes of content that was only read and may stay here, at most.
     pub read_cache: u64,
+    /// Bytes that are fetched ahead of all readers together, at most.
+    pub read_ahead: u64,
 }

@@ -123,7 +123,7 @@ impl Transfers {
     #[must_use]
     pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
         let turns = Turns::new(settings.max_downloads);
-        let readings = Readings::new(settings.read_cache);
+        let readings = Readings::new(settings.read_cache, settings.read_ahead);
         let room = Room {
             seeds: Arc::new(AtomicBool::new(settings.seed)),
             network,

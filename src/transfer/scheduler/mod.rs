@@ -359,7 +359,7 @@ impl Scheduler {
         }
         let mut part = None;
         if source.nothing_since != Some(self.given_back) {
-            let level = source.level(&allowance);
+            let level = source.level(&allowance).min(self.readers.max_level());
             part = pick(
                 &self.sequence,
                 &self.missing,

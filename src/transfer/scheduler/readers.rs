@@ -10,6 +10,9 @@ use pelago_content::BlockRanges;
 
 use super::{Scheduler, source::Source};
 
+/// Chunks in a reader's window, at least.
+const CHUNKS_IN_WINDOW: u64 = 8;
+
 /// The windows of those who read.
 #[derive(Default)]
 pub(super) struct Readers {
@@ -29,6 +32,17 @@ impl Readers {
         };
         let first = self.windows.iter().filter_map(first_of).min();
         first.map(|(_, block)| block)
+    }
+
+    /// The highest level of chunk that readers are served by: each chunk is in memory as a whole until it is
+    /// proven, so that many readers, whose windows are short, get small ones.
+    pub(super) fn max_level(&self) -> u8 {
+        if self.unread.is_none() {
+            return u8::MAX;
+        }
+        let lengths = self.windows.iter().map(|window| window.end - window.start);
+        let blocks = lengths.max().unwrap_or(0) / CHUNKS_IN_WINDOW;
+        blocks.checked_ilog2().unwrap_or(0) as u8
     }
 
     /// These blocks have come, and may have been put aside.

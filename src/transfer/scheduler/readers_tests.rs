@@ -189,3 +189,33 @@ fn what_a_lost_source_owed_to_a_reader_who_left_is_not_asked_for_again() {
         "{asked:?}"
     );
 }
+
+#[test]
+fn readers_with_short_windows_get_small_chunks() {
+    let largest = |window_blocks: u64| {
+        let (scheduler, mut now) = (scheduler(64), Instant::now());
+        let mut scheduler = scheduler.for_readers();
+        peer_with_all(&mut scheduler);
+        let mut largest = 0;
+        // As fast as the source is found to be, the chunks grow.
+        for start in (0..32 * BLOCKS).step_by(window_blocks as usize) {
+            scheduler.read(window(start..start + window_blocks));
+            loop {
+                let new = requests(&mut scheduler, now);
+                if new.is_empty() {
+                    break;
+                }
+                now += Duration::from_millis(1);
+                for (peer, part) in new {
+                    let blocks = scheduler.sequence.blocks_of(part);
+                    largest = largest.max(blocks.end - blocks.start);
+                    scheduler.arrived(peer, part, now);
+                }
+            }
+        }
+        largest
+    };
+    assert_eq!(largest(32 * BLOCKS), BLOCKS, "a reader alone: 1 MiB");
+    assert_eq!(largest(2 * BLOCKS), BLOCKS / 4);
+    assert_eq!(largest(BLOCKS / 2), 4);
+}

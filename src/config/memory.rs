@@ -1,0 +1,262 @@
+//! How much memory this process may use, and how much of it goes to what.
+//!
+//! The limit is the smallest of all cgroups that the process is in (version 1 or 2, from its own group up to
+//! the root of what is mounted) and of the machine's memory. What the settings ask for is cut to a part of it,
+//! so that a node in a small container is slower, and is not killed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// The least memory that connections are given, whatever the limit is: the smallest that the setting allows.
+const LEAST_FOR_CONNECTIONS: u64 = 16 * MIB;
+
+/// Bytes that are fetched ahead of all readers together: at most, and at least.
+const READ_AHEAD: u64 = 64 * MIB;
+const LEAST_READ_AHEAD: u64 = 4 * MIB;
+
+/// The least that may be in flight at one source.
+const LEAST_IN_FLIGHT: u64 = MIB;
+
+/// How much memory this process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    limit: Option<u64>,
+}
+
+impl Memory {
+    /// That of this process; without a limit where the system tells none.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let read = |path: &Path| fs::read_to_string(path).ok();
+        let cgroup = cgroup_limit(read);
+        let machine = read(Path::new("/proc/meminfo")).and_then(|told| total(&told));
+        Self {
+            limit: cgroup.into_iter().chain(machine).min(),
+        }
+    }
+
+    /// The limit, in bytes.
+    #[must_use]
+    pub const fn limit(self) -> Option<u64> {
+        self.limit
+    }
+
+    /// Bytes for connections: as many as the settings say, but no more than a quarter.
+    #[must_use]
+    pub fn connections(self, wanted: u64) -> u64 {
+        self.cut(wanted, 4, LEAST_FOR_CONNECTIONS)
+    }
+
+    /// Bytes that are fetched ahead of all readers together: no more than a sixteenth.
+    #[must_use]
+    pub fn read_ahead(self) -> u64 {
+        self.cut(READ_AHEAD, 16, LEAST_READ_AHEAD)
+    }
+
+    /// Bytes in flight at one source: as many as the settings say, but no more than a sixty-fourth. What comes
+    /// from a source is in memory until it is proven.
+    #[must_use]
+    pub fn in_flight(self, wanted: u64) -> u64 {
+        self.cut(wanted, 64, LEAST_IN_FLIGHT)
+    }
+
+    fn cut(self, wanted: u64, part: u64, least: u64) -> u64 {
+        let most = self.limit.map_or(u64::MAX, |limit| limit / part);
+        wanted.min(most.max(least))
+    }
+}
+
+/// The smallest limit of the cgroups that this process is in.
+fn cgroup_limit(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+    let groups = read(Path::new("/proc/self/cgroup"))?;
+    let mounts = read(Path::new("/proc/self/mountinfo"))?;
+    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
+    let mut limits = Vec::new();
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let (is_v2, files): (bool, &[&str]) = match controllers {
+            "" => (true, &["memory.max", "memory.high"]),
+            _ if has_word(controllers, "memory") => (false, &["memory.limit_in_bytes"]),
+            _ => continue,
+        };
+        let Some(mount) = mounts.iter().find(|mount| mount.is_v2 == is_v2) else {
+            continue;
+        };
+        for folder in mount.folders_of(path) {
+            let told = files.iter().filter_map(|file| read(&folder.join(file)));
+            // "max" is no limit, and version 1 says so by a number that no machine has.
+            let told = told.filter_map(|text| text.trim().parse::<u64>().ok());
+            limits.extend(told.filter(|limit| *limit < 1 << 60));
+        }
+    }
+    limits.into_iter().min()
+}
+
+/// The machine's memory, in bytes, as `/proc/meminfo` tells it.
+fn total(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn has_word(list: &str, word: &str) -> bool {
+    list.split(',').any(|entry| entry == word)
+}
+
+/// Where a hierarchy of cgroups that limits memory is mounted.
+#[derive(Debug)]
+struct Mount<'a> {
+    is_v2: bool,
+    /// Which of its groups is the root of what is mounted.
+    root: &'a str,
+    at: &'a str,
+}
+
+impl<'a> Mount<'a> {
+    /// From a line of `/proc/self/mountinfo`; none if it is of another kind.
+    fn parse(line: &'a str) -> Option<Self> {
+        let (mount, kind) = line.split_once(" - ")?;
+        let mut kind = kind.split(' ');
+        let (file_system, options) = (kind.next()?, kind.nth(1)?);
+        let is_v2 = match file_system {
+            "cgroup2" => true,
+            "cgroup" if has_word(options, "memory") => false,
+            _ => return None,
+        };
+        let mut mount = mount.split(' ').skip(3);
+        Some(Self {
+            is_v2,
+            root: mount.next()?,
+            at: mount.next()?,
+        })
+    }
+
+    /// The folders of the group `path` and of all groups above it, as far as they are mounted.
+    fn folders_of(&self, path: &str) -> Vec<PathBuf> {
+        let at = Path::new(self.at);
+        let below = Path::new(path).strip_prefix(self.root).ok();
+        // In a container the group may be outside of what is mounted: then its root is what counts.
+        let below = below.filter(|below| below.components().all(is_name));
+        let folder = at.join(below.unwrap_or(Path::new("")));
+        let above = folder
+            .ancestors()
+            .take_while(|folder| folder.starts_with(at));
+        above.map(Path::to_path_buf).collect()
+    }
+}
+
+fn is_name(component: std::path::Component<'_>) -> bool {
+    matches!(component, std::path::Component::Normal(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+        let files: HashMap<_, _> = files.iter().copied().collect();
+        cgroup_limit(|path| files.get(path.to_str()?).map(|text| (*text).to_owned()))
+    }
+
+    const V2: &str = "31 24 0:27 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn the_smallest_limit_on_the_way_up_counts() {
+        let files = [
+            ("/proc/self/cgroup", "0::/user.slice/node.scope\n"),
+            ("/proc/self/mountinfo", V2),
+            ("/sys/fs/cgroup/user.slice/node.scope/memory.max", "max\n"),
+            ("/sys/fs/cgroup/user.slice/node.scope/memory.high", "max\n"),
+            ("/sys/fs/cgroup/user.slice/memory.max", "100663296\n"),
+        ];
+        assert_eq!(limit(&files), Some(96 * MIB));
+        let throttled = (
+            "/sys/fs/cgroup/user.slice/node.scope/memory.high",
+            "67108864\n",
+        );
+        assert_eq!(
+            limit(&[&files[..3], &[throttled], &files[4..]].concat()),
+            Some(64 * MIB)
+        );
+        assert_eq!(limit(&files[..4]), None);
+        assert_eq!(limit(&files[1..]), None);
+    }
+
+    #[test]
+    fn a_container_sees_its_own_group_as_the_root() {
+        let own = "31 24 0:27 /../.. /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+        for (path, mounts) in [("0::/\n", V2), ("0::/../..\n", V2), ("0::/x\n", own)] {
+            let files = [
+                ("/proc/self/cgroup", path),
+                ("/proc/self/mountinfo", mounts),
+                ("/sys/fs/cgroup/memory.max", "104857600"),
+            ];
+            assert_eq!(limit(&files), Some(100 * MIB), "{path}");
+        }
+    }
+
+    #[test]
+    fn version_1_is_read_too() {
+        let mounts = "35 31 0:32 /docker/7f /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n\
+                      41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+        let files = [
+            (
+                "/proc/self/cgroup",
+                "4:memory,hugetlb:/docker/7f/a\n3:cpu:/x\n0::/\n",
+            ),
+            ("/proc/self/mountinfo", mounts),
+            (
+                "/sys/fs/cgroup/memory/a/memory.limit_in_bytes",
+                "9223372036854771712\n",
+            ),
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "67108864\n"),
+        ];
+        assert_eq!(limit(&files), Some(64 * MIB));
+        assert_eq!(limit(&files[..3]), None, "the largest number is no limit");
+    }
+
+    #[test]
+    fn what_is_no_cgroup_is_no_limit() {
+        let nonsense = [
+            ("/proc/self/cgroup", "nonsense\n4:memory\n0::/\n::\n"),
+            (
+                "/proc/self/mountinfo",
+                "a - b\n\n31 24 0:27 / /x rw - tmpfs tmpfs rw,memory\n",
+            ),
+        ];
+        assert_eq!(limit(&nonsense), None);
+        assert_eq!(total("MemFree: 1 kB\nMemTotal:   24 kB\n"), Some(24 * 1024));
+        assert_eq!(total("MemTotal: much\n"), None);
+    }
+
+    #[test]
+    fn budgets_follow_the_limit_down_to_a_least() {
+        let of = |limit| Memory { limit };
+        let budgets = |memory: Memory| {
+            [
+                memory.connections(256 * MIB),
+                memory.read_ahead(),
+                memory.in_flight(64 * MIB),
+            ]
+            .map(|bytes| bytes / MIB)
+        };
+        assert_eq!(budgets(of(None)), [256, 64, 64]);
+        assert_eq!(budgets(of(Some(16 << 30))), [256, 64, 64]);
+        assert_eq!(budgets(of(Some(512 * MIB))), [128, 32, 8]);
+        assert_eq!(budgets(of(Some(96 * MIB))), [24, 6, 1]);
+        assert_eq!(budgets(of(Some(MIB))), [16, 4, 1]);
+        assert_eq!(of(Some(96 * MIB)).connections(16 * MIB), 16 * MIB);
+        assert_eq!(of(Some(96 * MIB)).in_flight(16384), 16384);
+    }
+}
