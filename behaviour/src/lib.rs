@@ -4,10 +4,12 @@
 //! This crate never touches a disk, knows no command line and owns no task: whoever drives the swarm
 //! and the streams does. docs/PROTOCOL.md describes the same bytes in prose.
 
+mod addresses;
 pub mod availability;
 pub mod catalogue;
 pub mod chunk;
 mod frame;
+mod lan;
 mod node;
 mod protocols;
 mod providers;
@@ -15,8 +17,10 @@ mod stall;
 pub mod streams;
 mod transport;
 
+pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use frame::FrameError;
-pub use node::{Behaviour, Config, Event, agent_version, name_from_agent};
+pub use lan::Lan;
+pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_agent};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
     MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_PROVIDER, OwnKeys, ProviderStore,

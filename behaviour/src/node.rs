@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use crate::{
-    Protocols,
+    Addresses, Lan, Protocols,
     providers::{OwnKeys, ProviderStore},
     streams,
 };
@@ -17,8 +17,20 @@ use crate::{
 /// each, and as much again for the buffers of encryption and muxer. An idle one costs far less.
 const CONNECTION_COST: u64 = 1 << 20;
 
-/// Connections with one peer: TCP and QUIC, each dialed from both sides.
-const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+/// Connections with one peer: TCP and QUIC, each dialed from both sides, and as many again that still look
+/// alive after the peer has moved to another address.
+const MAX_CONNECTIONS_PER_PEER: u32 = 8;
+
+/// Pause between two pings of a connection. libp2p reports the second failure in a row, so that a dead
+/// connection is noticed after two pauses and two time-outs, 30 s, at the latest.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long the answer to a ping may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection on which a ping failed is dead if no bytes moved on it for so long: since the ping before
+/// that one, which failed as well.
+pub const DEAD_SILENCE: Duration = PING_INTERVAL.saturating_add(PING_TIMEOUT);
 
 /// Longest name of a node that others are told, in bytes.
 const MAX_NODE_NAME: usize = 64;
@@ -51,7 +63,9 @@ pub struct Behaviour {
     /// Whether they are there, and how far away.
     pub ping: ping::Behaviour,
     /// Who is on the local network.
-    pub mdns: Toggle<mdns::tokio::Behaviour>,
+    pub lan: Toggle<Lan>,
+    /// Where peers are dialed.
+    pub addresses: Addresses,
     /// Who has what, anywhere.
     pub kad: kad::Behaviour<ProviderStore>,
     /// The protocols by which content moves.
@@ -112,29 +126,28 @@ impl From<streams::Event> for Event {
 impl Behaviour {
     /// The behaviour of the node with `keypair`, which provides `own`.
     ///
-    /// A local network on which mDNS cannot be used is logged and done without: a node is useful
-    /// without it.
+    /// A local network on which mDNS cannot be used is logged, and tried again: a node is useful without it.
     #[must_use]
     pub fn new(keypair: &identity::Keypair, own: OwnKeys, config: &Config) -> Self {
         let local = keypair.public().to_peer_id();
         let identify = identify::Config::new(config.protocols.identify().into(), keypair.public())
             .with_agent_version(agent_version(&config.node_name))
-            .with_push_listen_addr_updates(true);
+            .with_push_listen_addr_updates(true)
+            // It only ever adds addresses; ours are in `addresses`.
+            .with_cache_size(0);
+        let ping = ping::Config::new()
+            .with_interval(PING_INTERVAL)
+            .with_timeout(PING_TIMEOUT);
         Self {
             limits: connection_limits::Behaviour::new(limits(config.memory_budget)),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::default(),
-            mdns: config.mdns.then(|| mdns(local)).flatten().into(),
+            ping: ping::Behaviour::new(ping),
+            lan: config.mdns.then(|| Lan::new(local)).into(),
+            addresses: Addresses::default(),
             kad: kademlia(local, own, config),
             streams: streams::Behaviour::new(config.protocols.clone()),
         }
     }
-}
-
-fn mdns(local: PeerId) -> Option<mdns::tokio::Behaviour> {
-    mdns::tokio::Behaviour::new(mdns::Config::default(), local)
-        .inspect_err(|error| tracing::warn!(%error, "no discovery on the local network"))
-        .ok()
 }
 
 fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<ProviderStore> {

@@ -337,6 +337,7 @@ impl From<node::Health> for types::Health {
             dht_nodes: from.dht_nodes,
             bootstrap: from.bootstrap,
             bootstrap_connected: from.bootstrap_connected,
+            identity_clash: from.identity_clash.map(|address| address.to_string()),
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What the event loop can be asked for. Every command carries the way back for its answer.
 
+use std::time::Instant;
+
 use libp2p::{Multiaddr, PeerId};
 use pelago_behaviour::{Protocol, streams};
 use pelago_content::Hash;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AnnounceError, ConnectError, Peer};
+use super::{AnnounceError, ConnectError, Peer, PeerAddress};
 
 pub(super) enum Command {
     /// Be connected to a peer: known by id, by addresses, or both.
@@ -13,6 +15,11 @@ pub(super) enum Command {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
+    },
+    /// Dial these nodes, again and again until they are reached, for as long as somebody waits for that.
+    Join {
+        nodes: Vec<PeerAddress>,
+        until: Instant,
     },
     /// Open a stream to a connected peer.
     Open {

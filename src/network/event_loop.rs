@@ -1,44 +1,48 @@
 //! The task that owns the swarm: takes commands, hears events, never waits for anyone.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::{
     Multiaddr, PeerId, Swarm, ping,
     swarm::{
-        ConnectionId, DialError, SwarmEvent,
+        ConnectionId, DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use pelago_behaviour::{Behaviour, Event, Protocols, record_key, streams};
+use pelago_behaviour::{Behaviour, DEAD_SILENCE, Event, Protocols, record_key, streams};
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
-    time::Interval,
+    time::sleep_until,
 };
 
 use super::{
-    AnnounceError, ConnectError,
-    bootstrap::Bootstrap,
+    AnnounceError, ConnectError, IdentityClash,
     command::Command,
     connects::{Connects, connect_error},
+    identity_clash::SelfDials,
+    listening::{Change, Listening},
     lookups::Lookups,
     metrics::{Metrics, Query},
     peers::Peers,
+    redial::{Reason, Redial},
 };
 
-/// How often a node that knows no other tries its bootstrap addresses again.
-pub(super) const REJOIN_INTERVAL: Duration = Duration::from_secs(15);
+/// How long to sleep where nothing is due: any event wakes the loop before.
+const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
 /// The swarm and everyone who waits for it.
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) protocols: Protocols,
-    pub(super) bootstrap: Bootstrap,
+    pub(super) redial: Redial,
+    pub(super) self_dials: SelfDials,
+    pub(super) clash: watch::Sender<Option<IdentityClash>>,
+    pub(super) listening: Listening,
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
     pub(super) routable: watch::Sender<usize>,
-    pub(super) rejoin: Interval,
     pub(super) connects: Connects,
     pub(super) lookups: Lookups,
     pub(super) peers: Peers,
@@ -48,6 +52,10 @@ pub(super) struct EventLoop {
 impl EventLoop {
     pub(super) async fn run(mut self) {
         loop {
+            self.do_due(Instant::now());
+            let next = [self.redial.next(), self.self_dials.next()];
+            let next = next.into_iter().flatten().min();
+            let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Shutdown { reply }) => {
@@ -60,9 +68,38 @@ impl EventLoop {
                     None => return,
                 },
                 event = self.swarm.select_next_some() => self.hear(event),
-                _ = self.rejoin.tick() => self.rejoin(),
+                () = sleep_until(next.into()) => {}
             }
         }
+    }
+
+    /// Dials the nodes whose time has come, and judges what came of dials to ourselves.
+    fn do_due(&mut self, now: Instant) {
+        if self.peers.is_empty() || *self.routable.borrow() == 0 {
+            self.redial.alone(now);
+        }
+        if self.redial.next().is_some_and(|next| next <= now) {
+            let swarm = &self.swarm;
+            let dials = self.redial.dials(now, |peer| swarm.is_connected(peer));
+            dials
+                .into_iter()
+                .for_each(|options| self.dial_quietly(options));
+        }
+        if let Some(clash) = self.self_dials.judge(now) {
+            self.report_clash(clash);
+        }
+    }
+
+    fn report_clash(&mut self, clash: IdentityClash) {
+        let is_news = self.clash.borrow().is_none();
+        if is_news {
+            tracing::warn!(
+                address = %clash.address,
+                "another node has the same identity as this one, so that others take the two for one: was \
+                 the data folder copied? `pelago doctor` says what to do"
+            );
+        }
+        self.clash.send_replace(Some(clash));
     }
 
     fn obey(&mut self, command: Command) {
@@ -92,6 +129,7 @@ impl EventLoop {
                 self.lookups.search(query, found);
             }
             Command::Announce { hash, reply } => self.announce(&hash, reply),
+            Command::Join { nodes, until } => self.redial.ask(&nodes, until, Instant::now()),
             Command::Peers { reply } => {
                 let _ = reply.send(self.peers.list());
             }
@@ -170,20 +208,7 @@ impl EventLoop {
     pub(super) fn hear(&mut self, event: SwarmEvent<Event>) {
         self.metrics.record(&event);
         match event {
-            SwarmEvent::Behaviour(Event::Stream(stream)) => {
-                if let Err(error) = self.inbound.try_send(stream) {
-                    self.metrics.streams_dropped.inc();
-                    tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
-                }
-            }
-            SwarmEvent::Behaviour(Event::Kad(event)) => self.hear_kad(*event),
-            SwarmEvent::Behaviour(Event::Identify(event)) => self.hear_identify(*event),
-            SwarmEvent::Behaviour(Event::Mdns(event)) => self.hear_mdns(event),
-            SwarmEvent::Behaviour(Event::Ping(ping::Event {
-                peer,
-                result: Ok(rtt),
-                ..
-            })) => self.peers.round_trip(peer, rtt),
+            SwarmEvent::Behaviour(event) => self.hear_behaviour(event),
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
@@ -193,7 +218,7 @@ impl EventLoop {
                 self.peers
                     .connected(peer_id, connection_id, (&endpoint).into());
                 self.connects.established(connection_id, peer_id);
-                self.bootstrap.over(connection_id);
+                self.redial.reached(connection_id, peer_id);
             }
             SwarmEvent::ConnectionClosed {
                 peer_id,
@@ -208,41 +233,101 @@ impl EventLoop {
                 connection_id,
                 peer_id,
                 error,
+            } => self.dial_failed(connection_id, peer_id, &error),
+            SwarmEvent::IncomingConnectionError {
+                send_back_addr,
+                error,
+                ..
             } => {
-                tracing::debug!(peer = ?peer_id, %error, "dial failed");
-                let error = connect_error(&error);
-                self.connects.failed(connection_id, peer_id, &error);
-                self.not_reached(connection_id, &error);
+                let has_our_id = matches!(error, ListenError::LocalPeerId { .. });
+                let now = Instant::now();
+                self.self_dials.incoming(send_back_addr, has_our_id, now);
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                self.swarm.add_external_address(address);
-            }
-            SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.swarm.remove_external_address(&address);
-            }
+            SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.listens_no_more(&address),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener failed"),
             _ => {}
         }
     }
 
-    fn rejoin(&mut self) {
-        if *self.routable.borrow() == 0 {
-            for options in self.bootstrap.dial() {
-                self.dial_quietly(options);
+    fn hear_behaviour(&mut self, event: Event) {
+        match event {
+            Event::Stream(stream) => {
+                if let Err(error) = self.inbound.try_send(stream) {
+                    self.metrics.streams_dropped.inc();
+                    tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
+                }
+            }
+            Event::Kad(event) => self.hear_kad(*event),
+            Event::Identify(event) => self.hear_identify(*event),
+            Event::Mdns(event) => self.hear_mdns(event),
+            Event::Ping(event) => self.hear_ping(&event),
+        }
+    }
+
+    /// A connection that does not answer pings is closed, unless bytes moved on it meanwhile: then the ping
+    /// is only stuck behind them.
+    fn hear_ping(&mut self, event: &ping::Event) {
+        let (peer, connection) = (event.peer, event.connection);
+        match &event.result {
+            Ok(rtt) => self.peers.round_trip(peer, *rtt),
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                let silence = self.swarm.behaviour().streams.silence(connection);
+                if silence.is_some_and(|silence| silence < DEAD_SILENCE) {
+                    return;
+                }
+                tracing::debug!(%peer, %error, "a connection is dead: closed");
+                self.swarm.close_connection(connection);
+                if self.peers.connections(&peer) <= 1 {
+                    self.redial.lost(peer, Instant::now());
+                }
             }
         }
     }
 
-    /// A dial has failed. While no other node is known, people are told of those that were to lead to them.
-    fn not_reached(&mut self, connection: ConnectionId, error: &ConnectError) {
-        if let Some(node) = self.bootstrap.failed(connection, error)
-            && *self.routable.borrow() == 0
-        {
-            tracing::warn!(
-                %node, %error,
-                "a bootstrap node is not reached; it is tried again every {} s",
-                REJOIN_INTERVAL.as_secs()
-            );
+    fn listens(&mut self, address: Multiaddr) {
+        if self.listening.add(&address) == Change::Network {
+            self.redial.address_changed(Instant::now());
+        }
+        self.swarm.add_external_address(address);
+    }
+
+    fn listens_no_more(&mut self, address: &Multiaddr) {
+        if self.listening.remove(address) == Change::Network {
+            let now = Instant::now();
+            self.redial.address_changed(now);
+            self.redial.moved(self.peers.beyond_this_host(), now);
+        }
+        self.swarm.remove_external_address(address);
+    }
+
+    fn dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
+        tracing::debug!(?peer, %error, "dial failed");
+        let now = Instant::now();
+        let reason = connect_error(error);
+        self.connects.failed(connection, peer, &reason);
+        if let DialError::LocalPeerId { address } = error {
+            self.self_dials.outgoing(address.clone(), now);
+            // A list of nodes that is the same for all of them names each to itself.
+            self.redial.led_here(connection);
+            return;
+        }
+        let Some(failed) = self.redial.failed(connection, now) else {
+            return;
+        };
+        let node = failed.node;
+        match failed.reason {
+            Reason::Asked(_) => tracing::warn!(
+                %node, error = %reason,
+                "cannot join the network there yet; this is tried again for as long as the command waits"
+            ),
+            // People are told of it only while no other node is known.
+            _ if *self.routable.borrow() == 0 => tracing::warn!(
+                %node, error = %reason,
+                "a bootstrap node is not reached; it is tried again with pauses of up to 60 s"
+            ),
+            _ => tracing::info!(%node, error = %reason, "a bootstrap node is not reached"),
         }
     }
 
@@ -250,7 +335,7 @@ impl EventLoop {
     pub(super) fn dial_quietly(&mut self, options: DialOpts) {
         let connection = options.connection_id();
         if let Err(error) = self.swarm.dial(options) {
-            self.bootstrap.over(connection);
+            self.redial.not_dialed(connection, Instant::now());
             tracing::trace!(%error, "not dialed");
         }
     }

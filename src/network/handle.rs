@@ -1,19 +1,25 @@
 //! The handle by which all other rooms reach the network.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::channel::oneshot as stream_reply;
-use libp2p::{Multiaddr, PeerId, Stream};
+use libp2p::{Multiaddr, PeerId};
 use pelago_behaviour::{Protocol, streams::OpenError};
 use pelago_content::Hash;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::{Peer, Traffic, command::Command};
+use super::{IdentityClash, Peer, PeerAddress, Stream, Traffic, command::Command};
 
 /// Providers that one lookup holds before its reader takes them.
 const PROVIDERS_BUFFERED: usize = 64;
+
+/// The longest time for which nodes are dialed that a command named.
+const MAX_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A handle to the node's network. Cheap to clone.
 #[derive(Clone)]
@@ -22,6 +28,7 @@ pub struct Network {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
     pub(super) routable: watch::Receiver<usize>,
+    pub(super) clash: watch::Receiver<Option<IdentityClash>>,
     pub(super) traffic: Traffic,
     pub(super) lookup_requests: Counter,
     pub(super) metrics: Arc<Registry>,
@@ -118,15 +125,33 @@ impl Network {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
     ) -> Result<PeerId, ConnectError> {
-        if peer == Some(self.local) {
+        let names_us = peer == Some(self.local);
+        if names_us && addresses.iter().all(Multiaddr::is_empty) {
             return Err(ConnectError::Ourselves);
         }
+        // Whether our id at some address is this node shows when the address is dialed.
+        let peer = peer.filter(|_| !names_us);
         let command = |reply| Command::Connect {
             peer,
             addresses,
             reply,
         };
         self.ask(command).await?
+    }
+
+    /// Dials `nodes` again and again until each was reached, for as long as `patience`.
+    pub async fn join(&self, nodes: Vec<PeerAddress>, patience: Duration) {
+        // A patience that no clock can hold is one of years.
+        let now = Instant::now();
+        let until = now.checked_add(patience).unwrap_or(now + MAX_PATIENCE);
+        // When the node shuts down, there is nothing left to join.
+        let _ = self.commands.send(Command::Join { nodes, until }).await;
+    }
+
+    /// Another node that has this node's identity, as far as that was noticed.
+    #[must_use]
+    pub fn identity_clash(&self) -> Option<IdentityClash> {
+        self.clash.borrow().clone()
     }
 
     /// Opens a stream of `protocol` to a connected peer.

@@ -6,16 +6,18 @@
 //! a full queue: what cannot be passed on at once is dropped and counted as the peer's loss.
 
 mod address;
-mod bootstrap;
 mod command;
 mod connects;
 mod discovery;
 mod event_loop;
 mod handle;
+mod identity_clash;
+mod listening;
 mod lookups;
 mod metrics;
 mod peers;
 mod reach;
+mod redial;
 mod routing;
 mod start;
 mod traffic;
@@ -24,7 +26,9 @@ pub use address::{InvalidAddress, PeerAddress};
 pub use discovery::{Candidate, Discovery, Found};
 
 pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
+pub use identity_clash::IdentityClash;
 pub use peers::Peer;
+pub use pelago_behaviour::streams::Outbound as Stream;
 pub use reach::Reach;
 pub use start::{Settings, StartError, TransportKind};
 pub use traffic::Traffic;

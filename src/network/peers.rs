@@ -4,10 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
-use super::reach::Reach;
+use pelago_behaviour::MAX_ADDRESSES;
 
-/// Listen addresses taken from one peer's identify, at most.
-const MAX_LISTEN_ADDRESSES: usize = 16;
+use super::{PeerAddress, reach::Reach};
 
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +126,7 @@ impl Peers {
             Reach::Beyond => true,
         };
         let plausible = listen_addresses.into_iter().filter(can_be_true);
-        entry.listen_addresses = plausible.take(MAX_LISTEN_ADDRESSES).collect();
+        entry.listen_addresses = plausible.take(MAX_ADDRESSES).collect();
         entry.name = name.map(str::to_owned);
         entry.listen_addresses.clone()
     }
@@ -136,6 +135,38 @@ impl Peers {
         if let Some(entry) = self.connected.get_mut(&peer) {
             entry.rtt = Some(rtt);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.connected.is_empty()
+    }
+
+    /// How many connections there are to `peer`.
+    pub(super) fn connections(&self, peer: &PeerId) -> usize {
+        let entry = self.connected.get(peer);
+        entry.map_or(0, |entry| entry.connections.len())
+    }
+
+    /// The addresses at which we have reached `peer`, of the connections that stand.
+    pub(super) fn dialed(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let entry = self.connected.get(peer);
+        let remotes = entry
+            .into_iter()
+            .flat_map(|entry| entry.connections.values());
+        let dialed = remotes.filter(|remote| !remote.is_inbound);
+        dialed
+            .map(|remote| PeerAddress::from(remote.address.clone()).address().clone())
+            .collect()
+    }
+
+    /// The peers that are on other machines.
+    pub(super) fn beyond_this_host(&self) -> Vec<PeerId> {
+        let is_beyond = |entry: &Entry| {
+            let mut remotes = entry.connections.values();
+            remotes.any(|remote| Reach::of(&remote.address) == Reach::Beyond)
+        };
+        let beyond = self.connected.iter().filter(|(_, entry)| is_beyond(entry));
+        beyond.map(|(peer, _)| *peer).collect()
     }
 
     pub(super) fn list(&self) -> Vec<Peer> {

@@ -1,18 +1,15 @@
-//! Who is where, as identify, mDNS and Kademlia tell: fed into the routing table, and dialed while it is
-//! known.
+//! Where peers are, as identify, mDNS and Kademlia tell: fed into the address book and the routing table,
+//! and dialed while it is known.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use libp2p::{
     Multiaddr, PeerId, identify, kad, mdns,
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
-use pelago_behaviour::{Protocol, name_from_agent};
+use pelago_behaviour::{MAX_ADDRESSES, Protocol, name_from_agent};
 
-use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::Query};
-
-/// Addresses of one peer that the routing table is given, at most: Kademlia itself has no limit.
-const MAX_ROUTING_ADDRESSES: usize = 16;
+use super::{AnnounceError, PeerAddress, Reach, event_loop::EventLoop, metrics::Query};
 
 impl EventLoop {
     pub(super) fn hear_identify(&mut self, event: identify::Event) {
@@ -29,25 +26,40 @@ impl EventLoop {
             return;
         }
         let name = name_from_agent(&info.agent_version);
-        let addresses = self.peers.identified(peer_id, name, info.listen_addrs);
-        if info.protocols.contains(self.protocols.kad()) {
-            self.add_routes(peer_id, addresses);
+        let said = self.peers.identified(peer_id, name, info.listen_addrs);
+        let mut addresses = said;
+        for dialed in self.peers.dialed(&peer_id) {
+            if !addresses.contains(&dialed) {
+                addresses.push(dialed);
+            }
+        }
+        if !addresses.is_empty() {
+            let behaviour = self.swarm.behaviour_mut();
+            behaviour.addresses.replace(peer_id, addresses.clone());
+            if info.protocols.contains(self.protocols.kad()) {
+                self.set_routes(peer_id, &addresses);
+            }
         }
         // Nobody may be interested in arrivals.
         let _ = self.arrivals.send(peer_id);
     }
 
-    fn add_routes(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+    /// Puts the addresses of `peer` into the routing table, instead of those that are there.
+    fn set_routes(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
         let kad = &mut self.swarm.behaviour_mut().kad;
-        let known = kad.kbucket(peer).and_then(|bucket| {
-            bucket
-                .iter()
-                .find(|e| *e.node.key.preimage() == peer)
-                .map(|e| e.node.value.len())
+        let entry = kad.kbucket(peer).and_then(|bucket| {
+            let mut entries = bucket.iter();
+            let entry = entries.find(|entry| *entry.node.key.preimage() == peer)?;
+            Some(entry.node.value.iter().cloned().collect::<Vec<_>>())
         });
-        let room = MAX_ROUTING_ADDRESSES.saturating_sub(known.unwrap_or(0));
-        for address in addresses.into_iter().take(room) {
-            kad.add_address(&peer, address);
+        // Added first: a peer without an address leaves the table.
+        for address in addresses.iter().take(MAX_ADDRESSES) {
+            kad.add_address(&peer, address.clone());
+        }
+        for known in entry.unwrap_or_default() {
+            if !addresses.contains(PeerAddress::from(known.clone()).address()) {
+                kad.remove_address(&peer, &known);
+            }
         }
         self.count_routes();
     }
@@ -65,20 +77,29 @@ impl EventLoop {
     }
 
     pub(super) fn hear_mdns(&mut self, event: mdns::Event) {
-        let mdns::Event::Discovered(found) = event else {
-            return;
+        let bare = |address: Multiaddr| PeerAddress::from(address).address().clone();
+        let found = match event {
+            mdns::Event::Discovered(found) => found,
+            mdns::Event::Expired(gone) => {
+                let book = &mut self.swarm.behaviour_mut().addresses;
+                gone.into_iter()
+                    .for_each(|(peer, address)| book.remove(&peer, &bare(address)));
+                return;
+            }
         };
-        let mut addresses: HashMap<PeerId, Vec<Multiaddr>> = HashMap::new();
+        let mut peers = HashSet::new();
         for (peer, address) in found {
-            let address = PeerAddress::from(address).address().clone();
-            addresses.entry(peer).or_default().push(address);
+            let address = bare(address);
+            if Reach::of(&address) > Reach::Nowhere {
+                self.swarm.behaviour_mut().addresses.add(peer, address);
+                peers.insert(peer);
+            }
         }
-        for (peer, addresses) in addresses {
+        for peer in peers {
             // Identify tells whether it is one of ours; only then is it told to Kademlia.
             self.dial_quietly(
                 DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .addresses(addresses)
                     .build(),
             );
         }

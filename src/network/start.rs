@@ -1,9 +1,15 @@
 //! How a node comes to take part in the network: transport, listeners, and the event loop started.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt, StreamExt};
-use libp2p::{Multiaddr, Swarm, TransportError as ListenError, identity, swarm::SwarmEvent};
+use libp2p::{
+    Multiaddr, Swarm, TransportError as ListenError, core::transport::ListenerId, identity,
+    multiaddr::Protocol, swarm::SwarmEvent,
+};
 use pelago_behaviour::{
     Behaviour, Config, Event, OwnKeys, TransportError, memory_transport, streams, swarm_config,
     transport,
@@ -11,17 +17,13 @@ use pelago_behaviour::{
 use thiserror::Error;
 use tokio::{
     sync::{broadcast, mpsc, watch},
-    time::{MissedTickBehavior, interval, timeout},
+    time::timeout,
 };
 
 use super::{
-    Network, PeerAddress, Traffic,
-    bootstrap::{Bootstrap, in_passing},
-    connects::Connects,
-    event_loop::{EventLoop, REJOIN_INTERVAL},
-    lookups::Lookups,
-    metrics::Metrics,
-    peers::Peers,
+    Network, PeerAddress, Traffic, connects::Connects, event_loop::EventLoop,
+    identity_clash::SelfDials, listening::Listening, lookups::Lookups, metrics::Metrics,
+    peers::Peers, redial::Redial,
 };
 
 /// Commands waiting for the event loop, at most; further callers wait for room.
@@ -30,8 +32,12 @@ const COMMANDS_QUEUED: usize = 256;
 /// Arrivals of peers that a reader may fall behind by.
 const ARRIVALS_BUFFERED: usize = 256;
 
-/// How long a listener may take to say where it listens.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a listener may take to say where it listens, while none has said so.
+const FIRST_LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the others are waited for once one has: the system tells the addresses of all interfaces at
+/// about the same time, and one that comes later is listened at all the same.
+const LISTEN_GRACE: Duration = Duration::from_millis(250);
 
 /// Which transport a node uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +55,9 @@ pub struct Settings {
     pub transport: TransportKind,
     /// Where to listen; none: only outgoing connections.
     pub listen: Vec<Multiaddr>,
-    /// Nodes by which to join the network, tried until one is reached.
+    /// Nodes by which to join the network; each is tried until it is reached.
     pub bootstrap: Vec<PeerAddress>,
-    /// Nodes known from earlier runs, tried once.
+    /// Nodes known from earlier runs; each is tried until it is reached.
     pub known: Vec<PeerAddress>,
     /// How it behaves.
     pub behaviour: Config,
@@ -104,17 +110,25 @@ impl Network {
         let (commands, command_queue) = mpsc::channel(COMMANDS_QUEUED);
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
         let (routable, routable_now) = watch::channel(0);
-        let mut rejoin = interval(REJOIN_INTERVAL);
-        rejoin.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (clash, clash_now) = watch::channel(None);
+        let redial = Redial::new(
+            local,
+            &settings.bootstrap,
+            &settings.known,
+            rand::random(),
+            Instant::now(),
+        );
         let mut event_loop = EventLoop {
             swarm,
             protocols: settings.behaviour.protocols,
-            bootstrap: Bootstrap::new(settings.bootstrap),
+            redial,
+            self_dials: SelfDials::default(),
+            clash,
+            listening: Listening::default(),
             commands: command_queue,
             inbound,
             arrivals: arrivals.clone(),
             routable,
-            rejoin,
             connects: Connects::default(),
             lookups: Lookups::default(),
             peers: Peers::default(),
@@ -122,16 +136,13 @@ impl Network {
         };
         early.into_iter().for_each(|event| event_loop.hear(event));
         let lookup_requests = event_loop.metrics.lookup_requests.clone();
-        settings
-            .known
-            .iter()
-            .for_each(|known| event_loop.dial_quietly(in_passing(known)));
         tokio::spawn(event_loop.run());
         Ok(Self {
             local,
             commands,
             arrivals,
             routable: routable_now,
+            clash: clash_now,
             traffic,
             lookup_requests,
             metrics: Arc::new(registry),
@@ -139,8 +150,9 @@ impl Network {
     }
 }
 
-/// Listens on all of `addresses`, and waits until it is known where that is. Returns what happened
-/// meanwhile: what mDNS finds now, it does not tell again for minutes.
+/// Listens on all of `addresses`, and waits until it is known where that is. A listener that has no
+/// address to listen at is not waited for. Returns what happened meanwhile: what mDNS finds now, it does not
+/// tell again for minutes.
 async fn listen(
     swarm: &mut Swarm<Behaviour>,
     addresses: &[Multiaddr],
@@ -148,26 +160,83 @@ async fn listen(
     let mut waiting = Vec::new();
     for address in addresses {
         let failed = |error| listen_failed(address, error);
-        waiting.push(swarm.listen_on(address.clone()).map_err(failed)?);
+        let listener = swarm.listen_on(address.clone()).map_err(failed)?;
+        if lacks_ipv6(address) {
+            tracing::info!(%address, "this machine has no IPv6 address to listen at now");
+        } else {
+            waiting.push(listener);
+        }
     }
     let mut early = Vec::new();
-    let all_known = async {
-        while !waiting.is_empty() {
-            let event = swarm.select_next_some().await;
-            if let SwarmEvent::NewListenAddr { listener_id, .. } = &event {
-                waiting.retain(|id| id != listener_id);
-            }
-            early.push(event);
-        }
-        // The other interfaces of an unspecified address are known by now as well.
-        while let Some(Some(event)) = swarm.next().now_or_never() {
-            early.push(event);
-        }
-    };
-    if timeout(LISTEN_TIMEOUT, all_known).await.is_err() {
-        tracing::warn!("some listener has not said where it listens: is there a network at all?");
+    let has_some = addresses.is_empty() || await_one(swarm, &mut waiting, &mut early).await;
+    let _ = timeout(LISTEN_GRACE, await_all(swarm, &mut waiting, &mut early)).await;
+    // The other interfaces of an unspecified address are known by now as well.
+    while let Some(Some(event)) = swarm.next().now_or_never() {
+        early.push(event);
+    }
+    if !has_some {
+        tracing::warn!(
+            "the node listens at no address yet: is there a network at all? It listens as soon as there is"
+        );
     }
     Ok(early)
+}
+
+/// Waits until one of the listeners has said where it listens; false if none does in time.
+async fn await_one(
+    swarm: &mut Swarm<Behaviour>,
+    waiting: &mut Vec<ListenerId>,
+    early: &mut Vec<SwarmEvent<Event>>,
+) -> bool {
+    let listeners = waiting.len();
+    let one = async {
+        while waiting.len() == listeners {
+            await_event(swarm, waiting, early).await;
+        }
+    };
+    listeners > 0 && timeout(FIRST_LISTEN_TIMEOUT, one).await.is_ok()
+}
+
+/// Waits until all listeners have said where they listen.
+async fn await_all(
+    swarm: &mut Swarm<Behaviour>,
+    waiting: &mut Vec<ListenerId>,
+    early: &mut Vec<SwarmEvent<Event>>,
+) {
+    while !waiting.is_empty() {
+        await_event(swarm, waiting, early).await;
+    }
+}
+
+async fn await_event(
+    swarm: &mut Swarm<Behaviour>,
+    waiting: &mut Vec<ListenerId>,
+    early: &mut Vec<SwarmEvent<Event>>,
+) {
+    let event = swarm.select_next_some().await;
+    if let SwarmEvent::NewListenAddr { listener_id, .. } = &event {
+        waiting.retain(|id| id != listener_id);
+    }
+    early.push(event);
+}
+
+/// Whether to listen at `address` has to wait until this machine has an address of IPv6.
+fn lacks_ipv6(address: &Multiaddr) -> bool {
+    let is_any = |part: Protocol<'_>| matches!(part, Protocol::Ip6(ip) if ip.is_unspecified());
+    address.iter().next().is_some_and(is_any) && !has_ipv6()
+}
+
+/// Whether this machine has an address of IPv6.
+#[cfg(target_os = "linux")]
+fn has_ipv6() -> bool {
+    // One line an address; no file where the system knows no IPv6.
+    std::fs::read("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty())
+}
+
+/// Whether this machine has an address of IPv6.
+#[cfg(not(target_os = "linux"))]
+fn has_ipv6() -> bool {
+    std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
 fn listen_failed(address: &Multiaddr, error: ListenError<std::io::Error>) -> StartError {

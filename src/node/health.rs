@@ -6,7 +6,7 @@ use super::Node;
 use crate::network::Closed;
 
 /// How well a node is connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// How many peers it is connected to.
     pub peers: u64,
@@ -18,6 +18,8 @@ pub struct Health {
     pub bootstrap: u64,
     /// How many of them it is connected to, as far as their addresses show.
     pub bootstrap_connected: u64,
+    /// Where another node with the same identity was seen, if one was.
+    pub identity_clash: Option<Multiaddr>,
 }
 
 impl Node {
@@ -43,6 +45,11 @@ impl Node {
             dht_nodes: *self.inner.network.routable().borrow() as u64,
             bootstrap: bootstrap.len() as u64,
             bootstrap_connected: bootstrap.iter().filter(is_there).count() as u64,
+            identity_clash: self
+                .inner
+                .network
+                .identity_clash()
+                .map(|clash| clash.address),
         })
     }
 }

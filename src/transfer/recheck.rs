@@ -6,7 +6,7 @@
 
 use std::{io, time::Duration};
 
-use libp2p::{PeerId, Stream};
+use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     chunk::{self, Answer, Item},
@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::receiving::receive;
 use crate::{
     limits::Limits,
-    network::{Network, StreamError},
+    network::{Network, Stream, StreamError},
 };
 
 /// How long the answers may take, however often the source is busy.

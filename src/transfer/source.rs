@@ -7,7 +7,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
-use libp2p::{PeerId, Stream};
+use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     availability::{self, Has, Update},
@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     limits::Limits,
-    network::{Candidate, Network, StreamError},
+    network::{Candidate, Network, Stream, StreamError},
     store::WriteError,
 };
 

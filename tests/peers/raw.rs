@@ -1,12 +1,12 @@
 //! A peer that opens streams to a node and writes and reads their bytes itself.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
-use libp2p::{PeerId, Stream, swarm::SwarmEvent};
+use libp2p::{PeerId, swarm::SwarmEvent};
 use pelago::node::PeerAddress;
 use pelago_behaviour::{
     Protocol,
     chunk::{self, Answer, Item},
-    streams::Reply,
+    streams::{Outbound, Reply},
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
@@ -50,7 +50,7 @@ impl Client {
         Self { open, swarm }
     }
 
-    pub(crate) async fn open(&self, protocol: Protocol) -> Stream {
+    pub(crate) async fn open(&self, protocol: Protocol) -> Outbound {
         let (reply, stream) = oneshot::channel();
         self.open.send((protocol, reply)).await.unwrap();
         in_time(stream).await.unwrap().unwrap()
@@ -82,7 +82,7 @@ impl Drop for Client {
 }
 
 /// Asks for one thing, and reads what comes.
-pub(crate) async fn ask_on(stream: &mut Stream, item: Item) -> (Answer, Vec<u8>) {
+pub(crate) async fn ask_on(stream: &mut Outbound, item: Item) -> (Answer, Vec<u8>) {
     in_time(async {
         chunk::write_request(stream, &[item]).await.unwrap();
         let answer = chunk::read_answer(stream).await.unwrap();

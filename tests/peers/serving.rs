@@ -124,7 +124,7 @@ async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     for _ in 0..8 {
         streams.push(greedy.open(Protocol::Chunk).await);
     }
-    let ask = |mut stream: libp2p::Stream| {
+    let ask = |mut stream: pelago_behaviour::streams::Outbound| {
         let requests = requests.clone();
         tokio::spawn(async move {
             // What the server does not read stays unsaid.

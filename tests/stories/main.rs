@@ -8,7 +8,7 @@
 //! | `browser` | a headless Chromium, and what is seen, clicked and typed there |
 //! | `http` | a client of HTTP that hides nothing |
 //! | `terminal` | a command at a terminal, and what is seen and typed there |
-//! | `system` | what only root can make: mounts, network namespaces |
+//! | `system` | what only root can make: mounts, network namespaces, cgroups |
 //! | the others | the stories, each with its topology drawn above it |
 //!
 //! Nothing sleeps for the sake of order: a story waits for a line or a state, with a deadline.
@@ -18,6 +18,7 @@
 mod attach;
 mod browser;
 mod catalogue;
+mod clocks;
 mod config;
 mod containers;
 mod data_folder;
@@ -40,7 +41,9 @@ mod logs;
 mod loss;
 mod manual;
 mod mappings;
+mod memory;
 mod metrics;
+mod networks;
 mod own_files;
 mod page;
 mod ports;

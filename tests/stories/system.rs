@@ -18,7 +18,7 @@ pub(crate) fn is_root(what: &str) -> bool {
 }
 
 fn run(line: &str) -> Result<(), String> {
-    let mut words = line.split(' ');
+    let mut words = line.split(' ').filter(|word| !word.is_empty());
     let output = Command::new(words.next().unwrap()).args(words).output();
     let output = output.map_err(|error| format!("{line}: {error}"))?;
     if output.status.success() {
@@ -75,9 +75,23 @@ pub(crate) struct Cable {
     pub(crate) right: String,
 }
 
+/// The addresses of the two ends of a cable.
+const IPV4_ENDS: [&str; 2] = ["10.77.0.1/24", "10.77.0.2/24"];
+const IPV6_ENDS: [&str; 2] = ["fd77::1/64", "fd77::2/64"];
+
 impl Cable {
-    /// `None` where there can be none, which it says.
+    /// A cable that carries IPv4, and IPv6 without addresses that lead anywhere; `None` where there can be
+    /// none, which it says.
     pub(crate) fn new() -> Option<Self> {
+        Self::between(IPV4_ENDS)
+    }
+
+    /// The same for IPv6 only.
+    pub(crate) fn of_ipv6() -> Option<Self> {
+        Self::between(IPV6_ENDS)
+    }
+
+    fn between(ends: [&str; 2]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         if !is_root("a network namespace") {
             return None;
@@ -91,7 +105,7 @@ impl Cable {
             left: format!("{id}-left"),
             right: format!("{id}-right"),
         };
-        match cable.lay() {
+        match cable.lay(ends) {
             Ok(()) => Some(cable),
             Err(why) => {
                 eprintln!("skipped: {why}");
@@ -100,7 +114,24 @@ impl Cable {
         }
     }
 
-    fn lay(&self) -> Result<(), String> {
+    /// Changes the end of the cable in a namespace, as `ip` does: "address add 10.77.0.3/24 dev lan".
+    pub(crate) fn change(&self, namespace: &str, what: &str) {
+        run(&format!("ip -n {namespace} {what}")).unwrap();
+    }
+
+    /// Turns IPv6 off in a namespace, as container engines do.
+    pub(crate) fn turn_ipv6_off(&self, namespace: &str) {
+        for interface in ["all", "default", "lo", "lan"] {
+            let setting = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+            let line = format!("echo 1 > {setting}");
+            let done = Command::new("ip")
+                .args(["netns", "exec", namespace, "sh", "-c", &line])
+                .status();
+            assert!(done.unwrap().success(), "{line}");
+        }
+    }
+
+    fn lay(&self, ends: [&str; 2]) -> Result<(), String> {
         let Self { left, right } = self;
         for namespace in [left, right] {
             run(&format!("ip netns add {namespace}"))?;
@@ -109,8 +140,12 @@ impl Cable {
         run(&format!(
             "ip link add lan netns {left} type veth peer name lan netns {right}"
         ))?;
-        for (namespace, address) in [(left, "10.77.0.1/24"), (right, "10.77.0.2/24")] {
-            run(&format!("ip -n {namespace} address add {address} dev lan"))?;
+        for (namespace, address) in [left, right].into_iter().zip(ends) {
+            // An IPv6 address can be used only once nobody else has claimed it, unless that is not looked for.
+            let options = if address.contains("::") { " nodad" } else { "" };
+            run(&format!(
+                "ip -n {namespace} address add {address} dev lan{options}"
+            ))?;
             run(&format!("ip -n {namespace} link set lan up"))?;
         }
         Ok(())
@@ -180,6 +215,21 @@ impl Disk {
         assert!(done.unwrap().success());
     }
 
+    /// Sets the times of files on it, given by their paths on the disk, to so many seconds since 1970.
+    pub(crate) fn set_times(&self, files: &[String], seconds: u64) {
+        let fields = ["mtime", "ctime"];
+        let commands = files.iter().flat_map(|file| {
+            fields.map(|field| format!("set_inode_field {file} {field} @{seconds}\n"))
+        });
+        let script = self.image.with_extension("debugfs");
+        fs::write(&script, commands.collect::<String>()).unwrap();
+        let at = self.at.display();
+        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        let (script, image) = (script.display(), self.image.display());
+        run(&format!("debugfs -w -f {script} {image}")).unwrap();
+        self.try_mount().unwrap();
+    }
+
     /// The power is back.
     pub(crate) fn mount(&self) {
         let at = self.at.display();
@@ -192,6 +242,91 @@ impl Drop for Disk {
     fn drop(&mut self) {
         if let Err(why) = run(&format!("umount -l {}", self.at.display())) {
             eprintln!("{why}");
+        }
+    }
+}
+
+/// A cgroup that limits memory.
+pub(crate) struct MemoryGroup {
+    folder: PathBuf,
+    is_v2: bool,
+}
+
+impl MemoryGroup {
+    /// A group whose processes may use so many bytes together; `None` where that cannot be had, which it
+    /// says.
+    pub(crate) fn new(bytes: u64) -> Option<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        if !is_root("a cgroup") {
+            return None;
+        }
+        let name = format!(
+            "pelago-story-{}-{}",
+            process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let is_v2 = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers")
+            .is_ok_and(|controllers| controllers.split_whitespace().any(|name| name == "memory"));
+        let root = match is_v2 {
+            true => "/sys/fs/cgroup",
+            false => "/sys/fs/cgroup/memory",
+        };
+        let group = Self {
+            folder: Path::new(root).join(name),
+            is_v2,
+        };
+        match group.limit(bytes) {
+            Ok(()) => Some(group),
+            Err(error) => {
+                eprintln!("skipped: a cgroup at {root}: {error}");
+                None
+            }
+        }
+    }
+
+    fn limit(&self, bytes: u64) -> std::io::Result<()> {
+        if self.is_v2 {
+            // It may be so already.
+            let _ = fs::write("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+        }
+        fs::create_dir(&self.folder)?;
+        let file = match self.is_v2 {
+            true => "memory.max",
+            false => "memory.limit_in_bytes",
+        };
+        fs::write(self.folder.join(file), bytes.to_string())
+    }
+
+    /// A command line that enters the group and becomes `program`.
+    pub(crate) fn line(&self, program: &str) -> String {
+        let processes = self.folder.join("cgroup.procs");
+        format!("echo $$ > {} && exec {program}", processes.display())
+    }
+
+    /// How many processes of the group were killed for lack of memory.
+    pub(crate) fn killed(&self) -> u64 {
+        let file = match self.is_v2 {
+            true => "memory.events",
+            false => "memory.oom_control",
+        };
+        let told = fs::read_to_string(self.folder.join(file)).unwrap();
+        let killed = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        killed.map_or(0, |killed| killed.parse().unwrap())
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        // Its processes are dead, and gone in a moment.
+        let removed = (0..100).any(|_| {
+            let removed = fs::remove_dir(&self.folder).is_ok();
+            if !removed {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            removed
+        });
+        if !removed {
+            eprintln!("{} is still there", self.folder.display());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, atomic::AtomicU64},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use libp2p::{
@@ -13,11 +14,14 @@ use libp2p::{
     swarm::{
         ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour,
         NotifyHandler, THandler, THandlerInEvent, THandlerOutEvent, ToSwarm,
-        behaviour::ConnectionEstablished,
+        behaviour::{ConnectionEstablished, DialFailure, ListenFailure},
     },
 };
 
-use super::handler::{Handler, Inbound, Open, OpenError, Reply};
+use super::{
+    handler::{Handler, Inbound, Open, OpenError, Reply},
+    heard::Heard,
+};
 use crate::{Protocol, Protocols};
 
 /// What happens on our protocols: a peer opened a stream.
@@ -40,7 +44,10 @@ struct Connection {
 /// The behaviour of all our stream protocols.
 pub struct Behaviour {
     protocols: Protocols,
+    /// By peer, the newest connection last.
     connections: HashMap<PeerId, Vec<Connection>>,
+    /// When bytes last moved, of all connections that have a handler.
+    heard: HashMap<ConnectionId, Heard>,
     events: VecDeque<ToSwarm<Event, Open>>,
     refused: Arc<AtomicU64>,
 }
@@ -52,6 +59,7 @@ impl Behaviour {
         Self {
             protocols,
             connections: HashMap::new(),
+            heard: HashMap::new(),
             events: VecDeque::new(),
             refused: Arc::default(),
         }
@@ -63,8 +71,17 @@ impl Behaviour {
         Arc::clone(&self.refused)
     }
 
-    fn handler(&self) -> Handler {
-        Handler::new(self.protocols.clone(), self.refused())
+    fn handler(&mut self, connection: ConnectionId) -> Handler {
+        let heard = Heard::now();
+        self.heard.insert(connection, heard.clone());
+        Handler::new(self.protocols.clone(), self.refused(), heard)
+    }
+
+    /// How long ago bytes last moved on a stream of `connection`, or since when there is that connection.
+    /// `None` if there is none.
+    #[must_use]
+    pub fn silence(&self, connection: ConnectionId) -> Option<Duration> {
+        self.heard.get(&connection).map(Heard::elapsed)
     }
 
     /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the reason.
@@ -72,10 +89,9 @@ impl Behaviour {
     /// Never dials. The reply is dropped unanswered only when the connection closes meanwhile.
     pub fn open(&mut self, peer: PeerId, protocol: Protocol, reply: Reply) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
-        let preferred = connections
-            .iter()
-            .find(|c| c.is_tcp)
-            .or(connections.first());
+        // The newest: a peer that has moved connects anew while the old connection still looks alive.
+        let newest_tcp = connections.iter().rfind(|c| c.is_tcp);
+        let preferred = newest_tcp.or(connections.last());
         let Some(connection) = preferred else {
             // The asker may have stopped waiting: nothing is lost then.
             let _ = reply.send(Err(OpenError::NotConnected));
@@ -101,23 +117,23 @@ impl NetworkBehaviour for Behaviour {
 
     fn handle_established_inbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         _: PeerId,
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler())
+        Ok(self.handler(connection))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
-        _: ConnectionId,
+        connection: ConnectionId,
         _: PeerId,
         _: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler())
+        Ok(self.handler(connection))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -143,12 +159,18 @@ impl NetworkBehaviour for Behaviour {
                 connection_id,
                 ..
             }) => {
+                self.heard.remove(&connection_id);
                 if let Some(connections) = self.connections.get_mut(&peer_id) {
                     connections.retain(|connection| connection.id != connection_id);
                     if connections.is_empty() {
                         self.connections.remove(&peer_id);
                     }
                 }
+            }
+            // Another behaviour may have denied a connection after its handler was made.
+            FromSwarm::DialFailure(DialFailure { connection_id, .. })
+            | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
+                self.heard.remove(&connection_id);
             }
             _ => {}
         }

@@ -25,11 +25,11 @@ use libp2p::{
 };
 use thiserror::Error;
 
-use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS};
+use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, heard::Heard};
 use crate::{Protocol, Protocols};
 
 /// Where the outcome of a request for a stream goes.
-pub type Reply = oneshot::Sender<Result<Stream, OpenError>>;
+pub type Reply = oneshot::Sender<Result<Outbound, OpenError>>;
 
 /// Why a stream could not be opened.
 #[derive(Debug, Error)]
@@ -63,7 +63,7 @@ pub struct Open {
 pub struct Inbound {
     /// What is spoken on it.
     pub protocol: Protocol,
-    stream: Stream,
+    stream: Outbound,
     _counted: Arc<()>,
 }
 
@@ -107,10 +107,12 @@ pub struct Handler {
     inbound: Arc<()>,
     /// Streams that were one too many, of all connections.
     refused: Arc<AtomicU64>,
+    /// When bytes moved on a stream of this connection.
+    heard: Heard,
 }
 
 impl Handler {
-    pub(super) fn new(protocols: Protocols, refused: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(protocols: Protocols, refused: Arc<AtomicU64>, heard: Heard) -> Self {
         Self {
             protocols,
             queue: VecDeque::new(),
@@ -118,6 +120,7 @@ impl Handler {
             arrived: VecDeque::new(),
             inbound: Arc::new(()),
             refused,
+            heard,
         }
     }
 
@@ -130,7 +133,7 @@ impl Handler {
         let counted = Arc::clone(&self.inbound);
         self.arrived.push_back(Inbound {
             protocol,
-            stream,
+            stream: Outbound::new(stream, self.heard.clone()),
             _counted: counted,
         });
     }
@@ -188,6 +191,7 @@ impl ConnectionHandler for Handler {
             }) => {
                 self.negotiating -= 1;
                 // Dropping a stream that nobody waits for any more resets it.
+                let stream = Outbound::new(stream, self.heard.clone());
                 let _ = open.reply.send(Ok(stream));
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info: open }) => {

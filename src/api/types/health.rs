@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// How well a node is connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// How many peers it is connected to.
     pub peers: u64,
@@ -16,4 +16,7 @@ pub struct Health {
     pub bootstrap: u64,
     /// How many of them it is connected to, as far as their addresses show.
     pub bootstrap_connected: u64,
+    /// The address of another node that has the same identity, if one was seen.
+    #[serde(default)]
+    pub identity_clash: Option<String>,
 }

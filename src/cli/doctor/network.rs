@@ -15,7 +15,20 @@ use crate::{
 
 /// What a running node says.
 pub(super) fn of_node(node: &Running) -> Vec<Finding> {
-    vec![listening(node), reached(node), known(node)]
+    vec![listening(node), reached(node), known(node), identity(node)]
+}
+
+/// Whether another node uses the identity of this one.
+fn identity(node: &Running) -> Finding {
+    match &node.health.identity_clash {
+        None => Finding::ok("identity", "no other node with the same identity was seen"),
+        Some(address) => Finding::problem(
+            "identity",
+            format!("another node has the same identity as this one; it was seen at {address}"),
+            "a data folder is for one node: end one of the two, move identity.key out of its data folder, \
+             and start it again. It gets an identity of its own, and keeps its shares",
+        ),
+    }
 }
 
 fn listening(node: &Running) -> Finding {

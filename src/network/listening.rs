@@ -1,0 +1,85 @@
+//! At which addresses of this machine the node listens, and when that means that the machine has moved.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use libp2p::{Multiaddr, multiaddr::Protocol};
+
+use super::Reach;
+
+/// What a listen address that came or went tells of the machine's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// The machine has got, or lost, an address that others can reach.
+    Network,
+}
+
+/// The addresses of this machine that the node listens at, with how many listeners each has.
+#[derive(Default)]
+pub(super) struct Listening(HashMap<IpAddr, usize>);
+
+impl Listening {
+    pub(super) fn add(&mut self, address: &Multiaddr) -> Change {
+        let Some(ip) = reachable_ip(address) else {
+            return Change::None;
+        };
+        let listeners = self.0.entry(ip).or_default();
+        *listeners += 1;
+        match listeners {
+            1 => Change::Network,
+            _ => Change::None,
+        }
+    }
+
+    pub(super) fn remove(&mut self, address: &Multiaddr) -> Change {
+        let Some(ip) = reachable_ip(address) else {
+            return Change::None;
+        };
+        match self.0.get_mut(&ip) {
+            Some(2..) => {
+                self.0.entry(ip).and_modify(|listeners| *listeners -= 1);
+                Change::None
+            }
+            Some(_) => {
+                self.0.remove(&ip);
+                Change::Network
+            }
+            None => Change::None,
+        }
+    }
+}
+
+/// The IP address, if other machines can reach it.
+fn reachable_ip(address: &Multiaddr) -> Option<IpAddr> {
+    let ip = match address.iter().next()? {
+        Protocol::Ip4(ip) => IpAddr::V4(ip),
+        Protocol::Ip6(ip) => IpAddr::V6(ip),
+        _ => return None,
+    };
+    (Reach::of(address) == Reach::Beyond).then_some(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_has_moved_when_its_last_listener_at_an_address_is_gone() {
+        let mut listening = Listening::default();
+        let address = |text: &str| text.parse::<Multiaddr>().unwrap();
+        let [tcp, quic] = ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"].map(address);
+        assert_eq!(listening.add(&tcp), Change::Network);
+        assert_eq!(listening.add(&quic), Change::None);
+        assert_eq!(
+            listening.add(&address("/ip4/127.0.0.1/tcp/1")),
+            Change::None
+        );
+        assert_eq!(listening.remove(&tcp), Change::None);
+        assert_eq!(listening.remove(&quic), Change::Network);
+        assert_eq!(listening.remove(&quic), Change::None);
+        assert_eq!(listening.remove(&address("/ip6/::1/tcp/1")), Change::None);
+        assert_eq!(listening.add(&tcp), Change::Network, "it is back");
+    }
+}

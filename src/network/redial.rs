@@ -1,0 +1,375 @@
+//! Which nodes this node wants to be connected to, and when each is dialed next. Pure: the time is an
+//! argument.
+//!
+//! Bootstrap nodes and peers of earlier runs are dialed with growing, random pauses until each was reached
+//! once, and again when an address of this machine has changed or when no other node is connected. Nodes
+//! that a command named are dialed for as long as the command waits. A peer whose connection died without a
+//! word is dialed a few times: it may be back, or at another address.
+
+use std::time::{Duration, Instant};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use super::PeerAddress;
+
+#[cfg(test)]
+mod tests;
+
+/// The pause after the first failure; each further one is twice as long, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The part of a pause that is random, so that nodes that lost the same node do not return together: a
+/// quarter.
+const JITTER: u32 = 4;
+
+/// Time over which dials are spread after an address has changed.
+const SPREAD: Duration = Duration::from_millis(500);
+
+/// Dials of this module under way at a time, at most.
+const MAX_DIALS: usize = 16;
+
+/// Nodes that commands named, at most, and peers that were lost or have to be reached anew, at most.
+const MAX_PASSING: usize = 64;
+
+/// How often a lost peer is dialed: for about a minute and a half.
+const LOST_TRIES: u32 = 7;
+
+/// Why a node is dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    /// The settings name it.
+    Bootstrap,
+    /// It is known from an earlier run.
+    Known,
+    /// A command named it, and waits until then.
+    Asked(Instant),
+    /// The connection to it died.
+    Lost,
+    /// It is connected, but over an address that this machine has no more.
+    Moved,
+}
+
+impl Reason {
+    /// Whether the node is of interest for as long as this one runs.
+    const fn lasts(self) -> bool {
+        matches!(self, Self::Bootstrap | Self::Known)
+    }
+
+    /// Whether a person waits for it, or relies on it.
+    const fn is_named(self) -> bool {
+        matches!(self, Self::Bootstrap | Self::Asked(_))
+    }
+}
+
+/// A node to be connected to.
+struct Target {
+    reason: Reason,
+    /// Who it is: as it was named, or as it was when it was reached.
+    peer: Option<PeerId>,
+    /// As it was named; none for a peer whose addresses are looked up when it is dialed.
+    named: Option<PeerAddress>,
+    /// Where it is, beside what is known elsewhere.
+    addresses: Vec<Multiaddr>,
+    /// When it is dialed next; none once it was reached.
+    due: Option<Instant>,
+    tries: u32,
+    dialing: Option<ConnectionId>,
+    /// Whether its failure has been reported.
+    is_reported: bool,
+}
+
+/// A dial of a node that a person named has failed for the first time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// The node, as it was named.
+    pub(super) node: PeerAddress,
+    /// Why it was dialed.
+    pub(super) reason: Reason,
+}
+
+/// The nodes to be connected to.
+pub(super) struct Redial {
+    local: PeerId,
+    targets: Vec<Target>,
+    random: StdRng,
+}
+
+impl Redial {
+    /// All of these are due `now`. `seed` decides the random part of pauses.
+    pub(super) fn new(
+        local: PeerId,
+        bootstrap: &[PeerAddress],
+        known: &[PeerAddress],
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let mut redial = Self {
+            local,
+            targets: Vec::new(),
+            random: StdRng::seed_from_u64(seed),
+        };
+        for node in bootstrap {
+            redial.add(Target::named(Reason::Bootstrap, node, now));
+        }
+        for node in known {
+            let at_peer = |target: &&mut Target| target.peer == node.peer();
+            let mut known = redial.targets.iter_mut();
+            match known.find(at_peer).filter(|_| node.peer().is_some()) {
+                Some(target) => target.addresses.push(node.address().clone()),
+                None => redial.add(Target::named(Reason::Known, node, now)),
+            }
+        }
+        redial
+    }
+
+    /// A command named `nodes`, and waits until `until`.
+    pub(super) fn ask(&mut self, nodes: &[PeerAddress], until: Instant, now: Instant) {
+        self.forget_asked(now);
+        for node in nodes {
+            let mut named = self.targets.iter_mut();
+            let same = named.find(|target| target.named.as_ref() == Some(node));
+            match same {
+                Some(target) => {
+                    if let Reason::Asked(before) = target.reason {
+                        target.reason = Reason::Asked(before.max(until));
+                    }
+                    if target.dialing.is_none() {
+                        target.due = Some(now);
+                    }
+                    target.is_reported = false;
+                }
+                None => self.add(Target::named(Reason::Asked(until), node, now)),
+            }
+        }
+    }
+
+    /// The connection to `peer` died, and there is no other.
+    pub(super) fn lost(&mut self, peer: PeerId, now: Instant) {
+        self.want(Reason::Lost, peer, now);
+    }
+
+    /// An address of this machine is gone: `connected` may have been reached over it.
+    pub(super) fn moved(&mut self, connected: impl IntoIterator<Item = PeerId>, now: Instant) {
+        for peer in connected {
+            let due = now + self.part_of(SPREAD);
+            self.want(Reason::Moved, peer, due);
+        }
+    }
+
+    /// This machine has another address than before: what could not be reached may be now.
+    pub(super) fn address_changed(&mut self, now: Instant) {
+        for target in 0..self.targets.len() {
+            let due = now + self.part_of(SPREAD);
+            let target = &mut self.targets[target];
+            target.tries = 0;
+            if target.dialing.is_none() {
+                target.due = Some(target.due.map_or(due, |before| before.min(due)));
+            }
+        }
+    }
+
+    /// No other node is connected: those that were reached once are dialed again.
+    pub(super) fn alone(&mut self, now: Instant) {
+        for target in 0..self.targets.len() {
+            let pause = self.pause(self.targets[target].tries);
+            let target = &mut self.targets[target];
+            if target.due.is_none() && target.dialing.is_none() && target.reason.lasts() {
+                target.due = Some(now + pause);
+                target.tries = target.tries.saturating_add(1);
+            }
+        }
+    }
+
+    /// How to dial those that are due and not connected.
+    pub(super) fn dials(
+        &mut self,
+        now: Instant,
+        is_connected: impl Fn(&PeerId) -> bool,
+    ) -> Vec<DialOpts> {
+        self.forget_asked(now);
+        let under_way = self
+            .targets
+            .iter()
+            .filter(|target| target.dialing.is_some());
+        let mut room = MAX_DIALS.saturating_sub(under_way.count());
+        let mut dials = Vec::new();
+        for target in &mut self.targets {
+            if target.dialing.is_some() || target.due.is_none_or(|due| due > now) || room == 0 {
+                continue;
+            }
+            if target.reason != Reason::Moved && target.peer.is_some_and(|peer| is_connected(&peer))
+            {
+                target.due = None;
+                continue;
+            }
+            let options = target.options(self.local);
+            (target.due, target.dialing) = (None, Some(options.connection_id()));
+            dials.push(options);
+            room -= 1;
+        }
+        dials
+    }
+
+    /// When to call [`dials`](Self::dials) next.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let under_way = self
+            .targets
+            .iter()
+            .filter(|target| target.dialing.is_some());
+        if under_way.count() >= MAX_DIALS {
+            return None;
+        }
+        self.targets.iter().filter_map(|target| target.due).min()
+    }
+
+    /// A connection to `peer` stands.
+    pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) {
+        self.targets.retain_mut(|target| {
+            let is_by_dial = target.dialing == Some(connection);
+            if !is_by_dial && (target.peer != Some(peer) || target.reason == Reason::Moved) {
+                return true;
+            }
+            target.peer = Some(peer);
+            (target.due, target.tries, target.is_reported) = (None, 0, false);
+            if is_by_dial {
+                target.dialing = None;
+            }
+            target.reason.lasts() || matches!(target.reason, Reason::Asked(_))
+        });
+    }
+
+    /// A dial came to nothing before it began: the node is connected, or being dialed by somebody else.
+    pub(super) fn not_dialed(&mut self, connection: ConnectionId, now: Instant) {
+        let pause = self.pause(0);
+        if let Some(target) = self.dialed(connection) {
+            (target.dialing, target.due) = (None, Some(now + pause));
+        }
+    }
+
+    /// The dial led to this node itself: there is nobody else to be reached there.
+    pub(super) fn led_here(&mut self, connection: ConnectionId) {
+        if let Some(target) = self.dialed(connection) {
+            (target.dialing, target.due) = (None, None);
+        }
+    }
+
+    /// A dial has failed. Returns what a person is to be told: once for each node until it was reached.
+    pub(super) fn failed(&mut self, connection: ConnectionId, now: Instant) -> Option<Failed> {
+        let tries = self.dialed(connection)?.tries;
+        let pause = self.pause(tries);
+        let target = self.dialed(connection)?;
+        (target.dialing, target.due) = (None, Some(now + pause));
+        target.tries = tries.saturating_add(1);
+        let is_news = target.reason.is_named() && !std::mem::replace(&mut target.is_reported, true);
+        let news = target.named.clone().filter(|_| is_news);
+        let news = news.map(|node| Failed {
+            node,
+            reason: target.reason,
+        });
+        let is_given_up = |target: &Target| {
+            let is_passing = matches!(target.reason, Reason::Lost | Reason::Moved);
+            is_passing && target.tries >= LOST_TRIES
+        };
+        self.targets.retain(|target| !is_given_up(target));
+        news
+    }
+
+    /// Forgets the nodes whose commands wait no longer.
+    fn forget_asked(&mut self, now: Instant) {
+        let is_over =
+            |target: &Target| matches!(target.reason, Reason::Asked(until) if until <= now);
+        self.targets.retain(|target| !is_over(target));
+    }
+
+    fn want(&mut self, reason: Reason, peer: PeerId, due: Instant) {
+        let mut targets = self.targets.iter_mut();
+        let same = targets.find(|target| target.peer == Some(peer) && target.reason == reason);
+        match same {
+            Some(target) => {
+                target.tries = 0;
+                if target.dialing.is_none() {
+                    target.due = Some(due);
+                }
+            }
+            None => self.add(Target {
+                reason,
+                peer: Some(peer),
+                named: None,
+                addresses: Vec::new(),
+                due: Some(due),
+                tries: 0,
+                dialing: None,
+                is_reported: false,
+            }),
+        }
+    }
+
+    /// Adds a target, unless there are too many of those that do not last.
+    fn add(&mut self, target: Target) {
+        let passing = self.targets.iter().filter(|target| !target.reason.lasts());
+        if target.reason.lasts() || passing.count() < MAX_PASSING {
+            self.targets.push(target);
+        }
+    }
+
+    fn dialed(&mut self, connection: ConnectionId) -> Option<&mut Target> {
+        let mut targets = self.targets.iter_mut();
+        targets.find(|target| target.dialing == Some(connection))
+    }
+
+    /// The pause after so many failures.
+    fn pause(&mut self, tries: u32) -> Duration {
+        // Doubled eight times it is past the last one by far.
+        let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(8))).min(LAST_PAUSE);
+        pause - self.part_of(pause / JITTER)
+    }
+
+    fn part_of(&mut self, whole: Duration) -> Duration {
+        whole.mul_f64(self.random.random_range(0.0..1.0))
+    }
+}
+
+impl Target {
+    fn named(reason: Reason, node: &PeerAddress, now: Instant) -> Self {
+        Self {
+            reason,
+            peer: node.peer(),
+            named: Some(node.clone()),
+            addresses: vec![node.address().clone()],
+            due: Some(now),
+            tries: 0,
+            dialing: None,
+            is_reported: false,
+        }
+    }
+
+    fn options(&self, local: PeerId) -> DialOpts {
+        let named = self.named.as_ref();
+        // By its address alone where nobody said who it is, or where it is said to be this node: that
+        // shows whether it is.
+        let is_by_address = named.is_some_and(|node| node.peer().is_none_or(|peer| peer == local));
+        if is_by_address && let Some(address) = self.addresses.first() {
+            return DialOpts::unknown_peer_id().address(address.clone()).build();
+        }
+        let condition = match self.reason {
+            Reason::Moved => PeerCondition::NotDialing,
+            _ => PeerCondition::DisconnectedAndNotDialing,
+        };
+        // Each target has a peer or an address.
+        let peer = self.peer.unwrap_or(local);
+        let addresses = self.addresses.iter().filter(|address| !address.is_empty());
+        DialOpts::peer_id(peer)
+            .condition(condition)
+            .addresses(addresses.cloned().collect())
+            .extend_addresses_through_behaviour()
+            .build()
+    }
+}
