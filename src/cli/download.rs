@@ -23,7 +23,7 @@ use crate::{
         },
     },
     content::{Hash, HashError, Link},
-    node::{InvalidTarget, Target},
+    node::{DamagedPeers, InvalidTarget, Target},
 };
 
 /// What to get, whence and whereto.
@@ -125,8 +125,18 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
     } else {
         Session::open(context).await?
     };
+    note_damaged_peers(context, &session, &request.target);
     let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
     fetch(context, session, request, signals, &command(words)).await
+}
+
+/// Names the peers of a link that were cut or damaged. A node in this process logs them.
+pub(super) fn note_damaged_peers(context: &Context, session: &Session, target: &str) {
+    let link = target.parse::<Link>().ok();
+    let damaged = link.as_ref().and_then(DamagedPeers::of);
+    if let Some(damaged) = damaged.filter(|_| session.is_attached()) {
+        context.output.note(damaged);
+    }
 }
 
 /// Downloads with the node of `session`, and ends that; `again` is the command that goes on.

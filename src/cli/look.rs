@@ -66,6 +66,7 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     };
     let mut signals = Signals::listen()?;
     let session = Session::open(context).await?;
+    download::note_damaged_peers(context, &session, &args.target);
     let looked = tokio::select! {
         looked = look(&session.client, &request, &context.output) => looked,
         () = signals.next() => {

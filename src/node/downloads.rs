@@ -11,6 +11,7 @@ use super::{
     DownloadError, Mode, Node, Output, PeerAddress,
     catalogues::find_name,
     handle::{Inner, blocking},
+    link_peers::peers_of,
 };
 use crate::{
     network::Network,
@@ -76,12 +77,6 @@ fn is_meant_as_hash(text: &str) -> bool {
     let signs = text.chars().count();
     let others = text.chars().filter(|c| !c.is_ascii_hexdigit()).count();
     signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
-}
-
-/// The peers that a link names, but for addresses that this version does not know.
-pub(super) fn peers_of(link: &Link) -> Vec<PeerAddress> {
-    let peers = link.peers.iter();
-    peers.filter_map(|peer| peer.parse().ok()).collect()
 }
 
 /// A download as a person asks for it.
@@ -152,7 +147,7 @@ impl Node {
         // Before anybody is asked for anything.
         Selection::new(&request.only)?;
         let network = &self.inner.network;
-        self.join(&request.bootstrap);
+        self.join(&request.bootstrap, request.timeout).await;
         let mut peers = request.peers.clone();
         let deadline = Instant::now() + request.timeout;
         let allowed = match &request.from[..] {
@@ -196,18 +191,10 @@ impl Node {
         })
     }
 
-    /// Begins to join the network by `nodes`.
-    pub(super) fn join(&self, nodes: &[PeerAddress]) {
-        for node in nodes {
-            let (network, node) = (self.inner.network.clone(), node.clone());
-            tokio::spawn(async move {
-                let joined = network
-                    .connect(node.peer(), vec![node.address().clone()])
-                    .await;
-                if let Err(error) = joined {
-                    tracing::warn!(%node, %error, "cannot join the network there");
-                }
-            });
+    /// Begins to join the network by `nodes`, and goes on for as long as `patience`.
+    pub(super) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
+        if !nodes.is_empty() {
+            self.inner.network.join(nodes.to_vec(), patience).await;
         }
     }
 

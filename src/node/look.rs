@@ -7,7 +7,7 @@ use pelago_content::{Hash, Kind, Link};
 use thiserror::Error;
 
 use super::{
-    Node, PeerAddress, Shared, UnshareError, downloads::peers_of, handle::blocking, shares,
+    Node, PeerAddress, Shared, UnshareError, handle::blocking, link_peers::peers_of, shares,
 };
 use crate::{
     network::Closed,
@@ -112,7 +112,7 @@ impl Node {
     /// # Errors
     /// See [`LookError`].
     pub async fn look(&self, request: LookRequest) -> Result<Content, LookError> {
-        self.join(&request.bootstrap);
+        self.join(&request.bootstrap, request.timeout).await;
         let (hash, store) = (request.link.hash, self.inner.store.clone());
         let shared = blocking(move || store.shares_of(&hash)).await??.pop();
         let patience = match &shared {

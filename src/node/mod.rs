@@ -15,6 +15,7 @@ mod handle;
 mod health;
 mod ignores;
 mod limits;
+mod link_peers;
 mod look;
 mod manage;
 mod metrics;
@@ -39,6 +40,7 @@ pub use error::{
 };
 pub use handle::{Node, Peer, Status};
 pub use health::Health;
+pub use link_peers::DamagedPeers;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::{DownloadDetail, DownloadSource, NewPlace};
 pub use read::{ReadError, ReadRequest, Reading, Stat};

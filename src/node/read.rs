@@ -8,7 +8,7 @@ use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
 use thiserror::Error;
 
 use super::{
-    Node, PeerAddress, Target, UnshareError, downloads::peers_of, handle::blocking,
+    Node, PeerAddress, Target, UnshareError, handle::blocking, link_peers::peers_of,
     shares::one_hash,
 };
 use crate::{
