@@ -4,28 +4,25 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, ping,
-    swarm::{
-        ConnectionId, DialError, ListenError, SwarmEvent,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    PeerId, Swarm,
+    swarm::{ListenError, SwarmEvent},
 };
-use pelago_behaviour::{Behaviour, DEAD_SILENCE, Event, Protocols, record_key, streams};
+use pelago_behaviour::{Behaviour, Event, Protocols, record_key, streams};
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     time::sleep_until,
 };
 
 use super::{
-    AnnounceError, ConnectError, IdentityClash,
+    AnnounceError, IdentityClash,
     command::Command,
-    connects::{Connects, connect_error},
+    connects::Connects,
     identity_clash::SelfDials,
-    listening::{Change, Listening},
+    listening::Listening,
     lookups::Lookups,
     metrics::{Metrics, Query},
     peers::Peers,
-    redial::{Reason, Redial},
+    redial::Redial,
 };
 
 /// How long to sleep where nothing is due: any event wakes the loop before.
@@ -90,18 +87,6 @@ impl EventLoop {
         }
     }
 
-    fn report_clash(&mut self, clash: IdentityClash) {
-        let is_news = self.clash.borrow().is_none();
-        if is_news {
-            tracing::warn!(
-                address = %clash.address,
-                "another node has the same identity as this one, so that others take the two for one: was \
-                 the data folder copied? `pelago doctor` says what to do"
-            );
-        }
-        self.clash.send_replace(Some(clash));
-    }
-
     fn obey(&mut self, command: Command) {
         match command {
             Command::Connect {
@@ -140,42 +125,6 @@ impl EventLoop {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }
             Command::Shutdown { .. } => unreachable!("the loop ends by it before"),
-        }
-    }
-
-    fn connect(
-        &mut self,
-        peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
-        reply: oneshot::Sender<Result<PeerId, ConnectError>>,
-    ) {
-        if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
-            let _ = reply.send(Ok(peer));
-            return;
-        }
-        let options = match (peer, addresses.first()) {
-            // Somebody else's dial may know where it is: joined rather than repeated.
-            (Some(peer), None) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::DisconnectedAndNotDialing)
-                .build(),
-            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
-                .condition(PeerCondition::Disconnected)
-                .addresses(addresses)
-                .extend_addresses_through_behaviour()
-                .build(),
-            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
-            (None, None) => {
-                let _ = reply.send(Err(ConnectError::Failed("no address is known".into())));
-                return;
-            }
-        };
-        let dial = options.connection_id();
-        match self.swarm.dial(options) {
-            Ok(()) => self.connects.wait(peer, Some(dial), reply),
-            Err(DialError::DialPeerConditionFalse(_)) => self.connects.wait(peer, None, reply),
-            Err(error) => {
-                let _ = reply.send(Err(connect_error(&error)));
-            }
         }
     }
 
@@ -262,81 +211,6 @@ impl EventLoop {
             Event::Identify(event) => self.hear_identify(*event),
             Event::Mdns(event) => self.hear_mdns(event),
             Event::Ping(event) => self.hear_ping(&event),
-        }
-    }
-
-    /// A connection that does not answer pings is closed, unless bytes moved on it meanwhile: then the ping
-    /// is only stuck behind them.
-    fn hear_ping(&mut self, event: &ping::Event) {
-        let (peer, connection) = (event.peer, event.connection);
-        match &event.result {
-            Ok(rtt) => self.peers.round_trip(peer, *rtt),
-            Err(ping::Failure::Unsupported) => {}
-            Err(error) => {
-                let silence = self.swarm.behaviour().streams.silence(connection);
-                if silence.is_some_and(|silence| silence < DEAD_SILENCE) {
-                    return;
-                }
-                tracing::debug!(%peer, %error, "a connection is dead: closed");
-                self.swarm.close_connection(connection);
-                if self.peers.connections(&peer) <= 1 {
-                    self.redial.lost(peer, Instant::now());
-                }
-            }
-        }
-    }
-
-    fn listens(&mut self, address: Multiaddr) {
-        if self.listening.add(&address) == Change::Network {
-            self.redial.address_changed(Instant::now());
-        }
-        self.swarm.add_external_address(address);
-    }
-
-    fn listens_no_more(&mut self, address: &Multiaddr) {
-        if self.listening.remove(address) == Change::Network {
-            let now = Instant::now();
-            self.redial.address_changed(now);
-            self.redial.moved(self.peers.beyond_this_host(), now);
-        }
-        self.swarm.remove_external_address(address);
-    }
-
-    fn dial_failed(&mut self, connection: ConnectionId, peer: Option<PeerId>, error: &DialError) {
-        tracing::debug!(?peer, %error, "dial failed");
-        let now = Instant::now();
-        let reason = connect_error(error);
-        self.connects.failed(connection, peer, &reason);
-        if let DialError::LocalPeerId { address } = error {
-            self.self_dials.outgoing(address.clone(), now);
-            // A list of nodes that is the same for all of them names each to itself.
-            self.redial.led_here(connection);
-            return;
-        }
-        let Some(failed) = self.redial.failed(connection, now) else {
-            return;
-        };
-        let node = failed.node;
-        match failed.reason {
-            Reason::Asked(_) => tracing::warn!(
-                %node, error = %reason,
-                "cannot join the network there yet; this is tried again for as long as the command waits"
-            ),
-            // People are told of it only while no other node is known.
-            _ if *self.routable.borrow() == 0 => tracing::warn!(
-                %node, error = %reason,
-                "a bootstrap node is not reached; it is tried again with pauses of up to 60 s"
-            ),
-            _ => tracing::info!(%node, error = %reason, "a bootstrap node is not reached"),
-        }
-    }
-
-    /// Dials for nobody in particular: an outcome is heard as an event.
-    pub(super) fn dial_quietly(&mut self, options: DialOpts) {
-        let connection = options.connection_id();
-        if let Err(error) = self.swarm.dial(options) {
-            self.redial.not_dialed(connection, Instant::now());
-            tracing::trace!(%error, "not dialed");
         }
     }
 }

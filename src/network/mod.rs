@@ -7,6 +7,7 @@
 
 mod address;
 mod command;
+mod connections;
 mod connects;
 mod discovery;
 mod event_loop;

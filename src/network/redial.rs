@@ -9,18 +9,19 @@
 use std::time::{Duration, Instant};
 
 use libp2p::{
-    Multiaddr, PeerId,
-    swarm::{
-        ConnectionId,
-        dial_opts::{DialOpts, PeerCondition},
-    },
+    PeerId,
+    swarm::{ConnectionId, dial_opts::DialOpts},
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::PeerAddress;
 
+mod target;
 #[cfg(test)]
 mod tests;
+
+pub(super) use target::Reason;
+use target::Target;
 
 /// The pause after the first failure; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -41,50 +42,6 @@ const MAX_PASSING: usize = 64;
 
 /// How often a lost peer is dialed: for about a minute and a half.
 const LOST_TRIES: u32 = 7;
-
-/// Why a node is dialed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// The settings name it.
-    Bootstrap,
-    /// It is known from an earlier run.
-    Known,
-    /// A command named it, and waits until then.
-    Asked(Instant),
-    /// The connection to it died.
-    Lost,
-    /// It is connected, but over an address that this machine has no more.
-    Moved,
-}
-
-impl Reason {
-    /// Whether the node is of interest for as long as this one runs.
-    const fn lasts(self) -> bool {
-        matches!(self, Self::Bootstrap | Self::Known)
-    }
-
-    /// Whether a person waits for it, or relies on it.
-    const fn is_named(self) -> bool {
-        matches!(self, Self::Bootstrap | Self::Asked(_))
-    }
-}
-
-/// A node to be connected to.
-struct Target {
-    reason: Reason,
-    /// Who it is: as it was named, or as it was when it was reached.
-    peer: Option<PeerId>,
-    /// As it was named; none for a peer whose addresses are looked up when it is dialed.
-    named: Option<PeerAddress>,
-    /// Where it is, beside what is known elsewhere.
-    addresses: Vec<Multiaddr>,
-    /// When it is dialed next; none once it was reached.
-    due: Option<Instant>,
-    tries: u32,
-    dialing: Option<ConnectionId>,
-    /// Whether its failure has been reported.
-    is_reported: bool,
-}
 
 /// A dial of a node that a person named has failed for the first time.
 #[derive(Debug, PartialEq, Eq)]
@@ -334,42 +291,5 @@ impl Redial {
 
     fn part_of(&mut self, whole: Duration) -> Duration {
         whole.mul_f64(self.random.random_range(0.0..1.0))
-    }
-}
-
-impl Target {
-    fn named(reason: Reason, node: &PeerAddress, now: Instant) -> Self {
-        Self {
-            reason,
-            peer: node.peer(),
-            named: Some(node.clone()),
-            addresses: vec![node.address().clone()],
-            due: Some(now),
-            tries: 0,
-            dialing: None,
-            is_reported: false,
-        }
-    }
-
-    fn options(&self, local: PeerId) -> DialOpts {
-        let named = self.named.as_ref();
-        // By its address alone where nobody said who it is, or where it is said to be this node: that
-        // shows whether it is.
-        let is_by_address = named.is_some_and(|node| node.peer().is_none_or(|peer| peer == local));
-        if is_by_address && let Some(address) = self.addresses.first() {
-            return DialOpts::unknown_peer_id().address(address.clone()).build();
-        }
-        let condition = match self.reason {
-            Reason::Moved => PeerCondition::NotDialing,
-            _ => PeerCondition::DisconnectedAndNotDialing,
-        };
-        // Each target has a peer or an address.
-        let peer = self.peer.unwrap_or(local);
-        let addresses = self.addresses.iter().filter(|address| !address.is_empty());
-        DialOpts::peer_id(peer)
-            .condition(condition)
-            .addresses(addresses.cloned().collect())
-            .extend_addresses_through_behaviour()
-            .build()
     }
 }

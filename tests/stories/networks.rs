@@ -130,6 +130,7 @@ fn nodes_on_a_network_without_ipv4_find_each_other() {
     let hash = a.share(&world.file("six.bin", &content));
     b.run(&["download", &hash, "-o", "six"]).done();
     assert_content(&b.path("six"), &content);
+    assert_eq!(finding(&a, "mdns")["state"], "ok");
 }
 
 /// ```text

@@ -1,5 +1,7 @@
 //! The network: ports, whether others reach us, and how nodes are found.
 
+#[cfg(unix)]
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
@@ -178,22 +180,36 @@ pub(super) fn mdns(config: &Config) -> Finding {
     }
 }
 
-/// Opens the socket that mDNS takes, which programs share.
+/// Opens the sockets that mDNS takes, which programs share. One family is enough: a network may have no other.
 #[cfg(unix)]
 fn hear_mdns() -> io::Result<()> {
-    use std::net::Ipv4Addr;
+    hear_mdns_over(Ipv4Addr::UNSPECIFIED.into())
+        .or_else(|error| hear_mdns_over(Ipv6Addr::UNSPECIFIED.into()).map_err(|_| error))
+}
 
+/// Opens the socket of one family.
+#[cfg(unix)]
+fn hear_mdns_over(any: IpAddr) -> io::Result<()> {
     use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
     /// Where all that speak mDNS meet (RFC 6762).
-    const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+    const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+    const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
     const PORT: u16 = 5353;
 
-    let opened = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let family = match any {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let opened = socket(family, SocketType::DGRAM, None)?;
     sockopt::set_socket_reuseaddr(&opened, true)?;
     sockopt::set_socket_reuseport(&opened, true)?;
-    bind(&opened, &SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)))?;
-    UdpSocket::from(opened).join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)
+    bind(&opened, &SocketAddr::new(any, PORT))?;
+    let opened = UdpSocket::from(opened);
+    match any {
+        IpAddr::V4(_) => opened.join_multicast_v4(&GROUP_V4, &Ipv4Addr::UNSPECIFIED),
+        IpAddr::V6(_) => opened.join_multicast_v6(&GROUP_V6, 0),
+    }
 }
 
 /// Not tried on this system.

@@ -1,0 +1,149 @@
+//! Connections made and lost: who asks for one, which are dead, where this machine is reached, and what came of
+//! dials.
+
+use std::time::Instant;
+
+use libp2p::{
+    Multiaddr, PeerId, ping,
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+use pelago_behaviour::DEAD_SILENCE;
+use tokio::sync::oneshot;
+
+use super::{
+    ConnectError, IdentityClash, connects::connect_error, event_loop::EventLoop, listening::Change,
+    redial::Reason,
+};
+
+impl EventLoop {
+    pub(super) fn connect(
+        &mut self,
+        peer: Option<PeerId>,
+        addresses: Vec<Multiaddr>,
+        reply: oneshot::Sender<Result<PeerId, ConnectError>>,
+    ) {
+        if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
+            let _ = reply.send(Ok(peer));
+            return;
+        }
+        let options = match (peer, addresses.first()) {
+            // Somebody else's dial may know where it is: joined rather than repeated.
+            (Some(peer), None) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::DisconnectedAndNotDialing)
+                .build(),
+            (Some(peer), Some(_)) => DialOpts::peer_id(peer)
+                .condition(PeerCondition::Disconnected)
+                .addresses(addresses)
+                .extend_addresses_through_behaviour()
+                .build(),
+            (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
+            (None, None) => {
+                let _ = reply.send(Err(ConnectError::Failed("no address is known".into())));
+                return;
+            }
+        };
+        let dial = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => self.connects.wait(peer, Some(dial), reply),
+            Err(DialError::DialPeerConditionFalse(_)) => self.connects.wait(peer, None, reply),
+            Err(error) => {
+                let _ = reply.send(Err(connect_error(&error)));
+            }
+        }
+    }
+
+    /// A connection that does not answer pings is closed, unless bytes moved on it meanwhile: then the ping
+    /// is only stuck behind them.
+    pub(super) fn hear_ping(&mut self, event: &ping::Event) {
+        let (peer, connection) = (event.peer, event.connection);
+        match &event.result {
+            Ok(rtt) => self.peers.round_trip(peer, *rtt),
+            Err(ping::Failure::Unsupported) => {}
+            Err(error) => {
+                let silence = self.swarm.behaviour().streams.silence(connection);
+                if silence.is_some_and(|silence| silence < DEAD_SILENCE) {
+                    return;
+                }
+                tracing::debug!(%peer, %error, "a connection is dead: closed");
+                self.swarm.close_connection(connection);
+                if self.peers.connections(&peer) <= 1 {
+                    self.redial.lost(peer, Instant::now());
+                }
+            }
+        }
+    }
+
+    pub(super) fn listens(&mut self, address: Multiaddr) {
+        if self.listening.add(&address) == Change::Network {
+            self.redial.address_changed(Instant::now());
+        }
+        self.swarm.add_external_address(address);
+    }
+
+    pub(super) fn listens_no_more(&mut self, address: &Multiaddr) {
+        if self.listening.remove(address) == Change::Network {
+            let now = Instant::now();
+            self.redial.address_changed(now);
+            self.redial.moved(self.peers.beyond_this_host(), now);
+        }
+        self.swarm.remove_external_address(address);
+    }
+
+    pub(super) fn dial_failed(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        error: &DialError,
+    ) {
+        tracing::debug!(?peer, %error, "dial failed");
+        let now = Instant::now();
+        let reason = connect_error(error);
+        self.connects.failed(connection, peer, &reason);
+        if let DialError::LocalPeerId { address } = error {
+            self.self_dials.outgoing(address.clone(), now);
+            // A list of nodes that is the same for all of them names each to itself.
+            self.redial.led_here(connection);
+            return;
+        }
+        let Some(failed) = self.redial.failed(connection, now) else {
+            return;
+        };
+        let node = failed.node;
+        match failed.reason {
+            Reason::Asked(_) => tracing::warn!(
+                %node, error = %reason,
+                "cannot join the network there yet; this is tried again for as long as the command waits"
+            ),
+            // People are told of it only while no other node is known.
+            _ if *self.routable.borrow() == 0 => tracing::warn!(
+                %node, error = %reason,
+                "a bootstrap node is not reached; it is tried again with pauses of up to 60 s"
+            ),
+            _ => tracing::info!(%node, error = %reason, "a bootstrap node is not reached"),
+        }
+    }
+
+    /// Dials for nobody in particular: an outcome is heard as an event.
+    pub(super) fn dial_quietly(&mut self, options: DialOpts) {
+        let connection = options.connection_id();
+        if let Err(error) = self.swarm.dial(options) {
+            self.redial.not_dialed(connection, Instant::now());
+            tracing::trace!(%error, "not dialed");
+        }
+    }
+
+    pub(super) fn report_clash(&mut self, clash: IdentityClash) {
+        let is_news = self.clash.borrow().is_none();
+        if is_news {
+            tracing::warn!(
+                address = %clash.address,
+                "another node has the same identity as this one, so that others take the two for one: was \
+                 the data folder copied? `pelago doctor` says what to do"
+            );
+        }
+        self.clash.send_replace(Some(clash));
+    }
+}

@@ -1,0 +1,94 @@
+//! A node to be connected to, and why.
+
+use std::time::Instant;
+
+use libp2p::{
+    Multiaddr, PeerId,
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
+};
+
+use crate::network::PeerAddress;
+
+/// Why a node is dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::network) enum Reason {
+    /// The settings name it.
+    Bootstrap,
+    /// It is known from an earlier run.
+    Known,
+    /// A command named it, and waits until then.
+    Asked(Instant),
+    /// The connection to it died.
+    Lost,
+    /// It is connected, but over an address that this machine has no more.
+    Moved,
+}
+
+impl Reason {
+    /// Whether the node is of interest for as long as this one runs.
+    pub(super) const fn lasts(self) -> bool {
+        matches!(self, Self::Bootstrap | Self::Known)
+    }
+
+    /// Whether a person waits for it, or relies on it.
+    pub(super) const fn is_named(self) -> bool {
+        matches!(self, Self::Bootstrap | Self::Asked(_))
+    }
+}
+
+/// A node to be connected to.
+pub(super) struct Target {
+    pub(super) reason: Reason,
+    /// Who it is: as it was named, or as it was when it was reached.
+    pub(super) peer: Option<PeerId>,
+    /// As it was named; none for a peer whose addresses are looked up when it is dialed.
+    pub(super) named: Option<PeerAddress>,
+    /// Where it is, beside what is known elsewhere.
+    pub(super) addresses: Vec<Multiaddr>,
+    /// When it is dialed next; none once it was reached.
+    pub(super) due: Option<Instant>,
+    pub(super) tries: u32,
+    pub(super) dialing: Option<ConnectionId>,
+    /// Whether its failure has been reported.
+    pub(super) is_reported: bool,
+}
+
+impl Target {
+    pub(super) fn named(reason: Reason, node: &PeerAddress, now: Instant) -> Self {
+        Self {
+            reason,
+            peer: node.peer(),
+            named: Some(node.clone()),
+            addresses: vec![node.address().clone()],
+            due: Some(now),
+            tries: 0,
+            dialing: None,
+            is_reported: false,
+        }
+    }
+
+    pub(super) fn options(&self, local: PeerId) -> DialOpts {
+        let named = self.named.as_ref();
+        // By its address alone where nobody said who it is, or where it is said to be this node: that
+        // shows whether it is.
+        let is_by_address = named.is_some_and(|node| node.peer().is_none_or(|peer| peer == local));
+        if is_by_address && let Some(address) = self.addresses.first() {
+            return DialOpts::unknown_peer_id().address(address.clone()).build();
+        }
+        let condition = match self.reason {
+            Reason::Moved => PeerCondition::NotDialing,
+            _ => PeerCondition::DisconnectedAndNotDialing,
+        };
+        // Each target has a peer or an address.
+        let peer = self.peer.unwrap_or(local);
+        let addresses = self.addresses.iter().filter(|address| !address.is_empty());
+        DialOpts::peer_id(peer)
+            .condition(condition)
+            .addresses(addresses.cloned().collect())
+            .extend_addresses_through_behaviour()
+            .build()
+    }
+}
