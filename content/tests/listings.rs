@@ -114,6 +114,15 @@ fn entries_come_depth_first_and_blocks_in_their_order() {
         ("z", "a".into())
     );
     assert!(listing.get(11).is_none());
+    for entry in listing.entries() {
+        let (manifest, number) = entry.origin();
+        let origin = &listing.manifests()[manifest].entries()[number];
+        assert_eq!(
+            (entry.name(), entry.kind()),
+            (&origin.name[..], &origin.kind)
+        );
+        assert_eq!(manifest == 0, entry.parent().is_none());
+    }
 }
 
 #[test]

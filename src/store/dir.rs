@@ -197,6 +197,11 @@ impl Dir {
         self.handle.read_link(inner)
     }
 
+    /// The names in it, in any order; bytes that are no UTF-8 are replaced.
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        self.handle.names()
+    }
+
     /// Whether nothing is in it.
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         self.handle.is_empty()
