@@ -142,11 +142,16 @@ impl Dir {
         if inner.is_empty() {
             return Ok(());
         }
-        match self.handle.make(inner) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make(parent_of(inner))?;
-                self.handle.make(inner)
-            }
+        let mut made = self.handle.make(inner);
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
+            self.make(parent_of(inner))?;
+            made = self.handle.make(inner);
+        }
+        // Another thread may have made it in between.
+        match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match self.look(inner)?.kind {
                     Kind::Folder => Ok(()),

@@ -136,12 +136,12 @@ pub(crate) struct Exfat {
 
 impl Exfat {
     /// A disk at `path`; `None` where that cannot be had, which it says.
-    pub(crate) fn new(path: PathBuf) -> Option<Self> {
+    pub(crate) fn new(path: &Path) -> Option<Self> {
         if !is_root("a disk") {
             return None;
         }
         let image = path.with_extension("image");
-        fs::create_dir_all(&path).unwrap();
+        fs::create_dir_all(path).unwrap();
         let file = fs::File::create(&image).unwrap();
         file.set_len(DISK_LEN).unwrap();
         let made = run(&format!("mkfs.exfat {}", image.display())).and_then(|()| {
@@ -154,7 +154,7 @@ impl Exfat {
             let disk = Self {
                 device,
                 image: image.clone(),
-                at: path.clone(),
+                at: path.to_owned(),
             };
             disk.try_mount().map(|()| disk)
         });
