@@ -37,6 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: None,
         unlisted: false,
         rehash: false,
+        skip_unsupported: false,
     };
     let shared = node
         .share(request, |hashed| eprintln!("{hashed} bytes hashed"))

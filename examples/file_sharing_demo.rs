@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         name: None,
         unlisted: false,
         rehash: false,
+        skip_unsupported: false,
     };
     let shared = alice.share(request, |_| {}).await?;
     println!(
@@ -57,6 +58,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             timeout: Duration::from_secs(30),
             only: Vec::new(),
             overwrite: false,
+            links: Default::default(),
+            strict_names: false,
             no_sync: false,
             seed: true,
         })

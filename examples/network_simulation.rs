@@ -230,6 +230,7 @@ impl Simulation {
                 name: None,
                 unlisted: false,
                 rehash: false,
+                skip_unsupported: false,
             };
             let shared = member.node.share(request, |_| {}).await?;
             let holders = BTreeSet::from([member.id]);
@@ -347,6 +348,8 @@ impl Simulation {
             },
             only: Vec::new(),
             overwrite: false,
+            links: Default::default(),
+            strict_names: false,
             no_sync: false,
             seed: true,
         };

@@ -63,8 +63,7 @@ pub use listing::{
 };
 pub use manifest::{
     Entry, EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,
-    MAX_TARGET_LEN, Manifest, ManifestError, NameError, TargetError, check_name, check_names,
-    check_target,
+    MAX_TARGET_LEN, Manifest, ManifestError, NameError, TargetError, check_name, check_target,
 };
 pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,

@@ -149,6 +149,13 @@ impl<'l> ListedEntry<'l> {
         &self.entry().kind
     }
 
+    /// Where it comes from: a manifest, by its place in [`Listing::manifests`], and an entry of that. The
+    /// manifest of the folder that is listed is the first.
+    pub fn origin(self) -> (usize, usize) {
+        let item = self.item();
+        (item.manifest as usize, item.entry as usize)
+    }
+
     /// The folder that it is in; none if that is the one listed.
     pub fn parent(self) -> Option<Self> {
         self.listing.get(self.item().parent as usize)

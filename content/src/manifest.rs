@@ -1,14 +1,12 @@
 //! The manifest of one directory: the content of kind folder.
 //!
-//! Owns which manifests exist: one in hand is sorted, holds no name that means something else on
-//! another system, and has exactly one encoding (`codec`). Never looks below the directory: that
-//! totals are true and links stay inside shows when it is expanded. Refusals name the entry and
-//! leave as a [`ManifestError`].
+//! Owns which manifests exist: one in hand is sorted, holds no name twice, and has exactly one
+//! encoding (`codec`). Never looks below the directory: that totals are true shows when it is
+//! expanded. Never decides what a receiver can hold. Refusals name the entry and leave as a
+//! [`ManifestError`].
 
 mod codec;
 mod name;
-
-use std::collections::HashMap;
 
 pub use self::name::{
     MAX_NAME_LEN, MAX_TARGET_LEN, NameError, TargetError, check_name, check_target,
@@ -61,7 +59,7 @@ pub enum EntryKind {
     },
     /// A symbolic link.
     Symlink {
-        /// Where it leads: a path with `/`, relative to the directory it is in.
+        /// Its target, as it was found on disk. It may lead anywhere.
         target: String,
     },
 }
@@ -173,7 +171,7 @@ fn check(entry: &Entry) -> Result<(), ManifestError> {
             Ok(())
         }
         EntryKind::Symlink { target } => match check_target(target) {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(source) => Err(ManifestError::Target {
                 name: name(),
                 source,
@@ -187,27 +185,23 @@ fn shown(name: &str) -> String {
     name.chars().take(MAX_NAME_LEN).collect()
 }
 
-/// Whether one directory may hold all these names: each by itself, and no two that are the same on
-/// some system.
+/// Whether one directory may hold all these names, which are sorted: each by itself, and none twice.
 ///
 /// # Errors
 ///
-/// [`ManifestError::Name`], [`ManifestError::Twice`] or [`ManifestError::Collision`].
-pub fn check_names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> Result<(), ManifestError> {
-    let mut known = HashMap::with_capacity(names.len());
+/// [`ManifestError::Name`] or [`ManifestError::Twice`].
+fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), ManifestError> {
+    let mut before = None;
     for name in names {
         check_name(name).map_err(|source| ManifestError::Name {
             name: shown(name),
             source,
         })?;
-        if let Some(other) = known.insert(name::folded(name), name) {
-            let (name, other) = (name.to_owned(), other.to_owned());
-            return Err(if name == other {
-                ManifestError::Twice { name }
-            } else {
-                ManifestError::Collision { name, other }
-            });
+        if before == Some(name) {
+            let name = name.to_owned();
+            return Err(ManifestError::Twice { name });
         }
+        before = Some(name);
     }
     Ok(())
 }
@@ -255,7 +249,7 @@ pub enum ManifestError {
         /// Why not.
         source: NameError,
     },
-    /// A symbolic link leads where it may not.
+    /// A symbolic link has no valid target.
     #[error("the symbolic link {name:?} is refused: {source}")]
     Target {
         /// Its name.
@@ -268,14 +262,6 @@ pub enum ManifestError {
     Twice {
         /// The name.
         name: String,
-    },
-    /// Two names are the same where letter case or the form of accents does not count.
-    #[error("{other:?} and {name:?} are the same name on some systems")]
-    Collision {
-        /// One name.
-        name: String,
-        /// The other.
-        other: String,
     },
     /// A file's descriptor is that of a folder, or the other way round.
     #[error("{name:?} is said to be a {expected}, and its descriptor is that of a {found}")]

@@ -150,6 +150,7 @@ impl Peer {
             name: None,
             unlisted: false,
             rehash: false,
+            skip_unsupported: false,
         };
         Ok(self.node.share(request, |_| {}).await?.hash)
     }
@@ -176,6 +177,8 @@ impl Peer {
             timeout: PATIENCE,
             only: Vec::new(),
             overwrite: false,
+            links: Default::default(),
+            strict_names: false,
             no_sync: false,
             seed: false,
         };

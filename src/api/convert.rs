@@ -18,6 +18,9 @@ use crate::{
     node::{self, Node},
 };
 
+/// Differences of a download in a list that are shown, at most: lists are sent often.
+const SHOWN_DIFFERENCES: usize = 20;
+
 impl From<node::Status> for types::Status {
     fn from(from: node::Status) -> Self {
         Self {
@@ -68,6 +71,7 @@ impl From<node::Shared> for types::Shared {
             link: from.link.to_string(),
             replaced: from.replaced.map(|hash| hash.to_string()),
             in_doubt: from.in_doubt,
+            notes: from.notes,
         }
     }
 }
@@ -138,6 +142,47 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
             notice: from.notice.clone(),
             why: why(from),
             error: from.failure.as_ref().map(Into::into),
+            differences: from
+                .differences
+                .as_deref()
+                .and_then(|differences| self::differences(differences, SHOWN_DIFFERENCES)),
+        }
+    }
+}
+
+/// What of a folder lies here other than it says, the first of it; none if nothing does.
+fn differences(from: &node::Differences, listed: usize) -> Option<types::Differences> {
+    let difference = |from: &node::Difference| match from.clone() {
+        node::Difference::Renamed { path, name } => types::Difference::Renamed { path, name },
+        node::Difference::LinkLeftOut { path, target, why } => types::Difference::LinkLeftOut {
+            path,
+            target,
+            why: why.to_string(),
+        },
+    };
+    (!from.is_empty()).then(|| types::Differences {
+        renamed: from.renamed,
+        links_left_out: from.links_left_out,
+        listed: from.listed.iter().take(listed).map(difference).collect(),
+    })
+}
+
+impl From<types::Links> for node::Links {
+    fn from(from: types::Links) -> Self {
+        match from {
+            types::Links::Inside => Self::Inside,
+            types::Links::All => Self::All,
+            types::Links::None => Self::None,
+        }
+    }
+}
+
+impl From<node::Links> for types::Links {
+    fn from(from: node::Links) -> Self {
+        match from {
+            node::Links::Inside => Self::Inside,
+            node::Links::All => Self::All,
+            node::Links::None => Self::None,
         }
     }
 }
@@ -159,6 +204,7 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         link: link.to_string(),
         replaced: None,
         in_doubt: false,
+        notes: Vec::new(),
     }
 }
 
@@ -216,11 +262,13 @@ pub(super) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::Downloa
     (0..).zip(downloads).map(placed).collect()
 }
 
-/// What a download waits for, why it failed, or its notice, in a sentence.
+/// What a download waits for, why it failed, its notice, or what of it differs, in a sentence.
 fn why(status: &node::DownloadStatus) -> Option<String> {
     let failed = || Some(status.failure.as_ref()?.message.clone());
     let waits = status.waits.as_ref().map(ToString::to_string);
-    waits.or_else(failed).or_else(|| status.notice.clone())
+    let differences = || Some(status.differences.as_ref()?.to_string());
+    let notice = || status.notice.clone();
+    waits.or_else(failed).or_else(notice).or_else(differences)
 }
 
 impl From<&node::Waiting> for types::Waiting {
@@ -306,6 +354,7 @@ impl From<node::Finished> for types::Finished {
             sources: from.sources,
             resumed_bytes: from.resumed_bytes,
             fetched_bytes: from.fetched_bytes,
+            differences: differences(&from.differences, usize::MAX),
         }
     }
 }
@@ -391,6 +440,7 @@ pub(super) fn share_request(from: types::ShareRequest) -> Result<node::ShareRequ
         name: from.name,
         unlisted: from.unlisted,
         rehash: from.rehash,
+        skip_unsupported: from.skip_unsupported,
     })
 }
 
@@ -414,6 +464,8 @@ pub(super) async fn download_request(
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
         only: from.only,
         overwrite: from.overwrite,
+        links: from.links.into(),
+        strict_names: from.strict_names,
         no_sync: from.no_sync,
         seed: from.seed,
     })

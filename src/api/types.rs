@@ -19,7 +19,8 @@ use utoipa::{IntoParams, ToSchema};
 
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile};
 pub use downloads::{
-    DownloadDetail, DownloadSource, Followers, OrderChange, Place, RemoveQuery, Waiting,
+    Difference, Differences, DownloadDetail, DownloadSource, Followers, Links, OrderChange, Place,
+    RemoveQuery, Waiting,
 };
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use gateway::{Gateway, GatewayQuery};
@@ -97,6 +98,9 @@ pub struct Hashed {
     pub size: u64,
     /// The root of its tree, which for a folder is its manifest's: 64 hex digits.
     pub root: String,
+    /// What to know of how it was hashed, each in a sentence: what is left out, and which link was followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Content that this node shares, or just stopped sharing.
@@ -122,6 +126,9 @@ pub struct Shared {
     /// answer to sharing tells.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_doubt: bool,
+    /// What to know of how it was shared, each in a sentence: what is left out, and which link was followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 impl Shared {
@@ -185,6 +192,10 @@ pub struct ShareRequest {
     /// Whether to hash all of it, also files that look as they did when they were hashed before.
     #[serde(default)]
     pub rehash: bool,
+    /// Of a folder: whether to leave out what has content and cannot be carried: what cannot be read, and
+    /// names that are not UTF-8.
+    #[serde(default)]
+    pub skip_unsupported: bool,
 }
 
 /// A line of the stream that a share is.
@@ -305,6 +316,12 @@ pub struct DownloadRequest {
     /// Whether other content that is there already may be replaced.
     #[serde(default)]
     pub overwrite: bool,
+    /// Of a folder: which symbolic links are created.
+    #[serde(default)]
+    pub links: Links,
+    /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
+    #[serde(default)]
+    pub strict_names: bool,
     /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not
     /// shared on.
     #[serde(default)]
@@ -377,6 +394,9 @@ pub struct DownloadStatus {
     pub why: Option<String>,
     /// Why it failed.
     pub error: Option<ErrorInfo>,
+    /// Of a folder: what of it lies here other than the folder says; none if nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Differences>,
 }
 
 /// A complete download.
@@ -398,6 +418,9 @@ pub struct Finished {
     pub resumed_bytes: u64,
     /// Bytes fetched this time.
     pub fetched_bytes: u64,
+    /// Of a folder: what of it lies here other than the folder says; none if nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub differences: Option<Differences>,
 }
 
 /// A failure, as the whole answer to a request: problem details (RFC 9457).

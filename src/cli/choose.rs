@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(
             numbered(&choices(), None),
             "#     SIZE  KIND  HASH  FROM\n\
-             1      1 B  file  1ab   anna, 12D3…2NASuq, 1 more\n\
+             1      1 B  file  1ab   an\\u{202e}na, 12D3…2NASuq, 1 more\n\
              2  1.0 MiB  file  1cd   bert"
         );
     }

@@ -19,12 +19,16 @@ use crate::{
     api::{
         CallError, Client, Events,
         types::{
-            DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed, Output,
+            Difference, Differences, DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo,
+            Finished, Links, Listed, Output,
         },
     },
     content::{Hash, HashError, Link},
     node::{DamagedPeers, InvalidTarget, Target},
 };
+
+/// Differences of a folder that are printed, at most.
+const MAX_DIFFERENCES: usize = 20;
 
 /// What to get, whence and whereto.
 #[derive(Debug, Default, clap::Args)]
@@ -65,6 +69,14 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     overwrite: bool,
 
+    /// Of a folder, which symbolic links to create: those that stay inside it, all as they are, or none
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    links: LinksArg,
+
+    /// Refuse a folder with a name that the target cannot hold, instead of changing that name
+    #[arg(long)]
+    strict_names: bool,
+
     /// Report it as done without waiting until it is safe from a power cut, and do not share it on
     #[arg(long)]
     no_sync: bool,
@@ -76,6 +88,28 @@ pub(super) struct DownloadArgs {
     /// Leave it to the running node, and come back at once
     #[arg(long)]
     detach: bool,
+}
+
+/// Which symbolic links of a folder are created.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum LinksArg {
+    /// Those that stay inside the folder
+    #[default]
+    Inside,
+    /// All, wherever they lead
+    All,
+    /// None
+    None,
+}
+
+impl From<LinksArg> for Links {
+    fn from(from: LinksArg) -> Self {
+        match from {
+            LinksArg::Inside => Self::Inside,
+            LinksArg::All => Self::All,
+            LinksArg::None => Self::None,
+        }
+    }
 }
 
 /// A target that parses, as it was given.
@@ -182,6 +216,8 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         timeout_seconds: context.seconds_without_source(args.timeout),
         only: args.only.clone(),
         overwrite: args.overwrite,
+        links: args.links.into(),
+        strict_names: args.strict_names,
         no_sync: args.no_sync,
         seed: transfer.seed && !args.no_seed,
         detach: args.detach,
@@ -357,6 +393,36 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
 }
 
 fn describe(finished: &Finished) -> String {
+    let mut told = describe_content(finished);
+    if let Some(differences) = &finished.differences {
+        told += &describe_differences(differences);
+    }
+    told
+}
+
+/// What of a folder lies here other than it says: so many lines, and a count of the rest.
+fn describe_differences(differences: &Differences) -> String {
+    let mut told = String::new();
+    for difference in differences.listed.iter().take(MAX_DIFFERENCES) {
+        told += &match difference {
+            Difference::Renamed { path, name } => {
+                format!("\n  {} is called {} here", harmless(path), harmless(name))
+            }
+            Difference::LinkLeftOut { path, target, why } => {
+                let (path, target) = (harmless(path), harmless(target));
+                format!("\n  the link {path} -> {target} is left out: {why}")
+            }
+        };
+    }
+    let all = differences.renamed + differences.links_left_out;
+    let others = all.saturating_sub(MAX_DIFFERENCES as u64);
+    if others > 0 {
+        told += &format!("\n  and {others} more: --json lists them");
+    }
+    told
+}
+
+fn describe_content(finished: &Finished) -> String {
     let (path, size) = (harmless(&finished.path), bytes(finished.size));
     if finished.fetched_bytes == 0 && finished.sources == 0 {
         return format!("{path} ({size}) was here already");
@@ -391,16 +457,20 @@ mod tests {
             sources: 1,
             resumed_bytes: 1 << 20,
             fetched_bytes: 2 << 20,
+            differences: None,
         };
         assert_eq!(
             describe(&finished),
-            "/tmp/ab (3.0 MiB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MiB were here already"
+            "/tmp/a\\u{202e}b (3.0 MiB) in 1.50 s, 1.0 MB/s from 1 source, 1.0 MiB were here already"
         );
         let here = Finished {
             fetched_bytes: 0,
             sources: 0,
             ..finished
         };
-        assert_eq!(describe(&here), "/tmp/ab (3.0 MiB) was here already");
+        assert_eq!(
+            describe(&here),
+            "/tmp/a\\u{202e}b (3.0 MiB) was here already"
+        );
     }
 }

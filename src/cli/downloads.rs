@@ -170,6 +170,7 @@ mod tests {
             notice: None,
             why: None,
             error: None,
+            differences: None,
         }
     }
 

@@ -22,12 +22,18 @@ pub(super) struct HashArgs {
     /// Files and folders to hash
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    /// Of a folder, leave out what cannot be carried: what cannot be read, and names that are not UTF-8
+    #[arg(long)]
+    skip_unsupported: bool,
 }
 
 pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
     let mut batch = Batch::new(&context.output);
     for path in &args.paths {
-        let result = hash(context, path);
+        let result = hash(context, path, args.skip_unsupported);
+        let notes = result.as_ref().map_or(&[][..], |hashed| &hashed.notes);
+        notes.iter().for_each(|note| context.output.note(note));
         let name = path.to_string_lossy();
         batch.add(&name, result, |hashed| {
             format!("{}  {}", hashed.hash, harmless(&name))
@@ -36,10 +42,10 @@ pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
     batch.finish()
 }
 
-fn hash(context: &Context, path: &Path) -> anyhow::Result<Hashed> {
+fn hash(context: &Context, path: &Path, skip_unsupported: bool) -> anyhow::Result<Hashed> {
     let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
-    open::hash(&context.data_folder, path, &|done| {
+    open::hash(&context.data_folder, path, skip_unsupported, &|done| {
         let step = Step {
             name: &name,
             state: "hashing",

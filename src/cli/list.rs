@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(
             describe(&listed, true, None),
             "   SIZE  KIND  PEERS  HASH  NAME\n\
-             \x20   1 B  file      2  abab  ab[31m\n\
+             \x20   1 B  file      2  abab  a\\nb\\u{1b}[31m\n\
              1.0 MiB  file      2  abab  é"
         );
         assert!(!describe(&listed, false, None).contains("PEERS"));
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(describe_writing(&writing), "");
         writing.files = vec![file("/a/b\u{1b}[31m", 1 << 20), file("/c", 2)];
         writing.count = 2;
-        let two = "still being written  /a/b[31m  (1.0 MiB)\nstill being written  /c  (2 B)";
+        let two = "still being written  /a/b\\u{1b}[31m  (1.0 MiB)\nstill being written  /c  (2 B)";
         assert_eq!(describe_writing(&writing), two);
         writing.count = 1002;
         let all = format!("{two}\nstill being written  1000 more");

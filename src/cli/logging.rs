@@ -13,7 +13,10 @@ use tracing::{
     span,
 };
 use tracing_subscriber::{
-    EnvFilter, Layer, fmt as printed,
+    EnvFilter, Layer,
+    field::MakeExt,
+    fmt as printed,
+    fmt::format::{Writer, debug_fn},
     layer::{Context, SubscriberExt},
     registry::LookupSpan,
     reload,
@@ -27,6 +30,7 @@ use crate::{
         types::{self, LogLine},
     },
     config::{LogFormat, LogLevel, Logging},
+    store::escaped,
 };
 
 /// Starts logging: `RUST_LOG` has the last word, then `-v` and `-q`, then the settings. Commands
@@ -44,7 +48,10 @@ pub(super) fn start(settings: &Logging, global: &Global, stays: bool) -> Log {
         .with_ansi(has_colours())
         .with_writer(io::stderr);
     let print = match settings.format {
-        LogFormat::Text => print.with_target(false).boxed(),
+        LogFormat::Text => {
+            let fields = debug_fn(write_field).delimited(" ");
+            print.with_target(false).fmt_fields(fields).boxed()
+        }
         LogFormat::Json => print.json().boxed(),
     };
     // It fails only if there is a log already, which then does.
@@ -57,6 +64,19 @@ pub(super) fn start(settings: &Logging, global: &Global, stays: bool) -> Log {
         // It fails only if there was a log already.
         let _ = handle.reload(EnvFilter::new(directives_for(level)));
     })
+}
+
+/// Writes a field of a line or a span: text by others keeps to one line, and does nothing to a terminal.
+fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = escaped(&value);
+    match field.name() {
+        "message" => write!(to, "{value}"),
+        name if to.has_ansi_escapes() => {
+            write!(to, "\u{1b}[3m{name}\u{1b}[0m\u{1b}[2m=\u{1b}[0m{value}")
+        }
+        name => write!(to, "{name}={value}"),
+    }
 }
 
 /// Who has the last word on how much is logged, if it is not the settings.
@@ -176,7 +196,43 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Remember {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// What is printed.
+    #[derive(Clone, Default)]
+    struct Printed(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Printed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn names_in_a_line_are_escaped() {
+        let printed = Printed::default();
+        let writer = printed.clone();
+        let print = printed::layer()
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .fmt_fields(debug_fn(write_field).delimited(" "));
+        let subscriber = tracing_subscriber::registry().with(print);
+        tracing::subscriber::with_default(subscriber, || {
+            let path = std::path::Path::new("/a\n\u{1b}[2J");
+            let _entered = tracing::info_span!("download", name = %"x\ny").entered();
+            tracing::warn!(path = %path.display(), "left out: {}", "b\u{202e}");
+        });
+        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+        let expected = r"WARN download{name=x\ny}: pelago::cli::logging::tests: left out: b\u{202e} path=/a\n\u{1b}[2J";
+        assert_eq!(printed.trim(), expected);
+    }
 
     #[test]
     fn lines_are_remembered_with_what_the_span_around_them_is_about() {

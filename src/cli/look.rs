@@ -191,12 +191,12 @@ mod tests {
     fn content_is_told_with_names_that_do_no_harm() {
         assert_eq!(
             describe(&content()),
-            "name   a[2Jb\n\
+            "name   a\\u{1b}[2J\\u{202e}b\n\
              kind   folder of 2 files\n\
              size   2.9 KiB\n\
              hash   ab\n\
              here   shared by this node\n\
-             peer   12D3  anna  all of it\n\
+             peer   12D3  an\\u{7}na  all of it\n\
              peer   12D3  2.9 KiB (99 %)"
         );
     }

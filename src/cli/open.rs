@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::paths;
 use crate::{
     api::{
         ApiFile,
@@ -16,7 +17,7 @@ use crate::{
     },
     content::Descriptor,
     node::{self, Node, Settings, shares},
-    store::{self, DataFolder, FolderError, Growing, HashError, Store},
+    store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
 };
 
 /// Whether a node runs on `folder`.
@@ -95,6 +96,7 @@ pub(super) fn record(
         name: request.name,
         unlisted: request.unlisted,
         rehash: request.rehash,
+        skip_unsupported: request.skip_unsupported,
     };
     let progress = |bytes| {
         progress(bytes);
@@ -114,38 +116,63 @@ pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
 pub(super) fn hash(
     data_folder: &Path,
     path: &Path,
+    skip_unsupported: bool,
     progress: &dyn Fn(u64),
 ) -> anyhow::Result<Hashed> {
+    let options = FolderOptions {
+        skip_unsupported,
+        ..FolderOptions::default()
+    };
     let progress = |bytes| {
         progress(bytes);
         ControlFlow::Continue(())
     };
-    if path.is_dir() {
+    let (leads_to, followed) = shares::follow(path).map_err(|source| {
+        let path = path.to_owned();
+        refused(&HashError::Unreadable { path, source })
+    })?;
+    let mut notes: Vec<_> = followed.into_iter().collect();
+    if leads_to.is_dir() {
+        // As the node names what it shares.
+        let folder = paths::absolute(&leads_to)?;
         let growing = Growing::in_data_folder(data_folder);
         let growing = growing.map_err(|source| FolderError::Records { source });
-        let hashed = growing.and_then(|growing| store::hash_folder(path, &growing, &progress));
-        let (descriptor, totals) = hashed.map_err(|error| {
+        let hashed = growing.and_then(|growing| {
+            store::hash_folder(
+                Path::new(&folder),
+                &growing,
+                Some(data_folder),
+                options,
+                &progress,
+            )
+        });
+        let made = hashed.map_err(|error| {
             let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
             match node::folder_hint(&error) {
                 Some(hint) => info.with_hint(hint),
                 None => info,
             }
         })?;
-        return Ok(described(path, &descriptor, totals.bytes));
+        notes.extend(made.left_out.lines());
+        return Ok(described(path, &made.descriptor, made.totals.bytes, notes));
     }
-    let hashed = store::hash_file(path, &progress);
-    let refused = |error: HashError| ErrorInfo::new("file-not-hashed", error.to_string());
-    let descriptor = hashed.map_err(refused)?.descriptor;
-    Ok(described(path, &descriptor, descriptor.size()))
+    let hashed = store::hash_file(&leads_to, &progress);
+    let descriptor = hashed.map_err(|error| refused(&error))?.descriptor;
+    Ok(described(path, &descriptor, descriptor.size(), notes))
 }
 
-fn described(path: &Path, descriptor: &Descriptor, size: u64) -> Hashed {
+fn refused(error: &HashError) -> ErrorInfo {
+    ErrorInfo::new("file-not-hashed", error.to_string())
+}
+
+fn described(path: &Path, descriptor: &Descriptor, size: u64, notes: Vec<String>) -> Hashed {
     Hashed {
         path: path.to_string_lossy().into_owned(),
         hash: descriptor.hash().to_string(),
         kind: Kind::from(descriptor.kind()),
         size,
         root: content_root(descriptor),
+        notes,
     }
 }
 

@@ -10,9 +10,10 @@ use super::{
     batch::Batch,
     context::Context,
     link, open,
-    output::Exit,
+    output::{Exit, describe as describe_error},
     paths,
     progress::{Progress, Step},
+    prompt,
     signals::Signals,
     text::{bytes, harmless},
 };
@@ -26,6 +27,9 @@ use crate::{
 
 /// What to do about content that changes after it was hashed.
 const IN_DOUBT: &str = "a program has it open for writing: share it again when the program is done";
+
+/// Asked when some of a folder cannot be carried.
+const SHARE_THE_REST: &str = "share the folder without these? [y/N] ";
 
 /// What to share, and how.
 #[derive(Debug, clap::Args)]
@@ -46,6 +50,10 @@ pub(super) struct ShareArgs {
     /// a memory mapping may leave no other mark
     #[arg(long)]
     rehash: bool,
+
+    /// Of a folder, leave out what cannot be carried: what cannot be read, and names that are not UTF-8
+    #[arg(long)]
+    skip_unsupported: bool,
 
     /// Draw the link as a QR code, too
     #[arg(long)]
@@ -98,7 +106,7 @@ async fn share_all<'a>(
 ) -> anyhow::Result<Batch<'a, Shared>> {
     let mut batch = Batch::new(&context.output);
     for path in &args.paths {
-        let result = share(context, args, client, path).await;
+        let result = share_or_ask(context, args, client, path).await;
         add(&mut batch, context, args, path, result)?;
     }
     Ok(batch)
@@ -118,15 +126,43 @@ fn add(
     drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))
 }
 
-async fn share(
+/// Shares `path`. If some of it cannot be carried, the person at the terminal says whether to share the
+/// rest.
+async fn share_or_ask(
     context: &Context,
     args: &ShareArgs,
     client: &Client,
     path: &Path,
 ) -> anyhow::Result<Shared> {
+    let request = request(args, path)?;
+    let refused = match share(context, client, path, &request).await {
+        Err(error) if is_unsupported(&error) && prompt::has_somebody(&context.output) => error,
+        shared => return shared,
+    };
+    context.output.text(&describe_error(&refused).message)?;
+    if !prompt::agrees(SHARE_THE_REST).await? {
+        return Err(refused);
+    }
+    let request = ShareRequest {
+        skip_unsupported: true,
+        ..request
+    };
+    share(context, client, path, &request).await
+}
+
+fn is_unsupported(error: &anyhow::Error) -> bool {
+    describe_error(error).code == "unsupported-entries"
+}
+
+async fn share(
+    context: &Context,
+    client: &Client,
+    path: &Path,
+    request: &ShareRequest,
+) -> anyhow::Result<Shared> {
     let name = path.to_string_lossy();
     let mut progress = Progress::new(&context.output);
-    let mut events = client.share(&request(args, path)?).await?;
+    let mut events = client.share(request).await?;
     while let Some(event) = events.next().await? {
         match event {
             ShareEvent::Hashing { hashed_bytes, size } => progress.show(&Step {
@@ -185,6 +221,7 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
         name: args.name.clone(),
         unlisted: args.unlisted,
         rehash: args.rehash,
+        skip_unsupported: args.skip_unsupported,
     })
 }
 
@@ -196,6 +233,10 @@ fn describe(shared: &Shared) -> String {
         told += "\n  was   ";
         told += before;
         told += ": the content is not what was listed, and is shared under its new hash";
+    }
+    for note in &shared.notes {
+        told += "\n  note  ";
+        told += note;
     }
     if shared.in_doubt {
         told += "\n  note  ";

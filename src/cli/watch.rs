@@ -204,6 +204,7 @@ mod tests {
             notice: None,
             why: Some(format!("no source for {seconds} s")),
             error: None,
+            differences: None,
         }
     }
 

@@ -205,6 +205,7 @@ mod tests {
             name: None,
             unlisted: false,
             rehash: false,
+            skip_unsupported: false,
         };
         let shared = record(store, &request, &|_| ControlFlow::Continue(()));
         shared.unwrap().hash

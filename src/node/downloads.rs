@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     network::Network,
-    store::{NewFolder, NewShare, Origin, Scope, Selection, Store},
+    store::{Links, NewFolder, NewShare, Origin, Scope, Selection, Store},
     transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
 };
 
@@ -98,6 +98,10 @@ pub struct DownloadRequest {
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
+    /// Of a folder: which symbolic links are created.
+    pub links: Links,
+    /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
+    pub strict_names: bool,
     /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not shared
     /// on.
     pub no_sync: bool,
@@ -184,6 +188,8 @@ impl Node {
             timeout: request.timeout,
             only: request.only,
             overwrite: request.overwrite,
+            links: request.links,
+            strict_names: request.strict_names,
             resume_on_start: !is_one_shot,
             // What may be gone with the power is not offered to others.
             seed: request.seed && !request.no_sync,

@@ -133,8 +133,7 @@ pub const fn folder_code(error: &FolderError) -> &'static str {
     match error {
         FolderError::Hash(_) => "file-not-hashed",
         FolderError::Manifests(_) | FolderError::Share(_) => "not-recorded",
-        FolderError::Entry { .. } | FolderError::NotUtf8 { .. } => "bad-name",
-        FolderError::Target { .. } | FolderError::Escapes { .. } => "symlink",
+        FolderError::Unsupported { .. } => "unsupported-entries",
         _ => "folder-not-hashed",
     }
 }
@@ -143,13 +142,9 @@ pub const fn folder_code(error: &FolderError) -> &'static str {
 #[must_use]
 pub fn folder_hint(error: &FolderError) -> Option<String> {
     let hint = match error {
-        FolderError::Entry { .. } | FolderError::NotUtf8 { .. } => {
-            "a folder is the same on every system: rename what is named here"
+        FolderError::Unsupported { .. } => {
+            "make these readable, rename them, or share the folder without them: --skip-unsupported"
         }
-        FolderError::Target { .. } | FolderError::Escapes { .. } => {
-            "remove the link, or have it lead to something in the folder"
-        }
-        FolderError::Special { .. } => "move it out of the folder",
         FolderError::HoldsData { .. } => "it holds the key of this node: share what is beside it",
         _ => return None,
     };

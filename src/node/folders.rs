@@ -17,12 +17,12 @@ use walkdir::WalkDir;
 
 use super::{
     ShareError,
-    ignores::{IGNORE_FILE, Ignores},
     settle::{Seen, Settling, Verdict},
     shares::examine,
 };
 use crate::store::{
-    DatabaseError, Fingerprint, Growing, HashError, NewShare, Origin, Scope, Share, Store, Writers,
+    DatabaseError, Fingerprint, Growing, HashError, IGNORE_FILE, Ignores, NewShare, Origin, Scope,
+    Share, Store, Writers,
 };
 
 /// Shares that are written down in one commit, at most.

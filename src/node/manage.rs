@@ -315,6 +315,7 @@ mod tests {
             waits: None,
             notice: None,
             failure: None,
+            differences: None,
         }
     }
 

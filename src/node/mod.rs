@@ -13,7 +13,6 @@ mod error;
 mod folders;
 mod handle;
 mod health;
-mod ignores;
 mod limits;
 mod link_peers;
 mod look;
@@ -51,7 +50,10 @@ pub use writing::{BeingWritten, FileBeingWritten};
 pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
-    store::NewFileError,
+    store::{
+        Difference, Differences, InvalidLinks, LinkOmission, Links, MAX_LISTED_DIFFERENCES,
+        NewFileError, is_unsafe,
+    },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest,
         Output, SourceState, SourceStatus, Waiting,

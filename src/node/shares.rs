@@ -2,6 +2,7 @@
 //! blocks.
 
 use std::{
+    fs, io,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -10,8 +11,8 @@ use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError, called::Called};
 use crate::store::{
-    Cursor, DatabaseError, Fingerprint, Hashed, MemberState, NewFolder, NewShare, Origin, Scope,
-    Scopes, Share, Store,
+    Cursor, DatabaseError, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
+    NewShare, Origin, Scope, Scopes, Share, Store, shown,
 };
 
 /// Shares read from the database at a time.
@@ -28,6 +29,8 @@ pub struct ShareRequest {
     pub unlisted: bool,
     /// Whether to hash all of it, also files that look as they did when they were hashed before.
     pub rehash: bool,
+    /// Of a directory: whether to leave out what has content and cannot be carried.
+    pub skip_unsupported: bool,
 }
 
 /// Something shared.
@@ -50,6 +53,8 @@ pub struct Shared {
     /// Whether a program still had it, or a file in it, open for writing when it was hashed: what is
     /// sent of such a file is proven first.
     pub in_doubt: bool,
+    /// What to know of how it was shared, each in a sentence: what is left out, and which link was followed.
+    pub notes: Vec<String>,
 }
 
 impl From<Share> for Shared {
@@ -76,6 +81,7 @@ impl Shared {
             link,
             replaced: None,
             in_doubt: false,
+            notes: Vec::new(),
         }
     }
 }
@@ -90,13 +96,44 @@ pub fn record(
     request: &ShareRequest,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Shared, ShareError> {
+    let (path, followed) = follow(&request.path).map_err(|source| {
+        let path = request.path.clone();
+        HashError::Unreadable { path, source }
+    })?;
+    let request = &ShareRequest {
+        name: name(request),
+        path,
+        ..request.clone()
+    };
     let before = store.share_at(&request.path).ok().flatten();
-    let shared = record_as_it_is(store, request, progress)?;
+    let mut shared = record_as_it_is(store, request, progress)?;
+    shared.notes.splice(0..0, followed);
     let before = before.map(|before| before.hash);
     Ok(Shared {
         replaced: before.filter(|before| *before != shared.hash),
         ..shared
     })
+}
+
+/// The path of what is shared: if that is a symbolic link, where it leads, and a sentence that says so.
+///
+/// # Errors
+/// The link leads to nothing that can be looked at.
+pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
+    if !path.is_symlink() {
+        return Ok((path.to_owned(), None));
+    }
+    let leads_to = fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            let target = fs::read_link(path).unwrap_or_default();
+            let text = format!("it is a link to {}, which does not exist", shown(&target));
+            io::Error::new(error.kind(), text)
+        }
+        _ => error,
+    })?;
+    let (link, there) = (shown(path), shown(&leads_to));
+    let note = format!("{link} is a link: this is {there}, where it leads");
+    Ok((leads_to, Some(note)))
 }
 
 fn record_as_it_is(
@@ -117,15 +154,20 @@ fn record_as_it_is(
             scopes,
             origin,
         };
-        let (descriptor, totals) = if request.rehash {
-            store.share_folder_anew(&folder, progress)?
-        } else {
-            store.share_folder(&folder, progress)?
+        let options = FolderOptions {
+            anew: request.rehash,
+            skip_unsupported: request.skip_unsupported,
+            ..FolderOptions::default()
         };
+        let made = store.share_folder_as(&folder, options, progress)?;
         let NewFolder { path, name, .. } = folder;
         let in_doubt = has_member_in_doubt(store, &path)?;
-        let shared = Shared::new(descriptor, name, totals.bytes, path);
-        return Ok(Shared { in_doubt, ..shared });
+        let shared = Shared::new(made.descriptor, name, made.totals.bytes, path);
+        return Ok(Shared {
+            in_doubt,
+            notes: made.left_out.lines(),
+            ..shared
+        });
     }
     let (descriptor, fingerprint) = if request.rehash {
         let hashed = hash(store, &path, progress)?;

@@ -14,7 +14,9 @@ use std::{
 
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
-use super::{OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, mutex::lock};
+use super::{
+    Links, OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, mutex::lock,
+};
 
 /// The folder in the data folder.
 const CACHE_FOLDER: &str = "gateway";
@@ -117,6 +119,8 @@ impl Cache {
             part_of: Some(owner(number)),
             overwrite: false,
             is_named: false,
+            links: Links::default(),
+            strict_names: false,
         };
         let partial = Partial::create_or_resume(&self.0.store, spec, &|_| ())?;
         entries.kept.push(Entry::File(Arc::clone(&partial)));

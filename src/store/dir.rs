@@ -142,11 +142,16 @@ impl Dir {
         if inner.is_empty() {
             return Ok(());
         }
-        match self.handle.make(inner) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.make(parent_of(inner))?;
-                self.handle.make(inner)
-            }
+        let mut made = self.handle.make(inner);
+        if made
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
+            self.make(parent_of(inner))?;
+            made = self.handle.make(inner);
+        }
+        // Another thread may have made it in between.
+        match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 match self.look(inner)?.kind {
                     Kind::Folder => Ok(()),
@@ -195,6 +200,11 @@ impl Dir {
     /// Where a symbolic link leads.
     pub(super) fn read_link(&self, inner: &str) -> io::Result<PathBuf> {
         self.handle.read_link(inner)
+    }
+
+    /// The names in it, in any order; bytes that are no UTF-8 are replaced.
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        self.handle.names()
     }
 
     /// Whether nothing is in it.

@@ -1,12 +1,14 @@
 //! Directories to folders: walked, hashed, and shared with all that is in them.
 //!
-//! Owns the way from a directory to its manifests, and no state. Never follows a symbolic link, and
-//! never leaves anything out without need: what cannot be part of a folder (`walk`) fails the whole,
-//! by its path. Files are hashed on all cores (`examine`); one that was hashed before and has not
-//! changed is not read. Whatever is in the way leaves as a [`FolderError`].
+//! Owns the way from a directory to its manifests, and no state. Never follows a symbolic link. What has no
+//! content, and what `.pelagoignore` says, is left out; what has content and cannot be carried fails the
+//! whole, by its path, unless the caller leaves it out. Files are hashed on all cores (`examine`); one that
+//! was hashed before and has not changed is not read. A folder that was received otherwise than its
+//! manifests say becomes what they say. Whatever is in the way leaves as a [`FolderError`].
 
 mod error;
 mod examine;
+mod left_out;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -20,12 +22,17 @@ use std::{
 
 use pelago_content::{Descriptor, Entry, EntryKind, Hash, Manifest, Totals};
 
-pub use self::error::FolderError;
-use self::{
-    examine::{Examined, Known, examine},
-    walk::{Directory, Tree, What},
+pub use self::{
+    error::FolderError,
+    left_out::{LeftOut, Unsupported},
 };
-use super::{Fingerprint, Growing, Member, MemberState, NewShare, Origin, Scopes, Store};
+use self::{
+    examine::{Before, Examined, Known, examine},
+    walk::{Directory, Guide, Tree, What},
+};
+use super::{
+    Fingerprint, Growing, Member, MemberState, NewShare, Origin, Scopes, Store, received::Received,
+};
 
 /// A folder to be shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +47,41 @@ pub struct NewFolder {
     pub origin: Origin,
 }
 
-/// Hashes a directory with all that is in it but for what is `growing`, and keeps nothing. `progress` is given the bytes
-/// hashed so far, and may say to stop.
+/// How a directory becomes a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FolderOptions {
+    /// Whether to hash all files, also those that look as they did before.
+    pub anew: bool,
+    /// Whether to leave out what has content and cannot be carried.
+    pub skip_unsupported: bool,
+    /// Whether to leave out what `.pelagoignore` says.
+    pub has_rules: bool,
+}
+
+impl Default for FolderOptions {
+    fn default() -> Self {
+        Self {
+            anew: false,
+            skip_unsupported: false,
+            has_rules: true,
+        }
+    }
+}
+
+/// A directory that became a folder.
+#[derive(Debug)]
+pub struct MadeFolder {
+    /// Kind, size and root of its manifest.
+    pub descriptor: Descriptor,
+    /// What it weighs.
+    pub totals: Totals,
+    /// What is no part of it.
+    pub left_out: LeftOut,
+}
+
+/// Hashes a directory with all that is in it but for what is `growing`, and keeps nothing: as the node of the data
+/// folder `data`, which need not exist, would share it. `progress` is given the bytes hashed so far, and may
+/// say to stop.
 ///
 /// # Errors
 ///
@@ -49,12 +89,63 @@ pub struct NewFolder {
 pub fn hash_folder(
     path: &Path,
     growing: &Growing,
+    data: Option<&Path>,
+    options: FolderOptions,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
-) -> Result<(Descriptor, Totals), FolderError> {
-    let tree = walk::walk(path, growing)?;
-    let files = examine(path, &tree, &Known::default(), None, progress)?;
-    let built = build(path, tree, &files, None)?;
-    Ok((built.descriptor, built.totals))
+) -> Result<MadeFolder, FolderError> {
+    let received = data.map(|data| Received::read(data, path)).transpose();
+    let received = received.map_err(|source| FolderError::Received {
+        path: path.to_owned(),
+        source,
+    })?;
+    let making = Making {
+        path,
+        growing,
+        received: received.flatten(),
+        data: data.and_then(|data| fs::canonicalize(data).ok()),
+        store: None,
+    };
+    let (built, left_out) = making.make(&Known::default(), options, progress)?;
+    Ok(MadeFolder {
+        descriptor: built.descriptor,
+        totals: built.totals,
+        left_out,
+    })
+}
+
+/// One directory that is to become a folder.
+struct Making<'a> {
+    path: &'a Path,
+    growing: &'a Growing,
+    received: Option<Received>,
+    /// The data folder of this node, without links.
+    data: Option<PathBuf>,
+    store: Option<&'a Store>,
+}
+
+impl Making<'_> {
+    fn make(
+        &self,
+        known: &Known,
+        options: FolderOptions,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<(Built, LeftOut), FolderError> {
+        let received = self.received.as_ref();
+        let guide = Guide {
+            growing: self.growing,
+            received,
+            data: self.data.as_deref(),
+            has_rules: options.has_rules,
+        };
+        let mut tree = walk::walk(self.path, &guide)?;
+        tree.left_out.check(self.path, options.skip_unsupported)?;
+        let before = Before { known, received };
+        let files = examine(self.path, &mut tree, &before, self.store, progress)?;
+        // Some of it shows only when it is read.
+        tree.left_out.check(self.path, options.skip_unsupported)?;
+        let left_out = std::mem::take(&mut tree.left_out);
+        Ok((build(self.path, tree, &files, self.store)?, left_out))
+    }
 }
 
 impl Store {
@@ -70,21 +161,22 @@ impl Store {
         folder: &NewFolder,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
-        let known = self.known_files(&folder.path)?;
-        self.share_knowing(folder, &known, |_| true, progress)
+        let made = self.share_folder_as(folder, FolderOptions::default(), progress)?;
+        Ok((made.descriptor, made.totals))
     }
 
-    /// The same, but all files are hashed, also those that look as they did before.
+    /// The same, as the options say.
     ///
     /// # Errors
     ///
     /// See [`FolderError`]; what was shared before stays then.
-    pub fn share_folder_anew(
+    pub fn share_folder_as(
         &self,
         folder: &NewFolder,
+        options: FolderOptions,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<(Descriptor, Totals), FolderError> {
-        self.share_knowing(folder, &Known::default(), |_| true, progress)
+    ) -> Result<MadeFolder, FolderError> {
+        self.share_if(folder, options, |_| true, progress)
     }
 
     /// Shares a directory that was shared before under `hash`, if it is still the same folder: what
@@ -99,26 +191,58 @@ impl Store {
         hash: &Hash,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
     ) -> Result<(Descriptor, Totals), FolderError> {
-        let known = self.known_files(&folder.path)?;
-        self.share_knowing(folder, &known, |found| found == hash, progress)
+        let options = FolderOptions {
+            skip_unsupported: true,
+            ..FolderOptions::default()
+        };
+        let mut made = self.share_if(folder, options, |found| found == hash, progress);
+        if matches!(made, Err(FolderError::Changed { .. })) {
+            // Before there were rules for folders, a file of rules was a file like others.
+            let has_rules = false;
+            let options = FolderOptions {
+                has_rules,
+                ..options
+            };
+            made = self.share_if(folder, options, |found| found == hash, progress);
+        }
+        let made = made?;
+        Ok((made.descriptor, made.totals))
     }
 
-    /// Shares a directory of which these files are known, if it is the folder that is meant.
-    fn share_knowing(
+    /// Shares a directory, if it is the folder that is meant.
+    fn share_if(
         &self,
         folder: &NewFolder,
-        known: &Known,
+        options: FolderOptions,
         is_meant: impl FnOnce(&Hash) -> bool,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
-    ) -> Result<(Descriptor, Totals), FolderError> {
+    ) -> Result<MadeFolder, FolderError> {
         let path = &folder.path;
-        self.check_private(path)?;
+        let data = self.folder().and_then(|data| fs::canonicalize(data).ok());
+        if let Some(data) = data.clone().filter(|_| self.is_private(path)) {
+            let path = path.clone();
+            return Err(FolderError::HoldsData { path, data });
+        }
         let fingerprint = fs::metadata(path).map_err(|error| FolderError::at(path, error))?;
         let growing = Growing::of(self);
         let growing = growing.map_err(|source| FolderError::Records { source })?;
-        let tree = walk::walk(path, &growing)?;
-        let files = examine(path, &tree, known, Some(self), progress)?;
-        let built = build(path, tree, &files, Some(self))?;
+        let received = self.inner.received.get(path);
+        let received = received.map_err(|source| FolderError::Received {
+            path: path.clone(),
+            source,
+        })?;
+        let known = match options.anew {
+            true => Known::default(),
+            false => self.known_files(path)?,
+        };
+        let making = Making {
+            path,
+            growing: &growing,
+            received,
+            data,
+            store: Some(self),
+        };
+        let (built, left_out) = making.make(&known, options, progress)?;
         if !is_meant(&built.descriptor.hash()) {
             return Err(FolderError::Changed { path: path.clone() });
         }
@@ -131,20 +255,11 @@ impl Store {
             fingerprint: Fingerprint::new(&fingerprint),
         };
         self.add_folder(&share, built.totals, &built.members)?;
-        Ok((built.descriptor, built.totals))
-    }
-
-    /// Refuses a directory that holds this node's own data, its key above all.
-    fn check_private(&self, path: &Path) -> Result<(), FolderError> {
-        let resolved = |path: &Path| fs::canonicalize(path).ok();
-        let (data, shared) = (self.folder().and_then(resolved), resolved(path));
-        match data.zip(shared) {
-            Some((data, shared)) if data.starts_with(&shared) => Err(FolderError::HoldsData {
-                path: path.to_owned(),
-                data,
-            }),
-            _ => Ok(()),
-        }
+        Ok(MadeFolder {
+            descriptor: built.descriptor,
+            totals: built.totals,
+            left_out,
+        })
     }
 
     /// The files that were shared in this folder before, and can be served without being read.
@@ -171,7 +286,7 @@ struct Built {
 fn build(
     root: &Path,
     tree: Tree,
-    files: &[Examined],
+    files: &[Option<Examined>],
     store: Option<&Store>,
 ) -> Result<Built, FolderError> {
     let mut building = Building {
@@ -182,11 +297,17 @@ fn build(
     };
     // Each directory comes behind the one that it is in.
     for (number, directory) in tree.directories.into_iter().enumerate().rev() {
+        if directory.is_left_out {
+            continue;
+        }
         let path = root.join(&directory.path);
         let built = building.directory(directory, path)?;
         building.folders[number] = Some(built);
     }
-    let (descriptor, totals) = building.folder(0, root)?;
+    let missing = || FolderError::Missing {
+        path: root.to_owned(),
+    };
+    let (descriptor, totals) = building.folders[0].ok_or_else(missing)?;
     Ok(Built {
         descriptor,
         totals,
@@ -195,7 +316,8 @@ fn build(
 }
 
 struct Building<'b> {
-    files: &'b [Examined],
+    /// None for those that are no part of it.
+    files: &'b [Option<Examined>],
     store: Option<&'b Store>,
     /// The directories done, by their numbers.
     folders: Vec<Option<(Descriptor, Totals)>>,
@@ -211,8 +333,10 @@ impl Building<'_> {
         let mut totals = Totals::default();
         let mut entries = Vec::with_capacity(directory.entries.len());
         for found in directory.entries {
-            let inner = join(&directory.path, &found.name);
-            let (kind, more) = self.entry(found.what, inner, &path)?;
+            let inner = join(&directory.path, found.here());
+            let Some((kind, more)) = self.entry(found.what, inner) else {
+                continue;
+            };
             let sum = totals.checked_add(more);
             totals = sum.ok_or_else(|| FolderError::TooMuch { path: path.clone() })?;
             let name = found.name;
@@ -227,21 +351,17 @@ impl Building<'_> {
         Ok((descriptor, totals))
     }
 
-    /// An entry and what it weighs; files and folders become members, as `inner`.
-    fn entry(
-        &mut self,
-        what: What,
-        inner: String,
-        path: &Path,
-    ) -> Result<(EntryKind, Totals), FolderError> {
-        Ok(match what {
+    /// An entry and what it weighs, if it is part of the folder; files and folders become members, as
+    /// `inner`.
+    fn entry(&mut self, what: What, inner: String) -> Option<(EntryKind, Totals)> {
+        Some(match what {
             What::File(at) => {
-                let file = &self.files[at];
+                let file = self.files[at].as_ref()?;
                 self.members.push(file.member(inner));
                 (file.entry(), Totals::of_file(&file.descriptor))
             }
             What::Folder(at) => {
-                let (descriptor, totals) = self.folder(at, path)?;
+                let (descriptor, totals) = self.folders[at]?;
                 self.members.push(Member {
                     path: inner,
                     descriptor,
@@ -251,12 +371,6 @@ impl Building<'_> {
             }
             What::Symlink(target) => (EntryKind::Symlink { target }, Totals::default()),
         })
-    }
-
-    /// A directory that is done, as all are that lie in one being done.
-    fn folder(&self, number: usize, path: &Path) -> Result<(Descriptor, Totals), FolderError> {
-        let path = || path.to_owned();
-        self.folders[number].ok_or_else(|| FolderError::Missing { path: path() })
     }
 }
 

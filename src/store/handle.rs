@@ -12,7 +12,8 @@ use std::{
 
 use super::{
     DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, receipts::Receipts, room::Room, share_log::ShareLog, trees::Trees,
+    partial::Partials, receipts::Receipts, received::ReceivedFolders, room::Room,
+    share_log::ShareLog, trees::Trees,
 };
 use crate::durable;
 
@@ -31,6 +32,7 @@ pub(super) struct Inner {
     pub(super) receipts: Receipts,
     pub(super) handles: Handles,
     pub(super) room: Room,
+    pub(super) received: ReceivedFolders,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
@@ -90,6 +92,11 @@ impl Store {
             }),
             handles: Handles::default(),
             room: Room::default(),
+            received: folder
+                .as_ref()
+                .map_or_else(ReceivedFolders::in_memory, |folder| {
+                    ReceivedFolders::in_folder(folder.path())
+                }),
             live_folders: RwLock::default(),
             count: Mutex::default(),
             share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {

@@ -28,6 +28,7 @@ use pelago_content::{
 
 use super::{
     Fingerprint, Store, TreeError,
+    escape::shown,
     files::{self, OpenFileError},
     trees::{TreeWriter, Trees},
     writers::Writers,
@@ -341,13 +342,13 @@ impl From<BuildError> for Stop {
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
     /// There is no such file.
-    #[error("{} does not exist", path.display())]
+    #[error("{} does not exist", shown(path))]
     Missing {
         /// The path.
         path: PathBuf,
     },
     /// A folder, fifo, socket or device.
-    #[error("{} is {found}: only regular files have a hash", path.display())]
+    #[error("{} is {found}: only regular files have a hash", shown(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
@@ -355,13 +356,16 @@ pub enum HashError {
         found: &'static str,
     },
     /// The file grew, shrank or was written while it was read.
-    #[error("{} changed while it was hashed: try again when nothing writes to it", path.display())]
+    #[error(
+        "{} changed while it was hashed: try again when nothing writes to it",
+        shown(path)
+    )]
     Changed {
         /// The path.
         path: PathBuf,
     },
     /// The file cannot be opened or read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read: {source}", shown(path))]
     Unreadable {
         /// The path.
         path: PathBuf,
@@ -369,7 +373,7 @@ pub enum HashError {
         source: io::Error,
     },
     /// More than 1 PiB.
-    #[error("{} has {size} bytes, more than content may have", path.display())]
+    #[error("{} has {size} bytes, more than content may have", shown(path))]
     TooLarge {
         /// The path.
         path: PathBuf,
@@ -380,7 +384,7 @@ pub enum HashError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// The caller said to stop.
-    #[error("hashing {} was stopped", path.display())]
+    #[error("hashing {} was stopped", shown(path))]
     Stopped {
         /// The path.
         path: PathBuf,

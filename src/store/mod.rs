@@ -19,12 +19,14 @@
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `writers` | whether a program has a file open for writing |
 //! | `hashing` | files to descriptors, on all cores |
+//! | `ignores` | what `.pelagoignore` leaves out of what is shared |
 //! | `folders` | directories to manifests: walked, hashed, shared |
 //! | `side_files`, `collect` | files named by hashes: written, durable, collected when no row needs them |
 //! | `trees`, `manifests` | the stored trees of shared files; the manifests of folders |
 //! | `reading`, `handles` | chunks with their proofs, from shared files, manifests and downloads |
 //! | `runs` | files piece by piece, whatever is here of them |
 //! | `partial` | a download under way, and its end |
+//! | `received` | folders that lie here other than their manifests say |
 //! | `growing` | which files and directories are downloads under way |
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
@@ -35,6 +37,7 @@
 //! | `disk` | what a file system can do |
 //! | `dir` | a directory that is held open, and what is in it, never through a link |
 //! | `files` | what differs between platforms |
+//! | `escape` | names and paths as people may see them |
 
 mod byte_size;
 mod cache;
@@ -43,6 +46,7 @@ mod database;
 mod dir;
 mod disk;
 mod downloads;
+mod escape;
 mod files;
 mod fingerprint;
 mod folders;
@@ -52,6 +56,7 @@ mod handle;
 mod handles;
 mod hashing;
 mod identity;
+mod ignores;
 mod lock;
 mod manifests;
 mod members;
@@ -63,6 +68,7 @@ mod publications;
 mod quiet;
 mod reading;
 mod receipts;
+mod received;
 mod recovery;
 mod room;
 mod runs;
@@ -82,18 +88,23 @@ pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use collect::Collected;
 pub use database::{DatabaseError, DatabaseState, examine_database};
+pub use escape::{escaped, is_unsafe, shown};
 pub use fingerprint::{Fingerprint, Look};
-pub use folders::{FolderError, NewFolder, hash_folder};
+pub use folders::{
+    FolderError, FolderOptions, LeftOut, MadeFolder, NewFolder, Unsupported, hash_folder,
+};
 pub use growing::Growing;
 pub use handle::{OpenError, Store};
 pub use hashing::{HashError, Hashed, hash_file};
 pub use identity::{IdentityError, key_file, load_or_create};
+pub(crate) use ignores::{IGNORE_FILE, Ignores};
 pub use lock::{DataFolder, LockError};
 pub use manifests::ManifestsError;
 pub use members::{Member, MemberState};
 pub use new_file::{NewFile, NewFileError};
 pub use partial::{
-    Ending, FinishError, FinishOptions, Finished, FinishedFolder, Partial, PartialError,
+    Difference, Differences, Ending, FinishError, FinishOptions, Finished, FinishedFolder,
+    InvalidLinks, LinkOmission, Links, MAX_LISTED_DIFFERENCES, Partial, PartialError,
     PartialFolder, PartialSpec, Receipt, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;

@@ -170,6 +170,7 @@ impl Transfers {
             let receipt = receipt.filter(|receipt| path.as_deref() == Some(receipt.path()));
             let receipt = receipt.ok_or(ChangeError::NotDownloaded { name, path })?;
             let left = receipt.remove()?;
+            store.forget_received(receipt.path());
             forget_receipt(&store, &hash);
             Ok::<_, ChangeError>((receipt.path().to_owned(), left))
         };
@@ -252,6 +253,7 @@ fn remove_placed(
     let placed = match receipt.remove() {
         Ok(stays) => {
             left.extend(stays);
+            store.forget_received(receipt.path());
             Some(receipt.path().to_owned())
         }
         Err(RemoveError::Changed { path }) => {

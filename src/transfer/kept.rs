@@ -9,7 +9,7 @@ use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::{DownloadState, DownloadStatus, Failure, Output, Request, transfers::RESUME_TIMEOUT};
-use crate::store::{PartialSpec, Scopes};
+use crate::store::{Links, PartialSpec, Scopes};
 
 /// Of the form below.
 pub(super) const VERSION: u64 = 1;
@@ -75,6 +75,12 @@ pub(super) struct Kept {
     /// Whether it is done without waiting for the disk.
     #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
     no_sync: bool,
+    /// Which symbolic links of a folder are created.
+    #[serde(rename = "l", default)]
+    links: Links,
+    /// Whether names that the target cannot hold are refused.
+    #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
+    strict_names: bool,
 }
 
 /// How a download ended.
@@ -112,6 +118,8 @@ impl Kept {
             verified_bytes: status.verified_bytes,
             end,
             no_sync: !request.durable,
+            links: request.links,
+            strict_names: request.strict_names,
         })
     }
 
@@ -135,6 +143,8 @@ impl Kept {
             verified_bytes: None,
             end: None,
             no_sync: false,
+            links: spec.links,
+            strict_names: spec.strict_names,
         }
     }
 
@@ -176,6 +186,8 @@ impl Kept {
             timeout: RESUME_TIMEOUT,
             only: self.only.clone(),
             overwrite: self.overwrite,
+            links: self.links,
+            strict_names: self.strict_names,
             durable: !self.no_sync,
             resume_on_start: true,
             seed: self.seed,
@@ -264,6 +276,8 @@ mod tests {
             timeout: Duration::from_secs(30),
             only: vec!["*.é".into()],
             overwrite: true,
+            links: Links::All,
+            strict_names: true,
             durable: true,
             resume_on_start: true,
             seed: true,

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     network::PeerAddress,
-    store::{Cache, Ending, Scope},
+    store::{Cache, Ending, Links, Scope},
 };
 
 /// Contents that are fetched for readers at a time, at most, with those that are about to be left.
@@ -269,6 +269,8 @@ impl Transfers {
             timeout: request.timeout,
             only: Vec::new(),
             overwrite: false,
+            links: Links::default(),
+            strict_names: false,
             durable: false,
             resume_on_start: false,
             seed: false,

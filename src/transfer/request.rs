@@ -6,7 +6,10 @@ use libp2p::PeerId;
 use pelago_content::Hash;
 
 use super::Output;
-use crate::{network::PeerAddress, store::Scopes};
+use crate::{
+    network::PeerAddress,
+    store::{Links, Scopes},
+};
 
 /// What is to be downloaded, whence, and where to.
 #[derive(Clone, Debug)]
@@ -27,6 +30,10 @@ pub struct Request {
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
+    /// Of a folder: which symbolic links are created.
+    pub links: Links,
+    /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
+    pub strict_names: bool,
     /// Whether to wait at the end until the file is safe from a power loss.
     pub durable: bool,
     /// Whether a node that starts again goes on with it.

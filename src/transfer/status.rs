@@ -5,6 +5,7 @@ use std::{
     collections::VecDeque,
     fmt,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
-use crate::limits::Rate;
+use crate::{limits::Rate, store::Differences};
 
 /// A rate is the mean over this long.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
@@ -104,6 +105,8 @@ pub struct DownloadStatus {
     pub notice: Option<String>,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// Of a folder: what of it lies here other than its manifests say; none if nothing does.
+    pub differences: Option<Arc<Differences>>,
 }
 
 impl DownloadStatus {
@@ -121,6 +124,7 @@ impl DownloadStatus {
             waits: None,
             notice: None,
             failure: None,
+            differences: None,
         }
     }
 
@@ -216,6 +220,8 @@ pub struct Finished {
     pub fetched_bytes: u64,
     /// Whether it is shared on from there.
     pub is_shared: bool,
+    /// Of a folder: what of it lies here other than its manifests say.
+    pub differences: Differences,
 }
 
 /// Measures a rate over the last [`RATE_PERIOD`].

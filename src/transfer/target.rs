@@ -5,14 +5,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::Hash;
+use pelago_content::{Hash, MAX_NAME_LEN};
 use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
-use crate::store::{Store, hash_file};
+use crate::store::{Store, hash_file, is_unsafe};
 
-/// Bytes of a file name, at most, so that `.part` still fits in the usual 255.
-const MAX_NAME: usize = 240;
+/// Bytes of the ending of a name that is kept when the name is cut, at most.
+const MAX_ENDING: usize = 16;
+
+/// Bytes of the shortest name that a name is cut to: file systems take more.
+const SHORTEST_CUT: usize = 100;
 
 /// Names that Windows reserves, whatever their ending.
 const RESERVED: [&str; 22] = [
@@ -56,7 +59,12 @@ impl Output {
 
     /// Whether this may be how the content called `name` has come to `target`.
     pub(super) fn leads_to(&self, target: &Path, name: &str) -> bool {
-        let inside = |folder: &Path| sanitised(name).is_some_and(|n| folder.join(n) == target);
+        let inside = |folder: &Path| {
+            let found = target.file_name().and_then(|found| found.to_str());
+            let is_called = sanitised(name).zip(found);
+            let is_called = is_called.is_some_and(|(name, found)| is_cut(&name, found));
+            is_called && target.parent() == Some(folder)
+        };
         match self {
             Self::Into(folder) => inside(folder),
             Self::At(path) => path == target || inside(path),
@@ -76,8 +84,10 @@ impl Output {
     /// The path of the file with the content's `name`. Blocks on the disk.
     pub(super) fn resolve(&self, name: Option<&str>, hash: &Hash) -> PathBuf {
         self.fixed().unwrap_or_else(|| {
+            let folder = self.path();
             let name = name.and_then(sanitised);
-            self.path().join(name.unwrap_or_else(|| hash.to_string()))
+            let name = name.map(|name| cut(&name, longest_name(folder)));
+            folder.join(name.unwrap_or_else(|| hash.to_string()))
         })
     }
 }
@@ -148,9 +158,7 @@ pub(super) fn examine(
 pub fn sanitised(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
     let replaced = |c: char| {
-        let is_unwanted = c.is_control()
-            || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
-            || is_invisible(c);
+        let is_unwanted = is_unsafe(c) || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*');
         if is_unwanted { '_' } else { c }
     };
     let name: String = last.chars().map(replaced).collect();
@@ -158,29 +166,51 @@ pub fn sanitised(name: &str) -> Option<String> {
     // What begins with a dot is hidden, and read by shells and the like on their own.
     let hidden = name.strip_prefix('.').map(|rest| format!("_{rest}"));
     let name = hidden.as_deref().unwrap_or(name);
-    // The ending says what a file is: a long name is cut before it.
-    let (stem, ending) = match name.rsplit_once('.') {
-        Some((stem, ending)) if ending.len() <= 16 && !stem.is_empty() => (stem, ending),
-        _ => (name, ""),
-    };
-    let room = MAX_NAME.saturating_sub(ending.len() + 1);
-    let stem = &stem[..stem.floor_char_boundary(room)];
-    let name = if ending.is_empty() {
-        stem.to_owned()
-    } else {
-        format!("{stem}.{ending}")
-    };
     let first = name.split('.').next().unwrap_or_default().to_lowercase();
-    match name.as_str() {
-        "" | "." | ".." => None,
-        _ if RESERVED.contains(&first.as_str()) => Some(format!("_{name}")),
-        _ => Some(name),
-    }
+    let name = match name {
+        "" | "." | ".." => return None,
+        _ if RESERVED.contains(&first.as_str()) => format!("_{name}"),
+        _ => name.to_owned(),
+    };
+    Some(cut(&name, MAX_NAME_LEN))
 }
 
-/// Signs that are not seen, or turn the reading direction.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+/// A name of at most `max` bytes. The ending says what a file is: a long name is cut before it.
+fn cut(name: &str, max: usize) -> String {
+    if name.len() <= max {
+        return name.to_owned();
+    }
+    let (stem, ending) = match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= MAX_ENDING => name.split_at(at),
+        _ => (name, ""),
+    };
+    let room = max.saturating_sub(ending.len());
+    let stem = stem[..stem.floor_char_boundary(room)].trim_end_matches(['.', ' ']);
+    format!("{stem}{ending}")
+}
+
+/// Whether `found` is the name, or what became of it on a file system with shorter names, or in an earlier
+/// version.
+fn is_cut(name: &str, found: &str) -> bool {
+    let is_shorter = found.len() < name.len() && found.len() >= SHORTEST_CUT;
+    found == name || is_shorter && cut(name, found.len()) == found
+}
+
+/// Bytes of the longest name that the folder takes. Blocks on the disk.
+fn longest_name(folder: &Path) -> usize {
+    #[cfg(unix)]
+    {
+        let told = rustix::fs::statvfs(folder).map_or(0, |told| told.f_namemax);
+        match usize::try_from(told).unwrap_or(MAX_NAME_LEN) {
+            told if told >= SHORTEST_CUT => told.min(MAX_NAME_LEN),
+            _ => MAX_NAME_LEN,
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        MAX_NAME_LEN
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +230,12 @@ mod tests {
             (".zshenv", Some("_zshenv")),
             ("..config", Some("_.config")),
             ("\u{1b}[2Jx", Some("_[2Jx")),
+            (
+                "\u{1f469}\u{200d}\u{1f52c}.jpg",
+                Some("\u{1f469}\u{200d}\u{1f52c}.jpg"),
+            ),
+            ("می\u{200c}خواهم", Some("می\u{200c}خواهم")),
+            ("a\u{200b}b\u{feff}", Some("a_b_")),
             ("..", None),
             ("...", None),
             ("/", None),
@@ -212,7 +248,20 @@ mod tests {
     #[test]
     fn a_long_name_keeps_its_ending() {
         let name = sanitised(&format!("{}.tar.gz", "ü".repeat(300))).unwrap();
-        assert!(name.len() <= MAX_NAME && name.ends_with(".gz"));
+        assert!(name.len() <= MAX_NAME_LEN && name.ends_with(".gz"));
+        assert_eq!(sanitised(&"n".repeat(255)), Some("n".repeat(255)));
+        assert_eq!(cut("a long name.jpg", 11), "a long.jpg");
+    }
+
+    #[test]
+    fn a_name_that_was_cut_is_known_again() {
+        let long = format!("{}.mkv", "n".repeat(300));
+        let output = Output::Into("/folder".into());
+        for (len, leads) in [(255, true), (240, true), (143, true), (60, false)] {
+            let target = Path::new("/folder").join(cut(&long, len));
+            assert_eq!(output.leads_to(&target, &long), leads, "{len}");
+        }
+        assert!(!output.leads_to(Path::new("/folder/f.mkv"), "film.mkv"));
     }
 
     #[test]
@@ -236,7 +285,7 @@ mod tests {
             if let Some(name) = sanitised(&name) {
                 let path = Path::new("folder").join(&name);
                 prop_assert_eq!(path.parent(), Some(Path::new("folder")));
-                prop_assert!(name.len() <= MAX_NAME + 1);
+                prop_assert!(name.len() <= MAX_NAME_LEN);
             }
         }
     }

@@ -112,6 +112,15 @@ impl Entry {
         } else if request.overwrite != self.request.overwrite {
             let what = if request.overwrite { "not " } else { "" };
             Some(format!("{what}to replace what is there"))
+        } else if request.links != self.request.links {
+            let (now, asked) = (self.request.links, request.links);
+            Some(format!("with --links {now}, and not --links {asked}"))
+        } else if request.strict_names != self.request.strict_names {
+            let with = |is_strict| if is_strict { "with" } else { "without" };
+            Some(format!(
+                "{} --strict-names",
+                with(self.request.strict_names)
+            ))
         } else {
             None
         }

@@ -36,6 +36,7 @@ async fn share(server: &Home, unlisted: bool) -> Hash {
         name: None,
         unlisted,
         rehash: false,
+        skip_unsupported: false,
     };
     server.node.share(request, |_| {}).await.unwrap().hash
 }

@@ -1,13 +1,16 @@
 //! Folders that are not what a folder may be, and peers that lie about one that is.
 //!
 //! ```text
-//!   liar <--- getter        what the manifests say is refused with words, and nothing is written
+//!   liar <--- getter        what the manifests say is refused with words, or written where it may be
 //! ```
 
 use std::fs;
 
 use cbor4ii::core::Value;
-use pelago::content::{Descriptor, Kind, MAX_MANIFEST_LEN, MAX_SIZE, Manifest};
+use pelago::{
+    content::{Descriptor, Kind, MAX_MANIFEST_LEN, MAX_SIZE, Manifest},
+    node::{Difference, Finished, Links, Output},
+};
 
 use crate::{
     content::{Content, THREE_CHUNKS},
@@ -58,17 +61,11 @@ async fn a_name_that_is_more_or_less_than_a_name_is_refused() {
         ("", "it is empty"),
         (".", "stands for a folder itself or the one above"),
         ("..", "stands for a folder itself or the one above"),
-        ("../outside", "holds a separator"),
-        ("/etc/passwd", "holds a separator"),
-        ("sub/file", "holds a separator"),
-        ("..\\outside", "holds a separator"),
+        ("../outside", "holds the separator"),
+        ("/etc/passwd", "holds the separator"),
+        ("sub/file", "holds the separator"),
         ("file\0", "holds a NUL character"),
-        ("file.", "ends with a dot or a space"),
-        ("file ", "ends with a dot or a space"),
         (&long, "256 bytes, over the limit of 255"),
-        ("nul", "Windows"),
-        ("Aux.txt", "Windows"),
-        ("COM\u{b9}", "Windows"),
     ] {
         let named = format!("may not be called {:?}", &name[..name.len().min(255)]);
         let wrong = manifest(vec![file(name, &anything())]);
@@ -90,44 +87,159 @@ async fn a_folder_or_a_link_of_a_wrong_name_is_refused_as_well() {
 }
 
 #[tokio::test]
-async fn two_names_that_some_system_takes_for_one_are_refused() {
-    for (one, other) in [
-        ("FILE", "file"),
-        ("STRASSE", "straße"),
-        ("e\u{301}", "\u{e9}"),
-        ("\u{c9}", "e\u{301}"),
-    ] {
-        let mut names = [one, other];
-        names.sort_unstable();
-        let entries = names.map(|name| file(name, &anything())).to_vec();
-        let words = [&format!("{one:?}"), &format!("{other:?}"), "the same name"];
-        is_refused(&Tree::of(manifest(entries)), &words).await;
-    }
+async fn the_same_name_twice_is_refused() {
     let twice = vec![file("file", &anything()), symlink("file", "else")];
     is_refused(&Tree::of(manifest(twice)), &["two entries called \"file\""]).await;
 }
 
+/// The folder `inner` with files in it, in a folder; it is written to `copy` with links as `links` says.
+async fn arrives(inner: Content, files: &[Content], links: Links) -> (Home, Finished) {
+    let tree = with_sub_folder(inner, files);
+    let peer = Scripted::start(tree.script()).await;
+    let getter = Home::start("getter").await;
+    let mut wanted = request(
+        tree.hash(),
+        Output::At(getter.path("copy")),
+        &[peer.address()],
+    );
+    wanted.links = links;
+    let finished = ended(&getter.begin(wanted).await).await.unwrap();
+    (getter, finished)
+}
+
+/// The only thing in the node's folder is what was downloaded.
+fn is_all_there_is(getter: &Home) {
+    let names = fs::read_dir(getter.folder.path()).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["copy"]);
+}
+
+/// Names by which something outside would be reached on some system. Here each is a name like others, or
+/// gets one that is.
 #[tokio::test]
-async fn a_link_that_leads_out_is_refused() {
-    for (target, why) in [
-        ("/etc/passwd", "absolute"),
-        ("//host/share", "absolute"),
-        ("sub/../../outside", "behind a name"),
-        ("sub/..", "behind a name"),
-        ("..\\outside", "separator"),
-        ("sub/nul", "Windows"),
-        ("", "leads nowhere"),
-        ("..", "leads out of the folder, to \"..\""),
-        ("../outside", "leads out of the folder, to \"../outside\""),
-        ("./../outside", "leads out of the folder"),
-    ] {
-        let wrong = manifest(vec![symlink("link", target)]);
-        is_refused(&Tree::of(wrong), &["symbolic link \"link\"", why]).await;
+async fn no_name_leads_out_of_the_folder_on_any_system() {
+    let names = [
+        "..\\..\\outside",
+        "..\\outside",
+        "AUX.txt",
+        "Aux.txt",
+        "C:outside",
+        "C:\\outside",
+        "COM\u{b9}",
+        "FILE",
+        "\\\\host\\share",
+        "\\outside",
+        "e\u{301}",
+        "file",
+        "file ",
+        "file.",
+        "file:stream",
+        "nul",
+        "~",
+        "-rf",
+        "...",
+        "\u{1b}[2J",
+        "\u{e9}",
+    ];
+    let mut names = names;
+    names.sort_unstable();
+    let files: Vec<_> = (0..).zip(names).map(|(n, _)| Content::new(10, n)).collect();
+    let entries = names
+        .iter()
+        .zip(&files)
+        .map(|(name, content)| file(name, content));
+    let inner = manifest(entries.collect());
+    let (getter, finished) = arrives(inner, &files, Links::Inside).await;
+    is_all_there_is(&getter);
+    let found = files_in(&finished.path);
+    assert_eq!(found.len(), names.len(), "{found:?}");
+    let mut expected: Vec<_> = files.iter().map(|content| content.bytes.clone()).collect();
+    let mut contents: Vec<_> = found.into_iter().map(|(_, bytes)| bytes).collect();
+    expected.sort();
+    contents.sort();
+    assert_eq!(contents, expected);
+    #[cfg(target_os = "linux")]
+    assert!(
+        finished.differences.is_empty(),
+        "{:?}",
+        finished.differences
+    );
+}
+
+const LEADING_OUT: [&str; 7] = [
+    "/etc/passwd",
+    "//host/share",
+    "../../outside",
+    "../..",
+    "x/../../..",
+    "gone/..",
+    "./.././../outside",
+];
+
+/// The folder of links that lead out, and a file whose name begins like theirs.
+fn leading_out() -> (Content, Content) {
+    let content = anything();
+    let links = LEADING_OUT.iter().enumerate();
+    let links = links.map(|(number, target)| symlink(&format!("link {number}"), target));
+    (
+        manifest([file("file", &content)].into_iter().chain(links).collect()),
+        content,
+    )
+}
+
+#[tokio::test]
+async fn links_that_lead_out_are_left_out_and_named() {
+    for links in [Links::Inside, Links::None] {
+        let (inner, content) = leading_out();
+        let (getter, finished) = arrives(inner, &[content], links).await;
+        is_all_there_is(&getter);
+        let entries = fs::read_dir(finished.path.join("sub")).unwrap();
+        assert_eq!(entries.count(), 1);
+        let named = finished
+            .differences
+            .listed
+            .iter()
+            .map(|difference| match difference {
+                Difference::LinkLeftOut { path, target, .. } => (path.as_str(), target.as_str()),
+                Difference::Renamed { .. } => panic!("{difference}"),
+            });
+        let paths: Vec<_> = (0..LEADING_OUT.len())
+            .map(|n| format!("sub/link {n}"))
+            .collect();
+        let paths = paths.iter().map(String::as_str);
+        assert!(named.eq(paths.zip(LEADING_OUT)));
     }
-    // One folder down, one `..` is fine, and two are not.
-    let wrong = manifest(vec![symlink("link", "../../outside")]);
-    let words = ["\"sub/link\" leads out of the folder, to \"../../outside\""];
-    is_refused(&with_sub_folder(wrong, &[]), &words).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_that_lead_out_are_created_if_a_person_says_so_and_never_followed() {
+    let (inner, content) = leading_out();
+    let (getter, finished) = arrives(inner, &[content], Links::All).await;
+    is_all_there_is(&getter);
+    assert!(finished.differences.is_empty());
+    for (number, target) in LEADING_OUT.iter().enumerate() {
+        let link = finished.path.join(format!("sub/link {number}"));
+        assert_eq!(fs::read_link(link).unwrap().to_str(), Some(*target));
+    }
+    // Once more, over what is there: now links lie where a folder is to be written.
+    let outside = getter.path("outside");
+    fs::create_dir(&outside).unwrap();
+    let content = anything();
+    let inner = manifest(vec![file("file", &content)]);
+    let tree = with_sub_folder(inner, std::slice::from_ref(&content));
+    let peer = Scripted::start(tree.script()).await;
+    let target = getter.path("copy 2");
+    fs::create_dir(&target).unwrap();
+    std::os::unix::fs::symlink(&outside, target.join("sub")).unwrap();
+    for overwrite in [false, true] {
+        let mut wanted = request(tree.hash(), Output::At(target.clone()), &[peer.address()]);
+        wanted.output = Output::Exactly(target.clone());
+        wanted.links = Links::All;
+        wanted.overwrite = overwrite;
+        ended(&getter.begin(wanted).await).await.unwrap_err();
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
 }
 
 #[tokio::test]
@@ -369,7 +481,7 @@ async fn a_folder_whose_manifest_nobody_sends_ends_with_an_error_and_nothing_is_
     for act in acts {
         let liar = Scripted::start(liar_about(&inner, act)).await;
         let getter = Home::start("getter").await;
-        let copy = pelago::node::Output::At(getter.path("copy"));
+        let copy = Output::At(getter.path("copy"));
         let mut wanted = request(tree.hash(), copy, &[liar.address()]);
         wanted.timeout = std::time::Duration::from_millis(1500);
         let error = ended(&getter.begin(wanted).await).await.unwrap_err();

@@ -129,6 +129,7 @@ impl Home {
             name,
             unlisted,
             rehash: false,
+            skip_unsupported: false,
         };
         let shared = self.node.share(request, |_| {}).await.unwrap();
         assert_eq!(shared.hash, content.hash());
@@ -176,6 +177,8 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         timeout: STORY,
         only: Vec::new(),
         overwrite: false,
+        links: Default::default(),
+        strict_names: false,
         no_sync: false,
         seed: false,
     }

@@ -95,6 +95,7 @@ impl Wanted {
         }
         let share = ShareRequest {
             rehash: false,
+            skip_unsupported: false,
             path: root,
             name: None,
             unlisted: false,

@@ -15,6 +15,7 @@
 
 #![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
 
+mod any_folder;
 mod attach;
 mod browser;
 mod catalogue;

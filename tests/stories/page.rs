@@ -366,7 +366,7 @@ fn names_are_shown_and_do_nothing() {
         a.run(&["unshare", &a.hash(&path)]);
         a.run(&["share", &path, "--name", name]).done();
     }
-    for (at, shown) in ["<img src=x", "invoicefdp.exe", "twolines"]
+    for (at, shown) in ["<img src=x", r"invoice\u{202e}fdp.exe", r"two\nlines\u{7}"]
         .into_iter()
         .enumerate()
     {

@@ -104,7 +104,7 @@ fn what_is_no_regular_file_is_reported_and_the_rest_is_shared() {
     fs::write(&unnamed, b"bytes").unwrap();
     let at = |name: &str| folder.join(name).into_os_string();
     let paths = [
-        at("link"),
+        at("dangling"),
         at("fifo"),
         at("gone"),
         unnamed.clone().into_os_string(),
@@ -117,22 +117,23 @@ fn what_is_no_regular_file_is_reported_and_the_rest_is_shared() {
     share.push("--no-serve".into());
     let told = a.run(&share).failed().prints("shared good.txt");
     let told = told
-        .says("link is a symbolic link")
+        .says("dangling cannot be read: it is a link to nowhere, which does not exist")
         .says("fifo is a fifo")
         .says("gone does not exist");
     told.says("not valid UTF-8")
-        .says("odd/fifo is a fifo: a folder has regular files");
+        .says("1 entry cannot be carried")
+        .says(r"\xff\xfe.txt: its name is not valid UTF-8");
     a.run(&["list"]).done().prints("good.txt");
     let told = a.run(&arguments("hash")).failed().prints("odd/good.txt");
     told.says("fifo is a fifo")
         .says("gone does not exist")
-        .says("odd/fifo is a fifo: a folder has regular files");
+        .says("1 entry cannot be carried");
 
     // One at a time, for programs.
     for (path, code) in [
-        (at("link"), "symlink"),
+        (at("dangling"), "file-not-hashed"),
         (at("fifo"), "file-not-hashed"),
-        (folder.clone().into(), "folder-not-hashed"),
+        (folder.clone().into(), "unsupported-entries"),
     ] {
         let error = a
             .run(&["share".into(), path, "--json".into()])

@@ -161,6 +161,68 @@ impl Drop for Cable {
     }
 }
 
+/// A disk of its own with exFAT on it, as cameras and sticks have: no links, no permissions, no two names that
+/// differ in letter case.
+pub(crate) struct Exfat {
+    device: String,
+    image: PathBuf,
+    at: PathBuf,
+}
+
+impl Exfat {
+    /// A disk at `path`; `None` where that cannot be had, which it says.
+    pub(crate) fn new(path: &Path) -> Option<Self> {
+        if !is_root("a disk") {
+            return None;
+        }
+        let image = path.with_extension("image");
+        fs::create_dir_all(path).unwrap();
+        let file = fs::File::create(&image).unwrap();
+        file.set_len(DISK_LEN).unwrap();
+        let made = run(&format!("mkfs.exfat {}", image.display())).and_then(|()| {
+            let output = Command::new("losetup")
+                .args(["-f", "--show"])
+                .arg(&image)
+                .output();
+            let output = output.map_err(|error| format!("losetup: {error}"))?;
+            let device = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+            let disk = Self {
+                device,
+                image: image.clone(),
+                at: path.to_owned(),
+            };
+            disk.try_mount().map(|()| disk)
+        });
+        made.inspect_err(|why| eprintln!("skipped: {why}")).ok()
+    }
+
+    fn try_mount(&self) -> Result<(), String> {
+        run(&format!(
+            "mount.exfat-fuse {} {}",
+            self.device,
+            self.at.display()
+        ))
+    }
+
+    /// Mounts it again: all files have other numbers then.
+    pub(crate) fn mount_again(&self) {
+        let at = self.at.display();
+        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        self.try_mount().unwrap();
+    }
+}
+
+impl Drop for Exfat {
+    fn drop(&mut self) {
+        // It may not have been mounted.
+        let _ = run(&format!("umount -l {}", self.at.display()));
+        if let Err(why) = run(&format!("losetup -d {}", self.device)) {
+            eprintln!("{why}");
+        }
+        let _ = fs::remove_file(&self.image);
+    }
+}
+
 /// A disk of its own that is an ext4 file system in a file, and whose power can be cut.
 pub(crate) struct Disk {
     image: PathBuf,

@@ -8,6 +8,8 @@ use axum::{
     },
 };
 
+use crate::node::is_unsafe;
+
 /// One style for light and dark, wide and narrow.
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
@@ -57,7 +59,7 @@ pub(super) fn shown(text: &str) -> String {
             '>' => html.push_str("&gt;"),
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
-            c if is_odd(c) => {
+            c if is_unsafe(c) => {
                 html.push_str(ODD_BEGINS);
                 html.push_str(&format!("U+{:04X}", u32::from(c)));
                 html.push_str(ODD_ENDS);
@@ -73,23 +75,6 @@ const ODD_ENDS: &str = "</span>";
 
 fn bare(html: &str) -> String {
     html.replace(ODD_BEGINS, "").replace(ODD_ENDS, "")
-}
-
-/// Whether a character is invisible, or turns or moves others.
-fn is_odd(c: char) -> bool {
-    c.is_control()
-        || matches!(
-            c,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]
@@ -109,6 +94,9 @@ mod tests {
              <span class=odd>U+0000</span>"
         );
         assert_eq!(shown("größe שלום"), "größe שלום");
+        // A joiner makes one picture of several.
+        let joined = "\u{1f469}\u{200d}\u{1f52c}";
+        assert_eq!(shown(joined), joined);
         let page = head("</title>\u{202e}<b>");
         assert!(
             page.contains("<title>&lt;/title&gt;U+202E&lt;b&gt;</title>"),

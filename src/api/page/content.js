@@ -61,6 +61,13 @@ function facts(content) {
   ].filter(Boolean);
 }
 
+/** Which symbolic links of a folder are created. */
+const LINKS = [
+  ["inside", "those that stay inside the folder"],
+  ["all", "all, wherever they lead"],
+  ["none", "none"],
+];
+
 /** What is asked before a download, and what to tell it: what the content is, or that nobody has it. */
 function form(target, close) {
   const folder = h("input", {
@@ -72,6 +79,15 @@ function form(target, close) {
   });
   const only = h("textarea", { rows: 2, placeholder: "*.jpg", spellcheck: "false", "aria-label": "Only these files" });
   const choice = h("label", { hidden: true }, "Only these files ", h("small", {}, "patterns, one a line; none: all of it"), only);
+  const links = h("select", { "aria-label": "Links to create" }, ...LINKS.map(([value, text]) => h("option", { value }, text)));
+  const strict = h("input", { type: "checkbox" });
+  const overwrite = h("input", { type: "checkbox" });
+  const details = h(
+    "div",
+    { hidden: true },
+    h("label", {}, "Symbolic links to create", links),
+    h("label", { class: "check" }, strict, "Refuse it if a name in it cannot be kept as it is"),
+  );
   const button = h("button", { class: "primary" }, "Download");
   const element = h(
     "form",
@@ -80,29 +96,38 @@ function form(target, close) {
         event.preventDefault();
         localStorage.setItem("folder", folder.value.trim());
         const globs = only.value.split("\n").map((glob) => glob.trim()).filter(Boolean);
-        if (await download(target, button, { folder: folder.value.trim(), only: globs })) close();
+        const options = {
+          folder: folder.value.trim(),
+          only: globs,
+          links: links.value,
+          strict_names: strict.checked,
+          overwrite: overwrite.checked,
+        };
+        if (await download(target, button, options)) close();
       },
     },
     h("label", {}, "Save in ", h("small", {}, "a folder on the node's machine"), folder),
     choice,
+    details,
+    h("label", { class: "check" }, overwrite, "Replace other content that is there already"),
     h("footer", {}, button),
   );
   return {
     element,
     button,
-    know: (content) => (choice.hidden = content.kind !== "folder"),
+    know: (content) => (choice.hidden = details.hidden = content.kind !== "folder"),
     wait: () => (button.textContent = "Download once somebody has it"),
   };
 }
 
 /** Hands a download to the node. */
-export async function download(target, button, { folder, only = [], from = [] } = {}) {
+export async function download(target, button, { folder, from = [], ...options } = {}) {
   const request = {
     target,
     output: folder ? { into: folder } : "default",
     timeout_seconds: SOURCE_SECONDS,
-    only,
     from,
+    ...options,
     seed: true,
     detach: true,
   };

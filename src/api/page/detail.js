@@ -16,6 +16,12 @@ function doing({ state: word, address, received_bytes }, isOver) {
   return received_bytes ? "has no more of it" : "does not have it";
 }
 
+/** Something of a folder that lies here other than the folder says, in a sentence. */
+function difference({ difference: kind, path: inner, name: here, target, why }) {
+  if (kind === "renamed") return harmless(`${inner} is called ${here} here`);
+  return harmless(`the link ${inner} → ${target} is left out: ${why}`);
+}
+
 /** How often blocks and sources are asked for while they are looked at. */
 const PERIOD_MS = 1000;
 
@@ -27,6 +33,7 @@ export function detail() {
 
   const title = h("h2", {}, name(""));
   const words = h("p", { class: "words" });
+  const differences = h("ul", { class: "differences", hidden: true, "aria-label": "What lies here otherwise" });
   const figures = h("p", { class: "figures" });
   const rates = h("canvas", { class: "rates", role: "img", "aria-label": "Rate over the last two minutes" });
   const map = h("canvas", { class: "map", role: "img" });
@@ -41,6 +48,7 @@ export function detail() {
     { class: "side", hidden: true, "aria-label": "Download" },
     h("header", {}, title, iconButton("cancel", "Close", () => (location.hash = "#downloads"))),
     words,
+    differences,
     figures,
     rates,
     h("h3", {}, "Blocks"),
@@ -74,6 +82,16 @@ export function detail() {
     timer = setTimeout(ask, PERIOD_MS);
   }
 
+  function showDifferences(found) {
+    differences.hidden = !found;
+    const lines = (found?.listed ?? []).map(difference);
+    const others = found ? found.renamed + found.links_left_out - lines.length : 0;
+    if (others > 0) lines.push(`and ${others.toLocaleString("en")} more`);
+    const shown = [...differences.children].map((line) => line.textContent);
+    if (shown.join("\n") === lines.join("\n")) return;
+    differences.replaceChildren(...lines.map((line) => h("li", {}, line)));
+  }
+
   function facts({ received_bytes, bytes_per_second, state: word }) {
     const sent = received_bytes ? bytes(received_bytes) : "";
     const pace = word === "gone" || word === "refused" ? "" : rate(bytes_per_second);
@@ -102,6 +120,7 @@ export function detail() {
     const hint = download.error?.hint ? ` — ${download.error.hint}` : "";
     setText(words, harmless(`${describe(download)}${hint}`));
     words.classList.toggle("problem", download.state === "failed");
+    showDifferences(download.differences);
     const pace = isEnded(download) ? "" : ` · ${rate(download.bytes_per_second)}`;
     const remaining = left(download) && ` · ${left(download)}`;
     setText(figures, `${bytes(download.verified_bytes)} of ${bytes(download.size)} · ${done(download) ?? 0} %${pace}${remaining}`);

@@ -49,10 +49,13 @@ export const shortPeer = (id) => `…${id.slice(-8)}`;
 
 // Characters that are not seen but reorder or hide what is, separators of lines, and controls.
 const HIDDEN =
-  /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
+  /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
-/** Text by others, on one line and unable to pass for something else. */
-export const harmless = (text) => text.replace(HIDDEN, "");
+const ESCAPES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/** Text by others, on one line and unable to pass for something else: with the escapes of the command line. */
+export const harmless = (text) =>
+  text.replace(HIDDEN, (hidden) => ESCAPES[hidden] ?? `\\u{${hidden.codePointAt(0).toString(16)}}`);
 
 /** Whole percents, never rounded up to 100. */
 export function percent(part, whole) {

@@ -24,6 +24,7 @@ fn request(path: &str) -> ShareRequest {
         name: None,
         unlisted: false,
         rehash: false,
+        skip_unsupported: false,
     }
 }
 
@@ -58,6 +59,8 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         timeout_seconds: 3600.0,
         only: Vec::new(),
         overwrite: false,
+        links: Default::default(),
+        strict_names: false,
         no_sync: false,
         seed: false,
         detach: false,

@@ -124,6 +124,7 @@ async fn the_link_of_what_is_shared_is_drawn() {
         name: Some("<script>".to_owned()),
         unlisted: false,
         rehash: false,
+        skip_unsupported: false,
     };
     let mut events = client.share(&request).await.unwrap();
     while events.next().await.unwrap().is_some() {}

@@ -107,6 +107,7 @@ async fn what_is_comes_first_and_then_what_changes() {
             name: None,
             unlisted: false,
             rehash: false,
+            skip_unsupported: false,
         };
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}
@@ -144,6 +145,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         name: None,
         unlisted: false,
         rehash: false,
+        skip_unsupported: false,
     };
     let mut sharing = client.share(&request).await.unwrap();
     while sharing.next().await.unwrap().is_some() {}
@@ -159,6 +161,8 @@ async fn what_is_comes_first_and_then_what_changes() {
         timeout_seconds: 3600.0,
         only: Vec::new(),
         overwrite: false,
+        links: Default::default(),
+        strict_names: false,
         no_sync: false,
         seed: false,
         detach: true,

@@ -81,6 +81,7 @@ async fn lists_come_in_pages_that_the_client_follows() {
             name: None,
             unlisted: false,
             rehash: false,
+            skip_unsupported: false,
         };
         let mut events = client.share(&request).await.unwrap();
         while events.next().await.unwrap().is_some() {}

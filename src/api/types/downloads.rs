@@ -26,6 +26,52 @@ pub enum Waiting {
     },
 }
 
+/// Which symbolic links of a folder are created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Links {
+    /// Those that stay inside the folder.
+    #[default]
+    Inside,
+    /// All, wherever they lead.
+    All,
+    /// None.
+    None,
+}
+
+/// What of a folder lies here other than the folder says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Differences {
+    /// How many entries have another name.
+    pub renamed: u64,
+    /// How many symbolic links are left out.
+    pub links_left_out: u64,
+    /// The first of them: at most 1000 of a complete download, and 20 of one in a list.
+    pub listed: Vec<Difference>,
+}
+
+/// Something of a folder that lies here other than the folder says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "difference", rename_all = "kebab-case")]
+pub enum Difference {
+    /// The file system cannot hold the name of an entry.
+    Renamed {
+        /// The path of the entry in the folder. Any text.
+        path: String,
+        /// What it is called here.
+        name: String,
+    },
+    /// A symbolic link is not created.
+    LinkLeftOut {
+        /// Its path in the folder. Any text.
+        path: String,
+        /// Its target. Any text.
+        target: String,
+        /// Why, for people.
+        why: String,
+    },
+}
+
 /// Where the blocks of a download came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadDetail {

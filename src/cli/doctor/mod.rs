@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(
             describe(&findings),
             "ok       disk        44.0 GiB are free\n\
-             problem  data folder others may enter /a[2J\n\
+             problem  data folder others may enter /a\\u{1b}[2J\n\
              \x20                    chmod 700 /a"
         );
         let json = serde_json::to_value(&findings[1]).unwrap();

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use super::{Entry, Identity, Kind, Mode, parent_of};
@@ -95,6 +95,13 @@ impl Handle {
         fs::read_link(self.at(inner)?)
     }
 
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name()));
+        names
+            .map(|name| Ok(name?.to_string_lossy().into_owned()))
+            .collect::<io::Result<_>>()
+    }
+
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         Ok(fs::read_dir(&self.0)?.next().is_none())
     }
@@ -110,18 +117,29 @@ impl Handle {
     /// The path of an entry that is reached through directories only.
     fn at(&self, inner: &str) -> io::Result<PathBuf> {
         self.check(parent_of(inner))?;
+        check_name(inner.rsplit('/').next().unwrap_or(inner))?;
         Ok(self.0.join(inner))
     }
 
     fn check(&self, inner: &str) -> io::Result<()> {
         let mut path = self.0.clone();
         for name in inner.split('/').filter(|name| !name.is_empty()) {
+            check_name(name)?;
             path.push(name);
             if !fs::symlink_metadata(&path)?.is_dir() {
                 return Err(io::ErrorKind::NotADirectory.into());
             }
         }
         Ok(())
+    }
+}
+
+/// Refuses what is no single component of a path here: separators, drives, the folder above.
+fn check_name(name: &str) -> io::Result<()> {
+    let mut components = Path::new(name).components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(normal)), None) if normal == name => Ok(()),
+        _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 

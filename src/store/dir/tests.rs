@@ -69,3 +69,22 @@ fn a_rename_replaces_only_when_it_is_to() {
     assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     assert!(top.make("to").is_err());
 }
+
+/// Each directory is made by all threads at once, with those above it.
+#[test]
+fn threads_that_make_the_same_directories_do_not_fail_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = Dir::open(folder.path()).unwrap();
+    let barrier = std::sync::Barrier::new(8);
+    let make = || {
+        for number in 0..200 {
+            barrier.wait();
+            top.make(&format!("{number}/a/b/c")).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(make);
+        }
+    });
+}

@@ -113,6 +113,18 @@ impl Handle {
         })
     }
 
+    pub(super) fn names(&self) -> io::Result<Vec<String>> {
+        let folder = fs::openat(&self.0, ".", ON_THE_WAY, fs::Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in fs::Dir::new(folder)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if !matches!(&name[..], "." | "..") {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
     pub(super) fn is_empty(&self) -> io::Result<bool> {
         // A descriptor of its own: reading moves the position.
         let folder = fs::openat(&self.0, ".", ON_THE_WAY, fs::Mode::empty())?;

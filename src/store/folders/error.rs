@@ -5,81 +5,60 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{MAX_DEPTH, MAX_LISTED, ManifestError, TargetError};
+use pelago_content::{MAX_LISTED, ManifestError};
 
-use crate::store::{HashError, ManifestsError, ShareError};
+use super::left_out::{Unsupported, count_of, lines_of};
+use crate::store::{HashError, ManifestsError, ShareError, escape::shown};
 
 /// Why a directory was not hashed or shared.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Something is not there, or not any more.
-    #[error("{} does not exist", path.display())]
+    #[error("{} does not exist", shown(path))]
     Missing {
         /// The path.
         path: PathBuf,
     },
     /// Something cannot be looked at.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read: {source}", shown(path))]
     Unreadable {
         /// The path.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// A name or the target of a symbolic link is no text.
-    #[error("{} has a name or leads to one that is not valid UTF-8", path.display())]
-    NotUtf8 {
-        /// The path.
+    /// Entries with content cannot be carried in a folder.
+    #[error(
+        "{} was not shared: {} cannot be carried{}", shown(path), count_of(*count), lines_of(named, *count)
+    )]
+    Unsupported {
+        /// The directory.
         path: PathBuf,
+        /// The first of the entries.
+        named: Vec<Unsupported>,
+        /// How many there are.
+        count: u64,
     },
-    /// A directory has entries that cannot be together in a folder, or one that cannot be in any.
-    #[error("in {}: {source}", path.display())]
+    /// A directory has more in it than a folder may have.
+    #[error("in {}: {source}", shown(path))]
     Entry {
         /// The directory.
         path: PathBuf,
-        /// What is wrong, with the name.
+        /// What is wrong.
         source: ManifestError,
     },
-    /// A fifo, socket or device.
-    #[error("{} is {found}: a folder has regular files, folders and symbolic links", path.display())]
-    Special {
-        /// The path.
-        path: PathBuf,
-        /// What it is.
-        found: &'static str,
-    },
-    /// A symbolic link leads to nothing that could be shared with it.
-    #[error("{} leads to {}: {source}", path.display(), target.display())]
-    Target {
-        /// The link.
-        path: PathBuf,
-        /// Where it leads.
-        target: PathBuf,
-        /// What is wrong with that.
-        source: TargetError,
-    },
-    /// A symbolic link leads out of what is shared.
-    #[error("{} leads out of the folder, to {}", path.display(), target.display())]
-    Escapes {
-        /// The link.
-        path: PathBuf,
-        /// Where it leads.
-        target: PathBuf,
-    },
-    /// Directories lie too deep in each other.
-    #[error("{} lies deeper than {MAX_DEPTH} levels and is not empty", path.display())]
-    TooDeep {
-        /// The directory.
-        path: PathBuf,
-    },
     /// More than any folder may have.
-    #[error("{} has more than {MAX_LISTED} entries or 2^64 bytes", path.display())]
+    #[error("{} has more than {MAX_LISTED} entries or 2^64 bytes", shown(path))]
     TooMuch {
         /// The directory.
         path: PathBuf,
     },
-    /// The directory holds what this node must keep to itself.
-    #[error("{} holds the data folder of this node, {}", path.display(), data.display())]
+    /// The directory is what this node must keep to itself.
+    #[error(
+        "{} is the data folder of this node, or lies in it: {}",
+        shown(path),
+        shown(data)
+    )]
     HoldsData {
         /// The directory.
         path: PathBuf,
@@ -87,7 +66,7 @@ pub enum FolderError {
         data: PathBuf,
     },
     /// It is not the folder that was shared before.
-    #[error("{} has changed since it was shared", path.display())]
+    #[error("{} has changed since it was shared", shown(path))]
     Changed {
         /// The directory.
         path: PathBuf,
@@ -95,6 +74,17 @@ pub enum FolderError {
     /// It cannot be told which files are downloads under way.
     #[error("the records of downloads in the data folder cannot be read: {source}")]
     Records {
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be told how the folder was received.
+    #[error(
+        "what is kept of how {} was received cannot be read: {source}",
+        shown(path)
+    )]
+    Received {
+        /// The directory.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -108,7 +98,7 @@ pub enum FolderError {
     #[error(transparent)]
     Share(#[from] ShareError),
     /// The caller said to stop.
-    #[error("hashing {} was stopped", path.display())]
+    #[error("hashing {} was stopped", shown(path))]
     Stopped {
         /// The directory.
         path: PathBuf,

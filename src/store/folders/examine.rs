@@ -12,7 +12,7 @@ use std::{
     ops::ControlFlow,
     path::Path,
     sync::{
-        Mutex,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
@@ -21,8 +21,11 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind};
 
-use super::{FolderError, Tree};
-use crate::store::{Fingerprint, HashError, Member, MemberState, Store, hash_file, mutex::lock};
+use super::{FolderError, Tree, left_out::Why};
+use crate::store::{
+    Fingerprint, HashError, Hashed, Member, MemberState, Store, hash_file, mutex::lock,
+    received::Received,
+};
 
 /// Files above this many bytes are hashed by all cores: below, one core is done sooner than others
 /// are woken.
@@ -30,6 +33,9 @@ const LARGE: u64 = 4 << 20;
 
 /// Threads at most: by then the disk is the limit.
 const MAX_THREADS: usize = 64;
+
+/// How often a file is read anew that changes while it is read, at most.
+const MAX_ATTEMPTS: u32 = 3;
 
 /// Between two reports of how far hashing is.
 const REPORT_INTERVAL: Duration = Duration::from_millis(50);
@@ -62,23 +68,50 @@ impl Examined {
     }
 }
 
-/// Hashes all files of the tree, and gives them in its order. Their trees are kept in `store`.
+/// What to know of files before they are hashed.
+pub(super) struct Before<'a> {
+    pub(super) known: &'a Known,
+    /// How the folder was received.
+    pub(super) received: Option<&'a Received>,
+}
+
+/// Hashes all files of the tree, and gives them in its order: none for those that are gone, and those that
+/// cannot be carried, which are put down in the tree. Their trees are kept in `store`.
 pub(super) fn examine(
     root: &Path,
-    tree: &Tree,
-    known: &Known,
+    tree: &mut Tree,
+    before: &Before<'_>,
     store: Option<&Store>,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
-) -> Result<Vec<Examined>, FolderError> {
+) -> Result<Vec<Option<Examined>>, FolderError> {
+    let (results, unsupported) = examine_all(root, tree, before, store, progress)?;
+    for (at, why) in unsupported {
+        let path = root.join(tree.file_path(at));
+        tree.left_out.add_unsupported(path, why);
+    }
+    Ok(results)
+}
+
+/// Files in the order of the tree, and those that cannot be carried, by their numbers.
+type AllExamined = (Vec<Option<Examined>>, Vec<(usize, Why)>);
+
+fn examine_all(
+    root: &Path,
+    tree: &Tree,
+    before: &Before<'_>,
+    store: Option<&Store>,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
+) -> Result<AllExamined, FolderError> {
     let work = Work {
         root,
         tree,
-        known,
+        before,
         store,
         next: AtomicUsize::new(0),
         hashed: AtomicU64::new(0),
         stopped: AtomicBool::new(false),
         failed: Mutex::default(),
+        unsupported: Mutex::default(),
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = threads.min(MAX_THREADS).min(tree.files.len());
@@ -123,7 +156,7 @@ type Done = (Vec<(usize, Examined)>, Vec<(usize, u64)>);
 struct Work<'w> {
     root: &'w Path,
     tree: &'w Tree,
-    known: &'w Known,
+    before: &'w Before<'w>,
     store: Option<&'w Store>,
     next: AtomicUsize,
     /// Bytes done.
@@ -131,6 +164,8 @@ struct Work<'w> {
     stopped: AtomicBool,
     /// The first file that failed, in the order of the tree.
     failed: Mutex<Option<(usize, HashError)>>,
+    /// Files that cannot be carried.
+    unsupported: Mutex<Vec<(usize, Why)>>,
 }
 
 impl Work<'_> {
@@ -185,9 +220,13 @@ impl Work<'_> {
         if !metadata.is_file() {
             return Err(HashError::Changed { path });
         }
-        let executable = is_executable(&metadata);
+        let executable = self
+            .before
+            .received
+            .and_then(|received| received.is_executable(&inner));
+        let executable = executable.unwrap_or_else(|| is_executable(&metadata));
         let now = Fingerprint::new(&metadata);
-        if let Some((descriptor, fingerprint)) = self.known.get(&inner)
+        if let Some((descriptor, fingerprint)) = self.before.known.get(&inner)
             && *fingerprint == now
         {
             return Ok(Looked::Hashed(Examined {
@@ -199,15 +238,31 @@ impl Work<'_> {
         if limit.is_some_and(|limit| metadata.len() > limit) {
             return Ok(Looked::TooLarge(metadata.len()));
         }
-        let hashed = match self.store {
-            Some(store) => store.hash_file(&path, progress),
-            None => hash_file(&path, progress),
-        }?;
+        let hashed = self.hash(&path, progress)?;
         Ok(Looked::Hashed(Examined {
             descriptor: hashed.descriptor,
             fingerprint: hashed.fingerprint,
             executable,
         }))
+    }
+
+    /// Hashes a file; one that changes meanwhile is tried again.
+    fn hash(
+        &self,
+        path: &Path,
+        progress: &dyn Fn(u64) -> ControlFlow<()>,
+    ) -> Result<Hashed, HashError> {
+        let mut attempt = 1;
+        loop {
+            let hashed = match self.store {
+                Some(store) => store.hash_file(path, progress),
+                None => hash_file(path, progress),
+            };
+            match hashed {
+                Err(HashError::Changed { .. }) if attempt < MAX_ATTEMPTS => attempt += 1,
+                hashed => return hashed,
+            }
+        }
     }
 
     fn report(&self, progress: &dyn Fn(u64) -> ControlFlow<()>, more: u64) {
@@ -217,6 +272,20 @@ impl Work<'_> {
     }
 
     fn fail(&self, at: usize, error: HashError) {
+        let why = match error {
+            // It was there a moment ago: it is no part of the folder any more.
+            HashError::Missing { .. } => return,
+            HashError::Unreadable { source, .. } => Ok(Why::Unreadable(source)),
+            HashError::Changed { .. } | HashError::NotAFile { .. } => Ok(Why::Changing),
+            error => Err(error),
+        };
+        match why {
+            Ok(why) => lock(&self.unsupported).push((at, why)),
+            Err(error) => self.stop(at, error),
+        }
+    }
+
+    fn stop(&self, at: usize, error: HashError) {
         let mut failed = lock(&self.failed);
         if failed.as_ref().is_none_or(|(first, _)| at < *first) {
             *failed = Some((at, error));
@@ -240,7 +309,7 @@ impl Work<'_> {
         self,
         progress: &dyn Fn(u64) -> ControlFlow<()>,
         results: Vec<Option<Examined>>,
-    ) -> Result<Vec<Examined>, FolderError> {
+    ) -> Result<AllExamined, FolderError> {
         self.report(progress, 0);
         let stopped = FolderError::Stopped {
             path: self.root.to_owned(),
@@ -250,7 +319,12 @@ impl Work<'_> {
             Ok(Some((_, HashError::Stopped { .. }))) => Err(stopped),
             Ok(Some((_, error))) => Err(error.into()),
             _ if is_stopped => Err(stopped),
-            _ => results.into_iter().collect::<Option<_>>().ok_or(stopped),
+            _ => {
+                let unsupported = self.unsupported.into_inner();
+                let mut unsupported = unsupported.unwrap_or_else(PoisonError::into_inner);
+                unsupported.sort_unstable_by_key(|(at, _)| *at);
+                Ok((results, unsupported))
+            }
         }
     }
 }

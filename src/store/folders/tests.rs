@@ -1,10 +1,10 @@
 use std::{collections::BTreeSet, fs, time::SystemTime};
 
-use pelago_content::{Expander, Hash, Kind, Listing, ManifestError, NameError, verify};
+use pelago_content::{Expander, Hash, Kind, Listing, verify};
 
 use super::*;
 use crate::store::{
-    Partial, PartialSpec, ReadError, Scope, Share, Store, growing,
+    Links, Partial, PartialSpec, ReadError, Scope, Share, Store, growing,
     testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
@@ -34,11 +34,13 @@ fn share(store: &Store, path: &Path) -> Share {
     share
 }
 
+fn try_hash(path: &Path, growing: &Growing) -> Result<MadeFolder, FolderError> {
+    hash_folder(path, growing, None, FolderOptions::default(), &go_on)
+}
+
 fn hash_of(path: &Path) -> Hash {
-    hash_folder(path, &Growing::default(), &go_on)
-        .unwrap()
-        .0
-        .hash()
+    let made = try_hash(path, &Growing::default());
+    made.unwrap().descriptor.hash()
 }
 
 /// Reads all content of a hash in chunks of a level, each proven.
@@ -215,13 +217,15 @@ fn what_grows_by_a_record_is_left_out() {
         part_of: None,
         overwrite: false,
         is_named: true,
+        links: Links::default(),
+        strict_names: false,
     };
     let partial = Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap();
     // As on a file system without extended attributes.
     growing::unmark(&fs::File::open(root.join("film.part")).unwrap());
     let recorded = Growing::in_data_folder(&home.path("data")).unwrap();
-    let (hashed, _) = hash_folder(&root, &recorded, &go_on).unwrap();
-    assert_eq!(hashed.hash(), before);
+    let hashed = try_hash(&root, &recorded).unwrap();
+    assert_eq!(hashed.descriptor.hash(), before);
     assert_eq!(share(&home.store, &root).hash, before);
     drop(partial);
 }
@@ -472,93 +476,216 @@ fn manifests_that_are_released_go_unless_a_shared_folder_has_them() {
     assert!(hashes.iter().all(|hash| read(&home.store, hash, 0).is_ok()));
 }
 
+/// What the rules for all systems kept from being shared.
+#[cfg(unix)]
 #[test]
-fn names_that_no_folder_may_have_are_refused_by_path() {
+fn a_directory_is_shared_as_it_is() {
+    use std::os::unix::fs::symlink;
     let home = Home::in_memory();
     let root = home.path("root");
-    for name in ["NUL.txt", "ends.", "back\\slash"] {
-        write(&root, &[("fine", b""), (&format!("sub/{name}"), b"")]);
-        let error = hash_folder(&root, &Growing::default(), &go_on).unwrap_err();
-        assert!(
-            matches!(&error, FolderError::Entry { path, source: ManifestError::Name { .. } }
-            if *path == root.join("sub"))
-        );
-        let shown = error.to_string();
-        assert!(shown.contains(&format!("{name:?}")), "{shown}");
-        fs::remove_dir_all(root.join("sub")).unwrap();
+    let names = [
+        "NUL.txt",
+        "aux.c",
+        "back\\slash",
+        "e\u{301}",
+        "ends.",
+        "new\nline",
+        "readme",
+        "README",
+        "\u{e9}",
+        &"n".repeat(255),
+    ];
+    for name in names {
+        write(&root, &[(&format!("com1/{name}"), name.as_bytes())]);
     }
-    write(&root, &[("sub/readme", b""), ("sub/README", b"")]);
-    let error = hash_folder(&root, &Growing::default(), &go_on)
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("readme") && error.contains("README"),
-        "{error}"
-    );
-    let reserved = NameError::Reserved.to_string();
-    write(&root, &[("com1/x", b"")]);
-    fs::remove_dir_all(root.join("sub")).unwrap();
-    let error = hash_folder(&root, &Growing::default(), &go_on)
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains(&reserved), "{error}");
+    let targets = ["/etc/passwd", "../../x", "com1/../..", "..", r"C:\x"];
+    for (number, target) in targets.iter().enumerate() {
+        symlink(target, root.join(format!("link {number}"))).unwrap();
+    }
+    let folder = share(&home.store, &root);
+    let listing = listing(&home.store, &folder);
+    let found: BTreeSet<_> = listing
+        .files()
+        .map(|file| file.entry.name().to_owned())
+        .collect();
+    assert_eq!(found, names.map(str::to_owned).into());
+    for (number, target) in targets.iter().enumerate() {
+        let link = format!("link {number}");
+        let link = listing
+            .entries()
+            .find(|entry| entry.name() == link)
+            .unwrap();
+        assert!(matches!(link.kind(), EntryKind::Symlink { target: found } if found == target));
+    }
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_no_part_of_a_folder_is_refused_by_path() {
-    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, os::unix::fs::symlink, os::unix::net};
+fn what_has_no_content_is_left_out() {
+    use std::os::unix::net;
     let home = Home::on_disk();
     let root = home.path("root");
-    fs::create_dir_all(root.join("sub")).unwrap();
-    let refused = |path: PathBuf, make: &dyn Fn(&Path)| {
-        make(&path);
-        let error = hash_folder(&root, &Growing::default(), &go_on).unwrap_err();
-        let shown = error.to_string();
-        assert!(shown.starts_with(&path.display().to_string()), "{shown}");
-        fs::remove_file(path).unwrap();
-        error
+    write(&root, &[("sub/file", b"content")]);
+    let before = hash_of(&root);
+    for name in ["one", "sub/two"] {
+        drop(net::UnixListener::bind(root.join(name)).unwrap());
+    }
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let fifo = root.join("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let made = try_hash(&root, &Growing::default()).unwrap();
+    assert_eq!(made.descriptor.hash(), before);
+    let expected = "left out, as it has no content: 1 fifo, 2 sockets";
+    assert_eq!(made.left_out.lines(), [expected]);
+    assert_eq!(share(&home.store, &root).hash, before);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_carried_is_named_and_left_out_if_that_is_asked_for() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt, os::unix::fs::symlink};
+    let home = Home::on_disk();
+    let root = home.path("root");
+    write(&root, &[("sub/file", b"content")]);
+    let before = hash_of(&root);
+    fs::write(root.join(OsStr::from_bytes(b"sub/\xff\n")), "x").unwrap();
+    symlink(OsStr::from_bytes(b"\xfe"), root.join("link")).unwrap();
+    let folder = new(&root, Scope::Everyone);
+    let error = home.store.share_folder(&folder, &go_on).unwrap_err();
+    assert!(matches!(error, FolderError::Unsupported { count: 2, .. }));
+    let told = error.to_string();
+    assert!(
+        told.contains(r"sub/\xff\n: its name is not valid UTF-8"),
+        "{told}"
+    );
+    assert!(
+        told.contains("link: it is a link whose target is not valid UTF-8"),
+        "{told}"
+    );
+    assert_eq!(home.store.count().unwrap(), 0);
+    let options = FolderOptions {
+        skip_unsupported: true,
+        ..FolderOptions::default()
     };
-    let link = |target: &'static str| move |path: &Path| symlink(target, path).unwrap();
-    let at = root.join("sub/odd");
-    let absolute = refused(at.clone(), &link("/etc/passwd"));
-    assert!(matches!(absolute, FolderError::Target { .. }));
-    let out = refused(at.clone(), &link("../../x"));
-    assert!(matches!(out, FolderError::Escapes { .. }));
-    let out = refused(root.join("odd"), &link(".."));
-    assert!(matches!(out, FolderError::Escapes { .. }));
-    let socket = refused(at, &|path| drop(net::UnixListener::bind(path).unwrap()));
-    assert!(matches!(
-        socket,
-        FolderError::Special {
-            found: "a socket",
-            ..
-        }
-    ));
-    let not_text = root.join(OsStr::from_bytes(b"sub/\xff"));
-    let not_text = refused(not_text, &|path| fs::write(path, "").unwrap());
-    assert!(matches!(not_text, FolderError::NotUtf8 { .. }));
-    assert!(hash_folder(&root, &Growing::default(), &go_on).is_ok());
+    let made = home
+        .store
+        .share_folder_as(&folder, options, &go_on)
+        .unwrap();
+    assert_eq!(made.descriptor.hash(), before);
+    assert!(made.left_out.lines()[0].contains("2 entries\n"));
+    let made = hash_folder(&root, &Growing::default(), None, options, &go_on).unwrap();
+    assert_eq!(made.descriptor.hash(), before);
 }
 
 #[test]
-fn deep_directories_are_refused() {
+fn what_the_rules_say_is_left_out_with_the_rules() {
+    let home = Home::on_disk();
+    let root = home.path("root");
+    write(
+        &root,
+        &[
+            ("a.txt", b"1"),
+            ("sub/b.txt", b"2"),
+            ("sub/deep/c.txt", b"3"),
+        ],
+    );
+    let before = hash_of(&root);
+    write(
+        &root,
+        &[
+            (".pelagoignore", b"*.tmp\nnode_modules/\n/only-here\n"),
+            ("sub/.pelagoignore", b"secret\n!kept.tmp\n"),
+            ("x.tmp", b"x"),
+            ("sub/deep/x.tmp", b"x"),
+            ("node_modules/m/index.js", b"x"),
+            ("only-here/x", b"x"),
+            ("sub/secret/key", b"x"),
+        ],
+    );
+    assert_eq!(hash_of(&root), before);
+    assert_eq!(share(&home.store, &root).hash, before);
+    write(&root, &[("sub/kept.tmp", b"x")]);
+    assert_ne!(hash_of(&root), before, "the nearest rules decide");
+    fs::remove_file(root.join("sub/kept.tmp")).unwrap();
+    fs::remove_file(root.join(".pelagoignore")).unwrap();
+    assert_ne!(hash_of(&root), before);
+}
+
+/// Earlier versions shared a file of rules as a file like others.
+#[test]
+fn a_folder_that_was_shared_with_its_rules_is_found_again() {
+    let home = Home::on_disk();
+    let root = home.path("root");
+    write(&root, &[("a.tmp", b"1"), (".pelagoignore", b"*.tmp")]);
+    let folder = new(&root, Scope::Everyone);
+    let options = FolderOptions {
+        has_rules: false,
+        ..FolderOptions::default()
+    };
+    let before = home
+        .store
+        .share_folder_as(&folder, options, &go_on)
+        .unwrap();
+    let hash = before.descriptor.hash();
+    assert_ne!(hash, hash_of(&root));
+    let again = home
+        .store
+        .share_folder_again(&folder, &hash, &go_on)
+        .unwrap();
+    assert_eq!(again, (before.descriptor, before.totals));
+}
+
+#[test]
+fn deep_directories_are_named() {
     let home = Home::in_memory();
     let root = home.path("root");
     let deep = root.join(["d"; 64].join("/"));
     fs::create_dir_all(&deep).unwrap();
-    assert!(hash_folder(&root, &Growing::default(), &go_on).is_ok());
+    let before = hash_of(&root);
     fs::write(deep.join("file"), "").unwrap();
-    let error = hash_folder(&root, &Growing::default(), &go_on).unwrap_err();
-    assert!(matches!(error, FolderError::TooDeep { path } if path == deep));
+    let error = try_hash(&root, &Growing::default()).unwrap_err();
+    assert!(matches!(error, FolderError::Unsupported { count: 1, .. }));
+    assert!(
+        error.to_string().contains("deeper than 64 levels"),
+        "{error}"
+    );
+    let options = FolderOptions {
+        skip_unsupported: true,
+        ..FolderOptions::default()
+    };
+    let made = hash_folder(&root, &Growing::default(), None, options, &go_on).unwrap();
+    assert_eq!(made.descriptor.hash(), before);
+}
+
+#[test]
+fn the_data_folder_is_left_out_of_a_folder_that_holds_it() {
+    let home = Home::on_disk();
+    let root = home.folder.path();
+    write(root, &[("mine/file", b"content")]);
+    let folder = new(root, Scope::Everyone);
+    let made = home
+        .store
+        .share_folder_as(&folder, FolderOptions::default(), &go_on)
+        .unwrap();
+    assert_eq!(
+        made.left_out.lines(),
+        ["left out: the data folder of this node"]
+    );
+    let members = home.store.members(root).unwrap();
+    let paths: Vec<_> = members.into_iter().map(|member| member.path).collect();
+    assert_eq!(paths, ["mine", "mine/file"]);
+    let data = home.path("data");
+    let options = FolderOptions::default();
+    let hashed = hash_folder(root, &Growing::default(), Some(&data), options, &go_on).unwrap();
+    assert_eq!(hashed.descriptor, made.descriptor);
 }
 
 #[test]
 fn what_is_not_there_or_private_is_not_shared() {
     let home = Home::on_disk();
-    let error = hash_folder(&home.path("none"), &Growing::default(), &go_on).unwrap_err();
+    let error = try_hash(&home.path("none"), &Growing::default()).unwrap_err();
     assert!(matches!(error, FolderError::Missing { .. }));
-    for private in [home.folder.path().to_owned(), home.path("data")] {
+    for private in [home.path("data"), home.path("data/manifests")] {
         let folder = new(&private, Scope::Everyone);
         let error = home.store.share_folder(&folder, &go_on).unwrap_err();
         assert!(matches!(error, FolderError::HoldsData { .. }), "{error}");
@@ -578,9 +705,23 @@ fn hashing_tells_how_far_it_is_and_stops_when_told() {
         last.set(bytes);
         ControlFlow::Continue(())
     };
-    hash_folder(&root, &Growing::default(), &watch).unwrap();
+    hash_folder(
+        &root,
+        &Growing::default(),
+        None,
+        FolderOptions::default(),
+        &watch,
+    )
+    .unwrap();
     assert_eq!(last.get(), 9_000_005);
     let stop = |_| ControlFlow::Break(());
-    let error = hash_folder(&root, &Growing::default(), &stop).unwrap_err();
+    let error = hash_folder(
+        &root,
+        &Growing::default(),
+        None,
+        FolderOptions::default(),
+        &stop,
+    )
+    .unwrap_err();
     assert!(matches!(error, FolderError::Stopped { path } if path == root));
 }

@@ -1,18 +1,22 @@
 //! What is in a directory, before any of it is read.
 //!
-//! Owns what can be part of a folder. Never follows a symbolic link and opens no file. All that
-//! would be refused of a manifest, but totals, is refused here, before hours of hashing.
+//! Owns what can be part of a folder, and what is left out of one. Never follows a symbolic link and opens
+//! no file. What cannot be carried is found here, before hours of hashing, as far as it shows.
 
 use std::{
+    collections::HashSet,
     fs::{self, DirEntry},
     io,
     path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
-use pelago_content::{MAX_DEPTH, MAX_LISTED, check_names, check_target};
+use pelago_content::{MAX_DEPTH, MAX_LISTED, check_name, check_target};
 
-use super::{FolderError, join};
-use crate::store::{Growing, files::type_name};
+use super::{
+    FolderError, join,
+    left_out::{LeftOut, Why},
+};
+use crate::store::{Growing, files::type_name, ignores::Ignores, received::Received};
 
 /// All that is in a directory, at any depth.
 pub(super) struct Tree {
@@ -20,17 +24,31 @@ pub(super) struct Tree {
     pub(super) directories: Vec<Directory>,
     /// Where the files are: a directory, and an entry of it.
     pub(super) files: Vec<(usize, usize)>,
+    pub(super) left_out: LeftOut,
 }
 
+#[derive(Default)]
 pub(super) struct Directory {
     /// From the top, with `/` between names; empty for the top.
     pub(super) path: String,
     pub(super) entries: Vec<Found>,
+    /// Whether it could not be read, or is gone: then it is no part of the folder.
+    pub(super) is_left_out: bool,
 }
 
 pub(super) struct Found {
+    /// What it is called in the folder.
     pub(super) name: String,
+    /// What it is called on this disk, if that is not the same.
+    here: Option<String>,
     pub(super) what: What,
+}
+
+impl Found {
+    /// What it is called on this disk.
+    pub(super) fn here(&self) -> &str {
+        self.here.as_deref().unwrap_or(&self.name)
+    }
 }
 
 pub(super) enum What {
@@ -43,25 +61,40 @@ pub(super) enum What {
 }
 
 impl Tree {
-    /// The path of a file, from the top.
+    /// The path of a file on this disk, from the top.
     pub(super) fn file_path(&self, file: usize) -> String {
         let (directory, entry) = self.files[file];
         let directory = &self.directories[directory];
-        join(&directory.path, &directory.entries[entry].name)
+        join(&directory.path, directory.entries[entry].here())
     }
 }
 
-/// Looks at everything below `root` but for what is `growing`.
-pub(super) fn walk(root: &Path, growing: &Growing) -> Result<Tree, FolderError> {
+/// What a walk has to know besides the directory.
+pub(super) struct Guide<'a> {
+    /// Downloads under way are no part of a folder.
+    pub(super) growing: &'a Growing,
+    /// How the folder was received, if its manifests say something else than what lies here.
+    pub(super) received: Option<&'a Received>,
+    /// The data folder of this node, without links.
+    pub(super) data: Option<&'a Path>,
+    /// Whether `.pelagoignore` files count.
+    pub(super) has_rules: bool,
+}
+
+/// Looks at everything below `root` but for what is left out.
+pub(super) fn walk(root: &Path, guide: &Guide<'_>) -> Result<Tree, FolderError> {
+    let resolved = guide.data.and_then(|_| fs::canonicalize(root).ok());
+    let data = guide.data.zip(resolved.as_deref());
+    let data = data.and_then(|(data, root)| data.strip_prefix(root).ok());
     let mut walk = Walk {
         root,
-        growing,
+        guide,
+        data: data.map(|data| root.join(data)),
+        rules: guide.has_rules.then(|| Ignores::below(root)),
         tree: Tree {
-            directories: vec![Directory {
-                path: String::new(),
-                entries: Vec::new(),
-            }],
+            directories: vec![Directory::default()],
             files: Vec::new(),
+            left_out: LeftOut::default(),
         },
         entries: 0,
     };
@@ -76,7 +109,10 @@ pub(super) fn walk(root: &Path, growing: &Growing) -> Result<Tree, FolderError> 
 
 struct Walk<'r> {
     root: &'r Path,
-    growing: &'r Growing,
+    guide: &'r Guide<'r>,
+    /// Where the data folder is below the root, if it is.
+    data: Option<PathBuf>,
+    rules: Option<Ignores>,
     tree: Tree,
     /// Entries found so far.
     entries: u64,
@@ -86,84 +122,209 @@ impl Walk<'_> {
     fn directory(&mut self, number: usize) -> Result<(), FolderError> {
         let inner = self.tree.directories[number].path.clone();
         let path = self.root.join(&inner);
-        let depth = inner.split('/').filter(|name| !name.is_empty()).count();
-        let unreadable = |error| FolderError::at(&path, error);
-        let found: io::Result<Vec<_>> = fs::read_dir(&path).and_then(Iterator::collect);
-        let mut found = found.map_err(unreadable)?;
+        let read: io::Result<Vec<_>> = fs::read_dir(&path).and_then(Iterator::collect);
+        let mut read = match read {
+            Ok(read) => read,
+            Err(error) if number == 0 => return Err(FolderError::at(&path, error)),
+            Err(error) => {
+                self.tree.directories[number].is_left_out = true;
+                if error.kind() != io::ErrorKind::NotFound {
+                    let left_out = &mut self.tree.left_out;
+                    left_out.add_unsupported(path, Why::Unreadable(error));
+                }
+                return Ok(());
+            }
+        };
         // What is wrong is found in the same order each time.
-        found.sort_by_cached_key(DirEntry::file_name);
-        let mut entries = Vec::with_capacity(found.len());
-        for entry in found {
-            let name = entry.file_name().into_string();
-            let name = name.map_err(|_| FolderError::NotUtf8 { path: entry.path() })?;
-            if self.growing.contains(&entry.path()) {
-                tracing::info!(path = %entry.path().display(), "left out: a download under way");
+        read.sort_by_cached_key(DirEntry::file_name);
+        let names = Names::new(self.guide.received, &inner, &read);
+        let depth = inner.split('/').filter(|name| !name.is_empty()).count();
+        let mut entries = Vec::with_capacity(read.len());
+        for entry in &read {
+            if self.leaves_out(entry) {
+                continue;
+            }
+            if depth >= MAX_DEPTH {
+                self.unsupported(entry, Why::TooDeep);
                 continue;
             }
             self.entries += 1;
             if self.entries > MAX_LISTED {
-                return Err(FolderError::TooMuch {
-                    path: self.root.to_owned(),
-                });
+                let path = self.root.to_owned();
+                return Err(FolderError::TooMuch { path });
             }
-            let what = self.what(&entry, &inner, depth, (number, entries.len()))?;
-            entries.push(Found { name, what });
+            entries.extend(self.entry(entry, &inner, (number, entries.len()), &names));
         }
-        if depth >= MAX_DEPTH && !entries.is_empty() {
-            return Err(FolderError::TooDeep { path });
-        }
-        check_names(entries.iter().map(|found| &found.name[..]))
-            .map_err(|source| FolderError::Entry { path, source })?;
+        names.add_links(&inner, &mut entries);
         self.tree.directories[number].entries = entries;
         Ok(())
     }
 
-    /// What an entry is, which is put down at `place`.
+    /// Whether an entry is to be no part of the folder, or has to be none.
+    fn leaves_out(&mut self, entry: &DirEntry) -> bool {
+        let path = entry.path();
+        let is_folder = || entry.file_type().is_ok_and(|found| found.is_dir());
+        let rules = self.rules.as_mut();
+        if rules.is_some_and(|rules| rules.leave_out_entry(&path, is_folder())) {
+            return true;
+        }
+        if self.data.as_ref() == Some(&path) {
+            self.tree.left_out.holds_data = true;
+            return true;
+        }
+        let is_growing = self.guide.growing.contains(&path);
+        if is_growing {
+            let path = path.display();
+            tracing::info!(%path, "left out: a download under way");
+        }
+        is_growing
+    }
+
+    fn unsupported(&mut self, entry: &DirEntry, why: Why) {
+        self.tree.left_out.add_unsupported(entry.path(), why);
+    }
+
+    /// An entry that is put down at `place`; none if it is left out.
+    fn entry(
+        &mut self,
+        entry: &DirEntry,
+        inner: &str,
+        place: (usize, usize),
+        names: &Names<'_>,
+    ) -> Option<Found> {
+        let Ok(here) = entry.file_name().into_string() else {
+            self.unsupported(entry, Why::Name);
+            return None;
+        };
+        if let Err(error) = check_name(&here) {
+            self.unsupported(entry, Why::InvalidName(error));
+            return None;
+        }
+        let what = match self.what(entry, &join(inner, &here), place) {
+            Ok(what) => what?,
+            Err(why) => {
+                self.unsupported(entry, why);
+                return None;
+            }
+        };
+        Some(match names.other(inner, &here) {
+            Some(name) => Found {
+                name: name.to_owned(),
+                here: Some(here),
+                what,
+            },
+            None => Found {
+                name: here,
+                here: None,
+                what,
+            },
+        })
+    }
+
+    /// What an entry at `inner` is; none if it has no content, or is gone.
     fn what(
         &mut self,
         entry: &DirEntry,
         inner: &str,
-        depth: usize,
         place: (usize, usize),
-    ) -> Result<What, FolderError> {
-        let path = || entry.path();
-        let kind = entry.file_type();
-        let kind = kind.map_err(|error| FolderError::at(&path(), error))?;
+    ) -> Result<Option<What>, Why> {
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Why::Unreadable)?;
         if kind.is_file() {
+            check_readable(&path).map_err(Why::Unreadable)?;
             self.tree.files.push(place);
-            Ok(What::File(self.tree.files.len() - 1))
+            Ok(Some(What::File(self.tree.files.len() - 1)))
         } else if kind.is_dir() {
-            let name = entry.file_name();
             self.tree.directories.push(Directory {
-                path: join(inner, &name.to_string_lossy()),
-                entries: Vec::new(),
+                path: inner.to_owned(),
+                ..Directory::default()
             });
-            Ok(What::Folder(self.tree.directories.len() - 1))
+            Ok(Some(What::Folder(self.tree.directories.len() - 1)))
         } else if kind.is_symlink() {
-            target(path(), depth).map(What::Symlink)
+            Ok(target(&path)?.map(What::Symlink))
         } else {
-            Err(FolderError::Special {
-                path: path(),
-                found: type_name(kind),
-            })
+            self.tree.left_out.add_special(type_name(kind));
+            Ok(None)
         }
     }
 }
 
-/// Where a symbolic link leads, which lies below so many folders.
-fn target(path: PathBuf, depth: usize) -> Result<String, FolderError> {
-    let target = fs::read_link(&path).map_err(|error| FolderError::at(&path, error))?;
-    let Some(text) = target.to_str() else {
-        return Err(FolderError::NotUtf8 { path });
+/// Where a symbolic link leads; none if it is gone.
+fn target(path: &Path) -> Result<Option<String>, Why> {
+    let target = match fs::read_link(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        target => target.map_err(Why::Unreadable)?,
     };
+    let text = target.to_str().ok_or(Why::Target)?;
     let text = text.replace(MAIN_SEPARATOR, "/");
-    match check_target(&text) {
-        Ok(climbed) if climbed <= depth => Ok(text),
-        Ok(_) => Err(FolderError::Escapes { path, target }),
-        Err(source) => Err(FolderError::Target {
-            path,
-            target,
-            source,
-        }),
+    check_target(&text).map_err(Why::InvalidTarget)?;
+    Ok(Some(text))
+}
+
+/// Whether this user may read a file; one that is gone is found out later. Costs a call of the system.
+fn check_readable(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::{
+            fs::{Access, AtFlags, CWD, accessat},
+            io::Errno,
+        };
+        match accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS) {
+            Err(Errno::ACCESS | Errno::PERM) => Err(Errno::ACCESS.into()),
+            _ => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
+    }
+}
+
+/// The names that the entries of one directory have in the folder.
+struct Names<'a> {
+    received: Option<&'a Received>,
+    /// Those on this disk, if the folder was received otherwise.
+    here: HashSet<String>,
+}
+
+impl<'a> Names<'a> {
+    fn new(received: Option<&'a Received>, inner: &str, read: &[DirEntry]) -> Self {
+        let here = received.into_iter().flat_map(|received| {
+            let names = read
+                .iter()
+                .filter_map(|entry| entry.file_name().into_string().ok());
+            // Most names are what they are here.
+            names.filter(|name| received.name_of(&join(inner, name)).is_none())
+        });
+        Self {
+            here: here.collect(),
+            received,
+        }
+    }
+
+    /// What an entry is called in the folder, if not as it is here. What lies here by that name now comes
+    /// first.
+    fn other(&self, inner: &str, here: &str) -> Option<&'a str> {
+        let name = self.received?.name_of(&join(inner, here))?;
+        (!self.here.contains(name)).then_some(name)
+    }
+
+    /// Adds the links that were left out when the folder was received, where nothing else lies now.
+    fn add_links(&self, inner: &str, entries: &mut Vec<Found>) {
+        let links = self
+            .received
+            .map_or(&[][..], |received| received.links_in(inner));
+        if links.is_empty() {
+            return;
+        }
+        let taken: HashSet<String> = entries.iter().map(|entry| entry.name.clone()).collect();
+        for (name, target) in links.iter().filter(|(name, _)| !taken.contains(name)) {
+            entries.push(Found {
+                name: name.clone(),
+                here: None,
+                what: What::Symlink(target.clone()),
+            });
+        }
     }
 }

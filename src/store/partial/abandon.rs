@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Descriptor, Hash, Kind};
 
 use super::{
-    PartialError, PartialSpec,
+    Links, PartialError, PartialSpec,
     download::{Reservation, known, record_path},
     folder,
     growth::{self, default_path},
@@ -102,6 +102,8 @@ impl Store {
             part_of: None,
             overwrite: false,
             is_named: false,
+            links: Links::default(),
+            strict_names: false,
         };
         let mut left = self.abandon_parts(&spec)?;
         let recorded = Recorded {

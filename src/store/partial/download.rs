@@ -23,7 +23,7 @@ use pelago_content::{
 };
 
 use super::{
-    PartialSpec, SelectionError,
+    Differences, PartialSpec, SelectionError,
     foreign::Guard,
     growth::{self, Growth},
     opened::{Handles, Opened},
@@ -35,6 +35,7 @@ use super::{
 use crate::store::{
     DatabaseError, ReadError, Scopes, Share, Store,
     dir::Dir,
+    escape::shown,
     files,
     mutex::lock,
     reading::{Source, Sureness},
@@ -442,7 +443,8 @@ pub enum PartialError {
     /// Another download has the same hash, or writes to the same target.
     #[error(
         "the content of {} is being downloaded already, or another download writes there: wait \
-         for it, or stop it", target.display()
+         for it, or stop it",
+        shown(target)
     )]
     InUse {
         /// The target.
@@ -451,7 +453,8 @@ pub enum PartialError {
     /// The target is relative, no valid UTF-8, or too long together with the name.
     #[error(
         "{} cannot be a target: it has to be absolute, valid UTF-8 and, with the name, under \
-         {MAX_SPEC_LEN} bytes", target.display()
+         {MAX_SPEC_LEN} bytes",
+        shown(target)
     )]
     Target {
         /// The target.
@@ -460,7 +463,9 @@ pub enum PartialError {
     /// A file cannot be created, opened or locked.
     #[error(
         "{} cannot be written: {}: {}",
-        path.display(), write_failure::cause(source), write_failure::remedy(source)
+        shown(path),
+        write_failure::cause(source),
+        write_failure::remedy(source)
     )]
     Io {
         /// The file.
@@ -471,11 +476,34 @@ pub enum PartialError {
     /// Something else is where a file of the folder is to lie.
     #[error(
         "{} exists already and is other content: move it away, choose another place with -o, or \
-         replace what differs with --overwrite", path.display()
+         replace what differs with --overwrite",
+        shown(path)
     )]
     Exists {
         /// Where.
         path: PathBuf,
+    },
+    /// The file system of the target cannot hold the folder as it is, and nothing else was to do.
+    #[error(
+        "{} cannot hold the folder as it is: {}",
+        shown(target),
+        first_of(differences)
+    )]
+    Names {
+        /// The target.
+        target: PathBuf,
+        /// What it cannot hold.
+        differences: Differences,
+    },
+    /// More would be different at the target than is kept.
+    #[error(
+        "{} cannot hold so much of the folder that what differs is over 64 MiB of names: choose a place \
+         on another file system with -o, or create links with --links all",
+        shown(target)
+    )]
+    TooDifferent {
+        /// The target.
+        target: PathBuf,
     },
     /// Nothing in the folder is chosen.
     #[error(transparent)]
@@ -485,6 +513,22 @@ pub enum PartialError {
     Database(#[from] DatabaseError),
 }
 
+/// Differences that an error names, at most.
+const MAX_NAMED: usize = 20;
+
+/// The first differences, each on a line of its own, and how many others there are.
+fn first_of(differences: &Differences) -> String {
+    let mut text = differences.to_string();
+    for difference in differences.listed.iter().take(MAX_NAMED) {
+        text += &format!("\n  {difference}");
+    }
+    let all = differences.renamed + differences.links_left_out;
+    if all > MAX_NAMED as u64 {
+        text += &format!("\n  and {} more", all - MAX_NAMED as u64);
+    }
+    text
+}
+
 /// Why a chunk was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -492,7 +536,7 @@ pub enum WriteError {
     #[error(transparent)]
     Proof(#[from] ProofError),
     /// The chunk is good but cannot be written.
-    #[error("writing {}: {}", path.display(), write_failure::for_download(source, *missing))]
+    #[error("writing {}: {}", shown(path), write_failure::for_download(source, *missing))]
     Disk {
         /// The file.
         path: PathBuf,

@@ -24,6 +24,7 @@ use super::{
 use crate::store::{
     Fingerprint, NewShare, Origin, TreeError,
     dir::{Dir, entry_of},
+    escape::shown,
     hashing::GROUP_SIZE,
     mutex::lock,
     write_failure,
@@ -302,7 +303,7 @@ impl Partial {
 #[derive(Debug, thiserror::Error)]
 pub enum FinishError {
     /// Not every block is verified.
-    #[error("{missing} bytes of {} are still missing", target.display())]
+    #[error("{missing} bytes of {} are still missing", shown(target))]
     Incomplete {
         /// The target.
         target: PathBuf,
@@ -312,7 +313,8 @@ pub enum FinishError {
     /// Something is at the target.
     #[error(
         "{} exists already: move it away, choose another place with -o, or replace it with \
-         --overwrite", target.display()
+         --overwrite",
+        shown(target)
     )]
     Exists {
         /// The target.
@@ -322,7 +324,8 @@ pub enum FinishError {
     /// any more is missing from now on.
     #[error(
         "another program changed {} while it was downloaded, and {missing} bytes of it are not right \
-         any more: have that program leave it alone, then download again", path.display()
+         any more: have that program leave it alone, then download again",
+        shown(path)
     )]
     Altered {
         /// Where the content grows.
@@ -331,7 +334,7 @@ pub enum FinishError {
         missing: u64,
     },
     /// The download was stopped before its content was put in place.
-    #[error("the download of {} was stopped", target.display())]
+    #[error("the download of {} was stopped", shown(target))]
     Stopped {
         /// The target.
         target: PathBuf,
@@ -339,7 +342,9 @@ pub enum FinishError {
     /// The content cannot be put in place.
     #[error(
         "{} cannot be put in place: {}: {}, then download again; what is verified is kept",
-        target.display(), write_failure::cause(source), write_failure::remedy(source)
+        shown(target),
+        write_failure::cause(source),
+        write_failure::remedy(source)
     )]
     Io {
         /// The target.

@@ -59,6 +59,7 @@ impl Growth {
         RecordedGrowth {
             id: self.id,
             part: self.path(),
+            abilities: None,
         }
     }
 

@@ -52,7 +52,10 @@ pub use download::{Partial, PartialError, WriteError};
 pub use ending::Ending;
 pub use finish::{FinishError, FinishOptions, Finished};
 pub(super) use folder::Held;
-pub use folder::{FinishedFolder, PartialFolder, Selection, SelectionError};
+pub use folder::{
+    Difference, Differences, FinishedFolder, InvalidLinks, LinkOmission, Links,
+    MAX_LISTED_DIFFERENCES, PartialFolder, Selection, SelectionError,
+};
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use record::Partials;

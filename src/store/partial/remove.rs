@@ -18,7 +18,9 @@ use super::{Finished, folder::PlacedFolder};
 use crate::store::{
     Fingerprint, Look,
     dir::{Dir, Entry, Identity, Kind, Mode},
-    disk, hashing,
+    disk,
+    escape::shown,
+    hashing,
 };
 
 /// The directory that something was put into, to be found again.
@@ -264,20 +266,20 @@ pub enum RemoveError {
     /// Somebody wrote to the file, or it is another one, or a link leads there now.
     #[error(
         "{} is not what was downloaded any more: it stays; remove it yourself if you do not need it",
-        path.display()
+        shown(path)
     )]
     Changed {
         /// The file.
         path: PathBuf,
     },
     /// The folder was there before: what in it was downloaded is not told from what was not.
-    #[error("{} was there before the download: it is not removed", path.display())]
+    #[error("{} was there before the download: it is not removed", shown(path))]
     InPlace {
         /// The folder.
         path: PathBuf,
     },
     /// The system said no; what can be removed is.
-    #[error("{} cannot be removed: {source}", path.display())]
+    #[error("{} cannot be removed: {source}", shown(path))]
     Io {
         /// The file or directory.
         path: PathBuf,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
+    folder::{Abilities, Links},
     growth::default_path,
     mark::{ID_LEN, Id},
 };
@@ -52,6 +53,10 @@ pub struct PartialSpec {
     pub overwrite: bool,
     /// Whether a person named the target, and not whoever has the content.
     pub is_named: bool,
+    /// Of a folder: which symbolic links are created.
+    pub links: Links,
+    /// Of a folder: whether to refuse it if the file system cannot hold a name in it, or a link.
+    pub strict_names: bool,
 }
 
 /// Which download it is: content may be fetched by itself and, at the same time, as a part of folders,
@@ -112,6 +117,12 @@ struct Fields {
     part: Option<PathBuf>,
     #[serde(rename = "y", default, skip_serializing_if = "std::ops::Not::not")]
     sync_failed: bool,
+    #[serde(rename = "l", default)]
+    links: Links,
+    #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
+    strict_names: bool,
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    abilities: Option<Abilities>,
 }
 
 /// What a record says.
@@ -131,9 +142,16 @@ pub(super) struct RecordedGrowth {
     pub(super) id: Id,
     /// Absolute, and valid UTF-8.
     pub(super) part: PathBuf,
+    /// Of a folder: what its file system holds. An earlier version did not ask.
+    pub(super) abilities: Option<Abilities>,
 }
 
 impl Recorded {
+    /// What the file system of a folder that grows was found to hold.
+    pub(super) fn abilities(&self) -> Option<&Abilities> {
+        self.growth.as_ref()?.abilities.as_ref()
+    }
+
     /// Where the content grows.
     pub(super) fn part(&self) -> PathBuf {
         let part = self.growth.as_ref().map(|growth| growth.part.clone());
@@ -177,6 +195,9 @@ impl Recorded {
             id: growth.map(|growth| (*growth.id.as_bytes()).into()),
             part: growth.map(|growth| growth.part.clone()),
             sync_failed: self.sync_failed,
+            links: spec.links,
+            strict_names: spec.strict_names,
+            abilities: growth.and_then(|growth| growth.abilities.clone()),
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -218,6 +239,7 @@ impl Recorded {
         let growth = fields.id.zip(fields.part).map(|(id, part)| RecordedGrowth {
             id: Id::from_bytes(id.into_array()),
             part,
+            abilities: fields.abilities,
         });
         Some(Self {
             spec: PartialSpec {
@@ -232,6 +254,8 @@ impl Recorded {
                     .map(|folder| Hash::from_bytes(folder.into_array())),
                 overwrite: fields.overwrite,
                 is_named: fields.is_named,
+                links: fields.links,
+                strict_names: fields.strict_names,
             },
             growth,
             sync_failed: fields.sync_failed,
@@ -258,10 +282,13 @@ mod tests {
             part_of: Some(Hash::from_bytes([8; 32])),
             overwrite: true,
             is_named: true,
+            links: Links::None,
+            strict_names: true,
         };
         let growth = RecordedGrowth {
             id: Id::random(),
             part: "/tmp/é.part".into(),
+            abilities: Some(Abilities::on_windows()),
         };
         let mut recorded = Recorded {
             spec,

@@ -56,6 +56,8 @@ impl Seed {
             part_of: None,
             overwrite: false,
             is_named: true,
+            links: Default::default(),
+            strict_names: false,
         }
     }
 

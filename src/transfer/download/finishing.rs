@@ -87,6 +87,7 @@ impl Task {
             resumed_bytes: content.resumed_bytes,
             fetched_bytes: content.fetched_bytes,
             is_shared,
+            differences: status.differences.as_deref().cloned().unwrap_or_default(),
         }
     }
 

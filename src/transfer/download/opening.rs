@@ -9,7 +9,7 @@ use pelago_content::{Descriptor, Kind};
 
 use super::{Folder, Purpose, Task, blocking};
 use crate::{
-    store::{Partial, PartialFolder, PartialSpec},
+    store::{Differences, Partial, PartialFolder, PartialSpec},
     transfer::{
         DownloadError, DownloadState, Finished,
         content::Content,
@@ -64,6 +64,8 @@ impl Task {
             part_of: None,
             overwrite: self.request.overwrite,
             is_named: fixed.is_some(),
+            links: self.request.links,
+            strict_names: self.request.strict_names,
         };
         match descriptor.kind() {
             Kind::File => {
@@ -148,11 +150,26 @@ impl Task {
                 let open =
                     move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
                 let partial = blocking(open).await??;
+                let looked_at = Arc::clone(&partial);
+                self.show_differences(blocking(move || looked_at.differences()).await?);
                 self.fetch(Sink::Folder(partial), DownloadState::Downloading);
                 self.notice_room().await?;
             }
         }
         Ok(())
+    }
+
+    /// Shows what of a folder is to lie here other than its manifests say.
+    fn show_differences(&self, differences: Differences) {
+        if differences.is_empty() {
+            return;
+        }
+        for difference in &differences.listed {
+            tracing::info!("{difference}");
+        }
+        let differences = Some(Arc::new(differences));
+        self.status
+            .send_modify(|status| status.differences = differences);
     }
 
     /// Tells how far proving again is what an earlier run left.
@@ -201,6 +218,7 @@ impl Task {
             resumed_bytes: size,
             fetched_bytes: 0,
             is_shared: false,
+            differences: Differences::default(),
         }
     }
 }

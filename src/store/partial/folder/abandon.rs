@@ -6,11 +6,15 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use pelago_content::{EntryKind, Expander, Hash, ListedFile, Listing};
 
-use super::tree::{remove_folders, remove_root};
+use super::{
+    Abilities, Links, Local,
+    tree::{remove_folders, remove_root},
+};
 use crate::store::{
     Store,
     dir::{Dir, Kind, Mode},
@@ -53,7 +57,13 @@ pub(in crate::store::partial) fn remove_staged(
     }
     let removing = Removing { top: &top, id };
     let mut left = match listing(store, recorded) {
-        Some(listing) => removing.all_of(&listing).map_err(failed)?,
+        Some(listing) => {
+            let listing = Arc::new(listing);
+            let all = Abilities::all();
+            let abilities = recorded.abilities().unwrap_or(&all);
+            let local = Local::new(&listing, abilities, Links::All);
+            removing.all_of(&listing, &local).map_err(failed)?
+        }
         None => Vec::new(),
     };
     drop(top);
@@ -94,10 +104,10 @@ struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    fn all_of(&self, listing: &Listing) -> io::Result<Vec<PathBuf>> {
+    fn all_of(&self, listing: &Listing, local: &Local) -> io::Result<Vec<PathBuf>> {
         let mut left = Vec::new();
         for file in listing.files() {
-            let path = file.path();
+            let path = local.path(file.entry);
             if !self.file(&path, &file)? {
                 left.push(self.top.path_of(&path));
             }
@@ -105,8 +115,8 @@ impl Removing<'_> {
         let mut folders = Vec::new();
         for entry in listing.entries() {
             match entry.kind() {
-                EntryKind::Folder { .. } => folders.push(entry.path()),
-                EntryKind::Symlink { target } => self.link(&entry.path(), target)?,
+                EntryKind::Folder { .. } => folders.push(local.path(entry)),
+                EntryKind::Symlink { target } => self.link(&local.path(entry), target)?,
                 EntryKind::File { .. } => {}
             }
         }

@@ -9,7 +9,7 @@ use std::{
 
 use pelago_content::{Descriptor, EntryKind, ListedEntry, ListedFile, Listing, Totals};
 
-use super::{Done, FileState, PartialFolder, PlacedFolder, Reservation, tree::At};
+use super::{Differences, Done, FileState, PartialFolder, PlacedFolder, Reservation, tree::At};
 use crate::store::{
     Fingerprint, FolderError, Look, Member, MemberState, NewShare, Origin, Scopes, ShareError,
     Store,
@@ -40,6 +40,8 @@ pub struct FinishedFolder {
     pub is_new: bool,
     /// Whether it is shared on.
     pub is_shared: bool,
+    /// What of it lies here other than its manifests say.
+    pub differences: Differences,
     pub(super) listing: Arc<Listing>,
 }
 
@@ -83,6 +85,8 @@ impl PartialFolder {
         if options.receipt {
             self.keep_receipt(&home, &self.members());
         }
+        self.keep_differences()
+            .map_err(|source| failed((target.clone(), source)))?;
         self.put_in_place(options.durable)?;
         let metadata = fs::metadata(&target).map_err(|source| failed((target.clone(), source)))?;
         let members = self.members();
@@ -98,6 +102,7 @@ impl PartialFolder {
             is_whole: self.selection.is_all(),
             is_new: !self.tree.is_in_place(),
             is_shared: false,
+            differences: self.differences(),
             listing: Arc::clone(&self.listing),
         };
         finished.is_shared = options.share && self.share(&finished);
@@ -107,10 +112,18 @@ impl PartialFolder {
 
     fn keep_receipt(&self, home: &Home, members: &[Member]) {
         let is_new = !self.tree.is_in_place();
-        let placed = PlacedFolder::new(members, &self.listing, is_new);
+        let placed = PlacedFolder::new(members, &self.local, is_new);
         let Reservation { store, key } = &self.reservation;
         let receipt = Receipt::of_folder(&self.spec.target, home, placed);
         store.keep_receipt_or_log(&key.hash, receipt);
+    }
+
+    /// Writes down how the folder lies here, before it does, so that it is recognised when it is shared
+    /// again.
+    fn keep_differences(&self) -> io::Result<()> {
+        let received = self.local.received();
+        let folders = &self.reservation.store.inner.received;
+        folders.set(&self.spec.target, self.tree.final_dir(), received.as_ref())
     }
 
     /// Makes all that was written durable.
@@ -137,7 +150,7 @@ impl PartialFolder {
             let Some(listed) = self.files.get(&self.listing, file) else {
                 continue;
             };
-            let path = listed.path();
+            let path = self.local.path(listed.entry);
             let at = || self.tree.path(done.at, &path);
             match self
                 .checked(done, &listed, &path)
@@ -208,17 +221,18 @@ impl PartialFolder {
     /// The files and links that are wanted.
     fn to_merge(&self) -> impl Iterator<Item = String> + '_ {
         self.listing.entries().filter_map(|entry| {
-            let path = entry.path();
             let is_merged = !matches!(entry.kind(), EntryKind::Folder { .. });
-            (is_merged && self.selection.takes(&path)).then_some(path)
+            let is_merged = is_merged && self.local.has(entry);
+            (is_merged && self.selection.takes(&entry.path())).then(|| self.local.path(entry))
         })
     }
 
-    /// The folders of the listing, each before what is in it.
-    fn folders(&self) -> Vec<String> {
+    /// The folders of the listing that are meant, each before what is in it.
+    fn folders(&self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
         let entries = self.listing.entries();
         let folders = entries.filter(|entry| matches!(entry.kind(), EntryKind::Folder { .. }));
-        folders.map(ListedEntry::path).collect()
+        let folders = folders.filter(|folder| is_meant(&folder.path()));
+        folders.map(|folder| self.local.path(folder)).collect()
     }
 
     /// Renames the tree, or moves what is in it into the folder that was there before.
@@ -232,10 +246,9 @@ impl PartialFolder {
             })?;
             return self.sync_target(durable);
         };
-        let folders = self.folders();
-        for folder in folders.iter().filter(|folder| self.selection.takes(folder)) {
-            into.make(folder)
-                .map_err(|source| failed((self.tree.target(folder), source)))?;
+        for folder in self.folders(|path| self.selection.takes(path)) {
+            into.make(&folder)
+                .map_err(|source| failed((self.tree.target(&folder), source)))?;
         }
         for path in self.to_merge() {
             let merged = match path.rsplit_once('/') {
@@ -250,7 +263,7 @@ impl PartialFolder {
             }
         }
         self.sync_target(durable)?;
-        match self.tree.remove_staged(&folders) {
+        match self.tree.remove_staged(&self.folders(|_| true)) {
             Ok(None) => {}
             Ok(Some(left)) => {
                 tracing::warn!(path = %left.display(), "something else is in it: it stays");
@@ -298,7 +311,7 @@ impl PartialFolder {
     }
 
     /// Makes everything that is wanted and not there yet.
-    fn complete(&self) -> Result<(), (PathBuf, io::Error)> {
+    pub(super) fn complete(&self) -> Result<(), (PathBuf, io::Error)> {
         let at = |path: &str| {
             let path = self.tree.path(At::Staged, path);
             move |source| (path, source)
@@ -308,7 +321,7 @@ impl PartialFolder {
             let Some(listed) = self.files.get(&self.listing, file).filter(|_| !is_done) else {
                 continue;
             };
-            let path = listed.path();
+            let path = self.local.path(listed.entry);
             if listed.descriptor.size() == 0 {
                 let put = self
                     .tree
@@ -319,18 +332,18 @@ impl PartialFolder {
                 self.repeat(file, &listed).map_err(at(&path))?;
             }
         }
-        let is_wanted = |path: &str| self.selection.takes(path);
-        let paths = || self.listing.entries().map(|entry| (entry, entry.path()));
-        for (entry, path) in paths() {
-            if matches!(entry.kind(), EntryKind::Folder { .. }) && is_wanted(&path) {
-                self.tree.folder(&path).map_err(at(&path))?;
-            }
+        for folder in self.folders(|path| self.selection.takes(path)) {
+            self.tree.folder(&folder).map_err(at(&folder))?;
         }
         // Nothing is written after the links: no path could lead through one.
-        for (entry, path) in paths() {
-            if let EntryKind::Symlink { target } = entry.kind()
-                && is_wanted(&path)
-            {
+        for entry in self.listing.entries() {
+            let EntryKind::Symlink { target } = entry.kind() else {
+                continue;
+            };
+            let path = self.local.path(entry);
+            if !self.local.has(entry) {
+                self.tree.remove_link(&path, target).map_err(at(&path))?;
+            } else if self.selection.takes(&entry.path()) {
                 self.tree.link(&path, target).map_err(at(&path))?;
             }
         }
@@ -350,7 +363,7 @@ impl PartialFolder {
             }
             if let FileState::Done(done) = state.files[file] {
                 members.push(Member {
-                    path: listed.path(),
+                    path: self.local.path(listed.entry),
                     descriptor: listed.descriptor,
                     state: MemberState::File(done.fingerprint),
                 });
@@ -358,7 +371,7 @@ impl PartialFolder {
         }
         let folder = |entry: ListedEntry<'_>| match entry.kind() {
             EntryKind::Folder { descriptor, .. } => Some(Member {
-                path: entry.path(),
+                path: self.local.path(entry),
                 descriptor: *descriptor,
                 state: MemberState::Folder(folders.remove(&entry.index()).unwrap_or_default()),
             }),

@@ -8,6 +8,10 @@
 //! | file | owns |
 //! |---|---|
 //! | `selection` | which files are wanted |
+//! | `probe` | what the file system can hold, by asking it |
+//! | `abilities` | what a file system can hold, and other names for what it cannot |
+//! | `links` | which symbolic links are created |
+//! | `local` | the path that each entry has on this disk, and what is left out |
 //! | `staging` | the directory in which the folder grows, and that it is ours |
 //! | `tree` | where the files are written, and that nothing leads out of there |
 //! | `files` | the files of the folder: which are wanted, which repeat others |
@@ -18,8 +22,12 @@
 //! | `remove` | removes what was put into a folder |
 
 mod abandon;
+mod abilities;
 mod files;
 mod finish;
+mod links;
+mod local;
+mod probe;
 mod prove;
 mod remove;
 mod selection;
@@ -42,14 +50,16 @@ use std::{
 
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
-pub(super) use self::abandon::remove_staged;
-pub(super) use self::remove::PlacedFolder;
+pub(super) use self::{abandon::remove_staged, abilities::Abilities, remove::PlacedFolder};
 use self::{
     files::Files,
+    local::Local,
     tree::{At, Tree},
 };
 pub use self::{
     finish::FinishedFolder,
+    links::{InvalidLinks, LinkOmission, Links},
+    local::{Difference, Differences, MAX_LISTED_DIFFERENCES},
     selection::{Selection, SelectionError},
 };
 use super::{
@@ -68,6 +78,7 @@ pub struct PartialFolder {
     sequence: Arc<Sequence>,
     selection: Selection,
     files: Files,
+    local: Arc<Local>,
     tree: Tree,
     state: Mutex<State>,
     /// Large files that are begun and not whole, by their numbers.
@@ -137,12 +148,17 @@ impl PartialFolder {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
         check_target(&spec)?;
-        let selection = Selection::new(&spec.only)?;
+        let selection = Selection::new(&spec.only)?.among(&listing)?;
         let files = Files::new(&listing, &selection)?;
         let reservation = Reservation::new(store, &spec)?;
         let known = known(store, &spec)?;
         let (partials, key) = (&store.inner.partials, reservation.key);
-        let tree = Tree::open(&spec, &known)?;
+        let tree = Tree::open(&spec, &known, &listing)?;
+        let local = Arc::new(Local::new(&listing, tree.abilities(), spec.links));
+        if let Err(error) = check_local(&local, &spec, &selection) {
+            tree.take_back();
+            return Err(error);
+        }
         let recorded = Recorded {
             spec: spec.clone(),
             growth: Some(tree.recorded()),
@@ -166,6 +182,7 @@ impl PartialFolder {
             listing,
             selection,
             files,
+            local,
             tree,
             state: Mutex::new(state),
             growing: Mutex::default(),
@@ -206,6 +223,11 @@ impl PartialFolder {
     /// Where it grows.
     pub(super) fn staged_path(&self) -> PathBuf {
         self.tree.staged().path().to_owned()
+    }
+
+    /// What of it is to lie here other than its manifests say.
+    pub fn differences(&self) -> Differences {
+        self.local.differences(&self.selection)
     }
 
     /// What is downloaded, and where to.
@@ -271,7 +293,7 @@ impl PartialFolder {
             };
             Some(Place {
                 descriptor: listed.descriptor,
-                path: self.tree.path(done.at, &listed.path()),
+                path: self.tree.path(done.at, &self.local.path(listed.entry)),
                 fingerprint: done.fingerprint,
             })
         });
@@ -303,6 +325,32 @@ impl PartialFolder {
         }
         Some((self.descriptor_of(first)?, held))
     }
+}
+
+/// Refuses a folder that cannot lie as it is to, or of which more would have to be known than is kept.
+fn check_local(
+    local: &Local,
+    spec: &PartialSpec,
+    selection: &Selection,
+) -> Result<(), PartialError> {
+    let target = || spec.target.clone();
+    if spec.strict_names {
+        let differences = local.imposed(selection);
+        if !differences.is_empty() {
+            let target = target();
+            return Err(PartialError::Names {
+                target,
+                differences,
+            });
+        }
+    }
+    if local
+        .received()
+        .is_some_and(|received| received.is_too_long())
+    {
+        return Err(PartialError::TooDifferent { target: target() });
+    }
+    Ok(())
 }
 
 impl fmt::Debug for PartialFolder {

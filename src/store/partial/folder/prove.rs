@@ -79,7 +79,9 @@ impl PartialFolder {
         let has_others = || {
             let mut files = self.listing.files();
             files.any(|listed| {
-                let existing = self.tree.existing(At::Target, &listed.path());
+                let existing = self
+                    .tree
+                    .existing(At::Target, &self.local.path(listed.entry));
                 let existing = existing.ok().flatten();
                 let existing = existing.filter(|_| listed.descriptor.size() > 0);
                 existing.is_some_and(|file| self.is_same(&file, &listed).unwrap_or(false))
@@ -103,8 +105,12 @@ impl PartialFolder {
         let Some(into) = self.tree.merged_into().filter(|_| !self.tree.may_replace()) else {
             return Ok(());
         };
-        for entry in self.listing.entries() {
-            let path = entry.path();
+        for entry in self
+            .listing
+            .entries()
+            .filter(|entry| self.local.has(*entry))
+        {
+            let path = self.local.path(entry);
             let there = into.find(&path).ok().flatten();
             let is_free = match (entry.kind(), there.map(|there| there.kind)) {
                 (EntryKind::File { .. }, _) | (_, None) => true,
@@ -114,7 +120,7 @@ impl PartialFolder {
                     leads_to.is_ok_and(|there| there == Path::new(target))
                 }
             };
-            if !is_free && self.selection.takes(&path) {
+            if !is_free && self.selection.takes(&entry.path()) {
                 let path = self.tree.target(&path);
                 return Err(PartialError::Exists { path });
             }
@@ -127,7 +133,7 @@ impl PartialFolder {
         let Some(listed) = self.files.get(&self.listing, file) else {
             return Ok(0);
         };
-        let (path, size) = (listed.path(), listed.descriptor.size());
+        let (path, size) = (self.local.path(listed.entry), listed.descriptor.size());
         if self.tree.is_in_place() && self.prove_target(file, &path, &listed)? {
             return Ok(size);
         }
@@ -268,7 +274,7 @@ impl PartialFolder {
             WriteError::Partial(error) => *error,
             WriteError::Disk { path, source, .. } => PartialError::Io { path, source },
             WriteError::Proof(error) => PartialError::Io {
-                path: self.tree.path(At::Staged, &listed.path()),
+                path: self.tree.path(At::Staged, &self.local.path(listed.entry)),
                 source: io::Error::other(error),
             },
         };
@@ -289,7 +295,7 @@ impl PartialFolder {
             return Err(io::ErrorKind::NotFound.into());
         };
         let changed = || io::Error::other(format!("{} has changed", done.path.display()));
-        match self.copy(done.clone(), &listed.path(), listed)? {
+        match self.copy(done.clone(), &self.local.path(listed.entry), listed)? {
             Some(done) => self.is_done(file, done),
             None => return Err(changed()),
         }

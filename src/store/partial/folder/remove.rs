@@ -6,10 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{EntryKind, Listing};
+use pelago_content::EntryKind;
 use serde::{Deserialize, Serialize};
 
-use super::tree::{remove_folders, remove_root};
+use super::{
+    Local,
+    tree::{remove_folders, remove_root},
+};
 use crate::store::{
     Member, MemberState,
     dir::Dir,
@@ -37,7 +40,7 @@ pub(in crate::store::partial) struct PlacedFolder {
 
 impl PlacedFolder {
     /// `is_new`: nothing was there before.
-    pub(super) fn new(members: &[Member], listing: &Listing, is_new: bool) -> Self {
+    pub(super) fn new(members: &[Member], local: &Local, is_new: bool) -> Self {
         let files = members.iter().filter_map(|member| match member.state {
             MemberState::File(fingerprint) => {
                 let descriptor = member.descriptor;
@@ -50,10 +53,11 @@ impl PlacedFolder {
             MemberState::Folder(_) => None,
         });
         let (mut links, mut folders) = (Vec::new(), Vec::new());
-        for entry in listing.entries() {
+        let entries = local.listing().entries();
+        for entry in entries.filter(|entry| local.has(*entry)) {
             match entry.kind() {
-                EntryKind::Symlink { target } => links.push((entry.path(), target.clone())),
-                EntryKind::Folder { .. } => folders.push(entry.path()),
+                EntryKind::Symlink { target } => links.push((local.path(entry), target.clone())),
+                EntryKind::Folder { .. } => folders.push(local.path(entry)),
                 EntryKind::File { .. } => {}
             }
         }

@@ -1,57 +1,98 @@
 //! Which files of a folder are wanted.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use std::collections::HashSet;
 
-/// Which files of a folder are wanted, by globs over their paths in it.
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+use pelago_content::Listing;
+
+/// Which files of a folder are wanted, by names or globs over their paths in it.
 ///
 /// As in a `.gitignore`: without a `/` a glob is one of names, at any depth; with one, of paths from
-/// the top. A folder that is chosen is so with all that is in it.
-#[derive(Clone, Debug)]
+/// the top. A folder that is chosen is so with all that is in it. Where the folder has an entry that is
+/// called exactly so, that is meant, and not what the glob matches.
+#[derive(Clone, Debug, Default)]
 pub struct Selection {
     globs: Vec<String>,
-    set: Option<GlobSet>,
+    set: GlobSet,
+    /// What is meant as it is written: names at any depth, and paths from the top.
+    names: HashSet<String>,
+    paths: HashSet<String>,
 }
 
 impl Selection {
-    /// What the globs choose; everything if there is none.
+    /// What the globs choose, of any folder; everything if there is none.
     ///
     /// # Errors
     ///
-    /// [`SelectionError::Glob`].
+    /// [`SelectionError::Glob`]: all together they are too much.
     pub fn new(globs: &[String]) -> Result<Self, SelectionError> {
+        // What is no glob may still be the name of an entry.
+        Self::built(globs, |glob| parsed(glob).is_err())
+    }
+
+    /// The same, of this folder.
+    ///
+    /// # Errors
+    ///
+    /// [`SelectionError::Glob`] for one that is no glob, and the name of nothing in the folder.
+    pub(super) fn among(&self, listing: &Listing) -> Result<Self, SelectionError> {
+        let globs = self.globs.iter().map(String::as_str);
+        let mut others: HashSet<&str> = globs.filter(|glob| is_glob(glob)).collect();
+        if others.is_empty() {
+            return Ok(self.clone());
+        }
+        for entry in listing.entries() {
+            others.retain(|glob| !is_called(glob, entry.name(), || entry.path()));
+        }
+        for glob in &others {
+            parsed(glob)?;
+        }
+        Self::built(&self.globs, |glob| !others.contains(glob))
+    }
+
+    fn built(globs: &[String], is_literal: impl Fn(&str) -> bool) -> Result<Self, SelectionError> {
+        let mut selection = Self {
+            globs: globs.to_vec(),
+            ..Self::default()
+        };
         let mut set = GlobSetBuilder::new();
         for glob in globs {
-            let refused = |source| SelectionError::Glob {
-                glob: glob.clone(),
-                source,
-            };
-            let pattern = glob.trim_matches('/');
-            let is_of_names = !pattern.contains('/') && !glob.starts_with('/');
-            let prefix = if is_of_names { "**/" } else { "" };
-            for suffix in ["", "/**"] {
-                let pattern = format!("{prefix}{pattern}{suffix}");
-                let built = GlobBuilder::new(&pattern).literal_separator(true).build();
-                set.add(built.map_err(refused)?);
+            let literal = || glob.trim_matches('/').to_owned();
+            if !is_literal(glob) {
+                parsed(glob)?.into_iter().for_each(|glob| {
+                    set.add(glob);
+                });
+            } else if is_of_names(glob) {
+                selection.names.insert(literal());
+            } else {
+                selection.paths.insert(literal());
             }
         }
-        let built = set.build().map_err(|source| SelectionError::Glob {
+        selection.set = set.build().map_err(|source| SelectionError::Glob {
             glob: globs.join(" "),
             source,
         })?;
-        Ok(Self {
-            globs: globs.to_vec(),
-            set: (!globs.is_empty()).then_some(built),
-        })
+        Ok(selection)
     }
 
     /// Whether everything is wanted.
     pub(super) const fn is_all(&self) -> bool {
-        self.set.is_none()
+        self.globs.is_empty()
     }
 
     /// Whether the entry at `path`, with `/` between the names, is wanted.
     pub(super) fn takes(&self, path: &str) -> bool {
-        self.set.as_ref().is_none_or(|set| set.is_match(path))
+        self.is_all() || self.set.is_match(path) || self.is_named(path)
+    }
+
+    /// Whether the entry, or a folder that it is in, is meant as it is written.
+    fn is_named(&self, path: &str) -> bool {
+        let has_name = |name: &str| self.names.contains(name);
+        if !self.names.is_empty() && path.split('/').any(has_name) {
+            return true;
+        }
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        !self.paths.is_empty() && above.chain([path]).any(|path| self.paths.contains(path))
     }
 
     /// What it means that nothing is.
@@ -62,12 +103,48 @@ impl Selection {
     }
 }
 
+/// The globs that a glob stands for: of entries, and of what is in them.
+fn parsed(glob: &str) -> Result<[Glob; 2], SelectionError> {
+    let refused = |source| SelectionError::Glob {
+        glob: glob.to_owned(),
+        source,
+    };
+    let prefix = if is_of_names(glob) { "**/" } else { "" };
+    let built = |suffix| {
+        let pattern = format!("{prefix}{}{suffix}", glob.trim_matches('/'));
+        let built = GlobBuilder::new(&pattern).literal_separator(true).build();
+        built.map_err(refused)
+    };
+    Ok([built("")?, built("/**")?])
+}
+
+/// Whether a glob is one of names at any depth, and not of paths.
+fn is_of_names(glob: &str) -> bool {
+    !glob.starts_with('/') && !glob.trim_matches('/').contains('/')
+}
+
+/// Whether a glob can match anything but itself.
+fn is_glob(glob: &str) -> bool {
+    glob.contains(['*', '?', '[', ']', '{', '}', '\\', '!'])
+}
+
+/// Whether an entry is called exactly as a glob is written.
+fn is_called(glob: &str, name: &str, path: impl Fn() -> String) -> bool {
+    let literal = glob.trim_matches('/');
+    if is_of_names(glob) {
+        return name == literal;
+    }
+    // Most entries differ in their names already.
+    literal.ends_with(name) && path() == literal
+}
+
 /// Why nothing can be chosen.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SelectionError {
     /// A glob is none.
     #[error(
-        "--only {glob:?} is no glob: {}; expected one like '*.jpg', 'photos/2024/**' or 'docs'",
+        "--only {glob:?} is neither a name in the folder nor a pattern ({}): use one like '*.jpg', \
+         'photos/2024/**' or 'docs'",
         source.kind()
     )]
     Glob {
@@ -86,6 +163,8 @@ pub enum SelectionError {
 
 #[cfg(test)]
 mod tests {
+    use pelago_content::{Entry, EntryKind, Expander, Manifest};
+
     use super::*;
 
     fn takes(globs: &[&str], path: &str) -> bool {
@@ -115,9 +194,76 @@ mod tests {
         assert!(takes(&["a", "b"], "b"));
     }
 
+    /// A folder of links with these names.
+    fn listing(names: &[&str]) -> Listing {
+        let entry = |name: &&str| Entry {
+            name: (*name).to_owned(),
+            kind: EntryKind::Symlink {
+                target: "a".to_owned(),
+            },
+        };
+        let inner = Manifest::new(names.iter().map(entry).collect()).unwrap();
+        let descriptor = inner.descriptor();
+        let kind = EntryKind::Folder {
+            descriptor,
+            bytes: 0,
+            files: 0,
+        };
+        let sub = Entry {
+            name: "sub[1]".to_owned(),
+            kind,
+        };
+        let top = Manifest::new(vec![sub]).unwrap();
+        let mut expander = Expander::new(top.descriptor()).unwrap();
+        for manifest in [top, inner] {
+            expander.wanted();
+            expander
+                .take(&manifest.descriptor().hash(), manifest)
+                .unwrap();
+        }
+        expander.finish().unwrap()
+    }
+
     #[test]
-    fn what_is_no_glob_is_named() {
-        let error = Selection::new(&["a[".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("\"a[\""), "{error}");
+    fn a_name_is_taken_for_itself_before_it_is_taken_for_a_pattern() {
+        let listing = listing(&[
+            "a[1].flac",
+            "a1.flac",
+            "b1.flac",
+            "what?",
+            "whatx",
+            "a[",
+            r"c\d",
+            "{x,y}",
+        ]);
+        let chosen = |glob: &str| {
+            let selection = Selection::new(&[glob.to_owned()]).unwrap().among(&listing);
+            let selection = selection.map_err(|error| error.to_string())?;
+            let names = listing
+                .entries()
+                .filter(|entry| selection.takes(&entry.path()));
+            Ok::<_, String>(names.map(|entry| entry.name()).collect::<Vec<_>>())
+        };
+        for (glob, expected) in [
+            ("a[1].flac", &["a[1].flac"][..]),
+            ("sub[1]/a[1].flac", &["a[1].flac"]),
+            ("/sub[1]/what?", &["what?"]),
+            ("what?", &["what?"]),
+            ("a[", &["a["]),
+            (r"c\d", &[r"c\d"]),
+            ("{x,y}", &["{x,y}"]),
+            // Nothing is called so.
+            ("b[1].flac", &["b1.flac"]),
+            ("?1.flac", &["a1.flac", "b1.flac"]),
+            ("sub?1?/b1.flac", &["b1.flac"]),
+        ] {
+            assert_eq!(chosen(glob).unwrap(), expected, "{glob}");
+        }
+        assert_eq!(chosen("sub[1]").unwrap().len(), listing.len());
+        let error = chosen("b[").unwrap_err();
+        assert!(
+            error.contains("\"b[\"") && error.contains("nor a pattern"),
+            "{error}"
+        );
     }
 }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Barrier},
@@ -9,7 +10,9 @@ use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Mani
 
 use super::*;
 use crate::store::{
-    Ending, FinishError, FinishOptions, NewFolder, Origin, RemoveError, Scope, WriteError,
+    Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, RemoveError, Scope,
+    WriteError,
+    partial::record::Known,
     testing::{Home, absent, bytes, describe, go_on, on_every_store},
 };
 
@@ -100,6 +103,8 @@ impl Seed {
             part_of: None,
             overwrite: false,
             is_named: true,
+            links: Links::default(),
+            strict_names: false,
         }
     }
 
@@ -167,10 +172,9 @@ fn listing(root: Descriptor, manifest: impl Fn(&Hash) -> Manifest) -> Arc<Listin
 /// Whether two trees are the same in names, contents, links and who may run what.
 fn assert_same(one: &Path, other: &Path) {
     let hash = |path| {
-        crate::store::hash_folder(path, &Default::default(), &go_on)
-            .unwrap()
-            .0
-            .hash()
+        let options = FolderOptions::default();
+        let made = crate::store::hash_folder(path, &Default::default(), None, options, &go_on);
+        made.unwrap().descriptor.hash()
     };
     assert_eq!(hash(one), hash(other));
 }
@@ -319,7 +323,7 @@ fn globs_that_choose_nothing_are_refused() {
         begun.unwrap_err().to_string()
     };
     assert!(refused("*.jpg").contains("*.jpg"));
-    assert!(refused("[").contains("no glob"));
+    assert!(refused("[").contains("nor a pattern"));
     assert!(!home.path("copy.part").exists());
 }
 
@@ -555,6 +559,8 @@ fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
         part_of: None,
         overwrite: false,
         is_named: true,
+        links: Links::default(),
+        strict_names: false,
     };
     let listing = listing(descriptor, |_| manifest.clone());
     let begun = PartialFolder::create_or_resume(&home.store, spec, listing, &|_| {});
@@ -878,4 +884,179 @@ fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
     let names: Vec<_> = fs::read_dir(home.path("copy.part")).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
     assert_eq!(fs::read_dir(&records).unwrap().count(), 0);
+}
+
+/// What exFAT holds, as a download that began there recorded it.
+fn exfat() -> Abilities {
+    Abilities {
+        tells_case: false,
+        holds_links: false,
+        keeps_executable: false,
+        refused: BTreeSet::from([':']),
+        ..Abilities::all()
+    }
+}
+
+/// A folder with twins, a refused character, links and a program, of which an earlier run found what the file
+/// system at `target` holds.
+fn begun_on_exfat(
+    home: &Home,
+    target: &Path,
+    spec: impl Fn(PartialSpec) -> PartialSpec,
+) -> (Seed, Arc<PartialFolder>) {
+    let seed = Seed::with(&[
+        ("Twins/a:b", 20_000, 1),
+        ("twins/A:B", 600_000, 2),
+        ("twins/z/run", 10, 3),
+        ("z/run", 10, 4),
+    ]);
+    let spec = spec(seed.spec(target, &[]));
+    let begin = || {
+        PartialFolder::create_or_resume(&home.store, spec.clone(), seed.listing(), &|_| {}).unwrap()
+    };
+    drop(begin());
+    let partials = &home.store.inner.partials;
+    let Known::Is(mut recorded) = partials.known(&spec.key()).unwrap() else {
+        panic!("no record");
+    };
+    recorded.growth.as_mut().unwrap().abilities = Some(exfat());
+    partials.open(&recorded).unwrap();
+    let folder = begin();
+    (seed, folder)
+}
+
+#[test]
+fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared_again() {
+    on_every_store(|home| {
+        let target = home.path("copy");
+        let (seed, folder) = begun_on_exfat(&home, &target, |spec| spec);
+        for part in Seed::parts(&folder, 0).iter().step_by(2) {
+            seed.try_give(&folder, *part).unwrap();
+        }
+        let missing = folder.missing_bytes();
+        drop(folder);
+        let folder = seed.begin(&home.store, &target, &[]);
+        assert!(folder.missing_bytes() <= missing);
+        seed.give_all(&folder, 3);
+        let options = FinishOptions {
+            receipt: true,
+            ..QUICK
+        };
+        let finished = folder.finish(options, &Ending::default()).unwrap();
+        drop(folder);
+        let told: Vec<_> = finished
+            .differences
+            .listed
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let expected = [
+            "Twins/a:b is called a_b here",
+            #[cfg(unix)]
+            "the link no files/link -> ../a is left out: the file system holds no links",
+            "twins is called twins (2) here",
+            "twins/A:B is called A_B here",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(
+            fs::read(target.join("twins (2)/A_B")).unwrap(),
+            bytes(600_000, 2)
+        );
+        assert_eq!(
+            fs::read(target.join("Twins/a_b")).unwrap(),
+            bytes(20_000, 1)
+        );
+
+        let everyone = Scope::Everyone.into();
+        home.store
+            .share_finished(&finished, "copy".into(), &everyone)
+            .unwrap();
+        let content = describe(&bytes(600_000, 2)).hash();
+        assert_eq!(
+            home.store
+                .read_chunk(&content, 0, 0, true)
+                .unwrap()
+                .data
+                .len(),
+            16_384
+        );
+        // No file there is one that its owner may run, as if the file system did not tell.
+        for program in ["twins (2)/z/run", "z/run"] {
+            let file = fs::File::open(target.join(program)).unwrap();
+            let mut permissions = file.metadata().unwrap().permissions();
+            #[cfg(unix)]
+            std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+            file.set_permissions(permissions).unwrap();
+        }
+        let again = NewFolder {
+            path: target.clone(),
+            name: "copy".into(),
+            scopes: everyone,
+            origin: Origin::Explicit,
+        };
+        let (descriptor, _) = home.store.share_folder(&again, &go_on).unwrap();
+        assert_eq!(descriptor, seed.descriptor);
+        let receipt = home
+            .store
+            .receipt(&seed.descriptor.hash())
+            .unwrap()
+            .unwrap();
+        assert_eq!(receipt.remove().unwrap(), [] as [PathBuf; 0]);
+        assert!(!target.exists());
+        home.store.forget_received(&target);
+        assert_eq!(home.store.inner.received.get(&target).unwrap(), None);
+    });
+}
+
+#[test]
+fn a_folder_with_other_names_is_abandoned_wholly() {
+    let home = Home::on_disk();
+    let target = home.path("copy");
+    let (seed, folder) = begun_on_exfat(&home, &target, |spec| spec);
+    for manifest in seed.listing().manifests() {
+        home.store.keep_manifest(manifest).unwrap();
+    }
+    seed.give_all(&folder, 3);
+    drop(folder);
+    assert!(home.path("copy.part/twins (2)/A_B").exists());
+    assert_eq!(
+        home.store.abandon(&seed.descriptor.hash(), None).unwrap(),
+        [] as [PathBuf; 0]
+    );
+    assert!(!home.path("copy.part").exists());
+}
+
+#[test]
+fn links_of_an_earlier_run_that_are_to_be_left_out_are_removed() {
+    let (seed, home) = (Seed::new(), Home::on_disk());
+    let target = home.path("copy");
+    let folder = seed.begin(&home.store, &target, &[]);
+    seed.give_all(&folder, 6);
+    folder.complete().unwrap();
+    drop(folder);
+    #[cfg(unix)]
+    assert!(home.path("copy.part/no files/link").is_symlink());
+    let spec = PartialSpec {
+        links: Links::None,
+        ..seed.spec(&target, &[])
+    };
+    let folder =
+        PartialFolder::create_or_resume(&home.store, spec, seed.listing(), &|_| {}).unwrap();
+    folder.finish(QUICK, &Ending::default()).unwrap();
+    assert!(fs::symlink_metadata(target.join("no files/link")).is_err());
+    assert_same_as_received(&home, &target, &seed);
+}
+
+/// Whether the folder is recognised, though not all of it lies there.
+fn assert_same_as_received(home: &Home, target: &Path, seed: &Seed) {
+    let folder = NewFolder {
+        path: target.to_owned(),
+        name: "copy".into(),
+        scopes: Scope::Everyone.into(),
+        origin: Origin::Explicit,
+    };
+    assert_eq!(
+        home.store.share_folder(&folder, &go_on).unwrap().0,
+        seed.descriptor
+    );
 }

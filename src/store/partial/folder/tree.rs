@@ -1,9 +1,9 @@
 //! Where a folder grows: in a tree of its own beside the target, `NAME.part/`, which is renamed at the end,
 //! or, where a folder of that name is there already, moved into it file by file.
 //!
-//! Owns every directory that a folder download writes to, as handles: names come from manifests that were
-//! checked, so a path never leaves the tree by its letters, and nothing below a handle is reached through a
-//! link. Never writes to, replaces or removes what is not ours: that stays, under another name if it is in
+//! Owns every directory that a folder download writes to, as handles: names come from `local`, and are one
+//! component each, so a path never leaves the tree by its letters, and nothing below a handle is reached
+//! through a link. Never writes to, replaces or removes what is not ours: that stays, under another name if it is in
 //! the way.
 
 use std::{
@@ -16,9 +16,9 @@ use std::{
     },
 };
 
-use pelago_content::Hash;
+use pelago_content::{Hash, Listing, MAX_NAME_LEN};
 
-use super::staging::Staging;
+use super::{abilities::Abilities, probe, staging::Staging};
 use crate::store::{
     Fingerprint, PartialError, PartialSpec,
     dir::{Dir, Entry, Kind, Mode},
@@ -71,6 +71,8 @@ pub(super) struct Tree {
     is_begun: bool,
     /// Whether other content in place may be replaced.
     overwrite: bool,
+    /// What the file system holds, as the first run that asked found.
+    abilities: Abilities,
     /// Whether an earlier run began here, or a person said so, or nothing is there.
     is_chosen: bool,
     is_finished: AtomicBool,
@@ -79,7 +81,11 @@ pub(super) struct Tree {
 impl Tree {
     /// The tree for what `spec` says: what an earlier run began, moved here if it was for another target, or
     /// a new one.
-    pub(super) fn open(spec: &PartialSpec, known: &Known) -> Result<Self, PartialError> {
+    pub(super) fn open(
+        spec: &PartialSpec,
+        known: &Known,
+        listing: &Listing,
+    ) -> Result<Self, PartialError> {
         let target = spec.target.clone();
         let (home, name) = place_of(&target)?;
         let failed = |source| PartialError::Io {
@@ -101,6 +107,14 @@ impl Tree {
             Some(earlier) => earlier,
             None => staging.make()?,
         };
+        let abilities = match known {
+            Known::Is(recorded) if !staged.is_new => recorded.abilities().cloned(),
+            _ => None,
+        };
+        let abilities = match abilities {
+            Some(abilities) => abilities,
+            None => probe::abilities(&staged.dir, listing).map_err(failed)?,
+        };
         Ok(Self {
             is_new: staged.is_new && into.is_none(),
             is_begun: staged.is_new,
@@ -111,6 +125,7 @@ impl Tree {
             part_home: staged.home,
             part: staged.name,
             overwrite: spec.overwrite,
+            abilities,
             is_chosen: known.is_for(&target)
                 || spec.is_named
                 || into
@@ -128,7 +143,18 @@ impl Tree {
         RecordedGrowth {
             id: self.id,
             part: self.part_home.path_of(&self.part),
+            abilities: Some(self.abilities.clone()),
         }
+    }
+
+    /// What the file system holds.
+    pub(super) const fn abilities(&self) -> &Abilities {
+        &self.abilities
+    }
+
+    /// The directory that is or will be at the target.
+    pub(super) fn final_dir(&self) -> Option<&File> {
+        self.into.as_ref().unwrap_or(&self.staged).as_file()
     }
 
     /// Whether it is to end among what is there because of a name that others gave it.
@@ -242,7 +268,7 @@ impl Tree {
 
     fn set_aside(&self, inner: &str) -> io::Result<()> {
         for number in 1..=MAX_NAMES {
-            let aside = format!("{inner}.kept-{number}");
+            let aside = aside_name(inner, number);
             match self.staged.rename(inner, &self.staged, &aside, false) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -327,7 +353,7 @@ impl Tree {
         Ok(Fingerprint::new(&file.metadata()?))
     }
 
-    /// Makes a symbolic link in the tree. What it leads to was checked with the manifests.
+    /// Makes a symbolic link in the tree. Nothing is written through it, wherever it leads.
     pub(super) fn link(&self, inner: &str, to: &str) -> io::Result<()> {
         let is_there = |dir: &Dir| {
             dir.read_link(inner)
@@ -339,6 +365,14 @@ impl Tree {
         self.make_room(inner)?;
         let made = self.staged.make_link(inner, to);
         made.map_err(write_failure::of_link)
+    }
+
+    /// Removes a link that an earlier run made and that is to be left out.
+    pub(super) fn remove_link(&self, inner: &str, to: &str) -> io::Result<()> {
+        match self.staged.read_link(inner) {
+            Ok(leads_to) if leads_to == Path::new(to) => self.staged.remove_file(inner),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until all that was written is safe from a power cut.
@@ -419,6 +453,17 @@ impl Tree {
         remove_folders(&self.staged, folders)?;
         remove_root(&self.part_home, &self.part)
     }
+}
+
+/// The path to which something is renamed that is in the way.
+fn aside_name(inner: &str, number: u32) -> String {
+    let suffix = format!(".kept-{number}");
+    let (folder, name) = match inner.rfind('/') {
+        Some(at) => inner.split_at(at + 1),
+        None => ("", inner),
+    };
+    let room = name.floor_char_boundary(MAX_NAME_LEN - suffix.len());
+    format!("{folder}{}{suffix}", &name[..room])
 }
 
 /// Removes those of the folders that are empty; they are given each before what is in it.

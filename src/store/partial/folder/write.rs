@@ -12,7 +12,7 @@ use std::{
 use pelago_content::{Chunk, ListedFile, Node, verify};
 
 use super::{
-    Done, FileState, Partial, PartialFolder,
+    Done, FileState, Links, Partial, PartialFolder,
     tree::{At, MAX_ATOMIC, finished},
 };
 use crate::store::{
@@ -69,7 +69,7 @@ impl PartialFolder {
         proof: &[Node],
     ) -> Result<(), WriteError> {
         verify(&listed.descriptor, chunk, data, proof)?;
-        let (geometry, path) = (listed.descriptor.geometry(), listed.path());
+        let (geometry, path) = (listed.descriptor.geometry(), self.local.path(listed.entry));
         let store = &self.reservation.store;
         store
             .check_room(&self.spec, self.tree.staged().as_ref(), data.len() as u64)
@@ -111,7 +111,7 @@ impl PartialFolder {
         chunk: Chunk,
         data: &[u8],
     ) -> io::Result<bool> {
-        let (descriptor, path) = (&listed.descriptor, listed.path());
+        let (descriptor, path) = (&listed.descriptor, self.local.path(listed.entry));
         if lock(&self.state).files[file] != FileState::Missing {
             return Ok(false);
         }
@@ -169,7 +169,7 @@ impl PartialFolder {
         if let Some(partial) = growing.get(&file) {
             return Ok(Some(Arc::clone(partial)));
         }
-        let inner = listed.path();
+        let inner = self.local.path(listed.entry);
         let spec = PartialSpec {
             descriptor: listed.descriptor,
             target: self.tree.target(&inner),
@@ -180,6 +180,8 @@ impl PartialFolder {
             part_of: Some(self.reservation.key.hash),
             overwrite: false,
             is_named: false,
+            links: Links::default(),
+            strict_names: false,
         };
         let (store, dir) = (&self.reservation.store, Arc::clone(self.tree.staged()));
         let make_room = || self.tree.make_room(&inner);
@@ -213,7 +215,7 @@ impl PartialFolder {
             }
             state.files[file] = FileState::Closing;
         }
-        let path = listed.path();
+        let path = self.local.path(listed.entry);
         let finished = partial.finish_in_folder();
         let placed = match finished {
             Ok(opened) => self.close_large(&opened.part, listed.executable),

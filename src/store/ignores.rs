@@ -1,4 +1,4 @@
-//! What below a shared folder is left out: `.pelagoignore` files, in the syntax of `.gitignore`. Blocks.
+//! What below a shared folder is left out: `.pelagoignore` files, in the syntax of `.gitignore`.
 
 use std::{
     collections::HashMap,
@@ -8,10 +8,10 @@ use std::{
 use ignore::{Match, gitignore::Gitignore};
 
 /// Says what to leave out of its folder and of those below. It is left out itself.
-pub(super) const IGNORE_FILE: &str = ".pelagoignore";
+pub(crate) const IGNORE_FILE: &str = ".pelagoignore";
 
 /// The rules of one shared folder, read as they are needed.
-pub(super) struct Ignores {
+pub(crate) struct Ignores {
     root: PathBuf,
     /// By folder; none where there is no such file.
     rules: HashMap<PathBuf, Option<Gitignore>>,
@@ -19,7 +19,7 @@ pub(super) struct Ignores {
 
 impl Ignores {
     /// The rules below `root`. What is above it does not count.
-    pub(super) fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             rules: HashMap::new(),
@@ -27,7 +27,7 @@ impl Ignores {
     }
 
     /// Whether `path`, which is below the root, or a folder that it is in, is left out.
-    pub(super) fn leave_out(&mut self, path: &Path, is_folder: bool) -> bool {
+    pub(crate) fn leave_out(&mut self, path: &Path, is_folder: bool) -> bool {
         if path.file_name().is_some_and(|name| name == IGNORE_FILE) {
             return true;
         }
@@ -44,16 +44,22 @@ impl Ignores {
         all.any(|(path, is_folder)| self.matches(path, is_folder))
     }
 
+    /// The same of an entry of a folder that is not left out.
+    pub(crate) fn leave_out_entry(&mut self, path: &Path, is_folder: bool) -> bool {
+        let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
+        is_rules || self.matches(path, is_folder)
+    }
+
     /// Whether the rules name the path itself: the nearest that say anything decide.
     fn matches(&mut self, path: &Path, is_folder: bool) -> bool {
         let root = self.root.clone();
         let folders = path.ancestors().skip(1);
         for folder in folders.take_while(|folder| folder.starts_with(&root)) {
-            let rules = self
-                .rules
-                .entry(folder.to_owned())
-                .or_insert_with(|| read(folder));
-            match rules.as_ref().map(|rules| rules.matched(path, is_folder)) {
+            if !self.rules.contains_key(folder) {
+                self.rules.insert(folder.to_owned(), read(folder));
+            }
+            let rules = self.rules.get(folder).and_then(Option::as_ref);
+            match rules.map(|rules| rules.matched(path, is_folder)) {
                 Some(Match::Ignore(_)) => return true,
                 Some(Match::Whitelist(_)) => return false,
                 _ => {}

@@ -1,0 +1,178 @@
+//! What of a directory is no part of the folder that it becomes, and whether a person has to know before.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use pelago_content::{MAX_DEPTH, NameError, TargetError};
+
+use super::FolderError;
+use crate::store::escape::shown;
+
+/// Entries that cannot be carried and are named, at most: the others are counted.
+const MAX_NAMED: usize = 20;
+
+/// What is left out of a folder.
+#[derive(Debug, Default)]
+pub struct LeftOut {
+    /// Sockets, fifos and devices, by what they are. They have no content.
+    special: BTreeMap<&'static str, u64>,
+    /// Whether it holds the data folder of this node.
+    pub(super) holds_data: bool,
+    /// Entries with content that cannot be carried: the first of them.
+    unsupported: Vec<Unsupported>,
+    unsupported_count: u64,
+}
+
+/// An entry that cannot be carried in a folder.
+#[derive(Debug)]
+pub struct Unsupported {
+    path: PathBuf,
+    why: Why,
+}
+
+/// Why an entry cannot be carried.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Why {
+    #[error("it cannot be read: {0}")]
+    Unreadable(io::Error),
+    #[error("its name is not valid UTF-8")]
+    Name,
+    #[error("it is a link whose target is not valid UTF-8")]
+    Target,
+    #[error("its name cannot be carried: {0}")]
+    InvalidName(NameError),
+    #[error("it is a link that cannot be carried: {0}")]
+    InvalidTarget(TargetError),
+    #[error("it lies deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    #[error("it changes while it is read")]
+    Changing,
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", shown(&self.path), self.why)
+    }
+}
+
+impl LeftOut {
+    pub(super) fn add_special(&mut self, what: &'static str) {
+        *self.special.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn add_unsupported(&mut self, path: PathBuf, why: Why) {
+        self.unsupported_count += 1;
+        if self.unsupported.len() < MAX_NAMED {
+            self.unsupported.push(Unsupported { path, why });
+        }
+    }
+
+    /// Refuses a folder of which something with content cannot be carried, unless that may be left out.
+    pub(super) fn check(&mut self, path: &Path, skip_unsupported: bool) -> Result<(), FolderError> {
+        if skip_unsupported || self.unsupported_count == 0 {
+            return Ok(());
+        }
+        Err(FolderError::Unsupported {
+            path: path.to_owned(),
+            named: std::mem::take(&mut self.unsupported),
+            count: self.unsupported_count,
+        })
+    }
+
+    /// What is left out, for people: one line for all that has no content, and the entries that cannot be
+    /// carried by name.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.special.is_empty() {
+            let counted = self
+                .special
+                .iter()
+                .map(|(what, count)| counted(what, *count));
+            let counted: Vec<_> = counted.collect();
+            lines.push(format!(
+                "left out, as it has no content: {}",
+                counted.join(", ")
+            ));
+        }
+        if self.holds_data {
+            lines.push("left out: the data folder of this node".to_owned());
+        }
+        if self.unsupported_count > 0 {
+            let (first, count) = (&self.unsupported, self.unsupported_count);
+            lines.push(format!(
+                "left out, as it cannot be carried: {}{}",
+                count_of(count),
+                lines_of(first, count)
+            ));
+        }
+        lines
+    }
+}
+
+/// `1 socket`, `2 fifos`.
+fn counted(what: &str, count: u64) -> String {
+    let what = what.trim_start_matches("a ");
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
+}
+
+/// How many entries.
+pub(super) fn count_of(count: u64) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        count => format!("{count} entries"),
+    }
+}
+
+/// The first entries, on lines of their own, and how many there are besides.
+pub(super) fn lines_of(first: &[Unsupported], count: u64) -> String {
+    let mut lines: String = first.iter().map(|entry| format!("\n  {entry}")).collect();
+    let others = count - first.len() as u64;
+    if others > 0 {
+        lines += &format!("\n  and {others} more");
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_content_takes_one_line_and_the_rest_is_named() {
+        let mut left_out = LeftOut::default();
+        assert!(left_out.lines().is_empty() && left_out.check(Path::new("/a"), false).is_ok());
+        for what in ["a socket", "a fifo", "a socket"] {
+            left_out.add_special(what);
+        }
+        assert_eq!(
+            left_out.lines(),
+            ["left out, as it has no content: 1 fifo, 2 sockets"]
+        );
+        for number in 0..25 {
+            left_out.add_unsupported(format!("/a/{number}\n").into(), Why::Name);
+        }
+        let named = &left_out.lines()[1];
+        assert_eq!(named.lines().count(), 22, "{named}");
+        assert!(
+            named.contains("25 entries\n  /a/0\\n: its name is not valid UTF-8\n"),
+            "{named}"
+        );
+        assert!(named.ends_with("\n  and 5 more"), "{named}");
+        assert!(left_out.check(Path::new("/a"), true).is_ok());
+        let error = left_out
+            .check(Path::new("/a"), false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("/a was not shared: 25 entries cannot be carried")
+                && error.contains("5 more"),
+            "{error}"
+        );
+    }
+}

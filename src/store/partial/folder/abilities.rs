@@ -1,0 +1,445 @@
+//! What a file system can hold, and the names that it gets for what it cannot.
+//!
+//! Pure: `probe` asks the file system. A name given here is one component of a path on every system,
+//! and no two names of one directory are the same to the file system.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, HashSet},
+};
+
+use icu_casemap::CaseMapper;
+use icu_normalizer::{ComposingNormalizer, DecomposingNormalizer};
+use pelago_content::MAX_NAME_LEN;
+use serde::{Deserialize, Serialize};
+
+/// Stands for a character that a file system refuses, and ends a name that it would read otherwise.
+const SUBSTITUTE: char = '_';
+
+/// What Windows takes for a device, whatever follows behind a dot.
+const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+
+/// With one of the digits behind it, a device too.
+const PORTS: [&str; 2] = ["com", "lpt"];
+
+/// Digits of ports; Windows takes the superscript ones for the same.
+const PORT_DIGITS: &str = "123456789\u{b9}\u{b2}\u{b3}";
+
+/// Characters that Windows refuses in names, besides control characters. Two of them lead elsewhere there.
+#[cfg(any(windows, test))]
+const REFUSED_BY_WINDOWS: &str = "<>:\"|?*\\/";
+
+/// Bytes of the longest ending that a name keeps when it is cut.
+const MAX_ENDING: usize = 16;
+
+/// What one file system holds. The record of a download keeps it, so that names stay the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store::partial) struct Abilities {
+    /// Characters that it refuses in names.
+    #[serde(rename = "c", default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) refused: BTreeSet<char>,
+    /// Whether it refuses all characters that are not ASCII.
+    #[serde(rename = "a", default, skip_serializing_if = "is_false")]
+    pub(super) is_ascii_only: bool,
+    /// Whether a name keeps a dot or a space at its end.
+    #[serde(rename = "e")]
+    pub(super) keeps_endings: bool,
+    /// Whether the names of devices are names like others.
+    #[serde(rename = "d")]
+    pub(super) holds_devices: bool,
+    /// Whether names that differ in letter case are different names.
+    #[serde(rename = "t")]
+    pub(super) tells_case: bool,
+    /// What it does with the forms of one character.
+    #[serde(rename = "f")]
+    pub(super) form: Form,
+    /// Bytes of the longest name.
+    #[serde(rename = "m")]
+    pub(super) max_name: usize,
+    /// Whether it holds symbolic links.
+    #[serde(rename = "l")]
+    pub(super) holds_links: bool,
+    /// Whether a file keeps whether its owner may run it.
+    #[serde(rename = "x")]
+    pub(super) keeps_executable: bool,
+}
+
+/// What a file system does with names that Unicode takes for the same: composed or decomposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::store::partial) enum Form {
+    /// They are different names.
+    #[serde(rename = "a")]
+    Apart,
+    /// They are one name, in the form in which it was given first.
+    #[serde(rename = "s")]
+    Same,
+    /// Each name becomes composed (NFC).
+    #[serde(rename = "c")]
+    Composed,
+    /// Each name becomes decomposed (NFD).
+    #[serde(rename = "d")]
+    Decomposed,
+}
+
+impl Abilities {
+    /// A file system that holds everything.
+    pub(super) const fn all() -> Self {
+        Self {
+            refused: BTreeSet::new(),
+            is_ascii_only: false,
+            keeps_endings: true,
+            holds_devices: true,
+            tells_case: true,
+            form: Form::Apart,
+            max_name: MAX_NAME_LEN,
+            holds_links: true,
+            keeps_executable: true,
+        }
+    }
+
+    /// What programs can name on Windows, on whichever file system. It is known and not asked for: a
+    /// name that has a separator in it would lead elsewhere.
+    #[cfg(any(windows, test))]
+    pub(in crate::store::partial) fn on_windows() -> Self {
+        let controls = (0..0x20_u8).map(char::from);
+        Self {
+            refused: controls.chain(REFUSED_BY_WINDOWS.chars()).collect(),
+            keeps_endings: false,
+            holds_devices: false,
+            tells_case: false,
+            keeps_executable: false,
+            ..Self::all()
+        }
+    }
+
+    /// Whether every name is held as it is.
+    fn holds_all_names(&self) -> bool {
+        let names = Self {
+            holds_links: true,
+            keeps_executable: true,
+            ..self.clone()
+        };
+        names == Self::all()
+    }
+
+    /// Other names for those of one directory that it cannot hold: the place of each among `names`,
+    /// which differ, and the name that it gets.
+    pub(super) fn renamed<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str> + Clone,
+    ) -> Vec<(usize, String)> {
+        if self.holds_all_names() {
+            return Vec::new();
+        }
+        let mut taken = HashSet::new();
+        let mut others = Vec::new();
+        for (at, name) in names.enumerate() {
+            let held = self.held(name);
+            if held != name || !taken.insert(self.key(name).into_owned()) {
+                others.push((at, held.into_owned()));
+            }
+        }
+        // Names that begin alike are numbered on, not tried from the start.
+        let mut numbers: HashMap<String, u64> = HashMap::new();
+        for (_, held) in &mut others {
+            if taken.insert(self.key(held).into_owned()) {
+                continue;
+            }
+            let number = numbers.entry(self.key(held).into_owned()).or_insert(1);
+            *held = loop {
+                *number += 1;
+                let numbered = self.numbered(held, *number);
+                if taken.insert(self.key(&numbered).into_owned()) {
+                    break numbered;
+                }
+            };
+        }
+        others
+    }
+
+    /// A name, or the nearest that it holds.
+    fn held<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let mut held: Cow<'n, str> = match self.form {
+            Form::Composed if !name.is_ascii() => ComposingNormalizer::new_nfc().normalize(name),
+            Form::Decomposed if !name.is_ascii() => {
+                DecomposingNormalizer::new_nfd().normalize(name)
+            }
+            _ => name.into(),
+        };
+        if held.contains(|character| self.refuses(character)) {
+            let substitute = |character| match self.refuses(character) {
+                true => SUBSTITUTE,
+                false => character,
+            };
+            held = held.chars().map(substitute).collect::<String>().into();
+        }
+        if held.len() > self.max_name {
+            held = cut(&held, "", self.max_name).into();
+        }
+        if !self.holds_devices && is_device(&held) {
+            let (stem, rest) = held.split_at(held.find('.').unwrap_or(held.len()));
+            let stem = stem.trim_end_matches(' ');
+            held = cut(&format!("{stem}{SUBSTITUTE}{rest}"), "", self.max_name).into();
+        }
+        if !self.keeps_endings && held.ends_with(['.', ' ']) {
+            let kept = held.trim_end_matches(['.', ' ']).len();
+            let ending = held.len() - kept;
+            held.to_mut().truncate(kept);
+            (0..ending).for_each(|_| held.to_mut().push(SUBSTITUTE));
+        }
+        held
+    }
+
+    /// Whether it refuses a character. A separator leads elsewhere, whatever a file system says.
+    fn refuses(&self, character: char) -> bool {
+        let is_refused = self.is_ascii_only && !character.is_ascii();
+        is_refused || self.refused.contains(&character) || std::path::is_separator(character)
+    }
+
+    /// A held name with a number before its ending.
+    fn numbered(&self, held: &str, number: u64) -> String {
+        cut(held, &format!(" ({number})"), self.max_name)
+    }
+
+    /// What two names have in common exactly if it takes them for the same; with both, a canonical
+    /// caseless match (Unicode, D145).
+    fn key<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        if self.tells_case && (self.form == Form::Apart || name.is_ascii()) {
+            return name.into();
+        }
+        if name.is_ascii() {
+            return name.to_ascii_lowercase().into();
+        }
+        let decompose = DecomposingNormalizer::new_nfd();
+        let decomposed = |text: &str| match self.form {
+            Form::Apart => text.to_owned(),
+            _ => decompose.normalize(text).into_owned(),
+        };
+        let mut key = decomposed(name);
+        if !self.tells_case {
+            key = decomposed(&CaseMapper::new().fold_string(&key));
+        }
+        key.into()
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// A name with `addition` before its ending, cut if all of it has more than `max` bytes.
+fn cut(name: &str, addition: &str, max: usize) -> String {
+    let (stem, ending) = match name.rfind('.') {
+        Some(at) if at > 0 && name.len() - at <= MAX_ENDING.min(max / 2) => name.split_at(at),
+        _ => (name, ""),
+    };
+    let room = max.saturating_sub(addition.len() + ending.len());
+    let stem = &stem[..stem.floor_char_boundary(room)];
+    format!("{stem}{addition}{ending}")
+}
+
+/// Whether Windows opens a device under this name.
+pub(super) fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default();
+    let stem = stem.trim_end_matches(' ').to_ascii_lowercase();
+    let is_port = || {
+        let digit = PORTS.iter().find_map(|port| stem.strip_prefix(port));
+        digit.is_some_and(|digit| digit.chars().count() == 1 && PORT_DIGITS.contains(digit))
+    };
+    DEVICES.contains(&stem.as_str()) || is_port()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn exfat() -> Abilities {
+        Abilities {
+            refused: "<>:\"|?*\\\n".chars().collect(),
+            tells_case: false,
+            holds_links: false,
+            keeps_executable: false,
+            ..Abilities::all()
+        }
+    }
+
+    /// The names that a directory gets; those that stay are left out.
+    fn renamed(abilities: &Abilities, names: &[&str]) -> Vec<(String, String)> {
+        let renamed = abilities.renamed(names.iter().copied());
+        let named = |(at, held): (usize, String)| (names[at].to_owned(), held);
+        renamed.into_iter().map(named).collect()
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, held): &(&str, &str)| ((*name).to_owned(), (*held).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn a_file_system_that_holds_everything_changes_no_name() {
+        let names = ["A", "CON", "a", "a.", "a:b", "e\u{301}", "\u{e9}", "x\ny"];
+        assert_eq!(renamed(&Abilities::all(), &names), []);
+    }
+
+    #[test]
+    fn names_that_windows_cannot_hold_get_others() {
+        let names = [
+            "COM1",
+            "a.",
+            "a:b",
+            "a<b",
+            "aux.c",
+            "aux_.c",
+            "lpt\u{b9}.txt",
+            "nul",
+            "ok",
+            "x. .",
+            r"..\up",
+        ];
+        let expected = [
+            ("COM1", "COM1_"),
+            ("a.", "a_"),
+            ("a:b", "a_b"),
+            ("a<b", "a_b (2)"),
+            ("aux.c", "aux_ (2).c"),
+            ("lpt\u{b9}.txt", "lpt\u{b9}_.txt"),
+            ("nul", "nul_"),
+            ("x. .", "x___"),
+            (r"..\up", ".._up"),
+        ];
+        assert_eq!(renamed(&Abilities::on_windows(), &names), pairs(&expected));
+        let expected = [("aux.c", "aux_.c")];
+        assert_eq!(
+            renamed(&Abilities::on_windows(), &["aux.c"]),
+            pairs(&expected)
+        );
+    }
+
+    #[test]
+    fn the_first_of_twins_keeps_its_name() {
+        let names = [
+            "README",
+            "Readme",
+            "STRASSE",
+            "readme",
+            "readme (2)",
+            "straße",
+            "xt_DSCP.c",
+            "xt_dscp.c",
+        ];
+        let expected = [
+            ("Readme", "Readme (3)"),
+            ("readme", "readme (4)"),
+            ("straße", "straße (2)"),
+            ("xt_dscp.c", "xt_dscp (2).c"),
+        ];
+        assert_eq!(renamed(&exfat(), &names), pairs(&expected));
+        // Forms of one character are different names there.
+        assert_eq!(renamed(&exfat(), &["e\u{301}", "\u{e9}"]), []);
+    }
+
+    #[test]
+    fn forms_of_one_character_are_told_apart_where_the_file_system_does() {
+        let names = ["e\u{301}", "\u{e9}"];
+        let with = |form| Abilities {
+            form,
+            ..Abilities::all()
+        };
+        let expected = [("\u{e9}", "\u{e9} (2)")];
+        assert_eq!(renamed(&with(Form::Same), &names), pairs(&expected));
+        let expected = [("e\u{301}", "\u{e9} (2)")];
+        assert_eq!(renamed(&with(Form::Composed), &names), pairs(&expected));
+        let expected = [("\u{e9}", "e\u{301} (2)")];
+        assert_eq!(renamed(&with(Form::Decomposed), &names), pairs(&expected));
+    }
+
+    #[test]
+    fn long_names_keep_their_ending() {
+        let abilities = Abilities {
+            max_name: 20,
+            ..Abilities::all()
+        };
+        let names = [
+            "a long name of some kind.jpg",
+            "a long name of some other kind.jpg",
+            "üüüüüüüüüüüüüü",
+        ];
+        let expected = ["a long name of s.jpg", "a long name  (2).jpg", "üüüüüüüüüü"];
+        let held: Vec<_> = renamed(&abilities, &names)
+            .into_iter()
+            .map(|(_, held)| held)
+            .collect();
+        assert_eq!(held, expected);
+    }
+
+    fn any_abilities() -> impl Strategy<Value = Abilities> {
+        let forms = [Form::Apart, Form::Same, Form::Composed, Form::Decomposed];
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+        let rest = (
+            prop::sample::select(forms.to_vec()),
+            12..=255_usize,
+            "[\\PC\n]{0,8}",
+        );
+        (flags, rest).prop_map(
+            |((keeps_endings, holds_devices, tells_case), (form, max_name, refused))| {
+                Abilities {
+                    // A substitute that is refused would leave no name at all.
+                    refused: refused
+                        .chars()
+                        .filter(|refused| !"_ ()0123456789".contains(*refused))
+                        .collect(),
+                    keeps_endings,
+                    holds_devices,
+                    tells_case,
+                    form,
+                    max_name,
+                    ..Abilities::all()
+                }
+            },
+        )
+    }
+
+    /// Names as hostile as a manifest may hold them.
+    fn any_names() -> impl Strategy<Value = Vec<String>> {
+        let name = prop_oneof![
+            "[aAbB.é]{1,2}",
+            "[^/\0]{1,9}",
+            "(aux|CON|com1)(\\.c)?[. ]{0,2}",
+            r"\.\.(\\a)+",
+            "[a-z]{100}",
+            "C:.{0,3}",
+        ];
+        let names = prop::collection::btree_set(name, 0..12);
+        names.prop_map(|names| {
+            let is_name = |name: &String| pelago_content::check_name(name).is_ok();
+            names.into_iter().filter(is_name).collect()
+        })
+    }
+
+    proptest! {
+        /// Whatever a manifest says, on every system: each name is one component, held, and there once.
+        #[test]
+        fn names_are_held_lead_nowhere_and_differ(
+            names in any_names(),
+            abilities in prop_oneof![any_abilities(), Just(Abilities::on_windows())],
+        ) {
+            let mut local: Vec<String> = names.clone();
+            for (at, held) in abilities.renamed(names.iter().map(String::as_str)) {
+                local[at] = held;
+            }
+            let mut keys = HashSet::new();
+            for name in &local {
+                prop_assert_eq!(pelago_content::check_name(name), Ok(()));
+                prop_assert!(!name.contains(std::path::is_separator), "{}", name);
+                prop_assert!(name.len() <= abilities.max_name.max(12), "{}", name);
+                prop_assert!(!name.contains(|c| abilities.refused.contains(&c)), "{}", name);
+                prop_assert!(abilities.holds_devices || !is_device(name), "{}", name);
+                prop_assert!(abilities.keeps_endings || !name.ends_with(['.', ' ']), "{}", name);
+                prop_assert!(keys.insert(abilities.key(name).into_owned()), "{} twice", name);
+            }
+        }
+    }
+}

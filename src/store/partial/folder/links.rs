@@ -1,0 +1,225 @@
+//! Which symbolic links of a folder are created where it is received.
+//!
+//! Pure. A link is created as it is or not at all; nothing here, and nothing that downloads, follows one.
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use pelago_content::{EntryKind, Hash, ListedEntry, Listing, Manifest};
+use serde::{Deserialize, Serialize};
+
+/// Which symbolic links of a folder are created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Links {
+    /// Those that stay inside the folder.
+    #[default]
+    Inside,
+    /// All, wherever they lead.
+    All,
+    /// None.
+    None,
+}
+
+impl Links {
+    /// The words for them.
+    pub const WORDS: [(&str, Self); 3] = [
+        ("inside", Self::Inside),
+        ("all", Self::All),
+        ("none", Self::None),
+    ];
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = Self::WORDS.iter();
+        let word = words.find(|(_, links)| links == self);
+        f.write_str(word.map_or("inside", |(word, _)| word))
+    }
+}
+
+impl FromStr for Links {
+    type Err = InvalidLinks;
+
+    fn from_str(text: &str) -> Result<Self, InvalidLinks> {
+        let mut words = Self::WORDS.iter();
+        let word = words.find(|(word, _)| *word == text);
+        word.map(|(_, links)| *links)
+            .ok_or_else(|| InvalidLinks(text.to_owned()))
+    }
+}
+
+/// Text that names no choice of links.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} does not say which links to create: use inside, all or none")]
+pub struct InvalidLinks(String);
+
+/// Why a link is not created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkOmission {
+    /// It leads out of the folder, or where it leads depends on other links.
+    LeadsOut,
+    /// The person asked for none.
+    Unwanted,
+    /// The file system holds no links.
+    Unsupported,
+}
+
+impl fmt::Display for LinkOmission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LeadsOut => "it leads out of the folder",
+            Self::Unwanted => "links are left out, as asked for",
+            Self::Unsupported => "the file system holds no links",
+        })
+    }
+}
+
+/// Tells which links stay inside a folder.
+pub(super) struct Inside<'l> {
+    manifests: &'l [Manifest],
+    /// The manifests by their hashes; made for the first link that needs it.
+    by_hash: HashMap<Hash, usize>,
+}
+
+impl<'l> Inside<'l> {
+    pub(super) fn new(listing: &'l Listing) -> Self {
+        Self {
+            manifests: listing.manifests(),
+            by_hash: HashMap::new(),
+        }
+    }
+
+    /// Whether a link stays inside the folder listed: it is relative, never climbs above the top, and
+    /// climbs only from what is a folder in the list. Behind the name of a link, `..` would lead
+    /// above wherever that leads.
+    pub(super) fn stays(&mut self, link: ListedEntry<'_>, target: &str) -> bool {
+        if is_absolute(target) {
+            return false;
+        }
+        let above = std::iter::successors(link.parent(), |entry| entry.parent());
+        let mut way: Vec<_> = above.map(|folder| Some(folder.origin().0)).collect();
+        way.reverse();
+        way.push(Some(link.origin().0));
+        for name in target.split(['/', std::path::MAIN_SEPARATOR]) {
+            match name {
+                "" | "." => {}
+                // The top has nothing above it.
+                ".." if way.len() == 1 || way.last() == Some(&None) => return false,
+                ".." => {
+                    way.pop();
+                }
+                name => {
+                    let at = way.last().copied().flatten();
+                    way.push(at.and_then(|manifest| self.folder(manifest, name)));
+                }
+            }
+        }
+        true
+    }
+
+    /// The folder of this name in the directory of a manifest.
+    fn folder(&mut self, manifest: usize, name: &str) -> Option<usize> {
+        let entries = self.manifests[manifest].entries();
+        let at = entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
+        let EntryKind::Folder { descriptor, .. } = &entries[at.ok()?].kind else {
+            return None;
+        };
+        if self.by_hash.is_empty() {
+            let hashes = self
+                .manifests
+                .iter()
+                .map(|manifest| manifest.descriptor().hash());
+            self.by_hash = hashes.zip(0..).collect();
+        }
+        self.by_hash.get(&descriptor.hash()).copied()
+    }
+}
+
+/// Whether a target begins elsewhere on any system: at a root, or on a drive.
+fn is_absolute(target: &str) -> bool {
+    let has_drive = || target.as_bytes().get(1) == Some(&b':') && cfg!(windows);
+    target.starts_with(['/', std::path::MAIN_SEPARATOR]) || has_drive()
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::{Descriptor, Entry, Expander};
+
+    use super::*;
+
+    /// `a/b/` and `a/link`, and in `a/b` the link that is asked about.
+    fn tree(target: &str) -> Listing {
+        let link = |name: &str, target: &str| Entry {
+            name: name.to_owned(),
+            kind: EntryKind::Symlink {
+                target: target.to_owned(),
+            },
+        };
+        let folder = |name: &str, descriptor: Descriptor| Entry {
+            name: name.to_owned(),
+            kind: EntryKind::Folder {
+                descriptor,
+                bytes: 0,
+                files: 0,
+            },
+        };
+        let b = Manifest::new(vec![link("asked", target)]).unwrap();
+        let a = Manifest::new(vec![folder("b", b.descriptor()), link("link", "b")]).unwrap();
+        let top = Manifest::new(vec![folder("a", a.descriptor())]).unwrap();
+        let mut expander = Expander::new(top.descriptor()).unwrap();
+        for manifest in [top, a, b] {
+            expander.wanted();
+            expander
+                .take(&manifest.descriptor().hash(), manifest)
+                .unwrap();
+        }
+        expander.finish().unwrap()
+    }
+
+    #[test]
+    fn links_stay_inside_if_nothing_leads_out_on_the_way() {
+        for (target, expected) in [
+            ("x", true),
+            ("./x//y/", true),
+            ("..", true),
+            ("../..", true),
+            ("../../a/b/x", true),
+            ("../../gone/x", true),
+            ("../b/../x", true),
+            ("../../a/../a/b", true),
+            ("../../..", false),
+            ("../../../top", false),
+            ("../../a/../../top", false),
+            ("/", false),
+            ("/etc/passwd", false),
+            ("//host/share", false),
+            // Where it leads depends on the link, or on what is not there.
+            ("../link/../x", false),
+            ("../../gone/../x", false),
+            ("asked/..", false),
+        ] {
+            let listing = tree(target);
+            let asked = listing
+                .entries()
+                .find(|entry| entry.name() == "asked")
+                .unwrap();
+            assert_eq!(
+                Inside::new(&listing).stays(asked, target),
+                expected,
+                "{target}"
+            );
+        }
+    }
+
+    #[test]
+    fn choices_are_words() {
+        for (word, links) in Links::WORDS {
+            assert_eq!(
+                (word.parse(), links.to_string()),
+                (Ok(links), word.to_owned())
+            );
+        }
+        let error = "some".parse::<Links>().unwrap_err().to_string();
+        assert!(error.contains("\"some\"") && error.contains("inside, all or none"));
+    }
+}

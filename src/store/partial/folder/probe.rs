@@ -1,0 +1,370 @@
+//! Asks a file system what it holds, by making files in a directory of its own that is removed again.
+//!
+//! Owns that directory. Asks only for what the folder to be written has: plain names cost a few calls of
+//! the system. Failures that say nothing about a name (a full disk, no permission) leave as they are.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io::{self, ErrorKind},
+};
+
+use pelago_content::{EntryKind, Listing, MAX_NAME_LEN, Manifest};
+
+use super::abilities::{Abilities, Form, is_device};
+use crate::store::dir::{Dir, Mode};
+
+/// What the directory is called; with a number where the folder has an entry of that name.
+const PROBE: &str = ".pelago-probe";
+
+/// A name that every file system holds.
+const PLAIN: &str = "pelago";
+
+/// Characters that every file system holds, besides letters and digits.
+const PLAIN_CHARACTERS: &str = " !#$%&'()+,-.;=@[]^_`{}~";
+
+/// Bytes of a name that every file system takes: longer ones are tried.
+const SHORT_NAME: usize = 100;
+
+/// Characters that are tried in one name, at most: so many have at most 200 bytes.
+const CHARACTERS_AT_ONCE: usize = 50;
+
+/// Refused characters that are told apart, at most: the record of a download has to hold them.
+const MAX_REFUSED: usize = 256;
+
+/// One character, composed and decomposed.
+const FORMS: (&str, &str) = ("pelago-\u{e9}", "pelago-e\u{301}");
+
+/// What a folder asks of a file system.
+#[derive(Debug, Default)]
+struct Needs {
+    characters: BTreeSet<char>,
+    endings: bool,
+    devices: bool,
+    longest: usize,
+    links: bool,
+    executables: bool,
+}
+
+impl Needs {
+    fn of(manifests: &[Manifest]) -> Self {
+        let mut needs = Self::default();
+        for entry in manifests.iter().flat_map(Manifest::entries) {
+            let name = &entry.name[..];
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || PLAIN_CHARACTERS.contains(c);
+            let others = name.chars().filter(|character| !is_plain(*character));
+            // A separator is refused without being tried.
+            let others = others.filter(|character| !std::path::is_separator(*character));
+            needs.characters.extend(others);
+            needs.endings |= name.ends_with(['.', ' ']);
+            needs.devices |= is_device(name);
+            needs.longest = needs.longest.max(name.len());
+            match entry.kind {
+                EntryKind::Symlink { .. } => needs.links = true,
+                EntryKind::File { executable, .. } => needs.executables |= executable,
+                EntryKind::Folder { .. } => {}
+            }
+        }
+        needs
+    }
+}
+
+/// What the file system of `dir` holds, as far as the folder needs it.
+pub(super) fn abilities(dir: &Dir, listing: &Listing) -> io::Result<Abilities> {
+    if listing.is_empty() {
+        return Ok(Abilities::all());
+    }
+    let needs = Needs::of(listing.manifests());
+    let probe = Probe::new(dir, &listing.manifests()[0])?;
+    let abilities = probe.ask(&needs);
+    let removed = dir.remove_folder(&probe.name);
+    let abilities = abilities?;
+    removed?;
+    Ok(abilities)
+}
+
+/// The directory in which a file system is asked.
+struct Probe {
+    dir: Dir,
+    name: String,
+}
+
+impl Probe {
+    fn new(dir: &Dir, top: &Manifest) -> io::Result<Self> {
+        let mut name = PROBE.to_owned();
+        for number in 2.. {
+            let is_taken = top.entries().iter().any(|entry| entry.name == name);
+            if !is_taken {
+                break;
+            }
+            name = format!("{PROBE}-{number}");
+        }
+        match dir.make_new(&name) {
+            // A run that was killed left it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let dir = dir.sub(&name)?;
+        Ok(Self { dir, name })
+    }
+
+    fn ask(&self, needs: &Needs) -> io::Result<Abilities> {
+        let plain = self.make(PLAIN)?;
+        let found = self.dir.find(&PLAIN.to_uppercase());
+        let keeps_executable = !needs.executables || keeps_executable(&plain)?;
+        drop(plain);
+        self.dir.remove_file(PLAIN)?;
+        let mut abilities = self.first()?;
+        abilities.tells_case &= found?.is_none();
+        abilities.keeps_executable &= keeps_executable;
+        if needs.links {
+            abilities.holds_links = self.holds_link()?;
+        }
+        if needs.endings {
+            let keeps = self.keeps("pelago.")? && self.keeps("pelago ")?;
+            abilities.keeps_endings &= keeps;
+        }
+        if needs.devices {
+            abilities.holds_devices &= self.keeps("aux.c")? && self.keeps("con")?;
+        }
+        if needs.longest > SHORT_NAME {
+            abilities.max_name = self.longest(needs.longest)?;
+        }
+        let mut characters: Vec<char> = needs.characters.iter().copied().collect();
+        characters.retain(|character| !abilities.refused.contains(character));
+        if characters.iter().any(|character| !character.is_ascii()) {
+            abilities.form = self.form()?;
+        }
+        for characters in characters.chunks(CHARACTERS_AT_ONCE) {
+            self.refused(characters, &mut abilities.refused)?;
+            if abilities.refused.len() > MAX_REFUSED {
+                abilities.is_ascii_only = true;
+                abilities.refused.retain(char::is_ascii);
+                break;
+            }
+        }
+        Ok(abilities)
+    }
+
+    /// What is known before anything is asked.
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the same on all systems"
+    )]
+    fn first(&self) -> io::Result<Abilities> {
+        #[cfg(windows)]
+        return Ok(Abilities::on_windows());
+        #[cfg(not(windows))]
+        Ok(Abilities::all())
+    }
+
+    /// Makes a file, also where a run that was killed left it.
+    fn make(&self, name: &str) -> io::Result<File> {
+        match self.dir.file(name, Mode::New) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                self.dir.remove_file(name)?;
+                self.dir.file(name, Mode::New)
+            }
+            made => made,
+        }
+    }
+
+    /// Whether a file of this name can be made; another failure than that the name is refused leaves.
+    fn holds(&self, name: &str) -> io::Result<bool> {
+        match self.make(name) {
+            Ok(file) => {
+                drop(file);
+                self.dir.remove_file(name)?;
+                Ok(true)
+            }
+            Err(error) if is_about_the_name(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a file of this name can be made, and has this name then.
+    fn keeps(&self, name: &str) -> io::Result<bool> {
+        Ok(self.given(name)?.as_deref() == Some(name))
+    }
+
+    /// The name that a file has which is made with this one; none if the name is refused.
+    fn given(&self, name: &str) -> io::Result<Option<String>> {
+        match self.make(name) {
+            Ok(file) => {
+                drop(file);
+                let names = self.dir.names()?;
+                self.dir.remove_file(name)?;
+                Ok(names.into_iter().next())
+            }
+            Err(error) if is_about_the_name(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn holds_link(&self) -> io::Result<bool> {
+        match self.dir.make_link(PLAIN, "a") {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) if says_nothing(&error) => return Err(error),
+            Err(_) => return Ok(false),
+            Ok(()) => {}
+        }
+        self.dir.remove_file(PLAIN)?;
+        Ok(true)
+    }
+
+    /// Bytes of the longest name, up to `wanted`.
+    fn longest(&self, wanted: usize) -> io::Result<usize> {
+        if self.holds(&"n".repeat(wanted))? {
+            return Ok(MAX_NAME_LEN);
+        }
+        let (mut held, mut refused) = (SHORT_NAME, wanted);
+        while refused - held > 1 {
+            let middle = held.midpoint(refused);
+            if self.holds(&"n".repeat(middle))? {
+                held = middle;
+            } else {
+                refused = middle;
+            }
+        }
+        Ok(held)
+    }
+
+    fn form(&self) -> io::Result<Form> {
+        let (composed, decomposed) = FORMS;
+        if self.given(composed)?.as_deref() == Some(decomposed) {
+            return Ok(Form::Decomposed);
+        }
+        if self.given(decomposed)?.as_deref() == Some(composed) {
+            return Ok(Form::Composed);
+        }
+        match self.make(composed) {
+            Ok(file) => drop(file),
+            // Then the characters are found to be refused.
+            Err(error) if is_about_the_name(&error) => return Ok(Form::Apart),
+            Err(error) => return Err(error),
+        }
+        let found = self.dir.find(decomposed);
+        self.dir.remove_file(composed)?;
+        match found {
+            Ok(Some(_)) => Ok(Form::Same),
+            Ok(None) => Ok(Form::Apart),
+            Err(error) if is_about_the_name(&error) => Ok(Form::Apart),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Adds those of the characters that are refused in names.
+    fn refused(&self, characters: &[char], refused: &mut BTreeSet<char>) -> io::Result<()> {
+        let name: String = characters.iter().collect();
+        if self.holds(&format!("c{name}c"))? {
+            return Ok(());
+        }
+        match characters {
+            [one] => {
+                refused.insert(*one);
+                Ok(())
+            }
+            many => {
+                let (left, right) = many.split_at(many.len() / 2);
+                self.refused(left, refused)?;
+                self.refused(right, refused)
+            }
+        }
+    }
+}
+
+/// Whether a file keeps whether its owner may run it: some file systems let all files be run, others none.
+fn keeps_executable(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mut keeps = true;
+        for mode in [0o700, 0o600] {
+            let mut permissions = file.metadata()?.permissions();
+            permissions.set_mode(mode);
+            // Where permissions cannot be set, they are not kept.
+            keeps &= file.set_permissions(permissions).is_ok()
+                && file.metadata()?.permissions().mode() & 0o100 == mode & 0o100;
+        }
+        Ok(keeps)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Ok(false)
+    }
+}
+
+/// Whether a failure to make a file may be due to its name.
+fn is_about_the_name(error: &io::Error) -> bool {
+    !says_nothing(error)
+}
+
+/// Whether a failure says nothing about what the file system holds.
+fn says_nothing(error: &io::Error) -> bool {
+    use ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
+    #[cfg(unix)]
+    let is_broken = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    #[cfg(not(unix))]
+    let is_broken = false;
+    is_broken
+        || matches!(
+            error.kind(),
+            QuotaExceeded | ReadOnlyFilesystem | StorageFull | TimedOut
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use pelago_content::{Descriptor, Entry, Expander};
+
+    use super::*;
+
+    fn listing(names: &[&str]) -> Listing {
+        let entry = |name: &&str| Entry {
+            name: (*name).to_owned(),
+            kind: EntryKind::Symlink {
+                target: "a".to_owned(),
+            },
+        };
+        let manifest = Manifest::new(names.iter().map(entry).collect()).unwrap();
+        let root: Descriptor = manifest.descriptor();
+        let mut expander = Expander::new(root).unwrap();
+        expander.wanted();
+        expander.take(&root.hash(), manifest).unwrap();
+        expander.finish().unwrap()
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_and_takes_no_name_of_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Dir::open(folder.path()).unwrap();
+        let names = [
+            PROBE,
+            ".pelago-probe-2",
+            "a:b\n\u{e9}",
+            "aux.c",
+            "x.",
+            &"n".repeat(255),
+        ];
+        // A run that was killed left this.
+        std::fs::create_dir(folder.path().join(".pelago-probe-3")).unwrap();
+        std::fs::write(folder.path().join(".pelago-probe-3/pelago"), "").unwrap();
+        std::fs::write(folder.path().join(PROBE), "").unwrap();
+        let found = abilities(&dir, &listing(&names)).unwrap();
+        assert_eq!(dir.names().unwrap(), [PROBE]);
+        // The file systems of machines that build this.
+        #[cfg(target_os = "linux")]
+        assert_eq!(found, Abilities::all());
+        #[cfg(not(target_os = "linux"))]
+        let _ = found;
+    }
+
+    #[test]
+    fn plain_names_ask_for_little() {
+        let needs = Needs::of(listing(&["a", "b-1.txt", "c (2)"]).manifests());
+        assert!(needs.characters.is_empty() && !needs.endings && !needs.devices);
+        assert!(needs.links && !needs.executables && needs.longest == 7);
+    }
+}

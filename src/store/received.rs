@@ -1,0 +1,300 @@
+//! Folders that lie here other than their manifests say: which name stands for which, and what is left
+//! out, so that a folder is recognised when it is shared again.
+//!
+//! Owns `received/` in the data folder: a file for each such folder, named by a hash of its path, in
+//! versioned CBOR, replaced whole. One of a directory that is not there any more, or is another one, says
+//! nothing. Failures to read or write leave as they are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Store, dir::entry_of, disk, files, mutex::lock};
+use crate::durable;
+
+/// The folder in the data folder.
+const RECEIVED_FOLDER: &str = "received";
+
+/// Of the form below.
+const VERSION: u64 = 1;
+
+/// Bytes of names and targets that are kept of one folder, at most: some half a million differences.
+const MAX_BYTES: usize = 64 << 20;
+
+/// How one folder lies here, where that is not as its manifests say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Received {
+    /// Entries with other names: the path here, and the name in the manifest.
+    renamed: BTreeMap<String, String>,
+    /// Links that are not here, by the path of the folder here: name and target.
+    left_out: BTreeMap<String, Vec<(String, String)>>,
+    /// The paths here of all files that their owners may run, where the file system does not keep that.
+    executables: Option<BTreeSet<String>>,
+    bytes: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Fields {
+    #[serde(rename = "v")]
+    version: u64,
+    #[serde(rename = "p")]
+    path: PathBuf,
+    /// The directory, where the file system keeps such numbers.
+    #[serde(rename = "i")]
+    inode: Option<u64>,
+    #[serde(rename = "n")]
+    renamed: BTreeMap<String, String>,
+    #[serde(rename = "l")]
+    left_out: BTreeMap<String, Vec<(String, String)>>,
+    #[serde(rename = "x")]
+    executables: Option<BTreeSet<String>>,
+}
+
+impl Received {
+    /// An entry is at `path` here, and called `name` in the manifest.
+    pub(super) fn rename(&mut self, path: String, name: &str) {
+        self.bytes += path.len() + name.len();
+        self.renamed.insert(path, name.to_owned());
+    }
+
+    /// A link is not here.
+    pub(super) fn leave_out(&mut self, folder: String, name: &str, target: &str) {
+        self.bytes += folder.len() + name.len() + target.len();
+        let links = self.left_out.entry(folder).or_default();
+        links.push((name.to_owned(), target.to_owned()));
+    }
+
+    /// The file system does not keep which files may be run: these may.
+    pub(super) fn set_executables(&mut self, paths: BTreeSet<String>) {
+        self.bytes += paths.iter().map(String::len).sum::<usize>();
+        self.executables = Some(paths);
+    }
+
+    /// Whether it is more than is kept.
+    pub(super) const fn is_too_long(&self) -> bool {
+        self.bytes > MAX_BYTES
+    }
+
+    /// What the entry at `path` is called in the manifest, if it is called something else here.
+    pub(super) fn name_of(&self, path: &str) -> Option<&str> {
+        self.renamed.get(path).map(String::as_str)
+    }
+
+    /// The links that are left out of the folder at `path`: names and targets.
+    pub(super) fn links_in(&self, path: &str) -> &[(String, String)] {
+        self.left_out.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the file at `path` may be run, where the file system does not tell.
+    pub(super) fn is_executable(&self, path: &str) -> Option<bool> {
+        let executables = self.executables.as_ref()?;
+        Some(executables.contains(path))
+    }
+
+    /// What is known of the folder at `path` by the data folder `data`, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn read(data: &Path, path: &Path) -> io::Result<Option<Self>> {
+        match fs::read(file_of(data, path)) {
+            Ok(bytes) => Ok(Self::from_bytes(&bytes, path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8], path: &Path) -> Option<Self> {
+        let fields: Result<Fields, _> = cbor4ii::serde::from_slice(bytes);
+        let fields = fields.ok().filter(|fields| fields.version == VERSION);
+        let Some(fields) = fields else {
+            let path = path.display();
+            tracing::warn!(%path, "what is kept of how this folder was received cannot be read: it is shared as it lies");
+            return None;
+        };
+        let is_same = fields
+            .inode
+            .is_none_or(|inode| inode_of(path) == Some(inode));
+        (fields.path == path && is_same).then_some(Self {
+            renamed: fields.renamed,
+            left_out: fields.left_out,
+            executables: fields.executables,
+            bytes: bytes.len(),
+        })
+    }
+
+    fn to_bytes(&self, path: &Path, inode: Option<u64>) -> io::Result<Vec<u8>> {
+        let fields = Fields {
+            version: VERSION,
+            path: path.to_owned(),
+            inode,
+            renamed: self.renamed.clone(),
+            left_out: self.left_out.clone(),
+            executables: self.executables.clone(),
+        };
+        cbor4ii::serde::to_vec(Vec::new(), &fields).map_err(io::Error::other)
+    }
+}
+
+/// What is known of all such folders.
+pub(super) struct ReceivedFolders(Place);
+
+enum Place {
+    /// The data folder.
+    Folder(PathBuf),
+    Memory(Mutex<HashMap<PathBuf, Vec<u8>>>),
+}
+
+impl ReceivedFolders {
+    pub(super) fn in_folder(data: &Path) -> Self {
+        Self(Place::Folder(data.to_owned()))
+    }
+
+    pub(super) fn in_memory() -> Self {
+        Self(Place::Memory(Mutex::default()))
+    }
+
+    /// What is known of the folder at `path`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub(super) fn get(&self, path: &Path) -> io::Result<Option<Received>> {
+        match &self.0 {
+            Place::Folder(data) => Received::read(data, path),
+            Place::Memory(known) => {
+                let known = lock(known);
+                let bytes = known.get(path);
+                Ok(bytes.and_then(|bytes| Received::from_bytes(bytes, path)))
+            }
+        }
+    }
+
+    /// Keeps how the folder at `path` lies, which is the directory `dir` now; nothing, if that is as its
+    /// manifests say.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub(super) fn set(
+        &self,
+        path: &Path,
+        dir: Option<&File>,
+        received: Option<&Received>,
+    ) -> io::Result<()> {
+        let Some(received) = received else {
+            return self.remove(path);
+        };
+        let keeps = dir.filter(|dir| disk::keeps_inodes(dir));
+        let inode = keeps.map(|dir| Ok::<_, io::Error>(entry_of(dir)?.identity.inode));
+        let bytes = received.to_bytes(path, inode.transpose()?)?;
+        match &self.0 {
+            Place::Folder(data) => {
+                files::create_private_folder(&data.join(RECEIVED_FOLDER))?;
+                durable::replace(&file_of(data, path), &bytes)
+            }
+            Place::Memory(known) => {
+                lock(known).insert(path.to_owned(), bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Forgets the folder at `path`.
+    ///
+    /// # Errors
+    ///
+    /// What the system said.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        match &self.0 {
+            Place::Folder(data) => match fs::remove_file(file_of(data, path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+            Place::Memory(known) => {
+                lock(known).remove(path);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Forgets how the folder at `path` was received, if nothing lies there any more.
+    pub(crate) fn forget_received(&self, path: &Path) {
+        if path.symlink_metadata().is_ok() {
+            return;
+        }
+        if let Err(error) = self.inner.received.remove(path) {
+            tracing::debug!(path = %path.display(), %error, "what is kept of a folder stays");
+        }
+    }
+}
+
+fn file_of(data: &Path, path: &Path) -> PathBuf {
+    let digest = Sha256::digest(path.as_os_str().as_encoded_bytes());
+    let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    data.join(RECEIVED_FOLDER).join(name)
+}
+
+/// The number of the directory at `path`, where the file system keeps such numbers.
+fn inode_of(path: &Path) -> Option<u64> {
+    let dir = File::open(path).ok()?;
+    let inode = entry_of(&dir).ok()?.identity.inode;
+    disk::keeps_inodes(&dir).then_some(inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::Home;
+
+    #[test]
+    fn what_is_kept_of_a_folder_is_for_that_folder_only() {
+        let home = Home::in_memory();
+        let (data, path) = (home.path("data"), home.path("folder"));
+        fs::create_dir(&path).unwrap();
+        let mut received = Received::default();
+        received.rename("sub/aux_.c".to_owned(), "aux.c");
+        received.leave_out(String::new(), "link", "/etc");
+        received.set_executables(BTreeSet::from(["run".to_owned()]));
+        for folders in [
+            ReceivedFolders::in_folder(&data),
+            ReceivedFolders::in_memory(),
+        ] {
+            assert_eq!(folders.get(&path).unwrap(), None);
+            let dir = File::open(&path).unwrap();
+            folders.set(&path, Some(&dir), Some(&received)).unwrap();
+            let found = folders.get(&path).unwrap().unwrap();
+            assert_eq!(found.name_of("sub/aux_.c"), Some("aux.c"));
+            assert_eq!(found.name_of("aux_.c"), None);
+            assert_eq!(found.links_in(""), [("link".to_owned(), "/etc".to_owned())]);
+            assert_eq!(
+                (found.is_executable("run"), found.is_executable("a")),
+                (Some(true), Some(false))
+            );
+            assert_eq!(folders.get(&home.path("other")).unwrap(), None);
+            folders.set(&path, Some(&dir), None).unwrap();
+            assert_eq!(folders.get(&path).unwrap(), None);
+            folders.set(&path, Some(&dir), Some(&received)).unwrap();
+        }
+        // Another directory at the same path is not the one that was received.
+        fs::rename(&path, home.path("moved")).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(Received::read(&data, &path).unwrap(), None);
+        let file = fs::read_dir(data.join(RECEIVED_FOLDER))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        fs::write(file.path(), "torn").unwrap();
+        assert_eq!(Received::read(&data, &path).unwrap(), None);
+    }
+}
