@@ -72,7 +72,9 @@ pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<E
     }
     match attach::find(&context.data_folder).await? {
         Found::Running(client) => share_all(context, args, &client).await?.finish(),
-        Found::Free(folder) if args.no_serve => record_all(context, args, &open::store(&folder)?),
+        Found::Free(folder) if args.no_serve => {
+            record_all(context, args, &open::store(&folder)?).await
+        }
         Found::Free(folder) => serve(context, args, &folder).await,
     }
 }
@@ -135,23 +137,33 @@ async fn share_or_ask(
     path: &Path,
 ) -> anyhow::Result<Shared> {
     let request = request(args, path)?;
-    let refused = match share(context, client, path, &request).await {
-        Err(error) if is_unsupported(&error) && prompt::has_somebody(&context.output) => error,
-        shared => return shared,
-    };
-    context.output.text(&describe_error(&refused).message)?;
+    match share(context, client, path, &request).await {
+        Err(refused) => {
+            let request = without_unsupported(context, request, refused).await?;
+            share(context, client, path, &request).await
+        }
+        shared => shared,
+    }
+}
+
+/// The same request without what cannot be carried, if that was refused and the person at the terminal says so.
+async fn without_unsupported(
+    context: &Context,
+    request: ShareRequest,
+    refused: anyhow::Error,
+) -> anyhow::Result<ShareRequest> {
+    let error = describe_error(&refused);
+    if error.code != "unsupported-entries" || !prompt::has_somebody(&context.output) {
+        return Err(refused);
+    }
+    context.output.text(&error.message)?;
     if !prompt::agrees(SHARE_THE_REST).await? {
         return Err(refused);
     }
-    let request = ShareRequest {
+    Ok(ShareRequest {
         skip_unsupported: true,
         ..request
-    };
-    share(context, client, path, &request).await
-}
-
-fn is_unsupported(error: &anyhow::Error) -> bool {
-    describe_error(error).code == "unsupported-entries"
+    })
 }
 
 async fn share(
@@ -181,10 +193,10 @@ async fn share(
 }
 
 /// Writes down what to share, for the nodes to come.
-fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
+async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
     let mut batch = Batch::new(&context.output);
     for path in &args.paths {
-        let result = record(context, args, store, path);
+        let result = record_or_ask(context, args, store, path).await;
         add(&mut batch, context, args, path, result)?;
     }
     if batch.done() > 0 {
@@ -195,15 +207,31 @@ fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Res
     batch.finish()
 }
 
-fn record(
+async fn record_or_ask(
     context: &Context,
     args: &ShareArgs,
     store: &Store,
     path: &Path,
 ) -> anyhow::Result<Shared> {
+    let request = request(args, path)?;
+    match record(context, store, path, request.clone()) {
+        Err(refused) => {
+            let request = without_unsupported(context, request, refused).await?;
+            record(context, store, path, request)
+        }
+        shared => shared,
+    }
+}
+
+fn record(
+    context: &Context,
+    store: &Store,
+    path: &Path,
+    request: ShareRequest,
+) -> anyhow::Result<Shared> {
     let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
-    open::record(store, request(args, path)?, &|done| {
+    open::record(store, request, &|done| {
         let step = Step {
             name: &name,
             state: "hashing",

@@ -280,6 +280,13 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
     a.run(&["unshare", "box"]).done();
     assert_eq!(a.json(&["list"]).as_array().unwrap().len(), 0);
 
+    let mut terminal = Terminal::open(&a, &["share", &path, "--no-serve"]);
+    terminal.sees("share the folder without these? [y/N]");
+    terminal.types(&format!("y{ENTER}"));
+    terminal.sees(&before);
+    assert_eq!(terminal.end(), Some(0));
+    a.run(&["unshare", "box"]).done();
+
     let _node = a.start(&[]);
     let mut terminal = Terminal::open(&a, &["share", &path]);
     terminal.sees("22 entries cannot be carried");

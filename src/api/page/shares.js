@@ -64,13 +64,19 @@ function add() {
   const path = h("input", { type: "text", required: true, spellcheck: "false", placeholder: "/home/me/film.mkv", "aria-label": "Path" });
   const title = h("input", { type: "text", placeholder: "as the file is called", "aria-label": "Name" });
   const unlisted = h("input", { type: "checkbox" });
+  const skip = h("input", { type: "checkbox" });
   const bar = h("progress", { hidden: true, "aria-label": "How much is hashed" });
   const said = h("p", { class: "hint" });
   const button = h("button", { class: "primary" }, "Share");
   const closed = new AbortController();
   const share = async (event) => {
     event.preventDefault();
-    const request = { path: path.value.trim(), name: title.value.trim() || null, unlisted: unlisted.checked };
+    const request = {
+      path: path.value.trim(),
+      name: title.value.trim() || null,
+      unlisted: unlisted.checked,
+      skip_unsupported: skip.checked,
+    };
     bar.hidden = false;
     const shared = await attempt(button, async () => {
       let last = null;
@@ -92,6 +98,8 @@ function add() {
     if (!shared) return;
     box.close();
     pass(shared);
+    // What is left out, and which link was followed.
+    (shared.notes ?? []).forEach((note) => toast(note));
   };
   const box = dialog(
     "Share a file or folder",
@@ -101,6 +109,7 @@ function add() {
       h("label", {}, "Path ", h("small", {}, "on the node's machine; it is shared from where it lies"), path),
       h("label", {}, "Name ", h("small", {}, "what others see"), title),
       h("label", { class: "check" }, unlisted, "Unlisted: only who has the link can find it"),
+      h("label", { class: "check" }, skip, "Leave out what cannot be read, and names that are not UTF-8"),
       bar,
       said,
       h("footer", {}, button),
