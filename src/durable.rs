@@ -106,10 +106,6 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// What the system said: the file is where it was, and must not be replaced.
-#[cfg_attr(
-    not(feature = "api"),
-    allow(dead_code, reason = "only the API keeps such files")
-)]
 pub(crate) fn read_or_set_aside<T>(
     path: &Path,
     max_len: u64,

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::Wanted,
     node::{self, Node},
+    store,
 };
 
 /// Differences of a download in a list that are shown, at most: lists are sent often.
@@ -72,6 +73,8 @@ impl From<node::Shared> for types::Shared {
             replaced: from.replaced.map(|hash| hash.to_string()),
             in_doubt: from.in_doubt,
             notes: from.notes,
+            state: None,
+            unavailable_files: 0,
         }
     }
 }
@@ -122,6 +125,8 @@ impl From<node::Listed> for types::Listed {
             kind: from.kind.into(),
             peers: from.peers,
             holders: Vec::new(),
+            state: Some(from.state.into()),
+            unavailable_files: from.unavailable_files,
         }
     }
 }
@@ -205,6 +210,8 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         replaced: None,
         in_doubt: false,
         notes: Vec::new(),
+        state: Some(listed.state.into()),
+        unavailable_files: listed.unavailable_files,
     }
 }
 
@@ -214,6 +221,43 @@ pub(super) fn share_removed(listed: &node::Listed) -> types::ShareRemoved {
         hash: listed.hash.to_string(),
         name: listed.name.clone(),
         path: listed.path.as_deref().map(text),
+    }
+}
+
+impl From<store::ShareState> for types::ShareState {
+    fn from(from: store::ShareState) -> Self {
+        match from {
+            store::ShareState::Available => Self::Available,
+            store::ShareState::BeingWritten => Self::BeingWritten,
+            store::ShareState::Missing => Self::Missing,
+            store::ShareState::Changed => Self::Changed,
+            store::ShareState::Unreadable => Self::Unreadable,
+            store::ShareState::Excluded => Self::Excluded,
+        }
+    }
+}
+
+impl From<node::UnavailableShares> for types::UnavailableShares {
+    fn from(from: node::UnavailableShares) -> Self {
+        let place = |place: store::Unavailable| types::UnavailableShare {
+            path: text(&place.path),
+            state: place.state.into(),
+            folder: place.folder.as_deref().map(text),
+        };
+        Self {
+            count: from.count,
+            places: from.places.into_iter().map(place).collect(),
+        }
+    }
+}
+
+impl From<store::Exclusion> for types::ExcludedPlace {
+    fn from(from: store::Exclusion) -> Self {
+        Self {
+            path: text(&from.path),
+            folder: text(&from.folder),
+            state: types::ShareState::Excluded,
+        }
     }
 }
 
@@ -249,6 +293,7 @@ pub(super) fn offered(from: node::Listed, names: &HashMap<PeerId, String>) -> ty
     let holders = named.collect::<Option<_>>().filter(|_| is_told);
     types::Listed {
         holders: holders.unwrap_or_default(),
+        state: None,
         ..from.into()
     }
 }

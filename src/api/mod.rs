@@ -25,7 +25,9 @@
 //! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
 //! | `GET /v1/shares` | list of [`types::Listed`] |
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
-//! | `DELETE /v1/shares?what=HASH` (or a name) | list of [`types::Shared`] |
+//! | `GET /v1/unavailable` | [`types::UnavailableShares`] |
+//! | `GET /v1/exclusions` | list of [`types::ExcludedPlace`] |
+//! | `DELETE /v1/shares?what=HASH` (or a name, or an absolute path) | list of [`types::Shared`] |
 //! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
 //! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
 //! | `PUT /v1/files/{name}`, the file | [`types::Added`] |

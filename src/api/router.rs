@@ -41,6 +41,8 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(shares::check))
         .routes(routes!(shares::links))
         .routes(routes!(shares::being_written))
+        .routes(routes!(shares::unavailable))
+        .routes(routes!(shares::exclusions))
         .routes(routes!(qr::image))
         .routes(routes!(files::put))
         .routes(routes!(look::look))

@@ -21,8 +21,8 @@ use super::{
     openapi::Refused,
     paging::{Page, page},
     types::{
-        BeingWritten, CheckEvent, LinksQuery, ListQuery, Listed, ShareEvent, ShareRequest, Shared,
-        UnshareQuery,
+        BeingWritten, CheckEvent, ExcludedPlace, LinksQuery, ListQuery, Listed, ShareEvent,
+        ShareRequest, Shared, UnavailableShares, UnshareQuery,
     },
 };
 use crate::node::Node;
@@ -128,6 +128,26 @@ pub(super) async fn being_written(State(node): State<Node>) -> Json<BeingWritten
     Json(node.being_written().into())
 }
 
+/// What is not available of what this node shares.
+#[utoipa::path(
+    get, path = "/v1/unavailable", operation_id = "unavailable",
+    responses((status = 200, description = "Done", body = UnavailableShares), Refused),
+)]
+pub(super) async fn unavailable(
+    State(node): State<Node>,
+) -> Result<Json<UnavailableShares>, ApiError> {
+    Ok(Json(node.unavailable().await?.into()))
+}
+
+/// The places in watched folders that a person withdrew.
+#[utoipa::path(
+    get, path = "/v1/exclusions", operation_id = "exclusions",
+    responses((status = 200, description = "Done", body = Vec<ExcludedPlace>), Refused),
+)]
+pub(super) async fn exclusions(State(node): State<Node>) -> Json<Vec<ExcludedPlace>> {
+    Json(node.exclusions().into_iter().map(Into::into).collect())
+}
+
 /// The links of what is shared.
 #[utoipa::path(
     get, path = "/v1/links", operation_id = "links",
@@ -155,6 +175,7 @@ pub(super) async fn unshare(
     State(node): State<Node>,
     Parameters(query): Parameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
-    let unshared = node.unshare(&query.what).await?;
+    let path = query.path.map(PathBuf::from);
+    let unshared = node.unshare(&query.what, path).await?;
     Ok(Json(unshared.into_iter().map(Into::into).collect()))
 }

@@ -12,6 +12,7 @@ mod log;
 mod look;
 mod session;
 mod settings;
+mod states;
 mod writing;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,7 @@ pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};
 pub use session::{Code, SignIn};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
+pub use states::{ExcludedPlace, ShareState, UnavailableShare, UnavailableShares};
 pub use writing::{BeingWritten, FileBeingWritten, FileWritten};
 
 /// A node.
@@ -129,6 +131,16 @@ pub struct Shared {
     /// What to know of how it was shared, each in a sentence: what is left out, and which link was followed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether it can be had; only events tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ShareState>,
+    /// Of a folder: how many of its files are not available. Only events tell.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unavailable_files: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Shared {
@@ -155,6 +167,12 @@ pub struct Listed {
     /// What they call themselves, if they are one or two and said so. Any text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holders: Vec<String>,
+    /// Whether it can be had from this node; none if others share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<ShareState>,
+    /// Of a folder that this node shares: how many of its files are not available.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unavailable_files: u64,
 }
 
 /// One of several contents that are shared under one name, and by whom.
@@ -223,8 +241,12 @@ pub enum ShareEvent {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UnshareQuery {
-    /// 64 hex digits or a name.
+    /// A hash (64 hex digits) or at least 6 of its first digits: all places of that content. A name: the
+    /// places of that name. An absolute path: that place.
     pub what: String,
+    /// The absolute path that `what` is, if it is a relative one: for what nothing is called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// Which page of a list to give.

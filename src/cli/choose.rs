@@ -111,6 +111,8 @@ mod tests {
                 kind: Kind::File,
                 peers,
                 holders: Vec::new(),
+                state: None,
+                unavailable_files: 0,
             },
             from: from
                 .iter()

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::api::{
     seconds,
-    types::{BeingWritten, CatalogueQuery, Kind, Listed},
+    types::{
+        BeingWritten, CatalogueQuery, ExcludedPlace, Kind, Listed, ShareState, UnavailableShare,
+        UnavailableShares,
+    },
 };
 
 /// Whose shares to list.
@@ -33,6 +36,10 @@ pub(super) struct ListArgs {
     /// List what is not shared yet, as programs may still write to it
     #[arg(long, conflicts_with_all = ["peer", "network"])]
     being_written: bool,
+
+    /// List the places in watched folders that you withdrew: `pelago share PATH` shares one again
+    #[arg(long, conflicts_with_all = ["peer", "network", "being_written"])]
+    excluded: bool,
 }
 
 /// Seconds that one may wait.
@@ -58,13 +65,20 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if args.being_written {
         return run_being_written(context).await;
     }
-    let (listed, writing) = match attach::find(&context.data_folder).await? {
+    if args.excluded {
+        return run_excluded(context).await;
+    }
+    let (listed, writing, unavailable) = match attach::find(&context.data_folder).await? {
         Found::Running(client) => {
             // A node of an older version does not know of them.
             let writing = client.being_written().await.unwrap_or_default();
-            (client.shares().await?, writing)
+            let unavailable = client.unavailable().await.unwrap_or_default();
+            (client.shares().await?, writing, unavailable)
         }
-        Found::Free(folder) => (open::list(&folder)?, BeingWritten::default()),
+        Found::Free(folder) => {
+            let (listed, unavailable) = open::list(&folder)?;
+            (listed, BeingWritten::default(), unavailable)
+        }
     };
     if listed.is_empty() && writing.count == 0 {
         context
@@ -73,7 +87,8 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     }
     let text = || {
         let table = describe(&listed, false, Output::room());
-        let parts = [table, describe_writing(&writing)];
+        let files = describe_files(&unavailable);
+        let parts = [table, files, describe_writing(&writing)];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join("\n")
     };
@@ -95,6 +110,22 @@ async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
     context
         .output
         .result(&writing, || describe_writing(&writing))?;
+    Ok(Exit::Done)
+}
+
+async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
+    let excluded = match attach::find(&context.data_folder).await? {
+        Found::Running(client) => client.exclusions().await?,
+        Found::Free(folder) => open::exclusions(&folder)?,
+    };
+    if excluded.is_empty() {
+        context
+            .output
+            .note("nothing is excluded: `pelago unshare PATH` excludes a file of a watched folder");
+    }
+    let line = |place: &ExcludedPlace| format!("excluded  {}", harmless(&place.path));
+    let text = || excluded.iter().map(line).collect::<Vec<_>>().join("\n");
+    context.output.result(&excluded, text)?;
     Ok(Exit::Done)
 }
 
@@ -135,17 +166,56 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
 /// A table; nothing where there is nothing.
 fn describe(listed: &[Listed], with_peers: bool, room: Option<usize>) -> String {
     let peers = with_peers.then_some(Column::number("PEERS").leaves(2));
-    let columns = [SIZE, KIND].into_iter().chain(peers).chain([HASH, NAME]);
+    // Mostly all are available: then there is nothing to say of it.
+    let is_told = |entry: &Listed| {
+        entry
+            .state
+            .is_some_and(|state| state != ShareState::Available)
+    };
+    let with_states = listed.iter().any(is_told);
+    let states = with_states.then_some(Column::text("STATE"));
+    let columns = [SIZE, KIND].into_iter().chain(peers).chain(states);
+    let columns = columns.chain([HASH, NAME]);
     let row = |entry: &Listed| {
         let peers = with_peers.then(|| entry.peers.to_string());
+        let state = entry.state.filter(|_| with_states).map(state_word);
         let cells = [bytes(entry.size), kind(entry).to_owned()]
             .into_iter()
-            .chain(peers);
+            .chain(peers)
+            .chain(state.map(str::to_owned));
         cells
             .chain([entry.hash.clone(), harmless(&entry.name)])
             .collect()
     };
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(room)
+}
+
+/// The word for a state.
+pub(super) const fn state_word(state: ShareState) -> &'static str {
+    match state {
+        ShareState::Available => "available",
+        ShareState::BeingWritten => "being written",
+        ShareState::Missing => "missing",
+        ShareState::Changed => "changed",
+        ShareState::Unreadable => "unreadable",
+        ShareState::Excluded => "excluded",
+    }
+}
+
+/// A line for each file of a shared folder that is not available.
+fn describe_files(unavailable: &UnavailableShares) -> String {
+    let files = unavailable.places.iter();
+    let files = files.filter(|place| place.folder.is_some());
+    let line = |place: &UnavailableShare| {
+        let (state, path) = (state_word(place.state), harmless(&place.path));
+        format!("{state}  {path}")
+    };
+    let mut lines: Vec<_> = files.map(line).collect();
+    match unavailable.count - unavailable.places.len() as u64 {
+        0 => {}
+        more => lines.push(format!("not available  {more} more")),
+    }
+    lines.join("\n")
 }
 
 /// A line for each file.
@@ -196,6 +266,8 @@ mod tests {
             kind: Kind::File,
             peers: 2,
             holders: Vec::new(),
+            state: None,
+            unavailable_files: 0,
         };
         let listed = [entry("a\nb\u{1b}[31m", 1), entry("é", 1 << 20)];
         assert_eq!(
@@ -206,6 +278,42 @@ mod tests {
         );
         assert!(!describe(&listed, false, None).contains("PEERS"));
         assert_eq!(describe(&[], true, None), "");
+    }
+
+    #[test]
+    fn what_is_not_available_is_told_with_its_state() {
+        let entry = |name: &str, state| Listed {
+            hash: "ab".to_owned(),
+            name: name.to_owned(),
+            size: 1,
+            kind: Kind::File,
+            peers: 0,
+            holders: Vec::new(),
+            state: Some(state),
+            unavailable_files: 0,
+        };
+        let available = entry("a", ShareState::Available);
+        let all = [available.clone(), entry("b", ShareState::BeingWritten)];
+        assert!(!describe(&[available], false, None).contains("STATE"));
+        assert_eq!(
+            describe(&all, false, None),
+            "SIZE  KIND  STATE          HASH  NAME\n\
+             \x201 B  file  available      ab    a\n\
+             \x201 B  file  being written  ab    b"
+        );
+        let place = |path: &str, folder: Option<&str>| UnavailableShare {
+            path: path.to_owned(),
+            state: ShareState::Changed,
+            folder: folder.map(str::to_owned),
+        };
+        let unavailable = UnavailableShares {
+            count: 5,
+            places: vec![place("/a", None), place("/box/b\u{7}", Some("/box"))],
+        };
+        assert_eq!(
+            describe_files(&unavailable),
+            "changed  /box/b\nnot available  3 more"
+        );
     }
 
     #[test]

@@ -13,10 +13,10 @@ use super::paths;
 use crate::{
     api::{
         ApiFile,
-        types::{self, ErrorInfo, Hashed, Kind, Listed, Shared},
+        types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
     },
     content::Descriptor,
-    node::{self, Node, Settings, shares},
+    node::{self, Node, Settings, shares, states, withdraw::withdraw},
     store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
 };
 
@@ -52,10 +52,35 @@ impl Opened {
     }
 }
 
-/// What is shared, without a node.
-pub(super) fn list(folder: &DataFolder) -> anyhow::Result<Vec<Listed>> {
-    let listed = shares::list(&Store::open(folder)?)?;
-    Ok(listed.into_iter().map(Into::into).collect())
+/// What is shared, without a node, and what of it is not available.
+pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
+    let store = looked_at(folder, Vec::new())?;
+    let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
+    let listed = listed.into_iter().map(Into::into).collect();
+    Ok((listed, unavailable.into()))
+}
+
+/// How many shares there are, and what of them is not available, without a node that serves `folders`.
+pub(super) fn unavailable(
+    data_folder: &Path,
+    folders: Vec<PathBuf>,
+) -> anyhow::Result<(u64, UnavailableShares)> {
+    let store = looked_at(&DataFolder::lock(data_folder)?, folders)?;
+    Ok((store.count()?, states::unavailable(&store)?.into()))
+}
+
+/// The store of a data folder, after a look at what is shared.
+fn looked_at(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    states::look_at_all(&store)?;
+    Ok(store)
+}
+
+/// The places in watched folders that a person withdrew, without a node.
+pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPlace>> {
+    let exclusions = Store::open(folder)?.exclusions();
+    Ok(exclusions.into_iter().map(Into::into).collect())
 }
 
 /// The links of what is shared, without a node.
@@ -79,9 +104,16 @@ pub(super) fn check_shares(
     Ok(())
 }
 
-/// Stops sharing, without a node.
-pub(super) fn unshare(folder: &DataFolder, what: &str) -> anyhow::Result<Vec<Shared>> {
-    let withdrawn = shares::withdraw(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
+/// Stops sharing, without a node that serves `folders`.
+pub(super) fn unshare(
+    folder: &DataFolder,
+    folders: Vec<PathBuf>,
+    what: &str,
+    path: &Path,
+) -> anyhow::Result<Vec<Shared>> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    let withdrawn = withdraw(&store, what, Some(path)).map_err(ErrorInfo::from)?;
     Ok(withdrawn.into_iter().map(Into::into).collect())
 }
 

@@ -1,10 +1,13 @@
 //! `pelago unshare`: stops sharing.
 
+use std::path::Path;
+
 use super::{
     attach::{self, Found},
     context::Context,
     open,
     output::Exit,
+    paths,
     text::harmless,
 };
 use crate::api::types::Shared;
@@ -12,23 +15,36 @@ use crate::api::types::Shared;
 /// What to stop sharing.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnshareArgs {
-    /// Its hash, at least 6 of the first digits, or its name
-    #[arg(value_name = "HASH|NAME")]
+    /// A path withdraws that place, a name the places of that name, a hash (or at least 6 of its first
+    /// digits) all places of that content. What you withdraw from a watched folder stays withdrawn until
+    /// you share it again
+    #[arg(value_name = "HASH|NAME|PATH")]
     what: String,
 }
 
+/// What is meant: a path that can be nothing else is absolute.
+fn what(given: &str) -> anyhow::Result<String> {
+    let is_path = given.starts_with("./") || given.starts_with("../");
+    if !is_path {
+        return Ok(given.to_owned());
+    }
+    paths::absolute(Path::new(given))
+}
+
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
+    let what = what(&args.what)?;
+    let path = paths::absolute(Path::new(&what))?;
     let unshared = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.unshare(&args.what).await?,
-        Found::Free(folder) => open::unshare(&folder, &args.what)?,
+        Found::Running(client) => client.unshare(&what, Some(path)).await?,
+        Found::Free(folder) => {
+            let folders = context.config.storage.share_folders.clone();
+            open::unshare(&folder, folders, &what, Path::new(&path))?
+        }
     };
-    let unshared: Vec<_> = unshared.into_iter().map(Shared::without_path).collect();
     let line = |shared: &Shared| {
-        format!(
-            "no longer shared: {}  {}\n",
-            shared.hash,
-            harmless(&shared.name)
-        )
+        let path = shared.path.as_deref().unwrap_or_default();
+        let (hash, name, path) = (&shared.hash, harmless(&shared.name), harmless(path));
+        format!("no longer shared: {hash}  {name}\n  from  {path}\n")
     };
     let text = || unshared.iter().map(line).collect::<String>();
     context.output.result(&unshared, text)?;

@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, task::spawn_blocking, time::interval};
 use super::{handle::Inner, recovery, shares::each_page, watch};
 use crate::{
     access::{Action, allows},
-    store::{Collected, KnownPeer, Share, Store},
+    store::{Collected, DatabaseError, KnownPeer, Share, Store},
     transfer::{Saved, Transfers},
 };
 
@@ -43,6 +43,7 @@ pub(super) fn is_announced(share: &Share) -> bool {
 
 /// Provides all that is shared, looks for what was lost, then keeps the shared folders in line.
 pub(super) async fn share_all(inner: Arc<Inner>) {
+    inner.look_at_shares().await;
     provide_recorded(&inner).await;
     recovery::find_lost(Arc::clone(&inner)).await;
     watch::watch_all(inner).await;
@@ -52,8 +53,10 @@ async fn provide_recorded(inner: &Arc<Inner>) {
     let (found, mut hashes) = mpsc::channel::<Vec<Hash>>(FOUND_QUEUED);
     let store = inner.store.clone();
     let reading = spawn_blocking(move || {
-        each_page(&store, |shares| {
-            let announced = shares.iter().filter(|share| is_announced(share));
+        each_page(&store.clone(), |shares| {
+            let announced = shares
+                .iter()
+                .filter(|share| is_announced(share) && store.state_of(share).is_available());
             // The node may be shutting down: then nobody needs the rest.
             let _ = found.blocking_send(announced.map(|share| share.hash).collect());
             Ok(())
@@ -158,21 +161,28 @@ impl Inner {
     }
 
     pub(super) async fn provide_if_shared(&self, hash: Hash) {
-        let store = self.store.clone();
-        let shares = spawn_blocking(move || store.shares_of(&hash)).await;
-        if let Ok(Ok(shares)) = shares
-            && shares.iter().any(is_announced)
-        {
+        if self.is_to_announce(hash).await == Some(true) {
             self.publisher.provide(hash).await;
         }
     }
 
+    /// Announces content no more that nothing shares, or that is not available.
     pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
-        let store = self.store.clone();
-        let shares = spawn_blocking(move || store.shares_of(&hash)).await;
-        if matches!(shares, Ok(Ok(shares)) if !shares.iter().any(is_announced)) {
+        if self.is_to_announce(hash).await == Some(false) {
             self.publisher.withdraw(hash).await;
         }
+    }
+
+    /// Whether the network may be told of content that is available here; none if that cannot be told.
+    async fn is_to_announce(&self, hash: Hash) -> Option<bool> {
+        let store = self.store.clone();
+        let told = spawn_blocking(move || {
+            let shares = store.shares_of(&hash)?;
+            let is_offered =
+                |share: &Share| is_announced(share) && store.state_of(share).is_available();
+            Ok::<_, DatabaseError>(shares.iter().any(is_offered))
+        });
+        told.await.ok()?.ok()
     }
 
     /// Resumes the downloads that ran when the node ended.

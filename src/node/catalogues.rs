@@ -17,7 +17,10 @@ use pelago_content::{Hash, Kind};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{DownloadError, ListError};
-use crate::network::{Closed, Network, PeerAddress, StreamError};
+use crate::{
+    network::{Closed, Network, PeerAddress, StreamError},
+    store::ShareState,
+};
 
 /// Entries taken from one peer, at most: as many as a node is built to share. A catalogue without end
 /// is cut off here.
@@ -63,6 +66,10 @@ pub struct Listed {
     pub holders: Vec<PeerId>,
     /// Where it lies, if this node shares it.
     pub path: Option<PathBuf>,
+    /// Whether it can be had from this node, if this node shares it.
+    pub state: ShareState,
+    /// Of a folder that this node shares: files that are not available.
+    pub unavailable_files: u64,
 }
 
 /// One of several contents that are shared under one name, and by whom.
@@ -320,6 +327,8 @@ fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Lis
                 peers: 0,
                 holders: Vec::new(),
                 path: None,
+                state: ShareState::Available,
+                unavailable_files: 0,
             });
             entry.peers += u64::from(is_new);
             if is_new && entry.holders.len() < TOLD_HOLDERS {

@@ -94,6 +94,14 @@ pub enum ShareError {
         /// The file.
         path: PathBuf,
     },
+    /// It is still excluded from its watched folder.
+    #[error("{} is still excluded from its watched folder: {source}", path.display())]
+    NotIncluded {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// It cannot be written down.
     #[error(transparent)]
     Store(#[from] crate::store::ShareError),
@@ -111,7 +119,7 @@ impl ShareError {
             Self::Private { .. } => "private",
             Self::Folder(error) => folder_code(error),
             Self::Hash(_) | Self::StillWritten { .. } => "file-not-hashed",
-            Self::Store(_) => "not-recorded",
+            Self::Store(_) | Self::NotIncluded { .. } => "not-recorded",
             Self::Closed(_) => "shutting-down",
         }
     }
@@ -160,6 +168,17 @@ pub enum UnshareError {
         /// The hash, its first digits, or the name.
         what: String,
     },
+    /// It is part of a shared folder.
+    #[error("{what:?} is not shared by itself: it is part of the shared folder {}", folder.display())]
+    InFolder {
+        /// The path.
+        what: String,
+        /// Where the folder lies.
+        folder: PathBuf,
+    },
+    /// The exclusions from watched folders cannot be written.
+    #[error("nothing is withdrawn, because it cannot be kept: {0}")]
+    NotKept(std::io::Error),
     /// Several contents are called so.
     #[error("{what:?} can be several things:\n{}", shares_by(choices))]
     Ambiguous {
@@ -181,7 +200,8 @@ impl UnshareError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NotShared { .. } => "not-shared",
+            Self::NotShared { .. } | Self::InFolder { .. } => "not-shared",
+            Self::NotKept(_) => "not-kept",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::Database(_) => "database",
             Self::Closed(_) => "shutting-down",
@@ -193,6 +213,13 @@ impl UnshareError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotShared { .. } => Some("`pelago list` shows what is".to_owned()),
+            Self::InFolder { folder, .. } => Some(format!(
+                "withdraw the folder: pelago unshare {folder:?}; or name the file in the folder's \
+                 .pelagoignore, and share the folder again"
+            )),
+            Self::NotKept(_) => {
+                Some("make room on the disk of the data folder, and try again".to_owned())
+            }
             Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
             _ => None,
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use pelago_content::Hash;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::{
     ShareError,
@@ -21,8 +21,8 @@ use super::{
     shares::examine,
 };
 use crate::store::{
-    DatabaseError, Fingerprint, Growing, HashError, IGNORE_FILE, Ignores, NewShare, Origin, Scope,
-    Share, Store, Writers,
+    DatabaseError, Growing, HashError, IGNORE_FILE, Ignores, Look::Changed, NewShare, Origin,
+    Scope, Share, Store, Writers, device, is_gone,
 };
 
 /// Shares that are written down in one commit, at most.
@@ -141,15 +141,16 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, LookError> {
-        if self.withdraw(path)?.is_break() {
+        if self.note_missing(path)?.is_break() || self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         // Nothing there any more is nothing to walk, and what a link leads to is not below the folder.
-        if path.symlink_metadata().is_err() || self.is_behind_link(path) {
+        let is_missing = self.store.is_below_missing(path);
+        if is_missing || path.symlink_metadata().is_err() || self.is_behind_link(path) {
             self.settling.forget(path);
             return Ok(ControlFlow::Continue(()));
         }
-        if self.growing.above(path, self.folder).is_some() {
+        if self.growing.above(path, self.folder).is_some() || self.store.is_excluded(path) {
             return Ok(ControlFlow::Continue(()));
         }
         if path
@@ -158,6 +159,18 @@ impl Look<'_> {
         {
             return Ok(ControlFlow::Continue(()));
         }
+        let mut mounts = Mounts::above(path);
+        let walked = self.walk(path, &mut mounts)?;
+        let remembered = self.store.remember_mounts(self.folder, &mounts.found);
+        if let Err(error) = remembered {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "the node may not notice when its disk is not mounted");
+        }
+        Ok(walked)
+    }
+
+    /// Shares what is at `path` and below.
+    fn walk(&mut self, path: &Path, mounts: &mut Mounts) -> Result<ControlFlow<()>, LookError> {
         let mut walk = WalkDir::new(path)
             .follow_root_links(path == self.folder)
             .max_depth(MAX_DEPTH)
@@ -175,6 +188,7 @@ impl Look<'_> {
                         continue;
                     }
                     if is_folder {
+                        mounts.enter(&entry);
                         continue;
                     }
                     self.take(entry.into_path())
@@ -195,7 +209,8 @@ impl Look<'_> {
     /// Whether something is to be left out, or, being the node's own folder, has to be.
     fn leaves_out(&mut self, path: &Path, is_folder: bool) -> bool {
         let is_top = path == self.folder;
-        let is_told = !is_top && self.ignores.leave_out(path, is_folder);
+        let is_excluded = self.store.is_excluded(path);
+        let is_told = is_excluded || !is_top && self.ignores.leave_out(path, is_folder);
         if is_told || is_folder && self.store.is_private(path) {
             return true;
         }
@@ -284,13 +299,14 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// The share at the path, if the file is as it was hashed and can be served. A share in doubt is kept
-    /// for as long as a program has the file open for writing.
+    /// The share at the path, if the file can be served as it was hashed. One in doubt is proven when it
+    /// is sent, and hashed again by and by.
     fn known(&self, path: &Path, metadata: &Metadata) -> Option<Share> {
         let known = self.store.share_at(path).ok().flatten()?;
-        let now = Fingerprint::new(metadata);
-        let is_same = known.fingerprint == now
-            || known.fingerprint == now.doubted() && Writers::at(path) == Writers::Present;
+        let is_same = metadata.is_file() && known.fingerprint.look(metadata) != Changed;
+        // The file was open when it was hashed, and is closed now: that is hashed before anybody asks.
+        let is_closed = known.fingerprint.is_in_doubt() && Writers::at(path) != Writers::Present;
+        let is_same = is_same && !is_closed;
         (is_same && self.store.has_tree(&known.descriptor)).then_some(known)
     }
 
@@ -327,7 +343,12 @@ impl Look<'_> {
         loop {
             page.retain(|share| self.is_over(share));
             let gone = page.drain(..).map(|share| (share.hash, share.path));
-            let gone: Vec<_> = gone.collect();
+            let mut gone: Vec<_> = gone.collect();
+            // An unmounted disk takes its files with it.
+            if !gone.is_empty() && self.note_missing(path)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            gone.retain(|(_, path)| !self.store.is_below_missing(path));
             if !gone.is_empty() {
                 self.scanned.gone += self.store.remove_shares(&gone)?;
                 let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
@@ -345,17 +366,70 @@ impl Look<'_> {
 
     /// Whether what the folder shares is not there any more, or to be left out.
     fn is_over(&mut self, share: &Share) -> bool {
-        // What is there now may be a folder, or behind a link.
         let (path, folder) = (&share.path, self.folder);
-        let is_there = || path.is_file() && !self.is_behind_link(path);
+        if !self.is_ours(share) || self.store.is_below_missing(path) {
+            return false;
+        }
+        // What is there now may be a folder, a link, or behind one.
+        let is_there = match path.symlink_metadata() {
+            Ok(metadata) => metadata.is_file() && !self.is_behind_link(path),
+            // What cannot be looked at may be there.
+            Err(error) => !is_gone(&error),
+        };
         let grows = || self.growing.contains(path) || self.growing.above(path, folder).is_some();
-        self.is_ours(share) && (!is_there() || grows() || self.ignores.leave_out(path, false))
+        let is_excluded = || self.store.is_excluded(path);
+        !is_there || grows() || is_excluded() || self.ignores.leave_out(path, false)
+    }
+
+    /// Finds out whether the folder, or a mount around `path`, is there. Shares on one that is not stay
+    /// listed, and are not offered.
+    fn note_missing(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
+        let missing = self.store.missing_folders(self.folder, path);
+        let (gone, back) = self.store.set_missing(self.folder, path, &missing);
+        for folder in gone {
+            tracing::warn!(folder = %folder.display(), "missing: its shares are offered again when it is back");
+            if self.each_below(&folder, Self::tell_gone)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        for folder in back {
+            tracing::info!(folder = %folder.display(), "back: its shares are offered again");
+            if self
+                .each_below(&folder, |look, found| look.told.shared(found))?
+                .is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Passes the hashes of what is shared below `folder` on, some at a time.
+    fn each_below(
+        &self,
+        folder: &Path,
+        pass: impl Fn(&Self, Vec<Hash>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, DatabaseError> {
+        let mut after: Option<PathBuf> = None;
+        loop {
+            let page = self.store.shares_under(folder, after.as_deref(), BATCH)?;
+            let Some(last) = page.last() else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            after = Some(last.path.clone());
+            let ours = page.iter().filter(|share| self.is_ours(share));
+            let hashes = ours.map(|share| share.hash).collect();
+            if pass(self, hashes).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
     }
 
     fn tell_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
+        let is_offered = |share: &Share| self.store.state_of(share).is_available();
         let is_gone = |hash: &Hash| {
             let shares = self.store.shares_of(hash);
-            shares.is_ok_and(|shares| shares.is_empty())
+            shares.is_ok_and(|shares| !shares.iter().any(is_offered))
         };
         hashes.retain(is_gone);
         if hashes.is_empty() {
@@ -366,8 +440,34 @@ impl Look<'_> {
     }
 }
 
+/// The file systems that are mounted below a path, found as it is walked.
+struct Mounts {
+    /// The devices of the folders down to the one that is walked; that of the folder above first.
+    devices: Vec<Option<u64>>,
+    found: Vec<PathBuf>,
+}
+
+impl Mounts {
+    fn above(path: &Path) -> Self {
+        let above = path.parent().and_then(|above| above.metadata().ok());
+        Self {
+            devices: vec![above.as_ref().map(device)],
+            found: Vec::new(),
+        }
+    }
+
+    fn enter(&mut self, folder: &DirEntry) {
+        let own = folder.metadata().ok().as_ref().map(device);
+        self.devices.truncate(folder.depth() + 1);
+        if self.devices.last() != Some(&own) {
+            self.found.push(folder.path().to_owned());
+        }
+        self.devices.push(own);
+    }
+}
+
 /// What a file below a shared folder is called: its path from there, with `/` on every system.
-fn share_name(folder: &Path, path: &Path) -> Option<String> {
+pub(super) fn share_name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     Some(name.replace(MAIN_SEPARATOR, "/"))
 }
@@ -384,7 +484,7 @@ pub(super) fn check_settled(share: &Share) -> Result<(), ShareError> {
         return Ok(());
     };
     let is_watched = matches!(share.origin, Origin::Folder(_));
-    if !is_watched || share.fingerprint.look(&metadata) != crate::store::Look::Changed {
+    if !is_watched || share.fingerprint.look(&metadata) != Changed {
         return Ok(());
     }
     let seen = Seen::new(&metadata, Writers::at(&share.path));

@@ -27,7 +27,9 @@ use super::{
     metrics::Metrics,
     read::KnownLinks,
     rehash,
-    shares::{list, record, withdraw},
+    shares::{list, record},
+    states::{DOUBTFUL_QUEUED, keep_states},
+    withdraw::withdraw,
     writing::Writing,
 };
 use crate::{
@@ -175,6 +177,7 @@ impl Node {
         );
         let rehash = RehashQueue::default();
         let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
+        let (doubtful, doubted) = mpsc::channel(DOUBTFUL_QUEUED);
         let server = Server::new(
             store.clone(),
             Access::new(store.clone()),
@@ -182,11 +185,13 @@ impl Node {
             limits.clone(),
             Notices {
                 rehash: rehash.clone(),
+                doubtful,
                 asked,
             },
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
+        note_missing(&settings, &store).await;
         let metrics = Metrics::new(server.metrics(), waiting);
         let started = Instant::now();
         let inner = Arc::new(Inner {
@@ -206,6 +211,7 @@ impl Node {
         let mut tasks = vec![
             tokio::spawn(server.run(streams)).abort_handle(),
             tokio::spawn(rehash::rehash_all(Arc::clone(&inner), rehash)).abort_handle(),
+            tokio::spawn(keep_states(Arc::clone(&inner), doubted)).abort_handle(),
             tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
         ];
         if let Some(saved) = saved {
@@ -330,6 +336,8 @@ impl Node {
         progress: impl Fn(u64) + Send + 'static,
     ) -> Result<Shared, ShareError> {
         let store = self.inner.store.clone();
+        let mut included = store.exclusions();
+        included.retain(|excluded| excluded.path.starts_with(&request.path));
         let (caller, waiting) = oneshot::channel::<()>();
         let hashing = move |bytes| {
             progress(bytes);
@@ -341,6 +349,7 @@ impl Node {
         };
         let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
         drop(waiting);
+        self.inner.share_included(included).await;
         shared.link.peers = self.link_peers().await?;
         self.inner.provide_if_shared(shared.hash).await;
         if let Some(before) = shared.replaced {
@@ -349,13 +358,19 @@ impl Node {
         Ok(shared)
     }
 
-    /// Withdraws what `what` calls: a hash, at least 6 of its first digits, or a name.
+    /// Withdraws what `what` means: a hash or at least 6 of its first digits mean all places of that
+    /// content, a name those of that name, an absolute path that place. `path` is what a relative path
+    /// leads to, for what nothing is called. Gives each place.
     ///
     /// # Errors
     /// See [`UnshareError`].
-    pub async fn unshare(&self, what: &str) -> Result<Vec<Shared>, UnshareError> {
+    pub async fn unshare(
+        &self,
+        what: &str,
+        path: Option<PathBuf>,
+    ) -> Result<Vec<Shared>, UnshareError> {
         let (store, what) = (self.inner.store.clone(), what.to_owned());
-        let withdrawn = blocking(move || withdraw(&store, &what)).await??;
+        let withdrawn = blocking(move || withdraw(&store, &what, path.as_deref())).await??;
         for shared in &withdrawn {
             self.inner.withdraw_if_gone(shared.hash).await;
         }
@@ -488,6 +503,23 @@ pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Closed> {
     spawn_blocking(work).await.map_err(|_| Closed)
+}
+
+/// Takes note of watched folders that are not there, before anything is served from them.
+async fn note_missing(settings: &Settings, store: &Store) {
+    let (folders, store) = (settings.share_folders.clone(), store.clone());
+    let noting = blocking(move || {
+        for folder in folders {
+            let missing = store.missing_folders(&folder, &folder);
+            let (gone, _) = store.set_missing(&folder, &folder, &missing);
+            for folder in gone {
+                let folder = folder.display();
+                tracing::warn!(%folder, "missing: its shares are offered again when it is back");
+            }
+        }
+    });
+    // It fails only when the runtime ends.
+    let _ = noting.await;
 }
 
 async fn known_peers(

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     network::Closed,
-    store::{DatabaseError, Share},
+    store::{DatabaseError, Share, Store},
     transfer::{Looked, Nobody, Weight, look},
 };
 
@@ -106,6 +106,14 @@ impl LookError {
     }
 }
 
+/// A share of this content that can be had from here.
+fn available(store: &Store, hash: &Hash) -> Result<Option<Share>, DatabaseError> {
+    let is_here = |share: &Share| {
+        store.state_of(share).is_available() && store.look_at_share(share).state.is_available()
+    };
+    Ok(store.shares_of(hash)?.into_iter().find(is_here))
+}
+
 impl Node {
     /// Finds out what content is and who has it, and downloads none of it.
     ///
@@ -114,7 +122,7 @@ impl Node {
     pub async fn look(&self, request: LookRequest) -> Result<Content, LookError> {
         self.join(&request.bootstrap, request.timeout).await;
         let (hash, store) = (request.link.hash, self.inner.store.clone());
-        let shared = blocking(move || store.shares_of(&hash)).await??.pop();
+        let shared = blocking(move || available(&store, &hash)).await??;
         let patience = match &shared {
             Some(_) => OTHERS.min(request.timeout),
             None => request.timeout,

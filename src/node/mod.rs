@@ -24,9 +24,11 @@ mod rehash;
 mod settings;
 mod settle;
 pub mod shares;
+pub mod states;
 #[cfg(all(test, feature = "api"))]
 pub(crate) mod testing;
 mod watch;
+pub mod withdraw;
 mod writing;
 
 pub use additions::{AddError, Addition};
@@ -45,6 +47,7 @@ pub use manage::{DownloadDetail, DownloadSource, NewPlace};
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
+pub use states::UnavailableShares;
 pub use writing::{BeingWritten, FileBeingWritten};
 
 pub use crate::{

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     serve::RehashQueue,
-    store::DatabaseError,
+    store::{self, DatabaseError},
     transfer::{self, DownloadError, Reader},
 };
 
@@ -84,6 +84,31 @@ impl ReadError {
             return false;
         };
         matches!(**error, DownloadError::TooManyRead)
+    }
+
+    /// Whether it was shared here, and its file is gone or holds something else.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        let Self::Transfer(transfer::ReadError::Here(error)) = self else {
+            return false;
+        };
+        match error {
+            store::ReadError::Absent | store::ReadError::Changed { .. } => true,
+            store::ReadError::Unreadable { source, .. } => store::is_gone(source),
+            _ => false,
+        }
+    }
+
+    /// The content that no source was found for, if that is why.
+    #[must_use]
+    pub fn without_source(&self) -> Option<Hash> {
+        let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
+            return None;
+        };
+        match **error {
+            DownloadError::NoSource { hash, .. } => Some(hash),
+            _ => None,
+        }
     }
 
     /// Whether it is this node that failed, and no other can help.

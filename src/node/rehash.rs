@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use super::{ShareError, folders::check_settled, handle::Inner, shares};
 use crate::{
     serve::{Reason, RehashQueue, Waiting},
-    store::{self, Hashed, Look, Member, MemberState, NewShare, Store},
+    store::{self, Fingerprint, HashError, Hashed, Member, MemberState, NewShare, Store},
 };
 
 /// What hashing a file again showed.
@@ -49,10 +49,19 @@ pub(super) async fn rehash_all(inner: Arc<Inner>, queue: RehashQueue) {
             return;
         };
         drop(waiting);
-        queue.hashed(began.elapsed());
+        queue.hashed(file.path.clone(), began.elapsed());
         match rehashed {
-            Ok(rehashed) => inner.take_rehashed(&file, rehashed).await,
-            Err(error) => try_again(&queue, file, &error),
+            Ok(rehashed) => {
+                inner.take_rehashed(&file, rehashed).await;
+                inner.look_at_path(file.path).await;
+            }
+            Err(error) => {
+                if let ShareError::Hash(HashError::Unreadable { path, .. }) = &error {
+                    inner.store.note_unreadable(path);
+                }
+                inner.look_at_path(file.path.clone()).await;
+                try_again(&queue, file, &error);
+            }
         }
     }
 }
@@ -76,7 +85,10 @@ impl Inner {
         let path = file.path.display();
         for folder in &rehashed.outdated {
             let folder = folder.display();
-            tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
+            tracing::warn!(
+                %path, %folder, "other content than when its folder was shared, and not available: share \
+                 the folder again"
+            );
         }
         match rehashed.share {
             Some((before, after)) if before != after => {
@@ -108,8 +120,8 @@ fn rehash(
     go_on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Rehashed, ShareError> {
     let share = share_of(store, path)?;
-    let is_served = |(_, member): &(PathBuf, Member)| look(member, path) != Look::Changed;
-    let is_member = members_of(store, path)?.iter().any(is_served);
+    let is_unknown = |(_, member): &(PathBuf, Member)| !is_known_to_be_other(member, path);
+    let is_member = members_of(store, path)?.iter().any(is_unknown);
     // The tree of a file may be that of a folder which is being downloaded.
     if share.is_none() && !is_member && reason != Reason::NoTree {
         return Ok(Rehashed::default());
@@ -133,11 +145,14 @@ fn members_of(store: &Store, path: &Path) -> Result<Vec<(PathBuf, Member)>, stor
     Ok(store.members_at(path)?)
 }
 
-/// What the file at `path` tells of the member that is listed there.
-fn look(member: &Member, path: &Path) -> Look {
+/// Whether the file at `path` was hashed as it looks now, and holds other content than the member that is
+/// listed there; what is no file has nothing to hash.
+fn is_known_to_be_other(member: &Member, path: &Path) -> bool {
     match (member.state, path.symlink_metadata()) {
-        (MemberState::File(fingerprint), Ok(metadata)) => fingerprint.look(&metadata),
-        _ => Look::Changed,
+        (MemberState::File(listed), Ok(metadata)) => {
+            !metadata.is_file() || listed.is_of_other_content(&Fingerprint::new(&metadata))
+        }
+        _ => true,
     }
 }
 
@@ -335,15 +350,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_withdrawn_or_left_its_mark_is_not_hashed() {
+    fn what_is_withdrawn_is_not_hashed_and_what_changed_in_a_folder_is_hashed_once() {
         let (home, files) = Home::new();
         let [(own, own_hash), (member, _)] = &files;
         home.store
             .remove_shares(&[(*own_hash, own.clone())])
             .unwrap();
+        assert_eq!(home.rehash(own, Reason::Changed), Rehashed::default());
         fs::write(member, "other").unwrap();
-        for path in [own, member] {
-            assert_eq!(home.rehash(path, Reason::Changed), Rehashed::default());
-        }
+        let rehashed = home.rehash(member, Reason::Changed);
+        assert_eq!(rehashed.outdated, [home.path("tree")]);
+        assert_eq!(home.rehash(member, Reason::Changed), Rehashed::default());
+    }
+
+    #[test]
+    fn a_file_of_a_folder_with_another_time_is_served_again_once_it_is_hashed() {
+        let (home, files) = Home::new();
+        let (member, hash) = &files[1];
+        let content = fs::read(member).unwrap();
+        fs::write(member, "other").unwrap();
+        assert_eq!(home.rehash(member, Reason::Changed).outdated.len(), 1);
+        // What was there comes back from a backup.
+        fs::write(member, &content).unwrap();
+        assert!(home.reads(hash).is_err());
+        let rehashed = home.rehash(member, Reason::Changed);
+        assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
+        home.reads(hash).unwrap();
     }
 }

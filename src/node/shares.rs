@@ -11,8 +11,8 @@ use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError, called::Called};
 use crate::store::{
-    Cursor, DatabaseError, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
-    NewShare, Origin, Scope, Scopes, Share, Store, shown,
+    Cursor, DatabaseError, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState,
+    NewFolder, NewShare, Origin, Scope, Scopes, Share, Store, shown,
 };
 
 /// Shares read from the database at a time.
@@ -100,13 +100,14 @@ pub fn record(
         let path = request.path.clone();
         HashError::Unreadable { path, source }
     })?;
+    let is_plain = request.name.is_none() && !request.unlisted;
     let request = &ShareRequest {
         name: name(request),
         path,
         ..request.clone()
     };
     let before = store.share_at(&request.path).ok().flatten();
-    let mut shared = record_as_it_is(store, request, progress)?;
+    let mut shared = record_as_it_is(store, request, is_plain, progress)?;
     shared.notes.splice(0..0, followed);
     let before = before.map(|before| before.hash);
     Ok(Shared {
@@ -139,10 +140,12 @@ pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
 fn record_as_it_is(
     store: &Store,
     request: &ShareRequest,
+    is_plain: bool,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Shared, ShareError> {
     let (path, origin) = (request.path.clone(), Origin::Explicit);
     let scopes = scopes(request);
+    let excluded = store.is_excluded(&path);
     if store.is_private(&path) {
         return Err(ShareError::Private { path });
     }
@@ -161,6 +164,7 @@ fn record_as_it_is(
         };
         let made = store.share_folder_as(&folder, options, progress)?;
         let NewFolder { path, name, .. } = folder;
+        include(store, &path)?;
         let in_doubt = has_member_in_doubt(store, &path)?;
         let shared = Shared::new(made.descriptor, name, made.totals.bytes, path);
         return Ok(Shared {
@@ -175,7 +179,7 @@ fn record_as_it_is(
     } else {
         examine(store, &path, progress)?
     };
-    let new = NewShare {
+    let mut new = NewShare {
         descriptor,
         name: name(request).unwrap_or_else(|| descriptor.hash().to_string()),
         path,
@@ -183,11 +187,35 @@ fn record_as_it_is(
         origin,
         fingerprint,
     };
+    if excluded {
+        share_as_watched(store, is_plain, &mut new)?;
+    }
     store.add_shares(std::slice::from_ref(&new))?;
     let (name, size) = (new.name, descriptor.size());
     let in_doubt = fingerprint.is_in_doubt();
     let shared = Shared::new(descriptor, name, size, new.path);
     Ok(Shared { in_doubt, ..shared })
+}
+
+/// Ends the exclusion of what is at `path` and below.
+fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
+    let included = store.include(path);
+    included.map_err(|source| ShareError::NotIncluded {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Ends the exclusion of a file. A plain share of it, without a name or scope of its own, is that of its
+/// watched folder again.
+fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result<(), ShareError> {
+    let included = include(store, &new.path)?;
+    if let Some(exclusion) = included.into_iter().find(|_| is_plain) {
+        let name = super::folders::share_name(&exclusion.folder, &new.path);
+        new.name = name.unwrap_or_else(|| new.name.clone());
+        new.origin = Origin::Folder(exclusion.folder);
+    }
+    Ok(())
 }
 
 /// Whether a program had a file of the folder open for writing when it was hashed. The log names it.
@@ -264,6 +292,8 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
     let mut listed = Vec::new();
     each_page(store, |shares| {
         listed.extend(shares.into_iter().map(|share| Listed {
+            state: store.state_of(&share),
+            unavailable_files: store.unavailable_members(&share.path),
             hash: share.hash,
             name: share.name,
             size: share.totals.bytes,
@@ -276,18 +306,6 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
     })?;
     listed.sort_by(|a, b| (&a.name, a.hash, &a.path).cmp(&(&b.name, b.hash, &b.path)));
     Ok(listed)
-}
-
-/// Withdraws what has this hash, begins with these digits of one, or has this name, from all places.
-///
-/// # Errors
-/// Nothing is called so; or several contents are.
-pub fn withdraw(store: &Store, what: &str) -> Result<Vec<Shared>, UnshareError> {
-    let hash = one_hash(store, what)?;
-    let shares = store.shares_of(&hash)?;
-    let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
-    store.remove_shares(&places)?;
-    Ok(shares.into_iter().map(Shared::from).collect())
 }
 
 /// What has this hash, begins with these digits of one, or has this name; or everything, by name: each
@@ -312,6 +330,19 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
 
 /// The one content that `what` calls.
 pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
+    let shares = called(store, what)?;
+    let not_shared = || UnshareError::NotShared {
+        what: what.to_owned(),
+    };
+    shares
+        .first()
+        .map(|share| share.hash)
+        .ok_or_else(not_shared)
+}
+
+/// The places that `what` calls, all of one content: with a hash or its first digits all places of that
+/// content, with a name those of that name. None if nothing is called so.
+pub(super) fn called(store: &Store, what: &str) -> Result<Vec<Share>, UnshareError> {
     let called = Called::new(what);
     let shares = match &called {
         Called::Hash(hash) => store.shares_of(hash)?,
@@ -326,19 +357,16 @@ pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> 
             shares
         }
     };
-    let mut choices: Vec<_> = shares.into_iter().map(Shared::from).collect();
+    let mut choices: Vec<_> = shares.iter().cloned().map(Shared::from).collect();
     choices.sort_by_key(|shared| shared.hash);
     choices.dedup_by_key(|shared| shared.hash);
-    match &choices[..] {
-        [] => Err(UnshareError::NotShared {
-            what: what.to_owned(),
-        }),
-        [one] => Ok(one.hash),
-        _ => Err(UnshareError::Ambiguous {
+    if choices.len() > 1 {
+        return Err(UnshareError::Ambiguous {
             what: what.to_owned(),
             choices,
-        }),
+        });
     }
+    Ok(shares)
 }
 
 /// Gives all live shares, some at a time, in the order of their hashes.

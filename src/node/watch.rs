@@ -48,6 +48,7 @@ pub(super) async fn watch_all(inner: Arc<Inner>) {
     let mut folders = Vec::new();
     for folder in inner.settings.share_folders.clone() {
         // Watched before it is looked at, so that no change falls in between.
+        let is_gone = !inner.store.presence(&folder).is_there();
         let changes = Changes::watch(&folder).await;
         let watched = Watched {
             inner: Arc::clone(&inner),
@@ -56,7 +57,7 @@ pub(super) async fn watch_all(inner: Arc<Inner>) {
             changed: HashMap::new(),
             settling: Settling::default(),
             again: None,
-            is_gone: false,
+            is_gone,
         };
         folders.push(watched);
     }
@@ -188,7 +189,7 @@ impl Watched {
                 () = sleep_until(due_at.into()), if due.is_some() => self.look_at_due().await,
                 _ = check.tick() => {
                     let is_unwatched = self.changes.watcher.is_none();
-                    let is_back = self.is_gone && self.folder.is_dir();
+                    let is_back = self.is_gone && self.is_there();
                     if is_back || is_unwatched && looked.elapsed() >= POLL_INTERVAL {
                         looked = Instant::now();
                         self.watch_again().await;
@@ -203,9 +204,13 @@ impl Watched {
         }
     }
 
+    fn is_there(&self) -> bool {
+        self.inner.store.presence(&self.folder).is_there()
+    }
+
     /// The folder itself may be another than it was.
     async fn watch_again(&mut self) {
-        self.is_gone = !self.folder.is_dir();
+        self.is_gone = !self.is_there();
         if !self.is_gone {
             self.changes = Changes::watch(&self.folder).await;
         }

@@ -2,7 +2,7 @@
 
 use std::{
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use pelago_behaviour::{
     chunk::{Answer, Item, MAX_LEVEL},
 };
 use pelago_content::{BlockRanges, Hash};
-use tokio::task::spawn_blocking;
+use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{
     places::{Places, Position},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     access::{Access, Action},
-    store::{ChunkRead, Look, Member, MemberState, Page, ReadError, Store},
+    store::{ChunkRead, Member, MemberState, Page, ReadError, Store},
 };
 
 /// Bytes that are read under one slot, for several items of one request together: also those that are
@@ -65,17 +65,25 @@ pub(super) struct Answers {
     store: Store,
     access: Access,
     rehash: RehashQueue,
+    /// Takes paths of shared files that could not be served.
+    doubtful: mpsc::Sender<PathBuf>,
     told: Told,
     /// Content of which files in doubt were looked for.
     doubted: Told,
 }
 
 impl Answers {
-    pub(super) fn new(store: Store, access: Access, rehash: RehashQueue) -> Self {
+    pub(super) fn new(
+        store: Store,
+        access: Access,
+        rehash: RehashQueue,
+        doubtful: mpsc::Sender<PathBuf>,
+    ) -> Self {
         Self {
             store,
             access,
             rehash,
+            doubtful,
             told: Told::default(),
             doubted: Told::default(),
         }
@@ -157,12 +165,21 @@ impl Answers {
             ReadError::Absent => Answer::Absent,
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
-                let is_news = self.told.is_news(hash, Instant::now());
-                if is_news {
+                if self.told.is_news(hash, Instant::now()) {
                     tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
                 }
-                self.note_changed(path, is_news);
+                self.note_changed(&path);
+                self.doubt(path);
                 Answer::Changed
+            }
+            ReadError::Unreadable { path, source } => {
+                if self.told.is_news(hash, Instant::now()) {
+                    let path = path.display();
+                    tracing::warn!(%hash, %path, error = %source, "a shared file cannot be read");
+                }
+                self.store.note_unreadable(&path);
+                self.doubt(path);
+                Answer::Absent
             }
             error @ ReadError::Tree { .. } => {
                 self.rehash.note_error(&error);
@@ -180,30 +197,32 @@ impl Answers {
         }
     }
 
-    /// Has a file hashed again if it is shared by itself, or if only its content says that it changed.
-    /// What is in a folder is not renewed; people are told of that if it `is_news`.
-    fn note_changed(&self, path: PathBuf, is_news: bool) {
-        match self.store.share_at(&path) {
-            Ok(Some(_)) => return self.rehash.note(path, Reason::Changed),
-            Ok(None) => {}
-            Err(error) => return tracing::error!(%error, "a changed file is not looked at"),
-        }
-        let over = self.store.members_at(&path).unwrap_or_default();
-        let metadata = path.symlink_metadata().ok();
-        let left_a_mark = |member: &Member| match (member.state, &metadata) {
-            (MemberState::File(fingerprint), Some(metadata)) => {
-                fingerprint.look(metadata) == Look::Changed
+    /// Has a file hashed again that was not found to hold other content already, as it looks now.
+    fn note_changed(&self, path: &Path) {
+        let share = self.store.share_at(path);
+        let members = self.store.members_at(path);
+        let (share, members) = match (share, members) {
+            (Ok(share), Ok(members)) => (share, members),
+            (Err(error), _) | (_, Err(error)) => {
+                return tracing::error!(%error, "a changed file is not looked at");
             }
-            _ => true,
         };
-        if over.iter().any(|(_, member)| !left_a_mark(member)) {
-            // Until it is hashed, what of it is not proven would still be sent.
-            return self.rehash.note(path, Reason::Changed);
+        let is_due = |(_, member): &(PathBuf, Member)| match member.state {
+            // What left no mark would be sent where it is not proven.
+            MemberState::File(listed) => {
+                let sight = self.store.look_at_file(path, &listed);
+                sight.rehash.is_some() || sight.state.is_available()
+            }
+            MemberState::Folder(_) => false,
+        };
+        if share.is_some() || members.iter().any(is_due) {
+            self.rehash.note(path.to_owned(), Reason::Changed);
         }
-        for (folder, _) in over.iter().filter(|_| is_news) {
-            let (path, folder) = (path.display(), folder.display());
-            tracing::warn!(%path, %folder, "changed since its folder was shared: share that again");
-        }
+    }
+
+    /// Has somebody find out whether a share is still available. One too many comes up again.
+    fn doubt(&self, path: PathBuf) {
+        let _ = self.doubtful.try_send(path);
     }
 
     fn allows(&self, peer: PeerId, action: Action, hash: &Hash) -> bool {
@@ -263,6 +282,7 @@ impl Answers {
             .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
                 let is_new = places.is_new(share);
                 is_new
+                    && self.store.state_of(share).is_available()
                     && share.name.len() <= catalogue::MAX_NAME
                     && holds_all(&share.name, &words)
                     && self.access.lists(&peer, share)
@@ -332,7 +352,7 @@ pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, ops::ControlFlow, path::Path};
+    use std::{fs, ops::ControlFlow};
 
     use futures::FutureExt;
 
@@ -344,7 +364,9 @@ mod tests {
 
     fn answers() -> Answers {
         let store = Store::in_memory();
-        Answers::new(store.clone(), Access::new(store), RehashQueue::default())
+        let (doubtful, _) = mpsc::channel(1);
+        let access = Access::new(store.clone());
+        Answers::new(store, access, RehashQueue::default(), doubtful)
     }
 
     fn share(store: &Store, path: &Path) -> Hash {
@@ -389,7 +411,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_file_is_to_be_hashed_again_if_it_is_a_share_of_its_own() {
+    async fn a_changed_file_is_to_be_hashed_again_unless_it_is_known_to_hold_other_content() {
         let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
         let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
         let member = tree.join("member");
@@ -412,8 +434,18 @@ mod tests {
             let read = answers.read(PeerId::random(), item(hash, 0, 0, true), 1 << 20);
             assert_eq!(read.unwrap_err(), Answer::Changed);
         }
-        let next = answers.rehash.next().await;
-        assert_eq!((next.path, next.reason), (own, Reason::Changed));
+        for path in [&own, &member] {
+            let next = answers.rehash.next().await;
+            assert_eq!((&next.path, next.reason), (path, Reason::Changed));
+        }
+        assert!(answers.rehash.next().now_or_never().is_none());
+        let hashed = answers.store.hash_file(&member, &on).unwrap();
+        for (folder, listed) in answers.store.members_at(&member).unwrap() {
+            let confirmed = answers.store.confirm_member(&folder, &listed, &hashed);
+            assert!(!confirmed.unwrap());
+        }
+        let read = answers.read(PeerId::random(), item(hashes[1], 0, 0, true), 1 << 20);
+        assert_eq!(read.unwrap_err(), Answer::Changed);
         assert!(answers.rehash.next().now_or_never().is_none());
     }
 
@@ -423,7 +455,8 @@ mod tests {
         let data = DataFolder::lock(folder.path().join("data")).unwrap();
         let store = Store::open(&data).unwrap();
         let access = Access::new(store.clone());
-        let answers = Answers::new(store, access, RehashQueue::default());
+        let (doubtful, _) = mpsc::channel(1);
+        let answers = Answers::new(store, access, RehashQueue::default(), doubtful);
         let at = |name: &str| folder.path().join(name);
         fs::write(at("doubted"), vec![1; 4 * ENOUGH]).unwrap();
         fs::write(at("no tree"), vec![2; 4 * ENOUGH]).unwrap();

@@ -6,7 +6,7 @@
 //! before it is sent, and are hashed in a fifth of the time at most.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -16,8 +16,8 @@ use tokio::{sync::Notify, time::sleep_until};
 
 use crate::store::ReadError;
 
-/// Files that wait, at most; further ones are found again by the next request for them.
-const MAX_WAITING: usize = 1024;
+/// Files that wait, at most; further ones are found again by the next look at them: about 3 MB.
+const MAX_WAITING: usize = 16_384;
 
 /// How long after a change a file is hashed again: it may still be being written.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -28,6 +28,13 @@ const MAX_TRIES: u32 = 5;
 /// After each hashing, so many times as long as it took belongs to others before a file in doubt is
 /// hashed.
 const REST: u32 = 4;
+
+/// A file that changes after each hashing is hashed again after this many times what that took: so it
+/// costs a twentieth of the time at most.
+const COST_FACTOR: u32 = 20;
+
+/// Files whose last hashing is remembered, at most.
+const MAX_HASHED: usize = 1024;
 
 /// Why a file is to be hashed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,9 +70,14 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Waiting>,
+    /// By path, each with a number that tells in which order they came.
+    waiting: HashMap<PathBuf, (u64, Waiting)>,
+    /// How many have come.
+    added: u64,
     /// Until then no file in doubt is hashed.
     rests_until: Option<Instant>,
+    /// When a file that was hashed may be hashed again, if it has changed.
+    not_before: HashMap<PathBuf, Instant>,
 }
 
 impl RehashQueue {
@@ -109,9 +121,9 @@ impl RehashQueue {
         true
     }
 
-    /// Hashing a file has just ended, and took so long.
-    pub fn hashed(&self, took: Duration) {
-        self.lock().rests_until = Instant::now().checked_add(took * REST);
+    /// Hashing the file at `path` has just ended, and took so long.
+    pub fn hashed(&self, path: PathBuf, took: Duration) {
+        self.lock().hashed(path, took, Instant::now());
     }
 
     /// Waits for the next file to be hashed. From then on it may be noted again. For one task at a time.
@@ -150,24 +162,48 @@ enum Next {
 }
 
 impl Queue {
+    fn hashed(&mut self, path: PathBuf, took: Duration, now: Instant) {
+        self.rests_until = now.checked_add(took * REST);
+        self.not_before.retain(|_, until| *until > now);
+        if self.not_before.len() < MAX_HASHED {
+            self.not_before.insert(path, now + took * COST_FACTOR);
+        }
+    }
+
     /// Takes a file, unless it waits already for as good a reason, or too many do.
-    fn add(&mut self, file: Waiting) {
-        let same = |other: &Waiting| other.path == file.path;
-        if let Some(known) = self.waiting.iter_mut().find(|other| same(other)) {
+    fn add(&mut self, mut file: Waiting) {
+        if file.reason == Reason::Changed
+            && let Some(until) = self.not_before.get(&file.path)
+        {
+            file.due = file.due.max(*until);
+        }
+        if let Some((_, known)) = self.waiting.get_mut(&file.path) {
             if file.reason < known.reason {
                 *known = file;
             }
             return;
         }
-        if self.waiting.len() >= MAX_WAITING {
-            // A file that is served meanwhile makes room for one that is not.
-            let is_spare = |other: &Waiting| other.reason > file.reason;
-            let Some(spare) = self.waiting.iter().rposition(is_spare) else {
-                return;
-            };
-            self.waiting.remove(spare);
+        if self.waiting.len() >= MAX_WAITING && !self.make_room(file.reason) {
+            return;
         }
-        self.waiting.push_back(file);
+        self.added += 1;
+        self.waiting.insert(file.path.clone(), (self.added, file));
+    }
+
+    /// Whether a file that is served meanwhile made room for one that is not.
+    fn make_room(&mut self, reason: Reason) -> bool {
+        if reason == Reason::Doubted {
+            return false;
+        }
+        let spare = self
+            .waiting
+            .values()
+            .filter(|(_, other)| other.reason > reason);
+        let last = spare.max_by_key(|(added, _)| *added);
+        let Some(path) = last.map(|(_, other)| other.path.clone()) else {
+            return false;
+        };
+        self.waiting.remove(&path).is_some()
     }
 
     fn next(&mut self, now: Instant) -> Next {
@@ -175,14 +211,16 @@ impl Queue {
             Reason::Doubted => self.rests_until.map_or(file.due, |rest| rest.max(file.due)),
             Reason::NoTree | Reason::Changed => file.due,
         };
-        let numbered = || self.waiting.iter().enumerate();
-        let due = numbered().filter(|(_, file)| due_of(file) <= now);
-        if let Some((at, _)) = due.min_by_key(|(at, file)| (file.reason, *at))
-            && let Some(file) = self.waiting.remove(at)
-        {
+        let due = self
+            .waiting
+            .values()
+            .filter(|(_, file)| due_of(file) <= now);
+        let first = due.min_by_key(|(added, file)| (file.reason, *added));
+        let first = first.map(|(_, file)| file.path.clone());
+        if let Some((_, file)) = first.and_then(|path| self.waiting.remove(&path)) {
             return Next::File(file);
         }
-        let soonest = self.waiting.iter().map(due_of).min();
+        let soonest = self.waiting.values().map(|(_, file)| due_of(file)).min();
         soonest.map_or(Next::Never, Next::At)
     }
 }
@@ -252,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_changes_again_and_again_costs_a_twentieth_of_the_time() {
+        let now = Instant::now();
+        let mut queue = Queue::default();
+        queue.hashed("log".into(), SECOND, now);
+        let [log, other] = ["log", "other"].map(|path| file(path, Reason::Changed, now));
+        queue.add(log);
+        queue.add(other.clone());
+        assert_eq!(queue.next(now), Next::File(other));
+        assert_eq!(queue.next(now), Next::At(now + COST_FACTOR * SECOND));
+        assert!(matches!(
+            queue.next(now + COST_FACTOR * SECOND),
+            Next::File(_)
+        ));
+    }
+
+    #[test]
     fn a_file_waits_once_for_the_most_pressing_reason() {
         let now = Instant::now();
         let doubted = file("file", Reason::Doubted, now);
@@ -290,10 +344,11 @@ mod tests {
         assert!(queue.next().now_or_never().is_none());
         for _ in 1..MAX_TRIES {
             assert!(queue.retry(taken));
-            taken = queue.lock().waiting.pop_front().unwrap();
+            let (_, (_, again)) = queue.lock().waiting.drain().next().unwrap();
+            taken = again;
         }
         assert!(!queue.retry(taken));
-        queue.hashed(Duration::from_secs(100));
+        queue.hashed("other".into(), Duration::from_secs(100));
         queue.doubted("file".into());
         assert!(queue.next().now_or_never().is_none(), "it rests");
         queue.note("file".into(), Reason::NoTree);

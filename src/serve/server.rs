@@ -1,6 +1,6 @@
 //! Accepts the streams that peers open and serves each in a task of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
@@ -79,6 +79,8 @@ pub struct Server {
 pub struct Notices {
     /// Shared files that are to be hashed again.
     pub rehash: RehashQueue,
+    /// Paths of shared files that could not be served.
+    pub doubtful: mpsc::Sender<PathBuf>,
     /// Peers that asked what we have of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
 }
@@ -96,7 +98,12 @@ impl Server {
     ) -> Self {
         let slots = Slots::new(settings.slots, settings.slots_per_peer);
         Self {
-            answers: Answers::new(store, access, notices.rehash.clone()),
+            answers: Answers::new(
+                store,
+                access,
+                notices.rehash.clone(),
+                notices.doubtful.clone(),
+            ),
             metrics: Metrics::new(slots.clone()),
             slots,
             swarms: Swarms::default(),

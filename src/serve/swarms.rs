@@ -86,6 +86,8 @@ impl Listening {
     /// What is new for the listener now that we have `has`, which is cut down to what one update
     /// takes; `None` if nothing is. The first time, something always is.
     pub(super) fn news(&mut self, mut has: Has) -> Option<Has> {
+        // What is not here any more is news once it is here again.
+        self.told = self.told.intersection(&has.blocks);
         let new = has.blocks.difference(&self.told);
         let is_whole = has.blocks.len() == has.descriptor.geometry().blocks();
         let is_whole_file = is_whole && has.descriptor.kind() == Kind::File;
@@ -186,6 +188,15 @@ mod tests {
         assert_eq!(first.news(has(0..12)), None);
         drop((first, second));
         assert!(swarms.lock().is_empty());
+    }
+
+    #[test]
+    fn what_comes_back_is_news() {
+        let swarms = Swarms::default();
+        let mut listening = swarms.listen(Hash::from_bytes([1; 32]), PeerId::random());
+        listening.news(has(0..9)).unwrap();
+        assert_eq!(listening.news(has(0..5)), None);
+        assert_eq!(listening.news(has(0..9)).unwrap().blocks, (5..9).into());
     }
 
     #[test]

@@ -34,6 +34,10 @@ pub struct Fingerprint {
     /// it: each chunk is then proven before it is sent, until the file is hashed again.
     #[serde(rename = "q", default, skip_serializing_if = "std::ops::Not::not")]
     in_doubt: bool,
+    /// Whether the file was hashed again with these values, and holds other content than is listed: it
+    /// is not hashed once more before it changes.
+    #[serde(rename = "o", default, skip_serializing_if = "std::ops::Not::not")]
+    is_other: bool,
 }
 
 /// What a look at a file tells of its content.
@@ -60,6 +64,7 @@ impl Fingerprint {
                 changed: since_1970(metadata.ctime(), metadata.ctime_nsec()),
                 inode: metadata.ino(),
                 in_doubt: false,
+                is_other: false,
             }
         }
         #[cfg(not(unix))]
@@ -73,6 +78,7 @@ impl Fingerprint {
                 changed: 0,
                 inode: 0,
                 in_doubt: false,
+                is_other: false,
             }
         }
     }
@@ -87,6 +93,7 @@ impl Fingerprint {
             changed: since_1970(stat.st_ctime as i64, stat.st_ctime_nsec as i64),
             inode: stat.st_ino as u64,
             in_doubt: false,
+            is_other: false,
         }
     }
 
@@ -105,13 +112,23 @@ impl Fingerprint {
         }
     }
 
-    /// One that no file has: what was hashed is not at its path any more, though nothing else says so.
+    /// The same, of a file that was hashed and holds other content than is listed.
     #[must_use]
-    pub const fn outdated(self) -> Self {
+    pub const fn of_other_content(self) -> Self {
         Self {
-            modified: i64::MIN,
+            is_other: true,
             ..self
         }
+    }
+
+    /// Whether the file that looks like `now` was hashed, and holds other content than is listed.
+    pub fn is_of_other_content(&self, now: &Self) -> bool {
+        let same = Self {
+            is_other: false,
+            in_doubt: now.in_doubt,
+            ..*self
+        };
+        self.is_other && same == *now
     }
 
     /// Whether the content may be other than what was hashed.
@@ -127,7 +144,7 @@ impl Fingerprint {
 
     /// The same of the fingerprint that the file has now.
     pub fn compare(&self, now: &Self) -> Look {
-        if (now.size, now.modified) != (self.size, self.modified) {
+        if self.is_other || (now.size, now.modified) != (self.size, self.modified) {
             Look::Changed
         } else if (now.changed, now.inode) != (self.changed, self.inode) || self.in_doubt {
             Look::InDoubt

@@ -11,9 +11,21 @@ use std::{
 };
 
 use super::{
-    DataFolder, database::Database, downloads::Downloads, handles::Handles, manifests::Manifests,
-    partial::Partials, receipts::Receipts, received::ReceivedFolders, room::Room,
-    share_log::ShareLog, trees::Trees,
+    DataFolder,
+    database::Database,
+    downloads::Downloads,
+    exclusions::{EXCLUSIONS_FILE, Exclusions},
+    handles::Handles,
+    manifests::Manifests,
+    partial::Partials,
+    presence::{MOUNTS_FILE, Mounts},
+    receipts::Receipts,
+    received::ReceivedFolders,
+    room::Room,
+    saved_value::SavedValue,
+    share_log::ShareLog,
+    states::States,
+    trees::Trees,
 };
 use crate::durable;
 
@@ -33,6 +45,12 @@ pub(super) struct Inner {
     pub(super) handles: Handles,
     pub(super) room: Room,
     pub(super) received: ReceivedFolders,
+    /// On which devices watched folders were.
+    pub(super) mounts: SavedValue<Mounts>,
+    /// Whether what is shared can be had.
+    pub(super) states: States,
+    /// What is not shared, though it is in a watched folder.
+    pub(super) exclusions: SavedValue<Exclusions>,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
@@ -59,9 +77,12 @@ impl Store {
         let trees = Trees::in_folder(path).map_err(failed)?;
         let manifests = Manifests::in_folder(path).map_err(failed)?;
         let partials = Partials::in_folder(path).map_err(failed)?;
+        let saved = Saved::in_folder(path).map_err(failed)?;
         let database = Database::in_folder(path);
         let folder = Some(folder.clone());
-        Ok(Self::new(database, trees, manifests, partials, folder))
+        Ok(Self::new(
+            database, trees, manifests, partials, saved, folder,
+        ))
     }
 
     /// A store that keeps its records in memory and ends with its last clone. Downloads still
@@ -69,7 +90,8 @@ impl Store {
     pub fn in_memory() -> Self {
         let (database, trees) = (Database::in_memory(), Trees::in_memory());
         let (manifests, partials) = (Manifests::in_memory(), Partials::in_memory());
-        Self::new(database, trees, manifests, partials, None)
+        let saved = Saved::in_memory();
+        Self::new(database, trees, manifests, partials, saved, None)
     }
 
     fn new(
@@ -77,6 +99,7 @@ impl Store {
         trees: Trees,
         manifests: Manifests,
         partials: Partials,
+        saved: Saved,
         folder: Option<DataFolder>,
     ) -> Self {
         let inner = Inner {
@@ -97,6 +120,9 @@ impl Store {
                 .map_or_else(ReceivedFolders::in_memory, |folder| {
                     ReceivedFolders::in_folder(folder.path())
                 }),
+            mounts: saved.mounts,
+            states: States::default(),
+            exclusions: saved.exclusions,
             live_folders: RwLock::default(),
             count: Mutex::default(),
             share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {
@@ -139,6 +165,28 @@ impl Store {
     /// Where it is kept; nowhere if in memory.
     pub fn folder(&self) -> Option<&Path> {
         self.inner.folder.as_ref().map(DataFolder::path)
+    }
+}
+
+/// What is kept in small files of its own.
+struct Saved {
+    mounts: SavedValue<Mounts>,
+    exclusions: SavedValue<Exclusions>,
+}
+
+impl Saved {
+    fn in_folder(folder: &Path) -> io::Result<Self> {
+        Ok(Self {
+            mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,
+            exclusions: SavedValue::in_folder(folder, EXCLUSIONS_FILE)?,
+        })
+    }
+
+    fn in_memory() -> Self {
+        Self {
+            mounts: SavedValue::in_memory(),
+            exclusions: SavedValue::in_memory(),
+        }
     }
 }
 

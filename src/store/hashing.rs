@@ -147,7 +147,7 @@ fn is_told_apart(fingerprint: &Fingerprint) -> bool {
 }
 
 /// How long ago the file last changed.
-fn age(fingerprint: &Fingerprint) -> Duration {
+pub(super) fn age(fingerprint: &Fingerprint) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     age_at(fingerprint.last_change(), now.unwrap_or_default())
 }

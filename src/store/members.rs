@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Range,
+    ops::{Bound, Range},
     path::{Path, PathBuf},
 };
 
@@ -230,6 +230,35 @@ impl Store {
         })
     }
 
+    /// Up to `limit` of them, from behind `after`.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn members_page(
+        &self,
+        folder: &Path,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Member>, DatabaseError> {
+        let Some(folder) = folder.to_str() else {
+            return Ok(Vec::new());
+        };
+        self.inner.database.read(|transaction| {
+            let table = transaction.open_table(MEMBERS)?;
+            let past = past(folder);
+            let start = after.map_or(Bound::Included((folder, "")), |after| {
+                Bound::Excluded((folder, after))
+            });
+            let rows = table.range::<(&str, &str)>((start, Bound::Excluded((&past[..], ""))))?;
+            let members = rows.take(limit).map(|entry| {
+                let (key, row) = entry?;
+                Member::from_row(key.value().1, row.value())
+            });
+            members.collect()
+        })
+    }
+
     /// The members at `path`, which is absolute, each with the shared folder that it is in.
     ///
     /// # Errors
@@ -284,7 +313,8 @@ pub(super) fn folders_of(
     Ok(found)
 }
 
-/// Where content of this hash is in live folders, as far as it is looked at.
+/// Where content of this hash is in live folders, each with the path of the folder, as far as it is
+/// looked at.
 pub(super) fn places_of(
     transaction: &ReadTransaction,
     hash: &Hash,
@@ -302,7 +332,7 @@ pub(super) fn places_of(
         };
         folder_seen = Some((folder.to_owned(), live));
         if live && let Some(member) = member_at(transaction, folder, path)? {
-            found.push((Path::new(folder).join(path), member));
+            found.push((folder.into(), member));
         }
     }
     Ok(found)

@@ -16,6 +16,10 @@
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
 //! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
+//! | `presence` | whether a shared folder is there, or its disk is not |
+//! | `states` | whether what is shared can be had, and why not |
+//! | `exclusions` | what a person withdrew from watched folders |
+//! | `saved_value` | small values with files of their own |
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `writers` | whether a program has a file open for writing |
 //! | `hashing` | files to descriptors, on all cores |
@@ -47,6 +51,7 @@ mod dir;
 mod disk;
 mod downloads;
 mod escape;
+mod exclusions;
 mod files;
 mod fingerprint;
 mod folders;
@@ -64,6 +69,7 @@ mod mutex;
 mod new_file;
 mod partial;
 mod peers;
+mod presence;
 mod publications;
 mod quiet;
 mod reading;
@@ -73,11 +79,13 @@ mod recovery;
 mod room;
 mod runs;
 mod salvage;
+mod saved_value;
 mod share;
 mod share_log;
 mod shares;
 mod side_files;
 mod sparse;
+mod states;
 #[cfg(test)]
 mod testing;
 mod trees;
@@ -89,6 +97,7 @@ pub use cache::{Cache, Discarded};
 pub use collect::Collected;
 pub use database::{DatabaseError, DatabaseState, examine_database};
 pub use escape::{escaped, is_unsafe, shown};
+pub use exclusions::Exclusion;
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{
     FolderError, FolderOptions, LeftOut, MadeFolder, NewFolder, Unsupported, hash_folder,
@@ -108,12 +117,16 @@ pub use partial::{
     PartialFolder, PartialSpec, Receipt, RemoveError, Selection, SelectionError, WriteError,
 };
 pub use peers::KnownPeer;
+pub use presence::Presence;
+pub(crate) use presence::device;
 pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use recovery::{LostShare, Recovery, RecoveryError, named};
 pub use room::{Disk, OnDisk, Room, Shortage, Writer};
 pub use runs::PIECE_BLOCKS;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};
+pub(crate) use states::is_gone;
+pub use states::{ShareState, Sight, Unavailable};
 pub use trees::TreeError;
 pub(crate) use write_failure::cause as why_not_written;
 pub use writers::Writers;

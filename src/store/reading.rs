@@ -143,15 +143,16 @@ impl Store {
         needs_none || self.inner.trees.open(descriptor).is_ok()
     }
 
-    /// What is here of this content: all blocks if it is shared, those verified if it is being
-    /// downloaded. Those of a folder are the blocks of its sequence. None if it is not here.
+    /// What is here of this content: all blocks if it is shared, but for files that are not available;
+    /// those verified if it is being downloaded. Those of a folder are the blocks of its sequence. None
+    /// if it is not here.
     ///
     /// # Errors
     ///
     /// [`DatabaseError`].
     pub fn holding(&self, hash: &Hash) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
-        if let Some((descriptor, totals)) = self.shared(hash)? {
-            return Ok(Some((descriptor, (0..totals.blocks).into())));
+        if let Some(offered) = self.offered(hash)? {
+            return Ok(Some(offered));
         }
         if let Some(partial) = self.partial(hash) {
             return Ok(Some((partial.spec().descriptor, partial.verified())));

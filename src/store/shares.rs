@@ -5,6 +5,7 @@
 //! database's from all else.
 
 mod confirm;
+mod offered;
 mod places;
 pub(super) mod tables;
 #[cfg(test)]
@@ -87,6 +88,9 @@ impl Store {
         })?;
         log.add(&added);
         drop(log);
+        self.inner
+            .states
+            .forget(shares.iter().map(|share| &*share.path));
         self.shares_changed(&replaced);
         self.unpin(&hashes);
         Ok(())
@@ -117,6 +121,7 @@ impl Store {
         })?;
         log.add([&added]);
         drop(log);
+        self.inner.states.forget([&*folder.path]);
         self.shares_changed(&replaced);
         self.unpin(&hashes);
         Ok(())
@@ -151,6 +156,9 @@ impl Store {
         })?;
         drop(log);
         self.inner.handles.forget(&removed);
+        self.inner
+            .states
+            .forget(shares.iter().map(|(_, path)| &**path));
         self.shares_changed(&gone);
         Ok(count)
     }
@@ -165,6 +173,12 @@ impl Store {
         self.inner.handles.forget_all();
         *lock(&self.inner.count) = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
+    }
+
+    /// The folders that this run serves.
+    #[must_use]
+    pub fn folders_served(&self) -> Vec<PathBuf> {
+        self.live_folders().clone()
     }
 
     /// The live places of this content.
@@ -336,6 +350,11 @@ impl Store {
         self.inner.revision.load(Ordering::Acquire)
     }
 
+    /// Another list shows the states of shares as they are now.
+    pub(super) fn states_changed(&self) {
+        self.inner.revision.fetch_add(1, Ordering::Release);
+    }
+
     fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
         let folders = self.inner.live_folders.read();
         folders.unwrap_or_else(PoisonError::into_inner)
@@ -346,6 +365,7 @@ impl Store {
         *lock(&self.inner.count) = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.handles.forget(gone);
+        self.inner.states.note_withdrawn(gone);
     }
 
     /// Makes the trees and manifests that were kept so far durable: before rows of these say that they are

@@ -19,6 +19,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
+use pelago_content::BlockRanges;
 use tokio::{
     sync::{mpsc, watch},
     task::spawn_blocking,
@@ -36,7 +37,7 @@ use super::{
     reads::Reads,
     scheduler::Action,
     sink::Sink,
-    source::{Context, End, Event, Order, Request as ChunkRequest, SourceId},
+    source::{Answered, Context, End, Event, Order, Request as ChunkRequest, SourceId},
     sources::Sources,
     status::Meter,
     turns::{Queued, Turn, Turns},
@@ -271,7 +272,9 @@ impl Task {
     ) -> Result<Option<Finished>, DownloadError> {
         let now = Instant::now();
         match event {
-            Event::Has(peer, has) => return self.source_has(id, peer, *has).await,
+            Event::Has(peer, has, answered) => {
+                return self.source_has(id, peer, *has, answered).await;
+            }
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
                 self.last_arrival = now;
@@ -316,11 +319,27 @@ impl Task {
         Ok(None)
     }
 
+    /// The peer says all that it has: what it said before does not count any more.
+    fn asked_anew(&mut self, peer: PeerId, has: &Has) {
+        if self.holdings.remove(&peer).is_none() {
+            return;
+        }
+        let all = Holding {
+            blocks: has.blocks.clone(),
+            suggested: BlockRanges::new(),
+        };
+        if let Some(content) = &mut self.content {
+            let held = content.held(&all);
+            content.scheduler.holds_only(peer, &held.blocks);
+        }
+    }
+
     async fn source_has(
         &mut self,
         id: SourceId,
         peer: PeerId,
         has: Has,
+        answered: Answered,
     ) -> Result<Option<Finished>, DownloadError> {
         let was_used = self.sources.is_used(peer);
         if !self.sources.has_content(id, peer) {
@@ -329,6 +348,10 @@ impl Task {
                 self.forget(peer);
             }
             return Ok(None);
+        }
+        // A second stream to the same peer, which is not used, was passed over above.
+        if answered == Answered::First {
+            self.asked_anew(peer, &has);
         }
         if self.content.is_none()
             && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?

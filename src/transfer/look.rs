@@ -1,8 +1,8 @@
 //! What content is and who has it, before any of it is got.
 //!
-//! Asks whom a download would ask, and reads the first thing that each says; of a folder also the
-//! manifest of its top, if that is one small chunk. What peers say they have is a claim; what the
-//! content is, is proven by its hash.
+//! Asks the peers that a download would ask, and reads the first thing that each says; of a folder also
+//! the manifest of its top, if that is one small chunk. What a peer says it has is a claim: only a peer
+//! that gives a node of it with its proof counts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use pelago_behaviour::{
     chunk::{self, Answer, Item},
 };
 use pelago_content::{
-    BLOCK_SIZE, Descriptor, EntryKind, Hash, Kind, Manifest, STORED_LEVEL, verify,
+    BLOCK_SIZE, Descriptor, EntryKind, Hash, Kind, Manifest, STORED_LEVEL, verify, verify_node,
 };
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -61,14 +61,18 @@ pub struct Weight {
 
 /// Nobody has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("{}", match asked {
-    0 => "no peer was found to ask".to_owned(),
-    1 => "1 peer was asked and does not have it".to_owned(),
-    n => format!("{n} peers were asked and do not have it"),
+#[error("{}", match (asked, claimed) {
+    (0, _) => "no peer was found to ask".to_owned(),
+    (1, 0) => "1 peer was asked and does not have it".to_owned(),
+    (n, 0) => format!("{n} peers were asked and do not have it"),
+    (_, 1) => "1 peer says that it has it, and does not give any of it".to_owned(),
+    (_, n) => format!("{n} peers say that they have it, and do not give any of it"),
 })]
 pub struct Nobody {
     /// How many peers were asked.
     pub asked: usize,
+    /// How many of them say that they have it, and do not give a node of it.
+    pub claimed: usize,
 }
 
 /// Looks for `hash` at `given` peers and wherever else it may be, until a moment after the first who
@@ -83,9 +87,9 @@ pub async fn look(
     given: Vec<PeerAddress>,
     patience: Duration,
 ) -> Result<Looked, Nobody> {
-    let (found, asked) = gather(network, hash, given, patience).await;
+    let (found, nobody) = gather(network, hash, given, patience).await;
     let Some(first) = found.values().next() else {
-        return Err(Nobody { asked });
+        return Err(nobody);
     };
     let (descriptor, name) = (
         first.descriptor,
@@ -114,42 +118,81 @@ pub async fn look(
     })
 }
 
-/// Who has something of `hash`, and how many were asked.
+/// The peers that have something of `hash`, and how many others were asked.
 async fn gather(
     network: &Network,
     hash: Hash,
     given: Vec<PeerAddress>,
     patience: Duration,
-) -> (BTreeMap<PeerId, Has>, usize) {
+) -> (BTreeMap<PeerId, Has>, Nobody) {
     let mut discovery = Discovery::find(network, hash, given);
     let mut answers = FuturesUnordered::new();
     let mut found = BTreeMap::new();
-    let (mut asked, mut until) = (0, Instant::now() + patience);
+    let mut nobody = Nobody {
+        asked: 0,
+        claimed: 0,
+    };
+    let mut until = Instant::now() + patience;
     loop {
         tokio::select! {
             Some(candidate) = discovery.next(), if answers.len() < ASKED_AT_A_TIME => {
-                asked += 1;
+                nobody.asked += 1;
                 answers.push(timeout(PEER_TIMEOUT, ask(network, hash, candidate)));
             }
             Some(answer) = answers.next() => {
-                if let Ok(Some((peer, has))) = answer {
-                    found.insert(peer, has);
-                    until = until.min(Instant::now() + GATHERING);
+                match answer {
+                    Ok(Some((peer, has, true))) => {
+                        found.insert(peer, has);
+                        until = until.min(Instant::now() + GATHERING);
+                    }
+                    Ok(Some((_, _, false))) => nobody.claimed += 1,
+                    Ok(None) | Err(_) => {}
                 }
             }
-            () = sleep_until(until) => return (found, asked),
+            () = sleep_until(until) => return (found, nobody),
         }
     }
 }
 
-/// What a candidate says first; none if that is nothing true.
-async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has)> {
+/// What a candidate says first, and whether it gives a node that proves it; none if it says nothing true.
+async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
     let connected = network.connect(candidate.peer, candidate.addresses).await;
     let peer = connected.ok()?;
     let mut updates = network.open(peer, Protocol::Availability).await.ok()?;
     availability::write_request(&mut updates, hash).await.ok()?;
     match availability::read_update(&mut updates).await.ok()?? {
-        Update::Has(has) if has.descriptor.hash() == hash => Some((peer, has)),
+        Update::Has(has) if has.descriptor.hash() == hash => {
+            let is_proven = prove(network, peer, &has).await.is_some();
+            Some((peer, has, is_proven))
+        }
+        _ => None,
+    }
+}
+
+/// Asks a peer for a node of what it says it has; none if it does not give it with its proof. What it
+/// has in part is proven by the first block of that; of a folder, its manifest is asked for.
+async fn prove(network: &Network, peer: PeerId, has: &Has) -> Option<()> {
+    let descriptor = has.descriptor;
+    let geometry = descriptor.geometry();
+    let is_whole = descriptor.kind() == Kind::Folder || has.blocks.len() >= geometry.blocks();
+    let (level, block) = match has.blocks.iter().next() {
+        Some(first) if !is_whole => (0, first.start),
+        _ => (STORED_LEVEL, 0),
+    };
+    let chunk = geometry.chunk_of_block(level, block).ok()?;
+    let item = Item {
+        hash: descriptor.hash(),
+        level: chunk.level(),
+        index: chunk.index(),
+        data: false,
+    };
+    let stream = network.open(peer, Protocol::Chunk).await.ok()?;
+    let mut stream = Stall::new(stream, PEER_TIMEOUT);
+    chunk::write_request(&mut stream, &[item]).await.ok()?;
+    let answer = chunk::read_answer(&mut stream).await.ok()?;
+    answer.check(&item).ok()?;
+    match answer {
+        Answer::Node { proof, node, .. } => verify_node(&descriptor, chunk, node, &proof).ok(),
         _ => None,
     }
 }

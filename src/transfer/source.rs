@@ -78,8 +78,8 @@ struct Asked {
 
 /// What a source learns.
 pub(super) enum Event {
-    /// It has blocks (more of them).
-    Has(PeerId, Box<Has>),
+    /// It has blocks: more of them, or these and no others if it is the first answer to a question.
+    Has(PeerId, Box<Has>, Answered),
     /// Chunks have come, and are verified and written.
     Arrived(PeerId, Vec<Wanted>),
     /// A chunk has not come.
@@ -90,6 +90,15 @@ pub(super) enum Event {
     Lied(PeerId, String),
     /// It has ended.
     Ended(Option<PeerId>, End),
+}
+
+/// Which answer it is to the question what a source has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// The first: all that it has.
+    First,
+    /// Another: what came since.
+    More,
 }
 
 /// Why a source ended.
@@ -223,7 +232,7 @@ impl Source<'_> {
             .await?;
         let mut updates = Stall::new(stream, self.context.stall);
         availability::write_request(&mut updates, self.context.hash).await?;
-        if !self.hear(&mut updates).await? {
+        if !self.hear(&mut updates, Answered::First).await? {
             return Err(End::Absent);
         }
         updates.disarm();
@@ -232,16 +241,21 @@ impl Source<'_> {
 
     /// Passes on what the peer says; returns only if that cannot be read.
     async fn hear_all(&self, updates: &mut Stall<Stream>) -> Result<(), End> {
-        while self.hear(updates).await? {}
+        while self.hear(updates, Answered::More).await? {}
         // A peer that closes has no more news; what it has, it still has.
         std::future::pending().await
     }
 
     /// Reads an update and passes it on; whether there may be another.
-    async fn hear(&self, updates: &mut (impl AsyncRead + Unpin)) -> Result<bool, End> {
+    async fn hear(
+        &self,
+        updates: &mut (impl AsyncRead + Unpin),
+        answered: Answered,
+    ) -> Result<bool, End> {
         match availability::read_update(updates).await? {
             Some(Update::Has(has)) if has.descriptor.hash() == self.context.hash => {
-                self.tell(Event::Has(self.peer, Box::new(has))).await;
+                let event = Event::Has(self.peer, Box::new(has), answered);
+                self.tell(event).await;
                 Ok(true)
             }
             Some(Update::Has(_)) => Err(End::Lied(chunk::WrongAnswer::Descriptor.to_string())),

@@ -115,7 +115,7 @@ async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
         assert_eq!(called.as_deref(), Some("file"));
     }
     let root = share(&server, false).await;
-    server.node.unshare("box").await.unwrap();
+    server.node.unshare("box", None).await.unwrap();
     assert_eq!(fetch(&client, root).await, None);
 }
 

@@ -181,7 +181,11 @@ async fn what_is_no_longer_given_looks_as_if_it_had_never_been_there() {
     let stranger = Client::connect(&sharer).await;
     let while_shared = told_about(&stranger, shared.hash).await;
 
-    sharer.node.unshare(&shared.hash.to_string()).await.unwrap();
+    sharer
+        .node
+        .unshare(&shared.hash.to_string(), None)
+        .await
+        .unwrap();
 
     let absent = told_about(&stranger, ABSENT).await;
     assert!(absent.iter().all(|answer| !answer.is_empty()));

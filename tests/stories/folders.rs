@@ -112,7 +112,7 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
         "0.5",
     ]);
     refused.failed();
-    node.run.err.line("share that again");
+    node.run.err.line("share the folder again");
     let again = &a.json(&["share", &folder])[0];
     assert_ne!(again["hash"], hash);
     assert_eq!(again["size"], 300_007);

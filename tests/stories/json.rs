@@ -7,6 +7,8 @@ use super::world::{World, fields, noise};
 /// Sorted, as design and docs list them.
 const SHARED: [&str; 5] = ["hash", "kind", "link", "name", "size"];
 const LISTED: [&str; 5] = ["hash", "kind", "name", "peers", "size"];
+const OWN: [&str; 6] = ["hash", "kind", "name", "peers", "size", "state"];
+const UNSHARED: [&str; 6] = ["hash", "kind", "link", "name", "path", "size"];
 
 fn only(list: &Value) -> &Value {
     let list = list
@@ -75,7 +77,8 @@ fn every_verb_prints_exactly_its_fields() {
     );
 
     let listed = a.json(&["list"]);
-    assert_eq!(fields(only(&listed)), LISTED);
+    assert_eq!(fields(only(&listed)), OWN);
+    assert_eq!(listed[0]["state"], "available");
     assert_eq!(listed[0]["peers"], 0);
     for whose in [&["--peer", address][..], &["--network", "--wait", "0"]] {
         let listed = b.json(&[&["list"], whose].concat());
@@ -163,7 +166,7 @@ fn every_verb_prints_exactly_its_fields() {
     b_node.stop();
 
     let unshared = a.json(&["unshare", hash]);
-    assert_eq!(fields(only(&unshared)), SHARED);
+    assert_eq!(fields(only(&unshared)), UNSHARED);
     assert_eq!(a.json(&["list"]), Value::Array(Vec::new()));
 
     start.signal("TERM");

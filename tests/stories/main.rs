@@ -53,6 +53,7 @@ mod refusals;
 mod restart;
 mod saved;
 mod service;
+mod share_states;
 mod shell;
 mod signals;
 mod slow_disk;

@@ -196,10 +196,7 @@ fn a_folder_with_such_a_file_comes_from_that_source_and_another() {
         .failed()
         .says("is not asked for 1 file any more");
     assert!(!told.stderr.contains("not true"), "{told:?}");
-    first
-        .run
-        .err
-        .line("changed since its folder was shared: share that again");
+    first.run.err.line("share the folder again");
 
     let other = second.address();
     let done = b.json(&[&get[..], &["--peer", &other]].concat());

@@ -17,7 +17,8 @@ pub(crate) fn is_root(what: &str) -> bool {
     is_root
 }
 
-fn run(line: &str) -> Result<(), String> {
+/// Runs a command, its words apart by blanks.
+pub(crate) fn run(line: &str) -> Result<(), String> {
     let mut words = line.split(' ').filter(|word| !word.is_empty());
     let output = Command::new(words.next().unwrap()).args(words).output();
     let output = output.map_err(|error| format!("{line}: {error}"))?;

@@ -151,8 +151,8 @@ fn a_folder_that_goes_and_comes_back_is_watched_still() {
     let node = a.start(&["--dir", "shared"]);
     shares(&a, &["a"]);
     fs::remove_dir_all(&folder).unwrap();
-    shares(&a, &[]);
-    node.run.err.line("the folder is gone");
+    node.run.err.line("missing: its shares are offered again");
+    assert_eq!(a.json(&["list"])[0]["state"], "missing");
     put(&folder, "b", b"2");
     shares(&a, &["b"]);
     put(&folder, "c", b"3");

@@ -30,9 +30,10 @@ use super::{
     access::page_address,
     paging::{MAX_LIMIT, next_path},
     types::{
-        BeingWritten, CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, Gateway, GatewayQuery,
-        Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem, Setting,
-        SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnshareQuery,
+        BeingWritten, CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, ExcludedPlace, Gateway,
+        GatewayQuery, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem,
+        Setting, SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnavailableShares,
+        UnshareQuery,
     },
 };
 
@@ -171,6 +172,24 @@ impl Client {
         self.get("/v1/being-written").await
     }
 
+    /// What is not available of what the node shares.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn unavailable(&self) -> Result<UnavailableShares, CallError> {
+        self.get("/v1/unavailable").await
+    }
+
+    /// The places in watched folders that a person withdrew.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn exclusions(&self) -> Result<Vec<ExcludedPlace>, CallError> {
+        self.get("/v1/exclusions").await
+    }
+
     /// Shares a path. Dropping the events before the last ends it.
     ///
     /// # Errors
@@ -195,9 +214,14 @@ impl Client {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn unshare(&self, what: &str) -> Result<Vec<Shared>, CallError> {
+    pub async fn unshare(
+        &self,
+        what: &str,
+        path: Option<String>,
+    ) -> Result<Vec<Shared>, CallError> {
         let query = UnshareQuery {
             what: what.to_owned(),
+            path,
         };
         let request = request(Method::DELETE, &with_query("/v1/shares", &query)?, None);
         self.answer(request?).await

@@ -28,6 +28,9 @@ use crate::{
     node::{Node, ReadError, ReadRequest, Reading, Stat},
 };
 
+/// How long others are looked for who have what was shared here and is gone.
+const GONE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What answers need.
 pub(super) struct Content {
     pub(super) node: Node,
@@ -61,15 +64,19 @@ impl Content {
                 return page::failure(StatusCode::BAD_REQUEST, "Malformed", text);
             }
         };
+        let timeout = match self.node.is_gone(target.hash).await {
+            true => self.timeout.min(GONE_TIMEOUT),
+            false => self.timeout,
+        };
         let read = self.node.read(ReadRequest {
             hash: target.hash,
             path: target.names.clone(),
-            timeout: self.timeout,
+            timeout,
             read_ahead: self.read_ahead,
         });
         let reading = match read.await {
             Ok(reading) => reading,
-            Err(error) => return failed(&target.hash, &error),
+            Err(error) => return failed(&self.node, &target.hash, &error).await,
         };
         match reading.stat().clone() {
             Stat::Folder { hash, entries } if target.is_folder => {
@@ -81,6 +88,7 @@ impl Content {
             Stat::File { .. } if target.is_folder && !target.names.is_empty() => not_found(),
             Stat::File { hash, size } => {
                 let file = File {
+                    node: self.node.clone(),
                     hash,
                     size,
                     is_head,
@@ -104,6 +112,7 @@ impl Content {
 
 /// A file that is asked for.
 struct File {
+    node: Node,
     hash: Hash,
     size: u64,
     is_head: bool,
@@ -150,10 +159,10 @@ impl File {
         if self.is_head {
             return response;
         }
-        let hash = self.hash;
+        let (hash, node) = (self.hash, self.node.clone());
         match self.body(bytes).await {
             Ok(body) => *response.body_mut() = body,
-            Err(error) => return failed(&hash, &error),
+            Err(error) => return failed(&node, &hash, &error).await,
         }
         response
     }
@@ -249,9 +258,22 @@ pub(super) fn not_allowed() -> Response<Body> {
     response
 }
 
-fn failed(hash: &Hash, error: &ReadError) -> Response<Body> {
+/// It was shared here, and is not what or where it was.
+fn gone(hash: &Hash, error: &ReadError) -> Response<Body> {
+    tracing::info!(%hash, %error, "not to be had through the gateway");
+    let text = "It was here, and is not any more.";
+    page::failure(StatusCode::GONE, "Gone", text)
+}
+
+async fn failed(node: &Node, hash: &Hash, error: &ReadError) -> Response<Body> {
+    let lacking = error.without_source();
+    let is_withdrawn = match lacking {
+        Some(lacking) => node.is_gone(lacking).await,
+        None => false,
+    };
     let status = match error {
         ReadError::NotFound => return not_found(),
+        error if is_withdrawn || error.is_gone() => return gone(hash, error),
         error if error.is_for_lack_of_room() => StatusCode::SERVICE_UNAVAILABLE,
         error if error.is_of_this_node() => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::GATEWAY_TIMEOUT,

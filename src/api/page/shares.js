@@ -27,10 +27,18 @@ function row(first) {
     // Its link changes with the addresses of the node.
     share = now;
     setName(title, now.name);
-    setText(where, harmless(now.path ?? ""));
+    const why = unavailable(now);
+    setText(where, why + harmless(now.path ?? ""));
     where.title = where.textContent;
+    element.classList.toggle("unavailable", why !== "");
   };
   return { element, update };
+}
+
+// Why a share, or some of a folder, cannot be had at present.
+function unavailable({ state, unavailable_files: files }) {
+  if (state && state !== "available") return `${state}: `;
+  return files ? `${count(files, "file")} not available: ` : "";
 }
 
 // A file that is not shared yet, as a program may still write to it.
@@ -51,12 +59,35 @@ function writtenRow(file) {
 // A file that is being written as a row shows it: the filter finds it by the last part of its path.
 const written = (file) => ({ ...file, name: file.path.split(/[\\/]/).at(-1), isWritten: true });
 
+// What is done when something is shared no more.
+let onunshared = () => {};
+
 async function unshare(share, button) {
   const places = [...state.shares.values()].filter(({ hash }) => hash === share.hash).length;
   const from = places > 1 ? ` It is shared from ${places} places, and then from none of them.` : "";
   const text = `“${harmless(share.name)}” stays where it is, but nobody can get it from this node any more.${from}`;
   if (!(await confirm("Stop sharing?", text, "Stop sharing"))) return;
   await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}`));
+  onunshared();
+}
+
+// The places in watched folders that somebody withdrew: they are shared again only when somebody says so.
+function excluded(places, ondone) {
+  const share = async (place, button) => {
+    const done = await attempt(button, async () => {
+      let last = null;
+      await lines("POST", "/v1/shares", { path: place.path }, (told) => (last = told));
+      return last;
+    });
+    if (!done) return;
+    box.close();
+    ondone();
+  };
+  const line = (place) => {
+    const button = h("button", { type: "button", onclick: () => share(place, button) }, "Share again");
+    return h("p", { class: "excluded" }, harmless(place.path), " ", button);
+  };
+  const box = dialog("Excluded from watched folders", h("div", {}, ...places.map(line)));
 }
 
 // Hashing goes on as long as the dialog is open, and says how far it is.
@@ -167,6 +198,18 @@ function open() {
     label: "Shares",
     onopen: (item) => item.isWritten || pass(item),
   });
+  const exclusions = h("button", { type: "button", hidden: true }, "Excluded…");
+  const readExclusions = async () => {
+    try {
+      const places = await call("GET", "/v1/exclusions");
+      exclusions.hidden = places.length === 0;
+      exclusions.onclick = () => excluded(places, readExclusions);
+    } catch {
+      // The node is gone for a moment: the button stays as it was.
+    }
+  };
+  onunshared = readExclusions;
+  readExclusions();
   const nothing = empty(
     "Nothing is shared yet",
     "Share a file or folder from where it lies, or drop files here: they are copied to the node's shared folder.",
@@ -179,6 +222,7 @@ function open() {
       { class: "bar" },
       filter,
       summary,
+      exclusions,
       h("button", { type: "button", onclick: () => picker.click() }, "Upload…"),
       picker,
       h("button", { type: "button", class: "primary", onclick: add }, "Share…"),

@@ -131,9 +131,9 @@ async fn any_name_can_be_unshared() {
         )
         .await
         .unwrap();
-        let unshared = client.unshare(name).await.unwrap();
+        let unshared = client.unshare(name, None).await.unwrap();
         assert_eq!(unshared[0].name, name);
-        let Err(CallError::Refused(error)) = client.unshare(name).await else {
+        let Err(CallError::Refused(error)) = client.unshare(name, None).await else {
             panic!("{name} is still shared");
         };
         assert_eq!(error.code, "not-shared");

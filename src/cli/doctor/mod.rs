@@ -8,7 +8,7 @@
 //! | `data` | the database, what was set aside as damaged, what is lost |
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
-//! | `shares` | whether all that is shared is what is listed |
+//! | `shares` | whether all that is shared is there, and is what is listed |
 
 mod data;
 mod machine;
@@ -25,7 +25,7 @@ use super::{
     output::{self, Exit},
     text::harmless,
 };
-use crate::api::types::{ErrorInfo, Health, Status};
+use crate::api::types::{ErrorInfo, Health, Status, UnavailableShares};
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,6 +79,7 @@ impl Finding {
 struct Running {
     status: Status,
     health: Health,
+    unavailable: UnavailableShares,
 }
 
 pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
@@ -86,10 +87,21 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     findings.extend(machine::examine(&context.data_folder));
     // Where that cannot be told, the node is asked below and says why.
     let is_running = open::is_running(&context.data_folder).unwrap_or(true);
-    findings.extend(data::examine(&context.data_folder, is_running));
+    let data = data::examine(&context.data_folder, is_running);
+    let is_sound = data.iter().all(|found| found.state != State::Problem);
+    findings.extend(data);
     match ask(context).await {
-        Ok(Some(node)) => findings.extend(network::of_node(&node)),
-        Ok(None) => findings.extend(network::without_node(context)),
+        Ok(Some(node)) => {
+            findings.extend(shares::states(node.status.shares, &node.unavailable));
+            findings.extend(network::of_node(&node));
+        }
+        Ok(None) => {
+            // Opening a damaged database replaces it, and this changes nothing.
+            if is_sound {
+                findings.extend(shares::without_node(context));
+            }
+            findings.extend(network::without_node(context));
+        }
         Err(error) => {
             let ErrorInfo { message, hint, .. } = output::describe(&error);
             let hint = hint.unwrap_or_else(|| "end it, and start it again".to_owned());
@@ -126,6 +138,8 @@ async fn ask(context: &Context) -> anyhow::Result<Option<Running>> {
     Ok(Some(Running {
         status: client.status().await?,
         health: client.health().await?,
+        // A node of an older version does not know.
+        unavailable: client.unavailable().await.unwrap_or_default(),
     }))
 }
 

@@ -222,7 +222,7 @@ fn hear_mdns() -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        api::types::{Health, Status},
+        api::types::{Health, Status, UnavailableShares},
         cli::doctor::State,
         config::Layers,
     };
@@ -240,7 +240,11 @@ mod tests {
             peers: health.peers,
             uptime_seconds: 1.0,
         };
-        Running { status, health }
+        Running {
+            status,
+            health,
+            unavailable: UnavailableShares::default(),
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is shared: whether each file still holds what is listed. Reads all of it, so only when asked.
+//! What is shared: whether it is there, and, if that is asked for, whether each file still holds what is
+//! listed, which reads all of it.
 
 use std::path::Path;
 
@@ -6,7 +7,10 @@ use super::Finding;
 use crate::{
     api::{
         Client,
-        types::{CheckEvent, CheckedShare, ErrorInfo, FoundFile, Kind, WrongFile},
+        types::{
+            CheckEvent, CheckedShare, ErrorInfo, FoundFile, Kind, ShareState, UnavailableShare,
+            UnavailableShares, WrongFile,
+        },
     },
     cli::{
         attach::{self, Found},
@@ -27,6 +31,81 @@ pub(in crate::cli) struct DoctorArgs {
     /// all of it takes
     #[arg(long)]
     pub(super) check_shares: bool,
+}
+
+/// Shares and files that are not available and are named, at most.
+const NAMED_UNAVAILABLE: usize = 20;
+
+/// A line if all of `shares` shares are available, else one for each that is not.
+pub(super) fn states(shares: u64, unavailable: &UnavailableShares) -> Vec<Finding> {
+    if unavailable.count == 0 {
+        let shares = count(shares, "share");
+        return vec![Finding::ok("shares", format!("{shares}: all available"))];
+    }
+    let named = unavailable.places.iter().take(NAMED_UNAVAILABLE);
+    let mut findings: Vec<_> = named.map(unavailable_place).collect();
+    let more = unavailable.count.saturating_sub(findings.len() as u64);
+    if more > 0 {
+        let message = format!("{more} more shares and files are not available");
+        findings.push(Finding::warning("share", message, "see: pelago list"));
+    }
+    findings
+}
+
+/// The same without a node.
+pub(super) fn without_node(context: &Context) -> Vec<Finding> {
+    let folders = context.config.storage.share_folders.clone();
+    if !context.data_folder.join("state.redb").exists() {
+        return Vec::new();
+    }
+    match open::unavailable(&context.data_folder, folders) {
+        Ok((shares, unavailable)) => states(shares, &unavailable),
+        Err(error) => {
+            let message = format!("what is shared cannot be looked at: {error}");
+            let hint = "try again when no other command uses the data folder";
+            vec![Finding::warning("shares", message, hint)]
+        }
+    }
+}
+
+fn unavailable_place(place: &UnavailableShare) -> Finding {
+    let path = harmless(&place.path);
+    let end = format!(
+        "pelago unshare {}",
+        quoted(place.folder.as_ref().unwrap_or(&place.path))
+    );
+    let again = place.folder.as_ref().map_or_else(String::new, |folder| {
+        format!(
+            "share the folder as it is now: pelago share {}; or ",
+            quoted(folder)
+        )
+    });
+    let what = if place.folder.is_some() {
+        "a file of a shared folder"
+    } else {
+        "a share"
+    };
+    let (why, hint) = match place.state {
+        ShareState::Missing => (
+            "is missing: it was moved or removed, or its disk is not mounted",
+            format!("bring it back; or {again}stop sharing it: {end}"),
+        ),
+        ShareState::Unreadable => (
+            "cannot be read by this node",
+            format!(
+                "change its permissions, or those of a folder above it; or stop sharing it: {end}"
+            ),
+        ),
+        ShareState::BeingWritten => (
+            "is being written by a program",
+            "it is offered again when the program is done".to_owned(),
+        ),
+        ShareState::Changed | ShareState::Excluded | ShareState::Available => (
+            "does not hold what is listed, or is not hashed again yet",
+            format!("{again}restore its content; or stop sharing it: {end}"),
+        ),
+    };
+    Finding::warning("share", format!("{path} ({what}) {why}"), hint)
 }
 
 /// Reads all that is shared, by the node that runs or without one.
@@ -203,6 +282,50 @@ mod tests {
             wrong: wrong.collect(),
             wrong_count: count,
         }
+    }
+
+    #[test]
+    fn what_is_not_available_is_named_with_what_to_do() {
+        let place = |at: usize| UnavailableShare {
+            path: format!("/at/box/{at}"),
+            state: if at == 0 {
+                ShareState::Missing
+            } else {
+                ShareState::Changed
+            },
+            folder: (at > 0).then(|| "/at/box".to_owned()),
+        };
+        let all = states(3, &UnavailableShares::default());
+        assert_eq!(all[0].message, "3 shares: all available");
+        let unavailable = UnavailableShares {
+            count: 1100,
+            places: (0..1000).map(place).collect(),
+        };
+        let found = states(3, &unavailable);
+        assert_eq!(found.len(), NAMED_UNAVAILABLE + 1);
+        assert!(
+            found[0]
+                .message
+                .starts_with("/at/box/0 (a share) is missing")
+        );
+        assert!(
+            found[0]
+                .hint
+                .as_ref()
+                .unwrap()
+                .ends_with("pelago unshare /at/box/0")
+        );
+        assert!(
+            found[1]
+                .hint
+                .as_ref()
+                .unwrap()
+                .contains("pelago share /at/box;")
+        );
+        assert_eq!(
+            found[20].message,
+            "1080 more shares and files are not available"
+        );
     }
 
     #[test]

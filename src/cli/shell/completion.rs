@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn names_that_deceive_are_not_offered() {
-        assert_eq!(completed("unshare e"), [""; 0]);
+        assert_eq!(completed("unshare ev"), [""; 0]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use pelago_content::{Descriptor, EntryKind};
 
 use super::{FolderError, Tree, left_out::Why};
 use crate::store::{
-    Fingerprint, HashError, Hashed, Member, MemberState, Store, hash_file, mutex::lock,
+    Fingerprint, HashError, Hashed, Look, Member, MemberState, Store, hash_file, mutex::lock,
     received::Received,
 };
 
@@ -226,12 +226,15 @@ impl Work<'_> {
             .and_then(|received| received.is_executable(&inner));
         let executable = executable.unwrap_or_else(|| is_executable(&metadata));
         let now = Fingerprint::new(&metadata);
+        // One whose metadata changed is proven when it is sent, and hashed again by and by. One that a
+        // program had open when it was hashed is hashed now.
         if let Some((descriptor, fingerprint)) = self.before.known.get(&inner)
-            && *fingerprint == now
+            && fingerprint.compare(&now) != Look::Changed
+            && !fingerprint.is_in_doubt()
         {
             return Ok(Looked::Hashed(Examined {
                 descriptor: *descriptor,
-                fingerprint: now,
+                fingerprint: *fingerprint,
                 executable,
             }));
         }

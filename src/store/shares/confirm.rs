@@ -22,13 +22,13 @@ impl Store {
         hashed: &Hashed,
     ) -> Result<bool, ShareError> {
         let is_listed = member.descriptor == hashed.descriptor;
-        let (Some(folder), MemberState::File(before)) = (folder.to_str(), member.state) else {
+        let (Some(folder), MemberState::File(_)) = (folder.to_str(), member.state) else {
             return Ok(is_listed);
         };
         let fingerprint = if is_listed {
             hashed.fingerprint
         } else {
-            before.outdated()
+            hashed.fingerprint.of_other_content()
         };
         let hash = hashed.descriptor.hash();
         self.sync_side_files(&[hash])?;

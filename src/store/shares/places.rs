@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use pelago_content::{Descriptor, Hash, Kind, Totals};
+use pelago_content::{Hash, Kind};
 
 use super::tables::places;
 use crate::store::{
@@ -73,22 +73,6 @@ impl Store {
         Ok(told.and_then(|folder| folder.name_of(hash)))
     }
 
-    /// What this content is and weighs, if it is shared, by itself or in a folder.
-    pub(in crate::store) fn shared(
-        &self,
-        hash: &Hash,
-    ) -> Result<Option<(Descriptor, Totals)>, DatabaseError> {
-        if let Some(share) = self.shares_of(hash)?.first() {
-            return Ok(Some((share.descriptor, share.totals)));
-        }
-        let live = self.live_folders();
-        let found = self.inner.database.read(|transaction| {
-            members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
-        })?;
-        let member = found.first().map(|(_, member)| member);
-        Ok(member.map(|member| (member.descriptor, member.totals())))
-    }
-
     /// The live files with this content, those shared by themselves first.
     pub(in crate::store) fn places_of(&self, hash: &Hash) -> Result<Vec<Place>, DatabaseError> {
         let is_file = |share: &Share| share.descriptor.kind() == Kind::File;
@@ -104,10 +88,10 @@ impl Store {
         })?;
         let members = members
             .into_iter()
-            .filter_map(|(path, member)| match member.state {
+            .filter_map(|(folder, member)| match member.state {
                 MemberState::File(fingerprint) => Some(Place {
                     descriptor: member.descriptor,
-                    path,
+                    path: folder.join(member.path),
                     fingerprint,
                 }),
                 MemberState::Folder(_) => None,

@@ -165,6 +165,17 @@ impl Scheduler {
         }
     }
 
+    /// The source has nothing but `blocks`, whatever it had before. What it owes it may still send.
+    pub(super) fn holds_only(&mut self, peer: PeerId, blocks: &BlockRanges) {
+        let Some(source) = self.sources.get(&peer) else {
+            return;
+        };
+        let lost: Vec<_> = source.has.difference(blocks).iter().collect();
+        for run in lost {
+            self.lacks(peer, &run);
+        }
+    }
+
     /// The source is gone: what it was asked for is missing again.
     pub(super) fn left(&mut self, peer: PeerId) {
         self.order.retain(|other| *other != peer);

@@ -477,3 +477,21 @@ fn that_all_are_busy_is_known_until_one_sends_something() {
     scheduler.arrived(busy, again[0].1, now);
     assert!(!scheduler.is_only_busy());
 }
+
+#[test]
+fn a_source_that_is_asked_anew_has_what_it_says_and_no_more() {
+    let peer = PeerId::random();
+    let (mut scheduler, now) = (scheduler(MIB), Instant::now());
+    scheduler.has_all(peer);
+    let half = blocks(&[0..32]);
+    scheduler.holds_only(peer, &half);
+    scheduler.has_only(peer, &half);
+    let asked = run(&mut scheduler, now, Duration::from_millis(20));
+    let end = |part: &Part| scheduler.sequence.blocks_of(*part).end;
+    assert_eq!(asked.iter().map(|(_, part)| end(part)).max(), Some(32));
+    assert!(!scheduler.is_done());
+    // It has the rest again.
+    scheduler.has_all(peer);
+    run(&mut scheduler, now, Duration::from_millis(20));
+    assert!(scheduler.is_done());
+}

@@ -1,0 +1,125 @@
+//! Files of watched folders that a person withdrew: they are not shared again by themselves.
+//!
+//! Owns the file `exclusions` in the data folder. An exclusion covers its path and all below it, until
+//! somebody shares that path again. Failures leave as the system gave them.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::Store;
+
+/// The file in the data folder.
+pub(super) const EXCLUSIONS_FILE: &str = "exclusions";
+
+/// Exclusions, at most: each change writes all of them.
+const MAX_EXCLUSIONS: usize = 100_000;
+
+/// The excluded paths, each with its watched folder.
+pub(super) type Exclusions = BTreeMap<PathBuf, PathBuf>;
+
+/// A place that is not shared, though it is in a watched folder.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exclusion {
+    /// The file, or the folder with all that is in it.
+    pub path: PathBuf,
+    /// The watched folder.
+    pub folder: PathBuf,
+}
+
+impl Store {
+    /// Excludes these places from their watched folders. What is shared there is not withdrawn by this.
+    ///
+    /// # Errors
+    ///
+    /// What the system said, or that there are too many; nothing is excluded then.
+    pub fn exclude(&self, places: Vec<Exclusion>) -> io::Result<()> {
+        let excluded = self.inner.exclusions.get().len();
+        if excluded + places.len() > MAX_EXCLUSIONS {
+            let most = format!(
+                "{excluded} places are excluded already, and {MAX_EXCLUSIONS} may be: list patterns \
+                 in .pelagoignore instead"
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, most));
+        }
+        self.inner.exclusions.change(|exclusions| {
+            for Exclusion { path, folder } in places {
+                exclusions.insert(path, folder);
+            }
+        })?;
+        self.states_changed();
+        Ok(())
+    }
+
+    /// Excludes `path`, and what is below it, no more. Gives what was excluded.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; it is still excluded then.
+    pub fn include(&self, path: &Path) -> io::Result<Vec<Exclusion>> {
+        let mut found = self.exclusions();
+        found.retain(|exclusion| exclusion.path.starts_with(path));
+        if !found.is_empty() {
+            let remove = |exclusions: &mut Exclusions| {
+                exclusions.retain(|excluded, _| !excluded.starts_with(path));
+            };
+            self.inner.exclusions.change(remove)?;
+            self.states_changed();
+        }
+        Ok(found)
+    }
+
+    /// All that is excluded, by path.
+    #[must_use]
+    pub fn exclusions(&self) -> Vec<Exclusion> {
+        let exclusions = self.inner.exclusions.get();
+        let place = |(path, folder): (&PathBuf, &PathBuf)| Exclusion {
+            path: path.clone(),
+            folder: folder.clone(),
+        };
+        exclusions.iter().map(place).collect()
+    }
+
+    /// Whether `path`, or a folder above it, is excluded.
+    #[must_use]
+    pub fn is_excluded(&self, path: &Path) -> bool {
+        let exclusions = self.inner.exclusions.get();
+        !exclusions.is_empty() && path.ancestors().any(|above| exclusions.contains_key(above))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{Home, open};
+
+    #[test]
+    fn exclusions_cover_what_is_below_and_last_until_they_are_undone() {
+        let home = Home::on_disk();
+        let place = |name: &str| Exclusion {
+            path: home.path("watched").join(name),
+            folder: home.path("watched"),
+        };
+        let (file, folder) = (place("file"), place("folder"));
+        home.store
+            .exclude(vec![folder.clone(), file.clone()])
+            .unwrap();
+        let path = home.folder.path().to_owned();
+        let Home {
+            store,
+            folder: kept,
+        } = home;
+        drop(store);
+        let store = open(&path);
+        assert_eq!(store.exclusions(), [file.clone(), folder.clone()]);
+        assert!(store.is_excluded(&folder.path.join("deep/down")));
+        assert!(!store.is_excluded(&folder.folder) && !store.is_excluded(&path.join("watched/f")));
+        assert_eq!(store.include(&folder.path).unwrap(), [folder.clone()]);
+        assert!(!store.is_excluded(&folder.path.join("deep/down")));
+        assert_eq!(store.include(&folder.path).unwrap(), []);
+        assert_eq!(store.include(&folder.folder).unwrap(), [file.clone()]);
+        drop(kept);
+    }
+}

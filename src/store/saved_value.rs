@@ -1,0 +1,65 @@
+//! A value in memory with a file of its own in the data folder.
+//!
+//! Owns that the two agree: a change is on the disk before it shows in memory. A file that cannot be
+//! decoded is set aside, and the value begins empty. Failures leave as the system gave them.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{database, mutex::lock};
+use crate::durable;
+
+/// Bytes of a file that is read: far more than the values here take.
+const MAX_LEN: u64 = 256 << 20;
+
+/// The value.
+pub(super) struct SavedValue<T> {
+    /// None for a store in memory.
+    path: Option<PathBuf>,
+    value: Mutex<T>,
+}
+
+impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> SavedValue<T> {
+    /// The value in the file `name` of a data folder.
+    pub(super) fn in_folder(folder: &Path, name: &'static str) -> io::Result<Self> {
+        let path = folder.join(name);
+        let parse = |bytes: &[u8]| database::decode(name, bytes).ok();
+        let value = durable::read_or_set_aside(&path, MAX_LEN, parse)?;
+        Ok(Self {
+            path: Some(path),
+            value: Mutex::new(value.unwrap_or_default()),
+        })
+    }
+
+    pub(super) fn in_memory() -> Self {
+        Self {
+            path: None,
+            value: Mutex::default(),
+        }
+    }
+
+    pub(super) fn get(&self) -> MutexGuard<'_, T> {
+        lock(&self.value)
+    }
+
+    /// Changes the value, and writes it if it is another one then.
+    pub(super) fn change(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
+        let mut value = lock(&self.value);
+        let mut changed = value.clone();
+        change(&mut changed);
+        if changed == *value {
+            return Ok(());
+        }
+        if let Some(path) = &self.path {
+            let bytes = database::encode(&changed).map_err(io::Error::other)?;
+            durable::replace(path, &bytes)?;
+        }
+        *value = changed;
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! What of the shared content can be had at present.
+//!
+//! Owns which blocks of a folder are offered when some of its files are not available. Looks at metadata
+//! only. Failures leave as the database's.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use pelago_content::{BlockRanges, Descriptor, Hash, Kind, Totals};
+
+use crate::store::{DatabaseError, MemberState, Share, Store, handles::Place, members};
+
+/// Places of the same content that are looked at to offer it, at most.
+const MAX_LOOKED_AT: usize = 32;
+
+impl Store {
+    /// What is shared of this content, by itself or in a folder, and can be had: none if that is
+    /// nothing. Blocks of a folder are those of its sequence.
+    pub(in crate::store) fn offered(
+        &self,
+        hash: &Hash,
+    ) -> Result<Option<(Descriptor, BlockRanges)>, DatabaseError> {
+        let shares = self.shares_of(hash)?;
+        let folders = self.folders_over(hash)?;
+        let first = shares.first().map(|share| (share.descriptor, share.totals));
+        let member = folders.first();
+        let first = first.or(member.map(|over| (over.descriptor, over.totals)));
+        let Some((descriptor, totals)) = first else {
+            return Ok(None);
+        };
+        let all = BlockRanges::from(0..totals.blocks);
+        if descriptor.kind() == Kind::File {
+            let is_here = self.is_file_here(hash)?;
+            return Ok(is_here.then_some((descriptor, all)));
+        }
+        let own = shares.iter().map(|share| Over::new(share, totals));
+        let mut offered = None;
+        for over in own.chain(folders).take(MAX_LOOKED_AT) {
+            if self.is_folder_here(&over.folder) {
+                let lacking = self.lacking(&over.folder.path, &over.below)?;
+                let here = all.difference(&lacking);
+                let known = offered.get_or_insert_with(BlockRanges::new);
+                *known = known.union(&here);
+            }
+        }
+        Ok(offered.map(|blocks| (descriptor, blocks)))
+    }
+
+    /// Whether this content was shared, by itself or in a folder, and cannot be had: it is not available, or
+    /// was withdrawn in this run.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`].
+    pub fn is_gone(&self, hash: &Hash) -> Result<bool, DatabaseError> {
+        if self.shared_nowhere(&[*hash])?.is_empty() {
+            return Ok(self.holding(hash)?.is_none());
+        }
+        Ok(self.inner.states.was_withdrawn(hash))
+    }
+
+    /// Whether a file of this content is at one of its places, as far as its metadata tell.
+    fn is_file_here(&self, hash: &Hash) -> Result<bool, DatabaseError> {
+        let is_here = |place: &Place| {
+            let sight = self.look_at_file(&place.path, &place.fingerprint);
+            sight.state.is_available()
+        };
+        let places = self.places_of(hash)?;
+        Ok(places.iter().take(MAX_LOOKED_AT).any(is_here))
+    }
+
+    /// The blocks of files that are not available, of the folder at `below` in the one shared at `folder`.
+    fn lacking(&self, folder: &Path, below: &str) -> Result<Arc<BlockRanges>, DatabaseError> {
+        if let Some(known) = self.inner.states.lacking(folder, below) {
+            return Ok(known);
+        }
+        let revision = self.shares_revision();
+        let lacking: BTreeSet<_> = self.members_lacking(folder).into_iter().collect();
+        let mut blocks = BlockRanges::new();
+        if !lacking.is_empty() {
+            let mut at = 0;
+            for (path, descriptor) in self.sequence_of(folder, below)? {
+                let next = at + descriptor.geometry().blocks();
+                if lacking.contains(&path) && !self.is_file_here(&descriptor.hash())? {
+                    blocks.insert(at..next);
+                }
+                at = next;
+            }
+        }
+        let blocks = Arc::new(blocks);
+        // A state that changed meanwhile may not be in it.
+        if revision == self.shares_revision() {
+            let kept = Arc::clone(&blocks);
+            self.inner.states.keep_lacking(folder, below, kept);
+        }
+        Ok(blocks)
+    }
+
+    /// The files of a folder in the order of its sequence, by their paths from the shared one.
+    fn sequence_of(
+        &self,
+        folder: &Path,
+        below: &str,
+    ) -> Result<Vec<(String, Descriptor)>, DatabaseError> {
+        let is_below = |path: &str| {
+            let rest = path.strip_prefix(below);
+            below.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let members = self.members(folder)?.into_iter();
+        let files = members.filter(|member| matches!(member.state, MemberState::File(_)));
+        let files = files.filter(|member| is_below(&member.path));
+        let mut files: Vec<_> = files.map(|file| (file.path, file.descriptor)).collect();
+        // Entries of one folder by name, and not paths by all of their bytes.
+        files.sort_unstable_by(|(a, _), (b, _)| a.split('/').cmp(b.split('/')));
+        Ok(files)
+    }
+
+    /// The live folders that content of this hash is in.
+    fn folders_over(&self, hash: &Hash) -> Result<Vec<Over>, DatabaseError> {
+        let live = self.live_folders();
+        let found = self.inner.database.read(|transaction| {
+            members::folders_of(transaction, hash, |share| share.origin.is_live(&live))
+        })?;
+        let over = found.into_iter().map(|(folder, member)| Over {
+            descriptor: member.descriptor,
+            totals: member.totals(),
+            below: member.path,
+            folder,
+        });
+        Ok(over.collect())
+    }
+
+    fn is_folder_here(&self, folder: &Share) -> bool {
+        self.state_of(folder).is_available() && self.look_at_share(folder).state.is_available()
+    }
+}
+
+/// A folder, and the shared one that it is in or is.
+struct Over {
+    descriptor: Descriptor,
+    totals: Totals,
+    /// Its path in the shared folder; empty if it is that.
+    below: String,
+    folder: Share,
+}
+
+impl Over {
+    fn new(share: &Share, totals: Totals) -> Self {
+        Self {
+            descriptor: share.descriptor,
+            totals,
+            below: String::new(),
+            folder: share.clone(),
+        }
+    }
+}

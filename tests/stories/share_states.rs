@@ -1,0 +1,385 @@
+//! What is shared is what is on the disk: states of shares, files that look changed, and exclusions.
+
+use std::{
+    fs::{self, FileTimes},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
+
+use serde_json::Value;
+
+use super::{
+    http::Url,
+    system::{Mount, is_root, run},
+    watch::{put, shares},
+    world::{Home, World, assert_content, eventually, noise, text},
+};
+
+/// The states of what the node of `home` shares, by name.
+fn states(home: &Home) -> Vec<(String, String)> {
+    let listed = home.json(&["list"]);
+    let entry = |entry: &Value| {
+        let text = |field: &str| entry[field].as_str().unwrap().to_owned();
+        (text("name"), text("state"))
+    };
+    listed.as_array().unwrap().iter().map(entry).collect()
+}
+
+fn has_state(home: &Home, name: &str, state: &str) {
+    let expected = (name.to_owned(), state.to_owned());
+    eventually(&format!("{name} to be {state}"), || {
+        states(home).contains(&expected).then_some(())
+    });
+}
+
+fn set_modified(path: &Path, by: impl Fn(std::time::SystemTime) -> std::time::SystemTime) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let file = fs::File::options().append(true).open(path).unwrap();
+    file.set_times(FileTimes::new().set_modified(by(modified)))
+        .unwrap();
+}
+
+fn get(home: &Home, hash: &str, address: &str, to: &str) {
+    home.run(&[
+        "download",
+        hash,
+        "--peer",
+        address,
+        "-o",
+        to,
+        "--timeout",
+        "20",
+    ])
+    .done();
+}
+
+/// ```text
+///   B ── A      A's folder is touched in every way that leaves its content alone
+/// ```
+#[test]
+fn a_folder_whose_files_look_changed_is_served_and_hashed_again() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let folder = a.path("box");
+    let names = [
+        "touched", "mode", "owner", "linked", "restored", "moved", "newer", "sub/same",
+    ];
+    for (at, name) in names.iter().enumerate() {
+        put(&folder, name, &noise(at as u64, 400_000));
+    }
+    let node = a.start(&[]);
+    let hash = a.share("box");
+    let at = |name: &str| folder.join(name);
+
+    set_modified(&at("touched"), |modified| modified);
+    fs::set_permissions(at("mode"), fs::Permissions::from_mode(0o600)).unwrap();
+    if is_root("another owner") {
+        std::os::unix::fs::chown(at("owner"), Some(1234), None).unwrap();
+    }
+    fs::hard_link(at("linked"), a.path("link")).unwrap();
+    let modified = fs::metadata(at("restored")).unwrap().modified().unwrap();
+    fs::copy(at("restored"), a.path("copy")).unwrap();
+    fs::remove_file(at("restored")).unwrap();
+    fs::rename(a.path("copy"), at("restored")).unwrap();
+    set_modified(&at("restored"), |_| modified);
+    fs::rename(at("moved"), a.path("elsewhere")).unwrap();
+    fs::rename(a.path("elsewhere"), at("moved")).unwrap();
+    get(&b, &hash, &node.address(), "one");
+
+    // With another time it is hashed before it is served.
+    set_modified(&at("newer"), |modified| {
+        modified + std::time::Duration::from_secs(5)
+    });
+    get(&b, &hash, &node.address(), "two");
+    for (at, name) in names.iter().enumerate() {
+        assert_content(&b.path("two").join(name), &noise(at as u64, 400_000));
+    }
+    // The whole folder is touched.
+    let away = a.path("away");
+    fs::rename(&folder, &away).unwrap();
+    has_state(&a, "box", "missing");
+    fs::rename(&away, &folder).unwrap();
+    has_state(&a, "box", "available");
+    get(&b, &hash, &node.address(), "three");
+}
+
+/// ```text
+///   B ── A      one file of A's folder holds something else
+/// ```
+#[test]
+fn a_file_that_changed_is_not_offered_and_the_rest_of_its_folder_is() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let folder = a.path("box");
+    for (at, name) in ["a", "b.txt", "b/c", "d"].iter().enumerate() {
+        put(&folder, name, &noise(at as u64, 300_000));
+    }
+    let node = a.start(&[]);
+    let hash = a.share("box");
+    put(&folder, "b/c", &noise(9, 300_000));
+    node.run
+        .err
+        .line("some files of the shared folder are not available");
+    let listed = a.json(&["list"]);
+    assert_eq!(listed[0]["state"], "available");
+    assert_eq!(listed[0]["unavailable_files"], 1);
+    let path = text(&folder.join("b/c"));
+    a.run(&["list"]).done().prints(&format!("changed  {path}"));
+    let told = a.run(&["doctor"]);
+    assert!(
+        told.stdout
+            .contains(&format!("{path} (a file of a shared folder)")),
+        "{told:#?}"
+    );
+
+    // B gets what there is, and the rest when it is back.
+    let download = b.spawn(&["download", &hash, "--peer", &node.address(), "-o", "got"]);
+    for (at, name) in [(0, "a"), (1, "b.txt"), (3, "d")] {
+        let part = b.path("got.part").join(name);
+        eventually(&format!("{name} to come"), || {
+            let found = fs::read(&part).ok()?;
+            (found == noise(at, 300_000)).then_some(())
+        });
+    }
+    put(&folder, "b/c", &noise(2, 300_000));
+    download.end().done();
+    assert_content(&b.path("got/b/c"), &noise(2, 300_000));
+    eventually("nothing to be unavailable", || {
+        a.json(&["list"])[0]
+            .get("unavailable_files")
+            .is_none()
+            .then_some(())
+    });
+    assert!(a.run(&["doctor"]).stdout.contains("1 share: all available"));
+}
+
+/// ```text
+///   B ── A      what A shares by hand goes, and comes back
+/// ```
+#[test]
+fn a_file_that_is_gone_is_missing_until_it_is_back() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let (disk, away) = (a.path("disk"), a.path("away"));
+    put(&disk, "film", &noise(1, 3_000_000));
+    let node = a.start(&[]);
+    let hash = a.share("disk/film");
+    let address = node.address();
+    let open = |address: &str, timeout: &str| {
+        b.run(&["open", &hash, "--peer", address, "--timeout", timeout])
+    };
+    open(&address, "10").done().prints("all of it");
+    fs::rename(&disk, &away).unwrap();
+    // Also before the node looks at it.
+    open(&address, "2").failed().says("no source");
+    has_state(&a, "film", "missing");
+    assert_eq!(
+        b.json(&["list", "--peer", &address]),
+        Value::Array(Vec::new())
+    );
+    let told = a.run(&["doctor"]);
+    assert!(
+        told.stdout.contains("film (a share) is missing"),
+        "{told:#?}"
+    );
+    // A start without it forgets nothing, and hashes nothing when it is back.
+    node.stop();
+    let node = a.start(&[]);
+    has_state(&a, "film", "missing");
+    let before = node.run.read_bytes().unwrap();
+    fs::rename(&away, &disk).unwrap();
+    has_state(&a, "film", "available");
+    open(&node.address(), "10").done();
+    let read = node.run.read_bytes().unwrap() - before;
+    assert!(read < 2_000_000, "{read} bytes were read");
+    get(&b, &hash, &node.address(), "got");
+}
+
+/// ```text
+///   A      a disk with a watched folder on it is unmounted, and mounted again
+/// ```
+#[test]
+fn shares_of_a_disk_that_is_not_mounted_wait_for_it() {
+    let world = World::new();
+    let a = world.home("a");
+    let Some(backing) = Mount::new(world.path("backing"), "size=8m") else {
+        return;
+    };
+    let disk = a.path("all/disk");
+    fs::create_dir_all(&disk).unwrap();
+    let bind = || {
+        let (from, to) = (backing.path().display(), disk.display());
+        run(&format!("mount --bind {from} {to}")).unwrap();
+    };
+    let unmount = || run(&format!("umount -l {}", disk.display())).unwrap();
+    for watched in ["all/disk", "all"] {
+        let name = if watched == "all" {
+            "disk/film"
+        } else {
+            "film"
+        };
+        bind();
+        put(&disk, "film", &noise(1, 500_000));
+        let node = a.start(&["--dir", watched]);
+        shares(&a, &[name]);
+        unmount();
+        has_state(&a, name, "missing");
+        bind();
+        has_state(&a, name, "available");
+        node.stop();
+        unmount();
+        let node = a.start(&["--dir", watched]);
+        node.run.err.line("missing: its shares are offered again");
+        has_state(&a, name, "missing");
+        let before = node.run.read_bytes().unwrap();
+        bind();
+        has_state(&a, name, "available");
+        let read = node.run.read_bytes().unwrap() - before;
+        assert!(read < 400_000, "{read} bytes were read");
+        if watched == "all/disk" {
+            // What is removed from a disk that is there is no share any more.
+            fs::remove_file(disk.join("film")).unwrap();
+            shares(&a, &[]);
+        }
+        node.stop();
+        unmount();
+    }
+}
+
+/// ```text
+///   A      a file of a watched folder is withdrawn
+/// ```
+#[test]
+fn what_a_person_withdraws_from_a_watched_folder_stays_withdrawn() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    for name in ["keep", "private", "sub/x", "sub/y"] {
+        put(&folder, name, name.as_bytes());
+    }
+    let node = a.start(&["--dir", "shared"]);
+    shares(&a, &["keep", "private", "sub/x", "sub/y"]);
+    let told = a.run(&["unshare", "shared/private"]).done();
+    told.prints("private")
+        .prints(&text(&folder.join("private")));
+    let told = a.run(&["unshare", "./shared/sub"]).done();
+    told.prints("sub/x").prints("sub/y");
+    shares(&a, &["keep"]);
+    put(&folder, "private", b"private again");
+    put(&folder, "sub/z", b"new");
+    put(&folder, "last", b"last");
+    shares(&a, &["keep", "last"]);
+    node.stop();
+    let _node = a.start(&["--dir", "shared"]);
+    shares(&a, &["keep", "last"]);
+    put(&folder, "other", b"other");
+    shares(&a, &["keep", "last", "other"]);
+    let excluded = a.json(&["list", "--excluded"]);
+    assert_eq!(excluded.as_array().unwrap().len(), 2);
+    assert_eq!(excluded[0]["path"], text(&folder.join("private")));
+    assert_eq!(excluded[0]["state"], "excluded");
+    a.share("shared/private");
+    shares(&a, &["keep", "last", "other", "private"]);
+    a.run(&["list", "--excluded"]).done().prints("shared/sub");
+    // It is watched again.
+    fs::remove_file(folder.join("private")).unwrap();
+    shares(&a, &["keep", "last", "other"]);
+}
+
+/// ```text
+///   A      a file of a watched folder becomes a link
+/// ```
+#[test]
+fn a_watched_file_that_becomes_a_link_is_gone_also_for_the_gateway() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "film", &noise(1, 300_000));
+    let _node = a.start(&["--dir", "shared"]);
+    shares(&a, &["film"]);
+    put(&a.path("."), "own", &noise(2, 300_000));
+    a.share("own");
+    let url = |name: &str| Url::new(&a.run(&["link", name, "--http"]).done().stdout);
+    let (film, own) = (url("film"), url("own"));
+    film.get(&[]).code(200);
+    own.get(&[]).code(200);
+    fs::rename(folder.join("film"), a.path("film")).unwrap();
+    symlink(a.path("film"), folder.join("film")).unwrap();
+    fs::remove_file(a.path("own")).unwrap();
+    for gone in [&film, &own] {
+        let status = gone.get(&["Range: bytes=0-9"]).status;
+        assert!(matches!(status, 206 | 404 | 410), "{status}");
+    }
+    shares(&a, &["own"]);
+    has_state(&a, "own", "missing");
+    for gone in [&film, &own] {
+        let status = gone.get(&[]).status;
+        assert!(matches!(status, 404 | 410), "{status}");
+    }
+}
+
+/// ```text
+///   A      `chmod -R` of 1,000 files of 1 MiB while A is away
+/// ```
+#[test]
+fn files_with_other_permissions_are_served_before_they_are_read() {
+    let world = World::new();
+    let a = world.home("a");
+    let (watched, by_hand) = (a.path("watched"), a.path("by hand"));
+    for folder in [&watched, &by_hand] {
+        fs::create_dir_all(folder).unwrap();
+        for at in 0..1000_u64 {
+            let path = folder.join(format!("{at:04}"));
+            fs::write(&path, noise(at, 100)).unwrap();
+            let file = fs::File::options().append(true).open(&path).unwrap();
+            file.set_len(1 << 20).unwrap();
+        }
+    }
+    let node = a.start(&["--dir", "watched"]);
+    let hash = a.share("by hand");
+    eventually("all to be shared", || {
+        (a.json(&["list"]).as_array().unwrap().len() == 1001).then_some(())
+    });
+    node.stop();
+    for folder in [&watched, &by_hand] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let mode = fs::Permissions::from_mode(0o600);
+            fs::set_permissions(entry.unwrap().path(), mode).unwrap();
+        }
+    }
+    let node = a.start(&["--dir", "watched"]);
+    let b = world.home("b");
+    let before = node.run.read_bytes().unwrap();
+    let listed = b.json(&["list", "--peer", &node.address()]);
+    assert_eq!(listed.as_array().unwrap().len(), 1001);
+    b.run(&["open", &hash, "--peer", &node.address()])
+        .done()
+        .prints("all of it");
+    b.run(&[
+        "download",
+        &hash,
+        "--only",
+        "0500",
+        "--peer",
+        &node.address(),
+        "-o",
+        "got",
+    ])
+    .done();
+    let read = node.run.read_bytes().unwrap();
+    eprintln!(
+        "{before} bytes read until ready, {} more until one file was served",
+        read - before
+    );
+    assert!(
+        read < 400 << 20,
+        "{read} of 2000 MiB were read before one was served"
+    );
+    assert_eq!(
+        states(&a)
+            .iter()
+            .filter(|(_, state)| state == "available")
+            .count(),
+        1001
+    );
+}
