@@ -1,15 +1,16 @@
 //! The page of a node, in a real browser.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{Read, Write},
+    os::unix::fs::symlink,
 };
 
 use fantoccini::key::Key;
 
 use super::{
     browser::Browser,
-    world::{Home, World, assert_content, eventually, noise},
+    world::{Home, World, assert_content, eventually, noise, text},
 };
 
 const WIDE: (u32, u32) = (1280, 800);
@@ -79,6 +80,44 @@ fn people_share_see_and_download() {
     anna.click("#shares .row .actions button:last-child");
     anna.click("dialog button.danger");
     anna.sees_no(ROW, "film.mkv");
+}
+
+/// ```text
+///   page of B ── B ── A      has two folders with a link that leads out
+/// ```
+#[test]
+fn a_folder_is_downloaded_with_the_links_that_are_chosen() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let node_a = a.start(&[]);
+    for name in ["one", "two"] {
+        world.file(&format!("{name}/file"), name.as_bytes());
+        symlink("/etc/hosts", world.path(name).join("link")).unwrap();
+        a.share(&text(&world.path(name)));
+    }
+    let _node_b = b.start(&["-b", &node_a.address()]);
+    let Some(page) = opened(&b, WIDE) else { return };
+    let get = |name: &str, links: &str| {
+        page.click("#tab-network");
+        page.fill("#network input[type=search]", name);
+        page.sees("#network .row", name);
+        page.click("#network .row .title");
+        page.sees(DIALOG, "Symbolic links to create");
+        page.script(&format!(
+            "document.querySelector('dialog select').value = '{links}'"
+        ));
+        page.click("dialog button.primary");
+        page.sees("aside h2", name);
+    };
+    get("one", "inside");
+    page.sees(
+        "aside .differences",
+        "the link link → /etc/hosts is left out: it leads out of the folder",
+    );
+    get("two", "all");
+    let link = |name: &str| fs::read_link(b.path(&format!("data/downloaded/{name}/link"))).ok();
+    eventually("the other link to be there", || link("two"));
+    assert_eq!(link("one"), None);
 }
 
 /// ```text
