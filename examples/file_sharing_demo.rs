@@ -56,6 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             from: Vec::new(),
             bootstrap: Vec::new(),
             timeout: Duration::from_secs(30),
+            waits: false,
             only: Vec::new(),
             overwrite: false,
             links: Default::default(),

@@ -341,6 +341,7 @@ impl Simulation {
             peers: Vec::new(),
             from: Vec::new(),
             bootstrap: Vec::new(),
+            waits: false,
             timeout: if is_alive {
                 ALIVE_TIMEOUT
             } else {

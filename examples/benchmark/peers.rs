@@ -175,6 +175,7 @@ impl Peer {
             from: Vec::new(),
             bootstrap: Vec::new(),
             timeout: PATIENCE,
+            waits: false,
             only: Vec::new(),
             overwrite: false,
             links: Default::default(),

@@ -310,7 +310,16 @@ pub(super) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::Downloa
 /// What a download waits for, why it failed, its notice, or what of it differs, in a sentence.
 fn why(status: &node::DownloadStatus) -> Option<String> {
     let failed = || Some(status.failure.as_ref()?.message.clone());
-    let waits = status.waits.as_ref().map(ToString::to_string);
+    let waits = status.waits.as_ref().map(|waits| {
+        // What nobody said yet is not repeated.
+        let is_waiting = status.state == node::DownloadState::Waiting;
+        match is_waiting {
+            true => format!(
+                "{waits}; it starts when a peer that has it connects, lists or announces it"
+            ),
+            false => waits.to_string(),
+        }
+    });
     let differences = || Some(status.differences.as_ref()?.to_string());
     let notice = || status.notice.clone();
     waits.or_else(failed).or_else(notice).or_else(differences)
@@ -507,6 +516,7 @@ pub(super) async fn download_request(
         from: from.from,
         bootstrap: addresses(&from.bootstrap)?,
         timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+        waits: from.wait,
         only: from.only,
         overwrite: from.overwrite,
         links: from.links.into(),

@@ -330,8 +330,12 @@ pub struct DownloadRequest {
     /// Addresses of nodes to enter the network by.
     #[serde(default)]
     pub bootstrap: Vec<String>,
-    /// Seconds without any source after which it fails.
+    /// Seconds without anything that arrives after which it fails, or waits.
     pub timeout_seconds: f64,
+    /// Whether it waits for a source after that, for as long as it is neither paused nor cancelled. Only a
+    /// node that keeps running does.
+    #[serde(default)]
+    pub wait: bool,
     /// Of a folder: which files, as globs over their paths in it; none: all.
     #[serde(default)]
     pub only: Vec<String>,

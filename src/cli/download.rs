@@ -57,7 +57,7 @@ pub(super) struct DownloadArgs {
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
     bootstrap: Vec<String>,
 
-    /// Give up after so long without any source [default: 30]
+    /// Give up when nothing has arrived for so long [default: a running node waits, else 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
     timeout: Option<f64>,
 
@@ -214,6 +214,8 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: context.seconds_without_source(args.timeout),
+        // A person who says how long means it.
+        wait: args.timeout.is_none(),
         only: args.only.clone(),
         overwrite: args.overwrite,
         links: args.links.into(),

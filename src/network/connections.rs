@@ -22,12 +22,23 @@ impl EventLoop {
     pub(super) fn connect(
         &mut self,
         peer: Option<PeerId>,
-        addresses: Vec<Multiaddr>,
+        mut addresses: Vec<Multiaddr>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     ) {
         if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
             let _ = reply.send(Ok(peer));
             return;
+        }
+        if let (None, Some(address)) = (peer, addresses.first()) {
+            // A second connection to the same place would be of no use.
+            if let Some(peer) = self.peers.reached_at(address) {
+                let _ = reply.send(Ok(peer));
+                return;
+            }
+            if let Some(dial) = self.connects.dial_to(address) {
+                self.connects.wait_at(address.clone(), dial, reply);
+                return;
+            }
         }
         let options = match (peer, addresses.first()) {
             // Somebody else's dial may know where it is: joined rather than repeated.
@@ -36,7 +47,7 @@ impl EventLoop {
                 .build(),
             (Some(peer), Some(_)) => DialOpts::peer_id(peer)
                 .condition(PeerCondition::Disconnected)
-                .addresses(addresses)
+                .addresses(addresses.clone())
                 .extend_addresses_through_behaviour()
                 .build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
@@ -47,6 +58,9 @@ impl EventLoop {
         };
         let dial = options.connection_id();
         match self.swarm.dial(options) {
+            Ok(()) if peer.is_none() => {
+                self.connects.wait_at(addresses.swap_remove(0), dial, reply);
+            }
             Ok(()) => self.connects.wait(peer, Some(dial), reply),
             Err(DialError::DialPeerConditionFalse(_)) => self.connects.wait(peer, None, reply),
             Err(error) => {

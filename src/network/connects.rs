@@ -1,7 +1,7 @@
 //! Who waits for which connection. Pure bookkeeping: the event loop dials and reports.
 
 use libp2p::{
-    PeerId,
+    Multiaddr, PeerId,
     swarm::{ConnectionId, DialError},
 };
 use tokio::sync::oneshot;
@@ -15,6 +15,8 @@ struct Waiter {
     peer: Option<PeerId>,
     /// The dial made for this caller; `None` when it joined one that was under way.
     dial: Option<ConnectionId>,
+    /// The address dialled, of a peer whose id is not known.
+    address: Option<Multiaddr>,
     reply: Reply,
 }
 
@@ -26,7 +28,26 @@ pub(super) struct Connects(Vec<Waiter>);
 impl Connects {
     pub(super) fn wait(&mut self, peer: Option<PeerId>, dial: Option<ConnectionId>, reply: Reply) {
         self.0.retain(|waiter| !waiter.reply.is_closed());
-        self.0.push(Waiter { peer, dial, reply });
+        self.0.push(Waiter {
+            peer,
+            dial,
+            address: None,
+            reply,
+        });
+    }
+
+    /// The caller waits for the dial to `address`, which is its own or another caller's.
+    pub(super) fn wait_at(&mut self, address: Multiaddr, dial: ConnectionId, reply: Reply) {
+        self.wait(None, Some(dial), reply);
+        if let Some(waiter) = self.0.last_mut() {
+            waiter.address = Some(address);
+        }
+    }
+
+    /// The dial to `address` that a caller still waits for.
+    pub(super) fn dial_to(&self, address: &Multiaddr) -> Option<ConnectionId> {
+        let is_same = |waiter: &&Waiter| waiter.address.as_ref() == Some(address);
+        self.0.iter().find(is_same)?.dial
     }
 
     /// A connection to `peer` stands: everyone who waits for it, by dial or by id, is told.
@@ -113,6 +134,25 @@ mod tests {
         );
         connects.established(ids[1], peer);
         assert_eq!(outcome(&mut other).unwrap().unwrap(), peer);
+    }
+
+    #[test]
+    fn an_address_is_dialled_once_for_all_who_want_it() {
+        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let address: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
+        let dial = ConnectionId::new_unchecked(1);
+        assert_eq!(connects.dial_to(&address), None);
+        let [mut first, mut second] = [(); 2].map(|()| {
+            let (reply, answer) = oneshot::channel();
+            connects.wait_at(address.clone(), dial, reply);
+            answer
+        });
+        assert_eq!(connects.dial_to(&address), Some(dial));
+        connects.established(dial, peer);
+        for answer in [&mut first, &mut second] {
+            assert_eq!(outcome(answer).unwrap().unwrap(), peer);
+        }
+        assert_eq!(connects.dial_to(&address), None);
     }
 
     #[test]

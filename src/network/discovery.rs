@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use futures::future::BoxFuture;
 use libp2p::{Multiaddr, PeerId};
 use pelago_content::Hash;
 use tokio::{
@@ -32,6 +33,23 @@ pub struct Candidate {
     pub found: Found,
 }
 
+impl Candidate {
+    /// One that a person or a link named.
+    #[must_use]
+    pub fn given(address: &PeerAddress) -> Self {
+        let at = address.address();
+        Self {
+            peer: address.peer(),
+            addresses: if at.is_empty() {
+                Vec::new()
+            } else {
+                vec![at.clone()]
+            },
+            found: Found::Given,
+        }
+    }
+}
+
 /// How a candidate came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
@@ -43,6 +61,14 @@ pub enum Found {
     Dht,
     /// Another source named it, or it asked us for the content.
     Named,
+}
+
+/// Waits until the next look-up in the DHT may be made.
+pub type Pace = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
+
+/// The pace of a search that finds new providers as they turn up.
+pub async fn steady() {
+    sleep(LOOKUP_INTERVAL).await;
 }
 
 /// A search for candidates, going on until it is dropped.
@@ -59,11 +85,11 @@ pub struct Discovery {
 impl Discovery {
     /// Searches for `hash`, starting with the peers at `given`.
     #[must_use]
-    pub fn find(network: &Network, hash: Hash, given: Vec<PeerAddress>) -> Self {
+    pub fn find(network: &Network, hash: Hash, given: Vec<PeerAddress>, pace: Pace) -> Self {
         let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
         tokio::spawn(from_given(given, sender.clone()));
         tokio::spawn(from_connected(network.clone(), sender.clone()));
-        tokio::spawn(from_dht(network.clone(), hash, sender));
+        tokio::spawn(from_dht(network.clone(), hash, sender, pace));
         Self {
             candidates,
             seen: HashSet::new(),
@@ -117,12 +143,7 @@ impl Discovery {
 
 async fn from_given(given: Vec<PeerAddress>, sender: mpsc::Sender<Candidate>) {
     for address in given {
-        let candidate = Candidate {
-            peer: address.peer(),
-            addresses: vec![address.address().clone()],
-            found: Found::Given,
-        };
-        if sender.send(candidate).await.is_err() {
+        if sender.send(Candidate::given(&address)).await.is_err() {
             return;
         }
     }
@@ -160,7 +181,7 @@ async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
     }
 }
 
-async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>) {
+async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>, mut pace: Pace) {
     let mut routable = network.routable();
     loop {
         // A node that knows nobody asks as soon as it knows somebody.
@@ -187,7 +208,7 @@ async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>)
             }
         }
         tokio::select! {
-            () = sleep(LOOKUP_INTERVAL) => {}
+            () = pace() => {}
             () = sender.closed() => return,
         }
     }

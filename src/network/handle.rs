@@ -13,7 +13,11 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::{IdentityClash, Peer, PeerAddress, Stream, Traffic, command::Command};
+use super::{
+    IdentityClash, Peer, PeerAddress, Traffic,
+    command::Command,
+    outgoing::{Outgoing, Outgoings},
+};
 
 /// Providers that one lookup holds before its reader takes them.
 const PROVIDERS_BUFFERED: usize = 64;
@@ -30,6 +34,7 @@ pub struct Network {
     pub(super) routable: watch::Receiver<usize>,
     pub(super) clash: watch::Receiver<Option<IdentityClash>>,
     pub(super) traffic: Traffic,
+    pub(super) outgoing: Outgoings,
     pub(super) lookup_requests: Counter,
     pub(super) metrics: Arc<Registry>,
 }
@@ -154,11 +159,13 @@ impl Network {
         self.clash.borrow().clone()
     }
 
-    /// Opens a stream of `protocol` to a connected peer.
+    /// Opens a stream of `protocol` to a connected peer, once fewer are open than the peer accepts.
     ///
     /// # Errors
     /// See [`StreamError`].
-    pub async fn open(&self, peer: PeerId, protocol: Protocol) -> Result<Stream, StreamError> {
+    pub async fn open(&self, peer: PeerId, protocol: Protocol) -> Result<Outgoing, StreamError> {
+        let permit = self.outgoing.enter(peer, protocol).await;
+        let permit = permit.ok_or(StreamError::ConnectionClosed)?;
         let (reply, answer) = stream_reply::channel();
         let command = Command::Open {
             peer,
@@ -169,7 +176,8 @@ impl Network {
             .send(command)
             .await
             .map_err(|_| StreamError::ConnectionClosed)?;
-        Ok(answer.await.map_err(|_| StreamError::ConnectionClosed)??)
+        let stream = answer.await.map_err(|_| StreamError::ConnectionClosed)??;
+        Ok(permit.on(stream))
     }
 
     /// Looks up in the DHT who provides `hash`. Ends when all that can be found is; dropping the

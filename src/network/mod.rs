@@ -16,6 +16,7 @@ mod identity_clash;
 mod listening;
 mod lookups;
 mod metrics;
+mod outgoing;
 mod peers;
 mod reach;
 mod redial;
@@ -24,12 +25,12 @@ mod start;
 mod traffic;
 
 pub use address::{InvalidAddress, PeerAddress};
-pub use discovery::{Candidate, Discovery, Found};
+pub use discovery::{Candidate, Discovery, Found, Pace, steady};
 
 pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
 pub use identity_clash::IdentityClash;
+pub use outgoing::{Outgoing, Wanted};
 pub use peers::Peer;
-pub use pelago_behaviour::streams::Outbound as Stream;
 pub use reach::Reach;
 pub use start::{Settings, StartError, TransportKind};
 pub use traffic::Traffic;

@@ -169,6 +169,18 @@ impl Peers {
         beyond.map(|(peer, _)| *peer).collect()
     }
 
+    /// The peer that a connection made by this node to `address` has led to.
+    pub(super) fn reached_at(&self, address: &Multiaddr) -> Option<PeerId> {
+        let is_there = |remote: &Remote| {
+            // A dial by id leaves the id behind the address.
+            let dialled = PeerAddress::from(remote.address.clone());
+            !remote.is_inbound && dialled.address() == address
+        };
+        let mut connected = self.connected.iter();
+        let (peer, _) = connected.find(|(_, entry)| entry.connections.values().any(is_there))?;
+        Some(*peer)
+    }
+
     pub(super) fn list(&self) -> Vec<Peer> {
         let connected = self.connected.iter();
         connected.map(|(id, entry)| entry.peer(*id)).collect()
@@ -201,6 +213,20 @@ mod tests {
         assert_eq!(peers.list(), [peers.get(&peer).unwrap()]);
         peers.disconnected(peer, connection);
         assert_eq!(peers.get(&peer), None);
+    }
+
+    #[test]
+    fn a_peer_is_found_by_the_address_that_was_dialled() {
+        let [dialled, came] = [PeerId::random(), PeerId::random()];
+        let address: Multiaddr = "/ip4/10.0.0.2/tcp/9".parse().unwrap();
+        let mut peers = Peers::default();
+        let [first, second] = [1, 2].map(ConnectionId::new_unchecked);
+        peers.connected(came, first, remote("/ip4/10.0.0.2/tcp/9", true));
+        assert_eq!(peers.reached_at(&address), None, "its port says nothing");
+        peers.connected(dialled, second, remote("/ip4/10.0.0.2/tcp/9", false));
+        assert_eq!(peers.reached_at(&address), Some(dialled));
+        peers.disconnected(dialled, second);
+        assert_eq!(peers.reached_at(&address), None);
     }
 
     #[test]

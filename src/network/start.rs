@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     Network, PeerAddress, Traffic, connects::Connects, event_loop::EventLoop,
     identity_clash::SelfDials, listening::Listening, lookups::Lookups, metrics::Metrics,
-    peers::Peers, redial::Redial,
+    outgoing::Outgoings, peers::Peers, redial::Redial,
 };
 
 /// Commands waiting for the event loop, at most; further callers wait for room.
@@ -144,6 +144,7 @@ impl Network {
             routable: routable_now,
             clash: clash_now,
             traffic,
+            outgoing: Outgoings::default(),
             lookup_requests,
             metrics: Arc::new(registry),
         })

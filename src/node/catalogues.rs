@@ -259,6 +259,15 @@ async fn fetch_all(
         .await
 }
 
+/// The hashes that a connected peer lists.
+pub(super) async fn of_connected(
+    network: &Network,
+    peer: PeerId,
+) -> Result<impl Iterator<Item = Hash> + use<>, String> {
+    let entries = fetch(network, peer, String::new()).await?;
+    Ok(entries.into_iter().map(|entry| entry.hash))
+}
+
 async fn fetch(network: &Network, peer: PeerId, query: String) -> Result<Vec<Entry>, String> {
     match timeout(PEER_TIMEOUT, read_pages(network, peer, query)).await {
         Ok(entries) => entries.map_err(|error| error.to_string()),

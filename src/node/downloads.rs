@@ -92,8 +92,11 @@ pub struct DownloadRequest {
     pub from: Vec<String>,
     /// Nodes by which to join the network.
     pub bootstrap: Vec<PeerAddress>,
-    /// How long there may be no source.
+    /// How long nothing may arrive.
     pub timeout: Duration,
+    /// Whether it waits for a source after that, for as long as it is neither paused nor cancelled. A
+    /// [`Mode::OneShot`] node never does.
+    pub waits: bool,
     /// Of a folder: which files, as globs over their paths in it; none: all.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
@@ -186,6 +189,8 @@ impl Node {
             peers,
             allowed,
             timeout: request.timeout,
+            // A command that runs without a node ends then.
+            waits: request.waits && !is_one_shot,
             only: request.only,
             overwrite: request.overwrite,
             links: request.links,

@@ -105,6 +105,7 @@ pub(super) fn look(
         settling,
         batch: Vec::new(),
         replaced: Vec::new(),
+        gone: Vec::new(),
         written: Instant::now(),
         scanned: Scanned::default(),
     };
@@ -116,7 +117,7 @@ pub(super) fn look(
         // A change of what is to be left out is a change of all around it.
         let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
         let path = path.parent().filter(|_| is_rules).unwrap_or(path);
-        if look.path(path)?.is_break() {
+        if look.path(path)?.is_break() || look.is_due() && look.write()?.is_break() {
             break;
         }
     }
@@ -135,6 +136,8 @@ struct Look<'a> {
     batch: Vec<NewShare>,
     /// What was shared before at the paths of the batch.
     replaced: Vec<Hash>,
+    /// What is not there any more and is still shared.
+    gone: Vec<(Hash, PathBuf)>,
     written: Instant,
     scanned: Scanned,
 }
@@ -316,11 +319,14 @@ impl Look<'_> {
     }
 
     fn is_due(&self) -> bool {
-        self.batch.len() >= BATCH || self.written.elapsed() >= BATCH_TIME
+        self.batch.len().max(self.gone.len()) >= BATCH || self.written.elapsed() >= BATCH_TIME
     }
 
     fn write(&mut self) -> Result<ControlFlow<()>, LookError> {
         self.written = Instant::now();
+        if self.write_gone()?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
         if self.batch.is_empty() {
             self.told.waiting(self.settling);
             return Ok(ControlFlow::Continue(()));
@@ -335,7 +341,18 @@ impl Look<'_> {
         Ok(self.tell_gone(replaced))
     }
 
-    /// Withdraws what the folder shares at `path` or below and that is not there, or to be left out.
+    /// Withdraws in one commit what was found to be gone.
+    fn write_gone(&mut self) -> Result<ControlFlow<()>, DatabaseError> {
+        let gone = std::mem::take(&mut self.gone);
+        if gone.is_empty() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.scanned.gone += self.store.remove_shares(&gone)?;
+        let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
+        Ok(self.tell_gone(hashes))
+    }
+
+    /// Finds what the folder shares at `path` or below and that is not there, or to be left out.
     fn withdraw(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
         let at = self.store.share_at(path)?;
         let mut page: Vec<_> = at.into_iter().collect();
@@ -349,12 +366,9 @@ impl Look<'_> {
                 return Ok(ControlFlow::Break(()));
             }
             gone.retain(|(_, path)| !self.store.is_below_missing(path));
-            if !gone.is_empty() {
-                self.scanned.gone += self.store.remove_shares(&gone)?;
-                let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
-                if self.tell_gone(hashes).is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
+            self.gone.extend(gone);
+            if self.gone.len() >= BATCH && self.write_gone()?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
             page = self.store.shares_under(path, after.as_deref(), BATCH)?;
             match page.last() {

@@ -24,6 +24,7 @@ use super::{
     background::{self, ASKERS_QUEUED},
     catalogues,
     check::{CheckEvent, check_shares},
+    listings,
     metrics::Metrics,
     read::KnownLinks,
     rehash,
@@ -219,6 +220,7 @@ impl Node {
                 tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::collect(Arc::clone(&inner))).abort_handle(),
+                tokio::spawn(listings::watch(Arc::clone(&inner))).abort_handle(),
                 tokio::spawn(background::keep_spare(inner.store.clone())).abort_handle(),
             ]);
             if inner.store.folder().is_some()

@@ -6,7 +6,7 @@ use libp2p::Multiaddr;
 use pelago_content::Hash;
 
 use super::{
-    DownloadState, DownloadStatus, Interest, ManageError, Node, Place,
+    DownloadStatus, Interest, ManageError, Node, Place,
     called::Called,
     handle::{Inner, blocking},
 };
@@ -126,13 +126,7 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: that of the first which failed, once all others are paused.
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        let mut paused = Vec::new();
-        for download in self.downloads() {
-            if !download.state.is_ended() {
-                paused.push(self.pause(&download.hash.to_string()).await);
-            }
-        }
-        self.all_of(paused).await
+        Ok(self.inner.transfers.pause_all().await?)
     }
 
     /// Goes on with all that are paused or have failed.
@@ -140,16 +134,12 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: that of the first which failed, once all others are resumed.
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        let mut resumed = Vec::new();
-        for download in self.downloads() {
-            if matches!(
-                download.state,
-                DownloadState::Paused | DownloadState::Failed
-            ) {
-                resumed.push(self.resume(&download.hash.to_string()).await);
+        let resumed = self.inner.transfers.resume_all(|download| {
+            if download.is_to_seed() {
+                self.inner.seed_when_done(download);
             }
-        }
-        self.all_of(resumed).await
+        });
+        Ok(resumed.await?)
     }
 
     /// Stops a download, and removes what is here of it. A finished file is never removed.
@@ -215,39 +205,8 @@ impl Node {
         Ok(self.downloads())
     }
 
-    /// What was done to all downloads, or the first error.
-    async fn all_of(
-        &self,
-        done: Vec<Result<DownloadStatus, ManageError>>,
-    ) -> Result<Vec<DownloadStatus>, ManageError> {
-        let done = done.into_iter().map(unless_past);
-        let done: Vec<_> = done
-            .filter_map(Result::transpose)
-            .collect::<Result<_, _>>()?;
-        if done.is_empty() {
-            // An earlier change, by which they are as they were to be, may not be kept yet.
-            let kept = self.inner.transfers.keep().await;
-            kept.map_err(ManageError::NotKept)?;
-        }
-        Ok(done)
-    }
-
     fn find_download(&self, what: &str) -> Result<Hash, ManageError> {
         Ok(find(what, &self.downloads())?.hash)
-    }
-}
-
-/// What was done to one of all downloads; nothing, if it ended or went just before.
-fn unless_past(
-    done: Result<DownloadStatus, ManageError>,
-) -> Result<Option<DownloadStatus>, ManageError> {
-    use crate::transfer::ChangeError::{Ended, NotListed};
-    match done {
-        Err(
-            ManageError::NoSuchDownload { .. }
-            | ManageError::Change(Ended { .. } | NotListed { .. }),
-        ) => Ok(None),
-        done => done.map(Some),
     }
 }
 
@@ -301,6 +260,7 @@ fn unshare(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, Databas
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::DownloadState;
 
     fn download(hash: &str, name: &str) -> DownloadStatus {
         DownloadStatus {

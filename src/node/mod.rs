@@ -15,6 +15,7 @@ mod handle;
 mod health;
 mod limits;
 mod link_peers;
+mod listings;
 mod look;
 mod manage;
 mod metrics;

@@ -292,7 +292,12 @@ impl Reading {
         let left = Some((self.reader, self.rehash, bytes.start));
         futures::stream::unfold(left, move |left| async move {
             let (mut reader, rehash, at) = left.filter(|(.., at)| *at < end)?;
-            match reader.piece(file, at..end).await {
+            let piece = reader.piece(file, at..end).await;
+            if let Some(transfer::ReadError::Here(error)) = reader.take_unreadable() {
+                // It is hashed again, now or when somebody asks the next time.
+                rehash.note_error(&error);
+            }
+            match piece {
                 Ok(data) => {
                     let at = at + data.len() as u64;
                     Some((Ok(data), Some((reader, rehash, at))))

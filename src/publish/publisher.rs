@@ -1,6 +1,7 @@
 //! Carries the plan out.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -87,6 +88,7 @@ impl Publisher {
             store,
             announcing: JoinSet::new(),
             unwritten: Vec::new(),
+            withdrawn: HashSet::new(),
             waiting: Vec::new(),
             announcements,
         };
@@ -162,6 +164,8 @@ struct Task {
     announcing: JoinSet<(Hash, Result<u32, AnnounceError>)>,
     /// Due times that are not yet written down.
     unwritten: Vec<(Hash, u64)>,
+    /// Those that are withdrawn and still written down.
+    withdrawn: HashSet<Hash>,
     /// Who waits until nothing is left to announce.
     waiting: Vec<oneshot::Sender<()>>,
     announcements: Announcements,
@@ -200,19 +204,23 @@ impl Task {
             tokio::select! {
                 change = changes.recv() => match change {
                     Some(Change::Provide(hash)) => {
+                        self.withdrawn.remove(&hash);
                         let (due, now) = (remembered.get(&hash).copied(), clock::seconds());
                         let due = due.map_or(0, |due| {
                             remembered_due(due, unix_now(), self.interval, now)
                         });
                         self.plan.add(hash, due);
                     }
-                    Some(Change::Withdraw(hash)) => self.withdraw(hash).await,
+                    Some(Change::Withdraw(hash)) => {
+                        self.withdraw(hash);
+                        write_at.get_or_insert(Instant::now() + WRITE_INTERVAL);
+                    }
                     Some(Change::Await(reply)) => self.waiting.push(reply),
                     Some(Change::CountDue(reply)) => {
                         // It may have stopped waiting.
                         let _ = reply.send(self.plan.count_due(clock::seconds()));
                     }
-                    None => return,
+                    None => return self.write().await,
                 },
                 Some(Ok((hash, result))) = self.announcing.join_next() => {
                     self.announced(hash, result);
@@ -222,7 +230,7 @@ impl Task {
                 }
                 changed = routable.changed() => match changed {
                     Ok(()) => { grown_at.get_or_insert(Instant::now() + GROWTH_PAUSE); }
-                    Err(_) => return,
+                    Err(_) => return self.write().await,
                 },
                 () = sleep_until(next) => {
                     if write_at.take_if(|at| *at <= Instant::now()).is_some() {
@@ -294,20 +302,29 @@ impl Task {
         Some(Instant::now() + Duration::from_secs(wait.min(LONGEST_SLEEP)))
     }
 
-    async fn withdraw(&mut self, hash: Hash) {
-        if !self.plan.contains(&hash) {
-            return;
-        }
-        self.plan.remove(&hash);
-        self.unwritten.retain(|(other, _)| *other != hash);
-        let store = self.store.clone();
-        let removed = spawn_blocking(move || store.remove_publications(&[hash])).await;
-        if let Ok(Err(error)) = removed {
-            tracing::error!(%error, "a withdrawn publication is still written down");
+    fn withdraw(&mut self, hash: Hash) {
+        if self.plan.contains(&hash) {
+            self.plan.remove(&hash);
+            self.withdrawn.insert(hash);
         }
     }
 
+    /// Writes down what has changed: one commit for what is withdrawn, and one for what is due when.
     async fn write(&mut self) {
+        let withdrawn: Vec<_> = std::mem::take(&mut self.withdrawn).into_iter().collect();
+        if !withdrawn.is_empty() {
+            let is_withdrawn: HashSet<_> = withdrawn.iter().copied().collect();
+            self.unwritten
+                .retain(|(hash, _)| !is_withdrawn.contains(hash));
+            let store = self.store.clone();
+            let removed = spawn_blocking(move || store.remove_publications(&withdrawn)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::error!(%error, "withdrawn publications are still written down");
+            }
+        }
+        if self.unwritten.is_empty() {
+            return;
+        }
         let (store, due) = (self.store.clone(), std::mem::take(&mut self.unwritten));
         let written = spawn_blocking(move || store.schedule_publications(&due)).await;
         if let Ok(Err(error)) = written {
@@ -320,4 +337,70 @@ fn unix_now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |now| now.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use libp2p::identity::Keypair;
+    use pelago_behaviour::{Config, Protocols};
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::network;
+
+    async fn network() -> Network {
+        let settings = network::Settings {
+            transport: network::TransportKind::Memory,
+            listen: Vec::new(),
+            bootstrap: Vec::new(),
+            known: Vec::new(),
+            behaviour: Config {
+                protocols: Protocols::new("test").unwrap(),
+                node_name: String::new(),
+                is_server: true,
+                mdns: false,
+                replication: NonZeroUsize::MIN,
+                memory_budget: 64 << 20,
+            },
+            idle_timeout: Duration::from_secs(1),
+        };
+        let keypair = Keypair::generate_ed25519();
+        let started = Network::start(&keypair, settings, OwnKeys::default(), mpsc::channel(1).0);
+        started.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn thousands_are_withdrawn_in_one_commit() {
+        let store = Store::in_memory();
+        let settings = Settings {
+            interval: Duration::from_secs(3600),
+            concurrent: 4,
+            replication: 4,
+        };
+        let own_keys = OwnKeys::default();
+        let publisher = Publisher::start(network().await, store.clone(), own_keys, &settings);
+        let hashes = (0..3000_u32).map(|number| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            Hash::from_bytes(bytes)
+        });
+        let hashes: Vec<_> = hashes.collect();
+        for hash in &hashes {
+            publisher.provide(*hash).await;
+        }
+        for hash in &hashes {
+            publisher.withdraw(*hash).await;
+        }
+        let written = async {
+            while store.commits() == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!(publisher.due().await, 0);
+        };
+        timeout(Duration::from_secs(20), written).await.unwrap();
+        // A machine that is slow in taking them in writes after each second.
+        assert!(store.commits() <= 3, "{}", store.commits());
+    }
 }

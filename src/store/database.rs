@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -65,6 +65,8 @@ pub(super) struct Database {
     opened: RwLock<Option<Opened>>,
     /// Whether all of it was found sound since this process has it.
     sound: AtomicBool,
+    /// Changes that were committed since this process has it.
+    commits: AtomicU64,
 }
 
 enum Place {
@@ -120,6 +122,7 @@ impl Database {
             place,
             opened: RwLock::new(None),
             sound: AtomicBool::new(false),
+            commits: AtomicU64::new(0),
         }
     }
 
@@ -138,7 +141,10 @@ impl Database {
         &self,
         operation: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
     ) -> Result<T, DatabaseError> {
-        self.run("writing", true, |database| write(database, operation))
+        let written = self.run("writing", true, |database| write(database, operation));
+        self.commits
+            .fetch_add(u64::from(written.is_ok()), Ordering::Relaxed);
+        written
     }
 
     /// The same for what makes room, or what a person withdraws: on a full disk it gets a piece of what
@@ -151,6 +157,11 @@ impl Database {
             Place::File(path) => durable::with_spare(path, || self.write(&mut operation)),
             Place::Memory => self.write(operation),
         }
+    }
+
+    /// How many changes were committed since this process has it.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     fn run<T>(

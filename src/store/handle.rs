@@ -63,6 +63,12 @@ pub(super) struct Inner {
 }
 
 impl Store {
+    /// How many changes of its rows were committed since it was opened: each is an fsync.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.inner.database.commits()
+    }
+
     /// The store in a data folder, whose lock it shares. Costs no fsync and reads no row.
     ///
     /// # Errors

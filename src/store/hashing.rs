@@ -164,11 +164,12 @@ fn age_at(changed: i64, now: Duration) -> Duration {
 }
 
 /// Whether an open file holds this content. Reads all of it, if its length is right; keeps its tree in
-/// `trees` if it does.
+/// `trees` if it does. Stopped before that, it is none.
 pub(super) fn has_content(
     file: &File,
     descriptor: &Descriptor,
     trees: Option<&Trees>,
+    is_stopped: &dyn Fn() -> bool,
 ) -> io::Result<bool> {
     let size = descriptor.size();
     if file.metadata()?.len() != size {
@@ -180,7 +181,11 @@ pub(super) fn has_content(
     } else {
         let begun = trees.map(|trees| trees.begin(size)).transpose();
         tree = begun.map_err(io::Error::other)?;
-        hash_large(file, size, tree.as_mut(), &|_| ControlFlow::Continue(()))
+        let go_on = |_| match is_stopped() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        hash_large(file, size, tree.as_mut(), &go_on)
     };
     let root = match root {
         Ok(root) => root,

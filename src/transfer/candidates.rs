@@ -24,6 +24,9 @@ const MAX_RETRIES: u32 = 5;
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(8);
 
+/// The pause before a source that refuses streams is asked again.
+const BUSY_RETRY: Duration = Duration::from_secs(1);
+
 /// Who a candidate is, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Who {
@@ -93,9 +96,17 @@ impl Candidates {
         self.waiting.pop_front()
     }
 
-    /// Those whose time has come wait from now on; when that of the next will.
-    pub(super) fn wake(&mut self, now: Instant) -> Option<Instant> {
-        let due = self.later.extract_if(.., |(at, _)| *at <= now);
+    /// Whether the time of some has come.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.later.iter().any(|(at, _)| *at <= now)
+    }
+
+    /// Those whose time has come wait from now on, so many at most; when that of the next will.
+    pub(super) fn wake(&mut self, now: Instant, at_a_time: usize) -> Option<Instant> {
+        let due = self
+            .later
+            .extract_if(.., |(at, _)| *at <= now)
+            .take(at_a_time);
         self.waiting.extend(due.map(|(_, candidate)| candidate));
         self.later.iter().map(|(at, _)| *at).min()
     }
@@ -132,6 +143,11 @@ impl Candidates {
     /// False if it is forgotten.
     pub(super) fn absent(&mut self, candidate: Candidate, now: Instant) -> bool {
         self.retry(candidate, false, now)
+    }
+
+    /// The candidate serves as much as it can now: it is asked again soon, as often as it takes.
+    pub(super) fn soon(&mut self, candidate: Candidate, now: Instant) {
+        self.later.push((now + BUSY_RETRY, candidate));
     }
 
     /// The candidate makes room for another that may have more.
@@ -197,6 +213,20 @@ mod tests {
     }
 
     #[test]
+    fn a_source_that_refuses_streams_is_asked_again_soon_however_often_it_does() {
+        let (mut candidates, mut now) = (Candidates::default(), Instant::now());
+        let source = candidate(PeerId::random(), Found::Connected);
+        for _ in 0..100 {
+            candidates.soon(source.clone(), now);
+            assert_eq!(candidates.wake(now, 1), Some(now + BUSY_RETRY));
+            now += BUSY_RETRY;
+            assert!(candidates.is_due(now));
+            candidates.wake(now, 1);
+            assert_eq!(candidates.next().as_ref(), Some(&source));
+        }
+    }
+
+    #[test]
     fn who_had_content_is_asked_again_after_pauses_that_grow_until_it_sends_something() {
         let (mut candidates, mut now) = (Candidates::default(), Instant::now());
         let source = candidate(PeerId::random(), Found::Dht);
@@ -205,15 +235,15 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..6 {
             assert!(candidates.absent(source.clone(), now));
-            let at = candidates.wake(now).unwrap();
+            let at = candidates.wake(now, usize::MAX).unwrap();
             pauses.push((at - now).as_millis());
             now = at;
-            assert_eq!(candidates.wake(now), None);
+            assert_eq!(candidates.wake(now, 1), None);
             assert_eq!(candidates.next().as_ref(), Some(&source));
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 8000]);
         candidates.was_useful(&source);
         assert!(candidates.absent(source, now));
-        assert_eq!(candidates.wake(now), Some(now + FIRST_RETRY));
+        assert_eq!(candidates.wake(now, 1), Some(now + FIRST_RETRY));
     }
 }

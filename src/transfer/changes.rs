@@ -44,7 +44,7 @@ impl Transfers {
             if has_ended(&entry.download) {
                 return Err(ChangeError::ended(entry));
             }
-            entry.is_paused = entry.download.stop();
+            entry.is_paused = self.stop(entry);
             Ok(entry.download.clone())
         })?;
         // What is too late to stop is waited for: its end is the answer.
@@ -53,6 +53,92 @@ impl Transfers {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
         self.keep_change(&download, "paused").await
+    }
+
+    /// Stops all downloads that run until they are resumed, and keeps that in one write. Returns those that
+    /// are paused by it; the others came to their ends.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`], which names the first; all are paused all the same.
+    pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ChangeError> {
+        let stopped: Vec<_> = {
+            let mut downloads = self.lock();
+            let running = downloads
+                .iter_mut()
+                .rev()
+                .filter(|entry| entry.is_running());
+            // From the last on, so that nobody begins in the place of one that was stopped.
+            let stop = |entry: &mut Entry| {
+                entry.is_paused = self.stop(entry);
+                entry.download.clone()
+            };
+            running.map(stop).collect()
+        };
+        for download in &stopped {
+            // What is too late to stop comes to its end.
+            let _ = download.finished().await;
+        }
+        let paused = stopped.iter().rev().filter(|download| !has_ended(download));
+        self.keep_all(paused.map(status_of).collect(), "paused")
+            .await
+    }
+
+    /// Goes on with all downloads that are paused or have failed, and keeps that in one write.
+    ///
+    /// `resumed` is given each of them.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotKept`], which names the first; all go on all the same.
+    pub async fn resume_all(
+        &self,
+        mut resumed: impl FnMut(&Download),
+    ) -> Result<Vec<DownloadStatus>, ChangeError> {
+        let all: Vec<_> = {
+            let mut downloads = self.lock();
+            let is_to_go_on = |entry: &&mut Entry| {
+                let state = entry.download.state();
+                matches!(state, DownloadState::Paused | DownloadState::Failed)
+            };
+            let resting = downloads.iter_mut().filter(is_to_go_on);
+            resting.map(|entry| self.go_on(entry)).collect()
+        };
+        self.arrange();
+        all.iter().for_each(&mut resumed);
+        self.keep_all(all.iter().map(status_of).collect(), "resumed")
+            .await
+    }
+
+    /// Keeps a change of all these. If there are none, an earlier change, by which they are as they were to
+    /// be, may not be kept yet.
+    async fn keep_all(
+        &self,
+        changed: Vec<DownloadStatus>,
+        is: &'static str,
+    ) -> Result<Vec<DownloadStatus>, ChangeError> {
+        match (self.keep().await, changed.first()) {
+            (Ok(()), _) => Ok(changed),
+            (Err(why), Some(first)) => Err(ChangeError::NotKept {
+                name: first.name.clone(),
+                is,
+                why,
+            }),
+            (Err(why), None) => Err(ChangeError::NoneKept(why)),
+        }
+    }
+
+    /// Has the node go on with a download that is not done.
+    fn go_on(&self, entry: &mut Entry) -> Download {
+        entry.interest.keep();
+        if !entry.is_running() {
+            entry.is_paused = false;
+            let before = entry.download.clone();
+            let status = status_of(&before);
+            entry.request = entry.request.going_on_from(&status);
+            let request = entry.request.clone();
+            let (status, before) = (status.going_on(), Some(before));
+            entry.download = self.spawn(request, status, before, Begun::Again);
+        }
+        entry.download.clone()
     }
 
     /// Goes on with a download that was paused or has failed; one that runs goes on whoever follows it.
@@ -66,16 +152,7 @@ impl Transfers {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
             }
-            entry.interest.keep();
-            if !entry.is_running() {
-                entry.is_paused = false;
-                let before = entry.download.clone();
-                let status = status_of(&before).going_on();
-                entry.request = entry.request.going_on_from(&status);
-                entry.download =
-                    self.spawn(entry.request.clone(), status, Some(before), Begun::Again);
-            }
-            Ok(entry.download.clone())
+            Ok(self.go_on(entry))
         })?;
         self.arrange();
         Ok(download)
@@ -97,7 +174,7 @@ impl Transfers {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
             }
-            entry.is_paused |= entry.download.stop();
+            entry.is_paused |= self.stop(entry);
             Ok(entry.download.clone())
         })?;
         self.settle(*hash, &download).await;
@@ -410,6 +487,9 @@ pub enum ChangeError {
         /// Why the change is not kept.
         why: NotKept,
     },
+    /// Nothing was to be changed, and an earlier change is not kept.
+    #[error(transparent)]
+    NoneKept(NotKept),
     /// The node shut down.
     #[error("the node is shutting down")]
     ShuttingDown,
@@ -436,7 +516,7 @@ impl ChangeError {
             Self::Running { .. } => "download-running",
             Self::NotDownloaded { .. } => "not-downloaded",
             Self::Receipt(_) | Self::Delivered(_) | Self::Data(_) => "not-removed",
-            Self::NotKept { why, .. } => why.code(),
+            Self::NotKept { why, .. } | Self::NoneKept(why) => why.code(),
             Self::ShuttingDown => "shutting-down",
         }
     }
@@ -463,7 +543,7 @@ impl ChangeError {
             Self::NotDownloaded { .. } | Self::Receipt(_) | Self::Delivered(_) => {
                 "without --with-data it is only taken off the list"
             }
-            Self::NotKept { why, .. } => return Some(why.hint()),
+            Self::NotKept { why, .. } | Self::NoneKept(why) => return Some(why.hint()),
             Self::Data(_) | Self::ShuttingDown => return None,
         };
         Some(hint.to_owned())

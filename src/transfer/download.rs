@@ -21,7 +21,7 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
 use pelago_content::BlockRanges;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::spawn_blocking,
     time::{MissedTickBehavior, interval, sleep_until},
 };
@@ -34,17 +34,20 @@ use super::{
     faults::Faults,
     manifests::Unfolding,
     origins::Origins,
+    patience::Patience,
     reads::Reads,
+    receiving::Throttled,
     scheduler::Action,
     sink::Sink,
     source::{Answered, Context, End, Event, Order, Request as ChunkRequest, SourceId},
     sources::Sources,
     status::Meter,
     turns::{Queued, Turn, Turns},
+    waiting::{Attached, Budget, Offer, Waiters},
 };
 use crate::{
     limits::Limits,
-    network::{Discovery, Network, PeerAddress},
+    network::{Candidate, Discovery, Network, PeerAddress},
     store::{PartialSpec, Store},
 };
 
@@ -68,6 +71,11 @@ pub(super) struct Room {
     pub(super) turns: Turns,
     /// Whether what is done is shared on at all.
     pub(super) seeds: Arc<AtomicBool>,
+    /// What waiting downloads may ask.
+    pub(super) budget: Budget,
+    pub(super) waiters: Waiters,
+    /// One for each download that waits with sources which have nothing more for it.
+    pub(super) attached: Arc<Semaphore>,
 }
 
 /// A folder, while it is found out what is in it.
@@ -92,8 +100,10 @@ pub(super) struct Task {
     discovery: Discovery,
     sources: Sources,
     events: mpsc::Receiver<(SourceId, Event)>,
-    /// Peers that asked us for the content.
-    offered: mpsc::Receiver<PeerId>,
+    /// Peers that may have the content.
+    offered: mpsc::Receiver<Offer>,
+    /// What it does, while it does not wait.
+    state: Option<DownloadState>,
     /// What is being fetched, once a source has said what the content is.
     content: Option<Content>,
     folder: Option<Folder>,
@@ -103,17 +113,22 @@ pub(super) struct Task {
     meter: Meter,
     origins: Origins,
     started: Instant,
-    /// When there was last a source with content that is not busy; while it cannot ask, time stands still.
+    /// How long nothing of use has arrived.
+    patience: Patience,
+    /// When there was last a source with content that is missing.
     last_source: Instant,
     /// When something came last.
     last_arrival: Instant,
-    ticked: Instant,
     /// Who reads what of it meanwhile.
     reads: Reads,
     /// Which version of that the scheduler knows.
     reads_seen: Option<u64>,
     purpose: Purpose,
     write_out: WriteOut,
+    /// Whether our own limits hold it back.
+    throttled: Throttled,
+    /// Whether it waits, with sources that have nothing more for it.
+    waiting: Attached,
     /// How often another program changed what was complete.
     altered: u32,
 }
@@ -124,7 +139,7 @@ impl Task {
         request: Request,
         purpose: Purpose,
         status: watch::Sender<DownloadStatus>,
-        offered: mpsc::Receiver<PeerId>,
+        offered: mpsc::Receiver<Offer>,
         origins: Origins,
         reads: Reads,
     ) -> Self {
@@ -135,24 +150,35 @@ impl Task {
             settings,
             turns,
             seeds,
+            budget,
+            waiters,
+            attached,
         } = room.clone();
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
+        let throttled = Throttled::default();
         let context = Context {
             network: network.clone(),
             limits: limits.clone(),
             hash: request.hash,
             allowed: request.allowed.clone().map(Arc::from),
             stall: settings.stall,
+            throttled: throttled.clone(),
             events: sender,
         };
         let now = Instant::now();
+        let waiting = Attached::new(budget, waiters, attached);
         let found_by = match &purpose {
             Purpose::Deliver { .. } => request.hash,
             Purpose::Read { found_by, .. } => *found_by,
         };
         Self {
-            discovery: Discovery::find(&network, found_by, request.peers.clone()),
-            sources: Sources::new(context, settings.max_sources, settings.max_asked),
+            discovery: Discovery::find(&network, found_by, request.peers.clone(), waiting.pace()),
+            sources: Sources::new(
+                context,
+                settings.max_sources,
+                settings.max_asked,
+                waiting.clone(),
+            ),
             limits,
             store,
             request,
@@ -164,6 +190,7 @@ impl Task {
             status,
             events,
             offered,
+            state: None,
             content: None,
             folder: None,
             holdings: HashMap::new(),
@@ -171,19 +198,30 @@ impl Task {
             meter: Meter::default(),
             origins,
             started: now,
+            patience: Patience::new(now),
             last_source: now,
             last_arrival: now,
-            ticked: now,
             reads,
             reads_seen: None,
             purpose,
             write_out: WriteOut::new(now),
+            throttled,
+            waiting,
             altered: 0,
         }
     }
 
     /// Runs to the end, with its `turn`. Dropped before that, it is paused: what was verified is kept.
-    pub(super) async fn run(mut self, turn: Turn) -> Result<Finished, DownloadError> {
+    /// Returns the offers, too, for another run.
+    pub(super) async fn run(
+        mut self,
+        turn: Turn,
+    ) -> (Result<Finished, DownloadError>, mpsc::Receiver<Offer>) {
+        let result = self.run_to_end(turn).await;
+        (result, self.offered)
+    }
+
+    async fn run_to_end(&mut self, turn: Turn) -> Result<Finished, DownloadError> {
         self.turn = Some(turn);
         self.status.send_modify(|status| {
             status.state = DownloadState::FindingSources;
@@ -220,6 +258,7 @@ impl Task {
                         }
                     }
                     self.reads.arrived();
+                    self.release_if_idle(Instant::now());
                     match &self.purpose {
                         Purpose::Deliver { .. } => while self.is_complete() {
                             if self.take_manifests().await?.is_none() {
@@ -234,7 +273,7 @@ impl Task {
                         Purpose::Read { .. } => self.keep_manifest().await?,
                     }
                 }
-                () = self.reads.changed() => {}
+                () = self.reads.changed() => self.wake_for_readers(),
                 Some(candidate) = self.discovery.next() => {
                     let peer = candidate.peer;
                     // One that is not remembered may be found again.
@@ -242,9 +281,7 @@ impl Task {
                         self.discovery.forget(&peer);
                     }
                 }
-                Some(peer) = self.offered.recv() => {
-                    self.discovery.named(&PeerAddress::from(Multiaddr::empty().with(Protocol::P2p(peer))));
-                }
+                Some(offer) = self.offered.recv() => self.take_offer(offer),
                 _ = status_tick.tick() => {
                     self.tick()?;
                     // What is only read is not here for long.
@@ -254,6 +291,19 @@ impl Task {
                     self.write_out.tick(sink, Instant::now()).await?;
                 }
                 () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Takes note of a peer that may have the content.
+    fn take_offer(&mut self, offer: Offer) {
+        match offer {
+            Offer::Asked(peer) | Offer::Listed(peer) => {
+                let address = Multiaddr::empty().with(Protocol::P2p(peer));
+                self.discovery.named(&PeerAddress::from(address));
+            }
+            Offer::Named(address) => {
+                self.sources.offer(Candidate::given(&address));
             }
         }
     }
@@ -275,8 +325,10 @@ impl Task {
             Event::Has(peer, has, answered) => {
                 return self.source_has(id, peer, *has, answered).await;
             }
+            Event::Arriving(peer) => self.patience.arriving(peer, now),
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
+                self.patience.verified(&peer, now);
                 self.last_arrival = now;
                 if let Some(content) = &mut self.content {
                     for wanted in parts {
@@ -290,19 +342,24 @@ impl Task {
                 }
             }
             Event::Failed(peer, wanted, failure) => {
+                self.patience.refused(&peer);
                 if let Some(content) = &mut self.content
                     && let Some(part) = content.part(wanted)
                 {
                     content.scheduler.failed(peer, part, failure, now);
                 }
             }
-            Event::Unproven(peer, wanted, why) => self.unproven(id, peer, wanted, &why),
+            Event::Unproven(peer, wanted, why) => {
+                self.patience.refused(&peer);
+                self.unproven(id, peer, wanted, &why);
+            }
             Event::Lied(peer, why) => self.lied(peer, why),
             Event::Ended(peer, end) => {
                 // A peer may be met twice: the end of the one that is not used ends nothing.
                 let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
                 self.sources.ended(id, peer, &end, now);
                 if let Some(peer) = peer {
+                    self.patience.refused(&peer);
                     if was_used && !self.sources.is_used(peer) {
                         self.forget(peer);
                     } else {
@@ -388,6 +445,7 @@ impl Task {
 
     /// Goes on to fetch what `sink` lacks, from all sources known.
     fn fetch(&mut self, sink: Sink, state: DownloadState) {
+        self.waiting.end();
         // Whoever still owes what has come from another is told to stop: what is asked for next would
         // wait behind that.
         self.schedule(Instant::now());
@@ -401,6 +459,7 @@ impl Task {
             let held = content.held(holding);
             content.scheduler.has(*peer, &held.blocks, &held.suggested);
         }
+        self.state = Some(state);
         self.status.send_modify(|status| {
             status.state = state;
             if content.manifests().is_none() {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use libp2p::PeerId;
 use tokio::{
     sync::{mpsc, watch},
     task::AbortHandle,
@@ -10,7 +9,7 @@ use tokio::{
 
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
-    reads::Reads,
+    reads::Reads, waiting::Offer,
 };
 use crate::store::Ending;
 
@@ -22,7 +21,7 @@ pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
 pub struct Download {
     pub(super) status: watch::Receiver<DownloadStatus>,
     pub(super) outcome: watch::Receiver<Option<Outcome>>,
-    pub(super) offers: mpsc::Sender<PeerId>,
+    pub(super) offers: mpsc::Sender<Offer>,
     /// None if it only rests.
     pub(super) task: Option<AbortHandle>,
     /// Decides whether this run was stopped or came to its end.

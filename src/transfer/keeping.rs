@@ -9,14 +9,15 @@ use std::{
     collections::HashSet,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
 };
 
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Download, Interest, Transfers,
+    Download, DownloadState, Interest, Transfers, Waiting,
     kept::{self, Kept, Unreadable, VERSION},
     transfers::{Begun, Entry},
 };
@@ -32,6 +33,15 @@ pub(super) enum Keeping {
     InStore,
     /// No: the list of the last run is there, and could not be read.
     Unread(NotKept),
+}
+
+/// The list that is kept, and which changes are in it.
+#[derive(Default)]
+pub(super) struct Keeper {
+    keeping: Keeping,
+    /// The last change that was tried to be written, and what came of that.
+    written: u64,
+    result: Option<NotKept>,
 }
 
 /// The downloads of the last run.
@@ -232,7 +242,7 @@ impl Transfers {
             }
         }
         let resumed = self.list_saved(saved.downloads());
-        *self.keeping.lock().await = keeping;
+        self.keeping.lock().await.keeping = keeping;
         if is_new {
             // Or the next start would not know that they are paused.
             self.keep_or_log().await;
@@ -272,7 +282,14 @@ impl Transfers {
             } else {
                 let output = request.output.path().display();
                 tracing::info!(hash = %request.hash, %output, "download goes on");
-                let status = kept.status().going_on();
+                let mut status = kept.status().going_on();
+                if kept.is_waiting() {
+                    status.state = DownloadState::Waiting;
+                    status.waits = Some(Waiting::Source {
+                        since: Instant::now(),
+                        tried: "no peer had it before the node started again".to_owned(),
+                    });
+                }
                 let download = self.spawn(request.clone(), status, None, Begun::Again);
                 resumed.push(download.clone());
                 download
@@ -287,18 +304,26 @@ impl Transfers {
         resumed
     }
 
-    /// Keeps the list as it is now for the next run. A run for one command keeps none.
+    /// Keeps the list as it is now for the next run. A run for one command keeps none. Changes that wait for
+    /// one write are kept by the next one together.
     ///
     /// # Errors
     /// [`NotKept`]; the next change tries it again.
     pub async fn keep(&self) -> Result<(), NotKept> {
+        let change = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
         // Held until it is written, so that an older list never replaces a newer one.
-        let keeping = self.keeping.lock().await;
-        match &*keeping {
+        let mut keeper = self.keeping.lock().await;
+        match &keeper.keeping {
             Keeping::Nowhere => return Ok(()),
             Keeping::Unread(why) => return Err(why.clone()),
             Keeping::InStore => {}
         }
+        if keeper.written >= change {
+            // A write that began after this change has taken it along.
+            return keeper.result.clone().map_or(Ok(()), Err);
+        }
+        keeper.written = self.changes.load(Ordering::Acquire);
+        self.metrics.list_writes.inc();
         let list = {
             let downloads = self.lock();
             let kept = |entry: &Entry| {
@@ -313,7 +338,9 @@ impl Transfers {
         let store = self.room.store.clone();
         let kept = spawn_blocking(move || store.keep_downloads(&list)).await;
         let kept = kept.map_err(io::Error::other).and_then(|kept| kept);
-        kept.map_err(|error| NotKept::write(self.room.store.downloads_file(), error))
+        let kept = kept.map_err(|error| NotKept::write(self.room.store.downloads_file(), error));
+        keeper.result = kept.clone().err();
+        kept
     }
 
     /// The same for a change that nobody waits for.

@@ -81,6 +81,12 @@ pub(super) struct Kept {
     /// Whether names that the target cannot hold are refused.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     strict_names: bool,
+    /// What was asked for, if it has not begun where it is listed.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    asked: Option<Output>,
+    /// Whether it waited for a source.
+    #[serde(rename = "r", default, skip_serializing_if = "std::ops::Not::not")]
+    is_waiting: bool,
 }
 
 /// How a download ended.
@@ -101,12 +107,19 @@ impl Kept {
             _ => None,
         };
         let request = request.going_on_from(status);
-        request.output.path().to_str()?;
+        let listed = status.path.clone().map(Output::Exactly);
+        let output = listed.unwrap_or_else(|| request.output.clone());
+        let asked = (output != request.output).then_some(request.output);
+        output.path().to_str()?;
+        if let Some(asked) = &asked {
+            asked.path().to_str()?;
+        }
         let ids = |ids: &Vec<_>| ids.iter().map(ToString::to_string).collect();
         Some(Self {
             hash: (*request.hash.as_bytes()).into(),
             name: request.name,
-            output: request.output,
+            output,
+            asked,
             peers: request.peers.iter().map(ToString::to_string).collect(),
             allowed: request.allowed.as_ref().map(ids),
             only: request.only,
@@ -120,6 +133,7 @@ impl Kept {
             no_sync: !request.durable,
             links: request.links,
             strict_names: request.strict_names,
+            is_waiting: status.state == DownloadState::Waiting,
         })
     }
 
@@ -129,6 +143,7 @@ impl Kept {
             hash: (*spec.descriptor.hash().as_bytes()).into(),
             name: Some(spec.name),
             output: Output::Exactly(spec.target),
+            asked: None,
             peers: Vec::new(),
             allowed: None,
             only: spec.only,
@@ -145,6 +160,7 @@ impl Kept {
             no_sync: false,
             links: spec.links,
             strict_names: spec.strict_names,
+            is_waiting: false,
         }
     }
 
@@ -169,6 +185,11 @@ impl Kept {
         self.is_paused || self.end.is_some()
     }
 
+    /// Whether it waited for a source, and does so again.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.is_waiting && !self.is_at_rest()
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.end == Some(End::Done)
     }
@@ -180,10 +201,11 @@ impl Kept {
         Request {
             hash: self.hash(),
             name: self.name.clone(),
-            output: self.output.clone(),
+            output: self.asked.as_ref().unwrap_or(&self.output).clone(),
             peers: self.peers.iter().filter_map(|at| at.parse().ok()).collect(),
             allowed: self.allowed.as_ref().map(ids),
             timeout: RESUME_TIMEOUT,
+            waits: true,
             only: self.only.clone(),
             overwrite: self.overwrite,
             links: self.links,
@@ -221,15 +243,17 @@ impl Kept {
 }
 
 impl Request {
-    /// What to ask for to go on with a download that got as far as `status`: the same, at the place and by
-    /// the name that it has by now, and with more patience.
+    /// What to ask for to go on with a download that got as far as `status`: the same, by the name and, if it
+    /// has begun there, at the place that it has by now, and with more patience.
     pub(super) fn going_on_from(&self, status: &DownloadStatus) -> Self {
         let (request, begun) = (self.clone(), status.path.clone());
+        let begun = begun.filter(|_| !status.is_refused_its_place());
         let is_named = status.name != self.hash.to_string();
         Self {
             name: is_named.then(|| status.name.clone()),
             output: begun.map_or(request.output, Output::Exactly),
             timeout: RESUME_TIMEOUT,
+            waits: true,
             ..request
         }
     }
@@ -274,6 +298,7 @@ mod tests {
             peers: vec!["127.0.0.1:80".parse().unwrap()],
             allowed: Some(vec![PeerId::random()]),
             timeout: Duration::from_secs(30),
+            waits: false,
             only: vec!["*.é".into()],
             overwrite: true,
             links: Links::All,
@@ -337,6 +362,51 @@ mod tests {
         assert_eq!(kept.request().output, Output::Exactly("/tmp/x".into()));
         assert_eq!(kept.request().name.as_deref(), Some("x"));
         assert!(!kept.is_at_rest());
+    }
+
+    #[test]
+    fn what_was_refused_its_place_is_listed_there_and_asked_for_as_at_first() {
+        let request = request();
+        let failure = |code: &'static str| Failure {
+            code: code.into(),
+            message: String::new(),
+            hint: None,
+        };
+        let ended = |code| DownloadStatus {
+            state: DownloadState::Failed,
+            path: Some("/tmp/x".into()),
+            failure: Some(failure(code)),
+            ..DownloadStatus::new(request.hash, Some("x".into()))
+        };
+        let again = |status: &DownloadStatus| {
+            let kept = Kept::new(&request, status, false).unwrap();
+            let kept = from_bytes(&to_bytes(vec![kept])).unwrap().remove(0);
+            assert_eq!(
+                kept.status().path.as_deref(),
+                Some(std::path::Path::new("/tmp/x"))
+            );
+            kept.request().output
+        };
+        assert_eq!(again(&ended("target-exists")), request.output);
+        assert_eq!(again(&ended("no-source")), Output::Exactly("/tmp/x".into()));
+        // It goes on, and has not come to its place again.
+        let goes_on = ended("target-exists").going_on();
+        assert_eq!(again(&goes_on), request.output);
+    }
+
+    #[test]
+    fn what_waits_for_a_source_does_so_in_the_next_run() {
+        let request = request();
+        let waits = DownloadStatus {
+            state: DownloadState::Waiting,
+            ..DownloadStatus::new(request.hash, None)
+        };
+        let kept = |is_paused| {
+            let kept = Kept::new(&request, &waits, is_paused).unwrap();
+            from_bytes(&to_bytes(vec![kept])).unwrap().remove(0)
+        };
+        assert!(kept(false).is_waiting() && !kept(true).is_waiting());
+        assert!(kept(false).request().waits);
     }
 
     #[test]

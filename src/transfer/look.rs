@@ -6,11 +6,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use libp2p::PeerId;
 use pelago_behaviour::{
     Protocol, Stall,
-    availability::{self, Has, Update},
+    availability::Has,
     chunk::{self, Answer, Item},
 };
 use pelago_content::{
@@ -19,10 +19,13 @@ use pelago_content::{
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::receiving::receive;
+use super::{
+    receiving::{Throttled, receive},
+    subscription,
+};
 use crate::{
     limits::Limits,
-    network::{Candidate, Discovery, Network, PeerAddress},
+    network::{Candidate, Discovery, Network, PeerAddress, steady},
 };
 
 /// Peers asked at a time.
@@ -125,7 +128,7 @@ async fn gather(
     given: Vec<PeerAddress>,
     patience: Duration,
 ) -> (BTreeMap<PeerId, Has>, Nobody) {
-    let mut discovery = Discovery::find(network, hash, given);
+    let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady().boxed()));
     let mut answers = FuturesUnordered::new();
     let mut found = BTreeMap::new();
     let mut nobody = Nobody {
@@ -158,15 +161,10 @@ async fn gather(
 async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
     let connected = network.connect(candidate.peer, candidate.addresses).await;
     let peer = connected.ok()?;
-    let mut updates = network.open(peer, Protocol::Availability).await.ok()?;
-    availability::write_request(&mut updates, hash).await.ok()?;
-    match availability::read_update(&mut updates).await.ok()?? {
-        Update::Has(has) if has.descriptor.hash() == hash => {
-            let is_proven = prove(network, peer, &has).await.is_some();
-            Some((peer, has, is_proven))
-        }
-        _ => None,
-    }
+    let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
+    let has = has.ok()??;
+    let is_proven = prove(network, peer, &has).await.is_some();
+    Some((peer, has, is_proven))
 }
 
 /// Asks a peer for a node of what it says it has; none if it does not give it with its proof. What it
@@ -238,7 +236,10 @@ async fn fetch(
         return None;
     };
     let mut data = vec![0; length as usize];
-    receive(limits, peer, &mut stream, &mut data).await.ok()?;
+    let throttled = Throttled::default();
+    receive(limits, &throttled, peer, &mut stream, &mut data)
+        .await
+        .ok()?;
     network.traffic().received(peer, length.into());
     let chunk = folder.geometry().chunk(item.level, item.index).ok()?;
     verify(folder, chunk, &data, &proof).ok()?;

@@ -13,6 +13,8 @@ use super::{DownloadError, Finished};
 #[derive(Clone)]
 pub(super) struct Metrics {
     ended: Family<[(&'static str, &'static str); 1], Counter>,
+    /// How often the list of downloads was written.
+    pub(super) list_writes: Counter,
     pub(super) registry: Arc<Registry>,
 }
 
@@ -25,8 +27,15 @@ impl Metrics {
             "Runs of downloads that have ended: `done`, or with the code of their error",
             Family::clone(&ended),
         );
+        let list_writes = Counter::default();
+        registry.register(
+            "list_writes",
+            "Times the list of downloads was written",
+            list_writes.clone(),
+        );
         Self {
             ended,
+            list_writes,
             registry: Arc::new(registry),
         }
     }

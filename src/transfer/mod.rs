@@ -6,12 +6,14 @@
 //! | `sources` | who is asked, who is used, who lied |
 //! | `candidates` | who waits to be asked, and who is tried again later |
 //! | `source` | one peer's streams: asks, reads, hands on |
+//! | `subscription` | the question to one peer, what it has |
 //! | `recheck` | the question to a source whose data failed its proof |
 //! | `faults` | which files a source was wrong about, and when that makes it a liar |
 //! | `content` | what is being fetched: a file, a folder's manifests, or its files |
 //! | `manifests` | the manifests of a folder, until it is known what is in it |
 //! | `batch` | what has come, on its way to be verified and written |
 //! | `sink` | where verified chunks go |
+//! | `patience` | how long a download goes on without anything that arrives |
 //! | `receiving` | data read no faster than the limits allow |
 //! | `reads` | who reads what while it is fetched, and when more has come |
 //! | `readings` | content that is fetched for those who read it |
@@ -19,11 +21,13 @@
 //! | `request` | what is to be downloaded, and how downloads run |
 //! | `download` | one download, from finding sources to the finished file |
 //! | `transfers` | all downloads of a node, in order |
+//! | `run` | one run of a download: its turns, and the waiting for sources in between |
 //! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
 //! | `interest` | who wants a download to go on |
 //! | `metrics` | how many have ended, and how |
 //! | `turns` | whose turn it is to fetch |
+//! | `waiting` | a download without a source: what it asks, and when it begins again |
 //! | `keeping` | the list of downloads from one run to the next, and what cannot be kept of it |
 //! | `kept` | the form of that list |
 //! | `look` | what content is and who has it, before it is downloaded |
@@ -49,6 +53,7 @@ mod look;
 mod manifests;
 mod metrics;
 mod origins;
+mod patience;
 mod read_ahead;
 mod reader;
 mod readings;
@@ -56,14 +61,17 @@ mod reads;
 mod receiving;
 mod recheck;
 mod request;
+mod run;
 mod scheduler;
 mod sink;
 mod source;
 mod sources;
 mod status;
+mod subscription;
 mod target;
 mod transfers;
 mod turns;
+mod waiting;
 
 pub use changes::{ChangeError, Place};
 pub use error::DownloadError;
@@ -81,3 +89,4 @@ pub use scheduler::schedule;
 pub use status::{DownloadState, DownloadStatus, Failure, Finished, Waiting};
 pub use target::{Output, sanitised};
 pub use transfers::{Followed, Transfers};
+use waiting::Kind as InquiryKind;

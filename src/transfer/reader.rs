@@ -73,6 +73,8 @@ pub struct Reader {
     full: Option<Arc<DownloadError>>,
     /// Whether the fetch began again since the last piece was found.
     has_begun_again: bool,
+    /// Why what is here cannot be read: it is fetched from others then.
+    unreadable: Option<ReadError>,
 }
 
 /// By what the content comes, and this reader of it.
@@ -117,11 +119,17 @@ impl Transfers {
             found: 0,
             full: None,
             has_begun_again: false,
+            unreadable: None,
         }
     }
 }
 
 impl Reader {
+    /// Why what is here of it cannot be read, if that was found out since this was last called.
+    pub fn take_unreadable(&mut self) -> Option<ReadError> {
+        self.unreadable.take()
+    }
+
     /// What the content is.
     ///
     /// # Errors
@@ -212,10 +220,15 @@ impl Reader {
                     };
                     spawn_blocking(move || sought.look(&store, cache.as_ref())).await
                 };
-                if let Some(found) = looked.map_err(|_| shutting_down())?? {
-                    self.has_begun_again = false;
-                    self.trim();
-                    return Ok(found);
+                match looked.map_err(|_| shutting_down())? {
+                    Ok(Some(found)) => {
+                        self.has_begun_again = false;
+                        self.trim();
+                        return Ok(found);
+                    }
+                    Ok(None) => {}
+                    // Others may have what is here and cannot be read.
+                    Err(error) => self.unreadable = Some(error),
                 }
             }
             let Some(fetching) = &mut self.fetching else {
@@ -240,7 +253,7 @@ impl Reader {
                         // The reader takes first what has arrived.
                         Err(error) if is_for_readers && error.is_full() => self.full = Some(error),
                         Err(error) if is_for_readers && !matches!(*error, DownloadError::Paused) => {
-                            return Err(ReadError::Fetch(error));
+                            return Err(self.because(ReadError::Fetch(error)));
                         }
                         // What is paused, done or gone is looked for elsewhere.
                         _ => {}
@@ -254,12 +267,18 @@ impl Reader {
                 // What is large, or slow, comes all the same.
                 let now = fetching.fetch.download.status.borrow().verified_bytes;
                 if now.is_none() || now == come {
-                    return Err(stalled(fetching));
+                    let stalled = stalled(fetching);
+                    return Err(self.because(stalled));
                 }
                 come = now;
                 deadline = Instant::now() + timeout + LAST_WORD;
             }
         }
+    }
+
+    /// What to say if nobody gives it: that what is here cannot be read, if that is why it was asked for.
+    fn because(&mut self, failed: ReadError) -> ReadError {
+        self.unreadable.take().unwrap_or(failed)
     }
 
     /// Has the cache free room after a fetch found the disk full; false if it holds nothing to free, or did
@@ -350,10 +369,11 @@ impl Sought for Listed {
     }
 
     fn look(self, store: &Store, cache: Option<&Cache>) -> Result<Option<Manifest>, ReadError> {
-        if let Some(manifest) = store.manifest(&self.0)? {
-            return Ok(Some(manifest));
+        let fetched = || cache.and_then(|cache| cache.manifest(&self.0));
+        match store.manifest(&self.0) {
+            Ok(manifest) => Ok(manifest.or_else(fetched)),
+            Err(unreadable) => fetched().map_or_else(|| Err(unreadable.into()), |m| Ok(Some(m))),
         }
-        Ok(cache.and_then(|cache| cache.manifest(&self.0)))
     }
 }
 

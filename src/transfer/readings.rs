@@ -267,6 +267,7 @@ impl Transfers {
             peers: request.peers.clone(),
             allowed: None,
             timeout: request.timeout,
+            waits: false,
             only: Vec::new(),
             overwrite: false,
             links: Links::default(),
@@ -288,7 +289,7 @@ impl Transfers {
                         written_down,
                         reads,
                     );
-                    task.run(turn).await
+                    task.run(turn).await.0
                 }
                 None => Err(DownloadError::ShuttingDown),
             };

@@ -14,10 +14,10 @@ use pelago_behaviour::{
 use pelago_content::{Chunk, Geometry, Hash, STORED_LEVEL, verify};
 use tokio::time::{sleep, timeout};
 
-use super::receiving::receive;
+use super::receiving::{Throttled, receive};
 use crate::{
     limits::Limits,
-    network::{Network, Stream, StreamError},
+    network::{Network, Outgoing, StreamError},
 };
 
 /// How long the answers may take, however often the source is busy.
@@ -99,7 +99,7 @@ impl Recheck {
         Ok(Answered::Good)
     }
 
-    async fn open(&self) -> Result<Stall<Stream>, FrameError> {
+    async fn open(&self) -> Result<Stall<Outgoing>, FrameError> {
         let opened = self.network.open(self.peer, Protocol::Chunk).await;
         let stream = opened.map_err(|error: StreamError| io::Error::other(error.to_string()))?;
         Ok(Stall::new(stream, self.stall))
@@ -107,7 +107,7 @@ impl Recheck {
 
     async fn check(
         &self,
-        stream: &mut Stall<Stream>,
+        stream: &mut Stall<Outgoing>,
         item: &Item,
         answer: Answer,
     ) -> Result<Checked, FrameError> {
@@ -122,7 +122,8 @@ impl Recheck {
                 length,
             } => {
                 let mut data = vec![0; length as usize];
-                receive(&self.limits, self.peer, stream, &mut data).await?;
+                let throttled = Throttled::default();
+                receive(&self.limits, &throttled, self.peer, stream, &mut data).await?;
                 let traffic = self.network.traffic();
                 traffic.received(self.peer, length.into());
                 // `check` found the chunk to be one of the content.

@@ -24,8 +24,10 @@ pub struct Request {
     pub peers: Vec<PeerAddress>,
     /// Only these peers may be asked; `None`: anyone.
     pub allowed: Option<Vec<PeerId>>,
-    /// How long there may be no source.
+    /// How long nothing may arrive.
     pub timeout: Duration,
+    /// Whether it waits for a source after that, for as long as a person lets it, instead of failing.
+    pub waits: bool,
     /// Of a folder: which files, as globs over their paths in it; none: all.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.

@@ -4,40 +4,45 @@
 //! come is verified and written on blocking threads ([`batch`](super::batch)) while the next is being
 //! read.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+mod exchange;
 
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use libp2p::PeerId;
 use pelago_behaviour::{
-    FrameError, Protocol, Stall,
+    FrameError, Stall,
     availability::{self, Has, Update},
-    chunk::{self, Answer, Item, MAX_ITEMS},
+    chunk::{self, Item},
 };
-use pelago_content::{Hash, Part};
+use pelago_content::{Hash, Kind, Part};
 use tokio::{
     sync::{Notify, mpsc},
-    time::{sleep, timeout},
+    time::sleep,
 };
 
 use super::{
-    batch::{Batch, Writes, Written},
-    receiving::receive,
+    batch::{Writes, Written},
+    receiving::Throttled,
     scheduler::{Failure, MAX_IN_FLIGHT},
     sink::Sink,
+    subscription::{Subscription, hold, subscribe},
 };
 use crate::{
     limits::Limits,
-    network::{Candidate, Network, Stream, StreamError},
+    network::{Candidate, Network, Outgoing, StreamError},
     store::WriteError,
 };
 
 /// Orders that may be handed to a source and not yet carried out: all that may be in flight, before
 /// and after a cancel.
 pub(super) const MAX_ORDERS: usize = 4 * MAX_IN_FLIGHT;
-
-/// Bytes asked for in one request that has several items: half of what a source may have to verify at
-/// a time, so that small files are written while the next are on their way.
-const MAX_REQUEST: u64 = 256 << 10;
 
 /// How long after a source did not give what it said it had it is asked anew what it has.
 const DENIED_PAUSE: Duration = Duration::from_secs(1);
@@ -69,17 +74,12 @@ pub(super) struct Request {
     pub(super) sink: Sink,
 }
 
-/// A request that was sent.
-struct Asked {
-    request: Request,
-    /// Whether it was the last item of a frame.
-    ends_frame: bool,
-}
-
 /// What a source learns.
 pub(super) enum Event {
     /// It has blocks: more of them, or these and no others if it is the first answer to a question.
     Has(PeerId, Box<Has>, Answered),
+    /// Chunks are on their way from it, and not verified yet.
+    Arriving(PeerId),
     /// Chunks have come, and are verified and written.
     Arrived(PeerId, Vec<Wanted>),
     /// A chunk has not come.
@@ -108,6 +108,8 @@ pub(super) enum End {
     Unreachable(String),
     /// It has nothing of the content that it would give us.
     Absent,
+    /// It serves as many streams as it can, and refuses ours.
+    Busy,
     /// It is not among those that may be asked.
     NotAllowed,
     /// The connection or the stream failed, or stalled.
@@ -143,6 +145,8 @@ pub(super) struct Context {
     pub(super) hash: Hash,
     pub(super) allowed: Option<Arc<[PeerId]>>,
     pub(super) stall: Duration,
+    /// Whether our own limits hold the download back.
+    pub(super) throttled: Throttled,
     pub(super) events: mpsc::Sender<(SourceId, Event)>,
 }
 
@@ -161,6 +165,7 @@ pub(super) async fn run(
                 id,
                 peer,
                 denied: Notify::new(),
+                has_all: AtomicBool::new(false),
             };
             let Err(end) = source.run(orders).await;
             (Some(peer), end)
@@ -189,20 +194,36 @@ struct Source<'a> {
     peer: PeerId,
     /// It did not give a chunk that it said it had.
     denied: Notify,
+    /// It said that it has all of the content.
+    has_all: AtomicBool,
+}
+
+/// Why an availability stream is of no more use.
+enum Renewal {
+    /// The source did not give what it said it had.
+    Denied,
+    /// Others of our downloads wait for a stream.
+    Yielded,
 }
 
 impl Source<'_> {
     async fn run(&self, orders: mpsc::Receiver<Order>) -> Result<Infallible, End> {
-        let mut updates = self.subscribe().await?;
+        let mut subscription = self.subscribe().await?;
         let more_updates = async {
             loop {
-                tokio::select! {
-                    heard = self.hear_all(&mut updates) => heard?,
-                    () = self.denied.notified() => {}
+                let renewal = tokio::select! {
+                    heard = self.hear_all(&mut subscription.updates) => heard?,
+                    () = self.denied.notified() => Renewal::Denied,
+                    () = hold(&mut subscription.wanted) => Renewal::Yielded,
+                };
+                drop(subscription);
+                if matches!(renewal, Renewal::Yielded) && self.has_all.load(Ordering::Relaxed) {
+                    // There is no more news until it denies some of it.
+                    self.denied.notified().await;
                 }
                 // It may be ending a download, and have all of it when that is done.
                 sleep(DENIED_PAUSE).await;
-                updates = self.subscribe().await?;
+                subscription = self.subscribe().await?;
             }
         };
         let mut writes = Writes::default();
@@ -224,188 +245,40 @@ impl Source<'_> {
     }
 
     /// Asks what the peer has; passes on the first that it says.
-    async fn subscribe(&self) -> Result<Stall<Stream>, End> {
-        let stream = self
-            .context
-            .network
-            .open(self.peer, Protocol::Availability)
-            .await?;
-        let mut updates = Stall::new(stream, self.context.stall);
-        availability::write_request(&mut updates, self.context.hash).await?;
-        if !self.hear(&mut updates, Answered::First).await? {
-            return Err(End::Absent);
-        }
-        updates.disarm();
-        Ok(updates)
+    async fn subscribe(&self) -> Result<Subscription, End> {
+        let Context {
+            network,
+            hash,
+            stall,
+            ..
+        } = self.context;
+        let (has, subscription) = subscribe(network, self.peer, *hash, *stall).await?;
+        self.take(has, Answered::First).await;
+        Ok(subscription)
     }
 
     /// Passes on what the peer says; returns only if that cannot be read.
-    async fn hear_all(&self, updates: &mut Stall<Stream>) -> Result<(), End> {
-        while self.hear(updates, Answered::More).await? {}
+    async fn hear_all(&self, updates: &mut Stall<Outgoing>) -> Result<Renewal, End> {
+        while let Some(Update::Has(has)) = availability::read_update(updates).await? {
+            if has.descriptor.hash() != self.context.hash {
+                return Err(End::Lied(chunk::WrongAnswer::Descriptor.to_string()));
+            }
+            self.take(has, Answered::More).await;
+        }
         // A peer that closes has no more news; what it has, it still has.
         std::future::pending().await
     }
 
-    /// Reads an update and passes it on; whether there may be another.
-    async fn hear(
-        &self,
-        updates: &mut (impl AsyncRead + Unpin),
-        answered: Answered,
-    ) -> Result<bool, End> {
-        match availability::read_update(updates).await? {
-            Some(Update::Has(has)) if has.descriptor.hash() == self.context.hash => {
-                let event = Event::Has(self.peer, Box::new(has), answered);
-                self.tell(event).await;
-                Ok(true)
-            }
-            Some(Update::Has(_)) => Err(End::Lied(chunk::WrongAnswer::Descriptor.to_string())),
-            Some(Update::Absent) | None => Ok(false),
+    /// Passes an update on.
+    async fn take(&self, has: Has, answered: Answered) {
+        let blocks = has.descriptor.geometry().blocks();
+        let is_whole = has.descriptor.kind() == Kind::File && has.blocks.len() == blocks;
+        match answered {
+            Answered::First => self.has_all.store(is_whole, Ordering::Relaxed),
+            Answered::More => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
         }
-    }
-
-    /// Fetches what is ordered, on one stream until a cancel or until nothing was wanted for a while; the
-    /// next order opens another.
-    async fn fetch(
-        &self,
-        mut orders: mpsc::Receiver<Order>,
-        writes: &mut Writes,
-    ) -> Result<Infallible, End> {
-        loop {
-            let first = match orders.recv().await {
-                Some(Order::Fetch(request)) => request,
-                Some(Order::Cancel) => continue,
-                // The download wants no more from this source: it is about to end it.
-                None => std::future::pending().await,
-            };
-            let stream = self
-                .context
-                .network
-                .open(self.peer, Protocol::Chunk)
-                .await?;
-            let (reader, writer) = stream.split();
-            let (asked, outstanding) = mpsc::channel(MAX_ORDERS);
-            tokio::select! {
-                // Both halves are dropped with it, which resets the stream.
-                ended = self.ask(writer, first, &mut orders, asked) => ended?,
-                ended = self.receive(reader, outstanding, writes) => ended?,
-            }
-        }
-    }
-
-    /// Sends requests as they come, without waiting for answers, until they are cancelled. Small ones
-    /// that wait already share a frame.
-    async fn ask(
-        &self,
-        mut writer: impl AsyncWrite + Unpin,
-        first: Request,
-        orders: &mut mpsc::Receiver<Order>,
-        asked: mpsc::Sender<Asked>,
-    ) -> Result<(), End> {
-        let mut next = Some(Order::Fetch(first));
-        loop {
-            let order = match next.take() {
-                Some(order) => Some(order),
-                None => orders.recv().await,
-            };
-            let mut frame = match order {
-                Some(Order::Fetch(request)) => vec![request],
-                Some(Order::Cancel) => return Ok(()),
-                None => std::future::pending().await,
-            };
-            let mut bytes = frame[0].bytes;
-            while frame.len() < MAX_ITEMS && next.is_none() {
-                match orders.try_recv() {
-                    Ok(Order::Fetch(request)) if bytes + request.bytes <= MAX_REQUEST => {
-                        bytes += request.bytes;
-                        frame.push(request);
-                    }
-                    Ok(order) => next = Some(order),
-                    Err(_) => break,
-                }
-            }
-            let items: Vec<_> = frame.iter().map(|request| request.item).collect();
-            let last = frame.len() - 1;
-            for (index, request) in frame.into_iter().enumerate() {
-                let ends_frame = index == last;
-                let note = Asked {
-                    request,
-                    ends_frame,
-                };
-                // Whoever reads is gone only when this source is about to be.
-                let _ = asked.send(note).await;
-            }
-            chunk::write_request(&mut writer, &items).await?;
-        }
-    }
-
-    /// Reads answers in the order of the requests, and hands the data on, until there was nothing to
-    /// wait for as long as would be a stall. Givers let go of streams that nobody uses, too: whoever is
-    /// first saves the other from taking that for a failure.
-    async fn receive(
-        &self,
-        reader: impl AsyncRead + Unpin,
-        mut outstanding: mpsc::Receiver<Asked>,
-        writes: &mut Writes,
-    ) -> Result<(), End> {
-        let mut reader = Stall::new(reader, self.context.stall);
-        let mut batch = writes.batch();
-        loop {
-            tokio::select! {
-                biased;
-                Some(written) = writes.next() => self.written(written).await?,
-                asked = timeout(self.context.stall, outstanding.recv()), if writes.has_room() => {
-                    let Ok(Some(Asked { request, ends_frame })) = asked else {
-                        return Ok(());
-                    };
-                    reader.arm();
-                    let read = self.read_answer(&mut reader, request, &mut batch).await;
-                    // What has come before an end is not to be fetched again.
-                    if ends_frame || batch.is_full() || read.is_err() {
-                        let full = std::mem::replace(&mut batch, writes.batch());
-                        writes.start(full);
-                    }
-                    read?;
-                }
-            }
-        }
-    }
-
-    /// Reads one answer: data goes into the batch, anything else is told.
-    async fn read_answer(
-        &self,
-        reader: &mut Stall<impl AsyncRead + Unpin>,
-        request: Request,
-        batch: &mut Batch,
-    ) -> Result<(), End> {
-        let answer = chunk::read_answer(reader).await?;
-        let checked = answer.check(&request.item);
-        checked.map_err(|wrong| End::Lied(wrong.to_string()))?;
-        let failure = match answer {
-            Answer::Data { proof, length, .. } => {
-                let data = batch.add(request, proof, length);
-                let received = receive(&self.context.limits, self.peer, reader, data).await;
-                if let Err(error) = received {
-                    // What is not whole proves nothing against anybody.
-                    batch.take_back();
-                    return Err(FrameError::from(error).into());
-                }
-                let traffic = self.context.network.traffic();
-                traffic.received(self.peer, length.into());
-                return Ok(());
-            }
-            Answer::Busy(wait) => Failure::Busy(wait),
-            Answer::Absent | Answer::Changed => {
-                self.denied.notify_one();
-                Failure::Absent
-            }
-            Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
-                let what = "it refuses a chunk that the content has";
-                return Err(End::Lied(what.to_owned()));
-            }
-        };
-        self.tell(Event::Failed(self.peer, request.wanted, failure))
+        self.tell(Event::Has(self.peer, Box::new(has), answered))
             .await;
-        Ok(())
     }
 
     async fn written(&self, written: Written) -> Result<(), End> {

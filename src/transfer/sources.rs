@@ -15,6 +15,7 @@ use tokio::{
 };
 use tracing::Instrument;
 
+use super::waiting::Attached;
 use super::{
     candidates::{Candidates, MAX_WAITING, merge},
     origins::SourceState,
@@ -60,10 +61,18 @@ pub(super) struct Sources {
     banned: HashSet<PeerId>,
     useful: HashSet<PeerId>,
     outcomes: Outcomes,
+    /// Nothing is wanted of any source for now.
+    is_resting: bool,
+    waiting: Attached,
 }
 
 impl Sources {
-    pub(super) fn new(context: Context, max_active: usize, max_asked: usize) -> Self {
+    pub(super) fn new(
+        context: Context,
+        max_active: usize,
+        max_asked: usize,
+        waiting: Attached,
+    ) -> Self {
         Self {
             context,
             max_active: max_active.max(1),
@@ -76,6 +85,8 @@ impl Sources {
             banned: HashSet::new(),
             useful: HashSet::new(),
             outcomes: Outcomes::default(),
+            is_resting: false,
+            waiting,
         }
     }
 
@@ -99,7 +110,17 @@ impl Sources {
 
     /// Tries again those whose time has come; returns when to call this next.
     pub(super) fn retry(&mut self, now: Instant) -> Option<Instant> {
-        let next = self.candidates.wake(now);
+        // While the download waits, the node's budget says when one more may be asked.
+        let at_a_time = if self.waiting.is_waiting() {
+            1
+        } else {
+            usize::MAX
+        };
+        let is_due = self.candidates.is_due(now);
+        let next = match !is_due || self.waiting.may_ask() {
+            true => self.candidates.wake(now, at_a_time),
+            false => None,
+        };
         self.fill();
         while self.tasks.try_join_next().is_some() {}
         while self.rechecks.try_join_next().is_some() {}
@@ -133,7 +154,7 @@ impl Sources {
     }
 
     fn fill(&mut self) {
-        loop {
+        while !self.is_resting {
             let with_content = self.with_content();
             let is_full = with_content >= self.max_active
                 || self.active.len() - with_content >= self.max_asked;
@@ -241,6 +262,7 @@ impl Sources {
                 let was_reached = matches!(end, End::Lost(_));
                 self.candidates.retry(active.candidate, was_reached, now);
             }
+            End::Busy => self.candidates.soon(active.candidate, now),
             End::Absent => {
                 self.candidates.absent(active.candidate, now);
             }
@@ -330,6 +352,19 @@ impl Sources {
         self.fill();
     }
 
+    /// Ends all sources, as nothing is wanted of them for now: their streams are for others.
+    pub(super) fn rest(&mut self) {
+        self.is_resting = true;
+        self.restart();
+    }
+
+    /// Asks them again, if they rest.
+    pub(super) fn wake(&mut self) {
+        if std::mem::take(&mut self.is_resting) {
+            self.fill();
+        }
+    }
+
     /// Ends all sources.
     pub(super) fn abort_all(&mut self) {
         self.tasks.abort_all();
@@ -400,6 +435,7 @@ impl Outcomes {
                 self.absent.insert(who);
                 return;
             }
+            End::Busy => "serves as much as it can, and is asked again".to_owned(),
             End::NotAllowed => "is not among those allowed by --from".to_owned(),
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),

@@ -25,6 +25,8 @@ pub enum DownloadState {
     Queued,
     /// Asking for the content and who has it.
     FindingSources,
+    /// Nobody has it, or the rest of it: waiting until somebody does.
+    Waiting,
     /// Finding out what is in a folder.
     Listing,
     /// Proving again what an earlier run left.
@@ -43,9 +45,10 @@ pub enum DownloadState {
 
 impl DownloadState {
     /// All there are, in the order of a download's life.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::FindingSources,
+        Self::Waiting,
         Self::Listing,
         Self::Checking,
         Self::Downloading,
@@ -61,6 +64,7 @@ impl DownloadState {
         match self {
             Self::Queued => "queued",
             Self::FindingSources => "finding-sources",
+            Self::Waiting => "waiting",
             Self::Listing => "listing",
             Self::Checking => "checking",
             Self::Downloading => "downloading",
@@ -126,6 +130,27 @@ impl DownloadStatus {
             failure: None,
             differences: None,
         }
+    }
+
+    /// Whether it has not begun where it is listed: something else is there, or nothing can be.
+    pub(super) fn is_refused_its_place(&self) -> bool {
+        let failure = self.failure.as_ref();
+        let is_refused = failure.is_some_and(|failure| {
+            let code = &*failure.code;
+            matches!(
+                code,
+                "target-exists"
+                    | "target-not-writable"
+                    | "target-not-readable"
+                    | "download-not-started"
+            )
+        });
+        // A run that goes on is listed there from the start.
+        let has_begun = !matches!(
+            self.state,
+            DownloadState::Queued | DownloadState::FindingSources
+        );
+        is_refused || !has_begun
     }
 
     /// What is known at the start of a run that goes on with it.

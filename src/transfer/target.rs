@@ -9,7 +9,7 @@ use pelago_content::{Hash, MAX_NAME_LEN};
 use serde::{Deserialize, Serialize};
 
 use super::DownloadError;
-use crate::store::{Store, hash_file, is_unsafe};
+use crate::store::{HashError, Store, hash_file, is_unsafe};
 
 /// Bytes of the ending of a name that is kept when the name is cut, at most.
 const MAX_ENDING: usize = 16;
@@ -103,7 +103,7 @@ pub(super) enum Standing {
     },
 }
 
-/// Looks at what is at `path`. Blocks on the disk.
+/// Looks at what is at `path`, unless it is stopped meanwhile. Blocks on the disk.
 ///
 /// # Errors
 /// Other content that may not be replaced, or a folder for it that is not there.
@@ -111,6 +111,7 @@ pub(super) fn examine(
     path: &Path,
     hash: &Hash,
     overwrite: bool,
+    is_stopped: &dyn Fn() -> bool,
 ) -> Result<Standing, DownloadError> {
     let failed = |source| DownloadError::Target {
         path: path.to_owned(),
@@ -132,7 +133,14 @@ pub(super) fn examine(
         }
         Err(error) => Err(failed(error)),
         Ok(found) if found.is_file() => {
-            let hashed = hash_file(path, &|_| ControlFlow::Continue(()))?;
+            let go_on = |_| match is_stopped() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            };
+            let hashed = match hash_file(path, &go_on) {
+                Err(HashError::Stopped { .. }) => return Err(DownloadError::Paused),
+                hashed => hashed?,
+            };
             if hashed.descriptor.hash() == *hash {
                 Ok(Standing::Same {
                     size: hashed.descriptor.size(),
@@ -277,6 +285,22 @@ mod tests {
         ] {
             assert_eq!(output.leads_to(target, "film.mkv"), leads, "{output:?}");
         }
+    }
+
+    #[test]
+    fn a_large_file_is_not_hashed_on_once_it_is_stopped() {
+        // 8 GiB, of which the file system keeps nothing.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(8 << 30).unwrap();
+        let looks = std::cell::Cell::new(0);
+        let is_stopped = || {
+            looks.set(looks.get() + 1);
+            looks.get() == 3
+        };
+        let hash = Hash::from_bytes([7; 32]);
+        let examined = examine(file.path(), &hash, false, &is_stopped);
+        assert!(matches!(examined, Err(DownloadError::Paused)));
+        assert_eq!(looks.get(), 3, "12 MiB of 8 GiB");
     }
 
     proptest! {

@@ -1,50 +1,60 @@
 //! All downloads of a node: started, joined, listed, stopped; and the list of them, which outlives it.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::spawn_blocking,
 };
 use tracing::Instrument;
 
 use super::{
-    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
-    download::{Purpose, Room, Task},
+    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, InquiryKind, Request,
+    Settings,
+    download::Room,
     handle::Ended,
     interest::Interest,
-    keeping::Keeping,
+    keeping::Keeper,
     metrics::Metrics,
     readings::Readings,
     reads::Reads,
+    run::Run,
     turns::Turns,
+    waiting::{Budget, MAX_ATTACHED, Offer, Waiters},
 };
 use crate::{
     limits::Limits,
-    network::Network,
+    network::{Network, PeerAddress},
     store::{Ending, Store},
 };
 
 /// Downloads that are done or failed and still listed; the first are forgotten first.
 const MAX_ENDED: usize = 100;
 
+/// Peers that people name for one download, at most.
+pub(super) const MAX_NAMED: usize = 64;
+
 /// Peers offered to a download that it has not looked at yet, at most.
 pub(super) const OFFERS_QUEUED: usize = 64;
 
-/// How long a download that the node goes on with waits for a source.
-pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a download that the node resumes looks for a source before it waits for one.
+pub(super) const RESUME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long what a stopped download was writing may take to be written.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether it is.
+const SETTLE_STEP: Duration = Duration::from_millis(100);
 
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
@@ -52,8 +62,10 @@ pub struct Transfers {
     pub(super) room: Room,
     downloads: Arc<Mutex<Vec<Entry>>>,
     /// Whether the list is kept for the next run. Held while it is written.
-    pub(super) keeping: Arc<tokio::sync::Mutex<Keeping>>,
-    metrics: Metrics,
+    pub(super) keeping: Arc<tokio::sync::Mutex<Keeper>>,
+    /// How often the list has changed.
+    pub(super) changes: Arc<AtomicU64>,
+    pub(super) metrics: Metrics,
     /// What is fetched for those who read it, and is no download of anybody's.
     pub(super) readings: Arc<Readings>,
 }
@@ -90,6 +102,17 @@ impl Entry {
     /// Whether it fetches, or will when it is its turn.
     pub(super) fn is_running(&self) -> bool {
         !self.is_paused && !self.download.state().is_ended()
+    }
+
+    /// Has peers asked that a person named since it began. The list keeps them.
+    fn add_peers(&mut self, peers: &[PeerAddress]) {
+        for address in peers {
+            if self.request.peers.len() < MAX_NAMED && !self.request.peers.contains(address) {
+                self.request.peers.push(address.clone());
+            }
+            // One too many is passed over: those before it are being asked.
+            let _ = self.download.offers.try_send(Offer::Named(address.clone()));
+        }
     }
 
     /// In what this is not what `request` asks for, if it is not.
@@ -140,11 +163,15 @@ impl Transfers {
             store,
             settings,
             turns,
+            budget: Budget::default(),
+            waiters: Waiters::default(),
+            attached: Arc::new(Semaphore::new(MAX_ATTACHED)),
         };
         Self {
             room,
             downloads: Arc::default(),
             keeping: Arc::default(),
+            changes: Arc::default(),
             metrics: Metrics::new(),
             readings: Arc::new(readings),
         }
@@ -208,6 +235,7 @@ impl Transfers {
                 return Err(DownloadError::Differs { hash, differs });
             }
             interested(&mut entry.interest);
+            entry.add_peers(&request.peers);
             return Ok(entry.download.clone());
         }
         let before = same.map(|at| downloads.remove(at).download);
@@ -250,31 +278,32 @@ impl Transfers {
             metrics: Some(self.metrics.clone()),
             ending: Arc::clone(&ending),
         };
-        let queued = self.room.turns.enter(hash, status.clone());
-        let (transfers, reads) = (self.clone(), Reads::default());
-        let (reads_now, written_down) = (reads.clone(), origins.clone());
-        let decides = Arc::clone(&ending);
+        // What waited for a source when the node ended goes on waiting.
+        let is_waiting = status.borrow().state == DownloadState::Waiting;
+        let enter = || self.room.turns.enter(hash, status.clone());
+        let queued = (!is_waiting).then(enter);
+        let reads = Reads::default();
+        let (transfers, reads_now) = (self.clone(), reads.clone());
+        let run = Run {
+            request,
+            status,
+            origins: origins.clone(),
+            reads,
+            ending: Arc::clone(&ending),
+            offered,
+        };
         let run = async move {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
             }
-            let room = &transfers.room;
             if begun == Begun::Anew {
-                let store = room.store.clone();
+                let store = transfers.room.store.clone();
                 let forget = spawn_blocking(move || store.forget_receipt(&hash)).await;
                 if let Ok(Err(error)) = forget {
                     tracing::debug!(%error, "the receipt of an earlier download stays");
                 }
             }
-            let result = match queued.turn().await {
-                Some(turn) => {
-                    let purpose = Purpose::Deliver { ending: decides };
-                    let task =
-                        Task::new(room, request, purpose, status, offered, written_down, reads);
-                    task.run(turn).await
-                }
-                None => Err(DownloadError::ShuttingDown),
-            };
+            let result = run.until_end(&transfers, queued).await;
             let result = ended.unless_stopped(result);
             log_end(&result);
             ended.with(result);
@@ -297,9 +326,27 @@ impl Transfers {
     /// Waits until nothing of a run that was stopped goes on.
     pub(super) async fn settle(&self, hash: Hash, download: &Download) {
         download.ended().await;
+        self.room.store.interrupt(&hash);
+        self.settle_writes(hash, true).await;
+    }
+
+    /// Waits until nothing that a run began to write goes on, or to prove, if it was stopped.
+    pub(super) async fn settle_writes(&self, hash: Hash, is_stopped: bool) {
         let store = self.room.store.clone();
-        let free = spawn_blocking(move || store.is_free_within(&hash, SETTLE_PATIENCE));
-        if let Ok(false) = free.await {
+        let is_free = move || {
+            let end = Instant::now() + SETTLE_PATIENCE;
+            while Instant::now() < end {
+                // What begins to be proven just now ends, too.
+                if store.is_free_within(&hash, SETTLE_STEP) {
+                    return true;
+                }
+                if is_stopped {
+                    store.interrupt(&hash);
+                }
+            }
+            false
+        };
+        if let Ok(false) = spawn_blocking(is_free).await {
             tracing::warn!(%hash, "what was stopped is still being written");
         }
     }
@@ -310,8 +357,49 @@ impl Transfers {
         let downloads = self.lock();
         let same = downloads.iter().find(|entry| entry.hash() == *hash);
         if let Some(entry) = same.filter(|entry| entry.is_running()) {
-            let _ = entry.download.offers.try_send(peer);
+            let _ = entry.download.offers.try_send(Offer::Asked(peer));
         }
+    }
+
+    /// A peer lists `hash`: if a download waits for it, it begins again.
+    pub fn offer_listed(&self, hash: &Hash, peer: PeerId) {
+        let downloads = self.lock();
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        if let Some(entry) = same.filter(|entry| entry.is_running()) {
+            let _ = entry.download.offers.try_send(Offer::Listed(peer));
+        }
+    }
+
+    /// How many downloads wait for a source, as that changes.
+    #[must_use]
+    pub fn waiters(&self) -> watch::Receiver<usize> {
+        self.room.waiters.count()
+    }
+
+    /// What waits for a source.
+    #[must_use]
+    pub fn waiting(&self) -> HashSet<Hash> {
+        let downloads = self.lock();
+        let is_waiting =
+            |entry: &&Entry| entry.is_running() && entry.download.state() == DownloadState::Waiting;
+        downloads
+            .iter()
+            .filter(is_waiting)
+            .map(Entry::hash)
+            .collect()
+    }
+
+    /// The peers that people named for a download.
+    pub(super) fn named(&self, hash: &Hash) -> Vec<PeerAddress> {
+        let downloads = self.lock();
+        let same = downloads.iter().find(|entry| entry.hash() == *hash);
+        same.map(|entry| entry.request.peers.clone())
+            .unwrap_or_default()
+    }
+
+    /// Waits until the node may ask a peer what it lists, for the sake of downloads that wait.
+    pub async fn may_list(&self) {
+        self.room.budget.permit(InquiryKind::Listing).await;
     }
 
     /// What is known of each download, in their order.
@@ -343,8 +431,18 @@ impl Transfers {
     pub fn stop_all(&self) -> Vec<Download> {
         self.readings.stop_all();
         let downloads = self.lock();
-        let late = downloads.iter().filter(|entry| !entry.download.stop());
+        // From the last on, so that nobody begins in the place of one that was stopped.
+        let late = downloads.iter().rev().filter(|entry| !self.stop(entry));
         late.map(|entry| entry.download.clone()).collect()
+    }
+
+    /// Stops a run, and what is being proven for it. False if it is too late, as for [`Download::stop`].
+    pub(super) fn stop(&self, entry: &Entry) -> bool {
+        let is_stopped = entry.download.stop();
+        if is_stopped {
+            self.room.store.interrupt(&entry.hash());
+        }
+        is_stopped
     }
 
     /// A follower of this run goes.
@@ -354,7 +452,7 @@ impl Transfers {
             .iter_mut()
             .find(|entry| entry.download.is_same_run(download));
         let Some(entry) = followed else { return };
-        if entry.interest.leave() && entry.is_running() && entry.download.stop() {
+        if entry.interest.leave() && entry.is_running() && self.stop(entry) {
             entry.is_paused = true;
             drop(downloads);
             let (transfers, download) = (self.clone(), download.clone());

@@ -4,12 +4,20 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use pelago_content::Hash;
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+    time::sleep,
+};
 
 use super::{DownloadStatus, Waiting};
+
+/// How soon those who wait are told of changes.
+const TELL_PAUSE: Duration = Duration::from_millis(50);
 
 /// The turns of all downloads of a node. A handle: clones share them.
 #[derive(Clone)]
@@ -24,6 +32,8 @@ struct Queue {
     /// None while anybody waits; below 0 if there are to be fewer than are being used.
     free: isize,
     waiting: Vec<Waiter>,
+    /// Whether those who wait are about to be told of changes.
+    is_stale: bool,
 }
 
 impl Queue {
@@ -57,6 +67,7 @@ impl Turns {
             at_a_time,
             free: at_a_time.cast_signed(),
             waiting: Vec::new(),
+            is_stale: false,
         });
         Self(Arc::new(Inner { queue }))
     }
@@ -72,7 +83,7 @@ impl Turns {
         let begin = begin.min(queue.waiting.len());
         queue.free -= begin.cast_signed();
         let first: Vec<_> = queue.waiting.drain(..begin).collect();
-        self.tell(&queue);
+        self.changed(&mut queue);
         drop(queue);
         for waiter in first {
             // Not under the lock: one who has gone meanwhile passes it on.
@@ -89,12 +100,13 @@ impl Turns {
             // Whoever is to get it is still here.
             let _ = sender.send(Turn(self.clone()));
         } else {
+            let ahead = queue.taken() + queue.waiting.len() as u64;
+            show(&status, ahead);
             queue.waiting.push(Waiter {
                 hash,
                 status: status.clone(),
                 granted: sender,
             });
-            self.tell(&queue);
         }
         drop(queue);
         Queued {
@@ -116,7 +128,7 @@ impl Turns {
         queue
             .waiting
             .sort_by_key(|waiter| places.get(&waiter.hash).copied().unwrap_or(usize::MAX));
-        self.tell(&queue);
+        tell(&queue);
     }
 
     fn leave(&self, status: &watch::Sender<DownloadStatus>) {
@@ -124,7 +136,7 @@ impl Turns {
         queue
             .waiting
             .retain(|waiter| !waiter.status.same_channel(status));
-        self.tell(&queue);
+        self.changed(&mut queue);
     }
 
     /// Gives a turn to the first who waits.
@@ -133,24 +145,29 @@ impl Turns {
             let mut queue = self.lock();
             if queue.waiting.is_empty() || queue.free < 0 {
                 queue.free += 1;
-                self.tell(&queue);
+                self.changed(&mut queue);
                 return;
             }
             let first = queue.waiting.remove(0);
-            self.tell(&queue);
+            self.changed(&mut queue);
             first.granted
         };
         // Not under the lock: one who has gone meanwhile passes it on.
         let _ = granted.send(Turn(self.clone()));
     }
 
-    fn tell(&self, queue: &Queue) {
-        for (waiter, ahead) in queue.waiting.iter().zip(queue.taken()..) {
-            let waits = Some(Waiting::Turn { ahead });
-            waiter.status.send_if_modified(|status| {
-                let is_new = status.waits != waits;
-                status.waits = waits;
-                is_new
+    /// Has those who wait told of a change soon: where thousands leave at once, they are told once.
+    fn changed(&self, queue: &mut Queue) {
+        let Ok(runtime) = Handle::try_current() else {
+            return tell(queue);
+        };
+        if !std::mem::replace(&mut queue.is_stale, true) {
+            let turns = self.clone();
+            runtime.spawn(async move {
+                sleep(TELL_PAUSE).await;
+                let mut queue = turns.lock();
+                queue.is_stale = false;
+                tell(&queue);
             });
         }
     }
@@ -158,6 +175,22 @@ impl Turns {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Shows those who wait how many come before them.
+fn tell(queue: &Queue) {
+    for (waiter, ahead) in queue.waiting.iter().zip(queue.taken()..) {
+        show(&waiter.status, ahead);
+    }
+}
+
+fn show(status: &watch::Sender<DownloadStatus>, ahead: u64) {
+    let waits = Some(Waiting::Turn { ahead });
+    status.send_if_modified(|status| {
+        let is_new = status.waits != waits;
+        status.waits = waits;
+        is_new
+    });
 }
 
 impl Drop for Turn {

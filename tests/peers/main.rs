@@ -22,4 +22,5 @@ mod silence;
 mod sources;
 mod tree;
 mod verbs;
+mod waiting;
 mod wrong_files;

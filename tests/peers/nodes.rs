@@ -14,7 +14,7 @@ use pelago::{
         Download, DownloadRequest, Finished, Node, Output, Peer, PeerAddress, Settings,
         ShareRequest, Shared, Target,
     },
-    store::Store,
+    store::{DataFolder, Store},
     transfer::DownloadError,
 };
 use tempfile::TempDir;
@@ -63,10 +63,20 @@ impl Home {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let store = Store::in_memory();
+        Self::with_store(settings, Store::in_memory(), tempfile::tempdir().unwrap()).await
+    }
+
+    /// A node with a data folder, in which it keeps what is read.
+    pub(crate) async fn on_disk(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = DataFolder::lock(folder.path().join("data")).unwrap();
+        let store = Store::open(&data).unwrap();
+        Self::with_store(settings(name), store, folder).await
+    }
+
+    async fn with_store(settings: Settings, store: Store, folder: TempDir) -> Self {
         let key = Keypair::generate_ed25519();
         let node = Node::start(settings, store.clone(), &key).await.unwrap();
-        let folder = tempfile::tempdir().unwrap();
         Self {
             node,
             store,
@@ -175,6 +185,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         from: Vec::new(),
         bootstrap: Vec::new(),
         timeout: STORY,
+        waits: false,
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),

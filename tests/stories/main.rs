@@ -64,6 +64,7 @@ mod terminal;
 mod trees;
 mod upgrade;
 mod valve;
+mod waiting;
 mod walkthrough;
 mod watch;
 mod world;

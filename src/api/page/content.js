@@ -6,8 +6,8 @@ import { bytes, count, short, shortPeer } from "./format.js";
 
 /** How long to look for somebody who has it, in seconds. */
 const LOOK_SECONDS = 20;
-/** How long a download may be without any source before it fails, in seconds: a day. */
-const SOURCE_SECONDS = 86_400;
+/** How long a download looks for a source before the node waits for one, in seconds. */
+const SEARCH_SECONDS = 30;
 
 const isContent = (target) => /^[0-9a-f]{64}$/i.test(target) || /^pelago:/i.test(target);
 
@@ -125,7 +125,8 @@ export async function download(target, button, { folder, from = [], ...options }
   const request = {
     target,
     output: folder ? { into: folder } : "default",
-    timeout_seconds: SOURCE_SECONDS,
+    timeout_seconds: SEARCH_SECONDS,
+    wait: true,
     from,
     ...options,
     seed: true,

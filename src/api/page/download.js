@@ -7,6 +7,7 @@ import { bytes, count, moment, percent, time } from "./format.js";
 const WORDS = {
   queued: "Waits for its turn",
   "finding-sources": "Looks for sources",
+  waiting: "Waits for a source",
   listing: "Reads what is in it",
   checking: "Checks what is here",
   downloading: "Downloads",
@@ -21,6 +22,8 @@ export const isEnded = ({ state: word }) => word === "done" || word === "paused"
 /** How it is, in a few words. */
 export function describe(download) {
   const { state: word, why, waits, sources } = download;
+  if (word === "waiting" && waits?.for === "source")
+    return `Waits for a source since ${moment(waits.since)}, and starts when one turns up: ${waits.tried}`;
   if (waits?.for === "source") return `No source since ${moment(waits.since)}: ${waits.tried}`;
   if (why) return why[0].toUpperCase() + why.slice(1);
   if (word === "downloading" && sources) return `From ${count(sources, "source")}`;

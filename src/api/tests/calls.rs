@@ -57,6 +57,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         from: Vec::new(),
         bootstrap: Vec::new(),
         timeout_seconds: 3600.0,
+        wait: false,
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),
@@ -321,6 +322,7 @@ async fn a_detached_download_goes_on() {
     let request = DownloadRequest {
         detach: true,
         timeout_seconds: 0.05,
+        wait: false,
         ..missing(&folder)
     };
     let mut events = client.download(&request).await.unwrap();
@@ -339,6 +341,7 @@ async fn a_download_that_fails_says_so_in_its_last_line() {
     let folder = tempfile::tempdir().unwrap();
     let request = DownloadRequest {
         timeout_seconds: 0.05,
+        wait: false,
         ..missing(&folder)
     };
     let mut events = client.download(&request).await.unwrap();

@@ -158,6 +158,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         from: Vec::new(),
         bootstrap: Vec::new(),
         timeout_seconds: 3600.0,
+        wait: false,
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),

@@ -130,3 +130,31 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
     let _writer = File::options().append(true).open(&path).unwrap();
     check_settled(&by_hand).unwrap();
 }
+
+#[test]
+fn thousands_of_removed_files_are_withdrawn_in_a_commit_a_batch() {
+    let mut folder = Folder::new();
+    let names: Vec<_> = (0..2 * BATCH + 500)
+        .map(|number| number.to_string())
+        .collect();
+    for name in &names {
+        fs::write(folder.path(name), name).unwrap();
+    }
+    assert_eq!(folder.settle().shared, names.len());
+    let due = |name: &String| Due {
+        path: folder.path(name),
+        is_early: false,
+    };
+    let due: Vec<_> = names.iter().map(due).collect();
+    for name in &names {
+        fs::remove_file(folder.path(name)).unwrap();
+    }
+    let before = folder.store.commits();
+    let at = folder.folder.path();
+    let scanned = look(&folder.store, at, &due, &mut folder.settling, &Silent).unwrap();
+    assert_eq!(scanned.gone, names.len());
+    assert_eq!(folder.store.count().unwrap(), 0);
+    // Three batches, and one for each second that they take.
+    let commits = folder.store.commits() - before;
+    assert!(commits < 20, "{commits} commits");
+}

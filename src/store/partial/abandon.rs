@@ -205,6 +205,12 @@ impl Store {
         }
     }
 
+    /// Ends what is being proven for a download of this hash that was stopped, within a moment. What was
+    /// recorded stays, and is proven by the next run.
+    pub fn interrupt(&self, hash: &Hash) {
+        self.inner.partials.interrupt(*hash);
+    }
+
     /// Waits until no download of this hash runs; false if one does for longer than `patience`. One
     /// that was stopped runs until what it was writing is written.
     pub fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {

@@ -81,6 +81,13 @@ impl Reservation {
     }
 }
 
+impl Reservation {
+    /// Whether nobody waits for what is being proven any more.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.store.inner.partials.is_interrupted(&self.key)
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.store.inner.partials.release(&self.key);

@@ -23,6 +23,11 @@ impl Ending {
         self.decide(COMMITTED)
     }
 
+    /// Whether the download was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Acquire) == STOPPED
+    }
+
     fn decide(&self, for_this: u8) -> bool {
         let decided = self
             .0

@@ -40,6 +40,8 @@ pub(in crate::store) struct Partials {
     active: Mutex<HashMap<Key, Active>>,
     /// Told whenever one of them is released.
     released: Condvar,
+    /// Those whose proofs are to end, as nobody waits for them any more.
+    interrupted: Mutex<HashSet<Key>>,
     open_parts: OpenParts,
     watches: Arc<Watches>,
     /// Downloads of which the disk refused to make what was written durable.
@@ -108,6 +110,7 @@ impl Partials {
             place,
             active: Mutex::default(),
             released: Condvar::new(),
+            interrupted: Mutex::default(),
             open_parts: OpenParts::default(),
             watches: Arc::default(),
             sync_failed: Mutex::default(),
@@ -132,7 +135,20 @@ impl Partials {
     /// Ends a reservation.
     pub(super) fn release(&self, key: &Key) {
         lock(&self.active).remove(key);
+        lock(&self.interrupted).remove(key);
         self.released.notify_all();
+    }
+
+    /// Ends proofs under way of this content, and of files that are fetched as a part of it.
+    pub(super) fn interrupt(&self, hash: Hash) {
+        let active = lock(&self.active);
+        let theirs = active.keys().filter(|key| key.is_of(&hash));
+        lock(&self.interrupted).extend(theirs);
+    }
+
+    /// Whether proofs of this download are to end.
+    pub(super) fn is_interrupted(&self, key: &Key) -> bool {
+        lock(&self.interrupted).contains(key)
     }
 
     /// Waits until nobody runs this download; false if somebody does for longer than `patience`.

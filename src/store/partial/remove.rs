@@ -233,7 +233,7 @@ impl Made {
 
 /// Whether the file holds this content.
 pub(super) fn has_content(file: &File, descriptor: &Descriptor) -> io::Result<bool> {
-    hashing::has_content(file, descriptor, None)
+    hashing::has_content(file, descriptor, None, &|| false)
 }
 
 /// Removes an entry, if it is still the one that was looked at.

@@ -52,7 +52,7 @@ pub(super) fn proves_something(partials: &Partials, spec: &PartialSpec, file: &F
     })
 }
 
-/// Proves all that is recorded, on all cores. `progress` is given the bytes looked at so far.
+/// Proves all that is recorded, on all cores, or what it can until it is interrupted. `progress` is given the bytes looked at so far.
 pub(super) fn prove_recorded(
     partial: &Partial,
     opened: &Opened,
@@ -62,7 +62,7 @@ pub(super) fn prove_recorded(
     let groups = Mutex::new(RecordedGroups::new(&opened.record, partial.geometry()));
     let looked_at = AtomicU64::new(0);
     let work = || {
-        loop {
+        while !partial.reservation.is_interrupted() {
             let Some(group) = lock(&groups).next() else {
                 return;
             };

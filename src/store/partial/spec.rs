@@ -80,6 +80,14 @@ impl Key {
         Self { hash, part_of }
     }
 
+    /// Whether it is that of `hash` or of a part of it.
+    pub(super) fn is_of(&self, hash: &Hash) -> bool {
+        match &self.part_of {
+            Some(folder) => folder == hash,
+            None => self.hash == *hash,
+        }
+    }
+
     /// The name of the record.
     pub(super) fn file_name(&self) -> String {
         match self.part_of {

@@ -695,3 +695,29 @@ fn damaged_records_that_nobody_knows_go_and_others_stay() {
         assert_eq!(home.store.partials().unwrap().len(), 1);
     }
 }
+
+#[test]
+fn what_is_proven_again_ends_within_a_few_groups_once_nobody_waits_for_it() {
+    // 64 MiB in 256 groups.
+    let seed = Seed::new(64 << 20);
+    let home = Home::on_disk();
+    let spec = seed.spec(&home.path("target"));
+    let partial = Partial::create_or_resume(&home.store, spec.clone(), &|_| ()).unwrap();
+    for index in 0..seed.geometry().chunks(6) {
+        seed.give(&partial, 6, index);
+    }
+    drop(partial);
+    let proven = std::sync::atomic::AtomicU64::new(0);
+    let interrupt = |bytes| {
+        proven.fetch_max(bytes, std::sync::atomic::Ordering::Relaxed);
+        home.store.interrupt(&seed.hash());
+    };
+    let partial = Partial::create_or_resume(&home.store, spec.clone(), &interrupt).unwrap();
+    drop(partial);
+    let threads = thread::available_parallelism().unwrap().get() as u64;
+    let proven = proven.into_inner();
+    assert!(proven <= (threads + 1) << 18, "{proven} bytes were proven");
+    // Nothing of what was recorded is lost by that.
+    let partial = Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap();
+    assert_eq!(partial.missing(), 0);
+}

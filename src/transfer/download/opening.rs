@@ -9,7 +9,7 @@ use pelago_content::{Descriptor, Kind};
 
 use super::{Folder, Purpose, Task, blocking};
 use crate::{
-    store::{Differences, Partial, PartialFolder, PartialSpec},
+    store::{Differences, Ending, Partial, PartialFolder, PartialSpec},
     transfer::{
         DownloadError, DownloadState, Finished,
         content::Content,
@@ -38,12 +38,6 @@ impl Task {
             move || output.resolve(name.as_deref(), &hash)
         };
         let target = blocking(resolve).await?;
-        // A fixed target was looked at before.
-        if fixed.is_none()
-            && let Some(finished) = self.standing(target.clone()).await?
-        {
-            return Ok(Some(finished));
-        }
         let file_name = || {
             target
                 .file_name()
@@ -54,6 +48,12 @@ impl Task {
             status.name.clone_from(&name);
             status.path = Some(target.clone());
         });
+        // A fixed target was looked at before.
+        if fixed.is_none()
+            && let Some(finished) = self.standing(target.clone()).await?
+        {
+            return Ok(Some(finished));
+        }
         let spec = PartialSpec {
             descriptor,
             target,
@@ -87,7 +87,11 @@ impl Task {
 
     pub(super) async fn open_file(&mut self, spec: PartialSpec) -> Result<(), DownloadError> {
         let (store, progress) = (self.store.clone(), self.checking());
-        let open = move || Partial::create_or_resume(&store, spec, &progress);
+        let ending = self.ending();
+        let open = move || {
+            unless_stopped(ending.as_ref())?;
+            Ok::<_, DownloadError>(Partial::create_or_resume(&store, spec, &progress)?)
+        };
         let partial = blocking(open).await??;
         self.fetch(Sink::File(partial), DownloadState::Downloading);
         self.notice_room().await
@@ -147,8 +151,12 @@ impl Task {
             }
             Next::Known(listing) => {
                 let (store, progress) = (self.store.clone(), self.checking());
-                let open =
-                    move || PartialFolder::create_or_resume(&store, spec, listing, &progress);
+                let ending = self.ending();
+                let open = move || {
+                    unless_stopped(ending.as_ref())?;
+                    let opened = PartialFolder::create_or_resume(&store, spec, listing, &progress);
+                    Ok::<_, DownloadError>(opened?)
+                };
                 let partial = blocking(open).await??;
                 let looked_at = Arc::clone(&partial);
                 self.show_differences(blocking(move || looked_at.differences()).await?);
@@ -189,8 +197,10 @@ impl Task {
     pub(super) async fn standing(&self, path: PathBuf) -> Result<Option<Finished>, DownloadError> {
         let (hash, overwrite) = (self.request.hash, self.request.overwrite);
         let (store, looked_at) = (self.store.clone(), path.clone());
+        let ending = self.ending();
         let look = move || {
-            let standing = examine(&looked_at, &hash, overwrite)?;
+            let is_stopped = || ending.as_ref().is_some_and(|ending| ending.is_stopped());
+            let standing = examine(&looked_at, &hash, overwrite, &is_stopped)?;
             // An earlier run may have ended between the last two steps.
             if matches!(standing, Standing::Same { .. }) {
                 store.forget_partial_at(&hash, &looked_at)?;
@@ -202,6 +212,14 @@ impl Task {
             return Ok(None);
         };
         Ok(Some(self.already_there(&path, size)))
+    }
+
+    /// What decides whether it is stopped, if it is for a place on the disk.
+    fn ending(&self) -> Option<Arc<Ending>> {
+        match &self.purpose {
+            Purpose::Deliver { ending } => Some(Arc::clone(ending)),
+            Purpose::Read { .. } => None,
+        }
     }
 
     fn already_there(&self, path: &Path, size: u64) -> Finished {
@@ -220,5 +238,13 @@ impl Task {
             is_shared: false,
             differences: Differences::default(),
         }
+    }
+}
+
+/// A download that was stopped before a thread began to open it opens nothing.
+fn unless_stopped(ending: Option<&Arc<Ending>>) -> Result<(), DownloadError> {
+    match ending.is_some_and(|ending| ending.is_stopped()) {
+        true => Err(DownloadError::Paused),
+        false => Ok(()),
     }
 }

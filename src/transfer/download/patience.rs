@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Content, Task};
-use crate::transfer::{DownloadError, Waiting};
+use crate::transfer::{DownloadError, DownloadState, Waiting};
 
 /// How long a download keeps its turn without a source that has anything for it; and while others wait
 /// for theirs, without anything that comes.
@@ -13,7 +13,8 @@ impl Task {
     /// From now on time counts.
     pub(super) fn begin_search(&mut self) {
         let now = Instant::now();
-        (self.last_source, self.last_arrival, self.ticked) = (now, now, now);
+        self.patience.restart(now);
+        (self.last_source, self.last_arrival) = (now, now);
     }
 
     /// Sources that have nothing to give make room for those that wait.
@@ -36,10 +37,12 @@ impl Task {
     pub(super) fn tick(&mut self) -> Result<(), DownloadError> {
         let now = Instant::now();
         self.make_room(now);
+        self.release_if_idle(now);
         if self.is_left(now) {
             return Err(DownloadError::Paused);
         }
         let with_content = self.sources.with_content();
+        self.waiting.note_source(with_content > 0);
         // Before there is content to schedule, whoever has it is about to be asked.
         let can_go_on = |content: &Content| {
             let scheduler = &content.scheduler;
@@ -51,17 +54,21 @@ impl Task {
         self.take_turns(is_able, now);
         if has_source {
             self.last_source = now;
-        } else if is_able && self.turn.is_none() {
-            // Busy sources cannot be asked again before it is its turn.
-            self.last_source += now - self.ticked;
-        } else if now.duration_since(self.last_source) >= self.request.timeout {
+        }
+        let is_throttled = self.throttled.take();
+        let stands = is_able && (self.turn.is_none() || is_throttled) || self.is_idle();
+        self.patience.tick(now, stands);
+        let is_over = self.patience.is_over(self.request.timeout, now);
+        if !is_over || !self.request.waits || has_source || with_content == 0 {
+            self.waiting.end();
+        }
+        if is_over && !self.waits_attached(has_source, with_content) {
             return Err(DownloadError::NoSource {
                 hash: self.request.hash,
                 timeout: self.request.timeout,
                 tried: self.tried(is_able),
             });
         }
-        self.ticked = now;
         let verified = self.content.as_ref().map(|content| {
             let blocks = content.sink.verified();
             let bytes = content.bytes_of(&blocks);
@@ -73,7 +80,10 @@ impl Task {
         let verified = verified.map(|(_, bytes, _)| bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
         let waits = self.waits(is_able, has_source);
+        let state = self.waiting.is_waiting().then_some(DownloadState::Waiting);
+        let state = state.or(self.state);
         self.status.send_modify(|status| {
+            status.state = state.unwrap_or(status.state);
             status.verified_bytes = verified.or(status.verified_bytes);
             status.bytes_per_second = rate.unwrap_or(0);
             status.sources = with_content as u64;
@@ -82,9 +92,17 @@ impl Task {
         Ok(())
     }
 
+    /// Whether it waits with the sources that it has: they are busy, or will have more.
+    fn waits_attached(&mut self, has_source: bool, with_content: usize) -> bool {
+        let may_help = self.request.waits && !has_source && with_content > 0;
+        may_help && self.waiting.begin()
+    }
+
     /// Gets in the queue when it could fetch, and lets others go first when nothing comes.
     fn take_turns(&mut self, is_able: bool, now: Instant) {
-        if !is_able {
+        if self.is_idle() {
+            // It may be read on at any moment.
+        } else if !is_able {
             // Whoever can go on shall not wait for one that cannot.
             self.queued = None;
             if now.duration_since(self.last_source) >= TURN_PATIENCE {
@@ -112,7 +130,7 @@ impl Task {
         }
         if !has_source {
             return Some(Waiting::Source {
-                since: self.last_source,
+                since: self.last_source.min(self.patience.since()),
                 tried: self.tried(is_able),
             });
         }

@@ -19,6 +19,10 @@ use crate::{
 /// turns a page, comes again at once.
 const LINGER: Duration = Duration::from_secs(30);
 
+/// How long after the last reader went the streams of its sources are given back: other contents may need
+/// them.
+const RELEASE_PAUSE: Duration = Duration::from_millis(200);
+
 /// What becomes of what is fetched.
 pub(in crate::transfer) enum Purpose {
     /// All of it is put in its place, unless it is stopped before that.
@@ -41,6 +45,44 @@ impl Task {
         let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
         let since = self.reads.idle_since().filter(|_| is_for_readers);
         since.is_some_and(|since| now.duration_since(since) >= LINGER)
+    }
+
+    /// Whether it is for readers, and has all that they want now.
+    pub(super) fn is_idle(&self) -> bool {
+        let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
+        let content = self.content.as_ref().filter(|_| is_for_readers);
+        content.is_some_and(|content| content.scheduler.is_done())
+    }
+
+    /// Gives the streams of its sources back when it is not read any more, or all of it is here.
+    pub(super) fn release_if_idle(&mut self, now: Instant) {
+        if !self.is_idle() {
+            return;
+        }
+        let Some(content) = &mut self.content else {
+            return;
+        };
+        let since = self.reads.idle_since();
+        let is_left = since.is_some_and(|since| now.duration_since(since) >= RELEASE_PAUSE);
+        if is_left || content.sink.missing().is_empty() {
+            self.sources.rest();
+            for (peer, _) in self.holdings.drain() {
+                content.scheduler.left(peer);
+            }
+        }
+    }
+
+    /// Asks its sources again when something is read that is not here.
+    pub(super) fn wake_for_readers(&mut self) {
+        if let Some(windows) = self.reads.windows(&mut self.reads_seen)
+            && let Some(content) = &mut self.content
+        {
+            let windows = content.windows(&windows);
+            content.scheduler.read(windows);
+        }
+        if !self.is_idle() {
+            self.sources.wake();
+        }
     }
 
     /// The first source has said what the content is that is to be read.

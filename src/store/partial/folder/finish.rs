@@ -14,11 +14,9 @@ use crate::store::{
     Fingerprint, FolderError, Look, Member, MemberState, NewShare, Origin, Scopes, ShareError,
     Store,
     dir::Kind,
+    hashing,
     mutex::lock,
-    partial::{
-        Ending, FinishError, FinishOptions, Receipt,
-        remove::{Home, has_content},
-    },
+    partial::{Ending, FinishError, FinishOptions, Receipt, remove::Home},
 };
 
 /// A folder that was downloaded, or what was chosen of it.
@@ -188,7 +186,8 @@ impl PartialFolder {
             let Some(file) = self.tree.existing(done.at, path)? else {
                 return Ok(None);
             };
-            if !has_content(&file, &listed.descriptor)? {
+            let is_stopped = || self.reservation.is_interrupted();
+            if !hashing::has_content(&file, &listed.descriptor, None, &is_stopped)? {
                 return Ok(None);
             }
             now.fingerprint = Fingerprint::new(&file.metadata()?);

@@ -44,6 +44,7 @@ impl PartialFolder {
         let work = || {
             while let Some(file) = numbers.get(next.fetch_add(1, Ordering::Relaxed))
                 && lock(&failed).is_none()
+                && !self.reservation.is_interrupted()
             {
                 match self.prove_file(*file, has_shares) {
                     Ok(bytes) => progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes),
@@ -210,7 +211,8 @@ impl PartialFolder {
     /// Whether a file is what is listed. The tree of a large one is kept then.
     fn is_same(&self, file: &File, listed: &ListedFile<'_>) -> io::Result<bool> {
         let trees = &self.reservation.store.inner.trees;
-        hashing::has_content(file, &listed.descriptor, Some(trees))
+        let is_stopped = || self.reservation.is_interrupted();
+        hashing::has_content(file, &listed.descriptor, Some(trees), &is_stopped)
     }
 
     /// Copies the file from wherever else it is shared.

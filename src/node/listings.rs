@@ -1,0 +1,125 @@
+//! Reads what peers list, for the sake of downloads that wait for a source.
+//!
+//! One listing tells about all of them. Nothing is read while nothing waits, and each listing is a part of
+//! the budget that all waiting downloads share. A peer is asked when it connects, and again after pauses
+//! that double: what it shares later is found by that.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+use tokio::{sync::broadcast::error::RecvError, time::sleep_until};
+
+use super::{catalogues, handle::Inner};
+
+/// The pause before a peer is asked again; each further one is twice as long, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LAST_PAUSE: Duration = Duration::from_secs(300);
+
+/// When to ask which peer. Pure: the time is an argument.
+#[derive(Default)]
+struct Rounds(HashMap<PeerId, (Instant, Duration)>);
+
+impl Rounds {
+    /// These are connected: those that are new are asked now, those that are gone are forgotten.
+    fn connected(&mut self, peers: &[PeerId], now: Instant) {
+        self.0.retain(|peer, _| peers.contains(peer));
+        for peer in peers {
+            self.0.entry(*peer).or_insert((now, FIRST_PAUSE));
+        }
+    }
+
+    fn next(&self) -> Option<(Instant, PeerId)> {
+        self.0.iter().map(|(peer, (due, _))| (*due, *peer)).min()
+    }
+
+    fn asked(&mut self, peer: &PeerId, now: Instant) {
+        if let Some((due, pause)) = self.0.get_mut(peer) {
+            *due = now + *pause;
+            *pause = (*pause * 2).min(LAST_PAUSE);
+        }
+    }
+}
+
+/// Offers what peers list to downloads that wait, as long as the node runs.
+pub(super) async fn watch(inner: Arc<Inner>) {
+    let mut waiters = inner.transfers.waiters();
+    loop {
+        if waiters.wait_for(|waiting| *waiting > 0).await.is_err() {
+            return;
+        }
+        let mut rounds = Rounds::default();
+        let mut arrivals = inner.network.arrivals();
+        while *waiters.borrow_and_update() > 0 {
+            let Ok(peers) = inner.network.peers().await else {
+                return;
+            };
+            let peers: Vec<_> = peers.into_iter().map(|peer| peer.peer_id).collect();
+            rounds.connected(&peers, Instant::now());
+            let (due, peer) = match rounds.next() {
+                Some((due, peer)) => (due, Some(peer)),
+                None => (Instant::now() + LAST_PAUSE, None),
+            };
+            tokio::select! {
+                () = sleep_until(due.into()) => {
+                    if let Some(peer) = peer {
+                        inner.transfers.may_list().await;
+                        rounds.asked(&peer, Instant::now());
+                        offer_listed(&inner, peer).await;
+                    }
+                }
+                arrived = arrivals.recv() => if let Err(RecvError::Closed) = arrived {
+                    return;
+                },
+                changed = waiters.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+        }
+    }
+}
+
+/// Reads what a peer lists; downloads that wait for some of it begin again.
+async fn offer_listed(inner: &Inner, peer: PeerId) {
+    let listed = match catalogues::of_connected(&inner.network, peer).await {
+        Ok(listed) => listed,
+        Err(error) => return tracing::debug!(%peer, error, "no listing"),
+    };
+    let waiting = inner.transfers.waiting();
+    for hash in listed.filter(|hash| waiting.contains(hash)) {
+        inner.transfers.offer_listed(&hash, peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_asked_when_it_comes_and_then_less_and_less_often() {
+        let ([first, second], start) = ([PeerId::random(), PeerId::random()], Instant::now());
+        let mut rounds = Rounds::default();
+        assert_eq!(rounds.next(), None);
+        rounds.connected(&[first], start);
+        let mut asked = Vec::new();
+        let mut now = start;
+        for _ in 0..8 {
+            let (due, peer) = rounds.next().unwrap();
+            now = due;
+            rounds.connected(&[first], now);
+            rounds.asked(&peer, now);
+            asked.push((now - start).as_secs());
+        }
+        assert_eq!(asked, [0, 5, 15, 35, 75, 155, 315, 615]);
+        rounds.connected(&[first, second], now);
+        assert_eq!(rounds.next(), Some((now, second)));
+        // One that went and came back is asked again.
+        rounds.connected(&[second], now);
+        rounds.asked(&second, now);
+        rounds.connected(&[first, second], now);
+        assert_eq!(rounds.next(), Some((now, first)));
+    }
+}

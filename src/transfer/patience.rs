@@ -1,0 +1,166 @@
+//! How long a download goes on without anything that arrives. Pure: the time is an argument.
+//!
+//! What is verified renews patience. A source's claim does not, nor do bytes that are refused: while
+//! chunks arrive and are not verified yet, the end waits for them, but only if they began in time, and no
+//! longer than they need at the rate that the protocol asks of a source.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+
+/// How long what was asked for in one go may take to arrive: 1 MiB at 8 KiB/s, the slowest that a source
+/// may be (docs/PROTOCOL.md, section 3).
+const MAX_ARRIVAL: Duration = Duration::from_secs(128);
+
+/// Since when nothing has arrived.
+#[derive(Debug)]
+pub(super) struct Patience {
+    /// When something was last verified, moved on by the time that does not count.
+    since: Instant,
+    ticked: Instant,
+    /// What arrives and is not verified yet: when that began, by source.
+    arriving: HashMap<PeerId, Instant>,
+}
+
+impl Patience {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            ticked: now,
+            arriving: HashMap::new(),
+        }
+    }
+
+    /// Time counts from now on.
+    pub(super) fn restart(&mut self, now: Instant) {
+        *self = Self::new(now);
+    }
+
+    /// Chunks from `peer` are on their way.
+    pub(super) fn arriving(&mut self, peer: PeerId, now: Instant) {
+        self.arriving.entry(peer).or_insert(now);
+    }
+
+    /// Chunks from `peer` are verified.
+    pub(super) fn verified(&mut self, peer: &PeerId, now: Instant) {
+        self.arriving.remove(peer);
+        self.since = now;
+    }
+
+    /// Nothing of what was on its way from `peer` is of use.
+    pub(super) fn refused(&mut self, peer: &PeerId) {
+        self.arriving.remove(peer);
+    }
+
+    /// Takes note of the time. If the download could not fetch since the last call, because it was not its
+    /// turn or our own limits held it back, that time does not count.
+    pub(super) fn tick(&mut self, now: Instant, stands: bool) {
+        if stands {
+            let stood = now.saturating_duration_since(self.ticked);
+            self.since += stood;
+            self.arriving.values_mut().for_each(|begun| *begun += stood);
+        }
+        self.ticked = now;
+    }
+
+    /// Since when nothing that is of use has arrived.
+    pub(super) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Whether nothing of use has arrived for `timeout`, and nothing that began in that time still may.
+    pub(super) fn is_over(&self, timeout: Duration, now: Instant) -> bool {
+        let end = self.since + timeout;
+        let is_on_its_way = |begun: &Instant| *begun <= end && now < *begun + MAX_ARRIVAL;
+        now >= end && !self.arriving.values().any(is_on_its_way)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(12);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// How long a download goes on to which `events` happen, second by second.
+    fn lasts(mut events: impl FnMut(&mut Patience, u64, Instant)) -> u64 {
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        for second in 0..10_000 {
+            let now = start + seconds(second);
+            events(&mut patience, second, now);
+            if patience.is_over(TIMEOUT, now) {
+                return second;
+            }
+        }
+        panic!("it never ends");
+    }
+
+    #[test]
+    fn claims_do_not_renew_patience_and_what_is_verified_does() {
+        let peer = PeerId::random();
+        assert_eq!(lasts(|patience, _, now| patience.tick(now, false)), 12);
+        let arrives = |patience: &mut Patience, second: u64, now| {
+            if second < 100 && second.is_multiple_of(10) {
+                patience.verified(&peer, now);
+            }
+        };
+        assert_eq!(lasts(arrives), 102);
+    }
+
+    #[test]
+    fn time_in_which_nothing_could_be_fetched_does_not_count() {
+        let stands = |patience: &mut Patience, second, now| {
+            patience.tick(now, (5..=500).contains(&second));
+        };
+        assert_eq!(lasts(stands), 508);
+    }
+
+    #[test]
+    fn a_chunk_from_a_slow_source_is_waited_for() {
+        // 256 KiB at 8 KiB/s take 32 s, and the next chunk begins when one has come.
+        let peer = PeerId::random();
+        let arrives = |patience: &mut Patience, second: u64, now| {
+            if second > 0 && second <= 320 && second.is_multiple_of(32) {
+                patience.verified(&peer, now);
+            }
+            if second < 320 {
+                patience.arriving(peer, now);
+            }
+        };
+        assert_eq!(lasts(arrives), 332);
+    }
+
+    #[test]
+    fn refused_bytes_do_not_count_however_long_they_took() {
+        let peer = PeerId::random();
+        let refused = |patience: &mut Patience, second: u64, now| match second {
+            0 => patience.arriving(peer, now),
+            32 => patience.refused(&peer),
+            _ => {}
+        };
+        assert_eq!(lasts(refused), 32);
+    }
+
+    #[test]
+    fn sources_that_take_turns_in_sending_rubbish_do_not_keep_a_download_from_its_end() {
+        let rubbish = |patience: &mut Patience, second: u64, now| {
+            if second.is_multiple_of(10) {
+                patience.arriving.clear();
+                patience.arriving(PeerId::random(), now);
+            }
+        };
+        assert_eq!(lasts(rubbish), 20);
+        // One that sends a chunk for ever has as long as the slowest source needs for one.
+        let endless = PeerId::random();
+        let trickle = |patience: &mut Patience, _, now| patience.arriving(endless, now);
+        assert_eq!(lasts(trickle), MAX_ARRIVAL.as_secs());
+    }
+}

@@ -1,0 +1,309 @@
+//! The chunk streams of a source: requests go out as they come, answers are read in their order.
+//!
+//! A stream that ends before its first answer was refused: its requests are made again soon, on another.
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    chunk::{self, Answer, MAX_ITEMS},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{Context, End, Event, MAX_ORDERS, Order, Request, Source, Wanted};
+use crate::{
+    network::{Outgoing, Wanted as StreamWanted},
+    transfer::{
+        batch::{Batch, Writes},
+        receiving::receive,
+        scheduler::Failure,
+        subscription::{MAX_REFUSED, hold, is_refusal, refused_pause},
+    },
+};
+
+/// Bytes asked for in one request that has several items: half of what a source may have to verify at
+/// a time, so that small files are written while the next are on their way.
+const MAX_REQUEST: u64 = 256 << 10;
+
+/// How long chunks arrive before the download hears of it. What arrives sooner needs no patience.
+const SLOW_ARRIVAL: Duration = Duration::from_secs(1);
+
+/// A request that was sent.
+struct Asked {
+    request: Request,
+    /// Whether it was the last item of a frame.
+    ends_frame: bool,
+}
+
+/// How far the exchange on one chunk stream is.
+#[derive(Default)]
+struct Progress(Mutex<Step>);
+
+#[derive(Default)]
+struct Step {
+    /// The request whose answer is being waited for.
+    current: Option<Wanted>,
+    is_answered: bool,
+    /// Since when data has come that is not being verified yet.
+    begun: Option<Instant>,
+}
+
+impl Progress {
+    /// What it means that the stream ended with `error`: before the first answer, that it was refused.
+    fn end_of(&self, error: FrameError) -> End {
+        match error {
+            FrameError::Io(error) if !self.lock().is_answered && is_refusal(&error) => End::Busy,
+            error => error.into(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Step> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why no more requests go out on a stream.
+enum Asking {
+    /// Nothing of what was asked for is wanted any more.
+    Cancelled,
+    /// Others wait for a stream: this one ends once what was asked for has come.
+    Yielded,
+}
+
+impl Source<'_> {
+    /// Fetches what is ordered, on one stream until a cancel, until nothing was wanted for a while, or until
+    /// others wait for a stream; the next order opens another.
+    pub(super) async fn fetch(
+        &self,
+        mut orders: mpsc::Receiver<Order>,
+        writes: &mut Writes,
+    ) -> Result<Infallible, End> {
+        let mut refused = 0;
+        loop {
+            let first = match orders.recv().await {
+                Some(Order::Fetch(request)) => request,
+                Some(Order::Cancel) => continue,
+                // The download wants no more from this source: it is about to end it.
+                None => std::future::pending().await,
+            };
+            let stream = self
+                .context
+                .network
+                .open(self.peer, Protocol::Chunk)
+                .await?;
+            let exchange = self.exchange(stream, first, &mut orders, writes, refused);
+            match exchange.await {
+                Ok(()) => refused = 0,
+                Err(End::Busy) if refused < MAX_REFUSED => refused += 1,
+                Err(end) => return Err(end),
+            }
+        }
+    }
+
+    /// One stream from its first request to its end. If the peer refuses the stream, after so many that it
+    /// `refused`, the requests on it are to be made again soon.
+    async fn exchange(
+        &self,
+        stream: Outgoing,
+        first: Request,
+        orders: &mut mpsc::Receiver<Order>,
+        writes: &mut Writes,
+        refused: u32,
+    ) -> Result<(), End> {
+        let progress = Progress::default();
+        let wanted = stream.wanted();
+        let (reader, writer) = stream.split();
+        let (asked, mut outstanding) = mpsc::channel(MAX_ORDERS);
+        let ended = {
+            let receive = self.receive(reader, &mut outstanding, writes, wanted.clone(), &progress);
+            let mut receive = pin!(receive);
+            // Both halves are dropped with it, which resets the stream.
+            tokio::select! {
+                asking = self.ask(writer, first, orders, asked, wanted) => match asking {
+                    Ok(Asking::Cancelled) => Ok(()),
+                    Ok(Asking::Yielded) => receive.await,
+                    Err(error) => Err(progress.end_of(error)),
+                },
+                ended = &mut receive => ended,
+            }
+        };
+        if matches!(ended, Err(End::Busy)) {
+            let first = progress.lock().current.take();
+            let rest = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.wanted));
+            for wanted in first.into_iter().chain(rest) {
+                self.failed(wanted, Failure::Busy(refused_pause(refused)))
+                    .await;
+            }
+        }
+        ended
+    }
+
+    /// Sends requests as they come, without waiting for answers, until they are cancelled, or until others
+    /// wait for a stream. Small ones that wait already share a frame.
+    async fn ask(
+        &self,
+        mut writer: impl AsyncWrite + Unpin,
+        first: Request,
+        orders: &mut mpsc::Receiver<Order>,
+        asked: mpsc::Sender<Asked>,
+        mut wanted: StreamWanted,
+    ) -> Result<Asking, FrameError> {
+        let mut held = pin!(hold(&mut wanted));
+        let mut next = Some(Order::Fetch(first));
+        loop {
+            let order = match next.take() {
+                Some(order) => Some(order),
+                None => tokio::select! {
+                    biased;
+                    () = &mut held => return Ok(Asking::Yielded),
+                    order = orders.recv() => order,
+                },
+            };
+            let mut frame = match order {
+                Some(Order::Fetch(request)) => vec![request],
+                Some(Order::Cancel) => return Ok(Asking::Cancelled),
+                None => std::future::pending().await,
+            };
+            let mut bytes = frame[0].bytes;
+            while frame.len() < MAX_ITEMS && next.is_none() {
+                match orders.try_recv() {
+                    Ok(Order::Fetch(request)) if bytes + request.bytes <= MAX_REQUEST => {
+                        bytes += request.bytes;
+                        frame.push(request);
+                    }
+                    Ok(order) => next = Some(order),
+                    Err(_) => break,
+                }
+            }
+            let items: Vec<_> = frame.iter().map(|request| request.item).collect();
+            let last = frame.len() - 1;
+            for (index, request) in frame.into_iter().enumerate() {
+                let ends_frame = index == last;
+                let note = Asked {
+                    request,
+                    ends_frame,
+                };
+                // Whoever reads is gone only when this source is about to be.
+                let _ = asked.send(note).await;
+            }
+            chunk::write_request(&mut writer, &items).await?;
+        }
+    }
+
+    /// Reads answers in the order of the requests, and hands the data on, until there was nothing to wait
+    /// for as long as would be a stall, or there is nothing and others wait for a stream. The responder ends
+    /// streams that are not used, too: a requester that is first does not take that for a failure.
+    async fn receive(
+        &self,
+        reader: impl AsyncRead + Unpin,
+        outstanding: &mut mpsc::Receiver<Asked>,
+        writes: &mut Writes,
+        mut wanted: StreamWanted,
+        progress: &Progress,
+    ) -> Result<(), End> {
+        let mut reader = Stall::new(reader, self.context.stall);
+        let mut batch = writes.batch();
+        let mut has_begun = false;
+        loop {
+            tokio::select! {
+                biased;
+                Some(written) = writes.next() => self.written(written).await?,
+                asked = timeout(self.context.stall, outstanding.recv()), if writes.has_room() => {
+                    let Ok(Some(Asked { request, ends_frame })) = asked else {
+                        return Ok(());
+                    };
+                    has_begun = true;
+                    reader.arm();
+                    let read = self.read_answer(&mut reader, request, &mut batch, progress).await;
+                    // What has come before an end is not to be fetched again.
+                    if ends_frame || batch.is_full() || read.is_err() {
+                        let full = std::mem::replace(&mut batch, writes.batch());
+                        writes.start(full);
+                        progress.lock().begun = None;
+                    }
+                    read?;
+                }
+                // Nothing is outstanding: that was looked at just before.
+                () = wanted.until_wanted(), if has_begun && writes.has_room() => return Ok(()),
+            }
+        }
+    }
+
+    /// Reads one answer: data goes into the batch, anything else is told.
+    async fn read_answer(
+        &self,
+        reader: &mut Stall<impl AsyncRead + Unpin>,
+        request: Request,
+        batch: &mut Batch,
+        progress: &Progress,
+    ) -> Result<(), End> {
+        progress.lock().current = Some(request.wanted);
+        let answer = chunk::read_answer(reader).await;
+        let answer = answer.map_err(|error| progress.end_of(error))?;
+        {
+            let mut step = progress.lock();
+            (step.current, step.is_answered) = (None, true);
+        }
+        let checked = answer.check(&request.item);
+        checked.map_err(|wrong| End::Lied(wrong.to_string()))?;
+        let failure = match answer {
+            Answer::Data { proof, length, .. } => {
+                let data = batch.add(request, proof, length);
+                let received = self.read_data(reader, data, progress).await;
+                if let Err(error) = received {
+                    // What is not whole proves nothing against anybody.
+                    batch.take_back();
+                    return Err(FrameError::from(error).into());
+                }
+                let traffic = self.context.network.traffic();
+                traffic.received(self.peer, length.into());
+                return Ok(());
+            }
+            Answer::Busy(wait) => Failure::Busy(wait),
+            Answer::Absent | Answer::Changed => {
+                self.denied.notify_one();
+                Failure::Absent
+            }
+            Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
+                let what = "it refuses a chunk that the content has";
+                return Err(End::Lied(what.to_owned()));
+            }
+        };
+        self.failed(request.wanted, failure).await;
+        Ok(())
+    }
+
+    /// Reads the data of an answer. If it and what came before it and is not verified yet takes long, the
+    /// download hears of it.
+    async fn read_data(
+        &self,
+        reader: &mut Stall<impl AsyncRead + Unpin>,
+        data: &mut [u8],
+        progress: &Progress,
+    ) -> io::Result<()> {
+        let Context {
+            limits, throttled, ..
+        } = self.context;
+        let begun = *progress.lock().begun.get_or_insert_with(Instant::now);
+        let mut received = pin!(receive(limits, throttled, self.peer, reader, data));
+        if let Ok(received) = timeout_at(begun + SLOW_ARRIVAL, &mut received).await {
+            return received;
+        }
+        self.tell(Event::Arriving(self.peer)).await;
+        received.await
+    }
+
+    async fn failed(&self, wanted: Wanted, failure: Failure) {
+        self.tell(Event::Failed(self.peer, wanted, failure)).await;
+    }
+}

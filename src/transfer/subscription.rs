@@ -1,0 +1,109 @@
+//! The availability stream: a question to one peer, what it has of some content.
+//!
+//! A peer that serves as many streams as it can resets the next one. That says nothing about the content:
+//! the question is asked again soon, on the same connection.
+
+use std::{io, time::Duration};
+
+use libp2p::PeerId;
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    availability::{self, Has, Update},
+    chunk::WrongAnswer,
+};
+use pelago_content::Hash;
+use tokio::time::sleep;
+
+use super::source::End;
+use crate::network::{Network, Outgoing, Wanted};
+
+/// How long after a peer refused a stream it is asked for another; each further pause is twice as long. It
+/// may not know yet that a stream of ours has just ended.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+
+/// Streams refused one after another, after which the peer makes room for others.
+pub(super) const MAX_REFUSED: u32 = 8;
+
+/// How long a source keeps a stream at least while others of its downloads wait for one: long enough for
+/// the cost of opening it to be small.
+const MIN_HOLD: Duration = Duration::from_secs(1);
+
+/// An open availability stream.
+pub(super) struct Subscription {
+    pub(super) updates: Stall<Outgoing>,
+    pub(super) wanted: Wanted,
+}
+
+/// Asks `peer` what it has of `hash`: its first update, and the stream that others follow on.
+///
+/// # Errors
+/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream.
+pub(super) async fn subscribe(
+    network: &Network,
+    peer: PeerId,
+    hash: Hash,
+    stall: Duration,
+) -> Result<(Has, Subscription), End> {
+    for refused in 0..MAX_REFUSED {
+        let stream = network.open(peer, Protocol::Availability).await?;
+        let wanted = stream.wanted();
+        let mut updates = Stall::new(stream, stall);
+        match first_update(&mut updates, hash).await {
+            Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
+                updates.disarm();
+                return Ok((has, Subscription { updates, wanted }));
+            }
+            Ok(Some(Update::Has(_))) => return Err(End::Lied(WrongAnswer::Descriptor.to_string())),
+            Ok(Some(Update::Absent)) => return Err(End::Absent),
+            // The stream ended before an answer.
+            Ok(None) => {}
+            Err(FrameError::Io(error)) if is_refusal(&error) => {}
+            Err(error) => return Err(error.into()),
+        }
+        drop(updates);
+        sleep(refused_pause(refused)).await;
+    }
+    Err(End::Busy)
+}
+
+/// What `peer` says first of `hash`; none if it says that it has nothing of it.
+///
+/// # Errors
+/// As [`subscribe`].
+pub(super) async fn ask(
+    network: &Network,
+    peer: PeerId,
+    hash: Hash,
+    stall: Duration,
+) -> Result<Option<Has>, End> {
+    match subscribe(network, peer, hash, stall).await {
+        Ok((has, _)) => Ok(Some(has)),
+        Err(End::Absent) => Ok(None),
+        Err(end) => Err(end),
+    }
+}
+
+async fn first_update(
+    updates: &mut Stall<Outgoing>,
+    hash: Hash,
+) -> Result<Option<Update>, FrameError> {
+    availability::write_request(updates, hash).await?;
+    availability::read_update(updates).await
+}
+
+/// The pause after a refusal, `before` which there were so many.
+pub(super) fn refused_pause(before: u32) -> Duration {
+    REFUSED_PAUSE * 2_u32.pow(before.min(MAX_REFUSED))
+}
+
+/// Whether a stream that ended with `error` before it was of any use was refused. A silent peer refuses
+/// nothing; if the connection is gone, the next stream says so.
+pub(super) fn is_refusal(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::TimedOut
+}
+
+/// Waits until others wait for a stream, and it was held for a moment.
+pub(super) async fn hold(wanted: &mut Wanted) {
+    sleep(MIN_HOLD).await;
+    wanted.until_wanted().await;
+}

@@ -1,0 +1,157 @@
+//! A download that waits with the sources that it has: they are busy, or will have more.
+//!
+//! It keeps their streams and hears of news at once, so only a few do so at a time; others wait without.
+//! While it waits, the node's budget says when it may ask anything else.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use futures::FutureExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{Budget, Kind, Waiter, Waiters};
+use crate::network::{Pace, steady};
+
+/// Downloads that wait with sources, at most. Each holds streams.
+pub(in crate::transfer) const MAX_ATTACHED: usize = 8;
+
+/// Whether a download waits so. A handle: clones share it.
+#[derive(Clone)]
+pub(in crate::transfer) struct Attached(Arc<Inner>);
+
+struct Inner {
+    budget: Budget,
+    waiters: Waiters,
+    places: Arc<Semaphore>,
+    is_waiting: AtomicBool,
+    /// Whether it has a source now.
+    has_source: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    place: Option<(OwnedSemaphorePermit, Waiter)>,
+    /// The right to ask one more, once it is granted.
+    ticket: Option<oneshot::Receiver<()>>,
+}
+
+impl Attached {
+    pub(in crate::transfer) fn new(
+        budget: Budget,
+        waiters: Waiters,
+        places: Arc<Semaphore>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            budget,
+            waiters,
+            places,
+            is_waiting: AtomicBool::new(false),
+            has_source: AtomicBool::new(false),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Begins to wait, or goes on; false if too many do.
+    pub(in crate::transfer) fn begin(&self) -> bool {
+        if self.is_waiting() {
+            return true;
+        }
+        let Ok(place) = Arc::clone(&self.0.places).try_acquire_owned() else {
+            return false;
+        };
+        self.lock().place = Some((place, self.0.waiters.enter()));
+        self.0.is_waiting.store(true, Ordering::Relaxed);
+        true
+    }
+
+    /// Waits no more.
+    pub(in crate::transfer) fn end(&self) {
+        if self.0.is_waiting.swap(false, Ordering::Relaxed) {
+            *self.lock() = State::default();
+        }
+    }
+
+    /// Takes note whether it has a source.
+    pub(in crate::transfer) fn note_source(&self, has_source: bool) {
+        self.0.has_source.store(has_source, Ordering::Relaxed);
+    }
+
+    pub(in crate::transfer) fn is_waiting(&self) -> bool {
+        self.0.is_waiting.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more peer may be asked now. While the download waits, each costs a part of the budget.
+    pub(in crate::transfer) fn may_ask(&self) -> bool {
+        if !self.is_waiting() {
+            return true;
+        }
+        let mut state = self.lock();
+        let budget = &self.0.budget;
+        let ticket = state
+            .ticket
+            .get_or_insert_with(|| budget.ticket(Kind::Question));
+        let is_granted = ticket.try_recv().is_ok();
+        if is_granted {
+            state.ticket = None;
+        }
+        is_granted
+    }
+
+    /// The pace of its look-ups.
+    pub(in crate::transfer) fn pace(&self) -> Pace {
+        let attached = self.clone();
+        Box::new(move || {
+            let attached = attached.clone();
+            let pause = async move {
+                steady().await;
+                // Those that look for a source share the budget with those that wait for one.
+                let has_source = attached.0.has_source.load(Ordering::Relaxed);
+                if attached.is_waiting() || !has_source {
+                    attached.0.budget.permit(Kind::LookUp).await;
+                }
+            };
+            pause.boxed()
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_download_that_waits_asks_when_the_budget_allows_it() {
+        let (budget, waiters) = (Budget::default(), Waiters::default());
+        let places = Arc::new(Semaphore::new(1));
+        let new = || Attached::new(budget.clone(), waiters.clone(), Arc::clone(&places));
+        let (first, second) = (new(), new());
+        assert!(first.may_ask(), "it does not wait");
+        assert!(first.begin() && first.begin());
+        assert!(!second.begin(), "too many wait");
+        assert_eq!(*waiters.count().borrow(), 1);
+        let mut asked = 0;
+        for _ in 0..100 {
+            asked += u32::from(first.may_ask());
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(asked, 10);
+        first.end();
+        assert!(first.may_ask() && second.begin());
+        drop(second);
+        assert_eq!(
+            (*waiters.count().borrow(), places.available_permits()),
+            (0, 1)
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! One budget for what all waiting downloads of a node ask of others: look-ups in the DHT, questions to
+//! peers, listings. One a second, however many wait.
+//!
+//! [`Queue`] is pure: the time is an argument. Requests of one kind are granted in their order, and the
+//! kinds take turns, so that no kind keeps another from being asked.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::oneshot, time::sleep_until};
+
+/// Between two inquiries of a node.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transfer) enum Kind {
+    /// A peer, whether it has some content.
+    Question,
+    /// A peer, what it lists.
+    Listing,
+    /// The DHT, who has some content.
+    LookUp,
+}
+
+const KINDS: usize = 3;
+
+/// Requests that wait to be granted.
+#[derive(Debug)]
+struct Queue<T> {
+    waiting: [VecDeque<T>; KINDS],
+    /// The kind that is first the next time.
+    first: usize,
+    /// When the next may be granted.
+    next_at: Option<Instant>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            waiting: std::array::from_fn(|_| VecDeque::new()),
+            first: 0,
+            next_at: None,
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    fn enter(&mut self, kind: Kind, request: T) {
+        self.waiting[kind as usize].push_back(request);
+    }
+
+    /// When to call [`Queue::grant`]; none if nothing waits.
+    fn due(&self, now: Instant) -> Option<Instant> {
+        let is_empty = self.waiting.iter().all(VecDeque::is_empty);
+        (!is_empty).then(|| self.next_at.unwrap_or(now))
+    }
+
+    /// The request that is granted now; `take` says whether it is still wanted, or costs nothing.
+    fn grant(&mut self, now: Instant, mut take: impl FnMut(T) -> bool) -> bool {
+        if self.next_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        for turn in 0..KINDS {
+            let kind = (self.first + turn) % KINDS;
+            while let Some(request) = self.waiting[kind].pop_front() {
+                if take(request) {
+                    self.first = (kind + 1) % KINDS;
+                    self.next_at = Some(now + INTERVAL);
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The budget of a node. A handle: clones share it.
+#[derive(Clone, Default)]
+pub(in crate::transfer) struct Budget(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    queue: Queue<oneshot::Sender<()>>,
+    /// Whether a task grants what is due.
+    is_driven: bool,
+}
+
+impl Budget {
+    /// Waits until one inquiry of this kind may be made.
+    pub(in crate::transfer) async fn permit(&self, kind: Kind) {
+        // The sender is kept until it is granted.
+        let _ = self.ticket(kind).await;
+    }
+
+    /// Asks for one inquiry. The receiver tells when it may be made; dropping it gives it up.
+    pub(in crate::transfer) fn ticket(&self, kind: Kind) -> oneshot::Receiver<()> {
+        let (granted, ticket) = oneshot::channel();
+        let mut state = self.lock();
+        state.queue.enter(kind, granted);
+        if !std::mem::replace(&mut state.is_driven, true) {
+            tokio::spawn(self.clone().drive());
+        }
+        ticket
+    }
+
+    /// Grants what is due, until nothing waits.
+    async fn drive(self) {
+        loop {
+            let due = {
+                let mut state = self.lock();
+                let now = tokio::time::Instant::now().into_std();
+                state.queue.grant(now, |granted| granted.send(()).is_ok());
+                let due = state.queue.due(now);
+                state.is_driven = due.is_some();
+                due
+            };
+            let Some(due) = due else { return };
+            sleep_until(due.into()).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WAITING: usize = 5000;
+
+    /// Grants for so many seconds, looking every 100 ms; when each was granted what.
+    fn grants(
+        queue: &mut Queue<(Kind, usize)>,
+        start: Instant,
+        seconds: u32,
+        mut again: impl FnMut(&mut Queue<(Kind, usize)>, Kind, usize),
+    ) -> Vec<(Duration, Kind, usize)> {
+        let mut granted = Vec::new();
+        for tick in 0..10 * seconds {
+            let at = tick * Duration::from_millis(100);
+            let mut request = None;
+            queue.grant(start + at, |taken| request.replace(taken).is_none());
+            if let Some((kind, number)) = request {
+                granted.push((at, kind, number));
+                again(queue, kind, number);
+            }
+        }
+        granted
+    }
+
+    #[test]
+    fn five_thousand_waiting_downloads_ask_once_a_second_and_each_in_its_turn() {
+        let (mut queue, start) = (Queue::default(), Instant::now());
+        for number in 0..WAITING {
+            queue.enter(Kind::LookUp, (Kind::LookUp, number));
+        }
+        // Each wants the next inquiry as soon as it had one.
+        let again = |queue: &mut Queue<_>, kind, number| queue.enter(kind, (kind, number));
+        let granted = grants(&mut queue, start, 10_000, again);
+        assert_eq!(granted.len(), 10_000);
+        let pauses = granted.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        assert!(pauses.into_iter().all(|pause| pause >= INTERVAL));
+        let order = granted.iter().map(|(.., number)| *number);
+        assert!(order.eq((0..WAITING).chain(0..WAITING)), "in turn");
+    }
+
+    #[test]
+    fn no_kind_of_inquiry_keeps_another_waiting() {
+        let (mut queue, start) = (Queue::default(), Instant::now());
+        for number in 0..WAITING {
+            queue.enter(Kind::Question, (Kind::Question, number));
+        }
+        queue.enter(Kind::Listing, (Kind::Listing, 0));
+        let granted = grants(&mut queue, start, 10, |queue, kind, number| {
+            queue.enter(kind, (kind, number));
+        });
+        let listings = granted.iter().filter(|(_, kind, _)| *kind == Kind::Listing);
+        assert_eq!((granted.len(), listings.count()), (10, 5));
+    }
+
+    #[test]
+    fn a_request_that_is_given_up_costs_nothing() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for number in 0..3 {
+            queue.enter(Kind::LookUp, number);
+        }
+        assert!(queue.grant(now, |number| number == 2));
+        assert_eq!(queue.due(now), None);
+        queue.enter(Kind::LookUp, 3);
+        assert!(!queue.grant(now, |_| true), "a second has not passed");
+        assert_eq!(queue.due(now), Some(now + INTERVAL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn permits_come_once_a_second() {
+        let (budget, begun) = (Budget::default(), tokio::time::Instant::now());
+        let given_up = budget.ticket(Kind::LookUp);
+        drop(given_up);
+        for _ in 0..5 {
+            budget.permit(Kind::LookUp).await;
+        }
+        assert_eq!(begun.elapsed().as_secs(), 4);
+    }
+}

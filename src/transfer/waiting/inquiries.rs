@@ -1,0 +1,260 @@
+//! What one waiting download asks next, and when. Pure: the time is an argument.
+//!
+//! Owns the pauses, which double: a peer that a person named is asked whether it has begun to share, a peer
+//! that turned up is asked once, and the DHT is looked up in. What is asked in vain is asked less often.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::PeerId;
+
+use crate::network::PeerAddress;
+
+/// The pause before a peer is asked again that had nothing; each further one is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause for a peer that a person named.
+const NAMED_PAUSE: Duration = Duration::from_secs(60);
+
+/// The longest pause for a peer that turned up by itself, and the most that it is remembered for.
+const LAST_PAUSE: Duration = Duration::from_secs(600);
+
+/// The pause before the first look-up, as one was just made; and the longest.
+const FIRST_LOOK_UP: Duration = Duration::from_secs(10);
+const LAST_LOOK_UP: Duration = Duration::from_secs(600);
+
+/// Peers that are remembered, at most, beside those that a person named.
+const MAX_PEERS: usize = 32;
+
+/// Something to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Inquiry {
+    /// Who has it, in the DHT.
+    LookUp,
+    /// A peer that a person named, whether it has it.
+    Named(PeerAddress),
+    /// A peer that turned up, whether it has it.
+    Peer(PeerId),
+}
+
+/// What a waiting download asks.
+#[derive(Debug)]
+pub(in crate::transfer) struct Inquiries {
+    look_up: Pause,
+    named: Vec<(PeerAddress, Pause)>,
+    turned_up: HashMap<PeerId, TurnedUp>,
+}
+
+/// When to ask, and how long to wait after that.
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    due: Instant,
+    next: Duration,
+    longest: Duration,
+}
+
+#[derive(Debug)]
+struct TurnedUp {
+    /// Whether it is to be asked.
+    is_due: bool,
+    pause: Pause,
+}
+
+impl Pause {
+    const fn new(due: Instant, next: Duration, longest: Duration) -> Self {
+        Self { due, next, longest }
+    }
+
+    /// It was asked in vain.
+    fn in_vain(&mut self, now: Instant) {
+        self.due = now + self.next;
+        self.next = (self.next * 2).min(self.longest);
+    }
+}
+
+impl Inquiries {
+    /// Those of a download that has just asked all it knows, `named` by a person among them.
+    pub(in crate::transfer) fn new(named: &[PeerAddress], now: Instant) -> Self {
+        let mut inquiries = Self {
+            look_up: Pause::new(now + FIRST_LOOK_UP, 2 * FIRST_LOOK_UP, LAST_LOOK_UP),
+            named: Vec::new(),
+            turned_up: HashMap::new(),
+        };
+        inquiries.know(named, now);
+        inquiries
+    }
+
+    /// A person named these peers, and the download has asked them already.
+    pub(in crate::transfer) fn know(&mut self, named: &[PeerAddress], now: Instant) {
+        for address in named {
+            if self.named.iter().all(|(known, _)| known != address) {
+                self.name(address.clone(), now);
+                self.asked(&Inquiry::Named(address.clone()), now);
+            }
+        }
+    }
+
+    /// A person named a peer: it is asked now.
+    pub(super) fn name(&mut self, address: PeerAddress, now: Instant) {
+        let pause = Pause::new(now, FIRST_PAUSE, NAMED_PAUSE);
+        match self.named.iter_mut().find(|(known, _)| *known == address) {
+            Some((_, known)) => *known = pause,
+            None => self.named.push((address, pause)),
+        }
+    }
+
+    /// A peer connected, asked for the same, or has a record: it is asked now, unless it was asked in vain
+    /// not long ago.
+    pub(super) fn turned_up(&mut self, peer: PeerId, now: Instant) {
+        for (_, pause) in self
+            .named
+            .iter_mut()
+            .filter(|(a, _)| a.peer() == Some(peer))
+        {
+            pause.due = pause.due.min(now);
+        }
+        if let Some(known) = self.remember(peer, now) {
+            known.is_due = true;
+        }
+    }
+
+    /// A peer says that it has it. Whether to believe that now: what it says in vain is believed less and
+    /// less often.
+    pub(super) fn believes(&mut self, peer: PeerId, now: Instant) -> bool {
+        let Some(known) = self.remember(peer, now) else {
+            return false;
+        };
+        let believes = known.pause.due <= now;
+        if believes {
+            known.is_due = false;
+            known.pause.in_vain(now);
+        }
+        believes
+    }
+
+    fn remember(&mut self, peer: PeerId, now: Instant) -> Option<&mut TurnedUp> {
+        if self.turned_up.len() >= MAX_PEERS && !self.turned_up.contains_key(&peer) {
+            // Those that may be asked again anyway need no memory.
+            self.turned_up
+                .retain(|_, known| known.is_due || known.pause.due > now);
+            if self.turned_up.len() >= MAX_PEERS {
+                return None;
+            }
+        }
+        Some(self.turned_up.entry(peer).or_insert_with(|| TurnedUp {
+            is_due: false,
+            pause: Pause::new(now, FIRST_PAUSE, LAST_PAUSE),
+        }))
+    }
+
+    /// What to ask next, and when.
+    pub(super) fn next(&self) -> (Instant, Inquiry) {
+        let named = self.named.iter().map(|(address, pause)| {
+            let ask = Inquiry::Named(address.clone());
+            (pause.due, ask)
+        });
+        let turned_up = self.turned_up.iter().filter(|(_, known)| known.is_due);
+        let turned_up = turned_up.map(|(peer, known)| (known.pause.due, Inquiry::Peer(*peer)));
+        let look_up = (self.look_up.due, Inquiry::LookUp);
+        let asks = named.chain(turned_up).min_by_key(|(due, _)| *due);
+        match asks {
+            Some(ask) if ask.0 <= look_up.0 => ask,
+            _ => look_up,
+        }
+    }
+
+    /// This was asked; if it was not in vain, the next wait begins with other pauses.
+    pub(super) fn asked(&mut self, inquiry: &Inquiry, now: Instant) {
+        match inquiry {
+            Inquiry::LookUp => self.look_up.in_vain(now),
+            Inquiry::Named(address) => {
+                let mut named = self.named.iter_mut();
+                if let Some((_, pause)) = named.find(|(known, _)| known == address) {
+                    pause.in_vain(now);
+                }
+            }
+            Inquiry::Peer(peer) => {
+                if let Some(known) = self.turned_up.get_mut(peer) {
+                    known.is_due = false;
+                    known.pause.in_vain(now);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks in vain for so long; when what was asked, in seconds.
+    fn asks(inquiries: &mut Inquiries, start: Instant, seconds: u64) -> Vec<(u64, Inquiry)> {
+        let (mut asked, end) = (Vec::new(), start + Duration::from_secs(seconds));
+        loop {
+            let (due, inquiry) = inquiries.next();
+            if due > end {
+                return asked;
+            }
+            inquiries.asked(&inquiry, due);
+            asked.push(((due - start).as_secs(), inquiry));
+        }
+    }
+
+    #[test]
+    fn a_named_peer_is_asked_again_with_pauses_that_grow() {
+        let (address, start): (PeerAddress, _) = ("10.0.0.1:80".parse().unwrap(), Instant::now());
+        let mut inquiries = Inquiries::new(std::slice::from_ref(&address), start);
+        let asked = asks(&mut inquiries, start, 300);
+        let of = |wanted: &Inquiry| -> Vec<u64> {
+            let same = asked.iter().filter(|(_, inquiry)| inquiry == wanted);
+            same.map(|(at, _)| *at).collect()
+        };
+        let times = of(&Inquiry::Named(address.clone()));
+        assert_eq!(times, [2, 6, 14, 30, 62, 122, 182, 242]);
+        assert_eq!(of(&Inquiry::LookUp), [10, 30, 70, 150]);
+        // Named once more, it is asked at once.
+        let now = start + Duration::from_secs(300);
+        inquiries.name(address.clone(), now);
+        assert_eq!(inquiries.next(), (now, Inquiry::Named(address)));
+    }
+
+    #[test]
+    fn a_peer_that_turns_up_is_asked_once_and_not_again_at_once() {
+        let (peer, start) = (PeerId::random(), Instant::now());
+        let mut inquiries = Inquiries::new(&[], start);
+        inquiries.turned_up(peer, start);
+        let ask = Inquiry::Peer(peer);
+        assert_eq!(inquiries.next(), (start, ask.clone()));
+        inquiries.asked(&ask, start);
+        assert_eq!(inquiries.next().1, Inquiry::LookUp);
+        // It comes and goes all the time.
+        let now = start + Duration::from_secs(1);
+        inquiries.turned_up(peer, now);
+        assert_eq!(inquiries.next(), (start + FIRST_PAUSE, ask));
+    }
+
+    #[test]
+    fn what_a_peer_says_in_vain_is_believed_less_and_less_often() {
+        let (peer, start) = (PeerId::random(), Instant::now());
+        let mut inquiries = Inquiries::new(&[], start);
+        let seconds = (0..3600).map(|second| start + Duration::from_secs(second));
+        let believed = seconds.filter(|now| inquiries.believes(peer, *now)).count();
+        assert_eq!(believed, 14);
+    }
+
+    #[test]
+    fn so_many_peers_are_remembered() {
+        let start = Instant::now();
+        let mut inquiries = Inquiries::new(&[], start);
+        for _ in 0..2 * MAX_PEERS {
+            inquiries.turned_up(PeerId::random(), start);
+        }
+        assert_eq!(inquiries.turned_up.len(), MAX_PEERS);
+        asks(&mut inquiries, start, 1);
+        let later = start + LAST_PAUSE;
+        inquiries.turned_up(PeerId::random(), later);
+        assert_eq!(inquiries.turned_up.len(), 1);
+    }
+}

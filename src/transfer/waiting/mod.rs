@@ -1,0 +1,195 @@
+//! A download that waits for a source, and holds no stream, no file and no turn meanwhile.
+//!
+//! It waits for as long as a person lets it: until a peer that has the content connects, asks for the same,
+//! lists it, has a record, or is named. What it asks, and when, is decided in [`Inquiries`]; all waiting
+//! downloads of a node share one [`Budget`] for that.
+
+mod attached;
+mod budget;
+mod inquiries;
+
+use std::time::{Duration, Instant};
+
+use futures::{FutureExt, future::BoxFuture};
+use libp2p::PeerId;
+use tokio::{
+    sync::{broadcast::error::RecvError, mpsc, watch},
+    time::{sleep_until, timeout},
+};
+
+pub(super) use self::attached::{Attached, MAX_ATTACHED};
+pub(super) use self::budget::{Budget, Kind};
+pub(super) use self::inquiries::Inquiries;
+use self::inquiries::Inquiry;
+use super::{Request, subscription::ask};
+use crate::network::{Network, PeerAddress};
+
+/// How long one inquiry may take.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Providers of one look-up that are asked, at most.
+const MAX_PROVIDERS: usize = 16;
+
+/// What others tell of the source of a download.
+#[derive(Clone, Debug)]
+pub(super) enum Offer {
+    /// This peer asked for the same content: it has some of it, or will.
+    Asked(PeerId),
+    /// This peer lists the content.
+    Listed(PeerId),
+    /// A person named this peer.
+    Named(PeerAddress),
+}
+
+/// How many downloads wait for a source. A handle: clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Waiters(watch::Sender<usize>);
+
+/// One download that waits, for as long as this lives.
+pub(super) struct Waiter(Waiters);
+
+impl Waiters {
+    pub(super) fn enter(&self) -> Waiter {
+        self.0.send_modify(|waiting| *waiting += 1);
+        Waiter(self.clone())
+    }
+
+    pub(super) fn count(&self) -> watch::Receiver<usize> {
+        self.0.subscribe()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// The search for a source of one download.
+pub(super) struct Search<'a> {
+    pub(super) network: &'a Network,
+    pub(super) budget: &'a Budget,
+    pub(super) request: &'a Request,
+    /// How long a peer may be silent.
+    pub(super) stall: Duration,
+}
+
+/// What came of an inquiry.
+struct Answer {
+    inquiry: Inquiry,
+    /// Peers that may have it.
+    providers: Vec<PeerId>,
+    /// A peer that says that it has it.
+    found: Option<PeerId>,
+}
+
+impl Search<'_> {
+    /// Waits until a peer says that it has the content.
+    pub(super) async fn found(
+        &self,
+        inquiries: &mut Inquiries,
+        offers: &mut mpsc::Receiver<Offer>,
+    ) -> PeerId {
+        let mut arrivals = self.network.arrivals();
+        let mut running: Option<BoxFuture<'_, Answer>> = None;
+        loop {
+            let (due, inquiry) = inquiries.next();
+            let is_running = running.is_some();
+            let answered = async {
+                match &mut running {
+                    Some(running) => running.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                answer = answered => {
+                    running = None;
+                    let now = Instant::now();
+                    inquiries.asked(&answer.inquiry, now);
+                    if let Some(peer) = answer.found {
+                        return peer;
+                    }
+                    for peer in answer.providers.into_iter().filter(|peer| self.may_ask(peer)) {
+                        inquiries.turned_up(peer, now);
+                    }
+                }
+                arrived = arrivals.recv() => match arrived {
+                    Ok(peer) if self.may_ask(&peer) => inquiries.turned_up(peer, Instant::now()),
+                    // One that was missed has a record, or lists it.
+                    Ok(_) | Err(RecvError::Lagged(_)) => {}
+                    // The node ends, and this with it.
+                    Err(RecvError::Closed) => std::future::pending().await,
+                },
+                Some(offer) = offers.recv() => {
+                    let now = Instant::now();
+                    match offer {
+                        Offer::Named(address) => inquiries.name(address, now),
+                        Offer::Asked(peer) if self.may_ask(&peer) => inquiries.turned_up(peer, now),
+                        Offer::Listed(peer) if self.may_ask(&peer) && inquiries.believes(peer, now) => {
+                            return peer;
+                        }
+                        Offer::Asked(_) | Offer::Listed(_) => {}
+                    }
+                }
+                () = sleep_until(due.into()), if !is_running => {
+                    running = Some(self.inquire(inquiry).boxed());
+                }
+            }
+        }
+    }
+
+    fn may_ask(&self, peer: &PeerId) -> bool {
+        let allowed = self.request.allowed.as_ref();
+        *peer != self.network.local_peer_id()
+            && allowed.is_none_or(|allowed| allowed.contains(peer))
+    }
+
+    /// Makes one inquiry, when the budget allows it.
+    async fn inquire(&self, inquiry: Inquiry) -> Answer {
+        let kind = match &inquiry {
+            Inquiry::LookUp => Kind::LookUp,
+            Inquiry::Named(_) | Inquiry::Peer(_) => Kind::Question,
+        };
+        self.budget.permit(kind).await;
+        let (mut providers, mut found) = (Vec::new(), None);
+        let ask = async {
+            match &inquiry {
+                Inquiry::LookUp => self.look_up(&mut providers).await,
+                Inquiry::Named(address) => {
+                    let at = vec![address.address().clone()];
+                    found = self.ask(address.peer(), at).await;
+                }
+                Inquiry::Peer(peer) => found = self.ask(Some(*peer), Vec::new()).await,
+            }
+        };
+        // What took too long was in vain.
+        let _ = timeout(INQUIRY_TIMEOUT, ask).await;
+        Answer {
+            inquiry,
+            providers,
+            found,
+        }
+    }
+
+    async fn look_up(&self, providers: &mut Vec<PeerId>) {
+        if let Ok(mut found) = self.network.find_providers(self.request.hash).await {
+            while let Some(peer) = found.recv().await {
+                providers.push(peer);
+                if providers.len() >= MAX_PROVIDERS {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The peer, if it says that it has some of the content.
+    async fn ask(&self, peer: Option<PeerId>, at: Vec<libp2p::Multiaddr>) -> Option<PeerId> {
+        let connected = self.network.connect(peer, at).await.ok()?;
+        if !self.may_ask(&connected) {
+            return None;
+        }
+        let (hash, stall) = (self.request.hash, self.stall);
+        let has = ask(self.network, connected, hash, stall).await.ok()?;
+        has.map(|_| connected)
+    }
+}
