@@ -20,6 +20,11 @@ impl From<node::Health> for types::Health {
             disks: from.disks.into_iter().map(Into::into).collect(),
             waiting: from.waiting.into_iter().map(Into::into).collect(),
             waiting_count: from.waiting_count,
+            share_states: from
+                .share_states
+                .into_iter()
+                .map(|(state, count)| (state.to_owned(), count))
+                .collect(),
             set_aside: from
                 .set_aside
                 .iter()

@@ -9,6 +9,13 @@ pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
     for folder in &health.watches {
         rows.extend(watched(folder).into_iter().map(|line| ("watching", line)));
     }
+    if !health.share_states.is_empty() {
+        let states = health.share_states.iter();
+        let states: Vec<_> = states
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        rows.push(("not shared", states.join(", ")));
+    }
     rows.push(("duties", duties(health)));
     rows.push(("limits", limits(&health.limits)));
     rows.push(("budgets", budgets(&health.limits)));

@@ -1,5 +1,7 @@
 //! How a node fares, in JSON.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,6 +39,9 @@ pub struct Health {
     /// How many downloads wait.
     #[serde(default)]
     pub waiting_count: u64,
+    /// How many places that are shared are in each state but `available`, by the last look.
+    #[serde(default)]
+    pub share_states: BTreeMap<String, u64>,
     /// Damaged files that the node set aside.
     #[serde(default)]
     pub set_aside: Vec<String>,

@@ -10,8 +10,8 @@ use crate::{
 pub(super) fn examine(found: &Health) -> Vec<Finding> {
     let rows = health::rows(found).into_iter();
     let rows = rows.map(|(check, line)| Finding::ok(check, line));
-    // Files that were set aside are named with the data folder, and an identity with the network.
-    let is_named_elsewhere = |kind: &str| kind == "set-aside" || kind == "identity";
+    // Other checks name these one by one.
+    let is_named_elsewhere = |kind: &str| matches!(kind, "set-aside" | "identity" | "share");
     let notices = found.notices.iter();
     let notices = notices.filter(|notice| !is_named_elsewhere(&notice.kind));
     rows.chain(notices.map(finding)).collect()

@@ -3,7 +3,10 @@
 mod notices;
 mod system;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use libp2p::Multiaddr;
 use pelago_content::Hash;
@@ -13,11 +16,11 @@ pub use self::{
     notices::{Notice, NoticeKind},
     system::{DiskRoom, SystemLimits},
 };
-use super::{DownloadStatus, Node, WatchedFolder, handle::Inner};
+use super::{DownloadStatus, Node, UnavailableShares, WatchedFolder, handle::Inner};
 use crate::{
     duties::Duty,
     network::Closed,
-    store::{OnDisk, files_set_aside},
+    store::{OnDisk, ShareState, files_set_aside},
 };
 
 /// Downloads that wait and are named, at most.
@@ -50,6 +53,10 @@ pub struct Health {
     pub waiting: Vec<WaitingDownload>,
     /// How many downloads wait.
     pub waiting_count: u64,
+    /// How many places that are shared are in each state but `available`, by the last look.
+    pub share_states: BTreeMap<&'static str, u64>,
+    /// One of the places that are not available, with its state.
+    pub unavailable: Option<(PathBuf, &'static str)>,
     /// Damaged files that the node set aside.
     pub set_aside: Vec<PathBuf>,
     /// What a person has to know: problems first.
@@ -103,6 +110,9 @@ impl Node {
             waiting: waiting.into_iter().take(MAX_WAITING).collect(),
             ..Health::default()
         };
+        // A database that cannot be read shows as a duty that fails.
+        let unavailable = self.unavailable().await.unwrap_or_default();
+        health.count_states(&unavailable, self.exclusions().len() as u64);
         let inner = std::sync::Arc::clone(&self.inner);
         let reading = spawn_blocking(move || {
             inner.look_at_machine(&mut health);
@@ -110,6 +120,20 @@ impl Node {
             health
         });
         reading.await.map_err(|_| Closed)
+    }
+}
+
+impl Health {
+    fn count_states(&mut self, unavailable: &UnavailableShares, excluded: u64) {
+        for place in &unavailable.places {
+            *self.share_states.entry(place.state.as_str()).or_default() += 1;
+        }
+        if excluded > 0 {
+            let state = ShareState::Excluded.as_str();
+            *self.share_states.entry(state).or_default() += excluded;
+        }
+        let first = unavailable.places.first();
+        self.unavailable = first.map(|place| (place.path.clone(), place.state.as_str()));
     }
 }
 

@@ -9,7 +9,7 @@ use super::{DiskRoom, Health, SystemLimits};
 use crate::{
     duties::{Duty, DutyState},
     node::{DownloadState, DownloadStatus, Waiting},
-    store::ByteSize,
+    store::{ByteSize, ShareState},
 };
 
 /// How long a duty that runs again is still mentioned.
@@ -91,6 +91,7 @@ pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     let of_downloads = downloads.iter().filter_map(of_download);
     notices.extend(of_downloads.take(MAX_DOWNLOADS));
     notices.extend(of_identity(health));
+    notices.extend(of_shares(health));
     notices.extend(of_set_aside(health));
     notices.sort_by_key(|notice| (!notice.is_problem, notice.kind));
     notices.truncate(MAX_NOTICES);
@@ -215,6 +216,20 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
     Some(notice(false, what, why, None))
 }
 
+fn of_shares(health: &Health) -> Option<Notice> {
+    let (path, state) = health.unavailable.as_ref()?;
+    let states = health.share_states.iter();
+    let states = states.filter(|(state, _)| **state != ShareState::Excluded.as_str());
+    let count: u64 = states.map(|(_, count)| count).sum();
+    Some(Notice {
+        kind: NoticeKind::Share,
+        is_problem: false,
+        what: format!("of what is shared, {count} places are not available"),
+        why: format!("{} is {state}", path.display()),
+        remedy: Some("`pelago doctor` names each, with what to do".to_owned()),
+    })
+}
+
 fn of_identity(health: &Health) -> Option<Notice> {
     let address = health.identity_clash.as_ref()?;
     Some(Notice {
@@ -309,6 +324,8 @@ mod tests {
             ],
             disks: vec![disk(1 << 20)],
             set_aside: vec!["/data/downloads.damaged-1".into()],
+            share_states: [("excluded", 3), ("missing", 2)].into(),
+            unavailable: Some(("/disk/a".into(), "missing")),
             identity_clash: Some("/ip4/10.0.0.1/tcp/1".parse().unwrap()),
             ..Health::default()
         };
@@ -320,8 +337,14 @@ mod tests {
             ("duty", false),
             ("limit", false),
             ("limit", false),
+            ("share", false),
             ("set-aside", false),
         ];
         assert_eq!(kinds(&health), expected);
+        let share = of(&health, &[])
+            .into_iter()
+            .find(|notice| notice.kind == NoticeKind::Share);
+        let expected = "of what is shared, 2 places are not available";
+        assert_eq!(share.map(|share| share.what).as_deref(), Some(expected));
     }
 }
