@@ -12,6 +12,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 mod durable;
+pub mod duties;
 pub mod limits;
 pub mod network;
 pub mod node;

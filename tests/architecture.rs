@@ -9,25 +9,26 @@ use std::{
 };
 
 /// Which rooms each room may name. A room that is not listed here has no place in the house.
-const MAY_NAME: [(&str, &[&str]); 13] = [
+const MAY_NAME: [(&str, &[&str]); 14] = [
     ("main", &["cli"]),
-    ("cli", &["api", "config", "node", "store"]),
+    ("cli", &["api", "config", "node", "store", "duties"]),
     ("config", &["limits", "durable"]),
-    ("api", &["config", "node", "durable"]),
+    ("api", &["config", "node", "durable", "duties"]),
     (
         "node",
         &[
-            "transfer", "serve", "publish", "network", "store", "access", "limits",
+            "transfer", "serve", "publish", "network", "store", "access", "limits", "duties",
         ],
     ),
     ("transfer", &["network", "store", "access", "limits"]),
     ("serve", &["network", "store", "access", "limits"]),
-    ("publish", &["network", "store", "access"]),
+    ("publish", &["network", "store", "access", "duties"]),
     ("access", &["store"]),
     ("limits", &[]),
-    ("network", &[]),
+    ("network", &["duties"]),
     ("store", &["durable"]),
     ("durable", &[]),
+    ("duties", &[]),
 ];
 
 /// What must not occur in the crates below the package.

@@ -432,19 +432,6 @@ impl From<node::Content> for types::Content {
     }
 }
 
-impl From<node::Health> for types::Health {
-    fn from(from: node::Health) -> Self {
-        Self {
-            peers: from.peers,
-            inbound_peers: from.inbound_peers,
-            dht_nodes: from.dht_nodes,
-            bootstrap: from.bootstrap,
-            bootstrap_connected: from.bootstrap_connected,
-            identity_clash: from.identity_clash.map(|address| address.to_string()),
-        }
-    }
-}
-
 impl From<node::Rates> for types::Limits {
     fn from(from: node::Rates) -> Self {
         Self {

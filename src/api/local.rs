@@ -9,7 +9,7 @@ use super::{
     ApiFile, ApiFileError, Token,
     access::Access,
     kept::{Kept, KeptFile},
-    serve::serve_behind,
+    serve::Server,
     sessions::Sessions,
 };
 
@@ -54,10 +54,32 @@ impl Local {
 
     /// Serves `router`, as [`serve`](super::serve) does. The file goes when this ends or is dropped.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
-        let _file = self.file;
+        self.server(router).run(shutdown).await;
+    }
+
+    /// What serves `router`.
+    #[must_use]
+    pub fn server(self, router: Router) -> LocalServer {
         let sessions = Sessions::kept(self.file_of_pages, self.pages, self.address.port());
         let access = Access::new(self.token, self.address, sessions);
-        serve_behind(access, self.listener, router, shutdown).await;
+        LocalServer {
+            server: Server::new(access, self.listener, router),
+            _file: self.file,
+        }
+    }
+}
+
+/// A router on the socket of a [`Local`]. Its file goes when this is dropped.
+#[derive(Debug)]
+pub struct LocalServer {
+    server: Server,
+    _file: ApiFile,
+}
+
+impl LocalServer {
+    /// Serves as [`serve`](super::serve) does. It can run again after a panic.
+    pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        self.server.run(shutdown).await;
     }
 }
 

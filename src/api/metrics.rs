@@ -38,14 +38,14 @@ pub(super) async fn metrics(_: Commands, State(node): State<Node>) -> Result<Res
 }
 
 /// Serves `/metrics` of `node`, and nothing else, at `listen` to everyone who reaches it, but for
-/// pages of the web. Returns where, and the serving, which ends when it is dropped.
+/// pages of the web. Returns where, and what serves.
 ///
 /// # Errors
 /// The address cannot be listened at.
 pub async fn serve_metrics(
     node: Node,
     listen: SocketAddr,
-) -> io::Result<(SocketAddr, impl Future<Output = ()>)> {
+) -> io::Result<(SocketAddr, MetricsServer)> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     let door = from_fn(move |request: Request, next: Next| async move {
@@ -62,7 +62,21 @@ pub async fn serve_metrics(
         .method_not_allowed_fallback(not_allowed)
         .with_state(node)
         .layer(door);
-    Ok((address, accept_all(listener, router, pending())))
+    Ok((address, MetricsServer { listener, router }))
+}
+
+/// The metrics on a socket of their own.
+#[derive(Debug)]
+pub struct MetricsServer {
+    listener: TcpListener,
+    router: Router,
+}
+
+impl MetricsServer {
+    /// Serves until it is dropped. It can run again after a panic.
+    pub async fn run(&self) {
+        accept_all(&self.listener, &self.router, pending()).await;
+    }
 }
 
 /// Whether a browser was made to ask: it says so, or it calls this host by a name that was rebound.

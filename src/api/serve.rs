@@ -95,19 +95,42 @@ pub(super) async fn serve_behind(
     router: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (sender, ending) = watch::channel(false);
-    let router = router.layer(Extension(Ending(ending)));
-    let shutdown = async move {
-        shutdown.await;
-        sender.send_replace(true);
-    };
-    accept_all(listener, guarded(router, access), shutdown).await;
+    Server::new(access, listener, router).run(shutdown).await;
+}
+
+/// A router behind its door on a socket. It can run again after a panic.
+#[derive(Debug)]
+pub(super) struct Server {
+    listener: TcpListener,
+    router: Router,
+    ending: watch::Sender<bool>,
+}
+
+impl Server {
+    pub(super) fn new(access: Access, listener: TcpListener, router: Router) -> Self {
+        let (sender, ending) = watch::channel(false);
+        let router = router.layer(Extension(Ending(ending)));
+        Self {
+            listener,
+            router: guarded(router, access),
+            ending: sender,
+        }
+    }
+
+    /// Serves as [`serve`] does.
+    pub(super) async fn run(&self, shutdown: impl Future<Output = ()>) {
+        let shutdown = async {
+            shutdown.await;
+            self.ending.send_replace(true);
+        };
+        accept_all(&self.listener, &self.router, shutdown).await;
+    }
 }
 
 /// Serves `router` on `listener` to everyone who reaches it, within the same bounds.
 pub(super) async fn accept_all(
-    listener: TcpListener,
-    router: Router,
+    listener: &TcpListener,
+    router: &Router,
     shutdown: impl Future<Output = ()>,
 ) {
     let mut connections = Connections::default();
@@ -116,7 +139,7 @@ pub(super) async fn accept_all(
     let mut ending = false;
     loop {
         if let Some(stream) = waiting.take_if(|_| connections.make_room()) {
-            connections.begin(stream, &router);
+            connections.begin(stream, router);
         }
         if ending {
             // Whoever asks for nothing is not waited for: a page that is open asks again and again.
@@ -128,7 +151,7 @@ pub(super) async fn accept_all(
         tokio::select! {
             () = &mut shutdown, if !ending => ending = true,
             () = connections.one_ends(), if !connections.is_empty() => {}
-            stream = accept(&listener), if waiting.is_none() => waiting = Some(stream),
+            stream = accept(listener), if waiting.is_none() => waiting = Some(stream),
             () = sleep(HEAD_START), if waiting.is_some() || ending => {}
         }
     }

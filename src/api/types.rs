@@ -25,7 +25,10 @@ pub use downloads::{
 };
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use gateway::{Gateway, GatewayQuery};
-pub use health::Health;
+pub use health::{
+    DiskRoom, Duty, Health, Notice, SystemLimits, UnreadFile, WaitingDownload, WatchedFolder,
+    WatchedPart,
+};
 pub use limits::{Limits, LimitsChange};
 pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};

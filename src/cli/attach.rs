@@ -188,6 +188,11 @@ pub(super) async fn stop(node: &Node, api: JoinHandle<()>) {
     api.abort();
     // It ends by being aborted, which removes its file.
     let _ = api.await;
+    end(node).await;
+}
+
+/// Ends a node.
+pub(super) async fn end(node: &Node) {
     if timeout(SHUTDOWN_TIMEOUT, node.shutdown()).await.is_err() {
         tracing::warn!("the node did not end in time");
     }

@@ -29,6 +29,7 @@ mod doctor;
 mod download;
 mod downloads;
 mod hash;
+mod health;
 mod limit;
 mod link;
 mod list;

@@ -58,6 +58,7 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         concurrent_announcements: network.concurrent_announcements,
         announce_interval: network.announce_interval(),
         idle_timeout: Duration::from_secs(network.idle_timeout_seconds),
+        rescan_interval: Duration::from_secs(config.storage.rescan_seconds),
         max_sources: transfer.max_sources,
         max_downloads: transfer.max_downloads,
         in_flight_bytes: memory.in_flight(transfer.in_flight_bytes),

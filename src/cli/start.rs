@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,10 +23,14 @@ use super::{
     supervisor::{self, Told},
 };
 use crate::{
-    api::{Gateway, GatewaySettings, Links, Local, router, serve_metrics},
+    api::{Gateway, GatewaySettings, Links, Local, LocalServer, router, serve_metrics},
     config::{Config, Origin},
     node::{Node, PeerAddress, Settings},
 };
+
+/// The duties of this file.
+const API: &str = "api";
+const GATEWAY: &str = "gateway";
 
 /// What to start with; flags left out are as the settings say.
 #[derive(Debug, clap::Args)]
@@ -163,7 +168,14 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         context
             .output
             .note(format_args!("metrics at http://{address}/metrics"));
-        tokio::spawn(serving);
+        let server = Arc::new(serving);
+        node.duties().run("metrics", move || {
+            let server = Arc::clone(&server);
+            async move {
+                server.run().await;
+                Ok(())
+            }
+        });
     }
     let gateway = open_gateway(context, folder.path()).await?;
     let links = gateway.as_ref().map(|gateway| gateway.links().clone());
@@ -175,22 +187,41 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         Some(links) => router(context.app(&node)).layer(Extension(links)),
         None => router(context.app(&node)),
     };
-    let gateway = gateway.map(|gateway| tokio::spawn(gateway.serve(node.clone())));
-    let api = tokio::spawn(async move {
-        if let Some(api) = api {
-            api.serve(router, std::future::pending()).await;
-        }
-    });
+    serve(&node, api.map(|api| api.server(router)), gateway);
     supervisor::tell(Told::Ready);
     signals.next().await;
     supervisor::tell(Told::Stopping);
     context.output.note("ending; once more to end at once");
     signals.exit_on_next();
-    if let Some(gateway) = gateway {
-        gateway.abort();
-    }
-    attach::stop(&node, api).await;
+    // The file of the API goes with its server.
+    node.duties().end(GATEWAY).await;
+    node.duties().end(API).await;
+    attach::end(&node).await;
     Ok(Exit::Done)
+}
+
+/// Begins to serve the API and the gateway.
+fn serve(node: &Node, api: Option<LocalServer>, gateway: Option<Gateway>) {
+    if let Some(api) = api {
+        let api = Arc::new(api);
+        node.duties().run(API, move || {
+            let api = Arc::clone(&api);
+            async move {
+                api.run(std::future::pending()).await;
+                Ok(())
+            }
+        });
+    }
+    if let Some(gateway) = gateway {
+        let (gateway, served) = (Arc::new(gateway), node.clone());
+        node.duties().run(GATEWAY, move || {
+            let (gateway, node) = (Arc::clone(&gateway), served.clone());
+            async move {
+                gateway.serve(node).await;
+                Ok(())
+            }
+        });
+    }
 }
 
 /// The folders to share, made where they are missing.

@@ -1,22 +1,37 @@
-//! `pelago status`: the running node.
+//! `pelago status`: the running node, what it relies on, and what is wrong.
 
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::{
     attach,
     context::Context,
+    health,
     output::Exit,
     text::{harmless, time},
 };
-use crate::api::types::Status;
+use crate::api::types::{Health, Status};
+
+/// What programs read.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    status: Status,
+    health: Health,
+}
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    let status = attach::required(context).await?.status().await?;
-    context.output.result(&status, || describe(&status))?;
+    let client = attach::required(context).await?;
+    let report = Report {
+        status: client.status().await?,
+        health: client.health().await?,
+    };
+    context.output.result(&report, || describe(&report))?;
     Ok(Exit::Done)
 }
 
-fn describe(status: &Status) -> String {
+fn describe(Report { status, health }: &Report) -> String {
     let uptime = Duration::try_from_secs_f64(status.uptime_seconds).unwrap_or_default();
     let mut lines = vec![
         format!("node       {} ({})", status.peer_id, harmless(&status.name)),
@@ -28,11 +43,15 @@ fn describe(status: &Status) -> String {
         format!("api        {}", status.api.as_deref().unwrap_or("off")),
         format!("gateway    {}", status.gateway.as_deref().unwrap_or("off")),
     ];
-    lines.extend(
-        status
-            .listen
-            .iter()
-            .map(|address| format!("listening  {address}")),
-    );
+    let listen = status.listen.iter();
+    lines.extend(listen.map(|address| format!("listening  {address}")));
+    let rows = health::rows(health).into_iter();
+    lines.extend(rows.map(|(name, text)| format!("{name:10} {text}")));
+    for notice in &health.notices {
+        let state = if notice.problem { "problem" } else { "warning" };
+        lines.push(format!("{state:10} {}", health::notice(notice)));
+        let remedy = notice.remedy.as_deref().map(harmless);
+        lines.extend(remedy.map(|remedy| format!("{:10} {remedy}", "")));
+    }
     lines.join("\n")
 }

@@ -170,6 +170,7 @@ pub(super) const SETTINGS: &[Known] = &[
     )
     .of("seconds"),
     known("storage", "share_folders", Kind::Text, "folders"),
+    known("storage", "rescan_seconds", Kind::Number, "1 to 86400").of("seconds"),
     known(
         "storage",
         "download_folder",

@@ -79,6 +79,9 @@ pub struct Network {
 pub struct Storage {
     /// Folders each of whose files a long-running node shares; may be relative.
     pub share_folders: Vec<PathBuf>,
+    /// Seconds between two slow looks at file systems that others change without an event.
+    #[serde(deserialize_with = "whole::<1, 86400, _, _>")]
+    pub rescan_seconds: u64,
     /// Folder of the downloads for which nobody chose one; empty: the user's. May be relative.
     pub download_folder: PathBuf,
 }

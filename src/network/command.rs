@@ -48,6 +48,9 @@ pub(super) enum Command {
     ListenAddresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,
     },
+    /// Panic, as a defect would.
+    #[cfg(test)]
+    Panic,
     /// Close all connections and end.
     Shutdown { reply: oneshot::Sender<()> },
 }

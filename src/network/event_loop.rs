@@ -1,6 +1,9 @@
 //! The task that owns the swarm: takes commands, hears events, never waits for anyone.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
 use libp2p::{
@@ -9,7 +12,7 @@ use libp2p::{
 };
 use pelago_behaviour::{Behaviour, Event, Protocols, record_key, streams};
 use tokio::{
-    sync::{broadcast, mpsc, oneshot, watch},
+    sync::{OwnedMutexGuard, broadcast, mpsc, oneshot, watch},
     time::sleep_until,
 };
 
@@ -36,14 +39,14 @@ pub(super) struct EventLoop {
     pub(super) self_dials: SelfDials,
     pub(super) clash: watch::Sender<Option<IdentityClash>>,
     pub(super) listening: Listening,
-    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
     pub(super) routable: watch::Sender<usize>,
     pub(super) connects: Connects,
     pub(super) lookups: Lookups,
     pub(super) peers: Peers,
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl EventLoop {
@@ -124,6 +127,8 @@ impl EventLoop {
             Command::ListenAddresses { reply } => {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }
+            #[cfg(test)]
+            Command::Panic => panic!("as a test asked"),
             Command::Shutdown { .. } => unreachable!("the loop ends by it before"),
         }
     }

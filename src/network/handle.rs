@@ -251,6 +251,7 @@ mod tests {
     use pelago_behaviour::{Config, OwnKeys, Protocols};
 
     use super::*;
+    use crate::duties::Duties;
     use crate::network::{Settings, TransportKind};
 
     async fn network() -> Network {
@@ -271,8 +272,19 @@ mod tests {
         };
         let (inbound, _) = mpsc::channel(1);
         let keypair = Keypair::generate_ed25519();
-        let started = Network::start(&keypair, settings, OwnKeys::default(), inbound);
+        let (keys, duties) = (OwnKeys::default(), Duties::default());
+        let started = Network::start(&keypair, settings, keys, inbound, &duties);
         started.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_the_event_loop_ends_no_more_than_what_was_under_way() {
+        let network = network().await;
+        network.commands.send(Command::Panic).await.unwrap();
+        // It waits for the restart.
+        assert_eq!(network.peers().await, Ok(Vec::new()));
+        network.shutdown().await;
+        assert_eq!(network.peers().await, Err(Closed));
     }
 
     #[tokio::test]

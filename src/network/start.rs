@@ -7,7 +7,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt};
 use libp2p::{
-    Multiaddr, Swarm, TransportError as ListenError, core::transport::ListenerId, identity,
+    Multiaddr, PeerId, Swarm, TransportError as ListenError, core::transport::ListenerId, identity,
     multiaddr::Protocol, swarm::SwarmEvent,
 };
 use pelago_behaviour::{
@@ -16,15 +16,16 @@ use pelago_behaviour::{
 };
 use thiserror::Error;
 use tokio::{
-    sync::{broadcast, mpsc, watch},
+    sync::{Mutex, broadcast, mpsc, watch},
     time::timeout,
 };
 
 use super::{
-    Network, PeerAddress, Traffic, connects::Connects, event_loop::EventLoop,
-    identity_clash::SelfDials, listening::Listening, lookups::Lookups, metrics::Metrics,
-    outgoing::Outgoings, peers::Peers, redial::Redial,
+    IdentityClash, Network, PeerAddress, Traffic, command::Command, connects::Connects,
+    event_loop::EventLoop, identity_clash::SelfDials, listening::Listening, lookups::Lookups,
+    metrics::Metrics, outgoing::Outgoings, peers::Peers, redial::Redial,
 };
+use crate::duties::Duties;
 
 /// Commands waiting for the event loop, at most; further callers wait for room.
 const COMMANDS_QUEUED: usize = 256;
@@ -84,8 +85,9 @@ pub enum StartError {
 }
 
 impl Network {
-    /// Listens as `settings` say and starts the event loop. Streams that peers open go to `inbound`;
-    /// when that is full, they are reset.
+    /// Listens as `settings` say and starts the event loop, as one of the `duties`: after a panic it
+    /// begins again with a new swarm. Streams that peers open go to `inbound`; when that is full, they
+    /// are reset.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -94,51 +96,41 @@ impl Network {
         settings: Settings,
         own_keys: OwnKeys,
         inbound: mpsc::Sender<streams::Event>,
+        duties: &Duties,
     ) -> Result<Self, StartError> {
-        let transport = match settings.transport {
-            TransportKind::Internet => transport(keypair)?,
-            TransportKind::Memory => memory_transport(keypair)?,
-        };
-        let local = keypair.public().to_peer_id();
-        let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);
+        let swarm = swarm(keypair, &settings, own_keys.clone())?;
         let traffic = Traffic::default();
-        let (metrics, registry) = Metrics::new(&traffic, behaviour.streams.refused());
-        let config = swarm_config(settings.idle_timeout);
-        let mut swarm = Swarm::new(transport, behaviour, local, config);
-        let early = listen(&mut swarm, &settings.listen).await?;
-
+        let (metrics, registry) = Metrics::new(&traffic, swarm.behaviour().streams.refused());
+        let lookup_requests = metrics.lookup_requests.clone();
         let (commands, command_queue) = mpsc::channel(COMMANDS_QUEUED);
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
         let (routable, routable_now) = watch::channel(0);
         let (clash, clash_now) = watch::channel(None);
-        let redial = Redial::new(
-            local,
-            &settings.bootstrap,
-            &settings.known,
-            rand::random(),
-            Instant::now(),
-        );
-        let mut event_loop = EventLoop {
-            swarm,
-            protocols: settings.behaviour.protocols,
-            redial,
-            self_dials: SelfDials::default(),
-            clash,
-            listening: Listening::default(),
-            commands: command_queue,
+        let lasting = Arc::new(Lasting {
+            keypair: keypair.clone(),
+            settings,
+            own_keys,
+            commands: Arc::new(Mutex::new(command_queue)),
             inbound,
             arrivals: arrivals.clone(),
             routable,
-            connects: Connects::default(),
-            lookups: Lookups::default(),
-            peers: Peers::default(),
-            metrics,
-        };
-        early.into_iter().for_each(|event| event_loop.hear(event));
-        let lookup_requests = event_loop.metrics.lookup_requests.clone();
-        tokio::spawn(event_loop.run());
+            clash,
+            metrics: Arc::new(metrics),
+        });
+        let mut first = Some(lasting.event_loop(swarm).await?);
+        duties.run("network", move || {
+            let (lasting, first) = (Arc::clone(&lasting), first.take());
+            async move {
+                let event_loop = match first {
+                    Some(event_loop) => event_loop,
+                    None => lasting.again().await?,
+                };
+                event_loop.run().await;
+                Ok(())
+            }
+        });
         Ok(Self {
-            local,
+            local: keypair.public().to_peer_id(),
             commands,
             arrivals,
             routable: routable_now,
@@ -149,6 +141,74 @@ impl Network {
             metrics: Arc::new(registry),
         })
     }
+}
+
+/// What outlives one run of the event loop.
+struct Lasting {
+    keypair: identity::Keypair,
+    settings: Settings,
+    own_keys: OwnKeys,
+    commands: Arc<Mutex<mpsc::Receiver<Command>>>,
+    inbound: mpsc::Sender<streams::Event>,
+    arrivals: broadcast::Sender<PeerId>,
+    routable: watch::Sender<usize>,
+    clash: watch::Sender<Option<IdentityClash>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Lasting {
+    /// The event loop of a swarm that listens.
+    async fn event_loop(&self, mut swarm: Swarm<Behaviour>) -> Result<EventLoop, StartError> {
+        let settings = &self.settings;
+        let early = listen(&mut swarm, &settings.listen).await?;
+        let redial = Redial::new(
+            self.keypair.public().to_peer_id(),
+            &settings.bootstrap,
+            &settings.known,
+            rand::random(),
+            Instant::now(),
+        );
+        let mut event_loop = EventLoop {
+            swarm,
+            protocols: settings.behaviour.protocols.clone(),
+            redial,
+            self_dials: SelfDials::default(),
+            clash: self.clash.clone(),
+            listening: Listening::default(),
+            commands: Arc::clone(&self.commands).lock_owned().await,
+            inbound: self.inbound.clone(),
+            arrivals: self.arrivals.clone(),
+            routable: self.routable.clone(),
+            connects: Connects::default(),
+            lookups: Lookups::default(),
+            peers: Peers::default(),
+            metrics: Arc::clone(&self.metrics),
+        };
+        early.into_iter().for_each(|event| event_loop.hear(event));
+        Ok(event_loop)
+    }
+
+    /// The same with a new swarm: the old one is gone with everything that it knew.
+    async fn again(&self) -> Result<EventLoop, StartError> {
+        self.routable.send_replace(0);
+        let swarm = swarm(&self.keypair, &self.settings, self.own_keys.clone())?;
+        self.event_loop(swarm).await
+    }
+}
+
+fn swarm(
+    keypair: &identity::Keypair,
+    settings: &Settings,
+    own_keys: OwnKeys,
+) -> Result<Swarm<Behaviour>, StartError> {
+    let transport = match settings.transport {
+        TransportKind::Internet => transport(keypair)?,
+        TransportKind::Memory => memory_transport(keypair)?,
+    };
+    let local = keypair.public().to_peer_id();
+    let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);
+    let config = swarm_config(settings.idle_timeout);
+    Ok(Swarm::new(transport, behaviour, local, config))
 }
 
 /// Listens on all of `addresses`, and waits until it is known where that is. A listener that has no

@@ -1,19 +1,30 @@
-//! What a node does by itself: provides what it shares, keeps shared folders in line, remembers peers,
-//! goes on with downloads. How it hashes files again is in `rehash`.
+//! The background duties of a node: the table of all of them, and the small ones themselves.
+//!
+//! The supervisor in `duties` restarts each with back-off. `rehash` and `watch` own the large ones.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use libp2p::PeerId;
+use pelago_behaviour::streams;
 use pelago_content::Hash;
-use tokio::{sync::mpsc, task::spawn_blocking, time::interval};
+use tokio::{
+    sync::{Mutex, mpsc, watch::channel},
+    task::spawn_blocking,
+    time::interval,
+};
 
-use super::{handle::Inner, recovery, shares::each_page, watch};
+use super::{
+    handle::Inner, listings, recovery, rehash, shares::each_page, states::keep_states, watch,
+};
 use crate::{
     access::{Action, allows},
+    duties::Outcome,
+    publish::Publisher,
+    serve::Server,
     store::{Collected, DatabaseError, KnownPeer, Share, Store},
     transfer::{Saved, Transfers},
 };
@@ -26,6 +37,13 @@ pub(super) const FOUND_QUEUED: usize = 16;
 
 /// How often room is kept for a full disk.
 const SPARE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Duties at which no lookup of a hash becomes another one: a task and a name each, some 10 MB in all.
+const MAX_DUTIES: usize = 10_000;
+
+/// How often files that nobody reads any more are closed: with the time that a file may be idle, a
+/// person who unmounts a disk waits a few seconds.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often the peers connected to are written down.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
@@ -41,15 +59,86 @@ pub(super) fn is_announced(share: &Share) -> bool {
         .any(|scope| allows(scope, Action::Announce))
 }
 
-/// Provides all that is shared, looks for what was lost, then keeps the shared folders in line.
-pub(super) async fn share_all(inner: Arc<Inner>) {
-    inner.look_at_shares().await;
-    provide_recorded(&inner).await;
-    recovery::find_lost(Arc::clone(&inner)).await;
-    watch::watch_all(inner).await;
+/// Begins the duties of every node.
+pub(super) fn serve(
+    inner: &Arc<Inner>,
+    server: Server,
+    streams: mpsc::Receiver<streams::Event>,
+    askers: mpsc::Receiver<(Hash, PeerId)>,
+    doubtful: mpsc::Receiver<PathBuf>,
+) {
+    let duties = &inner.duties;
+    let (server, streams) = (Arc::new(server), Arc::new(Mutex::new(streams)));
+    duties.run("serve-peers", move || {
+        let (server, streams) = (Arc::clone(&server), Arc::clone(&streams));
+        async move {
+            server.run(&mut *streams.lock().await).await;
+            Ok(())
+        }
+    });
+    let node = Arc::clone(inner);
+    duties.run("rehash", move || rehash::rehash_all(Arc::clone(&node)));
+    let (transfers, askers) = (inner.transfers.clone(), Arc::new(Mutex::new(askers)));
+    duties.run("offer-sources", move || {
+        offer_askers(transfers.clone(), Arc::clone(&askers))
+    });
+    let (node, doubtful) = (Arc::clone(inner), Arc::new(Mutex::new(doubtful)));
+    duties.run("keep-share-states", move || {
+        keep_states(Arc::clone(&node), Arc::clone(&doubtful))
+    });
+    let store = inner.store.clone();
+    duties.run("close-idle-files", move || close_idle(store.clone()));
 }
 
-async fn provide_recorded(inner: &Arc<Inner>) {
+/// Begins the duties of a node that is there to stay.
+pub(super) fn stay(inner: &Arc<Inner>) {
+    let duties = &inner.duties;
+    let node = Arc::clone(inner);
+    duties.run("announce-shares", move || {
+        announce_shares(Arc::clone(&node))
+    });
+    let (attempted, recovered) = channel(false);
+    let node = Arc::clone(inner);
+    duties.run("recover-shares", move || {
+        let (node, attempted) = (Arc::clone(&node), attempted.clone());
+        async move {
+            let found = recovery::find_lost(node).await;
+            attempted.send_replace(true);
+            found
+        }
+    });
+    // What was lost with a damaged database is found first. A failed attempt is no reason to wait for
+    // the next one.
+    watch::begin(inner, &recovered);
+    let (node, mut runs) = (Arc::clone(inner), 0_u64);
+    duties.run("remember-peers", move || {
+        runs += 1;
+        remember_peers(Arc::clone(&node), runs > 1)
+    });
+    let store = inner.store.clone();
+    duties.run("collect", move || collect(store.clone()));
+    let store = inner.store.clone();
+    duties.run("keep-spare-room", move || keep_spare(store.clone()));
+    let node = Arc::clone(inner);
+    duties.run("read-listings", move || {
+        let node = Arc::clone(&node);
+        async move {
+            listings::watch(node).await;
+            Ok(())
+        }
+    });
+}
+
+/// Provides everything that is shared: at the start, and again when the publisher has lost its plan.
+async fn announce_shares(inner: Arc<Inner>) -> Outcome {
+    inner.look_at_shares().await;
+    loop {
+        provide_recorded(&inner).await?;
+        inner.publisher.restarted().await;
+    }
+}
+
+async fn provide_recorded(inner: &Arc<Inner>) -> Outcome {
     let (found, mut hashes) = mpsc::channel::<Vec<Hash>>(FOUND_QUEUED);
     let store = inner.store.clone();
     let reading = spawn_blocking(move || {
@@ -67,52 +156,47 @@ async fn provide_recorded(inner: &Arc<Inner>) {
             inner.publisher.provide(hash).await;
         }
     }
-    if let Ok(Err(error)) = reading.await {
-        tracing::error!(%error, "what is shared cannot be announced");
-    }
+    Ok(reading.await??)
 }
 
 /// Writes down who is connected, so that the next run knows somebody.
-pub(super) async fn remember_peers(inner: Arc<Inner>) {
+async fn remember_peers(inner: Arc<Inner>, is_overdue: bool) -> Outcome {
     let mut tick = interval(REMEMBER_INTERVAL);
-    tick.tick().await;
+    if !is_overdue {
+        tick.tick().await;
+    }
     loop {
         tick.tick().await;
-        inner.remember_peers().await;
+        inner.remember_peers().await?;
     }
 }
 
 /// Removes what the store keeps and nothing needs any more, at the start and from time to time.
-pub(super) async fn collect(inner: Arc<Inner>) {
+async fn collect(store: Store) -> Outcome {
     let mut tick = interval(COLLECT_INTERVAL);
     loop {
         tick.tick().await;
-        let store = inner.store.clone();
-        match spawn_blocking(move || store.collect()).await {
-            Ok(Ok(Collected { trees, manifests })) if trees + manifests > 0 => {
-                tracing::info!(trees, manifests, "removed what nothing needs any more");
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "what is not needed any more is kept"),
-            Err(_) => return,
+        let store = store.clone();
+        let Collected { trees, manifests } = spawn_blocking(move || store.collect()).await??;
+        if trees + manifests > 0 {
+            tracing::info!(trees, manifests, "removed what nothing needs any more");
         }
     }
 }
 
 /// Keeps room for what cannot wait when the disk of the data folder is full, and warns when it is.
-pub(super) async fn keep_spare(store: Store) {
+async fn keep_spare(store: Store) -> Outcome {
     let mut tick = interval(SPARE_INTERVAL);
     let mut was_full = false;
     loop {
         tick.tick().await;
         let keeping = store.clone();
-        let is_full = match spawn_blocking(move || keeping.keep_spare()).await {
-            Ok(Ok(is_full)) => is_full,
-            Ok(Err(error)) => {
+        let is_full = match spawn_blocking(move || keeping.keep_spare()).await? {
+            Ok(is_full) => is_full,
+            Err(error) => {
                 tracing::debug!(%error, "no room is kept for a full disk");
                 true
             }
-            Err(_) => return,
         };
         if is_full && !was_full {
             let folder = store.folder().unwrap_or(Path::new("")).display();
@@ -126,19 +210,35 @@ pub(super) async fn keep_spare(store: Store) {
     }
 }
 
+/// Closes files that nobody has read for a while: an open file keeps its disk from being unmounted,
+/// and its space from coming back once it is deleted.
+async fn close_idle(store: Store) -> Outcome {
+    let mut tick = interval(CLOSE_INTERVAL);
+    loop {
+        tick.tick().await;
+        if store.has_open_files() {
+            let store = store.clone();
+            spawn_blocking(move || store.close_idle(Instant::now())).await?;
+        }
+    }
+}
+
 /// Has downloads ask those who are interested in the same.
-pub(super) async fn offer_askers(transfers: Transfers, mut askers: mpsc::Receiver<(Hash, PeerId)>) {
+async fn offer_askers(
+    transfers: Transfers,
+    askers: Arc<Mutex<mpsc::Receiver<(Hash, PeerId)>>>,
+) -> Outcome {
+    let mut askers = askers.lock().await;
     while let Some((hash, peer)) = askers.recv().await {
         transfers.offer(&hash, peer);
     }
+    Ok(())
 }
 
 impl Inner {
     /// Writes down the peers connected to.
-    pub(super) async fn remember_peers(&self) {
-        let Ok(peers) = self.network.peers().await else {
-            return;
-        };
+    pub(super) async fn remember_peers(&self) -> Outcome {
+        let peers = self.network.peers().await?;
         let seen = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |now| now.as_secs());
@@ -151,38 +251,36 @@ impl Inner {
             })
         };
         let known: Vec<_> = peers.into_iter().filter_map(known).collect();
-        if known.is_empty() {
-            return;
+        if !known.is_empty() {
+            let store = self.store.clone();
+            spawn_blocking(move || store.remember_peers(&known)).await??;
         }
-        let store = self.store.clone();
-        if let Ok(Err(error)) = spawn_blocking(move || store.remember_peers(&known)).await {
-            tracing::warn!(%error, "peers are not remembered");
-        }
+        Ok(())
     }
 
+    /// Provides `hash` if it is shared: later, if the database cannot be read now.
     pub(super) async fn provide_if_shared(&self, hash: Hash) {
-        if self.is_to_announce(hash).await == Some(true) {
-            self.publisher.provide(hash).await;
-        }
+        self.announce_or_withdraw(hash, true).await;
     }
 
-    /// Announces content no more that nothing shares, or that is not available.
+    /// Withdraws `hash` if it is not shared: later, if the database cannot be read now.
     pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
-        if self.is_to_announce(hash).await == Some(false) {
-            self.publisher.withdraw(hash).await;
-        }
+        self.announce_or_withdraw(hash, false).await;
     }
 
-    /// Whether the network may be told of content that is available here; none if that cannot be told.
-    async fn is_to_announce(&self, hash: Hash) -> Option<bool> {
-        let store = self.store.clone();
-        let told = spawn_blocking(move || {
-            let shares = store.shares_of(&hash)?;
-            let is_offered =
-                |share: &Share| is_announced(share) && store.state_of(share).is_available();
-            Ok::<_, DatabaseError>(shares.iter().any(is_offered))
-        });
-        told.await.ok()?.ok()
+    async fn announce_or_withdraw(&self, hash: Hash, provides: bool) {
+        let (store, publisher) = (self.store.clone(), self.publisher.clone());
+        let settle = move || settle(store.clone(), publisher.clone(), hash, provides);
+        let Err(error) = settle().await else {
+            return;
+        };
+        if self.duties.count() < MAX_DUTIES {
+            tracing::warn!(%hash, %error, "whether this is shared is not known: it is looked up again");
+            let name = format!("announce-shares {hash}");
+            self.duties.run_single(&name, settle);
+        } else {
+            tracing::error!(%hash, %error, "whether this is shared is not known until the next start");
+        }
     }
 
     /// Resumes the downloads that ran when the node ended.
@@ -192,4 +290,19 @@ impl Inner {
             self.seed_when_done(download);
         }
     }
+}
+
+/// Provides `hash` if it is offered, or withdraws it if it is not.
+async fn settle(store: Store, publisher: Publisher, hash: Hash, provides: bool) -> Outcome {
+    let look = move || {
+        let is_offered =
+            |share: &Share| is_announced(share) && store.state_of(share).is_available();
+        Ok::<_, DatabaseError>(store.shares_of(&hash)?.iter().any(is_offered))
+    };
+    match (spawn_blocking(look).await??, provides) {
+        (true, true) => publisher.provide(hash).await,
+        (false, false) => publisher.withdraw(hash).await,
+        _ => {}
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ use super::{
     link_peers::peers_of,
 };
 use crate::{
+    duties::Outcome,
     network::Network,
     store::{Links, NewFolder, NewShare, Origin, Scope, Selection, Store},
     transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
@@ -261,16 +262,22 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
 }
 
 impl Inner {
-    /// Has a download shared on from where it lies, once it is done, if the node is there to stay
-    /// and shares on.
+    /// Shares a download on from where it lies, once it is done, if the node is there to stay and
+    /// shares on. A failure, such as a full disk, is tried again.
     pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
-        if self.settings.mode == Mode::LongRunning {
-            tokio::spawn(seed(Arc::clone(self), download.clone()));
+        if self.settings.mode != Mode::LongRunning {
+            return;
         }
+        let hash = download.status().borrow().hash;
+        let (node, download) = (Arc::clone(self), download.clone());
+        self.duties
+            .run_single(&format!("share-download {hash}"), move || {
+                seed(Arc::clone(&node), download.clone())
+            });
     }
 }
 
-async fn seed(inner: Arc<Inner>, download: Download) {
+async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
     let mut status = download.status();
     let hash = status.borrow().hash;
     // Others can have what is there so far.
@@ -293,24 +300,23 @@ async fn seed(inner: Arc<Inner>, download: Download) {
     let is_to_be = |finished: &Finished| finished.is_shared || inner.transfers.seeds();
     let Some(finished) = finished.ok().filter(is_to_be) else {
         inner.withdraw_if_gone(hash).await;
-        return;
+        return Ok(());
     };
     // What was there before is not shared yet.
-    let is_shared = finished.is_shared || {
+    if !finished.is_shared {
         let store = inner.store.clone();
-        let share = move || share_standing(&store, finished);
-        match tokio::task::spawn_blocking(share).await {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
+        let shared = tokio::task::spawn_blocking(move || share_standing(&store, finished)).await?;
+        if let Err(error) = shared {
+            if !error.may_pass() {
                 tracing::warn!(%hash, %error, "downloaded, but not shared on");
-                false
+                inner.withdraw_if_gone(hash).await;
+                return Ok(());
             }
-            Err(_) => false,
+            return Err(error.into());
         }
-    };
-    if is_shared {
-        inner.publisher.provide(hash).await;
     }
+    inner.publisher.provide(hash).await;
+    Ok(())
 }
 
 fn share_standing(store: &Store, finished: Finished) -> Result<(), super::ShareError> {

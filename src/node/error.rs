@@ -111,6 +111,27 @@ pub enum ShareError {
 }
 
 impl ShareError {
+    /// Whether the same attempt may succeed later, because a disk was full or could not be read.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(crate::store::ShareError::Path { .. }) => false,
+            Self::Store(_) | Self::StillWritten { .. } => true,
+            Self::Hash(error) => matches!(
+                error,
+                HashError::Unreadable { .. } | HashError::Changed { .. } | HashError::Tree(_)
+            ),
+            Self::Folder(error) => matches!(
+                error,
+                FolderError::Unreadable { .. }
+                    | FolderError::Hash(_)
+                    | FolderError::Manifests(_)
+                    | FolderError::Share(_)
+            ),
+            _ => false,
+        }
+    }
+
     /// A word for programs: it stays the same between versions.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -32,7 +32,7 @@ const BATCH: usize = 1000;
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
 /// Levels of folders below a shared one that are looked into.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// What is told while a folder is looked at. A break stops that.
 pub(super) trait Told {
@@ -44,6 +44,9 @@ pub(super) trait Told {
 
     /// Some of these files wait.
     fn waiting(&self, files: &Settling);
+
+    /// Called for each entry and for each page of shares: a look at low priority pauses here.
+    fn rest(&self) {}
 }
 
 /// What was found out.
@@ -57,6 +60,8 @@ pub(super) struct Scanned {
     pub(super) gone: usize,
     /// Files that may still be being written, and when to look at them again.
     pub(super) changing: Vec<(PathBuf, Instant)>,
+    /// Files and directories that could not be read or recorded, and why: the next attempt may succeed.
+    pub(super) failed: Vec<(PathBuf, String)>,
 }
 
 /// A path to look at.
@@ -65,6 +70,18 @@ pub(super) struct Due {
     pub(super) path: PathBuf,
     /// Whether something changed there a moment ago: then a file is looked at, and nothing else.
     pub(super) is_early: bool,
+}
+
+impl Due {
+    /// What is looked at: a change of what is to be left out is a change of everything around it.
+    pub(super) fn subject(&self) -> &Path {
+        let is_rules = self
+            .path
+            .file_name()
+            .is_some_and(|name| name == IGNORE_FILE);
+        let above = self.path.parent().filter(|_| is_rules);
+        above.unwrap_or(&self.path)
+    }
 }
 
 /// Why a folder was not looked at.
@@ -109,15 +126,13 @@ pub(super) fn look(
         written: Instant::now(),
         scanned: Scanned::default(),
     };
-    for Due { path, is_early } in due {
+    for due in due {
+        let path = &due.path;
         let is_file = || path.symlink_metadata().is_ok_and(|found| found.is_file());
-        if *is_early && (!is_file() || look.growing.contains(path)) {
+        if due.is_early && (!is_file() || look.growing.contains(path)) {
             continue;
         }
-        // A change of what is to be left out is a change of all around it.
-        let is_rules = path.file_name().is_some_and(|name| name == IGNORE_FILE);
-        let path = path.parent().filter(|_| is_rules).unwrap_or(path);
-        if look.path(path)?.is_break() || look.is_due() && look.write()?.is_break() {
+        if look.path(due.subject())?.is_break() || look.is_due() && look.write()?.is_break() {
             break;
         }
     }
@@ -180,6 +195,7 @@ impl Look<'_> {
             .sort_by_file_name()
             .into_iter();
         while let Some(entry) = walk.next() {
+            self.told.rest();
             let taken = match entry {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
@@ -196,7 +212,13 @@ impl Look<'_> {
                     }
                     self.take(entry.into_path())
                 }
-                Err(error) => Err(error.to_string()),
+                Err(error) => {
+                    if let Some(path) = error.path() {
+                        let failed = (path.to_owned(), error.to_string());
+                        self.scanned.failed.push(failed);
+                    }
+                    Err(error.to_string())
+                }
             };
             if let Err(reason) = taken {
                 tracing::warn!(folder = %self.folder.display(), reason, "left out");
@@ -280,7 +302,14 @@ impl Look<'_> {
                 return Ok(());
             }
             (Err(ShareError::Hash(HashError::Missing { .. })), _) => return Ok(()),
-            (examined, _) => examined.map_err(|error| error.to_string())?,
+            (Ok(examined), _) => examined,
+            (Err(error), _) => {
+                let why = error.to_string();
+                if error.may_pass() {
+                    self.scanned.failed.push((path, why.clone()));
+                }
+                return Err(why);
+            }
         };
         if let Some(seen) = seen {
             self.settling.hashed(&path, seen, took, now);
@@ -358,6 +387,7 @@ impl Look<'_> {
         let mut page: Vec<_> = at.into_iter().collect();
         let mut after: Option<PathBuf> = None;
         loop {
+            self.told.rest();
             page.retain(|share| self.is_over(share));
             let gone = page.drain(..).map(|share| (share.hash, share.path));
             let mut gone: Vec<_> = gone.collect();

@@ -14,7 +14,7 @@ use pelago_behaviour::OwnKeys;
 use pelago_content::Link;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{AbortHandle, spawn_blocking},
+    task::spawn_blocking,
     time::timeout,
 };
 
@@ -24,17 +24,17 @@ use super::{
     background::{self, ASKERS_QUEUED},
     catalogues,
     check::{CheckEvent, check_shares},
-    listings,
     metrics::Metrics,
     read::KnownLinks,
-    rehash,
     shares::{list, record},
-    states::{DOUBTFUL_QUEUED, keep_states},
+    states::DOUBTFUL_QUEUED,
+    watch::Watches,
     withdraw::withdraw,
     writing::Writing,
 };
 use crate::{
     access::Access,
+    duties::Duties,
     limits::Limits,
     network::{self, Closed, Network, PeerAddress, Reach},
     publish::Publisher,
@@ -77,14 +77,16 @@ pub(super) struct Inner {
     pub(super) rehash: RehashQueue,
     pub(super) additions: Additions,
     pub(super) writing: Writing,
+    pub(super) duties: Duties,
+    pub(super) watches: Watches,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
     started: Instant,
 }
 
-/// The tasks and downloads of a node: they end with it.
+/// The duties and downloads of a node: they end with it.
 struct Lifetime {
-    tasks: Mutex<Vec<AbortHandle>>,
+    duties: Duties,
     transfers: Transfers,
 }
 
@@ -97,8 +99,7 @@ impl Drop for Lifetime {
 impl Lifetime {
     fn end(&self) {
         self.transfers.stop_all();
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.iter().for_each(AbortHandle::abort);
+        self.duties.stop();
     }
 }
 
@@ -153,18 +154,26 @@ impl Node {
             Mode::LongRunning => Some(Saved::read(&store).await?),
             Mode::OneShot => None,
         };
-        let own_keys = OwnKeys::default();
+        let (own_keys, duties) = (OwnKeys::default(), Duties::default());
         let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
         let waiting = inbound.downgrade();
         let known = known_peers(&settings, &store).await?;
         let network_settings = settings.network(known)?;
-        let network = Network::start(keypair, network_settings, own_keys.clone(), inbound).await?;
+        let network = Network::start(
+            keypair,
+            network_settings,
+            own_keys.clone(),
+            inbound,
+            &duties,
+        )
+        .await?;
         let publisher = if settings.announce {
             Publisher::start(
                 network.clone(),
                 store.clone(),
                 own_keys,
                 &settings.publish(),
+                &duties,
             )
         } else {
             Publisher::silent()
@@ -202,27 +211,18 @@ impl Node {
             publisher,
             transfers,
             limits,
-            rehash: rehash.clone(),
+            rehash,
             additions: Additions::default(),
             writing: Writing::default(),
+            duties: duties.clone(),
+            watches: Watches::default(),
             metrics,
             links: Mutex::default(),
             started,
         });
-        let mut tasks = vec![
-            tokio::spawn(server.run(streams)).abort_handle(),
-            tokio::spawn(rehash::rehash_all(Arc::clone(&inner), rehash)).abort_handle(),
-            tokio::spawn(keep_states(Arc::clone(&inner), doubted)).abort_handle(),
-            tokio::spawn(background::offer_askers(inner.transfers.clone(), askers)).abort_handle(),
-        ];
+        background::serve(&inner, server, streams, askers, doubted);
         if let Some(saved) = saved {
-            tasks.extend([
-                tokio::spawn(background::share_all(Arc::clone(&inner))).abort_handle(),
-                tokio::spawn(background::remember_peers(Arc::clone(&inner))).abort_handle(),
-                tokio::spawn(background::collect(Arc::clone(&inner))).abort_handle(),
-                tokio::spawn(listings::watch(Arc::clone(&inner))).abort_handle(),
-                tokio::spawn(background::keep_spare(inner.store.clone())).abort_handle(),
-            ]);
+            background::stay(&inner);
             if inner.store.folder().is_some()
                 && let Err(error) = inner.transfers.clear_cache().await
             {
@@ -230,15 +230,20 @@ impl Node {
             }
             inner.resume_downloads(saved).await;
         }
-        let transfers = inner.transfers.clone();
         let lifetime = Lifetime {
-            tasks: Mutex::new(tasks),
-            transfers,
+            duties,
+            transfers: inner.transfers.clone(),
         };
         Ok(Self {
             inner,
             lifetime: Arc::new(lifetime),
         })
+    }
+
+    /// The background duties of this node: a part of the program that serves it adds its own.
+    #[must_use]
+    pub fn duties(&self) -> &Duties {
+        &self.inner.duties
     }
 
     /// Who this node is.
@@ -455,8 +460,10 @@ impl Node {
         }
         let in_order = async {
             self.inner.transfers.keep_or_log().await;
-            if self.inner.settings.mode == Mode::LongRunning {
-                self.inner.remember_peers().await;
+            if self.inner.settings.mode == Mode::LongRunning
+                && let Err(error) = self.inner.remember_peers().await
+            {
+                tracing::warn!(%error, "the next start knows no peers of this run");
             }
             self.inner.network.shutdown().await;
         };

@@ -41,7 +41,7 @@ pub use error::{
     folder_hint,
 };
 pub use handle::{Node, Peer, Status};
-pub use health::Health;
+pub use health::{DiskRoom, Health, Notice, NoticeKind, SystemLimits, WaitingDownload};
 pub use link_peers::DamagedPeers;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::{DownloadDetail, DownloadSource, NewPlace};
@@ -49,9 +49,11 @@ pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use shares::{ShareRequest, Shared};
 pub use states::UnavailableShares;
+pub use watch::{RelyOn, WatchedFolder, WatchedPart};
 pub use writing::{BeingWritten, FileBeingWritten};
 
 pub use crate::{
+    duties::{Duty, DutyFailure, DutyState},
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
     store::{

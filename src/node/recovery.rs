@@ -1,8 +1,8 @@
 //! Shares that were lost with a damaged database, and are looked for when a node starts.
 //!
 //! Owns how each is found again: a file is hashed, as it is when it changed; a folder is walked, and
-//! shared only if it is the same folder still. What is not found stays on the list. Nothing here
-//! fails the node: what goes wrong is logged.
+//! shared only if it is the same folder still. What is not found stays on the list. What goes
+//! wrong fails this duty, which the supervisor restarts.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -10,10 +10,13 @@ use pelago_content::{Hash, Kind};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::{ShareError, background::FOUND_QUEUED, handle::Inner, shares::examine};
-use crate::store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named};
+use crate::{
+    duties::Outcome,
+    store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named},
+};
 
 /// Looks for what was lost, and provides what is found. The log of shares is right when this ends.
-pub(super) async fn find_lost(inner: Arc<Inner>) {
+pub(super) async fn find_lost(inner: Arc<Inner>) -> Outcome {
     let (found, mut hashes) = mpsc::channel(FOUND_QUEUED);
     let store = inner.store.clone();
     let finding = spawn_blocking(move || {
@@ -25,9 +28,7 @@ pub(super) async fn find_lost(inner: Arc<Inner>) {
     while let Some(hash) = hashes.recv().await {
         inner.provide_if_shared(hash).await;
     }
-    if let Ok(Err(error)) = finding.await {
-        tracing::warn!(%error, "lost shares are looked for again at the next start");
-    }
+    Ok(finding.await??)
 }
 
 fn find(store: &Store, found: &dyn Fn(Hash)) -> Result<(), RecoveryError> {

@@ -15,6 +15,7 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 
 use super::{ShareError, folders::check_settled, handle::Inner, shares};
 use crate::{
+    duties::Outcome,
     serve::{Reason, RehashQueue, Waiting},
     store::{self, Fingerprint, HashError, Hashed, Member, MemberState, NewShare, Store},
 };
@@ -31,7 +32,8 @@ struct Rehashed {
 }
 
 /// Hashes the files that wait for it, as long as the node runs.
-pub(super) async fn rehash_all(inner: Arc<Inner>, queue: RehashQueue) {
+pub(super) async fn rehash_all(inner: Arc<Inner>) -> Outcome {
+    let queue = inner.rehash.clone();
     loop {
         let file = queue.next().await;
         let (store, path, reason) = (inner.store.clone(), file.path.clone(), file.reason);
@@ -45,8 +47,13 @@ pub(super) async fn rehash_all(inner: Arc<Inner>, queue: RehashQueue) {
             };
             rehash(&store, &path, reason, &go_on)
         });
-        let Ok(rehashed) = hashing.await else {
-            return;
+        let rehashed = match hashing.await {
+            Ok(rehashed) => rehashed,
+            Err(panic) => {
+                // The file has its turn again, as after any other failure.
+                queue.retry(file);
+                return Err(panic.into());
+            }
         };
         drop(waiting);
         queue.hashed(file.path.clone(), began.elapsed());

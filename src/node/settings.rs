@@ -52,6 +52,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Folders whose files are shared, for this run.
     pub share_folders: Vec<PathBuf>,
+    /// Between two slow looks at file systems that others change without an event.
+    pub rescan_interval: Duration,
     /// Folder of the downloads for which nobody chose one; made when first needed.
     pub download_folder: Option<PathBuf>,
     /// Sources of one download, at most.
@@ -99,6 +101,7 @@ impl Default for Settings {
             announce_interval: Duration::from_secs(22 * 3600),
             idle_timeout: Duration::from_secs(300),
             share_folders: Vec::new(),
+            rescan_interval: Duration::from_secs(600),
             download_folder: None,
             max_sources: 64,
             max_asked: 256,

@@ -15,7 +15,7 @@ use std::{
 
 use pelago_content::{Hash, Kind};
 use tokio::{
-    sync::mpsc,
+    sync::{Mutex as AsyncMutex, mpsc},
     time::{Instant, sleep_until},
 };
 
@@ -27,6 +27,7 @@ use super::{
     shares::each_page,
 };
 use crate::{
+    duties::Outcome,
     serve::{Reason, RehashQueue},
     store::{
         DatabaseError, Exclusion, Look, Member, MemberState, Origin, Share, ShareState, Sight,
@@ -64,13 +65,17 @@ pub struct UnavailableShares {
 
 /// Looks at what is shared as long as the node runs: all of it now and then, and the `doubtful` paths
 /// at once.
-pub(super) async fn keep_states(inner: Arc<Inner>, mut doubtful: mpsc::Receiver<PathBuf>) {
+pub(super) async fn keep_states(
+    inner: Arc<Inner>,
+    doubtful: Arc<AsyncMutex<mpsc::Receiver<PathBuf>>>,
+) -> Outcome {
+    let mut doubtful = doubtful.lock().await;
     let mut next = Instant::now() + MIN_PAUSE;
     loop {
         tokio::select! {
             path = doubtful.recv() => match path {
                 Some(path) => inner.look_at_path(path).await,
-                None => return,
+                None => return Ok(()),
             },
             () = sleep_until(next) => {
                 let begun = Instant::now();

@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Mutex, Notify, mpsc, oneshot},
     task::{JoinSet, spawn_blocking},
     time::{Instant, sleep_until},
 };
@@ -23,6 +23,7 @@ use super::{
     plan::{Plan, remembered_due, to_remember},
 };
 use crate::{
+    duties::Duties,
     network::{AnnounceError, Network},
     store::Store,
 };
@@ -56,6 +57,9 @@ enum Change {
     Withdraw(Hash),
     Await(oneshot::Sender<()>),
     CountDue(oneshot::Sender<usize>),
+    /// Panic, as a defect would.
+    #[cfg(test)]
+    Panic,
 }
 
 /// A handle to the publisher.
@@ -65,6 +69,7 @@ pub struct Publisher {
     /// None where nothing is announced to anyone.
     changes: Option<mpsc::Sender<Change>>,
     metrics: Arc<Registry>,
+    restarted: Arc<Notify>,
 }
 
 /// Announcements that have ended, by how.
@@ -74,30 +79,55 @@ impl Publisher {
     /// Announces what is provided to `network`, and keeps the plan in `store`. `own_keys` are those
     /// that the network answers for.
     #[must_use]
-    pub fn start(network: Network, store: Store, own_keys: OwnKeys, settings: &Settings) -> Self {
+    pub fn start(
+        network: Network,
+        store: Store,
+        own_keys: OwnKeys,
+        settings: &Settings,
+        duties: &Duties,
+    ) -> Self {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
         let (announcements, metrics) = metrics();
-        let task = Task {
-            interval: settings.interval.as_secs(),
-            plan: Plan::new(
-                settings.interval.as_secs(),
-                settings.concurrent,
-                settings.replication,
-            ),
-            network,
-            store,
-            announcing: JoinSet::new(),
-            unwritten: Vec::new(),
-            withdrawn: HashSet::new(),
-            waiting: Vec::new(),
-            announcements,
-        };
-        tokio::spawn(task.run(queue));
+        let (queue, restarted) = (Arc::new(Mutex::new(queue)), Arc::new(Notify::new()));
+        let (settings, lost, mut is_first) = (settings.clone(), Arc::clone(&restarted), true);
+        duties.run("publish", move || {
+            let task = Task {
+                interval: settings.interval.as_secs(),
+                plan: Plan::new(
+                    settings.interval.as_secs(),
+                    settings.concurrent,
+                    settings.replication,
+                ),
+                network: network.clone(),
+                store: store.clone(),
+                announcing: JoinSet::new(),
+                unwritten: Vec::new(),
+                withdrawn: HashSet::new(),
+                waiting: Vec::new(),
+                announcements: announcements.clone(),
+            };
+            // The plan is gone with the run that failed: it is made anew from what is shared.
+            if !std::mem::take(&mut is_first) {
+                lost.notify_one();
+            }
+            let queue = Arc::clone(&queue);
+            async move {
+                task.run(&mut *queue.lock().await).await;
+                Ok(())
+            }
+        });
         Self {
             own_keys,
             changes: Some(changes),
             metrics,
+            restarted,
         }
+    }
+
+    /// Waits until the publisher has failed and begun again with an empty plan: then everything that
+    /// is shared has to be provided again.
+    pub async fn restarted(&self) {
+        self.restarted.notified().await;
     }
 
     /// Announces nothing, ever.
@@ -107,6 +137,7 @@ impl Publisher {
             own_keys: OwnKeys::default(),
             changes: None,
             metrics: metrics().1,
+            restarted: Arc::default(),
         }
     }
 
@@ -183,7 +214,7 @@ fn metrics() -> (Announcements, Arc<Registry>) {
 }
 
 impl Task {
-    async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+    async fn run(mut self, changes: &mut mpsc::Receiver<Change>) {
         let remembered = self.remembered().await;
         let mut routable = self.network.routable();
         let mut write_at = None;
@@ -220,6 +251,8 @@ impl Task {
                         // It may have stopped waiting.
                         let _ = reply.send(self.plan.count_due(clock::seconds()));
                     }
+                    #[cfg(test)]
+                    Some(Change::Panic) => panic!("as a test asked"),
                     None => return self.write().await,
                 },
                 Some(Ok((hash, result))) = self.announcing.join_next() => {
@@ -348,11 +381,11 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
-    use crate::network;
+    use crate::network::{self, TransportKind};
 
-    async fn network() -> Network {
+    async fn network(duties: &Duties) -> Network {
         let settings = network::Settings {
-            transport: network::TransportKind::Memory,
+            transport: TransportKind::Memory,
             listen: Vec::new(),
             bootstrap: Vec::new(),
             known: Vec::new(),
@@ -366,8 +399,9 @@ mod tests {
             },
             idle_timeout: Duration::from_secs(1),
         };
+        let (inbound, _) = mpsc::channel(1);
         let keypair = Keypair::generate_ed25519();
-        let started = Network::start(&keypair, settings, OwnKeys::default(), mpsc::channel(1).0);
+        let started = Network::start(&keypair, settings, OwnKeys::default(), inbound, duties);
         started.await.unwrap()
     }
 
@@ -380,7 +414,9 @@ mod tests {
             replication: 4,
         };
         let own_keys = OwnKeys::default();
-        let publisher = Publisher::start(network().await, store.clone(), own_keys, &settings);
+        let duties = Duties::default();
+        let network = network(&duties).await;
+        let publisher = Publisher::start(network, store.clone(), own_keys, &settings, &duties);
         let hashes = (0..3000_u32).map(|number| {
             let mut bytes = [0; 32];
             bytes[..4].copy_from_slice(&number.to_be_bytes());
@@ -402,5 +438,28 @@ mod tests {
         timeout(Duration::from_secs(20), written).await.unwrap();
         // A machine that is slow in taking them in writes after each second.
         assert!(store.commits() <= 3, "{}", store.commits());
+        duties.stop();
+    }
+
+    #[tokio::test]
+    async fn a_panic_loses_the_plan_and_says_so() {
+        let duties = Duties::default();
+        let (network, keys) = (network(&duties).await, OwnKeys::default());
+        let settings = Settings {
+            interval: Duration::from_secs(3600),
+            concurrent: 1,
+            replication: 1,
+        };
+        let publisher = Publisher::start(network, Store::in_memory(), keys, &settings, &duties);
+        let hash = Hash::from_bytes([1; 32]);
+        publisher.provide(hash).await;
+        assert_eq!(publisher.due().await, 1);
+        let changes = publisher.changes.as_ref().unwrap();
+        assert!(changes.send(Change::Panic).await.is_ok());
+        publisher.restarted().await;
+        assert_eq!(publisher.due().await, 0, "the plan is new");
+        publisher.provide(hash).await;
+        assert_eq!(publisher.due().await, 1);
+        duties.stop();
     }
 }

@@ -121,8 +121,8 @@ impl Server {
     }
 
     /// Serves the streams that arrive at `inbound`, until it closes; then ends those under way.
-    pub async fn run(self, mut inbound: mpsc::Receiver<streams::Event>) {
-        let server = Arc::new(self);
+    pub async fn run(self: Arc<Self>, inbound: &mut mpsc::Receiver<streams::Event>) {
+        let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
         loop {

@@ -19,7 +19,7 @@ use super::{
 };
 
 /// The folder in the data folder.
-const CACHE_FOLDER: &str = "gateway";
+pub(super) const CACHE_FOLDER: &str = "gateway";
 
 /// Contents at most, however small: each is two files.
 const MAX_ENTRIES: usize = 1024;

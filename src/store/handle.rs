@@ -8,6 +8,7 @@ use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
+    time::Instant,
 };
 
 use super::{
@@ -151,6 +152,16 @@ impl Store {
         private
             .zip(path)
             .is_some_and(|(private, path)| path.starts_with(private))
+    }
+
+    /// Whether any file is open to be served.
+    pub fn has_open_files(&self) -> bool {
+        self.inner.handles.is_any_open()
+    }
+
+    /// Closes the files that were open to be served, and that nobody has read for some seconds.
+    pub fn close_idle(&self, now: Instant) {
+        self.inner.handles.close_idle(now);
     }
 
     /// The disks that it writes to, and how much of them stays free.

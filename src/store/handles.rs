@@ -8,6 +8,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
@@ -32,23 +33,35 @@ pub(super) type Handle = Arc<dyn Source + Send + Sync>;
 #[derive(Debug, Default)]
 pub(super) struct Handles(Mutex<State>);
 
+/// How long a handle may be idle until it is closed: an open file keeps its disk from being unmounted,
+/// and its space from coming back once it is deleted. A reader asks many times a second.
+const MAX_IDLE: Duration = Duration::from_secs(3);
+
 #[derive(Debug, Default)]
 struct State {
     /// Those used last come last.
-    open: Vec<(Hash, Handle)>,
+    open: Vec<Open>,
     /// How often anything was forgotten.
     generation: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    hash: Hash,
+    handle: Handle,
+    used: Instant,
 }
 
 impl Handles {
     /// The handle for this hash, if it is open.
     pub(super) fn get(&self, hash: &Hash) -> Option<Handle> {
         let mut state = lock(&self.0);
-        let at = state.open.iter().rposition(|(open, _)| open == hash)?;
-        let entry = state.open.remove(at);
-        let file = Arc::clone(&entry.1);
-        state.open.push(entry);
-        Some(file)
+        let at = state.open.iter().rposition(|open| open.hash == *hash)?;
+        let mut open = state.open.remove(at);
+        open.used = Instant::now();
+        let handle = Arc::clone(&open.handle);
+        state.open.push(open);
+        Some(handle)
     }
 
     /// To be asked for before looking up what a handle will stand for.
@@ -57,14 +70,15 @@ impl Handles {
     }
 
     /// Keeps a handle, unless anything was forgotten since `generation`.
-    pub(super) fn keep(&self, generation: u64, hash: Hash, file: Handle) {
+    pub(super) fn keep(&self, generation: u64, hash: Hash, handle: Handle) {
         let mut state = lock(&self.0);
         if state.generation == generation {
-            state.open.retain(|(open, _)| *open != hash);
+            state.open.retain(|open| open.hash != hash);
             if state.open.len() >= MAX_HANDLES {
                 state.open.remove(0);
             }
-            state.open.push((hash, file));
+            let used = Instant::now();
+            state.open.push(Open { hash, handle, used });
         }
     }
 
@@ -72,7 +86,23 @@ impl Handles {
     pub(super) fn forget(&self, hashes: &[Hash]) {
         let mut state = lock(&self.0);
         state.generation += 1;
-        state.open.retain(|(hash, _)| !hashes.contains(hash));
+        state.open.retain(|open| !hashes.contains(&open.hash));
+    }
+
+    /// Whether any handle is open.
+    pub(super) fn is_any_open(&self) -> bool {
+        !lock(&self.0).open.is_empty()
+    }
+
+    /// Closes the handles that have been idle for [`MAX_IDLE`].
+    pub(super) fn close_idle(&self, now: Instant) {
+        let mut state = lock(&self.0);
+        let is_idle = |open: &Open| now.saturating_duration_since(open.used) >= MAX_IDLE;
+        let idle = state.open.partition_point(is_idle);
+        let closed: Vec<_> = state.open.drain(..idle).collect();
+        // Closing may block, for example on a network file system.
+        drop(state);
+        drop(closed);
     }
 
     /// Forgets all handles.

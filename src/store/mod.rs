@@ -35,6 +35,7 @@
 //! | `cache` | content that is fetched to be read, and not to be kept |
 //! | `downloads` | the list of downloads that the next run goes on with |
 //! | `receipts` | what downloads put in place, so that it can be removed later |
+//! | `set_aside` | which damaged files were set aside |
 //! | `room` | how much of a disk stays free, and who may still write |
 //! | `write_failure`, `byte_size` | what a failed write means, and sizes, as people read them |
 //! | `new_file` | a file that comes from elsewhere into a shared folder |
@@ -80,6 +81,7 @@ mod room;
 mod runs;
 mod salvage;
 mod saved_value;
+mod set_aside;
 mod share;
 mod share_log;
 mod shares;
@@ -123,6 +125,7 @@ pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
 pub use recovery::{LostShare, Recovery, RecoveryError, named};
 pub use room::{Disk, OnDisk, Room, Shortage, Writer};
 pub use runs::PIECE_BLOCKS;
+pub use set_aside::files_set_aside;
 pub use share::{NewShare, Origin, Scope, Scopes, Share};
 pub use shares::{Cursor, Page, ShareError};
 pub(crate) use states::is_gone;

@@ -122,6 +122,7 @@ fn every_verb_prints_exactly_its_fields() {
             "api",
             "downloads",
             "gateway",
+            "health",
             "listen",
             "name",
             "peer_id",

@@ -116,11 +116,11 @@ impl Gateway {
         &self.links
     }
 
-    /// Serves what `node` has or can get, until dropped.
-    pub async fn serve(self, node: Node) {
+    /// Serves what `node` has or can get, until dropped. It can run again after a panic.
+    pub async fn serve(&self, node: Node) {
         let content = Arc::new(Content {
             node,
-            key: self.key,
+            key: self.key.clone(),
             timeout: self.settings.timeout,
             read_ahead: self.settings.read_ahead,
         });

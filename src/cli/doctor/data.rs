@@ -1,18 +1,12 @@
 //! What the node keeps: whether its database is sound, what was set aside as damaged, what is lost.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::Finding;
 use crate::{
     cli::text::command,
-    store::{DatabaseState, Recovery, examine_database, named},
+    store::{DatabaseState, Recovery, examine_database, files_set_aside, named},
 };
-
-/// What is in the name of a damaged file that was set aside.
-const SET_ASIDE: &str = ".damaged-";
 
 /// Looks at the data folder. The database is read only while no node uses it.
 pub(super) fn examine(data_folder: &Path, is_running: bool) -> Vec<Finding> {
@@ -83,25 +77,6 @@ fn set_aside(data_folder: &Path) -> Option<Finding> {
     ))
 }
 
-/// The files set aside in a folder and in those directly in it.
-fn files_set_aside(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![(folder.to_owned(), true)];
-    while let Some((folder, descends)) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let is_folder = entry.file_type()?.is_dir();
-            if entry.file_name().to_string_lossy().contains(SET_ASIDE) {
-                found.push(entry.path());
-            } else if is_folder && descends {
-                folders.push((entry.path(), false));
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
 fn remove(paths: &[PathBuf]) -> String {
     let paths = paths.iter().map(|path| path.to_string_lossy().into_owned());
     command(["rm".to_owned()].into_iter().chain(paths))
@@ -109,6 +84,8 @@ fn remove(paths: &[PathBuf]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::cli::doctor::State;
 

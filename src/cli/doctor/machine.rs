@@ -19,12 +19,19 @@ pub(super) fn examine(data_folder: &Path) -> Vec<Finding> {
     return [
         unix::data_folder(data_folder),
         unix::disk(data_folder),
-        unix::descriptors(),
         clock,
     ]
     .into();
     #[cfg(not(unix))]
     vec![clock]
+}
+
+/// What a node that is started here may do.
+pub(super) fn limits() -> Vec<Finding> {
+    #[cfg(unix)]
+    return vec![unix::descriptors()];
+    #[cfg(not(unix))]
+    Vec::new()
 }
 
 /// Whether the clock went back: then files seem not to have changed that have, and announcements are

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | `data` | the database, what was set aside as damaged, what is lost |
 //! | `machine` | data folder, disk, file descriptors, clock |
+//! | `node` | what the running node relies on, its limits, and what is wrong with it |
 //! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
 //! | `shares` | whether all that is shared is there, and is what is listed |
 
 mod data;
 mod machine;
 mod network;
+mod node;
 mod shares;
 
 use serde::Serialize;
@@ -91,15 +93,18 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     let is_sound = data.iter().all(|found| found.state != State::Problem);
     findings.extend(data);
     match ask(context).await {
-        Ok(Some(node)) => {
-            findings.extend(shares::states(node.status.shares, &node.unavailable));
-            findings.extend(network::of_node(&node));
+        Ok(Some(running)) => {
+            findings.extend(shares::states(running.status.shares, &running.unavailable));
+            findings.extend(network::of_node(&running));
+            findings.extend(node::examine(&running.health));
         }
         Ok(None) => {
             // Opening a damaged database replaces it, and this changes nothing.
             if is_sound {
                 findings.extend(shares::without_node(context));
             }
+            // A running node says what its own process may do.
+            findings.extend(machine::limits());
             findings.extend(network::without_node(context));
         }
         Err(error) => {

@@ -183,3 +183,18 @@ fn a_damaged_tree_is_found_out_and_made_anew() {
     crate::store::testing::open(folder.path());
     assert!(!left_over.exists());
 }
+
+#[test]
+fn a_file_that_nobody_reads_is_closed_and_opened_again() {
+    let home = Home::on_disk();
+    let hash = home.share("file", &bytes(300_000, 1)).descriptor.hash();
+    let read = || home.store.read_chunk(&hash, 0, 0, true).unwrap();
+    assert!(!home.store.has_open_files());
+    let before = read();
+    home.store.close_idle(std::time::Instant::now());
+    assert!(home.store.has_open_files(), "it was read just now");
+    let later = std::time::Instant::now() + std::time::Duration::from_secs(5);
+    home.store.close_idle(later);
+    assert!(!home.store.has_open_files());
+    assert_eq!(read(), before);
+}

@@ -1,0 +1,87 @@
+//! What a running node says of itself: what it relies on, its limits, and what is wrong.
+
+use super::{Finding, State};
+use crate::{
+    api::types::{Health, Notice},
+    cli::health,
+};
+
+/// One line for what is as it should be, one for each notice.
+pub(super) fn examine(found: &Health) -> Vec<Finding> {
+    let rows = health::rows(found).into_iter();
+    let rows = rows.map(|(check, line)| Finding::ok(check, line));
+    // Other checks name these one by one.
+    let is_named_elsewhere = |kind: &str| matches!(kind, "set-aside" | "identity" | "share");
+    let notices = found.notices.iter();
+    let notices = notices.filter(|notice| !is_named_elsewhere(&notice.kind));
+    rows.chain(notices.map(finding)).collect()
+}
+
+fn finding(notice: &Notice) -> Finding {
+    Finding {
+        check: check(&notice.kind),
+        state: if notice.problem {
+            State::Problem
+        } else {
+            State::Warning
+        },
+        message: health::notice(notice),
+        hint: notice.remedy.clone(),
+    }
+}
+
+/// The kind of a notice as a check.
+fn check(kind: &str) -> &'static str {
+    match kind {
+        "watch" => "watching",
+        "duty" => "duties",
+        "limit" => "limits",
+        "share" => "shares",
+        "download" => "waiting",
+        "clock" => "clock",
+        "memory" => "memory",
+        "disk" => "disk",
+        "identity" => "identity",
+        _ => "node",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_notice_is_a_finding_with_its_remedy() {
+        let notice = |kind: &str, problem| Notice {
+            kind: kind.to_owned(),
+            problem,
+            what: "it is so".to_owned(),
+            why: "it is".to_owned(),
+            remedy: Some("change it".to_owned()),
+        };
+        let health = Health {
+            notices: vec![
+                notice("watch", true),
+                notice("set-aside", false),
+                notice("new-kind", false),
+            ],
+            ..Health::default()
+        };
+        let findings = examine(&health);
+        let findings: Vec<_> = findings
+            .iter()
+            .filter(|found| found.state != State::Ok)
+            .collect();
+        assert_eq!(findings.len(), 2);
+        assert_eq!(
+            (findings[0].check, findings[0].state),
+            ("watching", State::Problem)
+        );
+        assert_eq!(findings[0].message, "it is so: it is");
+        assert_eq!(findings[0].hint.as_deref(), Some("change it"));
+        assert_eq!(
+            (findings[1].check, findings[1].state),
+            ("node", State::Warning)
+        );
+    }
+}

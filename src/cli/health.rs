@@ -1,0 +1,203 @@
+//! How a node fares, in lines for people: shared by `status` and `doctor`.
+
+use super::text::{bytes, count, harmless};
+use crate::api::types::{Health, Notice, SystemLimits, WatchedFolder};
+
+/// What is as it is, by name: what the node relies on, its limits and its disks.
+pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    for folder in &health.watches {
+        rows.extend(watched(folder).into_iter().map(|line| ("watching", line)));
+    }
+    if !health.share_states.is_empty() {
+        let states = health.share_states.iter();
+        let states: Vec<_> = states
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect();
+        rows.push(("not shared", states.join(", ")));
+    }
+    rows.push(("duties", duties(health)));
+    rows.push(("limits", limits(&health.limits)));
+    rows.push(("budgets", budgets(&health.limits)));
+    for disk in &health.disks {
+        let (free, reserve) = (bytes(disk.free), bytes(disk.reserve));
+        let path = harmless(&disk.path);
+        let line = format!("{free} free at {path}; downloads leave {reserve} free");
+        rows.push(("disk", line));
+    }
+    for download in &health.waiting {
+        let (name, why) = (harmless(&download.name), harmless(&download.why));
+        rows.push(("waiting", format!("{name}: {why}")));
+    }
+    let more = health.waiting_count - (health.waiting.len() as u64).min(health.waiting_count);
+    if more > 0 {
+        rows.push(("waiting", format!("and {}", count(more, "other download"))));
+    }
+    rows
+}
+
+/// A notice on one line.
+pub(super) fn notice(notice: &Notice) -> String {
+    format!("{}: {}", harmless(&notice.what), harmless(&notice.why))
+}
+
+/// A folder and its parts that rely on something else, each on a line.
+fn watched(folder: &WatchedFolder) -> Vec<String> {
+    let path = harmless(&folder.path);
+    let how = relies_on(&folder.relies_on, folder.interval_seconds);
+    let why = folder.why.as_deref().map(harmless);
+    let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+    let state = match folder {
+        WatchedFolder {
+            is_there: false, ..
+        } => "is not there".to_owned(),
+        WatchedFolder {
+            looks_since_unix_ms: Some(_),
+            ..
+        } => format!("by {how}{why}; all of it is being looked at"),
+        _ => format!("by {how}{why}, {} watched", count(folder.watches, "folder")),
+    };
+    let mut lines = vec![format!("{path} {state}")];
+    for part in &folder.parts {
+        let how = relies_on(&part.relies_on, part.interval_seconds);
+        lines.push(format!(
+            "  {} by {how} ({})",
+            harmless(&part.path),
+            harmless(&part.why)
+        ));
+    }
+    let more = folder.parts_count.saturating_sub(folder.parts.len() as u64);
+    if more > 0 {
+        lines.push(format!("  and {}", count(more, "other part")));
+    }
+    lines
+}
+
+/// By what changes are learned of, as people say it.
+fn relies_on(word: &str, interval: Option<u64>) -> String {
+    let every = interval.map_or_else(String::new, |seconds| format!(" every {seconds} s"));
+    match word {
+        "events" => "events".to_owned(),
+        "polling" => format!("a look{every}"),
+        "events-and-polling" => format!("events and a slow look{every}"),
+        other => harmless(other),
+    }
+}
+
+fn duties(health: &Health) -> String {
+    let waiting = health.duties.iter().filter(|duty| duty.state == "waiting");
+    let waiting: Vec<_> = waiting.map(|duty| harmless(&duty.name)).collect();
+    let running = health.duties.iter().filter(|duty| duty.state == "running");
+    let running = running.count();
+    match &waiting[..] {
+        [] => format!("{running} running"),
+        names => format!(
+            "{running} running; failed and restarting: {}",
+            names.join(", ")
+        ),
+    }
+}
+
+fn limits(limits: &SystemLimits) -> String {
+    let of = |used: Option<String>, limit: Option<String>| {
+        let used = used.unwrap_or_else(|| "?".to_owned());
+        limit.map_or(used.clone(), |limit| format!("{used} of {limit}"))
+    };
+    let number = |number: Option<u64>| number.map(|number| number.to_string());
+    let size = |number: Option<u64>| number.map(bytes);
+    format!(
+        "{} files open, {} inotify watches, {} memory{}",
+        of(number(limits.open_files), number(limits.max_open_files)),
+        of(Some(limits.watches.to_string()), number(limits.max_watches)),
+        of(
+            size(limits.memory_bytes),
+            size(limits.max_cgroup_memory_bytes)
+        ),
+        match &limits.cgroup {
+            Some(group) => format!(" (limit of the control group {})", harmless(group)),
+            None => String::new(),
+        }
+    )
+}
+
+fn budgets(limits: &SystemLimits) -> String {
+    let connections = bytes(limits.connections_budget_bytes);
+    let read_ahead = bytes(limits.read_ahead_budget_bytes);
+    format!("{connections} memory for connections, {read_ahead} for what is read ahead")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::{Duty, WatchedPart};
+
+    #[test]
+    fn each_folder_says_what_it_relies_on() {
+        let mut folder = WatchedFolder {
+            path: "/music".to_owned(),
+            is_there: true,
+            relies_on: "events".to_owned(),
+            interval_seconds: None,
+            why: None,
+            watches: 12,
+            parts: vec![WatchedPart {
+                path: "/music/nas".to_owned(),
+                relies_on: "events-and-polling".to_owned(),
+                interval_seconds: Some(600),
+                why: "nfs4".to_owned(),
+            }],
+            parts_count: 3,
+            failure: None,
+            unread: Vec::new(),
+            unread_count: 0,
+            looked_at_unix_ms: None,
+            looks_since_unix_ms: None,
+        };
+        assert_eq!(
+            watched(&folder),
+            [
+                "/music by events, 12 folders watched",
+                "  /music/nas by events and a slow look every 600 s (nfs4)",
+                "  and 2 other parts"
+            ]
+        );
+        folder.is_there = false;
+        assert_eq!(watched(&folder)[0], "/music is not there");
+    }
+
+    #[test]
+    fn limits_and_duties_are_one_line_each() {
+        let duty = |name: &str, state: &str| Duty {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            restarts: 0,
+            error: None,
+            failed_unix_ms: None,
+            restarts_unix_ms: None,
+        };
+        let health = Health {
+            duties: vec![duty("publish", "waiting"), duty("rehash", "running")],
+            ..Health::default()
+        };
+        assert_eq!(duties(&health), "1 running; failed and restarting: publish");
+        let found = SystemLimits {
+            open_files: Some(40),
+            max_open_files: Some(1024),
+            watches: 3,
+            max_watches: None,
+            memory_bytes: Some(50 << 20),
+            cgroup: Some("/x".to_owned()),
+            cgroup_memory_bytes: None,
+            max_cgroup_memory_bytes: Some(96 << 20),
+            connections_budget_bytes: 24 << 20,
+            read_ahead_budget_bytes: 6 << 20,
+        };
+        let told = "24.0 MiB memory for connections, 6.0 MiB for what is read ahead";
+        assert_eq!(budgets(&found), told);
+        assert_eq!(
+            limits(&found),
+            "40 of 1024 files open, 3 inotify watches, 50.0 MiB of 96.0 MiB memory (limit of the \
+             control group /x)"
+        );
+    }
+}

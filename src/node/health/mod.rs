@@ -1,0 +1,202 @@
+//! How a node fares: what only it can know. `pelago status` and `pelago doctor` show it.
+
+mod notices;
+mod system;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use libp2p::Multiaddr;
+use pelago_content::Hash;
+use tokio::task::spawn_blocking;
+
+pub use self::{
+    notices::{Notice, NoticeKind},
+    system::{DiskRoom, SystemLimits},
+};
+use super::{DownloadStatus, Node, UnavailableShares, WatchedFolder, handle::Inner};
+use crate::{
+    duties::Duty,
+    network::Closed,
+    store::{OnDisk, ShareState, files_set_aside},
+};
+
+/// Downloads that wait and are named, at most.
+const MAX_WAITING: usize = 20;
+
+/// How a node fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// How many peers it is connected to.
+    pub peers: u64,
+    /// How many of them have connected to it by themselves.
+    pub inbound_peers: u64,
+    /// How many nodes of the DHT it knows.
+    pub dht_nodes: u64,
+    /// How many nodes it was given to enter the network by.
+    pub bootstrap: u64,
+    /// How many of them it is connected to, as far as their addresses show.
+    pub bootstrap_connected: u64,
+    /// Where another node with the same identity was seen, if one was.
+    pub identity_clash: Option<Multiaddr>,
+    /// What the system allows the node's process.
+    pub limits: SystemLimits,
+    /// The watched folders, and what each relies on.
+    pub watches: Vec<WatchedFolder>,
+    /// The background duties.
+    pub duties: Vec<Duty>,
+    /// The disks of the data folder, the download folder and the watched folders.
+    pub disks: Vec<DiskRoom>,
+    /// The first 20 downloads that wait, and for what.
+    pub waiting: Vec<WaitingDownload>,
+    /// How many downloads wait.
+    pub waiting_count: u64,
+    /// How many places that are shared are in each state but `available`, by the last look.
+    pub share_states: BTreeMap<&'static str, u64>,
+    /// One of the places that are not available, with its state.
+    pub unavailable: Option<(PathBuf, &'static str)>,
+    /// Damaged files that the node set aside.
+    pub set_aside: Vec<PathBuf>,
+    /// What a person has to know: problems first.
+    pub notices: Vec<Notice>,
+}
+
+/// A download that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingDownload {
+    /// Its hash.
+    pub hash: Hash,
+    /// What it is called.
+    pub name: String,
+    /// For what, in a sentence.
+    pub why: String,
+}
+
+impl Node {
+    /// How the node fares.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn health(&self) -> Result<Health, Closed> {
+        let peers = self.inner.network.peers().await?;
+        let bootstrap = &self.inner.settings.bootstrap;
+        let is_there = |node: &&super::PeerAddress| {
+            peers.iter().any(|peer| match node.peer() {
+                Some(id) => peer.peer_id == id,
+                None => peer
+                    .addresses
+                    .iter()
+                    .any(|remote| is_at(remote, node.address())),
+            })
+        };
+        let downloads = self.downloads();
+        let waiting = waiting(&downloads);
+        let mut health = Health {
+            peers: peers.len() as u64,
+            inbound_peers: peers.iter().filter(|peer| peer.is_inbound).count() as u64,
+            dht_nodes: *self.inner.network.routable().borrow() as u64,
+            bootstrap: bootstrap.len() as u64,
+            bootstrap_connected: bootstrap.iter().filter(is_there).count() as u64,
+            identity_clash: self
+                .inner
+                .network
+                .identity_clash()
+                .map(|clash| clash.address),
+            watches: self.watched_folders(),
+            duties: self.inner.duties.report(),
+            waiting_count: waiting.len() as u64,
+            waiting: waiting.into_iter().take(MAX_WAITING).collect(),
+            ..Health::default()
+        };
+        // A database that cannot be read shows as a duty that fails.
+        let unavailable = self.unavailable().await.unwrap_or_default();
+        health.count_states(&unavailable, self.exclusions().len() as u64);
+        let inner = std::sync::Arc::clone(&self.inner);
+        let reading = spawn_blocking(move || {
+            inner.look_at_machine(&mut health);
+            health.notices = notices::of(&health, &downloads);
+            health
+        });
+        reading.await.map_err(|_| Closed)
+    }
+}
+
+impl Health {
+    fn count_states(&mut self, unavailable: &UnavailableShares, excluded: u64) {
+        for place in &unavailable.places {
+            *self.share_states.entry(place.state.as_str()).or_default() += 1;
+        }
+        if excluded > 0 {
+            let state = ShareState::Excluded.as_str();
+            *self.share_states.entry(state).or_default() += excluded;
+        }
+        let first = unavailable.places.first();
+        self.unavailable = first.map(|place| (place.path.clone(), place.state.as_str()));
+    }
+}
+
+impl Inner {
+    /// What takes calls of the system to find out.
+    fn look_at_machine(&self, health: &mut Health) {
+        let watches = health.watches.iter().map(|folder| folder.watches).sum();
+        health.limits = SystemLimits {
+            connections_budget: self.settings.memory_budget,
+            read_ahead_budget: self.settings.read_ahead,
+            ..SystemLimits::read(watches)
+        };
+        health.disks = self.disks();
+        let folder = self.store.folder();
+        // A folder that cannot be read shows elsewhere.
+        let set_aside = folder.and_then(|folder| files_set_aside(folder).ok());
+        health.set_aside = set_aside.unwrap_or_default();
+    }
+
+    /// Each disk once, by the first of the folders that is on it.
+    fn disks(&self) -> Vec<DiskRoom> {
+        let (settings, mut devices, mut disks) = (&self.settings, Vec::new(), Vec::new());
+        let own = self.store.folder().map(Path::to_owned);
+        let folders = own.into_iter().chain(settings.download_folder.clone());
+        for path in folders.chain(settings.share_folders.clone()) {
+            // A folder that is not there yet will be on the disk of the one above.
+            let there = path.ancestors().find(|above| above.exists());
+            let Some((device, disk)) = there.and_then(|at| Some((at.device()?, at.disk()?))) else {
+                continue;
+            };
+            if !devices.contains(&device) {
+                devices.push(device);
+                disks.push(DiskRoom {
+                    path,
+                    size: disk.size,
+                    free: disk.free,
+                    reserve: disk.reserve(),
+                });
+            }
+        }
+        disks
+    }
+}
+
+/// The downloads that wait, those without a source first.
+fn waiting(downloads: &[DownloadStatus]) -> Vec<WaitingDownload> {
+    let waits = |download: &DownloadStatus| {
+        let why = download.waits.as_ref();
+        let why = why.filter(|_| !download.state.is_ended())?;
+        let waiting = WaitingDownload {
+            hash: download.hash,
+            name: download.name.clone(),
+            why: why.to_string(),
+        };
+        Some((matches!(why, super::Waiting::Source { .. }), waiting))
+    };
+    let mut waiting: Vec<_> = downloads.iter().filter_map(waits).collect();
+    waiting.sort_by_key(|(has_no_source, _)| !has_no_source);
+    waiting.into_iter().map(|(_, waiting)| waiting).collect()
+}
+
+/// Whether the remote end of a connection is `address`, whatever is said of it on top.
+fn is_at(remote: &Multiaddr, address: &Multiaddr) -> bool {
+    let mut remote = remote.iter();
+    address.iter().all(|part| remote.next() == Some(part))
+}

@@ -1,0 +1,350 @@
+//! Facts that a person has to know, each with its cause and what to do about it.
+//!
+//! A part of the node that learns of such a fact keeps it in its own type, and has one line in [`of`]
+//! that makes notices of it. Pure.
+
+use std::time::Duration;
+
+use super::{DiskRoom, Health, SystemLimits};
+use crate::{
+    duties::{Duty, DutyState},
+    node::{DownloadState, DownloadStatus, Waiting},
+    store::{ByteSize, ShareState},
+};
+
+/// How long a duty that runs again is still mentioned.
+const RECENT: Duration = Duration::from_secs(60);
+
+/// Notices that are given, at most: more than a person reads.
+const MAX_NOTICES: usize = 200;
+
+/// Downloads that have a notice, at most.
+const MAX_DOWNLOADS: usize = 50;
+
+/// What a notice is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NoticeKind {
+    /// A watched folder.
+    Watch,
+    /// A background duty.
+    Duty,
+    /// A limit of the system for this process.
+    Limit,
+    /// Something that is shared.
+    Share,
+    /// A download.
+    Download,
+    /// The clock.
+    Clock,
+    /// Memory.
+    Memory,
+    /// Free space on a disk.
+    Disk,
+    /// The identity of the node.
+    Identity,
+    /// Files that the node set aside.
+    SetAside,
+}
+
+impl NoticeKind {
+    /// The kind as programs read it: it stays the same between versions.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Duty => "duty",
+            Self::Limit => "limit",
+            Self::Share => "share",
+            Self::Download => "download",
+            Self::Clock => "clock",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Identity => "identity",
+            Self::SetAside => "set-aside",
+        }
+    }
+}
+
+/// A fact that a person has to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// Whether something does not work because of it; else it works with a drawback.
+    pub is_problem: bool,
+    /// What is so: a short sentence that names the folder, duty or download.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// What to do about it; none if nothing has to be done.
+    pub remedy: Option<String>,
+}
+
+/// The notices of a node: one line for each part that has something to say. Problems come first.
+pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    notices.extend(health.watches.iter().flat_map(|folder| folder.notices()));
+    notices.extend(health.duties.iter().filter_map(of_duty));
+    notices.extend(of_limits(&health.limits));
+    notices.extend(of_memory(&health.limits));
+    notices.extend(health.disks.iter().filter_map(of_disk));
+    let of_downloads = downloads.iter().filter_map(of_download);
+    notices.extend(of_downloads.take(MAX_DOWNLOADS));
+    notices.extend(of_identity(health));
+    notices.extend(of_shares(health));
+    notices.extend(of_set_aside(health));
+    notices.sort_by_key(|notice| (!notice.is_problem, notice.kind));
+    notices.truncate(MAX_NOTICES);
+    notices
+}
+
+/// A duty that failed a short time ago.
+fn of_duty(duty: &Duty) -> Option<Notice> {
+    let failure = duty.failure.as_ref()?;
+    let is_waiting = matches!(duty.state, DutyState::Waiting(_));
+    let is_recent = failure.at.elapsed().unwrap_or_default() < RECENT;
+    let now = if is_waiting {
+        "restarts within 60 s"
+    } else {
+        "runs again"
+    };
+    (is_waiting || is_recent).then(|| Notice {
+        kind: NoticeKind::Duty,
+        is_problem: is_waiting,
+        what: format!("the duty {} failed and {now}", duty.name),
+        why: failure.error.clone(),
+        remedy: is_waiting.then(|| "mend the cause: nothing has to be started again".to_owned()),
+    })
+}
+
+/// Limits of which four fifths are used.
+fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
+    let is_near = |used: u64, limit: u64| used >= limit / 5 * 4;
+    let mut notices = Vec::new();
+    if let (Some(used), Some(limit)) = (limits.open_files, limits.max_open_files)
+        && is_near(used, limit)
+    {
+        notices.push(Notice {
+            kind: NoticeKind::Limit,
+            is_problem: used + 8 >= limit,
+            what: format!("the node has {used} of {limit} files and connections open"),
+            why: "the system allows its process no more".to_owned(),
+            remedy: Some(
+                "start the node after `ulimit -n 4096`, or with LimitNOFILE=4096 in its service"
+                    .to_owned(),
+            ),
+        });
+    }
+    if let Some(limit) = limits.max_watches
+        && limits.watches > 0
+        && is_near(limits.watches, limit)
+    {
+        notices.push(Notice {
+            kind: NoticeKind::Limit,
+            is_problem: false,
+            what: format!("the node has {} of {limit} inotify watches", limits.watches),
+            why:
+                "each watched directory takes one, and folders without one are looked at every 60 s"
+                    .to_owned(),
+            remedy: Some(format!("sysctl fs.inotify.max_user_watches={}", 4 * limit)),
+        });
+    }
+    notices
+}
+
+fn of_memory(limits: &SystemLimits) -> Option<Notice> {
+    let (used, limit) = (limits.memory?, limits.max_cgroup_memory?);
+    let group = limits.cgroup.as_deref().unwrap_or_default();
+    (used >= limit / 10 * 9).then(|| Notice {
+        kind: NoticeKind::Memory,
+        is_problem: true,
+        what: format!(
+            "the node holds {} of {} of memory",
+            ByteSize(used),
+            ByteSize(limit)
+        ),
+        why: format!("the system ends it when the control group {group} has no more"),
+        remedy: Some(
+            "raise the limit of its container or service, or lower network.memory_budget_mib"
+                .to_owned(),
+        ),
+    })
+}
+
+fn of_disk(disk: &DiskRoom) -> Option<Notice> {
+    let path = disk.path.display();
+    (disk.free < disk.reserve).then(|| Notice {
+        kind: NoticeKind::Disk,
+        is_problem: true,
+        what: format!(
+            "the disk with {path} has {} free, and downloads leave {} free",
+            ByteSize(disk.free),
+            ByteSize(disk.reserve)
+        ),
+        why: "other programs or finished downloads have filled it: downloads to it stop".to_owned(),
+        remedy: Some("make room: pelago remove --with-data, or delete other files".to_owned()),
+    })
+}
+
+/// A download that fetches nothing, or about which there is something to know.
+fn of_download(download: &DownloadStatus) -> Option<Notice> {
+    let (name, hash) = (&download.name, download.hash);
+    let notice = |is_problem, what: String, why: String, remedy: Option<String>| Notice {
+        kind: NoticeKind::Download,
+        is_problem,
+        what,
+        why,
+        remedy,
+    };
+    if let (DownloadState::Failed, Some(failure)) = (download.state, &download.failure) {
+        let what = format!("the download {name} failed");
+        let again = format!("start it again: pelago resume {hash}");
+        let remedy = failure.hint.clone().unwrap_or(again);
+        return Some(notice(true, what, failure.message.clone(), Some(remedy)));
+    }
+    if download.state.is_ended() {
+        return None;
+    }
+    if let Some(why @ Waiting::Source { .. }) = &download.waits {
+        let what = format!("the download {name} waits for a source");
+        let named = format!("pelago download {hash} --peer HOST:PORT");
+        let remedy = format!("start a node that has it, or name one: {named}");
+        return Some(notice(false, what, why.to_string(), Some(remedy)));
+    }
+    let why = download.notice.clone()?;
+    let what = format!("the download {name} may not end");
+    Some(notice(false, what, why, None))
+}
+
+fn of_shares(health: &Health) -> Option<Notice> {
+    let (path, state) = health.unavailable.as_ref()?;
+    let states = health.share_states.iter();
+    let states = states.filter(|(state, _)| **state != ShareState::Excluded.as_str());
+    let count: u64 = states.map(|(_, count)| count).sum();
+    Some(Notice {
+        kind: NoticeKind::Share,
+        is_problem: false,
+        what: format!("of what is shared, {count} places are not available"),
+        why: format!("{} is {state}", path.display()),
+        remedy: Some("`pelago doctor` names each, with what to do".to_owned()),
+    })
+}
+
+fn of_identity(health: &Health) -> Option<Notice> {
+    let address = health.identity_clash.as_ref()?;
+    Some(Notice {
+        kind: NoticeKind::Identity,
+        is_problem: true,
+        what: format!("another node has the same identity; it was seen at {address}"),
+        why: "a data folder was copied, so that others take the two nodes for one".to_owned(),
+        remedy: Some(
+            "end one of the two, move identity.key out of its data folder, and start it again"
+                .to_owned(),
+        ),
+    })
+}
+
+fn of_set_aside(health: &Health) -> Option<Notice> {
+    let first = health.set_aside.first()?;
+    let (count, first) = (health.set_aside.len(), first.display());
+    Some(Notice {
+        kind: NoticeKind::SetAside,
+        is_problem: false,
+        what: format!("damaged files were set aside: {count}, such as {first}"),
+        why: "the node could not read them, and began anew".to_owned(),
+        remedy: Some("see what is missing with pelago doctor, then delete them".to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::duties::DutyFailure;
+
+    fn kinds(health: &Health) -> Vec<(&'static str, bool)> {
+        let notices = of(health, &[]);
+        let kind = |notice: &Notice| (notice.kind.as_str(), notice.is_problem);
+        notices.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn what_is_well_has_no_notice() {
+        let health = Health {
+            limits: SystemLimits {
+                open_files: Some(100),
+                max_open_files: Some(1024),
+                watches: 10,
+                max_watches: Some(8192),
+                memory: Some(50 << 20),
+                max_cgroup_memory: Some(256 << 20),
+                ..SystemLimits::default()
+            },
+            disks: vec![disk(1 << 30)],
+            ..Health::default()
+        };
+        assert_eq!(kinds(&health), []);
+    }
+
+    fn disk(free: u64) -> DiskRoom {
+        DiskRoom {
+            path: "/data".into(),
+            size: 1 << 40,
+            free,
+            reserve: 64 << 20,
+        }
+    }
+
+    #[test]
+    fn what_runs_out_or_fails_has_one_and_problems_come_first() {
+        let duty = |name: &str, state, age| Duty {
+            name: name.to_owned(),
+            state,
+            restarts: 1,
+            failure: Some(DutyFailure {
+                error: "no".to_owned(),
+                at: SystemTime::now() - Duration::from_secs(age),
+            }),
+        };
+        let health = Health {
+            limits: SystemLimits {
+                open_files: Some(900),
+                max_open_files: Some(1024),
+                watches: 7000,
+                max_watches: Some(8192),
+                memory: Some(250 << 20),
+                max_cgroup_memory: Some(256 << 20),
+                ..SystemLimits::default()
+            },
+            duties: vec![
+                duty("a", DutyState::Running, 3600),
+                duty("b", DutyState::Running, 5),
+                duty("c", DutyState::Waiting(SystemTime::now()), 5),
+            ],
+            disks: vec![disk(1 << 20)],
+            set_aside: vec!["/data/downloads.damaged-1".into()],
+            share_states: [("excluded", 3), ("missing", 2)].into(),
+            unavailable: Some(("/disk/a".into(), "missing")),
+            identity_clash: Some("/ip4/10.0.0.1/tcp/1".parse().unwrap()),
+            ..Health::default()
+        };
+        let expected = [
+            ("duty", true),
+            ("memory", true),
+            ("disk", true),
+            ("identity", true),
+            ("duty", false),
+            ("limit", false),
+            ("limit", false),
+            ("share", false),
+            ("set-aside", false),
+        ];
+        assert_eq!(kinds(&health), expected);
+        let share = of(&health, &[])
+            .into_iter()
+            .find(|notice| notice.kind == NoticeKind::Share);
+        let expected = "of what is shared, 2 places are not available";
+        assert_eq!(share.map(|share| share.what).as_deref(), Some(expected));
+    }
+}

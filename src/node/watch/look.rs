@@ -1,0 +1,201 @@
+//! One look at paths of a folder, on a thread that may block, with the network told of what it finds.
+
+use std::{
+    ops::ControlFlow,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use pelago_content::Hash;
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, spawn_blocking},
+};
+
+use super::{
+    cover::{Cover, LeftOut},
+    pace::Pace,
+};
+use crate::node::{
+    background::FOUND_QUEUED,
+    folders::{Due, LookError, Scanned, Told, look},
+    handle::Inner,
+    settle::Settling,
+    writing::Writing,
+};
+
+/// What a look needs and changes.
+#[derive(Default)]
+pub(super) struct Looking {
+    pub(super) settling: Settling,
+    /// None where a look changes no watches.
+    pub(super) cover: Option<Cover>,
+}
+
+/// What came of a look.
+pub(super) type Looked = (Result<Scanned, LookError>, Looking);
+
+/// What to look at, and how.
+pub(super) struct Task {
+    pub(super) folder: PathBuf,
+    pub(super) due: Vec<Due>,
+    /// Where the files that wait are noted.
+    pub(super) noted_at: PathBuf,
+    /// Whether all of it is watched already.
+    pub(super) is_watched: bool,
+    /// Whether others come first.
+    pub(super) is_slow: bool,
+}
+
+/// Brings what is shared in line with what is at the paths that are due, once those are watched.
+///
+/// # Errors
+/// The look panicked.
+pub(super) async fn look_at(
+    inner: &Arc<Inner>,
+    task: Task,
+    mut looking: Looking,
+) -> Result<Looked, JoinError> {
+    let (found, mut news) = mpsc::channel(FOUND_QUEUED);
+    let store = inner.store.clone();
+    let sender = Sender {
+        found,
+        writing: inner.writing.clone(),
+        noted_at: task.noted_at,
+        pace: task.is_slow.then(|| Mutex::new(Pace::new(Instant::now()))),
+    };
+    let work = spawn_blocking(move || {
+        let due = outermost(task.due);
+        if let Some(cover) = looking.cover.as_mut().filter(|_| !task.is_watched) {
+            let mut left_out = LeftOut::new(&task.folder, &store);
+            for due in due.iter().filter(|due| !due.is_early) {
+                cover.add(due.subject(), &mut left_out);
+            }
+        }
+        let settling = &mut looking.settling;
+        let scanned = look(&store, &task.folder, &due, settling, &sender);
+        (scanned, looking)
+    });
+    while let Some(found) = news.recv().await {
+        inner.tell(found).await;
+    }
+    work.await
+}
+
+/// Without the paths below others: a look at a directory is a look at everything below it.
+fn outermost(mut due: Vec<Due>) -> Vec<Due> {
+    due.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    let mut above: Option<PathBuf> = None;
+    due.retain(|due| {
+        if above
+            .as_ref()
+            .is_some_and(|above| due.path.starts_with(above))
+        {
+            return false;
+        }
+        if !due.is_early
+            && due
+                .path
+                .symlink_metadata()
+                .is_ok_and(|found| found.is_dir())
+        {
+            above = Some(due.path.clone());
+        }
+        true
+    });
+    due
+}
+
+/// What was found while a folder was looked at.
+enum Found {
+    Shared(Vec<Hash>),
+    Gone(Vec<Hash>),
+}
+
+struct Sender {
+    found: mpsc::Sender<Found>,
+    writing: Writing,
+    noted_at: PathBuf,
+    pace: Option<Mutex<Pace>>,
+}
+
+impl Sender {
+    fn send(&self, found: Found) -> ControlFlow<()> {
+        match self.found.blocking_send(found) {
+            Ok(()) => ControlFlow::Continue(()),
+            // The node is shutting down.
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+}
+
+impl Told for Sender {
+    fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
+        self.send(Found::Shared(hashes))
+    }
+
+    fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
+        self.send(Found::Gone(hashes))
+    }
+
+    fn waiting(&self, files: &Settling) {
+        self.writing.set(&self.noted_at, files.waiting());
+    }
+
+    fn rest(&self) {
+        let pace = self.pace.as_ref();
+        let mut pace = pace.map(|pace| pace.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(pause) = pace.as_mut().and_then(|pace| pace.step(Instant::now())) {
+            thread::sleep(pause);
+        }
+    }
+}
+
+impl Inner {
+    async fn tell(&self, found: Found) {
+        match found {
+            Found::Shared(hashes) => {
+                for hash in hashes {
+                    self.publisher.provide(hash).await;
+                }
+            }
+            Found::Gone(hashes) => {
+                for hash in hashes {
+                    self.publisher.withdraw(hash).await;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_below_another_directory_is_looked_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("f"), "").unwrap();
+        let due = |path: &str, is_early| Due {
+            path: at(path),
+            is_early,
+        };
+        let all = vec![
+            due("f", false),
+            due("a/b/c", false),
+            due("gone", false),
+            due("a", false),
+            due("a/b", true),
+            due("ab", false),
+            due("gone/x", false),
+        ];
+        let left: Vec<_> = outermost(all).into_iter().map(|due| due.path).collect();
+        assert_eq!(left, ["a", "ab", "f", "gone", "gone/x"].map(at));
+    }
+}

@@ -1,0 +1,485 @@
+//! Watching heals by itself: disks that come and go, lost events, full disks, and changes made elsewhere.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use super::{
+    system::{Mount, is_root},
+    watch::{listed, put, shares},
+    world::{Home, Node, Run, World, eventually, noise, text},
+};
+
+/// What the node of `home` says of its first watched folder.
+fn watched(home: &Home) -> Value {
+    home.json(&["status"])["health"]["watches"][0].clone()
+}
+
+/// Waits until the node shares something of this name.
+fn shared(home: &Home, name: &str) {
+    eventually(&format!("{name} to be shared"), || {
+        let listed = listed(home);
+        listed
+            .iter()
+            .any(|(listed, _)| listed == name)
+            .then_some(())
+    });
+}
+
+/// Starts a node by a program that sets something before it becomes the node.
+fn started_by(home: &Home, program: &[&str], arguments: &[&str]) -> Run {
+    let binary = env!("CARGO_BIN_EXE_pelago");
+    let mut all: Vec<&str> = program[1..].to_vec();
+    all.extend([binary, "start", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    all.extend(arguments);
+    let run = Run::new(home.program(program[0], &all));
+    run.out.wait(|line| line == "ready", "ready");
+    run
+}
+
+/// ```text
+///   shared/ ── here
+///           └─ disk/   a disk that is mounted, unmounted and mounted again while the node runs
+/// ```
+#[test]
+fn a_disk_that_comes_and_goes_below_a_watched_folder_is_watched_each_time() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "here", b"1");
+    fs::create_dir(folder.join("disk")).unwrap();
+    let node = a.start(&["--dir", "shared"]);
+    shared(&a, "here");
+    for round in 0..2 {
+        let Some(disk) = Mount::new(folder.join("disk"), "size=8m") else {
+            return;
+        };
+        node.run.err.line("a disk was mounted or unmounted here");
+        // A file that comes after the first look shows that there are events.
+        put(disk.path(), &format!("first{round}"), b"2");
+        shared(&a, &format!("disk/first{round}"));
+        put(disk.path(), &format!("deep/second{round}"), b"3");
+        shared(&a, &format!("disk/deep/second{round}"));
+        assert_eq!(watched(&a)["relies_on"], "events");
+        drop(disk);
+        // The directory below the disk is watched again, too.
+        put(&folder, &format!("disk/below{round}"), b"4");
+        shared(&a, &format!("disk/below{round}"));
+        fs::remove_file(folder.join(format!("disk/below{round}"))).unwrap();
+    }
+    shared(&a, "here");
+}
+
+/// ```text
+///   shared/     a disk is mounted over the folder itself while the node runs
+/// ```
+#[test]
+fn a_disk_that_is_mounted_over_a_watched_folder_is_watched() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "below", b"1");
+    let node = a.start(&["--dir", "shared"]);
+    shared(&a, "below");
+    let Some(disk) = Mount::new(folder.clone(), "size=8m") else {
+        return;
+    };
+    node.run.err.line("a disk was mounted or unmounted here");
+    put(disk.path(), "above", b"2");
+    shared(&a, "above");
+    drop(disk);
+    shared(&a, "below");
+    put(&folder, "later", b"3");
+    shared(&a, "later");
+}
+
+/// A directory without read permission costs no other its events, and is watched once it can be read.
+#[test]
+fn a_subfolder_that_cannot_be_read_costs_no_other_its_events() {
+    if !is_root("a node without the rights of root") {
+        return;
+    }
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, "closed/inside", b"1");
+    put(&folder, "open/first", b"2");
+    let set_mode = |mode: &str| {
+        let path = folder.join("closed");
+        let done = Command::new("chmod").arg(mode).arg(path).status();
+        assert!(done.unwrap().success());
+    };
+    set_mode("000");
+    let without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+    let _node = started_by(&a, &without, &["--dir", "shared"]);
+    shares(&a, &["open/first"]);
+    let before = watched(&a);
+    assert_eq!(
+        (&before["relies_on"], &before["parts_count"]),
+        (&"events".into(), &1.into())
+    );
+    assert_eq!(before["parts"][0]["path"], text(&folder.join("closed")));
+    assert_eq!(before["parts"][0]["relies_on"], "polling");
+    a.run(&["status"])
+        .done()
+        .prints("closed")
+        .prints("Permission denied");
+    put(&folder, "open/second", b"3");
+    shares(&a, &["open/first", "open/second"]);
+    set_mode("755");
+    shares(&a, &["closed/inside", "open/first", "open/second"]);
+    put(&folder, "closed/later", b"4");
+    shared(&a, "closed/later");
+    assert_eq!(watched(&a)["parts_count"], 0);
+}
+
+/// The system allows so many watches; folders beyond are looked at, and watched when there are more.
+#[test]
+fn watches_that_run_out_are_told_and_taken_again() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    let (limit, ready) = ("/proc/sys/user/max_inotify_watches", a.path("more"));
+    put(&folder, "1/2/3/first", b"1");
+    // The node runs in a namespace of users of its own, whose limit is changed while it runs.
+    let script = format!(
+        "echo 6 > {limit} || exit 9; \
+         (while [ ! -e {ready} ]; do sleep 0.05; done; echo 1000 > {limit}; touch {ready}.done) & \
+         exec \"$@\"",
+        ready = ready.display()
+    );
+    let namespace = ["--user", "--map-root-user"];
+    let probe = Command::new("unshare")
+        .args(namespace)
+        .args(["sh", "-c", &format!("echo 6 > {limit}")])
+        .stderr(Stdio::null())
+        .status();
+    if !probe.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: namespaces of users take rights");
+        return;
+    }
+    let program = [
+        "unshare",
+        namespace[0],
+        namespace[1],
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ];
+    let quick = a.clone().with("PELAGO_STORAGE_RESCAN_SECONDS", "1");
+    let _node = started_by(&quick, &program, &["--dir", "shared"]);
+    shares(&a, &["1/2/3/first"]);
+    assert_eq!(watched(&a)["parts_count"], 0);
+    for at in 0..8 {
+        put(&folder, &format!("more/{at}/file"), b"2");
+    }
+    let told = eventually("the limit to be told", || {
+        let watched = watched(&a);
+        (watched["parts_count"].as_u64()? > 0).then_some(watched)
+    });
+    let why = told["parts"][0]["why"].as_str().unwrap();
+    assert!(why.contains("fs.inotify.max_user_watches"), "{told}");
+    let doctor = a.run(&["doctor"]);
+    assert!(
+        doctor.stdout.contains("fs.inotify.max_user_watches"),
+        "{doctor:#?}"
+    );
+    // What has no watch is looked at.
+    for at in 0..8 {
+        put(&folder, &format!("more/{at}/late"), b"3");
+        shared(&a, &format!("more/{at}/late"));
+    }
+    fs::write(&ready, "").unwrap();
+    eventually("all folders to be watched", || {
+        (watched(&a)["parts_count"] == 0).then_some(())
+    });
+    put(&folder, "more/7/last", b"4");
+    shared(&a, "more/7/last");
+}
+
+/// While the node stands still, more happens than the system keeps for it: folders that were made
+/// meanwhile are watched all the same.
+#[test]
+fn folders_made_while_events_were_lost_are_watched() {
+    let world = World::new();
+    let a = world.home("a");
+    let folder = a.path("shared");
+    put(&folder, ".pelagoignore", b"*.tmp\n");
+    put(&folder, "here", b"1");
+    let node = a.start(&["--dir", "shared"]);
+    shared(&a, "here");
+    node.run.signal("STOP");
+    for at in 0..12_000 {
+        fs::write(folder.join(format!("{at}.tmp")), b"").unwrap();
+    }
+    put(&folder, "made/meanwhile/file", b"2");
+    node.run.signal("CONT");
+    shares(&a, &["here", "made/meanwhile/file"]);
+    put(&folder, "made/meanwhile/later", b"3");
+    shares(&a, &["here", "made/meanwhile/file", "made/meanwhile/later"]);
+}
+
+/// The disk with the data folder is full for a moment: every file is shared in the end.
+#[test]
+fn a_disk_that_was_full_for_a_moment_costs_no_share() {
+    let world = World::new();
+    let a = world.home("a");
+    let Some(disk) = Mount::new(a.data(), "size=12m") else {
+        return;
+    };
+    let folder = a.path("shared");
+    let count = 300;
+    for at in 0..count {
+        put(&folder, &format!("{at:03}"), &noise(at, 300_000));
+    }
+    // It has run before, so that it starts on a full disk.
+    a.start(&[]).stop();
+    let filler = disk.path().join("filler");
+    fill(&filler);
+    let _node = a.start(&["--dir", "shared"]);
+    let said = eventually("the failure to be told", || {
+        let status = a.json(&["status"]);
+        let notices = status["health"]["notices"].as_array()?.clone();
+        notices.into_iter().find(|notice| notice["kind"] == "watch")
+    });
+    assert_eq!(said["problem"], true, "{said}");
+    assert!(listed(&a).len() < count as usize);
+    fs::remove_file(&filler).unwrap();
+    eventually("every file to be shared", || {
+        (listed(&a).len() == count as usize).then_some(())
+    });
+    eventually("the failure to be over", || {
+        watched(&a)["failure"].is_null().then_some(())
+    });
+}
+
+/// Waits until the node has put its spare room aside: while it does, a disk does not stay full.
+fn spare_kept(data: &Path) {
+    eventually("the spare to be kept", || {
+        let spare = fs::metadata(data.join("spare")).ok()?;
+        (spare.len() == 1 << 20).then_some(())
+    });
+}
+
+/// Fills the disk of a file.
+fn fill(path: &Path) {
+    let mut file = fs::File::create(path).unwrap();
+    for len in [1 << 16, 1 << 12, 1] {
+        let bytes = vec![1; len];
+        while std::io::Write::write_all(&mut file, &bytes).is_ok() {}
+    }
+}
+
+/// The first folder takes long to hash; the second is shared meanwhile.
+#[test]
+fn the_second_folder_does_not_wait_for_the_first() {
+    let world = World::new();
+    let a = world.home("a");
+    fs::create_dir(a.path("large")).unwrap();
+    let file = fs::File::create(a.path("large/file")).unwrap();
+    file.set_len(6 << 30).unwrap();
+    drop(file);
+    put(&a.path("small"), "file", b"1");
+    let node = a.start(&["--dir", "large", "--dir", "small"]);
+    let first = eventually("a file to be shared", || listed(&a).pop());
+    assert_eq!(listed(&a), [first]);
+    let large = watched(&a);
+    assert!(
+        large["path"].as_str().unwrap().ends_with("large"),
+        "{large}"
+    );
+    assert!(large["looks_since_unix_ms"].is_u64(), "{large}");
+    node.kill();
+}
+
+/// ```text
+///   elsewhere/ ──(bindfs)──▶ shared/far/   what changes on the left raises no event on the right
+/// ```
+#[test]
+fn changes_made_elsewhere_are_found_by_a_look() {
+    let world = World::new();
+    let a = world.home("a");
+    let (elsewhere, folder) = (a.path("elsewhere"), a.path("shared"));
+    put(&elsewhere, "first", b"1");
+    put(&folder, "here", b"2");
+    let Some(_mounted) = Bound::new(&elsewhere, &folder.join("far")) else {
+        return;
+    };
+    let quick = a.clone().with("PELAGO_STORAGE_RESCAN_SECONDS", "2");
+    let _node = quick.start(&["--dir", "shared"]);
+    shares(&a, &["far/first", "here"]);
+    let part = watched(&a)["parts"][0].clone();
+    assert_eq!(part["relies_on"], "events-and-polling");
+    assert!(part["why"].as_str().unwrap().contains("fuse"), "{part}");
+    put(&elsewhere, "deep/second", b"3");
+    shared(&a, "far/deep/second");
+    put(&elsewhere, "deep/second", b"4 is other content");
+    let before = listed(&a);
+    eventually("the other content to be shared", || {
+        (listed(&a) != before).then_some(())
+    });
+    fs::remove_file(elsewhere.join("first")).unwrap();
+    shares(&a, &["far/deep/second", "here"]);
+    // What is put in by this machine raises events, as anywhere.
+    put(&folder, "far/third", b"5");
+    shared(&a, "far/third");
+}
+
+/// A directory that is seen at a second path, by a file system in user space.
+struct Bound(std::path::PathBuf);
+
+impl Bound {
+    fn new(from: &Path, to: &Path) -> Option<Self> {
+        if !is_root("bindfs") {
+            return None;
+        }
+        fs::create_dir_all(to).unwrap();
+        let done = Command::new("bindfs").args([from, to]).status();
+        if !done.is_ok_and(|done| done.success()) {
+            eprintln!("skipped: bindfs is not here, or /dev/fuse is not");
+            return None;
+        }
+        Some(Self(to.to_owned()))
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// ```text
+///   B ──▶ A      B has fetched what lies on A's disk; then the disk is unmounted
+/// ```
+#[test]
+fn a_disk_whose_files_were_served_can_be_unmounted() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Mount::new(a.path("disk"), "size=32m") else {
+        return;
+    };
+    put(disk.path(), "file", &noise(7, 3_000_000));
+    put(disk.path(), "album/one", &noise(8, 600_000));
+    put(disk.path(), "album/two", &noise(9, 600_000));
+    let node: Node = a.start(&["--dir", "disk"]);
+    shared(&a, "album/two");
+    let album = a.share("disk/album");
+    let file = listed(&a)
+        .into_iter()
+        .find(|(name, _)| name == "file")
+        .unwrap()
+        .1;
+    for hash in [&file, &album] {
+        b.run(&["download", hash, "--peer", &node.address(), "-o", hash])
+            .done();
+    }
+    eventually("the disk to be unmounted", || {
+        let done = Command::new("umount")
+            .arg(disk.path())
+            .stderr(Stdio::null())
+            .status();
+        done.unwrap().success().then_some(())
+    });
+}
+
+/// ```text
+///   B ──▶ A      B fetches to a disk, and pauses
+/// ```
+#[test]
+fn a_disk_with_a_paused_download_can_be_unmounted() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Mount::new(b.path("disk"), "size=32m") else {
+        return;
+    };
+    let node = a.start(&[]);
+    let hash = a.share(&world.file("file", &noise(7, 9_000_000)));
+    let slow = b.clone().with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "400000");
+    let _node = slow.start(&[]);
+    let peer = node.address();
+    b.run(&[
+        "download", &hash, "--peer", &peer, "-o", "disk/got", "--detach",
+    ])
+    .done();
+    eventually("some of it to be there", || {
+        let downloads = b.json(&["downloads"]);
+        (downloads[0]["verified_bytes"].as_u64()? > 0).then_some(())
+    });
+    b.run(&["pause", &hash]).done();
+    eventually("the disk to be unmounted", || {
+        let done = Command::new("umount")
+            .arg(disk.path())
+            .stderr(Stdio::null())
+            .status();
+        done.unwrap().success().then_some(())
+    });
+}
+
+/// The space of a deleted file comes back, though it was being served a moment ago.
+#[test]
+fn the_space_of_a_deleted_file_comes_back() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Mount::new(a.path("disk"), "size=32m") else {
+        return;
+    };
+    put(disk.path(), "file", &noise(7, 9_000_000));
+    let node = a.start(&[]);
+    let hash = a.share("disk/file");
+    b.run(&["download", &hash, "--peer", &node.address(), "-o", "got"])
+        .done();
+    fs::remove_file(disk.path().join("file")).unwrap();
+    eventually("the space to be free", || {
+        let told = Command::new("df")
+            .args(["--output=used", "-B1"])
+            .arg(disk.path())
+            .output();
+        let told = String::from_utf8(told.unwrap().stdout).unwrap();
+        let used: u64 = told.lines().last()?.trim().parse().ok()?;
+        (used < 1_000_000).then_some(())
+    });
+}
+
+/// The disk with the data folder is full when a download ends, so that its share cannot be written down.
+#[test]
+fn a_download_is_shared_on_once_the_disk_has_room_again() {
+    let world = World::new();
+    let a = world.home("a");
+    let Some(disk) = Mount::new(a.data(), "size=12m") else {
+        return;
+    };
+    // The content is there already; its tree takes more than what is kept for a full disk.
+    let content = fs::File::create(a.path("got")).unwrap();
+    content.set_len(600 << 20).unwrap();
+    drop(content);
+    let hash = a.hash("got");
+    let _node = a.start(&[]);
+    a.share(&world.file("other", b"2"));
+    spare_kept(disk.path());
+    let filler = disk.path().join("filler");
+    fill(&filler);
+    a.run(&["download", &hash, "-o", "got"]).done();
+    let told = eventually("the failure to be told", || {
+        let status = a.json(&["status"]);
+        let notices = status["health"]["notices"].as_array()?.clone();
+        let name = format!("share-download {hash}");
+        let is_it = |notice: &Value| notice["what"].as_str().unwrap().contains(&name);
+        notices.into_iter().find(is_it)
+    });
+    assert_eq!(told["kind"], "duty");
+    assert!(!listed(&a).iter().any(|(_, listed)| *listed == hash));
+    fs::remove_file(&filler).unwrap();
+    eventually("the download to be shared on", || {
+        let listed = listed(&a);
+        listed
+            .iter()
+            .any(|(_, listed)| *listed == hash)
+            .then_some(())
+    });
+}
