@@ -312,7 +312,7 @@ mod tests {
         };
         assert_eq!(
             describe_files(&unavailable),
-            "changed  /box/b\nnot available  3 more"
+            "changed  /box/b\\u{7}\nnot available  3 more"
         );
     }
 

@@ -483,7 +483,7 @@ fn a_source_that_is_asked_anew_has_what_it_says_and_no_more() {
     let peer = PeerId::random();
     let (mut scheduler, now) = (scheduler(MIB), Instant::now());
     scheduler.has_all(peer);
-    let half = blocks(&[0..32]);
+    let half = BlockRanges::from(0..32);
     scheduler.holds_only(peer, &half);
     scheduler.has_only(peer, &half);
     let asked = run(&mut scheduler, now, Duration::from_millis(20));
