@@ -16,7 +16,6 @@ use super::{
 use crate::{
     config::Wanted,
     node::{self, Node},
-    store,
 };
 
 /// Differences of a download in a list that are shown, at most: lists are sent often.
@@ -224,22 +223,22 @@ pub(super) fn share_removed(listed: &node::Listed) -> types::ShareRemoved {
     }
 }
 
-impl From<store::ShareState> for types::ShareState {
-    fn from(from: store::ShareState) -> Self {
+impl From<node::ShareState> for types::ShareState {
+    fn from(from: node::ShareState) -> Self {
         match from {
-            store::ShareState::Available => Self::Available,
-            store::ShareState::BeingWritten => Self::BeingWritten,
-            store::ShareState::Missing => Self::Missing,
-            store::ShareState::Changed => Self::Changed,
-            store::ShareState::Unreadable => Self::Unreadable,
-            store::ShareState::Excluded => Self::Excluded,
+            node::ShareState::Available => Self::Available,
+            node::ShareState::BeingWritten => Self::BeingWritten,
+            node::ShareState::Missing => Self::Missing,
+            node::ShareState::Changed => Self::Changed,
+            node::ShareState::Unreadable => Self::Unreadable,
+            node::ShareState::Excluded => Self::Excluded,
         }
     }
 }
 
 impl From<node::UnavailableShares> for types::UnavailableShares {
     fn from(from: node::UnavailableShares) -> Self {
-        let place = |place: store::Unavailable| types::UnavailableShare {
+        let place = |place: node::Unavailable| types::UnavailableShare {
             path: text(&place.path),
             state: place.state.into(),
             folder: place.folder.as_deref().map(text),
@@ -251,8 +250,8 @@ impl From<node::UnavailableShares> for types::UnavailableShares {
     }
 }
 
-impl From<store::Exclusion> for types::ExcludedPlace {
-    fn from(from: store::Exclusion) -> Self {
+impl From<node::Exclusion> for types::ExcludedPlace {
+    fn from(from: node::Exclusion) -> Self {
         Self {
             path: text(&from.path),
             folder: text(&from.folder),

@@ -57,8 +57,8 @@ pub use crate::{
     limits::{InvalidRate, Rate, Rates},
     network::{Closed, InvalidAddress, PeerAddress},
     store::{
-        Difference, Differences, InvalidLinks, LinkOmission, Links, MAX_LISTED_DIFFERENCES,
-        NewFileError, is_unsafe,
+        Difference, Differences, Exclusion, InvalidLinks, LinkOmission, Links,
+        MAX_LISTED_DIFFERENCES, NewFileError, ShareState, Unavailable, is_unsafe,
     },
     transfer::{
         Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest,

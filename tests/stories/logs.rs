@@ -59,7 +59,12 @@ fn every_line_on_stderr_is_an_object() {
     let told = messages(&again.stderr);
     assert!(told.iter().any(|line| line.contains("in use")), "{told:?}");
     let told = messages(&node.stop().stderr);
-    for what in ["folder shared", "left out", "no longer served", "ending"] {
+    for what in [
+        "folder shared",
+        "left out",
+        "not offered any more",
+        "ending",
+    ] {
         assert!(
             told.iter().any(|line| line.contains(what)),
             "{what}: {told:#?}"
