@@ -211,7 +211,7 @@ mod tests {
         let (folder, mount) = (home.path("all"), home.path("all/disk"));
         fs::create_dir_all(&mount).unwrap();
         let mounted = std::slice::from_ref(&mount);
-        home.store.remember_mounts(&folder, &mounted).unwrap();
+        home.store.remember_mounts(&folder, mounted).unwrap();
         on_another_device(&home.store, &mount);
         let missing = |path: &Path| home.store.missing_folders(&folder, path);
         for path in [&folder, &mount, &mount.join("file")] {

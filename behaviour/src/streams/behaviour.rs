@@ -191,3 +191,103 @@ impl NetworkBehaviour for Behaviour {
         self.events.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{AsyncWriteExt, StreamExt, channel::oneshot};
+    use libp2p::{
+        Swarm,
+        identity::Keypair,
+        swarm::{
+            SwarmEvent,
+            dial_opts::{DialOpts, PeerCondition},
+        },
+    };
+
+    use super::*;
+    use crate::{memory_transport, swarm_config};
+
+    const QUIET: Duration = Duration::from_millis(20);
+
+    fn swarm() -> Swarm<Behaviour> {
+        let keypair = Keypair::generate_ed25519();
+        let transport = memory_transport(&keypair).unwrap();
+        let behaviour = Behaviour::new(Protocols::new("test").unwrap());
+        let config = swarm_config(Duration::from_secs(60));
+        Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config)
+    }
+
+    /// Where a swarm listens in this process.
+    async fn listen(swarm: &mut Swarm<Behaviour>) -> Multiaddr {
+        swarm.listen_on("/memory/0".parse().unwrap()).unwrap();
+        loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
+                return address;
+            }
+        }
+    }
+
+    /// Connects `a` to `b`, as often as this is called; the connection at `a`.
+    async fn connect(
+        a: &mut Swarm<Behaviour>,
+        b: &mut Swarm<Behaviour>,
+        at: &Multiaddr,
+    ) -> ConnectionId {
+        let dial = DialOpts::peer_id(*b.local_peer_id())
+            .condition(PeerCondition::Always)
+            .addresses(vec![at.clone()])
+            .build();
+        a.dial(dial).unwrap();
+        loop {
+            tokio::select! {
+                event = a.select_next_some() => {
+                    if let SwarmEvent::ConnectionEstablished { connection_id, .. } = event {
+                        return connection_id;
+                    }
+                }
+                _ = b.select_next_some() => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_takes_the_newest_connection_and_shows_that_it_is_alive() {
+        let (mut a, mut b) = (swarm(), swarm());
+        let at = listen(&mut b).await;
+        let old = connect(&mut a, &mut b, &at).await;
+        let new = connect(&mut a, &mut b, &at).await;
+        while a.behaviour().silence(new).unwrap() < QUIET {
+            tokio::task::yield_now().await;
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let peer = *b.local_peer_id();
+        a.behaviour_mut().open(peer, Protocol::Chunk, reply);
+        let mut stream = loop {
+            tokio::select! {
+                stream = &mut answer => break stream.unwrap().unwrap(),
+                _ = a.select_next_some() => {}
+                _ = b.select_next_some() => {}
+            }
+        };
+        let before = a.behaviour().silence(new).unwrap();
+        assert!(before >= QUIET, "nothing has moved yet");
+        stream.write_all(b"x").await.unwrap();
+        assert!(a.behaviour().silence(new).unwrap() < before);
+        assert!(a.behaviour().silence(old).unwrap() >= before);
+        assert_eq!(
+            a.behaviour()
+                .silence(ConnectionId::new_unchecked(usize::MAX)),
+            None
+        );
+
+        // Nothing is kept of a connection that is gone.
+        a.close_connection(old);
+        while a.behaviour().silence(old).is_some() {
+            tokio::select! {
+                _ = a.select_next_some() => {}
+                _ = b.select_next_some() => {}
+            }
+        }
+        assert_eq!(a.behaviour().heard.len(), 1);
+    }
+}
