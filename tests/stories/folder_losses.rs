@@ -225,20 +225,23 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_whoever_still_has_it() {
 /// Who wants the same folder.
 const DOWNLOADERS: usize = 4;
 
-/// Starts all who want the folder, and their downloads; so many bytes of A's may pass to each.
+/// Starts all who want the folder, and their downloads; so many bytes of A's may pass to each. Each is connected
+/// to A through its valve before it meets another, or A might hear of it and dial it past the valve.
 fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();
     for number in 0..DOWNLOADERS {
         let home = pair.world.home(&format!("downloader {number}"));
         let valve = Valve::new(&pair.node.address(), bytes as u64);
-        let first = all.first().map(|(_, _, node)| node.address());
-        let known = first.into_iter().chain([valve.address()]);
-        let known: Vec<_> = known.flat_map(|way| ["-b".to_owned(), way]).collect();
-        let node = home.start(&known.iter().map(String::as_str).collect::<Vec<_>>());
+        let node = home.start(&["-b", &valve.address()]);
+        eventually("it to be connected to A", || {
+            let peers = home.json(&["peers"]);
+            (!peers.as_array().unwrap().is_empty()).then_some(())
+        });
         all.push((home, valve, node));
     }
+    let first = all[0].2.address();
     for (home, valve, _) in &all {
-        home.run(&pair.download_by(&valve.address(), &["--detach"]))
+        home.run(&pair.download_by(&valve.address(), &["-b", &first, "--detach"]))
             .done();
     }
     all

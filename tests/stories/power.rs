@@ -1,7 +1,8 @@
 //! The power goes right after an answer: what was answered is there when it is back.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
+    io::Write,
     os::unix::fs::FileExt,
 };
 
@@ -73,7 +74,11 @@ fn what_was_answered_as_done_is_there_after_a_power_cut() {
     let (hash, tree) = (a.share(&file), a.share(&text(&world.path("tree"))));
     let place = |name: &str| text(&b.path("disk").join(name));
     fs::create_dir(place("in place")).unwrap();
-    fs::write(place("in place/mine"), "mine").unwrap();
+    // Its own program made this durable.
+    let mut mine = File::create(place("in place/mine")).unwrap();
+    mine.write_all(b"mine").unwrap();
+    mine.sync_all().unwrap();
+    drop(mine);
     for with_node in [false, true] {
         for (hash, name) in [(&hash, "file"), (&tree, "new"), (&tree, "in place")] {
             let name = if name == "in place" {
