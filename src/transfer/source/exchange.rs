@@ -56,6 +56,8 @@ struct Step {
     is_answered: bool,
     /// Since when data has come that is not being verified yet.
     begun: Option<Instant>,
+    /// What was ordered, and did not fit in the last frame.
+    next: Option<Order>,
 }
 
 impl Progress {
@@ -121,6 +123,7 @@ impl Source<'_> {
         refused: u32,
     ) -> Result<(), End> {
         let progress = Progress::default();
+        progress.lock().next = Some(Order::Fetch(first));
         let wanted = stream.wanted();
         let (reader, writer) = stream.split();
         let (asked, mut outstanding) = mpsc::channel(MAX_ORDERS);
@@ -129,21 +132,31 @@ impl Source<'_> {
             let mut receive = pin!(receive);
             // Both halves are dropped with it, which resets the stream.
             tokio::select! {
-                asking = self.ask(writer, first, orders, asked, wanted) => match asking {
-                    Ok(Asking::Cancelled) => Ok(()),
+                asking = self.ask(writer, orders, asked, wanted, &progress) => match asking {
+                    Ok(Asking::Cancelled) => return Ok(()),
                     Ok(Asking::Yielded) => receive.await,
                     Err(error) => Err(progress.end_of(error)),
                 },
                 ended = &mut receive => ended,
             }
         };
-        if matches!(ended, Err(End::Busy)) {
-            let first = progress.lock().current.take();
-            let rest = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.wanted));
-            for wanted in first.into_iter().chain(rest) {
-                self.failed(wanted, Failure::Busy(refused_pause(refused)))
-                    .await;
-            }
+        let pause = match ended {
+            Ok(()) => Duration::ZERO,
+            Err(End::Busy) => refused_pause(refused),
+            Err(_) => return ended,
+        };
+        // What is not answered is ordered again, on another stream.
+        let (current, next) = {
+            let mut step = progress.lock();
+            (step.current.take(), step.next.take())
+        };
+        let asked = std::iter::from_fn(|| Some(outstanding.try_recv().ok()?.request.wanted));
+        let mut left: Vec<_> = current.into_iter().chain(asked).collect();
+        if let Some(Order::Fetch(request)) = next {
+            left.push(request.wanted);
+        }
+        for wanted in left {
+            self.failed(wanted, Failure::Busy(pause)).await;
         }
         ended
     }
@@ -153,15 +166,15 @@ impl Source<'_> {
     async fn ask(
         &self,
         mut writer: impl AsyncWrite + Unpin,
-        first: Request,
         orders: &mut mpsc::Receiver<Order>,
         asked: mpsc::Sender<Asked>,
         mut wanted: StreamWanted,
+        progress: &Progress,
     ) -> Result<Asking, FrameError> {
         let mut held = pin!(hold(&mut wanted));
-        let mut next = Some(Order::Fetch(first));
         loop {
-            let order = match next.take() {
+            let next = progress.lock().next.take();
+            let order = match next {
                 Some(order) => Some(order),
                 None => tokio::select! {
                     biased;
@@ -175,13 +188,16 @@ impl Source<'_> {
                 None => std::future::pending().await,
             };
             let mut bytes = frame[0].bytes;
-            while frame.len() < MAX_ITEMS && next.is_none() {
+            while frame.len() < MAX_ITEMS {
                 match orders.try_recv() {
                     Ok(Order::Fetch(request)) if bytes + request.bytes <= MAX_REQUEST => {
                         bytes += request.bytes;
                         frame.push(request);
                     }
-                    Ok(order) => next = Some(order),
+                    Ok(order) => {
+                        progress.lock().next = Some(order);
+                        break;
+                    }
                     Err(_) => break,
                 }
             }
