@@ -92,22 +92,35 @@ impl Source<'_> {
     ) -> Result<Infallible, End> {
         let mut refused = 0;
         loop {
-            let first = match orders.recv().await {
+            let first = match self.taking(writes, orders.recv()).await? {
                 Some(Order::Fetch(request)) => request,
                 Some(Order::Cancel) => continue,
                 // The download wants no more from this source: it is about to end it.
                 None => std::future::pending().await,
             };
-            let stream = self
-                .context
-                .network
-                .open(self.peer, Protocol::Chunk)
-                .await?;
+            let open = self.context.network.open(self.peer, Protocol::Chunk);
+            let stream = self.taking(writes, open).await??;
             let exchange = self.exchange(stream, first, &mut orders, writes, refused);
             match exchange.await {
                 Ok(()) => refused = 0,
                 Err(End::Busy) if refused < MAX_REFUSED => refused += 1,
                 Err(end) => return Err(end),
+            }
+        }
+    }
+
+    /// Waits for `next`, and takes meanwhile what was written: without that, what has come counts as owed.
+    async fn taking<T>(
+        &self,
+        writes: &mut Writes,
+        next: impl Future<Output = T>,
+    ) -> Result<T, End> {
+        let mut next = pin!(next);
+        loop {
+            tokio::select! {
+                biased;
+                Some(written) = writes.next() => self.written(written).await?,
+                next = &mut next => return Ok(next),
             }
         }
     }
@@ -173,6 +186,8 @@ impl Source<'_> {
     ) -> Result<Asking, FrameError> {
         let mut held = pin!(hold(&mut wanted));
         loop {
+            // From taking an order to noting it there is no await: whatever ends this finds all of them.
+            let _ = asked.reserve().await;
             let next = progress.lock().next.take();
             let order = match next {
                 Some(order) => Some(order),
@@ -188,7 +203,7 @@ impl Source<'_> {
                 None => std::future::pending().await,
             };
             let mut bytes = frame[0].bytes;
-            while frame.len() < MAX_ITEMS {
+            while frame.len() < MAX_ITEMS.min(asked.capacity()) {
                 match orders.try_recv() {
                     Ok(Order::Fetch(request)) if bytes + request.bytes <= MAX_REQUEST => {
                         bytes += request.bytes;
@@ -209,8 +224,8 @@ impl Source<'_> {
                     request,
                     ends_frame,
                 };
-                // Whoever reads is gone only when this source is about to be.
-                let _ = asked.send(note).await;
+                // Nobody else sends, so there is room. The receiver outlives this.
+                let _ = asked.try_send(note);
             }
             chunk::write_request(&mut writer, &items).await?;
         }
@@ -249,7 +264,7 @@ impl Source<'_> {
                     }
                     read?;
                 }
-                // Nothing is outstanding: that was looked at just before.
+                // Nothing is outstanding, or what is will be ordered again.
                 () = wanted.until_wanted(), if has_begun && writes.has_room() => return Ok(()),
             }
         }
