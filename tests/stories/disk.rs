@@ -212,7 +212,7 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
     let other = shared("other", &noise(3, 4 * MIB));
     let kept = noise(4, 20 * MIB);
     let kept_link = shared("kept", &kept);
-    let _b_node = b.start(&[]);
+    let b_node = b.start(&[]);
     let url = |link: &str| Url::new(&b.run(&["link", link, "--http"]).done().stdout);
 
     // More than the disk holds, and then as much as stays in the cache.
@@ -227,7 +227,10 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
         .done();
     assert_content(&target, &kept);
 
-    // Room enough for the node, and for nothing that is only read.
+    // Room enough for the node, and for nothing that is only read. What was read before goes with a restart:
+    // it would give way.
+    b_node.stop();
+    let _b_node = b.start(&[]);
     let fill_path = mount.path().join("fill");
     fill(&fill_path, reserve + 300_000);
     let cut = url(&other).begin("GET", &[]).whole();
