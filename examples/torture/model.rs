@@ -372,13 +372,14 @@ impl Model {
     }
 
     /// Whether a download has to get to its end: no other program reached into it, or has a file at one of its
-    /// names.
+    /// names, or in a folder of its name: one that is there by chance is not used.
     pub(crate) fn has_to_end(&self, hash: &str) -> bool {
         let (Some(download), Some(body)) = (self.downloads.get(hash), self.bodies.get(hash)) else {
             return false;
         };
         let mut files = body.files_at(&download.path).into_iter();
-        let is_in_the_way = files.any(|(path, _)| path.ancestors().any(|at| self.is_foreign(at)));
+        let is_in_the_way = files.any(|(path, _)| path.ancestors().any(|at| self.is_foreign(at)))
+            || self.foreign.keys().any(|at| at.starts_with(&download.path));
         !download.is_disturbed && download.changed.is_empty() && !is_in_the_way
     }
 
