@@ -89,7 +89,7 @@ fn swarm() -> Result<Swarm<Both>, Failure> {
     };
     let local = keypair.public().to_peer_id();
     Ok(Swarm::new(
-        transport(&keypair)?,
+        transport(&keypair, &pelago_behaviour::Namesakes::default())?,
         behaviour,
         local,
         swarm_config(Duration::from_secs(60)),

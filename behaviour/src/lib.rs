@@ -27,4 +27,4 @@ pub use providers::{
     record_key,
 };
 pub use stall::{STALL_MIN_BYTES, Stall};
-pub use transport::{TransportError, memory_transport, swarm_config, transport};
+pub use transport::{Namesakes, TransportError, memory_transport, swarm_config, transport};

@@ -1,10 +1,17 @@
 //! How nodes reach each other: TCP (noise, yamux) and QUIC, names resolved by DNS.
 
-use std::{io, num::NonZeroU8, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    num::NonZeroU8,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use libp2p::{
-    PeerId, Transport as _,
+    Multiaddr, PeerId, Transport as _,
     core::{
+        ConnectedPoint,
         muxing::StreamMuxerBox,
         transport::{Boxed, MemoryTransport},
         upgrade::Version,
@@ -31,6 +38,38 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(25);
 /// Addresses of a peer that are tried at a time.
 const DIAL_CONCURRENCY: NonZeroU8 = NonZeroU8::new(8).expect("eight is not zero");
 
+/// Callers with our own id that are remembered, at most; of more, the oldest are forgotten.
+const MAX_NAMESAKES: usize = 64;
+
+/// Callers that have proven to have our own id, until their connections are reported as failed. The dialer of
+/// such a connection hangs up as soon as it knows, often before the swarm could tell who it was; the
+/// encryption always knows.
+#[derive(Clone, Default)]
+pub struct Namesakes(Arc<Mutex<VecDeque<Multiaddr>>>);
+
+impl Namesakes {
+    fn note(&self, local: &PeerId, peer: &PeerId, endpoint: &ConnectedPoint) {
+        let ConnectedPoint::Listener { send_back_addr, .. } = endpoint else {
+            return;
+        };
+        if local == peer {
+            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.len() >= MAX_NAMESAKES {
+                seen.pop_front();
+            }
+            seen.push_back(send_back_addr.clone());
+        }
+    }
+
+    /// Whether the caller at `address`, whose connection has failed, had our id. It is forgotten then.
+    #[must_use]
+    pub fn take(&self, address: &Multiaddr) -> bool {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = seen.iter().position(|seen| seen == address);
+        at.and_then(|at| seen.remove(at)).is_some()
+    }
+}
+
 /// Why the transport could not be made.
 #[derive(Debug, Error)]
 pub enum TransportError {
@@ -42,7 +81,7 @@ pub enum TransportError {
     Dns(io::Error),
 }
 
-/// TCP and QUIC for the node of `keypair`.
+/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `namesakes`.
 ///
 /// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for an
 /// answer before its first bytes. Measured in docs/PROTOCOL.md.
@@ -51,7 +90,10 @@ pub enum TransportError {
 /// See [`TransportError`].
 pub fn transport(
     keypair: &identity::Keypair,
+    namesakes: &Namesakes,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
+    let local = keypair.public().to_peer_id();
+    let (by_tcp, by_quic) = (namesakes.clone(), namesakes.clone());
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .map(|stream, _| {
             end_when_dead(&stream);
@@ -59,15 +101,20 @@ pub fn transport(
         })
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(muxer())
+        .multiplex_ext(move |peer, endpoint| {
+            by_tcp.note(&local, peer, endpoint);
+            muxer()
+        })
         .timeout(HANDSHAKE_TIMEOUT)
         .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
     let mut quic_config = quic::Config::new(keypair);
     quic_config.max_stream_data = QUIC_STREAM_WINDOW;
     quic_config.max_connection_data = QUIC_STREAM_WINDOW;
     quic_config.max_concurrent_stream_limit = MAX_STREAMS as u32;
-    let quic = quic::tokio::Transport::new(quic_config)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+    let quic = quic::tokio::Transport::new(quic_config).map(move |(peer, muxer), endpoint| {
+        by_quic.note(&local, &peer, &endpoint);
+        (peer, StreamMuxerBox::new(muxer))
+    });
     let both = tcp.or_transport(quic).map(|either, _| either.into_inner());
     Ok(dns::tokio::Transport::system(both)
         .map_err(TransportError::Dns)?

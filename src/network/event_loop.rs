@@ -10,7 +10,7 @@ use libp2p::{
     PeerId, Swarm,
     swarm::{ListenError, SwarmEvent},
 };
-use pelago_behaviour::{Behaviour, Event, Protocols, record_key, streams};
+use pelago_behaviour::{Behaviour, Event, Namesakes, Protocols, record_key, streams};
 use tokio::{
     sync::{OwnedMutexGuard, broadcast, mpsc, oneshot, watch},
     time::sleep_until,
@@ -37,6 +37,7 @@ pub(super) struct EventLoop {
     pub(super) protocols: Protocols,
     pub(super) redial: Redial,
     pub(super) self_dials: SelfDials,
+    pub(super) namesakes: Namesakes,
     pub(super) clash: watch::Sender<Option<IdentityClash>>,
     pub(super) listening: Listening,
     pub(super) commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
@@ -193,7 +194,9 @@ impl EventLoop {
                 error,
                 ..
             } => {
-                let has_our_id = matches!(error, ListenError::LocalPeerId { .. });
+                // Both are asked: what is noted has to go.
+                let has_our_id = self.namesakes.take(&send_back_addr)
+                    | matches!(error, ListenError::LocalPeerId { .. });
                 let now = Instant::now();
                 self.self_dials.incoming(send_back_addr, has_our_id, now);
             }

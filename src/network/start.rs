@@ -11,8 +11,8 @@ use libp2p::{
     multiaddr::Protocol, swarm::SwarmEvent,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Event, OwnKeys, TransportError, memory_transport, streams, swarm_config,
-    transport,
+    Behaviour, Config, Event, Namesakes, OwnKeys, TransportError, memory_transport, streams,
+    swarm_config, transport,
 };
 use thiserror::Error;
 use tokio::{
@@ -98,7 +98,8 @@ impl Network {
         inbound: mpsc::Sender<streams::Event>,
         duties: &Duties,
     ) -> Result<Self, StartError> {
-        let swarm = swarm(keypair, &settings, own_keys.clone())?;
+        let namesakes = Namesakes::default();
+        let swarm = swarm(keypair, &settings, own_keys.clone(), &namesakes)?;
         let traffic = Traffic::default();
         let (metrics, registry) = Metrics::new(&traffic, swarm.behaviour().streams.refused());
         let lookup_requests = metrics.lookup_requests.clone();
@@ -110,6 +111,7 @@ impl Network {
             keypair: keypair.clone(),
             settings,
             own_keys,
+            namesakes,
             commands: Arc::new(Mutex::new(command_queue)),
             inbound,
             arrivals: arrivals.clone(),
@@ -148,6 +150,7 @@ struct Lasting {
     keypair: identity::Keypair,
     settings: Settings,
     own_keys: OwnKeys,
+    namesakes: Namesakes,
     commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     inbound: mpsc::Sender<streams::Event>,
     arrivals: broadcast::Sender<PeerId>,
@@ -173,6 +176,7 @@ impl Lasting {
             protocols: settings.behaviour.protocols.clone(),
             redial,
             self_dials: SelfDials::default(),
+            namesakes: self.namesakes.clone(),
             clash: self.clash.clone(),
             listening: Listening::default(),
             commands: Arc::clone(&self.commands).lock_owned().await,
@@ -191,7 +195,8 @@ impl Lasting {
     /// The same with a new swarm: the old one is gone with everything that it knew.
     async fn again(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
-        let swarm = swarm(&self.keypair, &self.settings, self.own_keys.clone())?;
+        let own_keys = self.own_keys.clone();
+        let swarm = swarm(&self.keypair, &self.settings, own_keys, &self.namesakes)?;
         self.event_loop(swarm).await
     }
 }
@@ -200,9 +205,10 @@ fn swarm(
     keypair: &identity::Keypair,
     settings: &Settings,
     own_keys: OwnKeys,
+    namesakes: &Namesakes,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let transport = match settings.transport {
-        TransportKind::Internet => transport(keypair)?,
+        TransportKind::Internet => transport(keypair, namesakes)?,
         TransportKind::Memory => memory_transport(keypair)?,
     };
     let local = keypair.public().to_peer_id();

@@ -13,7 +13,7 @@ use pelago::{
     node::PeerAddress,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Event, FrameError, OwnKeys, Protocol, Protocols,
+    Behaviour, Config, Event, FrameError, Namesakes, OwnKeys, Protocol, Protocols,
     availability::{self, Has, Update},
     chunk::{self, Item},
     streams::{self, Inbound},
@@ -223,7 +223,12 @@ pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
     let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
     let local = key.public().to_peer_id();
     let config = swarm_config(Duration::from_secs(60));
-    Swarm::new(transport(&key).unwrap(), behaviour, local, config)
+    Swarm::new(
+        transport(&key, &Namesakes::default()).unwrap(),
+        behaviour,
+        local,
+        config,
+    )
 }
 
 type Shared = Arc<(Script, watch::Sender<Asked>)>;

@@ -272,7 +272,6 @@ fn a_bootstrap_node_that_comes_late_is_reached() {
 ///   A ◀── B      B's data folder is a copy of A's
 /// ```
 #[test]
-#[ignore = "the second of the two nodes does not always notice within a minute"]
 fn a_copied_data_folder_is_noticed_on_both_sides() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
