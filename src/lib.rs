@@ -14,6 +14,7 @@ pub mod config;
 mod durable;
 pub mod duties;
 pub mod limits;
+pub mod memory;
 pub mod network;
 pub mod node;
 pub mod publish;

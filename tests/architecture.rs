@@ -9,15 +9,19 @@ use std::{
 };
 
 /// Which rooms each room may name. A room that is not listed here has no place in the house.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("main", &["cli"]),
-    ("cli", &["api", "config", "node", "store", "duties"]),
+    (
+        "cli",
+        &["api", "config", "node", "store", "duties", "memory"],
+    ),
     ("config", &["limits", "durable"]),
     ("api", &["config", "node", "durable", "duties"]),
     (
         "node",
         &[
             "transfer", "serve", "publish", "network", "store", "access", "limits", "duties",
+            "memory",
         ],
     ),
     ("transfer", &["network", "store", "access", "limits"]),
@@ -29,6 +33,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("store", &["durable"]),
     ("durable", &[]),
     ("duties", &[]),
+    ("memory", &[]),
 ];
 
 /// What must not occur in the crates below the package.

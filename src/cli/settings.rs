@@ -11,7 +11,8 @@ use libp2p::Multiaddr;
 
 use crate::{
     api::types::ErrorInfo,
-    config::{Config, Memory},
+    config::Config,
+    memory::Memory,
     node::{Mode, PeerAddress, Rates, Settings},
 };
 

@@ -16,14 +16,12 @@
 
 mod known;
 mod layers;
-mod memory;
 mod sections;
 mod settings;
 mod values;
 
 pub use known::Kind;
 pub use layers::{ConfigError, Layers, Origin};
-pub use memory::Memory;
 pub use sections::{
     Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
 };

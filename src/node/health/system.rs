@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::memory::{Cgroup, resident_bytes};
+
 /// What the system allows this process. A limit that the system does not report, or that does not
 /// exist, is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,13 +36,13 @@ pub struct SystemLimits {
 impl SystemLimits {
     /// Reads all of them. Blocks for a moment.
     pub(super) fn read(watches: u64) -> Self {
-        let group = smallest_group(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
+        let group = Cgroup::of_this_process();
         Self {
             open_files: open_files(),
             max_open_files: max_open_files(),
             watches,
             max_watches: max_watches(),
-            memory: resident(&read("/proc/self/status")),
+            memory: resident_bytes(),
             cgroup: group.as_ref().map(|group| group.name.clone()),
             cgroup_memory: group.as_ref().and_then(|group| group.used),
             max_cgroup_memory: group.map(|group| group.limit),
@@ -49,12 +51,8 @@ impl SystemLimits {
     }
 }
 
-fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
 fn number(path: impl AsRef<Path>) -> Option<u64> {
-    read(path).trim().parse().ok()
+    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn open_files() -> Option<u64> {
@@ -79,53 +77,6 @@ fn max_watches() -> Option<u64> {
     limits.iter().filter_map(number).min()
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-/// A control group with a limit on memory.
-#[derive(Debug, PartialEq, Eq)]
-struct Group {
-    name: String,
-    limit: u64,
-    used: Option<u64>,
-}
-
-/// The smallest limit of the groups that this process is in; `groups` is its /proc/self/cgroup. A group
-/// without a limit says "max", or a number near the largest one.
-fn smallest_group(root: &Path, groups: &str) -> Option<Group> {
-    const NO_LIMIT: u64 = 1 << 60;
-    let mut found: Vec<Group> = Vec::new();
-    for line in groups.lines() {
-        let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, name) = (fields.next()?, fields.next()?);
-        let (root, limit, used) = match controllers {
-            "" => (root.to_owned(), "memory.max", "memory.current"),
-            _ if controllers.split(',').any(|one| one == "memory") => {
-                let root = root.join("memory");
-                (root, "memory.limit_in_bytes", "memory.usage_in_bytes")
-            }
-            _ => continue,
-        };
-        // A container sees its own group as the root, whatever it is called outside.
-        let names = Path::new(name).ancestors().chain([Path::new("/")]);
-        for name in names {
-            let folder = root.join(name.strip_prefix("/").unwrap_or(name));
-            let limited = number(folder.join(limit)).filter(|limit| *limit < NO_LIMIT);
-            found.extend(limited.map(|limit| Group {
-                name: name.display().to_string(),
-                limit,
-                used: number(folder.join(used)),
-            }));
-        }
-    }
-    found.into_iter().min_by_key(|group| group.limit)
-}
-
 /// A disk that the node writes to or reads from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskRoom {
@@ -142,29 +93,6 @@ pub struct DiskRoom {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_smallest_limit_above_the_process_counts() {
-        let root = tempfile::tempdir().unwrap();
-        let put = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-        };
-        assert_eq!(smallest_group(root.path(), "0::/a/b\n"), None);
-        put("a/b/memory.max", "max\n");
-        put("a/memory.max", "1000\n");
-        put("a/memory.current", "900\n");
-        put("memory.max", "2000\n");
-        let group = smallest_group(root.path(), "1:name=systemd:/x\n0::/a/b\n").unwrap();
-        let (name, limit, used) = ("/a".to_owned(), 1000, Some(900));
-        assert_eq!(group, Group { name, limit, used });
-        // Version 1 has a hierarchy for each kind of limit, and a number for none.
-        put("memory/c/memory.limit_in_bytes", "9223372036854771712\n");
-        put("memory/memory.limit_in_bytes", "500\n");
-        let group = smallest_group(root.path(), "4:cpu,memory:/c\n").unwrap();
-        assert_eq!((&*group.name, group.limit, group.used), ("/", 500, None));
-    }
 
     #[cfg(target_os = "linux")]
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The limit is the smallest of all cgroups that the process is in (version 1 or 2, from its own group up to
 //! the root of what is mounted) and of the machine's memory. What the settings ask for is cut to a part of it,
-//! so that a node in a small container is slower, and is not killed.
+//! so that a node in a small container is slower, and is not killed. Owns no state; what the system does not
+//! tell is none.
 
 use std::{
     fs,
@@ -31,9 +32,9 @@ impl Memory {
     /// That of this process; without a limit where the system tells none.
     #[must_use]
     pub fn of_this_process() -> Self {
-        let read = |path: &Path| fs::read_to_string(path).ok();
-        let cgroup = cgroup_limit(read);
-        let machine = read(Path::new("/proc/meminfo")).and_then(|told| total(&told));
+        let cgroup = Cgroup::of_this_process().map(|group| group.limit);
+        let machine = read(Path::new("/proc/meminfo"));
+        let machine = machine.and_then(|told| bytes_of(&told, "MemTotal:"));
         Self {
             limit: cgroup.into_iter().chain(machine).min(),
         }
@@ -70,40 +71,74 @@ impl Memory {
     }
 }
 
-/// The smallest limit of the cgroups that this process is in.
-fn cgroup_limit(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+/// A control group with a limit on memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// Its path, from the root of what is mounted.
+    pub name: String,
+    /// Bytes of memory that the group may hold.
+    pub limit: u64,
+    /// Bytes of memory that it holds, the cache of files included.
+    pub used: Option<u64>,
+}
+
+impl Cgroup {
+    /// Of the groups that this process is in, the one with the smallest limit.
+    #[must_use]
+    pub fn of_this_process() -> Option<Self> {
+        smallest_group(read)
+    }
+}
+
+/// Bytes of memory that this process holds.
+#[must_use]
+pub fn resident_bytes() -> Option<u64> {
+    read(Path::new("/proc/self/status")).and_then(|told| bytes_of(&told, "VmRSS:"))
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+fn smallest_group(read: impl Fn(&Path) -> Option<String>) -> Option<Cgroup> {
     let groups = read(Path::new("/proc/self/cgroup"))?;
     let mounts = read(Path::new("/proc/self/mountinfo"))?;
     let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
-    let mut limits = Vec::new();
+    let number = |path: PathBuf| read(&path)?.trim().parse::<u64>().ok();
+    let mut found: Vec<Cgroup> = Vec::new();
     for line in groups.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
             continue;
         };
-        let (is_v2, files): (bool, &[&str]) = match controllers {
-            "" => (true, &["memory.max", "memory.high"]),
-            _ if has_word(controllers, "memory") => (false, &["memory.limit_in_bytes"]),
+        let (is_v2, limits, used): (bool, &[&str], &str) = match controllers {
+            "" => (true, &["memory.max", "memory.high"], "memory.current"),
+            _ if has_word(controllers, "memory") => {
+                (false, &["memory.limit_in_bytes"], "memory.usage_in_bytes")
+            }
             _ => continue,
         };
         let Some(mount) = mounts.iter().find(|mount| mount.is_v2 == is_v2) else {
             continue;
         };
         for folder in mount.folders_of(path) {
-            let told = files.iter().filter_map(|file| read(&folder.join(file)));
             // "max" is no limit, and version 1 says so by a number that no machine has.
-            let told = told.filter_map(|text| text.trim().parse::<u64>().ok());
-            limits.extend(told.filter(|limit| *limit < 1 << 60));
+            let limits = limits.iter().filter_map(|file| number(folder.join(file)));
+            let limit = limits.filter(|limit| *limit < 1 << 60).min();
+            let inner = folder.strip_prefix(mount.at).unwrap_or(&folder);
+            found.extend(limit.map(|limit| Cgroup {
+                name: Path::new("/").join(inner).display().to_string(),
+                limit,
+                used: number(folder.join(used)),
+            }));
         }
     }
-    limits.into_iter().min()
+    found.into_iter().min_by_key(|group| group.limit)
 }
 
-/// The machine's memory, in bytes, as `/proc/meminfo` tells it.
-fn total(meminfo: &str) -> Option<u64> {
-    let line = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// The value of a line of `/proc` that is in kB, in bytes.
+fn bytes_of(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
@@ -164,9 +199,13 @@ mod tests {
 
     use super::*;
 
-    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+    fn group(files: &[(&str, &str)]) -> Option<Cgroup> {
         let files: HashMap<_, _> = files.iter().copied().collect();
-        cgroup_limit(|path| files.get(path.to_str()?).map(|text| (*text).to_owned()))
+        smallest_group(|path| files.get(path.to_str()?).map(|text| (*text).to_owned()))
+    }
+
+    fn limit(files: &[(&str, &str)]) -> Option<u64> {
+        group(files).map(|group| group.limit)
     }
 
     const V2: &str = "31 24 0:27 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
@@ -191,6 +230,38 @@ mod tests {
         );
         assert_eq!(limit(&files[..4]), None);
         assert_eq!(limit(&files[1..]), None);
+    }
+
+    #[test]
+    fn the_group_of_the_limit_is_named_with_what_it_holds() {
+        let mut files = vec![
+            ("/proc/self/cgroup", "1:name=systemd:/x\n0::/a/b\n"),
+            ("/proc/self/mountinfo", V2),
+        ];
+        assert_eq!(group(&files), None);
+        files.extend([
+            ("/sys/fs/cgroup/a/b/memory.max", "max\n"),
+            ("/sys/fs/cgroup/a/memory.max", "1000\n"),
+            ("/sys/fs/cgroup/a/memory.current", "900\n"),
+            ("/sys/fs/cgroup/memory.max", "2000\n"),
+        ]);
+        let (name, limit, used) = ("/a".to_owned(), 1000, Some(900));
+        assert_eq!(group(&files), Some(Cgroup { name, limit, used }));
+        // Version 1 has a hierarchy for each kind of limit, and a number for none.
+        let files = [
+            ("/proc/self/cgroup", "4:cpu,memory:/c\n"),
+            (
+                "/proc/self/mountinfo",
+                "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n",
+            ),
+            (
+                "/sys/fs/cgroup/memory/c/memory.limit_in_bytes",
+                "9223372036854771712\n",
+            ),
+            ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "500\n"),
+        ];
+        let (name, limit, used) = ("/".to_owned(), 500, None);
+        assert_eq!(group(&files), Some(Cgroup { name, limit, used }));
     }
 
     #[test]
@@ -236,6 +307,7 @@ mod tests {
             ),
         ];
         assert_eq!(limit(&nonsense), None);
+        let total = |told| bytes_of(told, "MemTotal:");
         assert_eq!(total("MemFree: 1 kB\nMemTotal:   24 kB\n"), Some(24 * 1024));
         assert_eq!(total("MemTotal: much\n"), None);
     }
