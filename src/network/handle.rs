@@ -177,7 +177,7 @@ impl Network {
             .await
             .map_err(|_| StreamError::ConnectionClosed)?;
         let stream = answer.await.map_err(|_| StreamError::ConnectionClosed)??;
-        Ok(permit.on(stream))
+        Ok(stream.holding(permit))
     }
 
     /// Looks up in the DHT who provides `hash`. Ends when all that can be found is; dropping the

@@ -29,7 +29,7 @@ pub use discovery::{Candidate, Discovery, Found, Pace, steady};
 
 pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
 pub use identity_clash::IdentityClash;
-pub use outgoing::{Outgoing, Wanted};
+pub use outgoing::{Outgoing, Permit, Wanted};
 pub use peers::Peer;
 pub use reach::Reach;
 pub use start::{Settings, StartError, TransportKind};

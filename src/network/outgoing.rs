@@ -8,17 +8,13 @@
 
 use std::{
     collections::HashMap,
-    io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll},
 };
 
-use futures::{AsyncRead, AsyncWrite};
 use libp2p::PeerId;
 use pelago_behaviour::{
     Protocol,
-    streams::{MAX_INBOUND_STREAMS, Outbound},
+    streams::{MAX_INBOUND_STREAMS, PeerStream},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -41,7 +37,7 @@ struct Towards {
 }
 
 /// The right to have one stream open, until it is dropped.
-pub(super) struct Permit {
+pub struct Permit {
     // Dropped before the peer's entry may go.
     _held: [Option<OwnedSemaphorePermit>; 2],
     towards: Arc<Towards>,
@@ -49,10 +45,7 @@ pub(super) struct Permit {
 }
 
 /// A stream to a peer. It counts until it is dropped.
-pub struct Outgoing {
-    stream: Outbound,
-    permit: Permit,
-}
+pub type Outgoing = PeerStream<Permit>;
 
 /// Tells the holder of a stream when other requests wait for one.
 #[derive(Clone)]
@@ -133,26 +126,13 @@ impl Drop for Waiter<'_> {
 }
 
 impl Permit {
-    pub(super) fn on(self, stream: Outbound) -> Outgoing {
-        Outgoing {
-            stream,
-            permit: self,
-        }
-    }
-
-    fn wanted(&self) -> Wanted {
+    /// Tells when other requests wait for a stream like this one.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
         Wanted {
             waiting: self.towards.waiting.subscribe(),
             is_lasting: self.is_lasting,
         }
-    }
-}
-
-impl Outgoing {
-    /// Tells when other requests wait for a stream like this one.
-    #[must_use]
-    pub fn wanted(&self) -> Wanted {
-        self.permit.wanted()
     }
 }
 
@@ -165,34 +145,6 @@ impl Wanted {
         if self.waiting.wait_for(is_wanted).await.is_err() {
             std::future::pending::<()>().await;
         }
-    }
-}
-
-impl AsyncRead for Outgoing {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Outgoing {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
     }
 }
 

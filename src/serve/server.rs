@@ -149,7 +149,7 @@ impl Server {
 
     async fn serve(self: Arc<Self>, event: streams::Event) {
         let (peer, stream) = (event.peer, event.inbound);
-        let protocol = stream.protocol;
+        let protocol = stream.held.protocol;
         let streams = self.metrics.streams(protocol);
         streams.inc();
         let served = match protocol {

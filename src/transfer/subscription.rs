@@ -46,7 +46,7 @@ pub(super) async fn subscribe(
 ) -> Result<(Has, Subscription), End> {
     for refused in 0..MAX_REFUSED {
         let stream = network.open(peer, Protocol::Availability).await?;
-        let wanted = stream.wanted();
+        let wanted = stream.held.wanted();
         let mut updates = Stall::new(stream, stall);
         match first_update(&mut updates, hash).await {
             Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {

@@ -61,7 +61,7 @@ struct Asked {
 
 impl Source {
     async fn converse(self: Arc<Self>, mut stream: Inbound) -> Result<(), FrameError> {
-        match stream.protocol {
+        match stream.held.protocol {
             Protocol::Availability => {
                 availability::read_request(&mut stream).await?;
                 stream.write_all(&has_all(&self.content.descriptor)).await?;

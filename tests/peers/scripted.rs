@@ -235,9 +235,9 @@ type Shared = Arc<(Script, watch::Sender<Asked>)>;
 
 async fn converse(script: Shared, event: streams::Event) {
     let stream = event.inbound;
-    let is_chunk = stream.protocol == Protocol::Chunk;
+    let is_chunk = stream.held.protocol == Protocol::Chunk;
     // However it ends: the other side ends streams when it likes.
-    let _ = match stream.protocol {
+    let _ = match stream.held.protocol {
         Protocol::Availability => tell_availability(&script, stream).await,
         Protocol::Chunk => send_chunks(&script, stream).await,
         Protocol::Catalogue => send_pages(&script, stream).await,

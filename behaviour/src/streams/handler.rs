@@ -4,7 +4,6 @@ use std::{
     collections::VecDeque,
     future::{Ready, ready},
     io,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +11,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{AsyncRead, AsyncWrite, channel::oneshot};
+use futures::channel::oneshot;
 use libp2p::{
     Stream, StreamProtocol,
     core::{InboundUpgrade, OutboundUpgrade, UpgradeInfo},
@@ -25,7 +24,7 @@ use libp2p::{
 };
 use thiserror::Error;
 
-use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, heard::Heard};
+use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, PeerStream, heard::Heard};
 use crate::{Protocol, Protocols};
 
 /// Where the outcome of a request for a stream goes.
@@ -58,41 +57,15 @@ pub struct Open {
     pub(super) reply: Reply,
 }
 
-/// A stream that a peer opened. Counts against the peer's limit until it is dropped.
+/// A stream that a peer opened.
+pub type Inbound = PeerStream<Accepted>;
+
+/// What is known of a stream that a peer opened. Counts against the peer's limit until it is dropped.
 #[derive(Debug)]
-pub struct Inbound {
-    /// What is spoken on it.
+pub struct Accepted {
+    /// What is spoken on the stream.
     pub protocol: Protocol,
-    stream: Outbound,
     _counted: Arc<()>,
-}
-
-impl AsyncRead for Inbound {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Inbound {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
-    }
 }
 
 /// The handler of one connection.
@@ -130,12 +103,12 @@ impl Handler {
             tracing::debug!(?protocol, "peer has too many streams open: reset");
             return;
         }
-        let counted = Arc::clone(&self.inbound);
-        self.arrived.push_back(Inbound {
+        let accepted = Accepted {
             protocol,
-            stream: Outbound::new(stream, self.heard.clone()),
-            _counted: counted,
-        });
+            _counted: Arc::clone(&self.inbound),
+        };
+        let stream = Outbound::new(stream, self.heard.clone());
+        self.arrived.push_back(stream.holding(accepted));
     }
 }
 

@@ -46,16 +46,37 @@ impl Heard {
 
 /// A stream of a connection, which records when bytes move on it.
 #[derive(Debug)]
-pub struct Outbound {
+pub struct PeerStream<H> {
     stream: Stream,
     heard: Heard,
+    /// What is held for as long as the stream is open. Dropped after the stream.
+    pub held: H,
 }
+
+/// A stream that this node opened.
+pub type Outbound = PeerStream<()>;
 
 impl Outbound {
     pub(super) const fn new(stream: Stream, heard: Heard) -> Self {
-        Self { stream, heard }
+        let held = ();
+        Self {
+            stream,
+            heard,
+            held,
+        }
     }
 
+    /// The same, which holds something from now on.
+    pub fn holding<H>(self, held: H) -> PeerStream<H> {
+        PeerStream {
+            stream: self.stream,
+            heard: self.heard,
+            held,
+        }
+    }
+}
+
+impl<H> PeerStream<H> {
     fn count(&self, moved: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(moved, Poll::Ready(Ok(1..))) {
             self.heard.mark();
@@ -64,7 +85,7 @@ impl Outbound {
     }
 }
 
-impl AsyncRead for Outbound {
+impl<H: Unpin> AsyncRead for PeerStream<H> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,7 +105,7 @@ impl AsyncRead for Outbound {
     }
 }
 
-impl AsyncWrite for Outbound {
+impl<H: Unpin> AsyncWrite for PeerStream<H> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

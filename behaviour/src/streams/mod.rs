@@ -10,8 +10,8 @@ mod handler;
 mod heard;
 
 pub use behaviour::{Behaviour, Event};
-pub use handler::{Inbound, OpenError, Reply};
-pub use heard::Outbound;
+pub use handler::{Accepted, Inbound, OpenError, Reply};
+pub use heard::{Outbound, PeerStream};
 
 /// Streams of our protocols that one connection may have open towards us at a time. An honest node
 /// opens one chunk stream and one availability stream a download, and one catalogue stream.

@@ -137,7 +137,7 @@ impl Source<'_> {
     ) -> Result<(), End> {
         let progress = Progress::default();
         progress.lock().next = Some(Order::Fetch(first));
-        let wanted = stream.wanted();
+        let wanted = stream.held.wanted();
         let (reader, writer) = stream.split();
         let (asked, mut outstanding) = mpsc::channel(MAX_ORDERS);
         let ended = {
