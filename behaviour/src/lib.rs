@@ -11,6 +11,7 @@ pub mod chunk;
 mod frame;
 mod lan;
 mod node;
+mod origin;
 mod protocols;
 mod providers;
 mod stall;
@@ -21,6 +22,7 @@ pub use addresses::{Addresses, MAX_ADDRESSES};
 pub use frame::FrameError;
 pub use lan::Lan;
 pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_agent};
+pub use origin::{AddressScope, Origin, Prefix, ip_of};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
     MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_PROVIDER, OwnKeys, ProviderStore,

@@ -84,7 +84,7 @@ pub enum Event {
     /// A query of ours advanced, or the routing table changed.
     Kad(Box<kad::Event>),
     /// A peer opened a stream of one of our protocols.
-    Stream(streams::Event),
+    Stream(Box<streams::Event>),
 }
 
 impl From<Infallible> for Event {
@@ -119,7 +119,7 @@ impl From<kad::Event> for Event {
 
 impl From<streams::Event> for Event {
     fn from(event: streams::Event) -> Self {
-        Self::Stream(event)
+        Self::Stream(Box::new(event))
     }
 }
 

@@ -210,7 +210,7 @@ impl EventLoop {
     fn hear_behaviour(&mut self, event: Event) {
         match event {
             Event::Stream(stream) => {
-                if let Err(error) = self.inbound.try_send(stream) {
+                if let Err(error) = self.inbound.try_send(*stream) {
                     self.metrics.streams_dropped.inc();
                     tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
                 }

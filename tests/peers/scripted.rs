@@ -156,7 +156,7 @@ impl Scripted {
             loop {
                 if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await
                 {
-                    let task = tokio::spawn(converse(Arc::clone(&script), stream));
+                    let task = tokio::spawn(converse(Arc::clone(&script), *stream));
                     spawned.lock().unwrap().push(task);
                 }
             }

@@ -22,7 +22,7 @@ use super::{
     handler::{Handler, Inbound, Open, OpenError, Reply},
     heard::Heard,
 };
-use crate::{Protocol, Protocols};
+use crate::{Origin, Protocol, Protocols};
 
 /// What happens on our protocols: a peer opened a stream.
 #[derive(Debug)]
@@ -71,10 +71,11 @@ impl Behaviour {
         Arc::clone(&self.refused)
     }
 
-    fn handler(&mut self, connection: ConnectionId) -> Handler {
+    fn handler(&mut self, connection: ConnectionId, peer: PeerId, remote: &Multiaddr) -> Handler {
         let heard = Heard::now();
         self.heard.insert(connection, heard.clone());
-        Handler::new(self.protocols.clone(), self.refused(), heard)
+        let origin = Origin::new(peer, remote);
+        Handler::new(self.protocols.clone(), origin, self.refused(), heard)
     }
 
     /// How long ago bytes last moved on a stream of `connection`, or since when there is that connection.
@@ -118,22 +119,22 @@ impl NetworkBehaviour for Behaviour {
     fn handle_established_inbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: PeerId,
+        peer: PeerId,
         _: &Multiaddr,
-        _: &Multiaddr,
+        remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(connection))
+        Ok(self.handler(connection, peer, remote))
     }
 
     fn handle_established_outbound_connection(
         &mut self,
         connection: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
+        peer: PeerId,
+        remote: &Multiaddr,
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(self.handler(connection))
+        Ok(self.handler(connection, peer, remote))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -25,7 +25,7 @@ use libp2p::{
 use thiserror::Error;
 
 use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, PeerStream, heard::Heard};
-use crate::{Protocol, Protocols};
+use crate::{Origin, Protocol, Protocols};
 
 /// Where the outcome of a request for a stream goes.
 pub type Reply = oneshot::Sender<Result<Outbound, OpenError>>;
@@ -65,6 +65,8 @@ pub type Inbound = PeerStream<Accepted>;
 pub struct Accepted {
     /// What is spoken on the stream.
     pub protocol: Protocol,
+    /// Whom limits count the peer as.
+    pub origin: Origin,
     _counted: Arc<()>,
 }
 
@@ -82,10 +84,17 @@ pub struct Handler {
     refused: Arc<AtomicU64>,
     /// When bytes moved on a stream of this connection.
     heard: Heard,
+    /// Where its peer comes from.
+    origin: Origin,
 }
 
 impl Handler {
-    pub(super) fn new(protocols: Protocols, refused: Arc<AtomicU64>, heard: Heard) -> Self {
+    pub(super) fn new(
+        protocols: Protocols,
+        origin: Origin,
+        refused: Arc<AtomicU64>,
+        heard: Heard,
+    ) -> Self {
         Self {
             protocols,
             queue: VecDeque::new(),
@@ -94,6 +103,7 @@ impl Handler {
             inbound: Arc::new(()),
             refused,
             heard,
+            origin,
         }
     }
 
@@ -105,6 +115,7 @@ impl Handler {
         }
         let accepted = Accepted {
             protocol,
+            origin: self.origin,
             _counted: Arc::clone(&self.inbound),
         };
         let stream = Outbound::new(stream, self.heard.clone());
