@@ -8,7 +8,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -36,7 +36,18 @@ struct Inner {
     folder: PathBuf,
     max_bytes: u64,
     entries: Mutex<Entries>,
+    leaving: Arc<Leaving>,
 }
+
+/// How many entries were dropped whose files still take room.
+#[derive(Default)]
+struct Leaving {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+/// One of [`Leaving`], until it is dropped.
+struct Leaver(Arc<Leaving>);
 
 #[derive(Default)]
 struct Entries {
@@ -85,6 +96,7 @@ impl Cache {
             folder,
             max_bytes,
             entries: Mutex::default(),
+            leaving: Arc::default(),
         })))
     }
 
@@ -187,9 +199,19 @@ impl Cache {
             gone.push(Discarded {
                 hash: entry.hash(),
                 entry,
+                _leaver: Leaver::new(&self.0.leaving),
             });
         }
         gone
+    }
+
+    /// Waits until the files of dropped entries are removed: until then, [`Cache::excess`] counts their
+    /// bytes as written. Blocks, for as long as one entry may take at most.
+    pub fn wait_for_discards(&self) {
+        let Leaving { count, changed } = &*self.0.leaving;
+        let _ = changed
+            .wait_timeout_while(lock(count), SETTLE_PATIENCE, |count| *count > 0)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Has `give_up` called with the number of bytes that another writer on this disk needs.
@@ -233,6 +255,21 @@ pub struct Discarded {
     /// Its hash.
     pub hash: Hash,
     entry: Entry,
+    _leaver: Leaver,
+}
+
+impl Leaver {
+    fn new(leaving: &Arc<Leaving>) -> Self {
+        *lock(&leaving.count) += 1;
+        Self(Arc::clone(leaving))
+    }
+}
+
+impl Drop for Leaver {
+    fn drop(&mut self) {
+        *lock(&self.0.count) -= 1;
+        self.0.changed.notify_all();
+    }
 }
 
 impl Entries {
@@ -300,10 +337,8 @@ fn clear(store: &Store, folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::EntryKind;
-
     use super::*;
-    use crate::store::testing::{describe, on_every_store};
+    use crate::store::testing::{describe, link, manifest, on_every_store};
 
     #[test]
     fn only_cached_content_counts_as_such() {
@@ -323,20 +358,31 @@ mod tests {
     }
 
     #[test]
+    fn what_was_dropped_takes_room_until_it_is_removed() {
+        on_every_store(|home| {
+            let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
+                return;
+            };
+            cache.wait_for_discards();
+            cache.keep_manifest(&manifest([link("a", "b")])).unwrap();
+            let gone = cache.trim_by(u64::MAX, |_| false).pop();
+            let waiter = cache.clone();
+            let waits = std::thread::spawn(move || waiter.wait_for_discards());
+            let files = || fs::read_dir(&cache.0.folder).unwrap().count();
+            assert!(files() > 0 && !waits.is_finished());
+            cache.discard(gone.unwrap());
+            waits.join().unwrap();
+            assert_eq!(files(), 0);
+        });
+    }
+
+    #[test]
     fn what_is_read_is_dropped_last() {
         on_every_store(|home| {
             let Ok(cache) = Cache::open(&home.store, 1 << 20) else {
                 return;
             };
-            let names = ["a", "b", "c"];
-            let manifests = names.map(|name| {
-                let kind = EntryKind::File {
-                    descriptor: describe(name.as_bytes()),
-                    executable: false,
-                };
-                let name = name.to_owned();
-                Manifest::new(vec![pelago_content::Entry { name, kind }]).unwrap()
-            });
+            let manifests = ["a", "b", "c"].map(|name| manifest([link(name, "target")]));
             for manifest in &manifests {
                 cache.keep_manifest(manifest).unwrap();
             }

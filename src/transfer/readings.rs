@@ -94,11 +94,16 @@ impl Readings {
         }
     }
 
-    /// Has the cache free as much as its disk lacks; false if it holds nothing to free. Blocks until the
-    /// files are removed.
+    /// Has the cache free as much as its disk lacks; false if it lacks room and the cache holds nothing to
+    /// free. Blocks until the files are removed.
     pub(super) fn give_up_excess(&self) -> bool {
-        let excess = self.cache.get().map_or(0, Cache::excess);
-        self.give_up(excess)
+        let Some(cache) = self.cache.get() else {
+            return false;
+        };
+        // Another reader may have dropped entries since the disk was full.
+        cache.wait_for_discards();
+        let excess = cache.excess();
+        excess == 0 || self.give_up(excess)
     }
 
     /// Has the cache free `bytes` for a writer on its disk; false if it holds nothing to free. Blocks until
