@@ -1,12 +1,15 @@
 //! What only root can make: small mounts and network namespaces, gone when dropped.
 
 use std::{
+    fmt::Display,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::{self, Command},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+use super::world::eventually;
 
 /// Whether we may do what root may; else says what is skipped.
 pub(crate) fn is_root(what: &str) -> bool {
@@ -15,6 +18,12 @@ pub(crate) fn is_root(what: &str) -> bool {
         eprintln!("skipped: {what} takes root");
     }
     is_root
+}
+
+/// Unmounts a disk, once nothing keeps it.
+#[track_caller]
+fn unmount(at: &impl Display) {
+    eventually("the disk to be free", || run(&format!("umount {at}")).ok());
 }
 
 /// Runs a command, its words apart by blanks.
@@ -55,6 +64,12 @@ impl Mount {
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Unmounts it, once nothing keeps it.
+    #[track_caller]
+    pub(crate) fn unmount(&self) {
+        unmount(&self.0.display());
     }
 
     pub(crate) fn remount(&self, options: &str) {
@@ -208,7 +223,7 @@ impl Exfat {
     /// Mounts it again: all files have other numbers then.
     pub(crate) fn mount_again(&self) {
         let at = self.at.display();
-        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        unmount(&at);
         self.try_mount().unwrap();
     }
 }
@@ -287,7 +302,7 @@ impl Disk {
         let script = self.image.with_extension("debugfs");
         fs::write(&script, commands.collect::<String>()).unwrap();
         let at = self.at.display();
-        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        unmount(&at);
         let (script, image) = (script.display(), self.image.display());
         run(&format!("debugfs -w -f {script} {image}")).unwrap();
         self.try_mount().unwrap();
@@ -296,7 +311,7 @@ impl Disk {
     /// The power is back.
     pub(crate) fn mount(&self) {
         let at = self.at.display();
-        super::world::eventually("the disk to be free", || run(&format!("umount {at}")).ok());
+        unmount(&at);
         self.try_mount().unwrap();
     }
 }

@@ -238,7 +238,9 @@ fn a_disk_that_was_full_for_a_moment_costs_no_share() {
         put(&folder, &format!("{at:03}"), &noise(at, 300_000));
     }
     // It has run before, so that it starts on a full disk.
-    a.start(&[]).stop();
+    let node = a.start(&[]);
+    spare_kept(disk.path());
+    node.stop();
     let filler = disk.path().join("filler");
     fill(&filler);
     let _node = a.start(&["--dir", "shared"]);
@@ -379,13 +381,7 @@ fn a_disk_whose_files_were_served_can_be_unmounted() {
         b.run(&["download", hash, "--peer", &node.address(), "-o", hash])
             .done();
     }
-    eventually("the disk to be unmounted", || {
-        let done = Command::new("umount")
-            .arg(disk.path())
-            .stderr(Stdio::null())
-            .status();
-        done.unwrap().success().then_some(())
-    });
+    disk.unmount();
 }
 
 /// ```text
@@ -412,13 +408,7 @@ fn a_disk_with_a_paused_download_can_be_unmounted() {
         (downloads[0]["verified_bytes"].as_u64()? > 0).then_some(())
     });
     b.run(&["pause", &hash]).done();
-    eventually("the disk to be unmounted", || {
-        let done = Command::new("umount")
-            .arg(disk.path())
-            .stderr(Stdio::null())
-            .status();
-        done.unwrap().success().then_some(())
-    });
+    disk.unmount();
 }
 
 /// The space of a deleted file comes back, though it was being served a moment ago.

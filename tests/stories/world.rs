@@ -4,9 +4,10 @@ use std::{
     ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -30,8 +31,22 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("pelago-story-").tempdir();
-        let temporary = folder.unwrap();
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// The same where other users of the machine can reach it: the folder for temporary files may be
+    /// closed to them.
+    pub(crate) fn for_others() -> Self {
+        let world = Self::within(Path::new("/var/tmp"));
+        fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
+        world
+    }
+
+    fn within(folder: &Path) -> Self {
+        let temporary = tempfile::Builder::new()
+            .prefix("pelago-story-")
+            .tempdir_in(folder)
+            .unwrap();
         let path = temporary.path().to_owned();
         Self {
             _temporary: Some(temporary),
@@ -360,6 +375,11 @@ struct Heard {
     ended: bool,
 }
 
+/// What was heard, also after a story failed while it looked: a failure that is told must not fail.
+fn heard(lines: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
+    lines.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Lines {
     fn read(from: impl Read + Send + 'static, line: &str) -> Self {
         let read = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
@@ -370,7 +390,7 @@ impl Lines {
             loop {
                 line.clear();
                 let is_end = !matches!(from.read_until(b'\n', &mut line), Ok(1..));
-                let mut read = writer.0.lock().unwrap();
+                let mut read = heard(&writer.0);
                 if is_end {
                     read.ended = true;
                 } else {
@@ -390,7 +410,7 @@ impl Lines {
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.read.0.lock().unwrap().lines.clone()
+        heard(&self.read.0).lines.clone()
     }
 
     /// Waits for a line that contains `what`.
@@ -401,7 +421,7 @@ impl Lines {
     /// Waits for a line.
     pub(crate) fn wait(&self, is_it: impl Fn(&str) -> bool, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut read = self.read.0.lock().unwrap();
+        let mut read = heard(&self.read.0);
         loop {
             if let Some(line) = read.lines.iter().find(|line| is_it(line)) {
                 return line.clone();
@@ -424,7 +444,7 @@ impl Lines {
 
     /// All there is, once the command has ended.
     fn rest(&self) -> String {
-        let read = self.read.0.lock().unwrap();
+        let read = heard(&self.read.0);
         let waited = self
             .read
             .1
