@@ -245,36 +245,11 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroUsize, time::Duration};
-
-    use libp2p::identity::Keypair;
-    use pelago_behaviour::{Config, OwnKeys, Protocols};
-
     use super::*;
-    use crate::duties::Duties;
-    use crate::network::{Settings, TransportKind};
+    use crate::{duties::Duties, network::testing};
 
     async fn network() -> Network {
-        let settings = Settings {
-            transport: TransportKind::Memory,
-            listen: Vec::new(),
-            bootstrap: Vec::new(),
-            known: Vec::new(),
-            behaviour: Config {
-                protocols: Protocols::new("test").unwrap(),
-                node_name: String::new(),
-                is_server: true,
-                mdns: false,
-                replication: NonZeroUsize::MIN,
-                memory_budget: 64 << 20,
-            },
-            idle_timeout: Duration::from_secs(1),
-        };
-        let (inbound, _) = mpsc::channel(1);
-        let keypair = Keypair::generate_ed25519();
-        let (keys, duties) = (OwnKeys::default(), Duties::default());
-        let started = Network::start(&keypair, settings, keys, inbound, &duties);
-        started.await.unwrap()
+        testing::network(&Duties::default()).await
     }
 
     #[tokio::test]

@@ -22,6 +22,8 @@ mod reach;
 mod redial;
 mod routing;
 mod start;
+#[cfg(test)]
+pub(crate) mod testing;
 mod traffic;
 
 pub use address::{InvalidAddress, PeerAddress};

@@ -374,36 +374,10 @@ fn unix_now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
-    use libp2p::identity::Keypair;
-    use pelago_behaviour::{Config, Protocols};
     use tokio::time::{sleep, timeout};
 
     use super::*;
-    use crate::network::{self, TransportKind};
-
-    async fn network(duties: &Duties) -> Network {
-        let settings = network::Settings {
-            transport: TransportKind::Memory,
-            listen: Vec::new(),
-            bootstrap: Vec::new(),
-            known: Vec::new(),
-            behaviour: Config {
-                protocols: Protocols::new("test").unwrap(),
-                node_name: String::new(),
-                is_server: true,
-                mdns: false,
-                replication: NonZeroUsize::MIN,
-                memory_budget: 64 << 20,
-            },
-            idle_timeout: Duration::from_secs(1),
-        };
-        let (inbound, _) = mpsc::channel(1);
-        let keypair = Keypair::generate_ed25519();
-        let started = Network::start(&keypair, settings, OwnKeys::default(), inbound, duties);
-        started.await.unwrap()
-    }
+    use crate::network::testing::network;
 
     #[tokio::test]
     async fn thousands_are_withdrawn_in_one_commit() {

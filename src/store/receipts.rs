@@ -77,8 +77,8 @@ impl Store {
     ///
     /// What the system said, or that a path is not UTF-8: then it is kept for this run only.
     pub fn keep_receipt(&self, hash: &Hash, receipt: Receipt) -> io::Result<()> {
-        let receipt = match self.receipt(hash) {
-            Ok(Some(earlier)) => receipt.continued_from(&earlier),
+        let receipt = match receipt.may_continue().then(|| self.receipt(hash)) {
+            Some(Ok(Some(earlier))) => receipt.continued_from(&earlier),
             _ => receipt,
         };
         let receipts = &self.inner.receipts;

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{Descriptor, Hash, Hasher, Kind};
+use pelago_content::{
+    Descriptor, Entry, EntryKind, Expander, Hash, Hasher, Kind, Listing, Manifest,
+};
 use tempfile::TempDir;
 
 use super::{DataFolder, NewShare, Origin, Scope, Store};
@@ -103,4 +105,51 @@ pub(super) fn go_on(_: u64) -> ControlFlow<()> {
 /// A hash nothing has.
 pub(super) fn absent() -> Hash {
     Hash::from_bytes([9; 32])
+}
+
+/// The manifest of a folder with these entries.
+pub(super) fn manifest(entries: impl IntoIterator<Item = Entry>) -> Manifest {
+    Manifest::new(entries.into_iter().collect()).unwrap()
+}
+
+/// A symbolic link in a folder.
+pub(super) fn link(name: &str, target: &str) -> Entry {
+    let (name, target) = (name.to_owned(), target.to_owned());
+    let kind = EntryKind::Symlink { target };
+    Entry { name, kind }
+}
+
+/// A folder without files in a folder.
+pub(super) fn folder(name: &str, manifest: &Manifest) -> Entry {
+    let name = name.to_owned();
+    let kind = EntryKind::Folder {
+        descriptor: manifest.descriptor(),
+        bytes: 0,
+        files: 0,
+    };
+    Entry { name, kind }
+}
+
+/// What is in the folder of `root`, by the manifests that `find` gives.
+pub(super) fn unfold(root: Descriptor, find: impl Fn(&Hash) -> Manifest) -> Listing {
+    let mut expander = Expander::new(root).unwrap();
+    loop {
+        let wanted = expander.wanted();
+        if wanted.is_empty() {
+            return expander.finish().unwrap();
+        }
+        for descriptor in wanted {
+            let hash = descriptor.hash();
+            expander.take(&hash, find(&hash)).unwrap();
+        }
+    }
+}
+
+/// The same with manifests that are at hand, the first of which is the root.
+pub(super) fn unfold_these(manifests: &[Manifest]) -> Listing {
+    unfold(manifests[0].descriptor(), |hash| {
+        let mut all = manifests.iter();
+        let wanted = all.find(|manifest| manifest.descriptor().hash() == *hash);
+        wanted.unwrap().clone()
+    })
 }

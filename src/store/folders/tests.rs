@@ -1,11 +1,11 @@
 use std::{collections::BTreeSet, fs, time::SystemTime};
 
-use pelago_content::{Expander, Hash, Kind, Listing, verify};
+use pelago_content::{Hash, Kind, Listing, verify};
 
 use super::*;
 use crate::store::{
     Links, Partial, PartialSpec, ReadError, Scope, Share, Store, growing,
-    testing::{Home, absent, bytes, describe, go_on, on_every_store},
+    testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
 };
 
 /// Writes files, making the folders above them.
@@ -60,18 +60,11 @@ fn read(store: &Store, hash: &Hash, level: u8) -> Result<Vec<u8>, ReadError> {
 
 /// Unfolds a folder with what the store serves.
 fn listing(store: &Store, folder: &Share) -> Listing {
-    let mut expander = Expander::new(folder.descriptor).unwrap();
-    loop {
-        let wanted = expander.wanted();
-        if wanted.is_empty() {
-            return expander.finish().unwrap();
-        }
-        for hash in wanted.iter().map(Descriptor::hash) {
-            let manifest = Manifest::from_bytes(&read(store, &hash, 0).unwrap()).unwrap();
-            assert_eq!(store.manifest(&hash).unwrap().as_ref(), Some(&manifest));
-            expander.take(&hash, manifest).unwrap();
-        }
-    }
+    unfold(folder.descriptor, |hash| {
+        let manifest = Manifest::from_bytes(&read(store, hash, 0).unwrap()).unwrap();
+        assert_eq!(store.manifest(hash).unwrap().as_ref(), Some(&manifest));
+        manifest
+    })
 }
 
 /// Names of what is kept in a folder of the data folder; nothing for a store in memory.

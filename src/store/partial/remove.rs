@@ -111,6 +111,11 @@ impl Receipt {
         Ok(Self::new(path, &Home::of(path)?, Placed::File(made)))
     }
 
+    /// Whether an earlier receipt can change what this one says.
+    pub(in crate::store) const fn may_continue(&self) -> bool {
+        matches!(&self.placed, Placed::Folder(folder) if !folder.is_new())
+    }
+
     /// The same, where an attempt of the same download that was cut short kept the `earlier` one.
     #[must_use]
     pub(in crate::store) fn continued_from(mut self, earlier: &Self) -> Self {

@@ -34,8 +34,6 @@ pub struct FinishedFolder {
     pub members: Vec<Member>,
     /// Whether all of it is there, or only what was chosen.
     pub is_whole: bool,
-    /// Whether nothing was there before.
-    pub is_new: bool,
     /// Whether it is shared on.
     pub is_shared: bool,
     /// What of it lies here other than its manifests say.
@@ -98,7 +96,6 @@ impl PartialFolder {
             fingerprint: Fingerprint::new(&metadata),
             members,
             is_whole: self.selection.is_all(),
-            is_new: !self.tree.is_in_place(),
             is_shared: false,
             differences: self.differences(),
             listing: Arc::clone(&self.listing),

@@ -143,37 +143,15 @@ fn is_absolute(target: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::{Descriptor, Entry, Expander};
-
     use super::*;
+    use crate::store::testing::{folder, link, manifest, unfold_these};
 
     /// `a/b/` and `a/link`, and in `a/b` the link that is asked about.
     fn tree(target: &str) -> Listing {
-        let link = |name: &str, target: &str| Entry {
-            name: name.to_owned(),
-            kind: EntryKind::Symlink {
-                target: target.to_owned(),
-            },
-        };
-        let folder = |name: &str, descriptor: Descriptor| Entry {
-            name: name.to_owned(),
-            kind: EntryKind::Folder {
-                descriptor,
-                bytes: 0,
-                files: 0,
-            },
-        };
-        let b = Manifest::new(vec![link("asked", target)]).unwrap();
-        let a = Manifest::new(vec![folder("b", b.descriptor()), link("link", "b")]).unwrap();
-        let top = Manifest::new(vec![folder("a", a.descriptor())]).unwrap();
-        let mut expander = Expander::new(top.descriptor()).unwrap();
-        for manifest in [top, a, b] {
-            expander.wanted();
-            expander
-                .take(&manifest.descriptor().hash(), manifest)
-                .unwrap();
-        }
-        expander.finish().unwrap()
+        let b = manifest([link("asked", target)]);
+        let a = manifest([folder("b", &b), link("link", "b")]);
+        let top = manifest([folder("a", &a)]);
+        unfold_these(&[top, a, b])
     }
 
     #[test]

@@ -317,23 +317,11 @@ fn says_nothing(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::{Descriptor, Entry, Expander};
-
     use super::*;
+    use crate::store::testing::{link, manifest, unfold_these};
 
     fn listing(names: &[&str]) -> Listing {
-        let entry = |name: &&str| Entry {
-            name: (*name).to_owned(),
-            kind: EntryKind::Symlink {
-                target: "a".to_owned(),
-            },
-        };
-        let manifest = Manifest::new(names.iter().map(entry).collect()).unwrap();
-        let root: Descriptor = manifest.descriptor();
-        let mut expander = Expander::new(root).unwrap();
-        expander.wanted();
-        expander.take(&root.hash(), manifest).unwrap();
-        expander.finish().unwrap()
+        unfold_these(&[manifest(names.iter().map(|name| link(name, "a")))])
     }
 
     #[test]

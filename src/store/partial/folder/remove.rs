@@ -69,6 +69,10 @@ impl PlacedFolder {
         }
     }
 
+    pub(in crate::store::partial) const fn is_new(&self) -> bool {
+        self.is_new
+    }
+
     /// What was there when this was put in place may be what an earlier attempt had put there.
     pub(in crate::store::partial) fn continue_from(&mut self, earlier: &Self) {
         self.is_new |= earlier.is_new;

@@ -163,9 +163,8 @@ pub enum SelectionError {
 
 #[cfg(test)]
 mod tests {
-    use pelago_content::{Entry, EntryKind, Expander, Manifest};
-
     use super::*;
+    use crate::store::testing::{folder, link, manifest, unfold_these};
 
     fn takes(globs: &[&str], path: &str) -> bool {
         let globs: Vec<_> = globs.iter().map(ToString::to_string).collect();
@@ -196,32 +195,9 @@ mod tests {
 
     /// A folder of links with these names.
     fn listing(names: &[&str]) -> Listing {
-        let entry = |name: &&str| Entry {
-            name: (*name).to_owned(),
-            kind: EntryKind::Symlink {
-                target: "a".to_owned(),
-            },
-        };
-        let inner = Manifest::new(names.iter().map(entry).collect()).unwrap();
-        let descriptor = inner.descriptor();
-        let kind = EntryKind::Folder {
-            descriptor,
-            bytes: 0,
-            files: 0,
-        };
-        let sub = Entry {
-            name: "sub[1]".to_owned(),
-            kind,
-        };
-        let top = Manifest::new(vec![sub]).unwrap();
-        let mut expander = Expander::new(top.descriptor()).unwrap();
-        for manifest in [top, inner] {
-            expander.wanted();
-            expander
-                .take(&manifest.descriptor().hash(), manifest)
-                .unwrap();
-        }
-        expander.finish().unwrap()
+        let inner = manifest(names.iter().map(|name| link(name, "a")));
+        let top = manifest([folder("sub[1]", &inner)]);
+        unfold_these(&[top, inner])
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::{
     thread,
 };
 
-use pelago_content::{Descriptor, Entry, EntryKind, Expander, Hash, Listing, Manifest, Part};
+use pelago_content::{Descriptor, Entry, EntryKind, Hash, Listing, Manifest, Part};
 
 use super::*;
 use crate::store::{
     Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, RemoveError, Scope,
     WriteError,
     partial::record::Known,
-    testing::{Home, absent, bytes, describe, go_on, on_every_store},
+    testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
 };
 
 const QUICK: FinishOptions = FinishOptions {
@@ -87,9 +87,9 @@ impl Seed {
     }
 
     fn listing(&self) -> Arc<Listing> {
-        listing(self.descriptor, |hash| {
+        Arc::new(unfold(self.descriptor, |hash| {
             self.home.store.manifest(hash).unwrap().unwrap()
-        })
+        }))
     }
 
     fn spec(&self, target: &Path, only: &[&str]) -> PartialSpec {
@@ -156,17 +156,6 @@ impl Seed {
             .for_each(|part| self.try_give(folder, *part).unwrap());
         parts.len()
     }
-}
-
-fn listing(root: Descriptor, manifest: impl Fn(&Hash) -> Manifest) -> Arc<Listing> {
-    let mut expander = Expander::new(root).unwrap();
-    while expander.missing() > 0 {
-        for descriptor in expander.wanted() {
-            let hash = descriptor.hash();
-            expander.take(&hash, manifest(&hash)).unwrap();
-        }
-    }
-    Arc::new(expander.finish().unwrap())
 }
 
 /// Whether two trees are the same in names, contents, links and who may run what.
@@ -562,7 +551,7 @@ fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
         links: Links::default(),
         strict_names: false,
     };
-    let listing = listing(descriptor, |_| manifest.clone());
+    let listing = Arc::new(unfold(descriptor, |_| manifest.clone()));
     let begun = PartialFolder::create_or_resume(&home.store, spec, listing, &|_| {});
     let folder = begun.unwrap();
     for (file, data) in [(0, &b"1"[..]), (1, b"2")] {

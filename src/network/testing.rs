@@ -1,0 +1,33 @@
+//! What tests of this module and of those above it share: a network of one node.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use libp2p::identity::Keypair;
+use pelago_behaviour::{Config, OwnKeys, Protocols};
+use tokio::sync::mpsc;
+
+use super::{Network, Settings, TransportKind};
+use crate::duties::Duties;
+
+/// A node in this process that knows no other.
+pub(crate) async fn network(duties: &Duties) -> Network {
+    let settings = Settings {
+        transport: TransportKind::Memory,
+        listen: Vec::new(),
+        bootstrap: Vec::new(),
+        known: Vec::new(),
+        behaviour: Config {
+            protocols: Protocols::new("test").unwrap(),
+            node_name: String::new(),
+            is_server: true,
+            mdns: false,
+            replication: NonZeroUsize::MIN,
+            memory_budget: 64 << 20,
+        },
+        idle_timeout: Duration::from_secs(1),
+    };
+    let (inbound, _) = mpsc::channel(1);
+    let keypair = Keypair::generate_ed25519();
+    let started = Network::start(&keypair, settings, OwnKeys::default(), inbound, duties);
+    started.await.unwrap()
+}
