@@ -41,7 +41,7 @@ pub use error::{
     folder_hint,
 };
 pub use handle::{Node, Peer, Status};
-pub use health::{DiskRoom, Health, Notice, NoticeKind, SystemLimits, WaitingDownload};
+pub use health::{DiskRoom, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::DamagedPeers;
 pub use look::{Content, Holder, LookError, LookRequest};
 pub use manage::{DownloadDetail, DownloadSource, NewPlace};

@@ -511,11 +511,9 @@ impl Task {
     }
 }
 
-/// Runs `work` where blocking is allowed. It fails only when the runtime is shutting down.
+/// Runs `work` where blocking is allowed. It fails only if the work panics, or the runtime shuts down.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, DownloadError> {
-    spawn_blocking(work)
-        .await
-        .map_err(|_| DownloadError::ShuttingDown)
+    Ok(spawn_blocking(work).await?)
 }

@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use pelago_content::Hash;
 use thiserror::Error;
+use tokio::task::JoinError;
 
 use super::manifests::UnfoldError;
 use crate::store::{FinishError, HashError, PartialError, WriteError, why_not_written};
@@ -75,6 +76,16 @@ pub enum DownloadError {
     ShuttingDown,
 }
 
+impl From<JoinError> for DownloadError {
+    fn from(error: JoinError) -> Self {
+        // A task that did not panic was ended with the runtime.
+        match error.is_panic() {
+            true => Self::Internal("a task of it panicked, as the log says"),
+            false => Self::ShuttingDown,
+        }
+    }
+}
+
 impl DownloadError {
     /// A word for programs: it stays the same between versions.
     #[must_use]
@@ -124,6 +135,9 @@ impl DownloadError {
             Self::Finish(error) => return error.remedy().map(again_after),
             Self::Differs { .. } => {
                 "wait until it is done, `pelago pause` it first, or ask for it as it was asked for before"
+            }
+            Self::Internal(_) => {
+                "please report it with the log; `pelago resume` tries again from what was verified"
             }
             Self::Paused => {
                 "`pelago resume` it or give the same command again: it goes on where it stopped"

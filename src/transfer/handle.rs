@@ -1,6 +1,6 @@
 //! A handle to one run of a download, and how that tells its end.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -93,7 +93,12 @@ impl Ended {
 impl Drop for Ended {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
-            self.with(Err(DownloadError::Paused));
+            // Nobody asked for this end: a person has to see it.
+            let is_fault = thread::panicking();
+            self.with(Err(match is_fault {
+                true => DownloadError::Internal("its task panicked, as the log says"),
+                false => DownloadError::Paused,
+            }));
         }
     }
 }
@@ -202,6 +207,18 @@ mod tests {
         drop(ended);
         let end = download.finished().await.unwrap_err();
         assert!(matches!(*end, DownloadError::Paused));
+    }
+
+    #[tokio::test]
+    async fn a_run_that_panics_has_failed_and_says_so() {
+        let (download, ended) = run();
+        let task = tokio::spawn(async move {
+            let _ended = ended;
+            panic!("on purpose");
+        });
+        assert!(task.await.unwrap_err().is_panic());
+        let end = download.finished().await.unwrap_err();
+        assert!(matches!(*end, DownloadError::Internal(_)));
     }
 
     #[tokio::test]

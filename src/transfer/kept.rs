@@ -3,7 +3,7 @@
 //! Owns the form: versioned CBOR. How far a download is stands in its own record, which is proven; what
 //! is said of that here is for people to look at until then.
 
-use std::path::PathBuf;
+use std::{fmt::Display, path::PathBuf, str::FromStr};
 
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
@@ -194,15 +194,15 @@ impl Kept {
         self.end == Some(End::Done)
     }
 
-    /// What was asked for. Peers that cannot be read are left out, but for those that alone may be
-    /// asked: without them nobody may.
+    /// What was asked for. Peers that cannot be read are logged and left out, but for those that alone may
+    /// be asked: without them nobody may.
     pub(super) fn request(&self) -> Request {
-        let ids = |ids: &Vec<String>| ids.iter().filter_map(|id| id.parse().ok()).collect();
+        let ids = |ids: &Vec<String>| self.readable(ids);
         Request {
             hash: self.hash(),
             name: self.name.clone(),
             output: self.asked.as_ref().unwrap_or(&self.output).clone(),
-            peers: self.peers.iter().filter_map(|at| at.parse().ok()).collect(),
+            peers: self.readable(&self.peers),
             allowed: self.allowed.as_ref().map(ids),
             timeout: RESUME_TIMEOUT,
             waits: true,
@@ -215,6 +215,18 @@ impl Kept {
             seed: self.seed,
             scopes: self.scopes.clone(),
         }
+    }
+
+    fn readable<T: FromStr<Err: Display>>(&self, texts: &[String]) -> Vec<T> {
+        let read = |text: &String| {
+            let parsed = text.parse();
+            let warn = |error| {
+                let hash = self.hash();
+                tracing::warn!(%hash, peer = text, %error, "a saved peer of a download cannot be read");
+            };
+            parsed.map_err(warn).ok()
+        };
+        texts.iter().filter_map(read).collect()
     }
 
     /// What it looks like while it rests.

@@ -220,7 +220,7 @@ impl Reader {
                     };
                     spawn_blocking(move || sought.look(&store, cache.as_ref())).await
                 };
-                match looked.map_err(|_| shutting_down())? {
+                match looked.map_err(|error| ReadError::Fetch(Arc::new(error.into())))? {
                     Ok(Some(found)) => {
                         self.has_begun_again = false;
                         self.trim();

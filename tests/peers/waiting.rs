@@ -135,6 +135,26 @@ async fn a_named_peer_that_shares_unlisted_content_later_is_noticed_over_one_con
 }
 
 #[tokio::test]
+async fn a_download_that_waits_starts_when_a_record_of_a_source_is_found() {
+    // getter ---> hub <--- sharer (announces; the getter learns of it by the record alone)
+    let content = Content::new(THREE_CHUNKS, 1);
+    let (hub, getter) = (Home::start("hub").await, Home::start("getter").await);
+    getter.node.connect(&hub.address().await).await.unwrap();
+    let download = getter.begin(waiting(&getter, content.hash(), &[])).await;
+    waits(&download).await;
+
+    let sharer = Home::with(Settings {
+        announce: true,
+        ..settings("sharer")
+    })
+    .await;
+    sharer.node.connect(&hub.address().await).await.unwrap();
+    sharer.share("original", &content).await;
+
+    arrives(&download, &content).await;
+}
+
+#[tokio::test]
 async fn what_waits_is_paused_and_resumed_and_never_fails() {
     let content = Content::new(THREE_CHUNKS, 1);
     let (getter, sharer) = (Home::start("getter").await, Home::start("sharer").await);

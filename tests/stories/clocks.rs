@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -50,4 +50,30 @@ fn times_in_the_future_cost_nothing() {
         in_the_future < as_usual * 2 + Duration::from_secs(2),
         "{in_the_future:?}, and {as_usual:?} as usual"
     );
+}
+
+/// ```text
+///   A      has written what is dated tomorrow
+/// ```
+#[test]
+fn a_clock_that_went_back_shows_in_status_and_doctor() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    let clock_notice = || {
+        let status = a.json(&["status"]);
+        let notices = status["health"]["notices"].as_array().unwrap().clone();
+        notices.into_iter().find(|notice| notice["kind"] == "clock")
+    };
+    assert_eq!(clock_notice(), None);
+    let tomorrow = SystemTime::now() + Duration::from_secs(24 * 3600);
+    let written = fs::File::create(a.data().join("written")).unwrap();
+    written.set_modified(tomorrow).unwrap();
+    assert_eq!(clock_notice().unwrap()["problem"], true);
+    let doctor = a.run(&["doctor"]).code(1).stdout;
+    let told: Vec<_> = doctor
+        .lines()
+        .filter(|line| line.contains("behind"))
+        .collect();
+    assert_eq!(told.len(), 1, "{doctor}");
 }

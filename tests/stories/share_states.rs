@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     http::Url,
-    system::{Mount, is_root, run},
+    system::{Exfat, Mount, is_root, run},
     watch::{put, shares},
     world::{Home, World, assert_content, eventually, noise, text},
 };
@@ -193,6 +193,83 @@ fn a_file_that_is_gone_is_missing_until_it_is_back() {
     let read = node.run.read_bytes().unwrap() - before;
     assert!(read < 2_000_000, "{read} bytes were read");
     get(&b, &hash, &node.address(), "got");
+}
+
+/// ```text
+///   B ── A      A runs as a user who may not read a file for a while
+/// ```
+#[test]
+fn a_file_that_may_not_be_read_is_unreadable_until_it_may() {
+    if !is_root("another user") {
+        return;
+    }
+    let world = World::for_others();
+    let (a, b) = (world.home("a").of_nobody(), world.home("b"));
+    let content = noise(1, 3_000_000);
+    put(&world.path("folder"), "film", &content);
+    put(&world.path("folder"), "notes", b"notes");
+    let film = world.path("folder/film");
+    let node = a.start(&[]);
+    let hash = a.share(&text(&film));
+    let folder = a.share(&text(&world.path("folder")));
+    let mode = |mode| fs::set_permissions(&film, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    has_state(&a, "film", "unreadable");
+    let offered = b.json(&["list", "--peer", &node.address()]);
+    let names: Vec<_> = offered
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| &entry["name"])
+        .collect();
+    assert_eq!(names, ["folder"]);
+    let doctor = a.run(&["doctor"]).stdout;
+    assert!(doctor.contains("film (a share) cannot be read"), "{doctor}");
+    // Of the folder, the other file is there.
+    let notes = [
+        "download",
+        &folder,
+        "--peer",
+        &node.address(),
+        "-o",
+        "got",
+        "--only",
+        "notes",
+    ];
+    b.run(&notes).done();
+    mode(0o644);
+    has_state(&a, "film", "available");
+    get(&b, &hash, &node.address(), "film");
+    assert_content(&b.path("film"), &content);
+}
+
+/// ```text
+///   B ── A      the disk with what A shares is plugged in again: all its files have other numbers
+/// ```
+#[test]
+fn shares_on_a_disk_that_was_plugged_in_again_are_served_without_being_read_first() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Exfat::new(&a.path("disk")) else {
+        return;
+    };
+    let (film, song) = (noise(1, 20_000_000), noise(2, 2_000_000));
+    put(&a.path("disk"), "film", &film);
+    put(&a.path("disk/album"), "song", &song);
+    let node = a.start(&[]);
+    let hash = a.share("disk/film");
+    let album = a.share("disk/album");
+    disk.mount_again();
+    let before = node.run.read_bytes().unwrap();
+    get(&b, &album, &node.address(), "album");
+    assert_content(&b.path("album/song"), &song);
+    let read = node.run.read_bytes().unwrap() - before;
+    assert!(read < 15_000_000, "{read} bytes were read to send 2 MB");
+    get(&b, &hash, &node.address(), "film");
+    assert_content(&b.path("film"), &film);
+    for name in ["film", "album"] {
+        has_state(&a, name, "available");
+    }
 }
 
 /// ```text

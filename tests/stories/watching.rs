@@ -9,9 +9,9 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    system::{Mount, is_root},
+    system::{Mount, is_root, run},
     watch::{listed, put, shares},
-    world::{Home, Node, Run, World, eventually, noise, text},
+    world::{Home, Node, Run, World, assert_content, eventually, noise, text},
 };
 
 /// What the node of `home` says of its first watched folder.
@@ -409,6 +409,56 @@ fn a_disk_with_a_paused_download_can_be_unmounted() {
     });
     b.run(&["pause", &hash]).done();
     disk.unmount();
+}
+
+/// ```text
+///   B ── A      A ends in the middle of B's download, whose disk is unmounted while it waits
+/// ```
+#[test]
+fn a_disk_with_a_waiting_download_can_be_unmounted() {
+    let world = World::new();
+    let (a, b) = (world.home("a"), world.home("b"));
+    let Some(disk) = Mount::new(b.path("backing"), "size=32m") else {
+        return;
+    };
+    let at = b.path("disk");
+    fs::create_dir(&at).unwrap();
+    let mount = |line: &str| run(line).unwrap();
+    let bind = format!("mount --bind {} {}", disk.path().display(), at.display());
+    mount(&bind);
+    let content = noise(7, 9_000_000);
+    let path = world.file("file", &content);
+    let node = a.start(&[]);
+    let hash = a.share(&path);
+    let _b_node = b.start(&[]);
+    b.run(&["limit", "--download", "400k"]).done();
+    let peer = node.address();
+    b.run(&[
+        "download", &hash, "--peer", &peer, "-o", "disk/got", "--detach",
+    ])
+    .done();
+    let state = |wanted: &str| {
+        eventually(&format!("it to be {wanted}"), || {
+            let downloads = b.json(&["downloads"]);
+            let is_begun = downloads[0]["verified_bytes"].as_u64()? > 0;
+            (is_begun && downloads[0]["state"] == *wanted).then_some(())
+        });
+    };
+    state("downloading");
+    let (_, port) = peer.rsplit_once(':').unwrap();
+    node.kill();
+    state("waiting");
+    eventually("the disk to be free", || {
+        run(&format!("umount {}", at.display())).ok()
+    });
+    // Back again, it goes on where it stopped.
+    mount(&bind);
+    b.run(&["limit", "--download", "off"]).done();
+    let listen = format!("/ip4/127.0.0.1/tcp/{port}");
+    let _node = a.started(&["start", "--listen", &listen]);
+    state("done");
+    assert_content(&at.join("got"), &content);
+    mount(&format!("umount {}", at.display()));
 }
 
 /// The space of a deleted file comes back, though it was being served a moment ago.

@@ -18,6 +18,9 @@ use tempfile::TempDir;
 /// How long anything may take that is to happen; plenty for a slow and busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The user and group with the fewest rights.
+pub(crate) const NOBODY: u32 = 65534;
+
 /// Between two looks at something that does not tell when it changes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -88,7 +91,8 @@ impl World {
             folder,
             binary: env!("CARGO_BIN_EXE_pelago").to_owned(),
             network: self.network.clone(),
-            namespace: None,
+            within: Vec::new(),
+            is_in_namespace: false,
             variables: Vec::new(),
         }
     }
@@ -100,15 +104,31 @@ pub(crate) struct Home {
     folder: PathBuf,
     binary: String,
     network: String,
-    namespace: Option<String>,
+    /// The command that runs its commands, if there is one.
+    within: Vec<String>,
+    is_in_namespace: bool,
     variables: Vec<(String, String)>,
 }
 
 impl Home {
     /// The same place, in a network namespace, where nodes find each other.
     pub(crate) fn within(mut self, namespace: &str) -> Self {
-        self.namespace = Some(namespace.to_owned());
+        self.within = ["ip", "netns", "exec", namespace].map(str::to_owned).into();
+        self.is_in_namespace = true;
         self.with("PELAGO_NETWORK_MDNS", "true")
+    }
+
+    /// The same place for a user with the rights of nobody. Takes root, and a world that others can reach.
+    pub(crate) fn of_nobody(mut self) -> Self {
+        // Not every machine lets others run what root built.
+        let copy = self.path("pelago");
+        fs::copy(&self.binary, &copy).unwrap();
+        std::os::unix::fs::chown(&self.folder, Some(NOBODY), Some(NOBODY)).unwrap();
+        let user = [format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")];
+        self.within = ["setpriv".to_owned(), "--clear-groups".to_owned()].into();
+        self.within.extend(user);
+        self.binary = text(&copy);
+        self
     }
 
     /// The same place, with a variable set for its commands.
@@ -137,10 +157,10 @@ impl Home {
 
     /// The same for any program.
     pub(crate) fn program<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Command {
-        let mut command = match &self.namespace {
-            Some(namespace) => {
-                let mut command = Command::new("ip");
-                command.args(["netns", "exec", namespace, program]);
+        let mut command = match self.within.split_first() {
+            Some((first, others)) => {
+                let mut command = Command::new(first);
+                command.args(others).arg(program);
                 command
             }
             None => Command::new(program),
@@ -202,7 +222,7 @@ impl Home {
     /// ready.
     pub(crate) fn start(&self, arguments: &[&str]) -> Node {
         let mut all = vec!["start"];
-        if self.namespace.is_none() {
+        if !self.is_in_namespace {
             all.extend(["--listen", "/ip4/127.0.0.1/tcp/0"]);
         }
         all.extend(arguments);

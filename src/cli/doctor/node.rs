@@ -11,7 +11,8 @@ pub(super) fn examine(found: &Health) -> Vec<Finding> {
     let rows = health::rows(found).into_iter();
     let rows = rows.map(|(check, line)| Finding::ok(check, line));
     // Other checks name these one by one.
-    let is_named_elsewhere = |kind: &str| matches!(kind, "set-aside" | "identity" | "share");
+    let is_named_elsewhere =
+        |kind: &str| matches!(kind, "set-aside" | "identity" | "share" | "clock");
     let notices = found.notices.iter();
     let notices = notices.filter(|notice| !is_named_elsewhere(&notice.kind));
     rows.chain(notices.map(finding)).collect()
@@ -38,7 +39,6 @@ fn check(kind: &str) -> &'static str {
         "limit" => "limits",
         "share" => "shares",
         "download" => "waiting",
-        "clock" => "clock",
         "memory" => "memory",
         "disk" => "disk",
         "identity" => "identity",

@@ -1,11 +1,13 @@
 //! How a node fares: what only it can know. `pelago status` and `pelago doctor` show it.
 
+mod clock;
 mod notices;
 mod system;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use libp2p::Multiaddr;
@@ -13,6 +15,7 @@ use pelago_content::Hash;
 use tokio::task::spawn_blocking;
 
 pub use self::{
+    clock::clock_lag,
     notices::{Notice, NoticeKind},
     system::{DiskRoom, SystemLimits},
 };
@@ -57,6 +60,8 @@ pub struct Health {
     pub share_states: BTreeMap<&'static str, u64>,
     /// One of the places that are not available, with its state.
     pub unavailable: Option<(PathBuf, &'static str)>,
+    /// How far the clock is behind what the node wrote already.
+    pub clock_lag: Option<Duration>,
     /// Damaged files that the node set aside.
     pub set_aside: Vec<PathBuf>,
     /// What a person has to know: problems first.
@@ -151,6 +156,7 @@ impl Inner {
         // A folder that cannot be read shows elsewhere.
         let set_aside = folder.and_then(|folder| files_set_aside(folder).ok());
         health.set_aside = set_aside.unwrap_or_default();
+        health.clock_lag = folder.and_then(|folder| clock_lag(folder, SystemTime::now()));
     }
 
     /// Each disk once, by the first of the folders that is on it.

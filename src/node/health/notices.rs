@@ -92,6 +92,7 @@ pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     notices.extend(of_downloads.take(MAX_DOWNLOADS));
     notices.extend(of_identity(health));
     notices.extend(of_shares(health));
+    notices.extend(of_clock(health));
     notices.extend(of_set_aside(health));
     notices.sort_by_key(|notice| (!notice.is_problem, notice.kind));
     notices.truncate(MAX_NOTICES);
@@ -230,6 +231,20 @@ fn of_shares(health: &Health) -> Option<Notice> {
     })
 }
 
+fn of_clock(health: &Health) -> Option<Notice> {
+    let lag = health.clock_lag?;
+    Some(Notice {
+        kind: NoticeKind::Clock,
+        is_problem: true,
+        what: format!(
+            "the clock is {} s behind what the node wrote already",
+            lag.as_secs()
+        ),
+        why: "it went back, or was ahead then: a changed file may seem unchanged".to_owned(),
+        remedy: Some("set the clock, and keep it right: timedatectl set-ntp true".to_owned()),
+    })
+}
+
 fn of_identity(health: &Health) -> Option<Notice> {
     let address = health.identity_clash.as_ref()?;
     Some(Notice {
@@ -324,6 +339,7 @@ mod tests {
             ],
             disks: vec![disk(1 << 20)],
             set_aside: vec!["/data/downloads.damaged-1".into()],
+            clock_lag: Some(Duration::from_secs(90)),
             share_states: [("excluded", 3), ("missing", 2)].into(),
             unavailable: Some(("/disk/a".into(), "missing")),
             identity_clash: Some("/ip4/10.0.0.1/tcp/1".parse().unwrap()),
@@ -331,6 +347,7 @@ mod tests {
         };
         let expected = [
             ("duty", true),
+            ("clock", true),
             ("memory", true),
             ("disk", true),
             ("identity", true),
