@@ -39,6 +39,7 @@ resident() { awk '/^VmRSS/ {print $2}' "/proc/${nodes[$1]}/status"; }
 start() {
   local name=$1
   shift
+  : >"$name.out"
   "$pelago" --data-dir "$name" start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 "$@" >"$name.out" 2>"$name.err" &
   nodes[$name]=$!
   until grep -q ready "$name.out"; do sleep 0.01; done
