@@ -13,6 +13,9 @@ pub mod cli;
 pub mod config;
 mod durable;
 pub mod duties;
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod limits;
 pub mod memory;
 pub mod network;

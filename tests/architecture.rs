@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Which rooms each room may name. A room that is not listed here has no place in the house.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("main", &["cli"]),
     (
         "cli",
@@ -34,6 +34,10 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("durable", &[]),
     ("duties", &[]),
     ("memory", &[]),
+    (
+        "fuzzing",
+        &["api", "config", "node", "network", "store", "transfer"],
+    ),
 ];
 
 /// What must not occur in the crates below the package.

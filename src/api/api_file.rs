@@ -78,9 +78,14 @@ impl ApiFile {
         let mut bytes = Vec::new();
         let file = File::open(folder.join(FILE)).ok()?;
         file.take(MAX_LEN).read_to_end(&mut bytes).ok()?;
-        let content: Content = serde_json::from_slice(&bytes).ok()?;
-        Some((content.address, Token::from(content.token)))
+        parse(&bytes)
     }
+}
+
+/// None if it says nothing.
+pub(super) fn parse(bytes: &[u8]) -> Option<(SocketAddr, Token)> {
+    let content: Content = serde_json::from_slice(bytes).ok()?;
+    Some((content.address, Token::from(content.token)))
 }
 
 impl Drop for ApiFile {

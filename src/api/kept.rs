@@ -41,7 +41,7 @@ pub(super) struct Kept {
 }
 
 /// What a file says, as far as this version knows.
-enum Said {
+pub(super) enum Said {
     Kept(Kept),
     /// A newer version wrote it.
     Newer,
@@ -99,7 +99,7 @@ impl KeptFile {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Said> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Said> {
     #[derive(Deserialize)]
     struct Version {
         #[serde(default)]

@@ -54,6 +54,8 @@ mod events;
 mod extract;
 mod feed;
 mod files;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod gateway;
 mod health;
 mod kept;

@@ -141,7 +141,7 @@ impl Layers {
     }
 
     /// Puts on the text of a file; `path` is only named.
-    fn text(
+    pub(super) fn text(
         &mut self,
         path: &Path,
         text: &str,

@@ -14,6 +14,8 @@
 //! | `known` | what is told of each setting: kind, unit, what is allowed |
 //! | `settings` | the settings of a program as it runs |
 
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 mod known;
 mod layers;
 mod sections;

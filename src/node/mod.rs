@@ -11,6 +11,8 @@ mod check;
 mod downloads;
 mod error;
 mod folders;
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 mod handle;
 mod health;
 mod limits;

@@ -57,6 +57,8 @@ mod files;
 mod fingerprint;
 mod folders;
 mod format;
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 mod growing;
 mod handle;
 mod handles;

@@ -118,12 +118,11 @@ impl Store {
         };
         let mut bytes = Vec::new();
         file.take(MAX_LEN).read_to_end(&mut bytes)?;
-        let kept: Result<Kept<Receipt>, _> = cbor4ii::serde::from_slice(&bytes);
-        let readable = kept.ok().filter(|kept| kept.version == VERSION);
-        if readable.is_none() {
+        let receipt = parse(&bytes);
+        if receipt.is_none() {
             tracing::warn!(%hash, "the receipt of a download cannot be read");
         }
-        Ok(readable.map(|kept| kept.receipt))
+        Ok(receipt)
     }
 
     /// Forgets what the download of `hash` put in place.
@@ -166,6 +165,18 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// None if it is no receipt of a version known here.
+fn parse(bytes: &[u8]) -> Option<Receipt> {
+    let kept: Kept<Receipt> = cbor4ii::serde::from_slice(bytes).ok()?;
+    (kept.version == VERSION).then_some(kept.receipt)
+}
+
+/// Any bytes as a receipt.
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let _ = parse(data);
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Received {
         }
     }
 
-    fn from_bytes(bytes: &[u8], path: &Path) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8], path: &Path) -> Option<Self> {
         let fields: Result<Fields, _> = cbor4ii::serde::from_slice(bytes);
         let fields = fields.ok().filter(|fields| fields.version == VERSION);
         let Some(fields) = fields else {

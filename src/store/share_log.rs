@@ -208,6 +208,18 @@ fn digest(bytes: &[u8]) -> [u8; DIGEST_LEN] {
     std::array::from_fn(|at| digest[at])
 }
 
+/// Any bytes as a line of the log: as they are, and as what a line says behind its digest.
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(super) fn fuzz(data: &[u8]) {
+    decode(data).as_ref().map(share);
+    if let Ok(line) = database::decode::<Line>("shares.log", data)
+        && let Some(text) = encode(&line)
+    {
+        let again = decode(text.trim_end().as_bytes()).expect("it was written");
+        assert_eq!((again.path, again.row), (line.path, line.row));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

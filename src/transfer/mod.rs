@@ -45,6 +45,8 @@ mod content;
 mod download;
 mod error;
 mod faults;
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) mod fuzzing;
 mod handle;
 mod interest;
 mod keeping;

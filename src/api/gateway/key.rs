@@ -45,7 +45,7 @@ impl Key {
     }
 
     /// The key in a file. Other lengths, and zeros only, are what a power cut leaves.
-    fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         let key = bytes.try_into().ok()?;
         (key != [0; KEY_LEN]).then_some(Self(key))
     }

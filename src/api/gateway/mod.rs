@@ -23,6 +23,8 @@
 
 mod answer;
 mod conditions;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzzing;
 mod headers;
 mod key;
 pub(super) mod links;

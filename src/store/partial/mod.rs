@@ -61,3 +61,5 @@ pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use record::Partials;
 pub use remove::{Receipt, RemoveError};
 pub use spec::PartialSpec;
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(super) use spec::fuzz_record;

@@ -271,6 +271,19 @@ impl Recorded {
     }
 }
 
+/// Any bytes as the page of a record: as they are, and as what it says behind its digest.
+#[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
+pub(crate) fn fuzz_record(data: &[u8]) {
+    let _ = Recorded::from_page(data);
+    let len = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let page = [&MAGIC[..], &[VERSION], &len, &Sha256::digest(data), data].concat();
+    if let Page::Says(recorded) = Recorded::from_page(&page)
+        && let Some(page) = recorded.to_page()
+    {
+        assert_eq!(Recorded::from_page(&page), Page::Says(recorded));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use pelago_content::Kind;

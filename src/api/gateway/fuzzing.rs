@@ -1,0 +1,47 @@
+//! What clients of the gateway send, for `crate::fuzzing`.
+
+use axum::http::{
+    HeaderMap, HeaderValue,
+    header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE},
+};
+
+use super::{conditions, key::Key, path::Target, range::Selected};
+use crate::{content::Hash, fuzzing::text};
+
+/// A `Range` header, for content of as many bytes as the first eight say.
+pub(crate) fn range(data: &[u8]) {
+    let Some((size, header)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let size = u64::from_be_bytes(*size);
+    if let Ok(header) = HeaderValue::from_bytes(header)
+        && let Selected::Part(part) = Selected::new(&header, size)
+    {
+        assert!(part.start < part.end && part.end <= size);
+    }
+}
+
+/// Conditional headers: lines, each for the next of four.
+pub(crate) fn conditions(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    let names = [IF_NONE_MATCH, IF_MATCH, IF_RANGE, RANGE];
+    for (line, name) in data.split(|byte| *byte == b'\n').zip(names.iter().cycle()) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append(name, value);
+        }
+    }
+    let etag = "\"abc\"";
+    let _ = (
+        conditions::is_known(&headers, etag),
+        conditions::is_for_another(&headers, etag),
+        conditions::range(&headers, etag),
+    );
+}
+
+/// The path of a URL: as it is, and behind a capability that is right.
+pub(crate) fn gateway_path(data: &[u8]) {
+    let (key, text) = (Key::from_bytes(vec![7; 32]).expect("so long"), text(data));
+    let _ = Target::parse(text, &key);
+    let hash = Hash::from_bytes([7; 32]);
+    let _ = Target::parse(&format!("/{}/{hash}/{text}", key.capability(&hash)), &key);
+}

@@ -1,0 +1,23 @@
+//! Settings files for `crate::fuzzing`.
+
+use std::{ffi::OsString, path::Path};
+
+use super::{Layers, Origin};
+use crate::fuzzing::text;
+
+/// A settings file, and a variable of the environment (its name in the first line).
+pub(crate) fn settings(data: &[u8]) {
+    let text = text(data);
+    let mut layers = Layers::defaults().expect("the defaults are right");
+    let _ = layers.text(Path::new("config.toml"), text, |line| Origin::File {
+        path: "config.toml".into(),
+        line,
+    });
+    let _ = layers.finish();
+    if let Some((name, value)) = text.split_once('\n') {
+        let mut layers = Layers::defaults().expect("the defaults are right");
+        let variable = (OsString::from(name), OsString::from(value));
+        let _ = layers.environment([variable].into_iter());
+        let _ = layers.finish();
+    }
+}

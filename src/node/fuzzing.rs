@@ -1,0 +1,12 @@
+//! What people type, for `crate::fuzzing`.
+
+use super::called::Called;
+use crate::{content::Hash, fuzzing::text};
+
+/// What is meant by a hash, the first digits of one, or a name.
+pub(crate) fn selector(data: &[u8]) {
+    let text = text(data);
+    let called = Called::new(text);
+    let is_hash = matches!(called, Called::Hash(_));
+    assert!(is_hash || called.is(&Hash::from_bytes([0; 32]), text));
+}
