@@ -26,7 +26,7 @@ pub const TARGETS: [Target; 20] = [
     ("chunk", chunk),
     ("conditions", api::fuzzing::conditions),
     ("descriptor", descriptor),
-    ("gateway_path", api::fuzzing::gateway_path),
+    ("gateway_path", gateway_path),
     ("link", link),
     ("listing", listing),
     ("manifest", manifest),
@@ -37,8 +37,8 @@ pub const TARGETS: [Target; 20] = [
     ("rows", store::fuzzing::rows),
     ("saved_downloads", transfer::fuzzing::saved_downloads),
     ("saved_sessions", api::fuzzing::saved_sessions),
-    ("selector", node::fuzzing::selector),
-    ("settings", config::fuzzing::settings),
+    ("selector", selector),
+    ("settings", settings),
 ];
 
 /// Runs one target.
@@ -52,7 +52,7 @@ pub fn run(target: &str, data: &[u8]) {
 }
 
 /// The same as text, where that is what comes.
-pub(crate) fn text(data: &[u8]) -> &str {
+fn text(data: &[u8]) -> &str {
     match std::str::from_utf8(data) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&data[..error.valid_up_to()]).unwrap_or_default(),
@@ -118,6 +118,18 @@ fn agent(data: &[u8]) {
             "{shown}"
         );
     }
+}
+
+fn gateway_path(data: &[u8]) {
+    api::fuzzing::gateway_path(text(data));
+}
+
+fn selector(data: &[u8]) {
+    node::fuzzing::selector(text(data));
+}
+
+fn settings(data: &[u8]) {
+    config::fuzzing::settings(text(data));
 }
 
 fn descriptor(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! What clients and files say, for `crate::fuzzing`.
+//! What clients and files say, for fuzzing.
 
 use super::{api_file, gateway, kept};
 

@@ -1,13 +1,11 @@
-//! Settings files for `crate::fuzzing`.
+//! Settings files for fuzzing.
 
 use std::{ffi::OsString, path::Path};
 
 use super::{Layers, Origin};
-use crate::fuzzing::text;
 
 /// A settings file, and a variable of the environment (its name in the first line).
-pub(crate) fn settings(data: &[u8]) {
-    let text = text(data);
+pub(crate) fn settings(text: &str) {
     let mut layers = Layers::defaults().expect("the defaults are right");
     let _ = layers.text(Path::new("config.toml"), text, |line| Origin::File {
         path: "config.toml".into(),

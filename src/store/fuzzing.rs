@@ -1,4 +1,4 @@
-//! The store's decoders for `crate::fuzzing`.
+//! The store's decoders for fuzzing.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The decoder of the list of downloads for `crate::fuzzing`.
+//! The decoder of the list of downloads for fuzzing.
 
 use super::kept;
 
