@@ -146,7 +146,8 @@ async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
     let getter = Home::start("getter").await;
     let copy = Output::At(getter.path("copy"));
     let mut wanted = request(content, copy, &[source.address(), source.other_address()]);
-    wanted.timeout = Duration::from_millis(500);
+    // Long enough for all questions on a busy machine.
+    wanted.timeout = Duration::from_secs(2);
     let error = ended(&getter.begin(wanted).await).await.unwrap_err();
     assert_eq!(error.code(), "no-source", "{error}");
     error.to_string()
