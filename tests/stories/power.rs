@@ -9,7 +9,7 @@ use std::{
 use super::{
     downloads::{listed, until},
     system::Disk,
-    world::{World, assert_content, noise, text},
+    world::{World, assert_content, eventually, noise, text},
 };
 
 /// ```text
@@ -112,6 +112,23 @@ fn what_was_answered_as_done_is_there_after_a_power_cut() {
                 };
                 assert_eq!(b.hash(&text(&got)), tree, "{name}");
             }
+            // It is not listed as one that never ended.
+            let again = b.start(&[]);
+            let states = || {
+                let downloads = b.json(&["downloads"]);
+                let downloads = downloads.as_array().unwrap().iter();
+                downloads
+                    .map(|download| download["state"].as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            if with_node {
+                eventually("all to be known as done", || {
+                    states().iter().all(|state| state == "done").then_some(())
+                });
+            } else {
+                assert_eq!(states(), [] as [&str; 0], "{name}");
+            }
+            again.stop();
         }
     }
     assert_content(&b.path("disk/in place/mine"), b"mine");

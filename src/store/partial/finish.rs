@@ -111,6 +111,12 @@ impl Partial {
         }
         self.put_in_place(&opened, &dir, &name, options)?;
         drop(alone);
+        // A record that came back with the power would make an unfinished download of a finished one. On one
+        // disk the sync of the folder makes its removal durable as well.
+        let is_on_one_disk = self.reservation.store.inner.partials.are_on_disk_of(&dir);
+        if is_on_one_disk {
+            self.remove_record(false);
+        }
         // From here on the content is at its target. That it may be lost with the power is said, and is no
         // reason to say that it is not there.
         if options.durable
@@ -123,7 +129,9 @@ impl Partial {
             self.keep_receipt(&finished);
         }
         finished.is_shared = options.share && self.share(finished.fingerprint);
-        self.remove_record();
+        if !is_on_one_disk {
+            self.remove_record(options.durable);
+        }
         Ok(finished)
     }
 
@@ -157,7 +165,7 @@ impl Partial {
                 .map_err(|error| self.failed(error))?;
         }
         self.keep_tree(&opened.record)?;
-        self.remove_record();
+        self.remove_record(false);
         Ok(opened)
     }
 
@@ -291,9 +299,9 @@ impl Partial {
         Ok(())
     }
 
-    fn remove_record(&self) {
+    fn remove_record(&self, durably: bool) {
         let Reservation { store, key } = &self.reservation;
-        if let Err(error) = store.inner.partials.remove(key, false) {
+        if let Err(error) = store.inner.partials.remove(key, durably) {
             tracing::warn!(hash = %key.hash, %error, "the record of a download cannot be removed");
         }
     }

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     durable,
-    store::{dir::Dir, files, mutex::lock},
+    store::{OnDisk, dir::Dir, files, mutex::lock},
 };
 
 /// The folder of records in the data folder.
@@ -278,6 +278,17 @@ impl Partials {
         match &self.place {
             Place::Folder(folder) => Dir::open(folder)?.sync_file_system(),
             Place::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Whether records are on the same disk as this directory.
+    pub(super) fn are_on_disk_of(&self, dir: &Dir) -> bool {
+        match &self.place {
+            Place::Folder(folder) => {
+                let device = folder.device();
+                device.is_some() && device == dir.device()
+            }
+            Place::Memory(_) => true,
         }
     }
 

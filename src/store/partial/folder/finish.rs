@@ -101,7 +101,7 @@ impl PartialFolder {
             listing: Arc::clone(&self.listing),
         };
         finished.is_shared = options.share && self.share(&finished);
-        self.remove_record();
+        self.remove_record(options.durable);
         Ok(finished)
     }
 
@@ -291,14 +291,14 @@ impl PartialFolder {
         shared.is_ok()
     }
 
-    fn remove_record(&self) {
+    fn remove_record(&self, durably: bool) {
         let Reservation { store, key } = &self.reservation;
         // Of large files that came otherwise in the end something may be left.
         let removed = store
             .abandon_parts(&self.spec)
             .map_err(|error| error.to_string());
         let removed = removed.and_then(|_| {
-            let removed = store.inner.partials.remove(key, false);
+            let removed = store.inner.partials.remove(key, durably);
             removed.map_err(|error| error.to_string())
         });
         if let Err(error) = removed {
