@@ -14,8 +14,10 @@ use crate::store::{DatabaseError, Scope, Scopes, Share, Store};
 pub enum Action {
     /// Be sent chunks.
     Fetch,
-    /// Be told which blocks are here.
+    /// Be told which blocks are here, having shown that it knows the hash.
     Availability,
+    /// The same, having shown nothing.
+    ListedAvailability,
     /// See it in the catalogue.
     List,
     /// Have a provider record published.
@@ -49,11 +51,11 @@ impl Access {
         Ok(scopes.is_some_and(|scopes| scopes.iter().any(|scope| allows(scope, action))))
     }
 
-    /// Whether `requester`, who may know the content, is told what it is called where it is in `scopes`.
+    /// Whether `requester`, who does `action` with the content, is told what it is called where it is in
+    /// `scopes`.
     #[must_use]
-    pub fn tells(&self, _requester: &PeerId, scopes: &Scopes) -> bool {
-        let mut scopes = scopes.iter();
-        scopes.any(|scope| allows(scope, Action::Availability))
+    pub fn tells(&self, _requester: &PeerId, action: Action, scopes: &Scopes) -> bool {
+        scopes.iter().any(|scope| allows(scope, action))
     }
 
     /// Whether `requester` may see `share` in a catalogue: its name is told by the scopes of this
@@ -69,7 +71,7 @@ impl Access {
 pub fn allows(scope: Scope, action: Action) -> bool {
     match scope {
         Scope::Everyone => true,
-        // Whoever knows the hash may have it; nobody learns of it from us.
+        // Those who know the hash may have it; nobody learns of it from us.
         Scope::Unlisted => matches!(action, Action::Fetch | Action::Availability),
     }
 }
@@ -82,6 +84,7 @@ mod tests {
     fn unlisted_content_is_given_to_who_knows_it_and_told_to_nobody() {
         assert!(allows(Scope::Unlisted, Action::Fetch));
         assert!(allows(Scope::Unlisted, Action::Availability));
+        assert!(!allows(Scope::Unlisted, Action::ListedAvailability));
         assert!(!allows(Scope::Unlisted, Action::List));
         assert!(!allows(Scope::Unlisted, Action::Announce));
     }

@@ -90,6 +90,7 @@ fn chunk(data: &[u8]) {
 fn availability(data: &[u8]) {
     for bytes in streams(data) {
         let _ = block_on(availability::read_request(&mut &bytes[..]));
+        let _ = block_on(availability::read_listed_request(&mut &bytes[..]));
         let _ = block_on(availability::read_update(&mut &bytes[..]));
     }
 }

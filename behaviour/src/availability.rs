@@ -1,18 +1,26 @@
 //! The availability protocol: which blocks of a hash a peer has, and what it gets while we listen.
 //!
-//! The subscriber sends one frame with the hash. The responder answers with a first [`Update`], and
-//! with further ones, each holding only what is new, until either side closes the stream. A responder
-//! that has nothing, or gives nothing to this peer, answers [`Update::Absent`] and closes.
+//! The subscriber sends one frame, a [`Request`], which shows a responder that has the hash that the
+//! subscriber has it too, and tells nobody else what it is. The responder answers with a first
+//! [`Update`], which holds its own [`Proof`], and with further ones, each holding only what is new, until
+//! either side closes the stream. A responder that has nothing, or gives nothing to this peer, answers
+//! [`Update::Absent`] and closes.
+//!
+//! Version 1 of the protocol named the hash itself ([`read_listed_request`]). It is only answered, and
+//! only for what everybody may know.
 //!
 //! Everything in an update is a claim: the descriptor is checked against the hash by whoever reads,
 //! the blocks show when they are fetched, the name is a hint for people.
 
+mod proof;
+
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use pelago_content::{BLOCK_SIZE, BlockRanges, Descriptor, Hash, Kind, MAX_SIZE};
 use serde::{Deserialize, Serialize};
 use serde_bytes::{ByteArray, ByteBuf};
 
+pub use self::proof::{PROOF_LEN, Proof};
 use crate::frame::{self, FrameError};
 
 /// Runs of blocks in one update, at most. A downloader whose blocks are scattered over more runs
@@ -33,6 +41,26 @@ const MAX_REQUEST_FRAME: usize = 1 << 10;
 
 /// Bytes of an update's frame, at most: [`MAX_RUNS`] pairs of 9 bytes each, peers, name.
 const MAX_UPDATE_FRAME: usize = 64 << 10;
+
+/// A question: what the responder has of the content whose hash both are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The key of the content's provider records, by which the responder finds the hash.
+    pub key: [u8; 32],
+    /// Shows that the subscriber has the hash.
+    pub proof: Proof,
+}
+
+impl Request {
+    /// The question that `subscriber` asks `responder` about `hash`.
+    #[must_use]
+    pub fn new(hash: &Hash, subscriber: &PeerId, responder: &PeerId) -> Self {
+        Self {
+            key: hash.provider_key(),
+            proof: Proof::new(hash, subscriber, responder),
+        }
+    }
+}
 
 /// What a peer says it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,10 +85,38 @@ pub struct Has {
     pub peers: Vec<Multiaddr>,
     /// Blocks the peer would rather be asked for first.
     pub suggested: BlockRanges,
+    /// Whether the peer lists the content: then everybody may know of it.
+    pub is_listed: bool,
+    /// Shows that the responder has the hash: in its first update.
+    pub proof: Option<Proof>,
+}
+
+impl Has {
+    /// Nothing of the content yet, without a name, unlisted and unproven.
+    #[must_use]
+    pub const fn nothing_of(descriptor: Descriptor) -> Self {
+        Self {
+            descriptor,
+            name: None,
+            blocks: BlockRanges::new(),
+            peers: Vec::new(),
+            suggested: BlockRanges::new(),
+            is_listed: false,
+            proof: None,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct RequestFrame {
+    #[serde(rename = "k")]
+    key: ByteArray<32>,
+    #[serde(rename = "m")]
+    proof: ByteArray<PROOF_LEN>,
+}
+
+#[derive(Deserialize)]
+struct ListedRequestFrame {
     #[serde(rename = "h")]
     hash: ByteArray<32>,
 }
@@ -81,6 +137,10 @@ struct UpdateFrame {
     peers: Vec<ByteBuf>,
     #[serde(rename = "s", default, skip_serializing_if = "Vec::is_empty")]
     suggested: Vec<u64>,
+    #[serde(rename = "e", default, skip_serializing_if = "std::ops::Not::not")]
+    is_listed: bool,
+    #[serde(rename = "m", default, skip_serializing_if = "Option::is_none")]
+    proof: Option<ByteArray<PROOF_LEN>>,
 }
 
 /// Sends a subscription.
@@ -89,10 +149,11 @@ struct UpdateFrame {
 /// The stream failed.
 pub async fn write_request(
     io: &mut (impl AsyncWrite + Unpin),
-    hash: Hash,
+    request: &Request,
 ) -> Result<(), FrameError> {
     let request = RequestFrame {
-        hash: ByteArray::new(*hash.as_bytes()),
+        key: ByteArray::new(request.key),
+        proof: ByteArray::new(*request.proof.as_bytes()),
     };
     frame::write(io, &request, MAX_REQUEST_FRAME).await?;
     Ok(io.flush().await?)
@@ -102,8 +163,25 @@ pub async fn write_request(
 ///
 /// # Errors
 /// The stream failed, or what came is no subscription.
-pub async fn read_request(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Hash>, FrameError> {
+pub async fn read_request(
+    io: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<Request>, FrameError> {
     let request = frame::read::<RequestFrame>(io, MAX_REQUEST_FRAME).await?;
+    Ok(request.map(|request| Request {
+        key: request.key.into_array(),
+        proof: Proof::from_bytes(request.proof.into_array()),
+    }))
+}
+
+/// Reads a subscription of version 1, which names the hash; `None` when the peer closed the stream
+/// without one.
+///
+/// # Errors
+/// As [`read_request`].
+pub async fn read_listed_request(
+    io: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<Hash>, FrameError> {
+    let request = frame::read::<ListedRequestFrame>(io, MAX_REQUEST_FRAME).await?;
     Ok(request.map(|request| Hash::from_bytes(request.hash.into_array())))
 }
 
@@ -130,6 +208,8 @@ pub async fn write_update(
                 .map(|address| ByteBuf::from(address.to_vec()))
                 .collect(),
             suggested: flatten(&has.suggested),
+            is_listed: has.is_listed,
+            proof: has.proof.map(|proof| ByteArray::new(*proof.as_bytes())),
         },
     };
     frame::write(io, &update, MAX_UPDATE_FRAME).await?;
@@ -173,6 +253,8 @@ impl TryFrom<UpdateFrame> for Update {
             blocks: unflatten(&frame.ranges, frame.level, blocks)?,
             peers: peers.collect::<Result<_, _>>()?,
             suggested: unflatten(&frame.suggested, frame.level, blocks)?,
+            is_listed: frame.is_listed,
+            proof: frame.proof.map(|p| Proof::from_bytes(p.into_array())),
         }))
     }
 }
@@ -239,15 +321,27 @@ mod tests {
     fn updates_of_the_empty_file_pass() {
         let descriptor = Hasher::new(Kind::File).finish().unwrap();
         assert_eq!(descriptor.kind(), Kind::File);
+        let hash = descriptor.hash();
         let has = Has {
-            descriptor,
             name: Some("nothing".into()),
-            blocks: BlockRanges::default(),
             peers: vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap()],
-            suggested: BlockRanges::default(),
+            is_listed: true,
+            proof: Some(Proof::new(&hash, &PeerId::random(), &PeerId::random())),
+            ..Has::nothing_of(descriptor)
         };
         let update = Update::Has(has);
         assert_eq!(over_the_wire(&update), update);
+    }
+
+    #[test]
+    fn a_subscription_names_no_hash() {
+        let hash = Hash::from_bytes([7; 32]);
+        let request = Request::new(&hash, &PeerId::random(), &PeerId::random());
+        let mut bytes = Vec::new();
+        block_on(write_request(&mut bytes, &request)).unwrap();
+        assert!(!bytes.windows(8).any(|part| part == [7; 8]));
+        let read = block_on(read_request(&mut Cursor::new(bytes))).unwrap();
+        assert_eq!(read, Some(request));
     }
 
     proptest! {
@@ -255,7 +349,8 @@ mod tests {
         fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let framed = [&(bytes.len() as u32).to_be_bytes()[..], &bytes].concat();
             let _ = block_on(read_update(&mut Cursor::new(framed.clone())));
-            let _ = block_on(read_request(&mut Cursor::new(framed)));
+            let _ = block_on(read_request(&mut Cursor::new(framed.clone())));
+            let _ = block_on(read_listed_request(&mut Cursor::new(framed)));
         }
     }
 }

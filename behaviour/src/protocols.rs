@@ -18,11 +18,19 @@ pub enum Protocol {
     Availability,
     /// What a peer shares with us: [`crate::catalogue`].
     Catalogue,
+    /// Version 1 of [`crate::availability`], which names the hash: it is answered for what everybody may
+    /// know, and never opened.
+    ListedAvailability,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their declaration.
-    pub const ALL: [Self; 3] = [Self::Chunk, Self::Availability, Self::Catalogue];
+    pub const ALL: [Self; 4] = [
+        Self::Chunk,
+        Self::Availability,
+        Self::Catalogue,
+        Self::ListedAvailability,
+    ];
 }
 
 /// A network name that cannot be part of a protocol name.
@@ -35,7 +43,8 @@ pub struct InvalidNetworkName(String);
 /// The negotiated names of one network's protocols.
 #[derive(Clone, Debug)]
 pub struct Protocols {
-    streams: [StreamProtocol; 3],
+    /// In the order of [`Protocol::ALL`].
+    streams: [StreamProtocol; Protocol::ALL.len()],
     kad: StreamProtocol,
     identify: String,
 }
@@ -53,12 +62,17 @@ impl Protocols {
             return Err(InvalidNetworkName(network.to_owned()));
         }
         let name = |protocol: &str| {
-            let name = StreamProtocol::try_from_owned(format!("/pelago/{network}/{protocol}/1"));
+            let name = StreamProtocol::try_from_owned(format!("/pelago/{network}/{protocol}"));
             name.map_err(|_| InvalidNetworkName(network.to_owned()))
         };
         Ok(Self {
-            streams: [name("chunk")?, name("availability")?, name("catalogue")?],
-            kad: name("kad")?,
+            streams: [
+                name("chunk/1")?,
+                name("availability/2")?,
+                name("catalogue/1")?,
+                name("availability/1")?,
+            ],
+            kad: name("kad/1")?,
             identify: format!("/pelago/{network}/1"),
         })
     }
@@ -96,6 +110,14 @@ mod tests {
         assert_eq!(
             protocols.name(Protocol::Catalogue).as_ref(),
             "/pelago/sea.1/catalogue/1"
+        );
+        assert_eq!(
+            protocols.name(Protocol::Availability).as_ref(),
+            "/pelago/sea.1/availability/2"
+        );
+        assert_eq!(
+            protocols.name(Protocol::ListedAvailability).as_ref(),
+            "/pelago/sea.1/availability/1"
         );
         assert_eq!(protocols.kad().as_ref(), "/pelago/sea.1/kad/1");
     }

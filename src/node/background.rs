@@ -132,6 +132,9 @@ pub(super) fn stay(inner: &Arc<Inner>) {
 /// Provides everything that is shared: at the start, and again when the publisher has lost its plan.
 async fn announce_shares(inner: Arc<Inner>) -> Outcome {
     inner.look_at_shares().await;
+    // The first peer that asks need not wait until it is made.
+    let store = inner.store.clone();
+    spawn_blocking(move || store.index_provider_keys()).await??;
     loop {
         provide_recorded(&inner).await?;
         inner.publisher.restarted().await;

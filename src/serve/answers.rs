@@ -1,5 +1,7 @@
 //! What each request is answered with. Decides nothing: asks Access, then the store.
 
+mod availability;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -9,13 +11,13 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_behaviour::{
-    availability::{Has, Update},
     catalogue::{self, Entry},
     chunk::{Answer, Item, MAX_LEVEL},
 };
-use pelago_content::{BlockRanges, Hash};
+use pelago_content::Hash;
 use tokio::{sync::mpsc, task::spawn_blocking};
 
+pub(super) use self::availability::Question;
 use super::{
     places::{Places, Position},
     rehash_queue::{Reason, RehashQueue},
@@ -62,6 +64,8 @@ impl Prepared {
 /// Finds the answers.
 #[derive(Clone)]
 pub(super) struct Answers {
+    /// Whom peers take this node for.
+    local: PeerId,
     store: Store,
     access: Access,
     rehash: RehashQueue,
@@ -74,12 +78,14 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn new(
+        local: PeerId,
         store: Store,
         access: Access,
         rehash: RehashQueue,
         doubtful: mpsc::Sender<PathBuf>,
     ) -> Self {
         Self {
+            local,
             store,
             access,
             rehash,
@@ -234,30 +240,6 @@ impl Answers {
             })
     }
 
-    /// What is here of `hash`, for `peer`.
-    pub(super) async fn availability(&self, peer: PeerId, hash: Hash) -> Update {
-        let answers = self.clone();
-        let held = spawn_blocking(move || answers.has(peer, hash)).await;
-        held.ok().flatten().map_or(Update::Absent, Update::Has)
-    }
-
-    fn has(&self, peer: PeerId, hash: Hash) -> Option<Has> {
-        if !self.allows(peer, Action::Availability, &hash) {
-            return None;
-        }
-        let (descriptor, blocks) = self.store.holding(&hash).ok()??;
-        let is_told = |scopes: &_| self.access.tells(&peer, scopes);
-        let name = self.store.name_of(&hash, is_told).ok()?;
-        let (peers, suggested) = (Vec::new(), BlockRanges::default());
-        Some(Has {
-            descriptor,
-            name,
-            blocks,
-            peers,
-            suggested,
-        })
-    }
-
     /// A page of what is listed for `peer`.
     pub(super) async fn catalogue(
         &self,
@@ -366,7 +348,8 @@ mod tests {
         let store = Store::in_memory();
         let (doubtful, _) = mpsc::channel(1);
         let access = Access::new(store.clone());
-        Answers::new(store, access, RehashQueue::default(), doubtful)
+        let local = PeerId::random();
+        Answers::new(local, store, access, RehashQueue::default(), doubtful)
     }
 
     fn share(store: &Store, path: &Path) -> Hash {
@@ -456,7 +439,8 @@ mod tests {
         let store = Store::open(&data).unwrap();
         let access = Access::new(store.clone());
         let (doubtful, _) = mpsc::channel(1);
-        let answers = Answers::new(store, access, RehashQueue::default(), doubtful);
+        let local = PeerId::random();
+        let answers = Answers::new(local, store, access, RehashQueue::default(), doubtful);
         let at = |name: &str| folder.path().join(name);
         fs::write(at("doubted"), vec![1; 4 * ENOUGH]).unwrap();
         fs::write(at("no tree"), vec![2; 4 * ENOUGH]).unwrap();

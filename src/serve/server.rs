@@ -1,22 +1,18 @@
 //! Accepts the streams that peers open and serves each in a task of its own.
 
+mod availability;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
 use libp2p::PeerId;
 use pelago_behaviour::{
-    FrameError, Protocol, Stall,
-    availability::{self, Update},
-    catalogue, chunk,
+    FrameError, Protocol, Stall, catalogue, chunk,
     streams::{self, MAX_INBOUND_STREAMS},
 };
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     answers::{Answers, Prepared},
@@ -25,7 +21,7 @@ use super::{
     sending::{paced, send},
     slots::Slots,
     streams::Streams,
-    swarms::{Listening, Swarms},
+    swarms::Swarms,
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
@@ -47,9 +43,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long a busy node asks others to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
-
-/// How often those who listen are told what is new.
-const NEWS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much is served at a time.
 #[derive(Clone, Debug)]
@@ -99,6 +92,7 @@ impl Server {
         let slots = Slots::new(settings.slots, settings.slots_per_peer);
         Self {
             answers: Answers::new(
+                network.local_peer_id(),
                 store,
                 access,
                 notices.rehash.clone(),
@@ -155,6 +149,7 @@ impl Server {
         let served = match protocol {
             Protocol::Chunk => self.serve_chunks(peer, stream).await,
             Protocol::Availability => self.serve_availability(peer, stream).await,
+            Protocol::ListedAvailability => self.serve_listed_availability(peer, stream).await,
             Protocol::Catalogue => self.serve_catalogue(peer, stream).await,
         };
         streams.dec();
@@ -231,56 +226,6 @@ impl Server {
             }
         }
         Ok(writer.close().await?)
-    }
-
-    async fn serve_availability(
-        &self,
-        peer: PeerId,
-        stream: streams::Inbound,
-    ) -> Result<(), FrameError> {
-        let mut stream = Stall::new(stream, self.stall);
-        // A peer opens this stream to ask at once: a few bytes, which take no longer than a stall.
-        let request = timeout(self.stall, availability::read_request(&mut stream)).await;
-        let Some(hash) = request.unwrap_or(Ok(None))? else {
-            return Ok(());
-        };
-        let Update::Has(mut has) = self.answers.availability(peer, hash).await else {
-            self.metrics.refused(Refusal::Absent);
-            availability::write_update(&mut stream, &Update::Absent).await?;
-            return Ok(stream.close().await?);
-        };
-        let _ = self.notices.asked.try_send((hash, peer));
-        let mut listening = self.swarms.listen(hash, peer);
-        loop {
-            self.locate(peer, &listening).await;
-            if let Some(news) = listening.news(has) {
-                stream.arm();
-                availability::write_update(&mut stream, &Update::Has(news)).await?;
-            }
-            stream.disarm();
-            let mut nothing = [0];
-            tokio::select! {
-                // Nothing more is expected: it listens no more.
-                closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
-                () = sleep(NEWS_INTERVAL) => {}
-            }
-            has = match self.answers.availability(peer, hash).await {
-                Update::Has(has) => has,
-                // Withdrawn meanwhile.
-                Update::Absent => return Ok(stream.close().await?),
-            };
-        }
-    }
-
-    /// Finds out where others can reach the listener, if that is not known yet.
-    async fn locate(&self, peer: PeerId, listening: &Listening) {
-        if listening.is_located() {
-            return;
-        }
-        let connected = self.network.peer(peer).await.ok().flatten();
-        if let Some(address) = connected.and_then(|peer| peer.best_address()) {
-            listening.locate(address);
-        }
     }
 
     async fn serve_catalogue(

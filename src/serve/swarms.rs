@@ -158,11 +158,8 @@ mod tests {
 
     fn has(blocks: Range<u64>) -> Has {
         Has {
-            descriptor: Descriptor::new(Kind::File, 100 << 14, [1; 32]).unwrap(),
-            name: None,
             blocks: blocks.into(),
-            peers: Vec::new(),
-            suggested: BlockRanges::new(),
+            ..Has::nothing_of(Descriptor::new(Kind::File, 100 << 14, [1; 32]).unwrap())
         }
     }
 

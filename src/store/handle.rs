@@ -20,6 +20,7 @@ use super::{
     manifests::Manifests,
     partial::Partials,
     presence::{MOUNTS_FILE, Mounts},
+    provider_keys::ProviderKeys,
     receipts::Receipts,
     received::ReceivedFolders,
     room::Room,
@@ -44,6 +45,7 @@ pub(super) struct Inner {
     pub(super) downloads: Downloads,
     pub(super) receipts: Receipts,
     pub(super) handles: Handles,
+    pub(super) provider_keys: ProviderKeys,
     pub(super) room: Room,
     pub(super) received: ReceivedFolders,
     /// On which devices watched folders were.
@@ -121,6 +123,7 @@ impl Store {
                 Receipts::in_folder(folder.path())
             }),
             handles: Handles::default(),
+            provider_keys: ProviderKeys::default(),
             room: Room::default(),
             received: folder
                 .as_ref()

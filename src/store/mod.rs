@@ -16,6 +16,7 @@
 //! | `share`, `shares` | what is shared, where it lies, in which scopes |
 //! | `members` | what is in shared folders |
 //! | `peers`, `publications` | known peers; when each hash is next announced |
+//! | `provider_keys` | which hash belongs to the key that a peer names |
 //! | `presence` | whether a shared folder is there, or its disk is not |
 //! | `states` | whether what is shared can be had, and why not |
 //! | `exclusions` | what a person withdrew from watched folders |
@@ -73,6 +74,7 @@ mod new_file;
 mod partial;
 mod peers;
 mod presence;
+mod provider_keys;
 mod publications;
 mod quiet;
 mod reading;

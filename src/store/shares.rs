@@ -87,6 +87,7 @@ impl Store {
             Ok((added, tables.without_rows(replaced)?))
         })?;
         log.add(&added);
+        self.inner.provider_keys.change(&hashes, &replaced);
         drop(log);
         self.inner
             .states
@@ -120,6 +121,7 @@ impl Store {
             Ok((added, tables.without_rows(replaced)?))
         })?;
         log.add([&added]);
+        self.inner.provider_keys.change(&hashes, &replaced);
         drop(log);
         self.inner.states.forget([&*folder.path]);
         self.shares_changed(&replaced);
@@ -154,6 +156,7 @@ impl Store {
             let gone = tables.without_rows(removed.clone())?;
             Ok((count, removed, gone))
         })?;
+        self.inner.provider_keys.change(&[], &gone);
         drop(log);
         self.inner.handles.forget(&removed);
         self.inner

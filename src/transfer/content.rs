@@ -151,13 +151,10 @@ mod tests {
         let mut holding = Holding::default();
         let mut says = |from: u64| {
             holding.extend(&Has {
-                descriptor: Descriptor::new(Kind::File, 0, [0; 32]).unwrap(),
-                name: None,
                 blocks: (from..from + 2048)
                     .map(|run| 2 * run..2 * run + 1)
                     .collect(),
-                peers: Vec::new(),
-                suggested: BlockRanges::new(),
+                ..Has::nothing_of(Descriptor::new(Kind::File, 0, [0; 32]).unwrap())
             })
         };
         for update in 0..128 {

@@ -1,5 +1,8 @@
 //! The availability stream: a question to one peer, what it has of some content.
 //!
+//! The question names no hash. What may be sent to a peer that names one, such as a request for a chunk, is
+//! sent only once the peer has proven here that it has the hash.
+//!
 //! A peer that serves as many streams as it can resets the next one. That says nothing about the content:
 //! the question is asked again soon, on the same connection.
 
@@ -8,7 +11,7 @@ use std::{io, time::Duration};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
-    availability::{self, Has, Update},
+    availability::{self, Has, Request, Update},
     chunk::WrongAnswer,
 };
 use pelago_content::Hash;
@@ -28,7 +31,10 @@ pub(super) const MAX_REFUSED: u32 = 8;
 /// the cost of opening it to be small.
 const MIN_HOLD: Duration = Duration::from_secs(1);
 
-/// An open availability stream.
+/// What is wrong with a peer that says what it has of content, and not that it has its hash.
+const UNPROVEN: &str = "it does not prove that it has the hash of what it offers";
+
+/// An open availability stream, to a peer that has proven that it has the hash.
 pub(super) struct Subscription {
     pub(super) updates: Stall<Outgoing>,
     pub(super) wanted: Wanted,
@@ -37,19 +43,26 @@ pub(super) struct Subscription {
 /// Asks `peer` what it has of `hash`: its first update, and the stream that others follow on.
 ///
 /// # Errors
-/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream.
+/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream; [`End::Lied`] if it
+/// says what it has, and does not prove that it has the hash.
 pub(super) async fn subscribe(
     network: &Network,
     peer: PeerId,
     hash: Hash,
     stall: Duration,
 ) -> Result<(Has, Subscription), End> {
+    let local = network.local_peer_id();
+    let request = Request::new(&hash, &local, &peer);
     for refused in 0..MAX_REFUSED {
         let stream = network.open(peer, Protocol::Availability).await?;
         let wanted = stream.held.wanted();
         let mut updates = Stall::new(stream, stall);
-        match first_update(&mut updates, hash).await {
+        match first_update(&mut updates, &request).await {
             Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
+                let proof = has.proof.filter(|proof| proof.shows(&hash, &peer, &local));
+                if proof.is_none() {
+                    return Err(End::Lied(UNPROVEN.to_owned()));
+                }
                 updates.disarm();
                 return Ok((has, Subscription { updates, wanted }));
             }
@@ -85,9 +98,9 @@ pub(super) async fn ask(
 
 async fn first_update(
     updates: &mut Stall<Outgoing>,
-    hash: Hash,
+    request: &Request,
 ) -> Result<Option<Update>, FrameError> {
-    availability::write_request(updates, hash).await?;
+    availability::write_request(updates, request).await?;
     availability::read_update(updates).await
 }
 

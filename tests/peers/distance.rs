@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
-use libp2p::{multiaddr, swarm::SwarmEvent};
+use libp2p::{PeerId, multiaddr, swarm::SwarmEvent};
 use pelago::content::{BLOCK_SIZE, BlockRanges};
 use pelago_behaviour::{
     Event, FrameError, Protocol, availability,
@@ -30,7 +30,7 @@ use crate::{
     content::Content,
     nodes::{Home, in_time},
     relay::Relay,
-    scripted::{has_all, swarm},
+    scripted::{has_all, proven, swarm},
 };
 
 /// How long everything is on its way.
@@ -60,17 +60,23 @@ struct Asked {
 }
 
 impl Source {
-    async fn converse(self: Arc<Self>, mut stream: Inbound) -> Result<(), FrameError> {
+    async fn converse(
+        self: Arc<Self>,
+        local: PeerId,
+        peer: PeerId,
+        mut stream: Inbound,
+    ) -> Result<(), FrameError> {
         match stream.held.protocol {
             Protocol::Availability => {
                 availability::read_request(&mut stream).await?;
-                stream.write_all(&has_all(&self.content.descriptor)).await?;
+                let update = proven(has_all(&self.content.descriptor), &local, &peer);
+                stream.write_all(&update).await?;
                 stream.flush().await?;
                 // Until the subscriber has enough.
                 availability::read_request(&mut stream).await.map(drop)
             }
             Protocol::Chunk => self.send_chunks(stream).await,
-            Protocol::Catalogue => Ok(()),
+            Protocol::Catalogue | Protocol::ListedAvailability => Ok(()),
         }
     }
 
@@ -115,6 +121,7 @@ impl Source {
 /// Lets `source` listen on loopback; it ends with the task.
 async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
     let mut swarm = swarm("far away");
+    let local = *swarm.local_peer_id();
     swarm
         .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
         .unwrap();
@@ -128,7 +135,8 @@ async fn listen(source: Arc<Source>) -> (SocketAddr, JoinHandle<()>) {
     let run = async move {
         loop {
             if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await {
-                tokio::spawn(Arc::clone(&source).converse(stream.inbound));
+                let source = Arc::clone(&source);
+                tokio::spawn(source.converse(local, stream.peer, stream.inbound));
             }
         }
     };

@@ -69,7 +69,7 @@ async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
 /// What the content is called where the client asks for it.
 async fn name_of(client: &Client, hash: Hash) -> Option<String> {
     let mut stream = client.open(Protocol::Availability).await;
-    availability::write_request(&mut stream, hash)
+    availability::write_request(&mut stream, &client.question(&hash))
         .await
         .unwrap();
     match in_time(availability::read_update(&mut stream)).await {

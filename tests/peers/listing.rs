@@ -156,7 +156,7 @@ async fn pages_of_a_catalogue_leave_nothing_out() {
 /// The bytes with which a node answers a stranger about `hash`, on every protocol that names one.
 async fn told_about(stranger: &Client, hash: Hash) -> [Vec<u8>; 2] {
     let (mut subscription, mut wanted) = (Vec::new(), Vec::new());
-    availability::write_request(&mut subscription, hash)
+    availability::write_request(&mut subscription, &stranger.question(&hash))
         .await
         .unwrap();
     let items = [(0, 0, true), (0, 7, true), (9, 0, true), (3, 0, false)];

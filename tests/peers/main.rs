@@ -17,6 +17,7 @@ mod nodes;
 mod raw;
 mod relay;
 mod scripted;
+mod secrets;
 mod serving;
 mod silence;
 mod sources;

@@ -2,9 +2,10 @@
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
 use libp2p::{PeerId, swarm::SwarmEvent};
-use pelago::node::PeerAddress;
+use pelago::{content::Hash, node::PeerAddress};
 use pelago_behaviour::{
     Protocol,
+    availability::Request,
     chunk::{self, Answer, Item},
     streams::{Outbound, Reply},
 };
@@ -17,6 +18,8 @@ use crate::{
 
 /// A connection to one node. It ends when it is dropped.
 pub(crate) struct Client {
+    local: PeerId,
+    node: PeerId,
     open: mpsc::Sender<(Protocol, Reply)>,
     swarm: JoinHandle<()>,
 }
@@ -25,6 +28,7 @@ impl Client {
     pub(crate) async fn connect(home: &Home) -> Self {
         let address: PeerAddress = home.address().await;
         let mut swarm = swarm("raw");
+        let local = *swarm.local_peer_id();
         swarm.dial(address.address().clone()).unwrap();
         let node = in_time(async {
             loop {
@@ -47,7 +51,22 @@ impl Client {
             }
         };
         let swarm = tokio::spawn(run);
-        Self { open, swarm }
+        Self {
+            local,
+            node,
+            open,
+            swarm,
+        }
+    }
+
+    /// Whom the node takes this peer for.
+    pub(crate) const fn local(&self) -> PeerId {
+        self.local
+    }
+
+    /// The question what the node has of `hash`, with the proof that this peer has the hash.
+    pub(crate) fn question(&self, hash: &Hash) -> Request {
+        Request::new(hash, &self.local, &self.node)
     }
 
     pub(crate) async fn open(&self, protocol: Protocol) -> Outbound {

@@ -7,14 +7,14 @@ use std::{
 };
 
 use futures::{AsyncWriteExt, StreamExt, future::BoxFuture};
-use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm::SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
 use pelago::{
     content::{BlockRanges, Descriptor},
     node::PeerAddress,
 };
 use pelago_behaviour::{
     Behaviour, Config, Event, FrameError, Namesakes, OwnKeys, Protocol, Protocols,
-    availability::{self, Has, Update},
+    availability::{self, Has, Proof, Update},
     chunk::{self, Item},
     streams::{self, Inbound},
     swarm_config, transport,
@@ -37,6 +37,19 @@ pub(crate) enum Act {
     Trickle(Vec<u8>, Duration),
     /// Keep the stream, and say nothing.
     Silence,
+}
+
+impl Act {
+    fn with_bytes(self, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Self {
+        match self {
+            Self::Send(bytes) => Self::Send(change(bytes)),
+            Self::SendThen(bytes, more) => Self::SendThen(change(bytes), more),
+            Self::SendAndClose(bytes) => Self::SendAndClose(change(bytes)),
+            Self::SendForever(bytes) => Self::SendForever(change(bytes)),
+            Self::Trickle(bytes, pause) => Self::Trickle(change(bytes), pause),
+            Self::Silence => Self::Silence,
+        }
+    }
 }
 
 /// What a node says: to a subscription, and to the requests for chunks, each with its number.
@@ -94,16 +107,28 @@ pub(crate) fn update(has: Has) -> Vec<u8> {
 /// An update by which a peer has all of the content, without a name for it.
 pub(crate) fn having_all(descriptor: &Descriptor) -> Has {
     Has {
-        descriptor: *descriptor,
-        name: None,
         blocks: BlockRanges::from(0..descriptor.geometry().blocks()),
-        peers: Vec::new(),
-        suggested: BlockRanges::default(),
+        is_listed: true,
+        ..Has::nothing_of(*descriptor)
     }
 }
 
 pub(crate) fn has_all(descriptor: &Descriptor) -> Vec<u8> {
     update(having_all(descriptor))
+}
+
+/// The same bytes, whose first update proves to `peer` that `local` has the hash, if it is one that says what
+/// `local` has and proves nothing yet.
+pub(crate) fn proven(bytes: Vec<u8>, local: &PeerId, peer: &PeerId) -> Vec<u8> {
+    let mut rest = &bytes[..];
+    let first = futures::executor::block_on(availability::read_update(&mut rest));
+    let Ok(Some(Update::Has(mut has))) = first else {
+        return bytes;
+    };
+    let proof = Proof::new(&has.descriptor.hash(), local, peer);
+    has.proof.get_or_insert(proof);
+    let rest = rest.to_vec();
+    [update(has), rest].concat()
 }
 
 /// The bytes by which a peer has nothing.
@@ -137,6 +162,7 @@ impl Scripted {
     /// Starts a node that listens at two addresses, so that it can be found twice.
     pub(crate) async fn start(script: Script) -> Self {
         let mut swarm = swarm("scripted");
+        let local = *swarm.local_peer_id();
         let mut addresses = Vec::new();
         for _ in 0..2 {
             swarm
@@ -156,7 +182,7 @@ impl Scripted {
             loop {
                 if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await
                 {
-                    let task = tokio::spawn(converse(Arc::clone(&script), *stream));
+                    let task = tokio::spawn(converse(Arc::clone(&script), local, *stream));
                     spawned.lock().unwrap().push(task);
                 }
             }
@@ -212,6 +238,17 @@ impl Drop for Scripted {
 /// A swarm of the network that the other nodes of these tests are of.
 pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
     let key = Keypair::generate_ed25519();
+    let local = key.public().to_peer_id();
+    Swarm::new(
+        transport(&key, &Namesakes::default()).unwrap(),
+        behaviour(&key, name),
+        local,
+        swarm_config(Duration::from_secs(60)),
+    )
+}
+
+/// What such a swarm does.
+pub(crate) fn behaviour(key: &Keypair, name: &str) -> Behaviour {
     let config = Config {
         protocols: Protocols::new("pelago").unwrap(),
         node_name: name.to_owned(),
@@ -220,25 +257,19 @@ pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
         replication: 20.try_into().unwrap(),
         memory_budget: 64 << 20,
     };
-    let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
-    let local = key.public().to_peer_id();
-    let config = swarm_config(Duration::from_secs(60));
-    Swarm::new(
-        transport(&key, &Namesakes::default()).unwrap(),
-        behaviour,
-        local,
-        config,
-    )
+    Behaviour::new(key, OwnKeys::default(), &config)
 }
 
 type Shared = Arc<(Script, watch::Sender<Asked>)>;
 
-async fn converse(script: Shared, event: streams::Event) {
-    let stream = event.inbound;
+async fn converse(script: Shared, local: PeerId, event: streams::Event) {
+    let (peer, stream) = (event.peer, event.inbound);
     let is_chunk = stream.held.protocol == Protocol::Chunk;
     // However it ends: the other side ends streams when it likes.
     let _ = match stream.held.protocol {
-        Protocol::Availability => tell_availability(&script, stream).await,
+        Protocol::Availability => tell_availability(&script, &local, &peer, stream).await,
+        // Nobody opens such streams any more.
+        Protocol::ListedAvailability => Ok(()),
         Protocol::Chunk => send_chunks(&script, stream).await,
         Protocol::Catalogue => send_pages(&script, stream).await,
     };
@@ -248,14 +279,21 @@ async fn converse(script: Shared, event: streams::Event) {
     });
 }
 
-async fn tell_availability(script: &Shared, mut stream: Inbound) -> Result<(), FrameError> {
+async fn tell_availability(
+    script: &Shared,
+    local: &PeerId,
+    peer: &PeerId,
+    mut stream: Inbound,
+) -> Result<(), FrameError> {
     availability::read_request(&mut stream).await?;
     let mut number = 0;
     script.1.send_modify(|asked| {
         number = asked.subscriptions;
         asked.subscriptions += 1;
     });
-    if perform((script.0.availability)(number), &mut stream).await? {
+    let act = (script.0.availability)(number);
+    let act = act.with_bytes(|bytes| proven(bytes, local, peer));
+    if perform(act, &mut stream).await? {
         // Until the subscriber has enough.
         availability::read_request(&mut stream).await?;
     }

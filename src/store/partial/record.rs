@@ -169,6 +169,26 @@ impl Partials {
         }
     }
 
+    /// The hash that has this provider key, of a download under way by itself or of a file in one of a
+    /// folder. Looks at all of them, so that the time does not tell which it is.
+    pub(in crate::store) fn hash_of_key(&self, key: &[u8; 32]) -> Option<Hash> {
+        let of_itself: Vec<_> = {
+            let active = lock(&self.active);
+            let keys = active.keys().filter(|key| key.is_of(&key.hash));
+            keys.map(|key| key.hash).collect()
+        };
+        let has_key = |hash: &Hash| hash.provider_key() == *key;
+        let by_itself = of_itself.into_iter().fold(None, |found, hash| {
+            let this = Some(hash).filter(has_key);
+            found.or(this)
+        });
+        let folders = self.folders();
+        folders.iter().fold(by_itself, |found, folder| {
+            let this = folder.hash_of_key(key);
+            found.or(this)
+        })
+    }
+
     /// The folders whose downloads are under way.
     pub(in crate::store) fn folders(&self) -> Vec<Arc<PartialFolder>> {
         let active = lock(&self.active);

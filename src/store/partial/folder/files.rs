@@ -2,7 +2,10 @@
 //!
 //! Owns nothing that changes while the folder is downloaded.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::OnceLock,
+};
 
 use pelago_content::{BlockRanges, EntryKind, Hash, ListedFile, Listing};
 
@@ -23,6 +26,9 @@ pub(super) struct Files {
     repeats: HashMap<u32, Vec<u32>>,
     /// Sub-folders.
     folders: HashSet<Hash>,
+    /// The first wanted files by the beginnings of their provider keys, once somebody asks for one by its
+    /// key.
+    by_key: OnceLock<Vec<(u32, u32)>>,
 }
 
 impl Files {
@@ -38,6 +44,7 @@ impl Files {
             first: HashMap::new(),
             repeats: HashMap::new(),
             folders: HashSet::new(),
+            by_key: OnceLock::new(),
         };
         for entry in listing.entries() {
             if let EntryKind::Folder { descriptor, .. } = entry.kind() {
@@ -101,6 +108,28 @@ impl Files {
         self.first.get(hash).map(|file| *file as usize)
     }
 
+    /// The first wanted files that may have this provider key.
+    pub(super) fn with_key(
+        &self,
+        listing: &Listing,
+        key: &[u8; 32],
+    ) -> impl Iterator<Item = usize> + '_ {
+        let sorted = self.by_key.get_or_init(|| {
+            let of = |file: &u32| {
+                let listed = self.get(listing, *file as usize)?;
+                Some((beginning(&listed.descriptor.hash().provider_key()), *file))
+            };
+            let mut sorted: Vec<_> = self.first.values().filter_map(of).collect();
+            sorted.sort_unstable();
+            sorted
+        });
+        let beginning = beginning(key);
+        let first = sorted.partition_point(|(key, _)| *key < beginning);
+        let alike = sorted[first..].iter();
+        let alike = alike.take_while(move |(key, _)| *key == beginning);
+        alike.map(|(_, file)| *file as usize)
+    }
+
     /// A first file, and the wanted ones that have the same content.
     pub(super) fn same_as(&self, first: usize) -> impl Iterator<Item = usize> + '_ {
         let repeats = self.repeats.get(&(first as u32));
@@ -117,6 +146,10 @@ impl Files {
     pub(super) fn is_member(&self, hash: &Hash) -> bool {
         self.first.contains_key(hash) || self.folders.contains(hash)
     }
+}
+
+fn beginning(key: &[u8; 32]) -> u32 {
+    u32::from_be_bytes([key[0], key[1], key[2], key[3]])
 }
 
 impl Selection {

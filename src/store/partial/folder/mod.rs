@@ -283,6 +283,15 @@ impl PartialFolder {
         *hash == self.reservation.key.hash || self.files.is_member(hash)
     }
 
+    /// The hash of the file in the folder that has this provider key.
+    pub(in crate::store) fn hash_of_key(&self, key: &[u8; 32]) -> Option<Hash> {
+        let mut alike = self.files.with_key(&self.listing, key);
+        alike.find_map(|file| {
+            let hash = self.files.get(&self.listing, file)?.descriptor.hash();
+            (hash.provider_key() == *key).then_some(hash)
+        })
+    }
+
     /// What is here of the file with this hash.
     pub(in crate::store) fn held(&self, hash: &Hash) -> Option<Held> {
         let first = self.files.first_with(hash)?;
