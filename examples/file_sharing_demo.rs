@@ -60,6 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             only: Vec::new(),
             overwrite: false,
             links: Default::default(),
+            listed: None,
             strict_names: false,
             no_sync: false,
             seed: true,

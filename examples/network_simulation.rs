@@ -350,6 +350,7 @@ impl Simulation {
             only: Vec::new(),
             overwrite: false,
             links: Default::default(),
+            listed: None,
             strict_names: false,
             no_sync: false,
             seed: true,

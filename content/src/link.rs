@@ -1,6 +1,7 @@
 //! The link: all that a receiver needs, as one line of text.
 //!
-//! `pelago:<hash>?name=<name>&size=<bytes>&peer=<multiaddr>&peer=...`, with values percent-encoded.
+//! `pelago:<hash>?name=<name>&size=<bytes>&unlisted=1&peer=<multiaddr>&peer=...`, with values
+//! percent-encoded.
 //! Owns the text form and its bounds. Never judges a peer's address, nor a name: everything but the
 //! hash is a hint by whoever wrote the link. Text that is no link leaves as a [`LinkError`].
 
@@ -25,6 +26,8 @@ pub struct Link {
     pub name: Option<String>,
     /// What the content weighs in bytes, the total for a folder. A claim.
     pub size: Option<u64>,
+    /// Whether the content is for those who have the hash: in no list, and not announced.
+    pub is_unlisted: bool,
     /// Where to ask first: multiaddrs, best first, not parsed here.
     pub peers: Vec<String>,
 }
@@ -45,6 +48,7 @@ impl Link {
             hash,
             name: None,
             size: None,
+            is_unlisted: false,
             peers: Vec::new(),
         }
     }
@@ -53,6 +57,11 @@ impl Link {
         match key {
             "name" => set(&mut self.name, "name", name(decode("name", value)?)?),
             "size" => set(&mut self.size, "size", size(&decode("size", value)?)?),
+            "unlisted" => {
+                // Anything but a clear no is a yes: what is listed cannot be taken back.
+                self.is_unlisted |= decode("unlisted", value)? != "0";
+                Ok(())
+            }
             "peer" if self.peers.len() == Self::MAX_PEERS => Err(LinkError::Peers),
             "peer" => {
                 self.peers.push(decode("peer", value)?);
@@ -92,6 +101,9 @@ impl fmt::Display for Link {
         }
         if let Some(size) = self.size {
             add("size", &size.to_string());
+        }
+        if self.is_unlisted {
+            add("unlisted", "1");
         }
         for peer in self.peers.iter().take(Self::MAX_PEERS) {
             add("peer", peer);

@@ -22,10 +22,13 @@ fn any_text() -> impl Strategy<Value = String> {
 fn any_link() -> impl Strategy<Value = Link> {
     let name = prop::option::of(any_text());
     let peers = prop::collection::vec(any_text(), 0..8);
-    (any_hash(), name, any::<Option<u64>>(), peers).prop_map(|(hash, name, size, peers)| Link {
+    let facts = (any::<Option<u64>>(), any::<bool>());
+    let link = (any_hash(), name, facts, peers);
+    link.prop_map(|(hash, name, (size, is_unlisted), peers)| Link {
         hash,
         name,
         size,
+        is_unlisted,
         peers,
     })
 }
@@ -66,12 +69,14 @@ proptest! {
     fn any_link_shown_can_be_read(
         hash in any_hash(), name in "\\PC{0,1200}", peers in prop::collection::vec("\\PC{0,300}", 0..80),
     ) {
-        let link = Link { hash, name: Some(name), size: Some(u64::MAX), peers };
+        let (size, is_unlisted) = (Some(u64::MAX), true);
+        let link = Link { hash, name: Some(name), size, is_unlisted, peers };
         let text = link.to_string();
         prop_assert!(text.len() <= Link::MAX_LEN);
         let read: Link = text.parse().unwrap();
         prop_assert_eq!(read.hash, hash);
         prop_assert_eq!(read.size, link.size);
+        prop_assert!(read.is_unlisted);
         prop_assert!(read.name.is_none() || read.name == link.name);
         prop_assert!(read.peers.iter().all(|peer| link.peers.contains(peer)));
         prop_assert_eq!(read.to_string(), text);
@@ -114,6 +119,7 @@ fn a_link_reads_as_it_is_documented() {
         hash: HASH.parse().unwrap(),
         name: Some("Über & über 100%.txt".into()),
         size: Some(300_000),
+        is_unlisted: false,
         peers: vec![
             "/ip4/192.0.2.1/tcp/8080".into(),
             "/ip6/2001:db8::1/udp/1/quic-v1".into(),
@@ -125,6 +131,25 @@ fn a_link_reads_as_it_is_documented() {
     );
     assert_eq!(link.to_string(), text);
     assert_eq!(text.parse(), Ok(link));
+}
+
+#[test]
+fn a_link_says_that_its_content_is_unlisted() {
+    let unlisted = parse("name=a&unlisted=1&size=3").unwrap();
+    assert!(unlisted.is_unlisted);
+    assert_eq!(
+        unlisted.to_string(),
+        format!("pelago:{HASH}?name=a&size=3&unlisted=1")
+    );
+    for (query, expected) in [
+        ("", false),
+        ("unlisted=0", false),
+        ("unlisted", true),
+        ("unlisted=yes", true),
+        ("unlisted=0&unlisted=1&unlisted=0", true),
+    ] {
+        assert_eq!(parse(query).unwrap().is_unlisted, expected, "{query:?}");
+    }
 }
 
 #[test]

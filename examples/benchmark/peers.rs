@@ -179,6 +179,7 @@ impl Peer {
             only: Vec::new(),
             overwrite: false,
             links: Default::default(),
+            listed: None,
             strict_names: false,
             no_sync: false,
             seed: false,

@@ -197,6 +197,7 @@ pub(super) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
         hash: listed.hash,
         name: Some(listed.name.clone()),
         size: Some(listed.size),
+        is_unlisted: listed.is_unlisted,
         peers: peers.to_vec(),
     };
     types::Shared {
@@ -509,6 +510,7 @@ pub(super) async fn download_request(
         strict_names: from.strict_names,
         no_sync: from.no_sync,
         seed: from.seed,
+        listed: from.listed,
     })
 }
 

@@ -358,6 +358,10 @@ pub struct DownloadRequest {
     /// Whether the node goes on sharing it afterwards.
     #[serde(default)]
     pub seed: bool,
+    /// Whether it is listed and announced then. If nothing is said: if it was asked for by its name, or if
+    /// a source lists it and no link says that it is unlisted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<bool>,
     /// Whether to answer at once and leave it to the node.
     #[serde(default)]
     pub detach: bool,

@@ -85,6 +85,14 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     no_seed: bool,
 
+    /// List and announce what is shared on, also if a link says that it is unlisted
+    #[arg(long, conflicts_with = "unlisted")]
+    listed: bool,
+
+    /// Share it on only with those who have the hash [default: unless a source lists it]
+    #[arg(long)]
+    unlisted: bool,
+
     /// Leave it to the running node, and come back at once
     #[arg(long)]
     detach: bool,
@@ -222,6 +230,10 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         strict_names: args.strict_names,
         no_sync: args.no_sync,
         seed: transfer.seed && !args.no_seed,
+        listed: match (args.listed, args.unlisted) {
+            (false, false) => None,
+            (is_listed, _) => Some(is_listed),
+        },
         detach: args.detach,
     })
 }

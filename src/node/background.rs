@@ -25,7 +25,7 @@ use crate::{
     duties::Outcome,
     publish::Publisher,
     serve::Server,
-    store::{Collected, DatabaseError, KnownPeer, Share, Store},
+    store::{Collected, DatabaseError, KnownPeer, Scopes, Share, Store},
     transfer::{Saved, Transfers},
 };
 
@@ -257,6 +257,17 @@ impl Inner {
         if !known.is_empty() {
             let store = self.store.clone();
             spawn_blocking(move || store.remember_peers(&known)).await??;
+        }
+        Ok(())
+    }
+
+    /// Provides `hash`, of which a download has some, if everyone may know of that.
+    pub(super) async fn provide_while_downloading(&self, hash: Hash) -> Outcome {
+        let store = self.store.clone();
+        let scopes = spawn_blocking(move || store.scopes(&hash)).await??;
+        let may_announce = |scopes: Scopes| scopes.iter().any(|s| allows(s, Action::Announce));
+        if scopes.is_some_and(may_announce) {
+            self.publisher.provide(hash).await;
         }
         Ok(())
     }

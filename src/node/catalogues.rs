@@ -66,6 +66,8 @@ pub struct Listed {
     pub holders: Vec<PeerId>,
     /// Where it lies, if this node shares it.
     pub path: Option<PathBuf>,
+    /// Whether this node shares it with those who have the hash only.
+    pub is_unlisted: bool,
     /// Whether it can be had from this node, if this node shares it.
     pub state: ShareState,
     /// Of a folder that this node shares: files that are not available.
@@ -336,6 +338,7 @@ fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Lis
                 peers: 0,
                 holders: Vec::new(),
                 path: None,
+                is_unlisted: false,
                 state: ShareState::Available,
                 unavailable_files: 0,
             });

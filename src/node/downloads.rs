@@ -16,7 +16,7 @@ use super::{
 use crate::{
     duties::Outcome,
     network::Network,
-    store::{Links, NewFolder, NewShare, Origin, Scope, Selection, Store},
+    store::{Links, NewFolder, NewShare, Origin, Scope, Scopes, Selection, Store},
     transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
 };
 
@@ -111,6 +111,9 @@ pub struct DownloadRequest {
     pub no_sync: bool,
     /// Whether to share it on, where the node and its settings allow that.
     pub seed: bool,
+    /// Whether what is shared on is listed and announced. None: if it was asked for by its name, or if a
+    /// source lists it and no link says that it is unlisted.
+    pub listed: Option<bool>,
 }
 
 impl Node {
@@ -162,6 +165,7 @@ impl Node {
             [] => None,
             from => Some(self.resolve_peers(from, &peers, deadline).await?),
         };
+        let (scope, lists_as_sources) = scope(&request.target, request.listed);
         let (hash, name) = match request.target {
             Target::Hash(hash) => (hash, None),
             Target::Link(link) => {
@@ -199,7 +203,8 @@ impl Node {
             resume_on_start: !is_one_shot,
             // What may be gone with the power is not offered to others.
             seed: request.seed && !request.no_sync,
-            scopes: Scope::Everyone.into(),
+            scopes: scope.into(),
+            lists_as_sources,
         })
     }
 
@@ -241,6 +246,18 @@ impl Node {
                 return Err(DownloadError::UnknownPeer(from[unknown].clone()));
             }
         }
+    }
+}
+
+/// Who may know of what is downloaded as `target`, where a person says so or not; and whether everyone may
+/// once a source lists it. What was found in a list is in lists already, what a link calls unlisted is in
+/// none, and of a bare hash only its sources know.
+fn scope(target: &Target, listed: Option<bool>) -> (Scope, bool) {
+    match (listed, target) {
+        (Some(true), _) | (None, Target::Name(_)) => (Scope::Everyone, false),
+        (Some(false), _) => (Scope::Unlisted, false),
+        (None, Target::Link(link)) => (Scope::Unlisted, !link.is_unlisted),
+        (None, Target::Hash(_)) => (Scope::Unlisted, true),
     }
 }
 
@@ -293,7 +310,7 @@ async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
         .is_ok_and(|status| verified(&status) > 0)
         && inner.transfers.seeds()
     {
-        inner.publisher.provide(hash).await;
+        inner.provide_while_downloading(hash).await?;
     }
     let finished = download.finished().await;
     // Whether it is to be shared on may have changed meanwhile.
@@ -305,7 +322,9 @@ async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
     // What was there before is not shared yet.
     if !finished.is_shared {
         let store = inner.store.clone();
-        let shared = tokio::task::spawn_blocking(move || share_standing(&store, finished)).await?;
+        let scopes = download.scopes().clone();
+        let share = move || share_standing(&store, finished, scopes);
+        let shared = tokio::task::spawn_blocking(share).await?;
         if let Err(error) = shared {
             if !error.may_pass() {
                 tracing::warn!(%hash, %error, "downloaded, but not shared on");
@@ -315,12 +334,23 @@ async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
             return Err(error.into());
         }
     }
-    inner.publisher.provide(hash).await;
+    inner.provide_if_shared(hash).await;
     Ok(())
 }
 
-fn share_standing(store: &Store, finished: Finished) -> Result<(), super::ShareError> {
-    let (path, scopes) = (finished.path, Scope::Everyone.into());
+/// Shares what was there before, unless it is shared from there already.
+fn share_standing(
+    store: &Store,
+    finished: Finished,
+    scopes: Scopes,
+) -> Result<(), super::ShareError> {
+    let path = finished.path;
+    let shared = store
+        .share_at(&path)
+        .map_err(crate::store::ShareError::from)?;
+    if shared.is_some_and(|share| share.hash == finished.hash) {
+        return Ok(());
+    }
     let (name, origin) = (finished.name, Origin::Downloaded);
     let go_on = |_| ControlFlow::Continue(());
     if path.is_dir() {
@@ -348,6 +378,25 @@ fn share_standing(store: &Store, finished: Finished) -> Result<(), super::ShareE
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_lists_is_not_listed_unless_a_person_says_so() {
+        let hash = Hash::from_bytes([7; 32]);
+        let unlisted = Link {
+            is_unlisted: true,
+            ..Link::new(hash)
+        };
+        for (target, expected) in [
+            (Target::Name("a".into()), (Scope::Everyone, false)),
+            (Target::Hash(hash), (Scope::Unlisted, true)),
+            (Target::Link(Link::new(hash)), (Scope::Unlisted, true)),
+            (Target::Link(unlisted), (Scope::Unlisted, false)),
+        ] {
+            assert_eq!(scope(&target, None), expected, "{target:?}");
+            assert_eq!(scope(&target, Some(true)), (Scope::Everyone, false));
+            assert_eq!(scope(&target, Some(false)), (Scope::Unlisted, false));
+        }
+    }
 
     #[test]
     fn sixty_four_digits_are_a_hash_and_other_words_a_name() {

@@ -10,6 +10,7 @@ use std::{
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
 use super::{Listed, ShareError, UnshareError, called::Called};
+use crate::access::{Action, allows};
 use crate::store::{
     Cursor, DatabaseError, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState,
     NewFolder, NewShare, Origin, Scope, Scopes, Share, Store, shown,
@@ -59,17 +60,31 @@ pub struct Shared {
 
 impl From<Share> for Shared {
     fn from(share: Share) -> Self {
-        Self::new(share.descriptor, share.name, share.totals.bytes, share.path)
+        let scopes = share.scopes;
+        Self::new(
+            share.descriptor,
+            share.name,
+            share.totals.bytes,
+            share.path,
+            &scopes,
+        )
     }
 }
 
 impl Shared {
-    fn new(descriptor: Descriptor, name: String, size: u64, path: PathBuf) -> Self {
+    fn new(
+        descriptor: Descriptor,
+        name: String,
+        size: u64,
+        path: PathBuf,
+        scopes: &Scopes,
+    ) -> Self {
         let hash = descriptor.hash();
         let link = Link {
             hash,
             name: Some(name.clone()),
             size: Some(size),
+            is_unlisted: !is_listed(scopes),
             peers: Vec::new(),
         };
         Self {
@@ -84,6 +99,11 @@ impl Shared {
             notes: Vec::new(),
         }
     }
+}
+
+/// Whether everyone is told of what is in these scopes.
+pub(super) fn is_listed(scopes: &Scopes) -> bool {
+    scopes.iter().any(|scope| allows(scope, Action::List))
 }
 
 /// Hashes a file or directory, but for files that are known and unchanged unless the request says so,
@@ -163,10 +183,12 @@ fn record_as_it_is(
             ..FolderOptions::default()
         };
         let made = store.share_folder_as(&folder, options, progress)?;
-        let NewFolder { path, name, .. } = folder;
+        let NewFolder {
+            path, name, scopes, ..
+        } = folder;
         include(store, &path)?;
         let in_doubt = has_member_in_doubt(store, &path)?;
-        let shared = Shared::new(made.descriptor, name, made.totals.bytes, path);
+        let shared = Shared::new(made.descriptor, name, made.totals.bytes, path, &scopes);
         return Ok(Shared {
             in_doubt,
             notes: made.left_out.lines(),
@@ -193,7 +215,7 @@ fn record_as_it_is(
     store.add_shares(std::slice::from_ref(&new))?;
     let (name, size) = (new.name, descriptor.size());
     let in_doubt = fingerprint.is_in_doubt();
-    let shared = Shared::new(descriptor, name, size, new.path);
+    let shared = Shared::new(descriptor, name, size, new.path, &new.scopes);
     Ok(Shared { in_doubt, ..shared })
 }
 
@@ -301,6 +323,7 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
             peers: 0,
             holders: Vec::new(),
             path: Some(share.path),
+            is_unlisted: !is_listed(&share.scopes),
         }));
         Ok(())
     })?;

@@ -48,7 +48,7 @@ use super::{
 use crate::{
     limits::Limits,
     network::{Candidate, Discovery, Network, PeerAddress},
-    store::{PartialSpec, Store},
+    store::{PartialSpec, Scope, Store},
 };
 
 /// Events of sources that wait for the download, at most; sources wait then.
@@ -406,6 +406,9 @@ impl Task {
             }
             return Ok(None);
         }
+        if has.is_listed {
+            self.list();
+        }
         // A second stream to the same peer, which is not used, was passed over above.
         if answered == Answered::First {
             self.asked_anew(peer, &has);
@@ -432,6 +435,16 @@ impl Task {
             self.discovery.named(&PeerAddress::from(address));
         }
         Ok(None)
+    }
+
+    /// A source lists the content: everyone may know of it, unless a person said otherwise.
+    fn list(&mut self) {
+        if std::mem::take(&mut self.request.lists_as_sources) {
+            self.request.scopes = Scope::Everyone.into();
+            if let Some(content) = &self.content {
+                content.sink.list();
+            }
+        }
     }
 
     /// The source is not used any more: what it owes is asked of others.

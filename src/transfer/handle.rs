@@ -11,7 +11,7 @@ use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
     reads::Reads, waiting::Offer,
 };
-use crate::store::Ending;
+use crate::store::{Ending, Scopes};
 
 /// How a download ended, for everyone who waits.
 pub(super) type Outcome = Result<Finished, Arc<DownloadError>>;
@@ -27,6 +27,8 @@ pub struct Download {
     /// Decides whether this run was stopped or came to its end.
     pub(super) ending: Arc<Ending>,
     pub(super) is_to_seed: bool,
+    /// Who may know of it, by what was asked for.
+    pub(super) scopes: Scopes,
     pub(super) origins: Origins,
     /// Who reads it meanwhile.
     pub(super) reads: Reads,
@@ -105,7 +107,7 @@ impl Drop for Ended {
 
 impl Download {
     /// One that nothing is done for.
-    pub(super) fn at_rest(status: DownloadStatus, is_to_seed: bool) -> Self {
+    pub(super) fn at_rest(status: DownloadStatus, is_to_seed: bool, scopes: Scopes) -> Self {
         let (_, status) = watch::channel(status);
         let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
         let (offers, _) = mpsc::channel(1);
@@ -116,6 +118,7 @@ impl Download {
             task: None,
             ending: Arc::default(),
             is_to_seed,
+            scopes,
             origins: Origins::default(),
             reads: Reads::default(),
         }
@@ -125,6 +128,12 @@ impl Download {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<DownloadStatus> {
         self.status.clone()
+    }
+
+    /// Who may know of it, by what was asked for: a source that lists it may have widened that.
+    #[must_use]
+    pub const fn scopes(&self) -> &Scopes {
+        &self.scopes
     }
 
     /// Whether it is to be shared on.
@@ -184,7 +193,7 @@ mod tests {
     /// A run that goes on until it is stopped.
     fn run() -> (Download, Ended) {
         let status = DownloadStatus::new(Hash::from_bytes([7; 32]), None);
-        let mut download = Download::at_rest(status.clone(), false);
+        let mut download = Download::at_rest(status.clone(), false, Scopes::default());
         download.task = Some(tokio::spawn(pending::<()>()).abort_handle());
         let (status, outcome) = (watch::channel(status).0, watch::channel(None).0);
         download.outcome = outcome.subscribe();

@@ -278,7 +278,7 @@ impl Transfers {
             let mut interest = Interest::default();
             interest.keep();
             let download = if kept.is_at_rest() {
-                Download::at_rest(kept.status(), request.seed)
+                Download::at_rest(kept.status(), request.seed, request.scopes.clone())
             } else {
                 let output = request.output.path().display();
                 tracing::info!(hash = %request.hash, %output, "download goes on");

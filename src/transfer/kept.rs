@@ -59,6 +59,9 @@ pub(super) struct Kept {
     overwrite: bool,
     #[serde(rename = "s")]
     scopes: Scopes,
+    /// Whether a source may widen them.
+    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
+    lists_as_sources: bool,
     #[serde(rename = "g")]
     seed: bool,
     #[serde(rename = "p")]
@@ -125,6 +128,7 @@ impl Kept {
             only: request.only,
             overwrite: request.overwrite,
             scopes: request.scopes,
+            lists_as_sources: request.lists_as_sources,
             seed: request.seed,
             is_paused,
             size: status.size,
@@ -149,6 +153,7 @@ impl Kept {
             only: spec.only,
             overwrite: spec.overwrite,
             scopes: spec.scopes,
+            lists_as_sources: false,
             seed: true,
             is_paused: !spec.resume_on_start,
             size: match spec.descriptor.kind() {
@@ -214,6 +219,7 @@ impl Kept {
             resume_on_start: true,
             seed: self.seed,
             scopes: self.scopes.clone(),
+            lists_as_sources: self.lists_as_sources,
         }
     }
 
@@ -319,6 +325,7 @@ mod tests {
             resume_on_start: true,
             seed: true,
             scopes: Scope::Unlisted.into(),
+            lists_as_sources: true,
         }
     }
 

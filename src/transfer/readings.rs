@@ -281,6 +281,7 @@ impl Transfers {
             resume_on_start: false,
             seed: false,
             scopes: Scope::Unlisted.into(),
+            lists_as_sources: false,
         };
         let run = async move {
             let result = match queued.turn().await {
@@ -308,6 +309,7 @@ impl Transfers {
             task: Some(task),
             ending,
             is_to_seed: false,
+            scopes: crate::store::Scopes::default(),
             origins,
             reads: reads_now,
         }

@@ -44,6 +44,8 @@ pub struct Request {
     pub seed: bool,
     /// Who may know of it.
     pub scopes: Scopes,
+    /// Whether everyone may, once a source says that it lists it.
+    pub lists_as_sources: bool,
 }
 
 /// How downloads run.

@@ -54,6 +54,16 @@ impl Sink {
         }
     }
 
+    /// Everyone may know of what is here from now on.
+    pub(super) fn list(&self) {
+        match self {
+            Self::File(partial) => partial.list(),
+            Self::Folder(folder) => folder.list(),
+            // They are given to nobody before the files are being fetched.
+            Self::Manifests(_) => {}
+        }
+    }
+
     /// Verifies a chunk and writes it. Blocks.
     pub(super) fn write(&self, part: Part, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
         match self {

@@ -265,7 +265,7 @@ impl Transfers {
         let (status, status_now) = watch::channel(status);
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
-        let is_to_seed = request.seed;
+        let (is_to_seed, scopes) = (request.seed, request.scopes.clone());
         // Who sent what before a pause is of interest after it, too.
         let origins = before.as_ref().map(|before| before.origins.clone());
         let origins = origins.unwrap_or_default();
@@ -318,6 +318,7 @@ impl Transfers {
             task: Some(task),
             ending,
             is_to_seed,
+            scopes,
             origins,
             reads: reads_now,
         }

@@ -242,10 +242,8 @@ async fn a_name_from_a_peer_leads_nowhere_but_into_the_folder() {
 
         let mut linked = request(content.hash(), into, &[peer.address()]);
         linked.target = Target::Link(Link {
-            hash: content.hash(),
             name: Some(name.to_owned()),
-            size: None,
-            peers: Vec::new(),
+            ..Link::new(content.hash())
         });
         let finished = ended(&getter.begin(linked).await).await.unwrap();
         assert_eq!(finished.path, folder.join(safe), "{name:?} of a link");

@@ -16,6 +16,7 @@ mod listing;
 mod nodes;
 mod raw;
 mod relay;
+mod scopes;
 mod scripted;
 mod secrets;
 mod serving;

@@ -189,6 +189,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),
+        listed: None,
         strict_names: false,
         no_sync: false,
         seed: false,

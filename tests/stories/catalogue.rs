@@ -92,6 +92,35 @@ fn what_is_unlisted_is_in_no_list_and_yet_fetched_by_hash() {
 }
 
 /// ```text
+///   A (unlisted) ── B (by the link, a node that stays) ── C looks at what B lists
+/// ```
+#[test]
+fn what_comes_by_an_unlisted_link_is_listed_on_only_if_a_person_says_so() {
+    let world = World::new();
+    let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
+    let node = a.start(&[]);
+    let (first, second) = (world.file("diary.txt", b"1"), world.file("poem.txt", b"2"));
+    let shared = a.json(&["share", &first, &second, "--unlisted"]);
+    let [first, second] = [0, 1].map(|n| shared[n]["link"].as_str().unwrap().to_owned());
+    for link in [&first, &second] {
+        assert!(link.contains("&unlisted=1&peer="), "{link}");
+    }
+    a.run(&["link", "diary.txt"]).done().prints("&unlisted=1&");
+
+    let other = b.start(&["-b", &node.address()]);
+    b.run(&["download", &first, "-o", "diary.txt"]).done();
+    let listed = ["download", &second, "--listed", "-o", "poem.txt"];
+    b.run(&listed).done();
+
+    b.run(&["link", "diary.txt"]).done().prints("&unlisted=1&");
+    let seen = c
+        .run(&["list", "--peer", &other.address()])
+        .done()
+        .prints("poem.txt");
+    assert!(!seen.stdout.contains("diary.txt"), "{seen:?}");
+}
+
+/// ```text
 ///   B ── A      A changes its mind
 /// ```
 #[test]

@@ -61,6 +61,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),
+        listed: None,
         strict_names: false,
         no_sync: false,
         seed: false,
@@ -154,6 +155,7 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
             hash: hash.parse().unwrap(),
             name: Some(name.to_owned()),
             size: None,
+            is_unlisted: false,
             peers: Vec::new(),
         };
         let request = DownloadRequest {

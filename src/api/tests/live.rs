@@ -162,6 +162,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         only: Vec::new(),
         overwrite: false,
         links: Default::default(),
+        listed: None,
         strict_names: false,
         no_sync: false,
         seed: false,

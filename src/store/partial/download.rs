@@ -12,7 +12,7 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -33,7 +33,7 @@ use super::{
     zeros,
 };
 use crate::store::{
-    DatabaseError, ReadError, Scopes, Share, Store,
+    DatabaseError, ReadError, Scope, Scopes, Share, Store,
     dir::Dir,
     escape::shown,
     files,
@@ -47,6 +47,8 @@ use crate::store::{
 /// Dropping it pauses the download; its record stays.
 pub struct Partial {
     spec: PartialSpec,
+    /// Those of everyone, once a source was found to list it.
+    listed: OnceLock<Scopes>,
     pub(super) growth: Growth,
     pub(super) handles: Mutex<Handles>,
     pub(super) verified: Mutex<BlockRanges>,
@@ -164,6 +166,7 @@ impl Partial {
         let (key, is_part) = (reservation.key, spec.part_of.is_some());
         let partial = Arc::new(Self {
             spec,
+            listed: OnceLock::new(),
             growth,
             handles: Mutex::new(Handles::Open(Arc::clone(&opened))),
             verified: Mutex::default(),
@@ -193,8 +196,13 @@ impl Partial {
     }
 
     /// Who may know of it.
-    pub const fn scopes(&self) -> &Scopes {
-        &self.spec.scopes
+    pub fn scopes(&self) -> &Scopes {
+        self.listed.get().unwrap_or(&self.spec.scopes)
+    }
+
+    /// Everyone may know of it from now on, in this run.
+    pub fn list(&self) {
+        self.listed.get_or_init(|| Scope::Everyone.into());
     }
 
     /// The blocks that are verified and written.
@@ -353,6 +361,11 @@ impl Store {
     /// The download of this file by itself, under way in this process.
     pub fn partial(&self, hash: &Hash) -> Option<Arc<Partial>> {
         self.inner.partials.active(hash)
+    }
+
+    /// Whether this content is being downloaded in this process, by itself or in a folder.
+    pub fn is_downloading(&self, hash: &Hash) -> bool {
+        self.partial(hash).is_some() || !self.folders_with(hash).is_empty()
     }
 
     /// All downloads recorded, under way or not. Records that cannot be read are passed over, with

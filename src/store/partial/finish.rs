@@ -240,7 +240,7 @@ impl Partial {
             descriptor: spec.descriptor,
             name: spec.name,
             path: path.clone(),
-            scopes: spec.scopes,
+            scopes: self.scopes().clone(),
             origin: Origin::Downloaded,
             fingerprint,
         };

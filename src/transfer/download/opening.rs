@@ -150,6 +150,9 @@ impl Task {
                 self.fetch(Sink::Manifests(round), DownloadState::Listing);
             }
             Next::Known(listing) => {
+                // A source may have said meanwhile that it lists it.
+                let scopes = self.request.scopes.clone();
+                let spec = PartialSpec { scopes, ..spec };
                 let (store, progress) = (self.store.clone(), self.checking());
                 let ending = self.ending();
                 let open = move || {

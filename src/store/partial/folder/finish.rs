@@ -279,7 +279,7 @@ impl PartialFolder {
 
     /// Shares the folder on; whether that is written down.
     fn share(&self, finished: &FinishedFolder) -> bool {
-        let (name, scopes) = (self.spec.name.clone(), &self.spec.scopes);
+        let (name, scopes) = (self.spec.name.clone(), self.scopes());
         let shared = self
             .reservation
             .store

@@ -43,7 +43,7 @@ use std::{
     ops::Range,
     path::PathBuf,
     sync::{
-        Arc, Mutex, RwLock,
+        Arc, Mutex, OnceLock, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -67,13 +67,15 @@ use super::{
     download::{Reservation, check_target, known, record_path},
     record::{Active, Partials, Recorded},
 };
-use crate::store::{Fingerprint, Scopes, Store, handles::Place, mutex::lock};
+use crate::store::{Fingerprint, Scope, Scopes, Store, handles::Place, mutex::lock};
 
 /// A folder being downloaded, the only download of its hash and of its target.
 ///
 /// Dropping it pauses the download; what was verified stays.
 pub struct PartialFolder {
     spec: PartialSpec,
+    /// Those of everyone, once a source was found to list it.
+    listed: OnceLock<Scopes>,
     listing: Arc<Listing>,
     sequence: Arc<Sequence>,
     selection: Selection,
@@ -178,6 +180,7 @@ impl PartialFolder {
         let sizes = listing.files().map(|file| file.descriptor.size());
         let folder = Arc::new(Self {
             spec,
+            listed: OnceLock::new(),
             sequence: Arc::new(Sequence::new(sizes)),
             listing,
             selection,
@@ -274,8 +277,13 @@ impl PartialFolder {
     }
 
     /// Who may know of it.
-    pub const fn scopes(&self) -> &Scopes {
-        &self.spec.scopes
+    pub fn scopes(&self) -> &Scopes {
+        self.listed.get().unwrap_or(&self.spec.scopes)
+    }
+
+    /// Everyone may know of it from now on, in this run.
+    pub fn list(&self) {
+        self.listed.get_or_init(|| Scope::Everyone.into());
     }
 
     /// Whether this is the hash of the folder, or of something in it.
