@@ -96,6 +96,15 @@ impl BlockRanges {
             .filter(|run| !run.is_empty())
     }
 
+    /// The parts of `range` that are in no run, from left to right.
+    pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+        let Range { start, end } = range;
+        let runs = self.within(start..end).chain(std::iter::once(end..end));
+        let mut at = start;
+        let gaps = runs.map(move |run| std::mem::replace(&mut at, run.end)..run.start);
+        gaps.filter(|gap| gap.start < gap.end)
+    }
+
     /// Adds the blocks of `range`.
     pub fn insert(&mut self, range: Range<u64>) {
         if range.is_empty() {

@@ -44,6 +44,18 @@ fn play(steps: &[Step], offset: u64) -> (BlockRanges, BTreeSet<u64>) {
     (ranges, model)
 }
 
+proptest! {
+    #[test]
+    fn gaps_are_what_is_not_there(steps in steps(), range in range()) {
+        let (ranges, model) = play(&steps, 0);
+        let gaps: Vec<_> = ranges.gaps(range.clone()).collect();
+        prop_assert!(gaps.iter().all(|gap| gap.start < gap.end));
+        prop_assert!(gaps.windows(2).all(|pair| pair[0].end < pair[1].start));
+        let expected: Vec<_> = range.filter(|block| !model.contains(block)).collect();
+        prop_assert_eq!(gaps.into_iter().flatten().collect::<Vec<_>>(), expected);
+    }
+}
+
 fn blocks(ranges: &BlockRanges) -> BTreeSet<u64> {
     ranges.iter().flatten().collect()
 }

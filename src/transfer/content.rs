@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use pelago_behaviour::availability::Has;
+use libp2p::PeerId;
 use pelago_content::{BlockRanges, Part, Sequence};
 
 use super::{manifests::Round, reads::Window, scheduler::Scheduler, sink::Sink, source::Wanted};
@@ -84,15 +84,10 @@ impl Content {
         (wanted.content == self.number).then_some(wanted.part)
     }
 
-    /// What a source that says `has` has of this. Whoever knows what is in a folder has its manifests.
-    pub(super) fn held(&self, has: &Holding) -> Holding {
-        match self.sink {
-            Sink::Manifests(_) => Holding {
-                blocks: (0..self.sequence.blocks()).into(),
-                suggested: BlockRanges::new(),
-            },
-            _ => has.clone(),
-        }
+    /// A source has all of the manifests, which this is: those who know what is in a folder have them.
+    pub(super) fn has_manifests(&mut self, peer: PeerId) {
+        let all = (0..self.sequence.blocks()).into();
+        self.scheduler.has(peer, &all, &BlockRanges::new());
     }
 
     /// Bytes of some of its blocks.
@@ -101,66 +96,7 @@ impl Content {
     }
 }
 
-/// Runs that what one source has may be in, at most: more than a download of a million files leaves, and
-/// some 8 MB of memory.
-const MAX_RUNS: usize = 1 << 18;
-
-/// What a source has of the content as a whole, by all that it said so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Holding {
-    pub(super) blocks: BlockRanges,
-    pub(super) suggested: BlockRanges,
-}
-
-impl Holding {
-    /// Takes what it says now.
-    ///
-    /// # Errors
-    /// It says it in too many runs.
-    pub(super) fn extend(&mut self, has: &Has) -> Result<(), TooManyRuns> {
-        self.blocks.extend(has.blocks.iter());
-        // Hints: one too many is passed over.
-        if self.suggested.runs() < MAX_RUNS {
-            self.suggested.extend(has.suggested.iter());
-        }
-        if self.blocks.runs() > MAX_RUNS {
-            return Err(TooManyRuns);
-        }
-        Ok(())
-    }
-}
-
-/// A source says what it has in more runs than are remembered.
-#[derive(Debug, thiserror::Error)]
-#[error("it says what it has in more than {MAX_RUNS} pieces")]
-pub(super) struct TooManyRuns;
-
 /// How many bytes the blocks of a sequence have.
 fn bytes_of(blocks: &BlockRanges, sequence: &Sequence) -> u64 {
     blocks.iter().map(|run| sequence.bytes_in(run)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use pelago_content::{Descriptor, Kind};
-
-    use super::*;
-
-    #[test]
-    fn what_a_source_has_is_remembered_in_so_many_runs() {
-        let mut holding = Holding::default();
-        let mut says = |from: u64| {
-            holding.extend(&Has {
-                blocks: (from..from + 2048)
-                    .map(|run| 2 * run..2 * run + 1)
-                    .collect(),
-                ..Has::nothing_of(Descriptor::new(Kind::File, 0, [0; 32]).unwrap())
-            })
-        };
-        for update in 0..128 {
-            says(2048 * update).unwrap();
-        }
-        says(0).unwrap();
-        assert!(says(2048 * 128).is_err());
-    }
 }

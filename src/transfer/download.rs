@@ -12,14 +12,12 @@ mod unproven;
 mod write_out;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use pelago_behaviour::availability::Has;
-use pelago_content::BlockRanges;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::spawn_blocking,
@@ -30,8 +28,9 @@ pub(in crate::transfer) use self::reading::Purpose;
 use self::write_out::WriteOut;
 use super::{
     DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
-    content::{Content, Holding},
+    content::Content,
     faults::Faults,
+    holding::Holdings,
     manifests::Unfolding,
     origins::Origins,
     patience::Patience,
@@ -39,7 +38,9 @@ use super::{
     receiving::Throttled,
     scheduler::Action,
     sink::Sink,
-    source::{Answered, Context, End, Event, Order, Request as ChunkRequest, SourceId},
+    source::{
+        Answered, Context, End, Event, MAX_UPDATES, Order, Request as ChunkRequest, SourceId,
+    },
     sources::Sources,
     status::Meter,
     turns::{Queued, Turn, Turns},
@@ -107,7 +108,8 @@ pub(super) struct Task {
     /// What is being fetched, once a source has said what the content is.
     content: Option<Content>,
     folder: Option<Folder>,
-    holdings: HashMap<PeerId, Holding>,
+    /// What its sources have, while that is not for the scheduler to know.
+    holdings: Holdings,
     /// Which files its sources were wrong about.
     faults: Faults,
     meter: Meter,
@@ -164,6 +166,7 @@ impl Task {
             stall: settings.stall,
             throttled: throttled.clone(),
             events: sender,
+            updates: Arc::new(Semaphore::new(MAX_UPDATES)),
         };
         let now = Instant::now();
         let waiting = Attached::new(budget, waiters, attached);
@@ -193,7 +196,7 @@ impl Task {
             state: None,
             content: None,
             folder: None,
-            holdings: HashMap::new(),
+            holdings: Holdings::default(),
             faults: Faults::default(),
             meter: Meter::default(),
             origins,
@@ -322,7 +325,7 @@ impl Task {
     ) -> Result<Option<Finished>, DownloadError> {
         let now = Instant::now();
         match event {
-            Event::Has(peer, has, answered) => {
+            Event::Has(peer, has, answered, _room) => {
                 return self.source_has(id, peer, *has, answered).await;
             }
             Event::Arriving(peer) => self.patience.arriving(peer, now),
@@ -378,16 +381,11 @@ impl Task {
 
     /// The peer says all that it has: what it said before does not count any more.
     fn asked_anew(&mut self, peer: PeerId, has: &Has) {
-        if self.holdings.remove(&peer).is_none() {
-            return;
-        }
-        let all = Holding {
-            blocks: has.blocks.clone(),
-            suggested: BlockRanges::new(),
-        };
-        if let Some(content) = &mut self.content {
-            let held = content.held(&all);
-            content.scheduler.holds_only(peer, &held.blocks);
+        self.holdings.begin_anew(&peer);
+        if let Some(content) = &mut self.content
+            && content.manifests().is_none()
+        {
+            content.scheduler.holds_only(peer, &has.blocks);
         }
     }
 
@@ -418,18 +416,16 @@ impl Task {
         {
             return Ok(Some(finished));
         }
-        let news = Holding {
-            blocks: has.blocks.clone(),
-            suggested: has.suggested.clone(),
-        };
-        if let Some(content) = &mut self.content {
-            let held = content.held(&news);
-            content.scheduler.has(peer, &held.blocks, &held.suggested);
-        }
-        if let Err(error) = self.holdings.entry(peer).or_default().extend(&has) {
-            self.sources.ban(peer, &End::Refused(error.to_string()));
-            self.forget(peer);
-            return Ok(None);
+        match &mut self.content {
+            Some(content) if content.manifests().is_none() => {
+                content.scheduler.has(peer, &has.blocks, &has.suggested);
+            }
+            content => {
+                self.holdings.add(peer, &has.blocks, &has.suggested);
+                if let Some(content) = content {
+                    content.has_manifests(peer);
+                }
+            }
         }
         for address in has.peers {
             self.discovery.named(&PeerAddress::from(address));
@@ -462,15 +458,25 @@ impl Task {
         // Whoever still owes what has come from another is told to stop: what is asked for next would
         // wait behind that.
         self.schedule(Instant::now());
-        let before = self.content.as_ref();
+        let mut before = self.content.take();
+        if let Some(before) = before
+            .as_mut()
+            .filter(|before| before.manifests().is_none())
+        {
+            self.holdings = before.scheduler.take_holdings().into();
+        }
         let mut content = match self.purpose {
-            Purpose::Deliver { .. } => Content::new(sink, self.settings.window, before),
+            Purpose::Deliver { .. } => Content::new(sink, self.settings.window, before.as_ref()),
             Purpose::Read { .. } => Content::for_readers(sink, self.settings.window),
         };
         self.reads_seen = None;
-        for (peer, holding) in &self.holdings {
-            let held = content.held(holding);
-            content.scheduler.has(*peer, &held.blocks, &held.suggested);
+        if content.manifests().is_some() {
+            let peers = self.holdings.peers();
+            peers.for_each(|peer| content.has_manifests(peer));
+        } else {
+            for (peer, holding) in self.holdings.take() {
+                content.scheduler.adopt(peer, holding);
+            }
         }
         self.state = Some(state);
         self.status.send_modify(|status| {

@@ -48,6 +48,7 @@ mod faults;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
 mod handle;
+mod holding;
 mod interest;
 mod keeping;
 mod kept;

@@ -23,7 +23,7 @@ use pelago_behaviour::{
 };
 use pelago_content::{Hash, Kind, Part};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::sleep,
 };
 
@@ -46,6 +46,13 @@ pub(super) const MAX_ORDERS: usize = 4 * MAX_IN_FLIGHT;
 
 /// How long after a source did not give what it said it had it is asked anew what it has.
 const DENIED_PAUSE: Duration = Duration::from_secs(1);
+
+/// What sources have said and the download has not taken note of yet, at most: some 130 KB each, as large as
+/// an update may be. A source with more waits, and its peer with it.
+pub(super) const MAX_UPDATES: usize = 16;
+
+/// How long after an update the next one is read. Peers that keep to the protocol send four a second.
+const UPDATE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Names the source of an event; a peer's id may not be known yet.
 pub(super) type SourceId = u64;
@@ -76,8 +83,9 @@ pub(super) struct Request {
 
 /// What a source learns.
 pub(super) enum Event {
-    /// It has blocks: more of them, or these and no others if it is the first answer to a question.
-    Has(PeerId, Box<Has>, Answered),
+    /// It has blocks: more of them, or these and no others if it is the first answer to a question. The
+    /// permit is one of [`MAX_UPDATES`].
+    Has(PeerId, Box<Has>, Answered, OwnedSemaphorePermit),
     /// Chunks are on their way from it, and not verified yet.
     Arriving(PeerId),
     /// Chunks have come, and are verified and written.
@@ -148,6 +156,8 @@ pub(super) struct Context {
     /// Whether our own limits hold the download back.
     pub(super) throttled: Throttled,
     pub(super) events: mpsc::Sender<(SourceId, Event)>,
+    /// Room for what they say they have.
+    pub(super) updates: Arc<Semaphore>,
 }
 
 /// Runs `candidate` as a source until it ends or `orders` closes.
@@ -264,6 +274,7 @@ impl Source<'_> {
                 return Err(End::Lied(chunk::WrongAnswer::Descriptor.to_string()));
             }
             self.take(has, Answered::More).await;
+            sleep(UPDATE_PAUSE).await;
         }
         // A peer that closes has no more news; what it has, it still has.
         std::future::pending().await
@@ -277,8 +288,12 @@ impl Source<'_> {
             Answered::First => self.has_all.store(is_whole, Ordering::Relaxed),
             Answered::More => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
         }
-        self.tell(Event::Has(self.peer, Box::new(has), answered))
-            .await;
+        let room = Arc::clone(&self.context.updates).acquire_owned().await;
+        // It is never closed.
+        if let Ok(room) = room {
+            self.tell(Event::Has(self.peer, Box::new(has), answered, room))
+                .await;
+        }
     }
 
     async fn written(&self, written: Written) -> Result<(), End> {

@@ -16,6 +16,7 @@ mod listing;
 mod nodes;
 mod raw;
 mod relay;
+mod scattered;
 mod scopes;
 mod scripted;
 mod secrets;

@@ -29,6 +29,8 @@ pub(crate) enum Act {
     Send(Vec<u8>),
     /// Send these bytes, and others when there are.
     SendThen(Vec<u8>, BoxFuture<'static, Vec<u8>>),
+    /// Send these bytes, and all of the others one after another.
+    SendAll(Vec<u8>, Arc<[Vec<u8>]>),
     /// Send these bytes, then close the stream.
     SendAndClose(Vec<u8>),
     /// Send these bytes again and again, without end.
@@ -44,6 +46,7 @@ impl Act {
         match self {
             Self::Send(bytes) => Self::Send(change(bytes)),
             Self::SendThen(bytes, more) => Self::SendThen(change(bytes), more),
+            Self::SendAll(bytes, others) => Self::SendAll(change(bytes), others),
             Self::SendAndClose(bytes) => Self::SendAndClose(change(bytes)),
             Self::SendForever(bytes) => Self::SendForever(change(bytes)),
             Self::Trickle(bytes, pause) => Self::Trickle(change(bytes), pause),
@@ -142,6 +145,8 @@ pub(crate) fn absent() -> Vec<u8> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) subscriptions: usize,
+    /// Those to which all was said that there is to say.
+    pub(crate) subscriptions_answered: usize,
     pub(crate) chunk_streams: usize,
     pub(crate) chunk_streams_ended: usize,
     pub(crate) items: Vec<Item>,
@@ -209,6 +214,11 @@ impl Scripted {
     /// What it was asked so far.
     pub(crate) fn asked(&self) -> Asked {
         self.asked.borrow().clone()
+    }
+
+    /// What it was asked, as that changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Asked> {
+        self.asked.clone()
     }
 
     /// Waits until what it was asked is as `wanted`.
@@ -293,7 +303,11 @@ async fn tell_availability(
     });
     let act = (script.0.availability)(number);
     let act = act.with_bytes(|bytes| proven(bytes, local, peer));
-    if perform(act, &mut stream).await? {
+    let goes_on = perform(act, &mut stream).await?;
+    script
+        .1
+        .send_modify(|asked| asked.subscriptions_answered += 1);
+    if goes_on {
         // Until the subscriber has enough.
         availability::read_request(&mut stream).await?;
     }
@@ -348,6 +362,14 @@ async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
             stream.flush().await?;
             stream.write_all(&more.await).await?;
             stream.flush().await?;
+            Ok(true)
+        }
+        Act::SendAll(bytes, others) => {
+            stream.write_all(&bytes).await?;
+            for bytes in &*others {
+                stream.write_all(bytes).await?;
+                stream.flush().await?;
+            }
             Ok(true)
         }
         Act::SendAndClose(bytes) => {

@@ -16,7 +16,7 @@ impl Task {
     /// again.
     pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
         self.write_out.ended().await?;
-        let Some(content) = self.content.take() else {
+        let Some(mut content) = self.content.take() else {
             return Err(DownloadError::Internal(
                 "finished before anything was fetched",
             ));
@@ -40,6 +40,7 @@ impl Task {
                     missing,
                 },
             )) if self.altered < MAX_ALTERED => {
+                self.holdings = content.scheduler.take_holdings().into();
                 self.altered += 1;
                 tracing::warn!(path = %path.display(), missing, "another program changed it: fetching that again");
                 self.fetch_again(content.sink).await?;

@@ -66,9 +66,8 @@ impl Task {
         let is_left = since.is_some_and(|since| now.duration_since(since) >= RELEASE_PAUSE);
         if is_left || content.sink.missing().is_empty() {
             self.sources.rest();
-            for (peer, _) in self.holdings.drain() {
-                content.scheduler.left(peer);
-            }
+            self.holdings.clear();
+            content.scheduler.all_left();
         }
     }
 

@@ -41,6 +41,7 @@ use self::{
     readers::Readers,
     source::Source,
 };
+use super::holding::{Holding, over_budget};
 use crate::limits::{Rate, Rates};
 
 /// Failures in a row after which a source is given up.
@@ -61,9 +62,6 @@ const LIMITED_WINDOW: Duration = Duration::from_secs(2);
 
 /// How often the end game is looked at, while nothing happens.
 const END_GAME_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Runs that a source suggests and that were not looked at yet, at most: what one update may have.
-const MAX_SUGGESTED: usize = 2048;
 
 /// What the scheduler wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,20 +146,65 @@ impl Scheduler {
             self.order.push(peer);
             Source::default()
         });
-        let news = new_runs(&source.has, blocks, all);
-        let room = MAX_SUGGESTED.saturating_sub(source.suggested.runs());
-        source.suggested.extend(suggested.within(0..all).take(room));
+        let holding = &mut source.holding;
+        let news = if holding.is_exact() {
+            new_runs(&holding.blocks, blocks, all)
+        } else {
+            new_runs(&holding.blocks, &holding.counted(blocks, all), all)
+        };
+        holding.suggest(suggested, all);
         if news.is_empty() && suggested.is_empty() {
             return;
         }
         source.nothing_since = None;
         let added: u64 = news.iter().map(|run| run.end - run.start).sum();
         // Whoever has everything makes no piece rarer than another.
-        if source.has.len() + added < all {
-            self.rarity.gained(&mut source.has, &news);
+        let has = &mut source.holding.blocks;
+        if has.len() + added < all {
+            self.rarity.gained(has, &news);
         } else if added > 0 {
-            self.rarity.lost(&source.has);
-            source.has = (0..all).into();
+            self.rarity.lost(has);
+            *has = (0..all).into();
+        }
+        self.keep_to_budget();
+    }
+
+    /// A source has what it had of the same content before.
+    pub(super) fn adopt(&mut self, peer: PeerId, mut holding: Holding) {
+        let (blocks, suggested) = holding.take();
+        let source = self.sources.entry(peer).or_insert_with(|| {
+            self.order.push(peer);
+            Source::default()
+        });
+        source.holding = holding;
+        self.has(peer, &blocks, &suggested);
+    }
+
+    /// What each source has, which is forgotten here.
+    pub(super) fn take_holdings(&mut self) -> HashMap<PeerId, Holding> {
+        let sources = self.sources.drain();
+        let holdings = sources.map(|(peer, source)| (peer, source.holding));
+        self.order.clear();
+        holdings.collect()
+    }
+
+    /// Remembers those more coarsely that have the most runs, while all together have too many.
+    fn keep_to_budget(&mut self) {
+        let runs = |(peer, source): (&PeerId, &Source)| (*peer, source.holding.runs());
+        while let Some(peer) = over_budget(self.sources.iter().map(runs)) {
+            let Some(source) = self.sources.get_mut(&peer) else {
+                return;
+            };
+            for lost in source.holding.coarsen(self.sequence.blocks()) {
+                self.lacks(peer, &lost);
+            }
+        }
+    }
+
+    /// All sources are gone.
+    pub(super) fn all_left(&mut self) {
+        for peer in std::mem::take(&mut self.order) {
+            self.left(peer);
         }
     }
 
@@ -170,7 +213,7 @@ impl Scheduler {
         let Some(source) = self.sources.get(&peer) else {
             return;
         };
-        let lost: Vec<_> = source.has.difference(blocks).iter().collect();
+        let lost: Vec<_> = new_runs(blocks, &source.holding.blocks, u64::MAX);
         for run in lost {
             self.lacks(peer, &run);
         }
@@ -180,8 +223,8 @@ impl Scheduler {
     pub(super) fn left(&mut self, peer: PeerId) {
         self.order.retain(|other| *other != peer);
         if let Some(source) = self.sources.remove(&peer) {
-            if source.has.len() < self.sequence.blocks() {
-                self.rarity.lost(&source.has);
+            if source.holding.blocks.len() < self.sequence.blocks() {
+                self.rarity.lost(&source.holding.blocks);
             }
             self.give_back(source.owed());
         }
@@ -306,18 +349,18 @@ impl Scheduler {
         let Some(source) = self.sources.get_mut(&peer) else {
             return;
         };
-        if source.has.len() < self.sequence.blocks() {
-            self.rarity.lost_some(&source.has, blocks);
-            source.has.remove(blocks.clone());
+        if source.holding.blocks.len() < self.sequence.blocks() {
+            self.rarity.lost_some(&source.holding.blocks, blocks);
+            source.holding.blocks.remove(blocks.clone());
         } else {
-            source.has.remove(blocks.clone());
-            self.rarity.has_only(&source.has);
+            source.holding.blocks.remove(blocks.clone());
+            self.rarity.has_only(&source.holding.blocks);
         }
     }
 
     fn is_of_use(&self, source: &Source) -> bool {
         let mut runs = self.missing.iter();
-        runs.any(|run| source.has.overlaps(run))
+        runs.any(|run| source.holding.blocks.overlaps(run))
     }
 
     fn give_back(&mut self, parts: Vec<Part>) {
@@ -402,7 +445,11 @@ impl Scheduler {
         let source = self.sources.get(&peer)?;
         let is_choice = |part: &Part| {
             let is_once = self.in_flight.get(part) == Some(&1);
-            is_once && source.has.contains_range(self.sequence.blocks_of(*part))
+            is_once
+                && source
+                    .holding
+                    .blocks
+                    .contains_range(self.sequence.blocks_of(*part))
         };
         let others = self.sources.iter().filter(|(other, _)| **other != peer);
         let choices = others.filter_map(|(_, holder)| {
@@ -418,20 +465,8 @@ impl Scheduler {
 /// What of `blocks`, below `end`, is not in `has`. Costs what there is in `blocks` and what of `has` lies
 /// in it, which becomes one run with it.
 fn new_runs(has: &BlockRanges, blocks: &BlockRanges, end: u64) -> Vec<Range<u64>> {
-    let mut news = Vec::new();
-    for run in blocks.within(0..end) {
-        let mut at = run.start;
-        for known in has.within(run.clone()) {
-            if at < known.start {
-                news.push(at..known.start);
-            }
-            at = known.end;
-        }
-        if at < run.end {
-            news.push(at..run.end);
-        }
-    }
-    news
+    let runs = blocks.within(0..end);
+    runs.flat_map(|run| has.gaps(run)).collect()
 }
 
 /// The chunk to ask the source for: what is read, else on in the same piece, else what it suggests, else of the rarest
@@ -445,19 +480,19 @@ fn pick(
     level: u8,
     random: &mut StdRng,
 ) -> Option<Part> {
-    let Source {
-        has,
+    let next = source.next;
+    let Holding {
+        blocks: has,
         suggested,
-        next,
         ..
-    } = source;
+    } = &mut source.holding;
     let first = |within: Range<u64>| {
         missing
             .within(within)
             .find_map(|run| has.within(run).next())
     };
     let following = || {
-        let next = (*next)?;
+        let next = next?;
         let is_there = missing.contains(next) && has.contains(next);
         is_there.then_some(next)
     };

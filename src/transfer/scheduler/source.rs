@@ -5,9 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pelago_content::{BlockRanges, Part};
+use pelago_content::Part;
 
 use super::{Allowance, MAX_IN_FLIGHT, Pace};
+use crate::transfer::holding::Holding;
 
 /// How long a chunk is taken to need from a source that has sent nothing yet.
 const FIRST_GUESS: Duration = Duration::from_millis(500);
@@ -24,9 +25,8 @@ pub(super) struct InFlight {
 /// One source.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    pub(super) has: BlockRanges,
-    /// What it would rather be asked for.
-    pub(super) suggested: BlockRanges,
+    /// What it has.
+    pub(super) holding: Holding,
     /// In the order they were asked for, which is the order they come in.
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: u64,

@@ -405,7 +405,7 @@ fn many_small_updates_cost_what_they_bring() {
     for block in 0..runs {
         scheduler.has_only(peer, &BlockRanges::from(2 * block..2 * block + 1));
     }
-    assert_eq!(scheduler.sources[&peer].has.runs() as u64, runs);
+    assert_eq!(scheduler.sources[&peer].holding.blocks.runs() as u64, runs);
     // Seconds where each update costs as much as all before it: minutes.
     assert!(began.elapsed() < Duration::from_secs(10));
 }
@@ -439,9 +439,12 @@ fn suggestions_that_were_followed_are_forgotten_and_there_are_never_many() {
         let more = 100_000 + start * 2;
         scheduler.has(seed, &everything, &BlockRanges::from(more..more + 1));
     }
-    assert!(scheduler.sources[&seed].suggested.runs() <= MAX_SUGGESTED);
+    assert!(
+        scheduler.sources[&seed].holding.suggested.runs()
+            <= crate::transfer::holding::MAX_SUGGESTED
+    );
     run(&mut scheduler, Instant::now(), Duration::from_millis(1));
-    assert!(scheduler.sources[&seed].suggested.is_empty());
+    assert!(scheduler.sources[&seed].holding.suggested.is_empty());
 }
 
 #[test]

@@ -112,11 +112,16 @@ fn a_lost_file_stays_lost_when_the_source_says_that_it_has_it_and_when_it_comes_
     let part = scheduler.sequence.part(0, FILE).unwrap();
     scheduler.unproven(wrong, part);
     has(&mut scheduler, wrong, FILE..2 * FILE);
-    assert!(!scheduler.sources[&wrong].has.overlaps(FILE..2 * FILE));
+    assert!(
+        !scheduler.sources[&wrong]
+            .holding
+            .blocks
+            .overlaps(FILE..2 * FILE)
+    );
     scheduler.left(wrong);
     assert!(scheduler.rarity.counts().iter().all(|count| *count == 0));
     has(&mut scheduler, wrong, 0..FILES * FILE);
-    let has = &scheduler.sources[&wrong].has;
+    let has = &scheduler.sources[&wrong].holding.blocks;
     assert_eq!(
         has.iter().collect::<Vec<_>>(),
         [0..FILE, 2 * FILE..3 * FILE]

@@ -1,0 +1,107 @@
+//! Sources that say in as many pieces as they can what they have: they cost a download so much, and no more.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use pelago::{
+    content::{BLOCK_SIZE, BlockRanges, Descriptor, Kind},
+    node::PeerAddress,
+};
+use pelago_behaviour::{
+    availability::{Has, MAX_RUNS},
+    chunk::Answer,
+};
+
+use crate::{
+    content::{Content, THREE_CHUNKS, encoded},
+    nodes::{Home, in_time},
+    scripted::{Act, Script, Scripted, having_all, update},
+};
+
+/// Sources that scatter.
+const SOURCES: usize = 24;
+
+/// Updates that each of them sends, of 2048 runs and as many suggestions.
+const UPDATES: u64 = 60;
+
+/// Bytes by which the node, and the peers in the same process, may grow meanwhile. What is said, kept as
+/// runs of blocks, would take more than twice as much.
+const MAY_GROW: u64 = 160 << 20;
+
+/// An update that claims every other block of the `number`th part of the content.
+fn scattered(descriptor: &Descriptor, number: u64) -> Vec<u8> {
+    let runs = MAX_RUNS as u64;
+    let parts = runs * number..runs * (number + 1);
+    let blocks: BlockRanges = parts.map(|n| 2 * n..2 * n + 1).collect();
+    update(Has {
+        suggested: blocks.clone(),
+        blocks,
+        ..Has::nothing_of(*descriptor)
+    })
+}
+
+/// Bytes of memory that this process has.
+fn resident() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    let resident = pages.split(' ').nth(1).unwrap();
+    resident.parse::<u64>().unwrap() * 4096
+}
+
+/// ```text
+///   24 liars (every other block of it, in 60 updates each) <--- getter
+/// ```
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sources_that_scatter_what_they_have_do_not_fill_the_memory() {
+    let blocks = 2 * MAX_RUNS as u64 * UPDATES;
+    let descriptor = Descriptor::new(Kind::File, blocks * BLOCK_SIZE, [7; 32]).unwrap();
+    let others: Arc<[_]> = (1..UPDATES).map(|n| scattered(&descriptor, n)).collect();
+    let mut liars = Vec::new();
+    for _ in 0..SOURCES {
+        let busy = |_, _| Act::Send(encoded(&Answer::Busy(Duration::from_secs(1)), &[]));
+        let mut script = Script::claiming(descriptor, busy);
+        let others = Arc::clone(&others);
+        script.availability =
+            Box::new(move |_| Act::SendAll(scattered(&descriptor, 0), Arc::clone(&others)));
+        liars.push(Scripted::start(script).await);
+    }
+    let getter = Home::start("getter").await;
+    let peers: Vec<PeerAddress> = liars.iter().map(Scripted::address).collect();
+    let before = resident();
+
+    let download = getter.download(descriptor.hash(), &peers).await;
+    for liar in &liars {
+        let mut asked = liar.watch();
+        let answered = asked.wait_for(|asked| asked.subscriptions_answered > 0);
+        tokio::time::timeout(Duration::from_secs(120), answered)
+            .await
+            .expect("all is heard")
+            .unwrap();
+    }
+
+    let grown = resident().saturating_sub(before);
+    assert!(grown < MAY_GROW, "{} MiB", grown >> 20);
+    let cancelled = getter.node.cancel(&descriptor.hash().to_string()).await;
+    cancelled.unwrap();
+    drop(download);
+}
+
+/// ```text
+///   liar (scattered) <--- getter ---> honest
+/// ```
+#[tokio::test]
+async fn a_download_with_a_source_that_scatters_ends_all_the_same() {
+    let content = Content::new(THREE_CHUNKS, 1);
+    let descriptor = content.descriptor;
+    let mut script = Script::honest(&content);
+    let mut has = having_all(&descriptor);
+    has.blocks = (0..20).map(|n| 2 * n..2 * n + 1).collect();
+    has.suggested = has.blocks.clone();
+    let first = update(has.clone());
+    let others: Arc<[_]> = vec![first.clone(); 50].into();
+    script.availability = Box::new(move |_| Act::SendAll(first.clone(), Arc::clone(&others)));
+    let liar = Scripted::start(script).await;
+    let honest = Scripted::start(Script::honest(&content)).await;
+    let getter = Home::start("getter").await;
+    let peers = [liar.address(), honest.address()];
+    in_time(getter.fetch(&content, &peers)).await;
+}
