@@ -44,15 +44,21 @@ struct Listener {
 }
 
 impl Spread {
+    /// How many pieces content with so many blocks has.
+    pub(super) const fn pieces_of(blocks: u64) -> usize {
+        // At most MAX_PIECES.
+        blocks.div_ceil(1 << level_of(blocks)) as usize
+    }
+
+    /// How many pieces there are.
+    pub(super) const fn pieces(&self) -> usize {
+        self.is_sent.len()
+    }
+
     /// Of content with so many blocks, nothing was suggested yet.
     pub(super) fn new(blocks: u64) -> Self {
-        let needed = blocks
-            .div_ceil(MAX_PIECES)
-            .max(1)
-            .next_power_of_two()
-            .ilog2();
-        let level = needed.max(LEVEL);
-        let pieces = blocks.div_ceil(1 << level) as u32;
+        let level = level_of(blocks);
+        let pieces = Self::pieces_of(blocks) as u32;
         let mut left: Vec<_> = (0..pieces).collect();
         left.shuffle(&mut rand::rng());
         Self {
@@ -108,6 +114,12 @@ impl Spread {
             self.left.extend(listener.suggested);
         }
     }
+}
+
+/// The level of the pieces of content with so many blocks.
+const fn level_of(blocks: u64) -> u32 {
+    let needed = blocks.div_ceil(MAX_PIECES).next_power_of_two().ilog2();
+    if needed > LEVEL { needed } else { LEVEL }
 }
 
 #[cfg(test)]
