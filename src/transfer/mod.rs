@@ -62,6 +62,7 @@ mod reader;
 mod readings;
 mod reads;
 mod receiving;
+mod recent_peers;
 mod recheck;
 mod request;
 mod run;

@@ -19,6 +19,7 @@ use super::waiting::Attached;
 use super::{
     candidates::{Candidates, MAX_WAITING, merge},
     origins::SourceState,
+    recent_peers::{MAX_PEERS, RecentPeers},
     recheck::{Answered, Recheck},
     source::{self, Context, End, Event, MAX_ORDERS, Order, SourceId},
 };
@@ -34,6 +35,9 @@ const MAX_RECHECKS: usize = 16;
 /// How long a download that has all waits for answers to these questions: they are sent by then, and
 /// the sources have begun to prove what they were asked for.
 const RECHECK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Peers that are not asked any more and are shown as such, at most.
+const TOLD_BANNED: usize = 64;
 
 /// Outcomes told in a message, of each sort.
 const TOLD: usize = 3;
@@ -58,8 +62,8 @@ pub(super) struct Sources {
     tasks: JoinSet<()>,
     rechecks: JoinSet<()>,
     candidates: Candidates,
-    banned: HashSet<PeerId>,
-    useful: HashSet<PeerId>,
+    banned: RecentPeers,
+    useful: RecentPeers,
     outcomes: Outcomes,
     /// Nothing is wanted of any source for now.
     is_resting: bool,
@@ -82,8 +86,8 @@ impl Sources {
             tasks: JoinSet::new(),
             rechecks: JoinSet::new(),
             candidates: Candidates::default(),
-            banned: HashSet::new(),
-            useful: HashSet::new(),
+            banned: RecentPeers::default(),
+            useful: RecentPeers::default(),
             outcomes: Outcomes::default(),
             is_resting: false,
             waiting,
@@ -373,8 +377,8 @@ impl Sources {
 
     /// What those who are used, were asked or were refused are doing.
     pub(super) fn states(&self) -> HashMap<PeerId, SourceState> {
-        let banned = self.banned.iter();
-        let mut states: HashMap<_, _> = banned.map(|peer| (*peer, SourceState::Refused)).collect();
+        let banned = self.banned.latest().take(TOLD_BANNED);
+        let mut states: HashMap<_, _> = banned.map(|peer| (peer, SourceState::Refused)).collect();
         for active in self.active.values() {
             if let Some(peer) = active.peer {
                 let state = if active.has_content {
@@ -423,6 +427,7 @@ fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
 /// What came of those who were asked; the latest word on each.
 #[derive(Default)]
 struct Outcomes {
+    /// Those who have nothing, at most [`MAX_PEERS`].
     absent: HashSet<String>,
     /// The others, with the reason, at most [`MAX_WAITING`].
     failed: HashMap<String, String>,
@@ -432,7 +437,9 @@ impl Outcomes {
     fn take(&mut self, who: String, end: &End) {
         let reason = match end {
             End::Absent => {
-                self.absent.insert(who);
+                if self.absent.len() < MAX_PEERS {
+                    self.absent.insert(who);
+                }
                 return;
             }
             End::Busy => "serves as much as it can, and is asked again".to_owned(),
