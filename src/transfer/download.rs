@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::PeerId;
 use pelago_behaviour::availability::Has;
 use pelago_content::BlockRanges;
 use tokio::{
@@ -299,8 +299,7 @@ impl Task {
     fn take_offer(&mut self, offer: Offer) {
         match offer {
             Offer::Asked(peer) | Offer::Listed(peer) => {
-                let address = Multiaddr::empty().with(Protocol::P2p(peer));
-                self.discovery.named(&PeerAddress::from(address));
+                self.discovery.turned_up(peer);
             }
             Offer::Named(address) => {
                 self.sources.offer(Candidate::given(&address));
@@ -429,7 +428,7 @@ impl Task {
             return Ok(None);
         }
         for address in has.peers {
-            self.discovery.named(&PeerAddress::from(address));
+            self.discovery.named(peer, &PeerAddress::from(address));
         }
         Ok(None)
     }
