@@ -161,6 +161,21 @@ fn the_crates_below_stay_pure() {
     }
 }
 
+/// That place states who named the addresses of each dial, so that the policy can judge them.
+#[test]
+fn the_swarm_is_dialed_in_one_place() {
+    let calls = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.matches("swarm.dial(").count()
+    };
+    let found: Vec<_> = sources(&root().join("src"))
+        .into_iter()
+        .filter(|path| calls(path) > 0)
+        .map(|path| (calls(&path), path.file_name().unwrap().to_owned()))
+        .collect();
+    assert_eq!(found, [(1, "connections.rs".into())]);
+}
+
 #[test]
 fn the_reader_of_sources_sees_what_is_named() {
     let text = "use crate::{store::{A, B}, network::C};\nlet x = crate::node::d();";

@@ -1,70 +1,73 @@
 //! Where peers can be reached, by the latest evidence: what a dial of a peer tries beside the addresses
 //! that its caller names.
 //!
-//! Owns one bounded list of addresses for each of a bounded number of peers. A newer address comes before
-//! an older one and pushes the oldest out, so that a peer that has moved is found at its new address.
-//! Never dials, and never judges an address.
+//! Owns one bounded list of addresses for each of a bounded number of peers, with who named each. A newer
+//! address comes before an older one and pushes the oldest out, so that a peer that has moved is found at
+//! its new address. Never dials, and never judges an address.
 
-use std::{
-    collections::HashMap,
-    convert::Infallible,
-    task::{Context, Poll},
-};
+use std::collections::HashMap;
 
-use libp2p::{
-    Multiaddr, PeerId,
-    core::{Endpoint, transport::PortUse},
-    swarm::{
-        ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
-        THandlerOutEvent, ToSwarm, dummy,
-    },
-};
+use libp2p::{Multiaddr, PeerId};
+
+use crate::dial::NamedBy;
 
 /// Addresses of one peer, at most: a machine with several networks has about ten.
 pub const MAX_ADDRESSES: usize = 16;
 
-/// Peers whose addresses are kept, at most; those that were updated longest ago are forgotten first.
+/// Peers whose addresses are kept, at most. Of those that this node never reached, the ones that were
+/// updated longest ago are forgotten first: a new id costs nothing.
 const MAX_PEERS: usize = 1024;
 
 /// The addresses of one peer, the newest first.
 #[derive(Default)]
 struct Entry {
-    addresses: Vec<Multiaddr>,
+    addresses: Vec<(Multiaddr, NamedBy)>,
     updated: u64,
 }
 
 /// The addresses of peers; every dial of a peer tries those that are known of it.
 #[derive(Default)]
-pub struct Addresses {
+pub(crate) struct Addresses {
     peers: HashMap<PeerId, Entry>,
     updates: u64,
 }
 
+impl Entry {
+    fn is_reached(&self) -> bool {
+        self.addresses.iter().any(|(_, by)| *by == NamedBy::Reached)
+    }
+}
+
 impl Addresses {
-    /// Replaces what is known of `peer` with what the peer says of itself.
-    pub fn replace(&mut self, peer: PeerId, mut addresses: Vec<Multiaddr>) {
+    /// Replaces what is known of `peer`.
+    pub(crate) fn replace(&mut self, peer: PeerId, mut addresses: Vec<(Multiaddr, NamedBy)>) {
         addresses.truncate(MAX_ADDRESSES);
         self.entry(peer).addresses = addresses;
     }
 
     /// Adds an address at which `peer` was seen now, in front of those that are known.
-    pub fn add(&mut self, peer: PeerId, address: Multiaddr) {
+    pub(crate) fn add(&mut self, peer: PeerId, address: Multiaddr, by: NamedBy) {
         let known = &mut self.entry(peer).addresses;
-        known.retain(|known| *known != address);
-        known.insert(0, address);
+        let before = known.iter().find(|(known, _)| *known == address);
+        // That this node was there before is the better evidence.
+        let by = before.map_or(by, |(_, before)| match before {
+            NamedBy::Reached => NamedBy::Reached,
+            _ => by,
+        });
+        known.retain(|(known, _)| *known != address);
+        known.insert(0, (address, by));
         known.truncate(MAX_ADDRESSES);
     }
 
     /// Removes an address at which `peer` is not seen any more.
-    pub fn remove(&mut self, peer: &PeerId, address: &Multiaddr) {
+    pub(crate) fn remove(&mut self, peer: &PeerId, address: &Multiaddr) {
         if let Some(entry) = self.peers.get_mut(peer) {
-            entry.addresses.retain(|known| known != address);
+            entry.addresses.retain(|(known, _)| known != address);
         }
     }
 
     /// What is known of `peer`, the newest first.
-    #[must_use]
-    pub fn of(&self, peer: &PeerId) -> &[Multiaddr] {
+    pub(crate) fn of(&self, peer: &PeerId) -> &[(Multiaddr, NamedBy)] {
         self.peers
             .get(peer)
             .map_or(&[], |entry| entry.addresses.as_slice())
@@ -72,7 +75,8 @@ impl Addresses {
 
     fn entry(&mut self, peer: PeerId) -> &mut Entry {
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
-            let oldest = self.peers.iter().min_by_key(|(_, entry)| entry.updated);
+            let by_use = |(_, entry): &(&PeerId, &Entry)| (entry.is_reached(), entry.updated);
+            let oldest = self.peers.iter().min_by_key(by_use);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
                 self.peers.remove(&oldest);
             }
@@ -84,57 +88,6 @@ impl Addresses {
     }
 }
 
-impl NetworkBehaviour for Addresses {
-    type ConnectionHandler = dummy::ConnectionHandler;
-    type ToSwarm = Infallible;
-
-    fn handle_established_inbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
-    }
-
-    fn handle_pending_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        peer: Option<PeerId>,
-        _: &[Multiaddr],
-        _: Endpoint,
-    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
-        Ok(peer.map_or_else(Vec::new, |peer| self.of(&peer).to_vec()))
-    }
-
-    fn handle_established_outbound_connection(
-        &mut self,
-        _: ConnectionId,
-        _: PeerId,
-        _: &Multiaddr,
-        _: Endpoint,
-        _: PortUse,
-    ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(dummy::ConnectionHandler)
-    }
-
-    fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
-
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        event: THandlerOutEvent<Self>,
-    ) {
-        match event {}
-    }
-
-    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        Poll::Pending
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,41 +96,59 @@ mod tests {
         format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()
     }
 
+    fn of(addresses: &Addresses, peer: &PeerId) -> Vec<Multiaddr> {
+        let known = addresses.of(peer).iter();
+        known.map(|(address, _)| address.clone()).collect()
+    }
+
+    const LAN: NamedBy = NamedBy::LocalNetwork;
+
     #[test]
     fn the_newest_address_comes_first_and_the_oldest_makes_room() {
         let (mut addresses, peer) = (Addresses::default(), PeerId::random());
         for port in 1..=MAX_ADDRESSES + 2 {
-            addresses.add(peer, address(port));
+            addresses.add(peer, address(port), LAN);
         }
-        let known = addresses.of(&peer);
+        let known = of(&addresses, &peer);
         assert_eq!(known.len(), MAX_ADDRESSES);
         assert_eq!(known[0], address(MAX_ADDRESSES + 2));
         assert!(!known.contains(&address(2)));
         // An address that is seen again is the newest.
-        addresses.add(peer, address(5));
-        assert_eq!(addresses.of(&peer)[0], address(5));
-        assert_eq!(addresses.of(&peer).len(), MAX_ADDRESSES);
+        addresses.add(peer, address(5), LAN);
+        assert_eq!(of(&addresses, &peer)[0], address(5));
+        assert_eq!(of(&addresses, &peer).len(), MAX_ADDRESSES);
         addresses.remove(&peer, &address(5));
-        assert!(!addresses.of(&peer).contains(&address(5)));
+        assert!(!of(&addresses, &peer).contains(&address(5)));
     }
 
     #[test]
     fn what_a_peer_says_replaces_all_that_was_known() {
         let (mut addresses, peer) = (Addresses::default(), PeerId::random());
-        addresses.add(peer, address(1));
-        addresses.replace(peer, vec![address(2), address(3)]);
-        assert_eq!(addresses.of(&peer), [address(2), address(3)]);
-        let many = (1..=2 * MAX_ADDRESSES).map(address).collect();
-        addresses.replace(peer, many);
-        assert_eq!(addresses.of(&peer).len(), MAX_ADDRESSES);
+        addresses.add(peer, address(1), LAN);
+        addresses.replace(peer, vec![(address(2), LAN), (address(3), LAN)]);
+        assert_eq!(of(&addresses, &peer), [address(2), address(3)]);
+        let many = (1..=2 * MAX_ADDRESSES).map(|port| (address(port), LAN));
+        addresses.replace(peer, many.collect());
+        assert_eq!(of(&addresses, &peer).len(), MAX_ADDRESSES);
     }
 
     #[test]
-    fn peers_are_bounded() {
+    fn where_this_node_was_is_remembered_when_others_name_it() {
+        let (mut addresses, peer) = (Addresses::default(), PeerId::random());
+        addresses.replace(peer, vec![(address(1), NamedBy::Reached)]);
+        addresses.add(peer, address(1), LAN);
+        assert_eq!(addresses.of(&peer), [(address(1), NamedBy::Reached)]);
+    }
+
+    #[test]
+    fn peers_are_bounded_and_those_that_were_reached_stay() {
         let (mut addresses, first) = (Addresses::default(), PeerId::random());
-        addresses.add(first, address(1));
-        (0..MAX_PEERS).for_each(|_| addresses.add(PeerId::random(), address(1)));
+        let reached = PeerId::random();
+        addresses.add(reached, address(1), NamedBy::Reached);
+        addresses.add(first, address(1), LAN);
+        (0..MAX_PEERS).for_each(|_| addresses.add(PeerId::random(), address(1), LAN));
         assert_eq!(addresses.peers.len(), MAX_PEERS);
         assert!(addresses.of(&first).is_empty());
+        assert_eq!(addresses.of(&reached).len(), 1);
     }
 }

@@ -8,6 +8,8 @@ mod addresses;
 pub mod availability;
 pub mod catalogue;
 pub mod chunk;
+mod dht;
+pub mod dial;
 mod frame;
 mod lan;
 mod node;
@@ -18,15 +20,16 @@ mod stall;
 pub mod streams;
 mod transport;
 
-pub use addresses::{Addresses, MAX_ADDRESSES};
+pub use addresses::MAX_ADDRESSES;
+pub use dht::Dht;
 pub use frame::FrameError;
 pub use lan::Lan;
 pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_agent};
 pub use origin::{AddressScope, Origin, Prefix, ip_of};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
-    MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_PROVIDER, OwnKeys, ProviderStore,
-    record_key,
+    Arrival, MAX_BYTES as MAX_RECORD_BYTES, MAX_PROVIDERS_PER_KEY, MAX_RECORDS,
+    MAX_RECORDS_PER_HOST, OwnKeys, ProviderStore, record_key,
 };
 pub use stall::{STALL_MIN_BYTES, Stall};
 pub use transport::{Namesakes, TransportError, memory_transport, swarm_config, transport};

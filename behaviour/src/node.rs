@@ -8,7 +8,7 @@ use libp2p::{
 };
 
 use crate::{
-    Addresses, Lan, Protocols,
+    Dht, Lan, Protocols, dial,
     providers::{OwnKeys, ProviderStore},
     streams,
 };
@@ -64,10 +64,11 @@ pub struct Behaviour {
     pub ping: ping::Behaviour,
     /// Who is on the local network.
     pub lan: Toggle<Lan>,
+    // Before all that supply addresses.
     /// Where peers are dialed.
-    pub addresses: Addresses,
+    pub dial: dial::Behaviour,
     /// Who has what, anywhere.
-    pub kad: kad::Behaviour<ProviderStore>,
+    pub kad: Dht,
     /// The protocols by which content moves.
     pub streams: streams::Behaviour,
 }
@@ -133,8 +134,9 @@ impl Behaviour {
         let identify = identify::Config::new(config.protocols.identify().into(), keypair.public())
             .with_agent_version(agent_version(&config.node_name))
             .with_push_listen_addr_updates(true)
-            // It only ever adds addresses; ours are in `addresses`.
+            // It only ever adds addresses; `dial` has them.
             .with_cache_size(0);
+        let dialer = dial::Dialer::new(local);
         let ping = ping::Config::new()
             .with_interval(PING_INTERVAL)
             .with_timeout(PING_TIMEOUT);
@@ -143,8 +145,8 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             lan: config.mdns.then(|| Lan::new(local)).into(),
-            addresses: Addresses::default(),
-            kad: kademlia(local, own, config),
+            kad: Dht::new(kademlia(local, own, config), dialer.clone()),
+            dial: dial::Behaviour::new(dialer),
             streams: streams::Behaviour::new(config.protocols.clone()),
         }
     }

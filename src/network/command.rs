@@ -14,6 +14,8 @@ pub(super) enum Command {
     Connect {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
+        /// The peer that named the addresses; none: a person did.
+        named_by: Option<PeerId>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     },
     /// Dial these nodes, again and again until they are reached, for as long as somebody waits for that.

@@ -10,7 +10,7 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use pelago_behaviour::DEAD_SILENCE;
+use pelago_behaviour::{DEAD_SILENCE, dial::NamedBy};
 use tokio::sync::oneshot;
 
 use super::{
@@ -23,6 +23,7 @@ impl EventLoop {
         &mut self,
         peer: Option<PeerId>,
         mut addresses: Vec<Multiaddr>,
+        named_by: Option<PeerId>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     ) {
         if let Some(peer) = peer.filter(|peer| self.swarm.is_connected(peer)) {
@@ -56,8 +57,14 @@ impl EventLoop {
                 return;
             }
         };
+        let Some(named_by) = self.named_by(named_by) else {
+            let _ = reply.send(Err(ConnectError::Failed(
+                "the peer that named it is not known any more".into(),
+            )));
+            return;
+        };
         let dial = options.connection_id();
-        match self.swarm.dial(options) {
+        match self.dial(options, named_by) {
             Ok(()) if peer.is_none() => {
                 self.connects.wait_at(addresses.swap_remove(0), dial, reply);
             }
@@ -140,10 +147,26 @@ impl EventLoop {
         }
     }
 
+    /// Who names addresses: a person, or `peer`, if it is connected or was not long ago.
+    fn named_by(&self, peer: Option<PeerId>) -> Option<NamedBy> {
+        let Some(peer) = peer else {
+            return Some(NamedBy::User);
+        };
+        let namer = self.swarm.behaviour().dial.dialer().namer(&peer);
+        namer.map(NamedBy::Peer)
+    }
+
+    /// The one place where this crate dials. `named_by` named the addresses that `options` bring along.
+    fn dial(&mut self, options: DialOpts, named_by: NamedBy) -> Result<(), DialError> {
+        let dialer = self.swarm.behaviour().dial.dialer();
+        dialer.expect(options.connection_id(), named_by);
+        self.swarm.dial(options)
+    }
+
     /// Dials for nobody in particular: an outcome is heard as an event.
-    pub(super) fn dial_quietly(&mut self, options: DialOpts) {
+    pub(super) fn dial_quietly(&mut self, options: DialOpts, named_by: NamedBy) {
         let connection = options.connection_id();
-        if let Err(error) = self.swarm.dial(options) {
+        if let Err(error) = self.dial(options, named_by) {
             self.redial.not_dialed(connection, Instant::now());
             tracing::trace!(%error, "not dialed");
         }

@@ -4,6 +4,7 @@ use libp2p::{
     Multiaddr, PeerId,
     swarm::{ConnectionId, DialError},
 };
+use pelago_behaviour::dial::Refusal;
 use tokio::sync::oneshot;
 
 use super::ConnectError;
@@ -92,6 +93,11 @@ pub(super) fn connect_error(error: &DialError) -> ConnectError {
                 .map(|(address, error)| format!("{address}: {}", root(error)));
             tried.collect::<Vec<_>>().join("; ")
         }
+        DialError::Denied { cause } => match cause.downcast_ref::<Refusal>() {
+            Some(Refusal::Busy) => return ConnectError::Later,
+            Some(refusal) => refusal.to_string(),
+            None => error.to_string(),
+        },
         other => other.to_string(),
     };
     ConnectError::Failed(text)

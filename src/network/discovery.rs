@@ -1,7 +1,10 @@
 //! Where content may be found: links, addresses given, peers connected to, peers named by others, and
 //! the DHT, merged into one stream of candidates.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use libp2p::{Multiaddr, PeerId};
@@ -22,6 +25,9 @@ const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
 /// Peers that a search takes from other peers, at most: each costs an attempt to connect.
 const MAX_NAMED: usize = 1024;
 
+/// Peers that a search takes from one other peer, at most: who is reached names others in turn.
+const MAX_NAMED_BY_ONE: usize = 64;
+
 /// A peer that may have the content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
@@ -31,6 +37,8 @@ pub struct Candidate {
     pub addresses: Vec<Multiaddr>,
     /// How it came up.
     pub found: Found,
+    /// The peer that named its addresses; none: a person or a link did.
+    pub named_by: Option<PeerId>,
 }
 
 impl Candidate {
@@ -46,6 +54,17 @@ impl Candidate {
                 vec![at.clone()]
             },
             found: Found::Given,
+            named_by: None,
+        }
+    }
+
+    /// One that is looked for where the network knows it to be.
+    fn known(peer: PeerId, found: Found) -> Self {
+        Self {
+            peer: Some(peer),
+            addresses: Vec::new(),
+            found,
+            named_by: None,
         }
     }
 }
@@ -78,8 +97,9 @@ pub struct Discovery {
     local: PeerId,
     /// Peers that others named and that were not offered yet.
     named: Vec<Candidate>,
-    /// How many were named so far.
+    /// How many were named so far, in all and by whom.
     names: usize,
+    names_by: HashMap<PeerId, usize>,
 }
 
 impl Discovery {
@@ -96,6 +116,7 @@ impl Discovery {
             local: network.local_peer_id(),
             named: Vec::new(),
             names: 0,
+            names_by: HashMap::new(),
         }
     }
 
@@ -114,24 +135,31 @@ impl Discovery {
         }
     }
 
-    /// Takes a peer that another one named: it is offered unless it was before. Those without an id are
-    /// passed over, and all once there were `MAX_NAMED`.
-    pub fn named(&mut self, address: &PeerAddress) {
+    /// Takes a peer that `namer` named: it is offered unless it was before. Those without an id are passed
+    /// over, and all once `namer` named 64, or all together 1,024.
+    pub fn named(&mut self, namer: PeerId, address: &PeerAddress) {
         let Some(peer) = address.peer().filter(|peer| *peer != self.local) else {
             return;
         };
-        if self.names < MAX_NAMED && self.seen.insert(peer) {
+        let by_namer = self.names_by.get(&namer).copied().unwrap_or(0);
+        let is_full = by_namer >= MAX_NAMED_BY_ONE || self.names >= MAX_NAMED;
+        if !is_full && self.seen.insert(peer) {
             self.names += 1;
-            let bare = address.address().clone();
+            self.names_by.insert(namer, by_namer + 1);
+            let bare = Some(address.address().clone()).filter(|address| !address.is_empty());
             self.named.push(Candidate {
-                peer: Some(peer),
-                addresses: if bare.is_empty() {
-                    Vec::new()
-                } else {
-                    vec![bare]
-                },
-                found: Found::Named,
+                addresses: bare.into_iter().collect(),
+                named_by: Some(namer),
+                ..Candidate::known(peer, Found::Named)
             });
+        }
+    }
+
+    /// Takes a peer that turned up by itself: it asked for the content, or lists it.
+    pub fn turned_up(&mut self, peer: PeerId) {
+        if peer != self.local && self.names < MAX_NAMED && self.seen.insert(peer) {
+            self.names += 1;
+            self.named.push(Candidate::known(peer, Found::Named));
         }
     }
 
@@ -151,11 +179,7 @@ async fn from_given(given: Vec<PeerAddress>, sender: mpsc::Sender<Candidate>) {
 
 async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
     let mut arrivals = network.arrivals();
-    let offer = |peer| Candidate {
-        peer: Some(peer),
-        addresses: Vec::new(),
-        found: Found::Connected,
-    };
+    let offer = |peer| Candidate::known(peer, Found::Connected);
     loop {
         let Ok(connected) = network.peers().await else {
             return;
@@ -197,12 +221,7 @@ async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>,
             return;
         };
         while let Some(peer) = providers.recv().await {
-            let found = Found::Dht;
-            let candidate = Candidate {
-                peer: Some(peer),
-                addresses: Vec::new(),
-                found,
-            };
+            let candidate = Candidate::known(peer, Found::Dht);
             if sender.send(candidate).await.is_err() {
                 return;
             }

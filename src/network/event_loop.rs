@@ -84,7 +84,7 @@ impl EventLoop {
             let dials = self.redial.dials(now, |peer| swarm.is_connected(peer));
             dials
                 .into_iter()
-                .for_each(|options| self.dial_quietly(options));
+                .for_each(|(options, named_by)| self.dial_quietly(options, named_by));
         }
         if let Some(clash) = self.self_dials.judge(now) {
             self.report_clash(clash);
@@ -96,8 +96,9 @@ impl EventLoop {
             Command::Connect {
                 peer,
                 addresses,
+                named_by,
                 reply,
-            } => self.connect(peer, addresses, reply),
+            } => self.connect(peer, addresses, named_by, reply),
             Command::Open {
                 peer,
                 protocol,

@@ -11,10 +11,13 @@ use pelago_behaviour::{Protocol, streams::OpenError};
 use pelago_content::Hash;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use thiserror::Error;
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    time::sleep,
+};
 
 use super::{
-    IdentityClash, Peer, PeerAddress, Traffic,
+    Candidate, IdentityClash, Peer, PeerAddress, Traffic,
     command::Command,
     outgoing::{Outgoing, Outgoings},
 };
@@ -24,6 +27,11 @@ const PROVIDERS_BUFFERED: usize = 64;
 
 /// The longest time for which nodes are dialed that a command named.
 const MAX_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How long a candidate waits for dials on behalf of the same peer to end, and how often it looks: they end
+/// after 10 s at the latest.
+const LATER_PATIENCE: Duration = Duration::from_secs(20);
+const LATER_PAUSE: Duration = Duration::from_millis(500);
 
 /// A handle to the node's network. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +58,11 @@ pub enum ConnectError {
     /// It did not work; the text says at which addresses and why.
     #[error("{0}")]
     Failed(String),
+    /// As many dials on behalf of whoever named the peer, or to its host, as are allowed are under way.
+    #[error(
+        "too many dials to its host, or named by the same peer, are under way: it is tried again later"
+    )]
+    Later,
     /// The address leads to this node itself.
     #[error("this is the node's own address")]
     Ourselves,
@@ -139,9 +152,34 @@ impl Network {
         let command = |reply| Command::Connect {
             peer,
             addresses,
+            named_by: None,
             reply,
         };
         self.ask(command).await?
+    }
+
+    /// Connects to `candidate`. One that a peer named waits until fewer dials on behalf of that peer are
+    /// under way.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn reach(&self, candidate: Candidate) -> Result<PeerId, ConnectError> {
+        if candidate.named_by.is_none() {
+            return self.connect(candidate.peer, candidate.addresses).await;
+        }
+        let until = Instant::now() + LATER_PATIENCE;
+        loop {
+            let command = |reply| Command::Connect {
+                peer: candidate.peer,
+                addresses: candidate.addresses.clone(),
+                named_by: candidate.named_by,
+                reply,
+            };
+            match self.ask(command).await? {
+                Err(ConnectError::Later) if Instant::now() < until => sleep(LATER_PAUSE).await,
+                connected => return connected,
+            }
+        }
     }
 
     /// Dials `nodes` again and again until each was reached, for as long as `patience`.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use libp2p::{Multiaddr, PeerId, core::ConnectedPoint, multiaddr::Protocol, swarm::ConnectionId};
 
-use pelago_behaviour::MAX_ADDRESSES;
+use pelago_behaviour::{MAX_ADDRESSES, dial};
 
 use super::{PeerAddress, reach::Reach};
 
@@ -26,22 +26,29 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Where others are most likely to reach it, with its id: where it listens on the address that we
-    /// reach it at, else wherever it says. Nowhere while it has not said anything.
+    /// The address that others are told, with its id: one at which it says that it listens, with the IP
+    /// address of its connection. None while it has not said any such.
     #[must_use]
     pub fn best_address(&self) -> Option<Multiaddr> {
-        let remotes: Vec<_> = self
-            .addresses
-            .iter()
-            .filter_map(|a| a.iter().next())
-            .collect();
-        let is_seen = |address: &&Multiaddr| {
-            let ip = address.iter().next();
-            ip.is_some_and(|ip| remotes.contains(&ip))
-        };
-        let seen = self.listen_addresses.iter().find(is_seen);
-        let best = seen.or(self.listen_addresses.first())?;
+        let mut listen = self.listen_addresses.iter();
+        let best = listen.find(|address| self.is_vouched(address))?;
         Some(best.clone().with(Protocol::P2p(self.peer_id)))
+    }
+
+    /// The addresses at which it says that it listens and that have the IP address of its connection. Others
+    /// may be anybody's. A peer on this machine is no stranger: all of its addresses count.
+    #[must_use]
+    pub fn vouched_addresses(&self) -> Vec<Multiaddr> {
+        let mut remotes = self.addresses.iter();
+        let is_here = remotes.any(|remote| Reach::of(remote) == Reach::Host);
+        let listen = self.listen_addresses.iter();
+        let vouched = listen.filter(|address| is_here || self.is_vouched(address));
+        vouched.cloned().collect()
+    }
+
+    fn is_vouched(&self, address: &Multiaddr) -> bool {
+        let mut remotes = self.addresses.iter();
+        remotes.any(|remote| dial::is_vouched(remote, address))
     }
 }
 

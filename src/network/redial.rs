@@ -12,6 +12,7 @@ use libp2p::{
     PeerId,
     swarm::{ConnectionId, dial_opts::DialOpts},
 };
+use pelago_behaviour::dial::{NamedBy, Subnets, check};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::PeerAddress;
@@ -76,7 +77,11 @@ impl Redial {
         for node in bootstrap {
             redial.add(Target::named(Reason::Bootstrap, node, now));
         }
-        for node in known {
+        // One address that is refused would have all dials of its peer denied.
+        let is_allowed = |node: &&PeerAddress| {
+            check(&NamedBy::Record, node.address(), &Subnets::default()).is_ok()
+        };
+        for node in known.iter().filter(is_allowed) {
             let at_peer = |target: &&mut Target| target.peer == node.peer();
             let mut known = redial.targets.iter_mut();
             match known.find(at_peer).filter(|_| node.peer().is_some()) {
@@ -145,12 +150,12 @@ impl Redial {
         }
     }
 
-    /// How to dial those that are due and not connected.
+    /// How to dial those that are due and not connected, and who named them.
     pub(super) fn dials(
         &mut self,
         now: Instant,
         is_connected: impl Fn(&PeerId) -> bool,
-    ) -> Vec<DialOpts> {
+    ) -> Vec<(DialOpts, NamedBy)> {
         self.forget_asked(now);
         let under_way = self
             .targets
@@ -169,7 +174,7 @@ impl Redial {
             }
             let options = target.options(self.local);
             (target.due, target.dialing) = (None, Some(options.connection_id()));
-            dials.push(options);
+            dials.push((options, target.reason.named_by()));
             room -= 1;
         }
         dials

@@ -7,9 +7,17 @@ use libp2p::{
     Multiaddr, PeerId, identify, kad, mdns,
     swarm::dial_opts::{DialOpts, PeerCondition},
 };
-use pelago_behaviour::{MAX_ADDRESSES, Protocol, name_from_agent};
+use pelago_behaviour::{
+    Protocol,
+    dial::{Dialer, NamedBy},
+    name_from_agent,
+};
 
-use super::{AnnounceError, PeerAddress, Reach, event_loop::EventLoop, metrics::Query};
+use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::Query};
+
+/// Addresses of one peer in the routing table, at most: 20 peers with as many have to fit an answer of 16 KiB
+/// beside the providers in it.
+const MAX_ROUTES: usize = 8;
 
 impl EventLoop {
     pub(super) fn hear_identify(&mut self, event: identify::Event) {
@@ -26,26 +34,48 @@ impl EventLoop {
             return;
         }
         let name = name_from_agent(&info.agent_version);
-        let said = self.peers.identified(peer_id, name, info.listen_addrs);
-        let mut addresses = said;
-        for dialed in self.peers.dialed(&peer_id) {
-            if !addresses.contains(&dialed) {
-                addresses.push(dialed);
-            }
-        }
+        let dialer = self.dialer();
+        // It may have left already: then nothing that it says can be judged.
+        let Some(namer) = dialer.namer(&peer_id) else {
+            return;
+        };
+        let said = dialer.allowed(namer, info.listen_addrs);
+        let said = self.peers.identified(peer_id, name, said);
+        let dialed = self.peers.dialed(&peer_id);
+        let is_new = |address: &Multiaddr| !dialed.contains(address);
+        let said = said.into_iter().filter(is_new);
+        let said = said.map(|address| (address, NamedBy::Peer(namer)));
+        let reached = dialed.iter().cloned();
+        let reached = reached.map(|address| (address, NamedBy::Reached));
+        let addresses: Vec<_> = reached.chain(said).collect();
         if !addresses.is_empty() {
-            let behaviour = self.swarm.behaviour_mut();
-            behaviour.addresses.replace(peer_id, addresses.clone());
-            if info.protocols.contains(self.protocols.kad()) {
-                self.set_routes(peer_id, &addresses);
-            }
+            dialer.replace(peer_id, addresses);
+        }
+        if info.protocols.contains(self.protocols.kad()) {
+            let vouched = self
+                .peers
+                .get(&peer_id)
+                .map(|peer| peer.vouched_addresses());
+            let vouched = vouched.into_iter().flatten();
+            let routes: Vec<_> = dialed.iter().cloned().chain(vouched).collect();
+            self.set_routes(peer_id, &routes);
         }
         // Nobody may be interested in arrivals.
         let _ = self.arrivals.send(peer_id);
     }
 
-    /// Puts the addresses of `peer` into the routing table, instead of those that are there.
+    /// Decides what is dialed.
+    fn dialer(&self) -> Dialer {
+        self.swarm.behaviour().dial.dialer().clone()
+    }
+
+    /// Replaces the addresses of `peer` in the routing table. Other nodes are told what is in it, so that no
+    /// address belongs there that `peer` merely claims.
     fn set_routes(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
+        if addresses.is_empty() {
+            return;
+        }
+        let addresses = &addresses[..addresses.len().min(MAX_ROUTES)];
         let kad = &mut self.swarm.behaviour_mut().kad;
         let entry = kad.kbucket(peer).and_then(|bucket| {
             let mut entries = bucket.iter();
@@ -53,7 +83,7 @@ impl EventLoop {
             Some(entry.node.value.iter().cloned().collect::<Vec<_>>())
         });
         // Added first: a peer without an address leaves the table.
-        for address in addresses.iter().take(MAX_ADDRESSES) {
+        for address in addresses {
             kad.add_address(&peer, address.clone());
         }
         for known in entry.unwrap_or_default() {
@@ -81,17 +111,15 @@ impl EventLoop {
         let found = match event {
             mdns::Event::Discovered(found) => found,
             mdns::Event::Expired(gone) => {
-                let book = &mut self.swarm.behaviour_mut().addresses;
+                let dialer = self.dialer();
                 gone.into_iter()
-                    .for_each(|(peer, address)| book.remove(&peer, &bare(address)));
+                    .for_each(|(peer, address)| dialer.unseen(&peer, &bare(address)));
                 return;
             }
         };
         let mut peers = HashSet::new();
         for (peer, address) in found {
-            let address = bare(address);
-            if Reach::of(&address) > Reach::Nowhere {
-                self.swarm.behaviour_mut().addresses.add(peer, address);
+            if self.dialer().seen(peer, bare(address)) {
                 peers.insert(peer);
             }
         }
@@ -101,6 +129,7 @@ impl EventLoop {
                 DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
                     .build(),
+                NamedBy::LocalNetwork,
             );
         }
     }
@@ -155,19 +184,18 @@ impl EventLoop {
         if new.is_empty() {
             return;
         }
-        let kept_here =
-            kad::store::RecordStore::providers(self.swarm.behaviour_mut().kad.store_mut(), key);
+        let dialer = self.dialer();
         for provider in new {
-            let record = kept_here.iter().find(|record| record.provider == provider);
-            let addresses = record
-                .map(|record| record.addresses.clone())
-                .unwrap_or_default();
+            let store = self.swarm.behaviour_mut().kad.store_mut();
+            if let Some((namer, addresses)) = store.addresses(key, &provider) {
+                dialer.hear(namer, provider, addresses);
+            }
+            // It brings no addresses along: the dialer has them.
             self.dial_quietly(
                 DialOpts::peer_id(provider)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
-                    .addresses(addresses)
-                    .extend_addresses_through_behaviour()
                     .build(),
+                NamedBy::Record,
             );
         }
     }

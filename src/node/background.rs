@@ -246,7 +246,7 @@ impl Inner {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |now| now.as_secs());
         let known = |peer: crate::network::Peer| {
-            let (id, addresses) = (peer.peer_id, peer.listen_addresses);
+            let (id, addresses) = (peer.peer_id, peer.vouched_addresses());
             (!addresses.is_empty()).then_some(KnownPeer {
                 id,
                 addresses,

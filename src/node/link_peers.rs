@@ -6,6 +6,10 @@ use pelago_content::Link;
 
 use super::{InvalidAddress, PeerAddress};
 
+/// Peers of a link that are asked, at most. Whoever made the link names them, and each is dialed again and
+/// again while a download waits.
+const MAX_ASKED: usize = 16;
+
 /// Peers that a link names and that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedPeers {
@@ -48,8 +52,8 @@ pub(super) fn peers_of(link: &Link) -> Vec<PeerAddress> {
     if let Some(damaged) = DamagedPeers::of(link) {
         tracing::warn!("{damaged}");
     }
-    let peers = link.peers.iter();
-    peers.filter_map(|peer| peer.parse().ok()).collect()
+    let peers = link.peers.iter().filter_map(|peer| peer.parse().ok());
+    peers.take(MAX_ASKED).collect()
 }
 
 #[cfg(test)]
@@ -57,6 +61,15 @@ mod tests {
     use pelago_content::Hash;
 
     use super::*;
+
+    #[test]
+    fn a_link_has_a_few_peers_asked_whatever_it_names() {
+        let mut link = Link::new(Hash::from_bytes([1; 32]));
+        link.peers = (1..=64)
+            .map(|port| format!("/ip4/127.0.0.1/tcp/{port}"))
+            .collect();
+        assert_eq!(peers_of(&link).len(), MAX_ASKED);
+    }
 
     #[test]
     fn a_peer_that_was_cut_is_named_with_what_is_wrong_of_it() {

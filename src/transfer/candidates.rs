@@ -156,8 +156,23 @@ impl Candidates {
     }
 }
 
-/// Adds what `found` says to what is known of the same candidate.
+/// Adds what `found` says to what is known of the same candidate. All addresses of a candidate have one namer:
+/// those that a person names replace those of a peer, and of two peers the first one counts.
 pub(super) fn merge(known: &mut Candidate, found: Candidate) {
+    if found.addresses.is_empty() {
+        known.found = match found.found {
+            Found::Given => Found::Given,
+            _ => known.found,
+        };
+        return;
+    }
+    if known.named_by != found.named_by && !known.addresses.is_empty() {
+        if found.found == Found::Given {
+            *known = found;
+        }
+        return;
+    }
+    known.named_by = found.named_by;
     for address in found.addresses {
         if !known.addresses.contains(&address) {
             known.addresses.push(address);
@@ -178,6 +193,7 @@ mod tests {
             peer,
             addresses,
             found,
+            named_by: None,
         }
     }
 
@@ -200,6 +216,27 @@ mod tests {
             assert!(candidates.offer(candidate(second, Found::Dht)));
         }
         assert_eq!((candidates.waiting(), candidates.later.len()), (1, 1));
+    }
+
+    #[test]
+    fn all_addresses_of_a_candidate_have_one_namer() {
+        let peer = PeerId::random();
+        let [first, second] = [PeerId::random(), PeerId::random()];
+        let at = |port: u16, found, named_by| Candidate {
+            addresses: vec![format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()],
+            named_by,
+            ..candidate(peer, found)
+        };
+        let mut known = candidate(peer, Found::Dht);
+        merge(&mut known, at(1, Found::Named, Some(first)));
+        assert_eq!((known.addresses.len(), known.named_by), (1, Some(first)));
+        let before = known.clone();
+        merge(&mut known, at(2, Found::Named, Some(second)));
+        assert_eq!(known, before, "of two peers the first one counts");
+        merge(&mut known, at(3, Found::Given, None));
+        assert_eq!(known, at(3, Found::Given, None));
+        merge(&mut known, at(4, Found::Named, Some(first)));
+        assert_eq!(known, at(3, Found::Given, None), "a person named it");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use libp2p::PeerId;
 use pelago_behaviour::availability::Has;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -302,8 +302,7 @@ impl Task {
     fn take_offer(&mut self, offer: Offer) {
         match offer {
             Offer::Asked(peer) | Offer::Listed(peer) => {
-                let address = Multiaddr::empty().with(Protocol::P2p(peer));
-                self.discovery.named(&PeerAddress::from(address));
+                self.discovery.turned_up(peer);
             }
             Offer::Named(address) => {
                 self.sources.offer(Candidate::given(&address));
@@ -428,7 +427,7 @@ impl Task {
             }
         }
         for address in has.peers {
-            self.discovery.named(&PeerAddress::from(address));
+            self.discovery.named(peer, &PeerAddress::from(address));
         }
         Ok(None)
     }

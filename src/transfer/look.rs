@@ -159,7 +159,7 @@ async fn gather(
 
 /// What a candidate says first, and whether it gives a node that proves it; none if it says nothing true.
 async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
-    let connected = network.connect(candidate.peer, candidate.addresses).await;
+    let connected = network.reach(candidate).await;
     let peer = connected.ok()?;
     let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
     let has = has.ok()??;

@@ -187,10 +187,7 @@ pub(super) async fn run(
 }
 
 async fn connect(context: &Context, candidate: Candidate) -> Result<PeerId, End> {
-    let connected = context
-        .network
-        .connect(candidate.peer, candidate.addresses)
-        .await;
+    let connected = context.network.reach(candidate).await;
     let peer = connected.map_err(|error| End::Unreachable(error.to_string()))?;
     match &context.allowed {
         Some(allowed) if !allowed.contains(&peer) => Err(End::NotAllowed),

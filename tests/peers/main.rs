@@ -7,13 +7,16 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
+mod dials;
 mod distance;
 mod folders;
 mod hostile;
 mod lies;
 mod limits;
 mod listing;
+mod misnamer;
 mod nodes;
+mod providers;
 mod raw;
 mod relay;
 mod scattered;

@@ -247,6 +247,15 @@ impl Drop for Scripted {
 
 /// A swarm of the network that the other nodes of these tests are of.
 pub(crate) fn swarm(name: &str) -> Swarm<Behaviour> {
+    swarm_with(name, false)
+}
+
+/// The same, and it answers Kademlia's questions.
+pub(crate) fn server(name: &str) -> Swarm<Behaviour> {
+    swarm_with(name, true)
+}
+
+fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     let key = Keypair::generate_ed25519();
     let local = key.public().to_peer_id();
     Swarm::new(
@@ -262,7 +271,7 @@ pub(crate) fn behaviour(key: &Keypair, name: &str) -> Behaviour {
     let config = Config {
         protocols: Protocols::new("pelago").unwrap(),
         node_name: name.to_owned(),
-        is_server: false,
+        is_server,
         mdns: false,
         replication: 20.try_into().unwrap(),
         memory_budget: 64 << 20,

@@ -23,6 +23,7 @@ mod clocks;
 mod config;
 mod containers;
 mod data_folder;
+mod dials;
 mod disk;
 mod doctor;
 mod door;
@@ -45,6 +46,8 @@ mod manual;
 mod mappings;
 mod memory;
 mod metrics;
+#[path = "../peers/misnamer.rs"]
+mod misnamer;
 mod networks;
 mod own_files;
 mod page;

@@ -10,6 +10,8 @@ use libp2p::{
     },
 };
 
+use pelago_behaviour::dial::NamedBy;
+
 use crate::network::PeerAddress;
 
 /// Why a node is dialed.
@@ -31,6 +33,14 @@ impl Reason {
     /// Whether the node is of interest for as long as this one runs.
     pub(super) const fn lasts(self) -> bool {
         matches!(self, Self::Bootstrap | Self::Known)
+    }
+
+    /// Who named the addresses that its dials bring along.
+    pub(super) const fn named_by(self) -> NamedBy {
+        match self {
+            Self::Bootstrap | Self::Asked(_) => NamedBy::User,
+            Self::Known | Self::Lost | Self::Moved => NamedBy::Record,
+        }
     }
 
     /// Whether a person waits for it, or relies on it.

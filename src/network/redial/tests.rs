@@ -15,7 +15,7 @@ fn step(redial: &mut Redial) -> (Instant, ConnectionId) {
     let at = redial.next().expect("something is due");
     let dials = redial.dials(at, |_| false);
     assert_eq!(dials.len(), 1);
-    (at, dials[0].connection_id())
+    (at, dials[0].0.connection_id())
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_node_that_comes_late_is_dialed_with_growing_random_pauses_until_it_is_reach
 fn who_was_reached_is_dialed_again_after_a_change_of_address_or_when_nobody_is_connected() {
     let now = Instant::now();
     let peer = PeerId::random();
-    let known = node(&format!("/ip4/10.0.0.2/tcp/1/p2p/{peer}"));
+    let known = node(&format!("/ip4/10.0.0.2/tcp/4001/p2p/{peer}"));
     let mut redial = redial(&[], &[known], now);
     let (_, dial) = step(&mut redial);
     redial.reached(dial, peer);
@@ -84,9 +84,12 @@ fn the_addresses_of_a_known_peer_are_dialed_together() {
     let now = Instant::now();
     let [one, other] = [PeerId::random(), PeerId::random()];
     let known = [
-        node(&format!("/ip4/10.0.0.2/tcp/1/p2p/{one}")),
-        node(&format!("/ip4/10.0.0.3/tcp/1/p2p/{one}")),
-        node(&format!("/ip4/10.0.0.4/tcp/1/p2p/{other}")),
+        node(&format!("/ip4/10.0.0.2/tcp/4001/p2p/{one}")),
+        node(&format!("/ip4/10.0.0.3/tcp/4001/p2p/{one}")),
+        node(&format!("/ip4/10.0.0.4/tcp/4001/p2p/{other}")),
+        // What may not be dialed does not keep the others from it.
+        node(&format!("/ip4/10.0.0.2/tcp/22/p2p/{one}")),
+        node(&format!("/dns/example.org/tcp/4001/p2p/{one}")),
     ];
     let mut redial = redial(&[], &known, now);
     assert_eq!(redial.dials(now, |_| false).len(), 2);
@@ -105,7 +108,9 @@ fn what_a_command_named_is_dialed_for_as_long_as_the_command_waits() {
     while let Some(next) = redial.next() {
         at = next;
         let due = redial.dials(at, |_| false);
-        let Some(options) = due.first() else { break };
+        let Some((options, _)) = due.first() else {
+            break;
+        };
         dial = options.connection_id();
         dials += 1;
         assert_eq!(redial.failed(dial, at), None);
@@ -143,7 +148,7 @@ fn a_lost_peer_is_dialed_a_few_times_and_one_that_is_connected_over_a_lost_addre
     let another = ConnectionId::new_unchecked(usize::MAX);
     redial.reached(another, peer);
     assert_eq!(redial.targets.len(), 1, "another connection proves nothing");
-    redial.reached(dials[0].connection_id(), peer);
+    redial.reached(dials[0].0.connection_id(), peer);
     assert!(redial.targets.is_empty());
 }
 
@@ -151,7 +156,7 @@ fn a_lost_peer_is_dialed_a_few_times_and_one_that_is_connected_over_a_lost_addre
 fn dials_and_targets_are_bounded() {
     let now = Instant::now();
     let known: Vec<_> = (0..100)
-        .map(|_| node(&format!("/ip4/10.0.0.2/tcp/1/p2p/{}", PeerId::random())))
+        .map(|_| node(&format!("/ip4/10.0.0.2/tcp/4001/p2p/{}", PeerId::random())))
         .collect();
     let mut redial = redial(&[], &known, now);
     assert_eq!(redial.dials(now, |_| false).len(), MAX_DIALS);
@@ -179,5 +184,5 @@ fn a_node_that_is_said_to_be_this_one_is_dialed_by_its_address() {
     let ours = node(&format!("/ip4/10.0.0.1/tcp/1/p2p/{local}"));
     let mut redial = Redial::new(local, &[ours], &[], 7, now);
     let dials = redial.dials(now, |_| false);
-    assert_eq!(dials[0].get_peer_id(), None);
+    assert_eq!(dials[0].0.get_peer_id(), None);
 }

@@ -1,0 +1,214 @@
+//! Kademlia, without the addresses that peers name.
+//!
+//! Owns the library's behaviour. The [`Dialer`] hears the addresses in the answers of peers, each with the
+//! peer that named it, and Kademlia gets the ids alone. A provider record reaches the store together with its
+//! origin. The dialer judges the addresses of the routing table, too.
+
+use std::{
+    collections::HashMap,
+    ops::{Deref, DerefMut},
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use libp2p::{
+    Multiaddr, PeerId,
+    core::{Endpoint, transport::PortUse},
+    kad::{self, KadPeer},
+    swarm::{
+        ConnectionClosed, ConnectionDenied, ConnectionId, FromSwarm, NetworkBehaviour, THandler,
+        THandlerInEvent, THandlerOutEvent, ToSwarm, behaviour::ConnectionEstablished,
+    },
+};
+
+use crate::{
+    AddressScope,
+    dial::{Dialer, Namer, is_vouched},
+    providers::{Arrival, ProviderStore},
+};
+
+type Kademlia = kad::Behaviour<ProviderStore>;
+
+/// What a connection hands to Kademlia.
+type Said = THandlerOutEvent<Kademlia>;
+
+/// Peers of each kind that one answer names, at most: Kademlia's k.
+const MAX_NAMED: usize = 20;
+
+/// Kademlia.
+pub struct Dht {
+    kad: Kademlia,
+    dialer: Dialer,
+    connections: HashMap<ConnectionId, Connection>,
+}
+
+struct Connection {
+    peer: PeerId,
+    namer: Namer,
+    remote: Multiaddr,
+    is_outbound: bool,
+}
+
+impl Dht {
+    pub(crate) fn new(kad: Kademlia, dialer: Dialer) -> Self {
+        Self {
+            kad,
+            dialer,
+            connections: HashMap::new(),
+        }
+    }
+
+    /// Takes the addresses of `named` out, and has them heard.
+    fn hear(&self, namer: Namer, named: &mut Vec<KadPeer>) {
+        named.truncate(MAX_NAMED);
+        for peer in named {
+            let addresses = std::mem::take(&mut peer.multiaddrs);
+            self.dialer.hear(namer, peer.node_id, addresses);
+        }
+    }
+
+    /// What `said` amounts to, once the addresses in it are judged.
+    fn judge(&mut self, id: ConnectionId, said: &mut Said) -> Option<Arrival> {
+        // Connections are known from their first to their last message.
+        let connection = self.connections.get(&id)?;
+        match said {
+            Said::FindNodeRes { closer_peers, .. } | Said::GetRecordRes { closer_peers, .. } => {
+                self.hear(connection.namer, closer_peers);
+            }
+            Said::GetProvidersRes {
+                closer_peers,
+                provider_peers,
+                ..
+            } => {
+                self.hear(connection.namer, closer_peers);
+                self.hear(connection.namer, provider_peers);
+            }
+            Said::AddProvider { provider, .. } => {
+                let addresses = std::mem::take(&mut provider.multiaddrs);
+                let mut addresses = self.dialer.allowed(connection.namer, addresses);
+                // A peer on this machine is no stranger, and knows the addresses by which others reach it.
+                let is_here = connection.namer.scope == AddressScope::Loopback;
+                addresses.retain(|address| is_here || is_vouched(&connection.remote, address));
+                provider.multiaddrs = addresses;
+                let peer = connection.peer;
+                let mut connections = self.connections.values();
+                return Some(Arrival {
+                    namer: connection.namer,
+                    is_reached: connections.any(|other| other.is_outbound && other.peer == peer),
+                });
+            }
+            _ => {}
+        }
+        None
+    }
+}
+
+impl Deref for Dht {
+    type Target = Kademlia;
+
+    fn deref(&self) -> &Kademlia {
+        &self.kad
+    }
+}
+
+impl DerefMut for Dht {
+    fn deref_mut(&mut self) -> &mut Kademlia {
+        &mut self.kad
+    }
+}
+
+impl NetworkBehaviour for Dht {
+    type ConnectionHandler = <Kademlia as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = kad::Event;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.kad
+            .handle_pending_inbound_connection(id, local, remote)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad
+            .handle_established_inbound_connection(id, peer, local, remote)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let known = self
+            .kad
+            .handle_pending_outbound_connection(id, peer, addresses, role)?;
+        let Some(peer) = peer else {
+            return Ok(Vec::new());
+        };
+        Ok(self.dialer.lock().extend(id, peer, known, Instant::now()))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.kad
+            .handle_established_outbound_connection(id, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match event {
+            FromSwarm::ConnectionEstablished(ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
+            }) => {
+                let remote = endpoint.get_remote_address();
+                let connection = Connection {
+                    peer: peer_id,
+                    namer: Namer::new(peer_id, remote),
+                    remote: remote.clone(),
+                    is_outbound: endpoint.is_dialer(),
+                };
+                if connection.is_outbound {
+                    self.kad.store_mut().reached(&peer_id);
+                }
+                self.connections.insert(connection_id, connection);
+            }
+            FromSwarm::ConnectionClosed(ConnectionClosed { connection_id, .. }) => {
+                self.connections.remove(&connection_id);
+            }
+            _ => {}
+        }
+        self.kad.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, mut said: Said) {
+        let arrival = self.judge(id, &mut said);
+        self.kad.store_mut().expect(arrival);
+        self.kad.on_connection_handler_event(peer, id, said);
+        self.kad.store_mut().expect(None);
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+        self.kad.poll(cx)
+    }
+}

@@ -1,0 +1,256 @@
+//! Decides which addresses each dial tries, and keeps account of it. Pure: the time is an argument.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
+
+use super::{
+    NamedBy, Namer, Refusal, Subnets,
+    budget::{Budget, Charge},
+    check,
+    hearsay::{Hearsay, MAX_ADDRESSES_PER_NAME},
+};
+use crate::{Origin, addresses::Addresses};
+
+#[cfg(test)]
+mod tests;
+
+/// Peers that are remembered as namers after they have left, at most: what they named may be tried later.
+const MAX_DEPARTED: usize = 1024;
+
+/// Dials whose namer is noted and that have not begun, at most; they begin at once.
+const MAX_EXPECTED: usize = 64;
+
+/// Dials that are under way, at most, of which it is known what they cost: more than there are connections.
+const MAX_DIALS: usize = 4096;
+
+/// Time after which a dial counts as ended even without a report: long past every time-out.
+const LOST_AFTER: Duration = Duration::from_secs(120);
+
+/// A dial that is under way.
+struct Dial {
+    charges: Vec<Charge>,
+    since: Instant,
+}
+
+/// The connected peers, the known addresses of others, and the accounts of dials.
+pub(crate) struct Planner {
+    local: PeerId,
+    pub(crate) subnets: Subnets,
+    pub(crate) book: Addresses,
+    hearsay: Hearsay,
+    budget: Budget,
+    connections: HashMap<PeerId, HashMap<ConnectionId, Namer>>,
+    departed: VecDeque<(PeerId, Namer)>,
+    expected: VecDeque<(ConnectionId, NamedBy)>,
+    dials: HashMap<ConnectionId, Dial>,
+}
+
+impl Planner {
+    /// That of the node `local`.
+    pub(crate) fn new(local: PeerId) -> Self {
+        Self {
+            local,
+            subnets: Subnets::default(),
+            book: Addresses::default(),
+            hearsay: Hearsay::default(),
+            budget: Budget::default(),
+            connections: HashMap::new(),
+            departed: VecDeque::new(),
+            expected: VecDeque::new(),
+            dials: HashMap::new(),
+        }
+    }
+
+    /// `peer` is connected from, or at, `remote`.
+    pub(crate) fn connected(&mut self, peer: PeerId, id: ConnectionId, remote: &Multiaddr) {
+        let namer = Namer::new(peer, remote);
+        self.connections.entry(peer).or_default().insert(id, namer);
+        self.departed.retain(|(departed, _)| *departed != peer);
+    }
+
+    /// A connection is gone.
+    pub(crate) fn disconnected(&mut self, peer: PeerId, id: ConnectionId) {
+        let Some(connections) = self.connections.get_mut(&peer) else {
+            return;
+        };
+        let namer = connections.remove(&id);
+        if connections.is_empty() {
+            self.connections.remove(&peer);
+            if self.departed.len() >= MAX_DEPARTED {
+                self.departed.pop_front();
+            }
+            self.departed.extend(namer.map(|namer| (peer, namer)));
+        }
+    }
+
+    /// `peer` as a namer: by the connection that tells most of where it is.
+    pub(crate) fn namer(&self, peer: &PeerId) -> Option<Namer> {
+        let connected = self.connections.get(peer).into_iter();
+        let nearest = connected
+            .flat_map(HashMap::values)
+            .min_by_key(|namer| namer.scope);
+        let departed = || self.departed.iter().find(|(departed, _)| departed == peer);
+        nearest
+            .or_else(|| departed().map(|(_, namer)| namer))
+            .copied()
+    }
+
+    /// Those of `addresses` that `peer` may name.
+    pub(crate) fn allowed(&self, namer: Namer, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
+        let by = NamedBy::Peer(namer);
+        let addresses = addresses.into_iter();
+        addresses
+            .filter(|address| check(&by, address, &self.subnets).is_ok())
+            .collect()
+    }
+
+    /// `namer` names `addresses` of `peer`.
+    pub(crate) fn hear(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let mut addresses = self.allowed(namer, addresses);
+        addresses.truncate(MAX_ADDRESSES_PER_NAME);
+        self.hearsay.add(namer, peer, addresses);
+    }
+
+    /// The addresses that the dial `id` brings along were named by `by`.
+    pub(crate) fn expect(&mut self, id: ConnectionId, by: NamedBy) {
+        if self.expected.len() >= MAX_EXPECTED {
+            self.expected.pop_front();
+        }
+        self.expected.push_back((id, by));
+    }
+
+    /// A dial begins, with the addresses `brought`. Counts it, and returns what else it may try.
+    pub(crate) fn begin(
+        &mut self,
+        id: ConnectionId,
+        peer: Option<PeerId>,
+        brought: &[Multiaddr],
+        now: Instant,
+    ) -> Result<Vec<Multiaddr>, Refusal> {
+        // No behaviour brings addresses along: what was not announced is by the program that owns the swarm.
+        let expected = self.expected.iter().position(|(known, _)| *known == id);
+        let expected = expected.and_then(|at| self.expected.remove(at));
+        let by = expected.map_or(NamedBy::User, |(_, by)| by);
+        let mut dial = Dial {
+            charges: Vec::new(),
+            since: now,
+        };
+        for address in brought {
+            match self.charge(&by, peer, address, now) {
+                Ok(charge) => dial.charges.push(charge),
+                Err(refusal) => {
+                    self.give_back(&dial);
+                    return Err(refusal);
+                }
+            }
+        }
+        let mut more = Vec::new();
+        for (address, by) in peer.map_or_else(Vec::new, |peer| self.known(&peer)) {
+            if brought.contains(&address) || more.contains(&address) {
+                continue;
+            }
+            if let Ok(charge) = self.charge(&by, peer, &address, now) {
+                dial.charges.push(charge);
+                more.push(address);
+            }
+        }
+        self.note(id, dial, now);
+        Ok(more)
+    }
+
+    /// Those of `addresses` that the dial `id` may try as well. A table of peers that were met supplies them.
+    pub(crate) fn extend(
+        &mut self,
+        id: ConnectionId,
+        peer: PeerId,
+        addresses: Vec<Multiaddr>,
+        now: Instant,
+    ) -> Vec<Multiaddr> {
+        let known = self.known(&peer);
+        let bare = addresses.into_iter().map(without_peer);
+        let new = bare.filter(|address| !known.iter().any(|(known, _)| known == address));
+        let mut more = Vec::new();
+        for address in new {
+            if let Ok(charge) = self.charge(&NamedBy::Record, Some(peer), &address, now) {
+                if let Some(dial) = self.dials.get_mut(&id) {
+                    dial.charges.push(charge);
+                }
+                more.push(address);
+            }
+        }
+        more
+    }
+
+    /// A dial reached its peer at `remote`: what it cost is given back, where it led to that host.
+    pub(crate) fn reached(&mut self, id: ConnectionId, peer: PeerId, remote: &Multiaddr) {
+        let host = Origin::new(peer, remote);
+        if let Some(dial) = self.dials.remove(&id) {
+            for charge in &dial.charges {
+                self.budget.ended(charge, charge.host == host);
+            }
+        }
+    }
+
+    /// A dial came to nothing; `was_made` unless no address of it was tried.
+    pub(crate) fn failed(&mut self, id: ConnectionId, was_made: bool) {
+        if let Some(dial) = self.dials.remove(&id) {
+            match was_made {
+                true => dial
+                    .charges
+                    .iter()
+                    .for_each(|c| self.budget.ended(c, false)),
+                false => self.give_back(&dial),
+            }
+        }
+    }
+
+    /// All that is known of `peer`, the best evidence first.
+    fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, NamedBy)> {
+        let heard = self.hearsay.of(peer).into_iter();
+        let heard = heard.map(|(address, namer)| (without_peer(address), NamedBy::Peer(namer)));
+        self.book.of(peer).iter().cloned().chain(heard).collect()
+    }
+
+    fn charge(
+        &mut self,
+        by: &NamedBy,
+        peer: Option<PeerId>,
+        address: &Multiaddr,
+        now: Instant,
+    ) -> Result<Charge, Refusal> {
+        check(by, address, &self.subnets)?;
+        // Only a person names a peer without an id; hosts elsewhere are told apart by address.
+        let host = Origin::new(peer.unwrap_or(self.local), address);
+        self.budget.begin(by, host, now)
+    }
+
+    fn give_back(&mut self, dial: &Dial) {
+        dial.charges.iter().for_each(|c| self.budget.ended(c, true));
+    }
+
+    fn note(&mut self, id: ConnectionId, dial: Dial, now: Instant) {
+        if self.dials.len() >= MAX_DIALS {
+            let is_lost = |dial: &Dial| now.duration_since(dial.since) > LOST_AFTER;
+            let lost: Vec<_> = self
+                .dials
+                .extract_if(|_, dial| is_lost(dial))
+                .map(|(_, dial)| dial)
+                .collect();
+            let lost = lost.iter().flat_map(|dial| &dial.charges);
+            lost.for_each(|charge| self.budget.ended(charge, false));
+        }
+        self.dials.insert(id, dial);
+    }
+}
+
+/// The address without the id of the peer that it leads to.
+fn without_peer(mut address: Multiaddr) -> Multiaddr {
+    if let Some(Protocol::P2p(_)) = address.iter().last() {
+        address.pop();
+    }
+    address
+}

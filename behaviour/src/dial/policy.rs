@@ -1,0 +1,203 @@
+//! Decides which addresses are dialed, by who named them. Pure.
+//!
+//! A peer can name any address, and a node that dials it connects to a machine of the peer's choice. So the
+//! scope of the peer that names an address bounds the scope of the address: only a peer on this machine
+//! names loopback, and only a peer in a private network names private addresses outside our own subnets.
+
+use std::net::IpAddr;
+
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use thiserror::Error;
+
+use super::Subnets;
+use crate::{AddressScope, Origin, ip_of};
+
+#[cfg(test)]
+mod tests;
+
+/// Longest address that a peer can name, in bytes: one through a relay has about 130.
+pub const MAX_ADDRESS_BYTES: usize = 256;
+
+/// The first port that programs without privileges use. Services below it are somebody else's.
+const FIRST_PORT: u16 = 1024;
+
+/// The port at which relays listen where a network lets nothing else pass.
+const RELAY_PORT: u16 = 443;
+
+/// Who named an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// A person: in the settings, in a command, or in a link that they opened.
+    User,
+    /// This node was connected there before.
+    Reached,
+    /// It was recorded while the peer was connected, and was checked then.
+    Record,
+    /// A packet of mDNS: it came from our own link.
+    LocalNetwork,
+    /// A peer.
+    Peer(Namer),
+}
+
+/// A peer that names addresses, as far as its connection tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namer {
+    /// How far the address reaches from which the peer is connected.
+    pub scope: AddressScope,
+    /// Whom the quotas count it as.
+    pub origin: Origin,
+}
+
+/// Why an address is not dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It has more than [`MAX_ADDRESS_BYTES`].
+    #[error("the address is longer than {MAX_ADDRESS_BYTES} bytes")]
+    TooLong,
+    /// It is neither TCP nor QUIC at an IP address.
+    #[error("a peer can only name an IP address with a port of TCP or QUIC")]
+    Form,
+    /// Its port belongs to a service of the system.
+    #[error("a peer cannot name a port below {FIRST_PORT}")]
+    Port,
+    /// Its scope is nearer than that of the peer that named it.
+    #[error("the peer that named the address cannot know that network")]
+    Scope,
+    /// As many dials as are allowed are under way.
+    #[error("too many dials to that host, or named by that peer, are under way")]
+    Busy,
+    /// As many dials as are allowed in some minutes came to nothing.
+    #[error("too many dials to that host, or named by that peer, came to nothing")]
+    Spent,
+}
+
+impl Namer {
+    /// The peer at the other end of a connection.
+    #[must_use]
+    pub fn new(peer: PeerId, remote: &Multiaddr) -> Self {
+        let scope = match AddressScope::of(remote) {
+            _ if is_relayed(remote) => AddressScope::Global,
+            // No node should have such an address: the strictest bound holds.
+            Some(AddressScope::Nowhere) => AddressScope::Global,
+            Some(scope) => scope,
+            None if is_localhost(remote) => AddressScope::Loopback,
+            None => AddressScope::Global,
+        };
+        Self {
+            scope,
+            origin: Origin::new(peer, remote),
+        }
+    }
+}
+
+impl NamedBy {
+    /// The nearest scope that an address may have.
+    const fn bound(&self) -> AddressScope {
+        match self {
+            Self::User | Self::Reached | Self::Record => AddressScope::Loopback,
+            Self::LocalNetwork => AddressScope::LinkLocal,
+            Self::Peer(namer) => namer.scope,
+        }
+    }
+
+    /// Whether a person named the address, or this node was connected there.
+    pub(crate) const fn is_trusted(&self) -> bool {
+        matches!(self, Self::User | Self::Reached)
+    }
+}
+
+/// Whether `address` may be dialed, apart from how often.
+///
+/// # Errors
+/// [`Refusal`].
+pub fn check(by: &NamedBy, address: &Multiaddr, subnets: &Subnets) -> Result<(), Refusal> {
+    if by.is_trusted() {
+        return Ok(());
+    }
+    if address.len() > MAX_ADDRESS_BYTES {
+        return Err(Refusal::TooLong);
+    }
+    let (scope, is_ours) = match host(address)? {
+        None => (AddressScope::Loopback, false),
+        Some((ip, port)) => {
+            let scope = AddressScope::of_ip(ip);
+            let is_relay = port == RELAY_PORT && scope == AddressScope::Global;
+            if port < FIRST_PORT && !(is_relay && is_relayed(address)) {
+                return Err(Refusal::Port);
+            }
+            // An address of one link cannot be dialed without the name of an interface (RFC 4291, 2.5.6).
+            if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
+                return Err(Refusal::Scope);
+            }
+            (scope, subnets.contains(ip))
+        }
+    };
+    let is_in_scope = match scope {
+        AddressScope::Nowhere => false,
+        AddressScope::Global => *by != NamedBy::LocalNetwork,
+        scope => scope >= by.bound(),
+    };
+    match is_in_scope || is_ours {
+        true => Ok(()),
+        false => Err(Refusal::Scope),
+    }
+}
+
+/// The IP address and port that an address leads to first; `None` for one within this process.
+fn host(address: &Multiaddr) -> Result<Option<(IpAddr, u16)>, Refusal> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        Some(Protocol::Memory(_)) => {
+            return parts
+                .all(|part| matches!(part, Protocol::P2p(_)))
+                .then_some(None)
+                .ok_or(Refusal::Form);
+        }
+        _ => return Err(Refusal::Form),
+    };
+    let port = match (parts.next(), address.iter().nth(2)) {
+        (Some(Protocol::Tcp(port)), _) => port,
+        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => {
+            parts.next();
+            port
+        }
+        _ => return Err(Refusal::Form),
+    };
+    let rest: Vec<_> = parts.collect();
+    let is_known = matches!(
+        rest.as_slice(),
+        [] | [Protocol::P2p(_)]
+            | [Protocol::P2p(_), Protocol::P2pCircuit]
+            | [Protocol::P2p(_), Protocol::P2pCircuit, Protocol::P2p(_)]
+    );
+    is_known.then_some(Some((ip, port))).ok_or(Refusal::Form)
+}
+
+/// Whether this node may tell others that a peer is at `address`, if it is connected from, or at, `remote`. The
+/// IP address must be the same; the port may differ. The IP address behind a name is not known, and a
+/// person chose the name: any address passes then.
+#[must_use]
+pub fn is_vouched(remote: &Multiaddr, address: &Multiaddr) -> bool {
+    match AddressScope::of(remote) {
+        _ if is_relayed(remote) => false,
+        None => true,
+        Some(_) => ip_of(remote) == ip_of(address),
+    }
+}
+
+/// Whether the address leads through a relay.
+#[must_use]
+pub(super) fn is_relayed(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+fn is_localhost(address: &Multiaddr) -> bool {
+    match address.iter().next() {
+        Some(Protocol::Dns(name) | Protocol::Dns4(name) | Protocol::Dns6(name)) => {
+            name.eq_ignore_ascii_case("localhost")
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,67 @@
+//! The keys that this node provides, and how content becomes a key.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use libp2p::kad::RecordKey;
+use pelago_content::Hash;
+
+/// SHA-256 as a multihash: its code and its length, before the digest.
+const MULTIHASH_PREFIX: [u8; 2] = [0x12, 32];
+
+/// The Kademlia key that provider records for `hash` are filed under: the sha2-256 multihash of
+/// [`Hash::provider_key`], from which the hash cannot be found.
+#[must_use]
+pub fn record_key(hash: &Hash) -> RecordKey {
+    RecordKey::from([&MULTIHASH_PREFIX[..], &hash.provider_key()].concat())
+}
+
+/// The digest in a record key; `None` if it is no key of ours.
+pub(super) fn digest(key: &RecordKey) -> Option<[u8; 32]> {
+    key.as_ref()
+        .strip_prefix(&MULTIHASH_PREFIX)?
+        .try_into()
+        .ok()
+}
+
+/// The keys that this node provides. A handle: clones share one set.
+#[derive(Clone, Debug, Default)]
+pub struct OwnKeys(Arc<RwLock<HashSet<[u8; 32]>>>);
+
+impl OwnKeys {
+    /// Provides `hash` from now on, to those who ask this node.
+    pub fn insert(&self, hash: &Hash) {
+        self.write().insert(hash.provider_key());
+    }
+
+    /// Provides `hash` no longer.
+    pub fn remove(&self, hash: &Hash) {
+        self.write().remove(&hash.provider_key());
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.read().is_empty()
+    }
+
+    pub(super) fn contains(&self, key: &RecordKey) -> bool {
+        digest(key).is_some_and(|digest| self.read().contains(&digest))
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashSet<[u8; 32]>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashSet<[u8; 32]>> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,247 @@
+//! The records of others, and which of them make room. Owns the quotas.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use libp2p::{
+    PeerId,
+    kad::store::{Error, Result},
+};
+use rand::RngExt;
+
+use super::{packed::Packed, shares::Shares, usage::Usage};
+use crate::{Origin, dial::Namer};
+
+/// Strangers' records that one node keeps, in all.
+pub const MAX_RECORDS: usize = 65_536;
+
+/// Memory that strangers' records take, at most, in bytes: [`MAX_RECORDS`] with a few addresses each.
+pub const MAX_BYTES: usize = 64 << 20;
+
+/// Memory that a record takes apart from its addresses, in bytes: the record, its key, and the counts of its
+/// provider and host, each with the room that tables keep free.
+const RECORD_BYTES: usize = 960;
+
+/// The share of one host, an eighth of the store: it keeps more only while nobody else needs the room.
+pub const MAX_RECORDS_PER_HOST: usize = 8_192;
+
+/// The share of one site: two full hosts.
+const MAX_RECORDS_PER_SITE: usize = 2 * MAX_RECORDS_PER_HOST;
+
+/// Providers kept for one key: three answers, so that liars have to push out many before one is missing.
+pub const MAX_PROVIDERS_PER_KEY: usize = 64;
+
+/// Records that are looked at to find the one that makes room.
+const SAMPLE: usize = 16;
+
+/// Tries to find a record of a host that has an eighth of the store, or more: one in 5,000 is in vain.
+const TRIES: usize = 64;
+
+/// A provider that announces again after so long is there to stay. Honest ones do every 22 h; a liar
+/// has to come back.
+const RENEWED_AFTER: Duration = Duration::from_secs(3600);
+
+/// One record.
+pub(super) struct Entry {
+    pub(super) key: [u8; 32],
+    pub(super) provider: PeerId,
+    pub(super) namer: Namer,
+    pub(super) addresses: Packed,
+    pub(super) since: Instant,
+    pub(super) expires: Instant,
+    pub(super) is_renewed: bool,
+}
+
+/// All records, each key's and each origin's within its quota.
+#[derive(Default)]
+pub(super) struct Records {
+    entries: Vec<Entry>,
+    /// Where the records of each key are in `entries`.
+    keys: HashMap<[u8; 32], Vec<u32>>,
+    usage: Usage,
+    bytes: usize,
+}
+
+impl Entry {
+    fn cost(&self) -> usize {
+        RECORD_BYTES + self.addresses.len()
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.namer.origin
+    }
+}
+
+impl Records {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    pub(super) fn usage_mut(&mut self) -> &mut Usage {
+        &mut self.usage
+    }
+
+    /// The records of a key.
+    pub(super) fn of_key(&self, key: &[u8; 32]) -> impl Iterator<Item = &Entry> {
+        let places = self.keys.get(key).into_iter().flatten();
+        places.map(|place| &self.entries[*place as usize])
+    }
+
+    /// Removes the record of a provider.
+    pub(super) fn remove(&mut self, key: &[u8; 32], provider: &PeerId) {
+        if let Some(place) = self.place_of(key, provider) {
+            self.remove_at(place);
+        }
+    }
+
+    /// Keeps a record, in the place of another where there is no room.
+    pub(super) fn add(&mut self, entry: Entry, is_reached: bool) -> Result<()> {
+        let known = self.place_of(&entry.key, &entry.provider);
+        if let Some(known) = known {
+            self.renew(known, entry, is_reached);
+            return Ok(());
+        }
+        let now = entry.since;
+        let origin = entry.origin();
+        if let Some(place) = self.spare_of_key(&entry.key, origin, now) {
+            self.remove_at(place);
+        }
+        let is_full = |records: &Self| {
+            records.entries.len() >= MAX_RECORDS || records.bytes + entry.cost() > MAX_BYTES
+        };
+        if is_full(self) {
+            // Who has more than a share replaces its own; others replace those who have.
+            if self.usage.of_host(origin) >= MAX_RECORDS_PER_HOST {
+                self.remove_one(|other| other.origin() == origin)?;
+            } else if self.usage.of_site(origin) >= MAX_RECORDS_PER_SITE {
+                self.remove_one(|other| other.origin().site() == origin.site())?;
+            }
+        }
+        while is_full(self) {
+            let sample = (0..SAMPLE).map(|_| self.random_place());
+            let Some(place) = sample.min_by_key(|place| self.worth(*place, now)) else {
+                break;
+            };
+            self.remove_at(place);
+        }
+        self.push(entry, is_reached);
+        Ok(())
+    }
+
+    fn push(&mut self, entry: Entry, is_reached: bool) {
+        self.usage.add(entry.origin(), entry.provider, is_reached);
+        self.bytes += entry.cost();
+        // There are fewer than fit 32 bits.
+        let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.keys.entry(entry.key).or_default().push(place);
+        self.entries.push(entry);
+    }
+
+    /// The provider announces what it has announced before.
+    fn renew(&mut self, place: usize, new: Entry, is_reached: bool) {
+        let known = &self.entries[place];
+        let (since, is_renewed) = (known.since, known.is_renewed);
+        let is_old = new.since.duration_since(since) >= RENEWED_AFTER;
+        // Added first: a provider without a record is not known to have been reached.
+        self.usage.add(new.origin(), new.provider, is_reached);
+        self.usage.remove(known.origin(), &known.provider);
+        self.bytes = self.bytes + new.cost() - known.cost();
+        self.entries[place] = Entry {
+            since,
+            is_renewed: is_renewed || is_old,
+            ..new
+        };
+    }
+
+    /// The record that makes room for one more of its key from `origin`, if there has to be one: of the same
+    /// host or site if that has its share, else of one that has more.
+    fn spare_of_key(&self, key: &[u8; 32], origin: Origin, now: Instant) -> Option<usize> {
+        let places = self.keys.get(key)?;
+        if places.len() < MAX_PROVIDERS_PER_KEY {
+            return None;
+        }
+        let shares = Shares::of(places.iter().map(|place| &self.entries[*place as usize]));
+        let is_crowd = |place: &usize| shares.exceeds(self.entries[*place].origin());
+        let is_own = |place: &usize| {
+            let other = self.entries[*place].origin();
+            let is_same_site = origin.site().is_some() && other.site() == origin.site();
+            other == origin || (is_same_site && !shares.is_host_full(origin))
+        };
+        let of = |is_one: &dyn Fn(&usize) -> bool| {
+            let places = places.iter().map(|place| *place as usize);
+            places
+                .filter(|place| is_one(place))
+                .min_by_key(|place| self.worth(*place, now))
+        };
+        if shares.is_host_full(origin) || shares.is_site_full(origin) {
+            return of(&is_own);
+        }
+        of(&is_crowd).or_else(|| of(&|_| true))
+    }
+
+    /// How much a record is worth keeping. Among equals chance decides.
+    fn worth(&self, place: usize, now: Instant) -> (u8, u32) {
+        let entry = &self.entries[place];
+        let origin = entry.origin();
+        let is_over = self.usage.of_host(origin) > MAX_RECORDS_PER_HOST
+            || self.usage.of_site(origin) > MAX_RECORDS_PER_SITE;
+        let rank = if entry.expires <= now {
+            0
+        } else if is_over {
+            1
+        } else {
+            let is_reached = self.usage.is_reached(&entry.provider);
+            2 + u8::from(entry.is_renewed) + 2 * u8::from(is_reached)
+        };
+        (rank, rand::rng().random())
+    }
+
+    /// Removes one at random of those that are `theirs`, who have an eighth of the store.
+    fn remove_one(&mut self, theirs: impl Fn(&Entry) -> bool) -> Result<()> {
+        let mut places = (0..TRIES).map(|_| self.random_place());
+        let place = places.find(|place| theirs(&self.entries[*place]));
+        self.remove_at(place.ok_or(Error::MaxProvidedKeys)?);
+        Ok(())
+    }
+
+    fn random_place(&self) -> usize {
+        rand::rng().random_range(0..self.entries.len().max(1))
+    }
+
+    fn place_of(&self, key: &[u8; 32], provider: &PeerId) -> Option<usize> {
+        let mut places = self.keys.get(key)?.iter().map(|place| *place as usize);
+        places.find(|place| self.entries[*place].provider == *provider)
+    }
+
+    fn remove_at(&mut self, place: usize) {
+        if place >= self.entries.len() {
+            return;
+        }
+        let last = self.entries.len() - 1;
+        let removed = self.entries.swap_remove(place);
+        self.usage.remove(removed.origin(), &removed.provider);
+        self.bytes -= removed.cost();
+        if let Some(places) = self.keys.get_mut(&removed.key) {
+            places.retain(|known| *known as usize != place);
+            if places.is_empty() {
+                self.keys.remove(&removed.key);
+            }
+        }
+        if let Some(moved) = self.entries.get(place)
+            && let Some(places) = self.keys.get_mut(&moved.key)
+        {
+            let known = places.iter_mut().find(|known| **known as usize == last);
+            known.into_iter().for_each(|known| *known = place as u32);
+        }
+    }
+}

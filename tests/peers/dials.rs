@@ -1,0 +1,270 @@
+//! Where a node connects to at the word of others: as little as the dial policy says.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol as Part, swarm::SwarmEvent};
+use pelago::content::{BlockRanges, Hash};
+use pelago_behaviour::{
+    Behaviour, Protocol,
+    availability::{self, Has, MAX_PEERS, Update},
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinHandle, JoinSet},
+    time::timeout,
+};
+
+use crate::{
+    content::{Content, THREE_CHUNKS},
+    misnamer::misnamer,
+    nodes::{Home, ended, in_time, request},
+    raw::Client,
+    scripted::{Act, Script, Scripted, having_all, server, update},
+};
+
+/// What one peer can have a node try at once, and in the minutes of a story.
+const AT_A_TIME: usize = 8;
+const IN_ALL: usize = 32;
+
+/// How many connections were made to the target.
+#[derive(Clone, Copy, Debug, Default)]
+struct Connected {
+    now: usize,
+    most: usize,
+    in_all: usize,
+}
+
+/// A listener at every address of loopback that stands for as many hosts. It says nothing, and ends each
+/// connection after a moment.
+struct Target {
+    port: u16,
+    connected: watch::Receiver<Connected>,
+    task: JoinHandle<()>,
+}
+
+impl Target {
+    async fn start(patience: Duration) -> Self {
+        let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (counted, connected) = watch::channel(Connected::default());
+        let task = tokio::spawn(async move {
+            let counted = Arc::new(counted);
+            let mut held = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                counted.send_modify(|counted| {
+                    counted.now += 1;
+                    counted.in_all += 1;
+                    counted.most = counted.most.max(counted.now);
+                });
+                let counted = Arc::clone(&counted);
+                held.spawn(async move {
+                    tokio::time::sleep(patience).await; // the silence is the point
+                    drop(stream);
+                    counted.send_modify(|counted| counted.now -= 1);
+                });
+            }
+        });
+        Self {
+            port,
+            connected,
+            task,
+        }
+    }
+
+    /// One of its addresses.
+    fn address(&self, n: usize) -> Multiaddr {
+        let ip: IpAddr = [127, 1, (n / 250) as u8, (n % 250 + 1) as u8].into();
+        Multiaddr::from(ip).with(Part::Tcp(self.port))
+    }
+
+    fn connected(&self) -> Connected {
+        *self.connected.borrow()
+    }
+
+    /// Waits until so many connections were made.
+    async fn until(&self, in_all: usize) {
+        let mut connected = self.connected.clone();
+        let enough = connected.wait_for(|connected| connected.in_all >= in_all);
+        in_time(enough).await.unwrap();
+    }
+
+    fn assert_bounded(&self) {
+        let connected = self.connected();
+        println!("{connected:?}");
+        assert!(connected.most <= AT_A_TIME, "{connected:?}");
+        assert!(connected.in_all <= IN_ALL, "{connected:?}");
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn with_id(address: Multiaddr) -> Multiaddr {
+    address.with(Part::P2p(PeerId::random()))
+}
+
+/// ```text
+///   getter ──▶ liar      which names 1,024 addresses of others
+/// ```
+#[tokio::test]
+async fn a_lying_source_has_a_few_of_the_addresses_dialed_that_it_names() {
+    let target = Target::start(Duration::from_millis(100)).await;
+    let content = Content::new(THREE_CHUNKS, 1);
+    let addresses: Vec<_> = (0..1024).map(|n| with_id(target.address(n))).collect();
+    let updates = addresses.chunks(MAX_PEERS).flat_map(|peers| {
+        update(Has {
+            blocks: BlockRanges::default(),
+            peers: peers.to_vec(),
+            ..having_all(&content.descriptor)
+        })
+    });
+    let updates: Vec<u8> = updates.collect();
+    let liar = Scripted::start(Script {
+        availability: Box::new(move |_| Act::Send(updates.clone())),
+        ..Script::honest(&content)
+    })
+    .await;
+    let getter = Home::start("getter").await;
+    let mut wanted = request(
+        content.hash(),
+        pelago::node::Output::At(getter.path("copy")),
+        &[liar.address()],
+    );
+    wanted.timeout = Duration::from_secs(6);
+    let download = getter.begin(wanted).await;
+    target.until(AT_A_TIME).await;
+    ended(&download).await.unwrap_err();
+    target.assert_bounded();
+}
+
+/// A peer that says that it is at other addresses than its own.
+async fn liar_at(addresses: &[Multiaddr]) -> Swarm<Behaviour> {
+    let mut swarm = server("liar");
+    for address in addresses {
+        swarm.add_external_address(address.clone());
+    }
+    swarm
+        .listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
+        .unwrap();
+    loop {
+        if let SwarmEvent::NewListenAddr { .. } = swarm.select_next_some().await {
+            return swarm;
+        }
+    }
+}
+
+/// ```text
+///   liar ──▶ seed ◀── stranger      the seed tells the stranger who else listens
+/// ```
+#[tokio::test]
+async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
+    let content = Content::new(THREE_CHUNKS, 2);
+    let seed = Home::start("seed").await;
+    let hash = seed.share("original", &content).await.hash;
+    let claims = ["/ip4/127.1.2.3/tcp/4001", "/ip4/9.9.9.9/tcp/4001"];
+    let mut liar = liar_at(&claims.map(|claim| claim.parse().unwrap())).await;
+    let seed_at = seed.address().await;
+    liar.dial(seed_at.address().clone()).unwrap();
+    let liar_id = *liar.local_peer_id();
+    let (mut reply, mut waiting) = (None, None);
+    let liar = tokio::spawn(async move {
+        loop {
+            // It listens once the seed knows where it says that it is.
+            if let SwarmEvent::Behaviour(pelago_behaviour::Event::Identify(event)) =
+                liar.select_next_some().await
+                && let libp2p::identify::Event::Sent { peer_id, .. } = *event
+            {
+                let (sender, stream) = futures::channel::oneshot::channel();
+                liar.behaviour_mut()
+                    .streams
+                    .open(peer_id, Protocol::Availability, sender);
+                (reply, waiting) = (Some(peer_id), Some(stream));
+            }
+            if reply.is_some()
+                && let Some(stream) = waiting.take()
+            {
+                tokio::spawn(async move {
+                    let mut stream = stream.await.unwrap().unwrap();
+                    availability::write_request(&mut stream, hash)
+                        .await
+                        .unwrap();
+                    while availability::read_update(&mut stream).await.is_ok() {}
+                });
+            }
+        }
+    });
+    let stranger = Client::connect(&seed).await;
+    let mut stream = stranger.open(Protocol::Availability).await;
+    availability::write_request(&mut stream, hash)
+        .await
+        .unwrap();
+    let named = in_time(async {
+        loop {
+            let update = availability::read_update(&mut stream).await.unwrap();
+            let Some(Update::Has(has)) = update else {
+                panic!("the seed has it")
+            };
+            if let Some(named) = has.peers.first() {
+                return named.clone();
+            }
+        }
+    });
+    let named = named.await;
+    assert!(
+        named.to_string().starts_with("/ip4/127.0.0.1/tcp/"),
+        "{named}"
+    );
+    assert!(named.to_string().ends_with(&liar_id.to_string()), "{named}");
+    liar.abort();
+}
+
+/// ```text
+///   getter ──▶ liar      which answers Kademlia's questions with the addresses of others
+/// ```
+#[tokio::test]
+async fn answers_of_the_dht_have_a_few_of_their_addresses_dialed() {
+    let target = Target::start(Duration::from_millis(50)).await;
+    // Some peers that are at many addresses, and many that are at one.
+    let named = |n| {
+        let addresses = if n < 20 { 40 } else { 1 };
+        (0..addresses)
+            .map(|address| target.address(n * 40 + address))
+            .collect()
+    };
+    let mut liar = misnamer("pelago", 1000, named);
+    liar.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap())
+        .unwrap();
+    let at = loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = liar.select_next_some().await {
+            break address;
+        }
+    };
+    let liar = tokio::spawn(async move {
+        loop {
+            liar.select_next_some().await;
+        }
+    });
+    let getter = Home::start("getter").await;
+    getter.node.connect(&at.into()).await.unwrap();
+    let mut downloads = Vec::new();
+    for n in 0..4 {
+        let mut wanted = request(
+            Hash::from_bytes([n; 32]),
+            pelago::node::Output::At(getter.path(&n.to_string())),
+            &[],
+        );
+        wanted.timeout = Duration::from_secs(6);
+        downloads.push(getter.begin(wanted).await);
+    }
+    target.until(AT_A_TIME).await;
+    for download in &downloads {
+        let _ = timeout(Duration::from_secs(15), ended(download)).await;
+    }
+    target.assert_bounded();
+    liar.abort();
+}
