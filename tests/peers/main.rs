@@ -19,6 +19,7 @@ mod relay;
 mod scripted;
 mod serving;
 mod silence;
+mod slow;
 mod sources;
 mod tree;
 mod verbs;
