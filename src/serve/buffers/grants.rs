@@ -18,10 +18,9 @@ const MAX_WAITING_PER_PEER: usize = 32;
 /// Requests that may wait in all. When there are as many, the site with the most loses its last one.
 const MAX_WAITING: usize = 512;
 
-/// How long a slow requester may hold what others wait for: one that takes hardly anything, and one that
-/// takes [`MIN_RATE`].
-const SLOW_GRACE: Duration = Duration::from_secs(2);
-const SLOW_GRACE_AT_MIN_RATE: Duration = Duration::from_secs(10);
+/// How long a slow requester may hold what others wait for at a rate below [`MIN_RATE`], and at all.
+const SLOW_SILENCE: Duration = Duration::from_secs(2);
+const SLOW_GRACE: Duration = Duration::from_secs(10);
 
 /// How long any other may, at a rate below [`MIN_RATE`].
 const GRACE: Duration = Duration::from_secs(30);
@@ -47,8 +46,8 @@ impl Limits {
         [self.total / 4 * 3, self.total / 2, self.per_peer]
     }
 
-    /// What all requesters of one standing may hold. Those who are proven find a quarter that no
-    /// newcomer has.
+    /// What all requesters of one standing or a lower one may hold: those who are proven find a quarter that no
+    /// other has, and newcomers half that no slow one has.
     const fn of_standing(self, standing: Standing) -> u64 {
         match standing {
             Standing::Proven => self.total,
@@ -74,6 +73,10 @@ pub(super) struct Grant {
 pub(super) struct Pace {
     taken: u64,
     time: Duration,
+    /// The same in the last seconds.
+    recent: (u64, Duration),
+    /// Whether it was below [`MIN_RATE`] in those before.
+    is_silent: bool,
     /// How much of that is in the history.
     noted: (u64, Duration),
 }
@@ -95,6 +98,7 @@ pub(super) struct Grants {
     limits: Limits,
     total: u64,
     held: HashMap<Key, u64>,
+    /// By standing, with what those of a lower one hold.
     by_standing: [u64; Standing::ALL.len()],
     waiting: Vec<Waiting>,
     history: History,
@@ -173,7 +177,9 @@ impl Grants {
         };
         let ticket = self.waiting.remove(index).ticket;
         self.total += grant.bytes;
-        self.by_standing[standing as usize] += grant.bytes;
+        for held in &mut self.by_standing[..=standing as usize] {
+            *held += grant.bytes;
+        }
         for key in grant.requester.keys() {
             *self.held.entry(key).or_default() += grant.bytes;
         }
@@ -208,7 +214,9 @@ impl Grants {
         let bytes = bytes.min(grant.bytes);
         grant.bytes -= bytes;
         self.total -= bytes;
-        self.by_standing[grant.standing as usize] -= bytes;
+        for held in &mut self.by_standing[..=grant.standing as usize] {
+            *held -= bytes;
+        }
         for key in grant.requester.keys() {
             if let Some(held) = self.held.get_mut(&key) {
                 *held -= bytes;
@@ -229,6 +237,11 @@ impl Grants {
     ) {
         pace.taken += taken;
         pace.time += time;
+        pace.recent = (pace.recent.0 + taken, pace.recent.1 + time);
+        if pace.recent.1 > SLOW_SILENCE {
+            let (taken, time) = std::mem::take(&mut pace.recent);
+            pace.is_silent = taken < time.as_secs() * MIN_RATE;
+        }
         let is_much = pace.taken - pace.noted.0 >= NOTED_BYTES;
         if is_much || pace.time - pace.noted.1 >= NOTED_AFTER {
             self.note(grant, pace, now);
@@ -247,12 +260,8 @@ impl Grants {
     /// Whether a grant is to end: its requester takes too little, and others wait for it.
     pub(super) fn is_over(&self, grant: &Grant, pace: Pace, now: Instant) -> bool {
         let is_stuck = pace.time > GRACE && pace.is_below_min_rate();
-        let grace = match pace.is_below_min_rate() {
-            true => SLOW_GRACE,
-            false => SLOW_GRACE_AT_MIN_RATE,
-        };
-        let is_slow =
-            pace.time > grace && self.history.standing(&grant.requester, now) == Standing::Slow;
+        let is_slow = (pace.is_silent || pace.time > SLOW_GRACE)
+            && self.history.standing(&grant.requester, now) == Standing::Slow;
         let is_waited_for = |waiting: &Waiting| {
             let standing = self.history.standing(&waiting.requester, now);
             let yields = is_stuck || is_slow && standing != Standing::Slow;
@@ -269,7 +278,7 @@ impl Grants {
             return true;
         }
         let of_standing = self.by_standing[standing as usize];
-        let share_standing = grant.standing == standing
+        let share_standing = grant.standing >= standing
             && of_standing + waiting.bytes > self.limits.of_standing(standing);
         let [site, host, _] = grant.requester.keys();
         let [other_site, other_host, _] = waiting.requester.keys();
