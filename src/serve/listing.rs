@@ -32,16 +32,16 @@ impl Answers {
         let mut places = Places::after(position);
         let words = words(&request.query);
         let after = position.map(Position::cursor);
-        let page = self
-            .store
-            .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                let is_new = places.is_new(share);
-                is_new
-                    && self.store.state_of(share).is_available()
-                    && share.name.len() <= catalogue::MAX_NAME
-                    && holds_all(&share.name, &words)
-                    && self.access.lists(&peer, share)
-            });
+        let page =
+            self.store
+                .shares_with(&words, after.as_ref(), catalogue::MAX_ENTRIES, |share| {
+                    let is_new = places.is_new(share);
+                    is_new
+                        && self.store.state_of(share).is_available()
+                        && share.name.len() <= catalogue::MAX_NAME
+                        && holds_all(&share.name, &words)
+                        && self.access.lists(&peer, share)
+                });
         let Page { shares, next } = page.ok()?;
         let entries = shares.into_iter().map(|share| Entry {
             hash: share.hash,

@@ -7,6 +7,7 @@
 mod confirm;
 mod offered;
 mod places;
+pub(super) mod search;
 pub(super) mod tables;
 #[cfg(test)]
 mod tests;
@@ -81,12 +82,15 @@ impl Store {
             for share in shares {
                 let totals = Totals::of_file(&share.descriptor);
                 let (share, hashes) = tables.add_folder(share, totals, &[], now)?;
-                added.extend(Some(share).filter(is_logged));
+                added.push(share);
                 replaced.extend(hashes);
             }
             Ok((added, tables.without_rows(replaced)?))
         })?;
-        log.add(&added);
+        let names = added.iter().map(|share| (share.hash, &*share.name));
+        self.inner.names.add(names);
+        self.inner.names.withdrawn(replaced.len());
+        log.add(added.iter().filter(|share| is_logged(share)));
         drop(log);
         self.inner
             .states
@@ -119,6 +123,9 @@ impl Store {
             let (added, replaced) = tables.add_folder(folder, totals, members, now)?;
             Ok((added, tables.without_rows(replaced)?))
         })?;
+        self.inner
+            .names
+            .add([(added.hash, &*added.name)].into_iter());
         log.add([&added]);
         drop(log);
         self.inner.states.forget([&*folder.path]);
@@ -155,6 +162,7 @@ impl Store {
             Ok((count, removed, gone))
         })?;
         drop(log);
+        self.inner.names.withdrawn(count);
         self.inner.handles.forget(&removed);
         self.inner
             .states
