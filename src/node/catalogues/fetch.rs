@@ -17,14 +17,14 @@ use super::{Catalogue, merge::Merge};
 use crate::network::{Network, StreamError};
 
 /// Peers asked at a time.
-const ASKED_AT_A_TIME: usize = 16;
+pub(super) const ASKED_AT_A_TIME: usize = 16;
 
 /// Pages of one catalogue, at most: pages may be short, even empty, where much is filtered out; but not without
 /// end. Twice as many as the entries that are taken fill.
 const MAX_PAGES: usize = 2 * 100_000 / MAX_ENTRIES;
 
 /// How long one peer may take to send its catalogue.
-const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long all peers together may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -42,25 +42,15 @@ pub(super) enum FetchError {
     TooManyPages,
 }
 
-/// The catalogues of `peers`, as far as there is a budget; `keep` says which entries are wanted. Of those who do
-/// not answer there is nothing.
-pub(super) async fn fetch_all(
-    network: &Network,
-    peers: &[PeerId],
-    query: &str,
-    keep: impl Fn(&Entry) -> bool,
-) -> Catalogue {
+/// The catalogues of `peers`, as far as the budget goes. Of those who do not answer there is nothing.
+pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>, query: &str) -> Catalogue {
     let deadline = Instant::now() + TIMEOUT;
     let merge = Mutex::new(Merge::new(peers.len()));
-    let fetches = peers.iter().map(|peer| {
-        let (merge, keep) = (&merge, &keep);
-        async move { fetch(network, *peer, (query, keep), merge, deadline).await }
-    });
-    let incomplete = stream::iter(fetches)
-        .buffer_unordered(ASKED_AT_A_TIME)
-        .filter(|is_whole| std::future::ready(!is_whole))
-        .count()
-        .await;
+    let fetches = peers.into_iter();
+    let fetches = fetches.map(|peer| fetch(network, peer, query, &merge, deadline));
+    let fetches = stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME);
+    let are_whole: Vec<bool> = fetches.collect().await;
+    let incomplete = are_whole.into_iter().filter(|is_whole| !is_whole).count();
     let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     Catalogue {
         listed: merge.finish(),
@@ -72,17 +62,13 @@ pub(super) async fn fetch_all(
 async fn fetch(
     network: &Network,
     peer: PeerId,
-    (query, keep): (&str, &impl Fn(&Entry) -> bool),
+    query: &str,
     merge: &Mutex<Merge>,
     deadline: Instant,
 ) -> bool {
     let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut part, mut has_room) = (lock().begin(peer), true);
-    let take = |entries: Vec<Entry>| {
-        let entries = entries.into_iter().filter(keep).collect();
-        has_room = lock().take(&mut part, entries);
-        has_room
-    };
+    let mut part = lock().begin(peer);
+    let take = |entries| lock().take(&mut part, entries);
     let read = read_pages(network, peer, query, deadline, take).await;
     lock().end(part);
     match read {

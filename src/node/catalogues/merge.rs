@@ -129,9 +129,9 @@ impl Merge {
         if !part.seen.insert(self.hasher.hash_one(&key)) {
             return;
         }
-        let new = || Listed {
-            hash: key.1,
-            name: key.0.clone(),
+        let new = |(name, hash): &(String, Hash)| Listed {
+            hash: *hash,
+            name: name.clone(),
             size: entry.size,
             kind: entry.kind,
             peers: 0,
@@ -140,13 +140,7 @@ impl Merge {
             state: ShareState::Available,
             unavailable_files: 0,
         };
-        let new = (!self.listed.contains_key(&key)).then(new);
-        let Some(listed) = new.map_or_else(
-            || self.listed.get_mut(&key),
-            |new| Some(self.listed.entry(key.clone()).or_insert(new)),
-        ) else {
-            return;
-        };
+        let listed = self.listed.entry(key).or_insert_with_key(new);
         listed.peers += 1;
         if listed.holders.len() < TOLD_HOLDERS {
             listed.holders.push(part.peer);
