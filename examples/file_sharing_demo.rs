@@ -61,6 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             overwrite: false,
             links: Default::default(),
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: true,
         })

@@ -351,6 +351,7 @@ impl Simulation {
             overwrite: false,
             links: Default::default(),
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: true,
         };

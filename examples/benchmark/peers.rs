@@ -180,6 +180,7 @@ impl Peer {
             overwrite: false,
             links: Default::default(),
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: false,
         };

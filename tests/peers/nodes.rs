@@ -190,6 +190,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         overwrite: false,
         links: Default::default(),
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
     }

@@ -62,6 +62,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         overwrite: false,
         links: Default::default(),
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
         detach: false,

@@ -163,6 +163,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         overwrite: false,
         links: Default::default(),
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
         detach: true,

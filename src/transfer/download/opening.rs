@@ -77,7 +77,8 @@ impl Task {
                 self.open_file(spec).await?;
             }
             Kind::Folder => {
-                let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
+                let unfolding =
+                    Unfolding::new(self.store.clone(), descriptor, self.request.may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
