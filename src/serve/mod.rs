@@ -8,6 +8,7 @@ mod answers;
 mod buffers;
 mod listing;
 mod metrics;
+mod news;
 mod places;
 mod rehash_queue;
 mod requester;

@@ -22,6 +22,7 @@ use super::{
     answers::{Answers, Left, Prepared},
     buffers::Buffers,
     metrics::{Metrics, Refusal},
+    news::{Change, Follower, NEWS_INTERVAL, News},
     rehash_queue::RehashQueue,
     requester::Requester,
     sending::{paced, send},
@@ -50,8 +51,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a busy node asks others to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// How often those who listen are told what is new.
-const NEWS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is looked where a listener can be reached, once in a quarter of a second, before it is only looked
+/// when there is news.
+const LOCATED_WITHIN: u32 = 8;
 
 /// Bytes that may be handed over and unsent for all peers together, at least: what one response has, for a few of
 /// them. More slots are for more of them.
@@ -74,6 +76,7 @@ pub struct Server {
     answers: Answers,
     buffers: Buffers,
     swarms: Swarms,
+    news: News,
     network: Network,
     limits: Limits,
     notices: Notices,
@@ -118,6 +121,7 @@ impl Server {
             metrics: Metrics::new(work, buffers.clone()),
             buffers,
             swarms: Swarms::default(),
+            news: News::default(),
             network,
             limits,
             notices,
@@ -136,6 +140,7 @@ impl Server {
         let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
+        tasks.spawn(server.news.clone().watch(server.answers.store.clone()));
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
@@ -249,6 +254,7 @@ impl Server {
                 .sent(peer, prepared.data.len() as u64);
             if let Some((hash, blocks)) = prepared.sends {
                 self.swarms.sent(&hash, peer, blocks);
+                self.news.touch(&hash);
             }
             if prepared.ends_request && ready.is_empty() {
                 paced(buffer, 0, writer.flush()).await?;
@@ -276,24 +282,50 @@ impl Server {
         };
         let _ = self.notices.asked.try_send((hash, peer));
         let mut listening = self.swarms.listen(hash, peer);
+        let mut follower = self.news.follow(hash);
         loop {
             self.locate(peer, &listening).await;
-            if let Some(news) = listening.news(has) {
+            if let Some(news) = listening.news(has.clone()) {
                 stream.arm();
                 availability::write_update(&mut stream, &Update::Has(news)).await?;
             }
             stream.disarm();
             let mut nothing = [0];
-            tokio::select! {
+            let change = tokio::select! {
                 // Nothing more is expected: it listens no more.
                 closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
-                () = sleep(NEWS_INTERVAL) => {}
-            }
-            has = match self.answers.availability(requester, hash).await? {
-                Update::Has(has) => has,
-                // Withdrawn meanwhile.
-                Update::Absent => return Ok(stream.close().await?),
+                change = self.next_news(peer, &listening, &mut follower) => change,
             };
+            if change == Change::Content {
+                has = match self.answers.availability(requester, hash).await? {
+                    Update::Has(has) => has,
+                    // Withdrawn meanwhile.
+                    Update::Absent => return Ok(stream.close().await?),
+                };
+            }
+        }
+    }
+
+    /// Waits for news; meanwhile looks where others can reach the listener.
+    async fn next_news(
+        &self,
+        peer: PeerId,
+        listening: &Listening,
+        follower: &mut Follower,
+    ) -> Change {
+        let locate = async {
+            for _ in 0..LOCATED_WITHIN {
+                if listening.is_located() {
+                    break;
+                }
+                sleep(NEWS_INTERVAL).await;
+                self.locate(peer, listening).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            change = follower.next() => change,
+            () = locate => Change::Swarm,
         }
     }
 
@@ -305,6 +337,7 @@ impl Server {
         let connected = self.network.peer(peer).await.ok().flatten();
         if let Some(address) = connected.and_then(|peer| peer.best_address()) {
             listening.locate(address);
+            self.news.touch(&listening.hash());
         }
     }
 

@@ -40,6 +40,17 @@ pub struct ChunkRead {
     pub in_doubt: bool,
 }
 
+/// How far content is here: another value after each change of what is shared or verified of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// That of all shares.
+    pub revision: u64,
+    /// Blocks that a download has verified.
+    pub blocks: u64,
+    /// Runs that these are.
+    pub runs: usize,
+}
+
 /// Where chunks can be read from.
 pub(super) trait Source: fmt::Debug {
     /// What the content is.
@@ -191,6 +202,27 @@ impl Store {
         }
         let folders = self.folders_with(hash);
         Ok(folders.iter().find_map(|folder| folder.holding(hash)))
+    }
+
+    /// How far content is here, as far as that tells whether it changed. Reads no row.
+    pub fn progress_of(&self, hash: &Hash) -> Progress {
+        let verified = || {
+            if let Some(partial) = self.partial(hash) {
+                return Some(partial.verified());
+            }
+            if let Some(folder) = self.partial_folder(hash) {
+                return Some(folder.verified());
+            }
+            let folders = self.folders_with(hash);
+            let (_, held) = folders.iter().find_map(|folder| folder.holding(hash))?;
+            Some(held)
+        };
+        let verified = verified().unwrap_or_default();
+        Progress {
+            revision: self.shares_revision(),
+            blocks: verified.len(),
+            runs: verified.runs(),
+        }
     }
 
     /// Tries each place where the content is shared, then the manifests. The inner error is that of

@@ -38,6 +38,7 @@
 //! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
 //! the end of a download; what ends one is a [`DownloadError`].
 
+mod banned;
 mod batch;
 mod candidates;
 mod changes;

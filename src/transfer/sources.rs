@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::waiting::Attached;
 use super::{
+    banned::Banned,
     candidates::{Candidates, MAX_WAITING, merge},
     origins::SourceState,
     recheck::{Answered, Recheck},
@@ -58,7 +59,7 @@ pub(super) struct Sources {
     tasks: JoinSet<()>,
     rechecks: JoinSet<()>,
     candidates: Candidates,
-    banned: HashSet<PeerId>,
+    banned: Banned,
     useful: HashSet<PeerId>,
     outcomes: Outcomes,
     /// Nothing is wanted of any source for now.
@@ -82,7 +83,7 @@ impl Sources {
             tasks: JoinSet::new(),
             rechecks: JoinSet::new(),
             candidates: Candidates::default(),
-            banned: HashSet::new(),
+            banned: Banned::default(),
             useful: HashSet::new(),
             outcomes: Outcomes::default(),
             is_resting: false,
