@@ -13,6 +13,7 @@ mod hostile;
 mod lies;
 mod limits;
 mod listing;
+mod networks;
 mod nodes;
 mod raw;
 mod relay;

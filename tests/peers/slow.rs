@@ -4,7 +4,8 @@
 //!   48 slow ones ===> server <--- honest        what is held for the slow ones is all that there may be
 //! ```
 
-use pelago_behaviour::{Protocol, chunk};
+use pelago::content::Hash;
+use pelago_behaviour::{Protocol, chunk, streams::Outbound};
 
 use crate::{
     content::Content,
@@ -14,10 +15,22 @@ use crate::{
 };
 
 /// Peers that take nothing.
-const SLOW: usize = 48;
+pub(crate) const SLOW: usize = 48;
 
 /// What each of them asks for on its stream: more than it may be granted, 4 MiB at a time.
-const REQUESTS: u64 = 16;
+pub(crate) const REQUESTS: u64 = 16;
+
+/// Asks for far more than may be held, and takes nothing.
+pub(crate) async fn ask_for_much(slow: &Client, hash: Hash) -> Outbound {
+    let mut stream = slow.open(Protocol::Chunk).await;
+    for n in 0..REQUESTS {
+        let wanted = item(hash, chunk::MAX_LEVEL, n % 2);
+        in_time(chunk::write_request(&mut stream, &[wanted]))
+            .await
+            .unwrap();
+    }
+    stream
+}
 
 #[tokio::test]
 async fn many_that_take_nothing_do_not_keep_an_honest_peer_waiting() {
@@ -26,13 +39,7 @@ async fn many_that_take_nothing_do_not_keep_an_honest_peer_waiting() {
     let mut held = Vec::new();
     for _ in 0..SLOW {
         let slow = Client::connect(&server).await;
-        let mut stream = slow.open(Protocol::Chunk).await;
-        for n in 0..REQUESTS {
-            let wanted = item(content.hash(), chunk::MAX_LEVEL, n % 2);
-            in_time(chunk::write_request(&mut stream, &[wanted]))
-                .await
-                .unwrap();
-        }
+        let stream = ask_for_much(&slow, content.hash()).await;
         held.push((slow, stream));
     }
     // All that newcomers may hold is held.
