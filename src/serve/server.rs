@@ -321,7 +321,7 @@ impl Server {
                 sleep(NEWS_INTERVAL).await;
                 self.locate(peer, listening).await;
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             change = follower.next() => change,

@@ -70,7 +70,7 @@ async fn fetch(
     let mut part = lock().begin(peer);
     let take = |entries| lock().take(&mut part, entries);
     let read = read_pages(network, peer, query, deadline, take).await;
-    lock().end(part);
+    lock().end(&part);
     match read {
         Ok(is_last) => is_last,
         Err(error) => {

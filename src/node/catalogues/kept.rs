@@ -14,10 +14,13 @@ const KEPT: Duration = Duration::from_secs(30);
 /// The last list that had further pages, and whose it is: of one peer, or of all in reach. One is enough: another
 /// reader's only costs asking again.
 #[derive(Clone, Default)]
-pub(in crate::node) struct Kept(Arc<Mutex<Option<(Option<PeerAddress>, Arc<Catalogue>)>>>);
+pub(in crate::node) struct Kept(Arc<Mutex<Option<KeptList>>>);
+
+/// Whose list it is, and the list.
+type KeptList = (Option<PeerAddress>, Arc<Catalogue>);
 
 impl Kept {
-    fn lock(&self) -> MutexGuard<'_, Option<(Option<PeerAddress>, Arc<Catalogue>)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<KeptList>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -37,7 +40,7 @@ impl Node {
         let (kept, catalogue) = (self.inner.catalogue.clone(), Arc::clone(catalogue));
         let is_kept = |kept: &Kept| {
             let kept = kept.lock();
-            let is_same = |(_, kept): &(_, Arc<Catalogue>)| Arc::ptr_eq(kept, &catalogue);
+            let is_same = |(_, kept): &KeptList| Arc::ptr_eq(kept, &catalogue);
             kept.as_ref().is_some_and(is_same)
         };
         if is_kept(&kept) {
@@ -47,9 +50,8 @@ impl Node {
         let catalogue = Arc::downgrade(&catalogue);
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
-            let is_same = |(_, kept): &mut (_, Arc<Catalogue>)| {
-                std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr())
-            };
+            let is_same =
+                |(_, kept): &mut KeptList| std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr());
             kept.lock().take_if(is_same);
         });
     }

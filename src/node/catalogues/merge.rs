@@ -120,7 +120,7 @@ impl Merge {
     }
 
     /// A catalogue has ended: what it left is for others.
-    pub(super) fn end(&mut self, part: Part) {
+    pub(super) fn end(&mut self, part: &Part) {
         self.spare = self.spare.plus(part.left);
     }
 
@@ -201,7 +201,7 @@ mod tests {
         };
         while goes_on(&mut merge) {}
         assert_eq!(merge.listed.len(), MAX_ENTRIES / 4);
-        silent.into_iter().for_each(|part| merge.end(part));
+        silent.iter().for_each(|part| merge.end(part));
         while goes_on(&mut merge) {}
         assert_eq!(merge.listed.len(), MAX_ENTRIES / 4 * 3);
         let others = (0..1000).map(|n| entry(n, "of another")).collect();

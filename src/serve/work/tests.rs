@@ -126,7 +126,7 @@ fn unreachable() {
 async fn jobs_run_in_turn_and_a_job_that_is_given_up_does_not() {
     let work = Work::new(1, 1);
     let [one, other] = ["11.0.0.1", "11.0.1.1"].map(Requester::at);
-    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (release, held) = std::sync::mpsc::sync_channel::<()>(1);
     let first = tokio::spawn({
         let work = work.clone();
         async move {
