@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use pelago_content::{Descriptor, Kind};
+use pelago_content::{Descriptor, Kind, Listing, UNQUESTIONED_ENTRIES};
 
 use super::{Folder, Purpose, Task, blocking};
 use crate::{
@@ -151,6 +151,7 @@ impl Task {
                 self.fetch(Sink::Manifests(round), DownloadState::Listing);
             }
             Next::Known(listing) => {
+                self.notice_entries(&listing);
                 let (store, progress) = (self.store.clone(), self.checking());
                 let ending = self.ending();
                 let open = move || {
@@ -166,6 +167,18 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Says how many files and folders there will be where these are so many that inodes matter.
+    fn notice_entries(&self, listing: &Listing) {
+        if listing.len() as u64 <= UNQUESTIONED_ENTRIES {
+            return;
+        }
+        let (files, folders) = (listing.totals().files, listing.folders());
+        let notice = format!("it has {files} files and {folders} folders, and each takes an inode");
+        tracing::info!("{notice}");
+        self.status
+            .send_modify(|status| status.notice = Some(notice));
     }
 
     /// Shows what of a folder is to lie here other than its manifests say.
