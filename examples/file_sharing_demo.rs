@@ -62,6 +62,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             links: Default::default(),
             listed: None,
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: true,
         })

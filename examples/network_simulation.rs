@@ -352,6 +352,7 @@ impl Simulation {
             links: Default::default(),
             listed: None,
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: true,
         };

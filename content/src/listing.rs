@@ -18,6 +18,13 @@ pub const MAX_DEPTH: usize = 64;
 /// takes 240 MB.
 pub const MAX_LISTED: u64 = 10_000_000;
 
+/// Entries that are listed without a question. Each takes an inode, and most file systems have millions.
+pub const UNQUESTIONED_ENTRIES: u64 = 100_000;
+
+/// Bytes of manifests that account for an entry beyond those. An entry takes some 60 bytes: a folder is in
+/// proportion that lists each entry four times.
+pub const BYTES_OF_ENTRY: u64 = 16;
+
 /// What content amounts to, all in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Totals {
@@ -57,6 +64,7 @@ pub struct Listing {
     manifests: Vec<Manifest>,
     items: Vec<Item>,
     totals: Totals,
+    folders: u64,
 }
 
 /// An entry: where it is, and what of the sequence comes before it.
@@ -91,6 +99,11 @@ impl Listing {
     /// Bytes, files and blocks of all files.
     pub const fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// How many of the entries are folders.
+    pub const fn folders(&self) -> u64 {
+        self.folders
     }
 
     /// How many blocks the sequence has.

@@ -23,6 +23,11 @@ impl Shelf {
     }
 
     fn expand(&self, root: Descriptor) -> Result<Listing, ListingError> {
+        self.expander(root)?.finish()
+    }
+
+    /// All manifests taken.
+    fn expander(&self, root: Descriptor) -> Result<Expander, ListingError> {
         let mut expander = Expander::new(root)?;
         loop {
             let wanted = expander.wanted();
@@ -35,7 +40,7 @@ impl Shelf {
             }
         }
         assert_eq!(expander.missing(), 0);
-        expander.finish()
+        Ok(expander)
     }
 }
 
@@ -212,6 +217,57 @@ fn deep_trees_are_refused_however_they_are_found() {
     let root = shelf.put(top);
     let error = shelf.expand(root).unwrap_err();
     assert!(matches!(error, ListingError::TooDeep { .. }), "{error}");
+}
+
+/// A folder with as many as `top` sub-folders that are alike and have `below` entries each.
+fn repeated(shelf: &mut Shelf, top: usize, below: usize) -> Descriptor {
+    let empty = shelf.put(Vec::new());
+    let alike = (0..below).map(|n| folder(format!("{n:05}"), empty, 0, 0));
+    let alike = shelf.put(alike.collect());
+    shelf.put(
+        (0..top)
+            .map(|n| folder(format!("{n:05}"), alike, 0, 0))
+            .collect(),
+    )
+}
+
+#[test]
+fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_somebody_vouches_for_it() {
+    let mut shelf = Shelf::default();
+    // 18 KB for a million folders.
+    let bomb = repeated(&mut shelf, 100, 10_000);
+    let error = shelf.expander(bomb).unwrap().finish_in_proportion();
+    let ListingError::Expands {
+        bytes,
+        entries,
+        folders,
+    } = error.unwrap_err()
+    else {
+        panic!("it unfolds");
+    };
+    assert!(bytes < 1 << 20);
+    assert_eq!((entries, folders), (1_000_100, 1_000_100));
+    assert_eq!(shelf.expand(bomb).unwrap().folders(), 1_000_100);
+
+    // Few enough not to be asked for.
+    let few = repeated(&mut shelf, 99, 1000);
+    let listed = shelf.expander(few).unwrap().finish_in_proportion();
+    assert_eq!(listed.unwrap().len(), 99_099);
+}
+
+#[test]
+fn a_large_folder_whose_manifests_list_it_is_in_proportion() {
+    let mut shelf = Shelf::default();
+    let packages = (0..200).map(|package| {
+        let files: Vec<_> = (0..1000)
+            .map(|n| file(format!("{package}-{n}.js"), 0))
+            .collect();
+        folder(format!("package-{package:03}"), shelf.put(files), 0, 1000)
+    });
+    let packages = packages.collect();
+    let root = shelf.put(packages);
+    let listed = shelf.expander(root).unwrap().finish_in_proportion();
+    assert_eq!(listed.unwrap().totals().files, 200_000);
 }
 
 #[test]

@@ -181,6 +181,7 @@ impl Peer {
             links: Default::default(),
             listed: None,
             strict_names: false,
+            may_expand: false,
             no_sync: false,
             seed: false,
         };

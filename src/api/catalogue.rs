@@ -1,8 +1,12 @@
 //! What others share.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use axum::{extract::State, http::Uri};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderName, HeaderValue, Uri, header::LINK},
+};
 
 use super::{
     convert::{address, offered},
@@ -11,16 +15,19 @@ use super::{
     openapi::Refused,
     paging::{Page, page},
     seconds,
-    shares::key,
     types::{CatalogueQuery, Listed},
 };
-use crate::node::{ListError, Node, Peer};
+use crate::node::{self, Catalogue, ListError, Node, Peer};
 
 /// How long to wait for all peers in reach, unless the caller says: mDNS and a round trip on a LAN
 /// take less, and a person waits that long.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(3);
 
-/// What others share.
+/// How many peers share more than the answer has.
+pub(super) const INCOMPLETE: HeaderName = HeaderName::from_static("pelago-incomplete");
+
+/// What others share. If some of them share more than the list has, as there was no room for it or it did not come
+/// in time, the header `Pelago-Incomplete` says how many do.
 #[utoipa::path(
     get, path = "/v1/catalogue", operation_id = "catalogue",
     params(CatalogueQuery),
@@ -31,36 +38,35 @@ pub(super) async fn catalogue(
     Parameters(query): Parameters<CatalogueQuery>,
     uri: Uri,
 ) -> Result<Page<Listed>, ApiError> {
-    let listed = match query.clone() {
-        CatalogueQuery {
-            peer: Some(_),
-            wait: Some(_),
-            ..
-        } => {
-            return Err(ApiError::bad(
-                "bad-request",
-                "give either peer or wait, not both",
-            ));
-        }
-        CatalogueQuery {
-            peer: Some(peer),
-            wait: None,
-            ..
-        } => node.list_peer(&address(&peer)?).await?,
-        CatalogueQuery {
-            peer: None, wait, ..
-        } => {
-            let wait = wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
-            let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
-            node.list_network(wait).await?
-        }
+    let peer = query.peer.as_deref().map(address).transpose()?;
+    if peer.is_some() && query.wait.is_some() {
+        let message = "give either peer or wait, not both";
+        return Err(ApiError::bad("bad-request", message));
+    }
+    let wait = query.wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
+    let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
+    // A further page is one of the same list: nobody is asked again.
+    let kept = query.after.as_ref();
+    let kept = kept.and_then(|_| node.kept_catalogue(peer.as_ref()));
+    let found: Arc<Catalogue> = match (kept, &peer) {
+        (Some(kept), _) => kept,
+        (None, Some(peer)) => node.list_peer(peer).await?.into(),
+        (None, None) => node.list_network(wait).await?.into(),
     };
     let named = |peer: Peer| Some((peer.peer_id, peer.name?));
     let peers = node.peers().await.map_err(ListError::from)?;
     let names = peers.into_iter().filter_map(named).collect();
+    let key = |listed: &&node::Listed| (listed.name.clone(), listed.hash);
+    let all = found.listed.iter().collect();
+    let (mut headers, Json(listed)) = page(all, query.wanted(), &uri, key)?;
+    if headers.contains_key(LINK) {
+        node.keep_catalogue(peer, &found);
+    }
+    if found.incomplete > 0 {
+        headers.insert(INCOMPLETE, HeaderValue::from(found.incomplete));
+    }
     let listed = listed
         .into_iter()
-        .map(|listed| offered(listed, &names))
-        .collect();
-    page(listed, query.wanted(), &uri, key)
+        .map(|listed| offered(listed.clone(), &names));
+    Ok((headers, Json(listed.collect())))
 }

@@ -508,6 +508,7 @@ pub(super) async fn download_request(
         overwrite: from.overwrite,
         links: from.links.into(),
         strict_names: from.strict_names,
+        may_expand: from.may_expand,
         no_sync: from.no_sync,
         seed: from.seed,
         listed: from.listed,

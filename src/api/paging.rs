@@ -9,7 +9,6 @@ use axum::{
     Json,
     http::{HeaderMap, HeaderValue, Uri, header::LINK},
 };
-use serde::Serialize;
 
 use super::{error::ApiError, types};
 
@@ -47,7 +46,7 @@ macro_rules! wanted {
 wanted!(CatalogueQuery, LinksQuery, ListQuery, LogQuery);
 
 /// The page of `items` that is wanted; `key` tells an item from all others. `uri` is that of the request.
-pub(super) fn page<T: Serialize, K: Hash>(
+pub(super) fn page<T, K: Hash>(
     mut items: Vec<T>,
     wanted: Wanted<'_>,
     uri: &Uri,

@@ -351,6 +351,10 @@ pub struct DownloadRequest {
     /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
     #[serde(default)]
     pub strict_names: bool,
+    /// Of a folder: whether it may have far more entries than its manifests account for. It is refused with the
+    /// code `folder-expands` otherwise.
+    #[serde(default)]
+    pub may_expand: bool,
     /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not
     /// shared on.
     #[serde(default)]

@@ -77,6 +77,10 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     strict_names: bool,
 
+    /// Download a folder that has far more entries than its manifests account for
+    #[arg(long)]
+    allow_expansion: bool,
+
     /// Report it as done without waiting until it is safe from a power cut, and do not share it on
     #[arg(long)]
     no_sync: bool,
@@ -228,6 +232,7 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         overwrite: args.overwrite,
         links: args.links.into(),
         strict_names: args.strict_names,
+        may_expand: args.allow_expansion,
         no_sync: args.no_sync,
         seed: transfer.seed && !args.no_seed,
         listed: match (args.listed, args.unlisted) {
@@ -249,7 +254,16 @@ async fn follow_chosen(
         Err(error) if prompt::has_somebody(&context.output) => error,
         end => return end,
     };
-    let choices = describe_error(&refused).choices;
+    let described = describe_error(&refused);
+    if described.code == "folder-expands" {
+        context.output.text(&refused)?;
+        if prompt::agrees("Download it all the same? [y/N] ").await? {
+            request.may_expand = true;
+            return follow(context, session, request, signals).await;
+        }
+        return Err(refused);
+    }
+    let choices = described.choices;
     if choices.is_empty() {
         return Err(refused);
     }

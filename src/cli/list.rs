@@ -144,7 +144,7 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
             return Ok(Exit::Failed);
         }
     };
-    let listed = match listed {
+    let (listed, incomplete) = match listed {
         Ok(listed) => listed,
         Err(error) => {
             session.end(&context.output, &mut signals).await;
@@ -156,6 +156,12 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
             "nothing was found: nobody in reach shares anything (`--wait 10` looks for longer, and \
              `pelago doctor` says who is in reach)",
         );
+    }
+    if incomplete > 0 {
+        context.output.note(format_args!(
+            "the list is incomplete: {incomplete} of the peers in reach share more than fits into it, or did not \
+             answer in time (`pelago list --peer ADDR` lists what one peer shares)",
+        ));
     }
     let text = || describe(&listed, args.network, Output::room());
     context.output.result(&listed, text)?;

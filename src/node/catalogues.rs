@@ -1,36 +1,32 @@
 //! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
 
+mod fetch;
+mod kept;
+mod merge;
+
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     path::PathBuf,
     time::Duration,
 };
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
-use pelago_behaviour::{
-    FrameError, Protocol, Stall,
-    catalogue::{self, Entry, MAX_ENTRIES},
-};
+use pelago_behaviour::catalogue::Entry;
 use pelago_content::{Hash, Kind};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub(super) use self::kept::Kept;
+use self::{
+    fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, read_pages},
+    merge::Merge,
+};
 use super::{DownloadError, ListError};
 use crate::{
-    network::{Closed, Network, PeerAddress, StreamError},
+    network::{Closed, Network, PeerAddress},
     store::ShareState,
 };
-
-/// Entries taken from one peer, at most: as many as a node is built to share. A catalogue without end
-/// is cut off here.
-const MAX_ENTRIES_PER_PEER: usize = 100_000;
-
-/// Bytes of names taken from one peer, at most: as many entries with names of ordinary length.
-const MAX_NAME_BYTES_PER_PEER: usize = 8 << 20;
-
-/// Peers asked at a time.
-const ASKED_AT_A_TIME: usize = 16;
 
 /// Contents of one name that are told, at most, those that most peers have: more than a person reads, and
 /// with all their names less than a line of an answer holds.
@@ -39,15 +35,9 @@ const MAX_CHOICES: usize = 20;
 /// Peers told of one choice, at most.
 const MAX_SHARERS: usize = 4;
 
-/// How long one peer may take to send its catalogue.
-const PEER_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long others are waited for after the first peer turned up, so that a name which several have
 /// is seen to be ambiguous.
 const GATHERING: Duration = Duration::from_secs(1);
-
-/// Of those who have something, so many are told by name: people read no more in a list.
-const TOLD_HOLDERS: usize = 2;
 
 /// Something that is shared, by us or by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +62,15 @@ pub struct Listed {
     pub state: ShareState,
     /// Of a folder that this node shares: files that are not available.
     pub unavailable_files: u64,
+}
+
+/// What others share, as far as it was told and taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    /// By name.
+    pub listed: Vec<Listed>,
+    /// How many peers share more than is listed here: there was no room for it, or it did not come in time.
+    pub incomplete: usize,
 }
 
 /// One of several contents that are shared under one name, and by whom.
@@ -116,7 +115,7 @@ pub(super) struct Named {
 pub(super) async fn of_peer(
     network: &Network,
     address: &PeerAddress,
-) -> Result<Vec<Listed>, ListError> {
+) -> Result<Catalogue, ListError> {
     let connected = network
         .connect(address.peer(), vec![address.address().clone()])
         .await;
@@ -125,27 +124,35 @@ pub(super) async fn of_peer(
         source,
     };
     let peer = connected.map_err(unreachable)?;
-    let entries = fetch(network, peer, String::new()).await;
-    let no_catalogue = |reason| ListError::NoCatalogue {
-        peer: address.to_string(),
-        reason,
+    let (mut merge, deadline) = (Merge::new(1), Instant::now() + PEER_TIMEOUT);
+    let (mut part, mut has_come) = (merge.begin(peer), false);
+    let take = |entries| {
+        has_come = true;
+        merge.take(&mut part, entries)
     };
-    Ok(merged([(peer, entries.map_err(no_catalogue)?)]))
+    let read = read_pages(network, peer, "", deadline, take).await;
+    let is_whole = match read {
+        Ok(is_whole) => is_whole,
+        Err(FetchError::TooLong | FetchError::TooManyPages) if has_come => false,
+        Err(error) => {
+            return Err(ListError::NoCatalogue {
+                peer: address.to_string(),
+                reason: error.to_string(),
+            });
+        }
+    };
+    Ok(Catalogue {
+        listed: merge.finish(),
+        incomplete: usize::from(!is_whole),
+    })
 }
 
 /// The catalogues of all peers in reach, after waiting `wait` for peers to turn up.
-pub(super) async fn of_network(
-    network: &Network,
-    wait: Duration,
-) -> Result<Vec<Listed>, ListError> {
+pub(super) async fn of_network(network: &Network, wait: Duration) -> Result<Catalogue, ListError> {
     tokio::time::sleep(wait).await;
-    let peers = network
-        .peers()
-        .await?
-        .into_iter()
-        .map(|peer| peer.peer_id)
-        .collect();
-    Ok(merged(fetch_all(network, peers, "").await))
+    let peers = network.peers().await?.into_iter();
+    let peers = peers.map(|peer| peer.peer_id).collect();
+    Ok(fetch_all(network, peers, "").await)
 }
 
 /// Finds what is called `name`, at the peers `among` or at all in reach, within `within`.
@@ -168,10 +175,7 @@ pub(super) async fn find_name(
             .filter(is_asked)
             .filter(|peer| asked.insert(*peer))
             .collect();
-        for (peer, entries) in fetch_all(network, new, name).await {
-            let entries: Vec<_> = entries.into_iter().filter(|e| e.name == name).collect();
-            found.push((peer, entries));
-        }
+        found.extend(find_at(network, new, name, deadline).await);
         let everyone_asked = among.is_some_and(|among| asked.len() >= among.len());
         let now = Instant::now();
         if !asked.is_empty() {
@@ -234,7 +238,12 @@ fn decide(
         from.truncate(MAX_SHARERS);
         Choice { listed, from }
     };
-    let mut listed = merged(found);
+    let mut merge = Merge::new(found.len());
+    for (peer, entries) in found {
+        let mut part = merge.begin(peer);
+        merge.take(&mut part, entries);
+    }
+    let mut listed = merge.finish();
     listed.sort_by_key(|listed| Reverse(listed.peers));
     listed.truncate(MAX_CHOICES);
     Err(DownloadError::Ambiguous {
@@ -243,112 +252,52 @@ fn decide(
     })
 }
 
-/// The catalogues of `peers`; those that do not answer are left out.
-async fn fetch_all(
+/// What each of `peers` shares under exactly this name, no more than can be told; those that do not answer are
+/// left out.
+async fn find_at(
     network: &Network,
     peers: Vec<PeerId>,
-    query: &str,
+    name: &str,
+    deadline: Instant,
 ) -> Vec<(PeerId, Vec<Entry>)> {
     let fetches = peers.into_iter().map(|peer| async move {
-        let entries = fetch(network, peer, query.to_owned()).await;
-        let told = entries.inspect_err(|error| tracing::debug!(%peer, error, "no catalogue"));
-        Some((peer, told.ok()?))
+        let mut found: Vec<Entry> = Vec::new();
+        let take = |entries: Vec<Entry>| {
+            for entry in entries {
+                let is_known = found.iter().any(|known| known.hash == entry.hash);
+                if entry.name == name && !is_known && found.len() <= MAX_CHOICES {
+                    found.push(entry);
+                }
+            }
+            found.len() <= MAX_CHOICES
+        };
+        let read = read_pages(network, peer, name, deadline, take).await;
+        match read {
+            // What came in time counts.
+            Ok(_) | Err(FetchError::TooLong | FetchError::TooManyPages) => Some((peer, found)),
+            Err(error) => {
+                tracing::debug!(%peer, %error, "no catalogue");
+                None
+            }
+        }
     });
-    stream::iter(fetches)
-        .buffer_unordered(ASKED_AT_A_TIME)
-        .filter_map(|e| async { e })
-        .collect()
-        .await
+    let found = stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME);
+    found.filter_map(std::future::ready).collect().await
 }
 
-/// The hashes that a connected peer lists.
+/// Gives `take` the hashes that a connected peer lists, as they come.
 pub(super) async fn of_connected(
     network: &Network,
     peer: PeerId,
-) -> Result<impl Iterator<Item = Hash> + use<>, String> {
-    let entries = fetch(network, peer, String::new()).await?;
-    Ok(entries.into_iter().map(|entry| entry.hash))
-}
-
-async fn fetch(network: &Network, peer: PeerId, query: String) -> Result<Vec<Entry>, String> {
-    match timeout(PEER_TIMEOUT, read_pages(network, peer, query)).await {
-        Ok(entries) => entries.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("it took longer than {} s", PEER_TIMEOUT.as_secs())),
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-}
-
-async fn read_pages(
-    network: &Network,
-    peer: PeerId,
-    mut query: String,
-) -> Result<Vec<Entry>, FetchError> {
-    query.truncate(query.floor_char_boundary(catalogue::MAX_QUERY));
-    let stream = network.open(peer, Protocol::Catalogue).await?;
-    let mut stream = Stall::new(stream, PEER_TIMEOUT);
-    let mut request = catalogue::Request {
-        query,
-        cursor: None,
+    mut take: impl FnMut(Hash),
+) -> Result<(), String> {
+    let deadline = Instant::now() + PEER_TIMEOUT;
+    let take = |entries: Vec<Entry>| {
+        entries.iter().for_each(|entry| take(entry.hash));
+        true
     };
-    let (mut entries, mut name_bytes) = (Vec::new(), 0);
-    // Pages may be short, even empty, where much is filtered out; but not without end.
-    for _ in 0..2 * MAX_ENTRIES_PER_PEER / MAX_ENTRIES {
-        catalogue::write_request(&mut stream, &request).await?;
-        let page = catalogue::read_page(&mut stream).await?;
-        name_bytes += page.entries.iter().map(|e| e.name.len()).sum::<usize>();
-        entries.extend(page.entries);
-        request.cursor = page.next;
-        let is_enough =
-            entries.len() >= MAX_ENTRIES_PER_PEER || name_bytes >= MAX_NAME_BYTES_PER_PEER;
-        if request.cursor.is_none() || is_enough {
-            break;
-        }
-    }
-    entries.truncate(MAX_ENTRIES_PER_PEER);
-    Ok(entries)
-}
-
-/// One list of several catalogues, by name: what several peers have under one name stands in it
-/// once.
-fn merged(catalogues: impl IntoIterator<Item = (PeerId, Vec<Entry>)>) -> Vec<Listed> {
-    let mut listed: BTreeMap<(String, Hash), Listed> = BTreeMap::new();
-    for (peer, entries) in catalogues {
-        let mut counted = HashSet::new();
-        for Entry {
-            hash,
-            name,
-            kind,
-            size,
-        } in entries
-        {
-            let key = (name.clone(), hash);
-            let is_new = counted.insert(key.clone());
-            let entry = listed.entry(key).or_insert(Listed {
-                hash,
-                name,
-                size,
-                kind,
-                peers: 0,
-                holders: Vec::new(),
-                path: None,
-                is_unlisted: false,
-                state: ShareState::Available,
-                unavailable_files: 0,
-            });
-            entry.peers += u64::from(is_new);
-            if is_new && entry.holders.len() < TOLD_HOLDERS {
-                entry.holders.push(peer);
-            }
-        }
-    }
-    listed.into_values().collect()
+    let read = read_pages(network, peer, "", deadline, take).await;
+    read.map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -363,21 +312,6 @@ mod tests {
             kind: Kind::File,
             size: 1,
         }
-    }
-
-    #[test]
-    fn what_several_peers_have_is_listed_once() {
-        let (a, b) = (PeerId::random(), PeerId::random());
-        let listed = merged([
-            (a, vec![entry(1, "x"), entry(1, "x"), entry(2, "a")]),
-            (b, vec![entry(1, "x"), entry(3, "x")]),
-        ]);
-        assert_eq!(listed[1].holders, [a, b]);
-        let told: Vec<_> = listed
-            .iter()
-            .map(|l| (l.name.as_str(), l.hash.as_bytes()[0], l.peers))
-            .collect();
-        assert_eq!(told, [("a", 2, 1), ("x", 1, 2), ("x", 3, 1)]);
     }
 
     #[test]

@@ -106,6 +106,8 @@ pub struct DownloadRequest {
     pub links: Links,
     /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
     pub strict_names: bool,
+    /// Of a folder: whether it may have far more entries than its manifests account for.
+    pub may_expand: bool,
     /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not shared
     /// on.
     pub no_sync: bool,
@@ -200,6 +202,7 @@ impl Node {
             overwrite: request.overwrite,
             links: request.links,
             strict_names: request.strict_names,
+            may_expand: request.may_expand,
             resume_on_start: !is_one_shot,
             // What may be gone with the power is not offered to others.
             seed: request.seed && !request.no_sync,

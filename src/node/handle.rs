@@ -19,7 +19,8 @@ use tokio::{
 };
 
 use super::{
-    ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError, UnshareError,
+    Catalogue, ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError,
+    UnshareError,
     additions::Additions,
     background::{self, ASKERS_QUEUED},
     catalogues,
@@ -81,6 +82,7 @@ pub(super) struct Inner {
     pub(super) watches: Watches,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
+    pub(super) catalogue: catalogues::Kept,
     started: Instant,
 }
 
@@ -218,6 +220,7 @@ impl Node {
             watches: Watches::default(),
             metrics,
             links: Mutex::default(),
+            catalogue: catalogues::Kept::default(),
             started,
         });
         background::serve(&inner, server, streams, askers, doubted);
@@ -410,7 +413,7 @@ impl Node {
     ///
     /// # Errors
     /// See [`ListError`].
-    pub async fn list_peer(&self, address: &PeerAddress) -> Result<Vec<Listed>, ListError> {
+    pub async fn list_peer(&self, address: &PeerAddress) -> Result<Catalogue, ListError> {
         catalogues::of_peer(&self.inner.network, address).await
     }
 
@@ -418,7 +421,7 @@ impl Node {
     ///
     /// # Errors
     /// The node has shut down.
-    pub async fn list_network(&self, wait: Duration) -> Result<Vec<Listed>, ListError> {
+    pub async fn list_network(&self, wait: Duration) -> Result<Catalogue, ListError> {
         catalogues::of_network(&self.inner.network, wait).await
     }
 

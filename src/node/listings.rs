@@ -84,13 +84,14 @@ pub(super) async fn watch(inner: Arc<Inner>) {
 
 /// Reads what a peer lists; downloads that wait for some of it begin again.
 async fn offer_listed(inner: &Inner, peer: PeerId) {
-    let listed = match catalogues::of_connected(&inner.network, peer).await {
-        Ok(listed) => listed,
-        Err(error) => return tracing::debug!(%peer, error, "no listing"),
-    };
     let waiting = inner.transfers.waiting();
-    for hash in listed.filter(|hash| waiting.contains(hash)) {
-        inner.transfers.offer_listed(&hash, peer);
+    let take = |hash| {
+        if waiting.contains(&hash) {
+            inner.transfers.offer_listed(&hash, peer);
+        }
+    };
+    if let Err(error) = catalogues::of_connected(&inner.network, peer, take).await {
+        tracing::debug!(%peer, error, "no listing, or not all of it");
     }
 }
 

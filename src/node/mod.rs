@@ -35,7 +35,7 @@ pub mod withdraw;
 mod writing;
 
 pub use additions::{AddError, Addition};
-pub use catalogues::{Choice, Listed, Sharer};
+pub use catalogues::{Catalogue, Choice, Listed, Sharer};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
 pub use error::{

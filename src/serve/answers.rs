@@ -10,27 +10,25 @@ use std::{
 };
 
 use libp2p::PeerId;
-use pelago_behaviour::{
-    catalogue::{self, Entry},
-    chunk::{Answer, Item, MAX_LEVEL},
-};
-use pelago_content::Hash;
-use tokio::{sync::mpsc, task::spawn_blocking};
+use pelago_behaviour::chunk::{Answer, Item, MAX_LEVEL, MAX_RESPONSE};
+use pelago_content::{BLOCK_SIZE, Hash};
+use tokio::sync::mpsc;
 
 pub(super) use self::availability::Question;
 use super::{
-    places::{Places, Position},
+    buffers::Buffer,
     rehash_queue::{Reason, RehashQueue},
-    slots::Slot,
+    requester::Requester,
     told::Told,
+    work::{Full, Kind, Work},
 };
 use crate::{
     access::{Access, Action},
-    store::{ChunkRead, Member, MemberState, Page, ReadError, Store},
+    store::{ChunkRead, Member, MemberState, ReadError, Store},
 };
 
-/// Bytes that are read under one slot, for several items of one request together: also those that are
-/// not sent, but only hashed.
+/// Bytes that are read in one go, for several items of one request together: also those that are not
+/// sent, but only hashed.
 const ENOUGH: usize = 256 << 10;
 
 /// The answer to one item, ready to be sent.
@@ -39,10 +37,12 @@ pub(super) struct Prepared {
     pub(super) data: Vec<u8>,
     /// Whether it is the last of its request, so that the stream is flushed after it.
     pub(super) ends_request: bool,
+    /// Whether content was read for it and none is sent.
+    is_computed: bool,
     /// The blocks that the data is.
     pub(super) sends: Option<(Hash, Range<u64>)>,
     /// Held until the data is on its way.
-    pub(super) slot: Option<Arc<Slot>>,
+    pub(super) buffer: Option<Arc<Buffer>>,
 }
 
 impl Prepared {
@@ -51,8 +51,9 @@ impl Prepared {
             answer,
             data: Vec::new(),
             ends_request: false,
+            is_computed: false,
             sends: None,
-            slot: None,
+            buffer: None,
         }
     }
 
@@ -61,19 +62,62 @@ impl Prepared {
     }
 }
 
+/// What is left to be answered of one request.
+#[derive(Clone)]
+pub(super) struct Left {
+    pub(super) items: Vec<Item>,
+    /// Bytes of data that its answers may still have.
+    pub(super) room: u64,
+    /// Whether a proof without data may still have content read and hashed for it. One item of a request may:
+    /// its question is shorter than that by a factor of thousands.
+    pub(super) may_prove: bool,
+}
+
+impl Left {
+    pub(super) const fn new(items: Vec<Item>) -> Self {
+        Self {
+            items,
+            room: MAX_RESPONSE,
+            may_prove: true,
+        }
+    }
+
+    /// Bytes of data that the next answers have, at most.
+    pub(super) fn next_bytes(&self) -> u64 {
+        let mut bytes = 0;
+        for item in self.items.iter().filter(|item| item.data) {
+            if bytes >= ENOUGH as u64 {
+                break;
+            }
+            bytes += BLOCK_SIZE << item.level.min(MAX_LEVEL);
+        }
+        bytes.min(self.room)
+    }
+
+    /// The first items have been answered so.
+    pub(super) fn answered(&mut self, answers: &[Prepared]) {
+        self.items.drain(..answers.len().min(self.items.len()));
+        for answer in answers {
+            self.room -= answer.data.len() as u64;
+            self.may_prove &= !answer.is_computed;
+        }
+    }
+}
+
 /// Finds the answers.
 #[derive(Clone)]
 pub(super) struct Answers {
     /// Whom peers take this node for.
     local: PeerId,
-    store: Store,
-    access: Access,
+    pub(super) store: Store,
+    pub(super) access: Access,
     rehash: RehashQueue,
     /// Takes paths of shared files that could not be served.
     doubtful: mpsc::Sender<PathBuf>,
     told: Told,
     /// Content of which files in doubt were looked for.
     doubted: Told,
+    pub(super) work: Work,
 }
 
 impl Answers {
@@ -83,6 +127,7 @@ impl Answers {
         access: Access,
         rehash: RehashQueue,
         doubtful: mpsc::Sender<PathBuf>,
+        work: Work,
     ) -> Self {
         Self {
             local,
@@ -92,50 +137,59 @@ impl Answers {
             doubtful,
             told: Told::default(),
             doubted: Told::default(),
+            work,
         }
     }
 
-    /// Answers the first of `items` for `peer`, at least one, with at most `room` bytes of data: small
-    /// ones are read in one go, up to [`ENOUGH`] bytes.
+    /// Answers the first of the items that are left of a request, at least one: small ones are read in one
+    /// go, up to [`ENOUGH`] bytes. `buffer` holds what may be read of it.
     pub(super) async fn chunks(
         &self,
-        peer: PeerId,
-        items: Vec<Item>,
-        room: u64,
-        slot: Slot,
-    ) -> Vec<Prepared> {
+        requester: Requester,
+        left: Left,
+        buffer: Buffer,
+    ) -> Result<Vec<Prepared>, Full> {
         let answers = self.clone();
-        let read = move || answers.read_some(peer, &items, room, &Arc::new(slot));
-        // A task that cannot be joined was ended with the runtime.
-        spawn_blocking(read).await.unwrap_or_default()
+        let is_proof = |item: &Item| !item.data;
+        let kind = match left.items.iter().all(is_proof) {
+            true => Kind::LookUp,
+            false => Kind::Read,
+        };
+        let read = move || answers.read_some(requester.peer, &left, &Arc::new(buffer));
+        self.work.run(requester, kind, read).await
     }
 
-    fn read_some(
-        &self,
-        peer: PeerId,
-        items: &[Item],
-        mut room: u64,
-        slot: &Arc<Slot>,
-    ) -> Vec<Prepared> {
-        let (mut prepared, mut bytes_read) = (Vec::new(), 0);
-        for item in items {
+    fn read_some(&self, peer: PeerId, left: &Left, buffer: &Arc<Buffer>) -> (Vec<Prepared>, usize) {
+        let (mut prepared, mut bytes_read, mut bytes_sent) = (Vec::new(), 0, 0);
+        let (mut room, mut may_prove) = (left.room, left.may_prove);
+        for item in &left.items {
             if bytes_read >= ENOUGH {
                 break;
             }
-            let answer = match self.read(peer, *item, room) {
+            let answer = match self.read(peer, *item, room, may_prove) {
                 Ok(read) => {
                     bytes_read += read.bytes_read;
-                    found(*item, read, Arc::clone(slot))
+                    let answer = found(*item, read, Arc::clone(buffer));
+                    may_prove &= !answer.is_computed;
+                    answer
                 }
                 Err(answer) => Prepared::without_data(answer),
             };
             room -= answer.data.len() as u64;
+            bytes_sent += answer.data.len() as u64;
             prepared.push(answer);
         }
-        prepared
+        buffer.shrink(bytes_sent);
+        (prepared, bytes_read)
     }
 
-    fn read(&self, peer: PeerId, item: Item, room: u64) -> Result<ChunkRead, Answer> {
+    fn read(
+        &self,
+        peer: PeerId,
+        item: Item,
+        room: u64,
+        may_prove: bool,
+    ) -> Result<ChunkRead, Answer> {
         if room == 0 {
             return Err(Answer::Busy(Duration::ZERO));
         }
@@ -145,9 +199,11 @@ impl Answers {
         if !self.allows(peer, Action::Fetch, &item.hash) {
             return Err(Answer::Absent);
         }
-        let read = self
-            .store
-            .read_chunk(&item.hash, item.level, item.index, item.data);
+        let (hash, level, index) = (&item.hash, item.level, item.index);
+        let read = match item.data {
+            true => self.store.read_chunk(hash, level, index, true),
+            false => self.store.read_node(hash, level, index, may_prove),
+        };
         let read = read.map_err(|error| self.refusal(&item.hash, error))?;
         if read.in_doubt && self.doubted.is_news(&item.hash, Instant::now()) {
             self.note_doubted(&item.hash);
@@ -169,6 +225,7 @@ impl Answers {
     fn refusal(&self, hash: &Hash, error: ReadError) -> Answer {
         match error {
             ReadError::Absent => Answer::Absent,
+            ReadError::Costly => Answer::Busy(Duration::ZERO),
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
                 if self.told.is_news(hash, Instant::now()) {
@@ -239,57 +296,16 @@ impl Answers {
                 false
             })
     }
-
-    /// A page of what is listed for `peer`.
-    pub(super) async fn catalogue(
-        &self,
-        peer: PeerId,
-        request: catalogue::Request,
-    ) -> catalogue::Page {
-        let answers = self.clone();
-        let page = spawn_blocking(move || answers.listed(peer, &request)).await;
-        page.ok().flatten().unwrap_or_default()
-    }
-
-    fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
-        let position = match &request.cursor {
-            Some(cursor) => Some(Position::from_bytes(cursor)?),
-            None => None,
-        };
-        let mut places = Places::after(position);
-        let words = words(&request.query);
-        let after = position.map(Position::cursor);
-        let page = self
-            .store
-            .shares_page(after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                let is_new = places.is_new(share);
-                is_new
-                    && self.store.state_of(share).is_available()
-                    && share.name.len() <= catalogue::MAX_NAME
-                    && holds_all(&share.name, &words)
-                    && self.access.lists(&peer, share)
-            });
-        let Page { shares, next } = page.ok()?;
-        let entries = shares.into_iter().map(|share| Entry {
-            hash: share.hash,
-            name: share.name,
-            kind: share.descriptor.kind(),
-            size: share.totals.bytes,
-        });
-        Some(catalogue::Page {
-            entries: entries.collect(),
-            next: next.map(|_| places.position().to_bytes()),
-        })
-    }
 }
 
-fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
+fn found(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> Prepared {
     let ChunkRead {
         descriptor,
         chunk,
         node,
         proof,
         data,
+        bytes_read,
         ..
     } = read;
     let answer = if item.data {
@@ -310,166 +326,13 @@ fn found(item: Item, read: ChunkRead, slot: Arc<Slot>) -> Prepared {
         answer,
         data,
         ends_request: false,
+        is_computed: !item.data && bytes_read > 0,
         sends: item
             .data
             .then(|| (item.hash, chunk.blocks(descriptor.geometry()))),
-        slot: Some(slot),
+        buffer: Some(buffer),
     }
-}
-
-/// The words of a query, in lower case.
-pub(crate) fn words(query: &str) -> Vec<String> {
-    query
-        .to_lowercase()
-        .split_whitespace()
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Whether `name` holds each of `words`, letter case apart.
-pub(crate) fn holds_all(name: &str, words: &[String]) -> bool {
-    let name = name.to_lowercase();
-    words.iter().all(|word| name.contains(word))
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{fs, ops::ControlFlow};
-
-    use futures::FutureExt;
-
-    use super::*;
-    use crate::{
-        serve::slots::Slots,
-        store::{DataFolder, NewFolder, NewShare, Origin, Scope},
-    };
-
-    fn answers() -> Answers {
-        let store = Store::in_memory();
-        let (doubtful, _) = mpsc::channel(1);
-        let access = Access::new(store.clone());
-        let local = PeerId::random();
-        Answers::new(local, store, access, RehashQueue::default(), doubtful)
-    }
-
-    fn share(store: &Store, path: &Path) -> Hash {
-        let hashed = store.hash_file(path, &|_| ControlFlow::Continue(()));
-        let hashed = hashed.unwrap();
-        let share = NewShare {
-            descriptor: hashed.descriptor,
-            name: "name".into(),
-            path: path.to_owned(),
-            scopes: Scope::Everyone.into(),
-            origin: Origin::Explicit,
-            fingerprint: hashed.fingerprint,
-        };
-        store.add_shares(&[share]).unwrap();
-        hashed.descriptor.hash()
-    }
-
-    const fn item(hash: Hash, level: u8, index: u64, data: bool) -> Item {
-        Item {
-            hash,
-            level,
-            index,
-            data,
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
-        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
-        let path = folder.path().join("file");
-        fs::write(&path, vec![7; 4 * ENOUGH]).unwrap();
-        let hash = share(&answers.store, &path);
-        let (slots, peer) = (Slots::new(1, 1), PeerId::random());
-        for (level, data, at_a_time) in [(0, false, 1), (3, false, 1), (0, true, 1), (4, false, 8)]
-        {
-            let items = vec![item(hash, level, 1, data); 8];
-            let slot = slots.acquire(peer).await.unwrap();
-            let prepared = answers.chunks(peer, items, 1 << 20, slot).await;
-            assert_eq!(prepared.len(), at_a_time, "level {level}, data {data}");
-            assert!(prepared.iter().all(|answer| answer.slot.is_some()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_changed_file_is_to_be_hashed_again_unless_it_is_known_to_hold_other_content() {
-        let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
-        let (own, tree) = (folder.path().join("own"), folder.path().join("tree"));
-        let member = tree.join("member");
-        fs::create_dir(&tree).unwrap();
-        fs::write(&own, "own").unwrap();
-        fs::write(&member, "member").unwrap();
-        let new = NewFolder {
-            path: tree,
-            name: "tree".into(),
-            scopes: Scope::Everyone.into(),
-            origin: Origin::Explicit,
-        };
-        let on = |_| ControlFlow::Continue(());
-        answers.store.share_folder(&new, &on).unwrap();
-        let in_tree = answers.store.hash_file(&member, &on).unwrap();
-        let hashes = [share(&answers.store, &own), in_tree.descriptor.hash()];
-        fs::write(&own, "longer than it was").unwrap();
-        fs::write(&member, "longer than it was").unwrap();
-        for hash in [hashes, hashes].concat() {
-            let read = answers.read(PeerId::random(), item(hash, 0, 0, true), 1 << 20);
-            assert_eq!(read.unwrap_err(), Answer::Changed);
-        }
-        for path in [&own, &member] {
-            let next = answers.rehash.next().await;
-            assert_eq!((&next.path, next.reason), (path, Reason::Changed));
-        }
-        assert!(answers.rehash.next().now_or_never().is_none());
-        let hashed = answers.store.hash_file(&member, &on).unwrap();
-        for (folder, listed) in answers.store.members_at(&member).unwrap() {
-            let confirmed = answers.store.confirm_member(&folder, &listed, &hashed);
-            assert!(!confirmed.unwrap());
-        }
-        let read = answers.read(PeerId::random(), item(hashes[1], 0, 0, true), 1 << 20);
-        assert_eq!(read.unwrap_err(), Answer::Changed);
-        assert!(answers.rehash.next().now_or_never().is_none());
-    }
-
-    #[tokio::test]
-    async fn files_in_doubt_and_files_without_a_tree_are_hashed_again_when_they_are_asked_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let data = DataFolder::lock(folder.path().join("data")).unwrap();
-        let store = Store::open(&data).unwrap();
-        let access = Access::new(store.clone());
-        let (doubtful, _) = mpsc::channel(1);
-        let local = PeerId::random();
-        let answers = Answers::new(local, store, access, RehashQueue::default(), doubtful);
-        let at = |name: &str| folder.path().join(name);
-        fs::write(at("doubted"), vec![1; 4 * ENOUGH]).unwrap();
-        fs::write(at("no tree"), vec![2; 4 * ENOUGH]).unwrap();
-        let [doubted, no_tree] =
-            ["doubted", "no tree"].map(|name| share(&answers.store, &at(name)));
-        // Its time of change is another, and nothing else.
-        fs::rename(at("doubted"), at("moved")).unwrap();
-        fs::rename(at("moved"), at("doubted")).unwrap();
-        fs::write(at("data/trees").join(no_tree.to_string()), "").unwrap();
-        let read = |hash| answers.read(PeerId::random(), item(hash, 4, 0, true), 1 << 20);
-
-        for _ in 0..2 {
-            assert!(read(doubted).unwrap().in_doubt);
-        }
-        let next = answers.rehash.next().await;
-        assert_eq!((next.path, next.reason), (at("doubted"), Reason::Doubted));
-        for _ in 0..2 {
-            assert_eq!(read(no_tree).unwrap_err(), Answer::Absent);
-        }
-        let next = answers.rehash.next().await;
-        assert_eq!((next.path, next.reason), (at("no tree"), Reason::NoTree));
-        assert!(answers.rehash.next().now_or_never().is_none());
-    }
-
-    #[test]
-    fn a_query_asks_for_all_its_words_in_any_case() {
-        let query = words(" Sea  SHELL ");
-        assert!(holds_all("shells of the sea.txt", &query));
-        assert!(!holds_all("sea.txt", &query));
-        assert!(holds_all("anything", &words("")));
-    }
-}
+mod tests;

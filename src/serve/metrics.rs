@@ -14,7 +14,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::slots::Slots;
+use super::{
+    buffers::Buffers,
+    work::{Kind, Work},
+};
 
 /// Why a peer did not get what it asked for.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +45,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn new(slots: Slots) -> Self {
+    pub(super) fn new(work: Work, buffers: Buffers) -> Self {
         let (refusals, streams) = (Family::default(), Family::default());
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("pelago_serve");
@@ -56,7 +59,7 @@ impl Metrics {
             "Streams of peers that are being served",
             Family::clone(&streams),
         );
-        ours.register_collector(Box::new(Depths(slots)));
+        ours.register_collector(Box::new(Depths { work, buffers }));
         Self {
             refusals,
             streams,
@@ -109,7 +112,10 @@ impl Refusal {
 }
 
 /// How much of what is bounded is taken, looked up when somebody wants to know.
-struct Depths(Slots);
+struct Depths {
+    work: Work,
+    buffers: Buffers,
+}
 
 impl fmt::Debug for Depths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,16 +125,33 @@ impl fmt::Debug for Depths {
 
 impl Collector for Depths {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (in_use, waiting) = self.0.depths();
+        let (in_use, waiting) = self.work.depths(Kind::Read);
+        let (_, questions) = self.work.depths(Kind::LookUp);
+        let (unsent, unsent_waiting) = self.buffers.depths();
         for (name, help, depth) in [
-            ("slots_in_use", "Upload slots that are taken", in_use),
+            ("slots_in_use", "Upload slots that are taken", in_use as u64),
             (
                 "slots_waiting",
                 "Requests that wait for an upload slot",
-                waiting,
+                waiting as u64,
+            ),
+            (
+                "questions_waiting",
+                "Questions of peers that wait to be looked into",
+                questions as u64,
+            ),
+            (
+                "unsent_bytes",
+                "Bytes that are handed over and not sent yet",
+                unsent,
+            ),
+            (
+                "unsent_waiting",
+                "Requests that wait until others have taken theirs",
+                unsent_waiting as u64,
             ),
         ] {
-            let gauge = ConstGauge::new(depth as u64);
+            let gauge = ConstGauge::new(depth);
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
         }

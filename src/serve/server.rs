@@ -15,13 +15,16 @@ use prometheus_client::registry::Registry;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
-    answers::{Answers, Prepared},
+    answers::{Answers, Left, Prepared},
+    buffers::Buffers,
     metrics::{Metrics, Refusal},
+    news::News,
     rehash_queue::RehashQueue,
+    requester::Requester,
     sending::{paced, send},
-    slots::Slots,
     streams::Streams,
     swarms::Swarms,
+    work::Work,
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
@@ -44,12 +47,17 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a busy node asks others to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
+/// Bytes that may be handed over and unsent for all peers together, at least: what one response has, for a few of
+/// them. More slots are for more of them.
+const MIN_UNSENT: u64 = 4 * chunk::MAX_RESPONSE;
+
 /// How much is served at a time.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Chunks in memory for all peers together; each is at most 4 MiB.
+    /// Chunks that are read at a time for all peers together. As many responses, each of at most 4 MiB, may be
+    /// handed over and unsent.
     pub slots: usize,
-    /// Chunks in memory for one peer.
+    /// The same for one peer.
     pub slots_per_peer: usize,
     /// How long a peer may take nothing of what it asked for.
     pub stall: Duration,
@@ -58,8 +66,9 @@ pub struct Settings {
 /// Serves peers.
 pub struct Server {
     answers: Answers,
-    slots: Slots,
+    buffers: Buffers,
     swarms: Swarms,
+    news: News,
     network: Network,
     limits: Limits,
     notices: Notices,
@@ -89,7 +98,10 @@ impl Server {
         notices: Notices,
         settings: &Settings,
     ) -> Self {
-        let slots = Slots::new(settings.slots, settings.slots_per_peer);
+        let work = Work::new(settings.slots, settings.slots_per_peer);
+        let bytes = |slots: usize| slots as u64 * chunk::MAX_RESPONSE;
+        let unsent = bytes(settings.slots).max(MIN_UNSENT);
+        let buffers = Buffers::new(unsent, bytes(settings.slots_per_peer.max(1)));
         Self {
             answers: Answers::new(
                 network.local_peer_id(),
@@ -97,10 +109,12 @@ impl Server {
                 access,
                 notices.rehash.clone(),
                 notices.doubtful.clone(),
+                work.clone(),
             ),
-            metrics: Metrics::new(slots.clone()),
-            slots,
+            metrics: Metrics::new(work, buffers.clone()),
+            buffers,
             swarms: Swarms::default(),
+            news: News::default(),
             network,
             limits,
             notices,
@@ -119,20 +133,23 @@ impl Server {
         let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
+        tasks.spawn(server.news.clone().watch(server.answers.store.clone()));
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
                     let Some(stream) = stream else { return };
-                    let Some(mut place) = streams.enter(stream.peer) else {
+                    let origin = stream.inbound.held.origin;
+                    let requester = Requester { peer: stream.peer, origin };
+                    let Some(mut permit) = streams.enter(requester) else {
                         server.metrics.refused(Refusal::TooManyStreams);
                         tracing::debug!(peer = %stream.peer, "stream reset: too many are served");
                         continue;
                     };
-                    let served = Arc::clone(&server).serve(stream);
+                    let served = Arc::clone(&server).serve(requester, stream.inbound);
                     tasks.spawn(async move {
                         tokio::select! {
                             () = served => {}
-                            () = place.is_needed() => tracing::debug!("stream reset for another peer"),
+                            () = permit.is_needed() => tracing::debug!("stream reset for another peer"),
                         }
                     });
                 }
@@ -141,56 +158,54 @@ impl Server {
         }
     }
 
-    async fn serve(self: Arc<Self>, event: streams::Event) {
-        let (peer, stream) = (event.peer, event.inbound);
+    async fn serve(self: Arc<Self>, requester: Requester, stream: streams::Inbound) {
         let protocol = stream.held.protocol;
         let streams = self.metrics.streams(protocol);
         streams.inc();
         let served = match protocol {
-            Protocol::Chunk => self.serve_chunks(peer, stream).await,
-            Protocol::Availability => self.serve_availability(peer, stream).await,
-            Protocol::ListedAvailability => self.serve_listed_availability(peer, stream).await,
-            Protocol::Catalogue => self.serve_catalogue(peer, stream).await,
+            Protocol::Chunk => self.serve_chunks(requester, stream).await,
+            Protocol::Availability => self.serve_availability(requester, stream).await,
+            Protocol::ListedAvailability => self.serve_listed_availability(requester, stream).await,
+            Protocol::Catalogue => self.serve_catalogue(requester, stream).await,
         };
         streams.dec();
         if let Err(error) = served {
             if !matches!(error, FrameError::Io(_)) {
                 self.metrics.refused(Refusal::Malformed);
             }
-            tracing::debug!(%peer, ?protocol, %error, "stream ended");
+            tracing::debug!(peer = %requester.peer, ?protocol, %error, "stream ended");
         }
     }
 
     /// Reads ahead of what it sends: the next chunk comes from the disk while one is on the wire.
-    async fn serve_chunks(&self, peer: PeerId, stream: streams::Inbound) -> Result<(), FrameError> {
+    async fn serve_chunks(
+        &self,
+        requester: Requester,
+        stream: streams::Inbound,
+    ) -> Result<(), FrameError> {
         let (reader, writer) = stream.split();
         let (prepared, ready) = mpsc::channel(PREPARED_AHEAD);
-        let prepare = self.prepare_chunks(peer, reader, prepared);
-        futures::try_join!(prepare, self.send_chunks(peer, writer, ready))?;
+        let prepare = self.prepare_chunks(requester, reader, prepared);
+        futures::try_join!(prepare, self.send_chunks(requester.peer, writer, ready))?;
         Ok(())
     }
 
     async fn prepare_chunks(
         &self,
-        peer: PeerId,
+        requester: Requester,
         mut reader: impl futures::AsyncRead + Unpin,
         prepared: mpsc::Sender<Prepared>,
     ) -> Result<(), FrameError> {
-        while let Some(mut items) = asked(chunk::read_request(&mut reader)).await? {
-            let mut room = chunk::MAX_RESPONSE;
-            while !items.is_empty() {
-                let answers = match self.slots.acquire(peer).await {
-                    Ok(slot) => self.answers.chunks(peer, items.clone(), room, slot).await,
-                    Err(_) => vec![Prepared::busy(RETRY_AFTER)],
-                };
-                if answers.is_empty() {
-                    return Ok(());
-                }
-                items.drain(..answers.len());
+        while let Some(items) = asked(chunk::read_request(&mut reader)).await? {
+            let mut left = Left::new(items);
+            while !left.items.is_empty() {
+                let answers = self.answer_some(requester, &left).await;
+                left.answered(&answers);
+                let mut remaining = answers.len();
                 for mut answer in answers {
                     self.metrics.answered(&answer.answer);
-                    room -= answer.data.len() as u64;
-                    answer.ends_request = items.is_empty();
+                    remaining -= 1;
+                    answer.ends_request = remaining == 0 && left.items.is_empty();
                     if prepared.send(answer).await.is_err() {
                         return Ok(());
                     }
@@ -198,6 +213,19 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    /// Answers the first items of what is left of a request, at least one.
+    async fn answer_some(&self, requester: Requester, left: &Left) -> Vec<Prepared> {
+        let busy = || vec![Prepared::busy(RETRY_AFTER)];
+        let Ok(buffer) = self.buffers.acquire(requester, left.next_bytes()).await else {
+            return busy();
+        };
+        let answers = self.answers.chunks(requester, left.clone(), buffer).await;
+        answers
+            .ok()
+            .filter(|answers| !answers.is_empty())
+            .unwrap_or_else(busy)
     }
 
     async fn send_chunks(
@@ -211,18 +239,19 @@ impl Server {
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
             // The data goes by itself, as fast as it may.
-            let slot = prepared.slot.as_deref();
+            let buffer = prepared.buffer.as_deref();
             let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
-            paced(slot, 0, written).await?;
-            send(&self.limits, peer, slot, &mut writer, &prepared.data).await?;
+            paced(buffer, 0, written).await?;
+            send(&self.limits, peer, buffer, &mut writer, &prepared.data).await?;
             self.network
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);
             if let Some((hash, blocks)) = prepared.sends {
                 self.swarms.sent(&hash, peer, blocks);
+                self.news.touch(&hash);
             }
             if prepared.ends_request && ready.is_empty() {
-                paced(slot, 0, writer.flush()).await?;
+                paced(buffer, 0, writer.flush()).await?;
             }
         }
         Ok(writer.close().await?)
@@ -230,7 +259,7 @@ impl Server {
 
     async fn serve_catalogue(
         &self,
-        peer: PeerId,
+        requester: Requester,
         stream: streams::Inbound,
     ) -> Result<(), FrameError> {
         let mut stream = Stall::new(stream, self.stall);
@@ -239,7 +268,7 @@ impl Server {
             let Some(request) = asked(catalogue::read_request(&mut stream)).await? else {
                 return Ok(());
             };
-            let page = self.answers.catalogue(peer, request).await;
+            let page = self.answers.catalogue(requester, request).await?;
             stream.arm();
             catalogue::write_page(&mut stream, &page).await?;
         }

@@ -1,15 +1,16 @@
-//! Streams: how many are served at a time, shared fairly among peers.
+//! Streams: how many are served at a time, shared fairly by site, by host and by peer.
 //!
-//! When there are as many as can be borne, the peer with the most gives one up for a newcomer, so
-//! that a few who open all they may keep nobody out.
+//! When there are as many as can be borne, the site with the most gives one up for a newcomer of another, in it
+//! the host with the most, and on that the peer: a few who open all they may keep nobody out.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use libp2p::PeerId;
 use tokio::sync::oneshot;
+
+use super::requester::{Key, LEVELS, Requester};
 
 /// The streams of one node. A handle: clones share them.
 #[derive(Clone)]
@@ -19,13 +20,21 @@ struct State {
     total: usize,
     per_peer: usize,
     next: u64,
-    open: HashMap<PeerId, Vec<(u64, oneshot::Sender<()>)>>,
+    /// In the order in which they were opened.
+    open: Vec<Open>,
+    counts: HashMap<Key, usize>,
+}
+
+struct Open {
+    number: u64,
+    requester: Requester,
+    /// Dropped when the stream is to end.
+    _ends: oneshot::Sender<()>,
 }
 
 /// The right to have one stream served. Given back when dropped.
-pub(super) struct Place {
+pub(super) struct StreamPermit {
     streams: Streams,
-    peer: PeerId,
     number: u64,
     ended: oneshot::Receiver<()>,
 }
@@ -37,36 +46,45 @@ impl Streams {
             total,
             per_peer,
             next: 0,
-            open: HashMap::new(),
+            open: Vec::new(),
+            counts: HashMap::new(),
         })))
     }
 
-    /// A place for one more stream of `peer`; none if it has its part, or no other has more.
-    pub(super) fn enter(&self, peer: PeerId) -> Option<Place> {
+    /// A permit for one more stream of `requester`; none if it has its part, or no other has more.
+    pub(super) fn enter(&self, requester: Requester) -> Option<StreamPermit> {
         let mut state = self.lock();
-        let own = state.open.get(&peer).map_or(0, Vec::len);
-        if own >= state.per_peer {
+        let own = state.counts_of(&requester);
+        if own[LEVELS - 1] >= state.per_peer {
             return None;
         }
-        if state.open.values().map(Vec::len).sum::<usize>() >= state.total {
-            let most = state
-                .open
-                .values_mut()
-                .max_by_key(|streams| streams.len())?;
+        if state.open.len() >= state.total {
+            let most = state.most()?;
+            let is_more = |(most, own): (usize, usize)| most > own + 1;
             // With one more than the newcomer, the two would only change places.
-            if most.len() <= own + 1 {
+            let theirs = state.counts_of(&state.open[most].requester);
+            let differ = theirs
+                .into_iter()
+                .zip(own)
+                .find(|(theirs, own)| theirs != own);
+            if !differ.is_some_and(is_more) {
                 return None;
             }
-            // The one that was opened last: dropping the sender tells it.
-            most.pop();
+            state.remove(most);
         }
         let number = state.next;
         state.next += 1;
         let (sender, ended) = oneshot::channel();
-        state.open.entry(peer).or_default().push((number, sender));
-        Some(Place {
+        state.open.push(Open {
+            number,
+            requester,
+            _ends: sender,
+        });
+        for key in requester.keys() {
+            *state.counts.entry(key).or_default() += 1;
+        }
+        Some(StreamPermit {
             streams: self.clone(),
-            peer,
             number,
             ended,
         })
@@ -77,22 +95,50 @@ impl Streams {
     }
 }
 
-impl Place {
-    /// Waits until the place is needed for another peer.
+impl State {
+    fn counts_of(&self, requester: &Requester) -> [usize; LEVELS] {
+        requester
+            .keys()
+            .map(|key| self.counts.get(&key).copied().unwrap_or(0))
+    }
+
+    /// The stream that was opened last by the peer with the most, on the host with the most, of the site with the
+    /// most.
+    fn most(&self) -> Option<usize> {
+        let open = self.open.iter().enumerate();
+        let most = open.max_by_key(|(_, open)| self.counts_of(&open.requester));
+        most.map(|(index, _)| index)
+    }
+
+    /// Forgets a stream, and so ends it if it is served.
+    fn remove(&mut self, index: usize) {
+        for key in self.open.remove(index).requester.keys() {
+            if let Some(count) = self.counts.get_mut(&key) {
+                *count -= 1;
+                if *count == 0 {
+                    self.counts.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+impl StreamPermit {
+    /// Waits until the permit is needed for another peer.
     pub(super) async fn is_needed(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         let _ = (&mut self.ended).await;
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamPermit {
     fn drop(&mut self) {
         let mut state = self.streams.lock();
-        if let Some(streams) = state.open.get_mut(&self.peer) {
-            streams.retain(|(number, _)| *number != self.number);
-            if streams.is_empty() {
-                state.open.remove(&self.peer);
-            }
+        let found = state
+            .open
+            .binary_search_by_key(&self.number, |open| open.number);
+        if let Ok(index) = found {
+            state.remove(index);
         }
     }
 }
@@ -103,37 +149,53 @@ mod tests {
 
     use super::*;
 
+    fn is_ended(permit: &mut StreamPermit) -> bool {
+        permit.is_needed().now_or_never().is_some()
+    }
+
     #[test]
     fn when_full_the_peer_with_the_most_streams_gives_one_up_for_a_newcomer() {
-        let [greedy, modest, newcomer] = [PeerId::random(), PeerId::random(), PeerId::random()];
+        let [greedy, modest, newcomer] = ["11.0.0.1", "11.0.1.1", "11.0.2.1"].map(Requester::at);
         let streams = Streams::new(5, 5);
         let mut of_modest = streams.enter(modest).unwrap();
         let mut of_greedy: Vec<_> = (0..4).map(|_| streams.enter(greedy).unwrap()).collect();
         assert!(streams.enter(greedy).is_none(), "it has the most itself");
         let _new = streams.enter(newcomer).unwrap();
-        let is_ended = |place: &mut Place| place.is_needed().now_or_never().is_some();
         let ended: Vec<_> = of_greedy.iter_mut().map(is_ended).collect();
         assert_eq!(ended, [false, false, false, true], "the last one only");
         assert!(!is_ended(&mut of_modest));
     }
 
     #[test]
+    fn many_ids_of_one_network_give_up_for_a_newcomer_of_another() {
+        let streams = Streams::new(6, 5);
+        let crowd = (0..6).map(|n| Requester::at(&format!("11.0.0.{}", n / 4)));
+        let mut crowd: Vec<_> = crowd.map(|peer| streams.enter(peer).unwrap()).collect();
+        assert!(
+            streams.enter(Requester::at("11.0.0.0")).is_none(),
+            "no more of the host"
+        );
+        let _new = streams.enter(Requester::at("12.0.0.1")).unwrap();
+        let ended: Vec<_> = crowd.iter_mut().map(is_ended).collect();
+        assert_eq!(ended, [false, false, false, true, false, false]);
+    }
+
+    #[test]
     fn one_peer_has_no_more_than_its_part_and_gets_back_what_it_ends() {
-        let peer = PeerId::random();
+        let peer = Requester::at("11.0.0.1");
         let streams = Streams::new(100, 2);
         let held = [streams.enter(peer).unwrap(), streams.enter(peer).unwrap()];
         assert!(streams.enter(peer).is_none());
         drop(held);
-        assert!(streams.lock().open.is_empty());
+        assert!(streams.lock().open.is_empty() && streams.lock().counts.is_empty());
         assert!(streams.enter(peer).is_some());
     }
 
     #[test]
     fn where_all_have_one_nobody_loses_it() {
         let streams = Streams::new(3, 3);
-        let _held: Vec<_> = (0..3)
-            .map(|_| streams.enter(PeerId::random()).unwrap())
-            .collect();
-        assert!(streams.enter(PeerId::random()).is_none());
+        let held = (0..3).map(|n| streams.enter(Requester::at(&format!("11.0.{n}.1"))));
+        let _held: Vec<_> = held.map(Option::unwrap).collect();
+        assert!(streams.enter(Requester::at("11.0.9.1")).is_none());
     }
 }

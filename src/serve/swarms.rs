@@ -97,6 +97,11 @@ impl Swarms {
 }
 
 impl Listening {
+    /// What is listened to.
+    pub(super) const fn hash(&self) -> Hash {
+        self.hash
+    }
+
     /// Whether it is known where the listener can be reached.
     pub(super) fn is_located(&self) -> bool {
         let inner = self.swarms.lock();

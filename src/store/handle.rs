@@ -26,6 +26,7 @@ use super::{
     room::Room,
     saved_value::SavedValue,
     share_log::ShareLog,
+    shares::search::NameIndex,
     states::States,
     trees::Trees,
 };
@@ -58,6 +59,8 @@ pub(super) struct Inner {
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
     pub(super) count: Mutex<Option<u64>>,
+    /// Which shares have which parts in their names.
+    pub(super) names: NameIndex,
     /// The second copy of what is shared. Held while shares change, so that both say the same.
     pub(super) share_log: Mutex<ShareLog>,
     /// How often what is shared has changed.
@@ -135,6 +138,7 @@ impl Store {
             exclusions: saved.exclusions,
             live_folders: RwLock::default(),
             count: Mutex::default(),
+            names: NameIndex::default(),
             share_log: Mutex::new(folder.as_ref().map_or_else(ShareLog::in_memory, |folder| {
                 ShareLog::in_folder(folder.path())
             })),

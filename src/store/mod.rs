@@ -125,7 +125,7 @@ pub use partial::{
 pub use peers::KnownPeer;
 pub use presence::Presence;
 pub(crate) use presence::device;
-pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, ReadError};
+pub use reading::{ChunkRead, MAX_CHUNK_LEVEL, Progress, ReadError};
 pub use recovery::{LostShare, Recovery, RecoveryError, named};
 pub use room::{Disk, OnDisk, Room, Shortage, Writer};
 pub use runs::PIECE_BLOCKS;

@@ -40,6 +40,17 @@ pub struct ChunkRead {
     pub in_doubt: bool,
 }
 
+/// How far content is here: another value after each change of what is shared or verified of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// That of all shares.
+    pub revision: u64,
+    /// Blocks that a download has verified.
+    pub blocks: u64,
+    /// Runs that these are.
+    pub runs: usize,
+}
+
 /// Where chunks can be read from.
 pub(super) trait Source: fmt::Debug {
     /// What the content is.
@@ -78,6 +89,8 @@ struct Request {
     level: u8,
     index: u64,
     with_data: bool,
+    /// Whether content may be read and hashed for it.
+    may_read: bool,
 }
 
 impl Store {
@@ -98,7 +111,34 @@ impl Store {
             level,
             index,
             with_data,
+            may_read: true,
         };
+        self.read_requested(hash, request)
+    }
+
+    /// Gives the node above a chunk with its proof. Only if `may_read`, content is read and hashed for it where
+    /// its tree does not have the node.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`].
+    pub fn read_node(
+        &self,
+        hash: &Hash,
+        level: u8,
+        index: u64,
+        may_read: bool,
+    ) -> Result<ChunkRead, ReadError> {
+        let request = Request {
+            level,
+            index,
+            with_data: false,
+            may_read,
+        };
+        self.read_requested(hash, request)
+    }
+
+    fn read_requested(&self, hash: &Hash, request: Request) -> Result<ChunkRead, ReadError> {
         if let Some(file) = self.inner.handles.get(hash) {
             let result = read_from(&*file, request);
             match result {
@@ -164,6 +204,27 @@ impl Store {
         Ok(folders.iter().find_map(|folder| folder.holding(hash)))
     }
 
+    /// How far content is here, as far as that tells whether it changed. Reads no row.
+    pub fn progress_of(&self, hash: &Hash) -> Progress {
+        let verified = || {
+            if let Some(partial) = self.partial(hash) {
+                return Some(partial.verified());
+            }
+            if let Some(folder) = self.partial_folder(hash) {
+                return Some(folder.verified());
+            }
+            let folders = self.folders_with(hash);
+            let (_, held) = folders.iter().find_map(|folder| folder.holding(hash))?;
+            Some(held)
+        };
+        let verified = verified().unwrap_or_default();
+        Progress {
+            revision: self.shares_revision(),
+            blocks: verified.len(),
+            runs: verified.runs(),
+        }
+    }
+
     /// Tries each place where the content is shared, then the manifests. The inner error is that of
     /// the first one.
     fn read_shared(
@@ -216,6 +277,9 @@ fn read_from(source: &dyn Source, request: Request) -> Result<ChunkRead, ReadErr
     let is_whole = source
         .tree_level()
         .is_some_and(|level| level <= chunk.level());
+    if !is_whole && !request.may_read {
+        return Err(ReadError::Costly);
+    }
     let mut read = if is_whole {
         read_whole(source, chunk, request.with_data)
     } else {
@@ -345,6 +409,9 @@ pub enum ReadError {
     /// The content is not here, or not this part of it.
     #[error("not here")]
     Absent,
+    /// The node is in no tree, and no content was to be read for it.
+    #[error("the node would have to be computed from the content")]
+    Costly,
     /// The content has no such chunk, or it is too large to be read at once.
     #[error("{source}")]
     OutOfRange {

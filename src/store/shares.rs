@@ -7,6 +7,7 @@
 mod confirm;
 mod offered;
 mod places;
+pub(super) mod search;
 pub(super) mod tables;
 #[cfg(test)]
 mod tests;
@@ -81,13 +82,16 @@ impl Store {
             for share in shares {
                 let totals = Totals::of_file(&share.descriptor);
                 let (share, hashes) = tables.add_folder(share, totals, &[], now)?;
-                added.extend(Some(share).filter(is_logged));
+                added.push(share);
                 replaced.extend(hashes);
             }
             Ok((added, tables.without_rows(replaced)?))
         })?;
-        log.add(&added);
+        let names = added.iter().map(|share| (share.hash, &*share.name));
+        self.inner.names.add(names);
+        self.inner.names.withdrawn(replaced.len());
         self.inner.provider_keys.change(&hashes, &replaced);
+        log.add(&added);
         drop(log);
         self.inner
             .states
@@ -120,6 +124,9 @@ impl Store {
             let (added, replaced) = tables.add_folder(folder, totals, members, now)?;
             Ok((added, tables.without_rows(replaced)?))
         })?;
+        self.inner
+            .names
+            .add([(added.hash, &*added.name)].into_iter());
         log.add([&added]);
         self.inner.provider_keys.change(&hashes, &replaced);
         drop(log);
@@ -158,6 +165,7 @@ impl Store {
         })?;
         self.inner.provider_keys.change(&[], &gone);
         drop(log);
+        self.inner.names.withdrawn(count);
         self.inner.handles.forget(&removed);
         self.inner
             .states

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use pelago_content::Hash;
+use pelago_content::{Hash, ListingError};
 use thiserror::Error;
 use tokio::task::JoinError;
 
@@ -95,6 +95,7 @@ impl DownloadError {
             Self::TargetExists { .. } => "target-exists",
             Self::Target { .. } => "target-not-writable",
             Self::Compare(_) => "target-not-readable",
+            Self::Folder(UnfoldError::Listing(ListingError::Expands { .. })) => "folder-expands",
             Self::Folder(_) => "folder-refused",
             Self::Partial(_) => "download-not-started",
             Self::Write(_) => "write-failed",
@@ -138,6 +139,10 @@ impl DownloadError {
             }
             Self::Internal(_) => {
                 "please report it with the log; `pelago resume` tries again from what was verified"
+            }
+            Self::Folder(UnfoldError::Listing(ListingError::Expands { .. })) => {
+                "each entry takes an inode of the disk: if you trust whoever made it, download it with \
+                 --allow-expansion"
             }
             Self::Paused => {
                 "`pelago resume` it or give the same command again: it goes on where it stopped"

@@ -14,6 +14,10 @@ use pelago_content::Hash;
 /// that a program writes to.
 const MAX_WRONG_FILES: usize = 3;
 
+/// Sources whose lost files are remembered, at most: a new peer id costs nothing. Any other is forgotten for a
+/// newcomer, and loses the file again with its next wrong byte.
+const MAX_SOURCES: usize = 1024;
+
 /// What a failed proof means for the source of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -32,6 +36,10 @@ pub(super) struct Faults(HashMap<PeerId, Vec<Hash>>);
 impl Faults {
     /// Data that `peer` sent of `file` failed its proof.
     pub(super) fn unproven(&mut self, peer: PeerId, file: Hash) -> Verdict {
+        if self.0.len() >= MAX_SOURCES && !self.0.contains_key(&peer) {
+            let any = self.0.keys().next().copied();
+            any.and_then(|any| self.0.remove(&any));
+        }
         let files = self.0.entry(peer).or_default();
         if files.contains(&file) {
             return Verdict::Known;

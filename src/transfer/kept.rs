@@ -84,6 +84,9 @@ pub(super) struct Kept {
     /// Whether names that the target cannot hold are refused.
     #[serde(rename = "x", default, skip_serializing_if = "std::ops::Not::not")]
     strict_names: bool,
+    /// Whether a folder may have far more entries than its manifests account for.
+    #[serde(rename = "z", default, skip_serializing_if = "std::ops::Not::not")]
+    may_expand: bool,
     /// What was asked for, if it has not begun where it is listed.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     asked: Option<Output>,
@@ -137,6 +140,7 @@ impl Kept {
             no_sync: !request.durable,
             links: request.links,
             strict_names: request.strict_names,
+            may_expand: request.may_expand,
             is_waiting: status.state == DownloadState::Waiting,
         })
     }
@@ -165,6 +169,8 @@ impl Kept {
             no_sync: false,
             links: spec.links,
             strict_names: spec.strict_names,
+            // It had begun.
+            may_expand: true,
             is_waiting: false,
         }
     }
@@ -215,6 +221,7 @@ impl Kept {
             overwrite: self.overwrite,
             links: self.links,
             strict_names: self.strict_names,
+            may_expand: self.may_expand,
             durable: !self.no_sync,
             resume_on_start: true,
             seed: self.seed,
@@ -321,6 +328,7 @@ mod tests {
             overwrite: true,
             links: Links::All,
             strict_names: true,
+            may_expand: true,
             durable: true,
             resume_on_start: true,
             seed: true,

@@ -48,6 +48,8 @@ pub(super) struct Unfolding {
     store: Store,
     expander: Expander,
     bytes: u64,
+    /// Whether a person vouches for a folder out of proportion to its manifests.
+    may_expand: bool,
 }
 
 /// What to do next to find it out.
@@ -59,11 +61,16 @@ pub(super) enum Next {
 }
 
 impl Unfolding {
-    pub(super) fn new(store: Store, folder: Descriptor) -> Result<Self, UnfoldError> {
+    pub(super) fn new(
+        store: Store,
+        folder: Descriptor,
+        may_expand: bool,
+    ) -> Result<Self, UnfoldError> {
         Ok(Self {
             store,
             expander: Expander::new(folder)?,
             bytes: 0,
+            may_expand,
         })
     }
 
@@ -86,7 +93,10 @@ impl Unfolding {
                 return Ok(Next::Fetch(Arc::new(Round::new(missing)), self));
             }
             if self.expander.missing() == 0 {
-                let listing = self.expander.finish()?;
+                let listing = match self.may_expand {
+                    true => self.expander.finish()?,
+                    false => self.expander.finish_in_proportion()?,
+                };
                 return Ok(Next::Known(Arc::new(listing)));
             }
         }

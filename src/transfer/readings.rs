@@ -277,6 +277,7 @@ impl Transfers {
             overwrite: false,
             links: Links::default(),
             strict_names: false,
+            may_expand: false,
             durable: false,
             resume_on_start: false,
             seed: false,

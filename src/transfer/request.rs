@@ -36,6 +36,8 @@ pub struct Request {
     pub links: Links,
     /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
     pub strict_names: bool,
+    /// Of a folder: whether it may have far more entries than its manifests account for.
+    pub may_expand: bool,
     /// Whether to wait at the end until the file is safe from a power loss.
     pub durable: bool,
     /// Whether a node that starts again goes on with it.

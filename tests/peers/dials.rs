@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol as Part, swarm::Swarm
 use pelago::content::{BlockRanges, Hash};
 use pelago_behaviour::{
     Behaviour, Protocol,
-    availability::{self, Has, MAX_PEERS, Update},
+    availability::{self, Has, MAX_PEERS, Request, Update},
 };
 use tokio::{
     net::TcpListener,
@@ -171,7 +171,8 @@ async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
     let seed_at = seed.address().await;
     liar.dial(seed_at.address().clone()).unwrap();
     let liar_id = *liar.local_peer_id();
-    let (mut reply, mut waiting) = (None, None);
+    let seed_id = seed.node.peer_id();
+    let mut waiting = None;
     let liar = tokio::spawn(async move {
         loop {
             // It listens once the seed knows where it says that it is.
@@ -183,14 +184,13 @@ async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
                 liar.behaviour_mut()
                     .streams
                     .open(peer_id, Protocol::Availability, sender);
-                (reply, waiting) = (Some(peer_id), Some(stream));
+                waiting = Some(stream);
             }
-            if reply.is_some()
-                && let Some(stream) = waiting.take()
-            {
+            if let Some(stream) = waiting.take() {
+                let question = Request::new(&hash, liar.local_peer_id(), &seed_id);
                 tokio::spawn(async move {
                     let mut stream = stream.await.unwrap().unwrap();
-                    availability::write_request(&mut stream, hash)
+                    availability::write_request(&mut stream, &question)
                         .await
                         .unwrap();
                     while availability::read_update(&mut stream).await.is_ok() {}
@@ -200,7 +200,7 @@ async fn a_seed_passes_on_no_address_but_that_of_the_connection() {
     });
     let stranger = Client::connect(&seed).await;
     let mut stream = stranger.open(Protocol::Availability).await;
-    availability::write_request(&mut stream, hash)
+    availability::write_request(&mut stream, &stranger.question(&hash))
         .await
         .unwrap();
     let named = in_time(async {

@@ -119,6 +119,32 @@ async fn a_folder_is_given_manifest_by_manifest_and_file_by_file() {
     assert_eq!(fetch(&client, root).await, None);
 }
 
+/// ```text
+///   liar (a folder of 200,200 folders, in a few kilobytes) <--- getter
+/// ```
+#[tokio::test]
+async fn a_folder_that_expands_out_of_proportion_is_refused_before_anything_is_written() {
+    let empty = manifest(Vec::new());
+    let many = |number: usize, of: &Content| {
+        let alike = (0..number).map(|n| folder(&format!("{n:04}"), &of.descriptor, 0, 0));
+        manifest(alike.collect())
+    };
+    let below = many(1000, &empty);
+    let tree = Tree::new([many(200, &below), below, empty], 0);
+    let liar = Scripted::start(tree.claiming(0..0).script()).await;
+    let getter = Home::start("getter").await;
+    let download = getter.download(tree.hash(), &[liar.address()]).await;
+
+    let refused = ended(&download).await.unwrap_err();
+
+    assert_eq!(refused.code(), "folder-expands");
+    let told = refused.to_string();
+    assert!(told.contains("200200 entries"), "{told}");
+    assert!(refused.hint().unwrap().contains("--allow-expansion"));
+    let here = fs::read_dir(getter.folder.path()).unwrap();
+    assert_eq!(here.count(), 0);
+}
+
 /// `top` and `sub/inner`, of as many blocks each.
 struct Halves {
     tree: Tree,

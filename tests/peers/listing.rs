@@ -1,6 +1,6 @@
 //! What is listed, told and denied; and what others' names can do here.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, time::Duration};
 
 use futures::{AsyncWriteExt, executor::block_on};
 use pelago::{
@@ -72,7 +72,7 @@ async fn a_catalogue_without_end_is_cut_off() {
     let listed = in_time(reader.node.list_peer(&liar.address()))
         .await
         .unwrap();
-    assert_eq!(listed.len(), 100_000);
+    assert_eq!((listed.listed.len(), listed.incomplete), (100_000, 1));
     assert_eq!(liar.asked().pages, 100_000_usize.div_ceil(MAX_ENTRIES));
 }
 
@@ -83,8 +83,29 @@ async fn a_catalogue_of_empty_pages_without_end_is_cut_off() {
     let listed = in_time(reader.node.list_peer(&liar.address()))
         .await
         .unwrap();
-    assert_eq!(listed, []);
+    assert_eq!((listed.listed, listed.incomplete), (vec![], 1));
     assert!(liar.asked().pages < 1000, "{:?}", liar.asked());
+}
+
+#[tokio::test]
+async fn one_that_lists_without_end_leaves_others_their_part() {
+    // liar (another full page, always) <--- reader ---> honest
+    let endless = |number| Act::Send(page(number, MAX_ENTRIES));
+    let liar = Scripted::start(Script::listing(endless)).await;
+    let honest = Home::start("honest").await;
+    honest.share("shell", &Content::new(10, 1)).await;
+    let reader = Home::start("reader").await;
+    for address in [liar.address(), honest.address().await] {
+        reader.node.list_peer(&address).await.unwrap();
+    }
+
+    let found = in_time(reader.node.list_network(Duration::ZERO))
+        .await
+        .unwrap();
+
+    assert!(found.listed.iter().any(|listed| listed.name == "shell"));
+    assert_eq!(found.incomplete, 1);
+    assert!(found.listed.len() <= 100_000);
 }
 
 #[tokio::test]
@@ -103,7 +124,8 @@ async fn a_page_that_is_too_large_is_refused_and_others_are_still_listed() {
         .list_peer(&honest.address().await)
         .await
         .unwrap();
-    assert_eq!(listed[0].name, "shell");
+    assert_eq!(listed.listed[0].name, "shell");
+    assert_eq!(listed.incomplete, 0);
 }
 
 #[tokio::test]

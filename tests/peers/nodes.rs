@@ -191,6 +191,7 @@ pub(crate) fn request(hash: Hash, output: Output, peers: &[PeerAddress]) -> Down
         links: Default::default(),
         listed: None,
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
     }

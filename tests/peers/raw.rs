@@ -1,7 +1,7 @@
 //! A peer that opens streams to a node and writes and reads their bytes itself.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
-use libp2p::{PeerId, swarm::SwarmEvent};
+use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
 use pelago::{content::Hash, node::PeerAddress};
 use pelago_behaviour::{
     Protocol,
@@ -27,9 +27,14 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(home: &Home) -> Self {
         let address: PeerAddress = home.address().await;
+        Self::connect_at(address.address().clone()).await
+    }
+
+    /// A connection to the node at an address.
+    pub(crate) async fn connect_at(address: Multiaddr) -> Self {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
-        swarm.dial(address.address().clone()).unwrap();
+        swarm.dial(address).unwrap();
         let node = in_time(async {
             loop {
                 let event = swarm.select_next_some().await;

@@ -29,7 +29,7 @@ async fn get(getter: &Home, wanted: DownloadRequest) {
 /// The hashes in the catalogue of `home`, as `other` reads it.
 async fn listed(home: &Home, other: &Home) -> Vec<Hash> {
     let listed = other.node.list_peer(&home.address().await).await.unwrap();
-    listed.iter().map(|listed| listed.hash).collect()
+    listed.listed.iter().map(|listed| listed.hash).collect()
 }
 
 /// Whether the link that `home` gives to what it shares calls that unlisted.

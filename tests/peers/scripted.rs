@@ -260,14 +260,14 @@ fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     let local = key.public().to_peer_id();
     Swarm::new(
         transport(&key, &Namesakes::default()).unwrap(),
-        behaviour(&key, name),
+        behaviour(&key, name, is_server),
         local,
         swarm_config(Duration::from_secs(60)),
     )
 }
 
 /// What such a swarm does.
-pub(crate) fn behaviour(key: &Keypair, name: &str) -> Behaviour {
+pub(crate) fn behaviour(key: &Keypair, name: &str, is_server: bool) -> Behaviour {
     let config = Config {
         protocols: Protocols::new("pelago").unwrap(),
         node_name: name.to_owned(),

@@ -28,9 +28,9 @@ use crate::{
 const MANY_STREAMS: usize = 100;
 
 /// Bytes a chunk of level 6 has: what an honest node asks for at most.
-const MEBIBYTE: u64 = 1 << 20;
+pub(crate) const MEBIBYTE: u64 = 1 << 20;
 
-async fn serving(content: &Content) -> Home {
+pub(crate) async fn serving(content: &Content) -> Home {
     // Longer than a story: nobody is rid of a greedy peer because it stalls.
     let stall = Duration::from_secs(600);
     let server = Home::with(Settings {
@@ -43,12 +43,12 @@ async fn serving(content: &Content) -> Home {
 }
 
 /// Another peer gets the whole content from `server`.
-async fn still_serves(server: &Home, content: &Content) {
+pub(crate) async fn still_serves(server: &Home, content: &Content) {
     let modest = Home::start("modest").await;
     modest.fetch(content, &[server.address().await]).await;
 }
 
-const fn item(hash: Hash, level: u8, index: u64) -> Item {
+pub(crate) const fn item(hash: Hash, level: u8, index: u64) -> Item {
     Item {
         hash,
         level,

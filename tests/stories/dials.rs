@@ -11,10 +11,10 @@ use std::{
 
 use futures::StreamExt;
 use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
-use pelago::content::{BlockRanges, Descriptor, Kind};
+use pelago::content::{Descriptor, Kind};
 use pelago_behaviour::{
     Protocol,
-    availability::{self, Has, MAX_PEERS, Update},
+    availability::{self, Has, MAX_PEERS, Proof, Update},
     streams::Inbound,
 };
 
@@ -131,22 +131,22 @@ async fn lie(network: &str) {
             SwarmEvent::Behaviour(MisnamerEvent::Streams(stream))
                 if stream.inbound.held.protocol == Protocol::Availability =>
             {
-                tokio::spawn(name_others(stream.inbound));
+                let (liar, peer) = (*swarm.local_peer_id(), stream.peer);
+                let proof = Proof::new(&descriptor().hash(), &liar, &peer);
+                tokio::spawn(name_others(stream.inbound, proof));
             }
             _ => {}
         }
     }
 }
 
-async fn name_others(mut stream: Inbound) {
+async fn name_others(mut stream: Inbound, proof: Proof) {
     let _ = availability::read_request(&mut stream).await;
     for first in (0..1024).step_by(MAX_PEERS) {
         let update = Update::Has(Has {
-            descriptor: descriptor(),
-            name: None,
-            blocks: BlockRanges::default(),
             peers: (first..first + MAX_PEERS).map(named_with_id).collect(),
-            suggested: BlockRanges::default(),
+            proof: (first == 0).then_some(proof),
+            ..Has::nothing_of(descriptor())
         });
         if availability::write_update(&mut stream, &update)
             .await

@@ -6,7 +6,9 @@
 
 use std::collections::HashMap;
 
-use super::{Item, Listing, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals};
+use super::{
+    BYTES_OF_ENTRY, Item, Listing, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals, UNQUESTIONED_ENTRIES,
+};
 use crate::{Descriptor, EntryKind, Hash, Kind, MAX_MANIFEST_LEN, Manifest};
 
 /// Asks for the manifests of a folder, and unfolds them.
@@ -21,6 +23,8 @@ pub struct Expander {
     missing: usize,
     /// Entries in the manifests taken.
     entries: u64,
+    /// Bytes of the manifests of all folders known, each once.
+    manifest_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ impl Expander {
             wanted: Vec::new(),
             missing: 0,
             entries: 0,
+            manifest_bytes: 0,
         };
         expander.folder(root, 0);
         Ok(expander)
@@ -122,7 +127,21 @@ impl Expander {
     ///
     /// See [`ListingError`].
     pub fn finish(self) -> Result<Listing, ListingError> {
-        let missing = self.missing;
+        self.unfold(false)
+    }
+
+    /// The same for a folder that nobody vouches for: refuses one that has far more entries than its manifests
+    /// account for, as a folder that is listed again and again costs its maker nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`ListingError`].
+    pub fn finish_in_proportion(self) -> Result<Listing, ListingError> {
+        self.unfold(true)
+    }
+
+    fn unfold(self, in_proportion: bool) -> Result<Listing, ListingError> {
+        let (missing, bytes) = (self.missing, self.manifest_bytes);
         let mut manifests = Vec::with_capacity(self.folders.len());
         let mut children = Vec::with_capacity(self.folders.len());
         for taken in self.folders.into_iter().filter_map(|folder| folder.taken) {
@@ -133,10 +152,22 @@ impl Expander {
             return Err(ListingError::Incomplete { missing });
         }
         let measured = Measuring::new(&manifests, &children).measure_root()?;
+        let Measured {
+            entries, folders, ..
+        } = measured;
+        let accounted = UNQUESTIONED_ENTRIES.max(bytes / BYTES_OF_ENTRY);
+        if in_proportion && entries > accounted {
+            return Err(ListingError::Expands {
+                bytes,
+                entries,
+                folders,
+            });
+        }
         let mut listing = Listing {
             manifests,
-            items: Vec::with_capacity(measured.entries as usize),
+            items: Vec::with_capacity(entries as usize),
             totals: measured.totals,
+            folders,
         };
         unfold(&mut listing, &children);
         Ok(listing)
@@ -146,6 +177,9 @@ impl Expander {
     fn folder(&mut self, descriptor: Descriptor, depth: usize) -> u32 {
         // There are at most as many as there are entries.
         let new = self.folders.len() as u32;
+        if !self.by_hash.contains_key(&descriptor.hash()) {
+            self.manifest_bytes += descriptor.size();
+        }
         *self.by_hash.entry(descriptor.hash()).or_insert_with(|| {
             self.wanted.push(descriptor);
             self.missing += 1;
@@ -162,6 +196,8 @@ struct Measured {
     totals: Totals,
     /// Entries below it, unfolded.
     entries: u64,
+    /// Folders among them.
+    folders: u64,
     /// Names in the longest path below it.
     height: usize,
 }
@@ -201,6 +237,7 @@ impl<'e> Measuring<'e> {
         let mut measured = Measured {
             totals: Totals::default(),
             entries: entries.len() as u64,
+            folders: 0,
             height: usize::from(!entries.is_empty()),
         };
         self.check_depth(measured.height)?;
@@ -218,6 +255,7 @@ impl<'e> Measuring<'e> {
                     self.path.pop();
                     measured.height = measured.height.max(1 + below.height);
                     measured.entries += below.entries;
+                    measured.folders += 1 + below.folders;
                     below.totals
                 }
                 EntryKind::Symlink { .. } => Totals::default(),
@@ -324,6 +362,18 @@ pub enum ListingError {
     /// Too much to unfold.
     #[error("it unfolds to more than {MAX_LISTED} entries, or 2^64 bytes")]
     TooMany,
+    /// It unfolds to far more than its manifests account for.
+    #[error(
+        "its manifests of {bytes} bytes unfold to {entries} entries, {folders} of them folders"
+    )]
+    Expands {
+        /// Bytes of all manifests, each once.
+        bytes: u64,
+        /// Entries, each as often as it is listed.
+        entries: u64,
+        /// Folders among them.
+        folders: u64,
+    },
     /// A path is too long.
     #[error("below {path:?} folders lie deeper than {MAX_DEPTH} levels")]
     TooDeep {

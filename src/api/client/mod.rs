@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::Body,
     http::{
-        Method, Request, Response, StatusCode,
+        HeaderMap, Method, Request, Response, StatusCode,
         header::{AUTHORIZATION, CONTENT_TYPE, HOST},
     },
 };
@@ -28,6 +28,7 @@ pub use events::Events;
 use super::{
     Token,
     access::page_address,
+    catalogue::INCOMPLETE,
     paging::{MAX_LIMIT, next_path},
     types::{
         BeingWritten, CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, ExcludedPlace, Gateway,
@@ -263,13 +264,17 @@ impl Client {
             .await
     }
 
-    /// What one peer shares, or all in reach.
+    /// What one peer shares, or all in reach; and how many of them share more than that.
     ///
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn catalogue(&self, query: &CatalogueQuery) -> Result<Vec<Listed>, CallError> {
-        self.list(&with_query("/v1/catalogue", query)?).await
+    pub async fn catalogue(&self, query: &CatalogueQuery) -> Result<(Vec<Listed>, u64), CallError> {
+        let path = with_query("/v1/catalogue", query)?;
+        let (listed, headers) = self.list_with_headers(&path).await?;
+        let incomplete = headers.get(INCOMPLETE);
+        let incomplete = incomplete.and_then(|count| count.to_str().ok()?.parse().ok());
+        Ok((listed, incomplete.unwrap_or(0)))
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T, CallError> {
@@ -282,17 +287,26 @@ impl Client {
 
     /// A whole list, page by page.
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
+        Ok(self.list_with_headers(path).await?.0)
+    }
+
+    /// The same, with the headers of its last page.
+    async fn list_with_headers<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<(Vec<T>, HeaderMap), CallError> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut path = format!("{path}{separator}limit={MAX_LIMIT}");
         let mut list = Vec::new();
         for _ in 0..MAX_PAGES {
             let response = self.call(request(Method::GET, &path, None)?).await?;
             let next = next_path(response.headers());
-            let page: Vec<T> = read(response.into_body()).await?;
+            let (head, body) = response.into_parts();
+            let page: Vec<T> = read(body).await?;
             list.extend(page);
             match next {
                 Some(next) => path = next,
-                None => return Ok(list),
+                None => return Ok((list, head.headers)),
             }
         }
         Err(CallError::Broken("the list has no end".to_owned()))

@@ -63,6 +63,7 @@ fn missing(folder: &TempDir) -> DownloadRequest {
         links: Default::default(),
         listed: None,
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
         detach: false,

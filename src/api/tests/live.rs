@@ -164,6 +164,7 @@ async fn what_is_comes_first_and_then_what_changes() {
         links: Default::default(),
         listed: None,
         strict_names: false,
+        may_expand: false,
         no_sync: false,
         seed: false,
         detach: true,

@@ -53,6 +53,7 @@ async fn ask(data_folder: &Path) -> (Known, bool) {
     );
     let is_all = shares.is_some() && nearby.is_some() && downloads.is_some() && peers.is_some();
     let mut known = Known::default();
+    let nearby = nearby.map(|(listed, _)| listed);
     for listed in shares.into_iter().chain(nearby).flatten() {
         known.hashes.push(listed.hash);
         known.names.push(listed.name);

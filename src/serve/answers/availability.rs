@@ -6,9 +6,8 @@
 use libp2p::PeerId;
 use pelago_behaviour::availability::{Has, Proof, Request};
 use pelago_content::Hash;
-use tokio::task::spawn_blocking;
 
-use super::Answers;
+use super::{Answers, Full, Kind, Requester};
 use crate::access::Action;
 
 /// Stands in for the hash of content that is not here: its proofs are checked all the same.
@@ -34,14 +33,14 @@ impl Question {
 }
 
 impl Answers {
-    /// What is here of the content that `peer` asks about, with the proof that it is due; none if nothing
-    /// is, or not for this peer.
+    /// What is here of the content that is asked about, with the proof that is due; none if nothing is, or not
+    /// for this peer.
     pub(in crate::serve) async fn asked(
         &self,
-        peer: PeerId,
+        requester: Requester,
         question: Question,
-    ) -> Option<(Hash, Has)> {
-        let answers = self.clone();
+    ) -> Result<Option<(Hash, Has)>, Full> {
+        let (answers, peer) = (self.clone(), requester.peer);
         let answer = move || {
             let hash = answers.hash_of(peer, question)?;
             let mut has = answers.has(peer, question.action(), hash)?;
@@ -50,19 +49,20 @@ impl Answers {
             }
             Some((hash, has))
         };
-        spawn_blocking(answer).await.ok().flatten()
+        let run = move || (answer(), 0);
+        self.work.run(requester, Kind::LookUp, run).await
     }
 
-    /// What is here of `hash` by now, for `peer`, who may do `action` with it.
+    /// What is here of `hash` by now, for one who may do `action` with it.
     pub(in crate::serve) async fn availability(
         &self,
-        peer: PeerId,
+        requester: Requester,
         action: Action,
         hash: Hash,
-    ) -> Option<Has> {
+    ) -> Result<Option<Has>, Full> {
         let answers = self.clone();
-        let held = spawn_blocking(move || answers.has(peer, action, hash)).await;
-        held.ok().flatten()
+        let held = move || (answers.has(requester.peer, action, hash), 0);
+        self.work.run(requester, Kind::LookUp, held).await
     }
 
     /// Another number after each change of what is shared, and of who may know of it.

@@ -18,18 +18,18 @@ use crate::{
     serve::{
         answers::{Answers, Question},
         metrics::Refusal,
+        news::{Change, Follower, NEWS_INTERVAL},
+        requester::Requester,
         swarms::Listening,
     },
 };
 
-/// How often those who listen are told what is new.
-const NEWS_INTERVAL: Duration = Duration::from_millis(250);
-
 /// How long what was found about shared content is taken to hold while nothing says that it changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// After so many rounds, of [`NEWS_INTERVAL`] each, it is asked again where a listener can be reached.
-const LOCATE_ROUNDS: u32 = 64;
+/// How often it is looked where a listener can be reached, once in [`NEWS_INTERVAL`], before it is only looked
+/// when there is news.
+const LOCATED_WITHIN: u32 = 8;
 
 /// When it was looked what is here of some content, and what would say that there may be news.
 struct Look {
@@ -59,14 +59,17 @@ impl Look {
 impl Server {
     pub(super) async fn serve_availability(
         &self,
-        peer: PeerId,
+        requester: Requester,
         stream: Inbound,
     ) -> Result<(), FrameError> {
         let mut stream = Stall::new(stream, self.stall);
         // A peer opens this stream to ask at once: a few bytes, which take no longer than a stall.
         let request = timeout(self.stall, availability::read_request(&mut stream)).await;
         match request.unwrap_or(Ok(None))? {
-            Some(request) => self.answer(peer, stream, Question::Proven(request)).await,
+            Some(request) => {
+                self.answer(requester, stream, Question::Proven(request))
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -74,91 +77,120 @@ impl Server {
     /// The same for version 1 of the protocol.
     pub(super) async fn serve_listed_availability(
         &self,
-        peer: PeerId,
+        requester: Requester,
         stream: Inbound,
     ) -> Result<(), FrameError> {
         let mut stream = Stall::new(stream, self.stall);
         let request = timeout(self.stall, availability::read_listed_request(&mut stream)).await;
         match request.unwrap_or(Ok(None))? {
-            Some(hash) => self.answer(peer, stream, Question::Named(hash)).await,
+            Some(hash) => self.answer(requester, stream, Question::Named(hash)).await,
             None => Ok(()),
         }
     }
 
     async fn answer(
         &self,
-        peer: PeerId,
+        requester: Requester,
         mut stream: Stall<Inbound>,
         question: Question,
     ) -> Result<(), FrameError> {
-        let Some((hash, has)) = self.answers.asked(peer, question).await else {
+        let Some((hash, has)) = self.answers.asked(requester, question).await? else {
             self.metrics.refused(Refusal::Absent);
             availability::write_update(&mut stream, &Update::Absent).await?;
             return Ok(stream.close().await?);
         };
         if matches!(question, Question::Proven(_)) {
-            let _ = self.notices.asked.try_send((hash, peer));
+            let _ = self.notices.asked.try_send((hash, requester.peer));
         }
-        self.tell_news(peer, stream, hash, question.action(), has)
+        self.tell_news(requester, stream, hash, question.action(), has)
             .await
     }
 
-    /// Tells `peer` what is here of `hash`, and what comes, for as long as it listens.
+    /// Tells the requester what is here of `hash`, and what comes, for as long as it listens.
     async fn tell_news(
         &self,
-        peer: PeerId,
+        requester: Requester,
         mut stream: Stall<Inbound>,
         hash: Hash,
         action: Action,
         mut has: Has,
     ) -> Result<(), FrameError> {
+        let peer = requester.peer;
         let mut listening = self.swarms.listen(hash, peer);
+        let mut follower = self.news.follow(hash);
         let mut looked = Look::now(&self.answers, &hash);
         let mut here = listening.share(take(&mut has.blocks), looked.at);
-        for round in 0_u32.. {
-            self.locate(peer, &listening, round).await;
-            if let Some(news) = listening.news(&has, &here) {
+        loop {
+            self.locate(peer, &listening).await;
+            let news = listening.news(&has, &here);
+            // What one update does not take follows in the next one.
+            let may_have_more = news.is_some();
+            if let Some(news) = news {
                 stream.arm();
                 availability::write_update(&mut stream, &Update::Has(news)).await?;
                 has.proof = None;
             }
             stream.disarm();
             let mut nothing = [0];
-            tokio::select! {
+            let change = tokio::select! {
                 // Nothing more is expected: it listens no more.
                 closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
-                () = sleep(NEWS_INTERVAL) => {}
+                change = self.next_news(peer, &listening, &mut follower) => change,
+                () = sleep(NEWS_INTERVAL), if may_have_more => Change::Swarm,
+            };
+            if change == Change::Swarm {
+                continue;
             }
             let now = Look::now(&self.answers, &hash);
-            if looked.holds(&now) {
-                if !now.is_growing {
-                    continue;
-                }
-                // What another listener was told just now is here.
-                if let Some(shared) = listening.here(NEWS_INTERVAL, now.at) {
-                    here = shared;
-                    continue;
-                }
+            // What another listener was told just now is here.
+            if looked.holds(&now)
+                && let Some(shared) = listening.here(NEWS_INTERVAL, now.at)
+            {
+                here = shared;
+                continue;
             }
-            let Some(found) = self.answers.availability(peer, action, hash).await else {
+            let found = self.answers.availability(requester, action, hash).await?;
+            let Some(found) = found else {
                 // Withdrawn meanwhile.
                 return Ok(stream.close().await?);
             };
             (has, looked) = (found, now);
             here = listening.share(take(&mut has.blocks), looked.at);
         }
-        Ok(())
     }
 
-    /// Finds out where others can reach the listener, if that is not known yet: less and less often.
-    async fn locate(&self, peer: PeerId, listening: &Listening, round: u32) {
-        let is_due = round.is_power_of_two() || round.is_multiple_of(LOCATE_ROUNDS);
-        if !is_due || listening.is_located() {
+    /// Waits for news; meanwhile looks where others can reach the listener.
+    async fn next_news(
+        &self,
+        peer: PeerId,
+        listening: &Listening,
+        follower: &mut Follower,
+    ) -> Change {
+        let locate = async {
+            for _ in 0..LOCATED_WITHIN {
+                if listening.is_located() {
+                    break;
+                }
+                sleep(NEWS_INTERVAL).await;
+                self.locate(peer, listening).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            change = follower.next() => change,
+            () = locate => Change::Swarm,
+        }
+    }
+
+    /// Finds out where others can reach the listener, if that is not known yet.
+    async fn locate(&self, peer: PeerId, listening: &Listening) {
+        if listening.is_located() {
             return;
         }
         let connected = self.network.peer(peer).await.ok().flatten();
         if let Some(address) = connected.and_then(|peer| peer.best_address()) {
             listening.locate(address);
+            self.news.touch(&listening.hash());
         }
     }
 }

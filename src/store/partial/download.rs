@@ -503,6 +503,20 @@ pub enum PartialError {
         /// Where.
         path: PathBuf,
     },
+    /// The disk has not as many inodes free as the folder takes.
+    #[error(
+        "{} cannot be written: the folder has {needed} entries, and its disk has inodes for {free} more: remove \
+         files there, or choose a place on another disk with -o",
+        shown(target)
+    )]
+    Inodes {
+        /// The target.
+        target: PathBuf,
+        /// How many entries there are.
+        needed: u64,
+        /// How many files and folders can still be made.
+        free: u64,
+    },
     /// The file system of the target cannot hold the folder as it is, and nothing else was to do.
     #[error(
         "{} cannot hold the folder as it is: {}",

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use pelago_content::{Descriptor, Kind};
+use pelago_content::{Descriptor, Kind, Listing, UNQUESTIONED_ENTRIES};
 
 use super::{Folder, Purpose, Task, blocking};
 use crate::{
@@ -77,7 +77,8 @@ impl Task {
                 self.open_file(spec).await?;
             }
             Kind::Folder => {
-                let unfolding = Unfolding::new(self.store.clone(), descriptor)?;
+                let unfolding =
+                    Unfolding::new(self.store.clone(), descriptor, self.request.may_expand)?;
                 self.folder = Some(Folder { unfolding, spec });
                 self.unfold(None).await?;
             }
@@ -153,6 +154,7 @@ impl Task {
                 // A source may have said meanwhile that it lists it.
                 let scopes = self.request.scopes.clone();
                 let spec = PartialSpec { scopes, ..spec };
+                self.notice_entries(&listing);
                 let (store, progress) = (self.store.clone(), self.checking());
                 let ending = self.ending();
                 let open = move || {
@@ -168,6 +170,18 @@ impl Task {
             }
         }
         Ok(())
+    }
+
+    /// Says how many files and folders there will be where these are so many that inodes matter.
+    fn notice_entries(&self, listing: &Listing) {
+        if listing.len() as u64 <= UNQUESTIONED_ENTRIES {
+            return;
+        }
+        let (files, folders) = (listing.totals().files, listing.folders());
+        let notice = format!("it has {files} files and {folders} folders, and each takes an inode");
+        tracing::info!("{notice}");
+        self.status
+            .send_modify(|status| status.notice = Some(notice));
     }
 
     /// Shows what of a folder is to lie here other than its manifests say.

@@ -312,12 +312,17 @@ impl PartialFolder {
             let path = self.tree.path(At::Staged, path);
             move |source| (path, source)
         };
+        let go_on = |path: &str| match self.reservation.is_interrupted() {
+            true => Err(at(path)(io::ErrorKind::Interrupted.into())),
+            false => Ok(()),
+        };
         for file in self.files.numbers() {
             let is_done = matches!(lock(&self.state).files[file], FileState::Done(_));
             let Some(listed) = self.files.get(&self.listing, file).filter(|_| !is_done) else {
                 continue;
             };
             let path = self.local.path(listed.entry);
+            go_on(&path)?;
             if listed.descriptor.size() == 0 {
                 let put = self
                     .tree
@@ -329,6 +334,7 @@ impl PartialFolder {
             }
         }
         for folder in self.folders(|path| self.selection.takes(path)) {
+            go_on(&folder)?;
             self.tree.folder(&folder).map_err(at(&folder))?;
         }
         // Nothing is written after the links: no path could lead through one.
@@ -337,6 +343,7 @@ impl PartialFolder {
                 continue;
             };
             let path = self.local.path(entry);
+            go_on(&path)?;
             if !self.local.has(entry) {
                 self.tree.remove_link(&path, target).map_err(at(&path))?;
             } else if self.selection.takes(&entry.path()) {

@@ -65,7 +65,7 @@ pub use self::{
 use super::{
     Partial, PartialError, PartialSpec,
     download::{Reservation, check_target, known, record_path},
-    record::{Active, Partials, Recorded},
+    record::{Active, Known, Partials, Recorded},
 };
 use crate::store::{Fingerprint, Scope, Scopes, Store, handles::Place, mutex::lock};
 
@@ -150,10 +150,15 @@ impl PartialFolder {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
         check_target(&spec)?;
+        let wanted = listing.len() as u64;
         let selection = Selection::new(&spec.only)?.among(&listing)?;
         let files = Files::new(&listing, &selection)?;
         let reservation = Reservation::new(store, &spec)?;
         let known = known(store, &spec)?;
+        // What was begun has some of them already.
+        if matches!(known, Known::None) {
+            check_inodes(&spec, wanted)?;
+        }
         let (partials, key) = (&store.inner.partials, reservation.key);
         let tree = Tree::open(&spec, &known, &listing)?;
         let local = Arc::new(Local::new(&listing, tree.abilities(), spec.links));
@@ -342,6 +347,27 @@ impl PartialFolder {
         }
         Some((self.descriptor_of(first)?, held))
     }
+}
+
+/// Refuses a folder with more entries than its disk has inodes for. File systems that make them as needed say
+/// that there are none in all.
+#[cfg(unix)]
+fn check_inodes(spec: &PartialSpec, needed: u64) -> Result<(), PartialError> {
+    let parent = spec.target.ancestors().skip(1);
+    let disk = parent.map(rustix::fs::statvfs).find_map(Result::ok);
+    match disk {
+        Some(disk) if disk.f_files > 0 && disk.f_favail < needed => Err(PartialError::Inodes {
+            target: spec.target.clone(),
+            needed,
+            free: disk.f_favail,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+const fn check_inodes(_: &PartialSpec, _: u64) -> Result<(), PartialError> {
+    Ok(())
 }
 
 /// Refuses a folder that cannot lie as it is to, or of which more would have to be known than is kept.

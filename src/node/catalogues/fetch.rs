@@ -1,0 +1,123 @@
+//! Asks peers for their catalogues, page by page, until one deadline.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use libp2p::PeerId;
+use pelago_behaviour::{
+    FrameError, Protocol, Stall,
+    catalogue::{self, Entry, MAX_ENTRIES},
+};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Catalogue, merge::Merge};
+use crate::network::{Network, StreamError};
+
+/// Peers asked at a time.
+pub(super) const ASKED_AT_A_TIME: usize = 16;
+
+/// Pages of one catalogue, at most: pages may be short, even empty, where much is filtered out; but not without
+/// end. Twice as many as the entries that are taken fill.
+const MAX_PAGES: usize = 2 * 100_000 / MAX_ENTRIES;
+
+/// How long one peer may take to send its catalogue.
+pub(super) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long all peers together may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why a catalogue is not whole.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("it took too long")]
+    TooLong,
+    #[error("it has too many pages")]
+    TooManyPages,
+}
+
+/// The catalogues of `peers`, as far as the budget goes. Of those who do not answer there is nothing.
+pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>, query: &str) -> Catalogue {
+    let deadline = Instant::now() + TIMEOUT;
+    let merge = Mutex::new(Merge::new(peers.len()));
+    let fetches = peers.into_iter();
+    let fetches = fetches.map(|peer| fetch(network, peer, query, &merge, deadline));
+    let fetches = stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME);
+    let are_whole: Vec<bool> = fetches.collect().await;
+    let incomplete = are_whole.into_iter().filter(|is_whole| !is_whole).count();
+    let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Catalogue {
+        listed: merge.finish(),
+        incomplete,
+    }
+}
+
+/// Takes the catalogue of one peer; whether it is not cut short, as far as can be told.
+async fn fetch(
+    network: &Network,
+    peer: PeerId,
+    query: &str,
+    merge: &Mutex<Merge>,
+    deadline: Instant,
+) -> bool {
+    let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut part = lock().begin(peer);
+    let take = |entries| lock().take(&mut part, entries);
+    let read = read_pages(network, peer, query, deadline, take).await;
+    lock().end(&part);
+    match read {
+        Ok(is_last) => is_last,
+        Err(error) => {
+            tracing::debug!(%peer, %error, "no catalogue, or not all of it");
+            matches!(error, FetchError::Stream(_))
+        }
+    }
+}
+
+/// Gives the pages of a connected peer to `take`, until it wants no more; whether it was given all.
+pub(super) async fn read_pages(
+    network: &Network,
+    peer: PeerId,
+    query: &str,
+    deadline: Instant,
+    take: impl FnMut(Vec<Entry>) -> bool,
+) -> Result<bool, FetchError> {
+    let deadline = deadline.min(Instant::now() + PEER_TIMEOUT);
+    let pages = pages(network, peer, query, take);
+    let read = timeout_at(deadline, pages).await;
+    read.unwrap_or(Err(FetchError::TooLong))
+}
+
+async fn pages(
+    network: &Network,
+    peer: PeerId,
+    query: &str,
+    mut take: impl FnMut(Vec<Entry>) -> bool,
+) -> Result<bool, FetchError> {
+    let query = &query[..query.floor_char_boundary(catalogue::MAX_QUERY)];
+    let stream = network.open(peer, Protocol::Catalogue).await?;
+    let mut stream = Stall::new(stream, PEER_TIMEOUT);
+    let mut request = catalogue::Request {
+        query: query.to_owned(),
+        cursor: None,
+    };
+    for _ in 0..MAX_PAGES {
+        catalogue::write_request(&mut stream, &request).await?;
+        let page = catalogue::read_page(&mut stream).await?;
+        request.cursor = page.next;
+        let has_room = take(page.entries);
+        if request.cursor.is_none() {
+            return Ok(true);
+        }
+        if !has_room {
+            return Ok(false);
+        }
+    }
+    Err(FetchError::TooManyPages)
+}

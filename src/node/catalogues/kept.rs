@@ -1,0 +1,58 @@
+//! The list that somebody reads page by page, until it has been read.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::Catalogue;
+use crate::{network::PeerAddress, node::Node};
+
+/// How long a list is kept for its next page: a reader that is slower asks for a new one.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// The last list that had further pages, and whose it is: of one peer, or of all in reach. One is enough: another
+/// reader's only costs asking again.
+#[derive(Clone, Default)]
+pub(in crate::node) struct Kept(Arc<Mutex<Option<KeptList>>>);
+
+/// Whose list it is, and the list.
+type KeptList = (Option<PeerAddress>, Arc<Catalogue>);
+
+impl Kept {
+    fn lock(&self) -> MutexGuard<'_, Option<KeptList>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Node {
+    /// The list of the peer at this address, or of all peers in reach, that [`Node::keep_catalogue`] kept a
+    /// moment ago.
+    #[must_use]
+    pub fn kept_catalogue(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
+        let kept = self.inner.catalogue.lock();
+        let (whose, catalogue) = kept.as_ref()?;
+        (whose.as_ref() == of).then(|| Arc::clone(catalogue))
+    }
+
+    /// Keeps a list for whoever reads it page by page.
+    pub fn keep_catalogue(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
+        let (kept, catalogue) = (self.inner.catalogue.clone(), Arc::clone(catalogue));
+        let is_kept = |kept: &Kept| {
+            let kept = kept.lock();
+            let is_same = |(_, kept): &KeptList| Arc::ptr_eq(kept, &catalogue);
+            kept.as_ref().is_some_and(is_same)
+        };
+        if is_kept(&kept) {
+            return;
+        }
+        *kept.lock() = Some((of, Arc::clone(&catalogue)));
+        let catalogue = Arc::downgrade(&catalogue);
+        tokio::spawn(async move {
+            tokio::time::sleep(KEPT).await;
+            let is_same =
+                |(_, kept): &mut KeptList| std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr());
+            kept.lock().take_if(is_same);
+        });
+    }
+}

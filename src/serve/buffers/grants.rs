@@ -1,0 +1,292 @@
+//! Who may have how many bytes handed over and unsent, and who yields. Pure: time is an argument.
+//!
+//! Bytes are counted by site, by host and by peer. What is free goes to the site that holds the least, in it
+//! to the host that does, on that to the peer that does. Requesters that ask for far more than they take share a
+//! part that the others do not depend on, and yield first.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use super::history::{History, Standing};
+use crate::serve::requester::{Key, LEVELS, Requester};
+
+/// Requests of one peer that may wait.
+const MAX_WAITING_PER_PEER: usize = 32;
+
+/// Requests that may wait in all. When there are as many, the site with the most loses its last one.
+const MAX_WAITING: usize = 512;
+
+/// How long a slow requester may hold what others wait for at a rate below [`MIN_RATE`], and at all.
+const SLOW_SILENCE: Duration = Duration::from_secs(2);
+const SLOW_GRACE: Duration = Duration::from_secs(10);
+
+/// How long any other may, at a rate below [`MIN_RATE`].
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Bytes a second that whoever holds something for longer is to take while others wait: a modem of 20 KB/s
+/// does in two at a time.
+const MIN_RATE: u64 = 8 << 10;
+
+/// What was taken is noted after so long, or so many bytes: seldom enough to cost nothing.
+const NOTED_AFTER: Duration = Duration::from_millis(100);
+const NOTED_BYTES: u64 = 256 << 10;
+
+/// How many bytes may be held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) total: u64,
+    pub(super) per_peer: u64,
+}
+
+impl Limits {
+    /// What a site, a host and a peer may hold: a quarter is left for other sites, half for other hosts.
+    const fn of_levels(self) -> [u64; LEVELS] {
+        [self.total / 4 * 3, self.total / 2, self.per_peer]
+    }
+
+    /// What all requesters of one standing or a lower one may hold: those who are proven find a quarter that no
+    /// other has, and newcomers half that no slow one has.
+    const fn of_standing(self, standing: Standing) -> u64 {
+        match standing {
+            Standing::Proven => self.total,
+            Standing::New => self.total / 4 * 3,
+            Standing::Slow => self.total / 4,
+        }
+    }
+}
+
+/// A number for one request.
+pub(super) type Ticket = u64;
+
+/// What was granted. To be given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Grant {
+    pub(super) requester: Requester,
+    pub(super) bytes: u64,
+    standing: Standing,
+}
+
+/// How fast the requester takes what is held for it. Time in which we keep it waiting is no part of this.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    taken: u64,
+    time: Duration,
+    /// The same in the last seconds.
+    recent: (u64, Duration),
+    /// Whether it was below [`MIN_RATE`] in those before.
+    is_silent: bool,
+    /// How much of that is in the history.
+    noted: (u64, Duration),
+}
+
+impl Pace {
+    fn is_below_min_rate(&self) -> bool {
+        self.taken < self.time.as_secs() * MIN_RATE
+    }
+}
+
+struct Waiting {
+    ticket: Ticket,
+    requester: Requester,
+    bytes: u64,
+}
+
+/// All that is granted and waited for.
+pub(super) struct Grants {
+    limits: Limits,
+    total: u64,
+    held: HashMap<Key, u64>,
+    /// By standing, with what those of a lower one hold.
+    by_standing: [u64; Standing::ALL.len()],
+    waiting: Vec<Waiting>,
+    history: History,
+}
+
+impl Grants {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            total: 0,
+            held: HashMap::new(),
+            by_standing: [0; Standing::ALL.len()],
+            waiting: Vec::new(),
+            history: History::default(),
+        }
+    }
+
+    /// A request for `bytes` waits from now on; the ticket of the one that is dropped, if there are too many:
+    /// it may be the same.
+    pub(super) fn wait(
+        &mut self,
+        ticket: Ticket,
+        requester: Requester,
+        bytes: u64,
+    ) -> Option<Ticket> {
+        let waiting = self.waiting.iter();
+        let of_peer = waiting.filter(|w| w.requester.peer == requester.peer);
+        if of_peer.count() >= MAX_WAITING_PER_PEER {
+            return Some(ticket);
+        }
+        self.waiting.push(Waiting {
+            ticket,
+            requester,
+            bytes,
+        });
+        if self.waiting.len() <= MAX_WAITING {
+            return None;
+        }
+        let mut counts: HashMap<Key, usize> = HashMap::new();
+        for key in self.waiting.iter().flat_map(|w| w.requester.keys()) {
+            *counts.entry(key).or_default() += 1;
+        }
+        let crowd = |w: &Waiting| w.requester.keys().map(|key| counts.get(&key).copied());
+        // The last one among equals.
+        let waiting = self.waiting.iter().enumerate();
+        let (index, _) = waiting.max_by_key(|(_, w)| crowd(w))?;
+        Some(self.waiting.remove(index).ticket)
+    }
+
+    /// A request waits no more.
+    pub(super) fn give_up(&mut self, ticket: Ticket) {
+        self.waiting.retain(|waiting| waiting.ticket != ticket);
+    }
+
+    /// Grants the next request for which there is something free.
+    pub(super) fn next(&mut self, now: Instant) -> Option<(Ticket, Grant)> {
+        let candidates = self.waiting.iter().enumerate();
+        let candidates = candidates.map(|(index, waiting)| {
+            let standing = self.history.standing(&waiting.requester, now);
+            (index, waiting, standing)
+        });
+        let (index, waiting, standing) = candidates
+            .filter(|(_, waiting, standing)| self.is_within_parts(waiting, *standing))
+            .min_by_key(|(_, waiting, standing)| {
+                let is_slow = *standing == Standing::Slow;
+                (is_slow, self.holds(&waiting.requester), waiting.bytes)
+            })?;
+        // What would be next is waited for: others do not take what it needs.
+        if self.total > 0 && self.total + waiting.bytes > self.limits.total {
+            return None;
+        }
+        let grant = Grant {
+            requester: waiting.requester,
+            bytes: waiting.bytes,
+            standing,
+        };
+        let ticket = self.waiting.remove(index).ticket;
+        self.total += grant.bytes;
+        for held in &mut self.by_standing[..=standing as usize] {
+            *held += grant.bytes;
+        }
+        for key in grant.requester.keys() {
+            *self.held.entry(key).or_default() += grant.bytes;
+        }
+        Some((ticket, grant))
+    }
+
+    /// Whether the request is within what its prefixes, its peer and all of its standing may hold. One request is
+    /// always.
+    fn is_within_parts(&self, waiting: &Waiting, standing: Standing) -> bool {
+        let fits = |held: u64, part: u64| held == 0 || held + waiting.bytes <= part;
+        let held = self.holds(&waiting.requester);
+        let of_standing = self.by_standing[standing as usize];
+        held.into_iter()
+            .zip(self.limits.of_levels())
+            .chain([(of_standing, self.limits.of_standing(standing))])
+            .all(|(held, part)| fits(held, part))
+    }
+
+    fn holds(&self, requester: &Requester) -> [u64; LEVELS] {
+        let held = |key| self.held.get(&key).copied().unwrap_or(0);
+        requester.keys().map(held)
+    }
+
+    /// All of a grant is held no more.
+    pub(super) fn end(&mut self, grant: &mut Grant, pace: &mut Pace, now: Instant) {
+        self.note(grant, pace, now);
+        self.release(grant, grant.bytes);
+    }
+
+    /// `bytes` of a grant are held no more.
+    pub(super) fn release(&mut self, grant: &mut Grant, bytes: u64) {
+        let bytes = bytes.min(grant.bytes);
+        grant.bytes -= bytes;
+        self.total -= bytes;
+        for held in &mut self.by_standing[..=grant.standing as usize] {
+            *held -= bytes;
+        }
+        for key in grant.requester.keys() {
+            if let Some(held) = self.held.get_mut(&key) {
+                *held -= bytes;
+                if *held == 0 {
+                    self.held.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The requester took `taken` bytes of a grant in `time`.
+    pub(super) fn taken(
+        &mut self,
+        grant: &Grant,
+        pace: &mut Pace,
+        (taken, time): (u64, Duration),
+        now: Instant,
+    ) {
+        pace.taken += taken;
+        pace.time += time;
+        pace.recent = (pace.recent.0 + taken, pace.recent.1 + time);
+        if pace.recent.1 > SLOW_SILENCE {
+            let (taken, time) = std::mem::take(&mut pace.recent);
+            pace.is_silent = taken < time.as_secs() * MIN_RATE;
+        }
+        let is_much = pace.taken - pace.noted.0 >= NOTED_BYTES;
+        if is_much || pace.time - pace.noted.1 >= NOTED_AFTER {
+            self.note(grant, pace, now);
+        }
+    }
+
+    fn note(&mut self, grant: &Grant, pace: &mut Pace, now: Instant) {
+        let (taken, time) = (pace.taken - pace.noted.0, pace.time - pace.noted.1);
+        if taken > 0 || !time.is_zero() {
+            let held = (grant.bytes, taken);
+            self.history.note(&grant.requester, held, time, now);
+            pace.noted = (pace.taken, pace.time);
+        }
+    }
+
+    /// Whether a grant is to end: its requester takes too little, and others wait for it.
+    pub(super) fn is_over(&self, grant: &Grant, pace: Pace, now: Instant) -> bool {
+        let is_stuck = pace.time > GRACE && pace.is_below_min_rate();
+        let is_slow = (pace.is_silent || pace.time > SLOW_GRACE)
+            && self.history.standing(&grant.requester, now) == Standing::Slow;
+        let is_waited_for = |waiting: &Waiting| {
+            let standing = self.history.standing(&waiting.requester, now);
+            let yields = is_stuck || is_slow && standing != Standing::Slow;
+            yields
+                && waiting.requester.peer != grant.requester.peer
+                && self.is_in_the_way(grant, waiting, standing)
+        };
+        (is_stuck || is_slow) && self.waiting.iter().any(is_waited_for)
+    }
+
+    /// Whether a request that waits could have what is granted here.
+    fn is_in_the_way(&self, grant: &Grant, waiting: &Waiting, standing: Standing) -> bool {
+        if self.is_within_parts(waiting, standing) {
+            return true;
+        }
+        let of_standing = self.by_standing[standing as usize];
+        let share_standing = grant.standing >= standing
+            && of_standing + waiting.bytes > self.limits.of_standing(standing);
+        let [site, host, _] = grant.requester.keys();
+        let [other_site, other_host, _] = waiting.requester.keys();
+        share_standing || site == other_site || host == other_host
+    }
+
+    /// How many bytes are held, and how many requests wait.
+    pub(super) fn depths(&self) -> (u64, usize) {
+        (self.total, self.waiting.len())
+    }
+}

@@ -1,0 +1,161 @@
+//! Buffers: how much is handed over and not sent yet, in all, for each network, host and peer.
+//!
+//! A handle over the pure [`grants`]. Memory that serving takes is bounded by the total, whoever reads how
+//! slowly. Who takes too little loses what is held for it while others wait.
+
+mod grants;
+mod history;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use self::grants::{Grant, Grants, Limits, Pace, Ticket};
+use super::requester::Requester;
+
+/// The buffers of one node. A handle: clones share them.
+#[derive(Clone)]
+pub(super) struct Buffers(Arc<Mutex<State>>);
+
+struct State {
+    grants: Grants,
+    next_ticket: Ticket,
+    waiting: HashMap<Ticket, oneshot::Sender<Buffer>>,
+}
+
+/// Too much is waiting already.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// The right to hold so many bytes for a requester. Given back when dropped.
+pub(super) struct Buffer {
+    buffers: Buffers,
+    held: Mutex<(Grant, Pace)>,
+}
+
+/// A request that waits. It does no more when this is dropped.
+struct Waiter<'a> {
+    buffers: &'a Buffers,
+    ticket: Ticket,
+}
+
+impl Buffers {
+    /// `total` bytes, of which one peer has at most `per_peer`.
+    pub(super) fn new(total: u64, per_peer: u64) -> Self {
+        let per_peer = per_peer.min(total);
+        Self(Arc::new(Mutex::new(State {
+            grants: Grants::new(Limits { total, per_peer }),
+            next_ticket: 0,
+            waiting: HashMap::new(),
+        })))
+    }
+
+    /// Waits until `bytes` may be held for `requester`.
+    pub(super) async fn acquire(&self, requester: Requester, bytes: u64) -> Result<Buffer, Full> {
+        let (sender, granted) = oneshot::channel();
+        let ticket = {
+            let mut state = self.lock();
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            state.waiting.insert(ticket, sender);
+            if let Some(dropped) = state.grants.wait(ticket, requester, bytes) {
+                state.waiting.remove(&dropped);
+            }
+            ticket
+        };
+        let _waiter = Waiter {
+            buffers: self,
+            ticket,
+        };
+        self.grant();
+        granted.await.map_err(|_| Full)
+    }
+
+    /// Hands out what is free.
+    fn grant(&self) {
+        loop {
+            let (sender, grant) = {
+                let mut state = self.lock();
+                let Some((ticket, grant)) = state.grants.next(Instant::now()) else {
+                    return;
+                };
+                (state.waiting.remove(&ticket), grant)
+            };
+            let buffer = Buffer {
+                buffers: self.clone(),
+                held: Mutex::new((grant, Pace::default())),
+            };
+            // Of who stopped waiting, it is given back by being dropped, outside of the lock.
+            if let Some(sender) = sender {
+                let _ = sender.send(buffer);
+            }
+        }
+    }
+
+    /// How many bytes are held, and how many requests wait.
+    pub(super) fn depths(&self) -> (u64, usize) {
+        self.lock().grants.depths()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut state = self.buffers.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.grants.give_up(self.ticket);
+        }
+    }
+}
+
+impl Buffer {
+    /// No more than `bytes` are held from now on.
+    pub(super) fn shrink(&self, bytes: u64) {
+        {
+            let mut held = self.lock();
+            let rest = held.0.bytes.saturating_sub(bytes);
+            self.buffers.lock().grants.release(&mut held.0, rest);
+        }
+        self.buffers.grant();
+    }
+
+    /// The requester took `bytes` of it in `time`.
+    pub(super) fn taken(&self, bytes: usize, time: Duration) {
+        let mut held = self.lock();
+        let (grant, pace) = &mut *held;
+        let taken = (bytes as u64, time);
+        let mut state = self.buffers.lock();
+        state.grants.taken(grant, pace, taken, Instant::now());
+    }
+
+    /// Whether the requester is to lose it: it takes too little, and others wait.
+    pub(super) fn is_over(&self) -> bool {
+        let (grant, pace) = *self.lock();
+        let state = self.buffers.lock();
+        state.grants.is_over(&grant, pace, Instant::now())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Grant, Pace)> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        {
+            let mut held = self.lock();
+            let (grant, pace) = &mut *held;
+            self.buffers.lock().grants.end(grant, pace, Instant::now());
+        }
+        self.buffers.grant();
+    }
+}

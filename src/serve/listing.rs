@@ -1,0 +1,85 @@
+//! What is answered to who asks what is listed. Decides nothing: asks the store, then Access.
+
+use libp2p::PeerId;
+use pelago_behaviour::catalogue::{self, Entry};
+
+use super::{
+    answers::Answers,
+    places::{Places, Position},
+    requester::Requester,
+    work::{Full, Kind},
+};
+use crate::store::Page;
+
+impl Answers {
+    /// A page of what is listed for `peer`.
+    pub(super) async fn catalogue(
+        &self,
+        requester: Requester,
+        request: catalogue::Request,
+    ) -> Result<catalogue::Page, Full> {
+        let answers = self.clone();
+        let page = move || (answers.listed(requester.peer, &request), 0);
+        let page = self.work.run(requester, Kind::LookUp, page).await?;
+        Ok(page.unwrap_or_default())
+    }
+
+    fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
+        let position = match &request.cursor {
+            Some(cursor) => Some(Position::from_bytes(cursor)?),
+            None => None,
+        };
+        let mut places = Places::after(position);
+        let words = words(&request.query);
+        let after = position.map(Position::cursor);
+        let page =
+            self.store
+                .shares_with(&words, after.as_ref(), catalogue::MAX_ENTRIES, |share| {
+                    let is_new = places.is_new(share);
+                    is_new
+                        && self.store.state_of(share).is_available()
+                        && share.name.len() <= catalogue::MAX_NAME
+                        && holds_all(&share.name, &words)
+                        && self.access.lists(&peer, share)
+                });
+        let Page { shares, next } = page.ok()?;
+        let entries = shares.into_iter().map(|share| Entry {
+            hash: share.hash,
+            name: share.name,
+            kind: share.descriptor.kind(),
+            size: share.totals.bytes,
+        });
+        Some(catalogue::Page {
+            entries: entries.collect(),
+            next: next.map(|_| places.position().to_bytes()),
+        })
+    }
+}
+
+/// The words of a query, in lower case.
+fn words(query: &str) -> Vec<String> {
+    query
+        .to_lowercase()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Whether `name` holds each of `words`, letter case apart.
+fn holds_all(name: &str, words: &[String]) -> bool {
+    let name = name.to_lowercase();
+    words.iter().all(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_asks_for_all_its_words_in_any_case() {
+        let query = words(" Sea  SHELL ");
+        assert!(holds_all("shells of the sea.txt", &query));
+        assert!(!holds_all("sea.txt", &query));
+        assert!(holds_all("anything", &words("")));
+    }
+}

@@ -1,0 +1,144 @@
+//! How much processor time questions may take: of one host, and of all. Pure: time is an argument.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use pelago_behaviour::Origin;
+
+use crate::serve::requester::Requester;
+
+/// What may be used up at once: 100,000 listed shares take a fifth of that.
+const BURST: Duration = Duration::from_secs(1);
+
+/// The part of one processor that the questions of one host may take.
+const OF_HOST: f64 = 0.1;
+
+/// The part of one processor that the questions of all may take.
+const OF_ALL: f64 = 0.5;
+
+/// Hosts that have used some of theirs and are remembered, at most: about 0.5 MB.
+const MAX_HOSTS: usize = 4096;
+
+/// What is left, and of each host that has less than all of it.
+#[derive(Default)]
+pub(super) struct Allowances {
+    all: Option<Allowance>,
+    hosts: HashMap<Origin, Allowance>,
+}
+
+#[derive(Clone, Copy)]
+struct Allowance {
+    /// Below nothing, it is in debt: what a job costs is known afterwards.
+    left: f64,
+    at: Instant,
+}
+
+impl Allowance {
+    fn left(&self, rate: f64, now: Instant) -> f64 {
+        let age = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.left + rate * age).min(BURST.as_secs_f64())
+    }
+
+    fn charge(&mut self, rate: f64, cost: Duration, now: Instant) {
+        self.left = self.left(rate, now) - cost.as_secs_f64();
+        self.at = now;
+    }
+
+    /// When it is out of debt.
+    fn ready_at(&self, rate: f64, now: Instant) -> Instant {
+        let debt = -self.left(rate, now);
+        // Rounded up, so that it is ready then.
+        let wait = Duration::from_secs_f64((debt / rate).max(0.0));
+        if debt > 0.0 {
+            now + wait + Duration::from_millis(1)
+        } else {
+            now
+        }
+    }
+}
+
+impl Allowances {
+    /// When the next question of `requester` may be looked into; `now` if it may at once.
+    pub(super) fn ready_at(&self, requester: &Requester, now: Instant) -> Instant {
+        let of_all = self.all.map_or(now, |all| all.ready_at(OF_ALL, now));
+        let of_host = self.hosts.get(&requester.origin);
+        let of_host = of_host.map_or(now, |host| host.ready_at(OF_HOST, now));
+        of_all.max(of_host)
+    }
+
+    /// A question of `requester` took so long.
+    pub(super) fn charge(&mut self, requester: &Requester, cost: Duration, now: Instant) {
+        let full = Allowance {
+            left: BURST.as_secs_f64(),
+            at: now,
+        };
+        self.all.get_or_insert(full).charge(OF_ALL, cost, now);
+        if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&requester.origin) {
+            self.forget(now);
+        }
+        let host = self.hosts.entry(requester.origin).or_insert(full);
+        host.charge(OF_HOST, cost, now);
+    }
+
+    /// Forgets those who could as well be new; else the half that has the most left.
+    fn forget(&mut self, now: Instant) {
+        let full = BURST.as_secs_f64();
+        self.hosts.retain(|_, host| host.left(OF_HOST, now) < full);
+        if self.hosts.len() >= MAX_HOSTS {
+            let left = self.hosts.values().map(|host| host.left(OF_HOST, now));
+            let mut left: Vec<_> = left.collect();
+            let (_, median, _) = left.select_nth_unstable_by(MAX_HOSTS / 2, f64::total_cmp);
+            let median = *median;
+            self.hosts
+                .retain(|_, host| host.left(OF_HOST, now) < median);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How much is used in `time` by questions of `requesters`, each of a millisecond, asked without a pause.
+    fn used(requesters: &[Requester], time: Duration) -> Duration {
+        let (mut allowances, start) = (Allowances::default(), Instant::now());
+        let (mut used, mut now) = (Duration::ZERO, start);
+        let cost = Duration::from_millis(1);
+        while now < start + time {
+            let next = requesters.iter().map(|r| (allowances.ready_at(r, now), r));
+            let (at, requester) = next.min_by_key(|(at, _)| *at).unwrap();
+            now = now.max(at) + cost;
+            allowances.charge(requester, cost, now);
+            used += cost;
+        }
+        used
+    }
+
+    #[test]
+    fn a_host_takes_no_more_than_its_part_whatever_its_ids() {
+        let ids: Vec<_> = (0..50).map(|_| Requester::at("11.0.0.1")).collect();
+        let used = used(&ids, Duration::from_secs(20));
+        assert!(used < Duration::from_secs(4), "{used:?}");
+    }
+
+    #[test]
+    fn all_hosts_together_leave_half_of_a_processor() {
+        let hosts: Vec<_> = (0..50)
+            .map(|n| Requester::at(&format!("11.0.{n}.1")))
+            .collect();
+        let used = used(&hosts, Duration::from_secs(20));
+        assert!(used < Duration::from_secs(12), "{used:?}");
+    }
+
+    #[test]
+    fn as_many_hosts_as_there_may_be_are_remembered() {
+        let (mut allowances, now) = (Allowances::default(), Instant::now());
+        for n in 0..3 * MAX_HOSTS {
+            let requester = Requester::at(&format!("11.{}.{}.1", n >> 8, n & 255));
+            allowances.charge(&requester, Duration::from_millis(1), now);
+            assert!(allowances.hosts.len() <= MAX_HOSTS);
+        }
+    }
+}

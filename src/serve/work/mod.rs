@@ -1,0 +1,204 @@
+//! Work: what blocks for the sake of peers runs on threads, so much at a time, shared fairly among them.
+//!
+//! A handle over the pure [`turns`]. Owns no thread: jobs run on the runtime's own, few at a time, so that
+//! what this machine's users ask for finds one at once. Each job is charged the processor time that it took, and
+//! what reading its bytes takes.
+
+mod allowance;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use pelago_behaviour::FrameError;
+use tokio::{sync::oneshot, task::spawn_blocking, time::sleep_until};
+
+pub(super) use self::turns::Kind;
+use self::turns::{Limits, Next, Ticket, Turn, Turns};
+use super::requester::Requester;
+
+/// What reading a byte costs, apart from processor time: a gigabyte a second.
+const COST_OF_KIB: Duration = Duration::from_micros(1);
+
+/// The queue of one node. A handle: clones share it.
+#[derive(Clone)]
+pub(super) struct Work(Arc<Mutex<State>>);
+
+struct State {
+    turns: Turns,
+    next_ticket: Ticket,
+    waiting: HashMap<Ticket, oneshot::Sender<Job>>,
+    /// When the queue is looked at again without a reason.
+    wake: Option<Instant>,
+}
+
+/// Too much is waiting already.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl From<Full> for FrameError {
+    /// The stream ends: that says nothing about what was asked for.
+    fn from(_: Full) -> Self {
+        Self::Io(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "too much is asked for",
+        ))
+    }
+}
+
+/// The right to run. Charged when dropped.
+struct Job {
+    work: Work,
+    turn: Turn,
+    cost: Duration,
+}
+
+/// A job that waits. It does no more when this is dropped.
+struct Waiter<'a> {
+    work: &'a Work,
+    ticket: Ticket,
+}
+
+impl Work {
+    /// `reads` chunks are read at a time, of which one peer has at most `reads_per_peer`.
+    pub(super) fn new(reads: usize, reads_per_peer: usize) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let limits = Limits {
+            reads: reads.max(1),
+            reads_per_peer: reads_per_peer.max(1),
+            look_ups: (cores / 2).max(1),
+        };
+        Self(Arc::new(Mutex::new(State {
+            turns: Turns::new(limits),
+            next_ticket: 0,
+            waiting: HashMap::new(),
+            wake: None,
+        })))
+    }
+
+    /// Runs `job` for `requester` when it is its turn. The job tells how many bytes of content it read. A job that
+    /// has begun is finished, also when nobody waits for it any more.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        requester: Requester,
+        kind: Kind,
+        job: impl FnOnce() -> (T, usize) + Send + 'static,
+    ) -> Result<T, Full> {
+        let turn = self.turn(requester, kind).await?;
+        let run = move || {
+            let mut turn = turn;
+            let began = processor_time();
+            let (done, bytes_read) = job();
+            let reading = COST_OF_KIB * u32::try_from(bytes_read >> 10).unwrap_or(u32::MAX);
+            turn.cost = processor_time().saturating_sub(began) + reading;
+            done
+        };
+        // A task that cannot be joined was ended with the runtime, or by a panic that is told.
+        spawn_blocking(run).await.map_err(|_| Full)
+    }
+
+    async fn turn(&self, requester: Requester, kind: Kind) -> Result<Job, Full> {
+        let (sender, granted) = oneshot::channel();
+        let ticket = {
+            let mut state = self.lock();
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            state.waiting.insert(ticket, sender);
+            if let Some(dropped) = state.turns.wait(ticket, requester, kind) {
+                state.waiting.remove(&dropped);
+            }
+            ticket
+        };
+        let _waiter = Waiter { work: self, ticket };
+        self.begin();
+        granted.await.map_err(|_| Full)
+    }
+
+    /// Begins all that may run.
+    fn begin(&self) {
+        loop {
+            let (sender, turn) = {
+                let mut state = self.lock();
+                match state.turns.next(Instant::now()) {
+                    Next::Run(ticket, turn) => (state.waiting.remove(&ticket), turn),
+                    Next::At(at) => return self.wake(&mut state, at),
+                    Next::Nothing => return,
+                }
+            };
+            let job = Job {
+                work: self.clone(),
+                turn,
+                cost: Duration::ZERO,
+            };
+            // Of who stopped waiting, it ends by being dropped, outside of the lock.
+            if let Some(sender) = sender {
+                let _ = sender.send(job);
+            }
+        }
+    }
+
+    /// Looks at the queue again at `at`.
+    fn wake(&self, state: &mut State, at: Instant) {
+        if state.wake.is_some_and(|wake| wake <= at) {
+            return;
+        }
+        state.wake = Some(at);
+        let work = self.clone();
+        tokio::spawn(async move {
+            sleep_until(at.into()).await;
+            let is_due = |wake: &mut Instant| *wake <= at;
+            work.lock().wake.take_if(is_due);
+            work.begin();
+        });
+    }
+
+    /// How many jobs of a kind run, and how many wait.
+    pub(super) fn depths(&self, kind: Kind) -> (usize, usize) {
+        self.lock().turns.depths(kind)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        let mut state = self.work.lock();
+        if state.waiting.remove(&self.ticket).is_some() {
+            state.turns.give_up(self.ticket);
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let (turn, cost) = (self.turn, self.cost);
+        self.work.lock().turns.end(turn, cost, Instant::now());
+        self.work.begin();
+    }
+}
+
+/// What this thread has used so far; where the system does not tell, what time has passed.
+fn processor_time() -> Duration {
+    #[cfg(unix)]
+    {
+        use rustix::time::{ClockId, clock_gettime};
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+        let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+        Duration::new(seconds, nanoseconds)
+    }
+    #[cfg(not(unix))]
+    {
+        static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        BEGAN.elapsed()
+    }
+}

@@ -1,0 +1,218 @@
+//! Peers in networks of their own, as a node sees those that come from anywhere: by their global addresses.
+//!
+//! The test runs itself once more in a network namespace whose loopback device has these addresses: whoever connects
+//! to one of them comes from there. That takes root; others skip it. It prints what it measures.
+//!
+//! ```text
+//!   48 slow ones at 11.0.x.1 ===> server <--- honest at 12.0.0.1
+//! ```
+
+use std::{
+    env,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use futures::{AsyncReadExt, future::join_all};
+use libp2p::Multiaddr;
+use pelago::node::PeerAddress;
+use pelago_behaviour::{
+    Protocol,
+    catalogue::{self, Request},
+    chunk,
+};
+
+use crate::{
+    content::Content,
+    nodes::{Home, in_time, settings},
+    raw::Client,
+    serving::{MEBIBYTE, item},
+    slow::{SLOW, ask_for_much},
+};
+
+/// Set where the test runs in its namespace: how many MiB are downloaded.
+const INSIDE: &str = "PELAGO_TEST_MIB";
+
+/// MiB, unless the environment says.
+const MIB: u64 = 64;
+
+/// The addresses that peers come from: one host, and a host in each of as many networks.
+const NETWORKS: usize = SLOW;
+
+fn run(line: &str) -> bool {
+    let mut words = line.split(' ');
+    let status = Command::new(words.next().unwrap()).args(words).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A network namespace, gone when dropped.
+struct Namespace(String);
+
+impl Namespace {
+    fn new() -> Option<Self> {
+        let name = format!("pelago-peers-{}", std::process::id());
+        if !run(&format!("ip netns add {name}")) {
+            return None;
+        }
+        let namespace = Self(name);
+        let name = &namespace.0;
+        let addresses = (0..NETWORKS).map(|n| format!("11.0.{n}.1/32"));
+        let addresses = addresses.chain(["12.0.0.1/32".to_owned()]);
+        let is_made = run(&format!("ip -n {name} link set lo up"))
+            && addresses
+                .into_iter()
+                .all(|address| run(&format!("ip -n {name} address add {address} dev lo")));
+        is_made.then_some(namespace)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        run(&format!("ip netns delete {}", self.0));
+    }
+}
+
+#[test]
+fn slow_and_greedy_peers_in_other_networks_leave_an_honest_one_its_part() {
+    let is_root = Path::new("/root").read_dir().is_ok();
+    let namespace = is_root.then(Namespace::new).flatten();
+    let Some(namespace) = namespace else {
+        eprintln!("skipped: a network namespace takes root");
+        return;
+    };
+    let mib = env::var(INSIDE).unwrap_or_else(|_| MIB.to_string());
+    let name = "networks::inside_the_namespace";
+    let status = Command::new("ip")
+        .args(["netns", "exec", &namespace.0])
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", name, "--ignored", "--nocapture"])
+        .env(INSIDE, mib)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// A node at all addresses, and where it is at one of them.
+async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
+    let server = Home::with(pelago::node::Settings {
+        listen: vec!["/ip4/0.0.0.0/tcp/0".parse().unwrap()],
+        stall: Duration::from_secs(600),
+        ..settings("server")
+    })
+    .await;
+    server.share("original", content).await;
+    let addresses = server.node.addresses().await.unwrap();
+    let mut ports = addresses.iter().flat_map(|address| address.iter().nth(1));
+    let port = ports.next().unwrap().acquire();
+    let id = server.node.peer_id();
+    let at = move |ip: &str| {
+        let address: Multiaddr = format!("/ip4/{ip}").parse().unwrap();
+        let address = address.with(port.clone());
+        address.with(libp2p::multiaddr::Protocol::P2p(id))
+    };
+    (server, at)
+}
+
+/// How long an honest peer takes for all of it.
+async fn fetch(content: &Content, at: Multiaddr) -> Duration {
+    let honest = Home::start("honest").await;
+    let began = Instant::now();
+    honest.fetch(content, &[PeerAddress::from(at)]).await;
+    began.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "another test runs it in a network namespace"]
+async fn inside_the_namespace() {
+    let mib: u64 = env::var(INSIDE).unwrap().parse().unwrap();
+    let content = Content::new(mib * MEBIBYTE, 1);
+    let (server, at) = server(&content).await;
+    let honest_at = at("12.0.0.1");
+    let quiet = fetch(&content, honest_at.clone()).await;
+    eprintln!("{mib} MiB, quiet: {quiet:?}");
+    let in_one: Vec<_> = (0..SLOW).map(|_| "11.0.1.1".to_owned()).collect();
+    let in_many: Vec<_> = (0..SLOW).map(|n| format!("11.0.{n}.1")).collect();
+    for (what, addresses) in [("one address", in_one), ("48 networks", in_many)] {
+        let mut held = Vec::new();
+        for address in &addresses {
+            let slow = Client::connect_at(at(address)).await;
+            let stream = ask_for_much(&slow, content.hash()).await;
+            held.push(tokio::spawn(async move {
+                let (_connected, mut stream) = (slow, stream);
+                let mut taken = [0; 1200];
+                while stream.read_exact(&mut taken).await.is_ok() {
+                    tokio::time::sleep(Duration::from_secs(8)).await;
+                }
+            }));
+        }
+        let took = fetch(&content, honest_at.clone()).await;
+        let held_bytes = server.counted("pelago_serve_unsent_bytes").await;
+        let rate = quiet.as_secs_f64() / took.as_secs_f64();
+        eprintln!(
+            "48 slow ids, {what}: {took:?}, {rate:.2} of the quiet rate, {held_bytes} B held"
+        );
+        held.iter().for_each(tokio::task::JoinHandle::abort);
+        join_all(held).await;
+    }
+    flood(&server, &content, &at).await;
+}
+
+/// Peers ask for proofs and search the catalogue as fast as they can; meanwhile the node says how it is.
+async fn flood(server: &Home, content: &Content, at: &impl Fn(&str) -> Multiaddr) {
+    static IS_OVER: AtomicBool = AtomicBool::new(false);
+    let hash = content.hash();
+    let blocks = content.bytes.len() as u64 >> 14;
+    let mut asking = Vec::new();
+    for n in 0..SLOW {
+        let greedy = Client::connect_at(at(&format!("11.0.{n}.1"))).await;
+        let mut chunks = greedy.open(Protocol::Chunk).await;
+        let mut pages = greedy.open(Protocol::Catalogue).await;
+        asking.push(tokio::spawn(async move {
+            let mut asked: u64 = 0;
+            while !IS_OVER.load(Ordering::Relaxed) {
+                let index = asked * 17 % blocks;
+                let wanted = chunk::Item {
+                    data: false,
+                    ..item(hash, 0, index)
+                };
+                let query = Request {
+                    query: format!("{n} no such name"),
+                    cursor: None,
+                };
+                let proof = async {
+                    chunk::write_request(&mut chunks, &[wanted]).await?;
+                    chunk::read_answer(&mut chunks).await.map(drop)
+                };
+                let page = async {
+                    catalogue::write_request(&mut pages, &query).await?;
+                    catalogue::read_page(&mut pages).await.map(drop)
+                };
+                let both = futures::future::try_join(proof, page);
+                if both.await.is_err() {
+                    break;
+                }
+                asked += 1;
+            }
+            drop(greedy);
+            asked
+        }));
+    }
+    let mut slowest = Duration::ZERO;
+    let flooded = Instant::now();
+    for _ in 0..200 {
+        let began = Instant::now();
+        in_time(server.node.status()).await.unwrap();
+        slowest = slowest.max(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let took = fetch(content, at("12.0.0.1")).await;
+    eprintln!("a download meanwhile: {took:?}");
+    IS_OVER.store(true, Ordering::Relaxed);
+    asking.iter().for_each(tokio::task::JoinHandle::abort);
+    let waiting = server.counted("pelago_serve_questions_waiting").await;
+    eprintln!(
+        "status while 48 peers flood for {:?}: {slowest:?} at most, {waiting} wait",
+        flooded.elapsed()
+    );
+}

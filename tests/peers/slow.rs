@@ -1,0 +1,85 @@
+//! Peers that ask for much and take nothing of it: others are served all the same.
+//!
+//! ```text
+//!   48 slow ones ===> server <--- honest        what is held for the slow ones is all that there may be
+//! ```
+
+use pelago::content::Hash;
+use pelago_behaviour::{Protocol, chunk, streams::Outbound};
+
+use crate::{
+    content::Content,
+    nodes::in_time,
+    raw::Client,
+    serving::{MEBIBYTE, item, serving, still_serves},
+};
+
+/// Peers that take nothing.
+pub(crate) const SLOW: usize = 48;
+
+/// What each of them asks for on its stream: more than it may be granted, 4 MiB at a time.
+pub(crate) const REQUESTS: u64 = 16;
+
+/// Asks for far more than may be held, and takes nothing.
+pub(crate) async fn ask_for_much(slow: &Client, hash: Hash) -> Outbound {
+    let mut stream = slow.open(Protocol::Chunk).await;
+    for n in 0..REQUESTS {
+        let wanted = item(hash, chunk::MAX_LEVEL, n % 2);
+        in_time(chunk::write_request(&mut stream, &[wanted]))
+            .await
+            .unwrap();
+    }
+    stream
+}
+
+#[tokio::test]
+async fn many_that_take_nothing_do_not_keep_an_honest_peer_waiting() {
+    let content = Content::new(8 * MEBIBYTE, 1);
+    let server = serving(&content).await;
+    let mut held = Vec::new();
+    for _ in 0..SLOW {
+        let slow = Client::connect(&server).await;
+        let stream = ask_for_much(&slow, content.hash()).await;
+        held.push((slow, stream));
+    }
+    // All that newcomers may hold is held.
+    in_time(async {
+        while server.counted("pelago_serve_unsent_waiting").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(server.counted("pelago_serve_unsent_bytes").await <= 64 * MEBIBYTE);
+
+    still_serves(&server, &content).await;
+}
+
+#[tokio::test]
+async fn many_that_ask_without_end_do_not_keep_an_honest_peer_waiting() {
+    let content = Content::new(8 * MEBIBYTE, 1);
+    let server = serving(&content).await;
+    let mut asking = Vec::new();
+    for _ in 0..SLOW / 4 {
+        let greedy = Client::connect(&server).await;
+        let mut stream = greedy.open(Protocol::Chunk).await;
+        let hash = content.hash();
+        // Proofs of blocks, which take reading and hashing: as fast as they can be asked for.
+        asking.push(tokio::spawn(async move {
+            let _connected = greedy;
+            for n in 0.. {
+                let wanted = chunk::Item {
+                    data: false,
+                    ..item(hash, 0, n % 512)
+                };
+                if chunk::write_request(&mut stream, &[wanted]).await.is_err()
+                    || chunk::read_answer(&mut stream).await.is_err()
+                {
+                    return;
+                }
+            }
+        }));
+    }
+
+    still_serves(&server, &content).await;
+    asking.iter().for_each(tokio::task::JoinHandle::abort);
+}
