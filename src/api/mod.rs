@@ -47,6 +47,7 @@ mod api_file;
 mod app;
 mod catalogue;
 mod client;
+mod connections;
 mod convert;
 mod downloads;
 mod error;
@@ -76,6 +77,7 @@ mod sessions;
 mod settings;
 mod shares;
 mod status;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -32,6 +32,7 @@ mod folder_downloads;
 mod folder_losses;
 mod folders;
 mod gateway;
+mod gateway_places;
 mod health;
 mod http;
 mod interrupt;

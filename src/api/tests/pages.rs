@@ -8,7 +8,7 @@ use crate::api::types::{Code, Problem};
 
 impl Served {
     /// A request of the page at `origin`, by `host`, with these further lines.
-    async fn page(&self, line: &str, more: &str, body: &str) -> (u16, String, String) {
+    pub(super) async fn page(&self, line: &str, more: &str, body: &str) -> (u16, String, String) {
         let (address, len) = (self.address, body.len());
         let head = format!(
             "{line} HTTP/1.1\nHost: {address}\nContent-Type: application/json\n\
