@@ -57,7 +57,7 @@ pub async fn serve(
 ) {
     match listener.local_addr() {
         Ok(address) => {
-            let access = Access::new(token, address, Sessions::default());
+            let access = Access::new(token, address, Sessions::new(address));
             serve_behind(access, listener, router, shutdown).await;
         }
         Err(error) => tracing::warn!(%error, "the API has no address"),

@@ -7,28 +7,18 @@ use std::{
     collections::VecDeque,
     future::Future,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use axum::{
-    http::{
-        HeaderValue, StatusCode,
-        header::{CONNECTION, RETRY_AFTER},
-    },
+    http::{HeaderValue, StatusCode, header::CONNECTION},
     response::{IntoResponse, Response},
 };
-use tokio::{
-    sync::oneshot,
-    time::{error::Elapsed, timeout},
-};
+use tokio::sync::oneshot;
 
 use super::error::ApiError;
 
 /// Callers without a token that are answered at once, at most: a browser that opens the page uses six.
 pub(super) const MAX_CALLS: usize = 16;
-
-/// How long one may take to bring all of its request.
-const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The callers that are being answered, the oldest first.
 #[derive(Debug, Default)]
@@ -45,7 +35,7 @@ impl Strangers {
     pub(super) async fn answer(&self, answer: impl Future<Output = Response>) -> Response {
         let mut place = self.enter();
         tokio::select! {
-            answer = timeout(TIMEOUT, answer) => answer.unwrap_or_else(|_: Elapsed| too_slow()),
+            answer = answer => answer,
             _ = &mut place.lost => too_many(),
         }
     }
@@ -85,32 +75,14 @@ impl Drop for Place<'_> {
     }
 }
 
-fn too_slow() -> Response {
-    let message = "the request did not come to its end in time";
-    closing(ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "too-slow",
-        message,
-    ))
-}
-
 fn too_many() -> Response {
     let message = "others without a token asked meanwhile: ask again";
-    let mut response = closing(ApiError::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "too-many-calls",
-        message,
-    ));
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-/// Nothing more is read from who did not finish.
-fn closing(error: ApiError) -> Response {
-    let mut response = error.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let refusal = ApiError::new(status, "too-many-calls", message);
+    let mut response = refusal.retry_after(1).into_response();
+    // Nothing more is read of a request that did not come to its end.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
     response
 }
 
@@ -123,27 +95,20 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn the_one_that_takes_the_longest_yields_and_no_one_takes_for_ever() {
+    #[tokio::test]
+    async fn the_one_that_takes_the_longest_yields() {
         let strangers = Strangers::default();
-        let endless: FuturesUnordered<_> = (0..MAX_CALLS + 2)
-            .map(|_| strangers.answer(pending()))
-            .collect();
-        let answers = endless
-            .map(|response| response.status())
-            .collect::<Vec<_>>();
-        let asks = async {
-            tokio::task::yield_now().await;
-            strangers
-                .answer(ready(Response::new(Body::empty())))
-                .await
-                .status()
-        };
-        let (answers, asked) = tokio::join!(answers, asks);
-        assert_eq!(asked, StatusCode::OK);
-        let count = |status| answers.iter().filter(|found| **found == status).count();
-        assert_eq!(count(StatusCode::SERVICE_UNAVAILABLE), 3);
-        assert_eq!(count(StatusCode::REQUEST_TIMEOUT), MAX_CALLS - 1);
+        let endless = |_| strangers.answer(pending());
+        let mut endless: FuturesUnordered<_> = (0..MAX_CALLS + 2).map(endless).collect();
+        for _ in 0..2 {
+            let yielded = endless.next().await.unwrap();
+            assert_eq!(yielded.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let answered = strangers.answer(ready(Response::new(Body::empty()))).await;
+        assert_eq!(answered.status(), StatusCode::OK);
+        endless.next().await.unwrap();
+        assert_eq!(strangers.lock().taken.len(), MAX_CALLS - 1);
+        drop(endless);
         assert!(strangers.lock().taken.is_empty());
     }
 }

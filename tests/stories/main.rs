@@ -49,6 +49,7 @@ mod metrics;
 mod networks;
 mod own_files;
 mod page;
+mod page_sessions;
 mod ports;
 mod power;
 mod refusals;
