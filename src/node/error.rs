@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use libp2p::PeerId;
 use pelago_behaviour::InvalidNetworkName;
 use thiserror::Error;
 
@@ -321,6 +322,27 @@ pub enum DownloadError {
     /// Nobody connected is called that.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
+    /// Several are, and nobody chose among them before.
+    #[error("{name:?} is the name of several peers:\n{}", peers_by(peers))]
+    SeveralPeers {
+        /// The name.
+        name: String,
+        /// Those who are called so.
+        peers: Vec<PeerId>,
+    },
+    /// Another is than before.
+    #[error(
+        "{name:?} is not the name of the same peer as before. Before:\n  {was}\nNow:\n{}",
+        peers_by(now)
+    )]
+    OtherPeer {
+        /// The name.
+        name: String,
+        /// Whom it stood for when it was first used.
+        was: PeerId,
+        /// Who is called so now.
+        now: Vec<PeerId>,
+    },
     /// What is wanted of a folder cannot be told.
     #[error(transparent)]
     Selection(#[from] SelectionError),
@@ -343,6 +365,8 @@ impl DownloadError {
             Self::NameNotFound { .. } => "name-not-found",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::UnknownPeer(_) => "unknown-peer",
+            Self::SeveralPeers { .. } => "ambiguous-peer",
+            Self::OtherPeer { .. } => "peer-changed",
             Self::Selection(_) => "invalid-glob",
             Self::NotKept(why) => why.code(),
             Self::Transfer(error) => error.code(),
@@ -363,6 +387,11 @@ impl DownloadError {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
             Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
+            Self::SeveralPeers { .. } => Some("give the id of the peer that you mean".to_owned()),
+            Self::OtherPeer { name, .. } => Some(format!(
+                "any peer can call itself {name:?}: ask its person for the id, and give that; \
+                 --from NAME=ID has the name stand for that id from then on"
+            )),
             Self::NotKept(why) => Some(why.hint()),
             Self::Transfer(error) => error.hint(),
             Self::Selection(_) | Self::Closed(_) => None,
@@ -450,6 +479,11 @@ fn downloads_by(choices: &[super::DownloadStatus]) -> String {
         format!("  {hash}  {name}, {state}")
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn peers_by(peers: &[PeerId]) -> String {
+    let lines = peers.iter().map(|peer| format!("  {peer}"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn shares_by(choices: &[super::Shared]) -> String {

@@ -14,7 +14,7 @@ use libp2p::identity::Keypair;
 use super::files;
 
 /// The file with the key, in the protobuf encoding that every libp2p uses.
-const KEY_FILE: &str = "identity.key";
+pub(super) const KEY_FILE: &str = "identity.key";
 
 /// Bytes read of a key file, at most; an Ed25519 key has 68.
 const MAX_KEY_LEN: u64 = 1024;

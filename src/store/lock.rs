@@ -15,12 +15,29 @@ use std::{
 };
 
 use super::{
+    cache::CACHE_FOLDER,
     files,
     format::{self, Format},
+    manifests::MANIFESTS_FOLDER,
+    partial::PARTIAL_FOLDER,
+    permissions,
+    receipts::RECEIPTS_FOLDER,
+    received::RECEIVED_FOLDER,
+    trees::TREES_FOLDER,
 };
 
 /// The file that is locked.
 const LOCK_FILE: &str = "lock";
+
+/// The folders in it that are ours.
+const FOLDERS: [&str; 6] = [
+    CACHE_FOLDER,
+    MANIFESTS_FOLDER,
+    PARTIAL_FOLDER,
+    RECEIPTS_FOLDER,
+    RECEIVED_FOLDER,
+    TREES_FOLDER,
+];
 
 /// How long to try again. Whoever tests the lock holds it for microseconds, so that is plenty,
 /// and few enough for a person not to notice.
@@ -37,7 +54,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Takes the data folder at `path` for this process; creates it, private, if it is missing.
+    /// Takes the data folder at `path` for this process; creates it, private, if it is missing, and makes it
+    /// private if it is there.
     ///
     /// # Errors
     ///
@@ -71,6 +89,7 @@ impl DataFolder {
             // On a full disk, for one. The next process marks it.
             tracing::warn!(folder = %folder.display(), %error, "the format of the data folder is not written down");
         }
+        permissions::make_private(&folder, &FOLDERS);
         Ok(Self {
             path: folder,
             _lock: Arc::new(file),

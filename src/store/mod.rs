@@ -19,6 +19,8 @@
 //! | `presence` | whether a shared folder is there, or its disk is not |
 //! | `states` | whether what is shared can be had, and why not |
 //! | `exclusions` | what a person withdrew from watched folders |
+//! | `permissions` | who may look into the data folder |
+//! | `peer_names` | which peer a person means by a name |
 //! | `saved_value` | small values with files of their own |
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `writers` | whether a program has a file open for writing |
@@ -71,7 +73,9 @@ mod members;
 mod mutex;
 mod new_file;
 mod partial;
+mod peer_names;
 mod peers;
+mod permissions;
 mod presence;
 mod publications;
 mod quiet;

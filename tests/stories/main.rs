@@ -52,6 +52,7 @@ mod page;
 mod page_sessions;
 mod ports;
 mod power;
+mod privacy;
 mod refusals;
 mod restart;
 mod saved;
