@@ -13,7 +13,7 @@ use pelago_behaviour::{
     FrameError, Protocol, Stall,
     catalogue::{self, Entry, MAX_ENTRIES},
 };
-use pelago_content::{Hash, Kind};
+use pelago_content::{Hash, Kind, is_unsafe};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{DownloadError, ListError};
@@ -94,7 +94,7 @@ impl Sharer {
     /// A word by which it can be chosen: its name if that can be seen and typed, else its id.
     #[must_use]
     pub fn word(&self) -> String {
-        let is_plain = |name: &&String| !name.is_empty() && !name.chars().any(char::is_control);
+        let is_plain = |name: &&String| !name.is_empty() && !name.contains(is_unsafe);
         match self.name.as_ref().filter(is_plain) {
             Some(name) => name.clone(),
             None => self.peer_id.to_string(),

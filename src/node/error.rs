@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use crate::{
     network::{self, Closed, ConnectError},
-    store::{DatabaseError, FolderError, HashError, SelectionError},
+    store::{DatabaseError, FolderError, HashError, Printable, SelectionError, shown},
     transfer,
 };
 
@@ -75,13 +75,13 @@ pub enum ShareError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// It is a symbolic link.
-    #[error("{} is a symbolic link", path.display())]
+    #[error("{} is a symbolic link", shown(path))]
     Symlink {
         /// The link.
         path: PathBuf,
     },
     /// It is what this node must keep to itself: its key, its database.
-    #[error("{} is in the data folder of this node", path.display())]
+    #[error("{} is in the data folder of this node", shown(path))]
     Private {
         /// The file.
         path: PathBuf,
@@ -90,13 +90,16 @@ pub enum ShareError {
     #[error(transparent)]
     Hash(#[from] HashError),
     /// A program still writes to the file.
-    #[error("{} is still being written: it is hashed again when no program writes to it", path.display())]
+    #[error(
+        "{} is still being written: it is hashed again when no program writes to it",
+        shown(path)
+    )]
     StillWritten {
         /// The file.
         path: PathBuf,
     },
     /// It is still excluded from its watched folder.
-    #[error("{} is still excluded from its watched folder: {source}", path.display())]
+    #[error("{} is still excluded from its watched folder: {source}", shown(path))]
     NotIncluded {
         /// The path.
         path: PathBuf,
@@ -191,7 +194,10 @@ pub enum UnshareError {
         what: String,
     },
     /// It is part of a shared folder.
-    #[error("{what:?} is not shared by itself: it is part of the shared folder {}", folder.display())]
+    #[error(
+        "{what:?} is not shared by itself: it is part of the shared folder {}",
+        shown(folder)
+    )]
     InFolder {
         /// The path.
         what: String,
@@ -475,7 +481,8 @@ impl ManageError {
 
 fn downloads_by(choices: &[super::DownloadStatus]) -> String {
     let line = |choice: &super::DownloadStatus| {
-        let (hash, name, state) = (choice.hash, &choice.name, choice.state.as_str());
+        let name = Printable(&choice.name);
+        let (hash, state) = (choice.hash, choice.state.as_str());
         format!("  {hash}  {name}, {state}")
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -488,7 +495,8 @@ fn peers_by(peers: &[PeerId]) -> String {
 
 fn shares_by(choices: &[super::Shared]) -> String {
     let line = |choice: &super::Shared| {
-        let (hash, name, path) = (choice.hash, &choice.name, choice.path.display());
+        let (hash, name) = (choice.hash, Printable(&choice.name));
+        let path = shown(&choice.path);
         format!("  {hash}  {name}, {path}")
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -222,7 +222,10 @@ impl fmt::Debug for Store {
 
 /// The folders of the store cannot be made or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the data folder {} cannot be used: {source}", folder.display())]
+#[error(
+    "the data folder {} cannot be used: {source}",
+    crate::store::shown(folder)
+)]
 pub struct OpenError {
     /// The data folder.
     pub folder: PathBuf,

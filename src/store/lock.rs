@@ -147,14 +147,18 @@ pub enum LockError {
     /// Another process has it.
     #[error(
         "the data folder {} is in use by another process: use that node, stop it, or give \
-         another folder with --data-dir", folder.display()
+         another folder with --data-dir",
+        crate::store::shown(folder)
     )]
     InUse {
         /// The folder.
         folder: PathBuf,
     },
     /// It cannot be made, written or locked.
-    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    #[error(
+        "the data folder {} cannot be used: {source}",
+        crate::store::shown(folder)
+    )]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -165,7 +169,7 @@ pub enum LockError {
     #[error(
         "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which this \
          version ({}) does not read. Use pelago {writer} or newer, or give another folder with \
-         --data-dir", folder.display(), env!("CARGO_PKG_VERSION")
+         --data-dir", crate::store::shown(folder), env!("CARGO_PKG_VERSION")
     )]
     Newer {
         /// The folder.
@@ -178,7 +182,8 @@ pub enum LockError {
     /// What stands in the file for the format is no format.
     #[error(
         "the data folder cannot be used: {} holds {text:?}, which names no format of a data folder. \
-         Give the data folder of a node with --data-dir, or restore that file", file.display()
+         Give the data folder of a node with --data-dir, or restore that file",
+        crate::store::shown(file)
     )]
     UnknownFormat {
         /// The file in the data folder.

@@ -104,7 +104,7 @@ pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use collect::Collected;
 pub use database::{DatabaseError, DatabaseState, examine_database};
-pub use escape::{escaped, is_unsafe, shown};
+pub use escape::{Printable, escaped, is_unsafe, shown};
 pub use exclusions::Exclusion;
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{

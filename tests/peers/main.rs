@@ -14,6 +14,7 @@ mod lies;
 mod limits;
 mod listing;
 mod nodes;
+mod printed;
 mod raw;
 mod relay;
 mod scripted;
