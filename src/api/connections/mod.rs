@@ -31,6 +31,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::{AbortHandle, Id, JoinSet},
     time::{Instant, sleep},
 };
@@ -43,6 +44,9 @@ const MAX_HEAD_LEN: usize = 16 * 1024;
 
 /// How long to wait after a connection could not be accepted: for lack of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often those who wait look for a place.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much one listener takes.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +90,7 @@ pub(super) async fn accept_all<F: Future<Output = Response> + Send + 'static>(
             (stream, from) = accept(listeners, bounds.name), if waiting.is_none() => {
                 waiting = Some((stream, Site::of(from.ip())));
             }
-            () = sleep(HEAD_START), if waiting.is_some() || ending => {}
+            () = sleep(LOOK_INTERVAL), if waiting.is_some() || ending => {}
         }
     }
 }
@@ -131,7 +135,8 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Whether there is a place for a caller from `site`; where all are taken, one may yield its own.
+    /// Whether there is a place for a caller from `site`; where all are taken, one may yield its own. One that
+    /// asks for nothing is told to go, and does unless a request has come meanwhile.
     fn make_room(&mut self, site: Site) -> bool {
         if self.open.len() < self.bounds.connections {
             return true;
@@ -140,9 +145,16 @@ impl Connections {
         let open: Vec<_> = open
             .map(|(id, open)| (*id, open.site, *open.noted.lock()))
             .collect();
-        let Some(yields) = yielding(&open, site, Instant::now()) else {
+        let now = Instant::now();
+        let Some(yields) = yielding(&open, site, now) else {
             return false;
         };
+        if let Some(open) = self.open.get(&yields)
+            && open.noted.lock().idle_for(now).is_some()
+        {
+            open.noted.yields.notify_one();
+            return false;
+        }
         if let Some(open) = self.open.remove(&yields) {
             open.task.abort();
         }
@@ -192,8 +204,9 @@ async fn connection<F: Future<Output = Response> + Send + 'static>(
 ) {
     let _ = stream.set_nodelay(true);
     let stream = Patient::new(stream, Arc::clone(&noted), bounds.send);
+    let counted = Arc::clone(&noted);
     let service = service_fn(move |request| {
-        let busy = Busy::new(&noted);
+        let busy = Busy::new(&counted);
         let answer = answer(request);
         async move {
             let response = answer.await;
@@ -204,24 +217,43 @@ async fn connection<F: Future<Output = Response> + Send + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head)
         .max_buf_size(MAX_HEAD_LEN)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
-    if let Err(error) = served {
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let ended = loop {
+        tokio::select! {
+            // What has come is read first: it may be a request.
+            biased;
+            ended = &mut served => break ended,
+            () = noted.yields.notified() => {
+                if noted.lock().idle_for(Instant::now()).is_some() {
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the {} ended early", bounds.name);
     }
 }
 
 /// What a connection does, noted by those who carry it.
 #[derive(Debug)]
-struct Noted(Mutex<Activity>);
+struct Noted {
+    activity: Mutex<Activity>,
+    /// Told when the place is to be another's.
+    yields: Notify,
+}
 
 impl Noted {
     fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Activity::new(Instant::now()))))
+        Arc::new(Self {
+            activity: Mutex::new(Activity::new(Instant::now())),
+            yields: Notify::new(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Activity> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn took(&self, bytes: usize) {
