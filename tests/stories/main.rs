@@ -36,6 +36,7 @@ mod gateway_places;
 mod health;
 mod http;
 mod interrupt;
+mod intruder;
 mod json;
 mod lan;
 mod limits;
