@@ -208,7 +208,7 @@ fn is_no_page(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses pages, but for ours whose session is over: it is told so.
+/// Refuses pages, except our own: a page whose session is over gets 401 instead.
 fn is_no_page_but(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> {
     match only(headers, ORIGIN.as_str()) {
         Some(origin) if origin.strip_prefix("http://") == Some(own.as_str()) => Ok(()),

@@ -45,6 +45,7 @@
 //! the stream is about: hashing ends, a download pauses, unless it was asked for with `detach`.
 
 mod access;
+mod anonymous;
 mod api_file;
 mod app;
 mod catalogue;
@@ -80,7 +81,6 @@ mod sessions;
 mod settings;
 mod shares;
 mod status;
-mod strangers;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -1,7 +1,7 @@
 //! A file that leads a browser to the page, so that the code in its URL stands in no list of processes.
 //!
-//! Programs are started with the file's name, which others may see; what is in it is for its owner only. It
-//! goes when the code is used or too old, and what a killed node left goes when the next one starts.
+//! A browser is started with the file's name, which other users may see; only its owner can read the file.
+//! It is removed when the code is used or expires, and what a killed node left at the next start.
 
 use std::{
     fs,

@@ -22,11 +22,11 @@ use tower::ServiceExt;
 use super::{
     Token,
     access::{Access, Caller},
+    anonymous::Anonymous,
     connections::{self, Bounds, Holding},
     error::ApiError,
     sessions::Sessions,
     status::Served,
-    strangers::Strangers,
 };
 
 /// Connections at once; others take the places of those that ask for nothing, or wait in the system's
@@ -135,10 +135,10 @@ pub(super) struct Ending(pub(super) watch::Receiver<bool>);
 fn guarded(router: Router, access: Access) -> Router {
     let served = access.served();
     let places = Arc::new(Semaphore::new(MAX_PAGE_CALLS));
-    let strangers = Arc::new(Strangers::default());
+    let anonymous = Arc::new(Anonymous::default());
     let door = from_fn(move |mut request: Request, next: Next| {
         let (access, places) = (access.clone(), Arc::clone(&places));
-        let strangers = Arc::clone(&strangers);
+        let anonymous = Arc::clone(&anonymous);
         async move {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
             let is_data = uri.path().starts_with("/v1/");
@@ -149,7 +149,7 @@ fn guarded(router: Router, access: Access) -> Router {
                     match caller {
                         Caller::Command => next.run(request).await,
                         Caller::Page => placed(request, next, places).await,
-                        Caller::Anybody => strangers.answer(next.run(request)).await,
+                        Caller::Anybody => anonymous.answer(next.run(request)).await,
                     }
                 }
                 Err(refusal) => refusal.into_response(),

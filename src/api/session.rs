@@ -34,7 +34,7 @@ pub(super) async fn code(
         let made = spawn_blocking(move || sessions.code_in_file(Instant::now())).await;
         let made = made.map_err(io::Error::other).flatten();
         let made = made.map_err(|error| not_written(&error))?;
-        // Whoever never opens it leaves nothing behind.
+        // A file that is never opened is removed as well.
         let sessions = Arc::clone(access.sessions());
         tokio::spawn(async move {
             sleep(CODE_LIFETIME).await;
@@ -65,7 +65,7 @@ pub(super) async fn sign_in(
     let sessions = Arc::clone(access.sessions());
     let begin = move || sessions.begin(&request.code, Instant::now());
     let session = spawn_blocking(begin).await.unwrap_or_default();
-    session.map(of_page).ok_or_else(|| {
+    session.as_ref().map(of_page).ok_or_else(|| {
         let message = "the code is unknown, was used already, or is too old";
         ApiError::new(StatusCode::UNAUTHORIZED, "bad-code", message)
             .with_hint("`pelago ui` opens the page with a new one")
@@ -80,7 +80,7 @@ pub(super) async fn sign_in(
 pub(super) async fn session(door: Door, shown: Shown) -> Result<Json<Session>, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let session = access.sessions().find(shown.bytes());
-    session.map(of_page).ok_or_else(no_session)
+    session.as_ref().map(of_page).ok_or_else(no_session)
 }
 
 /// What tells this run of the node from others. Needs no token.
@@ -114,7 +114,7 @@ pub(super) async fn sign_out(door: Door, shown: Shown) -> Result<StatusCode, Api
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn of_page(session: sessions::Session) -> Json<Session> {
+fn of_page(session: &sessions::Session) -> Json<Session> {
     Json(Session {
         secret: session.secret.as_str().to_owned(),
         bearer: session.bearer.as_str().to_owned(),

@@ -5,9 +5,9 @@
 //! with each request. Nothing of it is a cookie: a browser sends those to every port of a host.
 //!
 //! Codes end with the API; sessions go on when the node is back, so that a page that stayed open need not
-//! be opened anew. What it asks meanwhile may come to somebody else at the same port. So the secret is
+//! be opened anew. Meanwhile another program may listen at its port. So the secret is
 //! never sent, and a bearer is good for one run at one address only: a MAC over both under the secret. At
-//! the next run the page asks for that run's number, which nobody can know before, and makes a new one.
+//! the next run the page asks for that run's number, which cannot be known before, and makes a new one.
 
 use std::{
     collections::VecDeque,

@@ -328,7 +328,7 @@ pub enum DownloadError {
     /// Nobody connected is called that.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
-    /// Several are, and nobody chose among them before.
+    /// Several peers have the name, and it does not stand for one of them yet.
     #[error("{name:?} is the name of several peers:\n{}", peers_by(peers))]
     SeveralPeers {
         /// The name.
@@ -336,7 +336,7 @@ pub enum DownloadError {
         /// Those who are called so.
         peers: Vec<PeerId>,
     },
-    /// Another is than before.
+    /// The name stands for another peer than those that have it now.
     #[error(
         "{name:?} is not the name of the same peer as before. Before:\n  {was}\nNow:\n{}",
         peers_by(now)
@@ -345,7 +345,7 @@ pub enum DownloadError {
         /// The name.
         name: String,
         /// Whom it stood for when it was first used.
-        was: PeerId,
+        was: Box<PeerId>,
         /// Who is called so now.
         now: Vec<PeerId>,
     },

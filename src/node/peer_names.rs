@@ -1,7 +1,7 @@
 //! Peers that people select: by id, or by a name that any peer can give itself.
 //!
-//! A name stands for the peer that it was first used for. Another peer of that name is never taken for it
-//! silently; several that nobody chose from before are an error that names them.
+//! A name stands for the peer that it was first used for. Another peer never takes its place silently.
+//! Several peers of one name are an error that shows their ids.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ enum Selected {
         now: Vec<PeerId>,
     },
     Several(Vec<PeerId>),
-    Nobody,
+    Missing,
 }
 
 /// Whom `text` selects among the `called`, those connected of that name, where it stands for `bound`.
@@ -42,7 +42,7 @@ fn select(text: &str, called: &[PeerId], bound: Option<PeerId>) -> Selected {
     }
     match (bound, called) {
         (Some(bound), called) if called.contains(&bound) => Selected::Peer(bound),
-        (_, []) => Selected::Nobody,
+        (_, []) => Selected::Missing,
         (Some(was), now) => Selected::Changed {
             was,
             now: now.to_vec(),
@@ -67,19 +67,19 @@ fn called(connected: &[network::Peer], name: &str) -> Vec<PeerId> {
 }
 
 impl Selected {
-    /// Whom it is, or why it is nobody yet.
+    /// The peer, or why there is none yet.
     fn peer(&self, text: &str) -> Result<PeerId, DownloadError> {
         let name = text.to_owned();
         Err(match self {
             Self::Peer(peer) | Self::New(peer) => return Ok(*peer),
-            Self::Nobody => DownloadError::UnknownPeer(name),
+            Self::Missing => DownloadError::UnknownPeer(name),
             Self::Several(peers) => DownloadError::SeveralPeers {
                 name,
                 peers: peers.clone(),
             },
             Self::Changed { was, now } => DownloadError::OtherPeer {
                 name,
-                was: *was,
+                was: Box::new(*was),
                 now: now.clone(),
             },
         })
@@ -164,11 +164,11 @@ mod tests {
     fn a_name_never_passes_to_another_peer_by_itself() {
         let [a, b, c] = [(); 3].map(|()| PeerId::random());
         let by_name = |called: &[PeerId], bound| select("anna", called, bound);
-        assert_eq!(by_name(&[], None), Selected::Nobody);
+        assert_eq!(by_name(&[], None), Selected::Missing);
         assert_eq!(by_name(&[a], None), Selected::New(a));
         assert_eq!(by_name(&[a, b], None), Selected::Several(vec![a, b]));
         assert_eq!(by_name(&[b, a], Some(a)), Selected::Peer(a));
-        assert_eq!(by_name(&[], Some(a)), Selected::Nobody);
+        assert_eq!(by_name(&[], Some(a)), Selected::Missing);
         let now = vec![b, c];
         assert_eq!(
             by_name(&now, Some(a)),

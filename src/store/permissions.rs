@@ -1,4 +1,4 @@
-//! Who may look into a data folder: its owner, and nobody else.
+//! Keeps a data folder private to its owner.
 //!
 //! What is made here is private from the start; what was there before, or came back from a copy, is set
 //! right. Owns no file. A file that cannot be set right is left as it is, and the log names it.

@@ -1,7 +1,7 @@
 //! The connections of a listener: how many there are at once, and who yields a place to whom.
 //!
 //! Owns the sockets of the API, the metrics and the gateway. Where all places are taken, a caller that
-//! waits takes that of a connection which asks for nothing, or reads too little of its answer
+//! waits takes that of a connection that is idle, or that reads too little of its answer
 //! (`activity`). Knows nothing of what is asked for. A failure ends one connection, and is logged.
 
 mod activity;
@@ -61,8 +61,8 @@ pub(super) struct Bounds {
     pub(super) name: &'static str,
 }
 
-/// Answers whoever connects to one of `listeners` by `answer`. Once `shutdown` is over it ends when nobody
-/// is connected any more who asks for something.
+/// Answers the requests that come to `listeners` by `answer`. Once `shutdown` is over it ends when no
+/// connection has a request under way.
 pub(super) async fn accept_all<F: Future<Output = Response> + Send + 'static>(
     listeners: &[TcpListener],
     bounds: Bounds,
@@ -78,7 +78,7 @@ pub(super) async fn accept_all<F: Future<Output = Response> + Send + 'static>(
             connections.begin(stream, site, answer.clone());
         }
         if ending {
-            // Whoever asks for nothing is not waited for: a page that is open asks again and again.
+            // Idle connections are not waited for: an open page asks again and again.
             connections.end_idle();
         }
         if ending && connections.is_empty() && waiting.is_none() {
@@ -281,7 +281,7 @@ impl Drop for Busy {
     }
 }
 
-/// A body, and what it holds until it is sent or nobody reads it any more.
+/// A body, and what it holds until it is sent or its reader is gone.
 pub(super) struct Holding<T> {
     body: Body,
     _held: T,

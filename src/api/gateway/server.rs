@@ -29,7 +29,7 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long a request's head may take, and a connection be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what it is sent, while nobody else needs its place. A player
+/// How long a client may take nothing of what it is sent, while no other client needs its place. A player
 /// that is paused does not, and comes back when it is dropped.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 

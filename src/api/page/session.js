@@ -1,8 +1,8 @@
 // What this tab shows to be let in.
 //
 // The secret stays in this page's memory and is never sent. What is sent, and kept for when the tab is
-// loaded anew, is a bearer that is good for one run of the node at this address: whoever listens here while
-// the node is down learns nothing that is of use when it is back.
+// loaded anew, is a bearer that is good for one run of the node at this address. Another program that listens
+// here while the node is down learns nothing that opens the node later.
 
 const KEPT = "pelago-bearer";
 const PURPOSE = "pelago/page/1";

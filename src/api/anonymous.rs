@@ -1,7 +1,7 @@
 //! Callers without a token or a session: they get the page's files, and begin sessions.
 //!
-//! They have few places of their own, so that they cost others nothing. The one that has taken the longest
-//! yields to the next, so that those who never finish what they ask keep nobody out.
+//! They have few places of their own, so that they take none from commands and pages. The oldest call yields
+//! to the next one, so that requests that never end block no other caller.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ pub(super) const MAX_CALLS: usize = 16;
 
 /// The callers that are being answered, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Strangers(Mutex<Places>);
+pub(super) struct Anonymous(Mutex<Places>);
 
 #[derive(Debug, Default)]
 struct Places {
@@ -30,7 +30,7 @@ struct Places {
     next: u64,
 }
 
-impl Strangers {
+impl Anonymous {
     /// The answer to one, unless it has to yield before.
     pub(super) async fn answer(&self, answer: impl Future<Output = Response>) -> Response {
         let mut place = self.enter();
@@ -50,7 +50,7 @@ impl Strangers {
         places.next += 1;
         places.taken.push_back((id, sender));
         Place {
-            strangers: self,
+            anonymous: self,
             id,
             lost,
         }
@@ -63,7 +63,7 @@ impl Strangers {
 
 /// The place of one caller, until this is dropped.
 struct Place<'s> {
-    strangers: &'s Strangers,
+    anonymous: &'s Anonymous,
     id: u64,
     /// Ends when the place is another's.
     lost: oneshot::Receiver<()>,
@@ -71,7 +71,7 @@ struct Place<'s> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.strangers.lock().taken.retain(|(id, _)| *id != self.id);
+        self.anonymous.lock().taken.retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -97,18 +97,18 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_that_takes_the_longest_yields() {
-        let strangers = Strangers::default();
-        let endless = |_| strangers.answer(pending());
+        let anonymous = Anonymous::default();
+        let endless = |_| anonymous.answer(pending());
         let mut endless: FuturesUnordered<_> = (0..MAX_CALLS + 2).map(endless).collect();
         for _ in 0..2 {
             let yielded = endless.next().await.unwrap();
             assert_eq!(yielded.status(), StatusCode::SERVICE_UNAVAILABLE);
         }
-        let answered = strangers.answer(ready(Response::new(Body::empty()))).await;
+        let answered = anonymous.answer(ready(Response::new(Body::empty()))).await;
         assert_eq!(answered.status(), StatusCode::OK);
         endless.next().await.unwrap();
-        assert_eq!(strangers.lock().taken.len(), MAX_CALLS - 1);
+        assert_eq!(anonymous.lock().taken.len(), MAX_CALLS - 1);
         drop(endless);
-        assert!(strangers.lock().taken.is_empty());
+        assert!(anonymous.lock().taken.is_empty());
     }
 }
