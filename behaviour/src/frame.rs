@@ -4,9 +4,10 @@
 //! read; so is CBOR that does not decode. Unknown map keys are ignored, so that later versions may
 //! add some.
 
-use std::io;
+use std::{fmt, io};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use pelago_content::Printable;
 use serde::{Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
@@ -30,8 +31,9 @@ pub enum FrameError {
 }
 
 impl FrameError {
-    pub(crate) fn malformed(what: impl Into<String>) -> Self {
-        Self::Malformed(what.into())
+    /// `what` may quote the message.
+    pub(crate) fn malformed(what: impl fmt::Display) -> Self {
+        Self::Malformed(Printable(what).to_string())
     }
 }
 

@@ -46,6 +46,7 @@ mod layout;
 mod link;
 mod listing;
 mod manifest;
+mod printable;
 mod proof;
 mod ranges;
 mod sequence;
@@ -66,6 +67,7 @@ pub use manifest::{
     Entry, EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,
     MAX_TARGET_LEN, Manifest, ManifestError, NameError, TargetError, check_name, check_target,
 };
+pub use printable::{Printable, escaped, is_unsafe};
 pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,
 };

@@ -1,14 +1,16 @@
 //! Who may call: the token's holders, and pages of ours with a session; on this host, and no other page.
 //!
-//! A page from elsewhere can make a browser send requests here. It knows neither the token nor, as the
-//! cookie is `SameSite=Strict`, can it have that sent along; yet it is turned away before either is
-//! looked at, by `Origin` and `Sec-Fetch-Site` (which browsers send with such requests) and by `Host`
-//! (which names the page's host if that was rebound to our address).
+//! Neither way in is a cookie, which a browser would send along with whatever a page from elsewhere makes
+//! it ask here, and to every other port of this host. Such a page knows neither the token nor a session's
+//! bearer; yet it is turned away before either is looked at, by `Origin` and `Sec-Fetch-Site` (which
+//! browsers send with such requests) and by `Host` (which names the page's host if that was rebound to our
+//! address).
 //!
 //! | way in | `Host` | `Origin` | `Sec-Fetch-Site` |
 //! |---|---|---|---|
-//! | bearer token | our address, or `localhost` | none | any |
-//! | cookie | our address | ours; needed for all but GET and HEAD | `same-origin`, if sent |
+//! | the token | our address, or `localhost` | none | any |
+//! | a session's bearer | our address | ours; needed for all but GET and HEAD | `same-origin`, if sent |
+//! | nothing: to begin a session, and for the run | the same | the same | the same |
 //! | nothing: the page's files | our address | any | any |
 
 use std::{
@@ -20,7 +22,7 @@ use axum::{
     extract::FromRequestParts,
     http::{
         HeaderMap, Method, StatusCode, Uri,
-        header::{AUTHORIZATION, COOKIE, HOST, ORIGIN},
+        header::{AUTHORIZATION, HOST, ORIGIN},
         request::Parts,
         uri::Authority,
     },
@@ -28,8 +30,11 @@ use axum::{
 
 use super::{Token, error::ApiError, sessions::Sessions};
 
-/// Where a code is exchanged for a cookie, with neither.
+/// Where a code is exchanged for a session, with neither.
 const SIGN_IN: &str = "/v1/session";
+
+/// Where a page asks which run of the node this is, with neither.
+const RUN: &str = "/v1/run";
 
 /// What every request has to show.
 #[derive(Clone, Debug)]
@@ -80,43 +85,23 @@ impl Access {
         if is_of_page(method, uri.path()) {
             self.is_address(&host)?;
             Ok(Caller::Anybody)
-        } else if let Some(claimed) = headers.get(AUTHORIZATION) {
-            is_no_page(headers)?;
-            match claimed.as_bytes().strip_prefix(b"Bearer ") {
-                Some(claimed) if self.token.is(claimed) => Ok(Caller::Command),
-                _ => Err(unauthorized()),
-            }
-        } else if method == Method::POST && uri.path() == SIGN_IN {
+        } else if is_before_a_session(method, uri.path()) {
             self.is_own_page(&host, method, headers)?;
             Ok(Caller::Anybody)
-        } else if let Some(session) = self.session(headers) {
-            self.is_own_page(&host, method, headers)?;
-            if self.sessions.is(session) {
-                Ok(Caller::Page)
-            } else {
-                Err(unauthorized())
+        } else if let Some(claimed) = claimed(headers) {
+            if self.sessions.find(claimed).is_some() {
+                self.is_own_page(&host, method, headers)?;
+                return Ok(Caller::Page);
             }
+            is_no_page_but(headers, &host)?;
+            if !self.token.is(claimed) {
+                return Err(unauthorized());
+            }
+            is_no_page(headers)?;
+            Ok(Caller::Command)
         } else {
-            is_no_page(headers).and(Err(unauthorized()))
+            is_no_page_but(headers, &host).and(Err(unauthorized()))
         }
-    }
-
-    /// The secret in the cookie, if there is one.
-    pub(super) fn session<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let name = self.cookie_name();
-        let cookies = headers.get_all(COOKIE).iter();
-        let mut cookies = cookies
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|cookie| cookie.trim().split_once('='));
-        cookies
-            .find(|(found, _)| *found == name)
-            .map(|(_, secret)| secret)
-    }
-
-    /// What the cookie is called: cookies do not respect ports, so other nodes' have other names.
-    pub(super) fn cookie_name(&self) -> String {
-        format!("pelago-{}", self.served.port())
     }
 
     /// The host that the request names, which is us: exactly one, by a name no rebinding can fake.
@@ -193,6 +178,16 @@ fn is_of_page(method: &Method, path: &str) -> bool {
     is_reading && (path == "/" || path.starts_with("/page/"))
 }
 
+fn is_before_a_session(method: &Method, path: &str) -> bool {
+    (method == Method::POST && path == SIGN_IN) || (method == Method::GET && path == RUN)
+}
+
+/// The token or bearer that a request shows.
+fn claimed(headers: &HeaderMap) -> Option<&[u8]> {
+    let claimed = headers.get(AUTHORIZATION)?;
+    claimed.as_bytes().strip_prefix(b"Bearer ")
+}
+
 fn is_localhost(host: &Authority) -> bool {
     host.host().eq_ignore_ascii_case("localhost")
 }
@@ -211,6 +206,14 @@ fn is_no_page(headers: &HeaderMap) -> Result<(), ApiError> {
         return Err(forbidden("requests from web pages are refused"));
     }
     Ok(())
+}
+
+/// Refuses pages, except our own: a page whose session is over gets 401 instead.
+fn is_no_page_but(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> {
+    match only(headers, ORIGIN.as_str()) {
+        Some(origin) if origin.strip_prefix("http://") == Some(own.as_str()) => Ok(()),
+        _ => is_no_page(headers),
+    }
 }
 
 /// Whether `host`, as a request names it, is this host as seen from itself, by a name that no rebinding
@@ -236,6 +239,23 @@ fn unauthorized() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with_hint(
         "the token is in api.json in the data folder; `pelago ui` opens the page with a new session",
     )
+}
+
+/// The bearer that a page of ours shows; nothing from others.
+pub(super) struct Shown(Option<Vec<u8>>);
+
+impl Shown {
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Shown {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(claimed(&parts.headers).map(<[u8]>::to_vec)))
+    }
 }
 
 /// Lets in those only who know the token, and no page.

@@ -1,12 +1,13 @@
 //! `pages.json` in the data folder: what the pages that are open need to go on when the node is back.
 //!
-//! A page knows an address and a cookie. So the API is at the same port again if that is free, and knows
-//! sessions by the hashes of their secrets: what is in the file lets nobody in. Readable only by its owner.
+//! A page knows an address and the secret of its session. So the API is at the same port again if that is
+//! free, and knows the secrets: what a page has to show is made of them anew at each start, so that they
+//! are never sent. Readable only by its owner.
 //! Whatever is wrong with it, pages have to be opened anew, and nothing else: a damaged file is set aside,
 //! and one that cannot be read, or that a newer version wrote, is not replaced.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -20,9 +21,10 @@ const FILE: &str = "pages.json";
 const MAX_LEN: u64 = 16 * 1024;
 
 /// Of the form below.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
-/// The file, which says of which form it is. The first version did not.
+/// The file, which says of which form it is. The first version did not, and knew sessions by hashes: they
+/// are over.
 #[derive(Serialize, Deserialize)]
 struct Versioned {
     #[serde(default)]
@@ -32,12 +34,19 @@ struct Versioned {
 }
 
 /// What is kept for pages.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Where the API was.
     pub(super) port: u16,
-    /// SHA-256 of each session's secret, in hex; oldest first.
-    pub(super) sessions: Vec<String>,
+    /// The secret of each session, in hex; oldest first.
+    #[serde(default)]
+    pub(super) secrets: Vec<String>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kept({}, {} sessions)", self.port, self.secrets.len())
+    }
 }
 
 /// What a file says, as far as this version knows.
@@ -97,6 +106,11 @@ impl KeptFile {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The folder that it is in.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Option<Said> {
@@ -126,16 +140,22 @@ mod tests {
         assert_eq!(nothing, Kept::default());
         let kept = Kept {
             port: 7,
-            sessions: vec!["ab".repeat(32)],
+            secrets: vec!["ab".repeat(32)],
         };
         file.write(kept.clone()).unwrap();
         assert_eq!(KeptFile::open(folder.path()).1, kept);
         let path = folder.path().join(FILE);
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(r#""version":1"#), "{text}");
-        // As the first version wrote it.
-        fs::write(&path, text.replace(r#""version":1,"#, "")).unwrap();
-        assert_eq!(KeptFile::open(folder.path()).1, kept);
+        assert!(text.contains(r#""version":2"#), "{text}");
+        // As the first versions wrote it.
+        for version in ["", r#""version":1,"#] {
+            fs::write(&path, format!(r#"{{{version}"port":7,"sessions":["ab"]}}"#)).unwrap();
+            let over = Kept {
+                port: 7,
+                secrets: Vec::new(),
+            };
+            assert_eq!(KeptFile::open(folder.path()).1, over);
+        }
     }
 
     #[test]
@@ -149,7 +169,7 @@ mod tests {
         let aside = folder.path().join("pages.json.damaged-1");
         assert_eq!(fs::read_to_string(aside).unwrap(), "{");
 
-        let newer = r#"{"version":2,"other":[]}"#;
+        let newer = r#"{"version":3,"other":[]}"#;
         fs::write(&path, newer).unwrap();
         let (file, kept) = KeptFile::open(folder.path());
         file.write(kept).unwrap_err();

@@ -1,6 +1,6 @@
 //! The API of one data folder: socket, token and `api.json` together.
 
-use std::{future::Future, io, net::SocketAddr, path::Path};
+use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -60,19 +60,22 @@ impl Local {
     /// What serves `router`.
     #[must_use]
     pub fn server(self, router: Router) -> LocalServer {
-        let sessions = Sessions::kept(self.file_of_pages, self.pages, self.address.port());
+        let sessions = Sessions::kept(self.file_of_pages, self.pages, self.address);
         let access = Access::new(self.token, self.address, sessions);
         LocalServer {
+            sessions: Arc::clone(access.sessions()),
             server: Server::new(access, self.listener, router),
             _file: self.file,
         }
     }
 }
 
-/// A router on the socket of a [`Local`]. Its file goes when this is dropped.
+/// A router on the socket of a [`Local`]. Its file, and those that lead to the page, go when this is
+/// dropped.
 #[derive(Debug)]
 pub struct LocalServer {
     server: Server,
+    sessions: Arc<Sessions>,
     _file: ApiFile,
 }
 
@@ -80,6 +83,12 @@ impl LocalServer {
     /// Serves as [`serve`](super::serve) does. It can run again after a panic.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         self.server.run(shutdown).await;
+    }
+}
+
+impl Drop for LocalServer {
+    fn drop(&mut self) {
+        self.sessions.end_codes();
     }
 }
 

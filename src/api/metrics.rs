@@ -75,7 +75,7 @@ pub struct MetricsServer {
 impl MetricsServer {
     /// Serves until it is dropped. It can run again after a panic.
     pub async fn run(&self) {
-        accept_all(&self.listener, &self.router, pending()).await;
+        accept_all(&self.listener, &self.router, "metrics", pending()).await;
     }
 }
 

@@ -11,8 +11,10 @@
 //! | method and path | answer |
 //! |---|---|
 //! | `GET /` and `GET /page/{file}` | the web page, without its data |
-//! | `POST /v1/codes` | [`types::Code`]; for commands only |
-//! | `POST /v1/session` [`types::SignIn`], `DELETE /v1/session` | nothing, and a cookie set or removed |
+//! | `POST /v1/codes` (with `?file=true`, and a file) | [`types::Code`]; for commands only |
+//! | `POST /v1/session` [`types::SignIn`], `GET /v1/session` | [`types::Session`]; for pages |
+//! | `DELETE /v1/session` | nothing; for pages |
+//! | `GET /v1/run` | [`types::Run`]; for pages |
 //! | `GET /v1/events?of=TOPICS` | server-sent events: what is, then what changes |
 //! | `GET /v1/log?level=LEVEL` | list of [`types::LogLine`] |
 //! | `GET /v1/status` | [`types::Status`] |
@@ -43,10 +45,12 @@
 //! the stream is about: hashing ends, a download pauses, unless it was asked for with `detach`.
 
 mod access;
+mod anonymous;
 mod api_file;
 mod app;
 mod catalogue;
 mod client;
+mod connections;
 mod convert;
 mod downloads;
 mod error;
@@ -68,6 +72,7 @@ mod openapi;
 mod page;
 mod paging;
 mod qr;
+mod redirect;
 mod router;
 pub(crate) mod seconds;
 mod serve;
@@ -83,7 +88,7 @@ pub mod types;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;
-pub use client::{CallError, Client, Events};
+pub use client::{CallError, Client, Events, Page};
 pub use gateway::{Gateway, GatewayError, GatewaySettings, KeyError, Links};
 pub use local::{Local, LocalError, LocalServer};
 pub use log::Log;

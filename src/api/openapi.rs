@@ -9,9 +9,7 @@ use utoipa::{
     IntoResponses, Modify, OpenApi,
     openapi::{
         self,
-        security::{
-            ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme,
-        },
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
@@ -26,8 +24,8 @@ use super::types::{
     info(
         title = "Pelago",
         description = "The local API of a node. Commands send the bearer token that is in `api.json` in \
-            the data folder. A page begins a session with a one-time code and sends its cookie; it has \
-            to come from the API's own origin.",
+            the data folder. A page begins a session with a one-time code and sends the bearer of that; it \
+            has to come from the API's own origin.",
     ),
     components(schemas(
         DownloadRemoved,
@@ -53,14 +51,9 @@ struct Ways;
 impl Modify for Ways {
     fn modify(&self, document: &mut openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
-        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        let cookie = ApiKeyValue::with_description(
-            "pelago-PORT",
-            "Set by POST /v1/session; its name ends with the port that the API listens on.",
-        );
-        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
-        components.add_security_scheme("token", bearer);
-        components.add_security_scheme("session", cookie);
+        let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        components.add_security_scheme("token", bearer());
+        components.add_security_scheme("session", bearer());
         let none: [&str; 0] = [];
         document.security = Some(vec![
             SecurityRequirement::new("token", none),

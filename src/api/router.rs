@@ -27,7 +27,12 @@ pub fn router(app: impl Into<App>) -> Router {
     let described = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(openapi::document))
         .routes(routes!(session::code))
-        .routes(routes!(session::sign_in, session::sign_out))
+        .routes(routes!(session::run))
+        .routes(routes!(
+            session::session,
+            session::sign_in,
+            session::sign_out
+        ))
         .routes(routes!(live::events))
         .routes(routes!(status::log))
         .routes(routes!(metrics::metrics))

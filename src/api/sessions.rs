@@ -1,22 +1,32 @@
 //! Sessions of web pages, and the one-time codes that they begin with.
 //!
 //! A command, which knows the token, asks for a code and gives it to the browser in a URL's fragment,
-//! which is sent nowhere. The page exchanges it for a cookie that scripts cannot read. Codes end with the
-//! API; sessions go on when the node is back, so that a page that stayed open need not be opened anew.
+//! which is sent nowhere. The page exchanges it for the secret of a session and for a bearer, which it shows
+//! with each request. Nothing of it is a cookie: a browser sends those to every port of a host.
+//!
+//! Codes end with the API; sessions go on when the node is back, so that a page that stayed open need not
+//! be opened anew. Meanwhile another program may listen at its port. So the secret is
+//! never sent, and a bearer is good for one run at one address only: a MAC over both under the secret. At
+//! the next run the page asks for that run's number, which cannot be known before, and makes a new one.
 
 use std::{
     collections::VecDeque,
+    fmt::Write as _,
     io,
+    net::SocketAddr,
+    path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use super::{
     Token,
+    access::page_address,
     kept::{Kept, KeptFile},
+    redirect::Redirect,
 };
 
 /// How long a code can be used: a browser takes seconds to start.
@@ -28,44 +38,91 @@ const MAX_CODES: usize = 16;
 /// Sessions at once, at most; the oldest goes first.
 const MAX_SESSIONS: usize = 32;
 
+/// What the MAC is for, so that it never stands for anything else. The page has the same.
+const PURPOSE: &str = "pelago/page/1";
+
 /// The sessions of one API.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
     inner: Mutex<Inner>,
-    /// Where they are kept, and the port that goes with them.
-    kept: Option<(KeptFile, u16)>,
+    /// What tells this run from others.
+    run: Token,
+    /// Where the page is.
+    address: SocketAddr,
+    /// Where they are kept.
+    kept: Option<KeptFile>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    codes: VecDeque<(Token, Instant)>,
-    /// The hashes of their secrets, oldest first.
-    sessions: VecDeque<String>,
+    codes: VecDeque<Code>,
+    /// Oldest first.
+    sessions: VecDeque<Session>,
+}
+
+#[derive(Debug)]
+struct Code {
+    code: Token,
+    given: Instant,
+    /// The file that leads there, if there is one.
+    _redirect: Option<Redirect>,
+}
+
+/// What a page knows.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    /// Never sent by a page.
+    pub(super) secret: Token,
+    /// What it shows in this run.
+    pub(super) bearer: Token,
 }
 
 impl Sessions {
-    /// Those that were `kept` in `file`, which keeps them from now on, for an API at `port`.
-    pub(super) fn kept(file: KeptFile, kept: Kept, port: u16) -> Self {
-        let mut sessions: VecDeque<_> = kept.sessions.into();
-        sessions.truncate(MAX_SESSIONS);
-        let inner = Inner {
-            sessions,
-            ..Inner::default()
-        };
+    /// None yet, for an API at `served`, and none that outlast it.
+    pub(super) fn new(served: SocketAddr) -> Self {
         Self {
-            inner: Mutex::new(inner),
-            kept: Some((file, port)),
+            inner: Mutex::default(),
+            run: Token::generate(),
+            address: page_address(served),
+            kept: None,
         }
+    }
+
+    /// Those that were `kept` in `file`, which keeps them from now on.
+    pub(super) fn kept(file: KeptFile, kept: Kept, served: SocketAddr) -> Self {
+        let mut sessions = Self::new(served);
+        Redirect::clear(file.folder());
+        let secrets = kept.secrets.into_iter().take(MAX_SESSIONS);
+        let known: VecDeque<_> = secrets
+            .map(|secret| sessions.session(secret.into()))
+            .collect();
+        sessions.inner = Mutex::new(Inner {
+            sessions: known,
+            ..Inner::default()
+        });
+        sessions.kept = Some(file);
+        sessions
+    }
+
+    /// What tells this run from others: no secret, and not to be guessed before.
+    pub(super) const fn run(&self) -> &Token {
+        &self.run
+    }
+
+    fn session(&self, secret: Token) -> Session {
+        let bearer = bearer(&secret, &self.run, self.address);
+        Session { secret, bearer }
     }
 
     /// Writes down what there is, if it is kept.
     fn keep(&self, inner: &Inner) -> io::Result<()> {
-        let Some((file, port)) = &self.kept else {
+        let Some(file) = &self.kept else {
             return Ok(());
         };
+        let secrets = inner.sessions.iter().map(|session| &session.secret);
         let written = file.write(Kept {
-            port: *port,
-            sessions: inner.sessions.iter().cloned().collect(),
+            port: self.address.port(),
+            secrets: secrets.map(|secret| secret.as_str().to_owned()).collect(),
         });
         written.inspect_err(|error| {
             let path = file.path().display();
@@ -75,51 +132,84 @@ impl Sessions {
 
     /// A new code, given out at `now`.
     pub(super) fn code(&self, now: Instant) -> Token {
+        let code = Token::generate();
+        self.add_code(code.clone(), now, None);
+        code
+    }
+
+    /// The same, and a file that leads a browser there; none where there is no folder for it. Blocks on the
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; then there is no code.
+    pub(super) fn code_in_file(&self, now: Instant) -> io::Result<(Token, Option<PathBuf>)> {
+        let code = Token::generate();
+        let url = format!("http://{}/#code={}", self.address, code.as_str());
+        let folder = self.kept.as_ref().map(KeptFile::folder);
+        let redirect = folder.map(|folder| Redirect::write(folder, &url));
+        let redirect = redirect.transpose()?;
+        let path = redirect.as_ref().map(|redirect| redirect.path().to_owned());
+        self.add_code(code.clone(), now, redirect);
+        Ok((code, path))
+    }
+
+    fn add_code(&self, code: Token, given: Instant, redirect: Option<Redirect>) {
         let mut inner = self.lock();
         if inner.codes.len() >= MAX_CODES {
             inner.codes.pop_front();
         }
-        let code = Token::generate();
-        inner.codes.push_back((code.clone(), now));
-        code
+        inner.codes.push_back(Code {
+            code,
+            given,
+            _redirect: redirect,
+        });
     }
 
-    /// Takes a code for a new session, whose secret this gives; none if the code is not, or no longer,
-    /// good. Blocks on the disk. A session that cannot be kept ends with the node.
-    pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Token> {
+    /// Forgets codes that are too old, and the files that lead there.
+    pub(super) fn forget_codes(&self, now: Instant) {
+        let is_good = |code: &Code| now.saturating_duration_since(code.given) < CODE_LIFETIME;
+        self.lock().codes.retain(is_good);
+    }
+
+    /// Forgets all codes, as the API ends.
+    pub(super) fn end_codes(&self) {
+        self.lock().codes.clear();
+    }
+
+    /// Takes a code for a new session; none if the code is not, or no longer, good. Blocks on the disk. A
+    /// session that cannot be kept ends with the node.
+    pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Session> {
+        self.forget_codes(now);
         let mut inner = self.lock();
-        inner
-            .codes
-            .retain(|(_, given)| now.saturating_duration_since(*given) < CODE_LIFETIME);
-        let is_it = |(known, _): &(Token, Instant)| known.is(code.as_bytes());
+        let is_it = |known: &Code| known.code.is(code.as_bytes());
         let at = inner.codes.iter().position(is_it)?;
         inner.codes.remove(at);
         if inner.sessions.len() >= MAX_SESSIONS {
             inner.sessions.pop_front();
         }
-        let session = Token::generate();
-        inner.sessions.push_back(hash(session.as_str()));
+        let session = self.session(Token::generate());
+        inner.sessions.push_back(session.clone());
         // The warning says so; the page works.
         let _ = self.keep(&inner);
         Some(session)
     }
 
-    /// Whether there is a session with this secret.
-    pub(super) fn is(&self, secret: &str) -> bool {
-        let hash = hash(secret);
+    /// The session whose page shows `bearer`, if there is one.
+    pub(super) fn find(&self, bearer: &[u8]) -> Option<Session> {
         let inner = self.lock();
-        inner.sessions.iter().any(|known| is_same(known, &hash))
+        let mut sessions = inner.sessions.iter();
+        sessions.find(|known| known.bearer.is(bearer)).cloned()
     }
 
-    /// Ends the session with this secret, if there is one. Blocks on the disk.
+    /// Ends the session whose page shows `bearer`, if there is one. Blocks on the disk.
     ///
     /// # Errors
     ///
     /// What the system said: it is ended, but the next node knows it again.
-    pub(super) fn end(&self, secret: &str) -> io::Result<()> {
-        let hash = hash(secret);
+    pub(super) fn end(&self, bearer: &[u8]) -> io::Result<()> {
         let mut inner = self.lock();
-        inner.sessions.retain(|known| !is_same(known, &hash));
+        inner.sessions.retain(|known| !known.bearer.is(bearer));
         self.keep(&inner)
     }
 
@@ -128,83 +218,132 @@ impl Sessions {
     }
 }
 
-/// What is known of a secret: its SHA-256 in hex.
-fn hash(secret: &str) -> String {
-    Sha256::digest(secret)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
-/// Compares in a time that does not tell how much is the same.
-fn is_same(one: &str, other: &str) -> bool {
-    one.as_bytes().ct_eq(other.as_bytes()).into()
+/// What the page of a session shows at `address` in one run.
+fn bearer(secret: &Token, run: &Token, address: SocketAddr) -> Token {
+    let key = secret.as_str().as_bytes();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
+    mac.update(format!("{PURPOSE}\n{}\n{address}", run.as_str()).as_bytes());
+    let code = mac.finalize().into_bytes();
+    let digits = code.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    digits.into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    fn kept(folder: &Path) -> Sessions {
+        let (file, kept) = KeptFile::open(folder);
+        Sessions::kept(file, kept, at(7))
+    }
+
+    fn begun(sessions: &Sessions) -> Session {
+        let now = Instant::now();
+        let code = sessions.code(now);
+        sessions.begin(code.as_str(), now).unwrap()
+    }
+
+    fn is(sessions: &Sessions, bearer: &Token) -> bool {
+        sessions.find(bearer.as_str().as_bytes()).is_some()
+    }
 
     #[test]
     fn a_code_is_good_once_and_for_a_minute() {
-        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (sessions, now) = (Sessions::new(at(7)), Instant::now());
         let code = sessions.code(now);
         assert!(sessions.begin("", now).is_none());
         let session = sessions.begin(code.as_str(), now).unwrap();
         assert!(sessions.begin(code.as_str(), now).is_none(), "reused");
-        assert!(sessions.is(session.as_str()) && !sessions.is(code.as_str()));
-        sessions.end(session.as_str()).unwrap();
-        assert!(!sessions.is(session.as_str()));
+        assert!(is(&sessions, &session.bearer));
+        assert!(!is(&sessions, &code) && !is(&sessions, &session.secret));
+        sessions.end(session.bearer.as_str().as_bytes()).unwrap();
+        assert!(!is(&sessions, &session.bearer));
 
         let code = sessions.code(now);
         assert!(sessions.begin(code.as_str(), now + CODE_LIFETIME).is_none());
     }
 
     #[test]
-    fn sessions_outlast_the_node_and_their_secrets_are_not_kept() {
+    fn the_file_of_a_code_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = || {
-            let (file, kept) = KeptFile::open(folder.path());
-            Sessions::kept(file, kept, 7)
-        };
-        let before = sessions();
-        let code = before.code(Instant::now());
-        let secret = before.begin(code.as_str(), Instant::now()).unwrap();
-        let after = sessions();
-        assert!(after.is(secret.as_str()));
-        let file = std::fs::read_to_string(folder.path().join("pages.json")).unwrap();
-        assert!(!file.contains(secret.as_str()));
-        after.end(secret.as_str()).unwrap();
-        assert!(!sessions().is(secret.as_str()));
+        let (sessions, now) = (kept(folder.path()), Instant::now());
+        let (code, file) = sessions.code_in_file(now).unwrap();
+        let file = file.unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&format!("http://127.0.0.1:7/#code={}", code.as_str())));
+        sessions.begin(code.as_str(), now).unwrap();
+        assert!(!file.exists());
+
+        let (_, old) = sessions.code_in_file(now).unwrap();
+        let old = old.unwrap();
+        sessions.forget_codes(now + CODE_LIFETIME / 2);
+        assert!(old.exists());
+        sessions.forget_codes(now + CODE_LIFETIME);
+        assert!(!old.exists());
+        assert_eq!(Sessions::new(at(7)).code_in_file(now).unwrap().1, None);
+    }
+
+    #[test]
+    fn sessions_outlast_the_node_and_what_was_sent_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = kept(folder.path());
+        let session = begun(&before);
+        let after = kept(folder.path());
+        assert!(
+            !is(&after, &session.bearer),
+            "it may have been sent to others"
+        );
+        // As the page makes it.
+        let again = bearer(&session.secret, after.run(), at(7));
+        assert!(is(&after, &again) && !is(&before, &again));
+        // Whoever is where the node was passes on what a page made for that address.
+        assert!(!is(&after, &bearer(&session.secret, after.run(), at(8))));
+        after.end(again.as_str().as_bytes()).unwrap();
+        let last = kept(folder.path());
+        assert!(!is(&last, &bearer(&session.secret, last.run(), at(7))));
+    }
+
+    /// The page makes it of the same bytes (`page/session.js`).
+    #[test]
+    fn a_bearer_is_what_the_page_makes() {
+        let (secret, run) = (Token::from("ab".repeat(32)), Token::from("cd".repeat(32)));
+        assert_eq!(
+            bearer(&secret, &run, at(7)).as_str(),
+            "141bfdf46c5c0cf5bd0d6acc78bb39fbec6e5371b58ce32e97dedfbadf1a5bc1"
+        );
     }
 
     #[test]
     fn a_session_that_cannot_be_kept_ends_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, kept) = KeptFile::open(folder.path());
-        let sessions = Sessions::kept(file, kept, 7);
+        let sessions = kept(folder.path());
         folder.close().unwrap();
-        let code = sessions.code(Instant::now());
-        let secret = sessions.begin(code.as_str(), Instant::now()).unwrap();
-        assert!(sessions.is(secret.as_str()));
-        sessions.end(secret.as_str()).unwrap_err();
-        assert!(!sessions.is(secret.as_str()));
+        let session = begun(&sessions);
+        assert!(is(&sessions, &session.bearer));
+        sessions
+            .end(session.bearer.as_str().as_bytes())
+            .unwrap_err();
+        assert!(!is(&sessions, &session.bearer));
     }
 
     #[test]
     fn the_oldest_goes_where_there_are_too_many() {
-        let (sessions, now) = (Sessions::default(), Instant::now());
+        let (sessions, now) = (Sessions::new(at(7)), Instant::now());
         let first = sessions.code(now);
-        let codes: Vec<_> = (0..MAX_CODES).map(|_| sessions.code(now)).collect();
-        assert!(sessions.begin(first.as_str(), now).is_none());
-        let begun: Vec<_> = codes
-            .iter()
-            .map(|code| sessions.begin(code.as_str(), now).unwrap())
-            .collect();
-        for _ in 0..MAX_SESSIONS - MAX_CODES + 1 {
-            let code = sessions.code(now);
-            sessions.begin(code.as_str(), now).unwrap();
+        for _ in 0..MAX_CODES {
+            sessions.code(now);
         }
-        assert!(!sessions.is(begun[0].as_str()) && sessions.is(begun[1].as_str()));
+        assert!(sessions.begin(first.as_str(), now).is_none());
+        let begun: Vec<_> = (0..=MAX_SESSIONS).map(|_| begun(&sessions)).collect();
+        assert!(!is(&sessions, &begun[0].bearer) && is(&sessions, &begun[1].bearer));
     }
 }

@@ -32,7 +32,7 @@ pub use health::{
 pub use limits::{Limits, LimitsChange};
 pub use log::{LogLevel, LogLine, LogQuery};
 pub use look::{Content, Holder, LookRequest};
-pub use session::{Code, SignIn};
+pub use session::{Code, CodeQuery, Run, Session, SignIn};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
 pub use states::{ExcludedPlace, ShareState, UnavailableShare, UnavailableShares};
 pub use writing::{BeingWritten, FileBeingWritten, FileWritten};

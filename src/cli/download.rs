@@ -1,6 +1,6 @@
 //! `pelago download`: gets content by its hash, link or name.
 
-use std::{env, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     attach::{self, Session},
@@ -14,6 +14,7 @@ use super::{
     signals::Signals,
     start::peer_address,
     text::{bytes, command, count, harmless, rate, time},
+    words,
 };
 use crate::{
     api::{
@@ -49,7 +50,8 @@ pub(super) struct DownloadArgs {
     #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     peer: Vec<String>,
 
-    /// Ask only these peers: peer ids, or names of nodes
+    /// Ask only these peers: peer ids, or names of nodes. A name stands for the peer that it was first used
+    /// for; NAME=ID has it stand for another
     #[arg(long, value_name = "PEER")]
     from: Vec<String>,
 
@@ -172,7 +174,7 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
         Session::open(context).await?
     };
     note_damaged_peers(context, &session, &request.target);
-    let words = env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words = words::given().map(|word| word.to_string_lossy().into_owned());
     fetch(context, session, request, signals, &command(words)).await
 }
 

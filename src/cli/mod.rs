@@ -16,7 +16,7 @@
 //! | `output`, `batch`, `progress`, `table`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
-//! | `verbs`, `prompt`, `choose` | running a verb for them; asking people |
+//! | `verbs`, `words`, `prompt`, `choose` | running a verb for them; asking people |
 
 mod args;
 mod attach;
@@ -58,6 +58,7 @@ mod ui;
 mod unshare;
 mod verbs;
 mod watch;
+mod words;
 
 use std::{io, process};
 
@@ -82,7 +83,8 @@ Pelago shares files with whoever has their hash, and gets others' by theirs. To 
 
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
-    let args = Args::try_parse().unwrap_or_else(|error| output::exit_usage(&error));
+    let args =
+        Args::try_parse_from(words::given()).unwrap_or_else(|error| output::exit_usage(&error));
     let output = Output::new(args.global.json, args.global.quiet);
     let exit = match args.command {
         None => {

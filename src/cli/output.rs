@@ -3,7 +3,7 @@
 //! With `--json` stdout holds JSON documents, one a line, and nothing else.
 
 use std::{
-    env, fmt,
+    fmt,
     io::{self, Write},
     process,
 };
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use console::Term;
 use serde::Serialize;
 
-use super::text::harmless_lines;
+use super::{text::harmless_lines, words};
 use crate::{
     api::{
         CallError, LocalError,
@@ -204,7 +204,7 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Ends the process over arguments that make no sense, or with the help that was asked for.
 pub(super) fn exit_usage(error: &clap::Error) -> ! {
-    let json = env::args_os().any(|arg| arg == "--json");
+    let json = words::given().any(|arg| arg == "--json");
     process::exit(usage(error, json).code())
 }
 

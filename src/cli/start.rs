@@ -26,6 +26,7 @@ use crate::{
     api::{Gateway, GatewaySettings, Links, Local, LocalServer, router, serve_metrics},
     config::{Config, Origin},
     node::{Node, PeerAddress, Settings},
+    store::Printable,
 };
 
 /// The duties of this file.
@@ -305,7 +306,7 @@ async fn announce(
     let text = || {
         let lines = listen
             .iter()
-            .map(|address| format!("listening on {address}\n"));
+            .map(|address| format!("listening on {}\n", Printable(address)));
         lines.chain(["ready".to_owned()]).collect::<String>()
     };
     let ready = Ready {

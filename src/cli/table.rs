@@ -5,6 +5,8 @@
 
 use console::{measure_text_width, truncate_str};
 
+use crate::store::{escaped, is_unsafe};
+
 /// Between two columns.
 const GAP: usize = 2;
 
@@ -64,6 +66,15 @@ pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
+/// A row that keeps to its line, whatever others called what is in it.
+fn printable(row: Vec<String>) -> Vec<String> {
+    let cells = row.into_iter().map(|cell| match cell.contains(is_unsafe) {
+        true => escaped(&cell).into_owned(),
+        false => cell,
+    });
+    cells.collect()
+}
+
 /// A column that is shown: which, and how wide.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -80,7 +91,7 @@ impl Table {
     ) -> Self {
         Self {
             columns: columns.into(),
-            rows: rows.into_iter().collect(),
+            rows: rows.into_iter().map(printable).collect(),
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
     args::{Args, Global},
     context::Context,
     output::{self, Exit},
+    words,
 };
 use crate::api::types::ErrorInfo;
 
@@ -82,7 +83,8 @@ impl Verbs {
         let mut command = process::Command::new(&self.program);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::arg0(&mut command, &self.called);
-        command.args(self.inherited(&given)).args(words);
+        command.args(self.inherited(&given));
+        words::give(&mut command, words);
         if !io::stdin().is_terminal() {
             // What is to be read there are the next verbs.
             command.stdin(Stdio::null());

@@ -21,7 +21,7 @@ pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 const PREFIX: &str = "PELAGO_";
 
 /// Variables with the prefix that are read elsewhere: where the data folder and the file are.
-const NO_SETTINGS: [&str; 2] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG"];
+const NO_SETTINGS: [&str; 3] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG", "PELAGO_SHELL_WORDS"];
 
 /// Bytes of the longest configuration file: 100 times the default one.
 const MAX_FILE_LEN: u64 = 1 << 20;

@@ -5,6 +5,7 @@ use libp2p::{
     swarm::{ConnectionId, DialError},
 };
 use pelago_behaviour::dial::Refusal;
+use pelago_content::Printable;
 use tokio::sync::oneshot;
 
 use super::ConnectError;
@@ -100,7 +101,8 @@ pub(super) fn connect_error(error: &DialError) -> ConnectError {
         },
         other => other.to_string(),
     };
-    ConnectError::Failed(text)
+    // It quotes addresses, and reasons that the other end gave.
+    ConnectError::Failed(Printable(text).to_string())
 }
 
 /// The innermost reason: what the system said, without the layers that passed it on.

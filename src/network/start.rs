@@ -14,6 +14,7 @@ use pelago_behaviour::{
     Behaviour, Config, Event, Namesakes, OwnKeys, TransportError, memory_transport, streams,
     swarm_config, transport,
 };
+use pelago_content::Printable;
 use thiserror::Error;
 use tokio::{
     sync::{Mutex, broadcast, mpsc, watch},
@@ -73,7 +74,7 @@ pub enum StartError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("cannot listen on {}: {}", Printable(address), Printable(reason))]
     Listen {
         /// The address.
         address: Multiaddr,

@@ -59,7 +59,10 @@ pub enum AddError {
         name: String,
     },
     /// The same file, or too many others, are being taken.
-    #[error("{} has to wait until others that are being taken are done", path.display())]
+    #[error(
+        "{} has to wait until others that are being taken are done",
+        crate::store::shown(path)
+    )]
     Busy {
         /// Where it was to be.
         path: PathBuf,

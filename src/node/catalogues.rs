@@ -14,7 +14,7 @@ use std::{
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
 use pelago_behaviour::catalogue::Entry;
-use pelago_content::{Hash, Kind};
+use pelago_content::{Hash, Kind, is_unsafe};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(super) use self::kept::Kept;
@@ -95,7 +95,7 @@ impl Sharer {
     /// A word by which it can be chosen: its name if that can be seen and typed, else its id.
     #[must_use]
     pub fn word(&self) -> String {
-        let is_plain = |name: &&String| !name.is_empty() && !name.chars().any(char::is_control);
+        let is_plain = |name: &&String| !name.is_empty() && !name.contains(is_unsafe);
         match self.name.as_ref().filter(is_plain) {
             Some(name) => name.clone(),
             None => self.peer_id.to_string(),

@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, str::FromStr, sync::Arc, time::Duration};
 use libp2p::PeerId;
 use pelago_content::{Hash, HashError, Link, LinkError};
 use thiserror::Error;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     DownloadError, Mode, Node, Output, PeerAddress,
@@ -165,7 +165,10 @@ impl Node {
         let deadline = Instant::now() + request.timeout;
         let allowed = match &request.from[..] {
             [] => None,
-            from => Some(self.resolve_peers(from, &peers, deadline).await?),
+            from => {
+                connect_all(network, &peers).await;
+                Some(self.inner.select_peers(from, deadline).await?)
+            }
         };
         let (scope, lists_as_sources) = scope(&request.target, request.listed);
         let (hash, name) = match request.target {
@@ -215,39 +218,6 @@ impl Node {
     pub(super) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
         if !nodes.is_empty() {
             self.inner.network.join(nodes.to_vec(), patience).await;
-        }
-    }
-
-    /// The ids of the peers that `from` names, waiting until `deadline` for those called by a name.
-    async fn resolve_peers(
-        &self,
-        from: &[String],
-        given: &[PeerAddress],
-        deadline: Instant,
-    ) -> Result<Vec<PeerId>, DownloadError> {
-        let network = &self.inner.network;
-        connect_all(network, given).await;
-        let mut arrivals = network.arrivals();
-        loop {
-            let connected = network.peers().await?;
-            let id_of = |text: &String| {
-                let called = || {
-                    connected
-                        .iter()
-                        .find(|p| p.name.as_deref() == Some(text.as_str()))
-                };
-                text.parse::<PeerId>()
-                    .ok()
-                    .or_else(|| called().map(|peer| peer.peer_id))
-            };
-            let resolved: Vec<_> = from.iter().map(id_of).collect();
-            let Some(unknown) = resolved.iter().position(Option::is_none) else {
-                return Ok(resolved.into_iter().flatten().collect());
-            };
-            // Whether one arrived or some were missed: all are looked at again.
-            if timeout_at(deadline, arrivals.recv()).await.is_err() {
-                return Err(DownloadError::UnknownPeer(from[unknown].clone()));
-            }
         }
     }
 }

@@ -3,12 +3,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use libp2p::PeerId;
 use pelago_behaviour::InvalidNetworkName;
 use thiserror::Error;
 
 use crate::{
     network::{self, Closed, ConnectError},
-    store::{DatabaseError, FolderError, HashError, SelectionError},
+    store::{DatabaseError, FolderError, HashError, Printable, SelectionError, shown},
     transfer,
 };
 
@@ -74,13 +75,13 @@ pub enum ShareError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// It is a symbolic link.
-    #[error("{} is a symbolic link", path.display())]
+    #[error("{} is a symbolic link", shown(path))]
     Symlink {
         /// The link.
         path: PathBuf,
     },
     /// It is what this node must keep to itself: its key, its database.
-    #[error("{} is in the data folder of this node", path.display())]
+    #[error("{} is in the data folder of this node", shown(path))]
     Private {
         /// The file.
         path: PathBuf,
@@ -89,13 +90,16 @@ pub enum ShareError {
     #[error(transparent)]
     Hash(#[from] HashError),
     /// A program still writes to the file.
-    #[error("{} is still being written: it is hashed again when no program writes to it", path.display())]
+    #[error(
+        "{} is still being written: it is hashed again when no program writes to it",
+        shown(path)
+    )]
     StillWritten {
         /// The file.
         path: PathBuf,
     },
     /// It is still excluded from its watched folder.
-    #[error("{} is still excluded from its watched folder: {source}", path.display())]
+    #[error("{} is still excluded from its watched folder: {source}", shown(path))]
     NotIncluded {
         /// The path.
         path: PathBuf,
@@ -190,7 +194,10 @@ pub enum UnshareError {
         what: String,
     },
     /// It is part of a shared folder.
-    #[error("{what:?} is not shared by itself: it is part of the shared folder {}", folder.display())]
+    #[error(
+        "{what:?} is not shared by itself: it is part of the shared folder {}",
+        shown(folder)
+    )]
     InFolder {
         /// The path.
         what: String,
@@ -321,6 +328,27 @@ pub enum DownloadError {
     /// Nobody connected is called that.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
+    /// Several peers have the name, and it does not stand for one of them yet.
+    #[error("{name:?} is the name of several peers:\n{}", peers_by(peers))]
+    SeveralPeers {
+        /// The name.
+        name: String,
+        /// Those who are called so.
+        peers: Vec<PeerId>,
+    },
+    /// The name stands for another peer than those that have it now.
+    #[error(
+        "{name:?} is not the name of the same peer as before. Before:\n  {was}\nNow:\n{}",
+        peers_by(now)
+    )]
+    OtherPeer {
+        /// The name.
+        name: String,
+        /// Whom it stood for when it was first used.
+        was: Box<PeerId>,
+        /// Who is called so now.
+        now: Vec<PeerId>,
+    },
     /// What is wanted of a folder cannot be told.
     #[error(transparent)]
     Selection(#[from] SelectionError),
@@ -343,6 +371,8 @@ impl DownloadError {
             Self::NameNotFound { .. } => "name-not-found",
             Self::Ambiguous { .. } => "ambiguous-name",
             Self::UnknownPeer(_) => "unknown-peer",
+            Self::SeveralPeers { .. } => "ambiguous-peer",
+            Self::OtherPeer { .. } => "peer-changed",
             Self::Selection(_) => "invalid-glob",
             Self::NotKept(why) => why.code(),
             Self::Transfer(error) => error.code(),
@@ -363,6 +393,11 @@ impl DownloadError {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
             Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
+            Self::SeveralPeers { .. } => Some("give the id of the peer that you mean".to_owned()),
+            Self::OtherPeer { name, .. } => Some(format!(
+                "any peer can call itself {name:?}: ask its person for the id, and give that; \
+                 --from NAME=ID has the name stand for that id from then on"
+            )),
             Self::NotKept(why) => Some(why.hint()),
             Self::Transfer(error) => error.hint(),
             Self::Selection(_) | Self::Closed(_) => None,
@@ -446,15 +481,22 @@ impl ManageError {
 
 fn downloads_by(choices: &[super::DownloadStatus]) -> String {
     let line = |choice: &super::DownloadStatus| {
-        let (hash, name, state) = (choice.hash, &choice.name, choice.state.as_str());
+        let name = Printable(&choice.name);
+        let (hash, state) = (choice.hash, choice.state.as_str());
         format!("  {hash}  {name}, {state}")
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+fn peers_by(peers: &[PeerId]) -> String {
+    let lines = peers.iter().map(|peer| format!("  {peer}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn shares_by(choices: &[super::Shared]) -> String {
     let line = |choice: &super::Shared| {
-        let (hash, name, path) = (choice.hash, &choice.name, choice.path.display());
+        let (hash, name) = (choice.hash, Printable(&choice.name));
+        let path = shown(&choice.path);
         format!("  {hash}  {name}, {path}")
     };
     choices.iter().map(line).collect::<Vec<_>>().join("\n")

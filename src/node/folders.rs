@@ -259,10 +259,14 @@ impl Look<'_> {
             Ok(metadata) => metadata,
             // The system tells of a removal, too.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(format!("{}: {error}", path.display())),
+            Err(error) => return Err(format!("{}: {error}", crate::store::shown(&path))),
         };
-        let name = share_name(self.folder, &path)
-            .ok_or_else(|| format!("{}: its name is not valid UTF-8", path.display()))?;
+        let name = share_name(self.folder, &path).ok_or_else(|| {
+            format!(
+                "{}: its name is not valid UTF-8",
+                crate::store::shown(&path)
+            )
+        })?;
         let known = self.known(&path, &metadata);
         // Mostly it is: then nothing is written, and the network knows already.
         if known.is_some_and(|known| self.is_ours(&known) && known.name == name) {

@@ -21,6 +21,7 @@ mod listings;
 mod look;
 mod manage;
 mod metrics;
+mod peer_names;
 mod read;
 mod recovery;
 mod rehash;

@@ -19,6 +19,7 @@ use super::{
     handles::Handles,
     manifests::Manifests,
     partial::Partials,
+    peer_names::{PEER_NAMES_FILE, PeerNames},
     presence::{MOUNTS_FILE, Mounts},
     provider_keys::ProviderKeys,
     receipts::Receipts,
@@ -55,6 +56,8 @@ pub(super) struct Inner {
     pub(super) states: States,
     /// What is not shared, though it is in a watched folder.
     pub(super) exclusions: SavedValue<Exclusions>,
+    /// Which peers people mean by names.
+    pub(super) peer_names: SavedValue<PeerNames>,
     /// The folders that this run serves; shares found below others are not live.
     pub(super) live_folders: RwLock<Vec<PathBuf>>,
     /// How many shares are live, if counted since the last change.
@@ -136,6 +139,7 @@ impl Store {
             mounts: saved.mounts,
             states: States::default(),
             exclusions: saved.exclusions,
+            peer_names: saved.peer_names,
             live_folders: RwLock::default(),
             count: Mutex::default(),
             names: NameIndex::default(),
@@ -196,6 +200,7 @@ impl Store {
 struct Saved {
     mounts: SavedValue<Mounts>,
     exclusions: SavedValue<Exclusions>,
+    peer_names: SavedValue<PeerNames>,
 }
 
 impl Saved {
@@ -203,6 +208,7 @@ impl Saved {
         Ok(Self {
             mounts: SavedValue::in_folder(folder, MOUNTS_FILE)?,
             exclusions: SavedValue::in_folder(folder, EXCLUSIONS_FILE)?,
+            peer_names: SavedValue::in_folder(folder, PEER_NAMES_FILE)?,
         })
     }
 
@@ -210,6 +216,7 @@ impl Saved {
         Self {
             mounts: SavedValue::in_memory(),
             exclusions: SavedValue::in_memory(),
+            peer_names: SavedValue::in_memory(),
         }
     }
 }
@@ -222,7 +229,10 @@ impl fmt::Debug for Store {
 
 /// The folders of the store cannot be made or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the data folder {} cannot be used: {source}", folder.display())]
+#[error(
+    "the data folder {} cannot be used: {source}",
+    crate::store::shown(folder)
+)]
 pub struct OpenError {
     /// The data folder.
     pub folder: PathBuf,

@@ -14,7 +14,7 @@ use libp2p::identity::Keypair;
 use super::files;
 
 /// The file with the key, in the protobuf encoding that every libp2p uses.
-const KEY_FILE: &str = "identity.key";
+pub(super) const KEY_FILE: &str = "identity.key";
 
 /// Bytes read of a key file, at most; an Ed25519 key has 68.
 const MAX_KEY_LEN: u64 = 1024;
@@ -84,7 +84,10 @@ fn others_may_read(metadata: &fs::Metadata) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// Other users of this machine could take the key, and be this node.
-    #[error("other users may read the key {0}: run `chmod 600 {0}`", path.display())]
+    #[error(
+        "other users may read the key {0}: run `chmod 600 {0}`",
+        crate::store::shown(path)
+    )]
     Exposed {
         /// The key file.
         path: PathBuf,
@@ -92,14 +95,17 @@ pub enum IdentityError {
     /// The file holds no key.
     #[error(
         "{} holds no key: put back a copy, or move it away to get a new identity",
-        path.display()
+        crate::store::shown(path)
     )]
     Damaged {
         /// The key file.
         path: PathBuf,
     },
     /// The file cannot be read or written.
-    #[error("the key {} cannot be read or written: {source}", path.display())]
+    #[error(
+        "the key {} cannot be read or written: {source}",
+        crate::store::shown(path)
+    )]
     Io {
         /// The key file.
         path: PathBuf,

@@ -15,12 +15,29 @@ use std::{
 };
 
 use super::{
+    cache::CACHE_FOLDER,
     files,
     format::{self, Format},
+    manifests::MANIFESTS_FOLDER,
+    partial::PARTIAL_FOLDER,
+    permissions,
+    receipts::RECEIPTS_FOLDER,
+    received::RECEIVED_FOLDER,
+    trees::TREES_FOLDER,
 };
 
 /// The file that is locked.
 const LOCK_FILE: &str = "lock";
+
+/// The folders in it that are ours.
+const FOLDERS: [&str; 6] = [
+    CACHE_FOLDER,
+    MANIFESTS_FOLDER,
+    PARTIAL_FOLDER,
+    RECEIPTS_FOLDER,
+    RECEIVED_FOLDER,
+    TREES_FOLDER,
+];
 
 /// How long to try again. Whoever tests the lock holds it for microseconds, so that is plenty,
 /// and few enough for a person not to notice.
@@ -37,7 +54,8 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// Takes the data folder at `path` for this process; creates it, private, if it is missing.
+    /// Takes the data folder at `path` for this process; creates it, private, if it is missing, and makes it
+    /// private if it is there.
     ///
     /// # Errors
     ///
@@ -71,6 +89,7 @@ impl DataFolder {
             // On a full disk, for one. The next process marks it.
             tracing::warn!(folder = %folder.display(), %error, "the format of the data folder is not written down");
         }
+        permissions::make_private(&folder, &FOLDERS);
         Ok(Self {
             path: folder,
             _lock: Arc::new(file),
@@ -128,14 +147,18 @@ pub enum LockError {
     /// Another process has it.
     #[error(
         "the data folder {} is in use by another process: use that node, stop it, or give \
-         another folder with --data-dir", folder.display()
+         another folder with --data-dir",
+        crate::store::shown(folder)
     )]
     InUse {
         /// The folder.
         folder: PathBuf,
     },
     /// It cannot be made, written or locked.
-    #[error("the data folder {} cannot be used: {source}", folder.display())]
+    #[error(
+        "the data folder {} cannot be used: {source}",
+        crate::store::shown(folder)
+    )]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -146,7 +169,7 @@ pub enum LockError {
     #[error(
         "the data folder {} cannot be used: pelago {writer} wrote it in format {format}, which this \
          version ({}) does not read. Use pelago {writer} or newer, or give another folder with \
-         --data-dir", folder.display(), env!("CARGO_PKG_VERSION")
+         --data-dir", crate::store::shown(folder), env!("CARGO_PKG_VERSION")
     )]
     Newer {
         /// The folder.
@@ -159,7 +182,8 @@ pub enum LockError {
     /// What stands in the file for the format is no format.
     #[error(
         "the data folder cannot be used: {} holds {text:?}, which names no format of a data folder. \
-         Give the data folder of a node with --data-dir, or restore that file", file.display()
+         Give the data folder of a node with --data-dir, or restore that file",
+        crate::store::shown(file)
     )]
     UnknownFormat {
         /// The file in the data folder.

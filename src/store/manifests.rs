@@ -249,7 +249,10 @@ impl Source for KeptManifest {
 
 /// A manifest cannot be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("the manifest {} cannot be written or read: {source}", path.display())]
+#[error(
+    "the manifest {} cannot be written or read: {source}",
+    crate::store::shown(path)
+)]
 pub struct ManifestsError {
     /// Its file.
     pub path: PathBuf,

@@ -20,6 +20,8 @@
 //! | `presence` | whether a shared folder is there, or its disk is not |
 //! | `states` | whether what is shared can be had, and why not |
 //! | `exclusions` | what a person withdrew from watched folders |
+//! | `permissions` | who may look into the data folder |
+//! | `peer_names` | which peer a person means by a name |
 //! | `saved_value` | small values with files of their own |
 //! | `fingerprint` | how a file is known to be unchanged |
 //! | `writers` | whether a program has a file open for writing |
@@ -72,7 +74,9 @@ mod members;
 mod mutex;
 mod new_file;
 mod partial;
+mod peer_names;
 mod peers;
+mod permissions;
 mod presence;
 mod provider_keys;
 mod publications;
@@ -102,7 +106,7 @@ pub use byte_size::ByteSize;
 pub use cache::{Cache, Discarded};
 pub use collect::Collected;
 pub use database::{DatabaseError, DatabaseState, examine_database};
-pub use escape::{escaped, is_unsafe, shown};
+pub use escape::{Printable, escaped, is_unsafe, shown};
 pub use exclusions::Exclusion;
 pub use fingerprint::{Fingerprint, Look};
 pub use folders::{

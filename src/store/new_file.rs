@@ -151,13 +151,20 @@ fn create_part(folder: &Path, digits: &str) -> Result<(File, PathBuf), NewFileEr
 #[derive(Debug, thiserror::Error)]
 pub enum NewFileError {
     /// Something is there.
-    #[error("{} is there already, and nothing is put in its place", path.display())]
+    #[error(
+        "{} is there already, and nothing is put in its place",
+        crate::store::shown(path)
+    )]
     Exists {
         /// Where.
         path: PathBuf,
     },
     /// The disk has no room for it.
-    #[error("{} has no room: {}", path.display(), write_failure::cause(source))]
+    #[error(
+        "{} has no room: {}",
+        crate::store::shown(path),
+        write_failure::cause(source)
+    )]
     Full {
         /// Where it was to be.
         path: PathBuf,
@@ -167,7 +174,9 @@ pub enum NewFileError {
     /// The system said no.
     #[error(
         "{} cannot be written: {}: {}",
-        path.display(), write_failure::cause(source), write_failure::remedy(source)
+        crate::store::shown(path),
+        write_failure::cause(source),
+        write_failure::remedy(source)
     )]
     Write {
         /// What.

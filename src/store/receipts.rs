@@ -20,7 +20,7 @@ use super::{Receipt, Store, mutex::lock};
 use crate::durable;
 
 /// The folder with the receipts.
-const FOLDER: &str = "receipts";
+pub(super) const RECEIPTS_FOLDER: &str = "receipts";
 
 /// The form of a receipt.
 const VERSION: u64 = 1;
@@ -47,7 +47,7 @@ struct Kept<R> {
 impl Receipts {
     pub(super) fn in_folder(folder: &Path) -> Self {
         Self {
-            folder: Some(folder.join(FOLDER)),
+            folder: Some(folder.join(RECEIPTS_FOLDER)),
             ..Self::default()
         }
     }
@@ -212,7 +212,10 @@ mod tests {
         let home = Home::on_disk();
         let (hash, receipt) = receipt(&home, "file");
         home.store.keep_receipt(&hash, receipt.clone()).unwrap();
-        let path = home.path("data").join(FOLDER).join(hash.to_string());
+        let path = home
+            .path("data")
+            .join(RECEIPTS_FOLDER)
+            .join(hash.to_string());
         let whole = fs::read(&path).unwrap();
         for damaged in [&[][..], &whole[..whole.len() / 2], &[0; 200]] {
             fs::write(&path, damaged).unwrap();

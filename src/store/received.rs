@@ -20,7 +20,7 @@ use super::{Store, dir::entry_of, disk, files, mutex::lock};
 use crate::durable;
 
 /// The folder in the data folder.
-const RECEIVED_FOLDER: &str = "received";
+pub(super) const RECEIVED_FOLDER: &str = "received";
 
 /// Of the form below.
 const VERSION: u64 = 1;

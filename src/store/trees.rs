@@ -253,7 +253,10 @@ pub enum TreeError {
         hash: Hash,
     },
     /// It cannot be written or opened.
-    #[error("the tree {} cannot be written or read: {source}", path.display())]
+    #[error(
+        "the tree {} cannot be written or read: {source}",
+        crate::store::shown(path)
+    )]
     Io {
         /// Its file.
         path: PathBuf,

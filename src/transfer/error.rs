@@ -23,13 +23,17 @@ pub enum DownloadError {
         tried: String,
     },
     /// There is something else at the target.
-    #[error("{} exists already and is other content", path.display())]
+    #[error("{} exists already and is other content", crate::store::shown(path))]
     TargetExists {
         /// The target.
         path: PathBuf,
     },
     /// The target, or the folder it is to lie in, cannot be used.
-    #[error("cannot write {}: {}", path.display(), why_not_written(source))]
+    #[error(
+        "cannot write {}: {}",
+        crate::store::shown(path),
+        why_not_written(source)
+    )]
     Target {
         /// The path that failed.
         path: PathBuf,

@@ -61,7 +61,10 @@ enum List {
 #[derive(Clone, Debug, Error)]
 pub enum NotKept {
     /// It cannot be written.
-    #[error("the list of downloads cannot be written: {}: {source}", path.display())]
+    #[error(
+        "the list of downloads cannot be written: {}: {source}",
+        crate::store::shown(path)
+    )]
     Write {
         /// Its file.
         path: PathBuf,
@@ -71,7 +74,8 @@ pub enum NotKept {
     /// It must not be replaced.
     #[error(
         "the list of downloads is not replaced, as it could not be read when the node started: {}: \
-         {source}", path.display()
+         {source}",
+        crate::store::shown(path)
     )]
     Unread {
         /// Its file.
@@ -133,7 +137,7 @@ fn is_full(error: &io::Error) -> bool {
 #[derive(Debug, Error)]
 #[error(
     "{} has version {version} of the list of downloads, and this Pelago reads versions up to {VERSION}",
-    path.display()
+    crate::store::shown(path)
 )]
 pub struct LoadError {
     /// The list.

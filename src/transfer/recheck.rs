@@ -11,7 +11,7 @@ use pelago_behaviour::{
     FrameError, Protocol, Stall,
     chunk::{self, Answer, Item},
 };
-use pelago_content::{Chunk, Geometry, Hash, STORED_LEVEL, verify};
+use pelago_content::{Chunk, Geometry, Hash, Printable, STORED_LEVEL, verify};
 use tokio::time::{sleep, timeout};
 
 use super::receiving::{Throttled, receive};
@@ -66,7 +66,7 @@ impl Recheck {
         let asked = timeout(MAX_TIME, self.ask_until_answered(items)).await;
         match asked {
             Ok(Ok(answered)) => answered,
-            Ok(Err(FrameError::Io(error))) => Answered::Nothing(error.to_string()),
+            Ok(Err(FrameError::Io(error))) => Answered::Nothing(Printable(error).to_string()),
             Ok(Err(broken)) => Answered::Lie(broken.to_string()),
             Err(_) => Answered::Nothing(format!("no answer within {} s", MAX_TIME.as_secs())),
         }

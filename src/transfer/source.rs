@@ -21,7 +21,7 @@ use pelago_behaviour::{
     availability::{self, Has, Update},
     chunk::{self, Item},
 };
-use pelago_content::{Hash, Kind, Part};
+use pelago_content::{Hash, Kind, Part, Printable};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::sleep,
@@ -133,7 +133,7 @@ pub(super) enum End {
 impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
         match error {
-            FrameError::Io(error) => Self::Lost(error.to_string()),
+            FrameError::Io(error) => Self::Lost(Printable(error).to_string()),
             broken => Self::Lied(broken.to_string()),
         }
     }
@@ -141,7 +141,7 @@ impl From<FrameError> for End {
 
 impl From<StreamError> for End {
     fn from(error: StreamError) -> Self {
-        Self::Lost(error.to_string())
+        Self::Lost(Printable(error).to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use libp2p::PeerId;
 use pelago_behaviour::chunk::Item;
+use pelago_content::Printable;
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
@@ -418,7 +419,7 @@ impl Sources {
 
 fn describe(candidate: &Candidate, peer: Option<PeerId>) -> String {
     match (candidate.addresses.first(), peer) {
-        (Some(address), _) => address.to_string(),
+        (Some(address), _) => Printable(address).to_string(),
         (None, Some(peer)) => peer.to_string(),
         (None, None) => "a peer".to_owned(),
     }

@@ -131,7 +131,7 @@ impl Entry {
         } else if request.output != self.request.output && !is_there() {
             let output = self.request.output.path();
             let path = status.path.as_ref().unwrap_or(output);
-            Some(format!("to {}", path.display()))
+            Some(format!("to {}", crate::store::shown(path)))
         } else if request.overwrite != self.request.overwrite {
             let what = if request.overwrite { "not " } else { "" };
             Some(format!("{what}to replace what is there"))

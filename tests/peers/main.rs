@@ -17,6 +17,7 @@ mod listing;
 mod misnamer;
 mod networks;
 mod nodes;
+mod printed;
 mod providers;
 mod raw;
 mod relay;

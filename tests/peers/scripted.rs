@@ -166,7 +166,15 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Starts a node that listens at two addresses, so that it can be found twice.
     pub(crate) async fn start(script: Script) -> Self {
-        let mut swarm = swarm("scripted");
+        Self::called("scripted", &[], script).await
+    }
+
+    /// The same, by a name of its own, and claiming to listen at these addresses as well.
+    pub(crate) async fn called(name: &str, claimed: &[Multiaddr], script: Script) -> Self {
+        let mut swarm = swarm(name);
+        for address in claimed {
+            swarm.add_external_address(address.clone());
+        }
         let local = *swarm.local_peer_id();
         let mut addresses = Vec::new();
         for _ in 0..2 {

@@ -1,11 +1,14 @@
 //! The page: opened from the command line.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
-use super::world::World;
+use super::world::{World, eventually};
 
 /// The status code and the head of the answer to a request.
 fn ask(address: &str, request: &str) -> (u16, String) {
@@ -43,13 +46,56 @@ fn a_page_is_opened_with_a_code_that_is_good_once() {
         body.len()
     );
     let (status, answer) = ask(address, &sign_in);
-    assert_eq!(status, 204);
+    assert_eq!(status, 200);
+    assert!(!answer.to_ascii_lowercase().contains("set-cookie"));
     assert_eq!(ask(address, &sign_in).0, 401);
-    let cookie = answer.split("set-cookie: ").nth(1).unwrap();
-    let cookie = cookie.split(';').next().unwrap();
+    let bearer = answer.split(r#""bearer":""#).nth(1).unwrap();
+    let bearer = bearer.split('"').next().unwrap();
     let status = format!(
-        "GET /v1/status HTTP/1.1\r\nHost: {address}\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n"
+        "GET /v1/status HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {bearer}\r\n\
+         Connection: close\r\n\r\n"
     );
     assert_eq!(ask(address, &status).0, 200);
     node.stop();
+}
+
+/// ```text
+///   A      opens a browser, whose arguments everyone on this machine can read
+/// ```
+#[test]
+fn the_code_is_in_a_file_of_its_owner_and_in_no_argument() {
+    let world = World::new();
+    let programs = world.path("programs");
+    let told = world.path("told");
+    fs::create_dir_all(&programs).unwrap();
+    let script = format!("#!/bin/sh\necho \"$0 $@\" >>{}\n", told.display());
+    for name in ["xdg-open", "gio", "gnome-open", "kde-open", "wslview"] {
+        let program = programs.join(name);
+        fs::write(&program, &script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!(
+        "{}:{}",
+        programs.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let a = world.home("a").with("PATH", &path);
+    let node = a.start(&[]);
+    let url = a.run(&["ui"]).done().stdout;
+    let (_, code) = url.trim_end().split_once("#code=").unwrap();
+    let arguments = eventually("a browser to be opened", || {
+        let told = fs::read_to_string(&told).ok()?;
+        told.ends_with('\n').then_some(told)
+    });
+    assert!(!arguments.contains(code), "{arguments}");
+    let file = arguments.lines().next().unwrap().split(' ').next_back();
+    let file = Path::new(file.unwrap());
+    assert_eq!(file.parent().unwrap(), a.data());
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(fs::read_to_string(file).unwrap().contains(url.trim_end()));
+    // What was never opened goes with the node.
+    node.stop();
+    assert!(!file.exists());
+    a.start(&[]).kill();
 }

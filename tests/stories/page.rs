@@ -508,7 +508,7 @@ fn a_page_that_is_not_signed_in_says_so() {
         false
     );
     let cookie = browser.script("return document.cookie");
-    assert_eq!(cookie, "", "a script must not read it");
+    assert_eq!(cookie, "", "other ports of this host would be sent it");
 
     let other = Browser::open(WIDE.0, WIDE.1).unwrap();
     other.go(&url);

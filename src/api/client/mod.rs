@@ -6,7 +6,7 @@
 mod downloads;
 mod events;
 
-use std::{io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, path::PathBuf};
 
 use axum::{
     Router,
@@ -31,10 +31,10 @@ use super::{
     catalogue::INCOMPLETE,
     paging::{MAX_LIMIT, next_path},
     types::{
-        BeingWritten, CatalogueQuery, CheckEvent, Code, Content, ErrorInfo, ExcludedPlace, Gateway,
-        GatewayQuery, Health, Limits, LimitsChange, LinksQuery, Listed, LookRequest, Peer, Problem,
-        Setting, SettingsChange, ShareEvent, ShareRequest, Shared, Status, UnavailableShares,
-        UnshareQuery,
+        BeingWritten, CatalogueQuery, CheckEvent, Code, CodeQuery, Content, ErrorInfo,
+        ExcludedPlace, Gateway, GatewayQuery, Health, Limits, LimitsChange, LinksQuery, Listed,
+        LookRequest, Peer, Problem, Setting, SettingsChange, ShareEvent, ShareRequest, Shared,
+        Status, UnavailableShares, UnshareQuery,
     },
 };
 
@@ -47,6 +47,21 @@ const MAX_PAGES: usize = 1000;
 /// A caller of the API.
 #[derive(Clone, Debug)]
 pub struct Client(Way);
+
+/// Where the page is opened. Both are secrets until the code is used.
+#[derive(Clone)]
+pub struct Page {
+    /// Its URL. Give it to no program as an argument: other users of this machine see those.
+    pub url: String,
+    /// A file that only its owner can read and that leads there.
+    pub file: Option<PathBuf>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Page(..)")
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Way {
@@ -70,19 +85,23 @@ impl Client {
         Ok(Self(Way::Socket(address, token)))
     }
 
-    /// Where a browser on this host opens the page, signed in by a code that is good once. None if this
-    /// is a node in this process, which serves none.
+    /// Where a browser on this host opens the page, signed in by a code that is good once; with a file that
+    /// leads there, if one is wanted. None if this is a node in this process, which serves none.
     ///
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn page_url(&self) -> Result<Option<String>, CallError> {
+    pub async fn page(&self, file: bool) -> Result<Option<Page>, CallError> {
         let Way::Socket(address, _) = &self.0 else {
             return Ok(None);
         };
-        let Code { code, .. } = self.post("/v1/codes").await?;
+        let path = with_query("/v1/codes", &CodeQuery { file })?;
+        let Code { code, file, .. } = self.post(&path).await?;
         let address = page_address(*address);
-        Ok(Some(format!("http://{address}/#code={code}")))
+        Ok(Some(Page {
+            url: format!("http://{address}/#code={code}"),
+            file: file.map(PathBuf::from),
+        }))
     }
 
     /// The node itself.

@@ -1,14 +1,11 @@
 //! The gateway's sockets: who is let in, how many at a time, and who is too slow.
 
 use std::{
-    convert::Infallible,
-    future::Future,
+    future::pending,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::Path,
-    pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -16,35 +13,25 @@ use axum::{
     body::Body,
     http::{HeaderMap, Response, StatusCode, Uri, header::HOST, uri::Authority},
 };
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-    time::{Instant, Sleep, sleep},
-};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
 
 use super::{KeyError, Links, answer::Content, headers, key::Key, page, port::KeptPort};
-use crate::node::Node;
+use crate::{
+    api::connections::{self, Bounds},
+    node::Node,
+};
 
-/// Connections at once; others wait in the system's queue. Each costs two pieces of 512 KiB at most, and
-/// some buffers.
+/// Connections at once; others take the places of those that ask for nothing or read too slowly, or wait
+/// in the system's queue. Each costs two pieces of 512 KiB at most, and some buffers.
 const MAX_CONNECTIONS: usize = 64;
 
 /// How long a request's head may take, and a connection be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what it is sent. A player that is paused does not, and comes
-/// back when it is dropped.
+/// How long a client may take nothing of what it is sent, while no other client needs its place. A player
+/// that is paused does not, and comes back when it is dropped.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Bytes of the longest request head.
-const MAX_HEAD_LEN: usize = 16 * 1024;
-
-/// How long to wait after a connection could not be accepted: for lack of file descriptors, mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How many ports are looked at for one that is free for IPv4 and IPv6.
 const PORT_TRIES: usize = 16;
@@ -124,25 +111,24 @@ impl Gateway {
             timeout: self.settings.timeout,
             read_ahead: self.settings.read_ahead,
         });
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let bounds = Bounds {
+            connections: MAX_CONNECTIONS,
+            head: HEAD_TIMEOUT,
+            send: SEND_TIMEOUT,
+            name: "gateway",
+        };
         let port = self.address.port();
-        let mut connections = JoinSet::new();
-        loop {
-            let accepts = self
-                .listeners
-                .iter()
-                .map(|listener| Box::pin(accept(listener)));
-            tokio::select! {
-                Some(_) = connections.join_next() => {}
-                (stream, place) = async {
-                    // The semaphore is never closed, so there always is a place in the end.
-                    let place = Arc::clone(&places).acquire_owned().await.ok();
-                    (futures::future::select_all(accepts).await.0, place)
-                } => {
-                    connections.spawn(connection(stream, place, Arc::clone(&content), port));
+        let answer = move |request: hyper::Request<Incoming>| {
+            let content = Arc::clone(&content);
+            async move {
+                let (request, _) = request.into_parts();
+                match is_us(&request.uri, &request.headers, port) {
+                    true => content.answer(&request).await,
+                    false => misdirected(),
                 }
             }
-        }
+        };
+        connections::accept_all(&self.listeners, bounds, answer, pending()).await;
     }
 }
 
@@ -182,47 +168,6 @@ async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) => {
-                tracing::debug!(%error, "a connection to the gateway was not accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-async fn connection(
-    stream: TcpStream,
-    _place: Option<OwnedSemaphorePermit>,
-    content: Arc<Content>,
-    port: u16,
-) {
-    let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let content = Arc::clone(&content);
-        async move {
-            let (request, _) = request.into_parts();
-            let response = match is_us(&request.uri, &request.headers, port) {
-                true => content.answer(&request).await,
-                false => misdirected(),
-            };
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_LEN)
-        .serve_connection(TokioIo::new(Patient::new(stream)), service)
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection to the gateway ended early");
-    }
-}
-
 /// Whether the request names us: exactly one host, `localhost` or an address no rebinding can fake.
 fn is_us(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
@@ -247,89 +192,10 @@ fn misdirected() -> Response<Body> {
     response
 }
 
-/// A stream that ends when the other side takes nothing for [`SEND_TIMEOUT`].
-struct Patient<S> {
-    stream: S,
-    /// When to give up, while something is to be sent and cannot be.
-    until: Pin<Box<Sleep>>,
-    is_stuck: bool,
-}
-
-impl<S> Patient<S> {
-    fn new(stream: S) -> Self {
-        Self {
-            stream,
-            until: Box::pin(sleep(SEND_TIMEOUT)),
-            is_stuck: false,
-        }
-    }
-
-    /// Takes what became of an attempt to send.
-    fn take<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        sent: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if sent.is_ready() {
-            self.is_stuck = false;
-            return sent;
-        }
-        if !self.is_stuck {
-            self.is_stuck = true;
-            self.until.as_mut().reset(Instant::now() + SEND_TIMEOUT);
-        }
-        ready!(self.until.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        pin!(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let sent = pin!(&mut self.stream).poll_write(context, data);
-        self.take(context, sent)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        data: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let sent = pin!(&mut self.stream).poll_write_vectored(context, data);
-        self.take(context, sent)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let sent = pin!(&mut self.stream).poll_flush(context);
-        self.take(context, sent)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        pin!(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::net::TcpStream;
 
     use super::*;
 
@@ -375,23 +241,6 @@ mod tests {
         );
         two.append(HOST, HeaderValue::from_static("localhost:7"));
         assert!(!is_us(&Uri::from_static("/"), &two, 7), "twice");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_dropped_and_one_that_takes_little_is_not() {
-        let (ours, mut theirs) = duplex(1);
-        let mut ours = Patient::new(ours);
-        let sending = tokio::spawn(async move {
-            ours.write_all(&[0; 5]).await.unwrap();
-            ours.write_all(&[0; 5]).await.unwrap_err().kind()
-        });
-        for _ in 0..4 {
-            sleep(SEND_TIMEOUT / 2).await;
-            theirs.read_u8().await.unwrap();
-        }
-        let began = Instant::now();
-        assert_eq!(sending.await.unwrap(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() <= SEND_TIMEOUT);
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 // The node's API: calls, and the stream of what changes.
 
+import { bearer, renew } from "./session.js";
+
 /** A failure in the node's own words (RFC 9457 problem details). */
 export class Problem extends Error {
   constructor(status, { detail, title, code, hint, choices }) {
@@ -15,13 +17,15 @@ export class Problem extends Error {
 const GONE = { detail: "the node does not answer", code: "gone" };
 
 async function fetched(method, path, body, signal) {
-  const request = { method, signal, credentials: "same-origin", cache: "no-store" };
+  const shown = bearer();
+  const headers = shown ? { Authorization: `Bearer ${shown}` } : {};
+  const request = { method, signal, headers, credentials: "omit", cache: "no-store" };
   if (body instanceof Blob) {
     request.body = body;
-    request.headers = { "Content-Type": "application/octet-stream" };
+    headers["Content-Type"] = "application/octet-stream";
   } else if (body !== undefined) {
     request.body = JSON.stringify(body);
-    request.headers = { "Content-Type": "application/json" };
+    headers["Content-Type"] = "application/json";
   }
   let response;
   try {
@@ -31,6 +35,8 @@ async function fetched(method, path, body, signal) {
     throw new Problem(0, GONE);
   }
   if (response.ok) return response;
+  // The node may have been started anew.
+  if (response.status === 401 && (await renew(shown))) return fetched(method, path, body, signal);
   const problem = await response.json().catch(() => ({}));
   throw new Problem(response.status, problem);
 }
@@ -52,23 +58,34 @@ export async function pages(path, onpage, signal) {
   }
 }
 
+/** What a call answers, as the URL of something in memory; it is for one use. */
+export async function blob(path) {
+  const response = await fetched("GET", path);
+  return URL.createObjectURL(await response.blob());
+}
+
 /** The events of a call that answers in lines of JSON, until `onevent` is given the last; `signal` ends it. */
 export async function lines(method, path, body, onevent, signal) {
   const response = await fetched(method, path, body, signal);
+  await each(response, "\n", (line) => {
+    const event = JSON.parse(line);
+    if (event.error && event.event === "error") {
+      throw new Problem(200, { ...event.error, detail: event.error.message });
+    }
+    onevent(event);
+  });
+}
+
+/** Gives `onpiece` each piece of an answer that ends with `end`, as it comes. */
+async function each(response, end, onpiece) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    const whole = (rest + value).split("\n");
+    const whole = (rest + value).split(end);
     rest = whole.pop();
-    for (const line of whole) {
-      const event = JSON.parse(line);
-      if (event.error && event.event === "error") {
-        throw new Problem(200, { ...event.error, detail: event.error.message });
-      }
-      onevent(event);
-    }
+    whole.forEach(onpiece);
   }
 }
 
@@ -88,53 +105,55 @@ const REFUSED_MS = { "signed-out": 30_000, full: 5000 };
  */
 export function events(topics, listeners, onstate) {
   const path = `/v1/events?of=${topics.join(",")}`;
-  let source = null;
+  let stream = null;
   let timer = null;
   let isRefused = false;
 
   const close = () => {
     clearTimeout(timer);
-    source?.close();
-    source = null;
+    stream?.abort();
+    stream = null;
     isRefused = false;
   };
-  const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(failed, SILENCE_MS);
-  };
   const retry = (state) => {
-    clearTimeout(timer);
+    close();
+    if (document.hidden) return;
+    onstate(state);
     isRefused = state in REFUSED_MS;
     timer = setTimeout(open, REFUSED_MS[state] ?? RETRY_MS);
   };
-  async function failed() {
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => retry("connecting"), SILENCE_MS);
+  };
+  // A browser's own reader of events can show nothing but cookies.
+  async function read({ signal }) {
+    const response = await fetched("GET", path, undefined, signal);
+    await each(response, "\n\n", (frame) => {
+      if (signal.aborted) return;
+      heard();
+      const event = /^event: (.*)$/m.exec(frame)?.[1];
+      const data = /^data: (.*)$/m.exec(frame)?.[1];
+      if (event === "hello") onstate("live");
+      if (data !== undefined) listeners[event]?.(JSON.parse(data));
+    });
+  }
+  async function open() {
     close();
-    // An event source does not tell why it was refused; another call does.
-    const probe = new AbortController();
-    const state = await call("GET", path, undefined, probe.signal).then(
+    const mine = (stream = new AbortController());
+    const began = performance.now();
+    heard();
+    const state = await read(mine).then(
       () => "connecting",
       (problem) => {
         if (problem.status === 401 || problem.status === 403) return "signed-out";
         return problem.status === 503 ? "full" : "gone";
       },
     );
-    probe.abort();
-    if (document.hidden) return;
-    onstate(state);
-    retry(state);
-  }
-  function open() {
-    close();
-    source = new EventSource(path);
-    source.onerror = failed;
-    for (const [event, listen] of Object.entries(listeners)) {
-      source.addEventListener(event, ({ data }) => {
-        heard();
-        listen(JSON.parse(data));
-      });
-    }
-    source.addEventListener("hello", () => onstate("live"));
-    heard();
+    if (mine.signal.aborted) return;
+    // A stream that was read for a while ended because the node did: whether it is back shows at once.
+    if (state !== "signed-out" && performance.now() - began > RETRY_MS) open();
+    else retry(state);
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   // Somebody may have signed in by another tab.

@@ -1,6 +1,5 @@
 // The page: signs in, shows one view at a time, and says how the node is.
 
-import { call } from "./api.js";
 import { get } from "./content.js";
 import { h, icon, setText } from "./dom.js";
 import { downloads } from "./downloads.js";
@@ -8,6 +7,7 @@ import { rate } from "./format.js";
 import { log } from "./log.js";
 import { network } from "./network.js";
 import { peers } from "./peers.js";
+import { begin, recall } from "./session.js";
 import { settings } from "./settings.js";
 import { shares } from "./shares.js";
 import { listen, observe, state } from "./state.js";
@@ -26,9 +26,8 @@ async function signIn() {
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
   if (!code) return;
   history.replaceState(null, "", "/#downloads");
-  await call("POST", "/v1/session", { code }).catch(() => {
-    // An older session may still be good; if it is not, the stream will say so.
-  });
+  // An older session may still be good; if it is not, the stream will say so.
+  await begin(code);
 }
 
 function build(stream) {
@@ -125,6 +124,7 @@ function listenToForm() {
 }
 
 await signIn();
+recall();
 build(listen());
 showNode();
 showCounts();

@@ -1,6 +1,6 @@
 // One content: what it is before it is downloaded, and how it is passed on.
 
-import { call, lines, part } from "./api.js";
+import { blob, call, lines, part } from "./api.js";
 import { attempt, complain, copy, dialog, h, icon, name, toast } from "./dom.js";
 import { bytes, count, short, shortPeer } from "./format.js";
 
@@ -146,10 +146,13 @@ export function pass(share) {
   link.value = share.link;
   const qr = h("img", {
     class: "qr",
-    src: `/v1/links/qr?what=${part(share.hash)}`,
     alt: "The link as a QR code",
-    onerror: () => qr.replaceWith(h("p", { class: "hint" }, "This link is too long for a QR code.")),
+    onload: () => URL.revokeObjectURL(qr.src),
   });
+  blob(`/v1/links/qr?what=${part(share.hash)}`).then(
+    (url) => (qr.src = url),
+    () => qr.replaceWith(h("p", { class: "hint" }, "This link is too long for a QR code.")),
+  );
   dialog(
     "Link",
     h("div", { class: "what" }, icon(share.kind), h("div", {}, h("strong", {}, name(share.name)), h("p", {}, bytes(share.size)))),

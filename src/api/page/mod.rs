@@ -19,8 +19,8 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-/// What the page may load and do: its own files, and calls to where it came from.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+/// What the page may load and do: its own files, images that it asked for, and calls to where it came from.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -61,6 +61,7 @@ files! {
     "peers.js": SCRIPT,
     "plot.js": SCRIPT,
     "rows.js": SCRIPT,
+    "session.js": SCRIPT,
     "settings.js": SCRIPT,
     "shares.js": SCRIPT,
     "state.js": SCRIPT,

@@ -227,3 +227,32 @@ async fn the_silent_do_not_keep_their_places() {
         assert!(answer.is_empty());
     }
 }
+
+/// Callers without a token who never finish what they ask, and those who ask for the page's files and read
+/// none of it: a browser signs in, its page works, and so do commands.
+#[tokio::test]
+async fn callers_without_a_token_keep_nobody_out() {
+    let served = Served::new(alone().await).await;
+    let page = served.sign_in().await;
+    let address = served.address;
+    let mut endless = Vec::new();
+    for number in 0..2 * MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = if number % 2 == 0 {
+            format!(
+                "POST /v1/session HTTP/1.1\nHost: {address}\nOrigin: http://{address}\n\
+                 Content-Type: application/json\nContent-Length: 100\n\n{{"
+            )
+        } else {
+            format!("GET /page/style.css HTTP/1.1\nHost: {address}\n\n").repeat(50)
+        };
+        let request = request.replace('\n', "\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        endless.push(stream);
+    }
+    assert_eq!(served.page("GET /", "", "").await.0, 200);
+    assert_eq!(served.page("GET /v1/status", &page, "").await.0, 200);
+    let head = served.head(&address.to_string(), "");
+    assert_eq!(raw(&served, &head, b"").await.0, 200);
+    timeout(LIMIT, served.sign_in()).await.unwrap();
+}

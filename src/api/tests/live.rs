@@ -237,9 +237,9 @@ async fn ten_thousand_streams_do_not_keep_commands_out() {
     let files = usize::try_from(files_allowed()).unwrap_or(usize::MAX);
     let count = 10_000.min(files.saturating_sub(200) / 2);
     let served = Served::new(alone().await).await;
-    let cookie = served.sign_in().await;
+    let shown = served.sign_in().await;
     let address = served.address;
-    let head = format!("GET /v1/events HTTP/1.1\nHost: {address}{cookie}\n\n");
+    let head = format!("GET /v1/events HTTP/1.1\nHost: {address}{shown}\n\n");
     let head = head.replace('\n', "\r\n");
     let asked: Vec<_> = (0..count)
         .map(|_| {

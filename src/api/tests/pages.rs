@@ -4,11 +4,11 @@ use super::{
     Served, alone,
     door::{raw, whole},
 };
-use crate::api::types::{Code, Problem};
+use crate::api::types::{Code, Problem, Run, Session};
 
 impl Served {
     /// A request of the page at `origin`, by `host`, with these further lines.
-    async fn page(&self, line: &str, more: &str, body: &str) -> (u16, String, String) {
+    pub(super) async fn page(&self, line: &str, more: &str, body: &str) -> (u16, String, String) {
         let (address, len) = (self.address, body.len());
         let head = format!(
             "{line} HTTP/1.1\nHost: {address}\nContent-Type: application/json\n\
@@ -32,20 +32,18 @@ impl Served {
         format!(r#"{{"code":"{}"}}"#, code.code)
     }
 
-    /// Signs in; the line that sends the cookie.
-    pub(super) async fn sign_in(&self) -> String {
+    async fn session(&self) -> Session {
         let (code, origin) = (self.code().await, self.origin());
-        let (status, head, _) = self.page("POST /v1/session", &origin, &code).await;
-        assert_eq!(status, 204);
-        let port = self.address.port();
-        let cookie = head.split("set-cookie: ").nth(1).unwrap();
-        let (cookie, rest) = cookie.split_once(';').unwrap();
-        assert!(cookie.starts_with(&format!("pelago-{port}=")), "{cookie}");
-        assert!(
-            rest.starts_with(" httponly; samesite=strict; path=/"),
-            "{rest}"
-        );
-        format!("\nCookie: other=1; {cookie}")
+        let (status, head, body) = self.page("POST /v1/session", &origin, &code).await;
+        assert_eq!(status, 200);
+        assert!(!head.contains("set-cookie"), "{head}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Signs in; the line that shows it.
+    pub(super) async fn sign_in(&self) -> String {
+        let session = self.session().await;
+        format!("\nAuthorization: Bearer {}", session.bearer)
     }
 }
 
@@ -54,7 +52,7 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
     let served = Served::new(alone().await).await;
     let origin = served.origin();
     let code = served.code().await;
-    for expected in [204, 401] {
+    for expected in [200, 401] {
         let (status, _, body) = served.page("POST /v1/session", &origin, &code).await;
         assert_eq!(status, expected, "{body}");
         if status == 401 {
@@ -68,8 +66,8 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
         401
     );
 
-    let cookie = served.sign_in().await;
-    let (status, head, _) = served.page("GET /v1/downloads", &cookie, "").await;
+    let shown = served.sign_in().await;
+    let (status, head, _) = served.page("GET /v1/downloads", &shown, "").await;
     assert_eq!(status, 200);
     for line in [
         "cache-control: no-store",
@@ -78,18 +76,16 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
     ] {
         assert!(head.contains(line), "{head}");
     }
-    let own = format!("{cookie}{origin}");
+    let own = format!("{shown}{origin}");
     assert_eq!(served.page("POST /v1/pause", &own, "").await.0, 200);
-    let (status, head, _) = served.page("DELETE /v1/session", &own, "").await;
-    assert_eq!(status, 204);
-    assert!(head.contains("max-age=0"), "{head}");
-    assert_eq!(served.page("GET /v1/downloads", &cookie, "").await.0, 401);
+    assert_eq!(served.page("DELETE /v1/session", &own, "").await.0, 204);
+    assert_eq!(served.page("GET /v1/downloads", &shown, "").await.0, 401);
 }
 
 #[tokio::test]
-async fn a_cookie_is_not_all_that_a_page_has_to_show() {
+async fn a_bearer_is_not_all_that_a_page_has_to_show() {
     let served = Served::new(alone().await).await;
-    let cookie = served.sign_in().await;
+    let shown = served.sign_in().await;
     let (address, port) = (served.address, served.address.port());
     let ours = format!("\nOrigin: http://{address}");
     for (line, more, expected) in [
@@ -101,7 +97,7 @@ async fn a_cookie_is_not_all_that_a_page_has_to_show() {
             200,
         ),
         ("POST /v1/pause", ours.clone(), 200),
-        // No command has a cookie, and a browser says who asks.
+        // No command has a session, and a browser says who asks.
         ("POST /v1/pause", String::new(), 403),
         ("POST /v1/pause", "\nOrigin: null".to_owned(), 403),
         (
@@ -139,7 +135,7 @@ async fn a_cookie_is_not_all_that_a_page_has_to_show() {
         ("GET /v1/status", "\nSec-Fetch-Site: none".to_owned(), 403),
         ("POST /v1/codes", ours.clone(), 403),
     ] {
-        let (status, _, body) = served.page(line, &format!("{cookie}{more}"), "").await;
+        let (status, _, body) = served.page(line, &format!("{shown}{more}"), "").await;
         assert_eq!(status, expected, "{line} {more}: {body}");
     }
     for (host, expected) in [
@@ -150,7 +146,7 @@ async fn a_cookie_is_not_all_that_a_page_has_to_show() {
         (format!("user@{address}"), 403),
     ] {
         for line in ["GET /v1/status", "GET /", "GET /page/app.js"] {
-            let head = format!("{line} HTTP/1.1\nHost: {host}{cookie}");
+            let head = format!("{line} HTTP/1.1\nHost: {host}{shown}");
             let (status, body) = raw(&served, &head, b"").await;
             assert_eq!(status, expected, "{line} {host}: {body}");
         }
@@ -181,7 +177,27 @@ async fn the_page_is_for_everybody_and_what_is_on_it_is_not() {
     }
     assert_eq!(served.page("POST /", "", "").await.0, 401);
     assert_eq!(served.page("GET /v1/status", "", "").await.0, 401);
-    let port = served.address.port();
-    let wrong = format!("\nCookie: pelago-{port}={}", "ab".repeat(32));
+    let wrong = format!("\nAuthorization: Bearer {}", "ab".repeat(32));
     assert_eq!(served.page("GET /v1/status", &wrong, "").await.0, 401);
+}
+
+/// What is sent is of no use to whoever listens at another time; a page that is loaded anew has it all again.
+#[tokio::test]
+async fn a_secret_is_never_sent_and_learned_again_by_its_page_only() {
+    let served = Served::new(alone().await).await;
+    let session = served.session().await;
+    let shown = format!("\nAuthorization: Bearer {}", session.bearer);
+    let (status, _, body) = served.page("GET /v1/session", &shown, "").await;
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<Session>(&body).unwrap(), session);
+    let secret = format!("\nAuthorization: Bearer {}", session.secret);
+    assert_eq!(served.page("GET /v1/status", &secret, "").await.0, 401);
+    assert_eq!(served.page("GET /v1/session", "", "").await.0, 401);
+    let token = format!("\nAuthorization: Bearer {}", served.token.as_str());
+    assert_eq!(served.page("GET /v1/session", &token, "").await.0, 409);
+    let (status, _, body) = served.page("GET /v1/run", &served.origin(), "").await;
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<Run>(&body).unwrap().run.len(), 64);
+    let foreign = "\nOrigin: https://example.org";
+    assert_eq!(served.page("GET /v1/run", foreign, "").await.0, 403);
 }

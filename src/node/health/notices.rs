@@ -226,7 +226,7 @@ fn of_shares(health: &Health) -> Option<Notice> {
         kind: NoticeKind::Share,
         is_problem: false,
         what: format!("of what is shared, {count} places are not available"),
-        why: format!("{} is {state}", path.display()),
+        why: format!("{} is {state}", crate::store::shown(path)),
         remedy: Some("`pelago doctor` names each, with what to do".to_owned()),
     })
 }

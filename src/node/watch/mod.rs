@@ -83,7 +83,7 @@ pub(super) fn begin(inner: &Arc<Inner>, ready: &watch::Receiver<bool>) {
         .run("follow-mounts", move || mounts::follow(mounts.clone()));
     for folder in inner.settings.share_folders.clone() {
         let (node, ready, followed) = (Arc::clone(inner), ready.clone(), followed.clone());
-        let name = format!("watch-folder {}", folder.display());
+        let name = format!("watch-folder {}", crate::store::shown(&folder));
         inner.duties.run(&name, move || {
             let watched = Watched::new(Arc::clone(&node), folder.clone(), followed.clone());
             let mut ready = ready.clone();

@@ -150,7 +150,7 @@ impl WatchedFolder {
                     1 => "1 file is".to_owned(),
                     count => format!("{count} files are"),
                 },
-                path.display()
+                crate::store::shown(path)
             );
             let remedy = "mend what is in the way: the node tries again within 10 min";
             notices.push(notice(true, what, why, Some(remedy)));
@@ -163,7 +163,10 @@ impl WatchedFolder {
         for (path, relies_on, why) in own.chain(parts) {
             // Slow looks beside events are the normal way of such a file system.
             if let RelyOn::Looks(_) = relies_on {
-                let what = format!("{} raises no events: {relies_on}", path.display());
+                let what = format!(
+                    "{} raises no events: {relies_on}",
+                    crate::store::shown(path)
+                );
                 notices.push(notice(false, what, why, None));
             }
         }

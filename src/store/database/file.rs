@@ -76,9 +76,15 @@ fn create_file<T>(
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let made = builder
-        .create(&new)
-        .map_err(Into::into)
+    // Peers, paths and what is shared with whom: for its owner only.
+    let file = durable::private()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&new);
+    let made = file
+        .map_err(redb::Error::from)
+        .and_then(|file| Ok(builder.create_file(file)?))
         .and_then(|database| {
             write(&database, |transaction| {
                 lay_out(transaction)?;

@@ -58,6 +58,7 @@ pub use folder::{
 };
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(super) use mark::ATTRIBUTE as MARK;
+pub(super) use record::PARTIAL_FOLDER;
 pub(super) use record::Partials;
 pub use remove::{Receipt, RemoveError};
 pub use spec::PartialSpec;

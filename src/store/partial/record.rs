@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The folder of records in the data folder.
-const PARTIAL_FOLDER: &str = "partial";
+pub(in crate::store) const PARTIAL_FOLDER: &str = "partial";
 
 /// What a node that is not known reads as. No node is all zeroes but padding, which is never
 /// recorded.

@@ -113,7 +113,7 @@ impl Task {
         let Some(shortage) = blocking(look).await? else {
             return Ok(());
         };
-        let notice = format!("{} may not fit: {shortage}", path.display());
+        let notice = format!("{} may not fit: {shortage}", crate::store::shown(path));
         tracing::warn!("{notice}");
         self.status
             .send_modify(|status| status.notice = Some(notice));

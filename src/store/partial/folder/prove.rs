@@ -296,7 +296,8 @@ impl PartialFolder {
         let Some(Held::Whole(done)) = self.held(&listed.descriptor.hash()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let changed = || io::Error::other(format!("{} has changed", done.path.display()));
+        let changed =
+            || io::Error::other(format!("{} has changed", crate::store::shown(&done.path)));
         match self.copy(done.clone(), &self.local.path(listed.entry), listed)? {
             Some(done) => self.is_done(file, done),
             None => return Err(changed()),

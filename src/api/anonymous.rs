@@ -1,0 +1,114 @@
+//! Callers without a token or a session: they get the page's files, and begin sessions.
+//!
+//! They have few places of their own, so that they take none from commands and pages. The oldest call yields
+//! to the next one, so that requests that never end block no other caller.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use axum::{
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+    response::{IntoResponse, Response},
+};
+use tokio::sync::oneshot;
+
+use super::error::ApiError;
+
+/// Callers without a token that are answered at once, at most: a browser that opens the page uses six.
+pub(super) const MAX_CALLS: usize = 16;
+
+/// The callers that are being answered, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Anonymous(Mutex<Places>);
+
+#[derive(Debug, Default)]
+struct Places {
+    taken: VecDeque<(u64, oneshot::Sender<()>)>,
+    next: u64,
+}
+
+impl Anonymous {
+    /// The answer to one, unless it has to yield before.
+    pub(super) async fn answer(&self, answer: impl Future<Output = Response>) -> Response {
+        let mut place = self.enter();
+        tokio::select! {
+            answer = answer => answer,
+            _ = &mut place.lost => too_many(),
+        }
+    }
+
+    fn enter(&self) -> Place<'_> {
+        let (sender, lost) = oneshot::channel();
+        let mut places = self.lock();
+        if places.taken.len() >= MAX_CALLS {
+            places.taken.pop_front();
+        }
+        let id = places.next;
+        places.next += 1;
+        places.taken.push_back((id, sender));
+        Place {
+            anonymous: self,
+            id,
+            lost,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one caller, until this is dropped.
+struct Place<'s> {
+    anonymous: &'s Anonymous,
+    id: u64,
+    /// Ends when the place is another's.
+    lost: oneshot::Receiver<()>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.anonymous.lock().taken.retain(|(id, _)| *id != self.id);
+    }
+}
+
+fn too_many() -> Response {
+    let message = "others without a token asked meanwhile: ask again";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    let refusal = ApiError::new(status, "too-many-calls", message);
+    let mut response = refusal.retry_after(1).into_response();
+    // Nothing more is read of a request that did not come to its end.
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use axum::body::Body;
+    use futures::{StreamExt, stream::FuturesUnordered};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_one_that_takes_the_longest_yields() {
+        let anonymous = Anonymous::default();
+        let endless = |_| anonymous.answer(pending());
+        let mut endless: FuturesUnordered<_> = (0..MAX_CALLS + 2).map(endless).collect();
+        for _ in 0..2 {
+            let yielded = endless.next().await.unwrap();
+            assert_eq!(yielded.status(), StatusCode::SERVICE_UNAVAILABLE);
+        }
+        let answered = anonymous.answer(ready(Response::new(Body::empty()))).await;
+        assert_eq!(answered.status(), StatusCode::OK);
+        endless.next().await.unwrap();
+        assert_eq!(anonymous.lock().taken.len(), MAX_CALLS - 1);
+        drop(endless);
+        assert!(anonymous.lock().taken.is_empty());
+    }
+}

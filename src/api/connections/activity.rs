@@ -1,0 +1,272 @@
+//! What a connection does, and which one yields its place to a caller that waits. Pure: time is an argument.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// How long a connection keeps its place at least: a caller that means it asks and reads at once.
+pub(in crate::api) const HEAD_START: Duration = Duration::from_millis(500);
+
+/// How long a client may read nothing of an answer before others may have its place.
+const STALL: Duration = Duration::from_secs(2);
+
+/// Bytes a second that a client reads at least while an answer waits for it: less than any film needs.
+const MIN_RATE: u64 = 64 * 1024;
+
+/// How much time of waiting for a client counts; what was before that is half forgotten.
+const WINDOW: Duration = Duration::from_secs(8);
+
+/// What one connection does.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Activity {
+    is_answered: bool,
+    /// Since when it is answered, or waits for its next request.
+    since: Instant,
+    /// Since when the client reads nothing of what it is sent.
+    unread_since: Option<Instant>,
+    /// For how long it read nothing, and how many bytes it read since the first time.
+    unread: Duration,
+    read: u64,
+}
+
+/// Why a connection yields, the first to go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    /// It asks for nothing.
+    Idle,
+    /// Its client reads too little of what it asked for.
+    Slow,
+    /// Its site has most of the places, and the caller that waits is from elsewhere.
+    Crowd,
+}
+
+/// Where a caller comes from, as far as places are shared out by that: a host, or a network of IPv6
+/// (RFC 4291, 2.5.4). All of this machine is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Site {
+    Here,
+    There(IpAddr),
+}
+
+impl Site {
+    pub(super) fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            ip if ip.is_loopback() => Self::Here,
+            IpAddr::V6(ip) => {
+                let network = ip.to_bits() & (u128::MAX << 64);
+                Self::There(Ipv6Addr::from_bits(network).into())
+            }
+            ip => Self::There(ip),
+        }
+    }
+}
+
+impl Activity {
+    /// A connection that has asked for nothing yet.
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            is_answered: false,
+            since: now,
+            unread_since: None,
+            unread: Duration::ZERO,
+            read: 0,
+        }
+    }
+
+    /// A request has come.
+    pub(super) fn begin(&mut self, now: Instant) {
+        let unread_since = self.unread_since;
+        *self = Self::new(now);
+        self.is_answered = true;
+        self.unread_since = unread_since;
+    }
+
+    /// All of the answer is made; some may still be unread.
+    pub(super) fn end(&mut self, now: Instant) {
+        (self.is_answered, self.since) = (false, now);
+    }
+
+    /// The client does not take what it is sent.
+    pub(super) fn stuck(&mut self, now: Instant) {
+        self.unread_since.get_or_insert(now);
+    }
+
+    /// The client took bytes.
+    pub(super) fn took(&mut self, bytes: u64, now: Instant) {
+        if let Some(since) = self.unread_since.take() {
+            self.unread += now.saturating_duration_since(since);
+        }
+        if self.unread.is_zero() {
+            return;
+        }
+        // A long answer that was read fast says little about now.
+        self.read = (self.read + bytes).min(MIN_RATE * 4 * WINDOW.as_secs());
+        if self.unread > WINDOW {
+            self.unread /= 2;
+            self.read /= 2;
+        }
+    }
+
+    /// For how long it asks for nothing, and has read all that it was sent.
+    pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
+        let is_idle = !self.is_answered && self.unread_since.is_none();
+        is_idle.then(|| now.saturating_duration_since(self.since))
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        let stalled = self
+            .unread_since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let unread = self.unread + stalled;
+        let wanted = u128::from(MIN_RATE) * unread.as_millis() / 1000;
+        stalled >= STALL || (unread >= HEAD_START && u128::from(self.read) < wanted)
+    }
+
+    fn reason(&self, now: Instant) -> Option<Reason> {
+        match self.idle_for(now) {
+            Some(idle) => (idle >= HEAD_START).then_some(Reason::Idle),
+            None if self.is_slow(now) => Some(Reason::Slow),
+            None => {
+                (now.saturating_duration_since(self.since) >= HEAD_START).then_some(Reason::Crowd)
+            }
+        }
+    }
+}
+
+/// Which of the `open` connections yields its place to a caller from `site`, if any does.
+///
+/// The idle go first, then the slow, then those of a site that has more than half of the places. Among
+/// them the site with most connections gives one up, the one that does so for the longest time. A caller
+/// takes a busy place only from its own site, or from one that has more.
+pub(super) fn yielding<I: Copy + Eq + Hash>(
+    open: &[(I, Site, Activity)],
+    site: Site,
+    now: Instant,
+) -> Option<I> {
+    let mut counts: HashMap<Site, usize> = HashMap::new();
+    for (_, of, _) in open {
+        *counts.entry(*of).or_default() += 1;
+    }
+    let count = |site: &Site| counts.get(site).copied().unwrap_or_default();
+    let candidates = open.iter().filter_map(|(id, of, activity)| {
+        let reason = activity.reason(now)?;
+        let has_more = count(of) > count(&site) + 1;
+        let may = match reason {
+            Reason::Idle => true,
+            Reason::Slow => *of == site || has_more,
+            Reason::Crowd => *of != site && has_more && count(of) * 2 > open.len(),
+        };
+        may.then_some((reason, Reverse(count(of)), activity.since, *id))
+    });
+    let first = candidates.min_by_key(|(reason, count, since, _)| (*reason, *count, *since));
+    first.map(|(.., id)| id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn there(last: u8) -> Site {
+        Site::of(IpAddr::from([192, 0, 2, last]))
+    }
+
+    fn answered(now: Instant) -> Activity {
+        let mut activity = Activity::new(now);
+        activity.begin(now);
+        activity
+    }
+
+    #[test]
+    fn those_who_ask_for_nothing_yield_first_and_after_a_head_start() {
+        let now = Instant::now();
+        let mut stuck = answered(now);
+        stuck.stuck(now);
+        let mut done = answered(now);
+        done.end(now + SECOND);
+        let open = [
+            (0, Site::Here, stuck),
+            (1, Site::Here, done),
+            (2, Site::Here, Activity::new(now + SECOND / 2)),
+        ];
+        let at = |after| yielding(&open, Site::Here, now + after);
+        assert_eq!(at(HEAD_START / 2), None);
+        assert_eq!(at(SECOND / 2 + HEAD_START), Some(2));
+        assert_eq!(yielding(&open[..2], Site::Here, now + SECOND), Some(0));
+        assert_eq!(yielding(&open[..2], Site::Here, now + 2 * SECOND), Some(1));
+    }
+
+    #[test]
+    fn who_reads_drop_by_drop_is_slow_and_who_waits_for_us_is_not() {
+        let begun = Instant::now();
+        let mut waits = answered(begun);
+        let (mut drips, mut pauses) = (answered(begun), answered(begun));
+        let mut now = begun;
+        for _ in 0..40 {
+            drips.stuck(now);
+            pauses.stuck(now);
+            now += SECOND / 4;
+            drips.took(1000, now);
+            pauses.took(100_000, now);
+            waits.took(1000, now);
+        }
+        assert!(drips.is_slow(now) && !pauses.is_slow(now) && !waits.is_slow(now));
+        // What was read long ago does not help.
+        pauses.stuck(now);
+        assert!(!pauses.is_slow(now + STALL / 2) && pauses.is_slow(now + STALL));
+        pauses.took(1, now + STALL);
+        for _ in 0..30 {
+            pauses.stuck(now);
+            now += SECOND;
+            pauses.took(1, now);
+        }
+        assert!(pauses.is_slow(now));
+        // Another request on the same connection begins anew.
+        pauses.begin(now);
+        assert!(!pauses.is_slow(now));
+    }
+
+    #[test]
+    fn what_is_made_but_not_read_is_not_idle() {
+        let now = Instant::now();
+        let mut activity = answered(now);
+        activity.stuck(now);
+        activity.end(now);
+        assert_eq!(activity.idle_for(now + SECOND), None);
+        activity.took(1, now + SECOND);
+        assert_eq!(activity.idle_for(now + SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn a_site_with_most_places_yields_to_others_and_not_the_other_way() {
+        let now = Instant::now();
+        let later = now + SECOND;
+        let crowd = (0..3).map(|id| (id, there(1), answered(now)));
+        let open: Vec<_> = crowd.chain([(3, there(2), answered(now))]).collect();
+        assert_eq!(yielding(&open, there(1), later), None);
+        assert_eq!(yielding(&open, there(3), later), Some(0));
+        assert_eq!(yielding(&open, there(2), later), Some(0));
+        let mut slow = open.clone();
+        slow[3].2.stuck(now);
+        assert_eq!(yielding(&slow, there(1), now + STALL), None);
+        assert_eq!(yielding(&slow, there(2), now + STALL), Some(3));
+    }
+
+    #[test]
+    fn a_host_is_a_site_and_so_is_a_network_of_ipv6() {
+        let site = |ip: &str| Site::of(ip.parse().unwrap());
+        assert_eq!(site("127.0.0.1"), site("::1"));
+        assert_eq!(site("127.0.0.1"), site("127.9.9.9"));
+        assert_eq!(site("::ffff:192.0.2.1"), site("192.0.2.1"));
+        assert_ne!(site("192.0.2.1"), site("192.0.2.2"));
+        assert_eq!(site("2001:db8::1"), site("2001:db8::2:3"));
+        assert_ne!(site("2001:db8::1"), site("2001:db8:0:1::1"));
+    }
+}

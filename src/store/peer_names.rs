@@ -1,0 +1,79 @@
+//! Whom a person means by a name: the peer that was called so when the name was first used.
+//!
+//! Owns the file `peer-names` in the data folder. Any peer can call itself anything, so a name stands for
+//! one peer id from its first use on. Failures leave as the system gave them.
+
+use std::io;
+
+use libp2p::PeerId;
+use serde_bytes::ByteBuf;
+
+use super::Store;
+
+/// The file in the data folder.
+pub(super) const PEER_NAMES_FILE: &str = "peer-names";
+
+/// Names that are remembered, at most; the one not used for the longest time goes first. People select
+/// a few dozen peers by name.
+const MAX_NAMES: usize = 256;
+
+/// Bytes of a name, at most: no peer has a longer one.
+const MAX_NAME_LEN: usize = 256;
+
+/// Names with the ids of their peers, those used last at the end.
+pub(super) type PeerNames = Vec<(String, ByteBuf)>;
+
+impl Store {
+    /// Whom `name` stands for, if it was used before.
+    #[must_use]
+    pub fn peer_of_name(&self, name: &str) -> Option<PeerId> {
+        let names = self.inner.peer_names.get();
+        let (_, id) = names.iter().find(|(known, _)| known == name)?;
+        PeerId::from_bytes(id).ok()
+    }
+
+    /// Has each name stand for its peer from now on. Blocks on the disk.
+    ///
+    /// # Errors
+    ///
+    /// What the system said; then all is as it was.
+    pub fn bind_names(&self, bound: &[(String, PeerId)]) -> io::Result<()> {
+        self.inner.peer_names.change(|names| {
+            for (name, peer) in bound.iter().filter(|(name, _)| name.len() <= MAX_NAME_LEN) {
+                names.retain(|(known, _)| known != name);
+                names.push((name.clone(), ByteBuf::from(peer.to_bytes())));
+            }
+            let excess = names.len().saturating_sub(MAX_NAMES);
+            names.drain(..excess);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+    use crate::store::testing::on_every_store;
+
+    #[test]
+    fn a_name_stands_for_one_peer_and_those_used_last_stay() {
+        on_every_store(|home| {
+            let peer = || Keypair::generate_ed25519().public().to_peer_id();
+            let (first, second) = (peer(), peer());
+            let bind = |name: &str, peer| home.store.bind_names(&[(name.to_owned(), peer)]);
+            assert_eq!(home.store.peer_of_name("anna"), None);
+            bind("anna", first).unwrap();
+            bind("bert", first).unwrap();
+            bind("anna", second).unwrap();
+            assert_eq!(home.store.peer_of_name("anna"), Some(second));
+            assert_eq!(home.store.peer_of_name("bert"), Some(first));
+            let more: Vec<_> = (0..MAX_NAMES - 1).map(|n| (n.to_string(), first)).collect();
+            home.store.bind_names(&more).unwrap();
+            assert_eq!(home.store.peer_of_name("anna"), Some(second));
+            assert_eq!(home.store.peer_of_name("bert"), None);
+            bind(&"x".repeat(MAX_NAME_LEN + 1), first).unwrap();
+            assert_eq!(home.store.inner.peer_names.get().len(), MAX_NAMES);
+        });
+    }
+}

@@ -1,0 +1,47 @@
+//! The gateway's places, while others hold all that they can.
+
+use std::{io::Write, net::TcpStream};
+
+use super::{
+    http::Url,
+    world::{World, noise},
+};
+
+/// More than there are places in the gateway.
+const CROWD: usize = 100;
+
+/// ```text
+///   silent, half a request, readers who read nothing ══ A ── a browser
+/// ```
+#[test]
+fn those_who_say_or_read_nothing_keep_nobody_out() {
+    let world = World::new();
+    let a = world.home("a");
+    let _node = a.start(&[]);
+    // More than the system keeps for those who do not read.
+    let film = a.share(&world.file("film.mkv", &noise(1, 32 << 20)));
+    let poem = noise(2, 10_000);
+    let wanted = a.share(&world.file("poem.txt", &poem));
+    let url = |hash: &str| Url::new(&a.run(&["link", hash, "--http"]).done().stdout);
+    let (film, wanted) = (url(&film), url(&wanted));
+    let get = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", film.path, film.host);
+    let unknown = format!("GET /x HTTP/1.1\r\nHost: {}\r\n\r\n", film.host).repeat(40);
+    let said = ["", "GET / HT", &get, &unknown];
+    let crowd = |said: &str| {
+        let connect = |_| {
+            let mut stream = TcpStream::connect(&film.host).unwrap();
+            // Those who come later may have its place already.
+            let _ = stream.write_all(said.as_bytes());
+            stream
+        };
+        (0..CROWD).map(connect).collect::<Vec<_>>()
+    };
+    // Each alone, and all of them.
+    let mut crowds = Vec::new();
+    for said in said {
+        let here = crowd(said);
+        wanted.get(&[]).code(200).is(&poem);
+        crowds.push(here);
+        wanted.get(&[]).code(200).is(&poem);
+    }
+}
