@@ -24,6 +24,7 @@ mod metrics;
 mod read;
 mod recovery;
 mod rehash;
+mod return_memory;
 mod settings;
 mod settle;
 pub mod shares;
