@@ -1,7 +1,7 @@
 //! A peer that opens streams to a node and writes and reads their bytes itself.
 
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt, channel::oneshot};
-use libp2p::{PeerId, swarm::SwarmEvent};
+use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
 use pelago::{content::Hash, node::PeerAddress};
 use pelago_behaviour::{
     Protocol,
@@ -27,18 +27,28 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) async fn connect(home: &Home) -> Self {
         let address: PeerAddress = home.address().await;
+        in_time(Self::dial(address.address(), None)).await.unwrap()
+    }
+
+    /// Connects to the node at `address`, from where `source` says; `None` if the node refuses.
+    pub(crate) async fn dial(address: &Multiaddr, source: Option<&Multiaddr>) -> Option<Self> {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
-        swarm.dial(address.address().clone()).unwrap();
-        let node = in_time(async {
-            loop {
-                let event = swarm.select_next_some().await;
-                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = event {
-                    return peer_id;
-                }
+        if let Some(source) = source {
+            // A dial goes out from where its transport listens.
+            swarm.listen_on(source.clone()).unwrap();
+            while swarm.listeners().next().is_none() {
+                swarm.select_next_some().await;
             }
-        });
-        let node: PeerId = node.await;
+        }
+        swarm.dial(address.clone()).unwrap();
+        let node: PeerId = loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
+                SwarmEvent::OutgoingConnectionError { .. } => return None,
+                _ => {}
+            }
+        };
         let (open, mut requests) = mpsc::channel::<(Protocol, Reply)>(1);
         let run = async move {
             loop {
@@ -51,12 +61,12 @@ impl Client {
             }
         };
         let swarm = tokio::spawn(run);
-        Self {
+        Some(Self {
             local,
             node,
             open,
             swarm,
-        }
+        })
     }
 
     /// Whom the node takes this peer for.
@@ -67,6 +77,13 @@ impl Client {
     /// The question what the node has of `hash`, with the proof that this peer has the hash.
     pub(crate) fn question(&self, hash: &Hash) -> Request {
         Request::new(hash, &self.local, &self.node)
+    }
+
+    /// Opens a stream; `None` if the node has ended the connection.
+    pub(crate) async fn try_open(&self, protocol: Protocol) -> Option<Outbound> {
+        let (reply, stream) = oneshot::channel();
+        self.open.send((protocol, reply)).await.ok()?;
+        stream.await.ok()?.ok()
     }
 
     pub(crate) async fn open(&self, protocol: Protocol) -> Outbound {
