@@ -126,11 +126,14 @@ impl Table {
         if self.count(is_quic) < capacity.quic {
             return Ok(None);
         }
-        // There are few, and TCP is as good: an equal has to take that.
-        let claim = if is_inbound { Claim::Fair } else { Claim::Ours };
-        decide::victim(&self.standing(is_quic), origin, claim)
-            .map(Some)
-            .ok_or(Full)
+        // There are few, and TCP is as good: an equal has to take that, and dials of ours do not displace
+        // each other.
+        let mut victim = decide::victim(&self.standing(is_quic), origin, Claim::Fair);
+        if victim.is_none() && !is_inbound {
+            let of_peers = self.standing(|other| is_quic(other) && other.is_inbound);
+            victim = decide::victim(&of_peers, origin, Claim::Idle);
+        }
+        victim.map(Some).ok_or(Full)
     }
 
     fn choose_of_all(&self, capacity: &Capacity, seat: &Seat) -> Result<Option<u64>, Full> {
@@ -141,7 +144,7 @@ impl Table {
         }
         // Our own dials and those of peers each have half of the places, where both want them.
         let are_few = inbound < capacity.connections / 2;
-        let all = self.standing(|other| !seat.is_inbound || other.is_inbound || are_few);
+        let all = self.standing(|other| other.is_inbound || are_few);
         let claim = if seat.is_inbound {
             Claim::Idle
         } else {
@@ -168,5 +171,69 @@ impl Table {
                 past: self.history.of(seat.origin),
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 16 << 20;
+
+    fn seat(id: u64, kind: Kind, address: &str, is_inbound: bool) -> Seat {
+        let address = address.parse().unwrap();
+        Seat::new(id, kind, PeerId::random(), &address, is_inbound)
+    }
+
+    fn table(seats: impl IntoIterator<Item = Seat>) -> Table {
+        let standing = seats.into_iter().map(|seat| (seat.id, Arc::new(seat)));
+        Table {
+            standing: standing.collect(),
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn dials_over_quic_displace_idle_strangers_and_not_each_other() {
+        let capacity = Capacity::new(CAPACITY);
+        let [first, second] = ["/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/9.9.9.9/udp/1/quic-v1"];
+        let newcomer = seat(9, Kind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
+        let both = |is_inbound| {
+            table([
+                seat(1, Kind::Quic, first, false),
+                seat(2, Kind::Quic, second, is_inbound),
+            ])
+        };
+        assert_eq!(both(true).choose(&capacity, &newcomer).unwrap(), Some(2));
+        assert!(both(false).choose(&capacity, &newcomer).is_err());
+        let by_tcp = seat(9, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        assert_eq!(both(false).choose(&capacity, &by_tcp).unwrap(), None);
+    }
+
+    #[test]
+    fn dials_of_ours_come_in_when_peers_have_all_places() {
+        let capacity = Capacity::new(CAPACITY);
+        let places = 0..capacity.connections as u64;
+        let full = table(places.map(|id| seat(id, Kind::Tcp, "/memory/1", id > 0)));
+        let newcomer = seat(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let victim = full.choose(&capacity, &newcomer).unwrap().unwrap();
+        assert_ne!(victim, 0, "one that a peer made");
+        // What we take content from stays.
+        full.standing
+            .values()
+            .for_each(|seat| seat.activity.taken(1 << 20));
+        assert!(full.choose(&capacity, &newcomer).is_err());
+    }
+
+    #[test]
+    fn a_peer_that_connects_too_often_displaces_itself() {
+        let capacity = Capacity::new(CAPACITY);
+        let peer = PeerId::random();
+        let address = "/memory/1".parse().unwrap();
+        let new = |id| Seat::new(id, Kind::Tcp, peer, &address, true);
+        let mut seats: Vec<_> = (0..MAX_CONNECTIONS_PER_PEER as u64).map(new).collect();
+        seats.push(seat(50, Kind::Tcp, "/memory/1", true));
+        let victim = table(seats).choose(&capacity, &new(99)).unwrap().unwrap();
+        assert!(victim < MAX_CONNECTIONS_PER_PEER as u64);
     }
 }
