@@ -36,6 +36,9 @@ const ALLOWANCE: u64 = 100;
 /// Peers that hoard, at most as many as may be connected.
 const PEERS: usize = 40;
 
+/// Peers that do nothing.
+const IDLE: usize = 200;
+
 /// How long they hoard.
 const WHILE: Duration = Duration::from_secs(8);
 
@@ -57,8 +60,8 @@ struct Program {
 }
 
 impl Program {
-    /// `None` where the program is not built.
-    fn start() -> Option<Self> {
+    /// With a budget in MiB; `None` where the program is not built.
+    fn start(budget: u64) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(option_env!("CARGO_BIN_EXE_pelago")?)
             .args(["start", "--listen", "/ip4/127.0.0.1/tcp/0"])
@@ -69,7 +72,7 @@ impl Program {
             .env("PELAGO_DATA_DIR", folder.path().join("data"))
             .env("PELAGO_NETWORK_MDNS", "false")
             .env("PELAGO_STORAGE_SHARE_FOLDERS", "")
-            .env("PELAGO_NETWORK_MEMORY_BUDGET_MIB", BUDGET.to_string())
+            .env("PELAGO_NETWORK_MEMORY_BUDGET_MIB", budget.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -155,7 +158,7 @@ async fn peak(node: &Program, address: &Multiaddr) -> u64 {
 }
 
 async fn stays_in_its_budget(kind: &str) {
-    let Some(node) = Program::start() else {
+    let Some(node) = Program::start(BUDGET) else {
         eprintln!("skipped: the program is not built");
         return;
     };
@@ -186,4 +189,26 @@ async fn unread_windows_over_tcp_stay_in_the_budget() {
 #[tokio::test(flavor = "multi_thread")]
 async fn unread_windows_over_quic_stay_in_the_budget() {
     stays_in_its_budget("quic").await;
+}
+
+/// ```text
+///   200 idle peers ──> the node      the default budget reckons each at 128 KiB before it holds anything
+/// ```
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_cost_what_they_are_reckoned_at() {
+    let Some(node) = Program::start(256) else {
+        eprintln!("skipped: the program is not built");
+        return;
+    };
+    let (before, address) = (node.resident(), node.address("/tcp/"));
+    let dials = stream::iter(0..IDLE).map(|_| Client::dial(&address, None));
+    let clients: Vec<_> = in_time(dials.buffer_unordered(8).collect()).await;
+    assert!(clients.iter().all(Option::is_some));
+    // Each has opened a stream, and so did the node.
+    for client in clients.iter().flatten() {
+        client.open(Protocol::Chunk).await;
+    }
+    let each = (node.resident() - before) / IDLE as u64;
+    eprintln!("{} KiB each", each / 1024);
+    assert!(each <= 128 << 10, "{} KiB each", each / 1024);
 }
