@@ -5,10 +5,14 @@
 //! so that a node in a small container is slower, and is not killed. Owns no state; what the system does not
 //! tell is none.
 
+mod give_back;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+pub use give_back::give_back;
 
 const MIB: u64 = 1 << 20;
 

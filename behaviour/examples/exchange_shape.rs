@@ -89,7 +89,11 @@ fn swarm() -> Result<Swarm<Both>, Failure> {
     };
     let local = keypair.public().to_peer_id();
     Ok(Swarm::new(
-        transport(&keypair, &pelago_behaviour::Namesakes::default())?,
+        transport(
+            &keypair,
+            &pelago_behaviour::Namesakes::default(),
+            &pelago_behaviour::Connections::new(256 << 20),
+        )?,
         behaviour,
         local,
         swarm_config(Duration::from_secs(60)),

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, num::NonZeroUsize, time::Duration};
 
 use libp2p::{
-    PeerId, connection_limits, identify, identity, kad, mdns, ping,
+    PeerId, identify, identity, kad, mdns, ping,
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
@@ -12,14 +12,6 @@ use crate::{
     providers::{OwnKeys, ProviderStore},
     streams,
 };
-
-/// Memory that one connection is reckoned at, in bytes: two substreams with a full window of 256 KiB
-/// each, and as much again for the buffers of encryption and muxer. An idle one costs far less.
-const CONNECTION_COST: u64 = 1 << 20;
-
-/// Connections with one peer: TCP and QUIC, each dialed from both sides, and as many again that still look
-/// alive after the peer has moved to another address.
-const MAX_CONNECTIONS_PER_PEER: u32 = 8;
 
 /// Pause between two pings of a connection. libp2p reports the second failure in a row, so that a dead
 /// connection is noticed after two pauses and two time-outs, 30 s, at the latest.
@@ -48,7 +40,8 @@ pub struct Config {
     pub mdns: bool,
     /// Nodes that keep each provider record. Kademlia's k: 20.
     pub replication: NonZeroUsize,
-    /// Memory that connections may take, in bytes: decides how many there may be.
+    /// Memory that connections may take, in bytes. The transport keeps to it:
+    /// [`Connections`](crate::Connections).
     pub memory_budget: u64,
 }
 
@@ -56,8 +49,6 @@ pub struct Config {
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "Event")]
 pub struct Behaviour {
-    // First: what it denies never reaches the others.
-    limits: connection_limits::Behaviour,
     /// Who others are, and where.
     pub identify: identify::Behaviour,
     /// Whether they are there, and how far away.
@@ -141,7 +132,6 @@ impl Behaviour {
             .with_interval(PING_INTERVAL)
             .with_timeout(PING_TIMEOUT);
         Self {
-            limits: connection_limits::Behaviour::new(limits(config.memory_budget)),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             lan: config.mdns.then(|| Lan::new(local)).into(),
@@ -169,20 +159,6 @@ fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<Prov
         kad::Mode::Client
     }));
     kad
-}
-
-fn limits(memory_budget: u64) -> connection_limits::ConnectionLimits {
-    let connections = u32::try_from(memory_budget / CONNECTION_COST)
-        .unwrap_or(u32::MAX)
-        .max(8);
-    connection_limits::ConnectionLimits::default()
-        .with_max_established(Some(connections))
-        // Strangers cannot take the room that our own dials need.
-        .with_max_established_incoming(Some(connections / 4 * 3))
-        .with_max_established_outgoing(Some(connections / 4 * 3))
-        .with_max_pending_incoming(Some(connections / 2))
-        .with_max_pending_outgoing(Some(connections / 2))
-        .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
 }
 
 /// What identify calls a node: the program, its version and the node's name.

@@ -16,19 +16,19 @@ use libp2p::{
         transport::{Boxed, MemoryTransport},
         upgrade::Version,
     },
-    dns, identity, noise, quic, swarm, tcp, yamux,
+    dns, identity, noise, quic, swarm, tcp,
 };
 use thiserror::Error;
 
-/// Streams of one connection, at most, both sides and all protocols counted. Each may hold 256 KiB
-/// of receive window or more, so this bounds what a connection can cost.
-const MAX_STREAMS: usize = 128;
+use crate::{
+    Connections, Origin,
+    connections::{Gate, Kind, QUIC_WINDOW},
+    memory::Memory,
+    muxer::{MAX_STREAMS, Upgrade},
+};
 
 /// A handshake that takes longer has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Window of one QUIC stream and of a connection, in bytes: fills 1 Gbit/s at 200 ms.
-const QUIC_STREAM_WINDOW: u32 = 24 << 20;
 
 /// A TCP connection whose peer acknowledges nothing of what was sent for so long is dead. Without this limit the
 /// system tries for some 15 minutes.
@@ -81,7 +81,8 @@ pub enum TransportError {
     Dns(io::Error),
 }
 
-/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `namesakes`.
+/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `namesakes`. All
+/// connections have a place and an account in `connections`.
 ///
 /// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for an
 /// answer before its first bytes. Measured in docs/PROTOCOL.md.
@@ -91,9 +92,11 @@ pub enum TransportError {
 pub fn transport(
     keypair: &identity::Keypair,
     namesakes: &Namesakes,
+    connections: &Connections,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
     let local = keypair.public().to_peer_id();
     let (by_tcp, by_quic) = (namesakes.clone(), namesakes.clone());
+    let memory = connections.memory().clone();
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .map(|stream, _| {
             end_when_dead(&stream);
@@ -103,18 +106,19 @@ pub fn transport(
         .authenticate(noise::Config::new(keypair)?)
         .multiplex_ext(move |peer, endpoint| {
             by_tcp.note(&local, peer, endpoint);
-            muxer()
+            muxer(&memory, peer, endpoint)
         })
-        .timeout(HANDSHAKE_TIMEOUT)
-        .map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer)));
+        .timeout(HANDSHAKE_TIMEOUT);
     let mut quic_config = quic::Config::new(keypair);
-    quic_config.max_stream_data = QUIC_STREAM_WINDOW;
-    quic_config.max_connection_data = QUIC_STREAM_WINDOW;
+    quic_config.max_stream_data = QUIC_WINDOW;
+    quic_config.max_connection_data = QUIC_WINDOW;
     quic_config.max_concurrent_stream_limit = MAX_STREAMS as u32;
     let quic = quic::tokio::Transport::new(quic_config).map(move |(peer, muxer), endpoint| {
         by_quic.note(&local, &peer, &endpoint);
-        (peer, StreamMuxerBox::new(muxer))
+        (peer, muxer)
     });
+    let tcp = Gate::new(tcp, Kind::Tcp, connections);
+    let quic = Gate::new(quic, Kind::Quic, connections);
     let both = tcp.or_transport(quic).map(|either, _| either.into_inner());
     Ok(dns::tokio::Transport::system(both)
         .map_err(TransportError::Dns)?
@@ -128,13 +132,15 @@ pub fn transport(
 /// See [`TransportError`].
 pub fn memory_transport(
     keypair: &identity::Keypair,
+    connections: &Connections,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
-    Ok(MemoryTransport::new()
+    let memory = connections.memory().clone();
+    let transport = MemoryTransport::new()
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
-        .multiplex(muxer())
-        .timeout(HANDSHAKE_TIMEOUT)
-        .boxed())
+        .multiplex_ext(move |peer, endpoint| muxer(&memory, peer, endpoint))
+        .timeout(HANDSHAKE_TIMEOUT);
+    Ok(Gate::new(transport, Kind::Tcp, connections).boxed())
 }
 
 /// How a swarm of our nodes is run: on tokio, idle connections kept for `idle_timeout`.
@@ -160,8 +166,7 @@ fn end_when_dead(stream: &tcp::tokio::TcpStream) {
     let _ = stream;
 }
 
-fn muxer() -> yamux::Config {
-    let mut config = yamux::Config::default();
-    config.set_max_num_streams(MAX_STREAMS);
-    config
+fn muxer(memory: &Memory, peer: &PeerId, endpoint: &ConnectedPoint) -> Upgrade {
+    let origin = Origin::new(*peer, endpoint.get_remote_address());
+    Upgrade::new(memory.open(origin))
 }

@@ -7,6 +7,7 @@
 
 mod address;
 mod command;
+mod connection_metrics;
 mod connections;
 mod connects;
 mod discovery;

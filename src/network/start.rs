@@ -11,8 +11,8 @@ use libp2p::{
     multiaddr::Protocol, swarm::SwarmEvent,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Event, Namesakes, OwnKeys, TransportError, memory_transport, streams,
-    swarm_config, transport,
+    Behaviour, Config, Connections, Event, Namesakes, OwnKeys, TransportError, memory_transport,
+    streams, swarm_config, transport,
 };
 use pelago_content::Printable;
 use thiserror::Error;
@@ -22,9 +22,9 @@ use tokio::{
 };
 
 use super::{
-    IdentityClash, Network, PeerAddress, Traffic, command::Command, connects::Connects,
-    event_loop::EventLoop, identity_clash::SelfDials, listening::Listening, lookups::Lookups,
-    metrics::Metrics, outgoing::Outgoings, peers::Peers, redial::Redial,
+    IdentityClash, Network, PeerAddress, Traffic, command::Command, connection_metrics,
+    connects::Connects, event_loop::EventLoop, identity_clash::SelfDials, listening::Listening,
+    lookups::Lookups, metrics::Metrics, outgoing::Outgoings, peers::Peers, redial::Redial,
 };
 use crate::duties::Duties;
 
@@ -100,9 +100,17 @@ impl Network {
         duties: &Duties,
     ) -> Result<Self, StartError> {
         let namesakes = Namesakes::default();
-        let swarm = swarm(keypair, &settings, own_keys.clone(), &namesakes)?;
+        let connections = Connections::new(settings.behaviour.memory_budget);
+        let swarm = swarm(
+            keypair,
+            &settings,
+            own_keys.clone(),
+            &namesakes,
+            &connections,
+        )?;
         let traffic = Traffic::default();
-        let (metrics, registry) = Metrics::new(&traffic, swarm.behaviour().streams.refused());
+        let (metrics, mut registry) = Metrics::new(&traffic, swarm.behaviour().streams.refused());
+        connection_metrics::register(connections.clone(), &mut registry);
         let lookup_requests = metrics.lookup_requests.clone();
         let (commands, command_queue) = mpsc::channel(COMMANDS_QUEUED);
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
@@ -113,6 +121,7 @@ impl Network {
             settings,
             own_keys,
             namesakes,
+            connections,
             commands: Arc::new(Mutex::new(command_queue)),
             inbound,
             arrivals: arrivals.clone(),
@@ -152,6 +161,7 @@ struct Lasting {
     settings: Settings,
     own_keys: OwnKeys,
     namesakes: Namesakes,
+    connections: Connections,
     commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     inbound: mpsc::Sender<streams::Event>,
     arrivals: broadcast::Sender<PeerId>,
@@ -197,7 +207,13 @@ impl Lasting {
     async fn again(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
         let own_keys = self.own_keys.clone();
-        let swarm = swarm(&self.keypair, &self.settings, own_keys, &self.namesakes)?;
+        let swarm = swarm(
+            &self.keypair,
+            &self.settings,
+            own_keys,
+            &self.namesakes,
+            &self.connections,
+        )?;
         self.event_loop(swarm).await
     }
 }
@@ -207,10 +223,11 @@ fn swarm(
     settings: &Settings,
     own_keys: OwnKeys,
     namesakes: &Namesakes,
+    connections: &Connections,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let transport = match settings.transport {
-        TransportKind::Internet => transport(keypair, namesakes)?,
-        TransportKind::Memory => memory_transport(keypair)?,
+        TransportKind::Internet => transport(keypair, namesakes, connections)?,
+        TransportKind::Memory => memory_transport(keypair, connections)?,
     };
     let local = keypair.public().to_peer_id();
     let behaviour = Behaviour::new(keypair, own_keys, &settings.behaviour);

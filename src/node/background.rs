@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::{
-    handle::Inner, listings, recovery, rehash, shares::each_page, states::keep_states, watch,
+    handle::Inner, listings, recovery, rehash, return_memory::return_memory, shares::each_page,
+    states::keep_states, watch,
 };
 use crate::{
     access::{Action, allows},
@@ -93,6 +94,7 @@ pub(super) fn serve(
 /// Begins the duties of a node that is there to stay.
 pub(super) fn stay(inner: &Arc<Inner>) {
     let duties = &inner.duties;
+    duties.run("return-memory", return_memory);
     let node = Arc::clone(inner);
     duties.run("announce-shares", move || {
         announce_shares(Arc::clone(&node))

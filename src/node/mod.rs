@@ -25,6 +25,7 @@ mod peer_names;
 mod read;
 mod recovery;
 mod rehash;
+mod return_memory;
 mod settings;
 mod settle;
 pub mod shares;

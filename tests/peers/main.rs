@@ -7,9 +7,11 @@
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
+mod crowd;
 mod dials;
 mod distance;
 mod folders;
+mod hoard;
 mod hostile;
 mod lies;
 mod limits;

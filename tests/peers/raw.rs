@@ -32,18 +32,28 @@ impl Client {
 
     /// A connection to the node at an address.
     pub(crate) async fn connect_at(address: Multiaddr) -> Self {
+        in_time(Self::dial(&address, None)).await.unwrap()
+    }
+
+    /// Connects to the node at `address`, from where `source` says; `None` if the node refuses.
+    pub(crate) async fn dial(address: &Multiaddr, source: Option<&Multiaddr>) -> Option<Self> {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
-        swarm.dial(address).unwrap();
-        let node = in_time(async {
-            loop {
-                let event = swarm.select_next_some().await;
-                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = event {
-                    return peer_id;
-                }
+        if let Some(source) = source {
+            // A dial goes out from where its transport listens.
+            swarm.listen_on(source.clone()).unwrap();
+            while swarm.listeners().next().is_none() {
+                swarm.select_next_some().await;
             }
-        });
-        let node: PeerId = node.await;
+        }
+        swarm.dial(address.clone()).unwrap();
+        let node: PeerId = loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
+                SwarmEvent::OutgoingConnectionError { .. } => return None,
+                _ => {}
+            }
+        };
         let (open, mut requests) = mpsc::channel::<(Protocol, Reply)>(1);
         let run = async move {
             loop {
@@ -56,12 +66,12 @@ impl Client {
             }
         };
         let swarm = tokio::spawn(run);
-        Self {
+        Some(Self {
             local,
             node,
             open,
             swarm,
-        }
+        })
     }
 
     /// Whom the node takes this peer for.
@@ -72,6 +82,13 @@ impl Client {
     /// The question what the node has of `hash`, with the proof that this peer has the hash.
     pub(crate) fn question(&self, hash: &Hash) -> Request {
         Request::new(hash, &self.local, &self.node)
+    }
+
+    /// Opens a stream; `None` if the node has ended the connection.
+    pub(crate) async fn try_open(&self, protocol: Protocol) -> Option<Outbound> {
+        let (reply, stream) = oneshot::channel();
+        self.open.send((protocol, reply)).await.ok()?;
+        stream.await.ok()?.ok()
     }
 
     pub(crate) async fn open(&self, protocol: Protocol) -> Outbound {

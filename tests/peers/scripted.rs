@@ -13,7 +13,7 @@ use pelago::{
     node::PeerAddress,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Event, FrameError, Namesakes, OwnKeys, Protocol, Protocols,
+    Behaviour, Config, Connections, Event, FrameError, Namesakes, OwnKeys, Protocol, Protocols,
     availability::{self, Has, Proof, Update},
     chunk::{self, Item},
     streams::{self, Inbound},
@@ -263,11 +263,16 @@ pub(crate) fn server(name: &str) -> Swarm<Behaviour> {
     swarm_with(name, true)
 }
 
+/// What the connections of a scripted node may take.
+pub(crate) fn connections() -> Connections {
+    Connections::new(64 << 20)
+}
+
 fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     let key = Keypair::generate_ed25519();
     let local = key.public().to_peer_id();
     Swarm::new(
-        transport(&key, &Namesakes::default()).unwrap(),
+        transport(&key, &Namesakes::default(), &connections()).unwrap(),
         behaviour(&key, name, is_server),
         local,
         swarm_config(Duration::from_secs(60)),

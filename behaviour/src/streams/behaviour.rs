@@ -206,13 +206,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::{memory_transport, swarm_config};
+    use crate::{Connections, memory_transport, swarm_config};
 
     const QUIET: Duration = Duration::from_millis(20);
 
     fn swarm() -> Swarm<Behaviour> {
         let keypair = Keypair::generate_ed25519();
-        let transport = memory_transport(&keypair).unwrap();
+        let transport = memory_transport(&keypair, &Connections::new(64 << 20)).unwrap();
         let behaviour = Behaviour::new(Protocols::new("test").unwrap());
         let config = swarm_config(Duration::from_secs(60));
         Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config)

@@ -1,5 +1,5 @@
-//! Leases on files: the one place in this package with unsafe code, a single system call that neither
-//! the standard library nor a crate that we use offers.
+//! Leases on files: one of two places in this package with unsafe code (the other is `memory/give_back.rs`), a
+//! single system call that neither the standard library nor a crate that we use offers.
 
 use std::{
     ffi::c_int,

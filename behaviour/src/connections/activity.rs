@@ -1,0 +1,130 @@
+//! What moves on a connection, as far as it tells whether the connection is of use.
+
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::history::Past;
+
+/// The time that all values are relative to.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Bytes that have to move until they count: pings and the like do not.
+const NOTABLE: u64 = 16 << 10;
+
+/// Bytes that have to come on streams of ours until we count as taking content. An answer of the DHT does not.
+const CONTENT: u64 = 64 << 10;
+
+/// For so long a connection counts as busy afterwards.
+const LATELY: Duration = Duration::from_secs(30);
+
+/// What moved on one connection.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: u64,
+    moved: Mark,
+    taken: Mark,
+}
+
+/// When so many bytes were whole the last time.
+#[derive(Debug, Default)]
+struct Mark {
+    bytes: AtomicU64,
+    /// Milliseconds since the epoch, plus one; 0 if never.
+    at: AtomicU64,
+}
+
+impl Mark {
+    fn add(&self, bytes: u64, until: u64) {
+        let sum = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if sum >= until {
+            self.bytes.store(0, Ordering::Relaxed);
+            self.at.store(now() + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn at(&self) -> Option<u64> {
+        self.at.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    fn is_recent(&self) -> bool {
+        self.at().is_some_and(|at| since(at) < LATELY)
+    }
+}
+
+fn now() -> u64 {
+    // 2^64 milliseconds are longer than any machine runs.
+    EPOCH.elapsed().as_millis() as u64
+}
+
+fn since(at: u64) -> Duration {
+    Duration::from_millis(now().saturating_sub(at))
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            began: now(),
+            moved: Mark::default(),
+            taken: Mark::default(),
+        }
+    }
+
+    /// Bytes were written, or read; `is_ours` says that the stream is one that we opened.
+    pub(super) fn moved(&self, bytes: usize) {
+        self.moved.add(bytes as u64, NOTABLE);
+    }
+
+    /// Bytes were read from a stream that we opened.
+    pub(super) fn taken(&self, bytes: usize) {
+        self.moved(bytes);
+        self.taken.add(bytes as u64, CONTENT);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.taken.is_recent()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.moved.is_recent()
+    }
+
+    /// How long ago something notable moved, or since when there is the connection.
+    pub(super) fn idle(&self) -> Duration {
+        since(self.moved.at().unwrap_or(self.began))
+    }
+
+    /// What the connection was good for.
+    pub(super) fn past(&self) -> Past {
+        match (self.taken.at(), self.moved.at()) {
+            (Some(_), _) => Past::Gave,
+            (None, Some(_)) => Past::Moved,
+            (None, None) => Past::Nothing,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pings_are_no_use_and_content_is() {
+        let activity = Activity::new();
+        (0..100).for_each(|_| activity.moved(64));
+        assert_eq!(
+            (activity.is_busy(), activity.past()),
+            (false, Past::Nothing)
+        );
+        activity.moved(16 << 10);
+        assert_eq!((activity.is_busy(), activity.is_used()), (true, false));
+        assert_eq!(activity.past(), Past::Moved);
+        (0..4).for_each(|_| activity.taken(16 << 10));
+        assert!(activity.is_used());
+        assert_eq!(activity.past(), Past::Gave);
+    }
+}

@@ -1,0 +1,258 @@
+//! Who has to go so that somebody else can come. Pure.
+
+use std::{
+    cmp::Reverse,
+    collections::HashMap,
+    hash::Hash,
+    time::{Duration, Instant},
+};
+
+use super::history::Past;
+use crate::{Origin, Prefix};
+
+/// A handshake that takes longer has failed while half of the places for them are taken.
+pub(super) const SHORT_HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// Who is behind addresses that count together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Site {
+    Network(Prefix),
+    Alone(Origin),
+}
+
+impl From<Origin> for Site {
+    fn from(origin: Origin) -> Self {
+        origin.site().map_or(Self::Alone(origin), Self::Network)
+    }
+}
+
+/// How many there are of each site and of each origin.
+struct Counts {
+    sites: HashMap<Site, usize>,
+    origins: HashMap<Origin, usize>,
+}
+
+impl Counts {
+    fn of(origins: impl Iterator<Item = Origin> + Clone) -> Self {
+        Self {
+            sites: count(origins.clone().map(Site::from)),
+            origins: count(origins),
+        }
+    }
+
+    fn site(&self, origin: Origin) -> usize {
+        self.sites.get(&origin.into()).copied().unwrap_or(0)
+    }
+
+    /// The larger, the sooner it has to yield.
+    fn excess(&self, origin: Origin) -> (usize, usize) {
+        let same = self.origins.get(&origin).copied().unwrap_or(0);
+        (self.site(origin), same)
+    }
+}
+
+fn count<T: Eq + Hash>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
+    let mut counts = HashMap::new();
+    items.for_each(|item| *counts.entry(item).or_default() += 1);
+    counts
+}
+
+/// A connection of a peer whose handshake is under way.
+#[derive(Clone, Copy)]
+pub(super) struct Pending {
+    pub(super) id: u64,
+    pub(super) origin: Origin,
+    pub(super) since: Instant,
+}
+
+/// Those whose handshakes end so that a newcomer from `origin` can begin its own, with `most` places.
+pub(super) fn pending_victims(
+    pending: &[Pending],
+    origin: Origin,
+    most: usize,
+    now: Instant,
+) -> Vec<u64> {
+    let is_late = |one: &&Pending| now.saturating_duration_since(one.since) >= SHORT_HANDSHAKE;
+    let is_half_full = pending.len() >= most / 2;
+    let late = pending.iter().filter(|one| is_half_full && is_late(one));
+    let mut victims: Vec<_> = late.map(|one| one.id).collect();
+    if pending.len() - victims.len() >= most {
+        let origins = pending.iter().map(|one| one.origin);
+        let counts = Counts::of(origins.chain([origin]));
+        // The oldest has had its time.
+        let order = |one: &&Pending| (counts.excess(one.origin), Reverse(one.since));
+        victims.extend(pending.iter().max_by_key(order).map(|one| one.id));
+    }
+    victims
+}
+
+/// An established connection, or one that is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Standing {
+    pub(super) id: u64,
+    pub(super) origin: Origin,
+    /// Whether we take content from it.
+    pub(super) is_used: bool,
+    /// Whether it moved content or the like lately.
+    pub(super) is_busy: bool,
+    /// For how long it did not.
+    pub(super) idle: Duration,
+    pub(super) past: Past,
+}
+
+/// Whom a newcomer may replace.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Those who have more places than itself.
+    Fair,
+    /// Those, and whoever is idle.
+    Idle,
+    /// Everyone that we do not take content from: it is a dial of ours.
+    Ours,
+}
+
+/// The connection of `all` that gives its place to a newcomer from `origin`; `None` if the newcomer cannot come.
+pub(super) fn victim(all: &[Standing], origin: Origin, claim: Claim) -> Option<u64> {
+    let counts = Counts::of(all.iter().map(|one| one.origin).chain([origin]));
+    let own = counts.site(origin);
+    let yields = |one: &&Standing| {
+        let has_more = counts.site(one.origin) > own;
+        let is_neighbour = Site::from(one.origin) == Site::from(origin);
+        // Of addresses that say nothing there may be any number.
+        let is_lesser = origin.is_global() && !one.origin.is_global();
+        let may_be_idle = claim == Claim::Idle || is_neighbour || is_lesser;
+        let has_claim = has_more || (may_be_idle && !one.is_busy) || claim == Claim::Ours;
+        !one.is_used && has_claim
+    };
+    let order = |one: &&Standing| {
+        (
+            counts.excess(one.origin),
+            !one.is_busy,
+            !one.origin.is_global(),
+            Reverse(one.past),
+            one.idle,
+        )
+    };
+    all.iter()
+        .filter(yields)
+        .max_by_key(order)
+        .map(|one| one.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::PeerId;
+
+    use super::*;
+
+    fn at(ip: &str) -> Origin {
+        let address = format!("/ip4/{ip}/tcp/1").parse().unwrap();
+        Origin::new(PeerId::random(), &address)
+    }
+
+    fn standing(id: u64, ip: &str, idle: u64) -> Standing {
+        Standing {
+            id,
+            origin: at(ip),
+            is_used: false,
+            is_busy: false,
+            idle: Duration::from_secs(idle),
+            past: Past::Nothing,
+        }
+    }
+
+    #[test]
+    fn those_who_have_the_most_yield_to_others() {
+        let mut all: Vec<_> = (0..9).map(|id| standing(id, "8.8.8.8", id)).collect();
+        all.push(standing(9, "9.9.9.9", 100));
+        assert_eq!(victim(&all, at("7.7.7.7"), Claim::Fair), Some(8));
+        all.iter_mut().for_each(|one| one.is_busy = true);
+        assert_eq!(
+            victim(&all, at("7.7.7.7"), Claim::Fair),
+            Some(8),
+            "the longest"
+        );
+        all[8].is_used = true;
+        assert_eq!(victim(&all, at("7.7.7.7"), Claim::Fair), Some(7));
+    }
+
+    #[test]
+    fn a_crowd_displaces_only_its_own() {
+        let mut all: Vec<_> = (0..9).map(|id| standing(id, "8.8.8.8", 1)).collect();
+        all.push(standing(9, "9.9.9.9", 100));
+        let chosen = victim(&all, at("8.8.8.8"), Claim::Idle).unwrap();
+        assert!(chosen < 9);
+        all.iter_mut().take(9).for_each(|one| one.is_busy = true);
+        // The idle stranger stays, though: it has a single place.
+        assert_eq!(victim(&all, at("8.8.8.8"), Claim::Fair), None);
+    }
+
+    #[test]
+    fn neighbours_count_together_and_the_busiest_address_of_them_yields() {
+        let all = [
+            standing(1, "8.8.8.1", 5),
+            standing(2, "8.8.8.2", 1),
+            standing(3, "8.8.8.2", 1),
+            standing(4, "9.9.9.9", 9),
+        ];
+        let chosen = victim(&all, at("7.7.7.7"), Claim::Fair).unwrap();
+        assert!([2, 3].contains(&chosen));
+    }
+
+    #[test]
+    fn equals_yield_only_when_idle_and_not_over_quic() {
+        let mut all = [standing(1, "127.0.0.1", 5), standing(2, "127.0.0.1", 9)];
+        assert_eq!(victim(&all, at("127.0.0.1"), Claim::Idle), Some(2));
+        assert_eq!(victim(&all, at("127.0.0.1"), Claim::Fair), None);
+        all[1].is_busy = true;
+        assert_eq!(victim(&all, at("127.0.0.1"), Claim::Idle), Some(1));
+        all[0].is_busy = true;
+        assert_eq!(victim(&all, at("127.0.0.1"), Claim::Idle), None);
+        assert!(victim(&all, at("127.0.0.1"), Claim::Ours).is_some());
+        all.iter_mut().for_each(|one| one.is_used = true);
+        assert_eq!(victim(&all, at("127.0.0.1"), Claim::Ours), None);
+    }
+
+    #[test]
+    fn idle_peers_of_this_machine_yield_to_those_from_elsewhere() {
+        let all = [standing(1, "127.0.0.1", 1), standing(2, "9.9.9.9", 9)];
+        assert_eq!(victim(&all, at("7.7.7.7"), Claim::Fair), Some(1));
+    }
+
+    #[test]
+    fn origins_that_were_of_use_yield_last() {
+        let mut all = [standing(1, "8.8.8.8", 50), standing(2, "9.9.9.9", 1)];
+        all[0].past = Past::Gave;
+        assert_eq!(victim(&all, at("7.7.7.7"), Claim::Idle), Some(2));
+    }
+
+    #[test]
+    fn handshakes_yield_by_origin_and_the_oldest_first() {
+        let start = Instant::now();
+        let pending = |id, ip| Pending {
+            id,
+            origin: at(ip),
+            since: start + Duration::from_millis(id),
+        };
+        let mut all: Vec<_> = (1..8).map(|id| pending(id, "8.8.8.8")).collect();
+        all.push(pending(0, "9.9.9.9"));
+        let now = start + Duration::from_secs(1);
+        assert_eq!(pending_victims(&all, at("7.7.7.7"), 9, now), []);
+        assert_eq!(pending_victims(&all, at("7.7.7.7"), 8, now), [1]);
+        assert_eq!(pending_victims(&all, at("8.8.8.8"), 8, now), [1]);
+    }
+
+    #[test]
+    fn handshakes_have_less_time_when_there_are_many() {
+        let start = Instant::now();
+        let pending = |id: u64, second: u64| Pending {
+            id,
+            origin: at("9.9.9.9"),
+            since: start + Duration::from_secs(second),
+        };
+        let all = [pending(1, 0), pending(2, 0), pending(3, 4)];
+        let now = start + Duration::from_secs(5);
+        assert_eq!(pending_victims(&all, at("7.7.7.7"), 6, now), [1, 2]);
+        assert_eq!(pending_victims(&all, at("7.7.7.7"), 8, now), []);
+    }
+}

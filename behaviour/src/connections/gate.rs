@@ -1,0 +1,168 @@
+//! The transport through which every connection comes and goes: each has a place, or it is none.
+
+use std::{
+    error::Error,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{
+    FutureExt,
+    future::{AbortHandle, Abortable, BoxFuture},
+    ready,
+};
+use libp2p::{
+    Multiaddr, PeerId, Transport, TransportError,
+    core::{
+        muxing::{StreamMuxer, StreamMuxerBox},
+        transport::{DialOpts, ListenerId, TransportEvent},
+    },
+};
+use thiserror::Error;
+
+use super::{Connections, Kind, admitted::Admitted, places::Places};
+
+/// Why a connection was not made.
+#[derive(Debug, Error)]
+pub(crate) enum GateError<E: Error> {
+    #[error(transparent)]
+    Transport(E),
+    #[error("the node has as many connections as it may have, and all are in use")]
+    Full,
+    #[error("the node dials as many addresses as it may at a time, or has no place for more")]
+    TooManyDials,
+    #[error("the handshake took long, and others waited for its place")]
+    Late,
+}
+
+/// A transport whose connections each have a place.
+pub(crate) struct Gate<T> {
+    transport: T,
+    places: Arc<Places>,
+    kind: Kind,
+}
+
+impl<T> Gate<T> {
+    pub(crate) fn new(transport: T, kind: Kind, connections: &Connections) -> Self {
+        Self {
+            transport,
+            places: connections.places(),
+            kind,
+        }
+    }
+}
+
+type Made<E> = BoxFuture<'static, Result<(PeerId, StreamMuxerBox), GateError<E>>>;
+
+impl<T, M> Transport for Gate<T>
+where
+    T: Transport<Output = (PeerId, M)> + Unpin,
+    T::Error: Send,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+    M: StreamMuxer + Unpin + Send + 'static,
+    M::Substream: Unpin + Send + 'static,
+    M::Error: Send + Sync + 'static,
+{
+    type Output = (PeerId, StreamMuxerBox);
+    type Error = GateError<T::Error>;
+    type ListenerUpgrade = Made<T::Error>;
+    type Dial = Made<T::Error>;
+
+    fn listen_on(
+        &mut self,
+        id: ListenerId,
+        address: Multiaddr,
+    ) -> Result<(), TransportError<Self::Error>> {
+        let listens = self.transport.listen_on(id, address);
+        listens.map_err(|error| error.map(GateError::Transport))
+    }
+
+    fn remove_listener(&mut self, id: ListenerId) -> bool {
+        self.transport.remove_listener(id)
+    }
+
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<Self::Error>> {
+        let dial = self.transport.dial(address.clone(), options);
+        let dial = dial.map_err(|error| error.map(GateError::Transport))?;
+        let Some(place) = self.places.dial(self.kind) else {
+            return Err(TransportError::Other(GateError::TooManyDials));
+        };
+        let (places, kind) = (Arc::clone(&self.places), self.kind);
+        let made = async move {
+            let output = dial.await.map_err(GateError::Transport)?;
+            drop(place);
+            admit(&places, kind, output, &address, false)
+        };
+        Ok(made.boxed())
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<TransportEvent<Self::ListenerUpgrade, Self::Error>> {
+        loop {
+            let event = ready!(Pin::new(&mut self.transport).poll(context));
+            let (listener_id, upgrade, local_addr, send_back_addr) = match event {
+                TransportEvent::Incoming {
+                    listener_id,
+                    upgrade,
+                    local_addr,
+                    send_back_addr,
+                } => (listener_id, upgrade, local_addr, send_back_addr),
+                other => return Poll::Ready(without_upgrade(other)),
+            };
+            let (abort, aborted) = AbortHandle::new_pair();
+            let Some(place) = self.places.begin(self.kind, &send_back_addr, abort) else {
+                continue;
+            };
+            let (places, kind, address) =
+                (Arc::clone(&self.places), self.kind, send_back_addr.clone());
+            let made = async move {
+                let output = Abortable::new(upgrade, aborted).await;
+                let output = output
+                    .map_err(|_| GateError::Late)?
+                    .map_err(GateError::Transport)?;
+                drop(place);
+                admit(&places, kind, output, &address, true)
+            };
+            return Poll::Ready(TransportEvent::Incoming {
+                listener_id,
+                upgrade: made.boxed(),
+                local_addr,
+                send_back_addr,
+            });
+        }
+    }
+}
+
+/// Gives a connection a place, or ends it.
+fn admit<M, E>(
+    places: &Arc<Places>,
+    kind: Kind,
+    (peer, muxer): (PeerId, M),
+    address: &Multiaddr,
+    is_inbound: bool,
+) -> Result<(PeerId, StreamMuxerBox), GateError<E>>
+where
+    M: StreamMuxer + Unpin + Send + 'static,
+    M::Substream: Unpin + Send + 'static,
+    M::Error: Send + Sync + 'static,
+    E: Error,
+{
+    let place = places.establish(kind, peer, address, is_inbound);
+    let admitted = Admitted::new(muxer, place.ok_or(GateError::Full)?);
+    Ok((peer, StreamMuxerBox::new(admitted)))
+}
+
+/// An event that is no connection.
+fn without_upgrade<U, V, E: Error>(event: TransportEvent<U, E>) -> TransportEvent<V, GateError<E>> {
+    event
+        .map_upgrade(|_| unreachable!("a connection was handled before"))
+        .map_err(GateError::Transport)
+}

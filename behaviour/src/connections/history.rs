@@ -1,0 +1,74 @@
+//! What came of earlier connections, by origin. Pure.
+
+use std::{collections::HashMap, time::Instant};
+
+use crate::Origin;
+
+/// Origins that are remembered, at most; of more, the one not seen for the longest time is forgotten.
+const MAX_ORIGINS: usize = 1024;
+
+/// What an origin was good for, the best last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Past {
+    /// Nothing that is known.
+    #[default]
+    Nothing,
+    /// It moved content or the like.
+    Moved,
+    /// We took content from it.
+    Gave,
+}
+
+/// The past of many origins.
+#[derive(Debug, Default)]
+pub(super) struct History(HashMap<Origin, (Past, Instant)>);
+
+impl History {
+    pub(super) fn of(&self, origin: Origin) -> Past {
+        self.0
+            .get(&origin)
+            .map(|(past, _)| *past)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn note(&mut self, origin: Origin, past: Past, now: Instant) {
+        if past == Past::Nothing {
+            return;
+        }
+        let is_new = !self.0.contains_key(&origin);
+        if is_new && self.0.len() >= MAX_ORIGINS {
+            let oldest = self.0.iter().min_by_key(|(_, (_, seen))| *seen);
+            if let Some(oldest) = oldest.map(|(origin, _)| *origin) {
+                self.0.remove(&oldest);
+            }
+        }
+        let known = self.0.entry(origin).or_insert((past, now));
+        *known = (known.0.max(past), now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use libp2p::PeerId;
+
+    use super::*;
+
+    #[test]
+    fn the_best_is_remembered_of_a_bounded_number_of_origins() {
+        let start = Instant::now();
+        let mut history = History::default();
+        let origins: Vec<_> = (0..=MAX_ORIGINS)
+            .map(|_| Origin::new(PeerId::random(), &"/memory/1".parse().unwrap()))
+            .collect();
+        for (second, origin) in origins.iter().enumerate() {
+            let now = start + Duration::from_secs(second as u64);
+            history.note(*origin, Past::Gave, now);
+            history.note(*origin, Past::Moved, now);
+        }
+        assert_eq!(history.of(origins[0]), Past::Nothing);
+        assert_eq!(history.of(origins[1]), Past::Gave);
+        assert_eq!(history.0.len(), MAX_ORIGINS);
+    }
+}

@@ -1,0 +1,213 @@
+//! The account of all connections of a node, and the places that they hold.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use futures::future::AbortHandle;
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    ConnectionsReport, Kind,
+    capacity::Capacity,
+    decide,
+    table::{Handshake, Seat, Table},
+};
+use crate::{Origin, memory::Memory};
+
+/// All connections of a node.
+pub(crate) struct Places {
+    capacity: Capacity,
+    memory: Memory,
+    /// Stands for the ids of peers that have not yet proven theirs.
+    nobody: PeerId,
+    next: AtomicU64,
+    evicted: AtomicU64,
+    refused: AtomicU64,
+    table: Mutex<Table>,
+}
+
+/// A handshake of a peer that may go on; it gives its place back when dropped.
+pub(super) struct PendingPlace {
+    places: Arc<Places>,
+    id: u64,
+}
+
+/// A dial that may go on; it gives its place back when dropped.
+pub(super) struct DialPlace(Arc<Places>);
+
+/// The place of an established connection; it is given back when this is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    pub(super) seat: Arc<Seat>,
+}
+
+impl Places {
+    pub(super) fn new(capacity: Capacity, memory: Memory) -> Self {
+        Self {
+            capacity,
+            memory,
+            nobody: PeerId::random(),
+            next: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            table: Mutex::default(),
+        }
+    }
+
+    /// A place for the handshake of whoever calls from `address`, which it has not proven if it is of QUIC.
+    /// `None` if it would be in vain. `abort` ends the handshake when others need its place.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        kind: Kind,
+        address: &Multiaddr,
+        abort: AbortHandle,
+    ) -> Option<PendingPlace> {
+        let origin = Origin::new(self.nobody, address);
+        let now = Instant::now();
+        let mut table = self.table();
+        // Who is refused before the handshake tries TCP; after it, it would try again.
+        if kind == Kind::Quic && table.choose_for_quic(&self.capacity, origin, true).is_err() {
+            self.count_refused();
+            return None;
+        }
+        let same_kind = table.pending.iter().filter(|(_, other)| other.kind == kind);
+        let pending: Vec<_> = same_kind
+            .map(|(id, other)| decide::Pending {
+                id: *id,
+                origin: other.origin,
+                since: other.since,
+            })
+            .collect();
+        let most = self.capacity.pending_inbound;
+        for victim in decide::pending_victims(&pending, origin, most, now) {
+            if let Some(victim) = table.pending.remove(&victim) {
+                victim.abort.abort();
+                self.evicted.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let handshake = Handshake {
+            kind,
+            origin,
+            since: now,
+            abort,
+        };
+        table.pending.insert(id, handshake);
+        Some(PendingPlace {
+            places: Arc::clone(self),
+            id,
+        })
+    }
+
+    /// A place for a dial of ours; `None` if too many are under way, or there would be no place for what
+    /// comes of it.
+    pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPlace> {
+        let mut table = self.table();
+        let origin = Origin::new(self.nobody, &Multiaddr::empty());
+        // Else it would come before the same peer is reached over TCP, and end at once.
+        let is_in_vain = kind == Kind::Quic
+            && table
+                .choose_for_quic(&self.capacity, origin, false)
+                .is_err();
+        if is_in_vain || table.dials >= self.capacity.pending_outbound {
+            self.count_refused();
+            return None;
+        }
+        table.dials += 1;
+        Some(DialPlace(Arc::clone(self)))
+    }
+
+    /// A place for an established connection with `peer`, from or at `address`; `None` if there is none and
+    /// nobody has to yield.
+    pub(super) fn establish(
+        self: &Arc<Self>,
+        kind: Kind,
+        peer: PeerId,
+        address: &Multiaddr,
+        is_inbound: bool,
+    ) -> Option<Place> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let seat = Arc::new(Seat::new(id, kind, peer, address, is_inbound));
+        let mut table = self.table();
+        let Ok(victim) = table.choose(&self.capacity, &seat) else {
+            self.count_refused();
+            tracing::debug!(%peer, %address, "no place for another connection");
+            return None;
+        };
+        if let Some(victim) = victim.and_then(|victim| table.standing.remove(&victim)) {
+            tracing::debug!(peer = %victim.peer, "a connection gives its place to another");
+            self.evicted.fetch_add(1, Ordering::Relaxed);
+            victim.evict();
+        }
+        table.standing.insert(seat.id, Arc::clone(&seat));
+        drop(table);
+        if kind == Kind::Quic {
+            self.memory.change(0, self.capacity.quic_charge);
+        }
+        Some(Place {
+            places: Arc::clone(self),
+            seat,
+        })
+    }
+
+    pub(super) fn report(&self) -> ConnectionsReport {
+        let table = self.table();
+        let quic = table.count(|seat| seat.kind == Kind::Quic);
+        ConnectionsReport {
+            tcp: table.standing.len() - quic,
+            quic,
+            max: self.capacity.connections,
+            max_quic: self.capacity.quic,
+            pending: table.pending.len(),
+            evicted: self.evicted.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            ..ConnectionsReport::default()
+        }
+    }
+
+    fn count_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for PendingPlace {
+    fn drop(&mut self) {
+        self.places.table().pending.remove(&self.id);
+    }
+}
+
+impl Drop for DialPlace {
+    fn drop(&mut self) {
+        self.0.table().dials -= 1;
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Self { places, seat } = self;
+        let mut table = places.table();
+        table.standing.remove(&seat.id);
+        let past = seat.activity.past();
+        table.history.note(seat.origin, past, Instant::now());
+        drop(table);
+        if seat.kind == Kind::Quic {
+            places.memory.change(places.capacity.quic_charge, 0);
+        }
+    }
+}
+
+impl fmt::Debug for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Places").field(&self.report()).finish()
+    }
+}

@@ -1,0 +1,239 @@
+//! Who has which place, and who has to yield to whom: puts what is known into the terms of `decide.rs`.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use futures::{future::AbortHandle, task::AtomicWaker};
+use libp2p::{Multiaddr, PeerId};
+
+use super::{
+    Kind,
+    activity::Activity,
+    capacity::Capacity,
+    decide::{self, Claim, Standing},
+    history::History,
+};
+use crate::Origin;
+
+/// Connections with one peer: TCP and QUIC, each dialed from both sides, and as many again that still look
+/// alive after the peer has moved to another address.
+const MAX_CONNECTIONS_PER_PEER: usize = 8;
+
+/// All that have a place.
+#[derive(Default)]
+pub(super) struct Table {
+    pub(super) pending: HashMap<u64, Handshake>,
+    pub(super) dials: usize,
+    pub(super) standing: HashMap<u64, Arc<Seat>>,
+    pub(super) history: History,
+}
+
+pub(super) struct Handshake {
+    pub(super) kind: Kind,
+    pub(super) origin: Origin,
+    pub(super) since: Instant,
+    pub(super) abort: AbortHandle,
+}
+
+/// Who has an established connection.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: u64,
+    pub(super) peer: PeerId,
+    pub(super) origin: Origin,
+    pub(super) kind: Kind,
+    is_inbound: bool,
+    pub(super) activity: Activity,
+    is_evicted: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Seat {
+    pub(super) fn new(
+        id: u64,
+        kind: Kind,
+        peer: PeerId,
+        address: &Multiaddr,
+        is_inbound: bool,
+    ) -> Self {
+        Self {
+            id,
+            peer,
+            origin: Origin::new(peer, address),
+            kind,
+            is_inbound,
+            activity: Activity::new(),
+            is_evicted: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        }
+    }
+
+    /// Has the connection end.
+    pub(super) fn evict(&self) {
+        self.is_evicted.store(true, Ordering::Relaxed);
+        self.task.wake();
+    }
+
+    /// Whether the connection has to go; `task` is woken when it has to.
+    pub(super) fn is_evicted(&self, task: &Waker) -> bool {
+        self.task.register(task);
+        self.is_evicted.load(Ordering::Relaxed)
+    }
+}
+
+/// There is no place for another.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Table {
+    /// Who yields to `seat`, if anybody has to.
+    pub(super) fn choose(&self, capacity: &Capacity, seat: &Seat) -> Result<Option<u64>, Full> {
+        let mut victim = self.choose_of_peer(seat)?;
+        if victim.is_none() && seat.kind == Kind::Quic {
+            victim = self.choose_for_quic(capacity, seat.origin, seat.is_inbound)?;
+        }
+        match victim {
+            Some(victim) => Ok(Some(victim)),
+            None => self.choose_of_all(capacity, seat),
+        }
+    }
+
+    fn choose_of_peer(&self, seat: &Seat) -> Result<Option<u64>, Full> {
+        let is_same = |other: &Seat| other.peer == seat.peer;
+        if self.count(is_same) < MAX_CONNECTIONS_PER_PEER {
+            return Ok(None);
+        }
+        let same = self.standing(is_same);
+        decide::victim(&same, seat.origin, Claim::Ours)
+            .map(Some)
+            .ok_or(Full)
+    }
+
+    pub(super) fn choose_for_quic(
+        &self,
+        capacity: &Capacity,
+        origin: Origin,
+        is_inbound: bool,
+    ) -> Result<Option<u64>, Full> {
+        let is_quic = |other: &Seat| other.kind == Kind::Quic;
+        if self.count(is_quic) < capacity.quic {
+            return Ok(None);
+        }
+        // There are few, and TCP is as good: an equal has to take that, and dials of ours do not displace
+        // each other.
+        let mut victim = decide::victim(&self.standing(is_quic), origin, Claim::Fair);
+        if victim.is_none() && !is_inbound {
+            let of_peers = self.standing(|other| is_quic(other) && other.is_inbound);
+            victim = decide::victim(&of_peers, origin, Claim::Idle);
+        }
+        victim.map(Some).ok_or(Full)
+    }
+
+    fn choose_of_all(&self, capacity: &Capacity, seat: &Seat) -> Result<Option<u64>, Full> {
+        let inbound = self.count(|other| other.is_inbound);
+        let are_many = seat.is_inbound && inbound >= capacity.inbound;
+        if self.standing.len() < capacity.connections && !are_many {
+            return Ok(None);
+        }
+        // Our own dials and those of peers each have half of the places, where both want them.
+        let are_few = inbound < capacity.connections / 2;
+        let all = self.standing(|other| other.is_inbound || are_few);
+        let claim = if seat.is_inbound {
+            Claim::Idle
+        } else {
+            Claim::Ours
+        };
+        decide::victim(&all, seat.origin, claim)
+            .map(Some)
+            .ok_or(Full)
+    }
+
+    pub(super) fn count(&self, is_meant: impl Fn(&Seat) -> bool) -> usize {
+        self.standing.values().filter(|seat| is_meant(seat)).count()
+    }
+
+    fn standing(&self, is_meant: impl Fn(&Seat) -> bool) -> Vec<Standing> {
+        let meant = self.standing.values().filter(|seat| is_meant(seat));
+        meant
+            .map(|seat| Standing {
+                id: seat.id,
+                origin: seat.origin,
+                is_used: seat.activity.is_used(),
+                is_busy: seat.activity.is_busy(),
+                idle: seat.activity.idle(),
+                past: self.history.of(seat.origin),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: u64 = 16 << 20;
+
+    fn seat(id: u64, kind: Kind, address: &str, is_inbound: bool) -> Seat {
+        let address = address.parse().unwrap();
+        Seat::new(id, kind, PeerId::random(), &address, is_inbound)
+    }
+
+    fn table(seats: impl IntoIterator<Item = Seat>) -> Table {
+        let standing = seats.into_iter().map(|seat| (seat.id, Arc::new(seat)));
+        Table {
+            standing: standing.collect(),
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn dials_over_quic_displace_idle_strangers_and_not_each_other() {
+        let capacity = Capacity::new(CAPACITY);
+        let [first, second] = ["/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/9.9.9.9/udp/1/quic-v1"];
+        let newcomer = seat(9, Kind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
+        let both = |is_inbound| {
+            table([
+                seat(1, Kind::Quic, first, false),
+                seat(2, Kind::Quic, second, is_inbound),
+            ])
+        };
+        assert_eq!(both(true).choose(&capacity, &newcomer).unwrap(), Some(2));
+        assert!(both(false).choose(&capacity, &newcomer).is_err());
+        let by_tcp = seat(9, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        assert_eq!(both(false).choose(&capacity, &by_tcp).unwrap(), None);
+    }
+
+    #[test]
+    fn dials_of_ours_come_in_when_peers_have_all_places() {
+        let capacity = Capacity::new(CAPACITY);
+        let places = 0..capacity.connections as u64;
+        let full = table(places.map(|id| seat(id, Kind::Tcp, "/memory/1", id > 0)));
+        let newcomer = seat(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let victim = full.choose(&capacity, &newcomer).unwrap().unwrap();
+        assert_ne!(victim, 0, "one that a peer made");
+        // What we take content from stays.
+        full.standing
+            .values()
+            .for_each(|seat| seat.activity.taken(1 << 20));
+        assert!(full.choose(&capacity, &newcomer).is_err());
+    }
+
+    #[test]
+    fn a_peer_that_connects_too_often_displaces_itself() {
+        let capacity = Capacity::new(CAPACITY);
+        let peer = PeerId::random();
+        let address = "/memory/1".parse().unwrap();
+        let new = |id| Seat::new(id, Kind::Tcp, peer, &address, true);
+        let mut seats: Vec<_> = (0..MAX_CONNECTIONS_PER_PEER as u64).map(new).collect();
+        seats.push(seat(50, Kind::Tcp, "/memory/1", true));
+        let victim = table(seats).choose(&capacity, &new(99)).unwrap().unwrap();
+        assert!(victim < MAX_CONNECTIONS_PER_PEER as u64);
+    }
+}

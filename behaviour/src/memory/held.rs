@@ -1,0 +1,330 @@
+//! What one connection holds, stream by stream. Pure: [`super::Account`] shares it between tasks.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    task::Waker,
+};
+
+use thiserror::Error;
+
+use crate::muxer::{MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW};
+
+/// What a stream is reckoned at beside its data, in bytes: state, queue and negotiation.
+const STREAM_COST: u64 = 4 << 10;
+
+/// What a received frame is reckoned at beside its data, in bytes: its allocation, rounded up, and our note
+/// of its length. Without it a window filled byte by byte would cost a hundred times as much as it counts.
+const FRAME_COST: u64 = 56;
+
+/// What a queue keeps for each frame that it once held, in bytes. It never shrinks.
+const QUEUE_COST: u64 = 40;
+
+/// Bytes that a peer can have sent without breaking the rules: every window full, one of them grown.
+const MAX_UNREAD: u64 = MAX_STREAMS as u64 * STREAM_WINDOW + MAX_WINDOW;
+
+/// Streams that are kept account of, at most: a peer that opens more breaks the rules. Twice the streams
+/// that there may be, as one that has ended is noticed a little later here.
+const MAX_KNOWN: usize = 2 * MAX_STREAMS;
+
+/// A peer broke the rules of the multiplexer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Overrun {
+    #[error("the peer opened more streams than a connection may have")]
+    Streams,
+    #[error("the peer sent more than its windows allow")]
+    Windows,
+}
+
+/// What a connection holds.
+#[derive(Default)]
+pub(super) struct Held {
+    streams: HashMap<u32, Stream>,
+    /// The body of a frame that is being received.
+    partial: u64,
+    unread: u64,
+    unsent: u64,
+    charge: u64,
+    /// Streams that were dropped, and those of them that the multiplexer has certainly let go of after its
+    /// next turn.
+    dropped: Vec<u32>,
+    leaving: Vec<u32>,
+    is_closed: bool,
+    /// Whether a stream may have a writer that waits.
+    has_writers: bool,
+    /// Who reads the socket, while it waits for memory.
+    pub(super) reader: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Stream {
+    /// Bytes left of each frame that was not read, the next first.
+    frames: VecDeque<u32>,
+    unread: u64,
+    /// As many frames as its queue ever held.
+    peak: usize,
+    /// Whether somebody of ours has it.
+    is_taken: bool,
+    writer: Option<Waker>,
+}
+
+impl Stream {
+    fn charge(&self) -> u64 {
+        let frames = self.frames.len() as u64 * FRAME_COST;
+        let queue = match self.peak {
+            0 => 0,
+            peak => peak.next_power_of_two() as u64 * QUEUE_COST,
+        };
+        STREAM_COST + self.unread + frames + queue
+    }
+}
+
+impl Held {
+    pub(super) const fn charge(&self) -> u64 {
+        self.charge
+    }
+
+    pub(super) const fn unsent(&self) -> u64 {
+        self.unsent
+    }
+
+    /// The peer opens a stream.
+    pub(super) fn opened(&mut self, stream: u32) -> Result<(), Overrun> {
+        if self.streams.contains_key(&stream) {
+            return Ok(());
+        }
+        if self.streams.len() >= MAX_KNOWN {
+            return Err(Overrun::Streams);
+        }
+        self.streams.insert(stream, Stream::default());
+        self.charge += STREAM_COST;
+        Ok(())
+    }
+
+    /// Somebody of ours has the stream from now on.
+    pub(super) fn taken(&mut self, stream: u32) {
+        let charge = &mut self.charge;
+        let known = self.streams.entry(stream).or_insert_with(|| {
+            *charge += STREAM_COST;
+            Stream::default()
+        });
+        known.is_taken = true;
+    }
+
+    /// The body of a frame begins: it is allocated at once.
+    pub(super) fn begun(&mut self, body: u32) -> Result<(), Overrun> {
+        if self.unread + u64::from(body) > MAX_UNREAD {
+            return Err(Overrun::Windows);
+        }
+        self.partial += u64::from(body);
+        self.charge += u64::from(body);
+        Ok(())
+    }
+
+    /// The body of a frame is whole. Of a stream that is gone, nobody keeps it.
+    pub(super) fn received(&mut self, stream: u32, body: u32) {
+        self.partial -= u64::from(body);
+        self.charge -= u64::from(body);
+        let Some(known) = self.streams.get_mut(&stream).filter(|_| body > 0) else {
+            return;
+        };
+        let before = known.charge();
+        known.frames.push_back(body);
+        known.peak = known.peak.max(known.frames.len());
+        known.unread += u64::from(body);
+        self.unread += u64::from(body);
+        self.charge += known.charge() - before;
+    }
+
+    /// Somebody of ours has read from a stream.
+    pub(super) fn read(&mut self, stream: u32, bytes: usize) {
+        let Some(known) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        let before = known.charge();
+        let mut left = bytes as u64;
+        while left > 0
+            && let Some(frame) = known.frames.front_mut()
+        {
+            let taken = left.min(u64::from(*frame));
+            // No more than `frame`, which is a u32.
+            *frame -= taken as u32;
+            left -= taken;
+            known.unread -= taken;
+            self.unread -= taken;
+            if *frame == 0 {
+                known.frames.pop_front();
+            }
+        }
+        self.charge -= before - known.charge();
+    }
+
+    /// Somebody of ours has written to a stream.
+    pub(super) fn written(&mut self, bytes: usize) {
+        if !self.is_closed {
+            self.unsent += bytes as u64;
+            self.charge += bytes as u64;
+        }
+    }
+
+    /// Who writes to `stream` is to be woken when more may be unsent.
+    pub(super) fn wait_to_write(&mut self, stream: u32, waker: &Waker) {
+        if let Some(known) = self.streams.get_mut(&stream) {
+            known.writer = Some(waker.clone());
+            self.has_writers = true;
+        }
+    }
+
+    /// Bytes of streams have left.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.unsent);
+        self.unsent -= bytes;
+        self.charge -= bytes;
+    }
+
+    /// Those who wait to write.
+    pub(super) fn writers(&mut self) -> Vec<Waker> {
+        if !std::mem::take(&mut self.has_writers) {
+            return Vec::new();
+        }
+        let streams = self.streams.values_mut();
+        streams.filter_map(|stream| stream.writer.take()).collect()
+    }
+
+    /// A stream was dropped: the multiplexer lets go of what it holds in its next turn.
+    pub(super) fn dropped(&mut self, stream: u32) {
+        if self.is_closed {
+            self.remove(stream);
+        } else {
+            self.dropped.push(stream);
+        }
+    }
+
+    /// A turn of the multiplexer begins.
+    pub(super) fn turn_begins(&mut self) {
+        self.leaving.append(&mut self.dropped);
+    }
+
+    /// It has done all that there was to do.
+    pub(super) fn turn_is_done(&mut self) {
+        for stream in std::mem::take(&mut self.leaving) {
+            self.remove(stream);
+        }
+    }
+
+    /// The connection is gone; what remains is what streams hold that somebody of ours has.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        self.turn_begins();
+        self.turn_is_done();
+        let left = self.streams.iter().filter(|(_, stream)| !stream.is_taken);
+        for stream in left.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.remove(stream);
+        }
+        self.charge -= self.partial + self.unsent;
+        (self.partial, self.unsent) = (0, 0);
+    }
+
+    fn remove(&mut self, stream: u32) {
+        if let Some(gone) = self.streams.remove(&stream) {
+            self.charge -= gone.charge();
+            self.unread -= gone.unread;
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fill(&mut self, bytes: u64) {
+        self.unsent += bytes;
+        self.charge += bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(held: &mut Held, stream: u32, body: u32) {
+        held.begun(body).unwrap();
+        held.received(stream, body);
+    }
+
+    #[test]
+    fn what_was_read_is_no_longer_held() {
+        let mut held = Held::default();
+        held.opened(1).unwrap();
+        held.taken(1);
+        receive(&mut held, 1, 1000);
+        receive(&mut held, 1, 500);
+        let full = held.charge();
+        held.read(1, 1200);
+        assert_eq!(held.charge(), full - 1200 - FRAME_COST);
+        held.read(1, 300);
+        assert_eq!(held.charge(), STREAM_COST + 2 * QUEUE_COST);
+        held.dropped(1);
+        held.turn_begins();
+        held.turn_is_done();
+        assert_eq!(held.charge(), 0);
+    }
+
+    #[test]
+    fn a_window_filled_byte_by_byte_counts_what_it_costs() {
+        let mut held = Held::default();
+        held.opened(1).unwrap();
+        (0..1000).for_each(|_| receive(&mut held, 1, 1));
+        assert!(held.charge() > 1000 * (1 + FRAME_COST + QUEUE_COST));
+        held.read(1, 1000);
+        assert!(held.charge() > 1000 * QUEUE_COST, "the queue stays large");
+    }
+
+    #[test]
+    fn the_body_of_a_frame_counts_from_its_header_on() {
+        let mut held = Held::default();
+        held.begun(100_000).unwrap();
+        assert_eq!(held.charge(), 100_000);
+        // Nobody has this stream.
+        held.received(7, 100_000);
+        assert_eq!(held.charge(), 0);
+    }
+
+    #[test]
+    fn a_dropped_stream_counts_until_the_multiplexer_has_let_go_of_it() {
+        let mut held = Held::default();
+        held.opened(1).unwrap();
+        held.taken(1);
+        receive(&mut held, 1, 1000);
+        held.turn_begins();
+        held.dropped(1);
+        held.turn_is_done();
+        assert!(held.charge() > 1000, "dropped during the turn");
+        receive(&mut held, 1, 1000);
+        held.turn_begins();
+        held.turn_is_done();
+        assert_eq!(held.charge(), 0);
+    }
+
+    #[test]
+    fn what_was_written_counts_until_it_is_sent() {
+        let mut held = Held::default();
+        held.taken(1);
+        held.written(300);
+        held.sent(100);
+        assert_eq!(held.unsent(), 200);
+        held.close();
+        assert_eq!(held.unsent(), 0);
+        held.dropped(1);
+        assert_eq!(held.charge(), 0);
+    }
+
+    #[test]
+    fn who_breaks_the_rules_is_noticed() {
+        let mut held = Held::default();
+        for stream in 0..MAX_KNOWN as u32 {
+            held.opened(stream).unwrap();
+            receive(&mut held, stream, STREAM_WINDOW as u32 / 4);
+        }
+        assert_eq!(held.opened(u32::MAX), Err(Overrun::Streams));
+        while held.begun(STREAM_WINDOW as u32).is_ok() {
+            held.received(0, STREAM_WINDOW as u32);
+        }
+        assert!(held.unread <= MAX_UNREAD);
+    }
+}

@@ -1,0 +1,219 @@
+//! Many peers at one node, and one more.
+//!
+//! ```text
+//!   a crowd from one address ──> node <── an honest peer from another
+//! ```
+
+use std::{fs, os::unix::fs::MetadataExt, process::Command};
+
+use futures::{StreamExt, future::join_all, stream};
+use libp2p::Multiaddr;
+use pelago::node::Settings;
+use pelago_behaviour::chunk::{Answer, Item};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::{
+    content::Content,
+    nodes::{Home, in_time, settings},
+    raw::Client,
+};
+
+/// The smallest budget that the settings allow: 16 places, 14 of them for peers, 8 for handshakes.
+const SMALL: u64 = 16 << 20;
+const PLACES: u64 = 16;
+
+/// Honest peers that all stay connected to a node with the default settings.
+const CROWD: usize = 200;
+
+/// Peers of a test that connect at a time.
+const AT_A_TIME: usize = 16;
+
+/// Set for the part of a test that runs in a namespace.
+const INSIDE: &str = "PELAGO_TEST_IS_INSIDE";
+
+async fn small(listen: &[&str]) -> Home {
+    let listen = listen.iter().map(|address| address.parse().unwrap());
+    Home::with(Settings {
+        memory_budget: SMALL,
+        listen: listen.collect(),
+        ..settings("small")
+    })
+    .await
+}
+
+/// The peer gets content from the node: it is connected, and stays so.
+async fn is_served(client: &Client, content: &Content) {
+    let item = Item {
+        hash: content.hash(),
+        level: 0,
+        index: 0,
+        data: true,
+    };
+    let (answer, data) = client.ask(item).await;
+    assert!(matches!(answer, Answer::Data { .. }), "{answer:?}");
+    assert_eq!(data, content.bytes);
+}
+
+/// Connects as many as are told, which do nothing; those whom the node has refused are left out.
+async fn crowd(node: &Multiaddr, source: Option<&Multiaddr>, count: usize) -> Vec<Client> {
+    let dials = stream::iter(0..count).map(|_| Client::dial(node, source));
+    let connected: Vec<_> = in_time(dials.buffer_unordered(AT_A_TIME).collect()).await;
+    connected.into_iter().flatten().collect()
+}
+
+async fn address_of(home: &Home, kind: &str) -> Multiaddr {
+    let addresses = home.node.addresses().await.unwrap();
+    let mut addresses = addresses.into_iter();
+    let is_kind = |address: &Multiaddr| address.to_string().contains(kind);
+    addresses.find(is_kind).unwrap()
+}
+
+#[tokio::test]
+async fn silent_sockets_keep_nobody_out() {
+    let content = Content::new(1000, 1);
+    let home = small(&["/ip4/127.0.0.1/tcp/0"]).await;
+    home.share("file", &content).await;
+    let port = home.address().await.address().to_string();
+    let port = port.rsplit('/').next().unwrap().to_owned();
+    let sockets = (0..100).map(|_| TcpStream::connect(format!("127.0.0.1:{port}")));
+    let sockets: Vec<_> = join_all(sockets).await;
+    assert!(sockets.iter().all(Result::is_ok));
+    is_served(&Client::connect(&home).await, &content).await;
+    assert!(home.counted("pelago_connections_evicted_total").await > 0);
+}
+
+#[tokio::test]
+async fn a_crowd_of_idle_peers_keeps_nobody_out() {
+    let content = Content::new(1000, 1);
+    let home = small(&["/ip4/127.0.0.1/tcp/0"]).await;
+    home.share("file", &content).await;
+    let node = address_of(&home, "/tcp/").await;
+    let _crowd = crowd(&node, None, 40).await;
+    is_served(&Client::connect(&home).await, &content).await;
+    assert!(home.counted("pelago_connections_tcp").await <= PLACES);
+}
+
+#[tokio::test]
+async fn a_crowd_of_honest_peers_stays_connected() {
+    let home = Home::start("home").await;
+    let node = address_of(&home, "/tcp/").await;
+    let crowd = crowd(&node, None, CROWD).await;
+    assert_eq!(crowd.len(), CROWD);
+    in_time(async {
+        while home.counted("pelago_connections_tcp").await < CROWD as u64 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(home.counted("pelago_connections_evicted_total").await, 0);
+    assert_eq!(home.counted("pelago_connections_refused_total").await, 0);
+    assert_eq!(home.node.peers().await.unwrap().len(), CROWD);
+}
+
+#[tokio::test]
+async fn as_many_connect_over_quic_as_there_is_memory_for() {
+    let home = small(&["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"]).await;
+    let node = address_of(&home, "quic").await;
+    let most = home.counted("pelago_connections_max_quic").await;
+    assert_eq!(most, 2);
+    let mut crowd = Vec::new();
+    while home.counted("pelago_connections_quic").await < most {
+        crowd.extend(Client::dial(&node, None).await);
+    }
+    for _ in 0..4 {
+        assert!(in_time(Client::dial(&node, None)).await.is_none());
+    }
+    assert_eq!(home.counted("pelago_connections_quic").await, most);
+    assert!(home.counted("pelago_connections_refused_total").await >= 4);
+    // There is room left for those who come over TCP.
+    let tcp = address_of(&home, "/tcp/").await;
+    assert!(in_time(Client::dial(&tcp, None)).await.is_some());
+}
+
+/// A namespace with global addresses: the same test again inside it, as only root can make one.
+#[test]
+fn one_address_keeps_no_other_out() {
+    if !fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0) {
+        eprintln!("skipped: a network namespace takes root");
+        return;
+    }
+    let name = format!("pelago-crowd-{}", std::process::id());
+    let ip = |line: String| {
+        let done = Command::new("ip").args(line.split(' ')).output();
+        done.is_ok_and(|done| done.status.success())
+    };
+    if !ip(format!("netns add {name}")) {
+        eprintln!("skipped: no network namespace can be made");
+        return;
+    }
+    let addresses = ["11.0.0.1/8", "11.0.1.1/8", "11.0.1.2/8", "11.0.2.1/8"];
+    let mut is_laid = ip(format!("-n {name} link set lo up"));
+    for address in addresses {
+        is_laid &= ip(format!("-n {name} address add {address} dev lo"));
+    }
+    let test = "crowd::inside_a_namespace";
+    let inside = Command::new("ip")
+        .args(["netns", "exec", &name])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env(INSIDE, "1")
+        .output();
+    ip(format!("netns delete {name}"));
+    let inside = inside.unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&inside.stdout),
+        String::from_utf8_lossy(&inside.stderr),
+    );
+    assert!(is_laid && inside.status.success(), "{out}\n{err}");
+    assert!(out.contains("1 passed"), "{out}");
+}
+
+/// ```text
+///   11.0.1.1, 11.0.1.2: silent sockets and 30 peers ──> 11.0.0.1 <── 11.0.2.1
+/// ```
+#[tokio::test]
+#[ignore = "one_address_keeps_no_other_out runs it where these addresses are"]
+async fn inside_a_namespace() {
+    if std::env::var_os(INSIDE).is_none() {
+        return;
+    }
+    let content = Content::new(1000, 1);
+    let listen = ["/ip4/11.0.0.1/tcp/0", "/ip4/11.0.0.1/udp/0/quic-v1"];
+    let home = small(&listen).await;
+    home.share("file", &content).await;
+    let (tcp, quic) = (
+        address_of(&home, "/tcp/").await,
+        address_of(&home, "quic").await,
+    );
+    let port: u16 = port(&tcp);
+    let mut sockets = Vec::new();
+    for _ in 0..50 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("11.0.1.1:0".parse().unwrap()).unwrap();
+        sockets.push(socket.connect(([11, 0, 0, 1], port).into()).await.unwrap());
+    }
+    let mut attackers = Vec::new();
+    for source in ["/ip4/11.0.1.1/tcp/0", "/ip4/11.0.1.2/tcp/0"] {
+        attackers.extend(crowd(&tcp, Some(&source.parse().unwrap()), 15).await);
+    }
+    let source = "/ip4/11.0.1.1/udp/0/quic-v1".parse().unwrap();
+    attackers.extend(crowd(&quic, Some(&source), 6).await);
+
+    for (node, source) in [
+        (&tcp, "/ip4/11.0.2.1/tcp/0"),
+        (&quic, "/ip4/11.0.2.1/udp/0/quic-v1"),
+    ] {
+        let source = source.parse().unwrap();
+        let honest = Client::dial(node, Some(&source));
+        let honest = in_time(honest).await.expect("the honest peer is let in");
+        // The crowd comes again, and displaces only its own.
+        attackers.extend(crowd(&tcp, Some(&"/ip4/11.0.1.1/tcp/0".parse().unwrap()), 20).await);
+        is_served(&honest, &content).await;
+    }
+}
+
+fn port(address: &Multiaddr) -> u16 {
+    let text = address.to_string();
+    let port = text.split('/').nth(4).unwrap();
+    port.parse().unwrap()
+}
