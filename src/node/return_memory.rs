@@ -1,6 +1,6 @@
 //! The duty that gives memory back to the system after it was needed for a while.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::{
     task::spawn_blocking,
@@ -18,24 +18,33 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Growth from which on giving back is worth the milliseconds that it takes, in bytes.
 const NOTABLE_GROWTH: u64 = 16 << 20;
 
-/// What the process held after memory was given back the last time. Pure.
+/// Pause between two attempts: the process cannot tell what it needs from what the allocator keeps.
+const ATTEMPT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The least that the process ever held, and when memory was given back the last time. Pure.
 #[derive(Debug)]
-struct Level(u64);
+struct Level {
+    lowest: u64,
+    attempt: Option<Instant>,
+}
 
 impl Level {
-    /// Whether it is time to give memory back.
-    const fn is_exceeded(&self, resident: u64) -> bool {
-        resident > self.0.saturating_add(NOTABLE_GROWTH)
+    const fn new(resident: u64) -> Self {
+        Self {
+            lowest: resident,
+            attempt: None,
+        }
     }
 
-    /// What is held now that it was given back. What stays is in use: it counts as much as before.
-    fn given_back(&mut self, resident: u64) {
-        self.0 = resident;
-    }
-
-    /// Less is held than was thought.
-    fn look(&mut self, resident: u64) {
-        self.0 = self.0.min(resident);
+    /// Whether it is time to give memory back, now that so much is held.
+    fn look(&mut self, resident: u64, now: Instant) -> bool {
+        self.lowest = self.lowest.min(resident);
+        let is_early = |at: Instant| now.saturating_duration_since(at) < ATTEMPT_INTERVAL;
+        if resident <= self.lowest + NOTABLE_GROWTH || self.attempt.is_some_and(is_early) {
+            return false;
+        }
+        self.attempt = Some(now);
+        true
     }
 }
 
@@ -46,16 +55,14 @@ pub(super) async fn return_memory() -> Outcome {
     let Some(resident) = resident_bytes() else {
         return Ok(());
     };
-    let mut level = Level(resident);
+    let mut level = Level::new(resident);
     loop {
         ticks.tick().await;
         let Some(resident) = resident_bytes() else {
             return Ok(());
         };
-        level.look(resident);
-        if level.is_exceeded(resident) {
+        if level.look(resident, Instant::now()) {
             spawn_blocking(give_back).await?;
-            level.given_back(resident_bytes().unwrap_or(resident));
         }
     }
 }
@@ -67,14 +74,16 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn memory_is_given_back_after_growth_and_not_again_and_again() {
-        let mut level = Level(30 * MIB);
-        assert!(!level.is_exceeded(40 * MIB));
-        assert!(level.is_exceeded(200 * MIB));
-        // All of it is in use.
-        level.given_back(200 * MIB);
-        assert!(!level.is_exceeded(200 * MIB));
-        level.look(50 * MIB);
-        assert!(level.is_exceeded(200 * MIB));
+    fn memory_is_given_back_after_growth_again_and_again_with_pauses() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut level = Level::new(50 * MIB);
+        assert!(!level.look(30 * MIB, start));
+        assert!(!level.look(46 * MIB, start));
+        assert!(level.look(200 * MIB, start));
+        assert!(!level.look(200 * MIB, after(10)));
+        // It was in use before, and may be free by now.
+        assert!(level.look(200 * MIB, after(30)));
+        assert!(!level.look(35 * MIB, after(60)));
     }
 }
