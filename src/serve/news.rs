@@ -50,11 +50,12 @@ struct Topic {
     progress: Option<Progress>,
 }
 
-/// How often something changed.
+/// How often something changed, and how far the content was here when that was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Changes {
     content: u64,
     swarm: u64,
+    progress: Option<Progress>,
 }
 
 /// Follows one content, until it is dropped.
@@ -133,6 +134,7 @@ impl Topic {
             self.changes.send_modify(|changes| {
                 changes.content += u64::from(content);
                 changes.swarm += u64::from(swarm);
+                changes.progress = Some(progress);
             });
         }
     }
@@ -155,6 +157,14 @@ impl Follower {
             true => Change::Swarm,
             false => Change::Content,
         }
+    }
+}
+
+impl Follower {
+    /// How far the content was here at the last news; none if nobody has looked yet. A look that follows finds
+    /// at least as much.
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.changes.borrow().progress
     }
 }
 
@@ -199,9 +209,11 @@ mod tests {
             news.look(|_| first);
             assert!(of_one.next().now_or_never().is_none());
         }
+        assert_eq!(of_one.progress(), Some(first));
         let next = Progress { blocks: 1, ..first };
         news.look(|hash| if *hash == one { next } else { first });
         assert_eq!(of_one.next().await, Change::Content);
+        assert_eq!(of_one.progress(), Some(next));
         assert!(of_other.next().now_or_never().is_none());
         news.touch(&other);
         news.look(|hash| if *hash == one { next } else { first });

@@ -12,9 +12,9 @@ use std::{
 use libp2p::{Multiaddr, PeerId};
 use pelago_behaviour::availability::{Has, MAX_PEERS, MAX_RUNS};
 use pelago_content::{BlockRanges, Hash, Kind};
-use tokio::time::{Duration, Instant};
 
 use super::spread::Spread;
+use crate::store::Progress;
 
 /// Pieces of all content that suggestions are made for, at most: some 9 bytes of memory each. Listeners to
 /// more go by their own order.
@@ -40,8 +40,8 @@ struct Swarm {
     locations: u64,
     /// Kept while we have all of a file.
     spread: Option<Spread>,
-    /// What was here when somebody looked last.
-    here: Option<(Instant, Arc<BlockRanges>)>,
+    /// What was here when somebody looked last, and how far that was at least.
+    here: Option<(Option<Progress>, Arc<BlockRanges>)>,
 }
 
 #[derive(Default)]
@@ -122,28 +122,32 @@ impl Listening {
         }
     }
 
-    /// `blocks` are here now: one copy is kept for all who listen.
-    pub(super) fn share(&self, blocks: BlockRanges, now: Instant) -> Arc<BlockRanges> {
+    /// `blocks` are here, by a look that came after `progress` was seen: one copy is kept for all who listen.
+    pub(super) fn share(
+        &self,
+        blocks: BlockRanges,
+        progress: Option<Progress>,
+    ) -> Arc<BlockRanges> {
         let mut inner = self.swarms.lock();
         let swarm = inner.swarms.entry(self.hash).or_default();
         match &mut swarm.here {
-            Some((at, here)) if **here == blocks => {
-                *at = now;
+            Some((seen, here)) if **here == blocks => {
+                *seen = progress;
                 Arc::clone(here)
             }
             here => {
                 let blocks = Arc::new(blocks);
-                *here = Some((now, Arc::clone(&blocks)));
+                *here = Some((progress, Arc::clone(&blocks)));
                 blocks
             }
         }
     }
 
-    /// What was here when somebody looked, if that is no longer than `age` ago.
-    pub(super) fn here(&self, age: Duration, now: Instant) -> Option<Arc<BlockRanges>> {
+    /// What was here when somebody looked after `progress` was seen; none if nobody did.
+    pub(super) fn here(&self, progress: Progress) -> Option<Arc<BlockRanges>> {
         let inner = self.swarms.lock();
-        let (at, here) = inner.swarms.get(&self.hash)?.here.as_ref()?;
-        (now.duration_since(*at) < age).then(|| Arc::clone(here))
+        let (seen, here) = inner.swarms.get(&self.hash)?.here.as_ref()?;
+        (*seen == Some(progress)).then(|| Arc::clone(here))
     }
 
     /// What is new for the listener now that `here` are the blocks we have: as much of that as one update
@@ -250,7 +254,7 @@ mod tests {
     /// What is new for one who listens to a file of 100 blocks, of which these are here.
     fn news(listening: &mut Listening, here: impl Into<BlockRanges>) -> Option<Has> {
         let descriptor = Descriptor::new(Kind::File, 100 << 14, [1; 32]).unwrap();
-        let here = listening.share(here.into(), Instant::now());
+        let here = listening.share(here.into(), None);
         listening.news(&Has::nothing_of(descriptor), &here)
     }
 
@@ -368,7 +372,7 @@ mod tests {
         let blocks = large.geometry().blocks();
         let listen = |n: u8| {
             let mut listening = swarms.listen(Hash::from_bytes([n; 32]), PeerId::random());
-            let here = listening.share((0..blocks).into(), Instant::now());
+            let here = listening.share((0..blocks).into(), None);
             listening.news(&Has::nothing_of(large), &here).unwrap();
             listening
         };
@@ -376,6 +380,22 @@ mod tests {
         assert!((1 << 19..=MAX_PIECES).contains(&swarms.lock().pieces));
         drop(listening);
         assert_eq!(swarms.lock().pieces, 0);
+    }
+
+    #[test]
+    fn what_another_found_is_enough_if_it_looked_after_the_news() {
+        let (swarms, hash) = (Swarms::default(), Hash::from_bytes([1; 32]));
+        let [one, other] = [(); 2].map(|()| swarms.listen(hash, PeerId::random()));
+        let before = Progress::default();
+        let now = Progress {
+            blocks: 1,
+            ..before
+        };
+        one.share((0..1).into(), None);
+        assert_eq!(other.here(before), None);
+        let shared = one.share((0..1).into(), Some(before));
+        assert_eq!(other.here(before), Some(shared));
+        assert_eq!(other.here(now), None);
     }
 
     #[test]

@@ -65,16 +65,6 @@ impl Answers {
         self.work.run(requester, Kind::LookUp, held).await
     }
 
-    /// Another number after each change of what is shared, and of who may know of it.
-    pub(in crate::serve) fn revision(&self) -> u64 {
-        self.store.shares_revision()
-    }
-
-    /// Whether a download of this content is under way, so that more of it may be here at any time.
-    pub(in crate::serve) fn is_growing(&self, hash: &Hash) -> bool {
-        self.store.is_downloading(hash)
-    }
-
     /// The hash that the question is about, if the peer has it.
     fn hash_of(&self, peer: PeerId, question: Question) -> Option<Hash> {
         match question {

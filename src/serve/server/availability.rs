@@ -1,6 +1,6 @@
 //! Availability streams: one question, and news until either side has enough.
 
-use std::{mem::take, time::Duration};
+use std::mem::take;
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
@@ -10,13 +10,13 @@ use pelago_behaviour::{
     streams::Inbound,
 };
 use pelago_content::Hash;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::Server;
 use crate::{
     access::Action,
     serve::{
-        answers::{Answers, Question},
+        answers::Question,
         metrics::Refusal,
         news::{Change, Follower, NEWS_INTERVAL},
         requester::Requester,
@@ -24,37 +24,9 @@ use crate::{
     },
 };
 
-/// How long what was found about shared content is taken to hold while nothing says that it changed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-
 /// How often it is looked where a listener can be reached, once in [`NEWS_INTERVAL`], before it is only looked
 /// when there is news.
 const LOCATED_WITHIN: u32 = 8;
-
-/// When it was looked what is here of some content, and what would say that there may be news.
-struct Look {
-    at: Instant,
-    revision: u64,
-    /// Whether a download of it is under way.
-    is_growing: bool,
-}
-
-impl Look {
-    fn now(answers: &Answers, hash: &Hash) -> Self {
-        Self {
-            at: Instant::now(),
-            revision: answers.revision(),
-            is_growing: answers.is_growing(hash),
-        }
-    }
-
-    /// Whether who may know of the content, and where it is, is as it was, as far as that is known `now`.
-    fn holds(&self, now: &Self) -> bool {
-        let is_recent = now.at.duration_since(self.at) < LOOK_INTERVAL;
-        let is_same = (self.revision, self.is_growing) == (now.revision, now.is_growing);
-        is_recent && is_same
-    }
-}
 
 impl Server {
     pub(super) async fn serve_availability(
@@ -118,8 +90,9 @@ impl Server {
         let peer = requester.peer;
         let mut listening = self.swarms.listen(hash, peer);
         let mut follower = self.news.follow(hash);
-        let mut looked = Look::now(&self.answers, &hash);
-        let mut here = listening.share(take(&mut has.blocks), looked.at);
+        // How far that was, at least, at the last look of this listener.
+        let mut looked = None;
+        let mut here = listening.share(take(&mut has.blocks), looked);
         loop {
             self.locate(peer, &listening).await;
             let news = listening.news(&has, &here);
@@ -141,12 +114,13 @@ impl Server {
             if change == Change::Swarm {
                 continue;
             }
-            let now = Look::now(&self.answers, &hash);
-            // What another listener was told just now is here.
-            if looked.holds(&now)
-                && let Some(shared) = listening.here(NEWS_INTERVAL, now.at)
+            // As long as who may know of it is the same, what another listener found since is enough.
+            let seen = follower.progress();
+            if let (Some(before), Some(now)) = (looked, seen)
+                && before.revision == now.revision
+                && let Some(shared) = listening.here(now)
             {
-                here = shared;
+                (here, looked) = (shared, seen);
                 continue;
             }
             let found = self.answers.availability(requester, action, hash).await?;
@@ -154,8 +128,8 @@ impl Server {
                 // Withdrawn meanwhile.
                 return Ok(stream.close().await?);
             };
-            (has, looked) = (found, now);
-            here = listening.share(take(&mut has.blocks), looked.at);
+            (has, looked) = (found, seen);
+            here = listening.share(take(&mut has.blocks), looked);
         }
     }
 
