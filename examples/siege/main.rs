@@ -1,0 +1,175 @@
+//! Lays siege to Pelago: real nodes share, download, are killed and come back, while strangers attack them in
+//! all the ways that docs/SECURITY.md names, together. Every download is compared; memory and open files are
+//! watched.
+//!
+//! ```text
+//! cargo run --release --example siege -- --short
+//! cargo run --release --example siege -- --minutes 60 --seed 7 --output siege.json
+//! ```
+//!
+//! | file | owns |
+//! |---|---|
+//! | `town` | the nodes, and what their people do |
+//! | `attackers` | what strangers do |
+//! | `raw` | a connection on which an attacker writes what it likes |
+//! | `watch` | memory and open files of the nodes |
+//! | `pelago`, `content` | processes of the real binary, and content; those of `examples/torture` |
+
+mod attackers;
+#[allow(dead_code, reason = "torture uses all of it")]
+#[path = "../torture/content.rs"]
+mod content;
+#[allow(dead_code, reason = "torture uses all of it")]
+#[path = "../torture/pelago.rs"]
+mod pelago;
+mod raw;
+mod town;
+mod watch;
+
+use std::{
+    error::Error,
+    fs,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use serde_json::json;
+
+use crate::{attackers::Attack, town::Town, watch::Watch};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What a node may hold beside the budget for its connections, in MiB (docs/SECURITY.md).
+const BESIDE_BUDGET: u64 = 100;
+
+/// What a node may keep beyond a fifth more than before, a minute after the attack: records of the DHT, which
+/// stay for 48 h, and what is not worth giving back. In MiB.
+const KEPT: u64 = 64 + 16;
+
+/// Open files that may be left a minute after.
+const KEPT_FILES: u64 = 32;
+
+#[derive(Parser)]
+struct Arguments {
+    /// A minute in all.
+    #[arg(long)]
+    short: bool,
+    /// What the people do follows from it.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long the attack lasts.
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// network.memory_budget_mib of each node.
+    #[arg(long, default_value_t = 64)]
+    budget: u64,
+    /// The binary; without it, the one of this package is built.
+    #[arg(long, value_name = "PATH")]
+    pelago: Option<PathBuf>,
+    /// Write the figures to this file, as JSON.
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything held.
+fn run(arguments: &Arguments) -> Result<bool, Failure> {
+    let (attack, rest) = match arguments.short {
+        true => (Duration::from_secs(20), Duration::from_secs(40)),
+        false => (
+            Duration::from_secs_f64(arguments.minutes * 60.0),
+            Duration::from_secs(90),
+        ),
+    };
+    let folder = tempfile::tempdir()?;
+    let binary = match &arguments.pelago {
+        Some(path) => fs::canonicalize(path)?,
+        None => build()?,
+    };
+    let mut town = Town::open(&binary, folder.path(), arguments.seed, arguments.budget)?;
+    for _ in 0..4 {
+        town.round(false)?;
+    }
+    let watch = Watch::start(town.pids());
+    thread::sleep(Duration::from_secs(2));
+    let before = watch.now();
+    println!("before: {before}");
+
+    let end = Instant::now() + attack;
+    let strangers = Attack::begin(town.targets(), town.network(), &town.bait())?;
+    while Instant::now() < end {
+        town.round(true)?;
+    }
+    let met = strangers.end();
+    let most = watch.most();
+    println!("at most: {most}");
+    let calm = Instant::now() + rest;
+    while Instant::now() < calm {
+        town.round(false)?;
+        thread::sleep(Duration::from_secs(1));
+    }
+    let after = watch.now();
+    println!("after: {after}");
+    println!("{}", town.figures);
+    println!("attackers: {met}");
+
+    let bound = arguments.budget + BESIDE_BUDGET;
+    let mut wrong = town.figures.wrong.clone();
+    if most.mib > bound {
+        wrong.push(format!("a node held {} MiB of {bound}", most.mib));
+    }
+    if after.mib > before.mib + before.mib / 5 + KEPT {
+        wrong.push(format!(
+            "a node kept {} MiB, {} before",
+            after.mib, before.mib
+        ));
+    }
+    if after.files > before.files + KEPT_FILES {
+        wrong.push(format!(
+            "{} open files are left, {} before",
+            after.files, before.files
+        ));
+    }
+    wrong.iter().for_each(|what| println!("VIOLATION: {what}"));
+    if let Some(path) = &arguments.output {
+        let figures = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "seed": arguments.seed,
+            "seconds": attack.as_secs(),
+            "mib": { "before": before.mib, "most": most.mib, "after": after.mib },
+            "files": { "before": before.files, "most": most.files, "after": after.files },
+            "town": town.figures.json(),
+            "violations": wrong,
+        });
+        fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
+    }
+    Ok(wrong.is_empty())
+}
+
+/// The binary of this package, in the profile of this example.
+fn build() -> Result<PathBuf, Failure> {
+    let mut arguments = vec!["build", "--bin", "pelago"];
+    if !cfg!(debug_assertions) {
+        arguments.push("--release");
+    }
+    let status = Command::new(env!("CARGO")).args(&arguments).status()?;
+    if !status.success() {
+        return Err("the binary cannot be built".into());
+    }
+    let example = std::env::current_exe()?;
+    let folder = example.parent().and_then(std::path::Path::parent);
+    Ok(folder.ok_or("the example is in no folder")?.join("pelago"))
+}
