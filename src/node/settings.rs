@@ -119,6 +119,10 @@ impl Default for Settings {
 }
 
 /// What each room below is told.
+/// What is handed over to peers and unsent may take one part in so many of the memory for connections: it comes on
+/// top of that.
+const UNSENT_PART: u64 = 4;
+
 impl Settings {
     pub(super) fn network(&self, known: Vec<PeerAddress>) -> Result<network::Settings, StartError> {
         Ok(network::Settings {
@@ -163,6 +167,7 @@ impl Settings {
         serve::Settings {
             slots: self.upload_slots,
             slots_per_peer: self.slots_per_peer,
+            max_unsent: self.memory_budget / UNSENT_PART,
             stall: self.stall,
         }
     }

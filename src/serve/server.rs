@@ -48,7 +48,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Bytes that may be handed over and unsent for all peers together, at least: what one response has, for a few of
-/// them. More slots are for more of them.
+/// them. More slots are for more of them, as far as there is memory.
 const MIN_UNSENT: u64 = 4 * chunk::MAX_RESPONSE;
 
 /// How much is served at a time.
@@ -59,6 +59,8 @@ pub struct Settings {
     pub slots: usize,
     /// The same for one peer.
     pub slots_per_peer: usize,
+    /// Bytes that may be handed over and unsent for all peers together, at most; 16 MiB in any case.
+    pub max_unsent: u64,
     /// How long a peer may take nothing of what it asked for.
     pub stall: Duration,
 }
@@ -100,7 +102,9 @@ impl Server {
     ) -> Self {
         let work = Work::new(settings.slots, settings.slots_per_peer);
         let bytes = |slots: usize| slots as u64 * chunk::MAX_RESPONSE;
-        let unsent = bytes(settings.slots).max(MIN_UNSENT);
+        let unsent = bytes(settings.slots)
+            .min(settings.max_unsent)
+            .max(MIN_UNSENT);
         let buffers = Buffers::new(unsent, bytes(settings.slots_per_peer.max(1)));
         Self {
             answers: Answers::new(
