@@ -20,7 +20,8 @@ use super::{
     rehash_queue::{Reason, RehashQueue},
     requester::Requester,
     told::Told,
-    work::{Full, Kind, Work},
+    waiting::Full,
+    work::{Kind, Work},
 };
 use crate::{
     access::{Access, Action},

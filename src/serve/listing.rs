@@ -7,7 +7,8 @@ use super::{
     answers::Answers,
     places::{Places, Position},
     requester::Requester,
-    work::{Full, Kind},
+    waiting::Full,
+    work::Kind,
 };
 use crate::store::Page;
 

@@ -18,6 +18,7 @@ mod spread;
 mod streams;
 mod swarms;
 mod told;
+mod waiting;
 mod work;
 
 pub use rehash_queue::{Reason, RehashQueue, Waiting};

@@ -10,13 +10,10 @@ use std::{
 };
 
 use super::history::{History, Standing};
-use crate::serve::requester::{Key, LEVELS, Requester};
-
-/// Requests of one peer that may wait.
-const MAX_WAITING_PER_PEER: usize = 32;
-
-/// Requests that may wait in all. When there are as many, the site with the most loses its last one.
-const MAX_WAITING: usize = 512;
+use crate::serve::{
+    requester::{Key, LEVELS, Requester},
+    waiting::{self, Queue, Ticket},
+};
 
 /// How long a slow requester may hold what others wait for at a rate below [`MIN_RATE`], and at all.
 const SLOW_SILENCE: Duration = Duration::from_secs(2);
@@ -57,9 +54,6 @@ impl Limits {
     }
 }
 
-/// A number for one request.
-pub(super) type Ticket = u64;
-
 /// What was granted. To be given back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
@@ -87,11 +81,8 @@ impl Pace {
     }
 }
 
-struct Waiting {
-    ticket: Ticket,
-    requester: Requester,
-    bytes: u64,
-}
+/// A request that waits for so many bytes.
+type Waiting = waiting::Waiting<u64>;
 
 /// All that is granted and waited for.
 pub(super) struct Grants {
@@ -100,7 +91,7 @@ pub(super) struct Grants {
     held: HashMap<Key, u64>,
     /// By standing, with what those of a lower one hold.
     by_standing: [u64; Standing::ALL.len()],
-    waiting: Vec<Waiting>,
+    waiting: Queue<u64>,
     history: History,
 }
 
@@ -111,7 +102,7 @@ impl Grants {
             total: 0,
             held: HashMap::new(),
             by_standing: [0; Standing::ALL.len()],
-            waiting: Vec::new(),
+            waiting: Queue::default(),
             history: History::default(),
         }
     }
@@ -124,33 +115,16 @@ impl Grants {
         requester: Requester,
         bytes: u64,
     ) -> Option<Ticket> {
-        let waiting = self.waiting.iter();
-        let of_peer = waiting.filter(|w| w.requester.peer == requester.peer);
-        if of_peer.count() >= MAX_WAITING_PER_PEER {
-            return Some(ticket);
-        }
-        self.waiting.push(Waiting {
+        self.waiting.add(Waiting {
             ticket,
             requester,
-            bytes,
-        });
-        if self.waiting.len() <= MAX_WAITING {
-            return None;
-        }
-        let mut counts: HashMap<Key, usize> = HashMap::new();
-        for key in self.waiting.iter().flat_map(|w| w.requester.keys()) {
-            *counts.entry(key).or_default() += 1;
-        }
-        let crowd = |w: &Waiting| w.requester.keys().map(|key| counts.get(&key).copied());
-        // The last one among equals.
-        let waiting = self.waiting.iter().enumerate();
-        let (index, _) = waiting.max_by_key(|(_, w)| crowd(w))?;
-        Some(self.waiting.remove(index).ticket)
+            wants: bytes,
+        })
     }
 
     /// A request waits no more.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| waiting.ticket != ticket);
+        self.waiting.give_up(ticket);
     }
 
     /// Grants the next request for which there is something free.
@@ -164,18 +138,18 @@ impl Grants {
             .filter(|(_, waiting, standing)| self.is_within_parts(waiting, *standing))
             .min_by_key(|(_, waiting, standing)| {
                 let is_slow = *standing == Standing::Slow;
-                (is_slow, self.holds(&waiting.requester), waiting.bytes)
+                (is_slow, self.holds(&waiting.requester), waiting.wants)
             })?;
         // What would be next is waited for: others do not take what it needs.
-        if self.total > 0 && self.total + waiting.bytes > self.limits.total {
+        if self.total > 0 && self.total + waiting.wants > self.limits.total {
             return None;
         }
         let grant = Grant {
             requester: waiting.requester,
-            bytes: waiting.bytes,
+            bytes: waiting.wants,
             standing,
         };
-        let ticket = self.waiting.remove(index).ticket;
+        let ticket = self.waiting.take(index).ticket;
         self.total += grant.bytes;
         for held in &mut self.by_standing[..=standing as usize] {
             *held += grant.bytes;
@@ -189,7 +163,7 @@ impl Grants {
     /// Whether the request is within what its prefixes, its peer and all of its standing may hold. One request is
     /// always.
     fn is_within_parts(&self, waiting: &Waiting, standing: Standing) -> bool {
-        let fits = |held: u64, part: u64| held == 0 || held + waiting.bytes <= part;
+        let fits = |held: u64, part: u64| held == 0 || held + waiting.wants <= part;
         let held = self.holds(&waiting.requester);
         let of_standing = self.by_standing[standing as usize];
         held.into_iter()
@@ -279,7 +253,7 @@ impl Grants {
         }
         let of_standing = self.by_standing[standing as usize];
         let share_standing = grant.standing >= standing
-            && of_standing + waiting.bytes > self.limits.of_standing(standing);
+            && of_standing + waiting.wants > self.limits.of_standing(standing);
         let [site, host, _] = grant.requester.keys();
         let [other_site, other_host, _] = waiting.requester.keys();
         share_standing || site == other_site || host == other_host

@@ -9,15 +9,15 @@ mod history;
 mod tests;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
-
-use self::grants::{Grant, Grants, Limits, Pace, Ticket};
-use super::requester::Requester;
+use self::grants::{Grant, Grants, Limits, Pace};
+use super::{
+    requester::Requester,
+    waiting::{Full, Ticket, Tickets},
+};
 
 /// The buffers of one node. A handle: clones share them.
 #[derive(Clone)]
@@ -25,13 +25,8 @@ pub(super) struct Buffers(Arc<Mutex<State>>);
 
 struct State {
     grants: Grants,
-    next_ticket: Ticket,
-    waiting: HashMap<Ticket, oneshot::Sender<Buffer>>,
+    tickets: Tickets<Buffer>,
 }
-
-/// Too much is waiting already.
-#[derive(Debug)]
-pub(super) struct Full;
 
 /// The right to hold so many bytes for a requester. Given back when dropped.
 pub(super) struct Buffer {
@@ -51,23 +46,19 @@ impl Buffers {
         let per_peer = per_peer.min(total);
         Self(Arc::new(Mutex::new(State {
             grants: Grants::new(Limits { total, per_peer }),
-            next_ticket: 0,
-            waiting: HashMap::new(),
+            tickets: Tickets::default(),
         })))
     }
 
     /// Waits until `bytes` may be held for `requester`.
     pub(super) async fn acquire(&self, requester: Requester, bytes: u64) -> Result<Buffer, Full> {
-        let (sender, granted) = oneshot::channel();
-        let ticket = {
+        let (ticket, granted) = {
             let mut state = self.lock();
-            let ticket = state.next_ticket;
-            state.next_ticket += 1;
-            state.waiting.insert(ticket, sender);
+            let (ticket, granted) = state.tickets.issue();
             if let Some(dropped) = state.grants.wait(ticket, requester, bytes) {
-                state.waiting.remove(&dropped);
+                state.tickets.take(dropped);
             }
-            ticket
+            (ticket, granted)
         };
         let _waiter = Waiter {
             buffers: self,
@@ -85,7 +76,7 @@ impl Buffers {
                 let Some((ticket, grant)) = state.grants.next(Instant::now()) else {
                     return;
                 };
-                (state.waiting.remove(&ticket), grant)
+                (state.tickets.take(ticket), grant)
             };
             let buffer = Buffer {
                 buffers: self.clone(),
@@ -111,7 +102,7 @@ impl Buffers {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut state = self.buffers.lock();
-        if state.waiting.remove(&self.ticket).is_some() {
+        if state.tickets.take(self.ticket).is_some() {
             state.grants.give_up(self.ticket);
         }
     }

@@ -6,9 +6,9 @@ use futures::FutureExt;
 
 use super::{
     Buffers,
-    grants::{Grant, Grants, Limits, Pace, Ticket},
+    grants::{Grant, Grants, Limits, Pace},
 };
-use crate::serve::requester::Requester;
+use crate::serve::{requester::Requester, waiting::Ticket};
 
 const MIB: u64 = 1 << 20;
 const LIMITS: Limits = Limits {

@@ -10,19 +10,19 @@ mod tests;
 mod turns;
 
 use std::{
-    collections::HashMap,
-    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
-use pelago_behaviour::FrameError;
-use tokio::{sync::oneshot, task::spawn_blocking, time::sleep_until};
+use tokio::{task::spawn_blocking, time::sleep_until};
 
 pub(super) use self::turns::Kind;
-use self::turns::{Limits, Next, Ticket, Turn, Turns};
-use super::requester::Requester;
+use self::turns::{Limits, Next, Turn, Turns};
+use super::{
+    requester::Requester,
+    waiting::{Full, Ticket, Tickets},
+};
 
 /// What reading a byte costs, apart from processor time: a gigabyte a second.
 const COST_OF_KIB: Duration = Duration::from_micros(1);
@@ -33,24 +33,9 @@ pub(super) struct Work(Arc<Mutex<State>>);
 
 struct State {
     turns: Turns,
-    next_ticket: Ticket,
-    waiting: HashMap<Ticket, oneshot::Sender<Job>>,
+    tickets: Tickets<Job>,
     /// When the queue is looked at again without a reason.
     wake: Option<Instant>,
-}
-
-/// Too much is waiting already.
-#[derive(Debug)]
-pub(super) struct Full;
-
-impl From<Full> for FrameError {
-    /// The stream ends: that says nothing about what was asked for.
-    fn from(_: Full) -> Self {
-        Self::Io(io::Error::new(
-            io::ErrorKind::ResourceBusy,
-            "too much is asked for",
-        ))
-    }
 }
 
 /// The right to run. Charged when dropped.
@@ -77,8 +62,7 @@ impl Work {
         };
         Self(Arc::new(Mutex::new(State {
             turns: Turns::new(limits),
-            next_ticket: 0,
-            waiting: HashMap::new(),
+            tickets: Tickets::default(),
             wake: None,
         })))
     }
@@ -105,16 +89,13 @@ impl Work {
     }
 
     async fn turn(&self, requester: Requester, kind: Kind) -> Result<Job, Full> {
-        let (sender, granted) = oneshot::channel();
-        let ticket = {
+        let (ticket, granted) = {
             let mut state = self.lock();
-            let ticket = state.next_ticket;
-            state.next_ticket += 1;
-            state.waiting.insert(ticket, sender);
+            let (ticket, granted) = state.tickets.issue();
             if let Some(dropped) = state.turns.wait(ticket, requester, kind) {
-                state.waiting.remove(&dropped);
+                state.tickets.take(dropped);
             }
-            ticket
+            (ticket, granted)
         };
         let _waiter = Waiter { work: self, ticket };
         self.begin();
@@ -127,7 +108,7 @@ impl Work {
             let (sender, turn) = {
                 let mut state = self.lock();
                 match state.turns.next(Instant::now()) {
-                    Next::Run(ticket, turn) => (state.waiting.remove(&ticket), turn),
+                    Next::Run(ticket, turn) => (state.tickets.take(ticket), turn),
                     Next::At(at) => return self.wake(&mut state, at),
                     Next::Nothing => return,
                 }
@@ -172,7 +153,7 @@ impl Work {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut state = self.work.lock();
-        if state.waiting.remove(&self.ticket).is_some() {
+        if state.tickets.take(self.ticket).is_some() {
             state.turns.give_up(self.ticket);
         }
     }

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{
     Kind, Work,
-    turns::{Limits, Next, Ticket, Turns},
+    turns::{Limits, Next, Turns},
 };
-use crate::serve::requester::Requester;
+use crate::serve::{requester::Requester, waiting::Ticket};
 
 const LIMITS: Limits = Limits {
     reads: 2,

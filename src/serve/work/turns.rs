@@ -11,19 +11,13 @@ use std::{
 };
 
 use super::allowance::Allowances;
-use crate::serve::requester::{Key, LEVELS, Requester};
-
-/// Jobs of one peer that may wait.
-const MAX_WAITING_PER_PEER: usize = 32;
-
-/// Jobs that may wait in all. When there are as many, the site with the most loses its last one.
-const MAX_WAITING: usize = 512;
+use crate::serve::{
+    requester::{Key, LEVELS, Requester},
+    waiting::{self, MAX_WAITING, Queue, Ticket},
+};
 
 /// What a job counts as until its cost is known.
 const ESTIMATE: Duration = Duration::from_micros(100);
-
-/// A number for one job.
-pub(super) type Ticket = u64;
 
 /// What kind of work a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,16 +54,13 @@ pub(in crate::serve) struct Turn {
     kind: Kind,
 }
 
-struct Waiting {
-    ticket: Ticket,
-    requester: Requester,
-    kind: Kind,
-}
+/// A job that waits for its turn.
+type Waiting = waiting::Waiting<Kind>;
 
 /// All jobs that run or wait.
 pub(super) struct Turns {
     limits: Limits,
-    waiting: Vec<Waiting>,
+    waiting: Queue<Kind>,
     running: Vec<Turn>,
     /// What the work of each has cost, from where it began.
     cost: HashMap<Key, Duration>,
@@ -83,7 +74,7 @@ impl Turns {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            waiting: Vec::new(),
+            waiting: Queue::default(),
             running: Vec::new(),
             cost: HashMap::new(),
             begun: HashMap::new(),
@@ -99,35 +90,17 @@ impl Turns {
         requester: Requester,
         kind: Kind,
     ) -> Option<Ticket> {
-        let of_peer = self
-            .waiting
-            .iter()
-            .filter(|w| w.requester.peer == requester.peer);
-        if of_peer.count() >= MAX_WAITING_PER_PEER {
-            return Some(ticket);
-        }
         self.begin(&requester);
-        self.waiting.push(Waiting {
+        self.waiting.add(Waiting {
             ticket,
             requester,
-            kind,
-        });
-        if self.waiting.len() <= MAX_WAITING {
-            return None;
-        }
-        let mut counts: HashMap<Key, usize> = HashMap::new();
-        for key in self.waiting.iter().flat_map(|w| w.requester.keys()) {
-            *counts.entry(key).or_default() += 1;
-        }
-        let crowd = |w: &Waiting| w.requester.keys().map(|key| counts.get(&key).copied());
-        let waiting = self.waiting.iter().enumerate();
-        let (index, _) = waiting.max_by_key(|(_, w)| crowd(w))?;
-        Some(self.waiting.remove(index).ticket)
+            wants: kind,
+        })
     }
 
     /// A job waits no more.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
-        self.waiting.retain(|waiting| waiting.ticket != ticket);
+        self.waiting.give_up(ticket);
     }
 
     /// Whoever asked for nothing begins where those beside it are.
@@ -155,7 +128,7 @@ impl Turns {
         let candidates = self.waiting.iter().enumerate();
         let candidates = candidates.filter(|(_, waiting)| {
             self.has_place(waiting) && {
-                let at = match waiting.kind {
+                let at = match waiting.wants {
                     Kind::Read => now,
                     Kind::LookUp => self.allowances.ready_at(&waiting.requester, now),
                 };
@@ -173,8 +146,8 @@ impl Turns {
         let Waiting {
             ticket,
             requester,
-            kind,
-        } = self.waiting.remove(index);
+            wants: kind,
+        } = self.waiting.take(index);
         let keys = requester.keys();
         for (level, key) in keys.into_iter().enumerate() {
             self.begun.insert(parent(&keys, level), self.cost_of(key));
@@ -186,8 +159,11 @@ impl Turns {
     }
 
     fn has_place(&self, waiting: &Waiting) -> bool {
-        let running = self.running.iter().filter(|turn| turn.kind == waiting.kind);
-        match waiting.kind {
+        let running = self
+            .running
+            .iter()
+            .filter(|turn| turn.kind == waiting.wants);
+        match waiting.wants {
             Kind::LookUp => running.count() < self.limits.look_ups,
             Kind::Read => {
                 let (mut all, mut of_peer) = (0, 0);
@@ -233,7 +209,7 @@ impl Turns {
     /// How many jobs of a kind run, and how many wait.
     pub(super) fn depths(&self, kind: Kind) -> (usize, usize) {
         let running = self.running.iter().filter(|turn| turn.kind == kind);
-        let waiting = self.waiting.iter().filter(|waiting| waiting.kind == kind);
+        let waiting = self.waiting.iter().filter(|waiting| waiting.wants == kind);
         (running.count(), waiting.count())
     }
 }
