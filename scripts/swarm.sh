@@ -2,7 +2,7 @@
 # Measures how one file spreads from one seed to many downloaders that begin at the same moment, each on
 # a machine of its own: a network namespace with so much bandwidth up and down, all on one bridge.
 #
-#   cargo build --release && sudo docs/swarm.sh [--kill 3]
+#   cargo build --release && sudo scripts/swarm.sh [--kill 3]
 #
 #           seed ──┬── bridge ──┬── host 1       every host knows the address of the seed,
 #                  └────────────┴── ... host N   and of nobody else

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Measures the figures of the README, in a folder of its own on the disk it is called from:
 #
-#   cargo build --release && docs/measure.sh           # all cases
-#   docs/measure.sh one_source kills                    # these
-#   docs/measure.sh --help                              # their names
+#   cargo build --release && scripts/measure.sh           # all cases
+#   scripts/measure.sh one_source kills                    # these
+#   scripts/measure.sh --help                              # their names
 #
 # Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl, curl,
 # some 11 GB of disk and a quiet machine; `dead` takes root, `folder` uses strace if it is there. How a
-# file spreads over a network with limited bandwidth is measured by docs/swarm.sh. PELAGO names another
+# file spreads over a network with limited bandwidth is measured by scripts/swarm.sh. PELAGO names another
 # binary.
 set -euo pipefail
 

@@ -2,8 +2,8 @@
 # Measures what a node costs that has little to do, and how soon it notices and tells what is new: the
 # figures of README.md. In a folder of its own on the disk it is called from:
 #
-#   cargo build --release && docs/measure_idle.sh       # all cases
-#   docs/measure_idle.sh idle                           # one: idle, news, watched
+#   cargo build --release && scripts/measure_idle.sh       # all cases
+#   scripts/measure_idle.sh idle                           # one: idle, news, watched
 #
 # Default settings but for mDNS, loopback, random bytes. Takes some four minutes and 500 MB of disk.
 # PELAGO names another binary.

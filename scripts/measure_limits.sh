@@ -2,7 +2,7 @@
 # Measures how well the rate limits of README.md are held, in a folder of its own on the disk it is called
 # from:
 #
-#   cargo build --release && docs/measure_limits.sh
+#   cargo build --release && scripts/measure_limits.sh
 #
 # Each download is as large as may pass in ten seconds; what is printed is its size over the time it took.
 # Random bytes, loopback. Takes some four minutes and 5 GB of disk.

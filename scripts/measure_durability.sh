@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures what durability costs, in syncs and in time, in a folder of its own on the disk it is called from:
 #
-#   cargo build --release && docs/measure_durability.sh               # with and without --no-sync, in turns
-#   BASE=/path/to/an/earlier/pelago docs/measure_durability.sh        # and beside an earlier version
+#   cargo build --release && scripts/measure_durability.sh               # with and without --no-sync, in turns
+#   BASE=/path/to/an/earlier/pelago scripts/measure_durability.sh        # and beside an earlier version
 #
 # Times mean little alone: a sync takes 0.1 ms on some machines and 10 ms on others. Needs strace, some 7 GB
 # of disk and a quiet machine. PELAGO names another binary.

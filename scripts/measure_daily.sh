@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what people do every day with many files, in a folder of its own on the disk it is called from:
 #
-#   cargo build --release && docs/measure_daily.sh [case]...
+#   cargo build --release && scripts/measure_daily.sh [case]...
 #
 # | case | prints |
 # |---|---|
