@@ -13,11 +13,13 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Origin;
 
@@ -153,11 +155,8 @@ impl Memory {
         accounts.iter().for_each(|account| act(account));
     }
 
-    fn accounts(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Weak<Account>>> {
-        self.0
-            .accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn accounts(&self) -> MutexGuard<'_, HashMap<u64, Weak<Account>>> {
+        self.0.accounts.lock()
     }
 }
 

@@ -1,12 +1,6 @@
 //! How nodes reach each other: TCP (noise, yamux) and QUIC, names resolved by DNS.
 
-use std::{
-    collections::VecDeque,
-    io,
-    num::NonZeroU8,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, num::NonZeroU8, sync::Arc, time::Duration};
 
 use libp2p::{
     Multiaddr, PeerId, Transport as _,
@@ -18,6 +12,7 @@ use libp2p::{
     },
     dns, identity, noise, quic, swarm, tcp,
 };
+use parking_lot::Mutex;
 use thiserror::Error;
 
 use crate::{
@@ -53,7 +48,7 @@ impl Namesakes {
             return;
         };
         if local == peer {
-            let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut seen = self.0.lock();
             if seen.len() >= MAX_NAMESAKES {
                 seen.pop_front();
             }
@@ -64,7 +59,7 @@ impl Namesakes {
     /// Whether the caller at `address`, whose connection has failed, had our id. It is forgotten then.
     #[must_use]
     pub fn take(&self, address: &Multiaddr) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock();
         let at = seen.iter().position(|seen| seen == address);
         at.and_then(|at| seen.remove(at)).is_some()
     }

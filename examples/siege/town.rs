@@ -82,7 +82,7 @@ impl Town {
             number: 0,
             figures: Figures::default(),
         };
-        *town.pids.lock().expect("no panic while it is held") = vec![None; NODES];
+        *town.pids.lock() = vec![None; NODES];
         for at in 0..NODES {
             town.start(at)?;
         }
@@ -212,13 +212,13 @@ impl Town {
             .pid()
             .map(|pid| pid.as_raw_nonzero().get().unsigned_abs());
         member.node = Some(node);
-        self.pids.lock().expect("no panic while it is held")[at] = pid;
+        self.pids.lock()[at] = pid;
         Ok(())
     }
 
     fn restart(&mut self, at: usize) -> Result<(), Failure> {
         self.figures.kills += 1;
-        self.pids.lock().expect("no panic while it is held")[at] = None;
+        self.pids.lock()[at] = None;
         if let Some(node) = self.members[at].node.take() {
             node.kill();
         }

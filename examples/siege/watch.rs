@@ -1,11 +1,8 @@
 //! Memory and open files of the nodes, as the system tells them.
 
-use std::{
-    fmt, fs,
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
-};
+use std::{fmt, fs, sync::Arc, thread, time::Duration};
+
+use parking_lot::Mutex;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -32,7 +29,7 @@ impl Watch {
         thread::spawn(move || {
             while let Some(most) = kept.upgrade() {
                 let now = look(&watched);
-                let mut most = most.lock().expect("no panic while it is held");
+                let mut most = most.lock();
                 most.mib = most.mib.max(now.mib);
                 most.files = most.files.max(now.files);
                 drop(most);
@@ -47,12 +44,12 @@ impl Watch {
     }
 
     pub(crate) fn most(&self) -> Held {
-        *self.most.lock().expect("no panic while it is held")
+        *self.most.lock()
     }
 }
 
 fn look(pids: &Pids) -> Held {
-    let pids = pids.lock().expect("no panic while it is held").clone();
+    let pids = pids.lock().clone();
     let mut held = Held::default();
     for pid in pids.into_iter().flatten() {
         // It may have been killed a moment ago.

@@ -6,11 +6,12 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -27,11 +28,11 @@ pub(crate) struct Blackout(Arc<Mutex<bool>>);
 
 impl Blackout {
     pub(crate) fn set(&self, is_dark: bool) {
-        *self.0.lock().expect("no panic while it is held") = is_dark;
+        *self.0.lock() = is_dark;
     }
 
     pub(crate) fn is_dark(&self) -> bool {
-        *self.0.lock().expect("no panic while it is held")
+        *self.0.lock()
     }
 }
 

@@ -3,16 +3,13 @@
 //! They have few places of their own, so that they take none from commands and pages. The oldest call yields
 //! to the next one, so that requests that never end block no other caller.
 
-use std::{
-    collections::VecDeque,
-    future::Future,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, future::Future};
 
 use axum::{
     http::{HeaderValue, StatusCode, header::CONNECTION},
     response::{IntoResponse, Response},
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::error::ApiError;
@@ -57,7 +54,7 @@ impl Anonymous {
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

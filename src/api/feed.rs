@@ -5,10 +5,11 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
@@ -120,7 +121,7 @@ impl Feed {
     /// A place for a stream, if there is one left.
     pub(super) fn subscribe(&self) -> Option<Subscription> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let mut looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut looking = self.looking.lock();
         let looking = looking.upgrade().unwrap_or_else(|| {
             let (sender, newest) = watch::channel(None);
             let task = tokio::spawn(look(self.node.clone(), sender)).abort_handle();

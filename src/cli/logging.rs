@@ -196,7 +196,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Remember {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
 
@@ -206,7 +208,7 @@ mod tests {
 
     impl io::Write for Printed {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -229,7 +231,7 @@ mod tests {
             let _entered = tracing::info_span!("download", name = %"x\ny").entered();
             tracing::warn!(path = %path.display(), "left out: {}", "b\u{202e}");
         });
-        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+        let printed = String::from_utf8(printed.0.lock().clone()).unwrap();
         let expected = r"WARN download{name=x\ny}: pelago::cli::logging::tests: left out: b\u{202e} path=/a\n\u{1b}[2J";
         assert_eq!(printed.trim(), expected);
     }

@@ -7,14 +7,9 @@
 mod backoff;
 mod supervise;
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
-};
+use std::{collections::BTreeMap, error::Error, future::Future, sync::Arc, time::SystemTime};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
 pub use backoff::Backoff;
@@ -176,6 +171,6 @@ impl Duties {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -1,9 +1,6 @@
 //! One limit: who waits for it, in which order. And one for each peer, as long as it matters.
 
-use std::{
-    collections::HashMap,
-    sync::{self, Arc, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use libp2p::PeerId;
 use tokio::{sync::Mutex, time::sleep};
@@ -41,11 +38,11 @@ impl Gate {
 /// A gate for each peer. Those that could as well be new are forgotten, so there are hardly more than
 /// peers to which or from which bytes passed in the last moment.
 #[derive(Default)]
-pub(super) struct PeerGates(sync::Mutex<HashMap<PeerId, Arc<Gate>>>);
+pub(super) struct PeerGates(parking_lot::Mutex<HashMap<PeerId, Arc<Gate>>>);
 
 impl PeerGates {
     pub(super) fn of(&self, peer: PeerId) -> Arc<Gate> {
-        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gates = self.0.lock();
         // Looked through only when it would have to grow: seldom enough to cost nothing.
         if gates.len() == gates.capacity() && !gates.contains_key(&peer) {
             let is_used = |gate: &mut Arc<Gate>| {
@@ -58,12 +55,12 @@ impl PeerGates {
 
     /// Whether somebody waits for one of them.
     pub(super) fn any_waited_for(&self) -> bool {
-        let gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gates = self.0.lock();
         gates.values().any(|gate| gate.is_waited_for())
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.0.lock().len()
     }
 }

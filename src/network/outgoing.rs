@@ -8,10 +8,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
 };
 
 use libp2p::PeerId;
+use parking_lot::{Mutex, MutexGuard};
 use pelago_behaviour::{
     Protocol,
     streams::{MAX_INBOUND_STREAMS, PeerStream},
@@ -93,7 +94,7 @@ impl Outgoings {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Weak<Towards>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,11 +1,9 @@
 //! How many bytes of content went to and came from each peer.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use libp2p::PeerId;
+use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 
 /// Peers counted at a time. When there are more, those with the least traffic are forgotten.
@@ -71,6 +69,6 @@ impl Traffic {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PeerId, Counts>> {
-        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock()
     }
 }

@@ -1,11 +1,8 @@
 //! Files that people drop on the page: they go into the first shared folder, and the watch does the rest.
 
-use std::{
-    collections::HashSet,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 
 use super::{Node, handle::blocking};
@@ -116,8 +113,8 @@ impl Additions {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.0.lock()
     }
 }
 

@@ -4,12 +4,13 @@ use std::{
     fs, io,
     ops::ControlFlow,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
 use libp2p::{Multiaddr, PeerId, identity, multiaddr::Protocol};
+use parking_lot::{Mutex, MutexGuard};
 use pelago_behaviour::OwnKeys;
 use pelago_content::Link;
 use tokio::{
@@ -506,7 +507,7 @@ impl Node {
 impl Inner {
     /// What the links said that were asked for.
     pub(super) fn links(&self) -> MutexGuard<'_, KnownLinks> {
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+        self.links.lock()
     }
 }
 

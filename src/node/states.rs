@@ -9,10 +9,11 @@ use std::{
     collections::BTreeMap,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use pelago_content::{Hash, Kind};
 use tokio::{
     sync::{Mutex as AsyncMutex, mpsc},
@@ -319,8 +320,7 @@ struct Collected(Mutex<Vec<Hash>>);
 
 impl Told for Collected {
     fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(hashes);
+        self.0.lock().extend(hashes);
         ControlFlow::Continue(())
     }
 
@@ -349,8 +349,7 @@ impl Inner {
                     tracing::warn!(folder = %folder.display(), %error, "looked at again later");
                 }
             }
-            let found = found.0.into_inner();
-            Ok(found.unwrap_or_else(PoisonError::into_inner))
+            Ok(found.0.into_inner())
         };
         self.take(look_at).await;
     }

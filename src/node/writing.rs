@@ -5,8 +5,10 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Node;
 
@@ -66,7 +68,7 @@ impl Writing {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, BeingWritten>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,12 +3,9 @@
 //! One look at all content that anybody listens to, every quarter of a second, wakes those for whom something
 //! changed: a listener costs nothing while there is no news. Owns no content; the store says what changed.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use tokio::{
     sync::{Notify, watch},
@@ -121,7 +118,7 @@ impl News {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Topic>> {
-        self.0.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.topics.lock()
     }
 }
 

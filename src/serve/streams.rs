@@ -3,11 +3,9 @@
 //! When there are as many as can be borne, the site with the most gives one up for a newcomer of another, in it
 //! the host with the most, and on that the peer: a few who open all they may keep nobody out.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::requester::{Key, LEVELS, Requester};
@@ -91,7 +89,7 @@ impl Streams {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

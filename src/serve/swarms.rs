@@ -6,10 +6,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use libp2p::{Multiaddr, PeerId};
+use parking_lot::{Mutex, MutexGuard};
 use pelago_behaviour::availability::{Has, MAX_PEERS, MAX_RUNS};
 use pelago_content::{BlockRanges, Hash, Kind};
 
@@ -92,7 +93,7 @@ impl Swarms {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 
 /// How long what was said is not said again.
@@ -22,7 +23,7 @@ pub(super) struct Told(Arc<Mutex<HashMap<Hash, Instant>>>);
 impl Told {
     /// Whether nothing was said of `hash` for a while, as of `now`. From then on something was.
     pub(super) fn is_news(&self, hash: &Hash, now: Instant) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.0.lock();
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) < PAUSE;
         if told.get(hash).is_some_and(is_recent) {
             return false;

@@ -8,15 +8,14 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
-use super::{
-    Links, OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, mutex::lock,
-};
+use super::{Links, OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files};
 
 /// The folder in the data folder.
 pub(super) const CACHE_FOLDER: &str = "gateway";
@@ -209,9 +208,7 @@ impl Cache {
     /// bytes as written. Blocks, for as long as one entry may take at most.
     pub fn wait_for_discards(&self) {
         let Leaving { count, changed } = &*self.0.leaving;
-        let _ = changed
-            .wait_timeout_while(lock(count), SETTLE_PATIENCE, |count| *count > 0)
-            .unwrap_or_else(PoisonError::into_inner);
+        changed.wait_while_for(&mut count.lock(), |count| *count > 0, SETTLE_PATIENCE);
     }
 
     /// Has `give_up` called with the number of bytes that another writer on this disk needs.
@@ -246,7 +243,7 @@ impl Cache {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        lock(&self.0.entries)
+        self.0.entries.lock()
     }
 }
 
@@ -260,14 +257,14 @@ pub struct Discarded {
 
 impl Leaver {
     fn new(leaving: &Arc<Leaving>) -> Self {
-        *lock(&leaving.count) += 1;
+        *leaving.count.lock() += 1;
         Self(Arc::clone(leaving))
     }
 }
 
 impl Drop for Leaver {
     fn drop(&mut self) {
-        *lock(&self.0.count) -= 1;
+        *self.0.count.lock() -= 1;
         self.0.changed.notify_all();
     }
 }

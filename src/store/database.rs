@@ -16,12 +16,10 @@ mod tests;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{
-        PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use redb::{ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 
 use super::quiet;
@@ -192,12 +190,12 @@ impl Database {
             opened.is_some_and(|opened| opened.writable || !writes)
         };
         loop {
-            let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+            let opened = self.opened.read();
             if suits(&opened) {
                 return Ok(opened);
             }
             drop(opened);
-            let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+            let mut opened = self.opened.write();
             if !suits(&opened) {
                 close(opened.take());
                 *opened = Some(self.open(writes)?);
@@ -229,12 +227,7 @@ impl Database {
     }
 
     fn close(&self) {
-        close(
-            self.opened
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        close(self.opened.write().take());
         self.sound.store(false, Ordering::Relaxed);
     }
 

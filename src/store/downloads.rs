@@ -7,10 +7,11 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
-use super::{Store, mutex::lock};
+use parking_lot::Mutex;
+
+use super::Store;
 use crate::durable;
 
 /// The file with the list.
@@ -44,7 +45,7 @@ impl Store {
     pub fn kept_downloads(&self) -> io::Result<Option<Vec<u8>>> {
         let path = match &self.inner.downloads {
             Downloads::File(path) => path,
-            Downloads::Memory(list) => return Ok(lock(list).clone()),
+            Downloads::Memory(list) => return Ok(list.lock().clone()),
         };
         let file = match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -76,7 +77,7 @@ impl Store {
         match &self.inner.downloads {
             Downloads::File(path) => durable::set_aside(path),
             Downloads::Memory(list) => {
-                *lock(list) = None;
+                *list.lock() = None;
                 Ok(PathBuf::from(LIST_FILE))
             }
         }
@@ -92,7 +93,7 @@ impl Store {
         match &self.inner.downloads {
             Downloads::File(path) => durable::replace(path, list),
             Downloads::Memory(kept) => {
-                *lock(kept) = Some(list.to_vec());
+                *kept.lock() = Some(list.to_vec());
                 Ok(())
             }
         }

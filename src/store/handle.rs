@@ -7,9 +7,11 @@
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock, atomic::AtomicU64},
+    sync::{Arc, atomic::AtomicU64},
     time::Instant,
 };
+
+use parking_lot::{Mutex, RwLock};
 
 use super::{
     DataFolder,

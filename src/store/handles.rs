@@ -7,17 +7,17 @@ use std::{
     fs::File,
     ops::Range,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use pelago_content::{Chunk, Descriptor, Hash, Node, STORED_LEVEL};
 
 use super::{
     Fingerprint, Look, ReadError, TreeError,
     files::{self, OpenFileError},
     hashing::GROUP_SIZE,
-    mutex::lock,
     reading::{Source, Sureness},
     trees::{StoredTree, Trees},
 };
@@ -55,7 +55,7 @@ struct Open {
 impl Handles {
     /// The handle for this hash, if it is open.
     pub(super) fn get(&self, hash: &Hash) -> Option<Handle> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let at = state.open.iter().rposition(|open| open.hash == *hash)?;
         let mut open = state.open.remove(at);
         open.used = Instant::now();
@@ -66,12 +66,12 @@ impl Handles {
 
     /// To be asked for before looking up what a handle will stand for.
     pub(super) fn generation(&self) -> u64 {
-        lock(&self.0).generation
+        self.0.lock().generation
     }
 
     /// Keeps a handle, unless anything was forgotten since `generation`.
     pub(super) fn keep(&self, generation: u64, hash: Hash, handle: Handle) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         if state.generation == generation {
             state.open.retain(|open| open.hash != hash);
             if state.open.len() >= MAX_HANDLES {
@@ -84,19 +84,19 @@ impl Handles {
 
     /// Forgets the handles of these hashes.
     pub(super) fn forget(&self, hashes: &[Hash]) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.generation += 1;
         state.open.retain(|open| !hashes.contains(&open.hash));
     }
 
     /// Whether any handle is open.
     pub(super) fn is_any_open(&self) -> bool {
-        !lock(&self.0).open.is_empty()
+        !self.0.lock().open.is_empty()
     }
 
     /// Closes the handles that have been idle for [`MAX_IDLE`].
     pub(super) fn close_idle(&self, now: Instant) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let is_idle = |open: &Open| now.saturating_duration_since(open.used) >= MAX_IDLE;
         let idle = state.open.partition_point(is_idle);
         let closed: Vec<_> = state.open.drain(..idle).collect();
@@ -107,7 +107,7 @@ impl Handles {
 
     /// Forgets all handles.
     pub(super) fn forget_all(&self) {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         state.generation += 1;
         state.open.clear();
     }

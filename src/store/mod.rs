@@ -71,7 +71,6 @@ mod ignores;
 mod lock;
 mod manifests;
 mod members;
-mod mutex;
 mod new_file;
 mod partial;
 mod peer_names;

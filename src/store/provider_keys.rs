@@ -6,15 +6,13 @@
 //! finds is looked up in the database and compared. Hashes without a row may stay in it; they are found
 //! nowhere. Never decides who may know of what. Failures leave as the database's.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use redb::ReadableTable;
 
 use super::{
     DatabaseError, Store,
     database::{MEMBER_HASHES, SHARES},
-    mutex::lock,
 };
 
 /// Shards of the index. A hash is put in its place in its shard: of ten million, some 2,400 are in
@@ -46,7 +44,7 @@ impl ProviderKeys {
     /// Some hashes have rows from now on, and others have none any more. Called once for each commit, in
     /// the order of the commits.
     pub(super) fn change(&self, added: &[Hash], gone: &[Hash]) {
-        if let Some(index) = &mut *lock(&self.0) {
+        if let Some(index) = &mut *self.0.lock() {
             gone.iter().for_each(|hash| index.remove(hash));
             added.iter().for_each(|hash| index.add(hash));
         }
@@ -111,7 +109,7 @@ impl Store {
     /// [`DatabaseError`].
     pub fn hash_of_key(&self, key: &[u8; 32]) -> Result<Option<Hash>, DatabaseError> {
         self.index_provider_keys()?;
-        let found: Vec<_> = match &*lock(&self.inner.provider_keys.0) {
+        let found: Vec<_> = match &*self.inner.provider_keys.0.lock() {
             Some(index) => index.find(key).take(MAX_ALIKE).collect(),
             None => Vec::new(),
         };
@@ -131,7 +129,7 @@ impl Store {
     ///
     /// [`DatabaseError`].
     pub fn index_provider_keys(&self) -> Result<(), DatabaseError> {
-        let mut index = lock(&self.inner.provider_keys.0);
+        let mut index = self.inner.provider_keys.0.lock();
         if index.is_none() {
             // Whoever adds a row meanwhile waits until it is made.
             *index = Some(self.read_provider_keys()?);

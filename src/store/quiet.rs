@@ -36,10 +36,11 @@ pub(super) fn contained<T>(operation: impl FnOnce() -> T) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
 
     use super::*;
-    use crate::store::mutex::lock;
 
     #[test]
     fn only_what_is_contained_is_quiet() {
@@ -51,7 +52,7 @@ mod tests {
                 .payload_as_str()
                 .filter(|text| text.starts_with("quiet test"))
             {
-                lock(&telling).push(text.to_owned());
+                telling.lock().push(text.to_owned());
             } else {
                 before(info);
             }
@@ -71,6 +72,6 @@ mod tests {
         assert_eq!(nested, None::<()>);
         let loud = panic::catch_unwind(|| panic!("quiet test: loud"));
         assert!(loud.is_err());
-        assert_eq!(*lock(&told), ["quiet test: loud"]);
+        assert_eq!(*told.lock(), ["quiet test: loud"]);
     }
 }

@@ -10,13 +10,13 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use serde::{Deserialize, Serialize};
 
-use super::{Receipt, Store, mutex::lock};
+use super::{Receipt, Store};
 use crate::durable;
 
 /// The folder with the receipts.
@@ -83,7 +83,7 @@ impl Store {
         };
         let receipts = &self.inner.receipts;
         let written = receipts.write(hash, &receipt);
-        let mut in_memory = lock(&receipts.in_memory);
+        let mut in_memory = receipts.in_memory.lock();
         in_memory.remove(hash);
         if written.is_err() || receipts.folder.is_none() {
             in_memory.insert(*hash, receipt);
@@ -106,7 +106,7 @@ impl Store {
     /// What the system said.
     pub fn receipt(&self, hash: &Hash) -> io::Result<Option<Receipt>> {
         let receipts = &self.inner.receipts;
-        if let Some(receipt) = lock(&receipts.in_memory).get(hash) {
+        if let Some(receipt) = receipts.in_memory.lock().get(hash) {
             return Ok(Some(receipt.clone()));
         }
         let Some(path) = receipts.path(hash) else {
@@ -132,7 +132,7 @@ impl Store {
     /// What the system said.
     pub fn forget_receipt(&self, hash: &Hash) -> io::Result<()> {
         let receipts = &self.inner.receipts;
-        lock(&receipts.in_memory).remove(hash);
+        receipts.in_memory.lock().remove(hash);
         match receipts.path(hash).map(fs::remove_file) {
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -146,7 +146,10 @@ impl Store {
     /// What the system said of the folder.
     pub fn keep_receipts_of(&self, listed: &HashSet<Hash>) -> io::Result<()> {
         let receipts = &self.inner.receipts;
-        lock(&receipts.in_memory).retain(|hash, _| listed.contains(hash));
+        receipts
+            .in_memory
+            .lock()
+            .retain(|hash, _| listed.contains(hash));
         let Some(folder) = &receipts.folder else {
             return Ok(());
         };

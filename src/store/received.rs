@@ -10,13 +10,13 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Store, dir::entry_of, disk, files, mutex::lock};
+use super::{Store, dir::entry_of, disk, files};
 use crate::durable;
 
 /// The folder in the data folder.
@@ -170,7 +170,7 @@ impl ReceivedFolders {
         match &self.0 {
             Place::Folder(data) => Received::read(data, path),
             Place::Memory(known) => {
-                let known = lock(known);
+                let known = known.lock();
                 let bytes = known.get(path);
                 Ok(bytes.and_then(|bytes| Received::from_bytes(bytes, path)))
             }
@@ -201,7 +201,7 @@ impl ReceivedFolders {
                 durable::replace(&file_of(data, path), &bytes)
             }
             Place::Memory(known) => {
-                lock(known).insert(path.to_owned(), bytes);
+                known.lock().insert(path.to_owned(), bytes);
                 Ok(())
             }
         }
@@ -219,7 +219,7 @@ impl ReceivedFolders {
                 _ => Ok(()),
             },
             Place::Memory(known) => {
-                lock(known).remove(path);
+                known.lock().remove(path);
                 Ok(())
             }
         }

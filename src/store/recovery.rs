@@ -26,7 +26,6 @@ use serde::{Deserialize, Serialize};
 use super::{
     DatabaseError, Fingerprint, KnownPeer, Look, Member, MemberState, Share, Store, database,
     manifests::MANIFESTS_FOLDER,
-    mutex::lock,
     peers,
     salvage::{self, Row},
     share_log::{Logged, ShareLog, is_logged},
@@ -326,7 +325,10 @@ impl Store {
         let Some(recovery) = recovery else {
             return Ok(Vec::new());
         };
-        let mut logged = lock(&self.inner.share_log)
+        let mut logged = self
+            .inner
+            .share_log
+            .lock()
             .read()?
             .unwrap_or_default()
             .shares;
@@ -365,7 +367,7 @@ impl Store {
             }
             return Ok(());
         }
-        let mut log = lock(&self.inner.share_log);
+        let mut log = self.inner.share_log.lock();
         let mut shares = BTreeMap::new();
         let mut after = None;
         loop {

@@ -9,11 +9,13 @@
 use std::{
     collections::HashMap,
     fmt, io,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use super::{byte_size::ByteSize, dir::Dir, mutex::lock};
+use parking_lot::Mutex;
+
+use super::{byte_size::ByteSize, dir::Dir};
 
 /// The reserve in bytes on a large disk: the database, logs and small updates of the system fit into it.
 const MAX_RESERVE: u64 = 64 << 20;
@@ -269,7 +271,7 @@ impl Room {
         let Some(cache) = yielding.filter(|_| writer == Writer::Permanent) else {
             return Err(full.into());
         };
-        let _relieving = lock(&self.0.relieving);
+        let _relieving = self.0.relieving.lock();
         let Some(full) = refusal() else {
             return Ok(());
         };
@@ -305,7 +307,7 @@ impl Room {
     fn refusal<D: OnDisk + ?Sized>(&self, writer: Writer, at: &D, len: u64) -> Option<NoRoom> {
         let device = at.device()?;
         let now = Instant::now();
-        let mut looks = lock(&self.0.looks);
+        let mut looks = self.0.looks.lock();
         if let Some(look) = looks.get_mut(&device)
             && look.covers(writer, len, now)
         {

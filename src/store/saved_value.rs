@@ -6,12 +6,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard},
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{database, mutex::lock};
+use super::database;
 use crate::durable;
 
 /// Bytes of a file that is read: far more than the values here take.
@@ -44,12 +44,12 @@ impl<T: Clone + Default + PartialEq + Serialize + DeserializeOwned> SavedValue<T
     }
 
     pub(super) fn get(&self) -> MutexGuard<'_, T> {
-        lock(&self.value)
+        self.value.lock()
     }
 
     /// Changes the value, and writes it if it is another one then.
     pub(super) fn change(&self, change: impl FnOnce(&mut T)) -> io::Result<()> {
-        let mut value = lock(&self.value);
+        let mut value = self.value.lock();
         let mut changed = value.clone();
         change(&mut changed);
         if changed == *value {

@@ -16,10 +16,11 @@ use std::{
     io,
     ops::Bound,
     path::{MAIN_SEPARATOR, Path, PathBuf},
-    sync::{PoisonError, RwLockReadGuard, atomic::Ordering},
+    sync::atomic::Ordering,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use parking_lot::RwLockReadGuard;
 use pelago_content::{Hash, Totals};
 use redb::ReadableTable;
 
@@ -27,7 +28,6 @@ use self::tables::{Tables, places, row};
 use super::{
     DatabaseError, Member, NewShare, Share, Store,
     database::{PATHS, SHARES},
-    mutex::lock,
     share_log::is_logged,
     side_files::Kept,
 };
@@ -75,7 +75,7 @@ impl Store {
         let hashes: Vec<_> = shares.iter().map(|share| share.descriptor.hash()).collect();
         self.sync_side_files(&hashes)?;
         let now = now();
-        let mut log = lock(&self.inner.share_log);
+        let mut log = self.inner.share_log.lock();
         let (added, replaced) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (mut added, mut replaced) = (Vec::new(), Vec::new());
@@ -118,7 +118,7 @@ impl Store {
         let hashes: Vec<_> = hashes.chain([folder.descriptor.hash()]).collect();
         self.sync_side_files(&hashes)?;
         let now = now();
-        let mut log = lock(&self.inner.share_log);
+        let mut log = self.inner.share_log.lock();
         let (added, replaced) = self.inner.database.write(|transaction| {
             let mut tables = Tables::open(transaction)?;
             let (added, replaced) = tables.add_folder(folder, totals, members, now)?;
@@ -143,7 +143,7 @@ impl Store {
     ///
     /// [`DatabaseError`]; nothing is removed then.
     pub fn remove_shares(&self, shares: &[(Hash, PathBuf)]) -> Result<usize, DatabaseError> {
-        let mut log = lock(&self.inner.share_log);
+        let mut log = self.inner.share_log.lock();
         let mut logged = Vec::new();
         for (hash, path) in shares {
             let share = self.share_at(path)?;
@@ -176,13 +176,9 @@ impl Store {
 
     /// Takes these as the folders that this run serves: shares found below others are not live.
     pub fn set_live_folders(&self, folders: Vec<PathBuf>) {
-        *self
-            .inner
-            .live_folders
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = folders;
+        *self.inner.live_folders.write() = folders;
         self.inner.handles.forget_all();
-        *lock(&self.inner.count) = None;
+        *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
     }
 
@@ -337,7 +333,7 @@ impl Store {
     ///
     /// [`DatabaseError`].
     pub fn count(&self) -> Result<u64, DatabaseError> {
-        let mut known = lock(&self.inner.count);
+        let mut known = self.inner.count.lock();
         if let Some(count) = *known {
             return Ok(count);
         }
@@ -367,13 +363,12 @@ impl Store {
     }
 
     fn live_folders(&self) -> RwLockReadGuard<'_, Vec<PathBuf>> {
-        let folders = self.inner.live_folders.read();
-        folders.unwrap_or_else(PoisonError::into_inner)
+        self.inner.live_folders.read()
     }
 
     /// Forgets what was known of the shares as they were; `gone` are shared nowhere any more.
     fn shares_changed(&self, gone: &[Hash]) {
-        *lock(&self.inner.count) = None;
+        *self.inner.count.lock() = None;
         self.inner.revision.fetch_add(1, Ordering::Release);
         self.inner.handles.forget(gone);
         self.inner.states.note_withdrawn(gone);

@@ -11,14 +11,15 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 
-use super::{dir::Dir, files, mutex::lock};
+use super::{dir::Dir, files};
 
 /// The folder in it where files are written: clearing it looks at no finished one.
 const UNFINISHED_FOLDER: &str = "unfinished";
@@ -98,7 +99,7 @@ impl SideFiles {
     /// Puts a file that is whole in its place, in that of an earlier one of the same hash if there is one.
     /// It is pinned, and not yet durable.
     pub(super) fn commit(&self, unfinished: &Unfinished, hash: &Hash) -> io::Result<()> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         fs::rename(&unfinished.path, self.path(hash))?;
         state.pinned.insert(*hash);
         state.lost.remove(hash);
@@ -108,14 +109,14 @@ impl SideFiles {
 
     /// Pins a file that was found in its place.
     pub(super) fn pin(&self, hash: &Hash) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.pinned.insert(*hash);
         state.found |= !state.is_all_durable;
     }
 
     /// The rows of these are written, or nobody is going to write them.
     fn unpin<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         for hash in hashes {
             state.pinned.remove(hash);
         }
@@ -124,9 +125,9 @@ impl SideFiles {
     /// Makes all that was committed so far durable: with a sync each if they are few, else with one for
     /// all. If the disk refuses, those files are removed: what is read of them may not be on the disk.
     fn sync(&self) -> io::Result<()> {
-        let _syncing = lock(&self.syncing);
+        let _syncing = self.syncing.lock();
         let (unsynced, found) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let unsynced = std::mem::take(&mut state.unsynced);
             (unsynced, std::mem::take(&mut state.found))
         };
@@ -143,7 +144,7 @@ impl SideFiles {
 
     /// The disk refused these: what is read of them may not be on it.
     fn lose(&self, unsynced: &[Hash], found: bool) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.found |= found;
         for hash in unsynced {
             // What stays has no row.
@@ -154,13 +155,13 @@ impl SideFiles {
 
     fn sync_all(&self) -> io::Result<()> {
         Dir::open(&self.folder)?.sync_file_system()?;
-        lock(&self.state).is_all_durable = true;
+        self.state.lock().is_all_durable = true;
         Ok(())
     }
 
     /// Refuses a row for what the disk refused.
     fn check<'h>(&self, hashes: impl IntoIterator<Item = &'h Hash>) -> io::Result<()> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         match hashes.into_iter().find(|hash| state.lost.contains(*hash)) {
             Some(hash) if !state.lost.is_empty() => Err(io::Error::other(format!(
                 "the disk refused what belongs to {hash}: share it again"
@@ -192,7 +193,7 @@ impl SideFiles {
             let name = entry?.file_name();
             found.extend(name.to_str().and_then(|name| name.parse::<Hash>().ok()));
         }
-        let state = lock(&self.state);
+        let state = self.state.lock();
         found.retain(|hash| !state.pinned.contains(hash));
         Ok(found)
     }
@@ -204,7 +205,7 @@ impl SideFiles {
         hash: &Hash,
         is_needed: impl FnOnce() -> Result<bool, E>,
     ) -> Result<bool, E> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         if state.pinned.contains(hash) || is_needed()? {
             return Ok(false);
         }
@@ -239,13 +240,13 @@ struct Memory {
 
 impl InMemory {
     pub(super) fn insert(&self, hash: &Hash, bytes: Arc<[u8]>) {
-        let mut memory = lock(&self.0);
+        let mut memory = self.0.lock();
         memory.kept.insert(*hash, bytes);
         memory.pinned.insert(*hash);
     }
 
     pub(super) fn get(&self, hash: &Hash) -> Option<Arc<[u8]>> {
-        lock(&self.0).kept.get(hash).map(Arc::clone)
+        self.0.lock().kept.get(hash).map(Arc::clone)
     }
 }
 
@@ -259,7 +260,7 @@ pub(super) trait Kept {
         match self.kept() {
             Ok(files) => files.unpin(hashes),
             Err(memory) => {
-                let mut memory = lock(&memory.0);
+                let mut memory = memory.0.lock();
                 for hash in hashes {
                     memory.pinned.remove(hash);
                 }
@@ -281,7 +282,7 @@ pub(super) trait Kept {
         match self.kept() {
             Ok(files) => files.unpinned(),
             Err(memory) => {
-                let memory = lock(&memory.0);
+                let memory = memory.0.lock();
                 let unpinned = memory
                     .kept
                     .keys()
@@ -300,7 +301,7 @@ pub(super) trait Kept {
         match self.kept() {
             Ok(files) => files.collect(hash, is_needed),
             Err(memory) => {
-                let mut memory = lock(&memory.0);
+                let mut memory = memory.0.lock();
                 if memory.pinned.contains(hash) || is_needed()? {
                     return Ok(false);
                 }
@@ -353,7 +354,7 @@ mod tests {
                 put(&files, &hash(number));
             }
             files.sync().unwrap();
-            assert!(lock(&files.state).unsynced.is_empty());
+            assert!(files.state.lock().unsynced.is_empty());
         }
     }
 

@@ -12,9 +12,9 @@ use std::{
     fmt,
     fs::File,
     io,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
+use parking_lot::{RwLock, RwLockReadGuard};
 use redb::StorageBackend;
 
 use super::files;
@@ -51,7 +51,7 @@ impl Sparse {
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read()
     }
 
     /// Reads what is below the pages written; zeroes where that is nothing.
@@ -92,10 +92,7 @@ impl StorageBackend for Sparse {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.state
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len = len;
+        self.state.write().len = len;
         Ok(())
     }
 
@@ -117,7 +114,7 @@ impl StorageBackend for Sparse {
     }
 
     fn write(&self, offset: u64, mut data: &[u8]) -> io::Result<()> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         for (page, within, len) in parts(state.len, offset, data.len())? {
             let (part, rest) = data.split_at(len);
             let page = match state.written.entry(page) {

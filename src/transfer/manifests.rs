@@ -4,12 +4,9 @@
 //! a byte that was not proven, and nothing in proportion to a claimed size. What is wrong with a folder
 //! leaves as a [`UnfoldError`].
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::{
     BlockRanges, Descriptor, Expander, Hash, Listing, ListingError, MAX_MANIFEST_LEN, Manifest,
     ManifestError, Node, Part, Sequence, verify,
@@ -200,8 +197,8 @@ impl Round {
         self.descriptors.iter().enumerate().map(whole).collect()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Vec<u8>>> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<u8>>> {
+        self.chunks.lock()
     }
 }
 

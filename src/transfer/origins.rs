@@ -3,13 +3,10 @@
 //! As coarse as a picture needs it: what it costs does not grow with the content, nor with the number of
 //! peers.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use libp2p::PeerId;
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::{BlockRanges, Part, Sequence};
 
 use super::status::Meter;
@@ -181,7 +178,7 @@ impl Origins {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

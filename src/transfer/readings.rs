@@ -3,14 +3,9 @@
 //! Owns which is fetched now, and that it is no more of them than there may be. What is also downloaded
 //! is read from there and not fetched twice, as far as that download fetches at all.
 
-use std::{
-    collections::HashMap,
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use tokio::{
     sync::{OnceCell, Semaphore, mpsc, watch},
@@ -78,7 +73,7 @@ impl Readings {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Download>> {
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fetched.lock()
     }
 
     fn is_read(&self, hash: &Hash) -> bool {

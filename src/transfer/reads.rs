@@ -1,12 +1,8 @@
 //! Who reads what of content while it is fetched, and when more of it has come.
 
-use std::{
-    collections::BTreeMap,
-    ops::Range,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use tokio::sync::{Notify, watch};
 
@@ -120,7 +116,7 @@ impl Reads {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock()
     }
 }
 

@@ -3,13 +3,14 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use libp2p::PeerId;
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -465,9 +466,7 @@ impl Transfers {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.downloads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.downloads.lock()
     }
 }
 

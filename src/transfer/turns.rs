@@ -1,12 +1,9 @@
 //! Whose turn it is: so many downloads fetch at a time, the others wait in an order that people may
 //! change. The first of them gets the turn that becomes free.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use parking_lot::{Mutex, MutexGuard};
 use pelago_content::Hash;
 use tokio::{
     runtime::Handle,
@@ -173,7 +170,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock()
     }
 }
 

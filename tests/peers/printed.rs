@@ -4,13 +4,14 @@ use std::{
     io::Read,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::Arc,
     thread,
     time::Duration,
 };
 
 use futures::executor::block_on;
 use libp2p::{Multiaddr, multiaddr::Protocol as Part};
+use parking_lot::Mutex;
 use pelago::content::{Hash, Kind};
 use pelago_behaviour::catalogue::{self, Entry, Page};
 use tokio::{task::spawn_blocking, time::sleep};
@@ -106,7 +107,7 @@ impl Running {
             thread::spawn(move || {
                 let mut piece = [0; 4096];
                 while let Ok(length @ 1..) = from.read(&mut piece) {
-                    printed.lock().unwrap().extend(&piece[..length]);
+                    printed.lock().extend(&piece[..length]);
                 }
             });
         }
@@ -114,7 +115,7 @@ impl Running {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.printed.lock().unwrap()).into_owned()
+        String::from_utf8_lossy(&self.printed.lock()).into_owned()
     }
 
     async fn says(&self, what: &str) {

@@ -1,13 +1,10 @@
 //! A real libp2p node that says what a test wants, and keeps account of what it was asked.
 
-use std::{
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use futures::{AsyncWriteExt, StreamExt, future::BoxFuture};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
+use parking_lot::Mutex;
 use pelago::{
     content::{BlockRanges, Descriptor},
     node::PeerAddress,
@@ -196,7 +193,7 @@ impl Scripted {
                 if let SwarmEvent::Behaviour(Event::Stream(stream)) = swarm.select_next_some().await
                 {
                     let task = tokio::spawn(converse(Arc::clone(&script), local, *stream));
-                    spawned.lock().unwrap().push(task);
+                    spawned.lock().push(task);
                 }
             }
         };
@@ -239,11 +236,7 @@ impl Scripted {
     /// Ends it at once, as if its machine had stopped.
     pub(crate) fn stop(&self) {
         self.swarm.abort();
-        self.tasks
-            .lock()
-            .unwrap()
-            .iter()
-            .for_each(JoinHandle::abort);
+        self.tasks.lock().iter().for_each(JoinHandle::abort);
     }
 }
 

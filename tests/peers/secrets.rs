@@ -3,7 +3,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,6 +19,7 @@ use libp2p::{
     swarm::SwarmEvent,
     tcp, yamux,
 };
+use parking_lot::Mutex;
 use pelago::{
     content::Hash,
     node::{Output, PeerAddress},
@@ -48,12 +49,12 @@ struct Heard(Arc<Mutex<Vec<u8>>>);
 
 impl Heard {
     fn contains(&self, secret: &[u8]) -> bool {
-        let heard = self.0.lock().unwrap();
+        let heard = self.0.lock();
         heard.windows(secret.len()).any(|part| part == secret)
     }
 
     fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.0.lock().len()
     }
 }
 
@@ -108,7 +109,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     ) -> Poll<io::Result<usize>> {
         let read = Pin::new(&mut self.0).poll_read(cx, buffer);
         if let Poll::Ready(Ok(length)) = read {
-            self.1.0.lock().unwrap().extend(&buffer[..length]);
+            self.1.0.lock().extend(&buffer[..length]);
         }
         read
     }

@@ -5,11 +5,13 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
 };
+
+use parking_lot::Mutex;
 
 use super::{
     browser::Browser,
@@ -50,7 +52,7 @@ impl Impostor {
                      Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
                     body.len()
                 );
-                hears.lock().unwrap().push_str(&request);
+                hears.lock().push_str(&request);
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
@@ -64,7 +66,7 @@ impl Impostor {
 
     /// All that it was shown.
     fn bearers(&self) -> BTreeSet<String> {
-        let heard = self.heard.lock().unwrap();
+        let heard = self.heard.lock();
         let values = heard.split("Bearer ").skip(1);
         values
             .filter_map(|rest| Some(rest.split_whitespace().next()?.to_owned()))
@@ -130,7 +132,7 @@ fn who_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
         (shown.len() > 1).then_some(shown)
     });
     assert!(shown.contains(&before));
-    assert!(!impostor.heard.lock().unwrap().contains("Cookie"));
+    assert!(!impostor.heard.lock().contains("Cookie"));
     // The node has another port meanwhile, where that opens nothing.
     let elsewhere = a.start(&[]);
     let other = a.json(&["status"])["api"].as_str().unwrap().to_owned();

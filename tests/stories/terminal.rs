@@ -3,10 +3,12 @@
 use std::{
     io::{Read, Write},
     process::{Child, ChildStdin, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::Instant,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 use super::world::{Home, PATIENCE, eventually};
 
@@ -70,7 +72,7 @@ impl Terminal {
     #[track_caller]
     pub(crate) fn sees(&mut self, what: &str) {
         let deadline = Instant::now() + PATIENCE;
-        let mut screen = lock(&self.screen);
+        let mut screen = self.screen.0.lock();
         loop {
             let shown = String::from_utf8_lossy(&screen.text[self.seen..]).into_owned();
             if let Some(at) = shown.find(what) {
@@ -79,13 +81,13 @@ impl Terminal {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!screen.ended && !left.is_zero(), "no {what:?} in {shown:?}");
-            screen = self.screen.1.wait_timeout(screen, left).unwrap().0;
+            self.screen.1.wait_for(&mut screen, left);
         }
     }
 
     /// All that was on the screen so far.
     pub(crate) fn shown(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.screen).text).into_owned()
+        String::from_utf8_lossy(&self.screen.0.lock().text).into_owned()
     }
 
     /// Waits for the end: the exit code.
@@ -105,16 +107,11 @@ impl Drop for Terminal {
     }
 }
 
-/// Also after a failed assertion, which shows it.
-fn lock(screen: &(Mutex<Screen>, Condvar)) -> MutexGuard<'_, Screen> {
-    screen.0.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn show(mut stdout: impl Read, screen: &(Mutex<Screen>, Condvar)) {
     let mut bytes = [0; 4096];
     loop {
         let read = stdout.read(&mut bytes).unwrap_or(0);
-        let mut shown = lock(screen);
+        let mut shown = screen.0.lock();
         shown.text.extend_from_slice(&bytes[..read]);
         shown.ended = read == 0;
         screen.1.notify_all();

@@ -4,9 +4,11 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    sync::{Arc, Condvar, Mutex},
+    sync::Arc,
     thread,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 use super::world::PATIENCE;
 
@@ -46,7 +48,7 @@ impl Valve {
         // It ends with the process of the test.
         thread::spawn(move || {
             for near in listener.incoming().map_while(Result::ok) {
-                shared.state.lock().unwrap().used = true;
+                shared.state.lock().used = true;
                 shared.changed.notify_all();
                 // While nobody is there, whoever comes is sent away.
                 let Ok(far) = TcpStream::connect(&target) else {
@@ -67,23 +69,21 @@ impl Valve {
 
     /// Waits until somebody has come, and all that may pass has passed.
     pub(crate) fn is_shut(&self) {
-        let state = self.room.state.lock().unwrap();
+        let mut state = self.room.state.lock();
         let is_open = |state: &mut State| !state.used || state.left > 0;
-        let waited = self
-            .room
-            .changed
-            .wait_timeout_while(state, PATIENCE, is_open);
-        assert!(!waited.unwrap().1.timed_out(), "less came than may pass");
+        let changed = &self.room.changed;
+        changed.wait_while_for(&mut state, is_open, PATIENCE);
+        assert!(!is_open(&mut state), "less came than may pass");
     }
 
     pub(crate) fn open(&self) {
-        self.room.state.lock().unwrap().left = u64::MAX;
+        self.room.state.lock().left = u64::MAX;
         self.room.changed.notify_all();
     }
 
     /// Bytes of the far node that have passed so far.
     pub(crate) fn passed(&self) -> u64 {
-        self.room.state.lock().unwrap().passed
+        self.room.state.lock().passed
     }
 }
 
@@ -106,11 +106,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, room: Option<&Room>) {
 impl Room {
     /// Waits for room, and takes up to `wanted` bytes of it.
     fn take(&self, wanted: usize) -> usize {
-        let state = self.state.lock().unwrap();
-        let mut state = self
-            .changed
-            .wait_while(state, |state| state.left == 0)
-            .unwrap();
+        let mut state = self.state.lock();
+        self.changed.wait_while(&mut state, |state| state.left == 0);
         let taken = u64::try_from(wanted).unwrap().min(state.left);
         state.left -= taken;
         state.passed += taken;

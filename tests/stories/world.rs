@@ -7,11 +7,12 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
+use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -395,11 +396,6 @@ struct Heard {
     ended: bool,
 }
 
-/// What was heard, also after a story failed while it looked: a failure that is told must not fail.
-fn heard(lines: &Mutex<Heard>) -> MutexGuard<'_, Heard> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Lines {
     fn read(from: impl Read + Send + 'static, line: &str) -> Self {
         let read = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
@@ -410,7 +406,7 @@ impl Lines {
             loop {
                 line.clear();
                 let is_end = !matches!(from.read_until(b'\n', &mut line), Ok(1..));
-                let mut read = heard(&writer.0);
+                let mut read = writer.0.lock();
                 if is_end {
                     read.ended = true;
                 } else {
@@ -430,7 +426,7 @@ impl Lines {
     }
 
     pub(crate) fn lines(&self) -> Vec<String> {
-        heard(&self.read.0).lines.clone()
+        self.read.0.lock().lines.clone()
     }
 
     /// Waits for a line that contains `what`.
@@ -441,7 +437,7 @@ impl Lines {
     /// Waits for a line.
     pub(crate) fn wait(&self, is_it: impl Fn(&str) -> bool, what: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
-        let mut read = heard(&self.read.0);
+        let mut read = self.read.0.lock();
         loop {
             if let Some(line) = read.lines.iter().find(|line| is_it(line)) {
                 return line.clone();
@@ -458,24 +454,16 @@ impl Lines {
                 "{} does not say {what:?}:\n{all}",
                 self.line
             );
-            read = self.read.1.wait_timeout(read, left).unwrap().0;
+            self.read.1.wait_for(&mut read, left);
         }
     }
 
     /// All there is, once the command has ended.
     fn rest(&self) -> String {
-        let read = heard(&self.read.0);
-        let waited = self
-            .read
-            .1
-            .wait_timeout_while(read, PATIENCE, |read| !read.ended);
-        waited
-            .unwrap()
-            .0
-            .lines
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect()
+        let mut read = self.read.0.lock();
+        let ended = &self.read.1;
+        ended.wait_while_for(&mut read, |read| !read.ended, PATIENCE);
+        read.lines.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 

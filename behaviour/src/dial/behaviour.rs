@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll},
     time::Instant,
 };
@@ -18,6 +18,7 @@ use libp2p::{
         behaviour::ConnectionEstablished, dummy,
     },
 };
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{NamedBy, Namer, check, planner::Planner};
 use crate::AddressScope;
@@ -78,7 +79,7 @@ impl Dialer {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Planner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

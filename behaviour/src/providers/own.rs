@@ -1,11 +1,9 @@
 //! The keys that this node provides, and how content becomes a key.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{collections::HashSet, sync::Arc};
 
 use libp2p::kad::RecordKey;
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use pelago_content::Hash;
 
 /// SHA-256 as a multihash: its code and its length, before the digest.
@@ -57,11 +55,11 @@ impl OwnKeys {
         digest(key).is_some_and(|digest| self.read().contains(&digest))
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashSet<[u8; 32]>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, HashSet<[u8; 32]>> {
+        self.0.read()
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashSet<[u8; 32]>> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, HashSet<[u8; 32]>> {
+        self.0.write()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::{Served, alone};
@@ -32,10 +33,10 @@ async fn refusal(client: &Client, name: &str, value: Value) -> (String, String) 
 #[tokio::test]
 async fn settings_change_what_the_node_does() {
     let node = alone().await;
-    let told = Arc::new(std::sync::Mutex::new(None));
+    let told = Arc::new(Mutex::new(None));
     let log = Log::default().with_level({
         let told = Arc::clone(&told);
-        move |level| *told.lock().unwrap() = Some(level)
+        move |level| *told.lock() = Some(level)
     });
     let settings = Arc::new(Settings::defaults().unwrap());
     let served = Served::new(App::new(node.clone(), log, settings)).await;
@@ -46,7 +47,7 @@ async fn settings_change_what_the_node_does() {
     ];
     client.change_settings(&change.into()).await.unwrap();
     assert_eq!(node.limits().upload.unwrap().bytes(), 1_500_000);
-    assert_eq!(*told.lock().unwrap(), Some(LogLevel::Debug));
+    assert_eq!(*told.lock(), Some(LogLevel::Debug));
     let limit = one(&client, "transfer.upload_limit").await;
     assert_eq!((limit.value, limit.default), (json!(1_500_000), json!(0)));
     assert!(limit.changeable && limit.locked.is_none());

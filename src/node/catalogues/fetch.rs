@@ -1,12 +1,10 @@
 //! Asks peers for their catalogues, page by page, until one deadline.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
+use parking_lot::Mutex;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     catalogue::{self, Entry, MAX_ENTRIES},
@@ -51,9 +49,8 @@ pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>, query: &str
     let fetches = stream::iter(fetches).buffer_unordered(ASKED_AT_A_TIME);
     let are_whole: Vec<bool> = fetches.collect().await;
     let incomplete = are_whole.into_iter().filter(|is_whole| !is_whole).count();
-    let merge = merge.into_inner().unwrap_or_else(PoisonError::into_inner);
     Catalogue {
-        listed: merge.finish(),
+        listed: merge.into_inner().finish(),
         incomplete,
     }
 }
@@ -66,7 +63,7 @@ async fn fetch(
     merge: &Mutex<Merge>,
     deadline: Instant,
 ) -> bool {
-    let lock = || merge.lock().unwrap_or_else(PoisonError::into_inner);
+    let lock = || merge.lock();
     let mut part = lock().begin(peer);
     let take = |entries| lock().take(&mut part, entries);
     let read = read_pages(network, peer, query, deadline, take).await;

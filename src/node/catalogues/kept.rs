@@ -1,9 +1,8 @@
 //! The list that somebody reads page by page, until it has been read.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::Catalogue;
 use crate::{network::PeerAddress, node::Node};
@@ -21,7 +20,7 @@ type KeptList = (Option<PeerAddress>, Arc<Catalogue>);
 
 impl Kept {
     fn lock(&self) -> MutexGuard<'_, Option<KeptList>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,13 +1,8 @@
 //! One look at paths of a folder, on a thread that may block, with the network told of what it finds.
 
-use std::{
-    ops::ControlFlow,
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Instant,
-};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread, time::Instant};
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use tokio::{
     sync::mpsc,
@@ -146,7 +141,7 @@ impl Told for Sender {
 
     fn rest(&self) {
         let pace = self.pace.as_ref();
-        let mut pace = pace.map(|pace| pace.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut pace = pace.map(|pace| pace.lock());
         if let Some(pause) = pace.as_mut().and_then(|pace| pace.step(Instant::now())) {
             thread::sleep(pause);
         }

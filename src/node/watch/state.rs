@@ -4,9 +4,11 @@ use std::{
     collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, SystemTime},
 };
+
+use parking_lot::Mutex;
 
 use crate::node::{Node, Notice, NoticeKind};
 
@@ -180,13 +182,13 @@ pub(in crate::node) struct Watches(Arc<Mutex<BTreeMap<PathBuf, WatchedFolder>>>)
 
 impl Watches {
     pub(super) fn change(&self, path: &Path, change: impl FnOnce(&mut WatchedFolder)) {
-        let mut folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folders = self.0.lock();
         let folder = folders.entry(path.to_owned());
         change(folder.or_insert_with(|| WatchedFolder::new(path)));
     }
 
     fn all(&self) -> Vec<WatchedFolder> {
-        let folders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let folders = self.0.lock();
         folders.values().cloned().collect()
     }
 }

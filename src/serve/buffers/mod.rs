@@ -9,7 +9,7 @@ mod history;
 mod tests;
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +18,7 @@ use super::{
     requester::Requester,
     waiting::{Full, Ticket, Tickets},
 };
+use parking_lot::{Mutex, MutexGuard};
 
 /// The buffers of one node. A handle: clones share them.
 #[derive(Clone)]
@@ -95,7 +96,7 @@ impl Buffers {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
@@ -136,7 +137,7 @@ impl Buffer {
     }
 
     fn lock(&self) -> MutexGuard<'_, (Grant, Pace)> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock()
     }
 }
 

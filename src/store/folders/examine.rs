@@ -11,20 +11,17 @@ use std::{
     num::NonZero,
     ops::ControlFlow,
     path::Path,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind};
 
 use super::{FolderError, Tree, left_out::Why};
 use crate::store::{
-    Fingerprint, HashError, Hashed, Look, Member, MemberState, Store, hash_file, mutex::lock,
-    received::Received,
+    Fingerprint, HashError, Hashed, Look, Member, MemberState, Store, hash_file, received::Received,
 };
 
 /// Files above this many bytes are hashed by all cores: below, one core is done sooner than others
@@ -283,13 +280,13 @@ impl Work<'_> {
             error => Err(error),
         };
         match why {
-            Ok(why) => lock(&self.unsupported).push((at, why)),
+            Ok(why) => self.unsupported.lock().push((at, why)),
             Err(error) => self.stop(at, error),
         }
     }
 
     fn stop(&self, at: usize, error: HashError) {
-        let mut failed = lock(&self.failed);
+        let mut failed = self.failed.lock();
         if failed.as_ref().is_none_or(|(first, _)| at < *first) {
             *failed = Some((at, error));
         }
@@ -319,12 +316,11 @@ impl Work<'_> {
         };
         let is_stopped = self.is_stopped();
         match self.failed.into_inner() {
-            Ok(Some((_, HashError::Stopped { .. }))) => Err(stopped),
-            Ok(Some((_, error))) => Err(error.into()),
-            _ if is_stopped => Err(stopped),
-            _ => {
-                let unsupported = self.unsupported.into_inner();
-                let mut unsupported = unsupported.unwrap_or_else(PoisonError::into_inner);
+            Some((_, HashError::Stopped { .. })) => Err(stopped),
+            Some((_, error)) => Err(error.into()),
+            None if is_stopped => Err(stopped),
+            None => {
+                let mut unsupported = self.unsupported.into_inner();
                 unsupported.sort_unstable_by_key(|(at, _)| *at);
                 Ok((results, unsupported))
             }

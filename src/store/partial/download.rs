@@ -12,11 +12,12 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use parking_lot::{Mutex, RwLock};
 use pelago_content::{
     BLOCK_SIZE, BlockRanges, Chunk, Descriptor, Geometry, Hash, Node, ProofError, proven_nodes,
     verify_leaves,
@@ -37,7 +38,6 @@ use crate::store::{
     dir::Dir,
     escape::shown,
     files,
-    mutex::lock,
     reading::{Source, Sureness},
     write_failure,
 };
@@ -207,13 +207,13 @@ impl Partial {
 
     /// The blocks that are verified and written.
     pub fn verified(&self) -> BlockRanges {
-        lock(&self.verified).clone()
+        self.verified.lock().clone()
     }
 
     /// Bytes of the content that are not yet verified.
     pub fn missing(&self) -> u64 {
         let geometry = self.geometry();
-        let verified = lock(&self.verified);
+        let verified = self.verified.lock();
         let missing = (geometry.blocks() - verified.len()) * BLOCK_SIZE;
         // The last block may be short.
         match geometry.blocks().checked_sub(1) {
@@ -239,9 +239,9 @@ impl Partial {
     ) -> Result<(), WriteError> {
         let mut leaves = Vec::new();
         verify_leaves(&self.spec.descriptor, chunk, data, proof, &mut leaves)?;
-        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.read();
         let geometry = self.geometry();
-        if lock(&self.verified).contains_range(chunk.blocks(geometry)) {
+        if self.verified.lock().contains_range(chunk.blocks(geometry)) {
             return Ok(());
         }
         let start = chunk.bytes(geometry).start;
@@ -278,7 +278,7 @@ impl Partial {
             }
         });
         record.write(nodes)?;
-        lock(&self.verified).insert(chunk.blocks(geometry));
+        self.verified.lock().insert(chunk.blocks(geometry));
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl Partial {
     /// share with the chunk's further up.
     fn unrecorded_below(&self, chunk: Chunk) -> u8 {
         let geometry = self.geometry();
-        let verified = lock(&self.verified);
+        let verified = self.verified.lock();
         let block = chunk.index() << chunk.level();
         let mut levels = chunk.level() + 1..=geometry.height();
         let shared = levels.find(|level| {
@@ -437,7 +437,11 @@ impl Source for Arc<Partial> {
     }
 
     fn check(&self, chunk: Chunk) -> Result<Sureness, ReadError> {
-        if !lock(&self.verified).contains_range(chunk.blocks(self.geometry())) {
+        if !self
+            .verified
+            .lock()
+            .contains_range(chunk.blocks(self.geometry()))
+        {
             return Err(ReadError::Absent);
         }
         let opened = self.opened().map_err(|_| ReadError::Absent)?;

@@ -6,7 +6,7 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use pelago_content::{Descriptor, STORED_LEVEL};
@@ -26,7 +26,6 @@ use crate::store::{
     dir::{Dir, entry_of},
     escape::shown,
     hashing::GROUP_SIZE,
-    mutex::lock,
     write_failure,
     writers::Alone,
 };
@@ -75,7 +74,7 @@ impl Partial {
         options: FinishOptions,
         ending: &Ending,
     ) -> Result<Finished, FinishError> {
-        let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let _ended = self.writing.write();
         self.check_whole()?;
         let target = &self.spec().target;
         let (dir, name) = place_of(target).map_err(|error| match error {
@@ -155,7 +154,7 @@ impl Partial {
     /// The same of a file in a folder, which lies in its place already: nothing is moved, nothing is made
     /// durable yet, and it stays marked until the folder is done. Keeps its tree.
     pub(super) fn finish_in_folder(self: &Arc<Self>) -> Result<Arc<Opened>, FinishError> {
-        let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let _ended = self.writing.write();
         self.check_whole()?;
         let opened = self.opened().map_err(|error| self.failed(error))?;
         drop(self.check_unharmed(&opened)?);
@@ -216,7 +215,7 @@ impl Partial {
             opened.guard.clear();
             let path = self.growth.path();
             tracing::debug!(path = %path.display(), "others may have written to it: proving all of it again");
-            *lock(&self.verified) = pelago_content::BlockRanges::new();
+            *self.verified.lock() = pelago_content::BlockRanges::new();
             prove_recorded(self, opened, Proving::Only, &|_| ());
         }
         if self.missing() > 0 || !self.is_where_it_was(opened) {

@@ -131,14 +131,13 @@ mod linux {
         mem::MaybeUninit,
         os::fd::{AsFd, AsRawFd, OwnedFd},
         sync::{
-            Arc, Mutex, OnceLock,
+            Arc, OnceLock,
             atomic::{AtomicBool, Ordering},
         },
     };
 
+    use parking_lot::Mutex;
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-
-    use crate::store::mutex::lock;
 
     /// Bytes of events read at once.
     const BUFFER_LEN: usize = 4096;
@@ -160,7 +159,7 @@ mod linux {
             let handle = self.handle()?;
             let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
             // Held from before the watch, so that no event of it is read and not known.
-            let mut watched = lock(&self.watched);
+            let mut watched = self.watched.lock();
             let number = inotify::add_watch(handle, path, WATCHED).ok()?;
             let has_news = Arc::new(AtomicBool::new(false));
             watched.insert(number, Arc::clone(&has_news));
@@ -168,7 +167,7 @@ mod linux {
         }
 
         pub(super) fn remove(&self, number: i32) {
-            lock(&self.watched).remove(&number);
+            self.watched.lock().remove(&number);
             if let Some(handle) = self.handle() {
                 // A file that is gone has no watch any more.
                 let _ = inotify::remove_watch(handle, number);
@@ -178,7 +177,7 @@ mod linux {
         /// Takes note of all events so far.
         pub(super) fn read(&self) {
             let Some(handle) = self.handle() else { return };
-            let watched = lock(&self.watched);
+            let watched = self.watched.lock();
             let mut buffer = [MaybeUninit::uninit(); BUFFER_LEN];
             let mut events = Reader::new(handle, &mut buffer);
             // It fails when there is no more.

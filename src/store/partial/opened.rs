@@ -8,11 +8,13 @@ use std::{
     collections::VecDeque,
     fs::File,
     io,
-    sync::{Arc, Mutex, Weak, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
+use parking_lot::Mutex;
+
 use super::{Partial, foreign::Guard, record::Record};
-use crate::store::{Fingerprint, Look, mutex::lock};
+use crate::store::{Fingerprint, Look};
 
 /// Parts of folders that are open at a time: each takes two handles, and processes may often have no
 /// more than 1,024.
@@ -39,7 +41,7 @@ pub(super) struct OpenParts(Mutex<VecDeque<Weak<Partial>>>);
 impl OpenParts {
     /// Another one is open: closes those opened first that nobody uses, until there is room.
     pub(super) fn add(&self, partial: &Arc<Partial>) {
-        let mut open = lock(&self.0);
+        let mut open = self.0.lock();
         open.push_back(Arc::downgrade(partial));
         for _ in MAX_OPEN..open.len() {
             let first = open.pop_front();
@@ -56,7 +58,7 @@ impl OpenParts {
 impl Partial {
     /// Both files, opened again if they were closed.
     pub(super) fn opened(self: &Arc<Self>) -> io::Result<Arc<Opened>> {
-        let mut handles = lock(&self.handles);
+        let mut handles = self.handles.lock();
         let before = match &*handles {
             Handles::Open(opened) => return Ok(Arc::clone(opened)),
             Handles::Closed(before) => *before,
@@ -85,7 +87,7 @@ impl Partial {
     /// Closes both files, unless somebody uses them.
     fn close(&self) -> bool {
         // Whoever opens it now, uses it.
-        let Ok(mut handles) = self.handles.try_lock() else {
+        let Some(mut handles) = self.handles.try_lock() else {
             return false;
         };
         let Handles::Open(opened) = &*handles else {

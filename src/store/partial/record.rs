@@ -8,10 +8,11 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
+use parking_lot::{Condvar, Mutex};
 use pelago_content::{Hash, Layout, Node};
 
 pub(super) use super::spec::{Recorded, RecordedGrowth};
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     durable,
-    store::{OnDisk, dir::Dir, files, mutex::lock},
+    store::{OnDisk, dir::Dir, files},
 };
 
 /// The folder of records in the data folder.
@@ -119,7 +120,7 @@ impl Partials {
 
     /// Keeps others from this download; false if somebody runs it.
     pub(super) fn reserve(&self, key: Key) -> bool {
-        let mut active = lock(&self.active);
+        let mut active = self.active.lock();
         let free = !active.contains_key(&key);
         if free {
             active.insert(key, Active::Reserved);
@@ -129,41 +130,40 @@ impl Partials {
 
     /// Makes a download known that is reserved.
     pub(super) fn publish(&self, key: Key, download: Active) {
-        lock(&self.active).insert(key, download);
+        self.active.lock().insert(key, download);
     }
 
     /// Ends a reservation.
     pub(super) fn release(&self, key: &Key) {
-        lock(&self.active).remove(key);
-        lock(&self.interrupted).remove(key);
+        self.active.lock().remove(key);
+        self.interrupted.lock().remove(key);
         self.released.notify_all();
     }
 
     /// Ends proofs under way of this content, and of files that are fetched as a part of it.
     pub(super) fn interrupt(&self, hash: Hash) {
-        let active = lock(&self.active);
+        let active = self.active.lock();
         let theirs = active.keys().filter(|key| key.is_of(&hash));
-        lock(&self.interrupted).extend(theirs);
+        self.interrupted.lock().extend(theirs);
     }
 
     /// Whether proofs of this download are to end.
     pub(super) fn is_interrupted(&self, key: &Key) -> bool {
-        lock(&self.interrupted).contains(key)
+        self.interrupted.lock().contains(key)
     }
 
     /// Waits until nobody runs this download; false if somebody does for longer than `patience`.
     pub(super) fn is_free_within(&self, key: &Key, patience: Duration) -> bool {
-        let active = lock(&self.active);
-        let waited = self
-            .released
-            .wait_timeout_while(active, patience, |active| active.contains_key(key));
-        let (_active, waited) = waited.unwrap_or_else(PoisonError::into_inner);
-        !waited.timed_out()
+        let mut active = self.active.lock();
+        let is_taken = |active: &mut HashMap<_, _>| active.contains_key(key);
+        self.released
+            .wait_while_for(&mut active, is_taken, patience);
+        !active.contains_key(key)
     }
 
     /// The download under way of the file with this hash, by itself.
     pub(in crate::store) fn active(&self, hash: &Hash) -> Option<Arc<Partial>> {
-        match lock(&self.active).get(&Key::of(*hash))? {
+        match self.active.lock().get(&Key::of(*hash))? {
             Active::File(partial) => partial.upgrade(),
             _ => None,
         }
@@ -173,7 +173,7 @@ impl Partials {
     /// folder. Looks at all of them, so that the time does not tell which it is.
     pub(in crate::store) fn hash_of_key(&self, key: &[u8; 32]) -> Option<Hash> {
         let of_itself: Vec<_> = {
-            let active = lock(&self.active);
+            let active = self.active.lock();
             let keys = active.keys().filter(|key| key.is_of(&key.hash));
             keys.map(|key| key.hash).collect()
         };
@@ -191,7 +191,7 @@ impl Partials {
 
     /// The folders whose downloads are under way.
     pub(in crate::store) fn folders(&self) -> Vec<Arc<PartialFolder>> {
-        let active = lock(&self.active);
+        let active = self.active.lock();
         let folder = |active: &Active| match active {
             Active::Folder(folder) => folder.upgrade(),
             _ => None,
@@ -224,7 +224,7 @@ impl Partials {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::None),
                 Err(error) => Err(error),
             },
-            Place::Memory(records) => Ok(match lock(records).get(key) {
+            Place::Memory(records) => Ok(match records.lock().get(key) {
                 Some(record) => Known::Is(Box::new(record.recorded.clone())),
                 None => Known::None,
             }),
@@ -238,7 +238,7 @@ impl Partials {
         let nodes = match &self.place {
             Place::Folder(folder) => Nodes::File(open_file(&folder.join(key.file_name()), &page)?),
             Place::Memory(records) => {
-                let mut records = lock(records);
+                let mut records = records.lock();
                 let record = records.entry(key).or_insert_with(|| MemoryRecord {
                     recorded: recorded.clone(),
                     nodes: Arc::default(),
@@ -256,7 +256,7 @@ impl Partials {
         let key = spec.key();
         let nodes = match &self.place {
             Place::Folder(folder) => Nodes::File(File::open(folder.join(key.file_name())).ok()?),
-            Place::Memory(records) => Nodes::Memory(Arc::clone(&lock(records).get(&key)?.nodes)),
+            Place::Memory(records) => Nodes::Memory(Arc::clone(&records.lock().get(&key)?.nodes)),
         };
         let layout = Layout::new(spec.descriptor.size(), 0);
         Some(Record { layout, nodes })
@@ -273,7 +273,7 @@ impl Partials {
     /// Notes that what was written may not be what is on the disk: the next run of this download writes
     /// all that it proves once more.
     pub(super) fn note_failed_sync(&self, key: &Key) {
-        lock(&self.sync_failed).insert(*key);
+        self.sync_failed.lock().insert(*key);
         let noted = self.known(key).and_then(|known| match known {
             Known::Is(mut recorded) => {
                 recorded.sync_failed = true;
@@ -290,7 +290,7 @@ impl Partials {
     /// Whether what an earlier run wrote may not be what is on the disk.
     pub(super) fn has_failed_sync(&self, key: &Key, known: &Known) -> bool {
         let is_noted = matches!(known, Known::Is(recorded) if recorded.sync_failed);
-        is_noted || lock(&self.sync_failed).contains(key)
+        is_noted || self.sync_failed.lock().contains(key)
     }
 
     /// Makes all records durable.
@@ -335,7 +335,7 @@ impl Partials {
         match &self.place {
             Place::Folder(folder) => list(folder),
             Place::Memory(records) => {
-                let records = lock(records);
+                let records = records.lock();
                 let recorded = |record: &MemoryRecord| record.recorded.clone();
                 Ok(records.values().map(recorded).collect())
             }
@@ -401,7 +401,7 @@ impl Partials {
     /// Removes the record, if there is one. If it is to be gone for good, also through a power cut, that
     /// costs a sync.
     pub(super) fn remove(&self, key: &Key, durably: bool) -> io::Result<()> {
-        lock(&self.sync_failed).remove(key);
+        self.sync_failed.lock().remove(key);
         match &self.place {
             Place::Folder(folder) => {
                 let path = folder.join(key.file_name());
@@ -412,7 +412,7 @@ impl Partials {
                 }
             }
             Place::Memory(records) => {
-                lock(records).remove(key);
+                records.lock().remove(key);
                 Ok(())
             }
         }
@@ -506,7 +506,7 @@ impl Record {
                 }
             }
             Nodes::Memory(nodes) => {
-                node = lock(nodes).get(&offset).copied().unwrap_or(UNKNOWN);
+                node = nodes.lock().get(&offset).copied().unwrap_or(UNKNOWN);
             }
         }
         Ok((node != UNKNOWN).then_some(node))
@@ -537,7 +537,9 @@ impl Record {
                 }
                 Nodes::Memory(known) => {
                     let offsets = (offset..).step_by(UNKNOWN.len());
-                    lock(known).extend(offsets.zip(run.iter().map(|(_, _, node)| *node)));
+                    known
+                        .lock()
+                        .extend(offsets.zip(run.iter().map(|(_, _, node)| *node)));
                 }
             }
         }

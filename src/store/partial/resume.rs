@@ -8,13 +8,11 @@
 use std::{
     fs::File,
     num::NonZero,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
+use parking_lot::Mutex;
 use pelago_content::{Chunk, Geometry, Node, STORED_LEVEL, siblings, verify_leaves};
 
 use super::{
@@ -22,7 +20,7 @@ use super::{
     opened::Opened,
     record::{Partials, Record},
 };
-use crate::store::{disk, files, mutex::lock};
+use crate::store::{disk, files};
 
 /// Blocks that are tried to find out whether a file is what a record tells of, at most.
 const MAX_TRIED: usize = 64;
@@ -63,7 +61,7 @@ pub(super) fn prove_recorded(
     let looked_at = AtomicU64::new(0);
     let work = || {
         while !partial.reservation.is_interrupted() {
-            let Some(group) = lock(&groups).next() else {
+            let Some(group) = groups.lock().next() else {
                 return;
             };
             prove_group(partial, opened, proving, group);
@@ -73,7 +71,7 @@ pub(super) fn prove_recorded(
         }
     };
     // A new download has nothing recorded, and is spared the threads.
-    let first = lock(&groups).next();
+    let first = groups.lock().next();
     let Some(first) = first else { return };
     prove_group(partial, opened, proving, first);
     thread::scope(|scope| {

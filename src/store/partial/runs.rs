@@ -5,17 +5,17 @@ use std::{ops::Range, sync::Arc};
 use pelago_content::BLOCK_SIZE;
 
 use super::Partial;
-use crate::store::{ReadError, mutex::lock, reading::Source};
+use crate::store::{ReadError, reading::Source};
 
 impl Partial {
     /// The run of verified blocks that `block` is in, if it is verified.
     pub fn run_of(&self, block: u64) -> Option<Range<u64>> {
-        lock(&self.verified).run_of(block)
+        self.verified.lock().run_of(block)
     }
 
     /// How many blocks are verified.
     pub fn verified_blocks(&self) -> u64 {
-        lock(&self.verified).len()
+        self.verified.lock().len()
     }
 
     /// Reads the first of `blocks`, as many as are verified. Blocks.

@@ -8,14 +8,14 @@
 use std::{
     collections::BTreeSet,
     ops::{Bound, Range},
-    sync::Mutex,
 };
 
+use parking_lot::Mutex;
 use pelago_content::Hash;
 use redb::ReadableTable;
 
 use super::{Cursor, Page};
-use crate::store::{DatabaseError, Share, Store, database::SHARES, mutex::lock};
+use crate::store::{DatabaseError, Share, Store, database::SHARES};
 
 /// Bytes of a part of a name.
 const GRAM: usize = 3;
@@ -51,14 +51,14 @@ struct Postings {
 impl NameIndex {
     /// These are shared now.
     pub(super) fn add<'n>(&self, shares: impl Iterator<Item = (Hash, &'n str)>) {
-        if let Some(postings) = &mut *lock(&self.0) {
+        if let Some(postings) = &mut *self.0.lock() {
             shares.for_each(|(hash, name)| postings.add(&hash, name));
         }
     }
 
     /// So many are shared no more.
     pub(super) fn withdrawn(&self, count: usize) {
-        let mut index = lock(&self.0);
+        let mut index = self.0.lock();
         if let Some(postings) = &mut *index {
             postings.withdrawn += count;
             if postings.withdrawn > MIN_WITHDRAWN.max(postings.shares / 2) {
@@ -201,7 +201,7 @@ impl Store {
     }
 
     fn candidates(&self, grams: &[u64], from: u64) -> Result<Vec<u64>, DatabaseError> {
-        let mut index = lock(&self.inner.names.0);
+        let mut index = self.inner.names.0.lock();
         if let Some(postings) = &*index {
             return Ok(postings.candidates(grams, from));
         }

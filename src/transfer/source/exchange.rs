@@ -2,15 +2,10 @@
 //!
 //! A stream that ends before its first answer was refused: its requests are made again soon, on another.
 
-use std::{
-    convert::Infallible,
-    io,
-    pin::pin,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{convert::Infallible, io, pin::pin, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite};
+use parking_lot::{Mutex, MutexGuard};
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
     chunk::{self, Answer, MAX_ITEMS},
@@ -70,7 +65,7 @@ impl Progress {
     }
 
     fn lock(&self) -> MutexGuard<'_, Step> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

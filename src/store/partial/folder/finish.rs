@@ -1,11 +1,6 @@
 //! The end of a folder's download: all that is not content, and the whole in its place.
 
-use std::{
-    collections::HashMap,
-    fs, io,
-    path::PathBuf,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
 use pelago_content::{Descriptor, EntryKind, ListedEntry, ListedFile, Listing, Totals};
 
@@ -15,7 +10,6 @@ use crate::store::{
     Store,
     dir::Kind,
     hashing,
-    mutex::lock,
     partial::{Ending, FinishError, FinishOptions, Receipt, remove::Home},
 };
 
@@ -58,7 +52,7 @@ impl PartialFolder {
         options: FinishOptions,
         ending: &Ending,
     ) -> Result<FinishedFolder, FinishError> {
-        let _ended = self.writing.write().unwrap_or_else(PoisonError::into_inner);
+        let _ended = self.writing.write();
         let (target, missing) = (self.spec.target.clone(), self.missing_bytes());
         if missing > 0 {
             return Err(FinishError::Incomplete { target, missing });
@@ -127,7 +121,7 @@ impl PartialFolder {
         self.tree.sync().inspect_err(|_| {
             let partials = &store.inner.partials;
             partials.note_failed_sync(key);
-            let growing: Vec<_> = lock(&self.growing).values().map(Arc::clone).collect();
+            let growing: Vec<_> = self.growing.lock().values().map(Arc::clone).collect();
             for part in growing {
                 partials.note_failed_sync(&part.spec().key());
             }
@@ -139,7 +133,7 @@ impl PartialFolder {
     fn check_unharmed(&self) -> Result<(), FinishError> {
         let mut harmed = None;
         for file in self.files.numbers() {
-            let FileState::Done(done) = lock(&self.state).files[file] else {
+            let FileState::Done(done) = self.state.lock().files[file] else {
                 continue;
             };
             let Some(listed) = self.files.get(&self.listing, file) else {
@@ -151,7 +145,7 @@ impl PartialFolder {
                 .checked(done, &listed, &path)
                 .map_err(|source| failed((at(), source)))?
             {
-                Some(done) => lock(&self.state).files[file] = FileState::Done(done),
+                Some(done) => self.state.lock().files[file] = FileState::Done(done),
                 None => {
                     tracing::warn!(path = %at().display(), "another program changed it: fetching it again");
                     self.is_missing(file);
@@ -253,7 +247,7 @@ impl PartialFolder {
             };
             merged.map_err(|source| failed((self.tree.target(&path), source)))?;
         }
-        for state in &mut lock(&self.state).files {
+        for state in &mut self.state.lock().files {
             if let FileState::Done(done) = state {
                 done.at = At::Target;
             }
@@ -317,7 +311,7 @@ impl PartialFolder {
             false => Ok(()),
         };
         for file in self.files.numbers() {
-            let is_done = matches!(lock(&self.state).files[file], FileState::Done(_));
+            let is_done = matches!(self.state.lock().files[file], FileState::Done(_));
             let Some(listed) = self.files.get(&self.listing, file).filter(|_| !is_done) else {
                 continue;
             };
@@ -357,7 +351,7 @@ impl PartialFolder {
     fn members(&self) -> Vec<Member> {
         let mut members = Vec::new();
         let mut folders: HashMap<usize, Totals> = HashMap::new();
-        let state = lock(&self.state);
+        let state = self.state.lock();
         for (file, listed) in self.listing.files().enumerate() {
             let totals = Totals::of_file(&listed.descriptor);
             for folder in std::iter::successors(listed.entry.parent(), |entry| entry.parent()) {

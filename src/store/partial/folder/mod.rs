@@ -43,11 +43,12 @@ use std::{
     ops::Range,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, RwLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use parking_lot::{Mutex, RwLock};
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
 pub(super) use self::{abandon::remove_staged, abilities::Abilities, remove::PlacedFolder};
@@ -67,7 +68,7 @@ use super::{
     download::{Reservation, check_target, known, record_path},
     record::{Active, Known, Partials, Recorded},
 };
-use crate::store::{Fingerprint, Scope, Scopes, Store, handles::Place, mutex::lock};
+use crate::store::{Fingerprint, Scope, Scopes, Store, handles::Place};
 
 /// A folder being downloaded, the only download of its hash and of its target.
 ///
@@ -255,7 +256,7 @@ impl PartialFolder {
 
     /// The blocks that are verified and written.
     pub fn verified(&self) -> BlockRanges {
-        lock(&self.state).verified.clone()
+        self.state.lock().verified.clone()
     }
 
     /// The blocks that have to be fetched: of content that the folder has several times, only once.
@@ -310,7 +311,7 @@ impl PartialFolder {
         let first = self.files.first_with(hash)?;
         let whole = self.files.same_as(first).find_map(|file| {
             let listed = self.files.get(&self.listing, file)?;
-            let FileState::Done(done) = lock(&self.state).files[file] else {
+            let FileState::Done(done) = self.state.lock().files[file] else {
                 return None;
             };
             Some(Place {
@@ -321,7 +322,7 @@ impl PartialFolder {
         });
         match whole {
             Some(place) => Some(Held::Whole(place)),
-            None => lock(&self.growing).get(&first).cloned().map(Held::Growing),
+            None => self.growing.lock().get(&first).cloned().map(Held::Growing),
         }
     }
 
@@ -340,7 +341,7 @@ impl PartialFolder {
     pub(in crate::store) fn holding(&self, hash: &Hash) -> Option<(Descriptor, BlockRanges)> {
         let first = self.files.first_with(hash)?;
         let blocks = self.sequence.blocks_of_file(first);
-        let verified = &lock(&self.state).verified;
+        let verified = &self.state.lock().verified;
         let mut held = BlockRanges::new();
         for run in verified.within(blocks.clone()) {
             held.insert(run.start - blocks.start..run.end - blocks.start);

@@ -9,13 +9,11 @@ use std::{
     io,
     num::NonZero,
     path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
 };
 
+use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
 use super::{
@@ -26,7 +24,6 @@ use crate::store::{
     dir, files,
     handles::{Place, SharedFile},
     hashing::{self, GROUP_SIZE},
-    mutex::lock,
     partial::{PartialError, WriteError, mark, spec::Key},
 };
 
@@ -43,13 +40,13 @@ impl PartialFolder {
         let failed = Mutex::new(None);
         let work = || {
             while let Some(file) = numbers.get(next.fetch_add(1, Ordering::Relaxed))
-                && lock(&failed).is_none()
+                && failed.lock().is_none()
                 && !self.reservation.is_interrupted()
             {
                 match self.prove_file(*file, has_shares) {
                     Ok(bytes) => progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes),
                     Err(error) => {
-                        lock(&failed).get_or_insert(error);
+                        failed.lock().get_or_insert(error);
                     }
                 }
             }
@@ -60,10 +57,7 @@ impl PartialFolder {
             }
             work();
         });
-        match failed.into_inner() {
-            Ok(Some(error)) => Err(error),
-            _ => Ok(()),
-        }
+        failed.into_inner().map_or(Ok(()), Err)
     }
 
     /// Refuses to grow in a folder that is there and has nothing of this one, if nobody said that it
@@ -72,7 +66,7 @@ impl PartialFolder {
         let is_done = |state: &FileState| matches!(state, FileState::Done(_));
         let has_some = || {
             let mut numbers = self.files.numbers();
-            let state = lock(&self.state);
+            let state = self.state.lock();
             let is_here = |file| is_done(&state.files[file]) && !self.is_empty(file);
             numbers.any(is_here)
         };

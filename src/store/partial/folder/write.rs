@@ -6,7 +6,7 @@ use std::{
     fs::File,
     io,
     ops::Range,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use pelago_content::{Chunk, ListedFile, Node, verify};
@@ -18,7 +18,6 @@ use super::{
 use crate::store::{
     Fingerprint,
     hashing::GROUP_SIZE,
-    mutex::lock,
     partial::{FinishError, PartialError, PartialSpec, WriteError, remove::has_content},
 };
 
@@ -51,7 +50,7 @@ impl PartialFolder {
         let Some(listed) = self.files.get(&self.listing, file) else {
             return Ok(());
         };
-        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing.read();
         self.is_dirty.store(true, Ordering::Release);
         if listed.descriptor.size() > GROUP_SIZE {
             self.write_large(file, &listed, chunk, data, proof)
@@ -84,7 +83,7 @@ impl PartialFolder {
             }
         }
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             state
                 .arrived
                 .insert(all.start + blocks.start..all.start + blocks.end);
@@ -112,12 +111,12 @@ impl PartialFolder {
         data: &[u8],
     ) -> io::Result<bool> {
         let (descriptor, path) = (&listed.descriptor, self.local.path(listed.entry));
-        if lock(&self.state).files[file] != FileState::Missing {
+        if self.state.lock().files[file] != FileState::Missing {
             return Ok(false);
         }
         {
             // Held while it is begun: two who need it shall not both do that.
-            let mut in_parts = lock(&self.in_parts);
+            let mut in_parts = self.in_parts.lock();
             if !in_parts.contains(&file) {
                 self.tree.begin_part(&path, descriptor.size())?;
                 in_parts.insert(file);
@@ -162,8 +161,8 @@ impl PartialFolder {
         listed: &ListedFile<'_>,
     ) -> Result<Option<Arc<Partial>>, WriteError> {
         // Held while it is begun: two who need it shall not both try.
-        let mut growing = lock(&self.growing);
-        if lock(&self.state).files[file] != FileState::Missing {
+        let mut growing = self.growing.lock();
+        if self.state.lock().files[file] != FileState::Missing {
             return Ok(None);
         }
         if let Some(partial) = growing.get(&file) {
@@ -195,7 +194,7 @@ impl PartialFolder {
     pub(super) fn large_has(&self, file: usize, blocks: Range<u64>) {
         let first = self.sequence.blocks_of_file(file).start;
         let blocks = first + blocks.start..first + blocks.end;
-        lock(&self.state).verified.insert(blocks);
+        self.state.lock().verified.insert(blocks);
     }
 
     /// Puts a large file in its place if it is whole.
@@ -209,7 +208,7 @@ impl PartialFolder {
             return Ok(());
         }
         {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             if state.files[file] != FileState::Missing {
                 return Ok(());
             }
@@ -224,7 +223,7 @@ impl PartialFolder {
             Err(error) => Err(as_io_error(error)),
         };
         if matches!(placed, Ok(Some(_))) {
-            lock(&self.growing).remove(&file);
+            self.growing.lock().remove(&file);
         }
         self.placed(file, &path, placed)
     }
@@ -240,12 +239,12 @@ impl PartialFolder {
     fn large_lacks(&self, file: usize, partial: &Arc<Partial>) -> io::Result<()> {
         let all = self.sequence.blocks_of_file(file);
         if partial.missing() == 0 {
-            lock(&self.growing).remove(&file);
+            self.growing.lock().remove(&file);
             let partials = &self.reservation.store.inner.partials;
             partials.remove(&partial.spec().key(), false)?;
             return Ok(());
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.verified.remove(all.clone());
         for run in partial.verified().iter() {
             let run = all.start + run.start..all.start + run.end;
@@ -271,7 +270,7 @@ impl PartialFolder {
                 Ok(())
             }
             Err(source) => {
-                lock(&self.state).files[file] = FileState::Missing;
+                self.state.lock().files[file] = FileState::Missing;
                 Err(self.disk_error(path, source))
             }
         }
@@ -280,12 +279,12 @@ impl PartialFolder {
     /// The file is not whole (any more). What is known of a large one stays known.
     pub(super) fn is_missing(&self, file: usize) {
         let blocks = self.sequence.blocks_of_file(file);
-        lock(&self.in_parts).remove(&file);
-        let is_growing = lock(&self.growing).contains_key(&file);
+        self.in_parts.lock().remove(&file);
+        let is_growing = self.growing.lock().contains_key(&file);
         let hash = self.descriptor_of(file).map(|found| found.hash());
         let first = hash.and_then(|hash| self.files.first_with(&hash));
         let first = first.unwrap_or(file);
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.files[file] = FileState::Missing;
         state.arrived.remove(blocks.clone());
         let is_done = |at: usize| matches!(state.files[at], FileState::Done(_));
@@ -303,7 +302,7 @@ impl PartialFolder {
 
     /// The file is whole. Others with its content need not be fetched.
     pub(super) fn is_done(&self, file: usize, done: Done) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.files[file] = FileState::Done(done);
         let blocks = self.sequence.blocks_of_file(file);
         state.arrived.remove(blocks.clone());
