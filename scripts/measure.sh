@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the figures of the README, in a folder of its own on the disk it is called from:
+# Measures the figures of docs/PERFORMANCE.md, in a folder of its own on the disk it is called from:
 #
 #   cargo build --release && scripts/measure.sh           # all cases
 #   scripts/measure.sh one_source kills                    # these

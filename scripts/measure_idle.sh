@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what a node costs that has little to do, and how soon it notices and tells what is new: the
-# figures of README.md. In a folder of its own on the disk it is called from:
+# figures of docs/PERFORMANCE.md. In a folder of its own on the disk it is called from:
 #
 #   cargo build --release && scripts/measure_idle.sh       # all cases
 #   scripts/measure_idle.sh idle                           # one: idle, news, watched

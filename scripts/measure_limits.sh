@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures how well the rate limits of README.md are held, in a folder of its own on the disk it is called
+# Measures how well the rate limits of docs/PERFORMANCE.md are held, in a folder of its own on the disk it is called
 # from:
 #
 #   cargo build --release && scripts/measure_limits.sh
