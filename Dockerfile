@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # A node in a container: docker build -t pelago . && docker run -p 8080:8080/tcp -p 8080:8080/udp pelago
 #
-# /data keeps its identity and what it knows; /shared is what it shares. compose.yaml has three of them.
+# The node keeps its identity and its state in /data, and shares /shared. compose.yaml runs three nodes.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && install -D target/release/pelago /out/pelago \
     && mkdir /out/data /out/shared
 
-# The C library and nothing else: no shell, no package manager. Its user 65532 owns nothing of the system.
+# The image has only the C library: no shell, no package manager. Its user 65532 owns no system file.
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /out/pelago /usr/local/bin/pelago
 COPY --from=build --chown=65532:65532 /out/data /data

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Measures the figures of docs/PERFORMANCE.md, in a folder of its own on the disk it is called from:
+# Measures the figures of docs/PERFORMANCE.md, in a new folder below the current one:
 #
 #   cargo build --release && scripts/measure.sh           # all cases
 #   scripts/measure.sh one_source kills                    # these
 #   scripts/measure.sh --help                              # their names
 #
-# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl, curl,
-# some 11 GB of disk and a quiet machine; `dead` takes root, `folder` uses strace if it is there. How a
-# file spreads over a network with limited bandwidth is measured by scripts/swarm.sh. PELAGO names another
-# binary.
+# Random bytes, default settings, loopback; files are compared outside the clock. Needs openssl, perl,
+# curl, some 11 GB of disk and a quiet machine. `dead` needs root; `folder` uses strace if it is
+# installed. scripts/swarm.sh measures how a file spreads over a network with limited bandwidth. PELAGO
+# names another binary.
 set -euo pipefail
 
-# Nobody else is to be found, nor to find us.
+# The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
 readonly cases="hashing one_source cold many_files sources concurrent kills dead folder gateway"
@@ -27,7 +27,7 @@ mebibytes() { awk "BEGIN {printf \"%.1f MiB\n\", $1 / 1048576}"; }
 peak_memory() { awk '/VmHWM/ {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
 random_file() { [[ -f $2 ]] || head -c "$1" /dev/urandom >"$2"; }
 
-# Starts a node on the data folder $1 with the other arguments; its address is $address, its id $node.
+# Starts a node on the data folder $1 with the other arguments. Sets $address, and $node to its process.
 start() {
   local data=$1
   shift
@@ -42,10 +42,10 @@ stop() {
   kill "$1"
   wait "$1" || true
 }
-# The hash of $2 as shared by the node on the data folder $1.
+# Shares $2 with the node on the data folder $1, and prints the hash.
 share() { "$pelago" --data-dir "$1" --json share "$2" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
 download() { "$pelago" --data-dir sink -q download "$@" >/dev/null; }
-# The number called $1 in the JSON document on stdin.
+# Prints the number called $1 of the JSON document on stdin.
 number() { grep -o "\"$1\":[0-9.]*" | head -n 1 | cut -d : -f 2; }
 
 hashing() {
@@ -63,7 +63,7 @@ hashing() {
   done
 }
 
-# Downloads `big`, whose hash is $1, five times from the addresses that follow; prints times and memory.
+# Downloads `big`, whose hash is $1, five times from the following addresses. Prints times and memory.
 big_download() {
   local hash=$1 began run from=()
   shift
@@ -152,7 +152,7 @@ sources() {
   for node in "${nodes[@]}"; do stop "$node"; done
 }
 
-# Through one running node: the commands only tell it what to get.
+# One running node downloads; the commands only ask it to.
 concurrent() {
   local n hash hashes=() source began alone running=()
   echo "## 50 downloads of 20 MiB from one source: one after another, and at once"
@@ -202,12 +202,12 @@ kills() {
   start source
   hash=$(share source big)
   rm -f copy copy.part
-  # So many KiB of the file there when it is killed.
+  # The sizes in KiB at which the download is killed.
   points=$(for _ in $(seq 20); do echo $((RANDOM * 64)); done | sort -n)
   for point in $points; do
     "$pelago" --data-dir sink -q download "$hash" --peer "$address" -o copy >/dev/null 2>&1 &
     running=$!
-    # The file is sparse: its blocks are what has come.
+    # The file is sparse: its blocks are what has arrived.
     while kill -0 $running 2>/dev/null; do
       (($(stat -c %b copy.part 2>/dev/null || echo 0) / 2 <= point)) || break
       sleep 0.002
@@ -224,8 +224,8 @@ $(mebibytes $(((sent - gib2) / killed))) a kill"
   stop $node
   rm copy
 }
-# What the source says it sent to whoever runs on the data folder `sink`, now and earlier: the counts are
-# by peer, and told of those who are connected.
+# Prints what the source has sent to the node on the data folder `sink`, now and earlier. The source counts
+# by peer, and lists connected peers only.
 sent_to_sink() {
   local source=$node sink told=
   start sink -b "$(source_address)"
@@ -238,8 +238,8 @@ sent_to_sink() {
   echo "$told"
 }
 
-# Ten that have 256 MiB, and 290 that are not there: half of them refuse at once, the others (in a
-# namespace, behind a cable that leads nowhere) never answer.
+# Ten sources have 256 MiB; 290 are dead. Half of these refuse connections, the others (in a namespace,
+# behind a cable without another end) never answer.
 dead() {
   local n hash nodes=() alive=() dead=() space=pelago-measure-$$ alone among
   echo "## 256 MiB from 10 sources, and from the same among 290 that are dead"
@@ -251,7 +251,7 @@ dead() {
   ip -n "$space" address add 10.79.0.1/16 dev lan
   ip -n "$space" link set lan up
   ip -n "$space" link set nowhere up
-  # By `ip netns exec`, whatever is started from here on.
+  # All programs that start from here on run in the namespace.
   local outside=$pelago
   pelago="$folder/inside"
   printf '#!/bin/sh\nexec ip netns exec %s %s "$@"\n' "$space" "$outside" >inside
@@ -264,7 +264,7 @@ dead() {
   done
   for n in $(seq 145); do
     dead+=("/ip4/127.0.0.1/tcp/$n")
-    # Its neighbour is known, so nothing says that nobody is there.
+    # The neighbour is known, so that the system does not report it as unreachable.
     ip -n "$space" neighbour add "10.79.1.$n" lladdr 02:00:00:00:00:01 dev lan
     dead+=("/ip4/10.79.1.$n/tcp/8080")
   done
@@ -276,7 +276,7 @@ dead() {
   pelago=$outside
   ip netns delete "$space"
 }
-# The median of five downloads of `quarter` from these addresses, in milliseconds.
+# Prints the median of five downloads of `quarter` from these addresses, in milliseconds.
 quarter_download() {
   local hash=$1 began run from=()
   shift
@@ -335,9 +335,9 @@ cut_files() {
     open $out, ">", "tree/$name" or die; print $out $data; close $out }' <sizes
 }
 
-# Through the gateway of a node that has nothing of it, from a source that it never met, against the
-# command; by turns, as the machine may change its mind. What one wrote is gone before the other begins,
-# so that it need not be written to the disk meanwhile.
+# Reads a file through the gateway of a node that does not have it, from a new source, and compares that
+# with `download`. The two take turns, as the machine's speed drifts. What one has written is removed
+# before the other begins, so that the system does not write it to the disk meanwhile.
 gateway() {
   local hash run began source from url
   echo "## 1 GiB through the gateway, not here yet, and by \`download\`"
@@ -354,7 +354,7 @@ gateway() {
     rm -rf copy sink
     start reader
     url=$("$pelago" --data-dir reader link "pelago:$hash?peer=${from%%/p2p/*}" --http)
-    # The very first byte: the node has yet to connect.
+    # The time to the first byte includes the connection to the source.
     curl -s -o /dev/null -r 0-0 -w '%{time_starttransfer}\n' "$url" | awk '{print int($1 * 1000000)}' >>first.times
     stop $node
     start reader

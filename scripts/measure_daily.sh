@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what people do every day with many files, in a folder of its own on the disk it is called from:
+# Measures everyday work with many files, in a new folder below the current one:
 #
 #   cargo build --release && scripts/measure_daily.sh [case]...
 #
@@ -14,7 +14,7 @@
 # Loopback. Needs curl, 4 GB of disk and a quiet machine; some 5 minutes. PELAGO names another binary.
 set -euo pipefail
 
-# Nobody else is to be found, nor to find us.
+# The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
 pelago=$(realpath "${PELAGO:-target/release/pelago}")
@@ -31,11 +31,11 @@ cd "$work"
 now() { date +%s%N; }
 text() { grep -o "\"$1\":\"[^\"]*\"" | cut -d '"' -f 4; }
 of() { "$pelago" --data-dir "$@"; }
-# What the system counted for the process of node $1: $2 is rchar, wchar or write_bytes.
+# Prints what the system has counted for the process of node $1. $2 is rchar, wchar or write_bytes.
 counted() { awk -v "what=$2:" '$1 == what {print $2}' "/proc/${nodes[$1]}/io"; }
 resident() { awk '/^VmRSS/ {print $2}' "/proc/${nodes[$1]}/status"; }
 
-# Starts the node $1; its address is in $address then.
+# Starts the node $1, and sets $address.
 start() {
   local name=$1
   shift
@@ -74,7 +74,7 @@ album() {
         urls=$(of reader link "$one" --http)
       fi
       began=$(now)
-      # As a browser does: six at a time.
+      # Six at a time, as a browser does.
       xargs -P 6 -n 1 curl -sSf -o /dev/null <<<"$urls"
       echo $((($(now) - began) / 1000000)) >>"times.$what"
       stop reader
@@ -90,7 +90,7 @@ album() {
 pause() {
   local began
   start waiting
-  # Hashes that nobody has.
+  # Hashes without a source.
   for ((at = 0; at < 5000; at++)); do printf '%064x\n' $((at + 1)); done |
     xargs -P 2 -n 1 "$pelago" --data-dir waiting -q download --detach --timeout 1 -o out
   began=$(now)

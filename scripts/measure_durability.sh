@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Measures what durability costs, in syncs and in time, in a folder of its own on the disk it is called from:
+# Measures the cost of durability, in syncs and in time, in a new folder below the current one:
 #
 #   cargo build --release && scripts/measure_durability.sh               # with and without --no-sync, in turns
-#   BASE=/path/to/an/earlier/pelago scripts/measure_durability.sh        # and beside an earlier version
+#   BASE=/path/to/an/earlier/pelago scripts/measure_durability.sh        # also with an earlier version
 #
 # Times mean little alone: a sync takes 0.1 ms on some machines and 10 ms on others. Needs strace, some 7 GB
 # of disk and a quiet machine. PELAGO names another binary.
@@ -26,26 +26,26 @@ summary() {
   sort -n | awk '{v[NR] = $1 / 1000} END {printf "%.1f ms (%.1f to %.1f)", v[int((NR + 1) / 2)], v[1], v[NR]}'
 }
 
-# Starts the node that has the content; its address is $address.
+# Starts the node that has the content, and sets $address.
 "$pelago" --data-dir source start -p 0 --discovery false --listen /ip4/127.0.0.1/tcp/0 >out 2>err &
 node=$!
 until grep -q ready out; do sleep 0.01; done
 address=$(grep -o '/ip4/127.0.0.1/tcp/[^ ]*' out | head -n 1)
 share() { "$pelago" --data-dir source --json share "$1" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4; }
 
-# The ways that are compared: a name, the binary, what is added to `download`.
+# The variants that are compared: a name, the binary, and additional flags of `download`.
 ways=("now" "--no-sync")
 [[ -z $base ]] || ways=("before" "${ways[@]}")
 binary_of() { if [[ $1 == before ]]; then echo "$base"; else echo "$pelago"; fi; }
 flags_of() { if [[ $1 == --no-sync ]]; then echo --no-sync; fi; }
 
-# The syncs of a command, once.
+# Counts the syncs of one run of a command.
 syncs() {
   strace -f -qq -c -e trace=fsync,fdatasync,syncfs -o syncs "$@" >/dev/null 2>&1 || true
   awk '$NF ~ /sync/ {sum += $4} END {print sum + 0}' syncs
 }
 
-# Downloads $3, which has the hash $4, $2 times in each way, in turns.
+# Downloads $3, which has the hash $4, $2 times in each variant, in turns.
 compare() {
   local title=$1 count=$2 content=$3 hash=$4 way run began
   echo "## $title, median of $count"

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Measures what a node costs that has little to do, and how soon it notices and tells what is new: the
-# figures of docs/PERFORMANCE.md. In a folder of its own on the disk it is called from:
+# Measures the cost of a node that is nearly idle, and how soon it notices and announces changes, for
+# docs/PERFORMANCE.md. Works in a new folder below the current one:
 #
 #   cargo build --release && scripts/measure_idle.sh       # all cases
 #   scripts/measure_idle.sh idle                           # one: idle, news, watched
 #
-# Default settings but for mDNS, loopback, random bytes. Takes some four minutes and 500 MB of disk.
+# Default settings except mDNS, loopback, random bytes. Takes some four minutes and 500 MB of disk.
 # PELAGO names another binary.
 set -euo pipefail
 
-# Nobody else is to be found, nor to find us.
+# The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
 readonly pelago=${PELAGO:-$(realpath "$(dirname "$0")/../target/release/pelago")}
@@ -21,11 +21,11 @@ now() { date +%s%N; }
 milliseconds_since() { echo $((($(now) - $1) / 1000000)); }
 spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1; v[NR] = $1} END {print v[int((NR + 1) / 2)] " (" low " to " high ")"}'; }
 memory() { awk '/VmRSS/ {now = $2} /VmHWM/ {most = $2} END {printf "%.1f MiB (%.1f at most)\n", now / 1024, most / 1024}' "/proc/$1/status"; }
-# Clock ticks of CPU that a process has used, 100 a second.
+# Prints the clock ticks of CPU that a process has used, 100 a second.
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 called() { "$pelago" --data-dir "$@"; }
 
-# Starts a node on the data folder $1 with the other arguments: its process is $node, its address $address.
+# Starts a node on the data folder $1 with the other arguments. Sets $node to its process, and $address.
 start() {
   local data=$1
   shift
@@ -39,7 +39,7 @@ start() {
 }
 until_peers() { until called "$1" --json status | grep -q "\"peers\":$2,"; do sleep 0.05; done; }
 
-# A knows B and C, and nobody does anything.
+# A knows B and C; all three are idle.
 idle() {
   local first before
   echo "## idle, two peers, for 60 s after 60 s"
@@ -57,7 +57,7 @@ idle() {
   wait
 }
 
-# From the end of `share` at B until C lists it among what is in reach.
+# The time from the end of `share` at B until C lists the share.
 news() {
   local began at
   echo "## a new share in another's list, ms, 20 times"

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Measures how well the rate limits of docs/PERFORMANCE.md are held, in a folder of its own on the disk it is called
-# from:
+# Measures how exactly rate limits are held (docs/PERFORMANCE.md), in a new folder below the current one:
 #
 #   cargo build --release && scripts/measure_limits.sh
 #
-# Each download is as large as may pass in ten seconds; what is printed is its size over the time it took.
+# Each download is as large as its limit lets pass in ten seconds. Prints its size over its time.
 # Random bytes, loopback. Takes some four minutes and 5 GB of disk.
 set -euo pipefail
 
-# Nobody else is to be found, nor to find us.
+# The nodes must not meet other nodes on the local network.
 export PELAGO_NETWORK_MDNS=false
 
 pelago=$(realpath "$(dirname "$0")/../target/release/pelago")

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
-# Measures how one file spreads from one seed to many downloaders that begin at the same moment, each on
-# a machine of its own: a network namespace with so much bandwidth up and down, all on one bridge.
+# Measures how one file spreads from one seed to many downloaders that begin at the same moment. Each has
+# a network namespace with limited bandwidth up and down; all are on one bridge.
 #
 #   cargo build --release && sudo scripts/swarm.sh [--kill 3]
 #
-#           seed ──┬── bridge ──┬── host 1       every host knows the address of the seed,
-#                  └────────────┴── ... host N   and of nobody else
+#           seed ──┬── bridge ──┬── host 1       each host knows only the address of the seed
+#                  └────────────┴── ... host N
 #
 # Prints when each host was done, in seconds since the common start, and what the seed sent, headers
-# included, over the size of the file. Files are compared outside the clock. The least that can be is
-# the size over the bandwidth (8.4 s for 100 MiB at 100 Mbit/s); what no host gives to others, all of them
-# at once take from the seed.
+# included, over the size of the file. Files are compared outside the clock. The minimum time is the size
+# over the bandwidth (8.4 s for 100 MiB at 100 Mbit/s). What hosts do not give to each other, all of them
+# take from the seed at the same time.
 #
 #   --hosts N      downloaders (8)
 #   --size N       MiB of the file (100)
 #   --rate N       Mbit/s of every host, each way (100)
-#   --kill N       kill -9 so many hosts when they are half-way, and start them again at once (0)
-#   --one-shot     each host runs one `pelago download --peer SEED`, and no node before it and after it
-#   --logs DIR     keep what the nodes say in this folder
+#   --kill N       kill -9 N hosts when they are half-way, and restart them immediately (0)
+#   --one-shot     each host runs one `pelago download --peer SEED` and no other node
+#   --logs DIR     keep the logs of the nodes in this folder
 #
-# Needs root, iproute2 and, in TMPDIR, room for every copy. PELAGO names another binary.
+# Needs root, iproute2 and, in TMPDIR, space for every copy. PELAGO names another binary.
 set -euo pipefail
 
 hosts=8 size=100 rate=100 kills=0 is_one_shot= logs=
@@ -31,14 +31,14 @@ while (($#)); do
   --kill) kills=$2 && shift ;;
   --one-shot) is_one_shot=yes ;;
   --logs) logs=$(realpath "$2") && shift ;;
-  *) echo "$1 is no option: see the head of $0" >&2 && exit 2 ;;
+  *) echo "$1 is not an option: see the head of $0" >&2 && exit 2 ;;
   esac
   shift
 done
 pelago=$(realpath "${PELAGO:-$(dirname "$0")/../target/release/pelago}")
 [[ $(id -u) == 0 ]] || { echo "network namespaces take root: sudo $0" >&2 && exit 1; }
 
-# Ends what runs in a namespace of ours, and the namespace with its cables.
+# Ends the processes in a namespace of this script, and removes the namespace with its cables.
 remove_namespace() {
   local pids
   pids=$(ip netns pids "$1" 2>/dev/null || true)
@@ -48,8 +48,7 @@ remove_namespace() {
 }
 own_namespaces() { ip netns list | awk '/^pelago-swarm-/ { print $1 }'; }
 
-# A run that was killed could not: its namespaces hold its process id, and its folder is in its nodes'
-# hands no more.
+# Cleans up after runs that were killed: the names of their namespaces contain their process ids.
 for namespace in $(own_namespaces); do
   [[ -d /proc/$(cut -d- -f3 <<<"$namespace") ]] || remove_namespace "$namespace"
 done
@@ -90,7 +89,7 @@ lay_network() {
 }
 address_of() { echo "10.78.$(($1 / 250)).$(($1 % 250 + 1))"; }
 
-# Runs pelago on host $1, nowhere to be found but by its address.
+# Runs pelago on host $1, without discovery.
 on() {
   local host=$1
   shift
@@ -109,7 +108,7 @@ start_node() {
   (on "$host" start --discovery false --listen "/ip4/$(address_of "$host")/tcp/8080" "$@") \
     >"$folder/$host.out" 2>>"$folder/$host.err" &
   echo $! >"$folder/$host.node"
-  # Its namespace ends it; the shell has nothing to say of that.
+  # The end of its namespace ends it; the shell must not report that.
   disown
   until grep -q '^ready' "$folder/$host.out"; do
     kill -0 "$(<"$folder/$host.node")" || { cat "$folder/$host.err" >&2 && exit 1; }
@@ -117,11 +116,11 @@ start_node() {
   done
 }
 
-# What host $1 does from the common start on, and again when it was killed.
+# What host $1 does from the common start on, and again after a kill.
 get() {
   local from=()
   [[ -z $is_one_shot ]] || from=(--peer "$(address_of 0):8080")
-  # A subshell becomes the command, so that this is the process to be killed.
+  # The subshell becomes the command, so that this is the process to kill.
   (on "$1" --json -q download "$hash" "${from[@]}" -o "$folder/$1.copy") \
     >"$folder/$1.json" 2>>"$folder/$1.err" &
   echo $! >"$folder/$1.download"
@@ -129,7 +128,7 @@ get() {
 }
 is_half_way() {
   local blocks
-  # The file is sparse: its blocks are what has come.
+  # The file is sparse: its blocks are what has arrived.
   blocks=$(stat -c %b "$folder/$1.copy.part" 2>/dev/null) && ((blocks * 512 >= size << 19))
 }
 run_host() {
@@ -169,7 +168,7 @@ start_node 0
 hash=$(on 0 --json share "$folder/original" | grep -o '"hash":"[0-9a-f]*"' | cut -d '"' -f 4)
 seed=$(grep -o '/ip4/10[^ ]*' "$folder/0.out" | head -n 1)
 
-# All wait at the gate; then it opens for all.
+# All hosts wait at the gate, which opens for all of them at the same moment.
 mkfifo "$folder/gate"
 exec {gate}<>"$folder/gate"
 running=()
@@ -177,7 +176,7 @@ for ((host = 1; host <= hosts; host++)); do
   [[ -n $is_one_shot ]] || start_node "$host" -b "$seed"
 done
 sent=$(sent_by_seed)
-# A moment for the shells to arrive; the first would only begin before the last otherwise.
+# A moment for the shells to arrive. Without it, the first host would begin before the last one.
 began=$(($(now) + 500000000))
 for ((host = 1; host <= hosts; host++)); do
   run_host "$host" &
