@@ -325,15 +325,15 @@ fn why(status: &node::DownloadStatus) -> Option<String> {
     waits.or_else(failed).or_else(notice).or_else(differences)
 }
 
-impl From<&node::Waiting> for types::Waiting {
-    fn from(from: &node::Waiting) -> Self {
+impl From<&node::WaitReason> for types::Waiting {
+    fn from(from: &node::WaitReason) -> Self {
         match from {
-            node::Waiting::Turn { ahead } => Self::Turn { ahead: *ahead },
-            node::Waiting::Source { since, tried } => Self::Source {
+            node::WaitReason::Turn { ahead } => Self::Turn { ahead: *ahead },
+            node::WaitReason::Source { since, tried } => Self::Source {
                 seconds: since.elapsed().as_secs_f64(),
                 tried: tried.clone(),
             },
-            node::Waiting::Limit { rate } => Self::Limit {
+            node::WaitReason::Limit { rate } => Self::Limit {
                 bytes_per_second: rate.bytes(),
             },
         }
@@ -376,11 +376,11 @@ impl From<node::DownloadSource> for types::DownloadSource {
     }
 }
 
-impl From<node::Interest> for types::Followers {
-    fn from(from: node::Interest) -> Self {
+impl From<node::Followers> for types::Followers {
+    fn from(from: node::Followers) -> Self {
         Self {
-            followers: from.followers as u64,
-            detached: from.is_kept,
+            followers: from.count as u64,
+            detached: from.is_detached,
         }
     }
 }

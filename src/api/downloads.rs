@@ -74,7 +74,7 @@ pub(super) async fn followers(
     State(node): State<Node>,
     Named(what): Named,
 ) -> Result<Json<Followers>, ApiError> {
-    Ok(Json(node.interest(&what)?.into()))
+    Ok(Json(node.followers(&what)?.into()))
 }
 
 /// Downloads. The stream is what follows it, so closing the connection ends that.

@@ -27,7 +27,7 @@ use crate::{
     publish::Publisher,
     serve::Server,
     store::{Collected, DatabaseError, KnownPeer, Scopes, Share, Store},
-    transfer::{Saved, Transfers},
+    transfer::{SavedList, Transfers},
 };
 
 /// Peers interested in some content that were not told to its download yet, at most.
@@ -300,7 +300,7 @@ impl Inner {
     }
 
     /// Resumes the downloads that ran when the node ended.
-    pub(super) async fn resume_downloads(self: &Arc<Self>, saved: Saved) {
+    pub(super) async fn resume_downloads(self: &Arc<Self>, saved: SavedList) {
         let resumed = self.transfers.load(saved).await;
         for download in resumed.iter().filter(|download| download.is_to_seed()) {
             self.seed_when_done(download);

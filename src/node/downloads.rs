@@ -17,7 +17,7 @@ use crate::{
     duties::Outcome,
     network::Network,
     store::{Links, NewFolder, NewShare, Origin, Scope, Scopes, Selection, Store},
-    transfer::{self, Download, DownloadState, DownloadStatus, Finished, Followed},
+    transfer::{self, Download, DownloadState, DownloadStatus, Finished, Follower},
 };
 
 /// What to download.
@@ -133,7 +133,7 @@ impl Node {
         if seed {
             self.inner.seed_when_done(&download);
         }
-        let kept = self.inner.transfers.keep().await;
+        let kept = self.inner.transfers.save().await;
         kept.map_err(DownloadError::NotKept)?;
         Ok(download)
     }
@@ -143,7 +143,7 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::download`].
-    pub async fn follow(&self, request: DownloadRequest) -> Result<Followed, DownloadError> {
+    pub async fn follow(&self, request: DownloadRequest) -> Result<Follower, DownloadError> {
         let seed = request.seed;
         let followed = self.inner.transfers.follow(self.prepare(request).await?);
         let followed = followed.map_err(Arc::new)?;
@@ -151,7 +151,7 @@ impl Node {
             self.inner.seed_when_done(followed.download());
         }
         let transfers = self.inner.transfers.clone();
-        tokio::spawn(async move { transfers.keep_or_log().await });
+        tokio::spawn(async move { transfers.save_or_log().await });
         Ok(followed)
     }
 

@@ -42,7 +42,7 @@ use crate::{
     publish::Publisher,
     serve::{Notices, RehashQueue, Server},
     store::{DatabaseError, Store},
-    transfer::{Download, Saved, Transfers},
+    transfer::{Download, SavedList, Transfers},
 };
 
 /// Streams that peers opened and nobody serves yet, at most; further ones are reset.
@@ -154,7 +154,7 @@ impl Node {
         keypair: &identity::Keypair,
     ) -> Result<Self, StartError> {
         let saved = match settings.mode {
-            Mode::LongRunning => Some(Saved::read(&store).await?),
+            Mode::LongRunning => Some(SavedList::read(&store).await?),
             Mode::OneShot => None,
         };
         let (own_keys, duties) = (OwnKeys::default(), Duties::default());
@@ -463,7 +463,7 @@ impl Node {
             tracing::warn!("a download is still being put in its place");
         }
         let in_order = async {
-            self.inner.transfers.keep_or_log().await;
+            self.inner.transfers.save_or_log().await;
             if self.inner.settings.mode == Mode::LongRunning
                 && let Err(error) = self.inner.remember_peers().await
             {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     network::Closed,
     store::{DatabaseError, Share, Store},
-    transfer::{Looked, Nobody, Weight, look},
+    transfer::{NoHolder, Opened, Totals, open},
 };
 
 /// How long others are looked for who have what we have ourselves.
@@ -74,7 +74,7 @@ pub enum LookError {
         /// How long.
         timeout: Duration,
         /// How many were asked.
-        nobody: Nobody,
+        nobody: NoHolder,
     },
     /// Our own shares cannot be read.
     #[error(transparent)]
@@ -129,7 +129,7 @@ impl Node {
         };
         let peers = [request.peers, peers_of(&request.link)].concat();
         let (network, limits) = (&self.inner.network, &self.inner.limits);
-        let mut content = match (look(network, limits, hash, peers, patience).await, shared) {
+        let mut content = match (open(network, limits, hash, peers, patience).await, shared) {
             (looked, Some(share)) => Content::ours(share, looked.ok()),
             (Ok(looked), None) => Content::others(looked),
             (Err(nobody), None) => {
@@ -168,7 +168,7 @@ impl Node {
 }
 
 impl Content {
-    fn others(looked: Looked) -> Self {
+    fn others(looked: Opened) -> Self {
         let holder = |(peer_id, bytes)| Holder {
             peer_id,
             name: None,
@@ -185,11 +185,11 @@ impl Content {
         }
     }
 
-    fn ours(share: Share, looked: Option<Looked>) -> Self {
-        let ours = Looked {
+    fn ours(share: Share, looked: Option<Opened>) -> Self {
+        let ours = Opened {
             descriptor: share.descriptor,
             name: Some(share.name),
-            weight: Some(Weight {
+            weight: Some(Totals {
                 bytes: share.totals.bytes,
                 files: share.totals.files,
             }),

@@ -6,7 +6,7 @@ use libp2p::Multiaddr;
 use pelago_content::Hash;
 
 use super::{
-    DownloadStatus, Interest, ManageError, Node, Place,
+    DownloadStatus, Followers, ManageError, Node, QueuePosition,
     called::Called,
     handle::{Inner, blocking},
 };
@@ -70,8 +70,8 @@ impl Node {
     ///
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
-    pub fn interest(&self, what: &str) -> Result<Interest, ManageError> {
-        Ok(self.inner.transfers.interest(&self.find_download(what)?))
+    pub fn followers(&self, what: &str) -> Result<Followers, ManageError> {
+        Ok(self.inner.transfers.followers(&self.find_download(what)?))
     }
 
     /// Where the blocks of the download that `what` names came from, and by whom.
@@ -117,7 +117,7 @@ impl Node {
         if download.is_to_seed() {
             self.inner.seed_when_done(&download);
         }
-        let kept = self.inner.transfers.keep_change(&download, "resumed").await;
+        let kept = self.inner.transfers.save_change(&download, "resumed").await;
         Ok(kept?)
     }
 
@@ -176,7 +176,7 @@ impl Node {
             return Ok(DownloadStatus { notice, ..status });
         };
         // Both are tried, whatever becomes of the other.
-        let kept = transfers.keep_change(&download, "removed").await;
+        let kept = transfers.save_change(&download, "removed").await;
         self.inner.unshare_removed(hash, path).await?;
         Ok(DownloadStatus { notice, ..kept? })
     }
@@ -192,16 +192,16 @@ impl Node {
     ) -> Result<Vec<DownloadStatus>, ManageError> {
         let hash = self.find_download(what)?;
         let place = match place {
-            NewPlace::First => Place::First,
-            NewPlace::Last => Place::Last,
-            NewPlace::Before(other) => Place::Before(self.find_download(other)?),
+            NewPlace::First => QueuePosition::First,
+            NewPlace::Last => QueuePosition::Last,
+            NewPlace::Before(other) => QueuePosition::Before(self.find_download(other)?),
         };
-        if place == Place::Before(hash) {
+        if place == QueuePosition::Before(hash) {
             return Err(ManageError::BeforeItself {
                 what: what.to_owned(),
             });
         }
-        self.inner.transfers.put(&hash, place).await?;
+        self.inner.transfers.reorder(&hash, place).await?;
         Ok(self.downloads())
     }
 

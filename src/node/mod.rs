@@ -65,9 +65,9 @@ pub use crate::{
         MAX_LISTED_DIFFERENCES, NewFileError, ShareState, Unavailable, is_unsafe,
     },
     transfer::{
-        Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Followed, Interest,
-        Output, SourceState, SourceStatus, Waiting,
+        Cell, Download, DownloadState, DownloadStatus, Failure, Finished, Follower, Followers,
+        Output, SourceState, SourceStatus, WaitReason,
     },
 };
 
-use crate::transfer::Place;
+use crate::transfer::QueuePosition;

@@ -150,8 +150,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn transfer(&self) -> transfer::Settings {
-        transfer::Settings {
+    pub(super) fn transfer(&self) -> transfer::TransferSettings {
+        transfer::TransferSettings {
             max_sources: self.max_sources,
             max_asked: self.max_asked,
             max_downloads: self.max_downloads,

@@ -29,12 +29,12 @@ const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// Who a candidate is, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Who {
+enum CandidateKey {
     Peer(PeerId),
     At(Vec<Multiaddr>),
 }
 
-impl Who {
+impl CandidateKey {
     fn of(candidate: &Candidate) -> Self {
         match candidate.peer {
             Some(peer) => Self::Peer(peer),
@@ -48,21 +48,24 @@ impl Who {
 pub(super) struct Candidates {
     waiting: VecDeque<Candidate>,
     later: Vec<(Instant, Candidate)>,
-    tries: HashMap<Who, u32>,
-    had_content: HashSet<Who>,
+    tries: HashMap<CandidateKey, u32>,
+    had_content: HashSet<CandidateKey>,
 }
 
 impl Candidates {
     /// Takes one that was found; false if there is no room for it. One that is here already only learns
     /// what is new of it.
     pub(super) fn offer(&mut self, candidate: Candidate) -> bool {
-        let who = Who::of(&candidate);
-        let at = self.later.iter().position(|(_, c)| Who::of(c) == who);
+        let who = CandidateKey::of(&candidate);
+        let at = self
+            .later
+            .iter()
+            .position(|(_, c)| CandidateKey::of(c) == who);
         if let Some(at) = at {
             merge(&mut self.later[at].1, candidate);
             return true;
         }
-        let at = self.waiting.iter().position(|c| Who::of(c) == who);
+        let at = self.waiting.iter().position(|c| CandidateKey::of(c) == who);
         let known = at.and_then(|at| self.waiting.remove(at));
         if let Some(mut known) = known {
             let is_promoted = candidate.found == Found::Given && known.found != Found::Given;
@@ -113,18 +116,18 @@ impl Candidates {
 
     /// The candidate has content, or some of it.
     pub(super) fn had_content(&mut self, candidate: &Candidate) {
-        self.had_content.insert(Who::of(candidate));
+        self.had_content.insert(CandidateKey::of(candidate));
     }
 
     /// The candidate has sent something: when it is lost, it is tried again soon.
     pub(super) fn was_useful(&mut self, candidate: &Candidate) {
-        self.tries.remove(&Who::of(candidate));
+        self.tries.remove(&CandidateKey::of(candidate));
     }
 
     /// The candidate failed, or was not even reached: it is tried again, after a pause that grows. False
     /// if it is forgotten.
     pub(super) fn retry(&mut self, candidate: Candidate, was_reached: bool, now: Instant) -> bool {
-        let who = Who::of(&candidate);
+        let who = CandidateKey::of(&candidate);
         let is_kept = candidate.found == Found::Given || self.had_content.contains(&who);
         let tries = self.tries.get(&who).copied().unwrap_or(0);
         let is_hopeful = was_reached && tries < MAX_RETRIES;
@@ -151,7 +154,7 @@ impl Candidates {
     }
 
     /// The candidate makes room for another that may have more.
-    pub(super) fn rest(&mut self, candidate: Candidate, now: Instant) {
+    pub(super) fn retry_last(&mut self, candidate: Candidate, now: Instant) {
         self.later.push((now + LAST_RETRY, candidate));
     }
 }

@@ -15,13 +15,13 @@ use tokio::task::spawn_blocking;
 
 use super::{
     Download, DownloadState, DownloadStatus, NotKept,
-    transfers::{Begun, Entry, Transfers},
+    transfers::{Attempt, ListedDownload, Transfers},
 };
 use crate::store::{PartialError, RemoveError, Store};
 
 /// Where in the order of downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum QueuePosition {
     /// Before all others.
     First,
     /// After all others.
@@ -52,7 +52,7 @@ impl Transfers {
         if has_ended(&download) {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
-        self.keep_change(&download, "paused").await
+        self.save_change(&download, "paused").await
     }
 
     /// Stops all downloads that run until they are resumed, and keeps that in one write. Returns those that
@@ -68,7 +68,7 @@ impl Transfers {
                 .rev()
                 .filter(|entry| entry.is_running());
             // From the last on, so that nobody begins in the place of one that was stopped.
-            let stop = |entry: &mut Entry| {
+            let stop = |entry: &mut ListedDownload| {
                 entry.is_paused = self.stop(entry);
                 entry.download.clone()
             };
@@ -79,7 +79,7 @@ impl Transfers {
             let _ = download.finished().await;
         }
         let paused = stopped.iter().rev().filter(|download| !has_ended(download));
-        self.keep_all(paused.map(status_of).collect(), "paused")
+        self.save_changes(paused.map(status_of).collect(), "paused")
             .await
     }
 
@@ -95,27 +95,27 @@ impl Transfers {
     ) -> Result<Vec<DownloadStatus>, ChangeError> {
         let all: Vec<_> = {
             let mut downloads = self.lock();
-            let is_to_go_on = |entry: &&mut Entry| {
+            let is_resumable = |entry: &&mut ListedDownload| {
                 let state = entry.download.state();
                 matches!(state, DownloadState::Paused | DownloadState::Failed)
             };
-            let resting = downloads.iter_mut().filter(is_to_go_on);
-            resting.map(|entry| self.go_on(entry)).collect()
+            let resting = downloads.iter_mut().filter(is_resumable);
+            resting.map(|entry| self.resume_entry(entry)).collect()
         };
         self.arrange();
         all.iter().for_each(&mut resumed);
-        self.keep_all(all.iter().map(status_of).collect(), "resumed")
+        self.save_changes(all.iter().map(status_of).collect(), "resumed")
             .await
     }
 
     /// Keeps a change of all these. If there are none, an earlier change, by which they are as they were to
     /// be, may not be kept yet.
-    async fn keep_all(
+    async fn save_changes(
         &self,
         changed: Vec<DownloadStatus>,
         is: &'static str,
     ) -> Result<Vec<DownloadStatus>, ChangeError> {
-        match (self.keep().await, changed.first()) {
+        match (self.save().await, changed.first()) {
             (Ok(()), _) => Ok(changed),
             (Err(why), Some(first)) => Err(ChangeError::NotKept {
                 name: first.name.clone(),
@@ -127,23 +127,23 @@ impl Transfers {
     }
 
     /// Has the node go on with a download that is not done.
-    fn go_on(&self, entry: &mut Entry) -> Download {
-        entry.interest.keep();
+    fn resume_entry(&self, entry: &mut ListedDownload) -> Download {
+        entry.followers.run_detached();
         if !entry.is_running() {
             entry.is_paused = false;
             let before = entry.download.clone();
             let status = status_of(&before);
-            entry.request = entry.request.going_on_from(&status);
+            entry.request = entry.request.resumed_from(&status);
             let request = entry.request.clone();
-            let (status, before) = (status.going_on(), Some(before));
-            entry.download = self.spawn(request, status, before, Begun::Again);
+            let (status, before) = (status.resumed(), Some(before));
+            entry.download = self.spawn(request, status, before, Attempt::Again);
         }
         entry.download.clone()
     }
 
     /// Goes on with a download that was paused or has failed; one that runs goes on whoever follows it.
     /// It waits for a source as long as those of the last run do. The caller keeps the change, with
-    /// [`Transfers::keep_change`].
+    /// [`Transfers::save_change`].
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Ended`] if it is done.
@@ -152,7 +152,7 @@ impl Transfers {
             if entry.download.state() == DownloadState::Done {
                 return Err(ChangeError::ended(entry));
             }
-            Ok(self.go_on(entry))
+            Ok(self.resume_entry(entry))
         })?;
         self.arrange();
         Ok(download)
@@ -181,7 +181,11 @@ impl Transfers {
         if download.state() == DownloadState::Done {
             return Err(ChangeError::ended_with(&status_of(&download)));
         }
-        let (store, hash, target) = (self.room.store.clone(), *hash, status_of(&download).path);
+        let (store, hash, target) = (
+            self.services.store.clone(),
+            *hash,
+            status_of(&download).path,
+        );
         let abandon = move || {
             let mut left = store.abandon(&hash, target.as_deref())?;
             let placed = remove_placed(&store, &hash, target.as_deref(), &mut left)?;
@@ -190,11 +194,11 @@ impl Transfers {
         let abandoned = blocking(abandon).await;
         if abandoned.is_err() {
             // It stays paused, also for the next run.
-            self.keep_or_log().await;
+            self.save_or_log().await;
         }
         let (placed, left) = abandoned?;
         self.forget(&download);
-        let status = self.keep_change(&download, "cancelled").await?;
+        let status = self.save_change(&download, "cancelled").await?;
         let notice = stays(&left);
         Ok((DownloadStatus { notice, ..status }, placed))
     }
@@ -207,7 +211,7 @@ impl Transfers {
     /// be removed; [`ChangeError::NotKept`].
     pub async fn remove(&self, hash: &Hash) -> Result<DownloadStatus, ChangeError> {
         let download = self.change(hash, ended)?;
-        let (store, hash) = (self.room.store.clone(), *hash);
+        let (store, hash) = (self.services.store.clone(), *hash);
         if download.state() == DownloadState::Done {
             let forget = move || {
                 forget_receipt(&store, &hash);
@@ -219,12 +223,12 @@ impl Transfers {
             blocking(move || store.forget_partial(&hash)).await?;
         }
         self.forget(&download);
-        self.keep_change(&download, "no longer listed").await
+        self.save_change(&download, "no longer listed").await
     }
 
     /// Takes a download that has ended off the list, with all that it put on the disk and that is still
     /// what it was, whichever run of the node put it there. Returns where that was, if it was done: then
-    /// the caller keeps the change, with [`Transfers::keep_change`]; and names what stays.
+    /// the caller keeps the change, with [`Transfers::save_change`]; and names what stays.
     ///
     /// # Errors
     /// [`ChangeError::NotListed`]; [`ChangeError::Running`]; [`ChangeError::NotDownloaded`],
@@ -241,7 +245,7 @@ impl Transfers {
             let (status, placed) = self.cancel(hash).await?;
             return Ok((download, placed, status.notice));
         }
-        let (store, hash) = (self.room.store.clone(), *hash);
+        let (store, hash) = (self.services.store.clone(), *hash);
         let remove = move || {
             let receipt = store.receipt(&hash).map_err(Arc::new)?;
             let receipt = receipt.filter(|receipt| path.as_deref() == Some(receipt.path()));
@@ -260,15 +264,19 @@ impl Transfers {
     ///
     /// # Errors
     /// [`ChangeError::NotListed`], of either; [`ChangeError::NotKept`].
-    pub async fn put(&self, hash: &Hash, place: Place) -> Result<(), ChangeError> {
+    pub async fn reorder(&self, hash: &Hash, place: QueuePosition) -> Result<(), ChangeError> {
         {
             let mut downloads = self.lock();
-            let order = reordered(downloads.iter().map(Entry::hash).collect(), *hash, place)?;
+            let order = reordered(
+                downloads.iter().map(ListedDownload::hash).collect(),
+                *hash,
+                place,
+            )?;
             downloads.sort_by_cached_key(|entry| order.iter().position(|at| *at == entry.hash()));
         }
         self.arrange();
         let download = self.change(hash, |entry| Ok(entry.download.clone()))?;
-        self.keep_change(&download, "moved").await?;
+        self.save_change(&download, "moved").await?;
         Ok(())
     }
 
@@ -276,13 +284,13 @@ impl Transfers {
     ///
     /// # Errors
     /// [`ChangeError::NotKept`]; the change is made all the same.
-    pub async fn keep_change(
+    pub async fn save_change(
         &self,
         download: &Download,
         is: &'static str,
     ) -> Result<DownloadStatus, ChangeError> {
         let status = status_of(download);
-        match self.keep().await {
+        match self.save().await {
             Ok(()) => Ok(status),
             Err(why) => Err(ChangeError::NotKept {
                 name: status.name,
@@ -295,13 +303,15 @@ impl Transfers {
     /// Has those that wait for their turn do so in the order of the list.
     fn arrange(&self) {
         let downloads = self.lock();
-        self.room.turns.arrange(downloads.iter().map(Entry::hash));
+        self.services
+            .queue
+            .arrange(downloads.iter().map(ListedDownload::hash));
     }
 
     fn change<T>(
         &self,
         hash: &Hash,
-        change: impl FnOnce(&mut Entry) -> Result<T, ChangeError>,
+        change: impl FnOnce(&mut ListedDownload) -> Result<T, ChangeError>,
     ) -> Result<T, ChangeError> {
         let mut downloads = self.lock();
         let entry = downloads.iter_mut().find(|entry| entry.hash() == *hash);
@@ -372,7 +382,7 @@ fn stays(left: &[PathBuf]) -> Option<String> {
     }
 }
 
-fn ended(entry: &mut Entry) -> Result<Download, ChangeError> {
+fn ended(entry: &mut ListedDownload) -> Result<Download, ChangeError> {
     if entry.is_running() {
         let (name, state) = entry.name_and_state();
         return Err(ChangeError::Running { name, state });
@@ -393,20 +403,24 @@ fn status_of(download: &Download) -> DownloadStatus {
 }
 
 /// `order` with `hash` in another place.
-fn reordered(mut order: Vec<Hash>, hash: Hash, place: Place) -> Result<Vec<Hash>, ChangeError> {
+fn reordered(
+    mut order: Vec<Hash>,
+    hash: Hash,
+    place: QueuePosition,
+) -> Result<Vec<Hash>, ChangeError> {
     let at = |order: &[Hash], hash: Hash| {
         let at = order.iter().position(|other| *other == hash);
         at.ok_or(ChangeError::NotListed { hash })
     };
     let from = at(&order, hash)?;
-    if place == Place::Before(hash) {
+    if place == QueuePosition::Before(hash) {
         return Ok(order);
     }
     order.remove(from);
     let to = match place {
-        Place::First => 0,
-        Place::Last => order.len(),
-        Place::Before(other) => at(&order, other)?,
+        QueuePosition::First => 0,
+        QueuePosition::Last => order.len(),
+        QueuePosition::Before(other) => at(&order, other)?,
     };
     order.insert(to, hash);
     Ok(order)
@@ -424,7 +438,7 @@ where
     }
 }
 
-impl Entry {
+impl ListedDownload {
     fn name_and_state(&self) -> (String, DownloadState) {
         let status = self.download.status();
         let status = status.borrow();
@@ -496,7 +510,7 @@ pub enum ChangeError {
 }
 
 impl ChangeError {
-    fn ended(entry: &Entry) -> Self {
+    fn ended(entry: &ListedDownload) -> Self {
         Self::ended_with(&status_of(&entry.download))
     }
 
@@ -571,16 +585,19 @@ mod tests {
         let hash = |number| Hash::from_bytes([number; 32]);
         let order = || [1, 2, 3, 4].map(hash).to_vec();
         for (moved, place, expected) in [
-            (3, Place::First, [3, 1, 2, 4]),
-            (1, Place::Last, [2, 3, 4, 1]),
-            (4, Place::Before(hash(2)), [1, 4, 2, 3]),
-            (1, Place::Before(hash(4)), [2, 3, 1, 4]),
-            (2, Place::Before(hash(2)), [1, 2, 3, 4]),
+            (3, QueuePosition::First, [3, 1, 2, 4]),
+            (1, QueuePosition::Last, [2, 3, 4, 1]),
+            (4, QueuePosition::Before(hash(2)), [1, 4, 2, 3]),
+            (1, QueuePosition::Before(hash(4)), [2, 3, 1, 4]),
+            (2, QueuePosition::Before(hash(2)), [1, 2, 3, 4]),
         ] {
             let reordered = reordered(order(), hash(moved), place).unwrap();
             assert_eq!(reordered, expected.map(hash), "{moved} {place:?}");
         }
-        for (moved, place) in [(9, Place::First), (1, Place::Before(hash(9)))] {
+        for (moved, place) in [
+            (9, QueuePosition::First),
+            (1, QueuePosition::Before(hash(9))),
+        ] {
             let error = reordered(order(), hash(moved), place).unwrap_err();
             assert!(matches!(error, ChangeError::NotListed { .. }), "{error}");
         }

@@ -1,13 +1,13 @@
 //! One download, from finding sources to the file in its place; or to nowhere, for those who read it.
 //!
 //! Here is what goes on while it fetches; `opening` is how it comes to have something to fetch,
-//! `patience` how long it waits for what, `finishing` what is done once it has all, `reading` what is
+//! `tick` how long it waits for what, `finishing` what is done once it has all, `for_readers` what is
 //! other for readers, and `unproven` what becomes of a source whose data failed its proof.
 
 mod finishing;
+mod for_readers;
 mod opening;
-mod patience;
-mod reading;
+mod tick;
 mod unproven;
 mod write_out;
 
@@ -24,27 +24,27 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep_until},
 };
 
-pub(in crate::transfer) use self::reading::Purpose;
+pub(in crate::transfer) use self::for_readers::Purpose;
 use self::write_out::WriteOut;
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Settings,
-    content::Content,
+    DownloadError, DownloadState, DownloadStatus, Finished, Request, TransferSettings,
+    block_sources::BlockSources,
     faults::Faults,
     holding::Holdings,
     manifests::Unfolding,
-    origins::Origins,
     patience::Patience,
-    reads::Reads,
+    queue::{Queue, QueueTicket, Turn},
+    reading::ReadWindows,
     receiving::Throttled,
     scheduler::Action,
     sink::Sink,
     source::{
-        Answered, Context, End, Event, MAX_UPDATES, Order, Request as ChunkRequest, SourceId,
+        Context, End, Event, MAX_UPDATES, Order, Request as ChunkRequest, SourceId, UpdateKind,
     },
     sources::Sources,
+    stage::Stage,
     status::Meter,
-    turns::{Queued, Turn, Turns},
-    waiting::{Attached, Budget, Offer, Waiters},
+    waiting::{AttachedWait, InquiryBudget, Offer, Waiters},
 };
 use crate::{
     limits::Limits,
@@ -63,17 +63,17 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What all downloads of a node share.
 #[derive(Clone)]
-pub(super) struct Room {
+pub(super) struct Services {
     pub(super) network: Network,
     pub(super) limits: Limits,
     pub(super) store: Store,
-    pub(super) settings: Settings,
+    pub(super) settings: TransferSettings,
     /// One for each download that may fetch at a time; those that wait get theirs in order.
-    pub(super) turns: Turns,
+    pub(super) queue: Queue,
     /// Whether what is done is shared on at all.
     pub(super) seeds: Arc<AtomicBool>,
     /// What waiting downloads may ask.
-    pub(super) budget: Budget,
+    pub(super) budget: InquiryBudget,
     pub(super) waiters: Waiters,
     /// One for each download that waits with sources which have nothing more for it.
     pub(super) attached: Arc<Semaphore>,
@@ -90,13 +90,13 @@ pub(super) struct Task {
     limits: Limits,
     store: Store,
     request: Request,
-    settings: Settings,
+    settings: TransferSettings,
     seeds: Arc<AtomicBool>,
-    turns: Turns,
+    queue: Queue,
     /// Held while it is one of those that fetch.
     turn: Option<Turn>,
     /// Its place behind others, if it could fetch and is not one of those.
-    queued: Option<Queued>,
+    queued: Option<QueueTicket>,
     status: watch::Sender<DownloadStatus>,
     discovery: Discovery,
     sources: Sources,
@@ -106,14 +106,14 @@ pub(super) struct Task {
     /// What it does, while it does not wait.
     state: Option<DownloadState>,
     /// What is being fetched, once a source has said what the content is.
-    content: Option<Content>,
+    stage: Option<Stage>,
     folder: Option<Folder>,
     /// What its sources have, while that is not for the scheduler to know.
     holdings: Holdings,
     /// Which files its sources were wrong about.
     faults: Faults,
     meter: Meter,
-    origins: Origins,
+    block_sources: BlockSources,
     started: Instant,
     /// How long nothing of use has arrived.
     patience: Patience,
@@ -122,40 +122,40 @@ pub(super) struct Task {
     /// When something came last.
     last_arrival: Instant,
     /// Who reads what of it meanwhile.
-    reads: Reads,
+    windows: ReadWindows,
     /// Which version of that the scheduler knows.
-    reads_seen: Option<u64>,
+    windows_seen: Option<u64>,
     purpose: Purpose,
     write_out: WriteOut,
     /// Whether our own limits hold it back.
     throttled: Throttled,
     /// Whether it waits, with sources that have nothing more for it.
-    waiting: Attached,
+    waiting: AttachedWait,
     /// How often another program changed what was complete.
     altered: u32,
 }
 
 impl Task {
     pub(super) fn new(
-        room: &Room,
+        services: &Services,
         request: Request,
         purpose: Purpose,
         status: watch::Sender<DownloadStatus>,
         offered: mpsc::Receiver<Offer>,
-        origins: Origins,
-        reads: Reads,
+        block_sources: BlockSources,
+        windows: ReadWindows,
     ) -> Self {
-        let Room {
+        let Services {
             network,
             limits,
             store,
             settings,
-            turns,
+            queue,
             seeds,
             budget,
             waiters,
             attached,
-        } = room.clone();
+        } = services.clone();
         let (sender, events) = mpsc::channel(EVENTS_QUEUED);
         let throttled = Throttled::default();
         let context = Context {
@@ -169,7 +169,7 @@ impl Task {
             updates: Arc::new(Semaphore::new(MAX_UPDATES)),
         };
         let now = Instant::now();
-        let waiting = Attached::new(budget, waiters, attached);
+        let waiting = AttachedWait::new(budget, waiters, attached);
         let found_by = match &purpose {
             Purpose::Deliver { .. } => request.hash,
             Purpose::Read { found_by, .. } => *found_by,
@@ -187,25 +187,25 @@ impl Task {
             request,
             settings,
             seeds,
-            turns,
+            queue,
             turn: None,
             queued: None,
             status,
             events,
             offered,
             state: None,
-            content: None,
+            stage: None,
             folder: None,
             holdings: Holdings::default(),
             faults: Faults::default(),
             meter: Meter::default(),
-            origins,
+            block_sources,
             started: now,
             patience: Patience::new(now),
             last_source: now,
             last_arrival: now,
-            reads,
-            reads_seen: None,
+            windows,
+            windows_seen: None,
             purpose,
             write_out: WriteOut::new(now),
             throttled,
@@ -232,7 +232,7 @@ impl Task {
         });
         if matches!(self.purpose, Purpose::Deliver { .. })
             && let Some(path) = self.fixed_target().await?
-            && let Some(finished) = self.standing(path).await?
+            && let Some(finished) = self.existing_content(path).await?
         {
             return Ok(finished);
         }
@@ -247,7 +247,7 @@ impl Task {
             let wake = wake.unwrap_or(now + self.request.timeout).into();
             tokio::select! {
                 Some((id, event)) = self.events.recv() => {
-                    if let Some(finished) = self.hear(id, event).await? {
+                    if let Some(finished) = self.handle_event(id, event).await? {
                         return Ok(finished);
                     }
                     // All that has come already, before anything is asked for anew; but no more than
@@ -256,11 +256,11 @@ impl Task {
                         let Ok((id, event)) = self.events.try_recv() else {
                             break;
                         };
-                        if let Some(finished) = self.hear(id, event).await? {
+                        if let Some(finished) = self.handle_event(id, event).await? {
                             return Ok(finished);
                         }
                     }
-                    self.reads.arrived();
+                    self.windows.arrived();
                     self.release_if_idle(Instant::now());
                     match &self.purpose {
                         Purpose::Deliver { .. } => while self.is_complete() {
@@ -276,7 +276,7 @@ impl Task {
                         Purpose::Read { .. } => self.keep_manifest().await?,
                     }
                 }
-                () = self.reads.changed() => self.wake_for_readers(),
+                () = self.windows.changed() => self.wake_for_readers(),
                 Some(candidate) = self.discovery.next() => {
                     let peer = candidate.peer;
                     // One that is not remembered may be found again.
@@ -284,13 +284,13 @@ impl Task {
                         self.discovery.forget(&peer);
                     }
                 }
-                Some(offer) = self.offered.recv() => self.take_offer(offer),
+                Some(offer) = self.offered.recv() => self.handle_offer(offer),
                 _ = status_tick.tick() => {
                     self.tick()?;
                     // What is only read is not here for long.
                     let is_kept = matches!(self.purpose, Purpose::Deliver { .. });
-                    let content = self.content.as_ref().filter(|_| is_kept);
-                    let sink = content.map(|content| &content.sink);
+                    let stage = self.stage.as_ref().filter(|_| is_kept);
+                    let sink = stage.map(|stage| &stage.sink);
                     self.write_out.tick(sink, Instant::now()).await?;
                 }
                 () = sleep_until(wake) => {}
@@ -299,7 +299,7 @@ impl Task {
     }
 
     /// Takes note of a peer that may have the content.
-    fn take_offer(&mut self, offer: Offer) {
+    fn handle_offer(&mut self, offer: Offer) {
         match offer {
             Offer::Asked(peer) | Offer::Listed(peer) => {
                 self.discovery.turned_up(peer);
@@ -311,33 +311,33 @@ impl Task {
     }
 
     fn is_complete(&self) -> bool {
-        self.content
+        self.stage
             .as_ref()
-            .is_some_and(|content| content.scheduler.is_done())
+            .is_some_and(|stage| stage.scheduler.is_done())
     }
 
     /// Takes what a source says; the finished download, if that shows it to be there already.
-    async fn hear(
+    async fn handle_event(
         &mut self,
         id: SourceId,
         event: Event,
     ) -> Result<Option<Finished>, DownloadError> {
         let now = Instant::now();
         match event {
-            Event::Has(peer, has, answered, _room) => {
-                return self.source_has(id, peer, *has, answered).await;
+            Event::Has(peer, has, kind, _permit) => {
+                return self.source_has(id, peer, *has, kind).await;
             }
             Event::Arriving(peer) => self.patience.arriving(peer, now),
             Event::Arrived(peer, parts) => {
                 self.sources.was_useful(peer);
                 self.patience.verified(&peer, now);
                 self.last_arrival = now;
-                if let Some(content) = &mut self.content {
+                if let Some(stage) = &mut self.stage {
                     for wanted in parts {
-                        if let Some(part) = content.part(wanted) {
-                            content.scheduler.arrived(peer, part, now);
-                            if content.manifests().is_none() {
-                                self.origins.arrived(peer, part, &content.sequence);
+                        if let Some(part) = stage.part(wanted) {
+                            stage.scheduler.arrived(peer, part, now);
+                            if stage.manifests().is_none() {
+                                self.block_sources.arrived(peer, part, &stage.sequence);
                             }
                         }
                     }
@@ -345,17 +345,17 @@ impl Task {
             }
             Event::Failed(peer, wanted, failure) => {
                 self.patience.refused(&peer);
-                if let Some(content) = &mut self.content
-                    && let Some(part) = content.part(wanted)
+                if let Some(stage) = &mut self.stage
+                    && let Some(part) = stage.part(wanted)
                 {
-                    content.scheduler.failed(peer, part, failure, now);
+                    stage.scheduler.failed(peer, part, failure, now);
                 }
             }
             Event::Unproven(peer, wanted, why) => {
                 self.patience.refused(&peer);
                 self.unproven(id, peer, wanted, &why);
             }
-            Event::Lied(peer, why) => self.lied(peer, why),
+            Event::Dishonest(peer, why) => self.refuse_dishonest(peer, why),
             Event::Ended(peer, end) => {
                 // A peer may be met twice: the end of the one that is not used ends nothing.
                 let was_used = peer.is_some_and(|peer| self.sources.is_used(peer));
@@ -370,7 +370,7 @@ impl Task {
                 }
                 match end {
                     End::Disk(error) => return Err(DownloadError::Write(error)),
-                    End::Lied(why) => self.warn_of_lie(peer, &why),
+                    End::Dishonest(why) => self.warn_of_lie(peer, &why),
                     _ => {}
                 }
             }
@@ -379,12 +379,12 @@ impl Task {
     }
 
     /// The peer says all that it has: what it said before does not count any more.
-    fn asked_anew(&mut self, peer: PeerId, has: &Has) {
+    fn replace_holding(&mut self, peer: PeerId, has: &Has) {
         self.holdings.begin_anew(&peer);
-        if let Some(content) = &mut self.content
-            && content.manifests().is_none()
+        if let Some(stage) = &mut self.stage
+            && stage.manifests().is_none()
         {
-            content.scheduler.holds_only(peer, &has.blocks);
+            stage.scheduler.holds_only(peer, &has.blocks);
         }
     }
 
@@ -393,7 +393,7 @@ impl Task {
         id: SourceId,
         peer: PeerId,
         has: Has,
-        answered: Answered,
+        kind: UpdateKind,
     ) -> Result<Option<Finished>, DownloadError> {
         let was_used = self.sources.is_used(peer);
         if !self.sources.has_content(id, peer) {
@@ -407,22 +407,22 @@ impl Task {
             self.list();
         }
         // A second stream to the same peer, which is not used, was passed over above.
-        if answered == Answered::First {
-            self.asked_anew(peer, &has);
+        if kind == UpdateKind::Snapshot {
+            self.replace_holding(peer, &has);
         }
-        if self.content.is_none()
+        if self.stage.is_none()
             && let Some(finished) = self.begin(has.descriptor, has.name.clone()).await?
         {
             return Ok(Some(finished));
         }
-        match &mut self.content {
-            Some(content) if content.manifests().is_none() => {
-                content.scheduler.has(peer, &has.blocks, &has.suggested);
+        match &mut self.stage {
+            Some(stage) if stage.manifests().is_none() => {
+                stage.scheduler.has(peer, &has.blocks, &has.suggested);
             }
-            content => {
+            stage => {
                 self.holdings.add(peer, &has.blocks, &has.suggested);
-                if let Some(content) = content {
-                    content.has_manifests(peer);
+                if let Some(stage) = stage {
+                    stage.has_manifests(peer);
                 }
             }
         }
@@ -436,8 +436,8 @@ impl Task {
     fn list(&mut self) {
         if std::mem::take(&mut self.request.lists_as_sources) {
             self.request.scopes = Scope::Everyone.into();
-            if let Some(content) = &self.content {
-                content.sink.list();
+            if let Some(stage) = &self.stage {
+                stage.sink.list();
             }
         }
     }
@@ -446,8 +446,8 @@ impl Task {
     fn forget(&mut self, peer: PeerId) {
         self.discovery.forget(&peer);
         self.holdings.remove(&peer);
-        if let Some(content) = &mut self.content {
-            content.scheduler.left(peer);
+        if let Some(stage) = &mut self.stage {
+            stage.scheduler.left(peer);
         }
     }
 
@@ -457,62 +457,62 @@ impl Task {
         // Whoever still owes what has come from another is told to stop: what is asked for next would
         // wait behind that.
         self.schedule(Instant::now());
-        let mut before = self.content.take();
+        let mut before = self.stage.take();
         if let Some(before) = before
             .as_mut()
             .filter(|before| before.manifests().is_none())
         {
             self.holdings = before.scheduler.take_holdings().into();
         }
-        let mut content = match self.purpose {
-            Purpose::Deliver { .. } => Content::new(sink, self.settings.window, before.as_ref()),
-            Purpose::Read { .. } => Content::for_readers(sink, self.settings.window),
+        let mut stage = match self.purpose {
+            Purpose::Deliver { .. } => Stage::new(sink, self.settings.window, before.as_ref()),
+            Purpose::Read { .. } => Stage::for_readers(sink, self.settings.window),
         };
-        self.reads_seen = None;
-        if content.manifests().is_some() {
+        self.windows_seen = None;
+        if stage.manifests().is_some() {
             let peers = self.holdings.peers();
-            peers.for_each(|peer| content.has_manifests(peer));
+            peers.for_each(|peer| stage.has_manifests(peer));
         } else {
             for (peer, holding) in self.holdings.take() {
-                content.scheduler.adopt(peer, holding);
+                stage.scheduler.adopt(peer, holding);
             }
         }
         self.state = Some(state);
         self.status.send_modify(|status| {
             status.state = state;
-            if content.manifests().is_none() {
-                status.size = Some(content.wanted_bytes);
+            if stage.manifests().is_none() {
+                status.size = Some(stage.wanted_bytes);
             }
         });
-        if content.manifests().is_none() {
-            let wanted = content.sink.wanted();
-            self.origins.begin(content.sequence.blocks(), wanted);
+        if stage.manifests().is_none() {
+            let wanted = stage.sink.wanted();
+            self.block_sources.begin(stage.sequence.blocks(), wanted);
         }
-        self.content = Some(content);
+        self.stage = Some(stage);
         // What was here may have taken long to prove, and nobody was asked for anything meanwhile.
         self.begin_search();
     }
 
     /// Hands out the requests that the scheduler wants made; returns when it wants to be asked again.
     fn schedule(&mut self, now: Instant) -> Option<Instant> {
-        let content = self.content.as_mut().filter(|_| self.turn.is_some())?;
-        content.scheduler.limit(self.limits.rates());
-        if let Some(windows) = self.reads.windows(&mut self.reads_seen) {
-            let windows = content.windows(&windows);
-            content.scheduler.read(windows);
+        let stage = self.stage.as_mut().filter(|_| self.turn.is_some())?;
+        stage.scheduler.limit(self.limits.rates());
+        if let Some(windows) = self.windows.windows(&mut self.windows_seen) {
+            let windows = stage.windows(&windows);
+            stage.scheduler.read(windows);
         }
-        for action in content.scheduler.poll(now) {
+        for action in stage.scheduler.poll(now) {
             match action {
                 Action::Request(peer, part) => {
                     let request = ChunkRequest {
-                        wanted: content.wanted(part),
-                        item: content.sink.item(part),
-                        bytes: content.sequence.bytes_of(part),
-                        sink: content.sink.clone(),
+                        wanted: stage.wanted(part),
+                        item: stage.sink.item(part),
+                        bytes: stage.sequence.bytes_of(part),
+                        sink: stage.sink.clone(),
                     };
                     // One that cannot take it has ended: the event that says why is on its way.
                     if !self.sources.order(peer, Order::Fetch(request)) {
-                        content.scheduler.left(peer);
+                        stage.scheduler.left(peer);
                     }
                 }
                 Action::Cancel(peer) => {
@@ -525,7 +525,7 @@ impl Task {
                 }
             }
         }
-        content.scheduler.next_wake(now)
+        stage.scheduler.next_wake(now)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     /// The source loses this file.
     LosesFile,
     /// The source counts as a liar.
-    Liar,
+    Dishonest,
 }
 
 /// The files of one download that its sources lost.
@@ -51,7 +51,7 @@ impl Faults {
         if files.len() < MAX_WRONG_FILES {
             Verdict::LosesFile
         } else {
-            Verdict::Liar
+            Verdict::Dishonest
         }
     }
 
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(faults.unproven(other, file(1)), Verdict::LosesFile);
         assert_eq!(faults.unproven(peer, file(2)), Verdict::LosesFile);
         assert_eq!(faults.unproven(peer, file(2)), Verdict::Known);
-        assert_eq!(faults.unproven(peer, file(3)), Verdict::Liar);
-        assert_eq!(faults.unproven(peer, file(4)), Verdict::Liar);
+        assert_eq!(faults.unproven(peer, file(3)), Verdict::Dishonest);
+        assert_eq!(faults.unproven(peer, file(4)), Verdict::Dishonest);
         assert_eq!((faults.count(&peer), faults.count(&other)), (3, 1));
     }
 }

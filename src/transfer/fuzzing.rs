@@ -1,14 +1,14 @@
 //! The decoder of the list of downloads for fuzzing.
 
-use super::kept;
+use super::saved_downloads as list;
 
-/// The list as it is kept for the next run.
+/// The list as it is saved for the next run.
 pub(crate) fn saved_downloads(data: &[u8]) {
-    if let Ok(downloads) = kept::from_bytes(data) {
+    if let Ok(downloads) = list::from_bytes(data) {
         for download in &downloads {
             let _ = (download.request(), download.status());
         }
-        let again = kept::from_bytes(&kept::to_bytes(downloads.clone()));
+        let again = list::from_bytes(&list::to_bytes(downloads.clone()));
         assert_eq!(again, Ok(downloads));
     }
 }

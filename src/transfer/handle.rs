@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, metrics::Metrics, origins::Origins,
-    reads::Reads, waiting::Offer,
+    DownloadError, DownloadState, DownloadStatus, Finished, block_sources::BlockSources,
+    metrics::Metrics, reading::ReadWindows, waiting::Offer,
 };
 use crate::store::{Ending, Scopes};
 
@@ -29,22 +29,22 @@ pub struct Download {
     pub(super) is_to_seed: bool,
     /// Who may know of it, by what was asked for.
     pub(super) scopes: Scopes,
-    pub(super) origins: Origins,
+    pub(super) block_sources: BlockSources,
     /// Who reads it meanwhile.
-    pub(super) reads: Reads,
+    pub(super) windows: ReadWindows,
 }
 
 /// Tells how a download ended; if its task is aborted, that it was paused.
-pub(super) struct Ended {
+pub(super) struct EndReporter {
     pub(super) status: watch::Sender<DownloadStatus>,
     pub(super) outcome: watch::Sender<Option<Outcome>>,
-    pub(super) origins: Origins,
+    pub(super) block_sources: BlockSources,
     /// None for what is no download of anybody's.
     pub(super) metrics: Option<Metrics>,
     pub(super) ending: Arc<Ending>,
 }
 
-impl Ended {
+impl EndReporter {
     /// The run has come to its end with this; if it was stopped before that, it is paused. Returns what
     /// holds.
     pub(super) fn unless_stopped(
@@ -64,7 +64,7 @@ impl Ended {
             metrics.ended(&result);
         }
         let result = result.map_err(Arc::new);
-        self.origins.end(result.is_ok());
+        self.block_sources.end(result.is_ok());
         self.status.send_modify(|status| {
             status.bytes_per_second = 0;
             status.sources = 0;
@@ -92,7 +92,7 @@ impl Ended {
     }
 }
 
-impl Drop for Ended {
+impl Drop for EndReporter {
     fn drop(&mut self) {
         if self.outcome.borrow().is_none() {
             // Nobody asked for this end: a person has to see it.
@@ -107,7 +107,7 @@ impl Drop for Ended {
 
 impl Download {
     /// One that nothing is done for.
-    pub(super) fn at_rest(status: DownloadStatus, is_to_seed: bool, scopes: Scopes) -> Self {
+    pub(super) fn inactive(status: DownloadStatus, is_to_seed: bool, scopes: Scopes) -> Self {
         let (_, status) = watch::channel(status);
         let (_, outcome) = watch::channel(Some(Err(DownloadError::Paused.into())));
         let (offers, _) = mpsc::channel(1);
@@ -119,8 +119,8 @@ impl Download {
             ending: Arc::default(),
             is_to_seed,
             scopes,
-            origins: Origins::default(),
-            reads: Reads::default(),
+            block_sources: BlockSources::default(),
+            windows: ReadWindows::default(),
         }
     }
 
@@ -191,16 +191,16 @@ mod tests {
     use super::*;
 
     /// A run that goes on until it is stopped.
-    fn run() -> (Download, Ended) {
+    fn run() -> (Download, EndReporter) {
         let status = DownloadStatus::new(Hash::from_bytes([7; 32]), None);
-        let mut download = Download::at_rest(status.clone(), false, Scopes::default());
+        let mut download = Download::inactive(status.clone(), false, Scopes::default());
         download.task = Some(tokio::spawn(pending::<()>()).abort_handle());
         let (status, outcome) = (watch::channel(status).0, watch::channel(None).0);
         download.outcome = outcome.subscribe();
-        let ended = Ended {
+        let ended = EndReporter {
             status,
             outcome,
-            origins: Origins::default(),
+            block_sources: BlockSources::default(),
             metrics: None,
             ending: Arc::clone(&download.ending),
         };

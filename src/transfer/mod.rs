@@ -16,7 +16,7 @@
 //! | `patience` | how long a download goes on without anything that arrives |
 //! | `receiving` | data read no faster than the limits allow |
 //! | `reads` | who reads what while it is fetched, and when more has come |
-//! | `readings` | content that is fetched for those who read it |
+//! | `fetches` | content that is fetched for those who read it |
 //! | `reader` | one who reads, whatever has to be fetched for that |
 //! | `request` | what is to be downloaded, and how downloads run |
 //! | `download` | one download, from finding sources to the finished file |
@@ -24,73 +24,68 @@
 //! | `run` | one run of a download: its turns, and the waiting for sources in between |
 //! | `handle` | one run of a download, for those who wait for it |
 //! | `changes` | what people do with one: pause, resume, cancel, remove, move |
-//! | `interest` | who wants a download to go on |
+//! | `followers` | who wants a download to go on |
 //! | `metrics` | how many have ended, and how |
 //! | `turns` | whose turn it is to fetch |
 //! | `waiting` | a download without a source: what it asks, and when it begins again |
-//! | `keeping` | the list of downloads from one run to the next, and what cannot be kept of it |
+//! | `list_writer` | the list of downloads from one run to the next, and what cannot be kept of it |
 //! | `kept` | the form of that list |
 //! | `look` | what content is and who has it, before it is downloaded |
 //! | `target` | where the file goes, and what its name may be |
-//! | `origins` | where its blocks came from, for people |
+//! | `block_sources` | where its blocks came from, for people |
 //! | `status` | what is known of a download, for people |
 //!
 //! Nothing is kept that was not proven first. A source's failure is an event for the scheduler, never
 //! the end of a download; what ends one is a [`DownloadError`].
 
 mod batch;
+mod block_sources;
 mod candidates;
 mod changes;
-mod content;
 mod download;
 mod error;
 mod faults;
+mod followers;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
 mod handle;
 mod holding;
-mod interest;
-mod keeping;
-mod kept;
-mod look;
 mod manifests;
 mod metrics;
-mod origins;
+mod open;
 mod patience;
-mod read_ahead;
-mod reader;
-mod readings;
-mod reads;
+mod persistence;
+mod queue;
+mod reading;
 mod receiving;
 mod recent_peers;
 mod recheck;
 mod request;
 mod run;
+mod saved_downloads;
 mod scheduler;
 mod sink;
 mod source;
 mod sources;
+mod stage;
 mod status;
 mod subscription;
 mod target;
 mod transfers;
-mod turns;
 mod waiting;
 
-pub use changes::{ChangeError, Place};
+pub use block_sources::{Cell, Detail, SourceState, SourceStatus};
+pub use changes::{ChangeError, QueuePosition};
 pub use error::DownloadError;
+pub use followers::Followers;
 pub use handle::Download;
-pub use interest::Interest;
-pub use keeping::{LoadError, NotKept, Saved};
-pub use look::{Looked, Nobody, Weight, look};
 pub use manifests::UnfoldError;
-pub use origins::{Cell, Detail, SourceState, SourceStatus};
-pub use reader::{ReadError, Reader};
-pub use readings::ReadRequest;
-pub use request::{Request, Settings};
+pub use open::{NoHolder, Opened, Totals, open};
+pub use persistence::{LoadError, NotKept, SavedList};
+pub use reading::{ReadError, ReadRequest, Reader};
+pub use request::{Request, TransferSettings};
 #[cfg(feature = "benchmarks")]
 pub use scheduler::schedule;
-pub use status::{DownloadState, DownloadStatus, Failure, Finished, Waiting};
+pub use status::{DownloadState, DownloadStatus, Failure, Finished, WaitReason};
 pub use target::{Output, sanitised};
-pub use transfers::{Followed, Transfers};
-use waiting::Kind as InquiryKind;
+pub use transfers::{Follower, Transfers};

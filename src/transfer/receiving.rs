@@ -1,4 +1,4 @@
-//! Reads data no faster than the limits allow, and notes when that is why a download waits.
+//! ReadWindows data no faster than the limits allow, and notes when that is why a download waits.
 
 use std::{
     io,
@@ -17,17 +17,17 @@ use crate::limits::Limits;
 
 /// Whether a download waits for our own limits. A handle: clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Throttled(Arc<State>);
+pub(super) struct Throttled(Arc<Counters>);
 
 #[derive(Default)]
-struct State {
+struct Counters {
     waiting: AtomicUsize,
     /// Whether anything waited since this was last read.
     has_waited: AtomicBool,
 }
 
 /// One that waits, for as long as this lives.
-struct Waiter<'a>(&'a State);
+struct Waiter<'a>(&'a Counters);
 
 impl Throttled {
     /// Whether anything waits for our own limits, or did since the last call.
@@ -49,7 +49,7 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Reads from `peer` until `data` is full. While we wait for our own limits, the peer does not stall, and
+/// ReadWindows from `peer` until `data` is full. While we wait for our own limits, the peer does not stall, and
 /// `throttled` says so.
 pub(super) async fn receive(
     limits: &Limits,

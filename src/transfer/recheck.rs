@@ -25,18 +25,18 @@ const MAX_TIME: Duration = Duration::from_secs(30);
 
 /// What the source answers.
 #[derive(Debug)]
-pub(super) enum Answered {
+pub(super) enum RecheckOutcome {
     /// It does not offer the chunk any more: it found out.
     Withdrawn,
     /// All blocks are good: it had found out before, or its disk gave something else this time.
     Good,
     /// A block is wrong as well, or the answer is none.
-    Lie(String),
+    Dishonest(String),
     /// It did not answer.
     Nothing(String),
 }
 
-/// Asks questions of one peer.
+/// Asks recheck_items of one peer.
 pub(super) struct Recheck {
     pub(super) network: Network,
     pub(super) limits: Limits,
@@ -47,7 +47,7 @@ pub(super) struct Recheck {
 /// What to ask for after `chunk` of this content failed its proof. A source proves all bytes below one
 /// node of the stored level before it sends a block of them: the first block of each such run makes it
 /// prove the whole chunk.
-pub(super) fn questions(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec<Item> {
+pub(super) fn recheck_items(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec<Item> {
     let blocks = chunk.blocks(geometry);
     blocks
         .step_by(1 << STORED_LEVEL)
@@ -62,18 +62,18 @@ pub(super) fn questions(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec<Ite
 
 impl Recheck {
     /// Asks for these items on a stream of its own.
-    pub(super) async fn ask(&self, items: &[Item]) -> Answered {
+    pub(super) async fn ask(&self, items: &[Item]) -> RecheckOutcome {
         let asked = timeout(MAX_TIME, self.ask_until_answered(items)).await;
         match asked {
             Ok(Ok(answered)) => answered,
-            Ok(Err(FrameError::Io(error))) => Answered::Nothing(Printable(error).to_string()),
-            Ok(Err(broken)) => Answered::Lie(broken.to_string()),
-            Err(_) => Answered::Nothing(format!("no answer within {} s", MAX_TIME.as_secs())),
+            Ok(Err(FrameError::Io(error))) => RecheckOutcome::Nothing(Printable(error).to_string()),
+            Ok(Err(broken)) => RecheckOutcome::Dishonest(broken.to_string()),
+            Err(_) => RecheckOutcome::Nothing(format!("no answer within {} s", MAX_TIME.as_secs())),
         }
     }
 
     /// A busy source is asked again for what is left.
-    async fn ask_until_answered(&self, mut items: &[Item]) -> Result<Answered, FrameError> {
+    async fn ask_until_answered(&self, mut items: &[Item]) -> Result<RecheckOutcome, FrameError> {
         let mut stream = self.open().await?;
         while !items.is_empty() {
             stream.arm();
@@ -83,11 +83,11 @@ impl Recheck {
                 stream.arm();
                 let answer = chunk::read_answer(&mut stream).await?;
                 match self.check(&mut stream, item, answer).await? {
-                    Checked::Good => {}
-                    Checked::Busy(wait) => {
+                    CheckedAnswer::Good => {}
+                    CheckedAnswer::Busy(wait) => {
                         busy.get_or_insert((number, wait));
                     }
-                    Checked::Ends(answered) => return Ok(answered),
+                    CheckedAnswer::Ends(answered) => return Ok(answered),
                 }
             }
             let Some((number, wait)) = busy else {
@@ -96,7 +96,7 @@ impl Recheck {
             items = &items[number..];
             sleep(wait).await;
         }
-        Ok(Answered::Good)
+        Ok(RecheckOutcome::Good)
     }
 
     async fn open(&self) -> Result<Stall<Outgoing>, FrameError> {
@@ -110,8 +110,8 @@ impl Recheck {
         stream: &mut Stall<Outgoing>,
         item: &Item,
         answer: Answer,
-    ) -> Result<Checked, FrameError> {
-        let lie = |why: String| Ok(Checked::Ends(Answered::Lie(why)));
+    ) -> Result<CheckedAnswer, FrameError> {
+        let lie = |why: String| Ok(CheckedAnswer::Ends(RecheckOutcome::Dishonest(why)));
         if let Err(wrong) = answer.check(item) {
             return lie(wrong.to_string());
         }
@@ -131,11 +131,11 @@ impl Recheck {
                 let is_proven = chunk.map(|chunk| verify(&descriptor, chunk, &data, &proof));
                 match is_proven {
                     Ok(Err(error)) => lie(error.to_string()),
-                    Ok(Ok(())) | Err(_) => Ok(Checked::Good),
+                    Ok(Ok(())) | Err(_) => Ok(CheckedAnswer::Good),
                 }
             }
-            Answer::Busy(wait) => Ok(Checked::Busy(wait)),
-            Answer::Absent | Answer::Changed => Ok(Checked::Ends(Answered::Withdrawn)),
+            Answer::Busy(wait) => Ok(CheckedAnswer::Busy(wait)),
+            Answer::Absent | Answer::Changed => Ok(CheckedAnswer::Ends(RecheckOutcome::Withdrawn)),
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
                 lie("it refuses a chunk that the content has".to_owned())
             }
@@ -144,12 +144,12 @@ impl Recheck {
 }
 
 /// What one answer means.
-enum Checked {
+enum CheckedAnswer {
     Good,
     /// It is to be asked again after this long.
     Busy(Duration),
     /// No other answer matters.
-    Ends(Answered),
+    Ends(RecheckOutcome),
 }
 
 #[cfg(test)]
@@ -164,7 +164,7 @@ mod tests {
         let geometry = Geometry::new(300 * BLOCK_SIZE);
         let indexes = |level, index| {
             let chunk = geometry.chunk(level, index).unwrap();
-            let items = questions(hash, chunk, geometry);
+            let items = recheck_items(hash, chunk, geometry);
             let is_block = |item: &Item| (item.hash, item.level, item.data) == (hash, 0, true);
             assert!(items.iter().all(is_block));
             items.iter().map(|item| item.index).collect::<Vec<_>>()

@@ -52,7 +52,7 @@ pub struct Request {
 
 /// How downloads run.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct TransferSettings {
     /// Downloads that fetch at a time; others wait for their turn.
     pub max_downloads: usize,
     /// Sources of one download, at most.

@@ -6,13 +6,13 @@ use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    DownloadError, DownloadState, DownloadStatus, Finished, Request, Transfers, Waiting,
+    DownloadError, DownloadState, DownloadStatus, Finished, Request, Transfers, WaitReason,
+    block_sources::BlockSources,
     download::{Purpose, Task},
-    origins::Origins,
-    reads::Reads,
+    queue::QueueTicket,
+    reading::ReadWindows,
     transfers::MAX_NAMED,
-    turns::Queued,
-    waiting::{Inquiries, Offer, Search},
+    waiting::{Inquiries, Offer, SourceSearch},
 };
 use crate::{network::PeerAddress, store::Ending};
 
@@ -20,8 +20,8 @@ use crate::{network::PeerAddress, store::Ending};
 pub(super) struct Run {
     pub(super) request: Request,
     pub(super) status: watch::Sender<DownloadStatus>,
-    pub(super) origins: Origins,
-    pub(super) reads: Reads,
+    pub(super) block_sources: BlockSources,
+    pub(super) windows: ReadWindows,
     pub(super) ending: Arc<Ending>,
     pub(super) offered: mpsc::Receiver<Offer>,
 }
@@ -31,9 +31,9 @@ impl Run {
     pub(super) async fn until_end(
         mut self,
         transfers: &Transfers,
-        queued: Option<Queued>,
+        queued: Option<QueueTicket>,
     ) -> Result<Finished, DownloadError> {
-        let room = &transfers.room;
+        let services = &transfers.services;
         let mut inquiries = Inquiries::new(&self.request.peers, Instant::now());
         let mut queued = match queued {
             Some(queued) => queued,
@@ -45,15 +45,15 @@ impl Run {
             };
             let before = self.status.borrow().verified_bytes;
             let task = Task::new(
-                room,
+                services,
                 self.request.clone(),
                 Purpose::Deliver {
                     ending: Arc::clone(&self.ending),
                 },
                 self.status.clone(),
                 self.offered,
-                self.origins.clone(),
-                self.reads.clone(),
+                self.block_sources.clone(),
+                self.windows.clone(),
             );
             let (result, offered) = task.run(turn).await;
             self.offered = offered;
@@ -68,7 +68,7 @@ impl Run {
             }
             self.show_waiting(tried);
             // The next start waits on, too.
-            transfers.keep_or_log().await;
+            transfers.save_or_log().await;
             transfers.settle_writes(self.request.hash, false).await;
             queued = self.wait_for_source(transfers, &mut inquiries).await;
         }
@@ -78,7 +78,7 @@ impl Run {
         let since = Instant::now();
         self.status.send_modify(|status| {
             status.state = DownloadState::Waiting;
-            status.waits = Some(Waiting::Source { since, tried });
+            status.waits = Some(WaitReason::Source { since, tried });
             (status.sources, status.bytes_per_second) = (0, 0);
         });
     }
@@ -89,20 +89,20 @@ impl Run {
         &mut self,
         transfers: &Transfers,
         inquiries: &mut Inquiries,
-    ) -> Queued {
-        let room = &transfers.room;
+    ) -> QueueTicket {
+        let services = &transfers.services;
         inquiries.know(&transfers.named(&self.request.hash), Instant::now());
-        let _waiter = room.waiters.enter();
-        let search = Search {
-            network: &room.network,
-            budget: &room.budget,
+        let _waiter = services.waiters.enter();
+        let search = SourceSearch {
+            network: &services.network,
+            budget: &services.budget,
             request: &self.request,
-            stall: room.settings.stall,
+            stall: services.settings.stall,
         };
         let peer = search.found(inquiries, &mut self.offered).await;
         tracing::info!(%peer, "a source turned up");
         self.found(peer);
-        room.turns.enter(self.request.hash, self.status.clone())
+        services.queue.enter(self.request.hash, self.status.clone())
     }
 
     /// Has the next run ask `peer` first; of those that were found before, the last is forgotten.

@@ -69,7 +69,7 @@ pub(super) enum Order {
 /// which numbers its files anew: what comes late of one shall not be taken for the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
-    pub(super) content: u64,
+    pub(super) stage: u64,
     pub(super) part: Part,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Request {
 pub(super) enum Event {
     /// It has blocks: more of them, or these and no others if it is the first answer to a question. The
     /// permit is one of [`MAX_UPDATES`].
-    Has(PeerId, Box<Has>, Answered, OwnedSemaphorePermit),
+    Has(PeerId, Box<Has>, UpdateKind, OwnedSemaphorePermit),
     /// Chunks are on their way from it, and not verified yet.
     Arriving(PeerId),
     /// Chunks have come, and are verified and written.
@@ -95,18 +95,18 @@ pub(super) enum Event {
     /// A chunk of a file has come and failed its proof, for this reason.
     Unproven(PeerId, Wanted, String),
     /// The answer to a question that followed a failed proof is a lie, for this reason.
-    Lied(PeerId, String),
+    Dishonest(PeerId, String),
     /// It has ended.
     Ended(Option<PeerId>, End),
 }
 
 /// Which answer it is to the question what a source has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answered {
+pub(super) enum UpdateKind {
     /// The first: all that it has.
-    First,
+    Snapshot,
     /// Another: what came since.
-    More,
+    Addition,
 }
 
 /// Why a source ended.
@@ -123,7 +123,7 @@ pub(super) enum End {
     /// The connection or the stream failed, or stalled.
     Lost(String),
     /// It sent what is not true: never to be asked again.
-    Lied(String),
+    Dishonest(String),
     /// It is more trouble than it is worth: not to be asked again either.
     Refused(String),
     /// Not the source's fault: the chunk cannot be written.
@@ -134,7 +134,7 @@ impl From<FrameError> for End {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::Io(error) => Self::Lost(Printable(error).to_string()),
-            broken => Self::Lied(broken.to_string()),
+            broken => Self::Dishonest(broken.to_string()),
         }
     }
 }
@@ -219,7 +219,7 @@ impl Source<'_> {
         let more_updates = async {
             loop {
                 let renewal = tokio::select! {
-                    heard = self.hear_all(&mut subscription.updates) => heard?,
+                    renewed = self.read_updates(&mut subscription.updates) => renewed?,
                     () = self.denied.notified() => Renewal::Denied,
                     () = hold(&mut subscription.wanted) => Renewal::Yielded,
                 };
@@ -241,7 +241,7 @@ impl Source<'_> {
         // What has come before the end is not to be fetched again; and a lie is one, also if whoever
         // told it was gone before it was found out.
         while let Some(written) = writes.next().await {
-            let is_worse = !matches!(end, Err(End::Lied(_) | End::Disk(_)));
+            let is_worse = !matches!(end, Err(End::Dishonest(_) | End::Disk(_)));
             if let Err(found_out) = self.written(written).await
                 && is_worse
             {
@@ -260,17 +260,17 @@ impl Source<'_> {
             ..
         } = self.context;
         let (has, subscription) = subscribe(network, self.peer, *hash, *stall).await?;
-        self.take(has, Answered::First).await;
+        self.take(has, UpdateKind::Snapshot).await;
         Ok(subscription)
     }
 
     /// Passes on what the peer says; returns only if that cannot be read.
-    async fn hear_all(&self, updates: &mut Stall<Outgoing>) -> Result<Renewal, End> {
+    async fn read_updates(&self, updates: &mut Stall<Outgoing>) -> Result<Renewal, End> {
         while let Some(Update::Has(has)) = availability::read_update(updates).await? {
             if has.descriptor.hash() != self.context.hash {
-                return Err(End::Lied(chunk::WrongAnswer::Descriptor.to_string()));
+                return Err(End::Dishonest(chunk::WrongAnswer::Descriptor.to_string()));
             }
-            self.take(has, Answered::More).await;
+            self.take(has, UpdateKind::Addition).await;
             sleep(UPDATE_PAUSE).await;
         }
         // A peer that closes has no more news; what it has, it still has.
@@ -278,17 +278,17 @@ impl Source<'_> {
     }
 
     /// Passes an update on.
-    async fn take(&self, has: Has, answered: Answered) {
+    async fn take(&self, has: Has, kind: UpdateKind) {
         let blocks = has.descriptor.geometry().blocks();
         let is_whole = has.descriptor.kind() == Kind::File && has.blocks.len() == blocks;
-        match answered {
-            Answered::First => self.has_all.store(is_whole, Ordering::Relaxed),
-            Answered::More => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
+        match kind {
+            UpdateKind::Snapshot => self.has_all.store(is_whole, Ordering::Relaxed),
+            UpdateKind::Addition => _ = self.has_all.fetch_or(is_whole, Ordering::Relaxed),
         }
         let room = Arc::clone(&self.context.updates).acquire_owned().await;
         // It is never closed.
         if let Ok(room) = room {
-            self.tell(Event::Has(self.peer, Box::new(has), answered, room))
+            self.send_event(Event::Has(self.peer, Box::new(has), kind, room))
                 .await;
         }
     }
@@ -299,9 +299,9 @@ impl Source<'_> {
             let why = unproven.error.to_string();
             // A manifest is proven by everyone who sends it.
             if unproven.is_manifest {
-                return Err(End::Lied(why));
+                return Err(End::Dishonest(why));
             }
-            self.tell(Event::Unproven(self.peer, unproven.wanted, why))
+            self.send_event(Event::Unproven(self.peer, unproven.wanted, why))
                 .await;
         }
         written.result.map_err(End::Disk)
@@ -309,11 +309,11 @@ impl Source<'_> {
 
     async fn arrived(&self, parts: Vec<Wanted>) {
         if !parts.is_empty() {
-            self.tell(Event::Arrived(self.peer, parts)).await;
+            self.send_event(Event::Arrived(self.peer, parts)).await;
         }
     }
 
-    async fn tell(&self, event: Event) {
+    async fn send_event(&self, event: Event) {
         // The download may be over; then this task is about to be ended too.
         let _ = self.context.events.send((self.id, event)).await;
     }

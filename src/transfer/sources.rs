@@ -16,12 +16,12 @@ use tokio::{
 };
 use tracing::Instrument;
 
-use super::waiting::Attached;
+use super::waiting::AttachedWait;
 use super::{
+    block_sources::SourceState,
     candidates::{Candidates, MAX_WAITING, merge},
-    origins::SourceState,
     recent_peers::{MAX_PEERS, RecentPeers},
-    recheck::{Answered, Recheck},
+    recheck::{Recheck, RecheckOutcome},
     source::{self, Context, End, Event, MAX_ORDERS, Order, SourceId},
 };
 use crate::network::Candidate;
@@ -67,8 +67,8 @@ pub(super) struct Sources {
     useful: RecentPeers,
     outcomes: Outcomes,
     /// Nothing is wanted of any source for now.
-    is_resting: bool,
-    waiting: Attached,
+    is_paused: bool,
+    waiting: AttachedWait,
 }
 
 impl Sources {
@@ -76,7 +76,7 @@ impl Sources {
         context: Context,
         max_active: usize,
         max_asked: usize,
-        waiting: Attached,
+        waiting: AttachedWait,
     ) -> Self {
         Self {
             context,
@@ -90,7 +90,7 @@ impl Sources {
             banned: RecentPeers::default(),
             useful: RecentPeers::default(),
             outcomes: Outcomes::default(),
-            is_resting: false,
+            is_paused: false,
             waiting,
         }
     }
@@ -152,14 +152,14 @@ impl Sources {
             return false;
         }
         for candidate in self.end_all_of(peer) {
-            self.candidates.rest(candidate, now);
+            self.candidates.retry_last(candidate, now);
         }
         self.fill();
         true
     }
 
     fn fill(&mut self) {
-        while !self.is_resting {
+        while !self.is_paused {
             let with_content = self.with_content();
             let is_full = with_content >= self.max_active
                 || self.active.len() - with_content >= self.max_asked;
@@ -256,7 +256,7 @@ impl Sources {
         tracing::debug!(source = %who, ?end, "source ended");
         self.outcomes.take(who, end);
         match end {
-            End::Lied(_) => {
+            End::Dishonest(_) => {
                 if let Some(peer) = peer {
                     self.banned.insert(peer);
                     // It may have been met twice.
@@ -314,16 +314,16 @@ impl Sources {
         };
         let ask = async move {
             match recheck.ask(&items).await {
-                Answered::Withdrawn => {
+                RecheckOutcome::Withdrawn => {
                     tracing::debug!(%peer, "the source does not offer the chunk any more");
                 }
-                Answered::Good => tracing::debug!(%peer, "the source sends good blocks now"),
-                Answered::Nothing(why) => {
+                RecheckOutcome::Good => tracing::debug!(%peer, "the source sends good blocks now"),
+                RecheckOutcome::Nothing(why) => {
                     tracing::debug!(%peer, why, "the source did not answer what it was asked again");
                 }
-                Answered::Lie(why) => {
+                RecheckOutcome::Dishonest(why) => {
                     // The download may be over.
-                    let _ = events.send((id, Event::Lied(peer, why))).await;
+                    let _ = events.send((id, Event::Dishonest(peer, why))).await;
                 }
             }
         };
@@ -358,14 +358,14 @@ impl Sources {
     }
 
     /// Ends all sources, as nothing is wanted of them for now: their streams are for others.
-    pub(super) fn rest(&mut self) {
-        self.is_resting = true;
+    pub(super) fn pause(&mut self) {
+        self.is_paused = true;
         self.restart();
     }
 
     /// Asks them again, if they rest.
-    pub(super) fn wake(&mut self) {
-        if std::mem::take(&mut self.is_resting) {
+    pub(super) fn resume(&mut self) {
+        if std::mem::take(&mut self.is_paused) {
             self.fill();
         }
     }
@@ -447,7 +447,9 @@ impl Outcomes {
             End::NotAllowed => "is not among those allowed by --from".to_owned(),
             End::Unreachable(why) => format!("could not be reached ({why})"),
             End::Lost(why) => format!("was lost ({why})"),
-            End::Lied(why) => format!("is not asked any more, as it sent what is not true ({why})"),
+            End::Dishonest(why) => {
+                format!("is not asked any more, as it sent what is not true ({why})")
+            }
             End::Refused(why) => format!("is not asked any more ({why})"),
             End::Disk(_) => return,
         };
@@ -513,7 +515,7 @@ mod tests {
             "/ip4/10.0.0.1/tcp/1".into(),
             &End::Unreachable("refused".into()),
         );
-        outcomes.take("b".into(), &End::Lied("wrong bytes".into()));
+        outcomes.take("b".into(), &End::Dishonest("wrong bytes".into()));
         assert_eq!(
             outcomes.summary(2, 1),
             "1 peer was asked and does not have it; /ip4/10.0.0.1/tcp/1 could not be reached \

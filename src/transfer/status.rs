@@ -103,7 +103,7 @@ pub struct DownloadStatus {
     /// Peers that are being asked.
     pub sources: u64,
     /// Why it is not faster, or not fetching at all.
-    pub waits: Option<Waiting>,
+    pub waits: Option<WaitReason>,
     /// Something to know, in a sentence: the disk has no room for all of it, or what stays after it was
     /// cancelled or removed.
     pub notice: Option<String>,
@@ -154,7 +154,7 @@ impl DownloadStatus {
     }
 
     /// What is known at the start of a run that goes on with it.
-    pub(super) fn going_on(self) -> Self {
+    pub(super) fn resumed(self) -> Self {
         Self {
             state: DownloadState::Queued,
             notice: None,
@@ -166,7 +166,7 @@ impl DownloadStatus {
 
 /// What a download waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waiting {
+pub enum WaitReason {
     /// Its turn: only so many fetch at a time.
     Turn {
         /// How many come before it, with those that fetch.
@@ -186,7 +186,7 @@ pub enum Waiting {
     },
 }
 
-impl fmt::Display for Waiting {
+impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Turn { ahead: 1 } => write!(f, "waits for its turn behind 1 other"),

@@ -43,7 +43,7 @@ pub(super) struct Subscription {
 /// Asks `peer` what it has of `hash`: its first update, and the stream that others follow on.
 ///
 /// # Errors
-/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream; [`End::Lied`] if it
+/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream; [`End::Dishonest`] if it
 /// says what it has, and does not prove that it has the hash.
 pub(super) async fn subscribe(
     network: &Network,
@@ -61,12 +61,14 @@ pub(super) async fn subscribe(
             Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
                 let proof = has.proof.filter(|proof| proof.shows(&hash, &peer, &local));
                 if proof.is_none() {
-                    return Err(End::Lied(UNPROVEN.to_owned()));
+                    return Err(End::Dishonest(UNPROVEN.to_owned()));
                 }
                 updates.disarm();
                 return Ok((has, Subscription { updates, wanted }));
             }
-            Ok(Some(Update::Has(_))) => return Err(End::Lied(WrongAnswer::Descriptor.to_string())),
+            Ok(Some(Update::Has(_))) => {
+                return Err(End::Dishonest(WrongAnswer::Descriptor.to_string()));
+            }
             Ok(Some(Update::Absent)) => return Err(End::Absent),
             // The stream ended before an answer.
             Ok(None) => {}

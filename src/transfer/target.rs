@@ -93,7 +93,7 @@ impl Output {
 }
 
 /// What stands at a target before a download.
-pub(super) enum Standing {
+pub(super) enum ExistingTarget {
     /// Nothing, or something that may be replaced; or a folder, in which a folder may grow.
     Free,
     /// The very content that is asked for.
@@ -107,12 +107,12 @@ pub(super) enum Standing {
 ///
 /// # Errors
 /// Other content that may not be replaced, or a folder for it that is not there.
-pub(super) fn examine(
+pub(super) fn examine_target(
     path: &Path,
     hash: &Hash,
     overwrite: bool,
     is_stopped: &dyn Fn() -> bool,
-) -> Result<Standing, DownloadError> {
+) -> Result<ExistingTarget, DownloadError> {
     let failed = |source| DownloadError::Target {
         path: path.to_owned(),
         source,
@@ -126,7 +126,7 @@ pub(super) fn examine(
                 source,
             };
             if metadata.map_err(folder_failed)?.is_dir() {
-                Ok(Standing::Free)
+                Ok(ExistingTarget::Free)
             } else {
                 Err(folder_failed(std::io::ErrorKind::NotADirectory.into()))
             }
@@ -142,18 +142,18 @@ pub(super) fn examine(
                 hashed => hashed?,
             };
             if hashed.descriptor.hash() == *hash {
-                Ok(Standing::Same {
+                Ok(ExistingTarget::Same {
                     size: hashed.descriptor.size(),
                 })
             } else if overwrite {
-                Ok(Standing::Free)
+                Ok(ExistingTarget::Free)
             } else {
                 Err(DownloadError::TargetExists {
                     path: path.to_owned(),
                 })
             }
         }
-        Ok(found) if found.is_dir() => Ok(Standing::Free),
+        Ok(found) if found.is_dir() => Ok(ExistingTarget::Free),
         Ok(_) => Err(DownloadError::TargetExists {
             path: path.to_owned(),
         }),
@@ -298,7 +298,7 @@ mod tests {
             looks.get() == 3
         };
         let hash = Hash::from_bytes([7; 32]);
-        let examined = examine(file.path(), &hash, false, &is_stopped);
+        let examined = examine_target(file.path(), &hash, false, &is_stopped);
         assert!(matches!(examined, Err(DownloadError::Paused)));
         assert_eq!(looks.get(), 3, "12 MiB of 8 GiB");
     }

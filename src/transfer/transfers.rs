@@ -20,18 +20,18 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
-    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, InquiryKind, Request,
-    Settings,
-    download::Room,
-    handle::Ended,
-    interest::Interest,
-    keeping::Keeper,
+    Detail, Download, DownloadError, DownloadState, DownloadStatus, Finished, Request,
+    TransferSettings,
+    download::Services,
+    followers::Followers,
+    handle::EndReporter,
     metrics::Metrics,
-    readings::Readings,
-    reads::Reads,
+    persistence::ListWriter,
+    queue::Queue,
+    reading::Fetches,
+    reading::ReadWindows,
     run::Run,
-    turns::Turns,
-    waiting::{Budget, MAX_ATTACHED, Offer, Waiters},
+    waiting::{InquiryBudget, InquiryKind, MAX_ATTACHED, Offer, Waiters},
 };
 use crate::{
     limits::Limits,
@@ -60,29 +60,29 @@ const SETTLE_STEP: Duration = Duration::from_millis(100);
 /// The downloads of a node. A handle: clones share them.
 #[derive(Clone)]
 pub struct Transfers {
-    pub(super) room: Room,
-    downloads: Arc<Mutex<Vec<Entry>>>,
+    pub(super) services: Services,
+    downloads: Arc<Mutex<Vec<ListedDownload>>>,
     /// Whether the list is kept for the next run. Held while it is written.
-    pub(super) keeping: Arc<tokio::sync::Mutex<Keeper>>,
+    pub(super) list_writer: Arc<tokio::sync::Mutex<ListWriter>>,
     /// How often the list has changed.
     pub(super) changes: Arc<AtomicU64>,
     pub(super) metrics: Metrics,
     /// What is fetched for those who read it, and is no download of anybody's.
-    pub(super) readings: Arc<Readings>,
+    pub(super) fetches: Arc<Fetches>,
 }
 
 /// A download in the list.
-pub(super) struct Entry {
+pub(super) struct ListedDownload {
     pub(super) request: Request,
     pub(super) download: Download,
-    pub(super) interest: Interest,
+    pub(super) followers: Followers,
     /// Whether somebody paused it, so that the next run does not go on with it.
     pub(super) is_paused: bool,
 }
 
 /// Whether a run is the first of what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begun {
+pub(super) enum Attempt {
     Anew,
     /// An earlier run may have put some of it in place.
     Again,
@@ -90,12 +90,12 @@ pub(super) enum Begun {
 
 /// A download that somebody follows. When the last who does goes before its end, it is paused, unless
 /// the node was asked to run it by itself.
-pub struct Followed {
+pub struct Follower {
     transfers: Transfers,
     download: Download,
 }
 
-impl Entry {
+impl ListedDownload {
     pub(super) fn hash(&self) -> Hash {
         self.request.hash
     }
@@ -154,44 +154,44 @@ impl Entry {
 impl Transfers {
     /// Downloads from `network`, as fast as `limits` allow, into what `store` keeps track of.
     #[must_use]
-    pub fn new(network: Network, limits: Limits, store: Store, settings: Settings) -> Self {
-        let turns = Turns::new(settings.max_downloads);
-        let readings = Readings::new(settings.read_cache, settings.read_ahead);
-        let room = Room {
+    pub fn new(network: Network, limits: Limits, store: Store, settings: TransferSettings) -> Self {
+        let queue = Queue::new(settings.max_downloads);
+        let fetches = Fetches::new(settings.read_cache, settings.read_ahead);
+        let services = Services {
             seeds: Arc::new(AtomicBool::new(settings.seed)),
             network,
             limits,
             store,
             settings,
-            turns,
-            budget: Budget::default(),
+            queue,
+            budget: InquiryBudget::default(),
             waiters: Waiters::default(),
             attached: Arc::new(Semaphore::new(MAX_ATTACHED)),
         };
         Self {
-            room,
+            services,
             downloads: Arc::default(),
-            keeping: Arc::default(),
+            list_writer: Arc::default(),
             changes: Arc::default(),
             metrics: Metrics::new(),
-            readings: Arc::new(readings),
+            fetches: Arc::new(fetches),
         }
     }
 
     /// Changes how many downloads fetch at a time.
     pub fn set_max_downloads(&self, at_a_time: usize) {
-        self.room.turns.set_at_a_time(at_a_time);
+        self.services.queue.set_at_a_time(at_a_time);
     }
 
     /// Changes whether what is done is shared on.
     pub fn set_seed(&self, seed: bool) {
-        self.room.seeds.store(seed, Ordering::Relaxed);
+        self.services.seeds.store(seed, Ordering::Relaxed);
     }
 
     /// Whether what is done is shared on.
     #[must_use]
     pub fn seeds(&self) -> bool {
-        self.room.seeds.load(Ordering::Relaxed)
+        self.services.seeds.load(Ordering::Relaxed)
     }
 
     /// What this room counts.
@@ -206,16 +206,16 @@ impl Transfers {
     /// # Errors
     /// [`DownloadError::Differs`], if the one under way is not as this was asked for.
     pub fn start(&self, request: Request) -> Result<Download, DownloadError> {
-        self.join(request, Interest::keep)
+        self.join(request, Followers::run_detached)
     }
 
     /// The same for somebody who follows it.
     ///
     /// # Errors
     /// As [`Transfers::start`].
-    pub fn follow(&self, request: Request) -> Result<Followed, DownloadError> {
-        let download = self.join(request, Interest::follow)?;
-        Ok(Followed {
+    pub fn follow(&self, request: Request) -> Result<Follower, DownloadError> {
+        let download = self.join(request, Followers::follow)?;
+        Ok(Follower {
             transfers: self.clone(),
             download,
         })
@@ -224,7 +224,7 @@ impl Transfers {
     fn join(
         &self,
         request: Request,
-        interested: impl FnOnce(&mut Interest),
+        join: impl FnOnce(&mut Followers),
     ) -> Result<Download, DownloadError> {
         let mut downloads = self.lock();
         let hash = request.hash;
@@ -235,19 +235,19 @@ impl Transfers {
             if let Some(differs) = entry.differs_from(&request) {
                 return Err(DownloadError::Differs { hash, differs });
             }
-            interested(&mut entry.interest);
+            join(&mut entry.followers);
             entry.add_peers(&request.peers);
             return Ok(entry.download.clone());
         }
         let before = same.map(|at| downloads.remove(at).download);
         let status = DownloadStatus::new(hash, request.name.clone());
-        let download = self.spawn(request.clone(), status, before, Begun::Anew);
-        let mut interest = Interest::default();
-        interested(&mut interest);
-        downloads.push(Entry {
+        let download = self.spawn(request.clone(), status, before, Attempt::Anew);
+        let mut followers = Followers::default();
+        join(&mut followers);
+        downloads.push(ListedDownload {
             request,
             download: download.clone(),
-            interest,
+            followers,
             is_paused: false,
         });
         forget_ended(&mut downloads);
@@ -260,7 +260,7 @@ impl Transfers {
         request: Request,
         status: DownloadStatus,
         before: Option<Download>,
-        begun: Begun,
+        begun: Attempt,
     ) -> Download {
         let hash = request.hash;
         let (status, status_now) = watch::channel(status);
@@ -268,28 +268,28 @@ impl Transfers {
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
         let (is_to_seed, scopes) = (request.seed, request.scopes.clone());
         // Who sent what before a pause is of interest after it, too.
-        let origins = before.as_ref().map(|before| before.origins.clone());
-        let origins = origins.unwrap_or_default();
+        let block_sources = before.as_ref().map(|before| before.block_sources.clone());
+        let block_sources = block_sources.unwrap_or_default();
         let ending = Arc::new(Ending::default());
         // Made out here, so that a task which is stopped before it first ran has ended, too.
-        let ended = Ended {
+        let ended = EndReporter {
             status: status.clone(),
             outcome,
-            origins: origins.clone(),
+            block_sources: block_sources.clone(),
             metrics: Some(self.metrics.clone()),
             ending: Arc::clone(&ending),
         };
         // What waited for a source when the node ended goes on waiting.
         let is_waiting = status.borrow().state == DownloadState::Waiting;
-        let enter = || self.room.turns.enter(hash, status.clone());
+        let enter = || self.services.queue.enter(hash, status.clone());
         let queued = (!is_waiting).then(enter);
-        let reads = Reads::default();
-        let (transfers, reads_now) = (self.clone(), reads.clone());
+        let windows = ReadWindows::default();
+        let (transfers, windows_now) = (self.clone(), windows.clone());
         let run = Run {
             request,
             status,
-            origins: origins.clone(),
-            reads,
+            block_sources: block_sources.clone(),
+            windows,
             ending: Arc::clone(&ending),
             offered,
         };
@@ -297,8 +297,8 @@ impl Transfers {
             if let Some(before) = before {
                 transfers.settle(hash, &before).await;
             }
-            if begun == Begun::Anew {
-                let store = transfers.room.store.clone();
+            if begun == Attempt::Anew {
+                let store = transfers.services.store.clone();
                 let forget = spawn_blocking(move || store.forget_receipt(&hash)).await;
                 if let Ok(Err(error)) = forget {
                     tracing::debug!(%error, "the receipt of an earlier download stays");
@@ -308,7 +308,7 @@ impl Transfers {
             let result = ended.unless_stopped(result);
             log_end(&result);
             ended.with(result);
-            transfers.keep_or_log().await;
+            transfers.save_or_log().await;
         };
         let span = tracing::info_span!("download", %hash);
         let task = tokio::spawn(run.instrument(span)).abort_handle();
@@ -320,21 +320,21 @@ impl Transfers {
             ending,
             is_to_seed,
             scopes,
-            origins,
-            reads: reads_now,
+            block_sources,
+            windows: windows_now,
         }
     }
 
     /// Waits until nothing of a run that was stopped goes on.
     pub(super) async fn settle(&self, hash: Hash, download: &Download) {
         download.ended().await;
-        self.room.store.interrupt(&hash);
+        self.services.store.interrupt(&hash);
         self.settle_writes(hash, true).await;
     }
 
     /// Waits until nothing that a run began to write goes on, or to prove, if it was stopped.
     pub(super) async fn settle_writes(&self, hash: Hash, is_stopped: bool) {
-        let store = self.room.store.clone();
+        let store = self.services.store.clone();
         let is_free = move || {
             let end = Instant::now() + SETTLE_PATIENCE;
             while Instant::now() < end {
@@ -353,7 +353,7 @@ impl Transfers {
         }
     }
 
-    /// A peer is interested in `hash`, so it may have some of it: if that is being downloaded, the peer
+    /// A peer is join in `hash`, so it may have some of it: if that is being downloaded, the peer
     /// is asked. One too many is passed over.
     pub fn offer(&self, hash: &Hash, peer: PeerId) {
         let downloads = self.lock();
@@ -375,19 +375,20 @@ impl Transfers {
     /// How many downloads wait for a source, as that changes.
     #[must_use]
     pub fn waiters(&self) -> watch::Receiver<usize> {
-        self.room.waiters.count()
+        self.services.waiters.count()
     }
 
     /// What waits for a source.
     #[must_use]
     pub fn waiting(&self) -> HashSet<Hash> {
         let downloads = self.lock();
-        let is_waiting =
-            |entry: &&Entry| entry.is_running() && entry.download.state() == DownloadState::Waiting;
+        let is_waiting = |entry: &&ListedDownload| {
+            entry.is_running() && entry.download.state() == DownloadState::Waiting
+        };
         downloads
             .iter()
             .filter(is_waiting)
-            .map(Entry::hash)
+            .map(ListedDownload::hash)
             .collect()
     }
 
@@ -401,14 +402,14 @@ impl Transfers {
 
     /// Waits until the node may ask a peer what it lists, for the sake of downloads that wait.
     pub async fn may_list(&self) {
-        self.room.budget.permit(InquiryKind::Listing).await;
+        self.services.budget.permit(InquiryKind::Listing).await;
     }
 
     /// What is known of each download, in their order.
     #[must_use]
     pub fn list(&self) -> Vec<DownloadStatus> {
         let downloads = self.lock();
-        let status = |entry: &Entry| entry.download.status.borrow().clone();
+        let status = |entry: &ListedDownload| entry.download.status.borrow().clone();
         downloads.iter().map(status).collect()
     }
 
@@ -417,21 +418,21 @@ impl Transfers {
     pub fn detail(&self, hash: &Hash) -> Option<Detail> {
         let downloads = self.lock();
         let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        same.map(|entry| entry.download.origins.detail())
+        same.map(|entry| entry.download.block_sources.detail())
     }
 
     /// Who wants a download to go on; nobody, if it is not listed.
     #[must_use]
-    pub fn interest(&self, hash: &Hash) -> Interest {
+    pub fn followers(&self, hash: &Hash) -> Followers {
         let downloads = self.lock();
         let same = downloads.iter().find(|entry| entry.hash() == *hash);
-        same.map(|entry| entry.interest).unwrap_or_default()
+        same.map(|entry| entry.followers).unwrap_or_default()
     }
 
     /// Stops all downloads, as the node ends; the next run resumes them. Returns those that are too late
     /// to stop, as their content is being put in place: wait for their ends.
     pub fn stop_all(&self) -> Vec<Download> {
-        self.readings.stop_all();
+        self.fetches.stop_all();
         let downloads = self.lock();
         // From the last on, so that nobody begins in the place of one that was stopped.
         let late = downloads.iter().rev().filter(|entry| !self.stop(entry));
@@ -439,10 +440,10 @@ impl Transfers {
     }
 
     /// Stops a run, and what is being proven for it. False if it is too late, as for [`Download::stop`].
-    pub(super) fn stop(&self, entry: &Entry) -> bool {
+    pub(super) fn stop(&self, entry: &ListedDownload) -> bool {
         let is_stopped = entry.download.stop();
         if is_stopped {
-            self.room.store.interrupt(&entry.hash());
+            self.services.store.interrupt(&entry.hash());
         }
         is_stopped
     }
@@ -454,18 +455,18 @@ impl Transfers {
             .iter_mut()
             .find(|entry| entry.download.is_same_run(download));
         let Some(entry) = followed else { return };
-        if entry.interest.leave() && entry.is_running() && self.stop(entry) {
+        if entry.followers.leave() && entry.is_running() && self.stop(entry) {
             entry.is_paused = true;
             drop(downloads);
             let (transfers, download) = (self.clone(), download.clone());
             tokio::spawn(async move {
                 download.ended().await;
-                transfers.keep_or_log().await;
+                transfers.save_or_log().await;
             });
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<ListedDownload>> {
         self.downloads.lock()
     }
 }
@@ -486,8 +487,8 @@ fn log_end(result: &Result<Finished, DownloadError>) {
 }
 
 /// Forgets the first of those that are over, where there are too many. What is paused is not over.
-fn forget_ended(downloads: &mut Vec<Entry>) {
-    let is_over = |entry: &Entry| {
+fn forget_ended(downloads: &mut Vec<ListedDownload>) {
+    let is_over = |entry: &ListedDownload| {
         let state = entry.download.state();
         matches!(state, DownloadState::Done | DownloadState::Failed)
     };
@@ -500,7 +501,7 @@ fn forget_ended(downloads: &mut Vec<Entry>) {
     });
 }
 
-impl Followed {
+impl Follower {
     /// The download.
     #[must_use]
     pub const fn download(&self) -> &Download {
@@ -508,7 +509,7 @@ impl Followed {
     }
 }
 
-impl Drop for Followed {
+impl Drop for Follower {
     fn drop(&mut self) {
         self.transfers.leave(&self.download);
     }

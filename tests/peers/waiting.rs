@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 use futures::{StreamExt, TryStreamExt, future::join_all, stream};
 use pelago::{
     content::Hash,
-    node::{Download, DownloadRequest, DownloadState, Output, PeerAddress, Settings, Waiting},
+    node::{Download, DownloadRequest, DownloadState, Output, PeerAddress, Settings, WaitReason},
 };
 use pelago_behaviour::chunk::Answer;
 
@@ -37,7 +37,7 @@ async fn waits(download: &Download) {
     let waits = status.wait_for(|status| status.state == DownloadState::Waiting);
     let status = in_time(waits).await.unwrap().clone();
     assert!(
-        matches!(status.waits, Some(Waiting::Source { .. })),
+        matches!(status.waits, Some(WaitReason::Source { .. })),
         "{status:?}"
     );
 }

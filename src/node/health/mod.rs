@@ -194,7 +194,7 @@ fn waiting(downloads: &[DownloadStatus]) -> Vec<WaitingDownload> {
             name: download.name.clone(),
             why: why.to_string(),
         };
-        Some((matches!(why, super::Waiting::Source { .. }), waiting))
+        Some((matches!(why, super::WaitReason::Source { .. }), waiting))
     };
     let mut waiting: Vec<_> = downloads.iter().filter_map(waits).collect();
     waiting.sort_by_key(|(has_no_source, _)| !has_no_source);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{DiskRoom, Health, SystemLimits};
 use crate::{
     duties::{Duty, DutyState},
-    node::{DownloadState, DownloadStatus, Waiting},
+    node::{DownloadState, DownloadStatus, WaitReason},
     store::{ByteSize, ShareState},
 };
 
@@ -206,7 +206,7 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
     if download.state.is_ended() {
         return None;
     }
-    if let Some(why @ Waiting::Source { .. }) = &download.waits {
+    if let Some(why @ WaitReason::Source { .. }) = &download.waits {
         let what = format!("the download {name} waits for a source");
         let named = format!("pelago download {hash} --peer HOST:PORT");
         let remedy = format!("start a node that has it, or name one: {named}");

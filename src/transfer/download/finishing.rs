@@ -5,7 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use super::{Purpose, Task, blocking};
 use crate::{
     store::{FinishError, FinishOptions},
-    transfer::{DownloadError, DownloadState, Finished, content::Content, sink::Sink},
+    transfer::{DownloadError, DownloadState, Finished, sink::Sink, stage::Stage},
 };
 
 /// How often what another program changed is fetched again, before the download fails.
@@ -16,21 +16,21 @@ impl Task {
     /// again.
     pub(super) async fn finish(&mut self) -> Result<Option<Finished>, DownloadError> {
         self.write_out.ended().await?;
-        let Some(mut content) = self.content.take() else {
+        let Some(mut stage) = self.stage.take() else {
             return Err(DownloadError::Internal(
                 "finished before anything was fetched",
             ));
         };
         self.status.send_modify(|status| {
             status.state = DownloadState::Finishing;
-            status.verified_bytes = Some(content.wanted_bytes);
+            status.verified_bytes = Some(stage.wanted_bytes);
             status.waits = None;
             status.notice = None;
         });
-        match self.put_in_place(&content.sink).await {
+        match self.put_in_place(&stage.sink).await {
             Ok(is_shared) => {
                 self.sources.abort_all();
-                Ok(Some(self.finished(&content, is_shared)))
+                Ok(Some(self.finished(&stage, is_shared)))
             }
             // What was verified when it came was found to be lost when its file was whole, or just now.
             Err(DownloadError::Finish(
@@ -40,10 +40,10 @@ impl Task {
                     missing,
                 },
             )) if self.altered < MAX_ALTERED => {
-                self.holdings = content.scheduler.take_holdings().into();
+                self.holdings = stage.scheduler.take_holdings().into();
                 self.altered += 1;
                 tracing::warn!(path = %path.display(), missing, "another program changed it: fetching that again");
-                self.fetch_again(content.sink).await?;
+                self.fetch_again(stage.sink).await?;
                 Ok(None)
             }
             Err(error) => Err(error),
@@ -76,17 +76,17 @@ impl Task {
         }
     }
 
-    fn finished(&self, content: &Content, is_shared: bool) -> Finished {
+    fn finished(&self, stage: &Stage, is_shared: bool) -> Finished {
         let status = self.status.borrow();
         Finished {
             hash: self.request.hash,
             name: status.name.clone(),
             path: status.path.clone().unwrap_or_default(),
-            size: content.wanted_bytes,
+            size: stage.wanted_bytes,
             elapsed: self.started.elapsed(),
             sources: self.sources.useful() as u64,
-            resumed_bytes: content.resumed_bytes,
-            fetched_bytes: content.fetched_bytes,
+            resumed_bytes: stage.resumed_bytes,
+            fetched_bytes: stage.fetched_bytes,
             is_shared,
             differences: status.differences.as_deref().cloned().unwrap_or_default(),
         }

@@ -12,10 +12,10 @@ use crate::{
     store::{Differences, Ending, Partial, PartialFolder, PartialSpec},
     transfer::{
         DownloadError, DownloadState, Finished,
-        content::Content,
         manifests::{Next, Round, Unfolding},
         sink::Sink,
-        target::{Standing, examine},
+        stage::Stage,
+        target::{ExistingTarget, examine_target},
     },
 };
 
@@ -50,7 +50,7 @@ impl Task {
         });
         // A fixed target was looked at before.
         if fixed.is_none()
-            && let Some(finished) = self.standing(target.clone()).await?
+            && let Some(finished) = self.existing_content(target.clone()).await?
         {
             return Ok(Some(finished));
         }
@@ -101,10 +101,10 @@ impl Task {
     /// Warns if the disk has no room for the bytes that are still to be written. The download runs all the
     /// same: zeros take no room, and somebody may make some.
     async fn notice_room(&self) -> Result<(), DownloadError> {
-        let Some(content) = &self.content else {
+        let Some(stage) = &self.stage else {
             return Ok(());
         };
-        let needed = content.wanted_bytes - content.resumed_bytes;
+        let needed = stage.wanted_bytes - stage.resumed_bytes;
         let Some(path) = self.status.borrow().path.clone() else {
             return Ok(());
         };
@@ -122,7 +122,7 @@ impl Task {
 
     /// If it is manifests that were fetched: takes them and goes on to what they lead to.
     pub(super) async fn take_manifests(&mut self) -> Result<Option<()>, DownloadError> {
-        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        let fetched = self.stage.as_ref().and_then(Stage::manifests).cloned();
         match fetched {
             Some(round) => self.unfold(Some(round)).await.map(Some),
             None => Ok(None),
@@ -211,21 +211,24 @@ impl Task {
     }
 
     /// The finished download, if the content is at `path` already.
-    pub(super) async fn standing(&self, path: PathBuf) -> Result<Option<Finished>, DownloadError> {
+    pub(super) async fn existing_content(
+        &self,
+        path: PathBuf,
+    ) -> Result<Option<Finished>, DownloadError> {
         let (hash, overwrite) = (self.request.hash, self.request.overwrite);
         let (store, looked_at) = (self.store.clone(), path.clone());
         let ending = self.ending();
         let look = move || {
             let is_stopped = || ending.as_ref().is_some_and(|ending| ending.is_stopped());
-            let standing = examine(&looked_at, &hash, overwrite, &is_stopped)?;
+            let existing_content = examine_target(&looked_at, &hash, overwrite, &is_stopped)?;
             // An earlier run may have ended between the last two steps.
-            if matches!(standing, Standing::Same { .. }) {
+            if matches!(existing_content, ExistingTarget::Same { .. }) {
                 store.forget_partial_at(&hash, &looked_at)?;
             }
-            Ok::<_, DownloadError>(standing)
+            Ok::<_, DownloadError>(existing_content)
         };
-        let standing = blocking(look).await??;
-        let Standing::Same { size } = standing else {
+        let existing_content = blocking(look).await??;
+        let ExistingTarget::Same { size } = existing_content else {
             return Ok(None);
         };
         Ok(Some(self.already_there(&path, size)))

@@ -5,7 +5,7 @@ use libp2p::PeerId;
 use super::Task;
 use crate::transfer::{
     faults::Verdict,
-    recheck::questions,
+    recheck::recheck_items,
     source::{End, SourceId, Wanted},
 };
 
@@ -13,26 +13,26 @@ impl Task {
     /// What `peer` sent of a file failed its proof: others are asked for the file. The source is asked
     /// for blocks that it has to prove itself, so that it finds out.
     pub(super) fn unproven(&mut self, id: SourceId, peer: PeerId, wanted: Wanted, why: &str) {
-        let Some(content) = &mut self.content else {
+        let Some(stage) = &mut self.stage else {
             return;
         };
-        let Some(part) = content.part(wanted) else {
+        let Some(part) = stage.part(wanted) else {
             return;
         };
-        content.scheduler.unproven(peer, part);
-        let file = content.sink.item(part).hash;
+        stage.scheduler.unproven(peer, part);
+        let file = stage.sink.item(part).hash;
         let verdict = self.faults.unproven(peer, file);
         if verdict == Verdict::Known {
             return;
         }
-        let is_of_use = content.scheduler.may_still_use(&peer);
-        let geometry = content.sequence.geometry(part.file);
-        let items = questions(file, part.chunk, geometry);
+        let is_of_use = stage.scheduler.may_still_use(&peer);
+        let geometry = stage.sequence.geometry(part.file);
+        let items = recheck_items(file, part.chunk, geometry);
         self.sources.recheck(id, peer, items);
-        if verdict == Verdict::Liar {
+        if verdict == Verdict::Dishonest {
             let count = self.faults.count(&peer);
             let why = format!("{count} files that it offers have other content: {why}");
-            return self.lied(peer, why);
+            return self.refuse_dishonest(peer, why);
         }
         let why = format!("its copy of {file} may have changed since it was shared: {why}");
         tracing::warn!(%peer, %file, why, hash = %self.request.hash, "a source lost a file");
@@ -46,9 +46,9 @@ impl Task {
     }
 
     /// The peer sent what no honest source sends: it is not asked any more.
-    pub(super) fn lied(&mut self, peer: PeerId, why: String) {
+    pub(super) fn refuse_dishonest(&mut self, peer: PeerId, why: String) {
         self.warn_of_lie(Some(peer), &why);
-        self.sources.ban(peer, &End::Lied(why));
+        self.sources.ban(peer, &End::Dishonest(why));
         self.forget(peer);
     }
 

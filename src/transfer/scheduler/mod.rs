@@ -5,10 +5,13 @@
 //! source that fails gives its chunks back at once. When all that is not verified is in flight, sources
 //! that have nothing to do are asked for what others will be long in sending; whoever is second is
 //! cancelled. What somebody reads meanwhile comes before all else ([`readers`]). A source whose data fails
-//! its proof loses the file that the data is of ([`wrong`]).
+//! its proof loses the file that the data is of ([`lost_files`]).
 
 #[cfg(feature = "benchmarks")]
 mod bench;
+mod lost_files;
+#[cfg(test)]
+mod lost_files_tests;
 mod pace;
 mod rarity;
 mod readers;
@@ -17,9 +20,6 @@ mod readers_tests;
 mod source;
 #[cfg(test)]
 mod tests;
-mod wrong;
-#[cfg(test)]
-mod wrong_tests;
 
 use std::{
     collections::HashMap,
@@ -101,7 +101,7 @@ pub(super) struct Scheduler {
     cancelled: Vec<PeerId>,
     readers: Readers,
     /// The blocks of the files that a source lost, also of sources that are gone.
-    wrong: HashMap<PeerId, BlockRanges>,
+    lost_files: HashMap<PeerId, BlockRanges>,
 }
 
 impl Scheduler {
@@ -128,7 +128,7 @@ impl Scheduler {
             order: Vec::new(),
             cancelled: Vec::new(),
             readers: Readers::default(),
-            wrong: HashMap::new(),
+            lost_files: HashMap::new(),
         }
     }
 
@@ -141,7 +141,7 @@ impl Scheduler {
     /// A source has `blocks`, on top of what it had before, and would rather be asked for `suggested`.
     pub(super) fn has(&mut self, peer: PeerId, blocks: &BlockRanges, suggested: &BlockRanges) {
         let all = self.sequence.blocks();
-        let blocks = &*self.without_wrong(&peer, blocks);
+        let blocks = &*self.without_lost_files(&peer, blocks);
         let source = self.sources.entry(peer).or_insert_with(|| {
             self.order.push(peer);
             Source::default()

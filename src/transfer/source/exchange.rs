@@ -34,7 +34,7 @@ const MAX_REQUEST: u64 = 256 << 10;
 const SLOW_ARRIVAL: Duration = Duration::from_secs(1);
 
 /// A request that was sent.
-struct Asked {
+struct SentRequest {
     request: Request,
     /// Whether it was the last item of a frame.
     ends_frame: bool,
@@ -70,7 +70,7 @@ impl Progress {
 }
 
 /// Why no more requests go out on a stream.
-enum Asking {
+enum StreamEnd {
     /// Nothing of what was asked for is wanted any more.
     Cancelled,
     /// Others wait for a stream: this one ends once what was asked for has come.
@@ -140,9 +140,9 @@ impl Source<'_> {
             let mut receive = pin!(receive);
             // Both halves are dropped with it, which resets the stream.
             tokio::select! {
-                asking = self.ask(writer, orders, asked, wanted, &progress) => match asking {
-                    Ok(Asking::Cancelled) => return Ok(()),
-                    Ok(Asking::Yielded) => receive.await,
+                end = self.ask(writer, orders, asked, wanted, &progress) => match end {
+                    Ok(StreamEnd::Cancelled) => return Ok(()),
+                    Ok(StreamEnd::Yielded) => receive.await,
                     Err(error) => Err(progress.end_of(error)),
                 },
                 ended = &mut receive => ended,
@@ -175,10 +175,10 @@ impl Source<'_> {
         &self,
         mut writer: impl AsyncWrite + Unpin,
         orders: &mut mpsc::Receiver<Order>,
-        asked: mpsc::Sender<Asked>,
+        asked: mpsc::Sender<SentRequest>,
         mut wanted: StreamWanted,
         progress: &Progress,
-    ) -> Result<Asking, FrameError> {
+    ) -> Result<StreamEnd, FrameError> {
         let mut held = pin!(hold(&mut wanted));
         loop {
             // From taking an order to noting it there is no await: whatever ends this finds all of them.
@@ -188,13 +188,13 @@ impl Source<'_> {
                 Some(order) => Some(order),
                 None => tokio::select! {
                     biased;
-                    () = &mut held => return Ok(Asking::Yielded),
+                    () = &mut held => return Ok(StreamEnd::Yielded),
                     order = orders.recv() => order,
                 },
             };
             let mut frame = match order {
                 Some(Order::Fetch(request)) => vec![request],
-                Some(Order::Cancel) => return Ok(Asking::Cancelled),
+                Some(Order::Cancel) => return Ok(StreamEnd::Cancelled),
                 None => std::future::pending().await,
             };
             let mut bytes = frame[0].bytes;
@@ -215,7 +215,7 @@ impl Source<'_> {
             let last = frame.len() - 1;
             for (index, request) in frame.into_iter().enumerate() {
                 let ends_frame = index == last;
-                let note = Asked {
+                let note = SentRequest {
                     request,
                     ends_frame,
                 };
@@ -226,13 +226,13 @@ impl Source<'_> {
         }
     }
 
-    /// Reads answers in the order of the requests, and hands the data on, until there was nothing to wait
+    /// ReadWindows answers in the order of the requests, and hands the data on, until there was nothing to wait
     /// for as long as would be a stall, or there is nothing and others wait for a stream. The responder ends
     /// streams that are not used, too: a requester that is first does not take that for a failure.
     async fn receive(
         &self,
         reader: impl AsyncRead + Unpin,
-        outstanding: &mut mpsc::Receiver<Asked>,
+        outstanding: &mut mpsc::Receiver<SentRequest>,
         writes: &mut Writes,
         mut wanted: StreamWanted,
         progress: &Progress,
@@ -245,7 +245,7 @@ impl Source<'_> {
                 biased;
                 Some(written) = writes.next() => self.written(written).await?,
                 asked = timeout(self.context.stall, outstanding.recv()), if writes.has_room() => {
-                    let Ok(Some(Asked { request, ends_frame })) = asked else {
+                    let Ok(Some(SentRequest { request, ends_frame })) = asked else {
                         return Ok(());
                     };
                     has_begun = true;
@@ -265,7 +265,7 @@ impl Source<'_> {
         }
     }
 
-    /// Reads one answer: data goes into the batch, anything else is told.
+    /// ReadWindows one answer: data goes into the batch, anything else is told.
     async fn read_answer(
         &self,
         reader: &mut Stall<impl AsyncRead + Unpin>,
@@ -281,7 +281,7 @@ impl Source<'_> {
             (step.current, step.is_answered) = (None, true);
         }
         let checked = answer.check(&request.item);
-        checked.map_err(|wrong| End::Lied(wrong.to_string()))?;
+        checked.map_err(|wrong| End::Dishonest(wrong.to_string()))?;
         let failure = match answer {
             Answer::Data { proof, length, .. } => {
                 let data = batch.add(request, proof, length);
@@ -302,14 +302,14 @@ impl Source<'_> {
             }
             Answer::OutOfRange | Answer::Malformed | Answer::Node { .. } => {
                 let what = "it refuses a chunk that the content has";
-                return Err(End::Lied(what.to_owned()));
+                return Err(End::Dishonest(what.to_owned()));
             }
         };
         self.failed(request.wanted, failure).await;
         Ok(())
     }
 
-    /// Reads the data of an answer. If it and what came before it and is not verified yet takes long, the
+    /// ReadWindows the data of an answer. If it and what came before it and is not verified yet takes long, the
     /// download hears of it.
     async fn read_data(
         &self,
@@ -325,11 +325,12 @@ impl Source<'_> {
         if let Ok(received) = timeout_at(begun + SLOW_ARRIVAL, &mut received).await {
             return received;
         }
-        self.tell(Event::Arriving(self.peer)).await;
+        self.send_event(Event::Arriving(self.peer)).await;
         received.await
     }
 
     async fn failed(&self, wanted: Wanted, failure: Failure) {
-        self.tell(Event::Failed(self.peer, wanted, failure)).await;
+        self.send_event(Event::Failed(self.peer, wanted, failure))
+            .await;
     }
 }

@@ -12,7 +12,7 @@ use futures::FutureExt;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{Budget, Kind, Waiter, Waiters};
+use super::{InquiryBudget, InquiryKind, Waiter, Waiters};
 use crate::network::{Pace, steady};
 
 /// Downloads that wait with sources, at most. Each holds streams.
@@ -20,32 +20,32 @@ pub(in crate::transfer) const MAX_ATTACHED: usize = 8;
 
 /// Whether a download waits so. A handle: clones share it.
 #[derive(Clone)]
-pub(in crate::transfer) struct Attached(Arc<Inner>);
+pub(in crate::transfer) struct AttachedWait(Arc<Shared>);
 
-struct Inner {
-    budget: Budget,
+struct Shared {
+    budget: InquiryBudget,
     waiters: Waiters,
     places: Arc<Semaphore>,
     is_waiting: AtomicBool,
     /// Whether it has a source now.
     has_source: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<Held>,
 }
 
 #[derive(Default)]
-struct State {
+struct Held {
     place: Option<(OwnedSemaphorePermit, Waiter)>,
     /// The right to ask one more, once it is granted.
-    ticket: Option<oneshot::Receiver<()>>,
+    granted: Option<oneshot::Receiver<()>>,
 }
 
-impl Attached {
+impl AttachedWait {
     pub(in crate::transfer) fn new(
-        budget: Budget,
+        budget: InquiryBudget,
         waiters: Waiters,
         places: Arc<Semaphore>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(Shared {
             budget,
             waiters,
             places,
@@ -71,7 +71,7 @@ impl Attached {
     /// Waits no more.
     pub(in crate::transfer) fn end(&self) {
         if self.0.is_waiting.swap(false, Ordering::Relaxed) {
-            *self.lock() = State::default();
+            *self.lock() = Held::default();
         }
     }
 
@@ -91,12 +91,12 @@ impl Attached {
         }
         let mut state = self.lock();
         let budget = &self.0.budget;
-        let ticket = state
-            .ticket
-            .get_or_insert_with(|| budget.ticket(Kind::Question));
-        let is_granted = ticket.try_recv().is_ok();
+        let granted = state
+            .granted
+            .get_or_insert_with(|| budget.request_permit(InquiryKind::Question));
+        let is_granted = granted.try_recv().is_ok();
         if is_granted {
-            state.ticket = None;
+            state.granted = None;
         }
         is_granted
     }
@@ -111,14 +111,14 @@ impl Attached {
                 // Those that look for a source share the budget with those that wait for one.
                 let has_source = attached.0.has_source.load(Ordering::Relaxed);
                 if attached.is_waiting() || !has_source {
-                    attached.0.budget.permit(Kind::LookUp).await;
+                    attached.0.budget.permit(InquiryKind::LookUp).await;
                 }
             };
             pause.boxed()
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.state.lock()
     }
 }
@@ -133,9 +133,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_download_that_waits_asks_when_the_budget_allows_it() {
-        let (budget, waiters) = (Budget::default(), Waiters::default());
+        let (budget, waiters) = (InquiryBudget::default(), Waiters::default());
         let places = Arc::new(Semaphore::new(1));
-        let new = || Attached::new(budget.clone(), waiters.clone(), Arc::clone(&places));
+        let new = || AttachedWait::new(budget.clone(), waiters.clone(), Arc::clone(&places));
         let (first, second) = (new(), new());
         assert!(first.may_ask(), "it does not wait");
         assert!(first.begin() && first.begin());

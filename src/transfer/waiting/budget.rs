@@ -1,7 +1,7 @@
 //! One budget for what all waiting downloads of a node ask of others: look-ups in the DHT, questions to
 //! peers, listings. One a second, however many wait.
 //!
-//! [`Queue`] is pure: the time is an argument. Requests of one kind are granted in their order, and the
+//! [`InquiryQueue`] is pure: the time is an argument. Requests of one kind are granted in their order, and the
 //! kinds take turns, so that no kind keeps another from being asked.
 
 use std::{
@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::transfer) enum Kind {
+pub(in crate::transfer) enum InquiryKind {
     /// A peer, whether it has some content.
     Question,
     /// A peer, what it lists.
@@ -31,7 +31,7 @@ const KINDS: usize = 3;
 
 /// Requests that wait to be granted.
 #[derive(Debug)]
-struct Queue<T> {
+struct InquiryQueue<T> {
     waiting: [VecDeque<T>; KINDS],
     /// The kind that is first the next time.
     first: usize,
@@ -39,7 +39,7 @@ struct Queue<T> {
     next_at: Option<Instant>,
 }
 
-impl<T> Default for Queue<T> {
+impl<T> Default for InquiryQueue<T> {
     fn default() -> Self {
         Self {
             waiting: std::array::from_fn(|_| VecDeque::new()),
@@ -49,12 +49,12 @@ impl<T> Default for Queue<T> {
     }
 }
 
-impl<T> Queue<T> {
-    fn enter(&mut self, kind: Kind, request: T) {
+impl<T> InquiryQueue<T> {
+    fn enter(&mut self, kind: InquiryKind, request: T) {
         self.waiting[kind as usize].push_back(request);
     }
 
-    /// When to call [`Queue::grant`]; none if nothing waits.
+    /// When to call [`InquiryQueue::grant`]; none if nothing waits.
     fn due(&self, now: Instant) -> Option<Instant> {
         let is_empty = self.waiting.iter().all(VecDeque::is_empty);
         (!is_empty).then(|| self.next_at.unwrap_or(now))
@@ -81,31 +81,31 @@ impl<T> Queue<T> {
 
 /// The budget of a node. A handle: clones share it.
 #[derive(Clone, Default)]
-pub(in crate::transfer) struct Budget(Arc<Mutex<State>>);
+pub(in crate::transfer) struct InquiryBudget(Arc<Mutex<Grants>>);
 
 #[derive(Default)]
-struct State {
-    queue: Queue<oneshot::Sender<()>>,
+struct Grants {
+    queue: InquiryQueue<oneshot::Sender<()>>,
     /// Whether a task grants what is due.
     is_driven: bool,
 }
 
-impl Budget {
+impl InquiryBudget {
     /// Waits until one inquiry of this kind may be made.
-    pub(in crate::transfer) async fn permit(&self, kind: Kind) {
+    pub(in crate::transfer) async fn permit(&self, kind: InquiryKind) {
         // The sender is kept until it is granted.
-        let _ = self.ticket(kind).await;
+        let _ = self.request_permit(kind).await;
     }
 
     /// Asks for one inquiry. The receiver tells when it may be made; dropping it gives it up.
-    pub(in crate::transfer) fn ticket(&self, kind: Kind) -> oneshot::Receiver<()> {
-        let (granted, ticket) = oneshot::channel();
+    pub(in crate::transfer) fn request_permit(&self, kind: InquiryKind) -> oneshot::Receiver<()> {
+        let (granted, request_permit) = oneshot::channel();
         let mut state = self.lock();
         state.queue.enter(kind, granted);
         if !std::mem::replace(&mut state.is_driven, true) {
             tokio::spawn(self.clone().drive());
         }
-        ticket
+        request_permit
     }
 
     /// Grants what is due, until nothing waits.
@@ -124,7 +124,7 @@ impl Budget {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Grants> {
         self.0.lock()
     }
 }
@@ -137,11 +137,11 @@ mod tests {
 
     /// Grants for so many seconds, looking every 100 ms; when each was granted what.
     fn grants(
-        queue: &mut Queue<(Kind, usize)>,
+        queue: &mut InquiryQueue<(InquiryKind, usize)>,
         start: Instant,
         seconds: u32,
-        mut again: impl FnMut(&mut Queue<(Kind, usize)>, Kind, usize),
-    ) -> Vec<(Duration, Kind, usize)> {
+        mut again: impl FnMut(&mut InquiryQueue<(InquiryKind, usize)>, InquiryKind, usize),
+    ) -> Vec<(Duration, InquiryKind, usize)> {
         let mut granted = Vec::new();
         for tick in 0..10 * seconds {
             let at = tick * Duration::from_millis(100);
@@ -157,12 +157,12 @@ mod tests {
 
     #[test]
     fn five_thousand_waiting_downloads_ask_once_a_second_and_each_in_its_turn() {
-        let (mut queue, start) = (Queue::default(), Instant::now());
+        let (mut queue, start) = (InquiryQueue::default(), Instant::now());
         for number in 0..WAITING {
-            queue.enter(Kind::LookUp, (Kind::LookUp, number));
+            queue.enter(InquiryKind::LookUp, (InquiryKind::LookUp, number));
         }
         // Each wants the next inquiry as soon as it had one.
-        let again = |queue: &mut Queue<_>, kind, number| queue.enter(kind, (kind, number));
+        let again = |queue: &mut InquiryQueue<_>, kind, number| queue.enter(kind, (kind, number));
         let granted = grants(&mut queue, start, 10_000, again);
         assert_eq!(granted.len(), 10_000);
         let pauses = granted.windows(2).map(|pair| pair[1].0 - pair[0].0);
@@ -173,38 +173,40 @@ mod tests {
 
     #[test]
     fn no_kind_of_inquiry_keeps_another_waiting() {
-        let (mut queue, start) = (Queue::default(), Instant::now());
+        let (mut queue, start) = (InquiryQueue::default(), Instant::now());
         for number in 0..WAITING {
-            queue.enter(Kind::Question, (Kind::Question, number));
+            queue.enter(InquiryKind::Question, (InquiryKind::Question, number));
         }
-        queue.enter(Kind::Listing, (Kind::Listing, 0));
+        queue.enter(InquiryKind::Listing, (InquiryKind::Listing, 0));
         let granted = grants(&mut queue, start, 10, |queue, kind, number| {
             queue.enter(kind, (kind, number));
         });
-        let listings = granted.iter().filter(|(_, kind, _)| *kind == Kind::Listing);
+        let listings = granted
+            .iter()
+            .filter(|(_, kind, _)| *kind == InquiryKind::Listing);
         assert_eq!((granted.len(), listings.count()), (10, 5));
     }
 
     #[test]
     fn a_request_that_is_given_up_costs_nothing() {
-        let (mut queue, now) = (Queue::default(), Instant::now());
+        let (mut queue, now) = (InquiryQueue::default(), Instant::now());
         for number in 0..3 {
-            queue.enter(Kind::LookUp, number);
+            queue.enter(InquiryKind::LookUp, number);
         }
         assert!(queue.grant(now, |number| number == 2));
         assert_eq!(queue.due(now), None);
-        queue.enter(Kind::LookUp, 3);
+        queue.enter(InquiryKind::LookUp, 3);
         assert!(!queue.grant(now, |_| true), "a second has not passed");
         assert_eq!(queue.due(now), Some(now + INTERVAL));
     }
 
     #[tokio::test(start_paused = true)]
     async fn permits_come_once_a_second() {
-        let (budget, begun) = (Budget::default(), tokio::time::Instant::now());
-        let given_up = budget.ticket(Kind::LookUp);
+        let (budget, begun) = (InquiryBudget::default(), tokio::time::Instant::now());
+        let given_up = budget.request_permit(InquiryKind::LookUp);
         drop(given_up);
         for _ in 0..5 {
-            budget.permit(Kind::LookUp).await;
+            budget.permit(InquiryKind::LookUp).await;
         }
         assert_eq!(begun.elapsed().as_secs(), 4);
     }

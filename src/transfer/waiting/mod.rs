@@ -2,7 +2,7 @@
 //!
 //! It waits for as long as a person lets it: until a peer that has the content connects, asks for the same,
 //! lists it, has a record, or is named. What it asks, and when, is decided in [`Inquiries`]; all waiting
-//! downloads of a node share one [`Budget`] for that.
+//! downloads of a node share one [`InquiryBudget`] for that.
 
 mod attached;
 mod budget;
@@ -17,8 +17,8 @@ use tokio::{
     time::{sleep_until, timeout},
 };
 
-pub(super) use self::attached::{Attached, MAX_ATTACHED};
-pub(super) use self::budget::{Budget, Kind};
+pub(super) use self::attached::{AttachedWait, MAX_ATTACHED};
+pub(super) use self::budget::{InquiryBudget, InquiryKind};
 pub(super) use self::inquiries::Inquiries;
 use self::inquiries::Inquiry;
 use super::{Request, subscription::ask};
@@ -66,9 +66,9 @@ impl Drop for Waiter {
 }
 
 /// The search for a source of one download.
-pub(super) struct Search<'a> {
+pub(super) struct SourceSearch<'a> {
     pub(super) network: &'a Network,
-    pub(super) budget: &'a Budget,
+    pub(super) budget: &'a InquiryBudget,
     pub(super) request: &'a Request,
     /// How long a peer may be silent.
     pub(super) stall: Duration,
@@ -83,7 +83,7 @@ struct Answer {
     found: Option<PeerId>,
 }
 
-impl Search<'_> {
+impl SourceSearch<'_> {
     /// Waits until a peer says that it has the content.
     pub(super) async fn found(
         &self,
@@ -147,8 +147,8 @@ impl Search<'_> {
     /// Makes one inquiry, when the budget allows it.
     async fn inquire(&self, inquiry: Inquiry) -> Answer {
         let kind = match &inquiry {
-            Inquiry::LookUp => Kind::LookUp,
-            Inquiry::Named(_) | Inquiry::Peer(_) => Kind::Question,
+            Inquiry::LookUp => InquiryKind::LookUp,
+            Inquiry::Named(_) | Inquiry::Peer(_) => InquiryKind::Question,
         };
         self.budget.permit(kind).await;
         let (mut providers, mut found) = (Vec::new(), None);

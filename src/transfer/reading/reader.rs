@@ -15,10 +15,14 @@ use tokio::{
 };
 
 use super::{
-    DownloadError, ReadRequest, Transfers, read_ahead::ReadAheadShare, readings::Fetch,
-    reads::ReadsAt, status::Waiting,
+    fetches::{Fetch, ReadRequest},
+    read_ahead::ReadAheadShare,
+    windows::ReaderWindow,
 };
-use crate::store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store};
+use crate::{
+    store::{self, Cache, ManifestsError, PIECE_BLOCKS, Store},
+    transfer::{DownloadError, Transfers, WaitReason},
+};
 
 /// Pieces, manifests or descriptors after which it is looked whether there is too much of what was read.
 const TRIM_INTERVAL: u32 = 16;
@@ -52,11 +56,11 @@ pub enum ReadError {
         /// How long.
         timeout: Duration,
         /// Why, if that is known.
-        why: Option<Waiting>,
+        why: Option<WaitReason>,
     },
 }
 
-fn because(why: &Option<Waiting>) -> String {
+fn because(why: &Option<WaitReason>) -> String {
     why.as_ref()
         .map_or_else(String::new, |why| format!(": {why}"))
 }
@@ -80,7 +84,7 @@ pub struct Reader {
 /// By what the content comes, and this reader of it.
 struct Fetching {
     fetch: Fetch,
-    at: ReadsAt,
+    at: ReaderWindow,
     arrivals: watch::Receiver<u64>,
     /// Where its window ends.
     end: Option<u64>,
@@ -204,7 +208,7 @@ impl Reader {
                 fetching.arrivals.borrow_and_update();
             }
             let cache = self.transfers.opened_cache();
-            let store = self.transfers.room.store.clone();
+            let store = self.transfers.services.store.clone();
             let is_for_readers = |fetching: &Fetching| fetching.fetch.is_for_readers;
             let fetched_to = match self.fetching.as_ref().is_some_and(is_for_readers) {
                 true => cache.as_ref(),
@@ -213,7 +217,7 @@ impl Reader {
             if is_first || sought.may_have_come(&store, fetched_to) {
                 let (sought, cache) = (sought.clone(), cache.clone());
                 let looked = {
-                    let unfolding = &self.transfers.readings.unfolding;
+                    let unfolding = &self.transfers.fetches.unfolding;
                     let _turn = match S::UNFOLDS {
                         true => Some(unfolding.acquire().await.map_err(|_| shutting_down())?),
                         false => None,
@@ -287,8 +291,8 @@ impl Reader {
         if std::mem::replace(&mut self.has_begun_again, true) {
             return false;
         }
-        let readings = Arc::clone(&self.transfers.readings);
-        let gone = spawn_blocking(move || readings.give_up_excess()).await;
+        let fetches = Arc::clone(&self.transfers.fetches);
+        let gone = spawn_blocking(move || fetches.give_up_excess()).await;
         gone.unwrap_or(false)
     }
 
@@ -301,14 +305,14 @@ impl Reader {
         }
         let fetch = self.transfers.fetch(&self.request).await;
         let fetch = fetch.map_err(|error| ReadError::Fetch(Arc::new(error)))?;
-        let reads = &fetch.download.reads;
-        let (at, arrivals) = (reads.reader(), reads.arrivals());
+        let windows = &fetch.download.windows;
+        let (at, arrivals) = (windows.reader(), windows.arrivals());
         self.fetching = Some(Fetching {
             fetch,
             at,
             arrivals,
             end: None,
-            share: self.transfers.readings.read_ahead.enter(),
+            share: self.transfers.fetches.read_ahead.enter(),
         });
         Ok(())
     }

@@ -11,20 +11,16 @@ use tokio::{
     time::sleep,
 };
 
-use super::{DownloadStatus, Waiting};
+use super::{DownloadStatus, WaitReason};
 
 /// How soon those who wait are told of changes.
 const TELL_PAUSE: Duration = Duration::from_millis(50);
 
 /// The turns of all downloads of a node. A handle: clones share them.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Inner>);
+pub(super) struct Queue(Arc<Mutex<Order>>);
 
-struct Inner {
-    queue: Mutex<Queue>,
-}
-
-struct Queue {
+struct Order {
     at_a_time: usize,
     /// None while anybody waits; below 0 if there are to be fewer than are being used.
     free: isize,
@@ -33,7 +29,7 @@ struct Queue {
     is_stale: bool,
 }
 
-impl Queue {
+impl Order {
     /// How many fetch now.
     fn taken(&self) -> u64 {
         let taken = self.at_a_time.cast_signed() - self.free;
@@ -48,40 +44,39 @@ struct Waiter {
 }
 
 /// Leave to fetch, until it is dropped.
-pub(super) struct Turn(Turns);
+pub(super) struct Turn(Queue);
 
 /// A place in the queue, left by dropping it.
-pub(super) struct Queued {
-    turns: Turns,
+pub(super) struct QueueTicket {
+    queue: Queue,
     status: watch::Sender<DownloadStatus>,
     granted: oneshot::Receiver<Turn>,
 }
 
-impl Turns {
+impl Queue {
     pub(super) fn new(at_a_time: usize) -> Self {
         let at_a_time = at_a_time.max(1);
-        let queue = Mutex::new(Queue {
+        Self(Arc::new(Mutex::new(Order {
             at_a_time,
             free: at_a_time.cast_signed(),
             waiting: Vec::new(),
             is_stale: false,
-        });
-        Self(Arc::new(Inner { queue }))
+        })))
     }
 
     /// Changes how many fetch at a time. More begin at once; where there are to be fewer, those that
     /// fetch go on, and others wait until enough of them are done.
     pub(super) fn set_at_a_time(&self, at_a_time: usize) {
-        let mut queue = self.lock();
+        let mut order = self.lock();
         let at_a_time = at_a_time.max(1);
-        queue.free += at_a_time.cast_signed() - queue.at_a_time.cast_signed();
-        queue.at_a_time = at_a_time;
-        let begin = usize::try_from(queue.free).unwrap_or(0);
-        let begin = begin.min(queue.waiting.len());
-        queue.free -= begin.cast_signed();
-        let first: Vec<_> = queue.waiting.drain(..begin).collect();
-        self.changed(&mut queue);
-        drop(queue);
+        order.free += at_a_time.cast_signed() - order.at_a_time.cast_signed();
+        order.at_a_time = at_a_time;
+        let begin = usize::try_from(order.free).unwrap_or(0);
+        let begin = begin.min(order.waiting.len());
+        order.free -= begin.cast_signed();
+        let first: Vec<_> = order.waiting.drain(..begin).collect();
+        self.changed(&mut order);
+        drop(order);
         for waiter in first {
             // Not under the lock: one who has gone meanwhile passes it on.
             let _ = waiter.granted.send(Turn(self.clone()));
@@ -89,25 +84,25 @@ impl Turns {
     }
 
     /// Takes the last place in the queue for `hash`. How many are before it shows in `status`.
-    pub(super) fn enter(&self, hash: Hash, status: watch::Sender<DownloadStatus>) -> Queued {
+    pub(super) fn enter(&self, hash: Hash, status: watch::Sender<DownloadStatus>) -> QueueTicket {
         let (sender, granted) = oneshot::channel();
-        let mut queue = self.lock();
-        if queue.free > 0 {
-            queue.free -= 1;
+        let mut order = self.lock();
+        if order.free > 0 {
+            order.free -= 1;
             // Whoever is to get it is still here.
             let _ = sender.send(Turn(self.clone()));
         } else {
-            let ahead = queue.taken() + queue.waiting.len() as u64;
+            let ahead = order.taken() + order.waiting.len() as u64;
             show(&status, ahead);
-            queue.waiting.push(Waiter {
+            order.waiting.push(Waiter {
                 hash,
                 status: status.clone(),
                 granted: sender,
             });
         }
-        drop(queue);
-        Queued {
-            turns: self.clone(),
+        drop(order);
+        QueueTicket {
+            queue: self.clone(),
             status,
             granted,
         }
@@ -121,32 +116,32 @@ impl Turns {
     /// Puts those who wait in the order of `hashes`.
     pub(super) fn arrange(&self, hashes: impl Iterator<Item = Hash>) {
         let places: HashMap<_, _> = hashes.zip(0_usize..).collect();
-        let mut queue = self.lock();
-        queue
+        let mut order = self.lock();
+        order
             .waiting
             .sort_by_key(|waiter| places.get(&waiter.hash).copied().unwrap_or(usize::MAX));
-        tell(&queue);
+        tell(&order);
     }
 
     fn leave(&self, status: &watch::Sender<DownloadStatus>) {
-        let mut queue = self.lock();
-        queue
+        let mut order = self.lock();
+        order
             .waiting
             .retain(|waiter| !waiter.status.same_channel(status));
-        self.changed(&mut queue);
+        self.changed(&mut order);
     }
 
     /// Gives a turn to the first who waits.
     fn pass_on(&self) {
         let granted = {
-            let mut queue = self.lock();
-            if queue.waiting.is_empty() || queue.free < 0 {
-                queue.free += 1;
-                self.changed(&mut queue);
+            let mut order = self.lock();
+            if order.waiting.is_empty() || order.free < 0 {
+                order.free += 1;
+                self.changed(&mut order);
                 return;
             }
-            let first = queue.waiting.remove(0);
-            self.changed(&mut queue);
+            let first = order.waiting.remove(0);
+            self.changed(&mut order);
             first.granted
         };
         // Not under the lock: one who has gone meanwhile passes it on.
@@ -154,35 +149,35 @@ impl Turns {
     }
 
     /// Has those who wait told of a change soon: where thousands leave at once, they are told once.
-    fn changed(&self, queue: &mut Queue) {
+    fn changed(&self, order: &mut Order) {
         let Ok(runtime) = Handle::try_current() else {
-            return tell(queue);
+            return tell(order);
         };
-        if !std::mem::replace(&mut queue.is_stale, true) {
-            let turns = self.clone();
+        if !std::mem::replace(&mut order.is_stale, true) {
+            let queue = self.clone();
             runtime.spawn(async move {
                 sleep(TELL_PAUSE).await;
-                let mut queue = turns.lock();
-                queue.is_stale = false;
-                tell(&queue);
+                let mut order = queue.lock();
+                order.is_stale = false;
+                tell(&order);
             });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.queue.lock()
+    fn lock(&self) -> MutexGuard<'_, Order> {
+        self.0.lock()
     }
 }
 
 /// Shows those who wait how many come before them.
-fn tell(queue: &Queue) {
-    for (waiter, ahead) in queue.waiting.iter().zip(queue.taken()..) {
+fn tell(order: &Order) {
+    for (waiter, ahead) in order.waiting.iter().zip(order.taken()..) {
         show(&waiter.status, ahead);
     }
 }
 
 fn show(status: &watch::Sender<DownloadStatus>, ahead: u64) {
-    let waits = Some(Waiting::Turn { ahead });
+    let waits = Some(WaitReason::Turn { ahead });
     status.send_if_modified(|status| {
         let is_new = status.waits != waits;
         status.waits = waits;
@@ -196,7 +191,7 @@ impl Drop for Turn {
     }
 }
 
-impl Queued {
+impl QueueTicket {
     /// Waits for the turn; none if there will be no more.
     pub(super) async fn turn(mut self) -> Option<Turn> {
         (&mut self.granted).await.ok()
@@ -209,16 +204,16 @@ impl Queued {
 
     /// How many come before it, with those that fetch.
     pub(super) fn ahead(&self) -> u64 {
-        let queue = self.turns.lock();
-        let mut waiting = queue.waiting.iter();
+        let order = self.queue.lock();
+        let mut waiting = order.waiting.iter();
         let before = waiting.position(|waiter| waiter.status.same_channel(&self.status));
-        queue.taken() + before.unwrap_or(0) as u64
+        order.taken() + before.unwrap_or(0) as u64
     }
 }
 
-impl Drop for Queued {
+impl Drop for QueueTicket {
     fn drop(&mut self) {
-        self.turns.leave(&self.status);
+        self.queue.leave(&self.status);
     }
 }
 
@@ -232,33 +227,33 @@ mod tests {
         Hash::from_bytes([number; 32])
     }
 
-    fn enter(turns: &Turns, number: u8) -> (Queued, watch::Receiver<DownloadStatus>) {
+    fn enter(queue: &Queue, number: u8) -> (QueueTicket, watch::Receiver<DownloadStatus>) {
         let (status, now) = watch::channel(DownloadStatus::new(hash(number), None));
-        (turns.enter(hash(number), status), now)
+        (queue.enter(hash(number), status), now)
     }
 
     fn ahead(status: &watch::Receiver<DownloadStatus>) -> Option<u64> {
         match status.borrow().waits {
-            Some(Waiting::Turn { ahead }) => Some(ahead),
+            Some(WaitReason::Turn { ahead }) => Some(ahead),
             _ => None,
         }
     }
 
     #[test]
     fn those_who_wait_get_their_turn_in_the_order_that_people_want() {
-        let turns = Turns::new(1);
-        let (first, _) = enter(&turns, 1);
+        let queue = Queue::new(1);
+        let (first, _) = enter(&queue, 1);
         let running = first.turn().now_or_never().flatten();
-        assert!(running.is_some() && !turns.is_waited_for());
-        let (mut second, second_status) = enter(&turns, 2);
-        let (third, third_status) = enter(&turns, 3);
-        let (fourth, fourth_status) = enter(&turns, 4);
+        assert!(running.is_some() && !queue.is_waited_for());
+        let (mut second, second_status) = enter(&queue, 2);
+        let (third, third_status) = enter(&queue, 3);
+        let (fourth, fourth_status) = enter(&queue, 4);
         assert_eq!(
             (ahead(&second_status), ahead(&fourth_status)),
             (Some(1), Some(3))
         );
 
-        turns.arrange([4, 3, 2].map(hash).into_iter());
+        queue.arrange([4, 3, 2].map(hash).into_iter());
         assert_eq!(
             (ahead(&second_status), ahead(&fourth_status)),
             (Some(3), Some(1))
@@ -273,20 +268,20 @@ mod tests {
         assert!(third.is_some());
         drop(third);
         drop(second);
-        let (mut last, _) = enter(&turns, 5);
+        let (mut last, _) = enter(&queue, 5);
         assert!(last.try_turn().is_some(), "what nobody took is free again");
     }
 
     #[test]
     fn more_may_fetch_at_once_and_fewer_when_some_are_done() {
-        let turns = Turns::new(1);
-        let mut all: Vec<_> = (1..=4).map(|number| enter(&turns, number)).collect();
+        let queue = Queue::new(1);
+        let mut all: Vec<_> = (1..=4).map(|number| enter(&queue, number)).collect();
         let mut taken = |at: usize| all[at].0.try_turn();
         let first = taken(0).unwrap();
-        turns.set_at_a_time(3);
+        queue.set_at_a_time(3);
         let (second, third) = (taken(1).unwrap(), taken(2).unwrap());
         assert!(taken(3).is_none());
-        turns.set_at_a_time(1);
+        queue.set_at_a_time(1);
         assert_eq!(all[3].0.ahead(), 3, "those that fetch go on");
         drop(first);
         drop(second);
@@ -299,14 +294,14 @@ mod tests {
 
     #[test]
     fn one_that_lets_others_go_first_gets_its_turn_after_them() {
-        let turns = Turns::new(1);
+        let queue = Queue::new(1);
         let (status, _now) = watch::channel(DownloadStatus::new(hash(1), None));
-        let running = turns.enter(hash(1), status.clone()).try_turn();
-        let (mut second, _second_status) = enter(&turns, 2);
-        assert!(running.is_some() && turns.is_waited_for());
+        let running = queue.enter(hash(1), status.clone()).try_turn();
+        let (mut second, _second_status) = enter(&queue, 2);
+        assert!(running.is_some() && queue.is_waited_for());
 
         drop(running);
-        let mut again = turns.enter(hash(1), status);
+        let mut again = queue.enter(hash(1), status);
         assert_eq!((again.try_turn().is_none(), again.ahead()), (true, 1));
         let running = second.try_turn();
         assert!(running.is_some());

@@ -81,10 +81,10 @@ pub struct Detail {
 
 /// What a download's task writes down for others to look at. A handle: clones are the same.
 #[derive(Clone, Default)]
-pub(super) struct Origins(Arc<Mutex<Inner>>);
+pub(super) struct BlockSources(Arc<Mutex<Tally>>);
 
 #[derive(Default)]
-struct Inner {
+struct Tally {
     block_count: u64,
     wanted: BlockRanges,
     cells: Vec<Cell>,
@@ -96,33 +96,33 @@ struct Source {
     meter: Meter,
 }
 
-impl Origins {
+impl BlockSources {
     /// Content of so many blocks is fetched from now on, of which `wanted` are.
     pub(super) fn begin(&self, block_count: u64, wanted: BlockRanges) {
-        let mut inner = self.lock();
-        if inner.block_count != block_count {
+        let mut tally = self.lock();
+        if tally.block_count != block_count {
             let cells = block_count.div_ceil(run_len(block_count));
-            inner.block_count = block_count;
+            tally.block_count = block_count;
             // At most MAX_CELLS.
-            inner.cells = vec![Cell::default(); cells as usize];
+            tally.cells = vec![Cell::default(); cells as usize];
         }
-        inner.wanted = wanted;
+        tally.wanted = wanted;
     }
 
     /// `peer` sent a part that was proven.
     pub(super) fn arrived(&self, peer: PeerId, part: Part, sequence: &Sequence) {
-        let mut inner = self.lock();
-        let source = inner.source(peer);
+        let mut tally = self.lock();
+        let source = tally.source(peer);
         if let Some(source) = source {
-            inner.sources[source].status.received_bytes += sequence.bytes_of(part);
+            tally.sources[source].status.received_bytes += sequence.bytes_of(part);
         }
         let blocks = sequence.blocks_of(part);
-        let len = run_len(inner.block_count);
+        let len = run_len(tally.block_count);
         let source = source.and_then(|source| u16::try_from(source).ok());
         let (first, last) = (blocks.start / len, blocks.end.saturating_sub(1) / len);
-        let len = inner.cells.len() as u64;
+        let len = tally.cells.len() as u64;
         for cell in first..=last.min(len.saturating_sub(1)) {
-            if let Some(cell) = inner.cells.get_mut(cell as usize) {
+            if let Some(cell) = tally.cells.get_mut(cell as usize) {
                 cell.source = source;
             }
         }
@@ -135,14 +135,14 @@ impl Origins {
         verified: Option<&BlockRanges>,
         states: &HashMap<PeerId, SourceState>,
     ) {
-        let mut inner = self.lock();
+        let mut tally = self.lock();
         if let Some(verified) = verified {
-            inner.verified(verified);
+            tally.verified(verified);
         }
         for peer in states.keys() {
-            inner.source(*peer);
+            tally.source(*peer);
         }
-        for source in &mut inner.sources {
+        for source in &mut tally.sources {
             let status = &mut source.status;
             status.bytes_per_second = source.meter.read(now, status.received_bytes);
             let state = states.get(&status.peer).copied();
@@ -155,29 +155,29 @@ impl Origins {
 
     /// It has ended: nobody sends any more. If it is done, all is verified.
     pub(super) fn end(&self, is_done: bool) {
-        let mut inner = self.lock();
-        for source in &mut inner.sources {
+        let mut tally = self.lock();
+        for source in &mut tally.sources {
             source.status.bytes_per_second = 0;
             if source.status.state != SourceState::Refused {
                 source.status.state = SourceState::Gone;
             }
         }
         if is_done {
-            inner.cells.iter_mut().for_each(|cell| cell.verified = 255);
+            tally.cells.iter_mut().for_each(|cell| cell.verified = 255);
         }
-        inner.wanted = BlockRanges::new();
+        tally.wanted = BlockRanges::new();
     }
 
     pub(super) fn detail(&self) -> Detail {
-        let inner = self.lock();
+        let tally = self.lock();
         Detail {
-            block_count: inner.block_count,
-            cells: inner.cells.clone(),
-            sources: inner.sources.iter().map(|s| s.status.clone()).collect(),
+            block_count: tally.block_count,
+            cells: tally.cells.clone(),
+            sources: tally.sources.iter().map(|s| s.status.clone()).collect(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, Tally> {
         self.0.lock()
     }
 }
@@ -187,7 +187,7 @@ fn run_len(block_count: u64) -> u64 {
     block_count.div_ceil(MAX_CELLS).max(1)
 }
 
-impl Inner {
+impl Tally {
     fn source(&mut self, peer: PeerId) -> Option<usize> {
         let known = |source: &Source| source.status.peer == peer;
         if let Some(at) = self.sources.iter().position(known) {
@@ -237,21 +237,21 @@ mod tests {
     fn a_large_content_is_told_in_a_thousand_cells_with_who_sent_them() {
         let block = 16_384;
         let sequence = Sequence::new([5000 * block]);
-        let origins = Origins::default();
-        origins.begin(5000, (0..5000).into());
+        let block_sources = BlockSources::default();
+        block_sources.begin(5000, (0..5000).into());
         let [a, b] = [PeerId::random(), PeerId::random()];
         // 5 blocks are a cell.
         let part = |level, block| sequence.part(level, block).unwrap();
-        origins.arrived(a, part(0, 0), &sequence);
-        origins.arrived(b, part(4, 16), &sequence);
+        block_sources.arrived(a, part(0, 0), &sequence);
+        block_sources.arrived(b, part(4, 16), &sequence);
         let mut verified = BlockRanges::from(0..1);
         verified.insert(16..32);
         let states = [(b, SourceState::Idle)].into();
         let start = Instant::now();
-        origins.tick(start, Some(&verified), &states);
-        origins.arrived(b, part(0, 4999), &sequence);
-        origins.tick(start + Duration::from_secs(1), None, &states);
-        let detail = origins.detail();
+        block_sources.tick(start, Some(&verified), &states);
+        block_sources.arrived(b, part(0, 4999), &sequence);
+        block_sources.tick(start + Duration::from_secs(1), None, &states);
+        let detail = block_sources.detail();
         assert_eq!((detail.block_count, detail.cells.len()), (5000, 1000));
         let cell = |verified, source| Cell { verified, source };
         let expected = [
@@ -271,22 +271,22 @@ mod tests {
         assert_eq!(detail.sources[1].state, SourceState::Sending);
         assert_eq!(detail.sources[1].bytes_per_second, block);
 
-        origins.end(true);
-        let detail = origins.detail();
+        block_sources.end(true);
+        let detail = block_sources.detail();
         assert!(detail.cells.iter().all(|cell| cell.verified == 255));
         assert_eq!(detail.sources[1].state, SourceState::Gone);
     }
 
     #[test]
     fn so_many_sources_are_remembered() {
-        let origins = Origins::default();
+        let block_sources = BlockSources::default();
         let sequence = Sequence::new([1]);
-        origins.begin(1, (0..1).into());
+        block_sources.begin(1, (0..1).into());
         let part = sequence.part(0, 0).unwrap();
         for _ in 0..MAX_SOURCES + 1 {
-            origins.arrived(PeerId::random(), part, &sequence);
+            block_sources.arrived(PeerId::random(), part, &sequence);
         }
-        let detail = origins.detail();
+        let detail = block_sources.detail();
         assert_eq!((detail.sources.len(), detail.cells.len()), (MAX_SOURCES, 1));
         assert_eq!(
             detail.cells[0].source, None,

@@ -8,16 +8,16 @@ use tokio::sync::{Notify, watch};
 
 /// The readers of one download. A handle: clones share them.
 #[derive(Clone)]
-pub(super) struct Reads(Arc<Inner>);
+pub(in crate::transfer) struct ReadWindows(Arc<Shared>);
 
-struct Inner {
-    state: Mutex<State>,
+struct Shared {
+    readers: Mutex<Readers>,
     changed: Notify,
     /// How often something has come.
     arrived: watch::Sender<u64>,
 }
 
-struct State {
+struct Readers {
     next: u64,
     windows: BTreeMap<u64, Option<Window>>,
     /// How often that changed.
@@ -28,62 +28,62 @@ struct State {
 
 /// Blocks of a file that a reader wants next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) file: Hash,
-    pub(super) blocks: Range<u64>,
+pub(in crate::transfer) struct Window {
+    pub(in crate::transfer) file: Hash,
+    pub(in crate::transfer) blocks: Range<u64>,
 }
 
 /// One reader, until it is dropped.
-pub(super) struct ReadsAt {
-    reads: Reads,
+pub(super) struct ReaderWindow {
+    windows: ReadWindows,
     number: u64,
 }
 
-impl Default for Reads {
+impl Default for ReadWindows {
     fn default() -> Self {
-        let state = State {
+        let readers = Readers {
             next: 0,
             windows: BTreeMap::new(),
             version: 0,
             idle_since: Instant::now(),
         };
-        Self(Arc::new(Inner {
-            state: Mutex::new(state),
+        Self(Arc::new(Shared {
+            readers: Mutex::new(readers),
             changed: Notify::new(),
             arrived: watch::Sender::new(0),
         }))
     }
 }
 
-impl Reads {
+impl ReadWindows {
     /// Another reader, which wants nothing yet.
-    pub(super) fn reader(&self) -> ReadsAt {
-        let mut state = self.lock();
-        let number = state.next;
-        state.next += 1;
-        state.windows.insert(number, None);
-        drop(state);
-        let reads = self.clone();
-        ReadsAt { reads, number }
+    pub(super) fn reader(&self) -> ReaderWindow {
+        let mut readers = self.lock();
+        let number = readers.next;
+        readers.next += 1;
+        readers.windows.insert(number, None);
+        drop(readers);
+        let windows = self.clone();
+        ReaderWindow { windows, number }
     }
 
     /// What is wanted, if that is another than at the version `seen`, which becomes the one now.
-    pub(super) fn windows(&self, seen: &mut Option<u64>) -> Option<Vec<Window>> {
-        let state = self.lock();
-        if *seen == Some(state.version) {
+    pub(in crate::transfer) fn windows(&self, seen: &mut Option<u64>) -> Option<Vec<Window>> {
+        let readers = self.lock();
+        if *seen == Some(readers.version) {
             return None;
         }
-        *seen = Some(state.version);
-        Some(state.windows.values().flatten().cloned().collect())
+        *seen = Some(readers.version);
+        Some(readers.windows.values().flatten().cloned().collect())
     }
 
     /// Waits until something else is wanted than before.
-    pub(super) async fn changed(&self) {
+    pub(in crate::transfer) async fn changed(&self) {
         self.0.changed.notified().await;
     }
 
     /// Something has come and can be read.
-    pub(super) fn arrived(&self) {
+    pub(in crate::transfer) fn arrived(&self) {
         self.0.arrived.send_modify(|times| *times += 1);
     }
 
@@ -93,43 +93,43 @@ impl Reads {
     }
 
     /// Since when nobody reads; none if somebody does.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
-        let state = self.lock();
-        state.windows.is_empty().then_some(state.idle_since)
+    pub(in crate::transfer) fn idle_since(&self) -> Option<Instant> {
+        let readers = self.lock();
+        readers.windows.is_empty().then_some(readers.idle_since)
     }
 
     fn change(&self, number: u64, window: Option<Option<Window>>) {
-        let mut state = self.lock();
+        let mut readers = self.lock();
         let before = match window {
-            Some(window) => state.windows.insert(number, window),
-            None => state.windows.remove(&number),
+            Some(window) => readers.windows.insert(number, window),
+            None => readers.windows.remove(&number),
         };
-        if before.as_ref() == state.windows.get(&number) {
+        if before.as_ref() == readers.windows.get(&number) {
             return;
         }
-        state.version += 1;
-        if state.windows.is_empty() {
-            state.idle_since = Instant::now();
+        readers.version += 1;
+        if readers.windows.is_empty() {
+            readers.idle_since = Instant::now();
         }
-        drop(state);
+        drop(readers);
         self.0.changed.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock()
+    fn lock(&self) -> MutexGuard<'_, Readers> {
+        self.0.readers.lock()
     }
 }
 
-impl ReadsAt {
+impl ReaderWindow {
     /// It wants these blocks of a file next, and no others.
     pub(super) fn want(&self, file: Hash, blocks: Range<u64>) {
         let window = Window { file, blocks };
-        self.reads.change(self.number, Some(Some(window)));
+        self.windows.change(self.number, Some(Some(window)));
     }
 }
 
-impl Drop for ReadsAt {
+impl Drop for ReaderWindow {
     fn drop(&mut self) {
-        self.reads.change(self.number, None);
+        self.windows.change(self.number, None);
     }
 }

@@ -12,19 +12,19 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{
-    Download, DownloadError, DownloadState, DownloadStatus, Output, Request, Transfers, Waiting,
-    download::{Purpose, Room, Task},
-    handle::Ended,
-    origins::Origins,
-    read_ahead::ReadAhead,
-    reads::Reads,
-    transfers::OFFERS_QUEUED,
-    turns::Turns,
-};
+use super::{read_ahead::ReadAhead, windows::ReadWindows};
 use crate::{
     network::PeerAddress,
     store::{Cache, Ending, Links, Scope},
+    transfer::{
+        Download, DownloadError, DownloadState, DownloadStatus, Output, Request, Transfers,
+        WaitReason,
+        block_sources::BlockSources,
+        download::{Purpose, Services, Task},
+        handle::EndReporter,
+        queue::Queue,
+        transfers::OFFERS_QUEUED,
+    },
 };
 
 /// Contents that are fetched for readers at a time, at most, with those that are about to be left.
@@ -35,14 +35,14 @@ const MAX_FETCHED: usize = 64;
 const MAX_UNFOLDED: usize = 2;
 
 /// What is fetched for those who read it.
-pub(super) struct Readings {
+pub(in crate::transfer) struct Fetches {
     /// Held while a manifest is taken apart.
-    pub(super) unfolding: Semaphore,
+    pub(in crate::transfer) unfolding: Semaphore,
     cache: OnceCell<Cache>,
     /// How far ahead of all readers content is fetched.
     pub(super) read_ahead: ReadAhead,
     max_bytes: u64,
-    turns: Turns,
+    queue: Queue,
     fetched: Mutex<HashMap<Hash, Download>>,
 }
 
@@ -59,15 +59,15 @@ pub struct ReadRequest {
     pub timeout: Duration,
 }
 
-impl Readings {
+impl Fetches {
     /// The cache may have `max_bytes`, and `read_ahead` bytes are fetched ahead of all readers together.
-    pub(super) fn new(max_bytes: u64, read_ahead: u64) -> Self {
+    pub(in crate::transfer) fn new(max_bytes: u64, read_ahead: u64) -> Self {
         Self {
             read_ahead: ReadAhead::new(read_ahead),
             unfolding: Semaphore::new(MAX_UNFOLDED),
             cache: OnceCell::new(),
             max_bytes,
-            turns: Turns::new(MAX_FETCHED),
+            queue: Queue::new(MAX_FETCHED),
             fetched: Mutex::default(),
         }
     }
@@ -79,7 +79,7 @@ impl Readings {
     fn is_read(&self, hash: &Hash) -> bool {
         let fetched = self.lock();
         let fetch = fetched.get(hash);
-        fetch.is_some_and(|fetch| fetch.reads.idle_since().is_none())
+        fetch.is_some_and(|fetch| fetch.windows.idle_since().is_none())
     }
 
     /// Stops the fetch of content that the cache drops: its readers begin anew.
@@ -91,7 +91,7 @@ impl Readings {
 
     /// Has the cache free as much as its disk lacks; false if it lacks room and the cache holds nothing to
     /// free. Blocks until the files are removed.
-    pub(super) fn give_up_excess(&self) -> bool {
+    pub(in crate::transfer) fn give_up_excess(&self) -> bool {
         let Some(cache) = self.cache.get() else {
             return false;
         };
@@ -121,7 +121,7 @@ impl Readings {
     }
 
     /// Stops all, as the node ends.
-    pub(super) fn stop_all(&self) {
+    pub(in crate::transfer) fn stop_all(&self) {
         for fetch in self.lock().values() {
             fetch.stop();
         }
@@ -135,7 +135,7 @@ fn make_room(fetched: &mut HashMap<Hash, Download>) -> bool {
     }
     let idle = fetched
         .iter()
-        .filter_map(|(hash, fetch)| Some((fetch.reads.idle_since()?, *hash)));
+        .filter_map(|(hash, fetch)| Some((fetch.windows.idle_since()?, *hash)));
     let Some((_, hash)) = idle.min() else {
         return false;
     };
@@ -150,30 +150,30 @@ impl Transfers {
     ///
     /// # Errors
     /// There is no such place.
-    pub(super) async fn cache(&self) -> io::Result<&Cache> {
-        let readings = &self.readings;
+    pub(in crate::transfer) async fn cache(&self) -> io::Result<&Cache> {
+        let fetches = &self.fetches;
         let open = || async {
-            let (store, max_bytes) = (self.room.store.clone(), readings.max_bytes);
+            let (store, max_bytes) = (self.services.store.clone(), fetches.max_bytes);
             let opened = spawn_blocking(move || Cache::open(&store, max_bytes)).await;
             opened.map_err(io::Error::other)?
         };
         let open = || async {
             let cache = open().await?;
             // A weak reference: the store holds the closure.
-            let readings = Arc::downgrade(readings);
+            let fetches = Arc::downgrade(fetches);
             cache.on_demand(move |bytes| {
-                if let Some(readings) = readings.upgrade() {
-                    readings.give_up(bytes);
+                if let Some(fetches) = fetches.upgrade() {
+                    fetches.give_up(bytes);
                 }
             });
             Ok(cache)
         };
-        readings.cache.get_or_try_init(open).await
+        fetches.cache.get_or_try_init(open).await
     }
 
     /// The same, if anything was ever fetched to be read.
-    pub(super) fn opened_cache(&self) -> Option<Cache> {
-        self.readings.cache.get().cloned()
+    pub(in crate::transfer) fn opened_cache(&self) -> Option<Cache> {
+        self.fetches.cache.get().cloned()
     }
 
     /// Removes what an earlier run has left of content that was read.
@@ -186,7 +186,10 @@ impl Transfers {
 
     /// The download by which what `request` asks for comes here: one that a person asked for, if it
     /// fetches now, else one for readers only.
-    pub(super) async fn fetch(&self, request: &ReadRequest) -> Result<Fetch, DownloadError> {
+    pub(in crate::transfer) async fn fetch(
+        &self,
+        request: &ReadRequest,
+    ) -> Result<Fetch, DownloadError> {
         if let Some(download) = self.fetching(&request.hash) {
             let is_for_readers = false;
             return Ok(Fetch {
@@ -196,7 +199,7 @@ impl Transfers {
         }
         let cache = self.cache().await.map_err(DownloadError::Cache)?.clone();
         let hash = request.hash;
-        let mut fetched = self.readings.lock();
+        let mut fetched = self.fetches.lock();
         fetched.retain(|_, fetch| !fetch.state().is_ended());
         let running = fetched.get(&hash).cloned();
         let download = match running {
@@ -217,11 +220,11 @@ impl Transfers {
 
     /// The download that somebody asked for and that fetches this now.
     fn fetching(&self, hash: &Hash) -> Option<Download> {
-        let folders = self.room.store.folders_fetching(hash);
+        let folders = self.services.store.folders_fetching(hash);
         let downloads = self.lock();
         let is_fetching = |download: &Download| {
             let status = download.status.borrow();
-            let has_turn = !matches!(status.waits, Some(Waiting::Turn { .. }));
+            let has_turn = !matches!(status.waits, Some(WaitReason::Turn { .. }));
             has_turn && matches!(status.state, DownloadState::Downloading)
         };
         let mut having = downloads.iter().filter(|entry| {
@@ -238,23 +241,23 @@ impl Transfers {
         let (status, status_now) = watch::channel(DownloadStatus::new(hash, None));
         let (outcome, outcome_now) = watch::channel(None);
         let (offers, offered) = mpsc::channel(OFFERS_QUEUED);
-        let origins = Origins::default();
+        let block_sources = BlockSources::default();
         let ending = Arc::new(Ending::default());
-        let ended = Ended {
+        let ended = EndReporter {
             status: status.clone(),
             outcome,
-            origins: origins.clone(),
+            block_sources: block_sources.clone(),
             metrics: None,
             ending: Arc::clone(&ending),
         };
-        let reads = Reads::default();
+        let windows = ReadWindows::default();
         // Readers do not queue with downloads: a film that was paused goes on at once.
-        let room = Room {
-            turns: self.readings.turns.clone(),
-            ..self.room.clone()
+        let services = Services {
+            queue: self.fetches.queue.clone(),
+            ..self.services.clone()
         };
-        let (reads_now, written_down) = (reads.clone(), origins.clone());
-        let queued = room.turns.enter(hash, status.clone());
+        let (windows_now, written_down) = (windows.clone(), block_sources.clone());
+        let queued = services.queue.enter(hash, status.clone());
         let purpose = Purpose::Read {
             cache,
             found_by: request.found_by,
@@ -283,13 +286,13 @@ impl Transfers {
             let result = match queued.turn().await {
                 Some(turn) => {
                     let task = Task::new(
-                        &room,
+                        &services,
                         request,
                         purpose,
                         status,
                         offered,
                         written_down,
-                        reads,
+                        windows,
                     );
                     task.run(turn).await.0
                 }
@@ -306,15 +309,15 @@ impl Transfers {
             ending,
             is_to_seed: false,
             scopes: crate::store::Scopes::default(),
-            origins,
-            reads: reads_now,
+            block_sources,
+            windows: windows_now,
         }
     }
 
     /// Has what was not read for the longest time go, where there is too much.
-    pub(super) fn trim_cache(&self, cache: &Cache) {
-        for gone in cache.trim(|hash| self.readings.is_read(hash)) {
-            self.readings.stop(&gone.hash);
+    pub(in crate::transfer) fn trim_cache(&self, cache: &Cache) {
+        for gone in cache.trim(|hash| self.fetches.is_read(hash)) {
+            self.fetches.stop(&gone.hash);
             let cache = cache.clone();
             spawn_blocking(move || cache.discard(gone));
         }
@@ -322,7 +325,7 @@ impl Transfers {
 }
 
 /// How content comes here that is read.
-pub(super) struct Fetch {
-    pub(super) download: Download,
-    pub(super) is_for_readers: bool,
+pub(in crate::transfer) struct Fetch {
+    pub(in crate::transfer) download: Download,
+    pub(in crate::transfer) is_for_readers: bool,
 }

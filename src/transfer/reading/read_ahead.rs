@@ -17,10 +17,10 @@ const LEAST_PIECE_BLOCKS: u64 = 4;
 
 /// The budget of all readers. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct ReadAhead(Arc<Inner>);
+pub(super) struct ReadAhead(Arc<SharedBudget>);
 
 #[derive(Debug)]
-struct Inner {
+struct SharedBudget {
     blocks: u64,
     readers: AtomicU64,
 }
@@ -32,7 +32,7 @@ pub(super) struct ReadAheadShare(ReadAhead);
 impl ReadAhead {
     /// So many bytes for all readers together.
     pub(super) fn new(bytes: u64) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedBudget {
             blocks: bytes / BLOCK_SIZE,
             readers: AtomicU64::new(0),
         }))

@@ -11,7 +11,7 @@ use super::{Task, blocking};
 use crate::{
     store::{Cache, Ending},
     transfer::{
-        DownloadError, DownloadState, UnfoldError, content::Content, manifests::Round, sink::Sink,
+        DownloadError, DownloadState, UnfoldError, manifests::Round, sink::Sink, stage::Stage,
     },
 };
 
@@ -43,15 +43,15 @@ impl Task {
     /// Whether it is for readers, and they have been gone for some time.
     pub(super) fn is_left(&self, now: Instant) -> bool {
         let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
-        let since = self.reads.idle_since().filter(|_| is_for_readers);
+        let since = self.windows.idle_since().filter(|_| is_for_readers);
         since.is_some_and(|since| now.duration_since(since) >= LINGER)
     }
 
     /// Whether it is for readers, and has all that they want now.
     pub(super) fn is_idle(&self) -> bool {
         let is_for_readers = matches!(self.purpose, Purpose::Read { .. });
-        let content = self.content.as_ref().filter(|_| is_for_readers);
-        content.is_some_and(|content| content.scheduler.is_done())
+        let stage = self.stage.as_ref().filter(|_| is_for_readers);
+        stage.is_some_and(|stage| stage.scheduler.is_done())
     }
 
     /// Gives the streams of its sources back when it is not read any more, or all of it is here.
@@ -59,28 +59,28 @@ impl Task {
         if !self.is_idle() {
             return;
         }
-        let Some(content) = &mut self.content else {
+        let Some(stage) = &mut self.stage else {
             return;
         };
-        let since = self.reads.idle_since();
+        let since = self.windows.idle_since();
         let is_left = since.is_some_and(|since| now.duration_since(since) >= RELEASE_PAUSE);
-        if is_left || content.sink.missing().is_empty() {
-            self.sources.rest();
+        if is_left || stage.sink.missing().is_empty() {
+            self.sources.pause();
             self.holdings.clear();
-            content.scheduler.all_left();
+            stage.scheduler.all_left();
         }
     }
 
     /// Asks its sources again when something is read that is not here.
     pub(super) fn wake_for_readers(&mut self) {
-        if let Some(windows) = self.reads.windows(&mut self.reads_seen)
-            && let Some(content) = &mut self.content
+        if let Some(windows) = self.windows.windows(&mut self.windows_seen)
+            && let Some(stage) = &mut self.stage
         {
-            let windows = content.windows(&windows);
-            content.scheduler.read(windows);
+            let windows = stage.windows(&windows);
+            stage.scheduler.read(windows);
         }
         if !self.is_idle() {
-            self.sources.wake();
+            self.sources.resume();
         }
     }
 
@@ -95,7 +95,7 @@ impl Task {
             Kind::Folder => Sink::Manifests(Round::of(descriptor)?),
         };
         self.fetch(sink, DownloadState::Downloading);
-        self.reads.arrived();
+        self.windows.arrived();
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl Task {
         let Purpose::Read { cache, .. } = &self.purpose else {
             return Ok(());
         };
-        let fetched = self.content.as_ref().and_then(Content::manifests).cloned();
+        let fetched = self.stage.as_ref().and_then(Stage::manifests).cloned();
         let Some(round) = fetched.filter(|round| round.is_whole()) else {
             return Ok(());
         };
@@ -117,7 +117,7 @@ impl Task {
             Ok::<_, UnfoldError>(())
         };
         blocking(keep).await??;
-        self.reads.arrived();
+        self.windows.arrived();
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The list of downloads as it is kept for the next run: what was asked for, in order, and what rests.
+//! The list of downloads as it is saved for the next run: what was asked for, in order, and what rests.
 //!
 //! Owns the form: versioned CBOR. How far a download is stands in its own record, which is proven; what
 //! is said of that here is for people to look at until then.
@@ -19,7 +19,7 @@ struct List {
     #[serde(rename = "v")]
     version: u64,
     #[serde(rename = "d")]
-    downloads: Vec<Kept>,
+    downloads: Vec<SavedDownload>,
 }
 
 /// The part of a list that every version has.
@@ -40,7 +40,7 @@ pub(super) enum Unreadable {
 
 /// A download to go on with, or to list as paused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct SavedDownload {
     #[serde(rename = "h")]
     hash: serde_bytes::ByteArray<{ Hash::LEN }>,
     #[serde(rename = "n")]
@@ -104,7 +104,7 @@ enum End {
     Failed(Failure),
 }
 
-impl Kept {
+impl SavedDownload {
     /// What to keep of a download; none if its place cannot be written down.
     pub(super) fn new(request: &Request, status: &DownloadStatus, is_paused: bool) -> Option<Self> {
         let end = match status.state {
@@ -112,7 +112,7 @@ impl Kept {
             DownloadState::Failed => status.failure.clone().map(End::Failed),
             _ => None,
         };
-        let request = request.going_on_from(status);
+        let request = request.resumed_from(status);
         let listed = status.path.clone().map(Output::Exactly);
         let output = listed.unwrap_or_else(|| request.output.clone());
         let asked = (output != request.output).then_some(request.output);
@@ -192,13 +192,13 @@ impl Kept {
     }
 
     /// Whether nothing more is to be done about it by itself.
-    pub(super) const fn is_at_rest(&self) -> bool {
+    pub(super) const fn is_inactive(&self) -> bool {
         self.is_paused || self.end.is_some()
     }
 
     /// Whether it waited for a source, and does so again.
     pub(super) const fn is_waiting(&self) -> bool {
-        self.is_waiting && !self.is_at_rest()
+        self.is_waiting && !self.is_inactive()
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -270,7 +270,7 @@ impl Kept {
 impl Request {
     /// What to ask for to go on with a download that got as far as `status`: the same, by the name and, if it
     /// has begun there, at the place that it has by now, and with more patience.
-    pub(super) fn going_on_from(&self, status: &DownloadStatus) -> Self {
+    pub(super) fn resumed_from(&self, status: &DownloadStatus) -> Self {
         let (request, begun) = (self.clone(), status.path.clone());
         let begun = begun.filter(|_| !status.is_refused_its_place());
         let is_named = status.name != self.hash.to_string();
@@ -284,8 +284,8 @@ impl Request {
     }
 }
 
-/// The list as it is kept.
-pub(super) fn to_bytes(downloads: Vec<Kept>) -> Vec<u8> {
+/// The list as it is saved.
+pub(super) fn to_bytes(downloads: Vec<SavedDownload>) -> Vec<u8> {
     let list = List {
         version: VERSION,
         downloads,
@@ -295,7 +295,7 @@ pub(super) fn to_bytes(downloads: Vec<Kept>) -> Vec<u8> {
 }
 
 /// The downloads of a list.
-pub(super) fn from_bytes(list: &[u8]) -> Result<Vec<Kept>, Unreadable> {
+pub(super) fn from_bytes(list: &[u8]) -> Result<Vec<SavedDownload>, Unreadable> {
     let versioned: Versioned = cbor4ii::serde::from_slice(list).map_err(|_| Unreadable::Damaged)?;
     match versioned.version {
         VERSION => {}
@@ -340,22 +340,22 @@ mod tests {
     #[test]
     fn what_was_asked_for_is_found_again() {
         let (request, status) = (request(), DownloadStatus::new(request().hash, None));
-        let kept = Kept::new(&request, &status, true).unwrap();
-        let list = to_bytes(vec![kept.clone()]);
-        assert_eq!(from_bytes(&list), Ok(vec![kept.clone()]));
-        let again = kept.request();
+        let saved = SavedDownload::new(&request, &status, true).unwrap();
+        let list = to_bytes(vec![saved.clone()]);
+        assert_eq!(from_bytes(&list), Ok(vec![saved.clone()]));
+        let again = saved.request();
         assert_eq!(
             (&again.output, &again.peers, &again.allowed),
             (&request.output, &request.peers, &request.allowed)
         );
-        assert_eq!(kept.status().name, request.hash.to_string());
-        assert!(kept.is_paused());
+        assert_eq!(saved.status().name, request.hash.to_string());
+        assert!(saved.is_paused());
     }
 
     #[test]
     fn a_damaged_list_is_told_from_one_of_a_newer_version() {
         let (request, status) = (request(), DownloadStatus::new(request().hash, None));
-        let list = to_bytes(vec![Kept::new(&request, &status, true).unwrap()]);
+        let list = to_bytes(vec![SavedDownload::new(&request, &status, true).unwrap()]);
         for damaged in [&list[1..], &list[..list.len() / 2], &[0; 100], b""] {
             assert_eq!(from_bytes(damaged), Err(Unreadable::Damaged));
         }
@@ -385,10 +385,10 @@ mod tests {
             path: Some("/tmp/x".into()),
             ..DownloadStatus::new(request.hash, Some("x".into()))
         };
-        let kept = Kept::new(&request, &begun, false).unwrap();
-        assert_eq!(kept.request().output, Output::Exactly("/tmp/x".into()));
-        assert_eq!(kept.request().name.as_deref(), Some("x"));
-        assert!(!kept.is_at_rest());
+        let saved = SavedDownload::new(&request, &begun, false).unwrap();
+        assert_eq!(saved.request().output, Output::Exactly("/tmp/x".into()));
+        assert_eq!(saved.request().name.as_deref(), Some("x"));
+        assert!(!saved.is_inactive());
     }
 
     #[test]
@@ -406,18 +406,18 @@ mod tests {
             ..DownloadStatus::new(request.hash, Some("x".into()))
         };
         let again = |status: &DownloadStatus| {
-            let kept = Kept::new(&request, status, false).unwrap();
-            let kept = from_bytes(&to_bytes(vec![kept])).unwrap().remove(0);
+            let saved = SavedDownload::new(&request, status, false).unwrap();
+            let saved = from_bytes(&to_bytes(vec![saved])).unwrap().remove(0);
             assert_eq!(
-                kept.status().path.as_deref(),
+                saved.status().path.as_deref(),
                 Some(std::path::Path::new("/tmp/x"))
             );
-            kept.request().output
+            saved.request().output
         };
         assert_eq!(again(&ended("target-exists")), request.output);
         assert_eq!(again(&ended("no-source")), Output::Exactly("/tmp/x".into()));
         // It goes on, and has not come to its place again.
-        let goes_on = ended("target-exists").going_on();
+        let goes_on = ended("target-exists").resumed();
         assert_eq!(again(&goes_on), request.output);
     }
 
@@ -428,12 +428,12 @@ mod tests {
             state: DownloadState::Waiting,
             ..DownloadStatus::new(request.hash, None)
         };
-        let kept = |is_paused| {
-            let kept = Kept::new(&request, &waits, is_paused).unwrap();
-            from_bytes(&to_bytes(vec![kept])).unwrap().remove(0)
+        let saved = |is_paused| {
+            let saved = SavedDownload::new(&request, &waits, is_paused).unwrap();
+            from_bytes(&to_bytes(vec![saved])).unwrap().remove(0)
         };
-        assert!(kept(false).is_waiting() && !kept(true).is_waiting());
-        assert!(kept(false).request().waits);
+        assert!(saved(false).is_waiting() && !saved(true).is_waiting());
+        assert!(saved(false).request().waits);
     }
 
     #[test]
@@ -455,9 +455,9 @@ mod tests {
                 failure,
                 ..DownloadStatus::new(request.hash, Some("x".into()))
             };
-            let kept = Kept::new(&request, &ended, false).unwrap();
-            let list = from_bytes(&to_bytes(vec![kept])).unwrap();
-            assert!(list[0].is_at_rest());
+            let saved = SavedDownload::new(&request, &ended, false).unwrap();
+            let list = from_bytes(&to_bytes(vec![saved])).unwrap();
+            assert!(list[0].is_inactive());
             assert_eq!(list[0].status(), ended);
         }
     }

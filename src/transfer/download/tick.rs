@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Content, Task};
-use crate::transfer::{DownloadError, DownloadState, Waiting};
+use super::{Stage, Task};
+use crate::transfer::{DownloadError, DownloadState, WaitReason};
 
 /// How long a download keeps its turn without a source that has anything for it; and while others wait
 /// for theirs, without anything that comes.
@@ -20,13 +20,13 @@ impl Task {
     /// Sources that have nothing to give make room for those that wait.
     fn make_room(&mut self, now: Instant) {
         let wanted = self.sources.crowded_out();
-        let Some(content) = self.content.as_mut().filter(|_| wanted > 0) else {
+        let Some(stage) = self.stage.as_mut().filter(|_| wanted > 0) else {
             return;
         };
         let mut made = 0;
-        for peer in content.scheduler.of_no_use() {
+        for peer in stage.scheduler.of_no_use() {
             if made < wanted && self.sources.replace(peer, now) {
-                content.scheduler.left(peer);
+                stage.scheduler.left(peer);
                 self.holdings.remove(&peer);
                 made += 1;
             }
@@ -44,13 +44,13 @@ impl Task {
         let with_content = self.sources.with_content();
         self.waiting.note_source(with_content > 0);
         // Before there is content to schedule, whoever has it is about to be asked.
-        let can_go_on = |content: &Content| {
-            let scheduler = &content.scheduler;
+        let can_go_on = |stage: &Stage| {
+            let scheduler = &stage.scheduler;
             scheduler.is_done() || scheduler.can_go_on()
         };
-        let is_able = with_content > 0 && self.content.as_ref().is_none_or(can_go_on);
-        let is_only_busy = |content: &Content| content.scheduler.is_only_busy();
-        let has_source = is_able && !self.content.as_ref().is_some_and(is_only_busy);
+        let is_able = with_content > 0 && self.stage.as_ref().is_none_or(can_go_on);
+        let is_only_busy = |stage: &Stage| stage.scheduler.is_only_busy();
+        let has_source = is_able && !self.stage.as_ref().is_some_and(is_only_busy);
         self.take_turns(is_able, now);
         if has_source {
             self.last_source = now;
@@ -69,14 +69,14 @@ impl Task {
                 tried: self.tried(is_able),
             });
         }
-        let verified = self.content.as_ref().map(|content| {
-            let blocks = content.sink.verified();
-            let bytes = content.bytes_of(&blocks);
-            (blocks, bytes, content.manifests().is_none())
+        let verified = self.stage.as_ref().map(|stage| {
+            let blocks = stage.sink.verified();
+            let bytes = stage.bytes_of(&blocks);
+            (blocks, bytes, stage.manifests().is_none())
         });
         let shown = verified.as_ref().filter(|(.., is_shown)| *is_shown);
         let shown = shown.map(|(blocks, ..)| blocks);
-        self.origins.tick(now, shown, &self.sources.states());
+        self.block_sources.tick(now, shown, &self.sources.states());
         let verified = verified.map(|(_, bytes, _)| bytes);
         let rate = verified.map(|verified| self.meter.read(now, verified));
         let waits = self.waits(is_able, has_source);
@@ -109,33 +109,33 @@ impl Task {
                 self.turn = None;
             }
         } else if self.turn.is_none() {
-            let enter = || self.turns.enter(self.request.hash, self.status.clone());
+            let enter = || self.queue.enter(self.request.hash, self.status.clone());
             self.turn = self.queued.get_or_insert_with(enter).try_turn();
             if self.turn.is_some() {
                 self.queued = None;
                 self.last_arrival = now;
             }
         } else if now.duration_since(self.last_arrival) >= TURN_PATIENCE
-            && self.turns.is_waited_for()
+            && self.queue.is_waited_for()
         {
             self.turn = None;
         }
     }
 
     /// What keeps it from being faster, as far as that is known here.
-    fn waits(&self, is_able: bool, has_source: bool) -> Option<Waiting> {
+    fn waits(&self, is_able: bool, has_source: bool) -> Option<WaitReason> {
         if is_able && let Some(queued) = &self.queued {
             let ahead = queued.ahead();
-            return Some(Waiting::Turn { ahead });
+            return Some(WaitReason::Turn { ahead });
         }
         if !has_source {
-            return Some(Waiting::Source {
+            return Some(WaitReason::Source {
                 since: self.last_source.min(self.patience.since()),
                 tried: self.tried(is_able),
             });
         }
         let rate = self.limits.holding_downloads()?;
-        Some(Waiting::Limit { rate })
+        Some(WaitReason::Limit { rate })
     }
 
     /// Who was asked, and what came of it; if there are sources for all that, they are busy.

@@ -1,4 +1,4 @@
-//! Sources whose data failed its proof: each loses the file that it was wrong about.
+//! Sources whose data failed its proof: each loses the file that it was lost about.
 //!
 //! What a source lost stays lost when it says again that it has it, and when it leaves and comes back.
 
@@ -14,7 +14,10 @@ impl Scheduler {
     /// any more; what it owes of the file is asked of others.
     pub(in crate::transfer) fn unproven(&mut self, peer: PeerId, part: Part) {
         let file = self.sequence.blocks_of_file(part.file);
-        self.wrong.entry(peer).or_default().insert(file.clone());
+        self.lost_files
+            .entry(peer)
+            .or_default()
+            .insert(file.clone());
         let bytes = self.sequence.bytes_of(part);
         let Some(source) = self.sources.get_mut(&peer) else {
             return;
@@ -39,7 +42,7 @@ impl Scheduler {
 
     /// Whether some block that is not verified lies outside the files that the source lost.
     pub(in crate::transfer) fn may_still_use(&self, peer: &PeerId) -> bool {
-        let Some(wrong) = self.wrong.get(peer) else {
+        let Some(lost) = self.lost_files.get(peer) else {
             return true;
         };
         let aside = self.readers.unread.iter().flat_map(BlockRanges::iter);
@@ -48,17 +51,17 @@ impl Scheduler {
             .keys()
             .map(|part| self.sequence.blocks_of(*part));
         let mut unverified = self.missing.iter().chain(aside).chain(in_flight);
-        unverified.any(|run| !wrong.contains_range(run))
+        unverified.any(|run| !lost.contains_range(run))
     }
 
     /// The blocks without those of the files that the source lost.
-    pub(super) fn without_wrong<'b>(
+    pub(super) fn without_lost_files<'b>(
         &self,
         peer: &PeerId,
         blocks: &'b BlockRanges,
     ) -> Cow<'b, BlockRanges> {
-        match self.wrong.get(peer) {
-            Some(wrong) => Cow::Owned(blocks.difference(wrong)),
+        match self.lost_files.get(peer) {
+            Some(lost) => Cow::Owned(blocks.difference(lost)),
             None => Cow::Borrowed(blocks),
         }
     }

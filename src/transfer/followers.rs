@@ -2,28 +2,28 @@
 
 /// The followers of a download, and the node, once it was asked to run it by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Interest {
+pub struct Followers {
     /// How many follow it.
-    pub followers: usize,
+    pub count: usize,
     /// Whether the node runs it whether somebody follows it or not.
-    pub is_kept: bool,
+    pub is_detached: bool,
 }
 
-impl Interest {
+impl Followers {
     /// One more follows it.
     pub(super) fn follow(&mut self) {
-        self.followers += 1;
+        self.count += 1;
     }
 
     /// The node is to run it whether somebody follows it or not.
-    pub(super) fn keep(&mut self) {
-        self.is_kept = true;
+    pub(super) fn run_detached(&mut self) {
+        self.is_detached = true;
     }
 
     /// A follower leaves; whether nobody is left who wants it.
     pub(super) fn leave(&mut self) -> bool {
-        self.followers = self.followers.saturating_sub(1);
-        self.followers == 0 && !self.is_kept
+        self.count = self.count.saturating_sub(1);
+        self.count == 0 && !self.is_detached
     }
 }
 
@@ -33,13 +33,13 @@ mod tests {
 
     #[test]
     fn only_the_last_to_leave_ends_it_and_not_what_the_node_keeps() {
-        let mut interest = Interest::default();
-        interest.follow();
-        interest.follow();
-        assert!(!interest.leave());
-        assert!(interest.leave());
-        interest.follow();
-        interest.keep();
-        assert!(!interest.leave());
+        let mut followers = Followers::default();
+        followers.follow();
+        followers.follow();
+        assert!(!followers.leave());
+        assert!(followers.leave());
+        followers.follow();
+        followers.run_detached();
+        assert!(!followers.leave());
     }
 }

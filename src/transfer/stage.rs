@@ -5,10 +5,10 @@ use std::{ops::Range, sync::Arc};
 use libp2p::PeerId;
 use pelago_content::{BlockRanges, Part, Sequence};
 
-use super::{manifests::Round, reads::Window, scheduler::Scheduler, sink::Sink, source::Wanted};
+use super::{manifests::Round, reading::Window, scheduler::Scheduler, sink::Sink, source::Wanted};
 
 /// Something to fetch, block by block.
-pub(super) struct Content {
+pub(super) struct Stage {
     /// How many its download fetched before.
     number: u64,
     pub(super) sink: Sink,
@@ -22,7 +22,7 @@ pub(super) struct Content {
     pub(super) fetched_bytes: u64,
 }
 
-impl Content {
+impl Stage {
     /// What `sink` still lacks is to be fetched after `before`, with at most `window` bytes in flight at
     /// one source.
     pub(super) fn new(sink: Sink, window: u64, before: Option<&Self>) -> Self {
@@ -43,12 +43,9 @@ impl Content {
 
     /// The same, but only what is read of it is to be fetched.
     pub(super) fn for_readers(sink: Sink, window: u64) -> Self {
-        let content = Self::new(sink, window, None);
-        let scheduler = content.scheduler.for_readers();
-        Self {
-            scheduler,
-            ..content
-        }
+        let stage = Self::new(sink, window, None);
+        let scheduler = stage.scheduler.for_readers();
+        Self { scheduler, ..stage }
     }
 
     /// The blocks that the windows of readers are. A manifest is read as a whole.
@@ -75,13 +72,15 @@ impl Content {
 
     /// A part of this, as it is ordered.
     pub(super) fn wanted(&self, part: Part) -> Wanted {
-        let content = self.number;
-        Wanted { content, part }
+        Wanted {
+            stage: self.number,
+            part,
+        }
     }
 
     /// The part that was wanted; none if it is one of what was fetched before.
     pub(super) fn part(&self, wanted: Wanted) -> Option<Part> {
-        (wanted.content == self.number).then_some(wanted.part)
+        (wanted.stage == self.number).then_some(wanted.part)
     }
 
     /// A source has all of the manifests, which this is: those who know what is in a folder have them.

@@ -17,15 +17,15 @@ use thiserror::Error;
 use tokio::task::spawn_blocking;
 
 use super::{
-    Download, DownloadState, Interest, Transfers, Waiting,
-    kept::{self, Kept, Unreadable, VERSION},
-    transfers::{Begun, Entry},
+    Download, DownloadState, Followers, Transfers, WaitReason,
+    saved_downloads::{self, SavedDownload, Unreadable, VERSION},
+    transfers::{Attempt, ListedDownload},
 };
 use crate::store::{PartialSpec, Store};
 
 /// Whether changes of the list are kept for the next run.
 #[derive(Default)]
-pub(super) enum Keeping {
+pub(super) enum ListStorage {
     /// No: this run lasts for one command.
     #[default]
     Nowhere,
@@ -37,22 +37,22 @@ pub(super) enum Keeping {
 
 /// The list that is kept, and which changes are in it.
 #[derive(Default)]
-pub(super) struct Keeper {
-    keeping: Keeping,
+pub(super) struct ListWriter {
+    storage: ListStorage,
     /// The last change that was tried to be written, and what came of that.
     written: u64,
     result: Option<NotKept>,
 }
 
 /// The downloads of the last run.
-pub struct Saved {
-    list: List,
+pub struct SavedList {
+    list: ListFile,
     /// Those that have a record.
     recorded: Vec<PartialSpec>,
 }
 
-enum List {
-    Whole(Vec<Kept>),
+enum ListFile {
+    Whole(Vec<SavedDownload>),
     Damaged,
     Unread(NotKept),
 }
@@ -156,7 +156,7 @@ impl LoadError {
     }
 }
 
-impl Saved {
+impl SavedList {
     /// What the last run left in `store`: its list, and what has a record that the list does not name.
     /// Changes nothing.
     ///
@@ -167,7 +167,7 @@ impl Saved {
         let read = spawn_blocking(move || Self::read_blocking(&in_store)).await;
         read.unwrap_or_else(|error| {
             // The runtime ends, and the node with it.
-            let list = List::Unread(NotKept::unread(store.downloads_file(), error.into()));
+            let list = ListFile::Unread(NotKept::unread(store.downloads_file(), error.into()));
             let recorded = Vec::new();
             Ok(Self { list, recorded })
         })
@@ -176,16 +176,16 @@ impl Saved {
     fn read_blocking(store: &Store) -> Result<Self, LoadError> {
         let path = store.downloads_file();
         let list = match store.kept_downloads() {
-            Ok(None) => List::Whole(Vec::new()),
-            Ok(Some(bytes)) => match kept::from_bytes(&bytes) {
-                Ok(kept) => List::Whole(kept),
-                Err(Unreadable::Damaged) => List::Damaged,
+            Ok(None) => ListFile::Whole(Vec::new()),
+            Ok(Some(bytes)) => match saved_downloads::from_bytes(&bytes) {
+                Ok(kept) => ListFile::Whole(kept),
+                Err(Unreadable::Damaged) => ListFile::Damaged,
                 Err(Unreadable::Newer { version }) => {
                     let path = path.to_owned();
                     return Err(LoadError { path, version });
                 }
             },
-            Err(error) => List::Unread(NotKept::unread(path, error)),
+            Err(error) => ListFile::Unread(NotKept::unread(path, error)),
         };
         let recorded = store.partials().unwrap_or_else(|error| {
             tracing::error!(%error, "the records of downloads cannot be read");
@@ -197,10 +197,10 @@ impl Saved {
     /// All downloads in their order: the list, then those that only have a record. Those were begun by
     /// commands that ran without a node; but without the list, any of them may have been paused, so all
     /// of them are.
-    fn downloads(self) -> Vec<Kept> {
+    fn downloads(self) -> Vec<SavedDownload> {
         let (mut found, is_whole) = match self.list {
-            List::Whole(kept) => (kept, true),
-            List::Damaged | List::Unread(_) => (Vec::new(), false),
+            ListFile::Whole(kept) => (kept, true),
+            ListFile::Damaged | ListFile::Unread(_) => (Vec::new(), false),
         };
         let mut recorded = self.recorded;
         // What was done may have been begun once more, elsewhere.
@@ -212,7 +212,7 @@ impl Saved {
         });
         recorded.sort_by(|a, b| a.name.cmp(&b.name));
         for spec in recorded {
-            let kept = Kept::recorded(spec);
+            let kept = SavedDownload::recorded(spec);
             found.push(if is_whole { kept } else { kept.paused() });
         }
         found
@@ -223,19 +223,22 @@ impl Transfers {
     /// Resumes the downloads of the last run, lists those that it had paused or that had ended, and
     /// keeps each change for the next run from now on, if the list of the last one could be read or set
     /// aside. Returns those that it resumes.
-    pub async fn load(&self, saved: Saved) -> Vec<Download> {
-        let keeping = match &saved.list {
-            List::Whole(_) => Keeping::InStore,
-            List::Damaged => self.set_list_aside().await,
-            List::Unread(why) => {
+    pub async fn load(&self, saved: SavedList) -> Vec<Download> {
+        let storage = match &saved.list {
+            ListFile::Whole(_) => ListStorage::InStore,
+            ListFile::Damaged => self.set_list_aside().await,
+            ListFile::Unread(why) => {
                 tracing::error!(%why, "downloads that have begun are listed as paused");
-                Keeping::Unread(why.clone())
+                ListStorage::Unread(why.clone())
             }
         };
-        let is_new = matches!((&saved.list, &keeping), (List::Damaged, Keeping::InStore));
-        if let List::Whole(kept) = &saved.list {
-            let listed: HashSet<_> = kept.iter().map(Kept::hash).collect();
-            let store = self.room.store.clone();
+        let is_new = matches!(
+            (&saved.list, &storage),
+            (ListFile::Damaged, ListStorage::InStore)
+        );
+        if let ListFile::Whole(kept) = &saved.list {
+            let listed: HashSet<_> = kept.iter().map(SavedDownload::hash).collect();
+            let store = self.services.store.clone();
             let clear = move || {
                 let cleared = store.clear_torn_records(&listed);
                 cleared.and(store.keep_receipts_of(&listed))
@@ -246,16 +249,16 @@ impl Transfers {
             }
         }
         let resumed = self.list_saved(saved.downloads());
-        self.keeping.lock().await.keeping = keeping;
+        self.list_writer.lock().await.storage = storage;
         if is_new {
             // Or the next start would not know that they are paused.
-            self.keep_or_log().await;
+            self.save_or_log().await;
         }
         resumed
     }
 
-    async fn set_list_aside(&self) -> Keeping {
-        let store = self.room.store.clone();
+    async fn set_list_aside(&self) -> ListStorage {
+        let store = self.services.store.clone();
         let aside = spawn_blocking(move || store.set_downloads_aside()).await;
         match aside.map_err(io::Error::other).and_then(|aside| aside) {
             Ok(aside) => {
@@ -264,44 +267,44 @@ impl Transfers {
                     "the list of downloads is damaged and was renamed to {aside}: downloads that have \
                      begun are listed as paused, others have to be asked for again"
                 );
-                Keeping::InStore
+                ListStorage::InStore
             }
             Err(error) => {
-                let why = NotKept::unread(self.room.store.downloads_file(), error);
+                let why = NotKept::unread(self.services.store.downloads_file(), error);
                 tracing::error!(%why, "the list of downloads is damaged, and cannot be set aside");
-                Keeping::Unread(why)
+                ListStorage::Unread(why)
             }
         }
     }
 
-    fn list_saved(&self, saved: Vec<Kept>) -> Vec<Download> {
+    fn list_saved(&self, saved: Vec<SavedDownload>) -> Vec<Download> {
         let mut downloads = self.lock();
         let mut resumed = Vec::new();
         for kept in saved {
             let (request, is_paused) = (kept.request(), kept.is_paused());
-            let mut interest = Interest::default();
-            interest.keep();
-            let download = if kept.is_at_rest() {
-                Download::at_rest(kept.status(), request.seed, request.scopes.clone())
+            let mut followers = Followers::default();
+            followers.run_detached();
+            let download = if kept.is_inactive() {
+                Download::inactive(kept.status(), request.seed, request.scopes.clone())
             } else {
                 let output = request.output.path().display();
                 tracing::info!(hash = %request.hash, %output, "download goes on");
-                let mut status = kept.status().going_on();
+                let mut status = kept.status().resumed();
                 if kept.is_waiting() {
                     status.state = DownloadState::Waiting;
-                    status.waits = Some(Waiting::Source {
+                    status.waits = Some(WaitReason::Source {
                         since: Instant::now(),
                         tried: "no peer had it before the node started again".to_owned(),
                     });
                 }
-                let download = self.spawn(request.clone(), status, None, Begun::Again);
+                let download = self.spawn(request.clone(), status, None, Attempt::Again);
                 resumed.push(download.clone());
                 download
             };
-            downloads.push(Entry {
+            downloads.push(ListedDownload {
                 request,
                 download,
-                interest,
+                followers,
                 is_paused,
             });
         }
@@ -313,43 +316,44 @@ impl Transfers {
     ///
     /// # Errors
     /// [`NotKept`]; the next change tries it again.
-    pub async fn keep(&self) -> Result<(), NotKept> {
+    pub async fn save(&self) -> Result<(), NotKept> {
         let change = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
         // Held until it is written, so that an older list never replaces a newer one.
-        let mut keeper = self.keeping.lock().await;
-        match &keeper.keeping {
-            Keeping::Nowhere => return Ok(()),
-            Keeping::Unread(why) => return Err(why.clone()),
-            Keeping::InStore => {}
+        let mut writer = self.list_writer.lock().await;
+        match &writer.storage {
+            ListStorage::Nowhere => return Ok(()),
+            ListStorage::Unread(why) => return Err(why.clone()),
+            ListStorage::InStore => {}
         }
-        if keeper.written >= change {
+        if writer.written >= change {
             // A write that began after this change has taken it along.
-            return keeper.result.clone().map_or(Ok(()), Err);
+            return writer.result.clone().map_or(Ok(()), Err);
         }
-        keeper.written = self.changes.load(Ordering::Acquire);
+        writer.written = self.changes.load(Ordering::Acquire);
         self.metrics.list_writes.inc();
         let list = {
             let downloads = self.lock();
-            let kept = |entry: &Entry| {
-                Kept::new(
+            let kept = |entry: &ListedDownload| {
+                SavedDownload::new(
                     &entry.request,
                     &entry.download.status.borrow(),
                     entry.is_paused,
                 )
             };
-            kept::to_bytes(downloads.iter().filter_map(kept).collect())
+            saved_downloads::to_bytes(downloads.iter().filter_map(kept).collect())
         };
-        let store = self.room.store.clone();
+        let store = self.services.store.clone();
         let kept = spawn_blocking(move || store.keep_downloads(&list)).await;
         let kept = kept.map_err(io::Error::other).and_then(|kept| kept);
-        let kept = kept.map_err(|error| NotKept::write(self.room.store.downloads_file(), error));
-        keeper.result = kept.clone().err();
+        let kept =
+            kept.map_err(|error| NotKept::write(self.services.store.downloads_file(), error));
+        writer.result = kept.clone().err();
         kept
     }
 
     /// The same for a change that nobody waits for.
-    pub async fn keep_or_log(&self) {
-        if let Err(why) = self.keep().await {
+    pub async fn save_or_log(&self) {
+        if let Err(why) = self.save().await {
             tracing::warn!(%why, "the next start does not know how downloads stand");
         }
     }

@@ -42,20 +42,20 @@ const ASKED_FOR_MANIFEST: usize = 3;
 
 /// What is known of content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct Opened {
     /// What it is.
     pub descriptor: Descriptor,
     /// What a peer calls it. Untrusted.
     pub name: Option<String>,
     /// What it amounts to; none for a folder that is not cheaply known.
-    pub weight: Option<Weight>,
+    pub weight: Option<Totals>,
     /// Who has it, or some of it.
     pub holders: Vec<(PeerId, u64)>,
 }
 
 /// What content amounts to: of a folder, a claim by those who made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weight {
+pub struct Totals {
     /// Bytes in all files.
     pub bytes: u64,
     /// How many files there are.
@@ -71,7 +71,7 @@ pub struct Weight {
     (_, 1) => "1 peer says that it has it, and does not give any of it".to_owned(),
     (_, n) => format!("{n} peers say that they have it, and do not give any of it"),
 })]
-pub struct Nobody {
+pub struct NoHolder {
     /// How many peers were asked.
     pub asked: usize,
     /// How many of them say that they have it, and do not give a node of it.
@@ -82,14 +82,14 @@ pub struct Nobody {
 /// has it, or for `patience`.
 ///
 /// # Errors
-/// [`Nobody`].
-pub async fn look(
+/// [`NoHolder`].
+pub async fn open(
     network: &Network,
     limits: &Limits,
     hash: Hash,
     given: Vec<PeerAddress>,
     patience: Duration,
-) -> Result<Looked, Nobody> {
+) -> Result<Opened, NoHolder> {
     let (found, nobody) = gather(network, hash, given, patience).await;
     let Some(first) = found.values().next() else {
         return Err(nobody);
@@ -99,7 +99,7 @@ pub async fn look(
         found.values().find_map(|has| has.name.clone()),
     );
     let weight = match descriptor.kind() {
-        Kind::File => Some(Weight {
+        Kind::File => Some(Totals {
             bytes: descriptor.size(),
             files: 1,
         }),
@@ -113,7 +113,7 @@ pub async fn look(
         let bytes = has.blocks.len().saturating_mul(BLOCK_SIZE);
         (peer, bytes.min(most))
     };
-    Ok(Looked {
+    Ok(Opened {
         descriptor,
         name,
         weight,
@@ -127,11 +127,11 @@ async fn gather(
     hash: Hash,
     given: Vec<PeerAddress>,
     patience: Duration,
-) -> (BTreeMap<PeerId, Has>, Nobody) {
+) -> (BTreeMap<PeerId, Has>, NoHolder) {
     let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady().boxed()));
     let mut answers = FuturesUnordered::new();
     let mut found = BTreeMap::new();
-    let mut nobody = Nobody {
+    let mut nobody = NoHolder {
         asked: 0,
         claimed: 0,
     };
@@ -201,14 +201,14 @@ async fn weigh(
     limits: &Limits,
     folder: &Descriptor,
     holders: impl Iterator<Item = PeerId>,
-) -> Option<Weight> {
+) -> Option<Totals> {
     if folder.size() > BLOCK_SIZE << STORED_LEVEL {
         return None;
     }
     for peer in holders {
         let manifest = timeout(PEER_TIMEOUT, fetch(network, limits, folder, peer)).await;
         if let Ok(Some(manifest)) = manifest {
-            return Some(Weight::of(&manifest));
+            return Some(Totals::of(&manifest));
         }
     }
     None
@@ -246,7 +246,7 @@ async fn fetch(
     Manifest::from_bytes(&data).ok()
 }
 
-impl Weight {
+impl Totals {
     fn of(manifest: &Manifest) -> Self {
         let entries = manifest.entries().iter();
         entries.fold(Self::default(), |sum, entry| {
