@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use super::{
-    change::SettingsArgs,
     completions::CompletionsArgs,
     context::Setting,
     doctor::DoctorArgs,
@@ -15,9 +14,10 @@ use super::{
     limit::LimitArgs,
     link::LinkArgs,
     list::ListArgs,
-    look::OpenArgs,
     man::ManArgs,
     manage::{CancelArgs, MoveArgs, PauseArgs, RemoveArgs},
+    open::OpenArgs,
+    settings::SettingsArgs,
     share::ShareArgs,
     start::StartArgs,
     ui::UiArgs,

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{context::Context, open, output::Output, settings, signals::Signals};
+use super::{context::Context, local, node_settings, output::Output, signals::Signals};
 use crate::{
     api::{ApiFile, Client, Local, router, types::ErrorInfo},
     node::Node,
@@ -51,7 +51,7 @@ pub(super) enum Found {
 /// A client of the node that runs on the data folder, if there is one.
 pub(super) async fn running(folder: &Path) -> anyhow::Result<Option<Client>> {
     let deadline = Instant::now() + PATIENCE;
-    while open::is_running(folder)? {
+    while local::is_running(folder)? {
         if let Some((address, token)) = ApiFile::read(folder)
             && let Ok(client) = Client::connect(address, token).await
         {
@@ -79,7 +79,7 @@ pub(super) async fn find(folder: &Path) -> anyhow::Result<Found> {
         if let Some(client) = running(folder).await? {
             return Ok(Found::Running(client));
         }
-        match open::lock(folder) {
+        match local::lock(folder) {
             // Another command was quicker: its node does.
             Err(error)
                 if matches!(error.downcast_ref(), Some(LockError::InUse { .. }))
@@ -133,8 +133,8 @@ impl Session {
 
     /// Starts a node on `folder`, and talks to it without a socket.
     pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
-        let settings = settings::one_shot(&context.config)?;
-        let node = open::Opened::new(folder)?.start(settings).await?;
+        let settings = node_settings::one_shot(&context.config)?;
+        let node = local::Opened::new(folder)?.start(settings).await?;
         let router = router(context.app(&node));
         let client = Client::in_process(router.clone());
         let (end_api, ended) = oneshot::channel();

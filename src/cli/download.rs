@@ -8,13 +8,12 @@ use super::{
     context::Context,
     list::seconds_arg,
     output::{Exit, describe as describe_error},
-    paths,
+    paths, process_args,
     progress::{Progress, Step},
     prompt,
     signals::Signals,
     start::peer_address,
     text::{bytes, command, count, harmless, rate, time},
-    words,
 };
 use crate::{
     api::{
@@ -174,7 +173,7 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
         Session::open(context).await?
     };
     note_damaged_peers(context, &session, &request.target);
-    let words = words::given().map(|word| word.to_string_lossy().into_owned());
+    let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
     fetch(context, session, request, signals, &command(words)).await
 }
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{
-    batch::Batch,
     context::Context,
-    open,
+    local,
+    outcomes::Outcomes,
     output::Exit,
     paths,
     progress::{Progress, Step},
@@ -29,23 +29,23 @@ pub(super) struct HashArgs {
 }
 
 pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
-    let mut batch = Batch::new(&context.output);
+    let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
         let result = hash(context, path, args.skip_unsupported);
         let notes = result.as_ref().map_or(&[][..], |hashed| &hashed.notes);
         notes.iter().for_each(|note| context.output.note(note));
         let name = path.to_string_lossy();
-        batch.add(&name, result, |hashed| {
+        outcomes.add(&name, result, |hashed| {
             format!("{}  {}", hashed.hash, harmless(&name))
         })?;
     }
-    batch.finish()
+    outcomes.finish()
 }
 
 fn hash(context: &Context, path: &Path, skip_unsupported: bool) -> anyhow::Result<Hashed> {
     let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
-    open::hash(&context.data_folder, path, skip_unsupported, &|done| {
+    local::hash(&context.data_folder, path, skip_unsupported, &|done| {
         let step = Step {
             name: &name,
             state: "hashing",

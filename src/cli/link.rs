@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use super::{
     attach::{self, Found},
     context::Context,
-    open,
+    local,
     output::{Exit, Output},
     qr,
 };
@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
     let links = match attach::find(&context.data_folder).await? {
         Found::Running(client) => client.links(what).await?,
         Found::Free(folder) => {
-            let links = open::links(&folder, what)?;
+            let links = local::links(&folder, what)?;
             output.note("no node is running: the link does not say where this one is");
             links
         }

@@ -3,7 +3,7 @@
 use super::{
     attach::{self, Found, Session},
     context::Context,
-    open,
+    local,
     output::{Exit, Output},
     signals::Signals,
     start::peer_address,
@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
             (client.shares().await?, writing, unavailable)
         }
         Found::Free(folder) => {
-            let (listed, unavailable) = open::list(&folder)?;
+            let (listed, unavailable) = local::list(&folder)?;
             (listed, BeingWritten::default(), unavailable)
         }
     };
@@ -116,7 +116,7 @@ async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
 async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
     let excluded = match attach::find(&context.data_folder).await? {
         Found::Running(client) => client.exclusions().await?,
-        Found::Free(folder) => open::exclusions(&folder)?,
+        Found::Free(folder) => local::exclusions(&folder)?,
     };
     if excluded.is_empty() {
         context

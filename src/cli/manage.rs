@@ -1,7 +1,9 @@
 //! `pelago pause`, `resume`, `cancel`, `remove` and `move`: what people do with the running node's
 //! downloads.
 
-use super::{attach, batch::Batch, context::Context, downloads, output::Exit, text::harmless};
+use super::{
+    attach, context::Context, downloads, outcomes::Outcomes, output::Exit, text::harmless,
+};
 use crate::api::{
     CallError, Client,
     types::{DownloadStatus, Place},
@@ -142,15 +144,15 @@ async fn each(
     done: &str,
     change: impl AsyncFn(&str) -> Result<DownloadStatus, CallError>,
 ) -> anyhow::Result<Exit> {
-    let mut batch = Batch::new(&context.output);
+    let mut outcomes = Outcomes::new(&context.output);
     for what in what {
         let changed = change(what)
             .await
             .inspect(|download| tell(context, download));
         let changed = changed.map_err(Into::into);
-        batch.add(what, changed, |download| line(done, download))?;
+        outcomes.add(what, changed, |download| line(done, download))?;
     }
-    batch.finish()
+    outcomes.finish()
 }
 
 /// Does the same to all that are meant; those that ended or went meanwhile are not.
@@ -162,20 +164,20 @@ async fn all(
     change: impl AsyncFn(&str) -> Result<DownloadStatus, CallError>,
 ) -> anyhow::Result<Exit> {
     let listed = client.downloads().await?;
-    let mut batch = Batch::new(&context.output);
+    let mut outcomes = Outcomes::new(&context.output);
     for download in listed.iter().filter(|download| is_meant(download)) {
         let changed = change(&download.hash).await;
         match changed.inspect(|download| tell(context, download)) {
             Err(CallError::Refused(error)) if PAST.contains(&error.code.as_str()) => {}
-            changed => batch.add(&download.hash, changed.map_err(Into::into), |download| {
+            changed => outcomes.add(&download.hash, changed.map_err(Into::into), |download| {
                 line(done, download)
             })?,
         }
     }
-    if batch.is_empty() {
+    if outcomes.is_empty() {
         context.output.note(NOTHING_TO_DO);
     }
-    batch.finish_list()
+    outcomes.finish_list()
 }
 
 /// Passes on what the node has to say of a change.

@@ -7,21 +7,18 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | verbs and flags; each verb's own are in the file named after it (`open`'s in `look`) |
+//! | `args` | verbs and flags; each verb's own are in the file named after it |
 //! | `manage`, `watch` | the verbs that change downloads; downloads as they change |
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
-//! | `open`, `settings` | nodes and stores opened in this process |
-//! | `change` | settings, shown and changed |
-//! | `output`, `batch`, `progress`, `table`, `text`, `qr` | what is printed, and how |
+//! | `local`, `node_settings` | stores and nodes opened in this process |
+//! | `output`, `outcomes`, `progress`, `table`, `text`, `qr` | what is printed, and how |
 //! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
 //! | `shell`, `menu` | verbs typed or chosen one after another |
-//! | `verbs`, `words`, `prompt`, `choose` | running a verb for them; asking people |
+//! | `verbs`, `process_args`, `prompt`, `choose` | running a verb for them; asking people |
 
 mod args;
 mod attach;
-mod batch;
-mod change;
 mod choose;
 mod completions;
 mod context;
@@ -33,15 +30,18 @@ mod health;
 mod limit;
 mod link;
 mod list;
+mod local;
 mod logging;
-mod look;
 mod man;
 mod manage;
 mod menu;
+mod node_settings;
 mod open;
+mod outcomes;
 mod output;
 mod paths;
 mod peers;
+mod process_args;
 mod progress;
 mod prompt;
 mod qr;
@@ -58,7 +58,6 @@ mod ui;
 mod unshare;
 mod verbs;
 mod watch;
-mod words;
 
 use std::{io, process};
 
@@ -83,8 +82,8 @@ Pelago shares files with whoever has their hash, and gets others' by theirs. To 
 
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
-    let args =
-        Args::try_parse_from(words::given()).unwrap_or_else(|error| output::exit_usage(&error));
+    let args = Args::try_parse_from(process_args::given())
+        .unwrap_or_else(|error| output::exit_usage(&error));
     let output = Output::new(args.global.json, args.global.quiet);
     let exit = match args.command {
         None => {
@@ -144,7 +143,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Unshare(args) => unshare::run(context, &args).await,
         Command::List(args) => list::run(context, &args).await,
         Command::Download(args) => download::run(context, &args).await,
-        Command::Open(args) => look::run(context, &args).await,
+        Command::Open(args) => open::run(context, &args).await,
         Command::Link(args) => link::run(context, &args).await,
         Command::Downloads(args) => downloads::run(context, &args).await,
         Command::Pause(args) => manage::pause(context, &args).await,
@@ -152,7 +151,7 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Cancel(args) => manage::cancel(context, &args).await,
         Command::Remove(args) => manage::remove(context, &args).await,
         Command::Move(args) => manage::put(context, &args).await,
-        Command::Settings(args) => change::run(context, &args).await,
+        Command::Settings(args) => settings::run(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,
         Command::Status => status::run(context).await,

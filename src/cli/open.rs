@@ -1,218 +1,223 @@
-//! What is opened in this process: the data folder, its store, a node on it.
-//!
-//! The one place of the command line that reaches past the API.
+//! `pelago open`: what a link or hash stands for, before anything is downloaded.
 
-use std::{
-    ops::ControlFlow,
-    path::{Path, PathBuf},
+use std::{pin::pin, time::Duration};
+
+use tokio::time::timeout;
+
+use super::{
+    attach::Session,
+    context::Context,
+    download::{self, DownloadArgs},
+    list::seconds_arg,
+    output::{Exit, Output},
+    prompt,
+    signals::Signals,
+    start::peer_address,
+    text::{bytes, command, count, harmless},
 };
-
-use anyhow::Context as _;
-
-use super::paths;
 use crate::{
     api::{
-        ApiFile,
-        types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
+        CallError, Client,
+        types::{Content, Holder, Kind, LookRequest},
     },
-    content::Descriptor,
-    node::{self, Node, Settings, shares, states, withdraw::withdraw},
-    store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
+    node::Target,
 };
 
-/// Whether a node runs on `folder`.
-pub(super) fn is_running(folder: &Path) -> anyhow::Result<bool> {
-    let looked = DataFolder::is_running(folder);
-    looked.with_context(|| format!("the data folder {} cannot be used", folder.display()))
+/// How long a person waits without wondering what for: more than it takes where somebody has it.
+const UNEXPLAINED: Duration = Duration::from_secs(2);
+
+/// What to look at, and whom to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct OpenArgs {
+    /// A link (pelago:...) or a hash (64 hex digits)
+    #[arg(value_name = "LINK|HASH", value_parser = target)]
+    target: String,
+
+    /// Ask the peer at this address as well
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    peer: Vec<String>,
+
+    /// Node to enter the network by: host:port or a multiaddr
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    bootstrap: Vec<String>,
+
+    /// Give up after so long without anybody who has it [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
+    timeout: Option<f64>,
 }
 
-/// Takes the data folder for this process, and clears away what a killed node left to mislead others.
-pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
-    let folder = DataFolder::lock(folder)?;
-    ApiFile::clear(folder.path())?;
-    Ok(folder)
-}
-
-/// What a node needs, opened once, however often it is tried to be started.
-pub(super) struct Opened {
-    store: Store,
-    identity: libp2p::identity::Keypair,
-}
-
-impl Opened {
-    pub(super) fn new(folder: &DataFolder) -> anyhow::Result<Self> {
-        let store = Store::open(folder)?;
-        let identity = store::load_or_create(folder.path())?;
-        Ok(Self { store, identity })
+/// A link or hash that parses, as it was given.
+fn target(text: &str) -> Result<String, String> {
+    match text.parse::<Target>() {
+        Ok(Target::Name(_)) => {
+            Err("neither a hash of 64 digits nor a link (pelago:...)".to_owned())
+        }
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
     }
-
-    /// Starts the node.
-    pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
-        Node::start(settings, self.store.clone(), &self.identity).await
-    }
 }
 
-/// What is shared, without a node, and what of it is not available.
-pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
-    let store = looked_at(folder, Vec::new())?;
-    let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
-    let listed = listed.into_iter().map(Into::into).collect();
-    Ok((listed, unavailable.into()))
-}
-
-/// How many shares there are, and what of them is not available, without a node that serves `folders`.
-pub(super) fn unavailable(
-    data_folder: &Path,
-    folders: Vec<PathBuf>,
-) -> anyhow::Result<(u64, UnavailableShares)> {
-    let store = looked_at(&DataFolder::lock(data_folder)?, folders)?;
-    Ok((store.count()?, states::unavailable(&store)?.into()))
-}
-
-/// The store of a data folder, after a look at what is shared.
-fn looked_at(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
-    let store = Store::open(folder)?;
-    store.set_live_folders(folders);
-    states::look_at_all(&store)?;
-    Ok(store)
-}
-
-/// The places in watched folders that a person withdrew, without a node.
-pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPlace>> {
-    let exclusions = Store::open(folder)?.exclusions();
-    Ok(exclusions.into_iter().map(Into::into).collect())
-}
-
-/// The links of what is shared, without a node.
-pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<Vec<Shared>> {
-    let links = shares::links(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
-    Ok(links.into_iter().map(Into::into).collect())
-}
-
-/// Reads all that is shared, without a node that serves `folders`, and compares it with what is listed.
-pub(super) fn check_shares(
-    folder: &DataFolder,
-    folders: Vec<PathBuf>,
-    take: &mut dyn FnMut(types::CheckEvent),
-) -> anyhow::Result<()> {
-    let store = Store::open(folder)?;
-    store.set_live_folders(folders);
-    node::check_shares(&store, &mut |event| {
-        take(event.into());
-        ControlFlow::Continue(())
+pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Exit> {
+    let request = LookRequest {
+        target: args.target.clone(),
+        peers: args.peer.clone(),
+        bootstrap: args.bootstrap.clone(),
+        timeout_seconds: context.seconds_without_source(args.timeout),
+    };
+    let mut signals = Signals::listen()?;
+    let session = Session::open(context).await?;
+    download::note_damaged_peers(context, &session, &args.target);
+    let looked = tokio::select! {
+        looked = look(&session.client, &request, &context.output) => looked,
+        () = signals.next() => {
+            session.stop(signals).await;
+            return Ok(Exit::Failed);
+        }
+    };
+    let output = &context.output;
+    let content = match looked {
+        Ok(content) => content,
+        Err(error) => {
+            session.end(output, &mut signals).await;
+            return Err(error.into());
+        }
+    };
+    let again = how_to_get(args);
+    output.result(&content, || {
+        format!("{}\nto get it: {again}", describe(&content))
     })?;
-    Ok(())
-}
-
-/// Stops sharing, without a node that serves `folders`.
-pub(super) fn unshare(
-    folder: &DataFolder,
-    folders: Vec<PathBuf>,
-    what: &str,
-    path: &Path,
-) -> anyhow::Result<Vec<Shared>> {
-    let store = Store::open(folder)?;
-    store.set_live_folders(folders);
-    let withdrawn = withdraw(&store, what, Some(path)).map_err(ErrorInfo::from)?;
-    Ok(withdrawn.into_iter().map(Into::into).collect())
-}
-
-/// Shares for the nodes to come, without one. `progress` is given the bytes hashed so far.
-pub(super) fn record(
-    store: &Store,
-    request: types::ShareRequest,
-    progress: &dyn Fn(u64),
-) -> anyhow::Result<Shared> {
-    let request = node::ShareRequest {
-        path: request.path.into(),
-        name: request.name,
-        unlisted: request.unlisted,
-        rehash: request.rehash,
-        skip_unsupported: request.skip_unsupported,
-    };
-    let progress = |bytes| {
-        progress(bytes);
-        ControlFlow::Continue(())
-    };
-    let shared = shares::record(store, &request, &progress).map_err(ErrorInfo::from)?;
-    Ok(shared.into())
-}
-
-/// The store of a data folder that no node runs on.
-pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
-    Ok(Store::open(folder)?)
-}
-
-/// Hashes a file or directory and shares nothing. A directory is hashed as the node of `data_folder`
-/// would share it. `progress` is given the bytes hashed so far.
-pub(super) fn hash(
-    data_folder: &Path,
-    path: &Path,
-    skip_unsupported: bool,
-    progress: &dyn Fn(u64),
-) -> anyhow::Result<Hashed> {
-    let options = FolderOptions {
-        skip_unsupported,
-        ..FolderOptions::default()
-    };
-    let progress = |bytes| {
-        progress(bytes);
-        ControlFlow::Continue(())
-    };
-    let (leads_to, followed) = shares::follow(path).map_err(|source| {
-        let path = path.to_owned();
-        refused(&HashError::Unreadable { path, source })
-    })?;
-    let mut notes: Vec<_> = followed.into_iter().collect();
-    if leads_to.is_dir() {
-        // As the node names what it shares.
-        let folder = paths::absolute(&leads_to)?;
-        let growing = Growing::in_data_folder(data_folder);
-        let growing = growing.map_err(|source| FolderError::Records { source });
-        let hashed = growing.and_then(|growing| {
-            store::hash_folder(
-                Path::new(&folder),
-                &growing,
-                Some(data_folder),
-                options,
-                &progress,
-            )
-        });
-        let made = hashed.map_err(|error| {
-            let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
-            match node::folder_hint(&error) {
-                Some(hint) => info.with_hint(hint),
-                None => info,
-            }
-        })?;
-        notes.extend(made.left_out.lines());
-        return Ok(described(path, &made.descriptor, made.totals.bytes, notes));
+    if prompt::has_somebody(output) && prompt::agrees("download it now? [y/N] ").await? {
+        let args = DownloadArgs::of(&args.target, &args.peer, &args.bootstrap, args.timeout);
+        let request = download::request(context, &args)?;
+        return download::fetch(context, session, request, signals, &again).await;
     }
-    let hashed = store::hash_file(&leads_to, &progress);
-    let descriptor = hashed.map_err(|error| refused(&error))?.descriptor;
-    Ok(described(path, &descriptor, descriptor.size(), notes))
+    session.end(output, &mut signals).await;
+    Ok(Exit::Done)
 }
 
-fn refused(error: &HashError) -> ErrorInfo {
-    ErrorInfo::new("file-not-hashed", error.to_string())
-}
-
-fn described(path: &Path, descriptor: &Descriptor, size: u64, notes: Vec<String>) -> Hashed {
-    Hashed {
-        path: path.to_string_lossy().into_owned(),
-        hash: descriptor.hash().to_string(),
-        kind: Kind::from(descriptor.kind()),
-        size,
-        root: content_root(descriptor),
-        notes,
+/// Looks, and says so where that takes a while.
+async fn look(
+    client: &Client,
+    request: &LookRequest,
+    output: &Output,
+) -> Result<Content, CallError> {
+    let mut looked = pin!(client.look(request));
+    match timeout(UNEXPLAINED, &mut looked).await {
+        Ok(looked) => looked,
+        Err(_) => {
+            let most = request.timeout_seconds;
+            output.note(format_args!("looking for who has it, for {most} s at most"));
+            looked.await
+        }
     }
 }
 
-/// A root has the form of a hash, and is none: it does not bind the length.
-fn content_root(descriptor: &Descriptor) -> String {
-    descriptor
-        .root()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+fn how_to_get(args: &OpenArgs) -> String {
+    let mut words = vec!["pelago", "download", &args.target];
+    let flags = [("--peer", &args.peer), ("--bootstrap", &args.bootstrap)];
+    for (flag, values) in flags {
+        words.extend(values.iter().flat_map(|value| [flag, value]));
+    }
+    command(words.into_iter().map(str::to_owned))
+}
+
+fn describe(content: &Content) -> String {
+    let kind = match (content.kind, content.files) {
+        (Kind::File, _) => "file".to_owned(),
+        (Kind::Folder, Some(files)) => format!("folder of {}", count(files, "file")),
+        (Kind::Folder, None) => "folder of many files".to_owned(),
+    };
+    let unknown = "shows when it is downloaded".to_owned();
+    let mut lines = vec![
+        format!(
+            "name   {}",
+            harmless(content.name.as_deref().unwrap_or("(none is known)"))
+        ),
+        format!("kind   {kind}"),
+        format!("size   {}", content.size.map_or(unknown, bytes)),
+        format!("hash   {}", content.hash),
+    ];
+    if content.shared {
+        lines.push("here   shared by this node".to_owned());
+    }
+    let holders = content.holders.iter();
+    lines.extend(holders.map(|holder| format!("peer   {}", who(holder, content.size))));
+    if content.holders.is_empty() {
+        lines.push("peer   nobody else who was asked has it".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// A peer and how much it has; whole percents, never rounded up to all.
+fn who(holder: &Holder, size: Option<u64>) -> String {
+    let name = holder.name.as_deref().map(harmless).unwrap_or_default();
+    let has = match size {
+        Some(size) if holder.bytes >= size => "all of it".to_owned(),
+        Some(size) => {
+            let percent = u128::from(holder.bytes) * 100 / u128::from(size.max(1));
+            format!("{} ({percent} %)", bytes(holder.bytes))
+        }
+        None => bytes(holder.bytes),
+    };
+    [holder.peer_id.as_str(), name.as_str(), has.as_str()]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join("  ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content() -> Content {
+        let holder = |name: Option<&str>, bytes| Holder {
+            peer_id: "12D3".to_owned(),
+            name: name.map(str::to_owned),
+            bytes,
+        };
+        Content {
+            hash: "ab".to_owned(),
+            name: Some("a\u{1b}[2J\u{202e}b".to_owned()),
+            kind: Kind::Folder,
+            size: Some(3000),
+            files: Some(2),
+            shared: true,
+            holders: vec![holder(Some("an\u{7}na"), 3000), holder(None, 2999)],
+        }
+    }
+
+    #[test]
+    fn content_is_told_with_names_that_do_no_harm() {
+        assert_eq!(
+            describe(&content()),
+            "name   a\\u{1b}[2J\\u{202e}b\n\
+             kind   folder of 2 files\n\
+             size   2.9 KiB\n\
+             hash   ab\n\
+             here   shared by this node\n\
+             peer   12D3  an\\u{7}na  all of it\n\
+             peer   12D3  2.9 KiB (99 %)"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        let unknown = Content {
+            name: None,
+            size: None,
+            files: None,
+            shared: false,
+            holders: Vec::new(),
+            ..content()
+        };
+        assert_eq!(
+            describe(&unknown),
+            "name   (none is known)\n\
+             kind   folder of many files\n\
+             size   shows when it is downloaded\n\
+             hash   ab\n\
+             peer   nobody else who was asked has it"
+        );
+    }
 }

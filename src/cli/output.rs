@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use console::Term;
 use serde::Serialize;
 
-use super::{text::harmless_lines, words};
+use super::{process_args, text::harmless_lines};
 use crate::{
     api::{
         CallError, LocalError,
@@ -204,7 +204,7 @@ fn message(error: &anyhow::Error) -> String {
 
 /// Ends the process over arguments that make no sense, or with the help that was asked for.
 pub(super) fn exit_usage(error: &clap::Error) -> ! {
-    let json = words::given().any(|arg| arg == "--json");
+    let json = process_args::given().any(|arg| arg == "--json");
     process::exit(usage(error, json).code())
 }
 

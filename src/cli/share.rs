@@ -7,9 +7,9 @@ use std::{
 
 use super::{
     attach::{self, Found, Session},
-    batch::Batch,
     context::Context,
-    link, open,
+    link, local,
+    outcomes::Outcomes,
     output::{Exit, describe as describe_error},
     paths,
     progress::{Progress, Step},
@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<E
     match attach::find(&context.data_folder).await? {
         Found::Running(client) => share_all(context, args, &client).await?.finish(),
         Found::Free(folder) if args.no_serve => {
-            record_all(context, args, &open::store(&folder)?).await
+            record_all(context, args, &local::store(&folder)?).await
         }
         Found::Free(folder) => serve(context, args, &folder).await,
     }
@@ -84,14 +84,14 @@ async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyh
     let mut signals = Signals::listen()?;
     let session = Session::own(context, folder).await?;
     let shared = tokio::select! {
-        batch = share_all(context, args, &session.client) => Some(batch?),
+        outcomes = share_all(context, args, &session.client) => Some(outcomes?),
         () = signals.next() => None,
     };
     let exit = match &shared {
-        Some(batch) => batch.finish()?,
+        Some(outcomes) => outcomes.finish()?,
         None => Exit::Failed,
     };
-    if shared.is_some_and(|batch| batch.done() > 0) {
+    if shared.is_some_and(|outcomes| outcomes.done() > 0) {
         context
             .output
             .note("sharing until Ctrl-C; `pelago start` shares it from then on");
@@ -105,18 +105,18 @@ async fn share_all<'a>(
     context: &'a Context,
     args: &ShareArgs,
     client: &Client,
-) -> anyhow::Result<Batch<'a, Shared>> {
-    let mut batch = Batch::new(&context.output);
+) -> anyhow::Result<Outcomes<'a, Shared>> {
+    let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
         let result = share_or_ask(context, args, client, path).await;
-        add(&mut batch, context, args, path, result)?;
+        add(&mut outcomes, context, args, path, result)?;
     }
-    Ok(batch)
+    Ok(outcomes)
 }
 
 /// Reports what came of `path`.
 fn add(
-    batch: &mut Batch<'_, Shared>,
+    outcomes: &mut Outcomes<'_, Shared>,
     context: &Context,
     args: &ShareArgs,
     path: &Path,
@@ -124,7 +124,7 @@ fn add(
 ) -> anyhow::Result<()> {
     let result = result.map(Shared::without_path);
     let drawn = result.as_ref().ok().filter(|_| args.qr).cloned();
-    batch.add(&path.to_string_lossy(), result, describe)?;
+    outcomes.add(&path.to_string_lossy(), result, describe)?;
     drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))
 }
 
@@ -194,17 +194,17 @@ async fn share(
 
 /// Writes down what to share, for the nodes to come.
 async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
-    let mut batch = Batch::new(&context.output);
+    let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
         let result = record_or_ask(context, args, store, path).await;
-        add(&mut batch, context, args, path, result)?;
+        add(&mut outcomes, context, args, path, result)?;
     }
-    if batch.done() > 0 {
+    if outcomes.done() > 0 {
         context
             .output
             .note("written down, and shared once a node runs: pelago start");
     }
-    batch.finish()
+    outcomes.finish()
 }
 
 async fn record_or_ask(
@@ -231,7 +231,7 @@ fn record(
 ) -> anyhow::Result<Shared> {
     let (name, size) = (path.to_string_lossy(), paths::file_size(path));
     let progress = RefCell::new(Progress::new(&context.output));
-    open::record(store, request, &|done| {
+    local::record(store, request, &|done| {
         let step = Step {
             name: &name,
             state: "hashing",

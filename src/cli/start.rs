@@ -16,9 +16,9 @@ use serde::Serialize;
 use super::{
     attach,
     context::{Context, Setting},
-    open::{self, Opened},
+    local::{self, Opened},
+    node_settings,
     output::Exit,
-    settings,
     signals::Signals,
     supervisor::{self, Told},
 };
@@ -155,7 +155,7 @@ struct Ready<'a> {
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let folder = open::lock(&context.data_folder)?;
+    let folder = local::lock(&context.data_folder)?;
     let shared = share_folders(context)?;
     let node = start_node(context, &Opened::new(&folder)?, &shared).await?;
     let api = match &context.config.api {
@@ -252,7 +252,7 @@ async fn start_node(
     let config = &context.config;
     let download_folder = Some(context.download_folder()?);
     let settings = |port| {
-        let settings = settings::long_running(config, port, folders.to_vec())?;
+        let settings = node_settings::long_running(config, port, folders.to_vec())?;
         anyhow::Ok(Settings {
             download_folder: download_folder.clone(),
             ..settings
@@ -261,7 +261,7 @@ async fn start_node(
     let port = config.network.port;
     match opened.start(settings(port)?).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {
-            let free = settings::free_port();
+            let free = node_settings::free_port();
             let node = opened.start(settings(free)?).await?;
             let text = format_args!("port {port} is taken: listening on port {free} instead");
             context.output.note(text);

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     attach::{self, Found},
     context::Context,
-    open,
+    local,
     output::Exit,
     paths,
     text::harmless,
@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result
         Found::Running(client) => client.unshare(&what, Some(path)).await?,
         Found::Free(folder) => {
             let folders = context.config.storage.share_folders.clone();
-            open::unshare(&folder, folders, &what, Path::new(&path))?
+            local::unshare(&folder, folders, &what, Path::new(&path))?
         }
     };
     let line = |shared: &Shared| {

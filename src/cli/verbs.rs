@@ -18,7 +18,7 @@ use super::{
     args::{Args, Global},
     context::Context,
     output::{self, Exit},
-    words,
+    process_args,
 };
 use crate::api::types::ErrorInfo;
 
@@ -84,7 +84,7 @@ impl Verbs {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::arg0(&mut command, &self.called);
         command.args(self.inherited(&given));
-        words::give(&mut command, words);
+        process_args::give(&mut command, words);
         if !io::stdin().is_terminal() {
             // What is to be read there are the next verbs.
             command.stdin(Stdio::null());

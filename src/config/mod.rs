@@ -11,20 +11,20 @@
 //! | `values` | which values are allowed |
 //! | `layers` | the layers, and who set what |
 //! | `memory` | how much memory there is, and how much of it goes to what |
-//! | `known` | what is told of each setting: kind, unit, what is allowed |
-//! | `settings` | the settings of a program as it runs |
+//! | `schema` | what is told of each setting: kind, unit, what is allowed |
+//! | `live` | the settings of a program as it runs |
 
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
-mod known;
 mod layers;
+mod live;
+mod schema;
 mod sections;
-mod settings;
 mod values;
 
-pub use known::Kind;
 pub use layers::{ConfigError, Layers, Origin};
+pub use live::{ChangeError, Setting, Settings, Wanted};
+pub use schema::Kind;
 pub use sections::{
     Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
 };
-pub use settings::{ChangeError, Setting, Settings, Wanted};

@@ -23,7 +23,7 @@ pub(super) use self::shares::DoctorArgs;
 use super::{
     attach,
     context::Context,
-    open,
+    local,
     output::{self, Exit},
     text::harmless,
 };
@@ -88,7 +88,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     let mut findings = vec![settings(context)];
     findings.extend(machine::examine(&context.data_folder));
     // Where that cannot be told, the node is asked below and says why.
-    let is_running = open::is_running(&context.data_folder).unwrap_or(true);
+    let is_running = local::is_running(&context.data_folder).unwrap_or(true);
     let data = data::examine(&context.data_folder, is_running);
     let is_sound = data.iter().all(|found| found.state != State::Problem);
     findings.extend(data);

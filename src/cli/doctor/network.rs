@@ -11,7 +11,7 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use super::{Finding, Running};
 use crate::{
-    cli::{context::Context, settings, text::count},
+    cli::{context::Context, node_settings, text::count},
     config::{Config, Origin},
 };
 
@@ -117,7 +117,7 @@ pub(super) fn without_node(context: &Context) -> Vec<Finding> {
 
 /// Whether a node could listen where it would.
 fn ports(config: &Config) -> Finding {
-    let settings = match settings::long_running(config, config.network.port, Vec::new()) {
+    let settings = match node_settings::long_running(config, config.network.port, Vec::new()) {
         Ok(settings) => settings,
         Err(error) => {
             return Finding::problem("ports", error.to_string(), "correct it in the settings");

@@ -15,7 +15,7 @@ use crate::{
     cli::{
         attach::{self, Found},
         context::Context,
-        open,
+        local,
         progress::{Progress, Step},
         text::{bytes, count, harmless, quoted},
     },
@@ -58,7 +58,7 @@ pub(super) fn without_node(context: &Context) -> Vec<Finding> {
     if !context.data_folder.join("state.redb").exists() {
         return Vec::new();
     }
-    match open::unavailable(&context.data_folder, folders) {
+    match local::unavailable(&context.data_folder, folders) {
         Ok((shares, unavailable)) => states(shares, &unavailable),
         Err(error) => {
             let message = format!("what is shared cannot be looked at: {error}");
@@ -118,7 +118,7 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<Vec<Finding>> {
         Found::Running(client) => ask(&client, &mut report).await?,
         Found::Free(folder) => {
             let folders = context.config.storage.share_folders.clone();
-            open::check_shares(&folder, folders, &mut |event| report.take(event))?;
+            local::check_shares(&folder, folders, &mut |event| report.take(event))?;
         }
     }
     Ok(report.finish())

@@ -15,7 +15,7 @@ use rustyline::{
     validate::Validator,
 };
 
-use super::words::typed;
+use super::split::typed;
 use crate::cli::text::{harmless, quoted};
 
 /// What there is to be named just now.

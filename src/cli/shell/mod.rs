@@ -1,13 +1,13 @@
 //! `pelago shell`: the verbs, typed one after another.
 //!
-//! A line is split as a shell does (`words`), parsed by the definition that the command line has, and
+//! A line is split as a shell does (`split`), parsed by the definition that the command line has, and
 //! run as its own process ([`Verbs`](super::verbs::Verbs)): there is nothing here that a verb means.
-//! At a terminal lines have history and completion (`completion`, `reach`); else they are read from
+//! At a terminal lines have history and completion (`completion`, `suggestions`); else they are read from
 //! stdin to its end, and the shell ends as the last verb did that failed.
 
 mod completion;
-mod reach;
-mod words;
+mod split;
+mod suggestions;
 
 use std::{
     io::{self, BufRead, ErrorKind},
@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     context
         .output
         .note("`help` has the verbs, `menu` the few most used; Ctrl-D or `quit` leaves");
-    let look = reach::look(Handle::current(), folder.clone());
+    let look = suggestions::look(Handle::current(), folder.clone());
     let settings = context.settings.list().into_iter();
     let settings = settings.map(|setting| setting.name.to_string()).collect();
     let completion = Completion::new(definition(), settings, look);
@@ -118,7 +118,7 @@ impl Shell {
     }
 
     fn run(&self, line: &str) -> Went {
-        let words = match words::split(line) {
+        let words = match split::split(line) {
             Ok(words) => words,
             Err(error) => {
                 return self.failed(&ErrorInfo::new("usage", error.to_string()).into());

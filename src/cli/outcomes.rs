@@ -7,23 +7,23 @@ use crate::api::types::{ErrorInfo, Failure};
 
 /// What came of several things. With `--json` the results are one list, in which what failed is
 /// `{"path","error"}`; a single thing that failed is a failure like any other.
-pub(super) struct Batch<'a, T> {
+pub(super) struct Outcomes<'a, T> {
     output: &'a Output,
-    entries: Vec<Entry<T>>,
+    outcomes: Vec<Outcome<T>>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Entry<T> {
+enum Outcome<T> {
     Done(T),
     Failed { path: String, error: ErrorInfo },
 }
 
-impl<'a, T: Serialize> Batch<'a, T> {
+impl<'a, T: Serialize> Outcomes<'a, T> {
     pub(super) const fn new(output: &'a Output) -> Self {
         Self {
             output,
-            entries: Vec::new(),
+            outcomes: Vec::new(),
         }
     }
 
@@ -34,17 +34,17 @@ impl<'a, T: Serialize> Batch<'a, T> {
         result: anyhow::Result<T>,
         text: impl FnOnce(&T) -> String,
     ) -> anyhow::Result<()> {
-        self.entries.push(match result {
+        self.outcomes.push(match result {
             Ok(done) => {
                 self.output.text(text(&done))?;
-                Entry::Done(done)
+                Outcome::Done(done)
             }
             Err(error) => {
                 let error = describe(&error);
                 if !self.output.json {
                     self.output.complaint(&error);
                 }
-                Entry::Failed {
+                Outcome::Failed {
                     path: path.to_owned(),
                     error,
                 }
@@ -55,16 +55,16 @@ impl<'a, T: Serialize> Batch<'a, T> {
 
     /// How many were done.
     pub(super) fn done(&self) -> usize {
-        self.entries
+        self.outcomes
             .iter()
-            .filter(|entry| matches!(entry, Entry::Done(_)))
+            .filter(|outcome| matches!(outcome, Outcome::Done(_)))
             .count()
     }
 
     /// Reports to programs, and says how it went.
     pub(super) fn finish(&self) -> anyhow::Result<Exit> {
-        match &self.entries[..] {
-            [Entry::Failed { error, .. }] => {
+        match &self.outcomes[..] {
+            [Outcome::Failed { error, .. }] => {
                 self.output.result(
                     &Failure {
                         error: error.clone(),
@@ -79,13 +79,13 @@ impl<'a, T: Serialize> Batch<'a, T> {
 
     /// Whether nothing was tried.
     pub(super) const fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.outcomes.is_empty()
     }
 
     /// The same where nobody said how many there would be: a list, whatever it holds.
     pub(super) fn finish_list(&self) -> anyhow::Result<Exit> {
-        self.output.result(&self.entries, String::new)?;
-        Ok(if self.done() == self.entries.len() {
+        self.output.result(&self.outcomes, String::new)?;
+        Ok(if self.done() == self.outcomes.len() {
             Exit::Done
         } else {
             Exit::Failed

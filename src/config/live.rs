@@ -12,7 +12,7 @@ use toml::Value;
 
 use super::{
     Config, ConfigError, Kind, Layers, Origin,
-    known::{Known, SETTINGS},
+    schema::{Known, SETTINGS},
 };
 use crate::{
     durable,

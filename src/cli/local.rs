@@ -1,0 +1,218 @@
+//! What is opened in this process: the data folder, its store, a node on it.
+//!
+//! The one place of the command line that reaches past the API.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+
+use super::paths;
+use crate::{
+    api::{
+        ApiFile,
+        types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
+    },
+    content::Descriptor,
+    node::{self, Node, Settings, shares, states, withdraw::withdraw},
+    store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
+};
+
+/// Whether a node runs on `folder`.
+pub(super) fn is_running(folder: &Path) -> anyhow::Result<bool> {
+    let looked = DataFolder::is_running(folder);
+    looked.with_context(|| format!("the data folder {} cannot be used", folder.display()))
+}
+
+/// Takes the data folder for this process, and clears away what a killed node left to mislead others.
+pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
+    let folder = DataFolder::lock(folder)?;
+    ApiFile::clear(folder.path())?;
+    Ok(folder)
+}
+
+/// What a node needs, opened once, however often it is tried to be started.
+pub(super) struct Opened {
+    store: Store,
+    identity: libp2p::identity::Keypair,
+}
+
+impl Opened {
+    pub(super) fn new(folder: &DataFolder) -> anyhow::Result<Self> {
+        let store = Store::open(folder)?;
+        let identity = store::load_or_create(folder.path())?;
+        Ok(Self { store, identity })
+    }
+
+    /// Starts the node.
+    pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
+        Node::start(settings, self.store.clone(), &self.identity).await
+    }
+}
+
+/// What is shared, without a node, and what of it is not available.
+pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
+    let store = looked_at(folder, Vec::new())?;
+    let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
+    let listed = listed.into_iter().map(Into::into).collect();
+    Ok((listed, unavailable.into()))
+}
+
+/// How many shares there are, and what of them is not available, without a node that serves `folders`.
+pub(super) fn unavailable(
+    data_folder: &Path,
+    folders: Vec<PathBuf>,
+) -> anyhow::Result<(u64, UnavailableShares)> {
+    let store = looked_at(&DataFolder::lock(data_folder)?, folders)?;
+    Ok((store.count()?, states::unavailable(&store)?.into()))
+}
+
+/// The store of a data folder, after a look at what is shared.
+fn looked_at(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    states::look_at_all(&store)?;
+    Ok(store)
+}
+
+/// The places in watched folders that a person withdrew, without a node.
+pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPlace>> {
+    let exclusions = Store::open(folder)?.exclusions();
+    Ok(exclusions.into_iter().map(Into::into).collect())
+}
+
+/// The links of what is shared, without a node.
+pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<Vec<Shared>> {
+    let links = shares::links(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
+    Ok(links.into_iter().map(Into::into).collect())
+}
+
+/// Reads all that is shared, without a node that serves `folders`, and compares it with what is listed.
+pub(super) fn check_shares(
+    folder: &DataFolder,
+    folders: Vec<PathBuf>,
+    take: &mut dyn FnMut(types::CheckEvent),
+) -> anyhow::Result<()> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    node::check_shares(&store, &mut |event| {
+        take(event.into());
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}
+
+/// Stops sharing, without a node that serves `folders`.
+pub(super) fn unshare(
+    folder: &DataFolder,
+    folders: Vec<PathBuf>,
+    what: &str,
+    path: &Path,
+) -> anyhow::Result<Vec<Shared>> {
+    let store = Store::open(folder)?;
+    store.set_live_folders(folders);
+    let withdrawn = withdraw(&store, what, Some(path)).map_err(ErrorInfo::from)?;
+    Ok(withdrawn.into_iter().map(Into::into).collect())
+}
+
+/// Shares for the nodes to come, without one. `progress` is given the bytes hashed so far.
+pub(super) fn record(
+    store: &Store,
+    request: types::ShareRequest,
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<Shared> {
+    let request = node::ShareRequest {
+        path: request.path.into(),
+        name: request.name,
+        unlisted: request.unlisted,
+        rehash: request.rehash,
+        skip_unsupported: request.skip_unsupported,
+    };
+    let progress = |bytes| {
+        progress(bytes);
+        ControlFlow::Continue(())
+    };
+    let shared = shares::record(store, &request, &progress).map_err(ErrorInfo::from)?;
+    Ok(shared.into())
+}
+
+/// The store of a data folder that no node runs on.
+pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
+    Ok(Store::open(folder)?)
+}
+
+/// Hashes a file or directory and shares nothing. A directory is hashed as the node of `data_folder`
+/// would share it. `progress` is given the bytes hashed so far.
+pub(super) fn hash(
+    data_folder: &Path,
+    path: &Path,
+    skip_unsupported: bool,
+    progress: &dyn Fn(u64),
+) -> anyhow::Result<Hashed> {
+    let options = FolderOptions {
+        skip_unsupported,
+        ..FolderOptions::default()
+    };
+    let progress = |bytes| {
+        progress(bytes);
+        ControlFlow::Continue(())
+    };
+    let (leads_to, followed) = shares::follow(path).map_err(|source| {
+        let path = path.to_owned();
+        refused(&HashError::Unreadable { path, source })
+    })?;
+    let mut notes: Vec<_> = followed.into_iter().collect();
+    if leads_to.is_dir() {
+        // As the node names what it shares.
+        let folder = paths::absolute(&leads_to)?;
+        let growing = Growing::in_data_folder(data_folder);
+        let growing = growing.map_err(|source| FolderError::Records { source });
+        let hashed = growing.and_then(|growing| {
+            store::hash_folder(
+                Path::new(&folder),
+                &growing,
+                Some(data_folder),
+                options,
+                &progress,
+            )
+        });
+        let made = hashed.map_err(|error| {
+            let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
+            match node::folder_hint(&error) {
+                Some(hint) => info.with_hint(hint),
+                None => info,
+            }
+        })?;
+        notes.extend(made.left_out.lines());
+        return Ok(described(path, &made.descriptor, made.totals.bytes, notes));
+    }
+    let hashed = store::hash_file(&leads_to, &progress);
+    let descriptor = hashed.map_err(|error| refused(&error))?.descriptor;
+    Ok(described(path, &descriptor, descriptor.size(), notes))
+}
+
+fn refused(error: &HashError) -> ErrorInfo {
+    ErrorInfo::new("file-not-hashed", error.to_string())
+}
+
+fn described(path: &Path, descriptor: &Descriptor, size: u64, notes: Vec<String>) -> Hashed {
+    Hashed {
+        path: path.to_string_lossy().into_owned(),
+        hash: descriptor.hash().to_string(),
+        kind: Kind::from(descriptor.kind()),
+        size,
+        root: content_root(descriptor),
+        notes,
+    }
+}
+
+/// A root has the form of a hash, and is none: it does not bind the length.
+fn content_root(descriptor: &Descriptor) -> String {
+    descriptor
+        .root()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

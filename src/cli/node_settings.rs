@@ -1,0 +1,169 @@
+//! From the settings that people make to those that a node takes.
+
+use std::{
+    net::{Ipv4Addr, TcpListener, UdpSocket},
+    num::NonZeroUsize,
+    path::PathBuf,
+    time::Duration,
+};
+
+use libp2p::Multiaddr;
+
+use crate::{
+    api::types::ErrorInfo,
+    config::Config,
+    memory::Memory,
+    node::{Mode, PeerAddress, Rates, Settings},
+};
+
+/// How many ports are looked at for one that is free for both TCP and UDP: most are.
+const PORT_TRIES: usize = 16;
+
+/// For a node that is there to stay, on `port` unless addresses are set, sharing `folders`.
+pub(super) fn long_running(
+    config: &Config,
+    port: u16,
+    folders: Vec<PathBuf>,
+) -> anyhow::Result<Settings> {
+    let listen = match &config.network.listen[..] {
+        [] => every_interface(port)?,
+        addresses => addresses.to_vec(),
+    };
+    Ok(Settings {
+        listen,
+        share_folders: folders,
+        ..common(config, Mode::LongRunning)?
+    })
+}
+
+/// For a node that exists for one command: on free ports, as a long-running one may come.
+pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
+    Ok(Settings {
+        listen: every_interface(0)?,
+        ..common(config, Mode::OneShot)?
+    })
+}
+
+fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
+    let (network, transfer) = (&config.network, &config.transfer);
+    let memory = Memory::of_this_process();
+    Ok(Settings {
+        mode,
+        network: network.name.clone(),
+        name: node_name(&network.node_name),
+        bootstrap: bootstrap(config)?,
+        mdns: network.mdns,
+        announce: network.announce,
+        memory_budget: memory.connections(network.memory_budget()),
+        replication: NonZeroUsize::new(network.replication).unwrap_or(NonZeroUsize::MIN),
+        concurrent_announcements: network.concurrent_announcements,
+        announce_interval: network.announce_interval(),
+        idle_timeout: Duration::from_secs(network.idle_timeout_seconds),
+        rescan_interval: Duration::from_secs(config.storage.rescan_seconds),
+        max_sources: transfer.max_sources,
+        max_downloads: transfer.max_downloads,
+        in_flight_bytes: memory.in_flight(transfer.in_flight_bytes),
+        upload_slots: transfer.upload_slots,
+        slots_per_peer: transfer.slots_per_peer,
+        stall: Duration::from_secs(transfer.stall_seconds),
+        seed: transfer.seed,
+        read_cache: config.gateway.cache(),
+        read_ahead: memory.read_ahead(),
+        limits: Rates {
+            upload: transfer.upload_limit,
+            download: transfer.download_limit,
+            upload_per_peer: transfer.upload_limit_per_peer,
+            download_per_peer: transfer.download_limit_per_peer,
+        },
+        ..Settings::default()
+    })
+}
+
+fn bootstrap(config: &Config) -> anyhow::Result<Vec<PeerAddress>> {
+    let parse = |text: &String| {
+        text.parse().map_err(|error: crate::node::InvalidAddress| {
+            let origin = config.origin("network.bootstrap");
+            let message = format!("{origin}: network.bootstrap: {error}");
+            ErrorInfo::new("config", message).into()
+        })
+    };
+    config.network.bootstrap.iter().map(parse).collect()
+}
+
+/// TCP and QUIC on IPv4, and on IPv6 where this host has it.
+fn every_interface(port: u16) -> anyhow::Result<Vec<Multiaddr>> {
+    let has_ipv6 = UdpSocket::bind("[::]:0").is_ok();
+    let hosts = ["/ip4/0.0.0.0"]
+        .into_iter()
+        .chain(has_ipv6.then_some("/ip6/::"));
+    let addresses = hosts.flat_map(|host| {
+        [
+            format!("{host}/tcp/{port}"),
+            format!("{host}/udp/{port}/quic-v1"),
+        ]
+    });
+    Ok(addresses
+        .map(|address| address.parse())
+        .collect::<Result<_, _>>()?)
+}
+
+/// A port that is free for TCP and UDP now; 0, for one each, if none turns up.
+pub(super) fn free_port() -> u16 {
+    let any = Ipv4Addr::UNSPECIFIED;
+    let free = || {
+        let port = TcpListener::bind((any, 0)).ok()?.local_addr().ok()?.port();
+        UdpSocket::bind((any, port)).is_ok().then_some(port)
+    };
+    (0..PORT_TRIES).find_map(|_| free()).unwrap_or(0)
+}
+
+/// The name that was chosen, else the host's.
+fn node_name(chosen: &str) -> String {
+    if !chosen.is_empty() {
+        return chosen.to_owned();
+    }
+    #[cfg(unix)]
+    let name = Some(
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+    );
+    #[cfg(not(unix))]
+    let name = std::env::var("COMPUTERNAME").ok();
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "pelago".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layers, Origin};
+
+    #[test]
+    fn the_defaults_listen_everywhere_under_the_hosts_name() {
+        let config = Layers::defaults().unwrap().finish().unwrap();
+        let settings = long_running(&config, 8080, Vec::new()).unwrap();
+        let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            listen[..2],
+            ["/ip4/0.0.0.0/tcp/8080", "/ip4/0.0.0.0/udp/8080/quic-v1"]
+        );
+        assert!(!settings.name.is_empty());
+        let settings = one_shot(&config).unwrap();
+        assert_eq!(settings.mode, Mode::OneShot);
+        assert_eq!(settings.listen[0].to_string(), "/ip4/0.0.0.0/tcp/0");
+    }
+
+    #[test]
+    fn a_wrong_bootstrap_address_is_traced_to_who_gave_it() {
+        let mut layers = Layers::defaults().unwrap();
+        let origin = Origin::Variable("PELAGO_NETWORK_BOOTSTRAP".to_owned());
+        layers
+            .set(origin, "network", "bootstrap", vec!["host"])
+            .unwrap();
+        let refused = one_shot(&layers.finish().unwrap()).unwrap_err().to_string();
+        let expected = "PELAGO_NETWORK_BOOTSTRAP: network.bootstrap: \"host\" is no address";
+        assert!(refused.starts_with(expected), "{refused}");
+    }
+}
