@@ -1,22 +1,24 @@
 //! Verbs and flags.
 
-use std::path::PathBuf;
-
 use clap::{Parser, Subcommand};
 
 use super::{
+    cancel::CancelArgs,
     completions::CompletionsArgs,
-    context::Setting,
     doctor::DoctorArgs,
     download::DownloadArgs,
     downloads::DownloadsArgs,
+    global::{FlagSetting, Global},
     hash::HashArgs,
     limit::LimitArgs,
     link::LinkArgs,
     list::ListArgs,
     man::ManArgs,
-    manage::{CancelArgs, MoveArgs, PauseArgs, RemoveArgs},
     open::OpenArgs,
+    pause::PauseArgs,
+    remove::RemoveArgs,
+    reorder::MoveArgs,
+    resume::ResumeArgs,
     settings::SettingsArgs,
     share::ShareArgs,
     start::StartArgs,
@@ -32,30 +34,6 @@ pub(super) struct Args {
     pub(super) global: Global,
     #[command(subcommand)]
     pub(super) command: Option<Command>,
-}
-
-/// What all verbs take, before or after the verb.
-#[derive(Clone, Debug, clap::Args)]
-pub(super) struct Global {
-    /// Folder with the node's identity and what it knows; one node at a time uses it
-    #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
-    pub(super) data_dir: Option<PathBuf>,
-
-    /// File with settings, instead of config.toml in the configuration folder
-    #[arg(long, global = true, env = "PELAGO_CONFIG", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-
-    /// Print JSON for programs: one document, or one a line where there are several
-    #[arg(long, global = true)]
-    pub(super) json: bool,
-
-    /// Log more to stderr; twice for still more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
-    pub(super) verbose: u8,
-
-    /// Show no progress and no notes, log errors only
-    #[arg(short, long, global = true)]
-    pub(super) quiet: bool,
 }
 
 /// What to do.
@@ -84,7 +62,7 @@ pub(super) enum Command {
     Pause(PauseArgs),
     /// Go on with downloads that were paused or have failed
     #[command(mut_arg("all", |all| all.help("All that are paused or have failed")))]
-    Resume(PauseArgs),
+    Resume(ResumeArgs),
     /// Stop downloads, and remove what is here of them; what is done stays
     #[command(mut_arg("all", |all| all.help("All that are not done")))]
     Cancel(CancelArgs),
@@ -117,7 +95,7 @@ pub(super) enum Command {
 
 impl Command {
     /// The settings that its flags stand for.
-    pub(super) fn settings(&self) -> Vec<Setting> {
+    pub(super) fn settings(&self) -> Vec<FlagSetting> {
         match self {
             Self::Start(args) => args.settings(),
             _ => Vec::new(),

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use directories::{ProjectDirs, UserDirs};
 
 use super::{
-    args::Global,
+    global::{FlagSetting, Global},
     logging,
     output::{self, Output},
 };
@@ -20,9 +20,6 @@ use crate::{
     node::Node,
     store::DataFolder,
 };
-
-/// A setting that a flag stands for: the flag, the section, the key, the value.
-pub(super) type Setting = (&'static str, &'static str, &'static str, toml::Value);
 
 /// The file in the data folder with what was set while a node ran.
 const KEPT: &str = "settings.toml";
@@ -48,7 +45,7 @@ impl Context {
     pub(super) fn load(
         output: Output,
         global: &Global,
-        flags: Vec<Setting>,
+        flags: Vec<FlagSetting>,
     ) -> anyhow::Result<Self> {
         let mut layers = Layers::defaults()?;
         match (&global.config, folders()) {
@@ -59,8 +56,13 @@ impl Context {
             (None, None) => {}
         }
         layers.environment(env::vars_os())?;
-        for (flag, section, key, value) in flags {
-            layers.set(Origin::Flag(flag), section, key, value)?;
+        for given in flags {
+            layers.set(
+                Origin::Flag(given.flag),
+                given.section,
+                given.key,
+                given.value,
+            )?;
         }
         let data_folder = data_folder(global)?;
         // A newer version may have settings that this one does not know.

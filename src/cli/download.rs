@@ -6,14 +6,13 @@ use super::{
     attach::{self, Session},
     choose::choose,
     context::Context,
-    list::seconds_arg,
     output::{Exit, describe as describe_error},
     paths, process_args,
     progress::{Progress, Step},
     prompt,
     signals::Signals,
-    start::peer_address,
     text::{bytes, command, count, harmless, rate, time},
+    value_parsers::{peer_address, seconds},
 };
 use crate::{
     api::{
@@ -59,7 +58,7 @@ pub(super) struct DownloadArgs {
     bootstrap: Vec<String>,
 
     /// Give up when nothing has arrived for so long [default: a running node waits, else 30]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<f64>,
 
     /// Of a folder, only the files whose path in it matches, such as 'docs/**' or '*.jpg'; repeatable

@@ -6,16 +6,13 @@ use super::{
     local,
     output::{Exit, Output},
     signals::Signals,
-    start::peer_address,
     table::{Column, Table},
     text::{bytes, harmless},
+    value_parsers::{peer_address, seconds},
 };
-use crate::api::{
-    seconds,
-    types::{
-        BeingWritten, CatalogueQuery, ExcludedPlace, Kind, Listed, ShareState, UnavailableShare,
-        UnavailableShares,
-    },
+use crate::api::types::{
+    BeingWritten, CatalogueQuery, ExcludedPlace, Kind, Listed, ShareState, UnavailableShare,
+    UnavailableShares,
 };
 
 /// Whose shares to list.
@@ -30,7 +27,7 @@ pub(super) struct ListArgs {
     network: bool,
 
     /// How long to wait for others to turn up [default: 3]
-    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds_arg)]
+    #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds)]
     wait: Option<f64>,
 
     /// List what is not shared yet, as programs may still write to it
@@ -40,15 +37,6 @@ pub(super) struct ListArgs {
     /// List the places in watched folders that you withdrew: `pelago share PATH` shares one again
     #[arg(long, conflicts_with_all = ["peer", "network", "being_written"])]
     excluded: bool,
-}
-
-/// Seconds that one may wait.
-pub(super) fn seconds_arg(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| format!("{text} is no number of seconds"))?;
-    seconds::duration(seconds).map_err(|error| error.to_string())?;
-    Ok(seconds)
 }
 
 impl ListArgs {

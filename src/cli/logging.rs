@@ -23,7 +23,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::args::Global;
+use super::global::Global;
 use crate::{
     api::{
         Log,

@@ -7,8 +7,9 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | verbs and flags; each verb's own are in the file named after it |
-//! | `manage`, `watch` | the verbs that change downloads; downloads as they change |
+//! | `args` | verbs and flags; each verb's own are in the file named after it (`move`'s in `reorder`) |
+//! | `global`, `value_parsers` | flags that all verbs take; values that several take |
+//! | `selection`, `downloads_table`, `watch` | which downloads a verb changes; downloads as a table, and as they change |
 //! | `context` | what all verbs need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `local`, `node_settings` | stores and nodes opened in this process |
@@ -19,12 +20,15 @@
 
 mod args;
 mod attach;
+mod cancel;
 mod choose;
 mod completions;
 mod context;
 mod doctor;
 mod download;
 mod downloads;
+mod downloads_table;
+mod global;
 mod hash;
 mod health;
 mod limit;
@@ -33,18 +37,22 @@ mod list;
 mod local;
 mod logging;
 mod man;
-mod manage;
 mod menu;
 mod node_settings;
 mod open;
 mod outcomes;
 mod output;
 mod paths;
+mod pause;
 mod peers;
 mod process_args;
 mod progress;
 mod prompt;
 mod qr;
+mod remove;
+mod reorder;
+mod resume;
+mod selection;
 mod settings;
 mod share;
 mod shell;
@@ -56,6 +64,7 @@ mod table;
 mod text;
 mod ui;
 mod unshare;
+mod value_parsers;
 mod verbs;
 mod watch;
 
@@ -67,6 +76,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{api::types::ErrorInfo, config::LogFormat};
 use args::{Args, Command};
 use context::Context;
+use global::Global;
 use output::{Exit, Output};
 
 /// What `pelago` alone says.
@@ -111,7 +121,7 @@ fn greet(output: &Output) {
     }
 }
 
-fn run(output: &Output, global: &args::Global, command: Command) -> anyhow::Result<Exit> {
+fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exit> {
     let context = Context::load(output.clone(), global, command.settings());
     let mut context = match context {
         Err(error) if command.examines_settings() => {
@@ -146,11 +156,11 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Open(args) => open::run(context, &args).await,
         Command::Link(args) => link::run(context, &args).await,
         Command::Downloads(args) => downloads::run(context, &args).await,
-        Command::Pause(args) => manage::pause(context, &args).await,
-        Command::Resume(args) => manage::resume(context, &args).await,
-        Command::Cancel(args) => manage::cancel(context, &args).await,
-        Command::Remove(args) => manage::remove(context, &args).await,
-        Command::Move(args) => manage::put(context, &args).await,
+        Command::Pause(args) => pause::run(context, &args).await,
+        Command::Resume(args) => resume::run(context, &args).await,
+        Command::Cancel(args) => cancel::run(context, &args).await,
+        Command::Remove(args) => remove::run(context, &args).await,
+        Command::Move(args) => reorder::run(context, &args).await,
         Command::Settings(args) => settings::run(context, &args).await,
         Command::Limit(args) => limit::run(context, &args).await,
         Command::Peers => peers::run(context).await,

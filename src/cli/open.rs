@@ -8,12 +8,11 @@ use super::{
     attach::Session,
     context::Context,
     download::{self, DownloadArgs},
-    list::seconds_arg,
     output::{Exit, Output},
     prompt,
     signals::Signals,
-    start::peer_address,
     text::{bytes, command, count, harmless},
+    value_parsers::{peer_address, seconds},
 };
 use crate::{
     api::{
@@ -42,7 +41,7 @@ pub(super) struct OpenArgs {
     bootstrap: Vec<String>,
 
     /// Give up after so long without anybody who has it [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds_arg, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<f64>,
 }
 

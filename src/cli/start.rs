@@ -15,17 +15,19 @@ use serde::Serialize;
 
 use super::{
     attach,
-    context::{Context, Setting},
+    context::Context,
+    global::FlagSetting,
     local::{self, Opened},
     node_settings,
     output::Exit,
     signals::Signals,
     supervisor::{self, Told},
+    value_parsers::peer_address,
 };
 use crate::{
     api::{Gateway, GatewaySettings, Links, Local, LocalServer, router, serve_metrics},
     config::{Config, Origin},
-    node::{Node, PeerAddress, Settings},
+    node::{Node, Settings},
     store::Printable,
 };
 
@@ -89,17 +91,17 @@ fn api(text: &str) -> Result<Address, &'static str> {
     }
 }
 
-/// A peer's address that parses, as it was given.
-pub(super) fn peer_address(text: &str) -> Result<String, crate::node::InvalidAddress> {
-    text.parse::<PeerAddress>().map(|_| text.to_owned())
-}
-
 impl StartArgs {
     /// The settings that the flags stand for.
-    pub(super) fn settings(&self) -> Vec<Setting> {
-        let mut settings: Vec<Setting> = Vec::new();
+    pub(super) fn settings(&self) -> Vec<FlagSetting> {
+        let mut settings = Vec::new();
         let mut set = |flag, section, key, value: toml::Value| {
-            settings.push((flag, section, key, value));
+            settings.push(FlagSetting {
+                flag,
+                section,
+                key,
+                value,
+            });
         };
         if let Some(port) = self.port {
             set("--port", "network", "port", i64::from(port).into());

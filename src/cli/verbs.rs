@@ -15,8 +15,9 @@ use anyhow::Context as _;
 use clap::{ArgMatches, CommandFactory, parser::ValueSource};
 
 use super::{
-    args::{Args, Global},
+    args::Args,
     context::Context,
+    global::Global,
     output::{self, Exit},
     process_args,
 };

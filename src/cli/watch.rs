@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{
     context::Context,
     download::step,
-    downloads::fitted,
+    downloads_table::fitted,
     output::{Exit, Output},
     signals::Signals,
     table::cut,

@@ -1,0 +1,26 @@
+//! `pelago cancel`: stops downloads and removes their data.
+
+use super::{
+    attach,
+    context::Context,
+    output::Exit,
+    selection::{self, WhichArgs},
+};
+use crate::api::types::DownloadStatus;
+
+/// Which downloads to give up.
+#[derive(Debug, clap::Args)]
+pub(super) struct CancelArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+}
+
+pub(super) async fn run(context: &Context, args: &CancelArgs) -> anyhow::Result<Exit> {
+    let client = attach::required(context).await?;
+    let cancel = async |what: &str| client.cancel(what).await;
+    if args.which.all {
+        let is_meant = |download: &DownloadStatus| download.state != "done";
+        return selection::all(context, &client, "cancelled", is_meant, cancel).await;
+    }
+    selection::each(context, &args.which.what, "cancelled", cancel).await
+}

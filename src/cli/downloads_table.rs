@@ -1,0 +1,234 @@
+//! Downloads as a table: a line for each, and below it why it waits or failed.
+
+use std::time::Duration;
+
+use super::{
+    output::Output,
+    table::{Column, Table, cut, wrapped},
+    text::{bytes, harmless, rate, time},
+};
+use crate::api::types::DownloadStatus;
+
+/// Digits of a hash that are shown; the verbs take at least 6.
+const SHOWN_DIGITS: usize = 8;
+
+/// Prints them: a table for people.
+pub(super) fn print(output: &Output, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
+    output.result(downloads, || {
+        described(downloads, Output::room()).join("\n")
+    })
+}
+
+/// As many as have their place on a terminal, each with all that is to be told of it, and how many have not.
+/// What has ended goes first then.
+pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, room: usize) -> Vec<String> {
+    let lines = described(downloads, Some(room));
+    if lines.len() <= rows {
+        return lines;
+    }
+    let mut downloads = downloads.to_vec();
+    downloads.sort_by_key(|download| is_ended(&download.state));
+    let mut lines = Vec::new();
+    let mut left = downloads.len();
+    let mut blocks = blocks(&downloads, Some(room)).into_iter();
+    lines.extend(blocks.next().into_iter().flatten());
+    for block in blocks {
+        // One row is for the number of those that are left.
+        if lines.len() + block.len() >= rows {
+            break;
+        }
+        lines.extend(block);
+        left -= 1;
+    }
+    lines.push(cut(&format!("{left} more"), room));
+    lines.truncate(rows);
+    lines
+}
+
+/// Whether nothing is done for a download in this state.
+pub(super) fn is_ended(state: &str) -> bool {
+    matches!(state, "done" | "failed" | "paused")
+}
+
+fn described(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<String> {
+    if downloads.is_empty() {
+        return Vec::new();
+    }
+    blocks(downloads, room).into_iter().flatten().collect()
+}
+
+/// The headings, and for each download its line and why it waits or failed, if it does.
+fn blocks(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<Vec<String>> {
+    let columns = [
+        Column::text("HASH").leaves(6),
+        Column::text("STATE"),
+        Column::number("DONE"),
+        Column::number("VERIFIED").leaves(1),
+        Column::number("SIZE").leaves(3),
+        Column::number("RATE").leaves(5),
+        Column::number("LEFT").leaves(4),
+        Column::number("SOURCES").leaves(2),
+        Column::text("NAME").cut_to(16),
+    ];
+    let table = Table::new(columns, downloads.iter().map(row)).lines(room);
+    let mut blocks: Vec<_> = table.into_iter().map(|line| vec![line]).collect();
+    for (block, download) in blocks.iter_mut().skip(1).zip(downloads) {
+        block.extend(told(download, room));
+    }
+    blocks
+}
+
+/// Why it waits or failed, and what to do.
+fn told(download: &DownloadStatus, room: Option<usize>) -> Vec<String> {
+    const INDENT: &str = "  ";
+    let hint = download
+        .error
+        .as_ref()
+        .and_then(|error| error.hint.as_ref());
+    let told = download.why.iter().chain(hint).map(|text| harmless(text));
+    let lines = told.flat_map(|text| match room {
+        Some(room) => wrapped(&text, room.saturating_sub(INDENT.len())),
+        None => vec![text],
+    });
+    lines.map(|line| format!("{INDENT}{line}")).collect()
+}
+
+fn row(download: &DownloadStatus) -> Vec<String> {
+    let unknown = || "?".to_owned();
+    vec![
+        download.hash.chars().take(SHOWN_DIGITS).collect(),
+        harmless(&download.state),
+        done(download),
+        download.verified_bytes.map_or_else(unknown, bytes),
+        download.size.map_or_else(unknown, bytes),
+        rate(download.bytes_per_second),
+        left(download).map_or_else(String::new, time),
+        download.sources.to_string(),
+        harmless(&download.name),
+    ]
+}
+
+/// Whole percents, never rounded up to 100.
+fn done(download: &DownloadStatus) -> String {
+    match (download.size, download.verified_bytes) {
+        (Some(0), _) => "100 %".to_owned(),
+        (Some(size), Some(verified)) => {
+            format!("{} %", u128::from(verified) * 100 / u128::from(size))
+        }
+        _ => "?".to_owned(),
+    }
+}
+
+/// How long it takes at its present rate, if it has one.
+fn left(download: &DownloadStatus) -> Option<Duration> {
+    let missing = download.size?.checked_sub(download.verified_bytes?)?;
+    let seconds = missing.checked_div(download.bytes_per_second)?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::ErrorInfo;
+
+    fn download() -> DownloadStatus {
+        DownloadStatus {
+            hash: "ab".repeat(32),
+            name: "a.bin".to_owned(),
+            path: None,
+            position: None,
+            state: "downloading".to_owned(),
+            size: Some(1000),
+            verified_bytes: Some(999),
+            bytes_per_second: 0,
+            sources: 2,
+            waits: None,
+            notice: None,
+            why: None,
+            error: None,
+            differences: None,
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_guessed() {
+        let unknown = DownloadStatus {
+            size: None,
+            verified_bytes: None,
+            ..download()
+        };
+        let fast = DownloadStatus {
+            size: Some(10 << 10),
+            verified_bytes: Some(0),
+            bytes_per_second: 2048,
+            ..download()
+        };
+        let downloads = [download(), unknown, fast];
+        assert_eq!(
+            described(&downloads, None).join("\n"),
+            "HASH      STATE        DONE  VERIFIED      SIZE      RATE  LEFT  SOURCES  NAME\n\
+             abababab  downloading  99 %     999 B    1000 B     0 B/s              2  a.bin\n\
+             abababab  downloading     ?         ?         ?     0 B/s              2  a.bin\n\
+             abababab  downloading   0 %       0 B  10.0 KiB  2.0 KB/s   5 s        2  a.bin"
+        );
+        assert_eq!(
+            described(&downloads, Some(60)),
+            [
+                "HASH      STATE        DONE      SIZE      RATE  LEFT  NAME",
+                "abababab  downloading  99 %    1000 B     0 B/s        a.bin",
+                "abababab  downloading     ?         ?     0 B/s        a.bin",
+                "abababab  downloading   0 %  10.0 KiB  2.0 KB/s   5 s  a.bin",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_what_has_ended_is_left_out_first() {
+        let called = |name: &str, state: &str, why: Option<&str>| DownloadStatus {
+            name: name.to_owned(),
+            state: state.to_owned(),
+            why: why.map(str::to_owned),
+            ..download()
+        };
+        let downloads = [
+            called("first", "done", None),
+            called("second", "downloading", None),
+            called("third", "queued", Some("two go before it")),
+            called("fourth", "queued", None),
+        ];
+        let shown = |rows| {
+            let lines = fitted(&downloads, rows, 80);
+            assert!(lines.len() <= rows, "{lines:?}");
+            let last = |line: &String| line.rsplit("  ").next().unwrap().to_owned();
+            lines[1..].iter().map(last).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            shown(6),
+            ["first", "second", "third", "two go before it", "fourth"]
+        );
+        assert_eq!(shown(5), ["second", "third", "two go before it", "2 more"]);
+        assert_eq!(
+            shown(4),
+            ["second", "3 more"],
+            "a reason stays with what it is for"
+        );
+        assert_eq!(fitted(&[], 5, 80), [""; 0]);
+        for rows in 0..4 {
+            assert!(fitted(&downloads, rows, 80).len() <= rows);
+        }
+    }
+
+    #[test]
+    fn below_a_download_it_says_why_and_what_to_do() {
+        let failed = DownloadStatus {
+            why: Some("the disk is full".to_owned()),
+            error: Some(ErrorInfo::new("write-failed", "the disk is full").with_hint("make room")),
+            ..download()
+        };
+        let lines = described(&[failed.clone(), download()], None);
+        assert_eq!(lines[2..4], ["  the disk is full", "  make room"]);
+        assert_eq!(lines.len(), 5);
+        let lines = described(&[failed], Some(14));
+        assert_eq!(lines[2..], ["  the disk is", "  full", "  make room"]);
+    }
+}

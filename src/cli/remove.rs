@@ -1,0 +1,35 @@
+//! `pelago remove`: takes downloads that have ended off the list.
+
+use super::{
+    attach,
+    context::Context,
+    output::Exit,
+    selection::{self, WhichArgs},
+};
+use crate::api::types::DownloadStatus;
+
+/// Which downloads to take off the list.
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoveArgs {
+    #[command(flatten)]
+    which: WhichArgs,
+
+    /// Remove what was downloaded, too, and share it no more
+    #[arg(long, conflicts_with = "all")]
+    with_data: bool,
+}
+
+pub(super) async fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<Exit> {
+    let client = attach::required(context).await?;
+    let done = if args.with_data {
+        "removed"
+    } else {
+        "no longer listed"
+    };
+    let remove = async |what: &str| client.remove(what, args.with_data).await;
+    if args.which.all {
+        let is_meant = |download: &DownloadStatus| download.state == "done";
+        return selection::all(context, &client, done, is_meant, remove).await;
+    }
+    selection::each(context, &args.which.what, done, remove).await
+}

@@ -1,0 +1,48 @@
+//! `pelago move`: changes the order of the downloads that wait for their turn.
+
+use super::{attach, context::Context, downloads_table, output::Exit};
+use crate::api::types::Place;
+
+/// Which download to move, and where to.
+#[derive(Debug, clap::Args)]
+pub(super) struct MoveArgs {
+    /// A hash, at least 6 of its first digits, or a name
+    #[arg(value_name = "HASH|NAME")]
+    what: String,
+
+    #[command(flatten)]
+    position: PositionArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct PositionArgs {
+    /// Before all others
+    #[arg(long)]
+    first: bool,
+
+    /// After all others
+    #[arg(long)]
+    last: bool,
+
+    /// Just before this one
+    #[arg(long, value_name = "HASH|NAME")]
+    before: Option<String>,
+}
+
+impl PositionArgs {
+    fn position(&self) -> Place {
+        match &self.before {
+            Some(other) => Place::Before(other.clone()),
+            None if self.first => Place::First,
+            None => Place::Last,
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &MoveArgs) -> anyhow::Result<Exit> {
+    let client = attach::required(context).await?;
+    let downloads = client.put(&args.what, args.position.position()).await?;
+    downloads_table::print(&context.output, &downloads)?;
+    Ok(Exit::Done)
+}

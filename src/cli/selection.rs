@@ -1,0 +1,91 @@
+//! Which downloads a verb is about, and doing the same to each of them.
+
+use super::{context::Context, outcomes::Outcomes, output::Exit, text::harmless};
+use crate::api::{CallError, Client, types::DownloadStatus};
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct WhichArgs {
+    /// A hash, at least 6 of its first digits, or a name
+    #[arg(value_name = "HASH|NAME")]
+    pub(super) what: Vec<String>,
+
+    /// All; which, each verb says
+    #[arg(long, conflicts_with = "what")]
+    pub(super) all: bool,
+}
+
+/// Does the same to one after another.
+pub(super) async fn each(
+    context: &Context,
+    what: &[String],
+    done: &str,
+    change: impl AsyncFn(&str) -> Result<DownloadStatus, CallError>,
+) -> anyhow::Result<Exit> {
+    let mut outcomes = Outcomes::new(&context.output);
+    for what in what {
+        let changed = change(what)
+            .await
+            .inspect(|download| tell(context, download));
+        let changed = changed.map_err(Into::into);
+        outcomes.add(what, changed, |download| line(done, download))?;
+    }
+    outcomes.finish()
+}
+
+/// Does the same to all that are meant; those that ended or went meanwhile are not.
+pub(super) async fn all(
+    context: &Context,
+    client: &Client,
+    done: &str,
+    is_meant: impl Fn(&DownloadStatus) -> bool,
+    change: impl AsyncFn(&str) -> Result<DownloadStatus, CallError>,
+) -> anyhow::Result<Exit> {
+    let listed = client.downloads().await?;
+    let mut outcomes = Outcomes::new(&context.output);
+    for download in listed.iter().filter(|download| is_meant(download)) {
+        let changed = change(&download.hash).await;
+        match changed.inspect(|download| tell(context, download)) {
+            Err(CallError::Refused(error)) if PAST.contains(&error.code.as_str()) => {}
+            changed => outcomes.add(&download.hash, changed.map_err(Into::into), |download| {
+                line(done, download)
+            })?,
+        }
+    }
+    if outcomes.is_empty() {
+        context.output.note(NOTHING_TO_DO);
+    }
+    outcomes.finish_list()
+}
+
+/// Passes on what the node has to say of a change.
+fn tell(context: &Context, download: &DownloadStatus) {
+    if let Some(notice) = &download.notice {
+        context.output.note(harmless(notice));
+    }
+}
+
+/// Why something is not done to one of all: it ended or went just before.
+const PAST: [&str; 2] = ["download-ended", "not-downloading"];
+
+const NOTHING_TO_DO: &str = "there was nothing to do";
+
+/// Says what was done to all.
+pub(super) fn report(
+    context: &Context,
+    done: &str,
+    downloads: &[DownloadStatus],
+) -> anyhow::Result<Exit> {
+    if downloads.is_empty() {
+        context.output.note(NOTHING_TO_DO);
+    }
+    let lines = || downloads.iter().map(|download| line(done, download) + "\n");
+    context
+        .output
+        .result(downloads, || lines().collect::<String>())?;
+    Ok(Exit::Done)
+}
+
+fn line(done: &str, download: &DownloadStatus) -> String {
+    format!("{done}: {}  {}", download.hash, harmless(&download.name))
+}
