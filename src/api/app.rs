@@ -8,14 +8,14 @@ use std::{
 use axum::extract::FromRef;
 
 use super::{Log, feed::Feed};
-use crate::{config::Settings, node::Node};
+use crate::{config::LiveSettings, node::Node};
 
 /// What the routes work on. A handle: clones are the same.
 #[derive(Clone)]
 pub struct App {
     pub(super) node: Node,
     pub(super) log: Log,
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<LiveSettings>,
     pub(super) feed: Arc<Feed>,
     /// When this began to serve, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
@@ -24,7 +24,7 @@ pub struct App {
 impl App {
     /// A node, and what its program logs and was set to.
     #[must_use]
-    pub fn new(node: Node, log: Log, settings: Arc<Settings>) -> Self {
+    pub fn new(node: Node, log: Log, settings: Arc<LiveSettings>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| now.as_millis());
         Self {
@@ -41,12 +41,13 @@ impl App {
 /// run only.
 impl From<Node> for App {
     fn from(node: Node) -> Self {
-        let settings = Settings::defaults().expect("the defaults are allowed, as the tests show");
+        let settings =
+            LiveSettings::defaults().expect("the defaults are allowed, as the tests show");
         Self::new(node, Log::default(), Arc::new(settings))
     }
 }
 
-impl FromRef<App> for Arc<Settings> {
+impl FromRef<App> for Arc<LiveSettings> {
     fn from_ref(app: &App) -> Self {
         Self::clone(&app.settings)
     }

@@ -14,7 +14,7 @@ use super::{
     types::{self, ErrorInfo},
 };
 use crate::{
-    config::Wanted,
+    config::NewValue,
     node::{self, Node},
 };
 
@@ -446,7 +446,7 @@ impl From<node::Rates> for types::Limits {
 /// The limits to change, as the settings that they are.
 pub(super) fn limits_change(
     from: types::LimitsChange,
-) -> Result<Vec<(String, Option<Wanted>)>, ApiError> {
+) -> Result<Vec<(String, Option<NewValue>)>, ApiError> {
     let limits = [
         ("upload", "upload_limit", from.upload),
         ("download", "download_limit", from.download),
@@ -469,7 +469,7 @@ pub(super) fn limits_change(
         let limit = node::Rate::limit(bytes.unwrap_or(0)).map_err(wrong)?;
         // A rate is at most a terabyte a second.
         let bytes = limit.map_or(0, |rate| rate.bytes().cast_signed());
-        changes.push((format!("transfer.{key}"), Some(Wanted::Number(bytes))));
+        changes.push((format!("transfer.{key}"), Some(NewValue::Number(bytes))));
     }
     Ok(changes)
 }

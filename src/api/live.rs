@@ -37,7 +37,7 @@ use super::{
         Ready,
     },
 };
-use crate::config::Settings;
+use crate::config::LiveSettings;
 
 /// How often a word is said where there is nothing to tell, so that who has gone is found out.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -143,7 +143,7 @@ struct Teller {
     subscription: Subscription,
     topics: Topics,
     log: Log,
-    settings: Arc<Settings>,
+    settings: Arc<LiveSettings>,
     /// How often the settings had changed when they were told.
     settings_told: Option<u64>,
     addresses: Addresses,
@@ -193,7 +193,7 @@ impl Teller {
         subscription: Subscription,
         topics: Topics,
         log: Log,
-        settings: Arc<Settings>,
+        settings: Arc<LiveSettings>,
         addresses: Addresses,
         ending: Option<watch::Receiver<bool>>,
         hello: &Hello,

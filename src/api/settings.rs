@@ -15,7 +15,7 @@ use super::{
     },
 };
 use crate::{
-    config::{ChangeError, Config, Kind, LogLevel, Origin, Setting, Settings, Wanted},
+    config::{ChangeError, Config, LiveSettings, LogLevel, NewValue, SetBy, Setting, ValueKind},
     node::Node,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     get, path = "/v1/settings", operation_id = "settings",
     responses((status = 200, description = "Done", body = Vec<types::Setting>), Refused),
 )]
-pub(super) async fn list(State(settings): State<Arc<Settings>>) -> Json<Vec<types::Setting>> {
+pub(super) async fn list(State(settings): State<Arc<LiveSettings>>) -> Json<Vec<types::Setting>> {
     Json(listed(&settings))
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn list(State(settings): State<Arc<Settings>>) -> Json<Vec<type
 pub(super) async fn change(
     State(node): State<Node>,
     State(log): State<Log>,
-    State(settings): State<Arc<Settings>>,
+    State(settings): State<Arc<LiveSettings>>,
     Body(changes): Body<SettingsChange>,
 ) -> Result<Json<Vec<types::Setting>>, ApiError> {
     let changes =
@@ -64,7 +64,7 @@ pub(super) async fn limits(State(node): State<Node>) -> Json<types::Limits> {
 pub(super) async fn change_limits(
     State(node): State<Node>,
     State(log): State<Log>,
-    State(settings): State<Arc<Settings>>,
+    State(settings): State<Arc<LiveSettings>>,
     Body(change): Body<LimitsChange>,
 ) -> Result<Json<types::Limits>, ApiError> {
     let changes = super::convert::limits_change(change)?;
@@ -73,7 +73,7 @@ pub(super) async fn change_limits(
 }
 
 /// All settings, for streams of events, too.
-pub(super) fn listed(settings: &Settings) -> Vec<types::Setting> {
+pub(super) fn listed(settings: &LiveSettings) -> Vec<types::Setting> {
     settings.list().into_iter().map(Into::into).collect()
 }
 
@@ -82,13 +82,13 @@ pub(super) fn listed(settings: &Settings) -> Vec<types::Setting> {
 /// # Errors
 ///
 /// Some are no values of a setting.
-pub fn wanted(changes: SettingsChange) -> Result<Vec<(String, Option<Wanted>)>, ErrorInfo> {
+pub fn wanted(changes: SettingsChange) -> Result<Vec<(String, Option<NewValue>)>, ErrorInfo> {
     let wanted = |(name, value)| {
         let wanted = match &value {
             Value::Null => None,
-            Value::Bool(value) => Some(Wanted::Bool(*value)),
-            Value::String(text) => Some(Wanted::Text(text.clone())),
-            Value::Number(number) if number.is_i64() => number.as_i64().map(Wanted::Number),
+            Value::Bool(value) => Some(NewValue::Bool(*value)),
+            Value::String(text) => Some(NewValue::Text(text.clone())),
+            Value::Number(number) if number.is_i64() => number.as_i64().map(NewValue::Number),
             other => {
                 let message = format!("{name}: {other} is no value of a setting");
                 return Err(ErrorInfo::new("bad-setting", message));
@@ -102,8 +102,8 @@ pub fn wanted(changes: SettingsChange) -> Result<Vec<(String, Option<Wanted>)>, 
 async fn keep(
     node: &Node,
     log: &Log,
-    settings: &Arc<Settings>,
-    changes: Vec<(String, Option<Wanted>)>,
+    settings: &Arc<LiveSettings>,
+    changes: Vec<(String, Option<NewValue>)>,
 ) -> Result<(), ApiError> {
     let (node, log, settings) = (node.clone(), log.clone(), Arc::clone(settings));
     // It waits for the disk.
@@ -115,7 +115,7 @@ async fn keep(
 }
 
 /// Has the node and the log do as the settings say now, as far as they were changed.
-fn apply(node: &Node, log: &Log, changes: &[(String, Option<Wanted>)], now: &Config) {
+fn apply(node: &Node, log: &Log, changes: &[(String, Option<NewValue>)], now: &Config) {
     let transfer = &now.transfer;
     for (name, _) in changes {
         match &**name {
@@ -154,7 +154,7 @@ fn refused(error: ChangeError) -> ApiError {
     let status = match &error {
         ChangeError::Unknown { .. } | ChangeError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         ChangeError::Locked { .. } => StatusCode::CONFLICT,
-        ChangeError::NotKept { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        ChangeError::NotSaved { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ApiError::with(status, error.into())
 }
@@ -162,11 +162,11 @@ fn refused(error: ChangeError) -> ApiError {
 impl From<Setting> for types::Setting {
     fn from(from: Setting) -> Self {
         let (kind, choices) = match from.kind {
-            Kind::Rate => (SettingKind::Rate, &[][..]),
-            Kind::Number => (SettingKind::Number, &[][..]),
-            Kind::Bool => (SettingKind::Bool, &[][..]),
-            Kind::Choice(choices) => (SettingKind::Choice, choices),
-            Kind::Text => (SettingKind::Text, &[][..]),
+            ValueKind::Rate => (SettingKind::Rate, &[][..]),
+            ValueKind::Number => (SettingKind::Number, &[][..]),
+            ValueKind::Bool => (SettingKind::Bool, &[][..]),
+            ValueKind::Choice(choices) => (SettingKind::Choice, choices),
+            ValueKind::Text => (SettingKind::Text, &[][..]),
         };
         // Settings are text, numbers, yes or no, or lists of text: JSON has all of these.
         let json = |value| serde_json::to_value(value).unwrap_or_default();
@@ -180,20 +180,20 @@ impl From<Setting> for types::Setting {
             kind,
             choices: choices.iter().map(|&choice| choice.to_owned()).collect(),
             changeable: from.changeable,
-            origin: from.origin.into(),
+            origin: from.set_by.into(),
             locked: from.locked,
         }
     }
 }
 
-impl From<Origin> for SettingOrigin {
-    fn from(from: Origin) -> Self {
+impl From<SetBy> for SettingOrigin {
+    fn from(from: SetBy) -> Self {
         let kind = match &from {
-            Origin::Default => OriginKind::Default,
-            Origin::File { .. } => OriginKind::File,
-            Origin::Kept { .. } => OriginKind::Kept,
-            Origin::Variable(_) => OriginKind::Environment,
-            Origin::Flag(_) => OriginKind::Flag,
+            SetBy::Default => OriginKind::Default,
+            SetBy::File { .. } => OriginKind::File,
+            SetBy::Saved { .. } => OriginKind::Kept,
+            SetBy::Variable(_) => OriginKind::Environment,
+            SetBy::Flag(_) => OriginKind::Flag,
         };
         let source = (kind != OriginKind::Default).then(|| from.to_string());
         Self { kind, source }

@@ -103,12 +103,12 @@ impl Command {
     }
 
     /// Whether it is there to stay, so that its log is of interest.
-    pub(super) fn stays(&self) -> bool {
+    pub(super) fn is_long_running(&self) -> bool {
         matches!(self, Self::Start(_))
     }
 
     /// Whether it works with settings that make no sense, and says so itself.
-    pub(super) fn examines_settings(&self) -> bool {
+    pub(super) fn tolerates_bad_settings(&self) -> bool {
         matches!(self, Self::Doctor(_))
     }
 

@@ -41,15 +41,15 @@ const QUIET_STAY: Duration = Duration::from_millis(200);
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// What there is on a data folder.
-pub(super) enum Found {
+pub(super) enum NodeState {
     /// A node, and this reaches it.
     Running(Client),
     /// None, and nobody else can start one now.
-    Free(DataFolder),
+    Absent(DataFolder),
 }
 
 /// A client of the node that runs on the data folder, if there is one.
-pub(super) async fn running(folder: &Path) -> anyhow::Result<Option<Client>> {
+pub(super) async fn find_running(folder: &Path) -> anyhow::Result<Option<Client>> {
     let deadline = Instant::now() + PATIENCE;
     while local::is_running(folder)? {
         if let Some((address, token)) = ApiFile::read(folder)
@@ -64,27 +64,27 @@ pub(super) async fn running(folder: &Path) -> anyhow::Result<Option<Client>> {
 }
 
 /// The same, or an error where there is none.
-pub(super) async fn required(context: &Context) -> anyhow::Result<Client> {
+pub(super) async fn require_running(context: &Context) -> anyhow::Result<Client> {
     let folder = &context.data_folder;
-    running(folder).await?.ok_or_else(|| {
+    find_running(folder).await?.ok_or_else(|| {
         let message = format!("no node is running on {}: pelago start", folder.display());
         ErrorInfo::new("no-node", message).into()
     })
 }
 
 /// The node that runs on the data folder, else the folder itself.
-pub(super) async fn find(folder: &Path) -> anyhow::Result<Found> {
+pub(super) async fn find_or_lock(folder: &Path) -> anyhow::Result<NodeState> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(client) = running(folder).await? {
-            return Ok(Found::Running(client));
+        if let Some(client) = find_running(folder).await? {
+            return Ok(NodeState::Running(client));
         }
         match local::lock(folder) {
             // Another command was quicker: its node does.
             Err(error)
                 if matches!(error.downcast_ref(), Some(LockError::InUse { .. }))
                     && Instant::now() < deadline => {}
-            result => return Ok(Found::Free(result?)),
+            result => return Ok(NodeState::Absent(result?)),
         }
     }
 }
@@ -100,7 +100,7 @@ fn unreachable(folder: &Path) -> ErrorInfo {
 }
 
 /// A client, and the node of our own behind it, if there is one.
-pub(super) struct Session {
+pub(super) struct NodeHandle {
     pub(super) client: Client,
     own: Option<OwnNode>,
 }
@@ -112,7 +112,7 @@ struct OwnNode {
     api: JoinHandle<()>,
 }
 
-impl Session {
+impl NodeHandle {
     /// Whether its node runs in another process, which logs elsewhere.
     pub(super) const fn is_attached(&self) -> bool {
         self.own.is_none()
@@ -125,16 +125,16 @@ impl Session {
 
     /// Attaches to the running node, or starts one.
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
-        match find(&context.data_folder).await? {
-            Found::Running(client) => Ok(Self::attach(client)),
-            Found::Free(folder) => Self::own(context, &folder).await,
+        match find_or_lock(&context.data_folder).await? {
+            NodeState::Running(client) => Ok(Self::attach(client)),
+            NodeState::Absent(folder) => Self::own(context, &folder).await,
         }
     }
 
     /// Starts a node on `folder`, and talks to it without a socket.
     pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
         let settings = node_settings::one_shot(&context.config)?;
-        let node = local::Opened::new(folder)?.start(settings).await?;
+        let node = local::NodeFiles::new(folder)?.start(settings).await?;
         let router = router(context.app(&node));
         let client = Client::in_process(router.clone());
         let (end_api, ended) = oneshot::channel();

@@ -16,7 +16,7 @@ pub(super) struct CancelArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &CancelArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     let cancel = async |what: &str| client.cancel(what).await;
     if args.which.all {
         let is_meant = |download: &DownloadStatus| download.state != "done";

@@ -7,7 +7,7 @@ use super::{
     output::Output,
     prompt,
     table::{Column, Table},
-    text::{bytes, count, harmless},
+    text::{bytes, count, escape},
 };
 use crate::api::types::{Choice, Listed, Sharer};
 
@@ -23,7 +23,7 @@ pub(super) async fn choose(
     output: &Output,
     choices: Vec<Choice>,
 ) -> anyhow::Result<Option<Listed>> {
-    output.text(numbered(&choices, Output::room()))?;
+    output.text(numbered(&choices, Output::width()))?;
     let question = format!("which, 1 to {}, or nothing: ", choices.len());
     loop {
         let question = question.clone();
@@ -55,13 +55,13 @@ fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
 }
 
 /// All have the same name, so that what tells them apart is who shares them.
-fn numbered(choices: &[Choice], room: Option<usize>) -> String {
+fn numbered(choices: &[Choice], width: Option<usize>) -> String {
     let columns = [
         Column::number("#"),
         list::SIZE,
         list::KIND,
         list::HASH,
-        Column::text("FROM").cut_to(24),
+        Column::text("FROM").min_width(24),
     ];
     let row = |(number, choice): (usize, &Choice)| {
         vec![
@@ -72,7 +72,7 @@ fn numbered(choices: &[Choice], room: Option<usize>) -> String {
             from(choice),
         ]
     };
-    Table::new(columns, choices.iter().enumerate().map(row)).text(room)
+    Table::new(columns, choices.iter().enumerate().map(row)).text(width)
 }
 
 /// Who shares it, by name if they have one.
@@ -86,11 +86,11 @@ fn from(choice: &Choice) -> String {
 }
 
 fn sharer(sharer: &Sharer) -> String {
-    let name = sharer.name.as_deref().map(harmless);
+    let name = sharer.name.as_deref().map(escape);
     if let Some(name) = name.filter(|name| !name.is_empty()) {
         return name;
     }
-    let id = harmless(&sharer.peer_id);
+    let id = escape(&sharer.peer_id);
     let last = id.char_indices().rev().nth(ID_DIGITS - 1);
     let last = last.map_or(0, |(at, _)| at);
     let first: String = id[..last].chars().take(4).collect();

@@ -1,13 +1,9 @@
 //! `pelago completions`: a script by which the person's own shell completes verbs and flags.
 
-use clap::CommandFactory;
 use clap_complete::{Shell, generate};
 use serde::Serialize;
 
-use super::{
-    args::Args,
-    output::{Exit, Output},
-};
+use super::output::{Exit, Output};
 
 /// For which shell.
 #[derive(Debug, clap::Args)]
@@ -23,15 +19,19 @@ struct Script {
     script: String,
 }
 
-pub(super) fn run(output: &Output, args: &CompletionsArgs) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    output: &Output,
+    args: &CompletionsArgs,
+    mut definition: clap::Command,
+) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    generate(args.shell, &mut Args::command(), "pelago", &mut script);
+    generate(args.shell, &mut definition, "pelago", &mut script);
     let script = String::from_utf8(script)?;
     if output.json {
         let shell = args.shell.to_string();
         output.result(&Script { shell, script }, String::new)?;
     } else {
-        output.drawing(script.trim_end())?;
+        output.raw(script.trim_end())?;
     }
     Ok(Exit::Done)
 }

@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{
     api::{App, Log},
-    config::{Config, ConfigError, Layers, Origin, Settings},
+    config::{Config, ConfigError, Layers, LiveSettings, SetBy},
     node::Node,
     store::DataFolder,
 };
 
 /// The file in the data folder with what was set while a node ran.
-const KEPT: &str = "settings.toml";
+const SETTINGS_FILE: &str = "settings.toml";
 
 /// What all verbs need.
 pub(super) struct Context {
@@ -33,7 +33,7 @@ pub(super) struct Context {
     pub(super) data_folder: PathBuf,
     pub(super) config: Config,
     /// The same, to be shown and changed.
-    pub(super) settings: Arc<Settings>,
+    pub(super) settings: Arc<LiveSettings>,
     /// What this program logs.
     pub(super) log: Log,
     /// Why the settings are the defaults, if they should be others.
@@ -58,7 +58,7 @@ impl Context {
         layers.environment(env::vars_os())?;
         for given in flags {
             layers.set(
-                Origin::Flag(given.flag),
+                SetBy::Flag(given.flag),
                 given.section,
                 given.key,
                 given.value,
@@ -67,7 +67,7 @@ impl Context {
         let data_folder = data_folder(global)?;
         // A newer version may have settings that this one does not know.
         DataFolder::check_format(&data_folder)?;
-        layers.kept(&data_folder.join(KEPT))?;
+        layers.saved(&data_folder.join(SETTINGS_FILE))?;
         Self::new(output, global, layers, None)
     }
 
@@ -101,8 +101,8 @@ impl Context {
         let data_folder = data_folder(global)?;
         let config = layers.finish()?;
         let locks = logging::locked(global).map(|why| ("logging.level", why));
-        let file = Some(data_folder.join(KEPT));
-        let settings = Settings::new(layers, file, locks.into_iter().collect());
+        let file = Some(data_folder.join(SETTINGS_FILE));
+        let settings = LiveSettings::new(layers, file, locks.into_iter().collect());
         Ok(Self {
             output,
             global: global.clone(),

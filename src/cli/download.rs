@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    attach::{self, Session},
+    attach::{self, NodeHandle},
     choose::choose,
     context::Context,
     output::{Exit, describe as describe_error},
@@ -11,7 +11,7 @@ use super::{
     progress::{Progress, Step},
     prompt,
     signals::Signals,
-    text::{bytes, command, count, harmless, rate, time},
+    text::{bytes, command, count, escape, rate, time},
     value_parsers::{peer_address, seconds},
 };
 use crate::{
@@ -141,13 +141,13 @@ enum End {
     /// By Ctrl-C.
     Interrupted {
         /// Whether the node goes on with it nevertheless.
-        goes_on: bool,
+        continues: bool,
     },
 }
 
 impl DownloadArgs {
     /// All as usual, for a target that parses.
-    pub(super) fn of(
+    pub(super) fn for_target(
         target: &str,
         peer: &[String],
         bootstrap: &[String],
@@ -167,9 +167,9 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
     let request = request(context, args)?;
     let signals = Signals::listen()?;
     let session = if args.detach {
-        Session::attach(attach::required(context).await?)
+        NodeHandle::attach(attach::require_running(context).await?)
     } else {
-        Session::open(context).await?
+        NodeHandle::open(context).await?
     };
     note_damaged_peers(context, &session, &request.target);
     let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
@@ -177,7 +177,7 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
 }
 
 /// Names the peers of a link that were cut or damaged. A node in this process logs them.
-pub(super) fn note_damaged_peers(context: &Context, session: &Session, target: &str) {
+pub(super) fn note_damaged_peers(context: &Context, session: &NodeHandle, target: &str) {
     let link = target.parse::<Link>().ok();
     let damaged = link.as_ref().and_then(DamagedPeers::of);
     if let Some(damaged) = damaged.filter(|_| session.is_attached()) {
@@ -188,15 +188,15 @@ pub(super) fn note_damaged_peers(context: &Context, session: &Session, target: &
 /// Downloads with the node of `session`, and ends that; `again` is the command that goes on.
 pub(super) async fn fetch(
     context: &Context,
-    session: Session,
+    session: NodeHandle,
     mut request: DownloadRequest,
     mut signals: Signals,
     again: &str,
 ) -> anyhow::Result<Exit> {
     match follow_chosen(context, &session, &mut request, &mut signals).await {
-        Ok(End::Interrupted { goes_on }) => {
+        Ok(End::Interrupted { continues }) => {
             session.stop(signals).await;
-            Err(if goes_on { left() } else { paused(again) }.into())
+            Err(if continues { left() } else { paused(again) }.into())
         }
         Ok(end) => {
             report(context, &end)?;
@@ -246,18 +246,18 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
 /// Where the target is the name of several things, the person there chooses one.
 async fn follow_chosen(
     context: &Context,
-    session: &Session,
+    session: &NodeHandle,
     request: &mut DownloadRequest,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let refused = match follow(context, session, request, signals).await {
-        Err(error) if prompt::has_somebody(&context.output) => error,
+        Err(error) if prompt::is_interactive(&context.output) => error,
         end => return end,
     };
     let described = describe_error(&refused);
     if described.code == "folder-expands" {
         context.output.text(&refused)?;
-        if prompt::agrees("Download it all the same? [y/N] ").await? {
+        if prompt::confirm("Download it all the same? [y/N] ").await? {
             request.may_expand = true;
             return follow(context, session, request, signals).await;
         }
@@ -267,7 +267,7 @@ async fn follow_chosen(
     if choices.is_empty() {
         return Err(refused);
     }
-    let name = harmless(&request.target);
+    let name = escape(&request.target);
     context
         .output
         .text(format_args!("{name} is the name of several things:"))?;
@@ -290,13 +290,13 @@ fn link_to(listed: &Listed) -> anyhow::Result<String> {
 
 async fn follow(
     context: &Context,
-    session: &Session,
+    session: &NodeHandle,
     request: &DownloadRequest,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let mut events: Events<DownloadEvent> = tokio::select! {
         events = session.client.download(request) => events?,
-        () = signals.next() => return Ok(End::Interrupted { goes_on: false }),
+        () = signals.next() => return Ok(End::Interrupted { continues: false }),
     };
     let mut progress = Progress::new(&context.output);
     let mut hash = None;
@@ -356,13 +356,13 @@ async fn interrupted(
     mut events: Events<DownloadEvent>,
 ) -> anyhow::Result<End> {
     let Some(hash) = hash else {
-        return Ok(End::Interrupted { goes_on: false });
+        return Ok(End::Interrupted { continues: false });
     };
-    if goes_on(client, hash).await {
-        return Ok(End::Interrupted { goes_on: true });
+    if continues_without_us(client, hash).await {
+        return Ok(End::Interrupted { continues: true });
     }
     match client.pause(hash).await {
-        Ok(_) => Ok(End::Interrupted { goes_on: false }),
+        Ok(_) => Ok(End::Interrupted { continues: false }),
         Err(CallError::Refused(error)) if error.code == "download-ended" => loop {
             if let Some(end) = end_in(events.next().await?)? {
                 return Ok(end);
@@ -370,12 +370,12 @@ async fn interrupted(
         },
         Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
         // The node pauses it once nobody follows it.
-        Err(_) => Ok(End::Interrupted { goes_on: false }),
+        Err(_) => Ok(End::Interrupted { continues: false }),
     }
 }
 
 /// Whether the node goes on with a download when this command, which follows it, ends.
-async fn goes_on(client: &Client, hash: &str) -> bool {
+async fn continues_without_us(client: &Client, hash: &str) -> bool {
     let followers = client.followers(hash).await;
     followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
 }
@@ -413,7 +413,7 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
         End::Detached(status) => context.output.result(status, || {
             format!(
                 "the node downloads {}: pelago downloads",
-                harmless(&status.name)
+                escape(&status.name)
             )
         }),
         End::Interrupted { .. } => Ok(()),
@@ -421,23 +421,23 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
 }
 
 fn describe(finished: &Finished) -> String {
-    let mut told = describe_content(finished);
+    let mut text = describe_content(finished);
     if let Some(differences) = &finished.differences {
-        told += &describe_differences(differences);
+        text += &describe_differences(differences);
     }
-    told
+    text
 }
 
 /// What of a folder lies here other than it says: so many lines, and a count of the rest.
 fn describe_differences(differences: &Differences) -> String {
-    let mut told = String::new();
+    let mut text = String::new();
     for difference in differences.listed.iter().take(MAX_DIFFERENCES) {
-        told += &match difference {
+        text += &match difference {
             Difference::Renamed { path, name } => {
-                format!("\n  {} is called {} here", harmless(path), harmless(name))
+                format!("\n  {} is called {} here", escape(path), escape(name))
             }
             Difference::LinkLeftOut { path, target, why } => {
-                let (path, target) = (harmless(path), harmless(target));
+                let (path, target) = (escape(path), escape(target));
                 format!("\n  the link {path} -> {target} is left out: {why}")
             }
         };
@@ -445,13 +445,13 @@ fn describe_differences(differences: &Differences) -> String {
     let all = differences.renamed + differences.links_left_out;
     let others = all.saturating_sub(MAX_DIFFERENCES as u64);
     if others > 0 {
-        told += &format!("\n  and {others} more: --json lists them");
+        text += &format!("\n  and {others} more: --json lists them");
     }
-    told
+    text
 }
 
 fn describe_content(finished: &Finished) -> String {
-    let (path, size) = (harmless(&finished.path), bytes(finished.size));
+    let (path, size) = (escape(&finished.path), bytes(finished.size));
     if finished.fetched_bytes == 0 && finished.sources == 0 {
         return format!("{path} ({size}) was here already");
     }

@@ -11,7 +11,7 @@ pub(super) struct DownloadsArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &DownloadsArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     if args.watch {
         return watch::run(context, &client).await;
     }

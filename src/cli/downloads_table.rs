@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     output::Output,
-    table::{Column, Table, cut, wrapped},
-    text::{bytes, harmless, rate, time},
+    table::{Column, Table, truncate, wrap},
+    text::{bytes, escape, rate, time},
 };
 use crate::api::types::DownloadStatus;
 
@@ -15,14 +15,14 @@ const SHOWN_DIGITS: usize = 8;
 /// Prints them: a table for people.
 pub(super) fn print(output: &Output, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
     output.result(downloads, || {
-        described(downloads, Output::room()).join("\n")
+        described(downloads, Output::width()).join("\n")
     })
 }
 
 /// As many as have their place on a terminal, each with all that is to be told of it, and how many have not.
 /// What has ended goes first then.
-pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, room: usize) -> Vec<String> {
-    let lines = described(downloads, Some(room));
+pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, width: usize) -> Vec<String> {
+    let lines = described(downloads, Some(width));
     if lines.len() <= rows {
         return lines;
     }
@@ -30,7 +30,7 @@ pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, room: usize) -> 
     downloads.sort_by_key(|download| is_ended(&download.state));
     let mut lines = Vec::new();
     let mut left = downloads.len();
-    let mut blocks = blocks(&downloads, Some(room)).into_iter();
+    let mut blocks = blocks(&downloads, Some(width)).into_iter();
     lines.extend(blocks.next().into_iter().flatten());
     for block in blocks {
         // One row is for the number of those that are left.
@@ -40,7 +40,7 @@ pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, room: usize) -> 
         lines.extend(block);
         left -= 1;
     }
-    lines.push(cut(&format!("{left} more"), room));
+    lines.push(truncate(&format!("{left} more"), width));
     lines.truncate(rows);
     lines
 }
@@ -50,44 +50,44 @@ pub(super) fn is_ended(state: &str) -> bool {
     matches!(state, "done" | "failed" | "paused")
 }
 
-fn described(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<String> {
+fn described(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<String> {
     if downloads.is_empty() {
         return Vec::new();
     }
-    blocks(downloads, room).into_iter().flatten().collect()
+    blocks(downloads, width).into_iter().flatten().collect()
 }
 
 /// The headings, and for each download its line and why it waits or failed, if it does.
-fn blocks(downloads: &[DownloadStatus], room: Option<usize>) -> Vec<Vec<String>> {
+fn blocks(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<Vec<String>> {
     let columns = [
-        Column::text("HASH").leaves(6),
+        Column::text("HASH").drop_order(6),
         Column::text("STATE"),
         Column::number("DONE"),
-        Column::number("VERIFIED").leaves(1),
-        Column::number("SIZE").leaves(3),
-        Column::number("RATE").leaves(5),
-        Column::number("LEFT").leaves(4),
-        Column::number("SOURCES").leaves(2),
-        Column::text("NAME").cut_to(16),
+        Column::number("VERIFIED").drop_order(1),
+        Column::number("SIZE").drop_order(3),
+        Column::number("RATE").drop_order(5),
+        Column::number("LEFT").drop_order(4),
+        Column::number("SOURCES").drop_order(2),
+        Column::text("NAME").min_width(16),
     ];
-    let table = Table::new(columns, downloads.iter().map(row)).lines(room);
+    let table = Table::new(columns, downloads.iter().map(row)).lines(width);
     let mut blocks: Vec<_> = table.into_iter().map(|line| vec![line]).collect();
     for (block, download) in blocks.iter_mut().skip(1).zip(downloads) {
-        block.extend(told(download, room));
+        block.extend(told(download, width));
     }
     blocks
 }
 
 /// Why it waits or failed, and what to do.
-fn told(download: &DownloadStatus, room: Option<usize>) -> Vec<String> {
+fn told(download: &DownloadStatus, width: Option<usize>) -> Vec<String> {
     const INDENT: &str = "  ";
     let hint = download
         .error
         .as_ref()
         .and_then(|error| error.hint.as_ref());
-    let told = download.why.iter().chain(hint).map(|text| harmless(text));
-    let lines = told.flat_map(|text| match room {
-        Some(room) => wrapped(&text, room.saturating_sub(INDENT.len())),
+    let told = download.why.iter().chain(hint).map(|text| escape(text));
+    let lines = told.flat_map(|text| match width {
+        Some(width) => wrap(&text, width.saturating_sub(INDENT.len())),
         None => vec![text],
     });
     lines.map(|line| format!("{INDENT}{line}")).collect()
@@ -97,14 +97,14 @@ fn row(download: &DownloadStatus) -> Vec<String> {
     let unknown = || "?".to_owned();
     vec![
         download.hash.chars().take(SHOWN_DIGITS).collect(),
-        harmless(&download.state),
+        escape(&download.state),
         done(download),
         download.verified_bytes.map_or_else(unknown, bytes),
         download.size.map_or_else(unknown, bytes),
         rate(download.bytes_per_second),
         left(download).map_or_else(String::new, time),
         download.sources.to_string(),
-        harmless(&download.name),
+        escape(&download.name),
     ]
 }
 
@@ -222,13 +222,13 @@ mod tests {
     fn below_a_download_it_says_why_and_what_to_do() {
         let failed = DownloadStatus {
             why: Some("the disk is full".to_owned()),
-            error: Some(ErrorInfo::new("write-failed", "the disk is full").with_hint("make room")),
+            error: Some(ErrorInfo::new("write-failed", "the disk is full").with_hint("make width")),
             ..download()
         };
         let lines = described(&[failed.clone(), download()], None);
-        assert_eq!(lines[2..4], ["  the disk is full", "  make room"]);
+        assert_eq!(lines[2..4], ["  the disk is full", "  make width"]);
         assert_eq!(lines.len(), 5);
         let lines = described(&[failed], Some(14));
-        assert_eq!(lines[2..], ["  the disk is", "  full", "  make room"]);
+        assert_eq!(lines[2..], ["  the disk is", "  full", "  make width"]);
     }
 }

@@ -12,7 +12,7 @@ use super::{
     output::Exit,
     paths,
     progress::{Progress, Step},
-    text::harmless,
+    text::escape,
 };
 use crate::api::types::Hashed;
 
@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context, args: &HashArgs) -> anyhow::Result<Exit> {
         notes.iter().for_each(|note| context.output.note(note));
         let name = path.to_string_lossy();
         outcomes.add(&name, result, |hashed| {
-            format!("{}  {}", hashed.hash, harmless(&name))
+            format!("{}  {}", hashed.hash, escape(&name))
         })?;
     }
     outcomes.finish()

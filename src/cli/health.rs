@@ -1,6 +1,6 @@
 //! How a node fares, in lines for people: shared by `status` and `doctor`.
 
-use super::text::{bytes, count, harmless};
+use super::text::{bytes, count, escape};
 use crate::api::types::{Health, Notice, SystemLimits, WatchedFolder};
 
 /// What is as it is, by name: what the node relies on, its limits and its disks.
@@ -21,12 +21,12 @@ pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
     rows.push(("budgets", budgets(&health.limits)));
     for disk in &health.disks {
         let (free, reserve) = (bytes(disk.free), bytes(disk.reserve));
-        let path = harmless(&disk.path);
+        let path = escape(&disk.path);
         let line = format!("{free} free at {path}; downloads leave {reserve} free");
         rows.push(("disk", line));
     }
     for download in &health.waiting {
-        let (name, why) = (harmless(&download.name), harmless(&download.why));
+        let (name, why) = (escape(&download.name), escape(&download.why));
         rows.push(("waiting", format!("{name}: {why}")));
     }
     let more = health.waiting_count - (health.waiting.len() as u64).min(health.waiting_count);
@@ -38,14 +38,14 @@ pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
 
 /// A notice on one line.
 pub(super) fn notice(notice: &Notice) -> String {
-    format!("{}: {}", harmless(&notice.what), harmless(&notice.why))
+    format!("{}: {}", escape(&notice.what), escape(&notice.why))
 }
 
 /// A folder and its parts that rely on something else, each on a line.
 fn watched(folder: &WatchedFolder) -> Vec<String> {
-    let path = harmless(&folder.path);
+    let path = escape(&folder.path);
     let how = relies_on(&folder.relies_on, folder.interval_seconds);
-    let why = folder.why.as_deref().map(harmless);
+    let why = folder.why.as_deref().map(escape);
     let why = why.map_or_else(String::new, |why| format!(" ({why})"));
     let state = match folder {
         WatchedFolder {
@@ -62,8 +62,8 @@ fn watched(folder: &WatchedFolder) -> Vec<String> {
         let how = relies_on(&part.relies_on, part.interval_seconds);
         lines.push(format!(
             "  {} by {how} ({})",
-            harmless(&part.path),
-            harmless(&part.why)
+            escape(&part.path),
+            escape(&part.why)
         ));
     }
     let more = folder.parts_count.saturating_sub(folder.parts.len() as u64);
@@ -80,13 +80,13 @@ fn relies_on(word: &str, interval: Option<u64>) -> String {
         "events" => "events".to_owned(),
         "polling" => format!("a look{every}"),
         "events-and-polling" => format!("events and a slow look{every}"),
-        other => harmless(other),
+        other => escape(other),
     }
 }
 
 fn duties(health: &Health) -> String {
     let waiting = health.duties.iter().filter(|duty| duty.state == "waiting");
-    let waiting: Vec<_> = waiting.map(|duty| harmless(&duty.name)).collect();
+    let waiting: Vec<_> = waiting.map(|duty| escape(&duty.name)).collect();
     let running = health.duties.iter().filter(|duty| duty.state == "running");
     let running = running.count();
     match &waiting[..] {
@@ -114,7 +114,7 @@ fn limits(limits: &SystemLimits) -> String {
             size(limits.max_cgroup_memory_bytes)
         ),
         match &limits.cgroup {
-            Some(group) => format!(" (limit of the control group {})", harmless(group)),
+            Some(group) => format!(" (limit of the control group {})", escape(group)),
             None => String::new(),
         }
     )

@@ -53,7 +53,7 @@ impl LimitArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &LimitArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     let change = args.change();
     let limits = if change == LimitsChange::default() {
         client.limits().await?

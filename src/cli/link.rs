@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use super::{
-    attach::{self, Found},
+    attach::{self, NodeState},
     context::Context,
     local,
     output::{Exit, Output},
@@ -34,16 +34,19 @@ pub(super) struct LinkArgs {
 pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Exit> {
     let (output, what) = (&context.output, args.what.as_deref());
     if let Some(what) = what.filter(|_| args.http) {
-        let gateway = attach::required(context).await?.gateway(what).await?;
+        let gateway = attach::require_running(context)
+            .await?
+            .gateway(what)
+            .await?;
         if args.qr {
             print_code(output, &Code::of_text(&gateway.url)?)?;
         }
         output.result(&gateway, || gateway.url.clone())?;
         return Ok(Exit::Done);
     }
-    let links = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.links(what).await?,
-        Found::Free(folder) => {
+    let links = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => client.links(what).await?,
+        NodeState::Absent(folder) => {
             let links = local::links(&folder, what)?;
             output.note("no node is running: the link does not say where this one is");
             links
@@ -83,5 +86,5 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
 
 fn print_code(output: &Output, code: &Code) -> anyhow::Result<()> {
     // Without colours a code cannot be read on every terminal: they are no decoration here.
-    output.drawing(&qr::drawn(code, io::stdout().is_terminal()))
+    output.raw(&qr::drawn(code, io::stdout().is_terminal()))
 }

@@ -1,13 +1,13 @@
 //! `pelago list`: what is shared, here or by others.
 
 use super::{
-    attach::{self, Found, Session},
+    attach::{self, NodeHandle, NodeState},
     context::Context,
     local,
     output::{Exit, Output},
     signals::Signals,
     table::{Column, Table},
-    text::{bytes, harmless},
+    text::{bytes, escape},
     value_parsers::{peer_address, seconds},
 };
 use crate::api::types::{
@@ -56,14 +56,14 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if args.excluded {
         return run_excluded(context).await;
     }
-    let (listed, writing, unavailable) = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => {
+    let (listed, writing, unavailable) = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => {
             // A node of an older version does not know of them.
             let writing = client.being_written().await.unwrap_or_default();
             let unavailable = client.unavailable().await.unwrap_or_default();
             (client.shares().await?, writing, unavailable)
         }
-        Found::Free(folder) => {
+        NodeState::Absent(folder) => {
             let (listed, unavailable) = local::list(&folder)?;
             (listed, BeingWritten::default(), unavailable)
         }
@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
             .note("nothing is shared here: pelago share PATH");
     }
     let text = || {
-        let table = describe(&listed, false, Output::room());
+        let table = describe(&listed, false, Output::width());
         let files = describe_files(&unavailable);
         let parts = [table, files, describe_writing(&writing)];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
@@ -85,10 +85,10 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
 }
 
 async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
-    let writing = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.being_written().await?,
+    let writing = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => client.being_written().await?,
         // Without a node no folder is watched.
-        Found::Free(_) => BeingWritten::default(),
+        NodeState::Absent(_) => BeingWritten::default(),
     };
     if writing.count == 0 {
         context
@@ -102,16 +102,16 @@ async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
 }
 
 async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
-    let excluded = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.exclusions().await?,
-        Found::Free(folder) => local::exclusions(&folder)?,
+    let excluded = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => client.exclusions().await?,
+        NodeState::Absent(folder) => local::exclusions(&folder)?,
     };
     if excluded.is_empty() {
         context
             .output
             .note("nothing is excluded: `pelago unshare PATH` excludes a file of a watched folder");
     }
-    let line = |place: &ExcludedPlace| format!("excluded  {}", harmless(&place.path));
+    let line = |place: &ExcludedPlace| format!("excluded  {}", escape(&place.path));
     let text = || excluded.iter().map(line).collect::<Vec<_>>().join("\n");
     context.output.result(&excluded, text)?;
     Ok(Exit::Done)
@@ -119,7 +119,7 @@ async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
 
 async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let session = Session::open(context).await?;
+    let session = NodeHandle::open(context).await?;
     let query = CatalogueQuery {
         peer: args.peer.clone(),
         wait: args.wait,
@@ -151,15 +151,15 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
              answer in time (`pelago list --peer ADDR` lists what one peer shares)",
         ));
     }
-    let text = || describe(&listed, args.network, Output::room());
+    let text = || describe(&listed, args.network, Output::width());
     context.output.result(&listed, text)?;
     session.end(&context.output, &mut signals).await;
     Ok(Exit::Done)
 }
 
 /// A table; nothing where there is nothing.
-fn describe(listed: &[Listed], with_peers: bool, room: Option<usize>) -> String {
-    let peers = with_peers.then_some(Column::number("PEERS").leaves(2));
+fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String {
+    let peers = with_peers.then_some(Column::number("PEERS").drop_order(2));
     // Mostly all are available: then there is nothing to say of it.
     let is_told = |entry: &Listed| {
         entry
@@ -178,10 +178,10 @@ fn describe(listed: &[Listed], with_peers: bool, room: Option<usize>) -> String 
             .chain(peers)
             .chain(state.map(str::to_owned));
         cells
-            .chain([entry.hash.clone(), harmless(&entry.name)])
+            .chain([entry.hash.clone(), escape(&entry.name)])
             .collect()
     };
-    Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(room)
+    Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(width)
 }
 
 /// The word for a state.
@@ -201,7 +201,7 @@ fn describe_files(unavailable: &UnavailableShares) -> String {
     let files = unavailable.places.iter();
     let files = files.filter(|place| place.folder.is_some());
     let line = |place: &UnavailableShare| {
-        let (state, path) = (state_word(place.state), harmless(&place.path));
+        let (state, path) = (state_word(place.state), escape(&place.path));
         format!("{state}  {path}")
     };
     let mut lines: Vec<_> = files.map(line).collect();
@@ -215,7 +215,7 @@ fn describe_files(unavailable: &UnavailableShares) -> String {
 /// A line for each file.
 fn describe_writing(writing: &BeingWritten) -> String {
     let line = |(path, size): (&str, u64)| {
-        let (path, size) = (harmless(path), bytes(size));
+        let (path, size) = (escape(path), bytes(size));
         format!("still being written  {path}  ({size})")
     };
     let files = writing.files.iter().map(|file| (&*file.path, file.size));
@@ -231,12 +231,12 @@ fn describe_writing(writing: &BeingWritten) -> String {
 pub(super) const SIZE: Column = Column::number("SIZE");
 
 /// What content is.
-pub(super) const KIND: Column = Column::text("KIND").leaves(1);
+pub(super) const KIND: Column = Column::text("KIND").drop_order(1);
 
-/// All digits where there is room: they are what is copied.
-pub(super) const HASH: Column = Column::text("HASH").cut_to(12);
+/// All digits where there is width: they are what is copied.
+pub(super) const HASH: Column = Column::text("HASH").min_width(12);
 
-const NAME: Column = Column::text("NAME").cut_to(24);
+const NAME: Column = Column::text("NAME").min_width(24);
 
 /// A file or a folder.
 pub(super) const fn kind(entry: &Listed) -> &'static str {

@@ -34,12 +34,12 @@ pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
 }
 
 /// What a node needs, opened once, however often it is tried to be started.
-pub(super) struct Opened {
+pub(super) struct NodeFiles {
     store: Store,
     identity: libp2p::identity::Keypair,
 }
 
-impl Opened {
+impl NodeFiles {
     pub(super) fn new(folder: &DataFolder) -> anyhow::Result<Self> {
         let store = Store::open(folder)?;
         let identity = store::load_or_create(folder.path())?;
@@ -54,7 +54,7 @@ impl Opened {
 
 /// What is shared, without a node, and what of it is not available.
 pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
-    let store = looked_at(folder, Vec::new())?;
+    let store = open_and_check(folder, Vec::new())?;
     let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
     let listed = listed.into_iter().map(Into::into).collect();
     Ok((listed, unavailable.into()))
@@ -65,12 +65,12 @@ pub(super) fn unavailable(
     data_folder: &Path,
     folders: Vec<PathBuf>,
 ) -> anyhow::Result<(u64, UnavailableShares)> {
-    let store = looked_at(&DataFolder::lock(data_folder)?, folders)?;
+    let store = open_and_check(&DataFolder::lock(data_folder)?, folders)?;
     Ok((store.count()?, states::unavailable(&store)?.into()))
 }
 
 /// The store of a data folder, after a look at what is shared.
-fn looked_at(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
+fn open_and_check(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
     states::look_at_all(&store)?;

@@ -6,13 +6,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_mangen::Man;
 
 use super::{
-    args::Args,
     output::{Exit, Output},
-    text::harmless,
+    text::escape,
 };
 
 /// Where to.
@@ -24,13 +23,16 @@ pub(super) struct ManArgs {
     output: Option<PathBuf>,
 }
 
-pub(super) fn run(output: &Output, args: &ManArgs) -> anyhow::Result<Exit> {
-    let mut command = Args::command();
+pub(super) fn run(
+    output: &Output,
+    args: &ManArgs,
+    mut definition: Command,
+) -> anyhow::Result<Exit> {
     // Only then verbs know the global flags, and their full names.
-    command.build();
+    definition.build();
     match &args.output {
-        None => print(output, command),
-        Some(folder) => write(output, &command, folder),
+        None => print(output, definition),
+        Some(folder) => write(output, &definition, folder),
     }
 }
 
@@ -39,7 +41,7 @@ fn print(output: &Output, command: Command) -> anyhow::Result<Exit> {
     if output.json {
         output.result(&page, String::new)?;
     } else {
-        output.drawing(page.trim_end())?;
+        output.raw(page.trim_end())?;
     }
     Ok(Exit::Done)
 }
@@ -59,7 +61,7 @@ fn write(output: &Output, command: &Command, folder: &Path) -> anyhow::Result<Ex
             .with_context(|| format!("{} cannot be written", path.display()))?;
         written.push(path.to_string_lossy().into_owned());
     }
-    let lines = written.iter().map(|path| format!("{}\n", harmless(path)));
+    let lines = written.iter().map(|path| format!("{}\n", escape(path)));
     output.result(&written, || lines.collect::<String>())?;
     Ok(Exit::Done)
 }

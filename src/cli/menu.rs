@@ -24,14 +24,14 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     signals::outlive_interrupts()?;
     let menu = Menu {
         output: context.output.clone(),
-        verbs: Verbs::of(context)?,
+        verbs: Verbs::new(context)?,
     };
     spawn_blocking(move || menu.repeat()).await?
 }
 
 /// What a person chose.
 #[derive(Debug, PartialEq, Eq)]
-enum Choice {
+enum MenuItem {
     /// A verb as it is.
     Verb(&'static [&'static str]),
     /// A verb, and what is asked for it.
@@ -41,15 +41,15 @@ enum Choice {
     Unknown,
 }
 
-fn choice(answer: &str) -> Choice {
+fn choice(answer: &str) -> MenuItem {
     match answer {
-        "1" => Choice::Verb(&["list"]),
-        "2" => Choice::Verb(&["list", "--network"]),
-        "3" => Choice::Asking("share", "path of the file or folder: "),
-        "4" => Choice::Asking("unshare", "its name or hash: "),
-        "5" => Choice::Asking("download", "its name, hash or link: "),
-        "6" => Choice::Exit,
-        _ => Choice::Unknown,
+        "1" => MenuItem::Verb(&["list"]),
+        "2" => MenuItem::Verb(&["list", "--network"]),
+        "3" => MenuItem::Asking("share", "path of the file or folder: "),
+        "4" => MenuItem::Asking("unshare", "its name or hash: "),
+        "5" => MenuItem::Asking("download", "its name, hash or link: "),
+        "6" => MenuItem::Exit,
+        _ => MenuItem::Unknown,
     }
 }
 
@@ -69,10 +69,10 @@ impl Menu {
                 break;
             };
             let ended = match choice(&answer) {
-                Choice::Exit => break,
-                Choice::Verb(words) => self.verbs.run(words)?,
-                Choice::Asking(verb, question) => self.run_on(verb, question)?,
-                Choice::Unknown => {
+                MenuItem::Exit => break,
+                MenuItem::Verb(words) => self.verbs.run(words)?,
+                MenuItem::Asking(verb, question) => self.run_on(verb, question)?,
+                MenuItem::Unknown => {
                     self.output
                         .note(format_args!("{answer:?} is not one of 1 to 6"));
                     Exit::Usage
@@ -121,14 +121,14 @@ mod tests {
     fn each_number_is_a_verb_that_there_is() {
         for number in ["1", "2", "3", "4", "5"] {
             let words = match choice(number) {
-                Choice::Verb(words) => words.to_vec(),
-                Choice::Asking(verb, _) => vec![verb, "--", "-x"],
+                MenuItem::Verb(words) => words.to_vec(),
+                MenuItem::Asking(verb, _) => vec![verb, "--", "-x"],
                 choice => panic!("{number} is {choice:?}"),
             };
             let parsed = Args::try_parse_from([&["pelago"], &words[..]].concat());
             assert!(parsed.is_ok_and(|args| args.command.is_some()), "{number}");
         }
-        assert_eq!(choice("6"), Choice::Exit);
-        assert_eq!(choice("7"), Choice::Unknown);
+        assert_eq!(choice("6"), MenuItem::Exit);
+        assert_eq!(choice("7"), MenuItem::Unknown);
     }
 }

@@ -70,7 +70,7 @@ mod watch;
 
 use std::{io, process};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{api::types::ErrorInfo, config::LogFormat};
@@ -124,12 +124,12 @@ fn greet(output: &Output) {
 fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exit> {
     let context = Context::load(output.clone(), global, command.settings());
     let mut context = match context {
-        Err(error) if command.examines_settings() => {
+        Err(error) if command.tolerates_bad_settings() => {
             Context::with_defaults(output.clone(), global, &error)?
         }
         context => context?,
     };
-    let stays = command.stays();
+    let stays = command.is_long_running();
     context.log = logging::start(&context.config.logging, global, stays);
     context.output.logged = stays && context.config.logging.format == LogFormat::Json;
     let runtime = runtime(&command)?;
@@ -169,8 +169,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
         Command::Doctor(args) => doctor::run(context, &args).await,
         Command::Shell => shell::run(context).await,
         Command::Menu => menu::run(context).await,
-        Command::Completions(args) => completions::run(&context.output, &args),
-        Command::Man(args) => man::run(&context.output, &args),
+        Command::Completions(args) => completions::run(&context.output, &args, Args::command()),
+        Command::Man(args) => man::run(&context.output, &args, Args::command()),
     }
 }
 

@@ -82,8 +82,8 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
 fn bootstrap(config: &Config) -> anyhow::Result<Vec<PeerAddress>> {
     let parse = |text: &String| {
         text.parse().map_err(|error: crate::node::InvalidAddress| {
-            let origin = config.origin("network.bootstrap");
-            let message = format!("{origin}: network.bootstrap: {error}");
+            let set_by = config.set_by("network.bootstrap");
+            let message = format!("{set_by}: network.bootstrap: {error}");
             ErrorInfo::new("config", message).into()
         })
     };
@@ -138,7 +138,7 @@ fn node_name(chosen: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layers, Origin};
+    use crate::config::{Layers, SetBy};
 
     #[test]
     fn the_defaults_listen_everywhere_under_the_hosts_name() {
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn a_wrong_bootstrap_address_is_traced_to_who_gave_it() {
         let mut layers = Layers::defaults().unwrap();
-        let origin = Origin::Variable("PELAGO_NETWORK_BOOTSTRAP".to_owned());
+        let set_by = SetBy::Variable("PELAGO_NETWORK_BOOTSTRAP".to_owned());
         layers
-            .set(origin, "network", "bootstrap", vec!["host"])
+            .set(set_by, "network", "bootstrap", vec!["host"])
             .unwrap();
         let refused = one_shot(&layers.finish().unwrap()).unwrap_err().to_string();
         let expected = "PELAGO_NETWORK_BOOTSTRAP: network.bootstrap: \"host\" is no address";

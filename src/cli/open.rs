@@ -5,13 +5,13 @@ use std::{pin::pin, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    attach::Session,
+    attach::NodeHandle,
     context::Context,
     download::{self, DownloadArgs},
     output::{Exit, Output},
     prompt,
     signals::Signals,
-    text::{bytes, command, count, harmless},
+    text::{bytes, command, count, escape},
     value_parsers::{peer_address, seconds},
 };
 use crate::{
@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
         timeout_seconds: context.seconds_without_source(args.timeout),
     };
     let mut signals = Signals::listen()?;
-    let session = Session::open(context).await?;
+    let session = NodeHandle::open(context).await?;
     download::note_damaged_peers(context, &session, &args.target);
     let looked = tokio::select! {
         looked = look(&session.client, &request, &context.output) => looked,
@@ -85,8 +85,9 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     output.result(&content, || {
         format!("{}\nto get it: {again}", describe(&content))
     })?;
-    if prompt::has_somebody(output) && prompt::agrees("download it now? [y/N] ").await? {
-        let args = DownloadArgs::of(&args.target, &args.peer, &args.bootstrap, args.timeout);
+    if prompt::is_interactive(output) && prompt::confirm("download it now? [y/N] ").await? {
+        let args =
+            DownloadArgs::for_target(&args.target, &args.peer, &args.bootstrap, args.timeout);
         let request = download::request(context, &args)?;
         return download::fetch(context, session, request, signals, &again).await;
     }
@@ -130,7 +131,7 @@ fn describe(content: &Content) -> String {
     let mut lines = vec![
         format!(
             "name   {}",
-            harmless(content.name.as_deref().unwrap_or("(none is known)"))
+            escape(content.name.as_deref().unwrap_or("(none is known)"))
         ),
         format!("kind   {kind}"),
         format!("size   {}", content.size.map_or(unknown, bytes)),
@@ -149,7 +150,7 @@ fn describe(content: &Content) -> String {
 
 /// A peer and how much it has; whole percents, never rounded up to all.
 fn who(holder: &Holder, size: Option<u64>) -> String {
-    let name = holder.name.as_deref().map(harmless).unwrap_or_default();
+    let name = holder.name.as_deref().map(escape).unwrap_or_default();
     let has = match size {
         Some(size) if holder.bytes >= size => "all of it".to_owned(),
         Some(size) => {

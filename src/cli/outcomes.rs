@@ -42,7 +42,7 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
             Err(error) => {
                 let error = describe(&error);
                 if !self.output.json {
-                    self.output.complaint(&error);
+                    self.output.error(&error);
                 }
                 Outcome::Failed {
                     path: path.to_owned(),

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use console::Term;
 use serde::Serialize;
 
-use super::{process_args, text::harmless_lines};
+use super::{process_args, text::escape_lines};
 use crate::{
     api::{
         CallError, LocalError,
@@ -90,19 +90,19 @@ impl Output {
         if self.json || text.is_empty() {
             return Ok(());
         }
-        let text = harmless_lines(&text);
+        let text = escape_lines(&text);
         stdout(format_args!("{}\n", text.trim_end_matches('\n')))
     }
 
     /// How wide what is printed may be: as the terminal is; without one, as it has to be.
-    pub(super) fn room() -> Option<usize> {
+    pub(super) fn width() -> Option<usize> {
         let (_rows, columns) = Term::stdout().size_checked()?;
         // A terminal that does not know says 0.
         (columns > 0).then_some(columns.into())
     }
 
     /// Prints a drawing of ours, whose control characters are meant; nothing with `--json`.
-    pub(super) fn drawing(&self, lines: &str) -> anyhow::Result<()> {
+    pub(super) fn raw(&self, lines: &str) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
         }
@@ -114,7 +114,7 @@ impl Output {
         if self.logged {
             tracing::info!("{text}");
         } else if !self.quiet {
-            stderr(format_args!("{}\n", harmless_lines(&text.to_string())));
+            stderr(format_args!("{}\n", escape_lines(&text.to_string())));
         }
     }
 
@@ -125,19 +125,19 @@ impl Output {
             // Where stdout is gone too there is nobody left to tell.
             let _ = self.result(&Failure { error }, String::new);
         } else {
-            self.complaint(&error);
+            self.error(&error);
         }
     }
 
     /// Reports a failure on stderr.
-    pub(super) fn complaint(&self, error: &ErrorInfo) {
+    pub(super) fn error(&self, error: &ErrorInfo) {
         if self.logged {
             tracing::error!(code = error.code, hint = error.hint, "{}", error.message);
             return;
         }
-        stderr(format_args!("error: {}\n", harmless_lines(&error.message)));
+        stderr(format_args!("error: {}\n", escape_lines(&error.message)));
         if let Some(hint) = &error.hint {
-            stderr(format_args!("  {}\n", harmless_lines(hint)));
+            stderr(format_args!("  {}\n", escape_lines(hint)));
         }
     }
 }

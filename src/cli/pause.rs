@@ -15,7 +15,7 @@ pub(super) struct PauseArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &PauseArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     if args.which.all {
         return selection::report(context, "paused", &client.pause_all().await?);
     }

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     output::Output,
-    text::{bytes, count, harmless, rate as shown_rate, time},
+    text::{bytes, count, escape, rate as shown_rate, time},
 };
 
 /// How soon a person wonders what is going on.
@@ -49,10 +49,10 @@ pub(super) struct Step<'a> {
 /// Shows steps.
 pub(super) struct Progress {
     started: Instant,
-    shown: Shown,
+    shown: Display,
 }
 
-enum Shown {
+enum Display {
     Nothing,
     Bar(Option<ProgressBar>),
     Lines { last: Instant },
@@ -62,9 +62,9 @@ impl Progress {
     pub(super) fn new(output: &Output) -> Self {
         let started = Instant::now();
         let shown = match (output.quiet, io::stderr().is_terminal()) {
-            (true, _) => Shown::Nothing,
-            (false, true) => Shown::Bar(None),
-            (false, false) => Shown::Lines { last: started },
+            (true, _) => Display::Nothing,
+            (false, true) => Display::Bar(None),
+            (false, false) => Display::Lines { last: started },
         };
         Self { started, shown }
     }
@@ -73,18 +73,18 @@ impl Progress {
     pub(super) fn show(&mut self, step: &Step<'_>) {
         let elapsed = self.started.elapsed();
         match &mut self.shown {
-            Shown::Bar(bar) if elapsed >= BAR_DELAY => {
+            Display::Bar(bar) if elapsed >= BAR_DELAY => {
                 let bar = bar.get_or_insert_with(new_bar);
                 bar.set_length(step.size.unwrap_or(0));
                 bar.set_position(step.done);
-                bar.set_prefix(short(&harmless(step.name), NAME_LEN));
+                bar.set_prefix(short(&escape(step.name), NAME_LEN));
                 bar.set_message(step.describe(elapsed));
                 bar.tick();
             }
-            Shown::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
+            Display::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
                 let line = format!("{}: {}", step.name, step.describe(elapsed));
-                eprintln_ignoring(&harmless(&line));
+                eprintln_ignoring(&escape(&line));
             }
             _ => {}
         }
@@ -92,7 +92,7 @@ impl Progress {
 
     /// Removes the bar, so that something else can be printed.
     pub(super) fn clear(&mut self) {
-        if let Shown::Bar(bar) = &mut self.shown
+        if let Display::Bar(bar) = &mut self.shown
             && let Some(bar) = bar.take()
         {
             bar.finish_and_clear();
@@ -127,7 +127,7 @@ impl Step<'_> {
         if let Some(left) = left.filter(|left| *left > 0) {
             parts.push(format!("{} left", time(Duration::from_secs(left))));
         }
-        parts.extend(self.why.map(|why| short(&harmless(why), WHY_LEN)));
+        parts.extend(self.why.map(|why| short(&escape(why), WHY_LEN)));
         parts.join(", ")
     }
 }

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 use super::output::Output;
 
 /// Whether there is somebody to ask: not where programs read, and only at a terminal.
-pub(super) fn has_somebody(output: &Output) -> bool {
+pub(super) fn is_interactive(output: &Output) -> bool {
     !output.json && is_terminal()
 }
 
@@ -33,7 +33,7 @@ pub(super) fn ask(question: &str) -> anyhow::Result<Option<String>> {
 /// # Errors
 ///
 /// The terminal cannot be read.
-pub(super) async fn agrees(question: &'static str) -> anyhow::Result<bool> {
+pub(super) async fn confirm(question: &'static str) -> anyhow::Result<bool> {
     let answer = spawn_blocking(move || ask(question)).await??;
     Ok(answer.is_some_and(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str())))
 }

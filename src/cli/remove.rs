@@ -20,7 +20,7 @@ pub(super) struct RemoveArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &RemoveArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     let done = if args.with_data {
         "removed"
     } else {

@@ -41,7 +41,7 @@ impl PositionArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &MoveArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     let downloads = client.put(&args.what, args.position.position()).await?;
     downloads_table::print(&context.output, &downloads)?;
     Ok(Exit::Done)

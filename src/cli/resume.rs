@@ -15,7 +15,7 @@ pub(super) struct ResumeArgs {
 }
 
 pub(super) async fn run(context: &Context, args: &ResumeArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     if args.which.all {
         return selection::report(context, "goes on", &client.resume_all().await?);
     }

@@ -1,6 +1,6 @@
 //! Which downloads a verb is about, and doing the same to each of them.
 
-use super::{context::Context, outcomes::Outcomes, output::Exit, text::harmless};
+use super::{context::Context, outcomes::Outcomes, output::Exit, text::escape};
 use crate::api::{CallError, Client, types::DownloadStatus};
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,7 @@ pub(super) async fn all(
 /// Passes on what the node has to say of a change.
 fn tell(context: &Context, download: &DownloadStatus) {
     if let Some(notice) = &download.notice {
-        context.output.note(harmless(notice));
+        context.output.note(escape(notice));
     }
 }
 
@@ -87,5 +87,5 @@ pub(super) fn report(
 }
 
 fn line(done: &str, download: &DownloadStatus) -> String {
-    format!("{done}: {}  {}", download.hash, harmless(&download.name))
+    format!("{done}: {}  {}", download.hash, escape(&download.name))
 }

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    attach::{self, Found},
+    attach::{self, NodeState},
     context::Context,
     output::{Exit, Output},
     table::{Column, Table},
-    text::harmless,
+    text::escape,
 };
 use crate::api::{
     types::{ErrorInfo, OriginKind, Setting, SettingsChange},
@@ -33,13 +33,13 @@ pub(super) struct SettingsArgs {
 
 pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Result<Exit> {
     let change = args.change();
-    let mut settings = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => match change {
+    let mut settings = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => match change {
             Some(change) => client.change_settings(&change).await?,
             None => client.settings().await?,
         },
         // Nobody else changes it while the folder is ours.
-        Found::Free(_folder) => {
+        NodeState::Absent(_folder) => {
             if let Some(change) = change {
                 let changes = wanted(change)?;
                 let changed = context.settings.change(&changes, |_| {});
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
         }
     }
     let text = || {
-        let table = describe(&settings, Output::room());
+        let table = describe(&settings, Output::width());
         match (&args.name, &settings[..]) {
             (Some(_), [only]) => format!("{table}\n\n{}", about(only)),
             _ => table,
@@ -85,32 +85,32 @@ impl SettingsArgs {
 
 /// What one setting does, and why it cannot be changed if it cannot.
 fn about(setting: &Setting) -> String {
-    let description = harmless(&setting.description);
+    let description = escape(&setting.description);
     match &setting.locked {
-        Some(why) => format!("{description}\nNot to be changed now: {}", harmless(why)),
+        Some(why) => format!("{description}\nNot to be changed now: {}", escape(why)),
         None => description,
     }
 }
 
-fn describe(settings: &[Setting], room: Option<usize>) -> String {
+fn describe(settings: &[Setting], width: Option<usize>) -> String {
     let columns = [
         Column::text("SETTING"),
-        Column::text("VALUE").cut_to(16),
-        Column::text("SET BY").cut_to(16).leaves(2),
-        Column::text("ALLOWED").cut_to(16).leaves(1),
+        Column::text("VALUE").min_width(16),
+        Column::text("SET BY").min_width(16).drop_order(2),
+        Column::text("ALLOWED").min_width(16).drop_order(1),
     ];
     let row = |setting: &Setting| {
         let value = match &setting.value {
-            Value::String(text) => harmless(text),
+            Value::String(text) => escape(text),
             Value::Array(items) if items.is_empty() => "none".to_owned(),
-            other => harmless(&other.to_string()),
+            other => escape(&other.to_string()),
         };
         let origin = match (&setting.origin.source, setting.origin.kind) {
             (_, OriginKind::Kept) => "pelago settings".to_owned(),
-            (Some(source), _) => harmless(source),
+            (Some(source), _) => escape(source),
             (None, _) => "default".to_owned(),
         };
         vec![setting.name.clone(), value, origin, setting.allowed.clone()]
     };
-    Table::new(columns, settings.iter().map(row)).text(room)
+    Table::new(columns, settings.iter().map(row)).text(width)
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    attach::{self, Found, Session},
+    attach::{self, NodeHandle, NodeState},
     context::Context,
     link, local,
     outcomes::Outcomes,
@@ -15,7 +15,7 @@ use super::{
     progress::{Progress, Step},
     prompt,
     signals::Signals,
-    text::{bytes, harmless},
+    text::{bytes, escape},
 };
 use crate::{
     api::{
@@ -70,19 +70,19 @@ pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<E
         context.output.failure(&error.into());
         return Ok(Exit::Usage);
     }
-    match attach::find(&context.data_folder).await? {
-        Found::Running(client) => share_all(context, args, &client).await?.finish(),
-        Found::Free(folder) if args.no_serve => {
+    match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => share_all(context, args, &client).await?.finish(),
+        NodeState::Absent(folder) if args.no_serve => {
             record_all(context, args, &local::store(&folder)?).await
         }
-        Found::Free(folder) => serve(context, args, &folder).await,
+        NodeState::Absent(folder) => serve(context, args, &folder).await,
     }
 }
 
 /// Shares with a node of our own, until a signal comes.
 async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let session = Session::own(context, folder).await?;
+    let session = NodeHandle::own(context, folder).await?;
     let shared = tokio::select! {
         outcomes = share_all(context, args, &session.client) => Some(outcomes?),
         () = signals.next() => None,
@@ -153,11 +153,11 @@ async fn without_unsupported(
     refused: anyhow::Error,
 ) -> anyhow::Result<ShareRequest> {
     let error = describe_error(&refused);
-    if error.code != "unsupported-entries" || !prompt::has_somebody(&context.output) {
+    if error.code != "unsupported-entries" || !prompt::is_interactive(&context.output) {
         return Err(refused);
     }
     context.output.text(&error.message)?;
-    if !prompt::agrees(SHARE_THE_REST).await? {
+    if !prompt::confirm(SHARE_THE_REST).await? {
         return Err(refused);
     }
     Ok(ShareRequest {
@@ -254,21 +254,21 @@ fn request(args: &ShareArgs, path: &Path) -> anyhow::Result<ShareRequest> {
 }
 
 fn describe(shared: &Shared) -> String {
-    let (name, size) = (harmless(&shared.name), bytes(shared.size));
+    let (name, size) = (escape(&shared.name), bytes(shared.size));
     let (hash, link) = (&shared.hash, &shared.link);
-    let mut told = format!("shared {name} ({size})\n  hash  {hash}\n  link  {link}");
+    let mut text = format!("shared {name} ({size})\n  hash  {hash}\n  link  {link}");
     if let Some(before) = &shared.replaced {
-        told += "\n  was   ";
-        told += before;
-        told += ": the content is not what was listed, and is shared under its new hash";
+        text += "\n  was   ";
+        text += before;
+        text += ": the content is not what was listed, and is shared under its new hash";
     }
     for note in &shared.notes {
-        told += "\n  note  ";
-        told += note;
+        text += "\n  note  ";
+        text += note;
     }
     if shared.in_doubt {
-        told += "\n  note  ";
-        told += IN_DOUBT;
+        text += "\n  note  ";
+        text += IN_DOUBT;
     }
-    told
+    text
 }

@@ -17,16 +17,16 @@ use super::{
     attach,
     context::Context,
     global::FlagSetting,
-    local::{self, Opened},
+    local::{self, NodeFiles},
     node_settings,
     output::Exit,
     signals::Signals,
-    supervisor::{self, Told},
+    supervisor::{self, Phase},
     value_parsers::peer_address,
 };
 use crate::{
     api::{Gateway, GatewaySettings, Links, Local, LocalServer, router, serve_metrics},
-    config::{Config, Origin},
+    config::{Config, SetBy},
     node::{Node, Settings},
     store::Printable,
 };
@@ -159,7 +159,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let folder = local::lock(&context.data_folder)?;
     let shared = share_folders(context)?;
-    let node = start_node(context, &Opened::new(&folder)?, &shared).await?;
+    let node = start_node(context, &NodeFiles::new(&folder)?, &shared).await?;
     let api = match &context.config.api {
         api if api.enabled => Some(Local::open(folder.path(), api.listen).await?),
         _ => None,
@@ -191,9 +191,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         None => router(context.app(&node)),
     };
     serve(&node, api.map(|api| api.server(router)), gateway);
-    supervisor::tell(Told::Ready);
+    supervisor::notify(Phase::Ready);
     signals.next().await;
-    supervisor::tell(Told::Stopping);
+    supervisor::notify(Phase::Stopping);
     context.output.note("ending; once more to end at once");
     signals.exit_on_next();
     // The file of the API goes with its server.
@@ -248,7 +248,7 @@ fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
 /// Starts the node; where the default port is taken, on free ones.
 async fn start_node(
     context: &Context,
-    opened: &Opened,
+    files: &NodeFiles,
     folders: &[PathBuf],
 ) -> anyhow::Result<Node> {
     let config = &context.config;
@@ -261,10 +261,10 @@ async fn start_node(
         })
     };
     let port = config.network.port;
-    match opened.start(settings(port)?).await {
+    match files.start(settings(port)?).await {
         Err(error) if error.is_address_in_use() && is_free_choice(config) => {
             let free = node_settings::free_port();
-            let node = opened.start(settings(free)?).await?;
+            let node = files.start(settings(free)?).await?;
             let text = format_args!("port {port} is taken: listening on port {free} instead");
             context.output.note(text);
             Ok(node)
@@ -275,7 +275,7 @@ async fn start_node(
 
 /// Whether nobody chose the port.
 fn is_free_choice(config: &Config) -> bool {
-    config.network.listen.is_empty() && *config.origin("network.port") == Origin::Default
+    config.network.listen.is_empty() && *config.set_by("network.port") == SetBy::Default
 }
 
 /// Where browsers and players read content, if they are to.

@@ -9,21 +9,21 @@ use super::{
     context::Context,
     health,
     output::Exit,
-    text::{harmless, time},
+    text::{escape, time},
 };
 use crate::api::types::{Health, Status};
 
 /// What programs read.
 #[derive(Serialize)]
-struct Report {
+struct StatusReport {
     #[serde(flatten)]
     status: Status,
     health: Health,
 }
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
-    let report = Report {
+    let client = attach::require_running(context).await?;
+    let report = StatusReport {
         status: client.status().await?,
         health: client.health().await?,
     };
@@ -31,11 +31,11 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn describe(Report { status, health }: &Report) -> String {
+fn describe(StatusReport { status, health }: &StatusReport) -> String {
     let uptime = Duration::try_from_secs_f64(status.uptime_seconds).unwrap_or_default();
     let mut lines = vec![
-        format!("node       {} ({})", status.peer_id, harmless(&status.name)),
-        format!("version    {}", harmless(&status.version)),
+        format!("node       {} ({})", status.peer_id, escape(&status.name)),
+        format!("version    {}", escape(&status.version)),
         format!("running    {}", time(uptime)),
         format!("shares     {}", status.shares),
         format!("downloads  {} running", status.downloads),
@@ -50,7 +50,7 @@ fn describe(Report { status, health }: &Report) -> String {
     for notice in &health.notices {
         let state = if notice.problem { "problem" } else { "warning" };
         lines.push(format!("{state:10} {}", health::notice(notice)));
-        let remedy = notice.remedy.as_deref().map(harmless);
+        let remedy = notice.remedy.as_deref().map(escape);
         lines.extend(remedy.map(|remedy| format!("{:10} {remedy}", "")));
     }
     lines.join("\n")

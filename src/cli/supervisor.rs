@@ -2,7 +2,7 @@
 
 /// What is told.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Told {
+pub(super) enum Phase {
     /// The node can be used.
     Ready,
     /// It ends.
@@ -10,18 +10,18 @@ pub(super) enum Told {
 }
 
 /// Tells it, if anyone wants to know.
-pub(super) fn tell(what: Told) {
+pub(super) fn notify(phase: Phase) {
     #[cfg(target_os = "linux")]
     {
         use sd_notify::NotifyState;
-        let state = match what {
-            Told::Ready => NotifyState::Ready,
-            Told::Stopping => NotifyState::Stopping,
+        let state = match phase {
+            Phase::Ready => NotifyState::Ready,
+            Phase::Stopping => NotifyState::Stopping,
         };
         if let Err(error) = sd_notify::notify(&[state]) {
-            tracing::warn!(%error, ?what, "the supervisor could not be told");
+            tracing::warn!(%error, ?phase, "the supervisor could not be told");
         }
     }
     #[cfg(not(target_os = "linux"))]
-    tracing::trace!(?what, "there is no supervisor to tell");
+    tracing::trace!(?phase, "there is no supervisor to tell");
 }

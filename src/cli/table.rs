@@ -1,7 +1,7 @@
-//! Tables, as wide as they have to be or as there is room for.
+//! Tables, as wide as they have to be or as the terminal allows.
 //!
 //! Pure: a width in, lines out. Where all does not fit, columns are left out in the order of their turns, and then
-//! those that may be are cut, the last column last.
+//! those that may be are truncated, the last column last.
 
 use console::{measure_text_width, truncate_str};
 
@@ -18,10 +18,10 @@ const CUT: &str = "…";
 pub(super) struct Column {
     heading: &'static str,
     is_number: bool,
-    /// When it is left out where there is no room, the first being 1; none: never.
-    leaves: Option<u8>,
+    /// When it is left out where they do not fit, the first being 1; none: never.
+    drop_order: Option<u8>,
     /// What it may be cut to; none: it is never cut.
-    least: Option<usize>,
+    min_width: Option<usize>,
 }
 
 impl Column {
@@ -29,8 +29,8 @@ impl Column {
         Self {
             heading,
             is_number: false,
-            leaves: None,
-            least: None,
+            drop_order: None,
+            min_width: None,
         }
     }
 
@@ -42,18 +42,18 @@ impl Column {
         }
     }
 
-    /// Left out where there is no room: 1 before all others.
-    pub(super) const fn leaves(self, turn: u8) -> Self {
+    /// Left out where they do not fit: 1 before all others.
+    pub(super) const fn drop_order(self, turn: u8) -> Self {
         Self {
-            leaves: Some(turn),
+            drop_order: Some(turn),
             ..self
         }
     }
 
-    /// Cut where there is no room, but not below so many characters.
-    pub(super) const fn cut_to(self, least: usize) -> Self {
+    /// Cut where they do not fit, but not below so many characters.
+    pub(super) const fn min_width(self, min_width: usize) -> Self {
         Self {
-            least: Some(least),
+            min_width: Some(min_width),
             ..self
         }
     }
@@ -77,9 +77,9 @@ fn printable(row: Vec<String>) -> Vec<String> {
 
 /// A column that is shown: which, and how wide.
 #[derive(Clone, Copy)]
-struct Shown {
+struct ShownColumn {
     at: usize,
-    least: usize,
+    min_width: usize,
     width: usize,
 }
 
@@ -96,66 +96,70 @@ impl Table {
     }
 
     /// All as one text; nothing without a row.
-    pub(super) fn text(&self, room: Option<usize>) -> String {
+    pub(super) fn text(&self, width: Option<usize>) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
-        self.lines(room).join("\n")
+        self.lines(width).join("\n")
     }
 
-    /// The headings and a line for each row. No line is wider than the `room`; without, nothing is cut.
-    pub(super) fn lines(&self, room: Option<usize>) -> Vec<String> {
-        let shown = self.fitted(room);
+    /// The headings and a line for each row. No line is wider than the `width`; without, nothing is cut.
+    pub(super) fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let shown = self.fitted(width);
         let headings = self.columns.iter().map(|column| column.heading.to_owned());
         let headings = self.line(&headings.collect::<Vec<_>>(), &shown);
         let rows = self.rows.iter().map(|row| self.line(row, &shown));
-        let cut = |line: String| match room {
-            Some(room) => cut(&line, room),
+        let cut = |line: String| match width {
+            Some(width) => truncate(&line, width),
             None => line,
         };
         [headings].into_iter().chain(rows).map(cut).collect()
     }
 
-    /// The columns that are shown in this room.
-    fn fitted(&self, room: Option<usize>) -> Vec<Shown> {
+    /// The columns that are shown in this width.
+    fn fitted(&self, width: Option<usize>) -> Vec<ShownColumn> {
         let mut shown: Vec<_> = (0..self.columns.len()).map(|at| self.whole(at)).collect();
-        let Some(room) = room else { return shown };
-        while needed(shown.iter().map(|column| column.least)) > room {
-            let turn = |column: &Shown| self.columns[column.at].leaves;
+        let Some(width) = width else { return shown };
+        while needed(shown.iter().map(|column| column.min_width)) > width {
+            let turn = |column: &ShownColumn| self.columns[column.at].drop_order;
             let next = shown.iter().filter_map(turn).min();
             if next.is_none() {
                 break;
             }
             shown.retain(|column| turn(column) != next);
         }
-        let mut spare = room.saturating_sub(needed(shown.iter().map(|column| column.least)));
+        let mut spare = width.saturating_sub(needed(shown.iter().map(|column| column.min_width)));
         for column in shown.iter_mut().rev() {
-            let more = spare.min(column.width - column.least);
+            let more = spare.min(column.width - column.min_width);
             spare -= more;
-            column.width = column.least + more;
+            column.width = column.min_width + more;
         }
         shown
     }
 
     /// A column as wide as its widest cell.
-    fn whole(&self, at: usize) -> Shown {
+    fn whole(&self, at: usize) -> ShownColumn {
         let column = self.columns[at];
         let cells = self.rows.iter().filter_map(|row| row.get(at));
         let widths = cells.map(|cell| measure_text_width(cell));
         let heading = measure_text_width(column.heading);
         let width = widths.max().unwrap_or(0).max(heading);
-        let least = column
-            .least
-            .map_or(width, |least| width.min(least.max(heading)));
-        Shown { at, least, width }
+        let min_width = column
+            .min_width
+            .map_or(width, |min_width| width.min(min_width.max(heading)));
+        ShownColumn {
+            at,
+            min_width,
+            width,
+        }
     }
 
     /// The last column is not filled up, whatever it holds.
-    fn line(&self, cells: &[String], shown: &[Shown]) -> String {
+    fn line(&self, cells: &[String], shown: &[ShownColumn]) -> String {
         let mut line = String::new();
         for column in shown {
             let cell = cells.get(column.at).map_or("", String::as_str);
-            let cell = cut(cell, column.width);
+            let cell = truncate(cell, column.width);
             let fill = " ".repeat(column.width.saturating_sub(measure_text_width(&cell)));
             line += &if self.columns[column.at].is_number {
                 fill + &cell
@@ -174,23 +178,23 @@ fn needed(widths: impl ExactSizeIterator<Item = usize>) -> usize {
     widths.sum::<usize>() + gaps
 }
 
-/// `text` in `room` columns of a terminal, its end cut off if need be.
-pub(super) fn cut(text: &str, room: usize) -> String {
-    truncate_str(text, room, CUT).into_owned()
+/// `text` in `width` columns of a terminal, its end cut off if need be.
+pub(super) fn truncate(text: &str, width: usize) -> String {
+    truncate_str(text, width, CUT).into_owned()
 }
 
-/// `text` in lines of at most `room` columns, parted between words where that goes.
-pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+/// `text` in lines of at most `width` columns, parted between words where that goes.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
         let last = lines.last_mut().expect("one is there from the beginning");
         if last.is_empty() {
-            *last = cut(word, room);
-        } else if measure_text_width(last) + 1 + measure_text_width(word) <= room {
+            *last = truncate(word, width);
+        } else if measure_text_width(last) + 1 + measure_text_width(word) <= width {
             last.push(' ');
             last.push_str(word);
         } else {
-            lines.push(cut(word, room));
+            lines.push(truncate(word, width));
         }
     }
     lines
@@ -203,9 +207,9 @@ mod tests {
     fn table(rows: &[[&str; 4]]) -> Table {
         let columns = [
             Column::number("SIZE"),
-            Column::text("KIND").leaves(1),
-            Column::text("HASH").cut_to(6),
-            Column::text("NAME").cut_to(8),
+            Column::text("KIND").drop_order(1),
+            Column::text("HASH").min_width(6),
+            Column::text("NAME").min_width(8),
         ];
         let rows = rows.iter().map(|row| row.map(str::to_owned).to_vec());
         Table::new(columns, rows)
@@ -246,9 +250,9 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_room() {
         let wide = [["1 B", "file", "ab", "文件文件文件文件文件"], ROWS[1]];
-        for room in 1..60 {
-            for line in table(&wide).lines(Some(room)) {
-                assert!(measure_text_width(&line) <= room, "{room}: {line:?}");
+        for width in 1..60 {
+            for line in table(&wide).lines(Some(width)) {
+                assert!(measure_text_width(&line) <= width, "{width}: {line:?}");
             }
         }
         let lines = table(&wide).lines(Some(27));
@@ -257,8 +261,8 @@ mod tests {
 
     #[test]
     fn words_go_to_the_next_line() {
-        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
-        assert_eq!(wrapped("abcdef g", 4), ["abc…", "g"]);
-        assert_eq!(wrapped("", 4), [""]);
+        assert_eq!(wrap("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrap("abcdef g", 4), ["abc…", "g"]);
+        assert_eq!(wrap("", 4), [""]);
     }
 }

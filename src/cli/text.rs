@@ -42,12 +42,12 @@ pub(super) fn count(number: u64, thing: &str) -> String {
 }
 
 /// Text by others, on one line and unable to do anything to a terminal.
-pub(super) fn harmless(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     escaped(text).into_owned()
 }
 
 /// The same for several lines.
-pub(super) fn harmless_lines(text: &str) -> String {
+pub(super) fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escaped).collect();
     lines.join("\n")
 }
@@ -117,9 +117,9 @@ mod tests {
 
     #[test]
     fn names_cannot_touch_the_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\n\u{202e}"), r"a\u{1b}[2Jb\n\u{202e}");
-        assert_eq!(harmless("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
-        assert_eq!(harmless_lines("a\n\u{7}b"), "a\n\\u{7}b");
+        assert_eq!(escape("a\u{1b}[2Jb\n\u{202e}"), r"a\u{1b}[2Jb\n\u{202e}");
+        assert_eq!(escape("naïve 文件 🌊.txt"), "naïve 文件 🌊.txt");
+        assert_eq!(escape_lines("a\n\u{7}b"), "a\n\\u{7}b");
     }
 
     #[test]

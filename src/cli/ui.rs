@@ -22,7 +22,7 @@ struct Page<'a> {
 }
 
 pub(super) async fn run(context: &Context, args: &UiArgs) -> anyhow::Result<Exit> {
-    let client = attach::required(context).await?;
+    let client = attach::require_running(context).await?;
     let page = client.page(!args.no_open).await?;
     let page = page.ok_or_else(|| ErrorInfo::new("no-page", "this node has no page"))?;
     let url = page.url.as_str();

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::{
-    attach::{self, Found},
+    attach::{self, NodeState},
     context::Context,
     local,
     output::Exit,
     paths,
-    text::harmless,
+    text::escape,
 };
 use crate::api::types::Shared;
 
@@ -34,16 +34,16 @@ fn what(given: &str) -> anyhow::Result<String> {
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
     let what = what(&args.what)?;
     let path = paths::absolute(Path::new(&what))?;
-    let unshared = match attach::find(&context.data_folder).await? {
-        Found::Running(client) => client.unshare(&what, Some(path)).await?,
-        Found::Free(folder) => {
+    let unshared = match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => client.unshare(&what, Some(path)).await?,
+        NodeState::Absent(folder) => {
             let folders = context.config.storage.share_folders.clone();
             local::unshare(&folder, folders, &what, Path::new(&path))?
         }
     };
     let line = |shared: &Shared| {
         let path = shared.path.as_deref().unwrap_or_default();
-        let (hash, name, path) = (&shared.hash, harmless(&shared.name), harmless(path));
+        let (hash, name, path) = (&shared.hash, escape(&shared.name), escape(path));
         format!("no longer shared: {hash}  {name}\n  from  {path}\n")
     };
     let text = || unshared.iter().map(line).collect::<String>();

@@ -55,7 +55,7 @@ pub(super) fn definition() -> clap::Command {
 
 impl Verbs {
     /// Verbs that run as this command does.
-    pub(super) fn of(context: &Context) -> anyhow::Result<Self> {
+    pub(super) fn new(context: &Context) -> anyhow::Result<Self> {
         let program = env::current_exe().context("this program's own file is not known")?;
         let called = env::args_os().next();
         Ok(Self {

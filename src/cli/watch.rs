@@ -12,7 +12,7 @@ use super::{
     downloads_table::fitted,
     output::{Exit, Output},
     signals::Signals,
-    table::cut,
+    table::truncate,
 };
 use crate::api::{
     CallError, Client,
@@ -126,7 +126,10 @@ impl Frame {
         // The cursor is in the row below.
         let lines = match downloads {
             [] if self.quiet => Vec::new(),
-            [] => vec![cut("the node downloads nothing; Ctrl-C ends this", columns)],
+            [] => vec![truncate(
+                "the node downloads nothing; Ctrl-C ends this",
+                columns,
+            )],
             _ => fitted(downloads, rows.saturating_sub(1), columns),
         };
         let drawn = rows_of(&self.drawn, columns).min(rows.saturating_sub(1));

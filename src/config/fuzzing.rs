@@ -2,12 +2,12 @@
 
 use std::{ffi::OsString, path::Path};
 
-use super::{Layers, Origin};
+use super::{Layers, SetBy};
 
 /// A settings file, and a variable of the environment (its name in the first line).
 pub(crate) fn settings(text: &str) {
     let mut layers = Layers::defaults().expect("the defaults are right");
-    let _ = layers.text(Path::new("config.toml"), text, |line| Origin::File {
+    let _ = layers.text(Path::new("config.toml"), text, |line| SetBy::File {
         path: "config.toml".into(),
         line,
     });

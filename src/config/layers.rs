@@ -1,19 +1,14 @@
-//! The layers, and who set what.
+//! The layers.
 //!
 //! Every layer is taken apart into single settings, and each is checked as it is given: so any refusal
 //! can name the line, variable or flag it is about. Whichever comes first, the higher layer holds.
 
-use std::{
-    ffi::OsString,
-    fmt, fs,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, fs, io::Read, path::Path};
 
 use serde::Deserialize;
 use toml::{Table, Value, de::DeTable};
 
-use super::Config;
+use super::{Config, ConfigError, SetBy, error::line_at};
 
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
@@ -30,70 +25,16 @@ const MAX_FILE_LEN: u64 = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Layers {
     defaults: Table,
-    given: Vec<Given>,
+    given: Vec<Assignment>,
 }
 
 /// A setting that somebody set.
 #[derive(Clone, Debug)]
-struct Given {
-    origin: Origin,
+struct Assignment {
+    set_by: SetBy,
     section: String,
     key: String,
     value: Value,
-}
-
-/// Who set a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody: it has its default.
-    Default,
-    /// A file.
-    File {
-        /// Which.
-        path: PathBuf,
-        /// The line of the value, counted from 1.
-        line: usize,
-    },
-    /// Somebody, while a node ran; it was kept in the data folder.
-    Kept {
-        /// The file there; none if it is for this run only.
-        path: Option<PathBuf>,
-    },
-    /// An environment variable, by its name.
-    Variable(String),
-    /// A flag, by its name.
-    Flag(&'static str),
-}
-
-impl Origin {
-    /// The height of its layer: what is given higher up holds.
-    const fn height(&self) -> u8 {
-        match self {
-            Self::Default => 0,
-            Self::File { .. } => 1,
-            Self::Kept { .. } => 2,
-            Self::Variable(_) => 3,
-            Self::Flag(_) => 4,
-        }
-    }
-
-    /// Whether it rules over what is set while a node runs.
-    pub(super) const fn rules(&self) -> bool {
-        self.height() > 2
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
-            Self::Kept { path: Some(path) } => write!(f, "{}", path.display()),
-            Self::Kept { path: None } => f.write_str("set while it runs"),
-            Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => f.write_str(name),
-        }
-    }
 }
 
 impl Layers {
@@ -119,7 +60,7 @@ impl Layers {
     /// [`ConfigError::Unreadable`], [`ConfigError::Syntax`], and those of [`Layers::set`].
     pub fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = read(path)?;
-        self.text(path, &text, |line| Origin::File {
+        self.text(path, &text, |line| SetBy::File {
             path: path.to_owned(),
             line,
         })
@@ -130,9 +71,9 @@ impl Layers {
     /// # Errors
     ///
     /// As [`Layers::file`].
-    pub fn kept(&mut self, path: &Path) -> Result<(), ConfigError> {
+    pub fn saved(&mut self, path: &Path) -> Result<(), ConfigError> {
         match read(path) {
-            Ok(text) => self.text(path, &text, |_| Origin::Kept {
+            Ok(text) => self.text(path, &text, |_| SetBy::Saved {
                 path: Some(path.to_owned()),
             }),
             Err(error) if error.is_missing() => Ok(()),
@@ -145,7 +86,7 @@ impl Layers {
         &mut self,
         path: &Path,
         text: &str,
-        at_line: impl Fn(usize) -> Origin,
+        at_line: impl Fn(usize) -> SetBy,
     ) -> Result<(), ConfigError> {
         let syntax = |error| ConfigError::syntax(path, text, &error);
         let spans = DeTable::parse(text).map_err(syntax)?;
@@ -153,13 +94,13 @@ impl Layers {
         let at = |offset| at_line(line_at(text, offset));
         for (section, keys) in spans.get_ref() {
             let name = section.get_ref().as_ref();
-            let origin = at(section.span().start);
+            let set_by = at(section.span().start);
             let keys = keys.get_ref().as_table();
             let Some((keys, Value::Table(mut values))) = keys.zip(values.remove(name)) else {
-                return Err(self.unknown(origin, name, None));
+                return Err(self.unknown(set_by, name, None));
             };
             if !self.defaults.contains_key(name) {
-                return Err(self.unknown(origin, name, None));
+                return Err(self.unknown(set_by, name, None));
             }
             for (key, value) in keys {
                 let key = key.get_ref().as_ref();
@@ -194,7 +135,7 @@ impl Layers {
                 Some(default) => parse_like(default, &value),
                 None => Value::String(value.into_owned()),
             };
-            self.set(Origin::Variable(name.to_owned()), section, key, value)?;
+            self.set(SetBy::Variable(name.to_owned()), section, key, value)?;
         }
         Ok(())
     }
@@ -206,32 +147,32 @@ impl Layers {
     /// [`ConfigError::Unknown`] and [`ConfigError::Value`].
     pub fn set(
         &mut self,
-        origin: Origin,
+        set_by: SetBy,
         section: &str,
         key: &str,
         value: impl Into<Value>,
     ) -> Result<(), ConfigError> {
         if self.get(section, key).is_none() {
-            return Err(self.unknown(origin, section, Some(key)));
+            return Err(self.unknown(set_by, section, Some(key)));
         }
-        let given = Given {
-            origin,
+        let given = Assignment {
+            set_by,
             section: section.to_owned(),
             key: key.to_owned(),
             value: value.into(),
         };
         // On top of all, or it would not show whether it is allowed.
         let mut table = self.table();
-        given.put_on(&mut table);
+        given.apply_to(&mut table);
         if let Err(error) = Config::deserialize(table) {
             return Err(ConfigError::Value {
                 setting: given.setting(),
-                origin: given.origin,
+                set_by: given.set_by,
                 reason: error.message().to_owned(),
             });
         }
         // The latest of a layer holds.
-        let above = |other: &Given| other.origin.height() > given.origin.height();
+        let above = |other: &Assignment| other.set_by.precedence() > given.set_by.precedence();
         let at = self.given.iter().position(above);
         self.given.insert(at.unwrap_or(self.given.len()), given);
         Ok(())
@@ -241,28 +182,28 @@ impl Layers {
     pub(super) fn unset(&mut self, section: &str, key: &str) {
         self.given.retain(|given| {
             let is_it = given.section == section && given.key == key;
-            !(is_it && matches!(given.origin, Origin::Kept { .. }))
+            !(is_it && matches!(given.set_by, SetBy::Saved { .. }))
         });
     }
 
     /// What was set while a node ran.
-    pub(super) fn kept_values(&self) -> Table {
+    pub(super) fn saved_values(&self) -> Table {
         let mut table = Table::new();
-        let is_kept = |given: &&Given| matches!(given.origin, Origin::Kept { .. });
-        for given in self.given.iter().filter(is_kept) {
-            given.put_on(&mut table);
+        let is_saved = |given: &&Assignment| matches!(given.set_by, SetBy::Saved { .. });
+        for given in self.given.iter().filter(is_saved) {
+            given.apply_to(&mut table);
         }
         table
     }
 
     /// The default of a setting, and its value with who gave it.
-    pub(super) fn value(&self, section: &str, key: &str) -> Option<(Value, Value, Origin)> {
+    pub(super) fn value(&self, section: &str, key: &str) -> Option<(Value, Value, SetBy)> {
         let default = self.get(section, key)?.clone();
         let mut given = self.given.iter().rev();
         let highest = given.find(|given| given.section == section && given.key == key);
         Some(match highest {
-            Some(given) => (default, given.value.clone(), given.origin.clone()),
-            None => (default.clone(), default, Origin::Default),
+            Some(given) => (default, given.value.clone(), given.set_by.clone()),
+            None => (default.clone(), default, SetBy::Default),
         })
     }
 
@@ -277,14 +218,16 @@ impl Layers {
         })?;
         let origins = self.given.iter();
         config.origins = origins
-            .map(|given| (given.setting(), given.origin.clone()))
+            .map(|given| (given.setting(), given.set_by.clone()))
             .collect();
         Ok(config)
     }
 
     fn table(&self) -> Table {
         let mut table = self.defaults.clone();
-        self.given.iter().for_each(|given| given.put_on(&mut table));
+        self.given
+            .iter()
+            .for_each(|given| given.apply_to(&mut table));
         table
     }
 
@@ -292,7 +235,7 @@ impl Layers {
         self.defaults.get(section)?.as_table()?.get(key)
     }
 
-    fn unknown(&self, origin: Origin, section: &str, key: Option<&str>) -> ConfigError {
+    fn unknown(&self, set_by: SetBy, section: &str, key: Option<&str>) -> ConfigError {
         let keys = self.defaults.get(section).and_then(Value::as_table);
         let (found, names) = match (key, keys) {
             (Some(key), Some(keys)) => (format!("setting {section}.{key}"), keys),
@@ -300,19 +243,19 @@ impl Layers {
         };
         let names: Vec<_> = names.keys().map(String::as_str).collect();
         ConfigError::Unknown {
-            origin,
+            set_by,
             found,
             allowed: names.join(", "),
         }
     }
 }
 
-impl Given {
+impl Assignment {
     fn setting(&self) -> String {
         format!("{}.{}", self.section, self.key)
     }
 
-    fn put_on(&self, table: &mut Table) {
+    fn apply_to(&self, table: &mut Table) {
         let section = table.entry(&self.section);
         if let Value::Table(keys) = section.or_insert_with(|| Table::new().into()) {
             keys.insert(self.key.clone(), self.value.clone());
@@ -348,81 +291,6 @@ fn parse_like(default: &Value, text: &str) -> Value {
         _ => None,
     };
     parsed.unwrap_or_else(|| Value::from(text))
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    let before = text.bytes().take(offset);
-    1 + before.filter(|byte| *byte == b'\n').count()
-}
-
-/// Why there are no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("the configuration {} cannot be read: {source}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file is no TOML.
-    #[error("{}:{line}: {reason}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where, counted from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// There is no such section, or no such setting in it.
-    #[error("{origin}: there is no {found}; there are {allowed}")]
-    Unknown {
-        /// Where it was found.
-        origin: Origin,
-        /// `section [NAME]` or `setting SECTION.KEY`.
-        found: String,
-        /// The names that exist.
-        allowed: String,
-    },
-    /// The value is not allowed.
-    #[error("{origin}: {setting}: {reason}")]
-    Value {
-        /// Where it was found.
-        origin: Origin,
-        /// `section.key`.
-        setting: String,
-        /// What was found and what is expected.
-        reason: String,
-    },
-}
-
-impl ConfigError {
-    /// Whether there is no such file.
-    #[must_use]
-    pub fn is_missing(&self) -> bool {
-        let missing = io::ErrorKind::NotFound;
-        matches!(self, Self::Unreadable { source, .. } if source.kind() == missing)
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Unreadable { .. } => Some("make the file readable, or move it away"),
-            Self::Syntax { .. } => Some("mend the file, or move it away"),
-            Self::Unknown { .. } | Self::Value { .. } => None,
-        }
-    }
-
-    fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
-        Self::Syntax {
-            path: path.to_owned(),
-            line: error.span().map_or(1, |span| line_at(text, span.start)),
-            reason: error.message().to_owned(),
-        }
-    }
 }
 
 #[cfg(test)]

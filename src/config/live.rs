@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -11,8 +10,8 @@ use parking_lot::{Mutex, MutexGuard};
 use toml::Value;
 
 use super::{
-    Config, ConfigError, Kind, Layers, Origin,
-    schema::{Known, SETTINGS},
+    ChangeError, Config, ConfigError, Layers, SetBy, ValueKind,
+    schema::{SETTINGS, Spec},
 };
 use crate::{
     durable,
@@ -30,7 +29,7 @@ const HEAD: &str = concat!(
 
 /// The settings of a program as it runs.
 #[derive(Debug)]
-pub struct Settings {
+pub struct LiveSettings {
     layers: Mutex<Layers>,
     /// Where changes are kept; nowhere: they are for this run only.
     file: Option<PathBuf>,
@@ -55,18 +54,18 @@ pub struct Setting {
     /// What is allowed, for people.
     pub allowed: &'static str,
     /// Of what kind it is.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// Whether it can be changed while a node runs.
     pub changeable: bool,
     /// Who set it.
-    pub origin: Origin,
+    pub set_by: SetBy,
     /// Why it cannot be changed now, if it cannot.
     pub locked: Option<String>,
 }
 
 /// A value that somebody wants a setting to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum NewValue {
     /// A whole number.
     Number(i64),
     /// Yes or no.
@@ -75,67 +74,7 @@ pub enum Wanted {
     Text(String),
 }
 
-/// Why settings were not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// There is no such setting.
-    #[error("there is no setting {name:?}; `pelago settings` lists them")]
-    Unknown {
-        /// What was named.
-        name: String,
-    },
-    /// The value is not allowed.
-    #[error("{name}: {found} is not allowed; expected {allowed}")]
-    Value {
-        /// The setting.
-        name: String,
-        /// The value, as it was given.
-        found: String,
-        /// What is allowed.
-        allowed: &'static str,
-    },
-    /// It cannot be changed while the program runs.
-    #[error("{name} cannot be changed: {why}")]
-    Locked {
-        /// The setting.
-        name: String,
-        /// Who rules, or why not at all.
-        why: String,
-    },
-    /// It cannot be kept.
-    #[error("nothing is changed: {} cannot be written: {source}", path.display())]
-    NotKept {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl ChangeError {
-    /// A word for programs: it stays the same between versions.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Unknown { .. } | Self::Value { .. } => "bad-setting",
-            Self::Locked { .. } => "setting-locked",
-            Self::NotKept { .. } => "settings-not-kept",
-        }
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotKept { .. } => Some(
-                "make room in the data folder, or make it writable, then give the command again",
-            ),
-            _ => None,
-        }
-    }
-}
-
-impl Settings {
+impl LiveSettings {
     /// Those of `layers`. Changes are kept in `file`, which is one of the layers. `locks` says of some
     /// why they cannot be changed.
     #[must_use]
@@ -181,7 +120,7 @@ impl Settings {
     /// [`ChangeError`]; nothing is changed then.
     pub fn change(
         &self,
-        changes: &[(String, Option<Wanted>)],
+        changes: &[(String, Option<NewValue>)],
         apply: impl FnOnce(&Config),
     ) -> Result<(), ChangeError> {
         let mut layers = self.lock();
@@ -204,8 +143,8 @@ impl Settings {
                 };
                 let value = value(known.kind, wanted).ok_or_else(refused)?;
                 let path = self.file.clone();
-                let origin = Origin::Kept { path };
-                let set = changed.set(origin, known.section, known.key, value);
+                let set_by = SetBy::Saved { path };
+                let set = changed.set(set_by, known.section, known.key, value);
                 set.map_err(|_| refused())?;
             }
         }
@@ -214,9 +153,9 @@ impl Settings {
             return Ok(());
         };
         if let Some(path) = &self.file {
-            let text = toml::to_string(&changed.kept_values()).unwrap_or_default();
+            let text = toml::to_string(&changed.saved_values()).unwrap_or_default();
             let text = format!("{HEAD}{text}");
-            durable::replace(path, text.as_bytes()).map_err(|source| ChangeError::NotKept {
+            durable::replace(path, text.as_bytes()).map_err(|source| ChangeError::NotSaved {
                 path: path.clone(),
                 source,
             })?;
@@ -227,13 +166,13 @@ impl Settings {
         Ok(())
     }
 
-    fn described(&self, known: &Known, layers: &Layers) -> Option<Setting> {
-        let (default, value, origin) = layers.value(known.section, known.key)?;
+    fn described(&self, known: &Spec, layers: &Layers) -> Option<Setting> {
+        let (default, value, set_by) = layers.value(known.section, known.key)?;
         let name = known.name();
         let locked = if !known.changes {
             Some("it is read when the node starts: set it in the configuration file".to_owned())
-        } else if origin.rules() {
-            Some(format!("{origin} sets it, and ranks above"))
+        } else if set_by.overrides_saved() {
+            Some(format!("{set_by} sets it, and ranks above"))
         } else {
             self.locks.get(&*name).cloned()
         };
@@ -246,7 +185,7 @@ impl Settings {
             allowed: known.allowed,
             kind: known.kind,
             changeable: known.changes,
-            origin,
+            set_by,
             locked,
         })
     }
@@ -256,7 +195,7 @@ impl Settings {
     }
 }
 
-impl std::fmt::Display for Wanted {
+impl std::fmt::Display for NewValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number(number) => write!(f, "{number}"),
@@ -267,19 +206,23 @@ impl std::fmt::Display for Wanted {
 }
 
 /// A value of that kind, from what somebody gave; none if it is none.
-fn value(kind: Kind, wanted: &Wanted) -> Option<Value> {
+fn value(kind: ValueKind, wanted: &NewValue) -> Option<Value> {
     match (kind, wanted) {
-        (Kind::Rate | Kind::Number, Wanted::Number(number)) => Some((*number).into()),
-        (Kind::Rate, Wanted::Text(text)) if text == "off" => Some(0.into()),
-        (Kind::Rate, Wanted::Text(text)) => match text.parse::<Rate>() {
+        (ValueKind::Rate | ValueKind::Number, NewValue::Number(number)) => Some((*number).into()),
+        (ValueKind::Rate, NewValue::Text(text)) if text == "off" => Some(0.into()),
+        (ValueKind::Rate, NewValue::Text(text)) => match text.parse::<Rate>() {
             Ok(rate) => i64::try_from(rate.bytes()).ok().map(Value::from),
             Err(InvalidRate::Range(0)) => Some(0.into()),
             Err(_) => None,
         },
-        (Kind::Number, Wanted::Text(text)) => text.trim().parse::<i64>().ok().map(Value::from),
-        (Kind::Bool, Wanted::Bool(value)) => Some((*value).into()),
-        (Kind::Bool, Wanted::Text(text)) => text.trim().parse::<bool>().ok().map(Value::from),
-        (Kind::Choice(_) | Kind::Text, Wanted::Text(text)) => Some(text.clone().into()),
+        (ValueKind::Number, NewValue::Text(text)) => {
+            text.trim().parse::<i64>().ok().map(Value::from)
+        }
+        (ValueKind::Bool, NewValue::Bool(value)) => Some((*value).into()),
+        (ValueKind::Bool, NewValue::Text(text)) => {
+            text.trim().parse::<bool>().ok().map(Value::from)
+        }
+        (ValueKind::Choice(_) | ValueKind::Text, NewValue::Text(text)) => Some(text.clone().into()),
         _ => None,
     }
 }

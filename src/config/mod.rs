@@ -9,22 +9,26 @@
 //! |---|---|
 //! | `sections` | the settings: names, types, meanings |
 //! | `values` | which values are allowed |
-//! | `layers` | the layers, and who set what |
-//! | `memory` | how much memory there is, and how much of it goes to what |
+//! | `layers`, `set_by` | the layers; who set what |
+//! | `error` | why settings are refused |
 //! | `schema` | what is told of each setting: kind, unit, what is allowed |
 //! | `live` | the settings of a program as it runs |
 
+mod error;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
 mod layers;
 mod live;
 mod schema;
 mod sections;
+mod set_by;
 mod values;
 
-pub use layers::{ConfigError, Layers, Origin};
-pub use live::{ChangeError, Setting, Settings, Wanted};
-pub use schema::Kind;
+pub use error::{ChangeError, ConfigError};
+pub use layers::Layers;
+pub use live::{LiveSettings, NewValue, Setting};
+pub use schema::ValueKind;
 pub use sections::{
     Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
 };
+pub use set_by::SetBy;

@@ -7,7 +7,7 @@ use super::layers::DEFAULTS;
 
 /// Of what kind a setting's values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Bytes a second; 0: as fast as it can.
     Rate,
     /// A whole number.
@@ -22,10 +22,10 @@ pub enum Kind {
 
 /// What is told of a setting.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Known {
+pub(super) struct Spec {
     pub(super) section: &'static str,
     pub(super) key: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     pub(super) unit: Option<&'static str>,
     /// What is allowed, for people.
     pub(super) allowed: &'static str,
@@ -36,10 +36,10 @@ pub(super) struct Known {
 const fn known(
     section: &'static str,
     key: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     allowed: &'static str,
-) -> Known {
-    Known {
+) -> Spec {
+    Spec {
         section,
         key,
         kind,
@@ -49,7 +49,7 @@ const fn known(
     }
 }
 
-impl Known {
+impl Spec {
     const fn of(self, unit: &'static str) -> Self {
         Self {
             unit: Some(unit),
@@ -107,121 +107,142 @@ const YES_NO: &str = "true or false";
 
 const RATE: &str = "1 KB/s to 1 TB/s: 50000, 400k, 1.5MB, 2MiB; 0 or off: as fast as it can";
 
-const fn limit(key: &'static str) -> Known {
-    known("transfer", key, Kind::Rate, RATE)
+const fn limit(key: &'static str) -> Spec {
+    known("transfer", key, ValueKind::Rate, RATE)
         .of("bytes a second")
         .changing()
 }
 
 /// All settings, in the order of `config/default.toml`.
-pub(super) const SETTINGS: &[Known] = &[
+pub(super) const SETTINGS: &[Spec] = &[
     known(
         "network",
         "name",
-        Kind::Text,
+        ValueKind::Text,
         "1 to 32 lowercase letters, digits, `-` and `.`",
     ),
     known(
         "network",
         "node_name",
-        Kind::Text,
+        ValueKind::Text,
         "at most 64 bytes; nothing: the host name",
     ),
     known(
         "network",
         "port",
-        Kind::Number,
+        ValueKind::Number,
         "0 to 65535; 0: any free one",
     ),
     known(
         "network",
         "listen",
-        Kind::Text,
+        ValueKind::Text,
         "multiaddrs; none: all interfaces, on the port",
     ),
     known(
         "network",
         "bootstrap",
-        Kind::Text,
+        ValueKind::Text,
         "multiaddrs or host:port",
     ),
-    known("network", "mdns", Kind::Bool, YES_NO),
-    known("network", "announce", Kind::Bool, YES_NO),
-    known("network", "memory_budget_mib", Kind::Number, "16 to 65536").of("MiB"),
-    known("network", "replication", Kind::Number, "1 to 100").of("nodes"),
+    known("network", "mdns", ValueKind::Bool, YES_NO),
+    known("network", "announce", ValueKind::Bool, YES_NO),
+    known(
+        "network",
+        "memory_budget_mib",
+        ValueKind::Number,
+        "16 to 65536",
+    )
+    .of("MiB"),
+    known("network", "replication", ValueKind::Number, "1 to 100").of("nodes"),
     known(
         "network",
         "concurrent_announcements",
-        Kind::Number,
+        ValueKind::Number,
         "1 to 256",
     ),
     known(
         "network",
         "announce_interval_hours",
-        Kind::Number,
+        ValueKind::Number,
         "1 to 40",
     )
     .of("hours"),
     known(
         "network",
         "idle_timeout_seconds",
-        Kind::Number,
+        ValueKind::Number,
         "30 to 86400",
     )
     .of("seconds"),
-    known("storage", "share_folders", Kind::Text, "folders"),
-    known("storage", "rescan_seconds", Kind::Number, "1 to 86400").of("seconds"),
+    known("storage", "share_folders", ValueKind::Text, "folders"),
+    known("storage", "rescan_seconds", ValueKind::Number, "1 to 86400").of("seconds"),
     known(
         "storage",
         "download_folder",
-        Kind::Text,
+        ValueKind::Text,
         "a folder; nothing: yours for downloads",
     ),
-    known("transfer", "max_downloads", Kind::Number, "1 to 1024").changing(),
-    known("transfer", "max_sources", Kind::Number, "1 to 1024").of("peers"),
+    known("transfer", "max_downloads", ValueKind::Number, "1 to 1024").changing(),
+    known("transfer", "max_sources", ValueKind::Number, "1 to 1024").of("peers"),
     known(
         "transfer",
         "in_flight_bytes",
-        Kind::Number,
+        ValueKind::Number,
         "16384 to 1073741824",
     )
     .of("bytes"),
-    known("transfer", "upload_slots", Kind::Number, "1 to 1024"),
-    known("transfer", "slots_per_peer", Kind::Number, "1 to 1024"),
-    known("transfer", "stall_seconds", Kind::Number, "1 to 3600").of("seconds"),
+    known("transfer", "upload_slots", ValueKind::Number, "1 to 1024"),
+    known("transfer", "slots_per_peer", ValueKind::Number, "1 to 1024"),
+    known("transfer", "stall_seconds", ValueKind::Number, "1 to 3600").of("seconds"),
     limit("upload_limit"),
     limit("download_limit"),
     limit("upload_limit_per_peer"),
     limit("download_limit_per_peer"),
-    known("transfer", "seed", Kind::Bool, YES_NO).changing(),
-    known("transfer", "timeout_seconds", Kind::Number, "1 to 86400")
-        .of("seconds")
-        .changing(),
-    known("api", "listen", Kind::Text, "IP:PORT; port 0: any free one"),
-    known("api", "enabled", Kind::Bool, YES_NO),
+    known("transfer", "seed", ValueKind::Bool, YES_NO).changing(),
+    known(
+        "transfer",
+        "timeout_seconds",
+        ValueKind::Number,
+        "1 to 86400",
+    )
+    .of("seconds")
+    .changing(),
+    known(
+        "api",
+        "listen",
+        ValueKind::Text,
+        "IP:PORT; port 0: any free one",
+    ),
+    known("api", "enabled", ValueKind::Bool, YES_NO),
     known(
         "api",
         "metrics",
-        Kind::Text,
+        ValueKind::Text,
         "IP:PORT; nothing: only behind the token",
     ),
     known(
         "gateway",
         "listen",
-        Kind::Text,
+        ValueKind::Text,
         "IP:PORT; port 0: any free one",
     ),
-    known("gateway", "enabled", Kind::Bool, YES_NO),
-    known("gateway", "read_ahead_mib", Kind::Number, "1 to 1024").of("MiB"),
-    known("gateway", "cache_mib", Kind::Number, "1 to 1048576").of("MiB"),
+    known("gateway", "enabled", ValueKind::Bool, YES_NO),
+    known("gateway", "read_ahead_mib", ValueKind::Number, "1 to 1024").of("MiB"),
+    known("gateway", "cache_mib", ValueKind::Number, "1 to 1048576").of("MiB"),
     known(
         "logging",
         "level",
-        Kind::Choice(LEVELS),
+        ValueKind::Choice(LEVELS),
         "error, warn, info, debug or trace",
     )
     .changing(),
-    known("logging", "format", Kind::Choice(FORMATS), "text or json"),
+    known(
+        "logging",
+        "format",
+        ValueKind::Choice(FORMATS),
+        "text or json",
+    ),
 ];
 
 #[cfg(test)]

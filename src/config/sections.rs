@@ -6,7 +6,7 @@ use libp2p::Multiaddr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Origin,
+    SetBy,
     values::{
         limit, multiaddrs, network_name, node_name, optional_socket_address, socket_address, whole,
     },
@@ -31,7 +31,7 @@ pub struct Config {
     pub logging: Logging,
     /// Which layer set what, by `section.key`; settings left at their defaults are missing.
     #[serde(skip)]
-    pub(super) origins: BTreeMap<String, Origin>,
+    pub(super) origins: BTreeMap<String, SetBy>,
 }
 
 /// Who this node is and how it reaches others.
@@ -196,8 +196,8 @@ pub enum LogFormat {
 
 impl Config {
     /// Who set `setting` (`section.key`).
-    pub fn origin(&self, setting: &str) -> &Origin {
-        self.origins.get(setting).unwrap_or(&Origin::Default)
+    pub fn set_by(&self, setting: &str) -> &SetBy {
+        self.origins.get(setting).unwrap_or(&SetBy::Default)
     }
 }
 

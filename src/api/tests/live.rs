@@ -21,14 +21,18 @@ use crate::{
         log::Log,
         types::{DownloadRequest, LogLevel, LogLine, Output, Problem, ShareRequest},
     },
-    config::Settings,
+    config::LiveSettings,
 };
 
 /// Anything that is waited for in these tests takes seconds at most.
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn with_log(log: Log) -> App {
-    App::new(alone().await, log, Arc::new(Settings::defaults().unwrap()))
+    App::new(
+        alone().await,
+        log,
+        Arc::new(LiveSettings::defaults().unwrap()),
+    )
 }
 
 /// A stream of events that is read.

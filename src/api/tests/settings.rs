@@ -11,7 +11,7 @@ use crate::{
         App, CallError, Client, Log,
         types::{LimitsChange, Setting},
     },
-    config::{Layers, LogLevel, Origin, Settings},
+    config::{Layers, LiveSettings, LogLevel, SetBy},
     node::Rate,
 };
 
@@ -38,7 +38,7 @@ async fn settings_change_what_the_node_does() {
         let told = Arc::clone(&told);
         move |level| *told.lock() = Some(level)
     });
-    let settings = Arc::new(Settings::defaults().unwrap());
+    let settings = Arc::new(LiveSettings::defaults().unwrap());
     let served = Served::new(App::new(node.clone(), log, settings)).await;
     let client = served.client().await;
     let change = [
@@ -69,11 +69,11 @@ async fn settings_change_what_the_node_does() {
 #[tokio::test]
 async fn what_is_out_of_range_or_locked_changes_nothing() {
     let mut layers = Layers::defaults().unwrap();
-    let variable = Origin::Variable("PELAGO_TRANSFER_MAX_DOWNLOADS".to_owned());
+    let variable = SetBy::Variable("PELAGO_TRANSFER_MAX_DOWNLOADS".to_owned());
     layers
         .set(variable, "transfer", "max_downloads", 3)
         .unwrap();
-    let settings = Settings::new(layers, None, BTreeMap::new());
+    let settings = LiveSettings::new(layers, None, BTreeMap::new());
     let app = App::new(alone().await, Log::default(), Arc::new(settings));
     let client = Served::new(app).await.client().await;
     let before = client.settings().await.unwrap();

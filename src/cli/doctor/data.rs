@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{
     cli::text::command,
     store::{DatabaseState, Recovery, examine_database, files_set_aside, named},
@@ -87,7 +87,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::cli::doctor::State;
+    use crate::cli::doctor::finding::Severity;
 
     #[test]
     fn damage_is_told_with_what_to_do() {
@@ -99,17 +99,17 @@ mod tests {
                 .map(|finding| (finding.check, finding.state))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(states(false), [("database", State::Ok)]);
+        assert_eq!(states(false), [("database", Severity::Ok)]);
         fs::write(path.join("state.redb"), "no database").unwrap();
-        assert_eq!(states(false), [("database", State::Problem)]);
-        assert_eq!(states(true), [("database", State::Ok)]);
+        assert_eq!(states(false), [("database", Severity::Problem)]);
+        assert_eq!(states(true), [("database", Severity::Ok)]);
         assert_eq!(fs::read(path.join("state.redb")).unwrap(), b"no database");
         fs::remove_file(path.join("state.redb")).unwrap();
         fs::create_dir_all(path.join("partial/deeper")).unwrap();
         fs::write(path.join("partial/a.damaged-3"), "").unwrap();
         fs::write(path.join("downloads.damaged-1"), "").unwrap();
         let findings = examine(path, false);
-        assert_eq!(findings[1].state, State::Warning);
+        assert_eq!(findings[1].state, Severity::Warning);
         for name in ["partial/a.damaged-3", "downloads.damaged-1"] {
             let name = path.join(name).display().to_string();
             assert!(findings[1].message.contains(&name), "{findings:?}");

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::SystemTime};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{cli::text::time, node::clock_lag};
 
 /// What is there to be looked at on this system.
@@ -185,7 +185,7 @@ mod unix {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::cli::doctor::State;
+        use crate::cli::doctor::finding::Severity;
 
         fn set_mode(path: &Path, mode: u32) {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -196,10 +196,10 @@ mod unix {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path();
             set_mode(path, 0o700);
-            assert_eq!(data_folder(path).state, State::Ok);
+            assert_eq!(data_folder(path).state, Severity::Ok);
             set_mode(path, 0o750);
             let found = data_folder(path);
-            assert_eq!(found.state, State::Problem);
+            assert_eq!(found.state, Severity::Problem);
             assert_eq!(found.hint, Some(format!("chmod 700 {}", path.display())));
 
             set_mode(path, 0o700);
@@ -208,20 +208,29 @@ mod unix {
             set_mode(&key, 0o644);
             let found = data_folder(path);
             assert_eq!(found.hint, Some(format!("chmod 600 {}", key.display())));
-            assert_eq!(data_folder(&key).state, State::Problem, "it is no folder");
+            assert_eq!(
+                data_folder(&key).state,
+                Severity::Problem,
+                "it is no folder"
+            );
             let missing = path.join("not/yet");
-            assert_eq!(data_folder(&missing).state, State::Ok);
+            assert_eq!(data_folder(&missing).state, Severity::Ok);
             assert_eq!(disk(&missing).check, "disk");
         }
 
         #[test]
         fn what_runs_out_is_told_in_time() {
             let states = [0, NO_SPACE, LITTLE_SPACE].map(|free| space(free).state);
-            assert_eq!(states, [State::Problem, State::Warning, State::Ok]);
+            assert_eq!(states, [Severity::Problem, Severity::Warning, Severity::Ok]);
             let states = [Some(64), Some(512), Some(4096), None].map(|limit| files(limit).state);
             assert_eq!(
                 states,
-                [State::Problem, State::Warning, State::Ok, State::Ok]
+                [
+                    Severity::Problem,
+                    Severity::Warning,
+                    Severity::Ok,
+                    Severity::Ok
+                ]
             );
         }
     }
@@ -232,16 +241,16 @@ mod tests {
     use std::{fs, time::Duration};
 
     use super::*;
-    use crate::cli::doctor::State;
+    use crate::cli::doctor::finding::Severity;
 
     #[test]
     fn a_clock_that_went_back_is_told_by_what_was_written() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), "").unwrap();
         let now = SystemTime::now();
-        assert_eq!(clock(folder.path(), now).state, State::Ok);
+        assert_eq!(clock(folder.path(), now).state, Severity::Ok);
         let found = clock(folder.path(), now - Duration::from_secs(3 * 3600 + 30));
-        assert_eq!(found.state, State::Problem);
+        assert_eq!(found.state, Severity::Problem);
         assert!(
             found.message.starts_with("it is 3 h 0 min "),
             "{}",

@@ -5,6 +5,7 @@
 //!
 //! | file | owns |
 //! |---|---|
+//! | `finding`, `node_report` | a finding; what a running node says of itself |
 //! | `data` | the database, what was set aside as damaged, what is lost |
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `node` | what the running node relies on, its limits, and what is wrong with it |
@@ -12,76 +13,29 @@
 //! | `shares` | whether all that is shared is there, and is what is listed |
 
 mod data;
+mod finding;
 mod machine;
 mod network;
 mod node;
+mod node_report;
 mod shares;
 
-use serde::Serialize;
-
-pub(super) use self::shares::DoctorArgs;
 use super::{
-    attach,
     context::Context,
     local,
     output::{self, Exit},
-    text::harmless,
+    text::escape,
 };
-use crate::api::types::{ErrorInfo, Health, Status, UnavailableShares};
+use crate::api::types::ErrorInfo;
+use finding::{Finding, Severity};
 
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    /// As it should be.
-    Ok,
-    /// It works, but for something that may be wanted.
-    Warning,
-    /// It does not work, or is not safe.
-    Problem,
-}
-
-/// What came of looking at one thing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    check: &'static str,
-    state: State,
-    message: String,
-    /// How to mend it.
-    hint: Option<String>,
-}
-
-impl Finding {
-    fn ok(check: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            check,
-            state: State::Ok,
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    fn warning(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            state: State::Warning,
-            hint: Some(hint.into()),
-            ..Self::ok(check, message)
-        }
-    }
-
-    fn problem(check: &'static str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            state: State::Problem,
-            ..Self::warning(check, message, hint)
-        }
-    }
-}
-
-/// What a running node says of itself.
-struct Running {
-    status: Status,
-    health: Health,
-    unavailable: UnavailableShares,
+/// What to look at.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    /// Read everything that is shared, and report what is not what is listed; takes as long as reading
+    /// all of it takes
+    #[arg(long)]
+    check_shares: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
@@ -90,9 +44,9 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     // Where that cannot be told, the node is asked below and says why.
     let is_running = local::is_running(&context.data_folder).unwrap_or(true);
     let data = data::examine(&context.data_folder, is_running);
-    let is_sound = data.iter().all(|found| found.state != State::Problem);
+    let is_sound = data.iter().all(|found| found.state != Severity::Problem);
     findings.extend(data);
-    match ask(context).await {
+    match node_report::ask(context).await {
         Ok(Some(running)) => {
             findings.extend(shares::states(running.status.shares, &running.unavailable));
             findings.extend(network::of_node(&running));
@@ -120,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
     context.output.result(&findings, || describe(&findings))?;
     let is_bad = findings
         .iter()
-        .any(|finding| finding.state == State::Problem);
+        .any(|finding| finding.state == Severity::Problem);
     Ok(if is_bad { Exit::Failed } else { Exit::Done })
 }
 
@@ -135,32 +89,19 @@ fn settings(context: &Context) -> Finding {
     }
 }
 
-/// The node that runs on the data folder, if one does.
-async fn ask(context: &Context) -> anyhow::Result<Option<Running>> {
-    let Some(client) = attach::running(&context.data_folder).await? else {
-        return Ok(None);
-    };
-    Ok(Some(Running {
-        status: client.status().await?,
-        health: client.health().await?,
-        // A node of an older version does not know.
-        unavailable: client.unavailable().await.unwrap_or_default(),
-    }))
-}
-
 fn describe(findings: &[Finding]) -> String {
     let line = |finding: &Finding| {
         let state = match finding.state {
-            State::Ok => "ok",
-            State::Warning => "warning",
-            State::Problem => "problem",
+            Severity::Ok => "ok",
+            Severity::Warning => "warning",
+            Severity::Problem => "problem",
         };
-        let hint = finding.hint.as_deref().map(harmless);
+        let hint = finding.hint.as_deref().map(escape);
         let hint = hint.map_or_else(String::new, |hint| format!("\n{:21}{hint}", ""));
         format!(
             "{state:8} {:11} {}{hint}",
             finding.check,
-            harmless(&finding.message)
+            escape(&finding.message)
         )
     };
     findings.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -9,19 +9,19 @@ use std::{
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
-use super::{Finding, Running};
+use super::{finding::Finding, node_report::NodeReport};
 use crate::{
     cli::{context::Context, node_settings, text::count},
-    config::{Config, Origin},
+    config::{Config, SetBy},
 };
 
 /// What a running node says.
-pub(super) fn of_node(node: &Running) -> Vec<Finding> {
+pub(super) fn of_node(node: &NodeReport) -> Vec<Finding> {
     vec![listening(node), reached(node), known(node), identity(node)]
 }
 
 /// Whether another node uses the identity of this one.
-fn identity(node: &Running) -> Finding {
+fn identity(node: &NodeReport) -> Finding {
     match &node.health.identity_clash {
         None => Finding::ok("identity", "no other node with the same identity was seen"),
         Some(address) => Finding::problem(
@@ -33,7 +33,7 @@ fn identity(node: &Running) -> Finding {
     }
 }
 
-fn listening(node: &Running) -> Finding {
+fn listening(node: &NodeReport) -> Finding {
     let listen = &node.status.listen;
     match listen.first() {
         Some(first) => {
@@ -51,7 +51,7 @@ fn listening(node: &Running) -> Finding {
     }
 }
 
-fn reached(node: &Running) -> Finding {
+fn reached(node: &NodeReport) -> Finding {
     let (peers, inbound) = (node.health.peers, node.health.inbound_peers);
     match (peers, inbound) {
         (0, _) => Finding::warning(
@@ -77,7 +77,7 @@ fn reached(node: &Running) -> Finding {
     }
 }
 
-fn known(node: &Running) -> Finding {
+fn known(node: &NodeReport) -> Finding {
     let health = &node.health;
     let entered = match health.bootstrap {
         0 => "no node to enter the network by is set".to_owned(),
@@ -134,7 +134,7 @@ fn ports(config: &Config) -> Finding {
         why.unwrap_or_default()
     );
     let is_default =
-        config.network.listen.is_empty() && *config.origin("network.port") == Origin::Default;
+        config.network.listen.is_empty() && *config.set_by("network.port") == SetBy::Default;
     if is_default {
         let hint = "`pelago start` takes another; to have always the same, set network.port";
         Finding::warning("ports", message, hint)
@@ -223,11 +223,11 @@ mod tests {
     use super::*;
     use crate::{
         api::types::{Health, Status, UnavailableShares},
-        cli::doctor::State,
+        cli::doctor::finding::Severity,
         config::Layers,
     };
 
-    fn node(health: Health) -> Running {
+    fn node(health: Health) -> NodeReport {
         let status = Status {
             peer_id: "12D3".to_owned(),
             name: "x".to_owned(),
@@ -240,7 +240,7 @@ mod tests {
             peers: health.peers,
             uptime_seconds: 1.0,
         };
-        Running {
+        NodeReport {
             status,
             health,
             unavailable: UnavailableShares::default(),
@@ -257,9 +257,9 @@ mod tests {
             };
             reached(&node(health)).state
         };
-        assert_eq!(state(0, 0), State::Warning);
-        assert_eq!(state(2, 0), State::Warning);
-        assert_eq!(state(2, 1), State::Ok);
+        assert_eq!(state(0, 0), Severity::Warning);
+        assert_eq!(state(2, 0), Severity::Warning);
+        assert_eq!(state(2, 1), Severity::Ok);
     }
 
     #[test]
@@ -272,9 +272,9 @@ mod tests {
             };
             known(&node(health))
         };
-        assert_eq!(found(0, 0).state, State::Warning);
-        assert_eq!(found(2, 0).state, State::Problem);
-        assert_eq!(found(2, 1).state, State::Ok);
+        assert_eq!(found(0, 0).state, Severity::Warning);
+        assert_eq!(found(2, 0).state, Severity::Problem);
+        assert_eq!(found(2, 1).state, Severity::Ok);
         assert_eq!(
             found(2, 1).message,
             "0 of 2 bootstrap nodes connected, 1 node of the DHT known"
@@ -288,13 +288,13 @@ mod tests {
         let mut layers = Layers::defaults().unwrap();
         let listen = toml::Value::from(vec![address.clone()]);
         layers
-            .set(Origin::Flag("--listen"), "network", "listen", listen)
+            .set(SetBy::Flag("--listen"), "network", "listen", listen)
             .unwrap();
         let config = layers.finish().unwrap();
         let found = ports(&config);
-        assert_eq!(found.state, State::Problem);
+        assert_eq!(found.state, Severity::Problem);
         assert!(found.message.starts_with(&address), "{found:?}");
         drop(taken);
-        assert_eq!(ports(&config).state, State::Ok);
+        assert_eq!(ports(&config).state, Severity::Ok);
     }
 }

@@ -1,6 +1,6 @@
 //! What a running node says of itself: what it relies on, its limits, and what is wrong.
 
-use super::{Finding, State};
+use super::finding::{Finding, Severity};
 use crate::{
     api::types::{Health, Notice},
     cli::health,
@@ -22,9 +22,9 @@ fn finding(notice: &Notice) -> Finding {
     Finding {
         check: check(&notice.kind),
         state: if notice.problem {
-            State::Problem
+            Severity::Problem
         } else {
-            State::Warning
+            Severity::Warning
         },
         message: health::notice(notice),
         hint: notice.remedy.clone(),
@@ -70,18 +70,18 @@ mod tests {
         let findings = examine(&health);
         let findings: Vec<_> = findings
             .iter()
-            .filter(|found| found.state != State::Ok)
+            .filter(|found| found.state != Severity::Ok)
             .collect();
         assert_eq!(findings.len(), 2);
         assert_eq!(
             (findings[0].check, findings[0].state),
-            ("watching", State::Problem)
+            ("watching", Severity::Problem)
         );
         assert_eq!(findings[0].message, "it is so: it is");
         assert_eq!(findings[0].hint.as_deref(), Some("change it"));
         assert_eq!(
             (findings[1].check, findings[1].state),
-            ("node", State::Warning)
+            ("node", Severity::Warning)
         );
     }
 }

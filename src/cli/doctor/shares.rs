@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::Finding;
+use super::finding::Finding;
 use crate::{
     api::{
         Client,
@@ -13,25 +13,16 @@ use crate::{
         },
     },
     cli::{
-        attach::{self, Found},
+        attach::{self, NodeState},
         context::Context,
         local,
         progress::{Progress, Step},
-        text::{bytes, count, harmless, quoted},
+        text::{bytes, count, escape, quoted},
     },
 };
 
 /// Files of a folder that a message names, at most.
 const NAMED: usize = 3;
-
-/// What to look at.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct DoctorArgs {
-    /// Read everything that is shared, and report what is not what is listed; takes as long as reading
-    /// all of it takes
-    #[arg(long)]
-    pub(super) check_shares: bool,
-}
 
 /// Shares and files that are not available and are named, at most.
 const NAMED_UNAVAILABLE: usize = 20;
@@ -69,7 +60,7 @@ pub(super) fn without_node(context: &Context) -> Vec<Finding> {
 }
 
 fn unavailable_place(place: &UnavailableShare) -> Finding {
-    let path = harmless(&place.path);
+    let path = escape(&place.path);
     let end = format!(
         "pelago unshare {}",
         quoted(place.folder.as_ref().unwrap_or(&place.path))
@@ -110,13 +101,13 @@ fn unavailable_place(place: &UnavailableShare) -> Finding {
 
 /// Reads all that is shared, by the node that runs or without one.
 pub(super) async fn examine(context: &Context) -> anyhow::Result<Vec<Finding>> {
-    let mut report = Report::new(context);
+    let mut report = SharesReport::new(context);
     if !context.data_folder.is_dir() {
         return Ok(report.finish());
     }
-    match attach::find(&context.data_folder).await? {
-        Found::Running(client) => ask(&client, &mut report).await?,
-        Found::Free(folder) => {
+    match attach::find_or_lock(&context.data_folder).await? {
+        NodeState::Running(client) => ask(&client, &mut report).await?,
+        NodeState::Absent(folder) => {
             let folders = context.config.storage.share_folders.clone();
             local::check_shares(&folder, folders, &mut |event| report.take(event))?;
         }
@@ -124,7 +115,7 @@ pub(super) async fn examine(context: &Context) -> anyhow::Result<Vec<Finding>> {
     Ok(report.finish())
 }
 
-async fn ask(client: &Client, report: &mut Report<'_>) -> anyhow::Result<()> {
+async fn ask(client: &Client, report: &mut SharesReport<'_>) -> anyhow::Result<()> {
     let mut events = client.check_shares().await?;
     while let Some(event) = events.next().await? {
         match event {
@@ -138,7 +129,7 @@ async fn ask(client: &Client, report: &mut Report<'_>) -> anyhow::Result<()> {
 }
 
 /// What was found so far, shown on the way.
-struct Report<'c> {
+struct SharesReport<'c> {
     context: &'c Context,
     progress: Progress,
     bytes: u64,
@@ -146,7 +137,7 @@ struct Report<'c> {
     findings: Vec<Finding>,
 }
 
-impl<'c> Report<'c> {
+impl<'c> SharesReport<'c> {
     fn new(context: &'c Context) -> Self {
         Self {
             context,
@@ -200,7 +191,7 @@ impl<'c> Report<'c> {
 }
 
 fn finding(share: &CheckedShare) -> Finding {
-    let name = harmless(&share.name);
+    let name = escape(&share.name);
     let Some(first) = share.wrong.first() else {
         let size = bytes(share.size);
         return Finding::ok("share", format!("{name} ({size}) holds what is listed"));
@@ -214,7 +205,7 @@ fn finding(share: &CheckedShare) -> Finding {
 }
 
 fn describe(file: &WrongFile, listed: &str) -> String {
-    let path = harmless(&file.path);
+    let path = escape(&file.path);
     match &file.found {
         FoundFile::Other { hash } => {
             format!(
@@ -225,7 +216,7 @@ fn describe(file: &WrongFile, listed: &str) -> String {
         FoundFile::Unreadable { reason } => {
             format!(
                 "{path} cannot be compared with {listed}: {}",
-                harmless(reason)
+                escape(reason)
             )
         }
     }
@@ -240,7 +231,7 @@ fn describe_folder(share: &CheckedShare) -> String {
             FoundFile::Missing => "missing",
             FoundFile::Unreadable { .. } => "unreadable",
         };
-        format!("{} ({found})", harmless(&inner))
+        format!("{} ({found})", escape(&inner))
     });
     let named = named.collect::<Vec<_>>().join(", ");
     let more = share.wrong_count.saturating_sub(NAMED as u64);
@@ -248,7 +239,7 @@ fn describe_folder(share: &CheckedShare) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let (files, path) = (count(share.wrong_count, "file"), harmless(&share.path));
+    let (files, path) = (count(share.wrong_count, "file"), escape(&share.path));
     format!("{files} in {path} not as listed: {named}{more}")
 }
 

@@ -16,11 +16,11 @@ use rustyline::{
 };
 
 use super::split::typed;
-use crate::cli::text::{harmless, quoted};
+use crate::cli::text::{escape, quoted};
 
 /// What there is to be named just now.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct Suggestions {
     pub(super) hashes: Vec<String>,
     pub(super) names: Vec<String>,
     pub(super) peers: Vec<String>,
@@ -28,14 +28,14 @@ pub(super) struct Known {
 }
 
 /// Asks what there is to be named; only called where it matters.
-pub(super) type Look = Box<dyn Fn() -> Known + Send>;
+pub(super) type AskNode = Box<dyn Fn() -> Suggestions + Send>;
 
 /// Completes words of a line.
 pub(super) struct Completion {
     root: Command,
     /// The names of all settings.
     settings: Vec<String>,
-    look: Look,
+    ask_node: AskNode,
 }
 
 /// What may stand where the word is.
@@ -47,13 +47,13 @@ enum Expected<'a> {
 }
 
 impl Completion {
-    pub(super) fn new(mut root: Command, settings: Vec<String>, look: Look) -> Self {
+    pub(super) fn new(mut root: Command, settings: Vec<String>, ask_node: AskNode) -> Self {
         // Only then the global flags are those of all verbs, and `help` is one.
         root.build();
         Self {
             root,
             settings,
-            look,
+            ask_node,
         }
     }
 
@@ -66,7 +66,7 @@ impl Completion {
             Expected::Nothing => Vec::new(),
         };
         // What is not seen as it is cannot be chosen by sight.
-        candidates.retain(|text| text.starts_with(word) && harmless(text) == *text);
+        candidates.retain(|text| text.starts_with(word) && escape(text) == *text);
         candidates.sort();
         candidates.dedup();
         candidates
@@ -86,7 +86,7 @@ impl Completion {
             .collect();
         let is_one_of = |what: &[&str]| names.iter().any(|name| what.contains(name));
         if is_one_of(&["HASH", "PEER", "ADDR"]) {
-            let known = (self.look)();
+            let known = (self.ask_node)();
             if is_one_of(&["HASH"]) {
                 values.extend(known.hashes);
             }
@@ -255,8 +255,8 @@ mod tests {
     use super::*;
     use crate::cli::verbs::definition;
 
-    fn known() -> Known {
-        Known {
+    fn known() -> Suggestions {
+        Suggestions {
             hashes: vec!["ab12".into(), "cd34".into()],
             names: vec!["a film.mkv".into(), "evil\u{202e}gpj".into()],
             peers: vec!["anna".into()],

@@ -41,10 +41,10 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     signals::outlive_interrupts()?;
     let shell = Shell {
         output: context.output.clone(),
-        verbs: Verbs::of(context)?,
+        verbs: Verbs::new(context)?,
     };
     let folder = context.data_folder.clone();
-    if attach::running(&folder).await?.is_none() {
+    if attach::find_running(&folder).await?.is_none() {
         context.output.note(format_args!(
             "no node is running on {}: verbs that need one run their own, and end it; \
              `pelago start` in another terminal keeps one",
@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     context
         .output
         .note("`help` has the verbs, `menu` the few most used; Ctrl-D or `quit` leaves");
-    let look = suggestions::look(Handle::current(), folder.clone());
+    let look = suggestions::ask_node(Handle::current(), folder.clone());
     let settings = context.settings.list().into_iter();
     let settings = settings.map(|setting| setting.name.to_string()).collect();
     let completion = Completion::new(definition(), settings, look);
@@ -70,11 +70,11 @@ struct Shell {
 }
 
 /// What came of a line.
-enum Went {
+enum LineOutcome {
     /// It was run, or was empty.
-    On(Exit),
+    Ran(Exit),
     /// It leaves the shell.
-    Leaving,
+    Leave,
 }
 
 impl Shell {
@@ -82,17 +82,17 @@ impl Shell {
     fn read(&self, lines: impl BufRead) -> anyhow::Result<Exit> {
         let mut exit = Exit::Done;
         for line in lines.lines() {
-            let went = match line {
+            let outcome = match line {
                 Ok(line) => self.run(&line),
                 Err(error) if error.kind() == ErrorKind::InvalidData => {
                     self.failed(&ErrorInfo::new("usage", "a line is not valid UTF-8").into())
                 }
                 Err(error) => return Err(error).context("stdin cannot be read"),
             };
-            match went {
-                Went::On(Exit::Done) => {}
-                Went::On(failed) => exit = failed,
-                Went::Leaving => break,
+            match outcome {
+                LineOutcome::Ran(Exit::Done) => {}
+                LineOutcome::Ran(failed) => exit = failed,
+                LineOutcome::Leave => break,
             }
         }
         Ok(exit)
@@ -105,7 +105,7 @@ impl Shell {
             match lines.editor.readline("pelago> ") {
                 Ok(line) => {
                     lines.remember(&line);
-                    if let Went::Leaving = self.run(&line) {
+                    if let LineOutcome::Leave = self.run(&line) {
                         return Ok(Exit::Done);
                     }
                 }
@@ -117,7 +117,7 @@ impl Shell {
         }
     }
 
-    fn run(&self, line: &str) -> Went {
+    fn run(&self, line: &str) -> LineOutcome {
         let words = match split::split(line) {
             Ok(words) => words,
             Err(error) => {
@@ -125,18 +125,18 @@ impl Shell {
             }
         };
         match &words[..] {
-            [] => Went::On(Exit::Done),
-            [word] if LEAVING.contains(&word.as_str()) => Went::Leaving,
+            [] => LineOutcome::Ran(Exit::Done),
+            [word] if LEAVING.contains(&word.as_str()) => LineOutcome::Leave,
             words => match self.verbs.run(words) {
-                Ok(exit) => Went::On(exit),
+                Ok(exit) => LineOutcome::Ran(exit),
                 Err(error) => self.failed(&error),
             },
         }
     }
 
-    fn failed(&self, error: &anyhow::Error) -> Went {
+    fn failed(&self, error: &anyhow::Error) -> LineOutcome {
         self.output.failure(error);
-        Went::On(Exit::Failed)
+        LineOutcome::Ran(Exit::Failed)
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{runtime::Handle, time::timeout};
 
-use super::completion::{Known, Look};
+use super::completion::{AskNode, Suggestions};
 use crate::{api::types::CatalogueQuery, cli::attach};
 
 /// How long a person waits for a completion without wondering much. What takes longer is left out.
@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const FRESH: Duration = Duration::from_secs(3);
 
 /// Looks on `data_folder`, with the help of `runtime`, which runs elsewhere.
-pub(super) fn look(runtime: Handle, data_folder: PathBuf) -> Look {
-    let last: RefCell<Option<(Instant, Known)>> = RefCell::new(None);
+pub(super) fn ask_node(runtime: Handle, data_folder: PathBuf) -> AskNode {
+    let last: RefCell<Option<(Instant, Suggestions)>> = RefCell::new(None);
     Box::new(move || {
         let mut last = last.borrow_mut();
         match &*last {
@@ -35,10 +35,10 @@ pub(super) fn look(runtime: Handle, data_folder: PathBuf) -> Look {
 }
 
 /// What the node knows, nothing where none runs; and whether all of it came in time.
-async fn ask(data_folder: &Path) -> (Known, bool) {
-    let client = soon(attach::running(data_folder)).await;
+async fn ask(data_folder: &Path) -> (Suggestions, bool) {
+    let client = soon(attach::find_running(data_folder)).await;
     let Some(client) = client.flatten() else {
-        return (Known::default(), false);
+        return (Suggestions::default(), false);
     };
     let nearby = CatalogueQuery {
         peer: None,
@@ -52,7 +52,7 @@ async fn ask(data_folder: &Path) -> (Known, bool) {
         soon(client.peers()),
     );
     let is_all = shares.is_some() && nearby.is_some() && downloads.is_some() && peers.is_some();
-    let mut known = Known::default();
+    let mut known = Suggestions::default();
     let nearby = nearby.map(|(listed, _)| listed);
     for listed in shares.into_iter().chain(nearby).flatten() {
         known.hashes.push(listed.hash);

@@ -1,15 +1,17 @@
+use std::path::PathBuf;
+
 use super::*;
 use crate::config::LogFormat;
 
 fn file(text: &str) -> Result<Config, ConfigError> {
     let mut layers = Layers::defaults()?;
-    put(&mut layers, text)?;
+    add(&mut layers, text)?;
     layers.finish()
 }
 
-fn put(layers: &mut Layers, text: &str) -> Result<(), ConfigError> {
+fn add(layers: &mut Layers, text: &str) -> Result<(), ConfigError> {
     let path = Path::new("config.toml");
-    layers.text(path, text, |line| Origin::File {
+    layers.text(path, text, |line| SetBy::File {
         path: path.to_owned(),
         line,
     })
@@ -33,31 +35,31 @@ fn the_defaults_are_allowed_and_nobodys() {
     assert_eq!(config.network.port, 8080);
     assert_eq!(config.transfer.in_flight_bytes, 64 << 20);
     assert_eq!(config.storage.share_folders, [PathBuf::from("./shared")]);
-    assert_eq!(*config.origin("network.port"), Origin::Default);
+    assert_eq!(*config.set_by("network.port"), SetBy::Default);
 }
 
 #[test]
 fn each_layer_overrules_those_below_and_is_remembered() {
     let mut layers = Layers::defaults().unwrap();
     let text = "[network]\nport = 1\nname = \"reef\"\n[transfer]\nupload_slots = 2\n";
-    put(&mut layers, text).unwrap();
+    add(&mut layers, text).unwrap();
     let variables = [("PELAGO_NETWORK_PORT", "2"), ("PELAGO_NETWORK_NAME", "bay")];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     layers.environment(variables.into_iter()).unwrap();
     layers
-        .set(Origin::Flag("--port"), "network", "port", 3)
+        .set(SetBy::Flag("--port"), "network", "port", 3)
         .unwrap();
     let config = layers.finish().unwrap();
 
     assert_eq!((config.network.port, &*config.network.name), (3, "bay"));
     assert_eq!(config.transfer.upload_slots, 2);
-    assert_eq!(*config.origin("network.port"), Origin::Flag("--port"));
+    assert_eq!(*config.set_by("network.port"), SetBy::Flag("--port"));
     assert_eq!(
-        config.origin("network.name").to_string(),
+        config.set_by("network.name").to_string(),
         "PELAGO_NETWORK_NAME"
     );
     assert_eq!(
-        config.origin("transfer.upload_slots").to_string(),
+        config.set_by("transfer.upload_slots").to_string(),
         "config.toml:5"
     );
 }

@@ -2,30 +2,30 @@ use std::fs;
 
 use super::*;
 
-fn text(text: &str) -> Option<Wanted> {
-    Some(Wanted::Text(text.to_owned()))
+fn text(text: &str) -> Option<NewValue> {
+    Some(NewValue::Text(text.to_owned()))
 }
 
-fn named(settings: &Settings, name: &str) -> Setting {
+fn named(settings: &LiveSettings, name: &str) -> Setting {
     let mut list = settings.list().into_iter();
     list.find(|setting| setting.name == name).unwrap()
 }
 
-fn change(settings: &Settings, name: &str, to: Option<Wanted>) -> Result<(), ChangeError> {
+fn change(settings: &LiveSettings, name: &str, to: Option<NewValue>) -> Result<(), ChangeError> {
     settings.change(&[(name.to_owned(), to)], |_| {})
 }
 
 #[test]
 fn every_setting_is_known_with_its_kind() {
-    let settings = Settings::defaults().unwrap();
+    let settings = LiveSettings::defaults().unwrap();
     let list = settings.list();
     assert_eq!(list.len(), SETTINGS.len(), "one is not in the defaults");
     for setting in &list {
         let fits = match setting.kind {
-            Kind::Rate | Kind::Number => setting.default.is_integer(),
-            Kind::Bool => setting.default.is_bool(),
-            Kind::Choice(choices) => choices.contains(&setting.default.as_str().unwrap()),
-            Kind::Text => setting.default.is_str() || setting.default.is_array(),
+            ValueKind::Rate | ValueKind::Number => setting.default.is_integer(),
+            ValueKind::Bool => setting.default.is_bool(),
+            ValueKind::Choice(choices) => choices.contains(&setting.default.as_str().unwrap()),
+            ValueKind::Text => setting.default.is_str() || setting.default.is_array(),
         };
         assert!(fits, "{}", setting.name);
     }
@@ -47,14 +47,17 @@ fn changes_are_kept_and_rank_above_the_file_only() {
         layers.file(&file).unwrap();
         let variables = variable.map(|v| ("PELAGO_TRANSFER_MAX_DOWNLOADS".into(), v.into()));
         layers.environment(variables.into_iter()).unwrap();
-        layers.kept(&path).unwrap();
+        layers.saved(&path).unwrap();
         layers
     };
-    let settings = Settings::new(layers(None), Some(path.clone()), BTreeMap::new());
+    let settings = LiveSettings::new(layers(None), Some(path.clone()), BTreeMap::new());
     let changes = [
         ("transfer.upload_limit".to_owned(), text("1.5 MB")),
-        ("transfer.max_downloads".to_owned(), Some(Wanted::Number(3))),
-        ("transfer.seed".to_owned(), Some(Wanted::Bool(true))),
+        (
+            "transfer.max_downloads".to_owned(),
+            Some(NewValue::Number(3)),
+        ),
+        ("transfer.seed".to_owned(), Some(NewValue::Bool(true))),
     ];
     let mut seen = None;
     let apply = |now: &Config| seen = Some(now.transfer.max_downloads);
@@ -62,10 +65,10 @@ fn changes_are_kept_and_rank_above_the_file_only() {
     assert_eq!((seen, settings.revision()), (Some(3), 1));
     let limit = named(&settings, "transfer.upload_limit");
     assert_eq!(limit.value, Value::from(1_500_000));
-    let kept = Origin::Kept {
+    let saved = SetBy::Saved {
         path: Some(path.clone()),
     };
-    assert_eq!(limit.origin, kept);
+    assert_eq!(limit.set_by, saved);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -86,50 +89,57 @@ fn changes_are_kept_and_rank_above_the_file_only() {
 #[test]
 fn what_is_not_allowed_changes_nothing() {
     let mut layers = Layers::defaults().unwrap();
-    let flag = Origin::Flag("--name");
+    let flag = SetBy::Flag("--name");
     layers.set(flag, "transfer", "seed", false).unwrap();
     let locks = [("logging.level", "-v sets it".to_owned())].into();
-    let settings = Settings::new(layers, None, locks);
+    let settings = LiveSettings::new(layers, None, locks);
     let before = settings.list();
     for (name, to, code) in [
         (
             "transfer.max_downloads",
-            Some(Wanted::Number(0)),
+            Some(NewValue::Number(0)),
             "bad-setting",
         ),
         (
             "transfer.max_downloads",
-            Some(Wanted::Number(1025)),
+            Some(NewValue::Number(1025)),
             "bad-setting",
         ),
         (
             "transfer.max_downloads",
-            Some(Wanted::Bool(true)),
+            Some(NewValue::Bool(true)),
             "bad-setting",
         ),
         (
             "transfer.upload_limit",
-            Some(Wanted::Number(999)),
+            Some(NewValue::Number(999)),
             "bad-setting",
         ),
         ("transfer.upload_limit", text("fast"), "bad-setting"),
         (
             "transfer.upload_limit",
-            Some(Wanted::Number(-1)),
+            Some(NewValue::Number(-1)),
             "bad-setting",
         ),
         (
             "transfer.timeout_seconds",
-            Some(Wanted::Number(86_401)),
+            Some(NewValue::Number(86_401)),
             "bad-setting",
         ),
         ("transfer.colour", text("red"), "bad-setting"),
-        ("transfer.seed", Some(Wanted::Bool(true)), "setting-locked"),
+        (
+            "transfer.seed",
+            Some(NewValue::Bool(true)),
+            "setting-locked",
+        ),
         ("transfer.seed", None, "setting-locked"),
-        ("network.port", Some(Wanted::Number(1)), "setting-locked"),
+        ("network.port", Some(NewValue::Number(1)), "setting-locked"),
         ("logging.level", text("debug"), "setting-locked"),
     ] {
-        let good = ("transfer.max_downloads".to_owned(), Some(Wanted::Number(5)));
+        let good = (
+            "transfer.max_downloads".to_owned(),
+            Some(NewValue::Number(5)),
+        );
         let changes = [good, (name.to_owned(), to)];
         let refused = settings
             .change(&changes, |_| panic!("applied"))

@@ -1,0 +1,57 @@
+//! Who set a setting.
+
+use std::{fmt, path::PathBuf};
+
+/// Who set a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetBy {
+    /// Nobody: it has its default.
+    Default,
+    /// A file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// The line of the value, counted from 1.
+        line: usize,
+    },
+    /// Somebody, while a node ran; it was kept in the data folder.
+    Saved {
+        /// The file there; none if it is for this run only.
+        path: Option<PathBuf>,
+    },
+    /// An environment variable, by its name.
+    Variable(String),
+    /// A flag, by its name.
+    Flag(&'static str),
+}
+
+impl SetBy {
+    /// The height of its layer: what is given higher up holds.
+    pub(super) const fn precedence(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Saved { .. } => 2,
+            Self::Variable(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+
+    /// Whether it rules over what is set while a node runs.
+    pub(super) const fn overrides_saved(&self) -> bool {
+        self.precedence() > 2
+    }
+}
+
+impl fmt::Display for SetBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}:{line}", path.display()),
+            Self::Saved { path: Some(path) } => write!(f, "{}", path.display()),
+            Self::Saved { path: None } => f.write_str("set while it runs"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
