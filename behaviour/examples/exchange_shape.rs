@@ -91,7 +91,7 @@ fn swarm() -> Result<Swarm<Both>, Failure> {
     Ok(Swarm::new(
         transport(
             &keypair,
-            &pelago_behaviour::Namesakes::default(),
+            &pelago_behaviour::OwnIdCallers::default(),
             &pelago_behaviour::Connections::new(256 << 20),
         )?,
         behaviour,

@@ -20,7 +20,7 @@ const MAX_PEERS: usize = 1024;
 
 /// The addresses of one peer, the newest first.
 #[derive(Default)]
-struct Entry {
+struct PeerAddresses {
     addresses: Vec<(Multiaddr, NamedBy)>,
     updated: u64,
 }
@@ -28,11 +28,11 @@ struct Entry {
 /// The addresses of peers; every dial of a peer tries those that are known of it.
 #[derive(Default)]
 pub(crate) struct Addresses {
-    peers: HashMap<PeerId, Entry>,
+    peers: HashMap<PeerId, PeerAddresses>,
     updates: u64,
 }
 
-impl Entry {
+impl PeerAddresses {
     fn is_reached(&self) -> bool {
         self.addresses.iter().any(|(_, by)| *by == NamedBy::Reached)
     }
@@ -61,8 +61,8 @@ impl Addresses {
 
     /// Removes an address at which `peer` is not seen any more.
     pub(crate) fn remove(&mut self, peer: &PeerId, address: &Multiaddr) {
-        if let Some(entry) = self.peers.get_mut(peer) {
-            entry.addresses.retain(|(known, _)| known != address);
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.addresses.retain(|(known, _)| known != address);
         }
     }
 
@@ -70,21 +70,22 @@ impl Addresses {
     pub(crate) fn of(&self, peer: &PeerId) -> &[(Multiaddr, NamedBy)] {
         self.peers
             .get(peer)
-            .map_or(&[], |entry| entry.addresses.as_slice())
+            .map_or(&[], |known| known.addresses.as_slice())
     }
 
-    fn entry(&mut self, peer: PeerId) -> &mut Entry {
+    fn entry(&mut self, peer: PeerId) -> &mut PeerAddresses {
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
-            let by_use = |(_, entry): &(&PeerId, &Entry)| (entry.is_reached(), entry.updated);
+            let by_use =
+                |(_, known): &(&PeerId, &PeerAddresses)| (known.is_reached(), known.updated);
             let oldest = self.peers.iter().min_by_key(by_use);
             if let Some(oldest) = oldest.map(|(peer, _)| *peer) {
                 self.peers.remove(&oldest);
             }
         }
         self.updates += 1;
-        let entry = self.peers.entry(peer).or_default();
-        entry.updated = self.updates;
-        entry
+        let known = self.peers.entry(peer).or_default();
+        known.updated = self.updates;
+        known
     }
 }
 

@@ -68,12 +68,12 @@ pub enum Update {
     /// Nothing that it would give us.
     Absent,
     /// More blocks than it had said before.
-    Has(Has),
+    Has(Availability),
 }
 
 /// Blocks of content that a peer has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Has {
+pub struct Availability {
     /// Kind, size and root of the content.
     pub descriptor: Descriptor,
     /// What the peer calls it. Untrusted.
@@ -91,10 +91,10 @@ pub struct Has {
     pub proof: Option<Proof>,
 }
 
-impl Has {
+impl Availability {
     /// Nothing of the content yet, without a name, unlisted and unproven.
     #[must_use]
-    pub const fn nothing_of(descriptor: Descriptor) -> Self {
+    pub const fn none(descriptor: Descriptor) -> Self {
         Self {
             descriptor,
             name: None,
@@ -247,7 +247,7 @@ impl TryFrom<UpdateFrame> for Update {
         }
         let peers = frame.peers.into_iter();
         let peers = peers.map(|address| Multiaddr::try_from(address.into_vec()).map_err(malformed));
-        Ok(Self::Has(Has {
+        Ok(Self::Has(Availability {
             descriptor,
             name: frame.name.filter(|name| name.len() <= MAX_NAME),
             blocks: unflatten(&frame.ranges, frame.level, blocks)?,
@@ -322,12 +322,12 @@ mod tests {
         let descriptor = Hasher::new(Kind::File).finish().unwrap();
         assert_eq!(descriptor.kind(), Kind::File);
         let hash = descriptor.hash();
-        let has = Has {
+        let has = Availability {
             name: Some("nothing".into()),
             peers: vec!["/ip4/10.0.0.1/tcp/1".parse().unwrap()],
             is_listed: true,
             proof: Some(Proof::new(&hash, &PeerId::random(), &PeerId::random())),
-            ..Has::nothing_of(descriptor)
+            ..Availability::none(descriptor)
         };
         let update = Update::Has(has);
         assert_eq!(over_the_wire(&update), update);

@@ -40,7 +40,7 @@ pub struct Request {
 
 /// One thing that a peer shares.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// Its hash.
     pub hash: Hash,
     /// What the peer calls it.
@@ -55,7 +55,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
     /// At most [`MAX_ENTRIES`].
-    pub entries: Vec<Entry>,
+    pub entries: Vec<CatalogueEntry>,
     /// Where the next page starts, if there is one: meaningful to the responder only.
     pub next: Option<Vec<u8>>,
 }
@@ -171,7 +171,7 @@ pub async fn read_page(io: &mut (impl AsyncRead + Unpin)) -> Result<Page, FrameE
     let entries = page.entries.into_iter().filter_map(|entry| {
         let kind = Kind::try_from(entry.kind).ok()?;
         let hash = Hash::from_bytes(entry.hash.into_array());
-        Some(Entry {
+        Some(CatalogueEntry {
             hash,
             name: entry.name,
             kind,
@@ -197,7 +197,7 @@ mod tests {
             names in prop::collection::vec(".{0,20}", 0..20),
             next in prop::option::of(prop::collection::vec(any::<u8>(), 0..64)),
         ) {
-            let entry = |name| Entry { hash: Hash::from_bytes([7; 32]), name, kind: Kind::File, size: 9 };
+            let entry = |name| CatalogueEntry { hash: Hash::from_bytes([7; 32]), name, kind: Kind::File, size: 9 };
             let page = Page { entries: names.into_iter().map(entry).collect(), next };
             let mut bytes = Vec::new();
             block_on(write_page(&mut bytes, &page)).unwrap();

@@ -24,13 +24,13 @@ use libp2p::{
 use crate::{
     AddressScope,
     dial::{Dialer, Namer, is_vouched},
-    providers::{Arrival, ProviderStore},
+    providers::{Announcer, ProviderStore},
 };
 
 type Kademlia = kad::Behaviour<ProviderStore>;
 
 /// What a connection hands to Kademlia.
-type Said = THandlerOutEvent<Kademlia>;
+type HandlerEvent = THandlerOutEvent<Kademlia>;
 
 /// Peers of each kind that one answer names, at most: Kademlia's k.
 const MAX_NAMED: usize = 20;
@@ -59,31 +59,36 @@ impl Dht {
     }
 
     /// Takes the addresses of `named` out, and has them heard.
-    fn hear(&self, namer: Namer, named: &mut Vec<KadPeer>) {
+    fn pass_addresses(&self, namer: Namer, named: &mut Vec<KadPeer>) {
         named.truncate(MAX_NAMED);
         for peer in named {
             let addresses = std::mem::take(&mut peer.multiaddrs);
-            self.dialer.hear(namer, peer.node_id, addresses);
+            self.dialer.add_named(namer, peer.node_id, addresses);
         }
     }
 
-    /// What `said` amounts to, once the addresses in it are judged.
-    fn judge(&mut self, id: ConnectionId, said: &mut Said) -> Option<Arrival> {
+    /// What `event` amounts to, once the addresses in it are judged.
+    fn filter_addresses(
+        &mut self,
+        id: ConnectionId,
+        event: &mut HandlerEvent,
+    ) -> Option<Announcer> {
         // Connections are known from their first to their last message.
         let connection = self.connections.get(&id)?;
-        match said {
-            Said::FindNodeRes { closer_peers, .. } | Said::GetRecordRes { closer_peers, .. } => {
-                self.hear(connection.namer, closer_peers);
+        match event {
+            HandlerEvent::FindNodeRes { closer_peers, .. }
+            | HandlerEvent::GetRecordRes { closer_peers, .. } => {
+                self.pass_addresses(connection.namer, closer_peers);
             }
-            Said::GetProvidersRes {
+            HandlerEvent::GetProvidersRes {
                 closer_peers,
                 provider_peers,
                 ..
             } => {
-                self.hear(connection.namer, closer_peers);
-                self.hear(connection.namer, provider_peers);
+                self.pass_addresses(connection.namer, closer_peers);
+                self.pass_addresses(connection.namer, provider_peers);
             }
-            Said::AddProvider { provider, .. } => {
+            HandlerEvent::AddProvider { provider, .. } => {
                 let addresses = std::mem::take(&mut provider.multiaddrs);
                 let mut addresses = self.dialer.allowed(connection.namer, addresses);
                 // A peer on this machine is no stranger, and knows the addresses by which others reach it.
@@ -92,7 +97,7 @@ impl Dht {
                 provider.multiaddrs = addresses;
                 let peer = connection.peer;
                 let mut connections = self.connections.values();
-                return Some(Arrival {
+                return Some(Announcer {
                     namer: connection.namer,
                     is_reached: connections.any(|other| other.is_outbound && other.peer == peer),
                 });
@@ -198,10 +203,15 @@ impl NetworkBehaviour for Dht {
         self.kad.on_swarm_event(event);
     }
 
-    fn on_connection_handler_event(&mut self, peer: PeerId, id: ConnectionId, mut said: Said) {
-        let arrival = self.judge(id, &mut said);
-        self.kad.store_mut().expect(arrival);
-        self.kad.on_connection_handler_event(peer, id, said);
+    fn on_connection_handler_event(
+        &mut self,
+        peer: PeerId,
+        id: ConnectionId,
+        mut event: HandlerEvent,
+    ) {
+        let announcer = self.filter_addresses(id, &mut event);
+        self.kad.store_mut().expect(announcer);
+        self.kad.on_connection_handler_event(peer, id, event);
         self.kad.store_mut().expect(None);
     }
 

@@ -32,8 +32,8 @@ pub use node::{Behaviour, Config, DEAD_SILENCE, Event, agent_version, name_from_
 pub use origin::{AddressScope, Origin, Prefix, ip_of};
 pub use protocols::{InvalidNetworkName, Protocol, Protocols};
 pub use providers::{
-    Arrival, MAX_BYTES as MAX_RECORD_BYTES, MAX_PROVIDERS_PER_KEY, MAX_RECORDS,
+    Announcer, MAX_BYTES as MAX_RECORD_BYTES, MAX_PROVIDERS_PER_KEY, MAX_RECORDS,
     MAX_RECORDS_PER_HOST, OwnKeys, ProviderStore, record_key,
 };
 pub use stall::{STALL_MIN_BYTES, Stall};
-pub use transport::{Namesakes, TransportError, memory_transport, swarm_config, transport};
+pub use transport::{OwnIdCallers, TransportError, memory_transport, swarm_config, transport};

@@ -40,9 +40,9 @@ const MAX_NAMESAKES: usize = 64;
 /// such a connection hangs up as soon as it knows, often before the swarm could tell who it was; the
 /// encryption always knows.
 #[derive(Clone, Default)]
-pub struct Namesakes(Arc<Mutex<VecDeque<Multiaddr>>>);
+pub struct OwnIdCallers(Arc<Mutex<VecDeque<Multiaddr>>>);
 
-impl Namesakes {
+impl OwnIdCallers {
     fn note(&self, local: &PeerId, peer: &PeerId, endpoint: &ConnectedPoint) {
         let ConnectedPoint::Listener { send_back_addr, .. } = endpoint else {
             return;
@@ -76,7 +76,7 @@ pub enum TransportError {
     Dns(io::Error),
 }
 
-/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `namesakes`. All
+/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `own_id_callers`. All
 /// connections have a place and an account in `connections`.
 ///
 /// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for an
@@ -86,11 +86,11 @@ pub enum TransportError {
 /// See [`TransportError`].
 pub fn transport(
     keypair: &identity::Keypair,
-    namesakes: &Namesakes,
+    own_id_callers: &OwnIdCallers,
     connections: &Connections,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, TransportError> {
     let local = keypair.public().to_peer_id();
-    let (by_tcp, by_quic) = (namesakes.clone(), namesakes.clone());
+    let (by_tcp, by_quic) = (own_id_callers.clone(), own_id_callers.clone());
     let memory = connections.memory().clone();
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
         .map(|stream, _| {

@@ -10,7 +10,7 @@ use libp2p::{
     kad::{ProviderRecord, store::RecordStore},
 };
 use pelago_behaviour::{
-    Arrival, MAX_RECORD_BYTES, MAX_RECORDS, OwnKeys, ProviderStore, dial::Namer, record_key,
+    Announcer, MAX_RECORD_BYTES, MAX_RECORDS, OwnKeys, ProviderStore, dial::Namer, record_key,
 };
 use pelago_content::Hash;
 
@@ -26,7 +26,7 @@ fn resident() -> usize {
 fn send(store: &mut ProviderStore, n: usize, provider: PeerId, remote: &str, sent: &[Multiaddr]) {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&n.to_be_bytes());
-    store.expect(Some(Arrival {
+    store.expect(Some(Announcer {
         namer: Namer::new(provider, &remote.parse().unwrap()),
         is_reached: false,
     }));

@@ -64,8 +64,9 @@ pub use listing::{
     MAX_LISTED, Totals, UNQUESTIONED_ENTRIES,
 };
 pub use manifest::{
-    Entry, EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,
-    MAX_TARGET_LEN, Manifest, ManifestError, NameError, TargetError, check_name, check_target,
+    EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, MAX_NAME_LEN,
+    MAX_TARGET_LEN, Manifest, ManifestEntry, ManifestError, NameError, TargetError, check_name,
+    check_target,
 };
 pub use printable::{Printable, escaped, is_unsafe};
 pub use proof::{

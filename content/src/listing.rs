@@ -9,7 +9,7 @@ mod expander;
 use std::{fmt, ops::Range};
 
 pub use self::expander::{Expander, ListingError};
-use crate::{Descriptor, Entry, EntryKind, Manifest};
+use crate::{Descriptor, EntryKind, Manifest, ManifestEntry};
 
 /// Names in the longest path: what bounds the folders open at a time, and recursion.
 pub const MAX_DEPTH: usize = 64;
@@ -62,14 +62,14 @@ impl Totals {
 pub struct Listing {
     /// Each once, however often it is unfolded.
     manifests: Vec<Manifest>,
-    items: Vec<Item>,
+    items: Vec<ListingItem>,
     totals: Totals,
     folders: u64,
 }
 
 /// An entry: where it is, and what of the sequence comes before it.
 #[derive(Clone, Copy)]
-struct Item {
+struct ListingItem {
     /// The item of the folder that it is in; [`NO_PARENT`] at the top.
     parent: u32,
     manifest: u32,
@@ -198,11 +198,11 @@ impl<'l> ListedEntry<'l> {
         }
     }
 
-    fn item(self) -> Item {
+    fn item(self) -> ListingItem {
         self.listing.items[self.index]
     }
 
-    fn entry(self) -> &'l Entry {
+    fn entry(self) -> &'l ManifestEntry {
         let item = self.item();
         &self.listing.manifests[item.manifest as usize].entries()[item.entry as usize]
     }

@@ -26,12 +26,12 @@ pub const MANIFEST_VERSION: u64 = 1;
 /// What is in one directory, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
-    entries: Vec<Entry>,
+    entries: Vec<ManifestEntry>,
 }
 
 /// Something in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ManifestEntry {
     /// One component of a path, as found on disk.
     pub name: String,
     /// What it is.
@@ -70,7 +70,7 @@ impl Manifest {
     /// # Errors
     ///
     /// See [`ManifestError`].
-    pub fn new(mut entries: Vec<Entry>) -> Result<Self, ManifestError> {
+    pub fn new(mut entries: Vec<ManifestEntry>) -> Result<Self, ManifestError> {
         if entries.len() > MAX_MANIFEST_ENTRIES {
             let found = entries.len() as u64;
             return Err(ManifestError::Entries { found });
@@ -111,7 +111,7 @@ impl Manifest {
     }
 
     /// What is in the directory, sorted bytewise by name.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[ManifestEntry] {
         &self.entries
     }
 
@@ -122,7 +122,7 @@ impl Manifest {
     }
 
     /// The entries, taken out.
-    pub fn into_entries(self) -> Vec<Entry> {
+    pub fn into_entries(self) -> Vec<ManifestEntry> {
         self.entries
     }
 
@@ -143,7 +143,7 @@ impl Manifest {
 }
 
 /// Whether what an entry is said to be can be.
-fn check(entry: &Entry) -> Result<(), ManifestError> {
+fn check(entry: &ManifestEntry) -> Result<(), ManifestError> {
     let name = || entry.name.clone();
     let of_kind = |descriptor: &Descriptor, expected| {
         let found = descriptor.kind();

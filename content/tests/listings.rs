@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use pelago_content::{
-    Descriptor, Entry, EntryKind, Expander, Hash, Hasher, Kind, Listing, ListingError, MAX_DEPTH,
-    MAX_LISTED, MAX_MANIFEST_LEN, Manifest, Totals,
+    Descriptor, EntryKind, Expander, Hash, Hasher, Kind, Listing, ListingError, MAX_DEPTH,
+    MAX_LISTED, MAX_MANIFEST_LEN, Manifest, ManifestEntry, Totals,
 };
 use proptest::prelude::*;
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 struct Shelf(HashMap<Hash, Manifest>);
 
 impl Shelf {
-    fn put(&mut self, entries: Vec<Entry>) -> Descriptor {
+    fn put(&mut self, entries: Vec<ManifestEntry>) -> Descriptor {
         let manifest = Manifest::new(entries).unwrap();
         let descriptor = Manifest::describe(&manifest.to_bytes()).unwrap();
         self.0.insert(descriptor.hash(), manifest);
@@ -44,14 +44,14 @@ impl Shelf {
     }
 }
 
-fn entry(name: impl Into<String>, kind: EntryKind) -> Entry {
-    Entry {
+fn entry(name: impl Into<String>, kind: EntryKind) -> ManifestEntry {
+    ManifestEntry {
         name: name.into(),
         kind,
     }
 }
 
-fn file(name: impl Into<String>, size: u64) -> Entry {
+fn file(name: impl Into<String>, size: u64) -> ManifestEntry {
     let mut hasher = Hasher::new(Kind::File);
     hasher.update(&vec![7; size as usize]);
     let descriptor = hasher.finish().unwrap();
@@ -65,7 +65,12 @@ fn file(name: impl Into<String>, size: u64) -> Entry {
     )
 }
 
-fn folder(name: impl Into<String>, descriptor: Descriptor, bytes: u64, files: u64) -> Entry {
+fn folder(
+    name: impl Into<String>,
+    descriptor: Descriptor,
+    bytes: u64,
+    files: u64,
+) -> ManifestEntry {
     let kind = EntryKind::Folder {
         descriptor,
         bytes,
@@ -74,7 +79,7 @@ fn folder(name: impl Into<String>, descriptor: Descriptor, bytes: u64, files: u6
     entry(name, kind)
 }
 
-fn symlink(name: impl Into<String>, target: &str) -> Entry {
+fn symlink(name: impl Into<String>, target: &str) -> ManifestEntry {
     let target = target.to_owned();
     entry(name, EntryKind::Symlink { target })
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use pelago_content::{
-    Descriptor, DescriptorError, Entry, EntryKind, Hasher, Kind, MAX_MANIFEST_ENTRIES,
-    MAX_MANIFEST_LEN, Manifest, ManifestError, NameError, TargetError,
+    Descriptor, DescriptorError, EntryKind, Hasher, Kind, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN,
+    Manifest, ManifestEntry, ManifestError, NameError, TargetError,
 };
 use proptest::prelude::*;
 
@@ -18,8 +18,8 @@ fn folder(manifest: &Manifest) -> Descriptor {
     Manifest::describe(&manifest.to_bytes()).unwrap()
 }
 
-fn file(name: &str) -> Entry {
-    Entry {
+fn file(name: &str) -> ManifestEntry {
+    ManifestEntry {
         name: name.to_owned(),
         kind: EntryKind::File {
             descriptor: describe(name.as_bytes()),
@@ -28,8 +28,8 @@ fn file(name: &str) -> Entry {
     }
 }
 
-fn symlink(name: &str, target: &str) -> Entry {
-    Entry {
+fn symlink(name: &str, target: &str) -> ManifestEntry {
+    ManifestEntry {
         name: name.to_owned(),
         kind: EntryKind::Symlink {
             target: target.to_owned(),
@@ -37,7 +37,7 @@ fn symlink(name: &str, target: &str) -> Entry {
     }
 }
 
-fn new(entries: impl IntoIterator<Item = Entry>) -> Result<Manifest, ManifestError> {
+fn new(entries: impl IntoIterator<Item = ManifestEntry>) -> Result<Manifest, ManifestError> {
     Manifest::new(entries.into_iter().collect())
 }
 
@@ -53,7 +53,7 @@ fn sample() -> Manifest {
         bytes: 0,
         files: 0,
     };
-    let entry = |name: &str, kind| Entry {
+    let entry = |name: &str, kind| ManifestEntry {
         name: name.to_owned(),
         kind,
     };
@@ -186,7 +186,7 @@ fn a_name_that_is_there_twice_is_refused() {
 
 #[test]
 fn descriptors_of_the_wrong_kind_are_refused() {
-    let wrong = |kind| Entry {
+    let wrong = |kind| ManifestEntry {
         name: "x".to_owned(),
         kind,
     };
@@ -222,7 +222,7 @@ fn what_is_too_long_is_refused_before_it_is_read() {
     assert_eq!(Manifest::from_bytes(&long), Err(error));
 
     let descriptor = Descriptor::new(Kind::Folder, found, [1; 32]).unwrap();
-    let sub = Entry {
+    let sub = ManifestEntry {
         name: "sub".to_owned(),
         kind: EntryKind::Folder {
             descriptor,
@@ -301,7 +301,7 @@ fn there_is_one_form_only() {
     }
 }
 
-fn any_entry() -> impl Strategy<Value = Entry> {
+fn any_entry() -> impl Strategy<Value = ManifestEntry> {
     let descriptor = |kind| {
         (1..1u64 << 20, any::<[u8; 32]>()).prop_map(move |(size, mut root)| {
             root[0] |= 1;
@@ -323,7 +323,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         "[^\0]{1,12}|/?(\\.\\./){0,3}[a-z/]{1,9}".prop_map(|target| EntryKind::Symlink { target }),
     ];
     let name = prop_oneof!["[a-cA-C]{1,2}", "[^/\0]{1,9}", "[^/]{1,9}"];
-    (name, kind).prop_map(|(name, kind)| Entry { name, kind })
+    (name, kind).prop_map(|(name, kind)| ManifestEntry { name, kind })
 }
 
 proptest! {

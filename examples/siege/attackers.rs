@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use pelago::content::Hash;
 use pelago_behaviour::{
     Protocol,
-    availability::{self, Has, Proof, Update},
+    availability::{self, Availability, Proof, Update},
     catalogue,
     chunk::{self, Item},
 };
@@ -247,10 +247,10 @@ async fn lie(client: &mut Client, bait: &Hash) -> Option<()> {
                         rand::random(),
                     );
                     let Ok(descriptor) = descriptor else { return };
-                    let has = Has {
+                    let has = Availability {
                         blocks: (0..1 << 20).into(),
                         proof: Some(Proof::new(&bait, &local, &node)),
-                        ..Has::nothing_of(descriptor)
+                        ..Availability::none(descriptor)
                     };
                     let _ = availability::write_update(&mut stream, &Update::Has(has)).await;
                     sleep(STAY).await;

@@ -4,7 +4,7 @@ use futures::{StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
 use pelago::content::Hash;
 use pelago_behaviour::{
-    Behaviour, Config, Connections, Event, Namesakes, OwnKeys, Protocol, Protocols,
+    Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, Protocol, Protocols,
     availability::Request,
     record_key,
     streams::{Inbound, Outbound, Reply},
@@ -127,7 +127,7 @@ fn swarm(network: &str) -> Option<Swarm<Behaviour>> {
         replication: 20.try_into().ok()?,
         memory_budget: BUDGET,
     };
-    let transport = transport(&key, &Namesakes::default(), &Connections::new(BUDGET)).ok()?;
+    let transport = transport(&key, &OwnIdCallers::default(), &Connections::new(BUDGET)).ok()?;
     let behaviour = Behaviour::new(&key, OwnKeys::default(), &config);
     let local = key.public().to_peer_id();
     let config = swarm_config(Duration::from_secs(60));

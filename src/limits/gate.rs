@@ -30,7 +30,7 @@ impl Gate {
         self.0.try_lock().is_err()
     }
 
-    fn is_of_no_matter(&mut self) -> bool {
+    fn is_disposable(&mut self) -> bool {
         self.0.get_mut().as_ref().is_none_or(Bucket::is_full)
     }
 }
@@ -45,9 +45,8 @@ impl PeerGates {
         let mut gates = self.0.lock();
         // Looked through only when it would have to grow: seldom enough to cost nothing.
         if gates.len() == gates.capacity() && !gates.contains_key(&peer) {
-            let is_used = |gate: &mut Arc<Gate>| {
-                Arc::get_mut(gate).is_none_or(|gate| !gate.is_of_no_matter())
-            };
+            let is_used =
+                |gate: &mut Arc<Gate>| Arc::get_mut(gate).is_none_or(|gate| !gate.is_disposable());
             gates.retain(|_, gate| is_used(gate));
         }
         Arc::clone(gates.entry(peer).or_default())

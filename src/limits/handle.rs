@@ -13,25 +13,25 @@ use super::{
 
 /// The limits of a node. A handle: clones share them. The default limits nothing.
 #[derive(Clone, Default)]
-pub struct Limits(Arc<Inner>);
+pub struct Limits(Arc<Shared>);
 
 #[derive(Default)]
-struct Inner {
+struct Shared {
     rates: watch::Sender<Rates>,
-    upload: Way,
-    download: Way,
+    upload: Direction,
+    download: Direction,
 }
 
 /// The gates of one direction.
 #[derive(Default)]
-struct Way {
+struct Direction {
     all: Gate,
     peers: PeerGates,
 }
 
 /// What limits one direction now.
 #[derive(Clone, Copy)]
-struct Both {
+struct DirectionRates {
     all: Option<Rate>,
     per_peer: Option<Rate>,
 }
@@ -65,71 +65,71 @@ impl Limits {
 
     /// Waits until some of `wanted` bytes may go to `peer`; returns how many.
     pub async fn upload(&self, peer: PeerId, wanted: usize) -> usize {
-        let both = |rates: &Rates| Both {
+        let rates_of = |rates: &Rates| DirectionRates {
             all: rates.upload,
             per_peer: rates.upload_per_peer,
         };
-        self.pass(&self.0.upload, both, peer, wanted).await
+        self.pass(&self.0.upload, rates_of, peer, wanted).await
     }
 
     /// Waits until some of `wanted` bytes may come from `peer`; returns how many.
     pub async fn download(&self, peer: PeerId, wanted: usize) -> usize {
-        let both = |rates: &Rates| Both {
+        let rates_of = |rates: &Rates| DirectionRates {
             all: rates.download,
             per_peer: rates.download_per_peer,
         };
-        self.pass(&self.0.download, both, peer, wanted).await
+        self.pass(&self.0.download, rates_of, peer, wanted).await
     }
 
     /// The limit that downloads wait for at this moment, if there is one.
     #[must_use]
     pub fn holding_downloads(&self) -> Option<Rate> {
-        let (rates, way) = (self.rates(), &self.0.download);
-        let all = rates.download.filter(|_| way.all.is_waited_for());
+        let (rates, direction) = (self.rates(), &self.0.download);
+        let all = rates.download.filter(|_| direction.all.is_waited_for());
         all.or_else(|| {
             rates
                 .download_per_peer
-                .filter(|_| way.peers.any_waited_for())
+                .filter(|_| direction.peers.any_waited_for())
         })
     }
 
     async fn pass(
         &self,
-        way: &Way,
-        both: impl Fn(&Rates) -> Both,
+        direction: &Direction,
+        rates_of: impl Fn(&Rates) -> DirectionRates,
         peer: PeerId,
         wanted: usize,
     ) -> usize {
-        if both(&self.0.rates.borrow()).is_none() {
+        if rates_of(&self.0.rates.borrow()).is_none() {
             return wanted;
         }
         let mut rates = self.0.rates.subscribe();
         loop {
-            let both = both(&rates.borrow_and_update());
-            let bytes = both.granule(wanted as u64);
+            let rates_of = rates_of(&rates.borrow_and_update());
+            let bytes = rates_of.granule(wanted as u64);
             tokio::select! {
                 biased;
                 // The limits are gone only with this.
                 _ = rates.changed() => {}
-                () = way.pass(both, peer, bytes) => return bytes as usize,
+                () = direction.pass(rates_of, peer, bytes) => return bytes as usize,
             }
         }
     }
 }
 
-impl Way {
+impl Direction {
     /// The peer's own limit comes first: while one peer waits for it, others pass.
-    async fn pass(&self, both: Both, peer: PeerId, bytes: u64) {
-        if let Some(rate) = both.per_peer {
+    async fn pass(&self, rates_of: DirectionRates, peer: PeerId, bytes: u64) {
+        if let Some(rate) = rates_of.per_peer {
             self.peers.of(peer).pass(rate, bytes).await;
         }
-        if let Some(rate) = both.all {
+        if let Some(rate) = rates_of.all {
             self.all.pass(rate, bytes).await;
         }
     }
 }
 
-impl Both {
+impl DirectionRates {
     fn is_none(self) -> bool {
         self.all.is_none() && self.per_peer.is_none()
     }

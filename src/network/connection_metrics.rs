@@ -13,13 +13,13 @@ use prometheus_client::{
 /// Adds what `connections` tell to what is counted.
 pub(super) fn register(connections: Connections, all: &mut Registry) {
     let ours = all.sub_registry_with_prefix("pelago_connections");
-    ours.register_collector(Box::new(Standing(connections)));
+    ours.register_collector(Box::new(ConnectionsCollector(connections)));
 }
 
 #[derive(Debug)]
-struct Standing(Connections);
+struct ConnectionsCollector(Connections);
 
-impl Collector for Standing {
+impl Collector for ConnectionsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let report = self.0.report();
         let gauges = [

@@ -14,8 +14,8 @@ use pelago_behaviour::{DEAD_SILENCE, dial::NamedBy};
 use tokio::sync::oneshot;
 
 use super::{
-    ConnectError, IdentityClash, connects::connect_error, event_loop::EventLoop, listening::Change,
-    redial::Reason,
+    ConnectError, IdentityClash, event_loop::EventLoop, listen_addresses::AddressChange,
+    pending_connects::connect_error, redial::DialReason,
 };
 
 impl EventLoop {
@@ -78,7 +78,7 @@ impl EventLoop {
 
     /// A connection that does not answer pings is closed, unless bytes moved on it meanwhile: then the ping
     /// is only stuck behind them.
-    pub(super) fn hear_ping(&mut self, event: &ping::Event) {
+    pub(super) fn handle_ping(&mut self, event: &ping::Event) {
         let (peer, connection) = (event.peer, event.connection);
         match &event.result {
             Ok(rtt) => self.peers.round_trip(peer, *rtt),
@@ -98,14 +98,14 @@ impl EventLoop {
     }
 
     pub(super) fn listens(&mut self, address: Multiaddr) {
-        if self.listening.add(&address) == Change::Network {
+        if self.listen_addresses.add(&address) == AddressChange::Network {
             self.redial.address_changed(Instant::now());
         }
         self.swarm.add_external_address(address);
     }
 
     pub(super) fn listens_no_more(&mut self, address: &Multiaddr) {
-        if self.listening.remove(address) == Change::Network {
+        if self.listen_addresses.remove(address) == AddressChange::Network {
             let now = Instant::now();
             self.redial.address_changed(now);
             self.redial.moved(self.peers.beyond_this_host(), now);
@@ -134,7 +134,7 @@ impl EventLoop {
         };
         let node = failed.node;
         match failed.reason {
-            Reason::Asked(_) => tracing::warn!(
+            DialReason::Asked(_) => tracing::warn!(
                 %node, error = %reason,
                 "cannot join the network there yet; this is tried again for as long as the command waits"
             ),

@@ -36,7 +36,7 @@ pub struct Candidate {
     /// Where it is, beside what the network knows.
     pub addresses: Vec<Multiaddr>,
     /// How it came up.
-    pub found: Found,
+    pub found_by: FoundBy,
     /// The peer that named its addresses; none: a person or a link did.
     pub named_by: Option<PeerId>,
 }
@@ -53,17 +53,17 @@ impl Candidate {
             } else {
                 vec![at.clone()]
             },
-            found: Found::Given,
+            found_by: FoundBy::Given,
             named_by: None,
         }
     }
 
     /// One that is looked for where the network knows it to be.
-    fn known(peer: PeerId, found: Found) -> Self {
+    fn known(peer: PeerId, found_by: FoundBy) -> Self {
         Self {
             peer: Some(peer),
             addresses: Vec::new(),
-            found,
+            found_by,
             named_by: None,
         }
     }
@@ -71,7 +71,7 @@ impl Candidate {
 
 /// How a candidate came up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Found {
+pub enum FoundBy {
     /// The user or a link named it.
     Given,
     /// We are connected to it anyway, on the local network or elsewhere.
@@ -83,10 +83,10 @@ pub enum Found {
 }
 
 /// Waits until the next look-up in the DHT may be made.
-pub type Pace = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
+pub type LookupPace = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
 
 /// The pace of a search that finds new providers as they turn up.
-pub async fn steady() {
+pub async fn steady_pace() {
     sleep(LOOKUP_INTERVAL).await;
 }
 
@@ -105,7 +105,7 @@ pub struct Discovery {
 impl Discovery {
     /// Searches for `hash`, starting with the peers at `given`.
     #[must_use]
-    pub fn find(network: &Network, hash: Hash, given: Vec<PeerAddress>, pace: Pace) -> Self {
+    pub fn find(network: &Network, hash: Hash, given: Vec<PeerAddress>, pace: LookupPace) -> Self {
         let (sender, candidates) = mpsc::channel(CANDIDATES_QUEUED);
         tokio::spawn(from_given(given, sender.clone()));
         tokio::spawn(from_connected(network.clone(), sender.clone()));
@@ -129,7 +129,7 @@ impl Discovery {
             let candidate = self.candidates.recv().await?;
             let is_new = candidate.peer.is_none_or(|peer| self.seen.insert(peer));
             // What the user named is tried even if it was found in another way before.
-            if is_new || candidate.found == Found::Given {
+            if is_new || candidate.found_by == FoundBy::Given {
                 return Some(candidate);
             }
         }
@@ -137,7 +137,7 @@ impl Discovery {
 
     /// Takes a peer that `namer` named: it is offered unless it was before. Those without an id are passed
     /// over, and all once `namer` named 64, or all together 1,024.
-    pub fn named(&mut self, namer: PeerId, address: &PeerAddress) {
+    pub fn add_named(&mut self, namer: PeerId, address: &PeerAddress) {
         let Some(peer) = address.peer().filter(|peer| *peer != self.local) else {
             return;
         };
@@ -150,16 +150,16 @@ impl Discovery {
             self.named.push(Candidate {
                 addresses: bare.into_iter().collect(),
                 named_by: Some(namer),
-                ..Candidate::known(peer, Found::Named)
+                ..Candidate::known(peer, FoundBy::Named)
             });
         }
     }
 
     /// Takes a peer that turned up by itself: it asked for the content, or lists it.
-    pub fn turned_up(&mut self, peer: PeerId) {
+    pub fn add_peer(&mut self, peer: PeerId) {
         if peer != self.local && self.names < MAX_NAMED && self.seen.insert(peer) {
             self.names += 1;
-            self.named.push(Candidate::known(peer, Found::Named));
+            self.named.push(Candidate::known(peer, FoundBy::Named));
         }
     }
 
@@ -179,7 +179,7 @@ async fn from_given(given: Vec<PeerAddress>, sender: mpsc::Sender<Candidate>) {
 
 async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
     let mut arrivals = network.arrivals();
-    let offer = |peer| Candidate::known(peer, Found::Connected);
+    let offer = |peer| Candidate::known(peer, FoundBy::Connected);
     loop {
         let Ok(connected) = network.peers().await else {
             return;
@@ -205,7 +205,12 @@ async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
     }
 }
 
-async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>, mut pace: Pace) {
+async fn from_dht(
+    network: Network,
+    hash: Hash,
+    sender: mpsc::Sender<Candidate>,
+    mut pace: LookupPace,
+) {
     let mut routable = network.routable();
     loop {
         // A node that knows nobody asks as soon as it knows somebody.
@@ -221,7 +226,7 @@ async fn from_dht(network: Network, hash: Hash, sender: mpsc::Sender<Candidate>,
             return;
         };
         while let Some(peer) = providers.recv().await {
-            let candidate = Candidate::known(peer, Found::Dht);
+            let candidate = Candidate::known(peer, FoundBy::Dht);
             if sender.send(candidate).await.is_err() {
                 return;
             }

@@ -10,7 +10,7 @@ use libp2p::{
     PeerId, Swarm,
     swarm::{ListenError, SwarmEvent},
 };
-use pelago_behaviour::{Behaviour, Event, Namesakes, Protocols, record_key, streams};
+use pelago_behaviour::{Behaviour, Event, OwnIdCallers, Protocols, record_key, streams};
 use tokio::{
     sync::{OwnedMutexGuard, broadcast, mpsc, oneshot, watch},
     time::sleep_until,
@@ -19,12 +19,12 @@ use tokio::{
 use super::{
     AnnounceError, IdentityClash,
     command::Command,
-    connects::Connects,
+    dht_queries::DhtQueries,
     identity_clash::SelfDials,
-    listening::Listening,
-    lookups::Lookups,
-    metrics::{Metrics, Query},
+    listen_addresses::ListenAddresses,
+    metrics::{Metrics, QueryKind},
     peers::Peers,
+    pending_connects::PendingConnects,
     redial::Redial,
 };
 
@@ -37,15 +37,15 @@ pub(super) struct EventLoop {
     pub(super) protocols: Protocols,
     pub(super) redial: Redial,
     pub(super) self_dials: SelfDials,
-    pub(super) namesakes: Namesakes,
+    pub(super) own_id_callers: OwnIdCallers,
     pub(super) clash: watch::Sender<Option<IdentityClash>>,
-    pub(super) listening: Listening,
+    pub(super) listen_addresses: ListenAddresses,
     pub(super) commands: OwnedMutexGuard<mpsc::Receiver<Command>>,
     pub(super) inbound: mpsc::Sender<streams::Event>,
     pub(super) arrivals: broadcast::Sender<PeerId>,
     pub(super) routable: watch::Sender<usize>,
-    pub(super) connects: Connects,
-    pub(super) lookups: Lookups,
+    pub(super) connects: PendingConnects,
+    pub(super) queries: DhtQueries,
     pub(super) peers: Peers,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -53,7 +53,7 @@ pub(super) struct EventLoop {
 impl EventLoop {
     pub(super) async fn run(mut self) {
         loop {
-            self.do_due(Instant::now());
+            self.run_due(Instant::now());
             let next = [self.redial.next(), self.self_dials.next()];
             let next = next.into_iter().flatten().min();
             let next = next.unwrap_or_else(|| Instant::now() + NOTHING_DUE);
@@ -64,18 +64,18 @@ impl EventLoop {
                         let _ = reply.send(());
                         return;
                     }
-                    Some(command) => self.obey(command),
+                    Some(command) => self.handle_command(command),
                     // Every handle is gone.
                     None => return,
                 },
-                event = self.swarm.select_next_some() => self.hear(event),
+                event = self.swarm.select_next_some() => self.handle_event(event),
                 () = sleep_until(next.into()) => {}
             }
         }
     }
 
     /// Dials the nodes whose time has come, and judges what came of dials to ourselves.
-    fn do_due(&mut self, now: Instant) {
+    fn run_due(&mut self, now: Instant) {
         if self.peers.is_empty() || *self.routable.borrow() == 0 {
             self.redial.alone(now);
         }
@@ -91,7 +91,7 @@ impl EventLoop {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::Connect {
                 peer,
@@ -115,8 +115,8 @@ impl EventLoop {
                     .behaviour_mut()
                     .kad
                     .get_providers(record_key(&hash));
-                self.metrics.query_started(Query::Find);
-                self.lookups.search(query, found);
+                self.metrics.query_started(QueryKind::Find);
+                self.queries.search(query, found);
             }
             Command::Announce { hash, reply } => self.announce(&hash, reply),
             Command::Join { nodes, until } => self.redial.ask(&nodes, until, Instant::now()),
@@ -151,8 +151,8 @@ impl EventLoop {
             .start_providing(record_key(hash))
         {
             Ok(query) => {
-                self.metrics.query_started(Query::Announce);
-                self.lookups.announcement(query, reply);
+                self.metrics.query_started(QueryKind::Announce);
+                self.queries.announcement(query, reply);
             }
             // Our store never refuses our own keys; if it did, trying later is right.
             Err(_) => {
@@ -161,10 +161,10 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn hear(&mut self, event: SwarmEvent<Event>) {
+    pub(super) fn handle_event(&mut self, event: SwarmEvent<Event>) {
         self.metrics.record(&event);
         match event {
-            SwarmEvent::Behaviour(event) => self.hear_behaviour(event),
+            SwarmEvent::Behaviour(event) => self.handle_behaviour_event(event),
             SwarmEvent::ConnectionEstablished {
                 peer_id,
                 connection_id,
@@ -196,7 +196,7 @@ impl EventLoop {
                 ..
             } => {
                 // Both are asked: what is noted has to go.
-                let has_our_id = self.namesakes.take(&send_back_addr)
+                let has_our_id = self.own_id_callers.take(&send_back_addr)
                     | matches!(error, ListenError::LocalPeerId { .. });
                 let now = Instant::now();
                 self.self_dials.incoming(send_back_addr, has_our_id, now);
@@ -208,7 +208,7 @@ impl EventLoop {
         }
     }
 
-    fn hear_behaviour(&mut self, event: Event) {
+    fn handle_behaviour_event(&mut self, event: Event) {
         match event {
             Event::Stream(stream) => {
                 if let Err(error) = self.inbound.try_send(*stream) {
@@ -216,10 +216,10 @@ impl EventLoop {
                     tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
                 }
             }
-            Event::Kad(event) => self.hear_kad(*event),
-            Event::Identify(event) => self.hear_identify(*event),
-            Event::Mdns(event) => self.hear_mdns(event),
-            Event::Ping(event) => self.hear_ping(&event),
+            Event::Kad(event) => self.handle_kad(*event),
+            Event::Identify(event) => self.handle_identify(*event),
+            Event::Mdns(event) => self.handle_mdns(event),
+            Event::Ping(event) => self.handle_ping(&event),
         }
     }
 }

@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     Candidate, IdentityClash, Peer, PeerAddress, Traffic,
     command::Command,
-    outgoing::{Outgoing, Outgoings},
+    outgoing::{Outgoing, OutgoingStreams},
 };
 
 /// Providers that one lookup holds before its reader takes them.
@@ -42,7 +42,7 @@ pub struct Network {
     pub(super) routable: watch::Receiver<usize>,
     pub(super) clash: watch::Receiver<Option<IdentityClash>>,
     pub(super) traffic: Traffic,
-    pub(super) outgoing: Outgoings,
+    pub(super) outgoing: OutgoingStreams,
     pub(super) lookup_requests: Counter,
     pub(super) metrics: Arc<Registry>,
 }
@@ -134,7 +134,7 @@ impl Network {
         self.lookup_requests.get()
     }
 
-    /// Connects to `peer`, at `addresses` or wherever it is known to be; returns at once if connected.
+    /// PendingConnects to `peer`, at `addresses` or wherever it is known to be; returns at once if connected.
     ///
     /// # Errors
     /// See [`ConnectError`]. Ends after the transport's time-out (10 s) at the latest.
@@ -158,7 +158,7 @@ impl Network {
         self.ask(command).await?
     }
 
-    /// Connects to `candidate`. One that a peer named waits until fewer dials on behalf of that peer are
+    /// PendingConnects to `candidate`. One that a peer named waits until fewer dials on behalf of that peer are
     /// under way.
     ///
     /// # Errors

@@ -27,7 +27,7 @@ use super::Traffic;
 
 /// What is asked of the DHT.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Query {
+pub(super) enum QueryKind {
     /// Who provides something.
     Find,
     /// To keep a record of ours.
@@ -120,13 +120,13 @@ impl Metrics {
         }
     }
 
-    pub(super) fn query_started(&self, query: Query) {
+    pub(super) fn query_started(&self, query: QueryKind) {
         self.queries_started
             .get_or_create(&[("query", query.as_str())])
             .inc();
     }
 
-    pub(super) fn query_ended(&self, query: Query, is_done: bool) {
+    pub(super) fn query_ended(&self, query: QueryKind, is_done: bool) {
         let result = if is_done { "done" } else { "failed" };
         self.queries_ended
             .get_or_create(&[("query", query.as_str()), ("result", result)])
@@ -134,7 +134,7 @@ impl Metrics {
     }
 }
 
-impl Query {
+impl QueryKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Find => "find",

@@ -69,14 +69,14 @@ impl From<&ConnectedPoint> for Remote {
 }
 
 #[derive(Default)]
-struct Entry {
+struct ConnectedPeer {
     connections: HashMap<ConnectionId, Remote>,
     name: Option<String>,
     listen_addresses: Vec<Multiaddr>,
     rtt: Option<Duration>,
 }
 
-impl Entry {
+impl ConnectedPeer {
     fn peer(&self, peer_id: PeerId) -> Peer {
         let remotes = self.connections.values();
         Peer {
@@ -93,7 +93,7 @@ impl Entry {
 /// All connected peers; as many as the connection limits allow.
 #[derive(Default)]
 pub(super) struct Peers {
-    connected: HashMap<PeerId, Entry>,
+    connected: HashMap<PeerId, ConnectedPeer>,
 }
 
 impl Peers {
@@ -106,9 +106,9 @@ impl Peers {
     }
 
     pub(super) fn disconnected(&mut self, peer: PeerId, connection: ConnectionId) {
-        if let Some(entry) = self.connected.get_mut(&peer) {
-            entry.connections.remove(&connection);
-            if entry.connections.is_empty() {
+        if let Some(connected) = self.connected.get_mut(&peer) {
+            connected.connections.remove(&connection);
+            if connected.connections.is_empty() {
                 self.connected.remove(&peer);
             }
         }
@@ -122,10 +122,10 @@ impl Peers {
         name: Option<&str>,
         listen_addresses: Vec<Multiaddr>,
     ) -> Vec<Multiaddr> {
-        let Some(entry) = self.connected.get_mut(&peer) else {
+        let Some(connected) = self.connected.get_mut(&peer) else {
             return Vec::new();
         };
-        let mut remotes = entry.connections.values();
+        let mut remotes = connected.connections.values();
         let is_here = remotes.any(|remote| Reach::of(&remote.address) == Reach::Host);
         let can_be_true = |address: &Multiaddr| match Reach::of(address) {
             Reach::Nowhere => false,
@@ -133,14 +133,14 @@ impl Peers {
             Reach::Beyond => true,
         };
         let plausible = listen_addresses.into_iter().filter(can_be_true);
-        entry.listen_addresses = plausible.take(MAX_ADDRESSES).collect();
-        entry.name = name.map(str::to_owned);
-        entry.listen_addresses.clone()
+        connected.listen_addresses = plausible.take(MAX_ADDRESSES).collect();
+        connected.name = name.map(str::to_owned);
+        connected.listen_addresses.clone()
     }
 
     pub(super) fn round_trip(&mut self, peer: PeerId, rtt: Duration) {
-        if let Some(entry) = self.connected.get_mut(&peer) {
-            entry.rtt = Some(rtt);
+        if let Some(connected) = self.connected.get_mut(&peer) {
+            connected.rtt = Some(rtt);
         }
     }
 
@@ -150,16 +150,16 @@ impl Peers {
 
     /// How many connections there are to `peer`.
     pub(super) fn connections(&self, peer: &PeerId) -> usize {
-        let entry = self.connected.get(peer);
-        entry.map_or(0, |entry| entry.connections.len())
+        let connected = self.connected.get(peer);
+        connected.map_or(0, |connected| connected.connections.len())
     }
 
     /// The addresses at which we have reached `peer`, of the connections that stand.
     pub(super) fn dialed(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        let entry = self.connected.get(peer);
-        let remotes = entry
+        let connected = self.connected.get(peer);
+        let remotes = connected
             .into_iter()
-            .flat_map(|entry| entry.connections.values());
+            .flat_map(|connected| connected.connections.values());
         let dialed = remotes.filter(|remote| !remote.is_inbound);
         dialed
             .map(|remote| PeerAddress::from(remote.address.clone()).address().clone())
@@ -168,11 +168,14 @@ impl Peers {
 
     /// The peers that are on other machines.
     pub(super) fn beyond_this_host(&self) -> Vec<PeerId> {
-        let is_beyond = |entry: &Entry| {
-            let mut remotes = entry.connections.values();
+        let is_beyond = |connected: &ConnectedPeer| {
+            let mut remotes = connected.connections.values();
             remotes.any(|remote| Reach::of(&remote.address) == Reach::Beyond)
         };
-        let beyond = self.connected.iter().filter(|(_, entry)| is_beyond(entry));
+        let beyond = self
+            .connected
+            .iter()
+            .filter(|(_, connected)| is_beyond(connected));
         beyond.map(|(peer, _)| *peer).collect()
     }
 
@@ -184,17 +187,22 @@ impl Peers {
             !remote.is_inbound && dialled.address() == address
         };
         let mut connected = self.connected.iter();
-        let (peer, _) = connected.find(|(_, entry)| entry.connections.values().any(is_there))?;
+        let (peer, _) =
+            connected.find(|(_, connected)| connected.connections.values().any(is_there))?;
         Some(*peer)
     }
 
     pub(super) fn list(&self) -> Vec<Peer> {
         let connected = self.connected.iter();
-        connected.map(|(id, entry)| entry.peer(*id)).collect()
+        connected
+            .map(|(id, connected)| connected.peer(*id))
+            .collect()
     }
 
     pub(super) fn get(&self, peer: &PeerId) -> Option<Peer> {
-        self.connected.get(peer).map(|entry| entry.peer(*peer))
+        self.connected
+            .get(peer)
+            .map(|connected| connected.peer(*peer))
     }
 }
 

@@ -21,7 +21,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(super) use target::Reason;
+pub(super) use target::DialReason;
 use target::Target;
 
 /// The pause after the first failure; each further one is twice as long, up to the last.
@@ -50,7 +50,7 @@ pub(super) struct Failed {
     /// The node, as it was named.
     pub(super) node: PeerAddress,
     /// Why it was dialed.
-    pub(super) reason: Reason,
+    pub(super) reason: DialReason,
 }
 
 /// The nodes to be connected to.
@@ -75,7 +75,7 @@ impl Redial {
             random: StdRng::seed_from_u64(seed),
         };
         for node in bootstrap {
-            redial.add(Target::named(Reason::Bootstrap, node, now));
+            redial.add(Target::named(DialReason::Bootstrap, node, now));
         }
         // One address that is refused would have all dials of its peer denied.
         let is_allowed = |node: &&PeerAddress| {
@@ -86,7 +86,7 @@ impl Redial {
             let mut known = redial.targets.iter_mut();
             match known.find(at_peer).filter(|_| node.peer().is_some()) {
                 Some(target) => target.addresses.push(node.address().clone()),
-                None => redial.add(Target::named(Reason::Known, node, now)),
+                None => redial.add(Target::named(DialReason::Known, node, now)),
             }
         }
         redial
@@ -100,29 +100,29 @@ impl Redial {
             let same = named.find(|target| target.named.as_ref() == Some(node));
             match same {
                 Some(target) => {
-                    if let Reason::Asked(before) = target.reason {
-                        target.reason = Reason::Asked(before.max(until));
+                    if let DialReason::Asked(before) = target.reason {
+                        target.reason = DialReason::Asked(before.max(until));
                     }
                     if target.dialing.is_none() {
                         target.due = Some(now);
                     }
                     target.is_reported = false;
                 }
-                None => self.add(Target::named(Reason::Asked(until), node, now)),
+                None => self.add(Target::named(DialReason::Asked(until), node, now)),
             }
         }
     }
 
     /// The connection to `peer` died, and there is no other.
     pub(super) fn lost(&mut self, peer: PeerId, now: Instant) {
-        self.want(Reason::Lost, peer, now);
+        self.want(DialReason::Lost, peer, now);
     }
 
     /// An address of this machine is gone: `connected` may have been reached over it.
     pub(super) fn moved(&mut self, connected: impl IntoIterator<Item = PeerId>, now: Instant) {
         for peer in connected {
             let due = now + self.part_of(SPREAD);
-            self.want(Reason::Moved, peer, due);
+            self.want(DialReason::Moved, peer, due);
         }
     }
 
@@ -161,13 +161,14 @@ impl Redial {
             .targets
             .iter()
             .filter(|target| target.dialing.is_some());
-        let mut room = MAX_DIALS.saturating_sub(under_way.count());
+        let mut free = MAX_DIALS.saturating_sub(under_way.count());
         let mut dials = Vec::new();
         for target in &mut self.targets {
-            if target.dialing.is_some() || target.due.is_none_or(|due| due > now) || room == 0 {
+            if target.dialing.is_some() || target.due.is_none_or(|due| due > now) || free == 0 {
                 continue;
             }
-            if target.reason != Reason::Moved && target.peer.is_some_and(|peer| is_connected(&peer))
+            if target.reason != DialReason::Moved
+                && target.peer.is_some_and(|peer| is_connected(&peer))
             {
                 target.due = None;
                 continue;
@@ -175,7 +176,7 @@ impl Redial {
             let options = target.options(self.local);
             (target.due, target.dialing) = (None, Some(options.connection_id()));
             dials.push((options, target.reason.named_by()));
-            room -= 1;
+            free -= 1;
         }
         dials
     }
@@ -196,7 +197,7 @@ impl Redial {
     pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) {
         self.targets.retain_mut(|target| {
             let is_by_dial = target.dialing == Some(connection);
-            if !is_by_dial && (target.peer != Some(peer) || target.reason == Reason::Moved) {
+            if !is_by_dial && (target.peer != Some(peer) || target.reason == DialReason::Moved) {
                 return true;
             }
             target.peer = Some(peer);
@@ -204,7 +205,7 @@ impl Redial {
             if is_by_dial {
                 target.dialing = None;
             }
-            target.reason.lasts() || matches!(target.reason, Reason::Asked(_))
+            target.reason.lasts() || matches!(target.reason, DialReason::Asked(_))
         });
     }
 
@@ -237,7 +238,7 @@ impl Redial {
             reason: target.reason,
         });
         let is_given_up = |target: &Target| {
-            let is_passing = matches!(target.reason, Reason::Lost | Reason::Moved);
+            let is_passing = matches!(target.reason, DialReason::Lost | DialReason::Moved);
             is_passing && target.tries >= LOST_TRIES
         };
         self.targets.retain(|target| !is_given_up(target));
@@ -247,11 +248,11 @@ impl Redial {
     /// Forgets the nodes whose commands wait no longer.
     fn forget_asked(&mut self, now: Instant) {
         let is_over =
-            |target: &Target| matches!(target.reason, Reason::Asked(until) if until <= now);
+            |target: &Target| matches!(target.reason, DialReason::Asked(until) if until <= now);
         self.targets.retain(|target| !is_over(target));
     }
 
-    fn want(&mut self, reason: Reason, peer: PeerId, due: Instant) {
+    fn want(&mut self, reason: DialReason, peer: PeerId, due: Instant) {
         let mut targets = self.targets.iter_mut();
         let same = targets.find(|target| target.peer == Some(peer) && target.reason == reason);
         match same {

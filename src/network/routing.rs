@@ -13,14 +13,14 @@ use pelago_behaviour::{
     name_from_agent,
 };
 
-use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::Query};
+use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::QueryKind};
 
 /// Addresses of one peer in the routing table, at most: 20 peers with as many have to fit an answer of 16 KiB
 /// beside the providers in it.
 const MAX_ROUTES: usize = 8;
 
 impl EventLoop {
-    pub(super) fn hear_identify(&mut self, event: identify::Event) {
+    pub(super) fn handle_identify(&mut self, event: identify::Event) {
         let identify::Event::Received { peer_id, info, .. } = event else {
             return;
         };
@@ -106,7 +106,7 @@ impl EventLoop {
             .send_if_modified(|known| std::mem::replace(known, count) != count);
     }
 
-    pub(super) fn hear_mdns(&mut self, event: mdns::Event) {
+    pub(super) fn handle_mdns(&mut self, event: mdns::Event) {
         let bare = |address: Multiaddr| PeerAddress::from(address).address().clone();
         let found = match event {
             mdns::Event::Discovered(found) => found,
@@ -134,7 +134,7 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn hear_kad(&mut self, event: kad::Event) {
+    pub(super) fn handle_kad(&mut self, event: kad::Event) {
         match event {
             kad::Event::OutboundQueryProgressed {
                 id,
@@ -150,18 +150,19 @@ impl EventLoop {
                     if step.last {
                         let requests = stats.num_requests().into();
                         self.metrics.lookup_requests.inc_by(requests);
-                        self.metrics.query_ended(Query::Find, is_done);
-                        self.lookups.search_ended(id);
-                    } else if self.lookups.is_enough(id)
+                        self.metrics.query_ended(QueryKind::Find, is_done);
+                        self.queries.search_ended(id);
+                    } else if self.queries.is_enough(id)
                         && let Some(mut query) = self.swarm.behaviour_mut().kad.query_mut(&id)
                     {
                         query.finish();
                     }
                 }
                 kad::QueryResult::StartProviding(result) => {
-                    self.metrics.query_ended(Query::Announce, result.is_ok());
+                    self.metrics
+                        .query_ended(QueryKind::Announce, result.is_ok());
                     let result = result.map(|_| stats.num_successes());
-                    self.lookups
+                    self.queries
                         .announced(id, result.map_err(|_| AnnounceError::TimedOut));
                 }
                 _ => {}
@@ -171,7 +172,7 @@ impl EventLoop {
         }
     }
 
-    /// Connects to providers while the query still holds their addresses.
+    /// PendingConnects to providers while the query still holds their addresses.
     fn found_providers(
         &mut self,
         query: kad::QueryId,
@@ -180,7 +181,7 @@ impl EventLoop {
     ) {
         let local = *self.swarm.local_peer_id();
         let others = providers.into_iter().filter(|provider| *provider != local);
-        let new = self.lookups.found(query, others);
+        let new = self.queries.found(query, others);
         if new.is_empty() {
             return;
         }
@@ -188,7 +189,7 @@ impl EventLoop {
         for provider in new {
             let store = self.swarm.behaviour_mut().kad.store_mut();
             if let Some((namer, addresses)) = store.addresses(key, &provider) {
-                dialer.hear(namer, provider, addresses);
+                dialer.add_named(namer, provider, addresses);
             }
             // It brings no addresses along: the dialer has them.
             self.dial_quietly(

@@ -11,7 +11,7 @@ use libp2p::{
     multiaddr::Protocol, swarm::SwarmEvent,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Connections, Event, Namesakes, OwnKeys, TransportError, memory_transport,
+    Behaviour, Config, Connections, Event, OwnIdCallers, OwnKeys, TransportError, memory_transport,
     streams, swarm_config, transport,
 };
 use pelago_content::Printable;
@@ -23,12 +23,13 @@ use tokio::{
 
 use super::{
     IdentityClash, Network, PeerAddress, Traffic, command::Command, connection_metrics,
-    connects::Connects, event_loop::EventLoop, identity_clash::SelfDials, listening::Listening,
-    lookups::Lookups, metrics::Metrics, outgoing::Outgoings, peers::Peers, redial::Redial,
+    dht_queries::DhtQueries, event_loop::EventLoop, identity_clash::SelfDials,
+    listen_addresses::ListenAddresses, metrics::Metrics, outgoing::OutgoingStreams, peers::Peers,
+    pending_connects::PendingConnects, redial::Redial,
 };
 use crate::duties::Duties;
 
-/// Commands waiting for the event loop, at most; further callers wait for room.
+/// Commands waiting for the event loop, at most; further callers wait.
 const COMMANDS_QUEUED: usize = 256;
 
 /// Arrivals of peers that a reader may fall behind by.
@@ -52,7 +53,7 @@ pub enum TransportKind {
 
 /// How a node takes part in the network.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct NetworkSettings {
     /// How it is reached.
     pub transport: TransportKind,
     /// Where to listen; none: only outgoing connections.
@@ -94,18 +95,18 @@ impl Network {
     /// See [`StartError`].
     pub async fn start(
         keypair: &identity::Keypair,
-        settings: Settings,
+        settings: NetworkSettings,
         own_keys: OwnKeys,
         inbound: mpsc::Sender<streams::Event>,
         duties: &Duties,
     ) -> Result<Self, StartError> {
-        let namesakes = Namesakes::default();
+        let own_id_callers = OwnIdCallers::default();
         let connections = Connections::new(settings.behaviour.memory_budget);
         let swarm = swarm(
             keypair,
             &settings,
             own_keys.clone(),
-            &namesakes,
+            &own_id_callers,
             &connections,
         )?;
         let traffic = Traffic::default();
@@ -116,11 +117,11 @@ impl Network {
         let (arrivals, _) = broadcast::channel(ARRIVALS_BUFFERED);
         let (routable, routable_now) = watch::channel(0);
         let (clash, clash_now) = watch::channel(None);
-        let lasting = Arc::new(Lasting {
+        let parts = Arc::new(LoopParts {
             keypair: keypair.clone(),
             settings,
             own_keys,
-            namesakes,
+            own_id_callers,
             connections,
             commands: Arc::new(Mutex::new(command_queue)),
             inbound,
@@ -129,13 +130,13 @@ impl Network {
             clash,
             metrics: Arc::new(metrics),
         });
-        let mut first = Some(lasting.event_loop(swarm).await?);
+        let mut first = Some(parts.event_loop(swarm).await?);
         duties.run("network", move || {
-            let (lasting, first) = (Arc::clone(&lasting), first.take());
+            let (parts, first) = (Arc::clone(&parts), first.take());
             async move {
                 let event_loop = match first {
                     Some(event_loop) => event_loop,
-                    None => lasting.again().await?,
+                    None => parts.restart().await?,
                 };
                 event_loop.run().await;
                 Ok(())
@@ -148,7 +149,7 @@ impl Network {
             routable: routable_now,
             clash: clash_now,
             traffic,
-            outgoing: Outgoings::default(),
+            outgoing: OutgoingStreams::default(),
             lookup_requests,
             metrics: Arc::new(registry),
         })
@@ -156,11 +157,11 @@ impl Network {
 }
 
 /// What outlives one run of the event loop.
-struct Lasting {
+struct LoopParts {
     keypair: identity::Keypair,
-    settings: Settings,
+    settings: NetworkSettings,
     own_keys: OwnKeys,
-    namesakes: Namesakes,
+    own_id_callers: OwnIdCallers,
     connections: Connections,
     commands: Arc<Mutex<mpsc::Receiver<Command>>>,
     inbound: mpsc::Sender<streams::Event>,
@@ -170,7 +171,7 @@ struct Lasting {
     metrics: Arc<Metrics>,
 }
 
-impl Lasting {
+impl LoopParts {
     /// The event loop of a swarm that listens.
     async fn event_loop(&self, mut swarm: Swarm<Behaviour>) -> Result<EventLoop, StartError> {
         let settings = &self.settings;
@@ -187,31 +188,33 @@ impl Lasting {
             protocols: settings.behaviour.protocols.clone(),
             redial,
             self_dials: SelfDials::default(),
-            namesakes: self.namesakes.clone(),
+            own_id_callers: self.own_id_callers.clone(),
             clash: self.clash.clone(),
-            listening: Listening::default(),
+            listen_addresses: ListenAddresses::default(),
             commands: Arc::clone(&self.commands).lock_owned().await,
             inbound: self.inbound.clone(),
             arrivals: self.arrivals.clone(),
             routable: self.routable.clone(),
-            connects: Connects::default(),
-            lookups: Lookups::default(),
+            connects: PendingConnects::default(),
+            queries: DhtQueries::default(),
             peers: Peers::default(),
             metrics: Arc::clone(&self.metrics),
         };
-        early.into_iter().for_each(|event| event_loop.hear(event));
+        early
+            .into_iter()
+            .for_each(|event| event_loop.handle_event(event));
         Ok(event_loop)
     }
 
     /// The same with a new swarm: the old one is gone with everything that it knew.
-    async fn again(&self) -> Result<EventLoop, StartError> {
+    async fn restart(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
         let own_keys = self.own_keys.clone();
         let swarm = swarm(
             &self.keypair,
             &self.settings,
             own_keys,
-            &self.namesakes,
+            &self.own_id_callers,
             &self.connections,
         )?;
         self.event_loop(swarm).await
@@ -220,13 +223,13 @@ impl Lasting {
 
 fn swarm(
     keypair: &identity::Keypair,
-    settings: &Settings,
+    settings: &NetworkSettings,
     own_keys: OwnKeys,
-    namesakes: &Namesakes,
+    own_id_callers: &OwnIdCallers,
     connections: &Connections,
 ) -> Result<Swarm<Behaviour>, StartError> {
     let transport = match settings.transport {
-        TransportKind::Internet => transport(keypair, namesakes, connections)?,
+        TransportKind::Internet => transport(keypair, own_id_callers, connections)?,
         TransportKind::Memory => memory_transport(keypair, connections)?,
     };
     let local = keypair.public().to_peer_id();

@@ -6,12 +6,12 @@ use libp2p::identity::Keypair;
 use pelago_behaviour::{Config, OwnKeys, Protocols};
 use tokio::sync::mpsc;
 
-use super::{Network, Settings, TransportKind};
+use super::{Network, NetworkSettings, TransportKind};
 use crate::duties::Duties;
 
 /// A node in this process that knows no other.
 pub(crate) async fn network(duties: &Duties) -> Network {
-    let settings = Settings {
+    let settings = NetworkSettings {
         transport: TransportKind::Memory,
         listen: Vec::new(),
         bootstrap: Vec::new(),

@@ -13,7 +13,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
-use pelago_behaviour::catalogue::Entry;
+use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::{Hash, Kind, is_unsafe};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -165,7 +165,7 @@ pub(super) async fn find_name(
     let deadline = Instant::now() + within;
     let mut arrivals = network.arrivals();
     let mut asked = HashSet::new();
-    let mut found: Vec<(PeerId, Vec<Entry>)> = Vec::new();
+    let mut found: Vec<(PeerId, Vec<CatalogueEntry>)> = Vec::new();
     let mut gathered_at = None;
     loop {
         let connected = network.peers().await.map_err(|Closed| Closed)?;
@@ -208,7 +208,7 @@ pub(super) async fn find_name(
 
 fn decide(
     name: &str,
-    found: Vec<(PeerId, Vec<Entry>)>,
+    found: Vec<(PeerId, Vec<CatalogueEntry>)>,
     names: &HashMap<PeerId, String>,
 ) -> Result<Named, DownloadError> {
     let mut peers: HashMap<Hash, BTreeSet<PeerId>> = HashMap::new();
@@ -259,10 +259,10 @@ async fn find_at(
     peers: Vec<PeerId>,
     name: &str,
     deadline: Instant,
-) -> Vec<(PeerId, Vec<Entry>)> {
+) -> Vec<(PeerId, Vec<CatalogueEntry>)> {
     let fetches = peers.into_iter().map(|peer| async move {
-        let mut found: Vec<Entry> = Vec::new();
-        let take = |entries: Vec<Entry>| {
+        let mut found: Vec<CatalogueEntry> = Vec::new();
+        let take = |entries: Vec<CatalogueEntry>| {
             for entry in entries {
                 let is_known = found.iter().any(|known| known.hash == entry.hash);
                 if entry.name == name && !is_known && found.len() <= MAX_CHOICES {
@@ -292,7 +292,7 @@ pub(super) async fn of_connected(
     mut take: impl FnMut(Hash),
 ) -> Result<(), String> {
     let deadline = Instant::now() + PEER_TIMEOUT;
-    let take = |entries: Vec<Entry>| {
+    let take = |entries: Vec<CatalogueEntry>| {
         entries.iter().for_each(|entry| take(entry.hash));
         true
     };
@@ -304,9 +304,9 @@ pub(super) async fn of_connected(
 mod tests {
     use super::*;
 
-    fn entry(hash: u8, name: &str) -> Entry {
+    fn entry(hash: u8, name: &str) -> CatalogueEntry {
         let hash = Hash::from_bytes([hash; 32]);
-        Entry {
+        CatalogueEntry {
             hash,
             name: name.to_owned(),
             kind: Kind::File,

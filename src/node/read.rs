@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, ops::Range, time::Duration};
 
 use futures::Stream;
-use pelago_content::{Descriptor, Entry, EntryKind, Hash, Kind, Link, Manifest};
+use pelago_content::{Descriptor, EntryKind, Hash, Kind, Link, Manifest, ManifestEntry};
 use thiserror::Error;
 
 use super::{
@@ -61,7 +61,7 @@ pub enum Stat {
         /// Its hash.
         hash: Hash,
         /// What is in it, by name.
-        entries: Vec<Entry>,
+        entries: Vec<ManifestEntry>,
     },
 }
 
@@ -295,7 +295,7 @@ impl Reading {
             let piece = reader.piece(file, at..end).await;
             if let Some(transfer::ReadError::Here(error)) = reader.take_unreadable() {
                 // It is hashed again, now or when somebody asks the next time.
-                rehash.note_error(&error);
+                rehash.enqueue_for_error(&error);
             }
             match piece {
                 Ok(data) => {
@@ -305,7 +305,7 @@ impl Reading {
                 Err(error) => {
                     if let transfer::ReadError::Here(error) = &error {
                         // It is hashed again, now or when somebody asks the next time.
-                        rehash.note_error(error);
+                        rehash.enqueue_for_error(error);
                     }
                     Some((Err(error.into()), None))
                 }

@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, task::spawn_blocking};
 use super::{ShareError, folders::check_settled, handle::Inner, shares};
 use crate::{
     duties::Outcome,
-    serve::{Reason, RehashQueue, Waiting},
+    serve::{QueuedFile, RehashQueue, RehashReason},
     store::{self, Fingerprint, HashError, Hashed, Member, MemberState, NewShare, Store},
 };
 
@@ -73,22 +73,24 @@ pub(super) async fn rehash_all(inner: Arc<Inner>) -> Outcome {
     }
 }
 
-fn try_again(queue: &RehashQueue, file: Waiting, error: &ShareError) {
+fn try_again(queue: &RehashQueue, file: QueuedFile, error: &ShareError) {
     let (path, reason) = (file.path.clone(), file.reason);
     if queue.retry(file) {
         return;
     }
     let path = path.display();
     match reason {
-        Reason::Doubted => {
+        RehashReason::Doubted => {
             tracing::warn!(%path, %error, "in doubt, and cannot be hashed: each chunk is proven before it is sent");
         }
-        Reason::Changed | Reason::NoTree => tracing::warn!(%path, %error, "no longer served"),
+        RehashReason::Changed | RehashReason::NoTree => {
+            tracing::warn!(%path, %error, "no longer served")
+        }
     }
 }
 
 impl Inner {
-    async fn take_rehashed(&self, file: &Waiting, rehashed: Rehashed) {
+    async fn take_rehashed(&self, file: &QueuedFile, rehashed: Rehashed) {
         let path = file.path.display();
         for folder in &rehashed.outdated {
             let folder = folder.display();
@@ -105,10 +107,10 @@ impl Inner {
             }
             _ if !rehashed.is_hashed || !rehashed.outdated.is_empty() => {}
             _ => match file.reason {
-                Reason::NoTree => {
+                RehashReason::NoTree => {
                     tracing::info!(%path, "served again: its stored tree was rebuilt");
                 }
-                Reason::Changed | Reason::Doubted => {
+                RehashReason::Changed | RehashReason::Doubted => {
                     tracing::info!(%path, "hashed again: the content is what is listed");
                 }
             },
@@ -123,14 +125,14 @@ impl Inner {
 fn rehash(
     store: &Store,
     path: &Path,
-    reason: Reason,
+    reason: RehashReason,
     go_on: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Rehashed, ShareError> {
     let share = share_of(store, path)?;
     let is_unknown = |(_, member): &(PathBuf, Member)| !is_known_to_be_other(member, path);
     let is_member = members_of(store, path)?.iter().any(is_unknown);
     // The tree of a file may be that of a folder which is being downloaded.
-    if share.is_none() && !is_member && reason != Reason::NoTree {
+    if share.is_none() && !is_member && reason != RehashReason::NoTree {
         return Ok(Rehashed::default());
     }
     share.as_ref().map_or(Ok(()), check_settled)?;
@@ -275,7 +277,7 @@ mod tests {
             }
         }
 
-        fn rehash(&self, path: &Path, reason: Reason) -> Rehashed {
+        fn rehash(&self, path: &Path, reason: RehashReason) -> Rehashed {
             rehash(&self.store, path, reason, ON).unwrap()
         }
 
@@ -292,7 +294,7 @@ mod tests {
             let error = home.reads(hash).unwrap_err();
             assert!(matches!(error, ReadError::Tree { .. }), "{error}");
 
-            let rehashed = home.rehash(path, Reason::NoTree);
+            let rehashed = home.rehash(path, RehashReason::NoTree);
 
             assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
             home.reads(hash).unwrap();
@@ -307,7 +309,7 @@ mod tests {
             fs::write(home.tree(hash), vec![0; length as usize]).unwrap();
             let error = home.reads(hash).unwrap_err();
             assert!(matches!(error, ReadError::Tree { .. }), "{error}");
-            home.rehash(path, Reason::NoTree);
+            home.rehash(path, RehashReason::NoTree);
             home.reads(hash).unwrap();
         }
     }
@@ -322,7 +324,7 @@ mod tests {
             fs::rename(copy, path).unwrap();
             assert!(home.reads(hash).is_err());
             home.doubt(path);
-            let rehashed = home.rehash(path, Reason::Doubted);
+            let rehashed = home.rehash(path, RehashReason::Doubted);
             assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
             assert!(rehashed.share.is_none_or(|(before, after)| before == after));
             home.reads(hash).unwrap();
@@ -340,18 +342,21 @@ mod tests {
         home.doubt(member);
         let now = store::hash_file(own, ON).unwrap().descriptor.hash();
 
-        let rehashed = home.rehash(own, Reason::Doubted);
+        let rehashed = home.rehash(own, RehashReason::Doubted);
         assert_eq!(rehashed.share, Some((*own_hash, now)));
         assert!(home.store.shares_of(own_hash).unwrap().is_empty());
         home.reads(&now).unwrap();
 
-        let rehashed = home.rehash(member, Reason::Doubted);
+        let rehashed = home.rehash(member, RehashReason::Doubted);
         assert_eq!(rehashed.share, None);
         assert_eq!(rehashed.outdated, [home.path("tree")]);
         let error = home.reads(member_hash).unwrap_err();
         assert!(matches!(error, ReadError::Changed { .. }), "{error}");
         // It is not hashed once more before the folder is shared again, which puts it right.
-        assert_eq!(home.rehash(member, Reason::Doubted), Rehashed::default());
+        assert_eq!(
+            home.rehash(member, RehashReason::Doubted),
+            Rehashed::default()
+        );
         home.share_folder();
         home.reads(&now).unwrap();
     }
@@ -363,11 +368,14 @@ mod tests {
         home.store
             .remove_shares(&[(*own_hash, own.clone())])
             .unwrap();
-        assert_eq!(home.rehash(own, Reason::Changed), Rehashed::default());
+        assert_eq!(home.rehash(own, RehashReason::Changed), Rehashed::default());
         fs::write(member, "other").unwrap();
-        let rehashed = home.rehash(member, Reason::Changed);
+        let rehashed = home.rehash(member, RehashReason::Changed);
         assert_eq!(rehashed.outdated, [home.path("tree")]);
-        assert_eq!(home.rehash(member, Reason::Changed), Rehashed::default());
+        assert_eq!(
+            home.rehash(member, RehashReason::Changed),
+            Rehashed::default()
+        );
     }
 
     #[test]
@@ -376,11 +384,11 @@ mod tests {
         let (member, hash) = &files[1];
         let content = fs::read(member).unwrap();
         fs::write(member, "other").unwrap();
-        assert_eq!(home.rehash(member, Reason::Changed).outdated.len(), 1);
+        assert_eq!(home.rehash(member, RehashReason::Changed).outdated.len(), 1);
         // What was there comes back from a backup.
         fs::write(member, &content).unwrap();
         assert!(home.reads(hash).is_err());
-        let rehashed = home.rehash(member, Reason::Changed);
+        let rehashed = home.rehash(member, RehashReason::Changed);
         assert!(rehashed.is_hashed && rehashed.outdated.is_empty());
         home.reads(hash).unwrap();
     }

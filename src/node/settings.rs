@@ -124,8 +124,11 @@ impl Default for Settings {
 const UNSENT_PART: u64 = 4;
 
 impl Settings {
-    pub(super) fn network(&self, known: Vec<PeerAddress>) -> Result<network::Settings, StartError> {
-        Ok(network::Settings {
+    pub(super) fn network(
+        &self,
+        known: Vec<PeerAddress>,
+    ) -> Result<network::NetworkSettings, StartError> {
+        Ok(network::NetworkSettings {
             transport: self.transport,
             listen: self.listen.clone(),
             bootstrap: self.bootstrap.clone(),
@@ -163,8 +166,8 @@ impl Settings {
         }
     }
 
-    pub(super) fn serve(&self) -> serve::Settings {
-        serve::Settings {
+    pub(super) fn serve(&self) -> serve::ServeSettings {
+        serve::ServeSettings {
             slots: self.upload_slots,
             slots_per_peer: self.slots_per_peer,
             max_unsent: self.memory_budget / UNSENT_PART,

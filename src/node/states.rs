@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     duties::Outcome,
-    serve::{Reason, RehashQueue},
+    serve::{RehashQueue, RehashReason},
     store::{
         DatabaseError, Exclusion, Look, Member, MemberState, Origin, Share, ShareState, Sight,
         Store, Unavailable,
@@ -272,8 +272,8 @@ fn name((path, state): (&String, &ShareState)) -> String {
 /// Has a file hashed again if that may tell more.
 fn note(rehash: &RehashQueue, path: &Path, sight: &Sight) {
     match sight.rehash {
-        Some(Look::InDoubt) => rehash.doubted(path.to_owned()),
-        Some(Look::Changed) => rehash.note(path.to_owned(), Reason::Changed),
+        Some(Look::InDoubt) => rehash.enqueue_doubted(path.to_owned()),
+        Some(Look::Changed) => rehash.enqueue(path.to_owned(), RehashReason::Changed),
         Some(Look::Sure) | None => {}
     }
 }

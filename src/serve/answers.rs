@@ -1,6 +1,7 @@
 //! What each request is answered with. Decides nothing: asks Access, then the store.
 
 mod availability;
+mod catalogue;
 
 use std::{
     ops::Range,
@@ -17,11 +18,11 @@ use tokio::sync::mpsc;
 pub(super) use self::availability::Question;
 use super::{
     buffers::Buffer,
-    rehash_queue::{Reason, RehashQueue},
+    log_throttle::LogThrottle,
+    rehash_queue::{RehashQueue, RehashReason},
+    request_queue::QueueFull,
     requester::Requester,
-    told::Told,
-    waiting::Full,
-    work::{Kind, Work},
+    work::{JobKind, Work},
 };
 use crate::{
     access::{Access, Action},
@@ -30,10 +31,10 @@ use crate::{
 
 /// Bytes that are read in one go, for several items of one request together: also those that are not
 /// sent, but only hashed.
-const ENOUGH: usize = 256 << 10;
+const READ_BATCH: usize = 256 << 10;
 
 /// The answer to one item, ready to be sent.
-pub(super) struct Prepared {
+pub(super) struct PreparedAnswer {
     pub(super) answer: Answer,
     pub(super) data: Vec<u8>,
     /// Whether it is the last of its request, so that the stream is flushed after it.
@@ -46,7 +47,7 @@ pub(super) struct Prepared {
     pub(super) buffer: Option<Arc<Buffer>>,
 }
 
-impl Prepared {
+impl PreparedAnswer {
     fn without_data(answer: Answer) -> Self {
         Self {
             answer,
@@ -65,20 +66,20 @@ impl Prepared {
 
 /// What is left to be answered of one request.
 #[derive(Clone)]
-pub(super) struct Left {
+pub(super) struct RemainingItems {
     pub(super) items: Vec<Item>,
     /// Bytes of data that its answers may still have.
-    pub(super) room: u64,
+    pub(super) budget: u64,
     /// Whether a proof without data may still have content read and hashed for it. One item of a request may:
     /// its question is shorter than that by a factor of thousands.
     pub(super) may_prove: bool,
 }
 
-impl Left {
+impl RemainingItems {
     pub(super) const fn new(items: Vec<Item>) -> Self {
         Self {
             items,
-            room: MAX_RESPONSE,
+            budget: MAX_RESPONSE,
             may_prove: true,
         }
     }
@@ -87,19 +88,19 @@ impl Left {
     pub(super) fn next_bytes(&self) -> u64 {
         let mut bytes = 0;
         for item in self.items.iter().filter(|item| item.data) {
-            if bytes >= ENOUGH as u64 {
+            if bytes >= READ_BATCH as u64 {
                 break;
             }
             bytes += BLOCK_SIZE << item.level.min(MAX_LEVEL);
         }
-        bytes.min(self.room)
+        bytes.min(self.budget)
     }
 
     /// The first items have been answered so.
-    pub(super) fn answered(&mut self, answers: &[Prepared]) {
+    pub(super) fn answered(&mut self, answers: &[PreparedAnswer]) {
         self.items.drain(..answers.len().min(self.items.len()));
         for answer in answers {
-            self.room -= answer.data.len() as u64;
+            self.budget -= answer.data.len() as u64;
             self.may_prove &= !answer.is_computed;
         }
     }
@@ -115,9 +116,9 @@ pub(super) struct Answers {
     rehash: RehashQueue,
     /// Takes paths of shared files that could not be served.
     doubtful: mpsc::Sender<PathBuf>,
-    told: Told,
+    logged: LogThrottle,
     /// Content of which files in doubt were looked for.
-    doubted: Told,
+    rechecked: LogThrottle,
     pub(super) work: Work,
 }
 
@@ -136,47 +137,52 @@ impl Answers {
             access,
             rehash,
             doubtful,
-            told: Told::default(),
-            doubted: Told::default(),
+            logged: LogThrottle::default(),
+            rechecked: LogThrottle::default(),
             work,
         }
     }
 
     /// Answers the first of the items that are left of a request, at least one: small ones are read in one
-    /// go, up to [`ENOUGH`] bytes. `buffer` holds what may be read of it.
+    /// go, up to [`READ_BATCH`] bytes. `buffer` holds what may be read of it.
     pub(super) async fn chunks(
         &self,
         requester: Requester,
-        left: Left,
+        remaining: RemainingItems,
         buffer: Buffer,
-    ) -> Result<Vec<Prepared>, Full> {
+    ) -> Result<Vec<PreparedAnswer>, QueueFull> {
         let answers = self.clone();
         let is_proof = |item: &Item| !item.data;
-        let kind = match left.items.iter().all(is_proof) {
-            true => Kind::LookUp,
-            false => Kind::Read,
+        let kind = match remaining.items.iter().all(is_proof) {
+            true => JobKind::LookUp,
+            false => JobKind::Read,
         };
-        let read = move || answers.read_some(requester.peer, &left, &Arc::new(buffer));
+        let read = move || answers.read_some(requester.peer, &remaining, &Arc::new(buffer));
         self.work.run(requester, kind, read).await
     }
 
-    fn read_some(&self, peer: PeerId, left: &Left, buffer: &Arc<Buffer>) -> (Vec<Prepared>, usize) {
+    fn read_some(
+        &self,
+        peer: PeerId,
+        remaining: &RemainingItems,
+        buffer: &Arc<Buffer>,
+    ) -> (Vec<PreparedAnswer>, usize) {
         let (mut prepared, mut bytes_read, mut bytes_sent) = (Vec::new(), 0, 0);
-        let (mut room, mut may_prove) = (left.room, left.may_prove);
-        for item in &left.items {
-            if bytes_read >= ENOUGH {
+        let (mut budget, mut may_prove) = (remaining.budget, remaining.may_prove);
+        for item in &remaining.items {
+            if bytes_read >= READ_BATCH {
                 break;
             }
-            let answer = match self.read(peer, *item, room, may_prove) {
+            let answer = match self.read(peer, *item, budget, may_prove) {
                 Ok(read) => {
                     bytes_read += read.bytes_read;
-                    let answer = found(*item, read, Arc::clone(buffer));
+                    let answer = prepared_answer(*item, read, Arc::clone(buffer));
                     may_prove &= !answer.is_computed;
                     answer
                 }
-                Err(answer) => Prepared::without_data(answer),
+                Err(answer) => PreparedAnswer::without_data(answer),
             };
-            room -= answer.data.len() as u64;
+            budget -= answer.data.len() as u64;
             bytes_sent += answer.data.len() as u64;
             prepared.push(answer);
         }
@@ -188,10 +194,10 @@ impl Answers {
         &self,
         peer: PeerId,
         item: Item,
-        room: u64,
+        budget: u64,
         may_prove: bool,
     ) -> Result<ChunkRead, Answer> {
-        if room == 0 {
+        if budget == 0 {
             return Err(Answer::Busy(Duration::ZERO));
         }
         if item.data && item.level > MAX_LEVEL {
@@ -206,10 +212,10 @@ impl Answers {
             false => self.store.read_node(hash, level, index, may_prove),
         };
         let read = read.map_err(|error| self.refusal(&item.hash, error))?;
-        if read.in_doubt && self.doubted.is_news(&item.hash, Instant::now()) {
+        if read.in_doubt && self.rechecked.allows(&item.hash, Instant::now()) {
             self.note_doubted(&item.hash);
         }
-        if read.data.len() as u64 > room {
+        if read.data.len() as u64 > budget {
             return Err(Answer::Busy(Duration::ZERO));
         }
         Ok(read)
@@ -218,7 +224,9 @@ impl Answers {
     /// Has those files hashed again that may not hold this content any more.
     fn note_doubted(&self, hash: &Hash) {
         match self.store.in_doubt(hash) {
-            Ok(paths) => paths.into_iter().for_each(|path| self.rehash.doubted(path)),
+            Ok(paths) => paths
+                .into_iter()
+                .for_each(|path| self.rehash.enqueue_doubted(path)),
             Err(error) => tracing::error!(%error, "a file in doubt is not looked at"),
         }
     }
@@ -229,7 +237,7 @@ impl Answers {
             ReadError::Costly => Answer::Busy(Duration::ZERO),
             ReadError::OutOfRange { .. } | ReadError::TooLarge { .. } => Answer::OutOfRange,
             ReadError::Changed { path } => {
-                if self.told.is_news(hash, Instant::now()) {
+                if self.logged.allows(hash, Instant::now()) {
                     tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
                 }
                 self.note_changed(&path);
@@ -237,7 +245,7 @@ impl Answers {
                 Answer::Changed
             }
             ReadError::Unreadable { path, source } => {
-                if self.told.is_news(hash, Instant::now()) {
+                if self.logged.allows(hash, Instant::now()) {
                     let path = path.display();
                     tracing::warn!(%hash, %path, error = %source, "a shared file cannot be read");
                 }
@@ -246,14 +254,14 @@ impl Answers {
                 Answer::Absent
             }
             error @ ReadError::Tree { .. } => {
-                self.rehash.note_error(&error);
-                if self.told.is_news(hash, Instant::now()) {
+                self.rehash.enqueue_for_error(&error);
+                if self.logged.allows(hash, Instant::now()) {
                     tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt from the file");
                 }
                 Answer::Absent
             }
             error => {
-                if self.told.is_news(hash, Instant::now()) {
+                if self.logged.allows(hash, Instant::now()) {
                     tracing::warn!(%hash, %error, "a shared file cannot be read");
                 }
                 Answer::Absent
@@ -280,7 +288,7 @@ impl Answers {
             MemberState::Folder(_) => false,
         };
         if share.is_some() || members.iter().any(is_due) {
-            self.rehash.note(path.to_owned(), Reason::Changed);
+            self.rehash.enqueue(path.to_owned(), RehashReason::Changed);
         }
     }
 
@@ -299,7 +307,7 @@ impl Answers {
     }
 }
 
-fn found(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> Prepared {
+fn prepared_answer(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> PreparedAnswer {
     let ChunkRead {
         descriptor,
         chunk,
@@ -323,7 +331,7 @@ fn found(item: Item, read: ChunkRead, buffer: Arc<Buffer>) -> Prepared {
             node,
         }
     };
-    Prepared {
+    PreparedAnswer {
         answer,
         data,
         ends_request: false,

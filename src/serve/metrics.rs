@@ -16,7 +16,7 @@ use prometheus_client::{
 
 use super::{
     buffers::Buffers,
-    work::{Kind, Work},
+    work::{JobKind, Work},
 };
 
 /// Why a peer did not get what it asked for.
@@ -125,8 +125,8 @@ impl fmt::Debug for Depths {
 
 impl Collector for Depths {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (in_use, waiting) = self.work.depths(Kind::Read);
-        let (_, questions) = self.work.depths(Kind::LookUp);
+        let (in_use, waiting) = self.work.depths(JobKind::Read);
+        let (_, questions) = self.work.depths(JobKind::LookUp);
         let (unsent, unsent_waiting) = self.buffers.depths();
         for (name, help, depth) in [
             ("slots_in_use", "Upload slots that are taken", in_use as u64),

@@ -6,20 +6,19 @@
 
 mod answers;
 mod buffers;
-mod listing;
+mod catalogue_cursor;
+mod changes;
+mod log_throttle;
 mod metrics;
-mod news;
-mod places;
 mod rehash_queue;
+mod request_queue;
 mod requester;
 mod sending;
 mod server;
-mod spread;
 mod streams;
-mod swarms;
-mod told;
-mod waiting;
+mod subscribers;
+mod suggest;
 mod work;
 
-pub use rehash_queue::{Reason, RehashQueue, Waiting};
-pub use server::{Notices, Server, Settings};
+pub use rehash_queue::{QueuedFile, RehashQueue, RehashReason};
+pub use server::{Notices, ServeSettings, Server};

@@ -28,7 +28,7 @@ const MAX_TRIES: u32 = 5;
 
 /// After each hashing, so many times as long as it took belongs to others before a file in doubt is
 /// hashed.
-const REST: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 
 /// A file that changes after each hashing is hashed again after this many times what that took: so it
 /// costs a twentieth of the time at most.
@@ -39,7 +39,7 @@ const MAX_HASHED: usize = 1024;
 
 /// Why a file is to be hashed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reason {
+pub enum RehashReason {
     /// Its stored tree is of no use: it cannot be served before there is another.
     NoTree,
     /// It was written to: it cannot be served under the hash it is listed with.
@@ -50,11 +50,11 @@ pub enum Reason {
 
 /// A file that is to be hashed again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct QueuedFile {
     /// The file.
     pub path: PathBuf,
     /// Why.
-    pub reason: Reason,
+    pub reason: RehashReason,
     due: Instant,
     tries: u32,
 }
@@ -72,24 +72,24 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     /// By path, each with a number that tells in which order they came.
-    waiting: HashMap<PathBuf, (u64, Waiting)>,
+    waiting: HashMap<PathBuf, (u64, QueuedFile)>,
     /// How many have come.
     added: u64,
     /// Until then no file in doubt is hashed.
-    rests_until: Option<Instant>,
+    paused_until: Option<Instant>,
     /// When a file that was hashed may be hashed again, if it has changed.
     not_before: HashMap<PathBuf, Instant>,
 }
 
 impl RehashQueue {
     /// The file at `path` is to be hashed again.
-    pub fn note(&self, path: PathBuf, reason: Reason) {
+    pub fn enqueue(&self, path: PathBuf, reason: RehashReason) {
         let now = Instant::now();
         let due = match reason {
-            Reason::Changed => now + SETTLE,
-            Reason::NoTree | Reason::Doubted => now,
+            RehashReason::Changed => now + SETTLE,
+            RehashReason::NoTree | RehashReason::Doubted => now,
         };
-        self.add(Waiting {
+        self.add(QueuedFile {
             path,
             reason,
             due,
@@ -98,27 +98,27 @@ impl RehashQueue {
     }
 
     /// The file at `path` is served, but its content may be other than what was hashed.
-    pub fn doubted(&self, path: PathBuf) {
-        self.note(path, Reason::Doubted);
+    pub fn enqueue_doubted(&self, path: PathBuf) {
+        self.enqueue(path, RehashReason::Doubted);
     }
 
     /// Takes what reading a shared file says of it.
-    pub fn note_error(&self, error: &ReadError) {
+    pub fn enqueue_for_error(&self, error: &ReadError) {
         match error {
-            ReadError::Changed { path } => self.note(path.clone(), Reason::Changed),
-            ReadError::Tree { path, .. } => self.note(path.clone(), Reason::NoTree),
+            ReadError::Changed { path } => self.enqueue(path.clone(), RehashReason::Changed),
+            ReadError::Tree { path, .. } => self.enqueue(path.clone(), RehashReason::NoTree),
             _ => {}
         }
     }
 
     /// A file could not be hashed: it is tried again later. False if it was tried often enough.
-    pub fn retry(&self, file: Waiting) -> bool {
+    pub fn retry(&self, file: QueuedFile) -> bool {
         let tries = file.tries + 1;
         if tries >= MAX_TRIES {
             return false;
         }
         let due = Instant::now() + SETTLE;
-        self.add(Waiting { due, tries, ..file });
+        self.add(QueuedFile { due, tries, ..file });
         true
     }
 
@@ -128,7 +128,7 @@ impl RehashQueue {
     }
 
     /// Waits for the next file to be hashed. From then on it may be noted again. For one task at a time.
-    pub async fn next(&self) -> Waiting {
+    pub async fn next(&self) -> QueuedFile {
         loop {
             let next = self.lock().next(Instant::now());
             match next {
@@ -142,7 +142,7 @@ impl RehashQueue {
         }
     }
 
-    fn add(&self, file: Waiting) {
+    fn add(&self, file: QueuedFile) {
         self.lock().add(file);
         self.0.noted.notify_one();
     }
@@ -155,7 +155,7 @@ impl RehashQueue {
 /// What is to be hashed next.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    File(Waiting),
+    File(QueuedFile),
     /// Nothing before then.
     At(Instant),
     /// Nothing waits.
@@ -164,7 +164,7 @@ enum Next {
 
 impl Queue {
     fn hashed(&mut self, path: PathBuf, took: Duration, now: Instant) {
-        self.rests_until = now.checked_add(took * REST);
+        self.paused_until = now.checked_add(took * PAUSE_FACTOR);
         self.not_before.retain(|_, until| *until > now);
         if self.not_before.len() < MAX_HASHED {
             self.not_before.insert(path, now + took * COST_FACTOR);
@@ -172,8 +172,8 @@ impl Queue {
     }
 
     /// Takes a file, unless it waits already for as good a reason, or too many do.
-    fn add(&mut self, mut file: Waiting) {
-        if file.reason == Reason::Changed
+    fn add(&mut self, mut file: QueuedFile) {
+        if file.reason == RehashReason::Changed
             && let Some(until) = self.not_before.get(&file.path)
         {
             file.due = file.due.max(*until);
@@ -184,7 +184,7 @@ impl Queue {
             }
             return;
         }
-        if self.waiting.len() >= MAX_WAITING && !self.make_room(file.reason) {
+        if self.waiting.len() >= MAX_WAITING && !self.evict_for(file.reason) {
             return;
         }
         self.added += 1;
@@ -192,8 +192,8 @@ impl Queue {
     }
 
     /// Whether a file that is served meanwhile made room for one that is not.
-    fn make_room(&mut self, reason: Reason) -> bool {
-        if reason == Reason::Doubted {
+    fn evict_for(&mut self, reason: RehashReason) -> bool {
+        if reason == RehashReason::Doubted {
             return false;
         }
         let spare = self
@@ -208,9 +208,11 @@ impl Queue {
     }
 
     fn next(&mut self, now: Instant) -> Next {
-        let due_of = |file: &Waiting| match file.reason {
-            Reason::Doubted => self.rests_until.map_or(file.due, |rest| rest.max(file.due)),
-            Reason::NoTree | Reason::Changed => file.due,
+        let due_of = |file: &QueuedFile| match file.reason {
+            RehashReason::Doubted => self
+                .paused_until
+                .map_or(file.due, |rest| rest.max(file.due)),
+            RehashReason::NoTree | RehashReason::Changed => file.due,
         };
         let due = self
             .waiting
@@ -234,8 +236,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn file(path: &str, reason: Reason, due: Instant) -> Waiting {
-        Waiting {
+    fn file(path: &str, reason: RehashReason, due: Instant) -> QueuedFile {
+        QueuedFile {
             path: path.into(),
             reason,
             due,
@@ -243,7 +245,7 @@ mod tests {
         }
     }
 
-    fn queue(files: &[Waiting]) -> Queue {
+    fn queue(files: &[QueuedFile]) -> Queue {
         let mut queue = Queue::default();
         files.iter().cloned().for_each(|file| queue.add(file));
         queue
@@ -252,10 +254,10 @@ mod tests {
     #[test]
     fn what_cannot_be_served_comes_before_what_is_in_doubt() {
         let now = Instant::now();
-        let doubted = file("doubted", Reason::Doubted, now);
-        let changed = file("changed", Reason::Changed, now + SETTLE);
-        let second = file("second", Reason::Changed, now + SETTLE);
-        let no_tree = file("no tree", Reason::NoTree, now);
+        let doubted = file("doubted", RehashReason::Doubted, now);
+        let changed = file("changed", RehashReason::Changed, now + SETTLE);
+        let second = file("second", RehashReason::Changed, now + SETTLE);
+        let no_tree = file("no tree", RehashReason::NoTree, now);
         let all = [doubted, changed, second, no_tree];
         let mut queue = queue(&all);
         let later = now + SETTLE;
@@ -268,8 +270,8 @@ mod tests {
     #[test]
     fn a_changed_file_waits_until_it_has_settled_and_others_go_first() {
         let now = Instant::now();
-        let changed = file("changed", Reason::Changed, now + SETTLE);
-        let doubted = file("doubted", Reason::Doubted, now);
+        let changed = file("changed", RehashReason::Changed, now + SETTLE);
+        let doubted = file("doubted", RehashReason::Doubted, now);
         let mut queue = queue(&[changed.clone(), doubted.clone()]);
         assert_eq!(queue.next(now), Next::File(doubted));
         assert_eq!(queue.next(now), Next::At(now + SETTLE));
@@ -279,15 +281,15 @@ mod tests {
     #[test]
     fn files_in_doubt_are_hashed_in_a_fifth_of_the_time_and_others_do_not_wait_for_that() {
         let now = Instant::now();
-        let doubted = file("doubted", Reason::Doubted, now);
-        let no_tree = file("no tree", Reason::NoTree, now);
+        let doubted = file("doubted", RehashReason::Doubted, now);
+        let no_tree = file("no tree", RehashReason::NoTree, now);
         let mut queue = queue(&[doubted.clone(), no_tree.clone()]);
-        queue.rests_until = Some(now + REST * SECOND);
+        queue.paused_until = Some(now + PAUSE_FACTOR * SECOND);
         assert_eq!(queue.next(now), Next::File(no_tree));
-        assert_eq!(queue.next(now), Next::At(now + REST * SECOND));
-        let rested = now + REST * SECOND;
+        assert_eq!(queue.next(now), Next::At(now + PAUSE_FACTOR * SECOND));
+        let rested = now + PAUSE_FACTOR * SECOND;
         assert_eq!(queue.next(rested), Next::File(doubted));
-        assert_eq!(REST, 4, "one part of five");
+        assert_eq!(PAUSE_FACTOR, 4, "one part of five");
     }
 
     #[test]
@@ -295,7 +297,7 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         queue.hashed("log".into(), SECOND, now);
-        let [log, other] = ["log", "other"].map(|path| file(path, Reason::Changed, now));
+        let [log, other] = ["log", "other"].map(|path| file(path, RehashReason::Changed, now));
         queue.add(log);
         queue.add(other.clone());
         assert_eq!(queue.next(now), Next::File(other));
@@ -309,8 +311,8 @@ mod tests {
     #[test]
     fn a_file_waits_once_for_the_most_pressing_reason() {
         let now = Instant::now();
-        let doubted = file("file", Reason::Doubted, now);
-        let no_tree = file("file", Reason::NoTree, now);
+        let doubted = file("file", RehashReason::Doubted, now);
+        let no_tree = file("file", RehashReason::NoTree, now);
         for files in [
             [doubted.clone(), no_tree.clone()],
             [no_tree.clone(), doubted.clone()],
@@ -326,10 +328,10 @@ mod tests {
         let now = Instant::now();
         let mut queue = Queue::default();
         for n in 0..MAX_WAITING + 10 {
-            queue.add(file(&n.to_string(), Reason::Doubted, now));
+            queue.add(file(&n.to_string(), RehashReason::Doubted, now));
         }
         assert_eq!(queue.waiting.len(), MAX_WAITING);
-        let changed = file("changed", Reason::Changed, now);
+        let changed = file("changed", RehashReason::Changed, now);
         queue.add(changed.clone());
         assert_eq!(queue.waiting.len(), MAX_WAITING);
         assert_eq!(queue.next(now), Next::File(changed));
@@ -339,8 +341,8 @@ mod tests {
     async fn a_file_is_tried_again_so_often_and_may_be_noted_again_once_it_is_taken() {
         let queue = RehashQueue::default();
         assert!(queue.next().now_or_never().is_none());
-        queue.doubted("file".into());
-        queue.doubted("file".into());
+        queue.enqueue_doubted("file".into());
+        queue.enqueue_doubted("file".into());
         let mut taken = queue.next().await;
         assert!(queue.next().now_or_never().is_none());
         for _ in 1..MAX_TRIES {
@@ -350,9 +352,9 @@ mod tests {
         }
         assert!(!queue.retry(taken));
         queue.hashed("other".into(), Duration::from_secs(100));
-        queue.doubted("file".into());
+        queue.enqueue_doubted("file".into());
         assert!(queue.next().now_or_never().is_none(), "it rests");
-        queue.note("file".into(), Reason::NoTree);
-        assert_eq!(queue.next().await.reason, Reason::NoTree);
+        queue.enqueue("file".into(), RehashReason::NoTree);
+        assert_eq!(queue.next().await.reason, RehashReason::NoTree);
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Requester {
 
 /// What a quota counts: a network, a host in it, or a peer on that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Key {
+pub(super) enum QuotaKey {
     Site(Prefix),
     /// Counts as a site of its own: its address tells of no network.
     LoneHost(Origin),
@@ -25,12 +25,12 @@ pub(super) const LEVELS: usize = 3;
 
 impl Requester {
     /// What it counts as, the widest first. Each belongs to the one before it.
-    pub(super) fn keys(&self) -> [Key; LEVELS] {
+    pub(super) fn keys(&self) -> [QuotaKey; LEVELS] {
         let site = self.origin.site();
         [
-            site.map_or(Key::LoneHost(self.origin), Key::Site),
-            Key::Host(self.origin),
-            Key::Peer(self.peer),
+            site.map_or(QuotaKey::LoneHost(self.origin), QuotaKey::Site),
+            QuotaKey::Host(self.origin),
+            QuotaKey::Peer(self.peer),
         ]
     }
 }

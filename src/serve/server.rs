@@ -15,15 +15,15 @@ use prometheus_client::registry::Registry;
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
-    answers::{Answers, Left, Prepared},
+    answers::{Answers, PreparedAnswer, RemainingItems},
     buffers::Buffers,
+    changes::ContentChanges,
     metrics::{Metrics, Refusal},
-    news::News,
     rehash_queue::RehashQueue,
     requester::Requester,
     sending::{paced, send},
     streams::Streams,
-    swarms::Swarms,
+    subscribers::Subscribers,
     work::Work,
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
@@ -53,7 +53,7 @@ const MIN_UNSENT: u64 = 4 * chunk::MAX_RESPONSE;
 
 /// How much is served at a time.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ServeSettings {
     /// Chunks that are read at a time for all peers together. As many responses, each of at most 4 MiB, may be
     /// handed over and unsent.
     pub slots: usize,
@@ -69,8 +69,8 @@ pub struct Settings {
 pub struct Server {
     answers: Answers,
     buffers: Buffers,
-    swarms: Swarms,
-    news: News,
+    subscribers: Subscribers,
+    changes: ContentChanges,
     network: Network,
     limits: Limits,
     notices: Notices,
@@ -98,7 +98,7 @@ impl Server {
         network: Network,
         limits: Limits,
         notices: Notices,
-        settings: &Settings,
+        settings: &ServeSettings,
     ) -> Self {
         let work = Work::new(settings.slots, settings.slots_per_peer);
         let bytes = |slots: usize| slots as u64 * chunk::MAX_RESPONSE;
@@ -117,8 +117,8 @@ impl Server {
             ),
             metrics: Metrics::new(work, buffers.clone()),
             buffers,
-            swarms: Swarms::default(),
-            news: News::default(),
+            subscribers: Subscribers::default(),
+            changes: ContentChanges::default(),
             network,
             limits,
             notices,
@@ -137,7 +137,7 @@ impl Server {
         let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
-        tasks.spawn(server.news.clone().watch(server.answers.store.clone()));
+        tasks.spawn(server.changes.clone().run(server.answers.store.clone()));
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
@@ -153,7 +153,7 @@ impl Server {
                     tasks.spawn(async move {
                         tokio::select! {
                             () = served => {}
-                            () = permit.is_needed() => tracing::debug!("stream reset for another peer"),
+                            () = permit.revoked() => tracing::debug!("stream reset for another peer"),
                         }
                     });
                 }
@@ -198,18 +198,18 @@ impl Server {
         &self,
         requester: Requester,
         mut reader: impl futures::AsyncRead + Unpin,
-        prepared: mpsc::Sender<Prepared>,
+        prepared: mpsc::Sender<PreparedAnswer>,
     ) -> Result<(), FrameError> {
         while let Some(items) = asked(chunk::read_request(&mut reader)).await? {
-            let mut left = Left::new(items);
-            while !left.items.is_empty() {
-                let answers = self.answer_some(requester, &left).await;
-                left.answered(&answers);
+            let mut remaining_items = RemainingItems::new(items);
+            while !remaining_items.items.is_empty() {
+                let answers = self.answer_some(requester, &remaining_items).await;
+                remaining_items.answered(&answers);
                 let mut remaining = answers.len();
                 for mut answer in answers {
                     self.metrics.answered(&answer.answer);
                     remaining -= 1;
-                    answer.ends_request = remaining == 0 && left.items.is_empty();
+                    answer.ends_request = remaining == 0 && remaining_items.items.is_empty();
                     if prepared.send(answer).await.is_err() {
                         return Ok(());
                     }
@@ -219,13 +219,24 @@ impl Server {
         Ok(())
     }
 
-    /// Answers the first items of what is left of a request, at least one.
-    async fn answer_some(&self, requester: Requester, left: &Left) -> Vec<Prepared> {
-        let busy = || vec![Prepared::busy(RETRY_AFTER)];
-        let Ok(buffer) = self.buffers.acquire(requester, left.next_bytes()).await else {
+    /// Answers the first items that remain of a request, at least one.
+    async fn answer_some(
+        &self,
+        requester: Requester,
+        remaining_items: &RemainingItems,
+    ) -> Vec<PreparedAnswer> {
+        let busy = || vec![PreparedAnswer::busy(RETRY_AFTER)];
+        let Ok(buffer) = self
+            .buffers
+            .acquire(requester, remaining_items.next_bytes())
+            .await
+        else {
             return busy();
         };
-        let answers = self.answers.chunks(requester, left.clone(), buffer).await;
+        let answers = self
+            .answers
+            .chunks(requester, remaining_items.clone(), buffer)
+            .await;
         answers
             .ok()
             .filter(|answers| !answers.is_empty())
@@ -236,7 +247,7 @@ impl Server {
         &self,
         peer: PeerId,
         writer: impl futures::AsyncWrite + Unpin,
-        mut ready: mpsc::Receiver<Prepared>,
+        mut ready: mpsc::Receiver<PreparedAnswer>,
     ) -> Result<(), FrameError> {
         let writer = Stall::new(writer, self.stall);
         let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
@@ -251,8 +262,8 @@ impl Server {
                 .traffic()
                 .sent(peer, prepared.data.len() as u64);
             if let Some((hash, blocks)) = prepared.sends {
-                self.swarms.sent(&hash, peer, blocks);
-                self.news.touch(&hash);
+                self.subscribers.record_sent(&hash, peer, blocks);
+                self.changes.touch(&hash);
             }
             if prepared.ends_request && ready.is_empty() {
                 paced(buffer, 0, writer.flush()).await?;

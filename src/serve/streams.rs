@@ -8,22 +8,22 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-use super::requester::{Key, LEVELS, Requester};
+use super::requester::{LEVELS, QuotaKey, Requester};
 
 /// The streams of one node. A handle: clones share them.
 #[derive(Clone)]
-pub(super) struct Streams(Arc<Mutex<State>>);
+pub(super) struct Streams(Arc<Mutex<Shared>>);
 
-struct State {
+struct Shared {
     total: usize,
     per_peer: usize,
     next: u64,
     /// In the order in which they were opened.
-    open: Vec<Open>,
-    counts: HashMap<Key, usize>,
+    open: Vec<OpenStream>,
+    counts: HashMap<QuotaKey, usize>,
 }
 
-struct Open {
+struct OpenStream {
     number: u64,
     requester: Requester,
     /// Dropped when the stream is to end.
@@ -40,7 +40,7 @@ pub(super) struct StreamPermit {
 impl Streams {
     /// `total` streams, of which one peer has at most `per_peer`.
     pub(super) fn new(total: usize, per_peer: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(Shared {
             total,
             per_peer,
             next: 0,
@@ -73,7 +73,7 @@ impl Streams {
         let number = state.next;
         state.next += 1;
         let (sender, ended) = oneshot::channel();
-        state.open.push(Open {
+        state.open.push(OpenStream {
             number,
             requester,
             _ends: sender,
@@ -88,12 +88,12 @@ impl Streams {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock()
     }
 }
 
-impl State {
+impl Shared {
     fn counts_of(&self, requester: &Requester) -> [usize; LEVELS] {
         requester
             .keys()
@@ -123,7 +123,7 @@ impl State {
 
 impl StreamPermit {
     /// Waits until the permit is needed for another peer.
-    pub(super) async fn is_needed(&mut self) {
+    pub(super) async fn revoked(&mut self) {
         // Nothing is ever sent: the sender is dropped.
         let _ = (&mut self.ended).await;
     }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     fn is_ended(permit: &mut StreamPermit) -> bool {
-        permit.is_needed().now_or_never().is_some()
+        permit.revoked().now_or_never().is_some()
     }
 
     #[test]

@@ -20,7 +20,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use pelago_content::{Descriptor, Entry, EntryKind, Hash, Manifest, Totals};
+use pelago_content::{Descriptor, EntryKind, Hash, Manifest, ManifestEntry, Totals};
 
 pub use self::{
     error::FolderError,
@@ -340,7 +340,7 @@ impl Building<'_> {
             let sum = totals.checked_add(more);
             totals = sum.ok_or_else(|| FolderError::TooMuch { path: path.clone() })?;
             let name = found.name;
-            entries.push(Entry { name, kind });
+            entries.push(ManifestEntry { name, kind });
         }
         let manifest = Manifest::new(entries);
         let manifest = manifest.map_err(|source| FolderError::Entry { path, source })?;

@@ -11,7 +11,7 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId};
 
-use crate::network::{Candidate, Found};
+use crate::network::{Candidate, FoundBy};
 
 /// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
 pub(super) const MAX_WAITING: usize = 1024;
@@ -68,13 +68,14 @@ impl Candidates {
         let at = self.waiting.iter().position(|c| CandidateKey::of(c) == who);
         let known = at.and_then(|at| self.waiting.remove(at));
         if let Some(mut known) = known {
-            let is_promoted = candidate.found == Found::Given && known.found != Found::Given;
+            let is_promoted =
+                candidate.found_by == FoundBy::Given && known.found_by != FoundBy::Given;
             merge(&mut known, candidate);
             match at.filter(|_| !is_promoted) {
                 Some(at) => self.waiting.insert(at, known),
                 None => self.waiting.push_front(known),
             }
-        } else if candidate.found == Found::Given {
+        } else if candidate.found_by == FoundBy::Given {
             self.waiting.push_front(candidate);
         } else if self.waiting.len() < MAX_WAITING {
             self.waiting.push_back(candidate);
@@ -128,7 +129,7 @@ impl Candidates {
     /// if it is forgotten.
     pub(super) fn retry(&mut self, candidate: Candidate, was_reached: bool, now: Instant) -> bool {
         let who = CandidateKey::of(&candidate);
-        let is_kept = candidate.found == Found::Given || self.had_content.contains(&who);
+        let is_kept = candidate.found_by == FoundBy::Given || self.had_content.contains(&who);
         let tries = self.tries.get(&who).copied().unwrap_or(0);
         let is_hopeful = was_reached && tries < MAX_RETRIES;
         if !is_kept && !is_hopeful {
@@ -163,14 +164,14 @@ impl Candidates {
 /// those that a person names replace those of a peer, and of two peers the first one counts.
 pub(super) fn merge(known: &mut Candidate, found: Candidate) {
     if found.addresses.is_empty() {
-        known.found = match found.found {
-            Found::Given => Found::Given,
-            _ => known.found,
+        known.found_by = match found.found_by {
+            FoundBy::Given => FoundBy::Given,
+            _ => known.found_by,
         };
         return;
     }
     if known.named_by != found.named_by && !known.addresses.is_empty() {
-        if found.found == Found::Given {
+        if found.found_by == FoundBy::Given {
             *known = found;
         }
         return;
@@ -181,8 +182,8 @@ pub(super) fn merge(known: &mut Candidate, found: Candidate) {
             known.addresses.push(address);
         }
     }
-    if found.found == Found::Given {
-        known.found = Found::Given;
+    if found.found_by == FoundBy::Given {
+        known.found_by = FoundBy::Given;
     }
 }
 
@@ -190,12 +191,12 @@ pub(super) fn merge(known: &mut Candidate, found: Candidate) {
 mod tests {
     use super::*;
 
-    fn candidate(peer: PeerId, found: Found) -> Candidate {
+    fn candidate(peer: PeerId, found_by: FoundBy) -> Candidate {
         let (peer, addresses) = (Some(peer), Vec::new());
         Candidate {
             peer,
             addresses,
-            found,
+            found_by,
             named_by: None,
         }
     }
@@ -205,18 +206,18 @@ mod tests {
         let (mut candidates, now) = (Candidates::default(), Instant::now());
         let [first, second] = [PeerId::random(), PeerId::random()];
         for _ in 0..3 {
-            assert!(candidates.offer(candidate(first, Found::Dht)));
-            assert!(candidates.offer(candidate(second, Found::Dht)));
+            assert!(candidates.offer(candidate(first, FoundBy::Dht)));
+            assert!(candidates.offer(candidate(second, FoundBy::Dht)));
         }
         assert_eq!(candidates.waiting(), 2);
         // Whom a person names comes first, also if it was found before.
-        let mut given = candidate(second, Found::Given);
+        let mut given = candidate(second, FoundBy::Given);
         given.addresses.push("/ip4/10.0.0.1/tcp/1".parse().unwrap());
         assert!(candidates.offer(given.clone()));
         assert_eq!(candidates.next(), Some(given.clone()));
         assert!(candidates.retry(given, false, now));
         for _ in 0..3 {
-            assert!(candidates.offer(candidate(second, Found::Dht)));
+            assert!(candidates.offer(candidate(second, FoundBy::Dht)));
         }
         assert_eq!((candidates.waiting(), candidates.later.len()), (1, 1));
     }
@@ -225,37 +226,37 @@ mod tests {
     fn all_addresses_of_a_candidate_have_one_namer() {
         let peer = PeerId::random();
         let [first, second] = [PeerId::random(), PeerId::random()];
-        let at = |port: u16, found, named_by| Candidate {
+        let at = |port: u16, found_by, named_by| Candidate {
             addresses: vec![format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()],
             named_by,
-            ..candidate(peer, found)
+            ..candidate(peer, found_by)
         };
-        let mut known = candidate(peer, Found::Dht);
-        merge(&mut known, at(1, Found::Named, Some(first)));
+        let mut known = candidate(peer, FoundBy::Dht);
+        merge(&mut known, at(1, FoundBy::Named, Some(first)));
         assert_eq!((known.addresses.len(), known.named_by), (1, Some(first)));
         let before = known.clone();
-        merge(&mut known, at(2, Found::Named, Some(second)));
+        merge(&mut known, at(2, FoundBy::Named, Some(second)));
         assert_eq!(known, before, "of two peers the first one counts");
-        merge(&mut known, at(3, Found::Given, None));
-        assert_eq!(known, at(3, Found::Given, None));
-        merge(&mut known, at(4, Found::Named, Some(first)));
-        assert_eq!(known, at(3, Found::Given, None), "a person named it");
+        merge(&mut known, at(3, FoundBy::Given, None));
+        assert_eq!(known, at(3, FoundBy::Given, None));
+        merge(&mut known, at(4, FoundBy::Named, Some(first)));
+        assert_eq!(known, at(3, FoundBy::Given, None), "a person named it");
     }
 
     #[test]
     fn one_too_many_is_told_of() {
         let mut candidates = Candidates::default();
         for _ in 0..MAX_WAITING {
-            assert!(candidates.offer(candidate(PeerId::random(), Found::Named)));
+            assert!(candidates.offer(candidate(PeerId::random(), FoundBy::Named)));
         }
-        assert!(!candidates.offer(candidate(PeerId::random(), Found::Named)));
-        assert!(candidates.offer(candidate(PeerId::random(), Found::Given)));
+        assert!(!candidates.offer(candidate(PeerId::random(), FoundBy::Named)));
+        assert!(candidates.offer(candidate(PeerId::random(), FoundBy::Given)));
     }
 
     #[test]
     fn a_source_that_refuses_streams_is_asked_again_soon_however_often_it_does() {
         let (mut candidates, mut now) = (Candidates::default(), Instant::now());
-        let source = candidate(PeerId::random(), Found::Connected);
+        let source = candidate(PeerId::random(), FoundBy::Connected);
         for _ in 0..100 {
             candidates.soon(source.clone(), now);
             assert_eq!(candidates.wake(now, 1), Some(now + BUSY_RETRY));
@@ -269,7 +270,7 @@ mod tests {
     #[test]
     fn who_had_content_is_asked_again_after_pauses_that_grow_until_it_sends_something() {
         let (mut candidates, mut now) = (Candidates::default(), Instant::now());
-        let source = candidate(PeerId::random(), Found::Dht);
+        let source = candidate(PeerId::random(), FoundBy::Dht);
         assert!(!candidates.absent(source.clone(), now), "it never had any");
         candidates.had_content(&source);
         let mut pauses = Vec::new();

@@ -17,7 +17,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use pelago_behaviour::availability::Has;
+use pelago_behaviour::availability::Availability;
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::spawn_blocking,
@@ -302,7 +302,7 @@ impl Task {
     fn handle_offer(&mut self, offer: Offer) {
         match offer {
             Offer::Asked(peer) | Offer::Listed(peer) => {
-                self.discovery.turned_up(peer);
+                self.discovery.add_peer(peer);
             }
             Offer::Named(address) => {
                 self.sources.offer(Candidate::given(&address));
@@ -379,7 +379,7 @@ impl Task {
     }
 
     /// The peer says all that it has: what it said before does not count any more.
-    fn replace_holding(&mut self, peer: PeerId, has: &Has) {
+    fn replace_holding(&mut self, peer: PeerId, has: &Availability) {
         self.holdings.begin_anew(&peer);
         if let Some(stage) = &mut self.stage
             && stage.manifests().is_none()
@@ -392,7 +392,7 @@ impl Task {
         &mut self,
         id: SourceId,
         peer: PeerId,
-        has: Has,
+        has: Availability,
         kind: UpdateKind,
     ) -> Result<Option<Finished>, DownloadError> {
         let was_used = self.sources.is_used(peer);
@@ -427,7 +427,7 @@ impl Task {
             }
         }
         for address in has.peers {
-            self.discovery.named(peer, &PeerAddress::from(address));
+            self.discovery.add_named(peer, &PeerAddress::from(address));
         }
         Ok(None)
     }

@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use libp2p::PeerId;
 use pelago_behaviour::{
     Protocol, Stall,
-    availability::Has,
+    availability::Availability,
     chunk::{self, Answer, Item},
 };
 use pelago_content::{
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     limits::Limits,
-    network::{Candidate, Discovery, Network, PeerAddress, steady},
+    network::{Candidate, Discovery, Network, PeerAddress, steady_pace},
 };
 
 /// Peers asked at a time.
@@ -109,7 +109,7 @@ pub async fn open(
         }
     };
     let most = weight.map_or(u64::MAX, |weight| weight.bytes);
-    let holder = |(peer, has): (PeerId, Has)| {
+    let holder = |(peer, has): (PeerId, Availability)| {
         let bytes = has.blocks.len().saturating_mul(BLOCK_SIZE);
         (peer, bytes.min(most))
     };
@@ -127,8 +127,8 @@ async fn gather(
     hash: Hash,
     given: Vec<PeerAddress>,
     patience: Duration,
-) -> (BTreeMap<PeerId, Has>, NoHolder) {
-    let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady().boxed()));
+) -> (BTreeMap<PeerId, Availability>, NoHolder) {
+    let mut discovery = Discovery::find(network, hash, given, Box::new(|| steady_pace().boxed()));
     let mut answers = FuturesUnordered::new();
     let mut found = BTreeMap::new();
     let mut nobody = NoHolder {
@@ -158,7 +158,11 @@ async fn gather(
 }
 
 /// What a candidate says first, and whether it gives a node that proves it; none if it says nothing true.
-async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
+async fn ask(
+    network: &Network,
+    hash: Hash,
+    candidate: Candidate,
+) -> Option<(PeerId, Availability, bool)> {
     let connected = network.reach(candidate).await;
     let peer = connected.ok()?;
     let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
@@ -169,7 +173,7 @@ async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(Pee
 
 /// Asks a peer for a node of what it says it has; none if it does not give it with its proof. What it
 /// has in part is proven by the first block of that; of a folder, its manifest is asked for.
-async fn prove(network: &Network, peer: PeerId, has: &Has) -> Option<()> {
+async fn prove(network: &Network, peer: PeerId, has: &Availability) -> Option<()> {
     let descriptor = has.descriptor;
     let geometry = descriptor.geometry();
     let is_whole = descriptor.kind() == Kind::Folder || has.blocks.len() >= geometry.blocks();

@@ -18,7 +18,7 @@ use std::{
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Stall,
-    availability::{self, Has, Update},
+    availability::{self, Availability, Update},
     chunk::{self, Item},
 };
 use pelago_content::{Hash, Kind, Part, Printable};
@@ -85,7 +85,7 @@ pub(super) struct Request {
 pub(super) enum Event {
     /// It has blocks: more of them, or these and no others if it is the first answer to a question. The
     /// permit is one of [`MAX_UPDATES`].
-    Has(PeerId, Box<Has>, UpdateKind, OwnedSemaphorePermit),
+    Has(PeerId, Box<Availability>, UpdateKind, OwnedSemaphorePermit),
     /// Chunks are on their way from it, and not verified yet.
     Arriving(PeerId),
     /// Chunks have come, and are verified and written.
@@ -221,7 +221,7 @@ impl Source<'_> {
                 let renewal = tokio::select! {
                     renewed = self.read_updates(&mut subscription.updates) => renewed?,
                     () = self.denied.notified() => Renewal::Denied,
-                    () = hold(&mut subscription.wanted) => Renewal::Yielded,
+                    () = hold(&mut subscription.demand) => Renewal::Yielded,
                 };
                 drop(subscription);
                 if matches!(renewal, Renewal::Yielded) && self.has_all.load(Ordering::Relaxed) {
@@ -278,7 +278,7 @@ impl Source<'_> {
     }
 
     /// Passes an update on.
-    async fn take(&self, has: Has, kind: UpdateKind) {
+    async fn take(&self, has: Availability, kind: UpdateKind) {
         let blocks = has.descriptor.geometry().blocks();
         let is_whole = has.descriptor.kind() == Kind::File && has.blocks.len() == blocks;
         match kind {

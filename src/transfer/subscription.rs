@@ -11,14 +11,14 @@ use std::{io, time::Duration};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
-    availability::{self, Has, Request, Update},
+    availability::{self, Availability, Request, Update},
     chunk::WrongAnswer,
 };
 use pelago_content::Hash;
 use tokio::time::sleep;
 
 use super::source::End;
-use crate::network::{Network, Outgoing, Wanted};
+use crate::network::{Network, Outgoing, StreamDemand};
 
 /// How long after a peer refused a stream it is asked for another; each further pause is twice as long. It
 /// may not know yet that a stream of ours has just ended.
@@ -37,7 +37,7 @@ const UNPROVEN: &str = "it does not prove that it has the hash of what it offers
 /// An open availability stream, to a peer that has proven that it has the hash.
 pub(super) struct Subscription {
     pub(super) updates: Stall<Outgoing>,
-    pub(super) wanted: Wanted,
+    pub(super) demand: StreamDemand,
 }
 
 /// Asks `peer` what it has of `hash`: its first update, and the stream that others follow on.
@@ -50,12 +50,12 @@ pub(super) async fn subscribe(
     peer: PeerId,
     hash: Hash,
     stall: Duration,
-) -> Result<(Has, Subscription), End> {
+) -> Result<(Availability, Subscription), End> {
     let local = network.local_peer_id();
     let request = Request::new(&hash, &local, &peer);
     for refused in 0..MAX_REFUSED {
         let stream = network.open(peer, Protocol::Availability).await?;
-        let wanted = stream.held.wanted();
+        let demand = stream.held.demand();
         let mut updates = Stall::new(stream, stall);
         match first_update(&mut updates, &request).await {
             Ok(Some(Update::Has(has))) if has.descriptor.hash() == hash => {
@@ -64,7 +64,7 @@ pub(super) async fn subscribe(
                     return Err(End::Dishonest(UNPROVEN.to_owned()));
                 }
                 updates.disarm();
-                return Ok((has, Subscription { updates, wanted }));
+                return Ok((has, Subscription { updates, demand }));
             }
             Ok(Some(Update::Has(_))) => {
                 return Err(End::Dishonest(WrongAnswer::Descriptor.to_string()));
@@ -90,7 +90,7 @@ pub(super) async fn ask(
     peer: PeerId,
     hash: Hash,
     stall: Duration,
-) -> Result<Option<Has>, End> {
+) -> Result<Option<Availability>, End> {
     match subscribe(network, peer, hash, stall).await {
         Ok((has, _)) => Ok(Some(has)),
         Err(End::Absent) => Ok(None),
@@ -118,7 +118,7 @@ pub(super) fn is_refusal(error: &io::Error) -> bool {
 }
 
 /// Waits until others wait for a stream, and it was held for a moment.
-pub(super) async fn hold(wanted: &mut Wanted) {
+pub(super) async fn hold(demand: &mut StreamDemand) {
     sleep(MIN_HOLD).await;
-    wanted.until_wanted().await;
+    demand.until_demanded().await;
 }

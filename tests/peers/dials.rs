@@ -7,7 +7,7 @@ use libp2p::{Multiaddr, PeerId, Swarm, multiaddr::Protocol as Part, swarm::Swarm
 use pelago::content::{BlockRanges, Hash};
 use pelago_behaviour::{
     Behaviour, Protocol,
-    availability::{self, Has, MAX_PEERS, Request, Update},
+    availability::{self, Availability, MAX_PEERS, Request, Update},
 };
 use tokio::{
     net::TcpListener,
@@ -117,7 +117,7 @@ async fn a_lying_source_has_a_few_of_the_addresses_dialed_that_it_names() {
     let content = Content::new(THREE_CHUNKS, 1);
     let addresses: Vec<_> = (0..1024).map(|n| with_id(target.address(n))).collect();
     let updates = addresses.chunks(MAX_PEERS).flat_map(|peers| {
-        update(Has {
+        update(Availability {
             blocks: BlockRanges::default(),
             peers: peers.to_vec(),
             ..having_all(&content.descriptor)

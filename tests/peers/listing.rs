@@ -9,7 +9,7 @@ use pelago::{
 };
 use pelago_behaviour::{
     Protocol, availability,
-    catalogue::{self, Entry, MAX_ENTRIES, Page, Request},
+    catalogue::{self, CatalogueEntry, MAX_ENTRIES, Page, Request},
     chunk::{self, Item},
 };
 
@@ -24,7 +24,7 @@ use crate::{
 const ABSENT: Hash = Hash::from_bytes([9; 32]);
 
 fn page(number: usize, entries: usize) -> Vec<u8> {
-    let entry = |n: usize| Entry {
+    let entry = |n: usize| CatalogueEntry {
         hash: Content::new(8, (number * MAX_ENTRIES + n) as u64).hash(),
         name: format!("{number}-{n}"),
         kind: pelago::content::Kind::File,
@@ -40,7 +40,7 @@ fn page(number: usize, entries: usize) -> Vec<u8> {
 }
 
 /// Everything that `home` lists for a stranger, entry by entry, and the cursors between.
-async fn catalogue_of(home: &Home) -> (Vec<Entry>, Vec<Vec<u8>>) {
+async fn catalogue_of(home: &Home) -> (Vec<CatalogueEntry>, Vec<Vec<u8>>) {
     let stranger = Client::connect(home).await;
     let mut stream = stranger.open(Protocol::Catalogue).await;
     let (mut entries, mut cursors) = (Vec::new(), Vec::new());

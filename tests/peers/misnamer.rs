@@ -8,7 +8,7 @@ use libp2p::{
     kad::{self, store::MemoryStore},
     swarm::NetworkBehaviour,
 };
-use pelago_behaviour::{Connections, Namesakes, Protocols, streams, swarm_config, transport};
+use pelago_behaviour::{Connections, OwnIdCallers, Protocols, streams, swarm_config, transport};
 
 /// What is needed to pass for a node.
 #[derive(NetworkBehaviour)]
@@ -46,7 +46,7 @@ pub(crate) fn misnamer(
         streams: streams::Behaviour::new(protocols),
         kad,
     };
-    let transport = transport(&key, &Namesakes::default(), &Connections::new(64 << 20)).unwrap();
+    let transport = transport(&key, &OwnIdCallers::default(), &Connections::new(64 << 20)).unwrap();
     let config = swarm_config(Duration::from_secs(60));
     Swarm::new(transport, behaviour, local, config)
 }

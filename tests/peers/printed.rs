@@ -13,7 +13,7 @@ use futures::executor::block_on;
 use libp2p::{Multiaddr, multiaddr::Protocol as Part};
 use parking_lot::Mutex;
 use pelago::content::{Hash, Kind};
-use pelago_behaviour::catalogue::{self, Entry, Page};
+use pelago_behaviour::catalogue::{self, CatalogueEntry, Page};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
@@ -30,7 +30,7 @@ const SHOWN: &str = r"evil\u{1b}[2J\u{9b}1m\r\nFORGED\u{7}\u{202e}\u{2028}end";
 
 /// A page with two things of that name.
 fn hostile_page(hash: Hash, size: u64) -> Vec<u8> {
-    let entry = |hash, size| Entry {
+    let entry = |hash, size| CatalogueEntry {
         hash,
         name: HOSTILE.to_owned(),
         kind: Kind::File,

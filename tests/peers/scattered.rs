@@ -7,7 +7,7 @@ use pelago::{
     node::PeerAddress,
 };
 use pelago_behaviour::{
-    availability::{Has, MAX_RUNS},
+    availability::{Availability, MAX_RUNS},
     chunk::Answer,
 };
 
@@ -32,10 +32,10 @@ fn scattered(descriptor: &Descriptor, number: u64) -> Vec<u8> {
     let runs = MAX_RUNS as u64;
     let parts = runs * number..runs * (number + 1);
     let blocks: BlockRanges = parts.map(|n| 2 * n..2 * n + 1).collect();
-    update(Has {
+    update(Availability {
         suggested: blocks.clone(),
         blocks,
-        ..Has::nothing_of(*descriptor)
+        ..Availability::none(*descriptor)
     })
 }
 

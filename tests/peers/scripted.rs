@@ -10,8 +10,8 @@ use pelago::{
     node::PeerAddress,
 };
 use pelago_behaviour::{
-    Behaviour, Config, Connections, Event, FrameError, Namesakes, OwnKeys, Protocol, Protocols,
-    availability::{self, Has, Proof, Update},
+    Behaviour, Config, Connections, Event, FrameError, OwnIdCallers, OwnKeys, Protocol, Protocols,
+    availability::{self, Availability, Proof, Update},
     chunk::{self, Item},
     streams::{self, Inbound},
     swarm_config, transport,
@@ -97,7 +97,7 @@ impl Script {
 }
 
 /// The bytes of an update.
-pub(crate) fn update(has: Has) -> Vec<u8> {
+pub(crate) fn update(has: Availability) -> Vec<u8> {
     let mut bytes = Vec::new();
     let update = Update::Has(has);
     futures::executor::block_on(availability::write_update(&mut bytes, &update)).unwrap();
@@ -105,11 +105,11 @@ pub(crate) fn update(has: Has) -> Vec<u8> {
 }
 
 /// An update by which a peer has all of the content, without a name for it.
-pub(crate) fn having_all(descriptor: &Descriptor) -> Has {
-    Has {
+pub(crate) fn having_all(descriptor: &Descriptor) -> Availability {
+    Availability {
         blocks: BlockRanges::from(0..descriptor.geometry().blocks()),
         is_listed: true,
-        ..Has::nothing_of(*descriptor)
+        ..Availability::none(*descriptor)
     }
 }
 
@@ -265,7 +265,7 @@ fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     let key = Keypair::generate_ed25519();
     let local = key.public().to_peer_id();
     Swarm::new(
-        transport(&key, &Namesakes::default(), &connections()).unwrap(),
+        transport(&key, &OwnIdCallers::default(), &connections()).unwrap(),
         behaviour(&key, name, is_server),
         local,
         swarm_config(Duration::from_secs(60)),

@@ -14,7 +14,7 @@ use libp2p::{Multiaddr, PeerId, swarm::SwarmEvent};
 use pelago::content::{Descriptor, Kind};
 use pelago_behaviour::{
     Protocol,
-    availability::{self, Has, MAX_PEERS, Proof, Update},
+    availability::{self, Availability, MAX_PEERS, Proof, Update},
     streams::Inbound,
 };
 
@@ -143,10 +143,10 @@ async fn lie(network: &str) {
 async fn name_others(mut stream: Inbound, proof: Proof) {
     let _ = availability::read_request(&mut stream).await;
     for first in (0..1024).step_by(MAX_PEERS) {
-        let update = Update::Has(Has {
+        let update = Update::Has(Availability {
             peers: (first..first + MAX_PEERS).map(named_with_id).collect(),
             proof: (first == 0).then_some(proof),
-            ..Has::nothing_of(descriptor())
+            ..Availability::none(descriptor())
         });
         if availability::write_update(&mut stream, &update)
             .await

@@ -8,19 +8,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::history::Past;
+use super::history::Usefulness;
 
 /// The time that all values are relative to.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Bytes that have to move until they count: pings and the like do not.
-const NOTABLE: u64 = 16 << 10;
+const MIN_BYTES: u64 = 16 << 10;
 
 /// Bytes that have to come on streams of ours until we count as taking content. An answer of the DHT does not.
-const CONTENT: u64 = 64 << 10;
+const MIN_CONTENT_BYTES: u64 = 64 << 10;
 
 /// For so long a connection counts as busy afterwards.
-const LATELY: Duration = Duration::from_secs(30);
+const BUSY_FOR: Duration = Duration::from_secs(30);
 
 /// What moved on one connection.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl Mark {
     }
 
     fn is_recent(&self) -> bool {
-        self.at().is_some_and(|at| since(at) < LATELY)
+        self.at().is_some_and(|at| since(at) < BUSY_FOR)
     }
 }
 
@@ -76,13 +76,13 @@ impl Activity {
 
     /// Bytes were written, or read; `is_ours` says that the stream is one that we opened.
     pub(super) fn moved(&self, bytes: usize) {
-        self.moved.add(bytes as u64, NOTABLE);
+        self.moved.add(bytes as u64, MIN_BYTES);
     }
 
     /// Bytes were read from a stream that we opened.
     pub(super) fn taken(&self, bytes: usize) {
         self.moved(bytes);
-        self.taken.add(bytes as u64, CONTENT);
+        self.taken.add(bytes as u64, MIN_CONTENT_BYTES);
     }
 
     pub(super) fn is_used(&self) -> bool {
@@ -99,11 +99,11 @@ impl Activity {
     }
 
     /// What the connection was good for.
-    pub(super) fn past(&self) -> Past {
+    pub(super) fn usefulness(&self) -> Usefulness {
         match (self.taken.at(), self.moved.at()) {
-            (Some(_), _) => Past::Gave,
-            (None, Some(_)) => Past::Moved,
-            (None, None) => Past::Nothing,
+            (Some(_), _) => Usefulness::GaveContent,
+            (None, Some(_)) => Usefulness::MovedBytes,
+            (None, None) => Usefulness::Unknown,
         }
     }
 }
@@ -117,14 +117,14 @@ mod tests {
         let activity = Activity::new();
         (0..100).for_each(|_| activity.moved(64));
         assert_eq!(
-            (activity.is_busy(), activity.past()),
-            (false, Past::Nothing)
+            (activity.is_busy(), activity.usefulness()),
+            (false, Usefulness::Unknown)
         );
         activity.moved(16 << 10);
         assert_eq!((activity.is_busy(), activity.is_used()), (true, false));
-        assert_eq!(activity.past(), Past::Moved);
+        assert_eq!(activity.usefulness(), Usefulness::MovedBytes);
         (0..4).for_each(|_| activity.taken(16 << 10));
         assert!(activity.is_used());
-        assert_eq!(activity.past(), Past::Gave);
+        assert_eq!(activity.usefulness(), Usefulness::GaveContent);
     }
 }

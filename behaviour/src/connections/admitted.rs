@@ -12,7 +12,7 @@ use futures::{AsyncRead, AsyncWrite, ready};
 use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 use thiserror::Error;
 
-use super::{places::Place, table::Seat};
+use super::{permits::ConnectionPermit, table::Established};
 
 /// Why such a connection ended.
 #[derive(Debug, Error)]
@@ -26,12 +26,12 @@ pub(super) enum AdmittedError<E: Error> {
 /// The multiplexer of a connection that has a place.
 pub(super) struct Admitted<M> {
     muxer: M,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
 impl<M> Admitted<M> {
-    pub(super) const fn new(muxer: M, place: Place) -> Self {
-        Self { muxer, place }
+    pub(super) const fn new(muxer: M, permit: ConnectionPermit) -> Self {
+        Self { muxer, permit }
     }
 }
 
@@ -42,7 +42,7 @@ where
     fn track(&self, stream: M::Substream, is_ours: bool) -> Tracked<M::Substream> {
         Tracked {
             stream,
-            seat: Arc::clone(&self.place.seat),
+            established: Arc::clone(&self.permit.established),
             is_ours,
         }
     }
@@ -86,7 +86,7 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Result<StreamMuxerEvent, Self::Error>> {
-        if self.place.seat.is_evicted(context.waker()) {
+        if self.permit.established.is_evicted(context.waker()) {
             return Poll::Ready(Err(AdmittedError::Evicted));
         }
         let event = Pin::new(&mut self.muxer).poll(context);
@@ -97,7 +97,7 @@ where
 /// A stream of such a connection, which notes what moves on it.
 pub(super) struct Tracked<S> {
     stream: S,
-    seat: Arc<Seat>,
+    established: Arc<Established>,
     is_ours: bool,
 }
 
@@ -109,9 +109,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tracked<S> {
     ) -> Poll<io::Result<usize>> {
         let len = ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if self.is_ours {
-            self.seat.activity.taken(len);
+            self.established.activity.taken(len);
         } else {
-            self.seat.activity.moved(len);
+            self.established.activity.moved(len);
         }
         Poll::Ready(Ok(len))
     }
@@ -124,7 +124,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tracked<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let len = ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?;
-        self.seat.activity.moved(len);
+        self.established.activity.moved(len);
         Poll::Ready(Ok(len))
     }
 

@@ -21,7 +21,7 @@ use libp2p::{
 };
 use thiserror::Error;
 
-use super::{Connections, Kind, admitted::Admitted, places::Places};
+use super::{Connections, Kind, admitted::Admitted, permits::ConnectionPermits};
 
 /// Why a connection was not made.
 #[derive(Debug, Error)]
@@ -39,7 +39,7 @@ pub(crate) enum GateError<E: Error> {
 /// A transport whose connections each have a place.
 pub(crate) struct Gate<T> {
     transport: T,
-    places: Arc<Places>,
+    permits: Arc<ConnectionPermits>,
     kind: Kind,
 }
 
@@ -47,7 +47,7 @@ impl<T> Gate<T> {
     pub(crate) fn new(transport: T, kind: Kind, connections: &Connections) -> Self {
         Self {
             transport,
-            places: connections.places(),
+            permits: connections.permits(),
             kind,
         }
     }
@@ -90,14 +90,14 @@ where
     ) -> Result<Self::Dial, TransportError<Self::Error>> {
         let dial = self.transport.dial(address.clone(), options);
         let dial = dial.map_err(|error| error.map(GateError::Transport))?;
-        let Some(place) = self.places.dial(self.kind) else {
+        let Some(permit) = self.permits.dial(self.kind) else {
             return Err(TransportError::Other(GateError::TooManyDials));
         };
-        let (places, kind) = (Arc::clone(&self.places), self.kind);
+        let (permits, kind) = (Arc::clone(&self.permits), self.kind);
         let made = async move {
             let output = dial.await.map_err(GateError::Transport)?;
-            drop(place);
-            admit(&places, kind, output, &address, false)
+            drop(permit);
+            admit(&permits, kind, output, &address, false)
         };
         Ok(made.boxed())
     }
@@ -118,18 +118,18 @@ where
                 other => return Poll::Ready(without_upgrade(other)),
             };
             let (abort, aborted) = AbortHandle::new_pair();
-            let Some(place) = self.places.begin(self.kind, &send_back_addr, abort) else {
+            let Some(permit) = self.permits.begin(self.kind, &send_back_addr, abort) else {
                 continue;
             };
-            let (places, kind, address) =
-                (Arc::clone(&self.places), self.kind, send_back_addr.clone());
+            let (permits, kind, address) =
+                (Arc::clone(&self.permits), self.kind, send_back_addr.clone());
             let made = async move {
                 let output = Abortable::new(upgrade, aborted).await;
                 let output = output
                     .map_err(|_| GateError::Late)?
                     .map_err(GateError::Transport)?;
-                drop(place);
-                admit(&places, kind, output, &address, true)
+                drop(permit);
+                admit(&permits, kind, output, &address, true)
             };
             return Poll::Ready(TransportEvent::Incoming {
                 listener_id,
@@ -143,7 +143,7 @@ where
 
 /// Gives a connection a place, or ends it.
 fn admit<M, E>(
-    places: &Arc<Places>,
+    permits: &Arc<ConnectionPermits>,
     kind: Kind,
     (peer, muxer): (PeerId, M),
     address: &Multiaddr,
@@ -155,8 +155,8 @@ where
     M::Error: Send + Sync + 'static,
     E: Error,
 {
-    let place = places.establish(kind, peer, address, is_inbound);
-    let admitted = Admitted::new(muxer, place.ok_or(GateError::Full)?);
+    let permit = permits.establish(kind, peer, address, is_inbound);
+    let admitted = Admitted::new(muxer, permit.ok_or(GateError::Full)?);
     Ok((peer, StreamMuxerBox::new(admitted)))
 }
 

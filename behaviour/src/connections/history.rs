@@ -9,30 +9,30 @@ const MAX_ORIGINS: usize = 1024;
 
 /// What an origin was good for, the best last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Past {
+pub(super) enum Usefulness {
     /// Nothing that is known.
     #[default]
-    Nothing,
+    Unknown,
     /// It moved content or the like.
-    Moved,
+    MovedBytes,
     /// We took content from it.
-    Gave,
+    GaveContent,
 }
 
-/// The past of many origins.
+/// The usefulness of many origins.
 #[derive(Debug, Default)]
-pub(super) struct History(HashMap<Origin, (Past, Instant)>);
+pub(super) struct History(HashMap<Origin, (Usefulness, Instant)>);
 
 impl History {
-    pub(super) fn of(&self, origin: Origin) -> Past {
+    pub(super) fn of(&self, origin: Origin) -> Usefulness {
         self.0
             .get(&origin)
-            .map(|(past, _)| *past)
+            .map(|(usefulness, _)| *usefulness)
             .unwrap_or_default()
     }
 
-    pub(super) fn note(&mut self, origin: Origin, past: Past, now: Instant) {
-        if past == Past::Nothing {
+    pub(super) fn note(&mut self, origin: Origin, usefulness: Usefulness, now: Instant) {
+        if usefulness == Usefulness::Unknown {
             return;
         }
         let is_new = !self.0.contains_key(&origin);
@@ -42,8 +42,8 @@ impl History {
                 self.0.remove(&oldest);
             }
         }
-        let known = self.0.entry(origin).or_insert((past, now));
-        *known = (known.0.max(past), now);
+        let known = self.0.entry(origin).or_insert((usefulness, now));
+        *known = (known.0.max(usefulness), now);
     }
 }
 
@@ -64,11 +64,11 @@ mod tests {
             .collect();
         for (second, origin) in origins.iter().enumerate() {
             let now = start + Duration::from_secs(second as u64);
-            history.note(*origin, Past::Gave, now);
-            history.note(*origin, Past::Moved, now);
+            history.note(*origin, Usefulness::GaveContent, now);
+            history.note(*origin, Usefulness::MovedBytes, now);
         }
-        assert_eq!(history.of(origins[0]), Past::Nothing);
-        assert_eq!(history.of(origins[1]), Past::Gave);
+        assert_eq!(history.of(origins[0]), Usefulness::Unknown);
+        assert_eq!(history.of(origins[1]), Usefulness::GaveContent);
         assert_eq!(history.0.len(), MAX_ORIGINS);
     }
 }

@@ -1,19 +1,19 @@
 //! Which connections there may be, and what they may hold.
 //!
 //! [`Connections`] is the one handle: transports are made with it, and it says how things stand. What is free
-//! is anybody's. When all places are taken, a newcomer takes the place of the least useful connection of those
+//! is anybody's. When all permits are taken, a newcomer takes the place of the least useful connection of those
 //! who have the most, counted by where they come from ([`Origin`](crate::Origin)); so one address cannot keep
-//! others out, and many nodes behind one address fill what nobody else needs. `decide.rs` decides, without
-//! clock and sockets; `table.rs` and `places.rs` keep account; `gate.rs` acts, around the upgrade of every transport, as a
+//! others out, and many nodes behind one address fill what nobody else needs. `eviction.rs` decides, without
+//! clock and sockets; `table.rs` and `permits.rs` keep account; `gate.rs` acts, around the upgrade of every transport, as a
 //! swarm can close only what is established. Memory is the other budget: see [`Memory`](crate::memory::Memory).
 
 mod activity;
 mod admitted;
 mod capacity;
-mod decide;
+mod eviction;
 mod gate;
 mod history;
-mod places;
+mod permits;
 mod table;
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub(crate) use gate::Gate;
 
 use crate::memory::Memory;
 use capacity::Capacity;
-use places::Places;
+use permits::ConnectionPermits;
 
 /// What a connection runs over. Connections inside a process count as TCP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub struct Connections {
     memory: Memory,
-    places: Arc<Places>,
+    permits: Arc<ConnectionPermits>,
 }
 
 /// How the connections of a node stand.
@@ -69,7 +69,7 @@ impl Connections {
         let capacity = Capacity::new(memory_budget);
         let memory = Memory::new(capacity.memory);
         Self {
-            places: Arc::new(Places::new(capacity, memory.clone())),
+            permits: Arc::new(ConnectionPermits::new(capacity, memory.clone())),
             memory,
         }
     }
@@ -80,7 +80,7 @@ impl Connections {
         ConnectionsReport {
             held_bytes: self.memory.total(),
             closed_for_memory: self.memory.closed(),
-            ..self.places.report()
+            ..self.permits.report()
         }
     }
 
@@ -88,7 +88,7 @@ impl Connections {
         &self.memory
     }
 
-    pub(crate) fn places(&self) -> Arc<Places> {
-        Arc::clone(&self.places)
+    pub(crate) fn permits(&self) -> Arc<ConnectionPermits> {
+        Arc::clone(&self.permits)
     }
 }

@@ -1,4 +1,4 @@
-//! Who has which place, and who has to yield to whom: puts what is known into the terms of `decide.rs`.
+//! Who has which place, and who has to yield to whom: puts what is known into the terms of `eviction.rs`.
 
 use std::{
     collections::HashMap,
@@ -17,7 +17,7 @@ use super::{
     Kind,
     activity::Activity,
     capacity::Capacity,
-    decide::{self, Claim, Standing},
+    eviction::{self, Claim, EvictionCandidate},
     history::History,
 };
 use crate::Origin;
@@ -31,7 +31,7 @@ const MAX_CONNECTIONS_PER_PEER: usize = 8;
 pub(super) struct Table {
     pub(super) pending: HashMap<u64, Handshake>,
     pub(super) dials: usize,
-    pub(super) standing: HashMap<u64, Arc<Seat>>,
+    pub(super) standing: HashMap<u64, Arc<Established>>,
     pub(super) history: History,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Handshake {
 
 /// Who has an established connection.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(super) struct Established {
     pub(super) id: u64,
     pub(super) peer: PeerId,
     pub(super) origin: Origin,
@@ -55,7 +55,7 @@ pub(super) struct Seat {
     task: AtomicWaker,
 }
 
-impl Seat {
+impl Established {
     pub(super) fn new(
         id: u64,
         kind: Kind,
@@ -90,30 +90,34 @@ impl Seat {
 
 /// There is no place for another.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct NoPermit;
 
 impl Table {
-    /// Who yields to `seat`, if anybody has to.
-    pub(super) fn choose(&self, capacity: &Capacity, seat: &Seat) -> Result<Option<u64>, Full> {
-        let mut victim = self.choose_of_peer(seat)?;
-        if victim.is_none() && seat.kind == Kind::Quic {
-            victim = self.choose_for_quic(capacity, seat.origin, seat.is_inbound)?;
+    /// Who yields to `established`, if anybody has to.
+    pub(super) fn choose(
+        &self,
+        capacity: &Capacity,
+        established: &Established,
+    ) -> Result<Option<u64>, NoPermit> {
+        let mut victim = self.choose_of_peer(established)?;
+        if victim.is_none() && established.kind == Kind::Quic {
+            victim = self.choose_for_quic(capacity, established.origin, established.is_inbound)?;
         }
         match victim {
             Some(victim) => Ok(Some(victim)),
-            None => self.choose_of_all(capacity, seat),
+            None => self.choose_of_all(capacity, established),
         }
     }
 
-    fn choose_of_peer(&self, seat: &Seat) -> Result<Option<u64>, Full> {
-        let is_same = |other: &Seat| other.peer == seat.peer;
+    fn choose_of_peer(&self, established: &Established) -> Result<Option<u64>, NoPermit> {
+        let is_same = |other: &Established| other.peer == established.peer;
         if self.count(is_same) < MAX_CONNECTIONS_PER_PEER {
             return Ok(None);
         }
         let same = self.standing(is_same);
-        decide::victim(&same, seat.origin, Claim::Ours)
+        eviction::victim(&same, established.origin, Claim::Ours)
             .map(Some)
-            .ok_or(Full)
+            .ok_or(NoPermit)
     }
 
     pub(super) fn choose_for_quic(
@@ -121,54 +125,64 @@ impl Table {
         capacity: &Capacity,
         origin: Origin,
         is_inbound: bool,
-    ) -> Result<Option<u64>, Full> {
-        let is_quic = |other: &Seat| other.kind == Kind::Quic;
+    ) -> Result<Option<u64>, NoPermit> {
+        let is_quic = |other: &Established| other.kind == Kind::Quic;
         if self.count(is_quic) < capacity.quic {
             return Ok(None);
         }
         // There are few, and TCP is as good: an equal has to take that, and dials of ours do not displace
         // each other.
-        let mut victim = decide::victim(&self.standing(is_quic), origin, Claim::Fair);
+        let mut victim = eviction::victim(&self.standing(is_quic), origin, Claim::Fair);
         if victim.is_none() && !is_inbound {
             let of_peers = self.standing(|other| is_quic(other) && other.is_inbound);
-            victim = decide::victim(&of_peers, origin, Claim::Idle);
+            victim = eviction::victim(&of_peers, origin, Claim::Idle);
         }
-        victim.map(Some).ok_or(Full)
+        victim.map(Some).ok_or(NoPermit)
     }
 
-    fn choose_of_all(&self, capacity: &Capacity, seat: &Seat) -> Result<Option<u64>, Full> {
+    fn choose_of_all(
+        &self,
+        capacity: &Capacity,
+        established: &Established,
+    ) -> Result<Option<u64>, NoPermit> {
         let inbound = self.count(|other| other.is_inbound);
-        let are_many = seat.is_inbound && inbound >= capacity.inbound;
+        let are_many = established.is_inbound && inbound >= capacity.inbound;
         if self.standing.len() < capacity.connections && !are_many {
             return Ok(None);
         }
         // Our own dials and those of peers each have half of the places, where both want them.
         let are_few = inbound < capacity.connections / 2;
         let all = self.standing(|other| other.is_inbound || are_few);
-        let claim = if seat.is_inbound {
+        let claim = if established.is_inbound {
             Claim::Idle
         } else {
             Claim::Ours
         };
-        decide::victim(&all, seat.origin, claim)
+        eviction::victim(&all, established.origin, claim)
             .map(Some)
-            .ok_or(Full)
+            .ok_or(NoPermit)
     }
 
-    pub(super) fn count(&self, is_meant: impl Fn(&Seat) -> bool) -> usize {
-        self.standing.values().filter(|seat| is_meant(seat)).count()
+    pub(super) fn count(&self, is_meant: impl Fn(&Established) -> bool) -> usize {
+        self.standing
+            .values()
+            .filter(|established| is_meant(established))
+            .count()
     }
 
-    fn standing(&self, is_meant: impl Fn(&Seat) -> bool) -> Vec<Standing> {
-        let meant = self.standing.values().filter(|seat| is_meant(seat));
+    fn standing(&self, is_meant: impl Fn(&Established) -> bool) -> Vec<EvictionCandidate> {
+        let meant = self
+            .standing
+            .values()
+            .filter(|established| is_meant(established));
         meant
-            .map(|seat| Standing {
-                id: seat.id,
-                origin: seat.origin,
-                is_used: seat.activity.is_used(),
-                is_busy: seat.activity.is_busy(),
-                idle: seat.activity.idle(),
-                past: self.history.of(seat.origin),
+            .map(|established| EvictionCandidate {
+                id: established.id,
+                origin: established.origin,
+                is_used: established.activity.is_used(),
+                is_busy: established.activity.is_busy(),
+                idle: established.activity.idle(),
+                usefulness: self.history.of(established.origin),
             })
             .collect()
     }
@@ -180,13 +194,15 @@ mod tests {
 
     const CAPACITY: u64 = 16 << 20;
 
-    fn seat(id: u64, kind: Kind, address: &str, is_inbound: bool) -> Seat {
+    fn established(id: u64, kind: Kind, address: &str, is_inbound: bool) -> Established {
         let address = address.parse().unwrap();
-        Seat::new(id, kind, PeerId::random(), &address, is_inbound)
+        Established::new(id, kind, PeerId::random(), &address, is_inbound)
     }
 
-    fn table(seats: impl IntoIterator<Item = Seat>) -> Table {
-        let standing = seats.into_iter().map(|seat| (seat.id, Arc::new(seat)));
+    fn table(all: impl IntoIterator<Item = Established>) -> Table {
+        let standing = all
+            .into_iter()
+            .map(|established| (established.id, Arc::new(established)));
         Table {
             standing: standing.collect(),
             ..Table::default()
@@ -197,16 +213,16 @@ mod tests {
     fn dials_over_quic_displace_idle_strangers_and_not_each_other() {
         let capacity = Capacity::new(CAPACITY);
         let [first, second] = ["/ip4/8.8.8.8/udp/1/quic-v1", "/ip4/9.9.9.9/udp/1/quic-v1"];
-        let newcomer = seat(9, Kind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
+        let newcomer = established(9, Kind::Quic, "/ip4/7.7.7.7/udp/1/quic-v1", false);
         let both = |is_inbound| {
             table([
-                seat(1, Kind::Quic, first, false),
-                seat(2, Kind::Quic, second, is_inbound),
+                established(1, Kind::Quic, first, false),
+                established(2, Kind::Quic, second, is_inbound),
             ])
         };
         assert_eq!(both(true).choose(&capacity, &newcomer).unwrap(), Some(2));
         assert!(both(false).choose(&capacity, &newcomer).is_err());
-        let by_tcp = seat(9, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let by_tcp = established(9, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
         assert_eq!(both(false).choose(&capacity, &by_tcp).unwrap(), None);
     }
 
@@ -214,14 +230,14 @@ mod tests {
     fn dials_of_ours_come_in_when_peers_have_all_places() {
         let capacity = Capacity::new(CAPACITY);
         let places = 0..capacity.connections as u64;
-        let full = table(places.map(|id| seat(id, Kind::Tcp, "/memory/1", id > 0)));
-        let newcomer = seat(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
+        let full = table(places.map(|id| established(id, Kind::Tcp, "/memory/1", id > 0)));
+        let newcomer = established(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
         let victim = full.choose(&capacity, &newcomer).unwrap().unwrap();
         assert_ne!(victim, 0, "one that a peer made");
         // What we take content from stays.
         full.standing
             .values()
-            .for_each(|seat| seat.activity.taken(1 << 20));
+            .for_each(|established| established.activity.taken(1 << 20));
         assert!(full.choose(&capacity, &newcomer).is_err());
     }
 
@@ -230,10 +246,10 @@ mod tests {
         let capacity = Capacity::new(CAPACITY);
         let peer = PeerId::random();
         let address = "/memory/1".parse().unwrap();
-        let new = |id| Seat::new(id, Kind::Tcp, peer, &address, true);
-        let mut seats: Vec<_> = (0..MAX_CONNECTIONS_PER_PEER as u64).map(new).collect();
-        seats.push(seat(50, Kind::Tcp, "/memory/1", true));
-        let victim = table(seats).choose(&capacity, &new(99)).unwrap().unwrap();
+        let new = |id| Established::new(id, Kind::Tcp, peer, &address, true);
+        let mut all: Vec<_> = (0..MAX_CONNECTIONS_PER_PEER as u64).map(new).collect();
+        all.push(established(50, Kind::Tcp, "/memory/1", true));
+        let victim = table(all).choose(&capacity, &new(99)).unwrap().unwrap();
         assert!(victim < MAX_CONNECTIONS_PER_PEER as u64);
     }
 }

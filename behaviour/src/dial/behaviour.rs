@@ -52,8 +52,8 @@ impl Dialer {
     }
 
     /// Notes that `namer` names `addresses` of `peer`. Dials of `peer` try those that `namer` may name.
-    pub fn hear(&self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
-        self.lock().hear(namer, peer, addresses);
+    pub fn add_named(&self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
+        self.lock().add_named(namer, peer, addresses);
     }
 
     /// Replaces what is known of `peer`.

@@ -7,7 +7,7 @@
 
 mod behaviour;
 mod budget;
-mod hearsay;
+mod named_addresses;
 mod planner;
 mod policy;
 mod subnets;

@@ -11,7 +11,7 @@ use super::{
     NamedBy, Namer, Refusal, Subnets,
     budget::{Budget, Charge},
     check,
-    hearsay::{Hearsay, MAX_ADDRESSES_PER_NAME},
+    named_addresses::{MAX_ADDRESSES_PER_NAME, NamedAddresses},
 };
 use crate::{Origin, addresses::Addresses};
 
@@ -41,7 +41,7 @@ pub(crate) struct Planner {
     local: PeerId,
     pub(crate) subnets: Subnets,
     pub(crate) book: Addresses,
-    hearsay: Hearsay,
+    named_addresses: NamedAddresses,
     budget: Budget,
     connections: HashMap<PeerId, HashMap<ConnectionId, Namer>>,
     departed: VecDeque<(PeerId, Namer)>,
@@ -56,7 +56,7 @@ impl Planner {
             local,
             subnets: Subnets::default(),
             book: Addresses::default(),
-            hearsay: Hearsay::default(),
+            named_addresses: NamedAddresses::default(),
             budget: Budget::default(),
             connections: HashMap::new(),
             departed: VecDeque::new(),
@@ -109,10 +109,10 @@ impl Planner {
     }
 
     /// `namer` names `addresses` of `peer`.
-    pub(crate) fn hear(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
+    pub(crate) fn add_named(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         let mut addresses = self.allowed(namer, addresses);
         addresses.truncate(MAX_ADDRESSES_PER_NAME);
-        self.hearsay.add(namer, peer, addresses);
+        self.named_addresses.add(namer, peer, addresses);
     }
 
     /// The addresses that the dial `id` brings along were named by `by`.
@@ -210,7 +210,7 @@ impl Planner {
 
     /// All that is known of `peer`, the best evidence first.
     fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, NamedBy)> {
-        let heard = self.hearsay.of(peer).into_iter();
+        let heard = self.named_addresses.of(peer).into_iter();
         let heard = heard.map(|(address, namer)| (without_peer(address), NamedBy::Peer(namer)));
         self.book.of(peer).iter().cloned().chain(heard).collect()
     }

@@ -7,15 +7,15 @@
 //!
 //! Value records are not part of Pelago and always refused.
 
-mod own;
+mod key_quotas;
+mod own_keys;
 mod packed;
 mod records;
-mod shares;
 mod store;
 #[cfg(test)]
 mod tests;
 mod usage;
 
-pub use own::{OwnKeys, record_key};
+pub use own_keys::{OwnKeys, record_key};
 pub use records::{MAX_BYTES, MAX_PROVIDERS_PER_KEY, MAX_RECORDS, MAX_RECORDS_PER_HOST};
-pub use store::{Arrival, ProviderStore};
+pub use store::{Announcer, ProviderStore};

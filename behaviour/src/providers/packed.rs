@@ -11,9 +11,9 @@ pub(super) const MAX_ADDRESSES: usize = 8;
 pub(super) const MAX_ADDRESS_BYTES_PER_RECORD: usize = 512;
 
 /// Addresses, each behind its length in one byte.
-pub(super) struct Packed(Box<[u8]>);
+pub(super) struct PackedAddresses(Box<[u8]>);
 
-impl Packed {
+impl PackedAddresses {
     /// Those of `addresses` that are kept: at an IP address, short, and not too many.
     pub(super) fn new(addresses: &[Multiaddr]) -> Self {
         let mut bytes = Vec::new();
@@ -79,7 +79,7 @@ mod tests {
             ],
         ] {
             let addresses = addresses(texts);
-            assert_eq!(Packed::new(&addresses).unpack(), addresses);
+            assert_eq!(PackedAddresses::new(&addresses).unpack(), addresses);
         }
     }
 
@@ -88,19 +88,19 @@ mod tests {
         let name = "/dns/example.org/tcp/4001";
         let at = "/ip4/11.0.0.1/tcp/4001";
         assert_eq!(
-            Packed::new(&addresses(&[name, at])).unpack(),
+            PackedAddresses::new(&addresses(&[name, at])).unpack(),
             addresses(&[at])
         );
         let long = format!("{at}/unix/{}", "a".repeat(16_000));
-        assert_eq!(Packed::new(&addresses(&[&long])).len(), 0);
+        assert_eq!(PackedAddresses::new(&addresses(&[&long])).len(), 0);
         let many: Vec<_> = (1..100)
             .map(|port| format!("/ip4/11.0.0.1/tcp/{port}").parse().unwrap())
             .collect();
-        assert_eq!(Packed::new(&many).unpack(), many[..MAX_ADDRESSES]);
+        assert_eq!(PackedAddresses::new(&many).unpack(), many[..MAX_ADDRESSES]);
         let wide: Vec<_> = (0..8)
             .map(|n| format!("{at}/unix/{n}{}", "a".repeat(190)).parse().unwrap())
             .collect();
-        let packed = Packed::new(&wide);
+        let packed = PackedAddresses::new(&wide);
         assert_eq!(packed.unpack().len(), 2);
         assert!(packed.len() <= MAX_ADDRESS_BYTES_PER_RECORD);
     }

@@ -11,7 +11,7 @@ use libp2p::{
 };
 use rand::RngExt;
 
-use super::{packed::Packed, shares::Shares, usage::Usage};
+use super::{key_quotas::KeyQuotas, packed::PackedAddresses, usage::Usage};
 use crate::{Origin, dial::Namer};
 
 /// Strangers' records that one node keeps, in all.
@@ -44,11 +44,11 @@ const TRIES: usize = 64;
 const RENEWED_AFTER: Duration = Duration::from_secs(3600);
 
 /// One record.
-pub(super) struct Entry {
+pub(super) struct StoredRecord {
     pub(super) key: [u8; 32],
     pub(super) provider: PeerId,
     pub(super) namer: Namer,
-    pub(super) addresses: Packed,
+    pub(super) addresses: PackedAddresses,
     pub(super) since: Instant,
     pub(super) expires: Instant,
     pub(super) is_renewed: bool,
@@ -57,14 +57,14 @@ pub(super) struct Entry {
 /// All records, each key's and each origin's within its quota.
 #[derive(Default)]
 pub(super) struct Records {
-    entries: Vec<Entry>,
+    entries: Vec<StoredRecord>,
     /// Where the records of each key are in `entries`.
     keys: HashMap<[u8; 32], Vec<u32>>,
     usage: Usage,
     bytes: usize,
 }
 
-impl Entry {
+impl StoredRecord {
     fn cost(&self) -> usize {
         RECORD_BYTES + self.addresses.len()
     }
@@ -92,29 +92,29 @@ impl Records {
     }
 
     /// The records of a key.
-    pub(super) fn of_key(&self, key: &[u8; 32]) -> impl Iterator<Item = &Entry> {
-        let places = self.keys.get(key).into_iter().flatten();
-        places.map(|place| &self.entries[*place as usize])
+    pub(super) fn of_key(&self, key: &[u8; 32]) -> impl Iterator<Item = &StoredRecord> {
+        let indexes = self.keys.get(key).into_iter().flatten();
+        indexes.map(|index| &self.entries[*index as usize])
     }
 
     /// Removes the record of a provider.
     pub(super) fn remove(&mut self, key: &[u8; 32], provider: &PeerId) {
-        if let Some(place) = self.place_of(key, provider) {
-            self.remove_at(place);
+        if let Some(index) = self.index_of(key, provider) {
+            self.remove_at(index);
         }
     }
 
-    /// Keeps a record, in the place of another where there is no room.
-    pub(super) fn add(&mut self, entry: Entry, is_reached: bool) -> Result<()> {
-        let known = self.place_of(&entry.key, &entry.provider);
+    /// Keeps a record, in the index of another where there is no room.
+    pub(super) fn add(&mut self, entry: StoredRecord, is_reached: bool) -> Result<()> {
+        let known = self.index_of(&entry.key, &entry.provider);
         if let Some(known) = known {
             self.renew(known, entry, is_reached);
             return Ok(());
         }
         let now = entry.since;
         let origin = entry.origin();
-        if let Some(place) = self.spare_of_key(&entry.key, origin, now) {
-            self.remove_at(place);
+        if let Some(index) = self.spare_of_key(&entry.key, origin, now) {
+            self.remove_at(index);
         }
         let is_full = |records: &Self| {
             records.entries.len() >= MAX_RECORDS || records.bytes + entry.cost() > MAX_BYTES
@@ -128,35 +128,35 @@ impl Records {
             }
         }
         while is_full(self) {
-            let sample = (0..SAMPLE).map(|_| self.random_place());
-            let Some(place) = sample.min_by_key(|place| self.worth(*place, now)) else {
+            let sample = (0..SAMPLE).map(|_| self.random_index());
+            let Some(index) = sample.min_by_key(|index| self.worth(*index, now)) else {
                 break;
             };
-            self.remove_at(place);
+            self.remove_at(index);
         }
         self.push(entry, is_reached);
         Ok(())
     }
 
-    fn push(&mut self, entry: Entry, is_reached: bool) {
+    fn push(&mut self, entry: StoredRecord, is_reached: bool) {
         self.usage.add(entry.origin(), entry.provider, is_reached);
         self.bytes += entry.cost();
         // There are fewer than fit 32 bits.
-        let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.keys.entry(entry.key).or_default().push(place);
+        let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
+        self.keys.entry(entry.key).or_default().push(index);
         self.entries.push(entry);
     }
 
     /// The provider announces what it has announced before.
-    fn renew(&mut self, place: usize, new: Entry, is_reached: bool) {
-        let known = &self.entries[place];
+    fn renew(&mut self, index: usize, new: StoredRecord, is_reached: bool) {
+        let known = &self.entries[index];
         let (since, is_renewed) = (known.since, known.is_renewed);
         let is_old = new.since.duration_since(since) >= RENEWED_AFTER;
         // Added first: a provider without a record is not known to have been reached.
         self.usage.add(new.origin(), new.provider, is_reached);
         self.usage.remove(known.origin(), &known.provider);
         self.bytes = self.bytes + new.cost() - known.cost();
-        self.entries[place] = Entry {
+        self.entries[index] = StoredRecord {
             since,
             is_renewed: is_renewed || is_old,
             ..new
@@ -166,32 +166,32 @@ impl Records {
     /// The record that makes room for one more of its key from `origin`, if there has to be one: of the same
     /// host or site if that has its share, else of one that has more.
     fn spare_of_key(&self, key: &[u8; 32], origin: Origin, now: Instant) -> Option<usize> {
-        let places = self.keys.get(key)?;
-        if places.len() < MAX_PROVIDERS_PER_KEY {
+        let indexes = self.keys.get(key)?;
+        if indexes.len() < MAX_PROVIDERS_PER_KEY {
             return None;
         }
-        let shares = Shares::of(places.iter().map(|place| &self.entries[*place as usize]));
-        let is_crowd = |place: &usize| shares.exceeds(self.entries[*place].origin());
-        let is_own = |place: &usize| {
-            let other = self.entries[*place].origin();
+        let quotas = KeyQuotas::of(indexes.iter().map(|index| &self.entries[*index as usize]));
+        let is_crowd = |index: &usize| quotas.exceeds(self.entries[*index].origin());
+        let is_own = |index: &usize| {
+            let other = self.entries[*index].origin();
             let is_same_site = origin.site().is_some() && other.site() == origin.site();
-            other == origin || (is_same_site && !shares.is_host_full(origin))
+            other == origin || (is_same_site && !quotas.is_host_full(origin))
         };
         let of = |is_one: &dyn Fn(&usize) -> bool| {
-            let places = places.iter().map(|place| *place as usize);
-            places
-                .filter(|place| is_one(place))
-                .min_by_key(|place| self.worth(*place, now))
+            let indexes = indexes.iter().map(|index| *index as usize);
+            indexes
+                .filter(|index| is_one(index))
+                .min_by_key(|index| self.worth(*index, now))
         };
-        if shares.is_host_full(origin) || shares.is_site_full(origin) {
+        if quotas.is_host_full(origin) || quotas.is_site_full(origin) {
             return of(&is_own);
         }
         of(&is_crowd).or_else(|| of(&|_| true))
     }
 
     /// How much a record is worth keeping. Among equals chance decides.
-    fn worth(&self, place: usize, now: Instant) -> (u8, u32) {
-        let entry = &self.entries[place];
+    fn worth(&self, index: usize, now: Instant) -> (u8, u32) {
+        let entry = &self.entries[index];
         let origin = entry.origin();
         let is_over = self.usage.of_host(origin) > MAX_RECORDS_PER_HOST
             || self.usage.of_site(origin) > MAX_RECORDS_PER_SITE;
@@ -207,41 +207,41 @@ impl Records {
     }
 
     /// Removes one at random of those that are `theirs`, who have an eighth of the store.
-    fn remove_one(&mut self, theirs: impl Fn(&Entry) -> bool) -> Result<()> {
-        let mut places = (0..TRIES).map(|_| self.random_place());
-        let place = places.find(|place| theirs(&self.entries[*place]));
-        self.remove_at(place.ok_or(Error::MaxProvidedKeys)?);
+    fn remove_one(&mut self, theirs: impl Fn(&StoredRecord) -> bool) -> Result<()> {
+        let mut indexes = (0..TRIES).map(|_| self.random_index());
+        let index = indexes.find(|index| theirs(&self.entries[*index]));
+        self.remove_at(index.ok_or(Error::MaxProvidedKeys)?);
         Ok(())
     }
 
-    fn random_place(&self) -> usize {
+    fn random_index(&self) -> usize {
         rand::rng().random_range(0..self.entries.len().max(1))
     }
 
-    fn place_of(&self, key: &[u8; 32], provider: &PeerId) -> Option<usize> {
-        let mut places = self.keys.get(key)?.iter().map(|place| *place as usize);
-        places.find(|place| self.entries[*place].provider == *provider)
+    fn index_of(&self, key: &[u8; 32], provider: &PeerId) -> Option<usize> {
+        let mut indexes = self.keys.get(key)?.iter().map(|index| *index as usize);
+        indexes.find(|index| self.entries[*index].provider == *provider)
     }
 
-    fn remove_at(&mut self, place: usize) {
-        if place >= self.entries.len() {
+    fn remove_at(&mut self, index: usize) {
+        if index >= self.entries.len() {
             return;
         }
         let last = self.entries.len() - 1;
-        let removed = self.entries.swap_remove(place);
+        let removed = self.entries.swap_remove(index);
         self.usage.remove(removed.origin(), &removed.provider);
         self.bytes -= removed.cost();
-        if let Some(places) = self.keys.get_mut(&removed.key) {
-            places.retain(|known| *known as usize != place);
-            if places.is_empty() {
+        if let Some(indexes) = self.keys.get_mut(&removed.key) {
+            indexes.retain(|known| *known as usize != index);
+            if indexes.is_empty() {
                 self.keys.remove(&removed.key);
             }
         }
-        if let Some(moved) = self.entries.get(place)
-            && let Some(places) = self.keys.get_mut(&moved.key)
+        if let Some(moved) = self.entries.get(index)
+            && let Some(indexes) = self.keys.get_mut(&moved.key)
         {
-            let known = places.iter_mut().find(|known| **known as usize == last);
-            known.into_iter().for_each(|known| *known = place as u32);
+            let known = indexes.iter_mut().find(|known| **known as usize == last);
+            known.into_iter().for_each(|known| *known = index as u32);
         }
     }
 }

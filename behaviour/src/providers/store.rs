@@ -16,10 +16,10 @@ use libp2p::{
 use rand::seq::SliceRandom;
 
 use super::{
-    own::{OwnKeys, digest},
-    packed::Packed,
-    records::{Entry, Records},
-    shares::Shares,
+    key_quotas::KeyQuotas,
+    own_keys::{OwnKeys, digest},
+    packed::PackedAddresses,
+    records::{Records, StoredRecord},
 };
 use crate::dial::Namer;
 
@@ -35,7 +35,7 @@ const LIFETIME: Duration = Duration::from_secs(48 * 3600);
 
 /// Where a record comes from.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct Announcer {
     /// The provider, as its connection shows it.
     pub namer: Namer,
     /// Whether this node has connected to it.
@@ -48,7 +48,7 @@ pub struct ProviderStore {
     own: OwnKeys,
     pub(super) records: Records,
     /// Where the record comes from that Kademlia is about to add.
-    expected: Option<Arrival>,
+    expected: Option<Announcer>,
 }
 
 impl ProviderStore {
@@ -76,8 +76,8 @@ impl ProviderStore {
     }
 
     /// Where the next record comes from. One that nobody announced is refused.
-    pub fn expect(&mut self, arrival: Option<Arrival>) {
-        self.expected = arrival;
+    pub fn expect(&mut self, announcer: Option<Announcer>) {
+        self.expected = announcer;
     }
 
     /// This node has connected to a peer, whose records are kept before others' from now on.
@@ -103,12 +103,12 @@ impl ProviderStore {
         let entries = self.records.of_key(&digest);
         let mut entries: Vec<_> = entries.filter(|entry| entry.expires > now).collect();
         entries.shuffle(&mut rand::rng());
-        let (mut shares, usage) = (Shares::default(), self.records.usage());
+        let (mut quotas, usage) = (KeyQuotas::default(), self.records.usage());
         let ranked = entries.into_iter().map(|entry| {
-            shares.take(entry);
+            quotas.take(entry);
             let is_reached = usage.is_reached(&entry.provider);
             // One without an address is of use only where it happens to be known otherwise.
-            let is_useful = entry.addresses.len() > 0 && !shares.exceeds(entry.origin());
+            let is_useful = entry.addresses.len() > 0 && !quotas.exceeds(entry.origin());
             (Reverse((is_reached, is_useful)), entry)
         });
         let mut ranked: Vec<_> = ranked.collect();
@@ -151,21 +151,21 @@ impl RecordStore for ProviderStore {
     fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
         let key = digest(&record.key).ok_or(Error::ValueTooLarge)?;
         if record.provider == self.local {
-            // Our own keys live in `own`, put there by whoever shares.
+            // Our own keys live in `own`, put there by whoever quotas.
             return Ok(());
         }
-        let arrival = self.expected.take().ok_or(Error::MaxProvidedKeys)?;
+        let announcer = self.expected.take().ok_or(Error::MaxProvidedKeys)?;
         let now = Instant::now();
-        let entry = Entry {
+        let entry = StoredRecord {
             key,
             provider: record.provider,
-            namer: arrival.namer,
-            addresses: Packed::new(&record.addresses),
+            namer: announcer.namer,
+            addresses: PackedAddresses::new(&record.addresses),
             since: now,
             expires: record.expires.unwrap_or(now + LIFETIME),
             is_renewed: false,
         };
-        self.records.add(entry, arrival.is_reached)
+        self.records.add(entry, announcer.is_reached)
     }
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {

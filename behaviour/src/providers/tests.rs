@@ -9,7 +9,7 @@ use libp2p::{
 };
 use pelago_content::Hash;
 
-use super::{Arrival, MAX_PROVIDERS_PER_KEY, MAX_RECORDS, OwnKeys, ProviderStore, record_key};
+use super::{Announcer, MAX_PROVIDERS_PER_KEY, MAX_RECORDS, OwnKeys, ProviderStore, record_key};
 use crate::dial::Namer;
 
 fn hash(n: usize) -> Hash {
@@ -32,7 +32,7 @@ fn store() -> (ProviderStore, OwnKeys) {
 /// `record` comes from a peer that is connected from `remote`.
 fn add(store: &mut ProviderStore, remote: &str, record: ProviderRecord) -> Result<()> {
     let namer = Namer::new(record.provider, &remote.parse().unwrap());
-    store.expect(Some(Arrival {
+    store.expect(Some(Announcer {
         namer,
         is_reached: false,
     }));

@@ -20,7 +20,7 @@ use libp2p::{
 
 use super::{
     handler::{Handler, Inbound, Open, OpenError, Reply},
-    heard::Heard,
+    peer_stream::LastActivity,
 };
 use crate::{Origin, Protocol, Protocols};
 
@@ -47,7 +47,7 @@ pub struct Behaviour {
     /// By peer, the newest connection last.
     connections: HashMap<PeerId, Vec<Connection>>,
     /// When bytes last moved, of all connections that have a handler.
-    heard: HashMap<ConnectionId, Heard>,
+    last_activity: HashMap<ConnectionId, LastActivity>,
     events: VecDeque<ToSwarm<Event, Open>>,
     refused: Arc<AtomicU64>,
 }
@@ -59,7 +59,7 @@ impl Behaviour {
         Self {
             protocols,
             connections: HashMap::new(),
-            heard: HashMap::new(),
+            last_activity: HashMap::new(),
             events: VecDeque::new(),
             refused: Arc::default(),
         }
@@ -72,17 +72,24 @@ impl Behaviour {
     }
 
     fn handler(&mut self, connection: ConnectionId, peer: PeerId, remote: &Multiaddr) -> Handler {
-        let heard = Heard::now();
-        self.heard.insert(connection, heard.clone());
+        let last_activity = LastActivity::now();
+        self.last_activity.insert(connection, last_activity.clone());
         let origin = Origin::new(peer, remote);
-        Handler::new(self.protocols.clone(), origin, self.refused(), heard)
+        Handler::new(
+            self.protocols.clone(),
+            origin,
+            self.refused(),
+            last_activity,
+        )
     }
 
     /// How long ago bytes last moved on a stream of `connection`, or since when there is that connection.
     /// `None` if there is none.
     #[must_use]
     pub fn silence(&self, connection: ConnectionId) -> Option<Duration> {
-        self.heard.get(&connection).map(Heard::elapsed)
+        self.last_activity
+            .get(&connection)
+            .map(LastActivity::elapsed)
     }
 
     /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the reason.
@@ -160,7 +167,7 @@ impl NetworkBehaviour for Behaviour {
                 connection_id,
                 ..
             }) => {
-                self.heard.remove(&connection_id);
+                self.last_activity.remove(&connection_id);
                 if let Some(connections) = self.connections.get_mut(&peer_id) {
                     connections.retain(|connection| connection.id != connection_id);
                     if connections.is_empty() {
@@ -171,7 +178,7 @@ impl NetworkBehaviour for Behaviour {
             // Another behaviour may have denied a connection after its handler was made.
             FromSwarm::DialFailure(DialFailure { connection_id, .. })
             | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
-                self.heard.remove(&connection_id);
+                self.last_activity.remove(&connection_id);
             }
             _ => {}
         }
@@ -289,6 +296,6 @@ mod tests {
                 _ = b.select_next_some() => {}
             }
         }
-        assert_eq!(a.behaviour().heard.len(), 1);
+        assert_eq!(a.behaviour().last_activity.len(), 1);
     }
 }

@@ -24,7 +24,9 @@ use libp2p::{
 };
 use thiserror::Error;
 
-use super::{MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, PeerStream, heard::Heard};
+use super::{
+    MAX_INBOUND_STREAMS, MAX_PENDING_STREAMS, Outbound, PeerStream, peer_stream::LastActivity,
+};
 use crate::{Origin, Protocol, Protocols};
 
 /// Where the outcome of a request for a stream goes.
@@ -83,7 +85,7 @@ pub struct Handler {
     /// Streams that were one too many, of all connections.
     refused: Arc<AtomicU64>,
     /// When bytes moved on a stream of this connection.
-    heard: Heard,
+    last_activity: LastActivity,
     /// Where its peer comes from.
     origin: Origin,
 }
@@ -93,7 +95,7 @@ impl Handler {
         protocols: Protocols,
         origin: Origin,
         refused: Arc<AtomicU64>,
-        heard: Heard,
+        last_activity: LastActivity,
     ) -> Self {
         Self {
             protocols,
@@ -102,7 +104,7 @@ impl Handler {
             arrived: VecDeque::new(),
             inbound: Arc::new(()),
             refused,
-            heard,
+            last_activity,
             origin,
         }
     }
@@ -118,7 +120,7 @@ impl Handler {
             origin: self.origin,
             _counted: Arc::clone(&self.inbound),
         };
-        let stream = Outbound::new(stream, self.heard.clone());
+        let stream = Outbound::new(stream, self.last_activity.clone());
         self.arrived.push_back(stream.holding(accepted));
     }
 }
@@ -175,7 +177,7 @@ impl ConnectionHandler for Handler {
             }) => {
                 self.negotiating -= 1;
                 // Dropping a stream that nobody waits for any more resets it.
-                let stream = Outbound::new(stream, self.heard.clone());
+                let stream = Outbound::new(stream, self.last_activity.clone());
                 let _ = open.reply.send(Ok(stream));
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { error, info: open }) => {

@@ -7,11 +7,11 @@
 
 mod behaviour;
 mod handler;
-mod heard;
+mod peer_stream;
 
 pub use behaviour::{Behaviour, Event};
 pub use handler::{Accepted, Inbound, OpenError, Reply};
-pub use heard::{Outbound, PeerStream};
+pub use peer_stream::{Outbound, PeerStream};
 
 /// Streams of our protocols that one connection may have open towards us at a time. An honest node
 /// opens one chunk stream and one availability stream a download, and one catalogue stream.

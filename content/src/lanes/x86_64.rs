@@ -67,7 +67,7 @@ impl Sha {
 }
 
 /// The state of one message, in the order the instructions want it: ABEF and CDGH.
-type State = [__m128i; 2];
+type HashState = [__m128i; 2];
 
 /// The last 16 words of one message's schedule, four by four.
 type Schedule = [__m128i; 4];
@@ -103,7 +103,7 @@ fn digest<const N: usize, const LENGTH: usize>(messages: &[[u8; LENGTH]; N]) -> 
 /// Takes the next 64 bytes of each message into its state.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
-fn compress<const N: usize>(states: &mut [State; N], blocks: [&[u8; COMPRESSED]; N]) {
+fn compress<const N: usize>(states: &mut [HashState; N], blocks: [&[u8; COMPRESSED]; N]) {
     let before = *states;
     let mut schedules = [[_mm_setzero_si128(); 4]; N];
     for (schedule, block) in schedules.iter_mut().zip(blocks) {
@@ -133,7 +133,7 @@ fn compress<const N: usize>(states: &mut [State; N], blocks: [&[u8; COMPRESSED];
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
 fn rounds<const N: usize, const AT: usize>(
-    states: &mut [State; N],
+    states: &mut [HashState; N],
     schedules: &[Schedule; N],
     four: usize,
 ) {
@@ -180,7 +180,7 @@ fn load(block: &[u8; COMPRESSED]) -> Schedule {
 /// The digest that a state stands for.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
-fn node([abef, cdgh]: State) -> Node {
+fn node([abef, cdgh]: HashState) -> Node {
     let words = [
         _mm_extract_epi32::<3>(abef),
         _mm_extract_epi32::<2>(abef),

@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 
 use super::{
-    BYTES_OF_ENTRY, Item, Listing, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals, UNQUESTIONED_ENTRIES,
+    BYTES_OF_ENTRY, Listing, ListingItem, MAX_DEPTH, MAX_LISTED, NO_PARENT, Totals,
+    UNQUESTIONED_ENTRIES,
 };
 use crate::{Descriptor, EntryKind, Hash, Kind, MAX_MANIFEST_LEN, Manifest};
 
@@ -316,7 +317,7 @@ fn unfold(listing: &mut Listing, children: &[Vec<u32>]) {
             continue;
         };
         let item = listing.items.len() as u32;
-        listing.items.push(Item {
+        listing.items.push(ListingItem {
             parent: folder.item,
             manifest: folder.id,
             entry: folder.entry,

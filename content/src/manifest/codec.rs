@@ -12,7 +12,9 @@ use cbor4ii::core::{
     utils::SliceReader,
 };
 
-use super::{Entry, EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, ManifestError, shown};
+use super::{
+    EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, ManifestEntry, ManifestError, shown,
+};
 use crate::Descriptor;
 
 /// Keys of the manifest, in the order in which they are written.
@@ -31,13 +33,13 @@ const EXECUTABLE: &str = "x";
 /// Entries that room is made for before the first is read.
 const MAX_RESERVED: usize = 1024;
 
-pub(super) fn encode(entries: &[Entry]) -> Vec<u8> {
+pub(super) fn encode(entries: &[ManifestEntry]) -> Vec<u8> {
     let mut memory = Memory(Vec::new());
     write(entries, &mut memory).expect("appending to memory does not fail");
     memory.0
 }
 
-pub(super) fn encoded_len(entries: &[Entry]) -> u64 {
+pub(super) fn encoded_len(entries: &[ManifestEntry]) -> u64 {
     let mut length = Length(0);
     write(entries, &mut length).expect("counting does not fail");
     length.0
@@ -65,7 +67,7 @@ impl Write for Length {
     }
 }
 
-fn write<W: Write>(entries: &[Entry], to: &mut W) -> Result<(), enc::Error<W::Error>> {
+fn write<W: Write>(entries: &[ManifestEntry], to: &mut W) -> Result<(), enc::Error<W::Error>> {
     Map::bounded(2, to)?;
     VERSION.encode(to)?;
     MANIFEST_VERSION.encode(to)?;
@@ -74,7 +76,7 @@ fn write<W: Write>(entries: &[Entry], to: &mut W) -> Result<(), enc::Error<W::Er
     entries.iter().try_for_each(|entry| write_entry(entry, to))
 }
 
-fn write_entry<W: Write>(entry: &Entry, to: &mut W) -> Result<(), enc::Error<W::Error>> {
+fn write_entry<W: Write>(entry: &ManifestEntry, to: &mut W) -> Result<(), enc::Error<W::Error>> {
     match &entry.kind {
         EntryKind::File {
             descriptor,
@@ -116,7 +118,7 @@ fn write_entry<W: Write>(entry: &Entry, to: &mut W) -> Result<(), enc::Error<W::
 }
 
 /// Reads the entries, in whatever order they are.
-pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, ManifestError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<ManifestEntry>, ManifestError> {
     let mut from = SliceReader::new(bytes);
     if length(Map::len(&mut from))? != 2 {
         return Err(malformed("it has other keys than its version and entries"));
@@ -173,7 +175,7 @@ impl<'b> Fields<'b> {
         Ok(fields)
     }
 
-    fn into_entry(self, number: usize) -> Result<Entry, ManifestError> {
+    fn into_entry(self, number: usize) -> Result<ManifestEntry, ManifestError> {
         let name = self
             .name
             .ok_or_else(|| malformed(&format!("entry {number} has no name")))?;
@@ -221,7 +223,7 @@ impl<'b> Fields<'b> {
             }
         };
         let name = name.to_owned();
-        Ok(Entry { name, kind })
+        Ok(ManifestEntry { name, kind })
     }
 }
 

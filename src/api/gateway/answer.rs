@@ -24,7 +24,7 @@ use super::{
     range::Selected,
 };
 use crate::{
-    content::{Entry, Hash},
+    content::{Hash, ManifestEntry},
     node::{Node, ReadError, ReadRequest, Reading, Stat},
 };
 
@@ -197,7 +197,7 @@ fn folder(
     target: &Target,
     title: &str,
     hash: &Hash,
-    entries: Vec<Entry>,
+    entries: Vec<ManifestEntry>,
 ) -> Response<Body> {
     let is_json = wants_json(headers);
     let (kind, form) = match is_json {

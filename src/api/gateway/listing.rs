@@ -12,7 +12,7 @@ use super::{
     links::encoded,
     page::{head, shown},
 };
-use crate::content::{Entry, EntryKind};
+use crate::content::{EntryKind, ManifestEntry};
 
 /// Entries that are made into text at a time.
 const ENTRIES_AT_A_TIME: usize = 256;
@@ -33,7 +33,7 @@ struct Listed<'e> {
 }
 
 /// A page that lists `entries`, of the folder that is called `title`.
-pub(super) fn html(title: &str, entries: Vec<Entry>, is_top: bool) -> Body {
+pub(super) fn html(title: &str, entries: Vec<ManifestEntry>, is_top: bool) -> Body {
     let mut begin = head(title);
     begin.push_str("<table>\n");
     if !is_top {
@@ -46,7 +46,7 @@ pub(super) fn html(title: &str, entries: Vec<Entry>, is_top: bool) -> Body {
 }
 
 /// The same as JSON.
-pub(super) fn json(entries: Vec<Entry>) -> Body {
+pub(super) fn json(entries: Vec<ManifestEntry>) -> Body {
     in_pieces("[".to_owned(), entries, "]\n", |at, entry| {
         let separator = if at == 0 { "" } else { "," };
         // Text and numbers can always be written.
@@ -57,9 +57,9 @@ pub(super) fn json(entries: Vec<Entry>) -> Body {
 
 fn in_pieces(
     begin: String,
-    entries: Vec<Entry>,
+    entries: Vec<ManifestEntry>,
     end: &'static str,
-    text: impl Fn(usize, &Entry) -> String + Send + 'static,
+    text: impl Fn(usize, &ManifestEntry) -> String + Send + 'static,
 ) -> Body {
     let mut begin = Some(begin);
     let mut at = 0;
@@ -84,7 +84,7 @@ fn in_pieces(
     Body::from_stream(pieces)
 }
 
-fn row(entry: &Entry) -> String {
+fn row(entry: &ManifestEntry) -> String {
     let (name, href) = (shown(&entry.name), encoded(&entry.name));
     match &entry.kind {
         EntryKind::File { descriptor, .. } => {
@@ -102,7 +102,7 @@ fn row(entry: &Entry) -> String {
     }
 }
 
-fn listed(entry: &Entry) -> Listed<'_> {
+fn listed(entry: &ManifestEntry) -> Listed<'_> {
     let name = entry.name.as_str();
     let (kind, hash, size, files, target) = match &entry.kind {
         EntryKind::File { descriptor, .. } => {
@@ -151,9 +151,9 @@ mod tests {
 
     use super::*;
 
-    fn file(name: &str, size: u64) -> Entry {
+    fn file(name: &str, size: u64) -> ManifestEntry {
         let descriptor = Descriptor::new(Kind::File, size, [1; 32]).unwrap();
-        Entry {
+        ManifestEntry {
             name: name.to_owned(),
             kind: EntryKind::File {
                 descriptor,
@@ -175,7 +175,7 @@ mod tests {
             "\u{202e}3pm.exe",
         ];
         let mut entries: Vec<_> = names.iter().map(|name| file(name, 1_500_000)).collect();
-        entries.push(Entry {
+        entries.push(ManifestEntry {
             name: "link".to_owned(),
             kind: EntryKind::Symlink {
                 target: "<b>".to_owned(),

@@ -16,7 +16,7 @@ use crate::network::PeerAddress;
 
 /// Why a node is dialed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::network) enum Reason {
+pub(in crate::network) enum DialReason {
     /// The settings name it.
     Bootstrap,
     /// It is known from an earlier run.
@@ -29,7 +29,7 @@ pub(in crate::network) enum Reason {
     Moved,
 }
 
-impl Reason {
+impl DialReason {
     /// Whether the node is of interest for as long as this one runs.
     pub(super) const fn lasts(self) -> bool {
         matches!(self, Self::Bootstrap | Self::Known)
@@ -51,7 +51,7 @@ impl Reason {
 
 /// A node to be connected to.
 pub(super) struct Target {
-    pub(super) reason: Reason,
+    pub(super) reason: DialReason,
     /// Who it is: as it was named, or as it was when it was reached.
     pub(super) peer: Option<PeerId>,
     /// As it was named; none for a peer whose addresses are looked up when it is dialed.
@@ -67,7 +67,7 @@ pub(super) struct Target {
 }
 
 impl Target {
-    pub(super) fn named(reason: Reason, node: &PeerAddress, now: Instant) -> Self {
+    pub(super) fn named(reason: DialReason, node: &PeerAddress, now: Instant) -> Self {
         Self {
             reason,
             peer: node.peer(),
@@ -89,7 +89,7 @@ impl Target {
             return DialOpts::unknown_peer_id().address(address.clone()).build();
         }
         let condition = match self.reason {
-            Reason::Moved => PeerCondition::NotDialing,
+            DialReason::Moved => PeerCondition::NotDialing,
             _ => PeerCondition::DisconnectedAndNotDialing,
         };
         // Each target has a peer or an address.

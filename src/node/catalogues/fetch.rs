@@ -7,7 +7,7 @@ use libp2p::PeerId;
 use parking_lot::Mutex;
 use pelago_behaviour::{
     FrameError, Protocol, Stall,
-    catalogue::{self, Entry, MAX_ENTRIES},
+    catalogue::{self, CatalogueEntry, MAX_ENTRIES},
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -83,7 +83,7 @@ pub(super) async fn read_pages(
     peer: PeerId,
     query: &str,
     deadline: Instant,
-    take: impl FnMut(Vec<Entry>) -> bool,
+    take: impl FnMut(Vec<CatalogueEntry>) -> bool,
 ) -> Result<bool, FetchError> {
     let deadline = deadline.min(Instant::now() + PEER_TIMEOUT);
     let pages = pages(network, peer, query, take);
@@ -95,7 +95,7 @@ async fn pages(
     network: &Network,
     peer: PeerId,
     query: &str,
-    mut take: impl FnMut(Vec<Entry>) -> bool,
+    mut take: impl FnMut(Vec<CatalogueEntry>) -> bool,
 ) -> Result<bool, FetchError> {
     let query = &query[..query.floor_char_boundary(catalogue::MAX_QUERY)];
     let stream = network.open(peer, Protocol::Catalogue).await?;

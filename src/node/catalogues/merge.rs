@@ -9,7 +9,7 @@ use std::{
 };
 
 use libp2p::PeerId;
-use pelago_behaviour::catalogue::Entry;
+use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::Hash;
 
 use super::Listed;
@@ -97,7 +97,7 @@ impl Merge {
     }
 
     /// Takes a page. Whether there is room for another; what does not fit is left out.
-    pub(super) fn take(&mut self, part: &mut Part, entries: Vec<Entry>) -> bool {
+    pub(super) fn take(&mut self, part: &mut Part, entries: Vec<CatalogueEntry>) -> bool {
         for entry in entries {
             let cost = Amount {
                 entries: 1,
@@ -124,7 +124,7 @@ impl Merge {
         self.spare = self.spare.plus(part.left);
     }
 
-    fn add(&mut self, part: &mut Part, entry: Entry) {
+    fn add(&mut self, part: &mut Part, entry: CatalogueEntry) {
         let key = (entry.name, entry.hash);
         if !part.seen.insert(self.hasher.hash_one(&key)) {
             return;
@@ -160,10 +160,10 @@ mod tests {
 
     use super::*;
 
-    fn entry(hash: u64, name: &str) -> Entry {
+    fn entry(hash: u64, name: &str) -> CatalogueEntry {
         let mut bytes = [0; 32];
         bytes[24..].copy_from_slice(&hash.to_be_bytes());
-        Entry {
+        CatalogueEntry {
             hash: Hash::from_bytes(bytes),
             name: name.to_owned(),
             kind: Kind::File,

@@ -4,10 +4,10 @@
 //! peer that has proven to have the hash. All other answers are the same, and cost the same work.
 
 use libp2p::PeerId;
-use pelago_behaviour::availability::{Has, Proof, Request};
+use pelago_behaviour::availability::{Availability, Proof, Request};
 use pelago_content::Hash;
 
-use super::{Answers, Full, Kind, Requester};
+use super::{Answers, JobKind, QueueFull, Requester};
 use crate::access::Action;
 
 /// Stands in for the hash of content that is not here: its proofs are checked all the same.
@@ -39,7 +39,7 @@ impl Answers {
         &self,
         requester: Requester,
         question: Question,
-    ) -> Result<Option<(Hash, Has)>, Full> {
+    ) -> Result<Option<(Hash, Availability)>, QueueFull> {
         let (answers, peer) = (self.clone(), requester.peer);
         let answer = move || {
             let hash = answers.hash_of(peer, question)?;
@@ -50,7 +50,7 @@ impl Answers {
             Some((hash, has))
         };
         let run = move || (answer(), 0);
-        self.work.run(requester, Kind::LookUp, run).await
+        self.work.run(requester, JobKind::LookUp, run).await
     }
 
     /// What is here of `hash` by now, for one who may do `action` with it.
@@ -59,10 +59,10 @@ impl Answers {
         requester: Requester,
         action: Action,
         hash: Hash,
-    ) -> Result<Option<Has>, Full> {
+    ) -> Result<Option<Availability>, QueueFull> {
         let answers = self.clone();
         let held = move || (answers.has(requester.peer, action, hash), 0);
-        self.work.run(requester, Kind::LookUp, held).await
+        self.work.run(requester, JobKind::LookUp, held).await
     }
 
     /// The hash that the question is about, if the peer has it.
@@ -80,18 +80,18 @@ impl Answers {
         }
     }
 
-    fn has(&self, peer: PeerId, action: Action, hash: Hash) -> Option<Has> {
+    fn has(&self, peer: PeerId, action: Action, hash: Hash) -> Option<Availability> {
         if !self.allows(peer, action, &hash) {
             return None;
         }
         let (descriptor, blocks) = self.store.holding(&hash).ok()??;
         let is_told = |scopes: &_| self.access.tells(&peer, action, scopes);
         let name = self.store.name_of(&hash, is_told).ok()?;
-        Some(Has {
+        Some(Availability {
             name,
             blocks,
             is_listed: self.allows(peer, Action::List, &hash),
-            ..Has::nothing_of(descriptor)
+            ..Availability::none(descriptor)
         })
     }
 }

@@ -52,13 +52,16 @@ const fn item(hash: Hash, level: u8, index: u64, data: bool) -> Item {
 async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
     let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
     let path = folder.path().join("file");
-    fs::write(&path, vec![7; 4 * ENOUGH]).unwrap();
+    fs::write(&path, vec![7; 4 * READ_BATCH]).unwrap();
     let hash = share(&answers.store, &path);
     let (buffers, requester) = (Buffers::new(4 << 20, 4 << 20), Requester::at("11.0.0.1"));
     for (level, data, at_a_time) in [(0, true, 1), (4, false, 8)] {
-        let left = Left::new(vec![item(hash, level, 1, data); 8]);
-        let buffer = buffers.acquire(requester, left.next_bytes()).await.unwrap();
-        let prepared = answers.chunks(requester, left, buffer).await.unwrap();
+        let remaining = RemainingItems::new(vec![item(hash, level, 1, data); 8]);
+        let buffer = buffers
+            .acquire(requester, remaining.next_bytes())
+            .await
+            .unwrap();
+        let prepared = answers.chunks(requester, remaining, buffer).await.unwrap();
         assert_eq!(prepared.len(), at_a_time, "level {level}, data {data}");
         let sent: usize = prepared.iter().map(|answer| answer.data.len()).sum();
         assert_eq!(
@@ -73,21 +76,24 @@ async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
 async fn for_proofs_without_data_one_chunk_is_read_a_request() {
     let (answers, folder) = (answers(), tempfile::tempdir().unwrap());
     let path = folder.path().join("file");
-    fs::write(&path, vec![7; 4 * ENOUGH]).unwrap();
+    fs::write(&path, vec![7; 4 * READ_BATCH]).unwrap();
     let hash = share(&answers.store, &path);
     let (buffers, requester) = (Buffers::new(4 << 20, 4 << 20), Requester::at("11.0.0.1"));
     // Those of the stored tree cost nothing, the others 256 KiB each.
     let items = [(4, 0), (0, 0), (3, 1), (5, 0), (0, 17), (4, 3)];
     let items = items.map(|(level, index)| item(hash, level, index, false));
-    let (mut left, mut answered) = (Left::new(items.into()), Vec::new());
-    while !left.items.is_empty() {
-        let buffer = buffers.acquire(requester, left.next_bytes()).await.unwrap();
-        let some = answers
-            .chunks(requester, left.clone(), buffer)
+    let (mut remaining, mut answered) = (RemainingItems::new(items.into()), Vec::new());
+    while !remaining.items.is_empty() {
+        let buffer = buffers
+            .acquire(requester, remaining.next_bytes())
             .await
             .unwrap();
-        left.answered(&some);
-        let is_node = |answer: Prepared| matches!(answer.answer, Answer::Node { .. });
+        let some = answers
+            .chunks(requester, remaining.clone(), buffer)
+            .await
+            .unwrap();
+        remaining.answered(&some);
+        let is_node = |answer: PreparedAnswer| matches!(answer.answer, Answer::Node { .. });
         answered.extend(some.into_iter().map(is_node));
     }
     assert_eq!(answered, [true, true, false, true, false, true]);
@@ -119,7 +125,7 @@ async fn a_changed_file_is_to_be_hashed_again_unless_it_is_known_to_hold_other_c
     }
     for path in [&own, &member] {
         let next = answers.rehash.next().await;
-        assert_eq!((&next.path, next.reason), (path, Reason::Changed));
+        assert_eq!((&next.path, next.reason), (path, RehashReason::Changed));
     }
     assert!(answers.rehash.next().now_or_never().is_none());
     let hashed = answers.store.hash_file(&member, &on).unwrap();
@@ -148,8 +154,8 @@ async fn files_in_doubt_and_files_without_a_tree_are_hashed_again_when_they_are_
         Work::new(1, 1),
     );
     let at = |name: &str| folder.path().join(name);
-    fs::write(at("doubted"), vec![1; 4 * ENOUGH]).unwrap();
-    fs::write(at("no tree"), vec![2; 4 * ENOUGH]).unwrap();
+    fs::write(at("doubted"), vec![1; 4 * READ_BATCH]).unwrap();
+    fs::write(at("no tree"), vec![2; 4 * READ_BATCH]).unwrap();
     let [doubted, no_tree] = ["doubted", "no tree"].map(|name| share(&answers.store, &at(name)));
     // Its time of change is another, and nothing else.
     fs::rename(at("doubted"), at("moved")).unwrap();
@@ -161,11 +167,17 @@ async fn files_in_doubt_and_files_without_a_tree_are_hashed_again_when_they_are_
         assert!(read(doubted).unwrap().in_doubt);
     }
     let next = answers.rehash.next().await;
-    assert_eq!((next.path, next.reason), (at("doubted"), Reason::Doubted));
+    assert_eq!(
+        (next.path, next.reason),
+        (at("doubted"), RehashReason::Doubted)
+    );
     for _ in 0..2 {
         assert_eq!(read(no_tree).unwrap_err(), Answer::Absent);
     }
     let next = answers.rehash.next().await;
-    assert_eq!((next.path, next.reason), (at("no tree"), Reason::NoTree));
+    assert_eq!(
+        (next.path, next.reason),
+        (at("no tree"), RehashReason::NoTree)
+    );
     assert!(answers.rehash.next().now_or_never().is_none());
 }

@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::history::{History, Standing};
+use super::history::{RequesterHistory, Standing};
 use crate::serve::{
-    requester::{Key, LEVELS, Requester},
-    waiting::{self, Queue, Ticket},
+    request_queue::{self, RequestQueue, Ticket},
+    requester::{LEVELS, QuotaKey, Requester},
 };
 
 /// How long a slow requester may hold what others wait for at a rate below [`MIN_RATE`], and at all.
@@ -32,12 +32,12 @@ const NOTED_BYTES: u64 = 256 << 10;
 
 /// How many bytes may be held.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct BufferLimits {
     pub(super) total: u64,
     pub(super) per_peer: u64,
 }
 
-impl Limits {
+impl BufferLimits {
     /// What a site, a host and a peer may hold: a quarter is left for other sites, half for other hosts.
     const fn of_levels(self) -> [u64; LEVELS] {
         [self.total / 4 * 3, self.total / 2, self.per_peer]
@@ -64,7 +64,7 @@ pub(super) struct Grant {
 
 /// How fast the requester takes what is held for it. Time in which we keep it waiting is no part of this.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct DrainRate {
     taken: u64,
     time: Duration,
     /// The same in the last seconds.
@@ -75,35 +75,35 @@ pub(super) struct Pace {
     noted: (u64, Duration),
 }
 
-impl Pace {
+impl DrainRate {
     fn is_below_min_rate(&self) -> bool {
         self.taken < self.time.as_secs() * MIN_RATE
     }
 }
 
 /// A request that waits for so many bytes.
-type Waiting = waiting::Waiting<u64>;
+type WaitingRequest = request_queue::WaitingRequest<u64>;
 
 /// All that is granted and waited for.
 pub(super) struct Grants {
-    limits: Limits,
+    limits: BufferLimits,
     total: u64,
-    held: HashMap<Key, u64>,
+    held: HashMap<QuotaKey, u64>,
     /// By standing, with what those of a lower one hold.
     by_standing: [u64; Standing::ALL.len()],
-    waiting: Queue<u64>,
-    history: History,
+    waiting: RequestQueue<u64>,
+    history: RequesterHistory,
 }
 
 impl Grants {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: BufferLimits) -> Self {
         Self {
             limits,
             total: 0,
             held: HashMap::new(),
             by_standing: [0; Standing::ALL.len()],
-            waiting: Queue::default(),
-            history: History::default(),
+            waiting: RequestQueue::default(),
+            history: RequesterHistory::default(),
         }
     }
 
@@ -115,7 +115,7 @@ impl Grants {
         requester: Requester,
         bytes: u64,
     ) -> Option<Ticket> {
-        self.waiting.add(Waiting {
+        self.waiting.add(WaitingRequest {
             ticket,
             requester,
             wants: bytes,
@@ -162,7 +162,7 @@ impl Grants {
 
     /// Whether the request is within what its prefixes, its peer and all of its standing may hold. One request is
     /// always.
-    fn is_within_parts(&self, waiting: &Waiting, standing: Standing) -> bool {
+    fn is_within_parts(&self, waiting: &WaitingRequest, standing: Standing) -> bool {
         let fits = |held: u64, part: u64| held == 0 || held + waiting.wants <= part;
         let held = self.holds(&waiting.requester);
         let of_standing = self.by_standing[standing as usize];
@@ -178,8 +178,8 @@ impl Grants {
     }
 
     /// All of a grant is held no more.
-    pub(super) fn end(&mut self, grant: &mut Grant, pace: &mut Pace, now: Instant) {
-        self.note(grant, pace, now);
+    pub(super) fn end(&mut self, grant: &mut Grant, drain: &mut DrainRate, now: Instant) {
+        self.note(grant, drain, now);
         self.release(grant, grant.bytes);
     }
 
@@ -205,38 +205,38 @@ impl Grants {
     pub(super) fn taken(
         &mut self,
         grant: &Grant,
-        pace: &mut Pace,
+        drain: &mut DrainRate,
         (taken, time): (u64, Duration),
         now: Instant,
     ) {
-        pace.taken += taken;
-        pace.time += time;
-        pace.recent = (pace.recent.0 + taken, pace.recent.1 + time);
-        if pace.recent.1 > SLOW_SILENCE {
-            let (taken, time) = std::mem::take(&mut pace.recent);
-            pace.is_silent = taken < time.as_secs() * MIN_RATE;
+        drain.taken += taken;
+        drain.time += time;
+        drain.recent = (drain.recent.0 + taken, drain.recent.1 + time);
+        if drain.recent.1 > SLOW_SILENCE {
+            let (taken, time) = std::mem::take(&mut drain.recent);
+            drain.is_silent = taken < time.as_secs() * MIN_RATE;
         }
-        let is_much = pace.taken - pace.noted.0 >= NOTED_BYTES;
-        if is_much || pace.time - pace.noted.1 >= NOTED_AFTER {
-            self.note(grant, pace, now);
+        let is_much = drain.taken - drain.noted.0 >= NOTED_BYTES;
+        if is_much || drain.time - drain.noted.1 >= NOTED_AFTER {
+            self.note(grant, drain, now);
         }
     }
 
-    fn note(&mut self, grant: &Grant, pace: &mut Pace, now: Instant) {
-        let (taken, time) = (pace.taken - pace.noted.0, pace.time - pace.noted.1);
+    fn note(&mut self, grant: &Grant, drain: &mut DrainRate, now: Instant) {
+        let (taken, time) = (drain.taken - drain.noted.0, drain.time - drain.noted.1);
         if taken > 0 || !time.is_zero() {
             let held = (grant.bytes, taken);
             self.history.note(&grant.requester, held, time, now);
-            pace.noted = (pace.taken, pace.time);
+            drain.noted = (drain.taken, drain.time);
         }
     }
 
     /// Whether a grant is to end: its requester takes too little, and others wait for it.
-    pub(super) fn is_over(&self, grant: &Grant, pace: Pace, now: Instant) -> bool {
-        let is_stuck = pace.time > GRACE && pace.is_below_min_rate();
-        let is_slow = (pace.is_silent || pace.time > SLOW_GRACE)
+    pub(super) fn is_over(&self, grant: &Grant, drain: DrainRate, now: Instant) -> bool {
+        let is_stuck = drain.time > GRACE && drain.is_below_min_rate();
+        let is_slow = (drain.is_silent || drain.time > SLOW_GRACE)
             && self.history.standing(&grant.requester, now) == Standing::Slow;
-        let is_waited_for = |waiting: &Waiting| {
+        let is_waited_for = |waiting: &WaitingRequest| {
             let standing = self.history.standing(&waiting.requester, now);
             let yields = is_stuck || is_slow && standing != Standing::Slow;
             yields
@@ -247,7 +247,7 @@ impl Grants {
     }
 
     /// Whether a request that waits could have what is granted here.
-    fn is_in_the_way(&self, grant: &Grant, waiting: &Waiting, standing: Standing) -> bool {
+    fn is_in_the_way(&self, grant: &Grant, waiting: &WaitingRequest, standing: Standing) -> bool {
         if self.is_within_parts(waiting, standing) {
             return true;
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::serve::requester::{Key, Requester};
+use crate::serve::requester::{QuotaKey, Requester};
 
 /// After this long a measurement counts half.
 const HALF_LIFE: Duration = Duration::from_secs(60);
@@ -43,7 +43,7 @@ impl Standing {
 
 /// What was measured.
 #[derive(Default)]
-pub(super) struct History(HashMap<Key, Measured>);
+pub(super) struct RequesterHistory(HashMap<QuotaKey, Measured>);
 
 struct Measured {
     /// Bytes that were taken.
@@ -74,7 +74,7 @@ impl Measured {
     }
 }
 
-impl History {
+impl RequesterHistory {
     /// `requester` took `taken` bytes in `time`, in which `held` bytes were held for it.
     pub(super) fn note(
         &mut self,
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_new_id_of_a_slow_prefix_does_not_begin_fresh() {
-        let (mut history, start) = (History::default(), Instant::now());
+        let (mut history, start) = (RequesterHistory::default(), Instant::now());
         let slow = Requester::at("8.8.8.8");
         assert_eq!(history.standing(&slow, start), Standing::New);
         history.note(&slow, (MIB, 100), Duration::from_secs(1), start);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn who_takes_what_it_asks_for_is_proven_also_beside_a_slow_one() {
-        let (mut history, now) = (History::default(), Instant::now());
+        let (mut history, now) = (RequesterHistory::default(), Instant::now());
         let [slow, fast] = ["8.8.8.8", "8.8.8.8"].map(Requester::at);
         for _ in 0..9 {
             history.note(&slow, (MIB, 1000), Duration::from_secs(1), now);
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn as_many_prefixes_as_there_may_be_are_remembered() {
-        let (mut history, start) = (History::default(), Instant::now());
+        let (mut history, start) = (RequesterHistory::default(), Instant::now());
         for n in 0..3 * MAX_REMEMBERED as u32 {
             let requester = Requester::at(&format!("11.{}.{}.1", n >> 8, n & 255));
             let now = start + Duration::from_millis(n.into());

@@ -13,18 +13,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::grants::{Grant, Grants, Limits, Pace};
-use super::{
-    requester::Requester,
-    waiting::{Full, Ticket, Tickets},
-};
 use parking_lot::{Mutex, MutexGuard};
+
+use self::grants::{BufferLimits, DrainRate, Grant, Grants};
+use super::{
+    request_queue::{QueueFull, Ticket, Tickets},
+    requester::Requester,
+};
 
 /// The buffers of one node. A handle: clones share them.
 #[derive(Clone)]
-pub(super) struct Buffers(Arc<Mutex<State>>);
+pub(super) struct Buffers(Arc<Mutex<Shared>>);
 
-struct State {
+struct Shared {
     grants: Grants,
     tickets: Tickets<Buffer>,
 }
@@ -32,7 +33,7 @@ struct State {
 /// The right to hold so many bytes for a requester. Given back when dropped.
 pub(super) struct Buffer {
     buffers: Buffers,
-    held: Mutex<(Grant, Pace)>,
+    held: Mutex<(Grant, DrainRate)>,
 }
 
 /// A request that waits. It does no more when this is dropped.
@@ -45,14 +46,18 @@ impl Buffers {
     /// `total` bytes, of which one peer has at most `per_peer`.
     pub(super) fn new(total: u64, per_peer: u64) -> Self {
         let per_peer = per_peer.min(total);
-        Self(Arc::new(Mutex::new(State {
-            grants: Grants::new(Limits { total, per_peer }),
+        Self(Arc::new(Mutex::new(Shared {
+            grants: Grants::new(BufferLimits { total, per_peer }),
             tickets: Tickets::default(),
         })))
     }
 
     /// Waits until `bytes` may be held for `requester`.
-    pub(super) async fn acquire(&self, requester: Requester, bytes: u64) -> Result<Buffer, Full> {
+    pub(super) async fn acquire(
+        &self,
+        requester: Requester,
+        bytes: u64,
+    ) -> Result<Buffer, QueueFull> {
         let (ticket, granted) = {
             let mut state = self.lock();
             let (ticket, granted) = state.tickets.issue();
@@ -66,7 +71,7 @@ impl Buffers {
             ticket,
         };
         self.grant();
-        granted.await.map_err(|_| Full)
+        granted.await.map_err(|_| QueueFull)
     }
 
     /// Hands out what is free.
@@ -81,7 +86,7 @@ impl Buffers {
             };
             let buffer = Buffer {
                 buffers: self.clone(),
-                held: Mutex::new((grant, Pace::default())),
+                held: Mutex::new((grant, DrainRate::default())),
             };
             // Of who stopped waiting, it is given back by being dropped, outside of the lock.
             if let Some(sender) = sender {
@@ -95,7 +100,7 @@ impl Buffers {
         self.lock().grants.depths()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock()
     }
 }
@@ -123,20 +128,20 @@ impl Buffer {
     /// The requester took `bytes` of it in `time`.
     pub(super) fn taken(&self, bytes: usize, time: Duration) {
         let mut held = self.lock();
-        let (grant, pace) = &mut *held;
+        let (grant, drain) = &mut *held;
         let taken = (bytes as u64, time);
         let mut state = self.buffers.lock();
-        state.grants.taken(grant, pace, taken, Instant::now());
+        state.grants.taken(grant, drain, taken, Instant::now());
     }
 
     /// Whether the requester is to lose it: it takes too little, and others wait.
     pub(super) fn is_over(&self) -> bool {
-        let (grant, pace) = *self.lock();
+        let (grant, drain) = *self.lock();
         let state = self.buffers.lock();
-        state.grants.is_over(&grant, pace, Instant::now())
+        state.grants.is_over(&grant, drain, Instant::now())
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Grant, Pace)> {
+    fn lock(&self) -> MutexGuard<'_, (Grant, DrainRate)> {
         self.held.lock()
     }
 }
@@ -145,8 +150,8 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         {
             let mut held = self.lock();
-            let (grant, pace) = &mut *held;
-            self.buffers.lock().grants.end(grant, pace, Instant::now());
+            let (grant, drain) = &mut *held;
+            self.buffers.lock().grants.end(grant, drain, Instant::now());
         }
         self.buffers.grant();
     }

@@ -6,12 +6,12 @@ use futures::FutureExt;
 
 use super::{
     Buffers,
-    grants::{Grant, Grants, Limits, Pace},
+    grants::{BufferLimits, DrainRate, Grant, Grants},
 };
-use crate::serve::{requester::Requester, waiting::Ticket};
+use crate::serve::{request_queue::Ticket, requester::Requester};
 
 const MIB: u64 = 1 << 20;
-const LIMITS: Limits = Limits {
+const LIMITS: BufferLimits = BufferLimits {
     total: 64 * MIB,
     per_peer: 16 * MIB,
 };
@@ -20,7 +20,7 @@ const LIMITS: Limits = Limits {
 struct Held {
     ticket: Ticket,
     grant: Grant,
-    pace: Pace,
+    drain: DrainRate,
 }
 
 /// A node that serves, in time that a test moves.
@@ -54,11 +54,11 @@ impl World {
 
     fn grant(&mut self) {
         while let Some((ticket, grant)) = self.grants.next(self.now) {
-            let pace = Pace::default();
+            let drain = DrainRate::default();
             self.held.push(Held {
                 ticket,
                 grant,
-                pace,
+                drain,
             });
         }
     }
@@ -68,19 +68,19 @@ impl World {
         self.now += time;
         for held in &mut self.held {
             let taken = taken(&held.grant.requester).min(held.grant.bytes);
-            let pace = &mut held.pace;
+            let drain = &mut held.drain;
             self.grants
-                .taken(&held.grant, pace, (taken, time), self.now);
+                .taken(&held.grant, drain, (taken, time), self.now);
         }
         let over: Vec<_> = self
             .held
             .extract_if(.., |held| {
-                self.grants.is_over(&held.grant, held.pace, self.now)
+                self.grants.is_over(&held.grant, held.drain, self.now)
             })
             .collect();
         for mut held in over {
             self.lost.push(held.ticket);
-            self.grants.end(&mut held.grant, &mut held.pace, self.now);
+            self.grants.end(&mut held.grant, &mut held.drain, self.now);
         }
         self.grant();
     }
@@ -95,9 +95,9 @@ impl World {
         let mut held = self.held.swap_remove(index.unwrap());
         let bytes = held.grant.bytes;
         self.now += time;
-        let (grant, pace) = (&mut held.grant, &mut held.pace);
-        self.grants.taken(grant, pace, (bytes, time), self.now);
-        self.grants.end(grant, pace, self.now);
+        let (grant, drain) = (&mut held.grant, &mut held.drain);
+        self.grants.taken(grant, drain, (bytes, time), self.now);
+        self.grants.end(grant, drain, self.now);
         self.grant();
     }
 

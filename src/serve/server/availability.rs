@@ -1,4 +1,4 @@
-//! Availability streams: one question, and news until either side has enough.
+//! Availability streams: one question, and updates until either side closes the stream.
 
 use std::mem::take;
 
@@ -6,7 +6,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Stall,
-    availability::{self, Has, Update},
+    availability::{self, Availability, Update},
     streams::Inbound,
 };
 use pelago_content::Hash;
@@ -17,16 +17,16 @@ use crate::{
     access::Action,
     serve::{
         answers::Question,
+        changes::{Change, ChangeWatcher, UPDATE_INTERVAL},
         metrics::Refusal,
-        news::{Change, Follower, NEWS_INTERVAL},
         requester::Requester,
-        swarms::Listening,
+        subscribers::Subscription,
     },
 };
 
-/// How often it is looked where a listener can be reached, once in [`NEWS_INTERVAL`], before it is only looked
-/// when there is news.
-const LOCATED_WITHIN: u32 = 8;
+/// How often it is looked where a subscriber can be reached, once in [`UPDATE_INTERVAL`], before it is only looked
+/// when there is an update.
+const LOCATE_ATTEMPTS: u32 = 8;
 
 impl Server {
     pub(super) async fn serve_availability(
@@ -74,33 +74,33 @@ impl Server {
         if matches!(question, Question::Proven(_)) {
             let _ = self.notices.asked.try_send((hash, requester.peer));
         }
-        self.tell_news(requester, stream, hash, question.action(), has)
+        self.send_updates(requester, stream, hash, question.action(), has)
             .await
     }
 
     /// Tells the requester what is here of `hash`, and what comes, for as long as it listens.
-    async fn tell_news(
+    async fn send_updates(
         &self,
         requester: Requester,
         mut stream: Stall<Inbound>,
         hash: Hash,
         action: Action,
-        mut has: Has,
+        mut has: Availability,
     ) -> Result<(), FrameError> {
         let peer = requester.peer;
-        let mut listening = self.swarms.listen(hash, peer);
-        let mut follower = self.news.follow(hash);
-        // How far that was, at least, at the last look of this listener.
+        let mut subscription = self.subscribers.subscribe(hash, peer);
+        let mut watcher = self.changes.watch(hash);
+        // How far that was, at least, at the last look of this subscriber.
         let mut looked = None;
-        let mut here = listening.share(take(&mut has.blocks), looked);
+        let mut here = subscription.set_blocks(take(&mut has.blocks), looked);
         loop {
-            self.locate(peer, &listening).await;
-            let news = listening.news(&has, &here);
+            self.locate(peer, &subscription).await;
+            let update = subscription.next_update(&has, &here);
             // What one update does not take follows in the next one.
-            let may_have_more = news.is_some();
-            if let Some(news) = news {
+            let may_have_more = update.is_some();
+            if let Some(update) = update {
                 stream.arm();
-                availability::write_update(&mut stream, &Update::Has(news)).await?;
+                availability::write_update(&mut stream, &Update::Has(update)).await?;
                 has.proof = None;
             }
             stream.disarm();
@@ -108,17 +108,17 @@ impl Server {
             let change = tokio::select! {
                 // Nothing more is expected: it listens no more.
                 closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
-                change = self.next_news(peer, &listening, &mut follower) => change,
-                () = sleep(NEWS_INTERVAL), if may_have_more => Change::Swarm,
+                change = self.next_change(peer, &subscription, &mut watcher) => change,
+                () = sleep(UPDATE_INTERVAL), if may_have_more => Change::Subscribers,
             };
-            if change == Change::Swarm {
+            if change == Change::Subscribers {
                 continue;
             }
-            // As long as who may know of it is the same, what another listener found since is enough.
-            let seen = follower.progress();
+            // As long as who may know of it is the same, what another subscriber found since is enough.
+            let seen = watcher.progress();
             if let (Some(before), Some(now)) = (looked, seen)
                 && before.revision == now.revision
-                && let Some(shared) = listening.here(now)
+                && let Some(shared) = subscription.blocks_at(now)
             {
                 (here, looked) = (shared, seen);
                 continue;
@@ -129,42 +129,42 @@ impl Server {
                 return Ok(stream.close().await?);
             };
             (has, looked) = (found, seen);
-            here = listening.share(take(&mut has.blocks), looked);
+            here = subscription.set_blocks(take(&mut has.blocks), looked);
         }
     }
 
-    /// Waits for news; meanwhile looks where others can reach the listener.
-    async fn next_news(
+    /// Waits for a change; meanwhile looks where others can reach the subscriber.
+    async fn next_change(
         &self,
         peer: PeerId,
-        listening: &Listening,
-        follower: &mut Follower,
+        subscription: &Subscription,
+        watcher: &mut ChangeWatcher,
     ) -> Change {
         let locate = async {
-            for _ in 0..LOCATED_WITHIN {
-                if listening.is_located() {
+            for _ in 0..LOCATE_ATTEMPTS {
+                if subscription.is_located() {
                     break;
                 }
-                sleep(NEWS_INTERVAL).await;
-                self.locate(peer, listening).await;
+                sleep(UPDATE_INTERVAL).await;
+                self.locate(peer, subscription).await;
             }
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            change = follower.next() => change,
-            () = locate => Change::Swarm,
+            change = watcher.next() => change,
+            () = locate => Change::Subscribers,
         }
     }
 
-    /// Finds out where others can reach the listener, if that is not known yet.
-    async fn locate(&self, peer: PeerId, listening: &Listening) {
-        if listening.is_located() {
+    /// Finds out where others can reach the subscriber, if that is not known yet.
+    async fn locate(&self, peer: PeerId, subscription: &Subscription) {
+        if subscription.is_located() {
             return;
         }
         let connected = self.network.peer(peer).await.ok().flatten();
         if let Some(address) = connected.and_then(|peer| peer.best_address()) {
-            listening.locate(address);
-            self.news.touch(&listening.hash());
+            subscription.locate(address);
+            self.changes.touch(&subscription.hash());
         }
     }
 }

@@ -13,10 +13,10 @@ use crate::serve::requester::Requester;
 const BURST: Duration = Duration::from_secs(1);
 
 /// The part of one processor that the questions of one host may take.
-const OF_HOST: f64 = 0.1;
+const HOST_SHARE: f64 = 0.1;
 
 /// The part of one processor that the questions of all may take.
-const OF_ALL: f64 = 0.5;
+const TOTAL_SHARE: f64 = 0.5;
 
 /// Hosts that have used some of theirs and are remembered, at most: about 0.5 MB.
 const MAX_HOSTS: usize = 4096;
@@ -62,9 +62,9 @@ impl Allowance {
 impl Allowances {
     /// When the next question of `requester` may be looked into; `now` if it may at once.
     pub(super) fn ready_at(&self, requester: &Requester, now: Instant) -> Instant {
-        let of_all = self.all.map_or(now, |all| all.ready_at(OF_ALL, now));
+        let of_all = self.all.map_or(now, |all| all.ready_at(TOTAL_SHARE, now));
         let of_host = self.hosts.get(&requester.origin);
-        let of_host = of_host.map_or(now, |host| host.ready_at(OF_HOST, now));
+        let of_host = of_host.map_or(now, |host| host.ready_at(HOST_SHARE, now));
         of_all.max(of_host)
     }
 
@@ -74,25 +74,26 @@ impl Allowances {
             left: BURST.as_secs_f64(),
             at: now,
         };
-        self.all.get_or_insert(full).charge(OF_ALL, cost, now);
+        self.all.get_or_insert(full).charge(TOTAL_SHARE, cost, now);
         if self.hosts.len() >= MAX_HOSTS && !self.hosts.contains_key(&requester.origin) {
             self.forget(now);
         }
         let host = self.hosts.entry(requester.origin).or_insert(full);
-        host.charge(OF_HOST, cost, now);
+        host.charge(HOST_SHARE, cost, now);
     }
 
     /// Forgets those who could as well be new; else the half that has the most left.
     fn forget(&mut self, now: Instant) {
         let full = BURST.as_secs_f64();
-        self.hosts.retain(|_, host| host.left(OF_HOST, now) < full);
+        self.hosts
+            .retain(|_, host| host.left(HOST_SHARE, now) < full);
         if self.hosts.len() >= MAX_HOSTS {
-            let left = self.hosts.values().map(|host| host.left(OF_HOST, now));
+            let left = self.hosts.values().map(|host| host.left(HOST_SHARE, now));
             let mut left: Vec<_> = left.collect();
             let (_, median, _) = left.select_nth_unstable_by(MAX_HOSTS / 2, f64::total_cmp);
             let median = *median;
             self.hosts
-                .retain(|_, host| host.left(OF_HOST, now) < median);
+                .retain(|_, host| host.left(HOST_SHARE, now) < median);
         }
     }
 }

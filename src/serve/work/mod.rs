@@ -1,13 +1,13 @@
 //! Work: what blocks for the sake of peers runs on threads, so much at a time, shared fairly among them.
 //!
-//! A handle over the pure [`turns`]. Owns no thread: jobs run on the runtime's own, few at a time, so that
+//! A handle over the pure [`queue`]. Owns no thread: jobs run on the runtime's own, few at a time, so that
 //! what this machine's users ask for finds one at once. Each job is charged the processor time that it took, and
 //! what reading its bytes takes.
 
 mod allowance;
+mod fair_queue;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 use std::{
     sync::Arc,
@@ -18,31 +18,31 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{task::spawn_blocking, time::sleep_until};
 
-pub(super) use self::turns::Kind;
-use self::turns::{Limits, Next, Turn, Turns};
+pub(super) use self::fair_queue::JobKind;
+use self::fair_queue::{FairQueue, JobLimits, NextJob, RunningJob};
 use super::{
+    request_queue::{QueueFull, Ticket, Tickets},
     requester::Requester,
-    waiting::{Full, Ticket, Tickets},
 };
 
 /// What reading a byte costs, apart from processor time: a gigabyte a second.
-const COST_OF_KIB: Duration = Duration::from_micros(1);
+const COST_PER_KIB: Duration = Duration::from_micros(1);
 
 /// The queue of one node. A handle: clones share it.
 #[derive(Clone)]
-pub(super) struct Work(Arc<Mutex<State>>);
+pub(super) struct Work(Arc<Mutex<Shared>>);
 
-struct State {
-    turns: Turns,
-    tickets: Tickets<Job>,
+struct Shared {
+    queue: FairQueue,
+    tickets: Tickets<JobPermit>,
     /// When the queue is looked at again without a reason.
     wake: Option<Instant>,
 }
 
 /// The right to run. Charged when dropped.
-struct Job {
+struct JobPermit {
     work: Work,
-    turn: Turn,
+    turn: RunningJob,
     cost: Duration,
 }
 
@@ -56,13 +56,13 @@ impl Work {
     /// `reads` chunks are read at a time, of which one peer has at most `reads_per_peer`.
     pub(super) fn new(reads: usize, reads_per_peer: usize) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let limits = Limits {
+        let limits = JobLimits {
             reads: reads.max(1),
             reads_per_peer: reads_per_peer.max(1),
             look_ups: (cores / 2).max(1),
         };
-        Self(Arc::new(Mutex::new(State {
-            turns: Turns::new(limits),
+        Self(Arc::new(Mutex::new(Shared {
+            queue: FairQueue::new(limits),
             tickets: Tickets::default(),
             wake: None,
         })))
@@ -73,34 +73,34 @@ impl Work {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         requester: Requester,
-        kind: Kind,
+        kind: JobKind,
         job: impl FnOnce() -> (T, usize) + Send + 'static,
-    ) -> Result<T, Full> {
+    ) -> Result<T, QueueFull> {
         let turn = self.turn(requester, kind).await?;
         let run = move || {
             let mut turn = turn;
             let began = processor_time();
             let (done, bytes_read) = job();
-            let reading = COST_OF_KIB * u32::try_from(bytes_read >> 10).unwrap_or(u32::MAX);
+            let reading = COST_PER_KIB * u32::try_from(bytes_read >> 10).unwrap_or(u32::MAX);
             turn.cost = processor_time().saturating_sub(began) + reading;
             done
         };
         // A task that cannot be joined was ended with the runtime, or by a panic that is told.
-        spawn_blocking(run).await.map_err(|_| Full)
+        spawn_blocking(run).await.map_err(|_| QueueFull)
     }
 
-    async fn turn(&self, requester: Requester, kind: Kind) -> Result<Job, Full> {
+    async fn turn(&self, requester: Requester, kind: JobKind) -> Result<JobPermit, QueueFull> {
         let (ticket, granted) = {
             let mut state = self.lock();
             let (ticket, granted) = state.tickets.issue();
-            if let Some(dropped) = state.turns.wait(ticket, requester, kind) {
+            if let Some(dropped) = state.queue.wait(ticket, requester, kind) {
                 state.tickets.take(dropped);
             }
             (ticket, granted)
         };
         let _waiter = Waiter { work: self, ticket };
         self.begin();
-        granted.await.map_err(|_| Full)
+        granted.await.map_err(|_| QueueFull)
     }
 
     /// Begins all that may run.
@@ -108,13 +108,13 @@ impl Work {
         loop {
             let (sender, turn) = {
                 let mut state = self.lock();
-                match state.turns.next(Instant::now()) {
-                    Next::Run(ticket, turn) => (state.tickets.take(ticket), turn),
-                    Next::At(at) => return self.wake(&mut state, at),
-                    Next::Nothing => return,
+                match state.queue.next(Instant::now()) {
+                    NextJob::Run(ticket, turn) => (state.tickets.take(ticket), turn),
+                    NextJob::At(at) => return self.wake(&mut state, at),
+                    NextJob::Nothing => return,
                 }
             };
-            let job = Job {
+            let job = JobPermit {
                 work: self.clone(),
                 turn,
                 cost: Duration::ZERO,
@@ -127,7 +127,7 @@ impl Work {
     }
 
     /// Looks at the queue again at `at`.
-    fn wake(&self, state: &mut State, at: Instant) {
+    fn wake(&self, state: &mut Shared, at: Instant) {
         if state.wake.is_some_and(|wake| wake <= at) {
             return;
         }
@@ -142,11 +142,11 @@ impl Work {
     }
 
     /// How many jobs of a kind run, and how many wait.
-    pub(super) fn depths(&self, kind: Kind) -> (usize, usize) {
-        self.lock().turns.depths(kind)
+    pub(super) fn depths(&self, kind: JobKind) -> (usize, usize) {
+        self.lock().queue.depths(kind)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock()
     }
 }
@@ -155,15 +155,15 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut state = self.work.lock();
         if state.tickets.take(self.ticket).is_some() {
-            state.turns.give_up(self.ticket);
+            state.queue.give_up(self.ticket);
         }
     }
 }
 
-impl Drop for Job {
+impl Drop for JobPermit {
     fn drop(&mut self) {
         let (turn, cost) = (self.turn, self.cost);
-        self.work.lock().turns.end(turn, cost, Instant::now());
+        self.work.lock().queue.end(turn, cost, Instant::now());
         self.work.begin();
     }
 }

@@ -431,7 +431,7 @@ fn a_damaged_manifest_is_not_served_and_made_again() {
 #[test]
 fn a_long_manifest_is_served_in_chunks_of_every_level() {
     on_every_store(|home| {
-        let entry = |number: u32| Entry {
+        let entry = |number: u32| ManifestEntry {
             name: format!("{number:0200}"),
             kind: EntryKind::Symlink {
                 target: "x".to_owned(),

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{Context, End, Event, MAX_ORDERS, Order, Request, Source, Wanted};
 use crate::{
-    network::{Outgoing, Wanted as StreamWanted},
+    network::{Outgoing, StreamDemand},
     transfer::{
         batch::{Batch, Writes},
         receiving::receive,
@@ -132,15 +132,15 @@ impl Source<'_> {
     ) -> Result<(), End> {
         let progress = Progress::default();
         progress.lock().next = Some(Order::Fetch(first));
-        let wanted = stream.held.wanted();
+        let demand = stream.held.demand();
         let (reader, writer) = stream.split();
         let (asked, mut outstanding) = mpsc::channel(MAX_ORDERS);
         let ended = {
-            let receive = self.receive(reader, &mut outstanding, writes, wanted.clone(), &progress);
+            let receive = self.receive(reader, &mut outstanding, writes, demand.clone(), &progress);
             let mut receive = pin!(receive);
             // Both halves are dropped with it, which resets the stream.
             tokio::select! {
-                end = self.ask(writer, orders, asked, wanted, &progress) => match end {
+                end = self.ask(writer, orders, asked, demand, &progress) => match end {
                     Ok(StreamEnd::Cancelled) => return Ok(()),
                     Ok(StreamEnd::Yielded) => receive.await,
                     Err(error) => Err(progress.end_of(error)),
@@ -176,10 +176,10 @@ impl Source<'_> {
         mut writer: impl AsyncWrite + Unpin,
         orders: &mut mpsc::Receiver<Order>,
         asked: mpsc::Sender<SentRequest>,
-        mut wanted: StreamWanted,
+        mut demand: StreamDemand,
         progress: &Progress,
     ) -> Result<StreamEnd, FrameError> {
-        let mut held = pin!(hold(&mut wanted));
+        let mut held = pin!(hold(&mut demand));
         loop {
             // From taking an order to noting it there is no await: whatever ends this finds all of them.
             let _ = asked.reserve().await;
@@ -234,7 +234,7 @@ impl Source<'_> {
         reader: impl AsyncRead + Unpin,
         outstanding: &mut mpsc::Receiver<SentRequest>,
         writes: &mut Writes,
-        mut wanted: StreamWanted,
+        mut demand: StreamDemand,
         progress: &Progress,
     ) -> Result<(), End> {
         let mut reader = Stall::new(reader, self.context.stall);
@@ -260,7 +260,7 @@ impl Source<'_> {
                     read?;
                 }
                 // Nothing is outstanding, or what is will be ordered again.
-                () = wanted.until_wanted(), if has_begun && writes.has_room() => return Ok(()),
+                () = demand.until_demanded(), if has_begun && writes.has_room() => return Ok(()),
             }
         }
     }

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{InquiryBudget, InquiryKind, Waiter, Waiters};
-use crate::network::{Pace, steady};
+use crate::network::{LookupPace, steady_pace};
 
 /// Downloads that wait with sources, at most. Each holds streams.
 pub(in crate::transfer) const MAX_ATTACHED: usize = 8;
@@ -102,12 +102,12 @@ impl AttachedWait {
     }
 
     /// The pace of its look-ups.
-    pub(in crate::transfer) fn pace(&self) -> Pace {
+    pub(in crate::transfer) fn pace(&self) -> LookupPace {
         let attached = self.clone();
         Box::new(move || {
             let attached = attached.clone();
             let pause = async move {
-                steady().await;
+                steady_pace().await;
                 // Those that look for a source share the budget with those that wait for one.
                 let has_source = attached.0.has_source.load(Ordering::Relaxed);
                 if attached.is_waiting() || !has_source {

@@ -29,7 +29,7 @@ fn what_is_heard_of_a_peer_is_dialed_as_far_as_its_namer_may() {
         "/dns/example.org/tcp/4001",
         "/ip4/12.0.0.1/udp/4001/quic-v1",
     ];
-    planner.hear(namer, target, named.map(address).into());
+    planner.add_named(namer, target, named.map(address).into());
     let tried = planner.begin(id(1), Some(target), &[], now).unwrap();
     assert_eq!(tried, [named[2], named[4]].map(address));
 }
@@ -61,7 +61,7 @@ fn one_namer_has_8_dials_at_a_time_and_gets_those_back_that_reach_their_peer() {
         .collect();
     let mut begun = Vec::new();
     for (n, (peer, at)) in named.iter().enumerate() {
-        planner.hear(namer, *peer, vec![at.clone()]);
+        planner.add_named(namer, *peer, vec![at.clone()]);
         let tried = planner.begin(id(n), Some(*peer), &[], now).unwrap();
         if !tried.is_empty() {
             begun.push(n);
@@ -91,7 +91,7 @@ fn only_the_host_that_was_reached_is_given_back() {
         // One address is right, the others are somebody else's.
         let (peer, at) = (PeerId::random(), address("/ip4/11.0.0.2/tcp/4001"));
         let others = (1..4).map(|i| address(&format!("/ip4/12.{n}.{i}.1/tcp/4001")));
-        planner.hear(namer, peer, others.chain([at.clone()]).collect());
+        planner.add_named(namer, peer, others.chain([at.clone()]).collect());
         let all = planner.begin(id(n), Some(peer), &[], now).unwrap();
         tried += all.iter().filter(|address| **address != at).count();
         planner.reached(id(n), peer, &at);
@@ -103,7 +103,7 @@ fn only_the_host_that_was_reached_is_given_back() {
 fn a_dial_that_was_not_made_costs_nothing() {
     let (mut planner, _, namer) = planner(GLOBAL);
     let (peer, now) = (PeerId::random(), Instant::now());
-    planner.hear(namer, peer, vec![address("/ip4/12.0.0.1/tcp/4001")]);
+    planner.add_named(namer, peer, vec![address("/ip4/12.0.0.1/tcp/4001")]);
     for n in 0..100 {
         let tried = planner.begin(id(n), Some(peer), &[], now).unwrap();
         assert_eq!(tried.len(), 1);

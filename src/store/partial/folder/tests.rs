@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use pelago_content::{Descriptor, Entry, EntryKind, Hash, Listing, Manifest, Part};
+use pelago_content::{Descriptor, EntryKind, Hash, Listing, Manifest, ManifestEntry, Part};
 
 use super::*;
 use crate::store::{
@@ -529,7 +529,7 @@ fn nothing_is_written_through_a_link() {
 #[test]
 fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
     let home = Home::in_memory();
-    let file = |name: &str, data: &[u8]| Entry {
+    let file = |name: &str, data: &[u8]| ManifestEntry {
         name: name.to_owned(),
         kind: EntryKind::File {
             descriptor: describe(data),

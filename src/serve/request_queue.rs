@@ -8,7 +8,7 @@ use std::{collections::HashMap, io};
 use pelago_behaviour::FrameError;
 use tokio::sync::oneshot;
 
-use super::requester::{Key, Requester};
+use super::requester::{QuotaKey, Requester};
 
 /// Requests of one peer that may wait.
 const MAX_WAITING_PER_PEER: usize = 32;
@@ -21,11 +21,11 @@ pub(super) type Ticket = u64;
 
 /// Too much is waiting already.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(super) struct QueueFull;
 
-impl From<Full> for FrameError {
+impl From<QueueFull> for FrameError {
     /// The stream ends: that says nothing about what was asked for.
-    fn from(_: Full) -> Self {
+    fn from(_: QueueFull) -> Self {
         Self::Io(io::Error::new(
             io::ErrorKind::ResourceBusy,
             "too much is asked for",
@@ -34,26 +34,27 @@ impl From<Full> for FrameError {
 }
 
 /// One that waits for as much, or for such a thing, as `wants` says.
-pub(super) struct Waiting<T> {
+pub(super) struct WaitingRequest<T> {
     pub(super) ticket: Ticket,
     pub(super) requester: Requester,
     pub(super) wants: T,
 }
 
 /// Those that wait, in the order in which they came.
-pub(super) struct Queue<T>(Vec<Waiting<T>>);
+pub(super) struct RequestQueue<T>(Vec<WaitingRequest<T>>);
 
-impl<T> Default for Queue<T> {
+impl<T> Default for RequestQueue<T> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<T> Queue<T> {
+impl<T> RequestQueue<T> {
     /// Another one waits from now on; the ticket of the one that is dropped, if there are too many: it may be
     /// the same.
-    pub(super) fn add(&mut self, waiting: Waiting<T>) -> Option<Ticket> {
-        let is_of_peer = |other: &&Waiting<T>| other.requester.peer == waiting.requester.peer;
+    pub(super) fn add(&mut self, waiting: WaitingRequest<T>) -> Option<Ticket> {
+        let is_of_peer =
+            |other: &&WaitingRequest<T>| other.requester.peer == waiting.requester.peer;
         if self.0.iter().filter(is_of_peer).count() >= MAX_WAITING_PER_PEER {
             return Some(waiting.ticket);
         }
@@ -61,11 +62,11 @@ impl<T> Queue<T> {
         if self.0.len() <= MAX_WAITING {
             return None;
         }
-        let mut counts: HashMap<Key, usize> = HashMap::new();
+        let mut counts: HashMap<QuotaKey, usize> = HashMap::new();
         for key in self.0.iter().flat_map(|w| w.requester.keys()) {
             *counts.entry(key).or_default() += 1;
         }
-        let crowd = |w: &Waiting<T>| w.requester.keys().map(|key| counts.get(&key).copied());
+        let crowd = |w: &WaitingRequest<T>| w.requester.keys().map(|key| counts.get(&key).copied());
         // The last one among equals.
         let (index, _) = self.0.iter().enumerate().max_by_key(|(_, w)| crowd(w))?;
         Some(self.0.remove(index).ticket)
@@ -77,11 +78,11 @@ impl<T> Queue<T> {
     }
 
     /// Takes the one at `index`, whose turn it is.
-    pub(super) fn take(&mut self, index: usize) -> Waiting<T> {
+    pub(super) fn take(&mut self, index: usize) -> WaitingRequest<T> {
         self.0.remove(index)
     }
 
-    pub(super) fn iter(&self) -> std::slice::Iter<'_, Waiting<T>> {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, WaitingRequest<T>> {
         self.0.iter()
     }
 

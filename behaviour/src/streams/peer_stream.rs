@@ -16,19 +16,19 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::Stream;
 
-/// The time that all values of [`Heard`] are relative to.
+/// The time that all values of [`LastActivity`] are relative to.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// When bytes last moved on one connection. Clones share the value.
 #[derive(Clone, Debug)]
-pub(super) struct Heard(Arc<AtomicU64>);
+pub(super) struct LastActivity(Arc<AtomicU64>);
 
-impl Heard {
-    /// A new connection counts as heard from now.
+impl LastActivity {
+    /// A new connection counts as last_activity from now.
     pub(super) fn now() -> Self {
-        let heard = Self(Arc::default());
-        heard.mark();
-        heard
+        let last_activity = Self(Arc::default());
+        last_activity.mark();
+        last_activity
     }
 
     fn mark(&self) {
@@ -48,7 +48,7 @@ impl Heard {
 #[derive(Debug)]
 pub struct PeerStream<H> {
     stream: Stream,
-    heard: Heard,
+    last_activity: LastActivity,
     /// What is held for as long as the stream is open. Dropped after the stream.
     pub held: H,
 }
@@ -57,11 +57,11 @@ pub struct PeerStream<H> {
 pub type Outbound = PeerStream<()>;
 
 impl Outbound {
-    pub(super) const fn new(stream: Stream, heard: Heard) -> Self {
+    pub(super) const fn new(stream: Stream, last_activity: LastActivity) -> Self {
         let held = ();
         Self {
             stream,
-            heard,
+            last_activity,
             held,
         }
     }
@@ -70,7 +70,7 @@ impl Outbound {
     pub fn holding<H>(self, held: H) -> PeerStream<H> {
         PeerStream {
             stream: self.stream,
-            heard: self.heard,
+            last_activity: self.last_activity,
             held,
         }
     }
@@ -79,7 +79,7 @@ impl Outbound {
 impl<H> PeerStream<H> {
     fn count(&self, moved: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(moved, Poll::Ready(Ok(1..))) {
-            self.heard.mark();
+            self.last_activity.mark();
         }
         moved
     }
@@ -139,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_connection_is_alive_when_bytes_move() {
-        let heard = Heard::now();
-        assert!(heard.elapsed() < Duration::from_secs(60));
-        let silent = Heard(Arc::new(AtomicU64::new(0)));
+        let last_activity = LastActivity::now();
+        assert!(last_activity.elapsed() < Duration::from_secs(60));
+        let silent = LastActivity(Arc::new(AtomicU64::new(0)));
         while EPOCH.elapsed() < Duration::from_millis(2) {
             std::hint::spin_loop();
         }

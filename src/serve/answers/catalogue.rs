@@ -1,42 +1,43 @@
-//! What is answered to who asks what is listed. Decides nothing: asks the store, then Access.
+//! Answers catalogue requests: pages of the shares that are listed for a peer.
 
 use libp2p::PeerId;
-use pelago_behaviour::catalogue::{self, Entry};
+use pelago_behaviour::catalogue::{self, CatalogueEntry};
 
-use super::{
-    answers::Answers,
-    places::{Places, Position},
-    requester::Requester,
-    waiting::Full,
-    work::Kind,
+use super::{Answers, JobKind, QueueFull, Requester};
+use crate::{
+    serve::catalogue_cursor::{CatalogueCursor, CatalogueWalk},
+    store::Page,
 };
-use crate::store::Page;
 
 impl Answers {
-    /// A page of what is listed for `peer`.
-    pub(super) async fn catalogue(
+    /// A page of the shares that are listed for the requester.
+    pub(in crate::serve) async fn catalogue(
         &self,
         requester: Requester,
         request: catalogue::Request,
-    ) -> Result<catalogue::Page, Full> {
+    ) -> Result<catalogue::Page, QueueFull> {
         let answers = self.clone();
-        let page = move || (answers.listed(requester.peer, &request), 0);
-        let page = self.work.run(requester, Kind::LookUp, page).await?;
+        let page = move || (answers.catalogue_page(requester.peer, &request), 0);
+        let page = self.work.run(requester, JobKind::LookUp, page).await?;
         Ok(page.unwrap_or_default())
     }
 
-    fn listed(&self, peer: PeerId, request: &catalogue::Request) -> Option<catalogue::Page> {
-        let position = match &request.cursor {
-            Some(cursor) => Some(Position::from_bytes(cursor)?),
+    fn catalogue_page(
+        &self,
+        peer: PeerId,
+        request: &catalogue::Request,
+    ) -> Option<catalogue::Page> {
+        let cursor = match &request.cursor {
+            Some(cursor) => Some(CatalogueCursor::from_bytes(cursor)?),
             None => None,
         };
-        let mut places = Places::after(position);
+        let mut walk = CatalogueWalk::after(cursor);
         let words = words(&request.query);
-        let after = position.map(Position::cursor);
+        let after = cursor.map(CatalogueCursor::before_hash);
         let page =
             self.store
                 .shares_with(&words, after.as_ref(), catalogue::MAX_ENTRIES, |share| {
-                    let is_new = places.is_new(share);
+                    let is_new = walk.is_new(share);
                     is_new
                         && self.store.state_of(share).is_available()
                         && share.name.len() <= catalogue::MAX_NAME
@@ -44,7 +45,7 @@ impl Answers {
                         && self.access.lists(&peer, share)
                 });
         let Page { shares, next } = page.ok()?;
-        let entries = shares.into_iter().map(|share| Entry {
+        let entries = shares.into_iter().map(|share| CatalogueEntry {
             hash: share.hash,
             name: share.name,
             kind: share.descriptor.kind(),
@@ -52,7 +53,7 @@ impl Answers {
         });
         Some(catalogue::Page {
             entries: entries.collect(),
-            next: next.map(|_| places.position().to_bytes()),
+            next: next.map(|_| walk.cursor().to_bytes()),
         })
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 use crate::store::{Progress, Store};
 
 /// How often those who listen are told what is new.
-pub(super) const NEWS_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,58 +24,58 @@ pub(super) enum Change {
     /// What is here, or who may know of it.
     Content,
     /// Who listens, or what was sent to whom.
-    Swarm,
+    Subscribers,
 }
 
-/// What is followed. A handle: clones share it.
+/// What is watched. A handle: clones share it.
 #[derive(Clone, Default)]
-pub(super) struct News(Arc<Inner>);
+pub(super) struct ContentChanges(Arc<Shared>);
 
 #[derive(Default)]
-struct Inner {
-    topics: Mutex<HashMap<Hash, Topic>>,
-    /// Tells that something is followed.
+struct Shared {
+    watched: Mutex<HashMap<Hash, WatchedContent>>,
+    /// Tells that something is watched.
     begun: Notify,
 }
 
-/// One content that is followed.
+/// One content that is watched.
 #[derive(Default)]
-struct Topic {
-    followers: usize,
-    changes: watch::Sender<Changes>,
+struct WatchedContent {
+    watchers: usize,
+    changes: watch::Sender<ChangeCounts>,
     is_touched: bool,
     progress: Option<Progress>,
 }
 
 /// How often something changed, and how far the content was here when that was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Changes {
+struct ChangeCounts {
     content: u64,
-    swarm: u64,
+    subscribers: u64,
     progress: Option<Progress>,
 }
 
 /// Follows one content, until it is dropped.
-pub(super) struct Follower {
-    news: News,
+pub(super) struct ChangeWatcher {
+    all: ContentChanges,
     hash: Hash,
-    changes: watch::Receiver<Changes>,
-    seen: Changes,
+    changes: watch::Receiver<ChangeCounts>,
+    seen: ChangeCounts,
     is_first: bool,
 }
 
-impl News {
+impl ContentChanges {
     /// Follows `hash` from now on.
-    pub(super) fn follow(&self, hash: Hash) -> Follower {
-        let mut topics = self.lock();
-        let topic = topics.entry(hash).or_default();
-        topic.followers += 1;
-        topic.is_touched = true;
-        let changes = topic.changes.subscribe();
+    pub(super) fn watch(&self, hash: Hash) -> ChangeWatcher {
+        let mut watched = self.lock();
+        let content = watched.entry(hash).or_default();
+        content.watchers += 1;
+        content.is_touched = true;
+        let changes = content.changes.subscribe();
         let seen = *changes.borrow();
         self.0.begun.notify_one();
-        Follower {
-            news: self.clone(),
+        ChangeWatcher {
+            all: self.clone(),
             hash,
             changes,
             seen,
@@ -85,20 +85,20 @@ impl News {
 
     /// Something changed among those who listen to `hash`.
     pub(super) fn touch(&self, hash: &Hash) {
-        if let Some(topic) = self.lock().get_mut(hash) {
-            topic.is_touched = true;
+        if let Some(content) = self.lock().get_mut(hash) {
+            content.is_touched = true;
         }
     }
 
     /// Looks for news for as long as this is polled.
-    pub(super) async fn watch(self, store: Store) {
+    pub(super) async fn run(self, store: Store) {
         loop {
             while self.lock().is_empty() {
                 self.0.begun.notified().await;
             }
-            sleep(NEWS_INTERVAL).await;
-            let (news, store) = (self.clone(), store.clone());
-            let look = move || news.look(|hash| store.progress_of(hash));
+            sleep(UPDATE_INTERVAL).await;
+            let (changes, store) = (self.clone(), store.clone());
+            let look = move || changes.look(|hash| store.progress_of(hash));
             if spawn_blocking(look).await.is_err() {
                 return;
             }
@@ -111,53 +111,53 @@ impl News {
         // Nobody waits for the lock while the store is asked.
         for hash in hashes {
             let progress = progress_of(&hash);
-            if let Some(topic) = self.lock().get_mut(&hash) {
-                topic.look(progress);
+            if let Some(content) = self.lock().get_mut(&hash) {
+                content.look(progress);
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, Topic>> {
-        self.0.topics.lock()
+    fn lock(&self) -> MutexGuard<'_, HashMap<Hash, WatchedContent>> {
+        self.0.watched.lock()
     }
 }
 
-impl Topic {
+impl WatchedContent {
     fn look(&mut self, progress: Progress) {
         let before = self.progress.replace(progress);
         let content = before.is_some_and(|before| before != progress);
-        let swarm = std::mem::take(&mut self.is_touched);
-        if content || swarm {
+        let subscribers = std::mem::take(&mut self.is_touched);
+        if content || subscribers {
             self.changes.send_modify(|changes| {
                 changes.content += u64::from(content);
-                changes.swarm += u64::from(swarm);
+                changes.subscribers += u64::from(subscribers);
                 changes.progress = Some(progress);
             });
         }
     }
 }
 
-impl Follower {
-    /// Waits for news. The first comes by itself: something may have changed before it was followed. Nothing is
+impl ChangeWatcher {
+    /// Waits for news. The first comes by itself: something may have changed before it was watched. Nothing is
     /// lost when it is waited for no more.
     pub(super) async fn next(&mut self) -> Change {
         if self.is_first {
-            sleep(NEWS_INTERVAL).await;
+            sleep(UPDATE_INTERVAL).await;
             self.is_first = false;
             return Change::Content;
         }
-        // The sender lasts as long as its followers.
+        // The sender lasts as long as its watchers.
         let _ = self.changes.changed().await;
         let now = *self.changes.borrow_and_update();
         let before = std::mem::replace(&mut self.seen, now);
         match now.content == before.content {
-            true => Change::Swarm,
+            true => Change::Subscribers,
             false => Change::Content,
         }
     }
 }
 
-impl Follower {
+impl ChangeWatcher {
     /// How far the content was here at the last news; none if nobody has looked yet. A look that follows finds
     /// at least as much.
     pub(super) fn progress(&self) -> Option<Progress> {
@@ -165,14 +165,14 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
+impl Drop for ChangeWatcher {
     fn drop(&mut self) {
-        let mut topics = self.news.lock();
-        if let Some(topic) = topics.get_mut(&self.hash) {
-            topic.followers -= 1;
-            topic.is_touched = true;
-            if topic.followers == 0 {
-                topics.remove(&self.hash);
+        let mut watched = self.all.lock();
+        if let Some(content) = watched.get_mut(&self.hash) {
+            content.watchers -= 1;
+            content.is_touched = true;
+            if content.watchers == 0 {
+                watched.remove(&self.hash);
             }
         }
     }
@@ -184,39 +184,39 @@ mod tests {
 
     use super::*;
 
-    /// A follower that has heard what comes by itself.
-    async fn follow(news: &News, hash: Hash) -> Follower {
-        let mut follower = news.follow(hash);
-        assert_eq!(follower.next().await, Change::Content);
-        follower
+    /// A watcher that has heard what comes by itself.
+    async fn watch(changes: &ContentChanges, hash: Hash) -> ChangeWatcher {
+        let mut watcher = changes.watch(hash);
+        assert_eq!(watcher.next().await, Change::Content);
+        watcher
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_listen_are_woken_by_news_and_by_nothing_else() {
-        let news = News::default();
+        let changes = ContentChanges::default();
         let [one, other] = [1, 2].map(|n| Hash::from_bytes([n; 32]));
-        let mut of_one = follow(&news, one).await;
-        let mut of_other = follow(&news, other).await;
+        let mut of_one = watch(&changes, one).await;
+        let mut of_other = watch(&changes, other).await;
         let first = Progress::default();
-        news.look(|_| first);
-        for follower in [&mut of_one, &mut of_other] {
-            assert_eq!(follower.next().await, Change::Swarm, "they have come");
+        changes.look(|_| first);
+        for watcher in [&mut of_one, &mut of_other] {
+            assert_eq!(watcher.next().await, Change::Subscribers, "they have come");
         }
         for _ in 0..100 {
-            news.look(|_| first);
+            changes.look(|_| first);
             assert!(of_one.next().now_or_never().is_none());
         }
         assert_eq!(of_one.progress(), Some(first));
         let next = Progress { blocks: 1, ..first };
-        news.look(|hash| if *hash == one { next } else { first });
+        changes.look(|hash| if *hash == one { next } else { first });
         assert_eq!(of_one.next().await, Change::Content);
         assert_eq!(of_one.progress(), Some(next));
         assert!(of_other.next().now_or_never().is_none());
-        news.touch(&other);
-        news.look(|hash| if *hash == one { next } else { first });
-        assert_eq!(of_other.next().await, Change::Swarm);
+        changes.touch(&other);
+        changes.look(|hash| if *hash == one { next } else { first });
+        assert_eq!(of_other.next().await, Change::Subscribers);
         assert!(of_one.next().now_or_never().is_none());
         drop((of_one, of_other));
-        assert!(news.lock().is_empty());
+        assert!(changes.lock().is_empty());
     }
 }

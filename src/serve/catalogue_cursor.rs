@@ -1,6 +1,6 @@
-//! Where a catalogue goes on: which places of which hash have been on earlier pages.
+//! Where a catalogue goes on: which shares of which hash have been on earlier pages.
 //!
-//! The same content may be shared under several names, from many places, and a page may end between
+//! The same content may be shared under several names, from many shares, and a page may end between
 //! them. A cursor goes to the peer and comes back from it, so it tells no path, and of a hash only so
 //! much that nothing can be fetched with it: the hash may be unlisted.
 
@@ -14,29 +14,29 @@ const PREFIX_LEN: usize = 16;
 
 /// A place among the shares, in the order of their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
+pub(super) struct CatalogueCursor {
     prefix: [u8; PREFIX_LEN],
     /// Shares of that hash that are behind.
-    places: u32,
+    shares: u32,
 }
 
-impl Position {
+impl CatalogueCursor {
     /// What a peer sent back; `None` if it is nothing that we send.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (prefix, places) = bytes.split_first_chunk()?;
-        let places = u32::from_be_bytes(places.try_into().ok()?);
+        let (prefix, shares) = bytes.split_first_chunk()?;
+        let shares = u32::from_be_bytes(shares.try_into().ok()?);
         Some(Self {
             prefix: *prefix,
-            places,
+            shares,
         })
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        [&self.prefix[..], &self.places.to_be_bytes()].concat()
+        [&self.prefix[..], &self.shares.to_be_bytes()].concat()
     }
 
     /// Before the first share of the hash.
-    pub(super) fn cursor(self) -> Cursor {
+    pub(super) fn before_hash(self) -> Cursor {
         let mut hash = [0; 32];
         hash[..PREFIX_LEN].copy_from_slice(&self.prefix);
         Cursor::before(Hash::from_bytes(hash))
@@ -44,22 +44,22 @@ impl Position {
 }
 
 /// Counts shares as they are looked at, and knows which were on earlier pages.
-pub(super) struct Places {
-    skipped: Option<Position>,
-    at: Position,
-    /// The hash and name seen last, so that content shared under one name from several places is
+pub(super) struct CatalogueWalk {
+    skipped: Option<CatalogueCursor>,
+    at: CatalogueCursor,
+    /// The hash and name seen last, so that content shared under one name from several shares is
     /// listed once where these follow each other.
     last: Option<(Hash, String)>,
 }
 
-impl Places {
-    pub(super) fn after(position: Option<Position>) -> Self {
-        let at = Position {
+impl CatalogueWalk {
+    pub(super) fn after(cursor: Option<CatalogueCursor>) -> Self {
+        let at = CatalogueCursor {
             prefix: [0; PREFIX_LEN],
-            places: 0,
+            shares: 0,
         };
         Self {
-            skipped: position,
+            skipped: cursor,
             at,
             last: None,
         }
@@ -75,12 +75,12 @@ impl Places {
             .copied()
             .unwrap_or_default();
         if prefix != self.at.prefix {
-            self.at = Position { prefix, places: 0 };
+            self.at = CatalogueCursor { prefix, shares: 0 };
         }
-        self.at.places = self.at.places.saturating_add(1);
+        self.at.shares = self.at.shares.saturating_add(1);
         let was_before = self
             .skipped
-            .is_some_and(|skipped| skipped.prefix == prefix && self.at.places <= skipped.places);
+            .is_some_and(|skipped| skipped.prefix == prefix && self.at.shares <= skipped.shares);
         let named = Some((share.hash, share.name.clone()));
         let is_repeated = self.last == named;
         self.last = named;
@@ -88,7 +88,7 @@ impl Places {
     }
 
     /// Where the next page goes on.
-    pub(super) fn position(&self) -> Position {
+    pub(super) fn cursor(&self) -> CatalogueCursor {
         self.at
     }
 }
@@ -99,13 +99,16 @@ mod tests {
 
     #[test]
     fn a_cursor_comes_back_as_it_went_and_anything_else_is_refused() {
-        let position = Position {
+        let cursor = CatalogueCursor {
             prefix: [7; PREFIX_LEN],
-            places: 300,
+            shares: 300,
         };
-        assert_eq!(Position::from_bytes(&position.to_bytes()), Some(position));
+        assert_eq!(
+            CatalogueCursor::from_bytes(&cursor.to_bytes()),
+            Some(cursor)
+        );
         for bytes in [&[][..], &[1; 19], &[1; 21], &[1; 8192]] {
-            assert_eq!(Position::from_bytes(bytes), None);
+            assert_eq!(CatalogueCursor::from_bytes(bytes), None);
         }
     }
 }

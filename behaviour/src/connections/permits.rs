@@ -16,13 +16,13 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{
     ConnectionsReport, Kind,
     capacity::Capacity,
-    decide,
-    table::{Handshake, Seat, Table},
+    eviction,
+    table::{Established, Handshake, Table},
 };
 use crate::{Origin, memory::Memory};
 
 /// All connections of a node.
-pub(crate) struct Places {
+pub(crate) struct ConnectionPermits {
     capacity: Capacity,
     memory: Memory,
     /// Stands for the ids of peers that have not yet proven theirs.
@@ -34,21 +34,21 @@ pub(crate) struct Places {
 }
 
 /// A handshake of a peer that may go on; it gives its place back when dropped.
-pub(super) struct PendingPlace {
-    places: Arc<Places>,
+pub(super) struct HandshakePermit {
+    permits: Arc<ConnectionPermits>,
     id: u64,
 }
 
 /// A dial that may go on; it gives its place back when dropped.
-pub(super) struct DialPlace(Arc<Places>);
+pub(super) struct DialPermit(Arc<ConnectionPermits>);
 
 /// The place of an established connection; it is given back when this is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
-    pub(super) seat: Arc<Seat>,
+pub(super) struct ConnectionPermit {
+    permits: Arc<ConnectionPermits>,
+    pub(super) established: Arc<Established>,
 }
 
-impl Places {
+impl ConnectionPermits {
     pub(super) fn new(capacity: Capacity, memory: Memory) -> Self {
         Self {
             capacity,
@@ -68,7 +68,7 @@ impl Places {
         kind: Kind,
         address: &Multiaddr,
         abort: AbortHandle,
-    ) -> Option<PendingPlace> {
+    ) -> Option<HandshakePermit> {
         let origin = Origin::new(self.nobody, address);
         let now = Instant::now();
         let mut table = self.table();
@@ -79,14 +79,14 @@ impl Places {
         }
         let same_kind = table.pending.iter().filter(|(_, other)| other.kind == kind);
         let pending: Vec<_> = same_kind
-            .map(|(id, other)| decide::Pending {
+            .map(|(id, other)| eviction::Pending {
                 id: *id,
                 origin: other.origin,
                 since: other.since,
             })
             .collect();
         let most = self.capacity.pending_inbound;
-        for victim in decide::pending_victims(&pending, origin, most, now) {
+        for victim in eviction::pending_victims(&pending, origin, most, now) {
             if let Some(victim) = table.pending.remove(&victim) {
                 victim.abort.abort();
                 self.evicted.fetch_add(1, Ordering::Relaxed);
@@ -100,15 +100,15 @@ impl Places {
             abort,
         };
         table.pending.insert(id, handshake);
-        Some(PendingPlace {
-            places: Arc::clone(self),
+        Some(HandshakePermit {
+            permits: Arc::clone(self),
             id,
         })
     }
 
     /// A place for a dial of ours; `None` if too many are under way, or there would be no place for what
     /// comes of it.
-    pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPlace> {
+    pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPermit> {
         let mut table = self.table();
         let origin = Origin::new(self.nobody, &Multiaddr::empty());
         // Else it would come before the same peer is reached over TCP, and end at once.
@@ -121,7 +121,7 @@ impl Places {
             return None;
         }
         table.dials += 1;
-        Some(DialPlace(Arc::clone(self)))
+        Some(DialPermit(Arc::clone(self)))
     }
 
     /// A place for an established connection with `peer`, from or at `address`; `None` if there is none and
@@ -132,11 +132,11 @@ impl Places {
         peer: PeerId,
         address: &Multiaddr,
         is_inbound: bool,
-    ) -> Option<Place> {
+    ) -> Option<ConnectionPermit> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let seat = Arc::new(Seat::new(id, kind, peer, address, is_inbound));
+        let established = Arc::new(Established::new(id, kind, peer, address, is_inbound));
         let mut table = self.table();
-        let Ok(victim) = table.choose(&self.capacity, &seat) else {
+        let Ok(victim) = table.choose(&self.capacity, &established) else {
             self.count_refused();
             tracing::debug!(%peer, %address, "no place for another connection");
             return None;
@@ -146,20 +146,22 @@ impl Places {
             self.evicted.fetch_add(1, Ordering::Relaxed);
             victim.evict();
         }
-        table.standing.insert(seat.id, Arc::clone(&seat));
+        table
+            .standing
+            .insert(established.id, Arc::clone(&established));
         drop(table);
         if kind == Kind::Quic {
             self.memory.change(0, self.capacity.quic_charge);
         }
-        Some(Place {
-            places: Arc::clone(self),
-            seat,
+        Some(ConnectionPermit {
+            permits: Arc::clone(self),
+            established,
         })
     }
 
     pub(super) fn report(&self) -> ConnectionsReport {
         let table = self.table();
-        let quic = table.count(|seat| seat.kind == Kind::Quic);
+        let quic = table.count(|established| established.kind == Kind::Quic);
         ConnectionsReport {
             tcp: table.standing.len() - quic,
             quic,
@@ -181,34 +183,41 @@ impl Places {
     }
 }
 
-impl Drop for PendingPlace {
+impl Drop for HandshakePermit {
     fn drop(&mut self) {
-        self.places.table().pending.remove(&self.id);
+        self.permits.table().pending.remove(&self.id);
     }
 }
 
-impl Drop for DialPlace {
+impl Drop for DialPermit {
     fn drop(&mut self) {
         self.0.table().dials -= 1;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let Self { places, seat } = self;
-        let mut table = places.table();
-        table.standing.remove(&seat.id);
-        let past = seat.activity.past();
-        table.history.note(seat.origin, past, Instant::now());
+        let Self {
+            permits,
+            established,
+        } = self;
+        let mut table = permits.table();
+        table.standing.remove(&established.id);
+        let usefulness = established.activity.usefulness();
+        table
+            .history
+            .note(established.origin, usefulness, Instant::now());
         drop(table);
-        if seat.kind == Kind::Quic {
-            places.memory.change(places.capacity.quic_charge, 0);
+        if established.kind == Kind::Quic {
+            permits.memory.change(permits.capacity.quic_charge, 0);
         }
     }
 }
 
-impl fmt::Debug for Places {
+impl fmt::Debug for ConnectionPermits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Places").field(&self.report()).finish()
+        f.debug_tuple("ConnectionPermits")
+            .field(&self.report())
+            .finish()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::records::Entry;
+use super::records::StoredRecord;
 use crate::{Origin, Prefix};
 
 /// The share of one host, and of one site, in the providers of a key: a household, or an office, that has the
@@ -12,20 +12,20 @@ const MAX_PROVIDERS_PER_KEY_AND_SITE: usize = 8;
 
 /// How many records of one key each host and each site has.
 #[derive(Default)]
-pub(super) struct Shares {
+pub(super) struct KeyQuotas {
     hosts: HashMap<Origin, usize>,
     sites: HashMap<Prefix, usize>,
 }
 
-impl Shares {
-    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a Entry>) -> Self {
-        let mut shares = Self::default();
-        entries.for_each(|entry| shares.take(entry));
-        shares
+impl KeyQuotas {
+    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a StoredRecord>) -> Self {
+        let mut quotas = Self::default();
+        entries.for_each(|entry| quotas.take(entry));
+        quotas
     }
 
     /// Counts one more.
-    pub(super) fn take(&mut self, entry: &Entry) {
+    pub(super) fn take(&mut self, entry: &StoredRecord) {
         let origin = entry.origin();
         *self.hosts.entry(origin).or_default() += 1;
         if let Some(site) = origin.site() {

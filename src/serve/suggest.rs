@@ -1,9 +1,9 @@
 //! What a seed suggests to whom, so that it hardly sends a block twice while others could pass it on.
 //!
-//! Pure. Each piece of the content is suggested to one listener, in an order that chance decides; those
-//! who take their pieces faster are suggested more at a time. What a listener leaves behind unsent is
+//! Pure. Each piece of the content is suggested to one subscriber, in an order that chance decides; those
+//! who take their pieces faster are suggested more at a time. What a subscriber leaves behind unsent is
 //! suggested to others. Once every piece has been sent or suggested there is nothing more to say:
-//! listeners go by what is rare then.
+//! subscribers go by what is rare then.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,12 +11,12 @@ use libp2p::PeerId;
 use pelago_content::BlockRanges;
 use rand::seq::SliceRandom;
 
-/// Pieces that a listener is ahead of what was sent to it, at least: while one is on the way and one
+/// Pieces that a subscriber is ahead of what was sent to it, at least: while one is on the way and one
 /// is asked for, others wait.
-const AHEAD: f64 = 4.0;
+const PIECES_AHEAD: f64 = 4.0;
 
-/// How much of a listener's speed a round remembers: with four rounds a second, about the last second.
-const MEMORY: f64 = 0.75;
+/// How much of a subscriber's speed a round remembers: with four rounds a second, about the last second.
+const SPEED_DECAY: f64 = 0.75;
 
 /// The level of a piece: 256 KiB.
 const LEVEL: u32 = 4;
@@ -25,17 +25,17 @@ const LEVEL: u32 = 4;
 const MAX_PIECES: u64 = 1 << 16;
 
 /// What was suggested of one content.
-pub(super) struct Spread {
+pub(super) struct Suggestions {
     level: u32,
     blocks: u64,
     is_sent: Vec<bool>,
     /// Pieces that were suggested to nobody.
-    left: VecDeque<u32>,
-    listeners: HashMap<PeerId, Listener>,
+    unsuggested: VecDeque<u32>,
+    subscribers: HashMap<PeerId, Subscriber>,
 }
 
 #[derive(Default)]
-struct Listener {
+struct Subscriber {
     suggested: Vec<u32>,
     /// Pieces sent in this round.
     sent: u32,
@@ -43,7 +43,7 @@ struct Listener {
     speed: f64,
 }
 
-impl Spread {
+impl Suggestions {
     /// How many pieces content with so many blocks has.
     pub(super) const fn pieces_of(blocks: u64) -> usize {
         // At most MAX_PIECES.
@@ -59,48 +59,48 @@ impl Spread {
     pub(super) fn new(blocks: u64) -> Self {
         let level = level_of(blocks);
         let pieces = Self::pieces_of(blocks) as u32;
-        let mut left: Vec<_> = (0..pieces).collect();
-        left.shuffle(&mut rand::rng());
+        let mut unsuggested: Vec<_> = (0..pieces).collect();
+        unsuggested.shuffle(&mut rand::rng());
         Self {
             level,
             blocks,
             is_sent: vec![false; pieces as usize],
-            left: left.into(),
-            listeners: HashMap::new(),
+            unsuggested: unsuggested.into(),
+            subscribers: HashMap::new(),
         }
     }
 
     /// Blocks were sent to `peer`.
-    pub(super) fn sent(&mut self, peer: PeerId, blocks: std::ops::Range<u64>) {
+    pub(super) fn record_sent(&mut self, peer: PeerId, blocks: std::ops::Range<u64>) {
         let end = blocks.end.min(self.blocks).div_ceil(1 << self.level);
         for piece in (blocks.start >> self.level)..end {
             let is_sent = self.is_sent.get_mut(piece as usize);
             if is_sent.is_some_and(|sent| std::mem::replace(sent, true)) {
                 continue;
             }
-            for listener in self.listeners.values_mut() {
-                listener
+            for subscriber in self.subscribers.values_mut() {
+                subscriber
                     .suggested
                     .retain(|other| u64::from(*other) != piece);
             }
-            if let Some(listener) = self.listeners.get_mut(&peer) {
-                listener.sent += 1;
+            if let Some(subscriber) = self.subscribers.get_mut(&peer) {
+                subscriber.sent += 1;
             }
         }
     }
 
     /// What `peer` is to be suggested on top of what it was already: to be asked for once a round.
     pub(super) fn suggest(&mut self, peer: PeerId) -> BlockRanges {
-        let listener = self.listeners.entry(peer).or_default();
-        let sent = f64::from(std::mem::take(&mut listener.sent));
-        listener.speed = listener.speed * MEMORY + sent;
-        let ahead = (AHEAD + listener.speed) as usize;
+        let subscriber = self.subscribers.entry(peer).or_default();
+        let sent = f64::from(std::mem::take(&mut subscriber.sent));
+        subscriber.speed = subscriber.speed * SPEED_DECAY + sent;
+        let ahead = (PIECES_AHEAD + subscriber.speed) as usize;
         let mut suggested = BlockRanges::new();
-        while listener.suggested.len() < ahead
-            && let Some(piece) = self.left.pop_front()
+        while subscriber.suggested.len() < ahead
+            && let Some(piece) = self.unsuggested.pop_front()
         {
             if !self.is_sent[piece as usize] {
-                listener.suggested.push(piece);
+                subscriber.suggested.push(piece);
                 let start = u64::from(piece) << self.level;
                 suggested.insert(start..(start + (1 << self.level)).min(self.blocks));
             }
@@ -109,9 +109,9 @@ impl Spread {
     }
 
     /// `peer` listens no more.
-    pub(super) fn left(&mut self, peer: &PeerId) {
-        if let Some(listener) = self.listeners.remove(peer) {
-            self.left.extend(listener.suggested);
+    pub(super) fn remove(&mut self, peer: &PeerId) {
+        if let Some(subscriber) = self.subscribers.remove(peer) {
+            self.unsuggested.extend(subscriber.suggested);
         }
     }
 }
@@ -133,15 +133,15 @@ mod tests {
     #[test]
     fn no_piece_is_suggested_to_two() {
         let [a, b] = [PeerId::random(), PeerId::random()];
-        let mut spread = Spread::new(1600);
+        let mut suggestions = Suggestions::new(1600);
         let mut seen = BlockRanges::new();
         for _ in 0..100 {
             for peer in [a, b] {
-                let suggested = spread.suggest(peer);
+                let suggested = suggestions.suggest(peer);
                 for run in suggested.iter() {
                     assert!(!seen.overlaps(run.clone()));
                     seen.insert(run.clone());
-                    spread.sent(peer, run);
+                    suggestions.record_sent(peer, run);
                 }
             }
         }
@@ -151,26 +151,26 @@ mod tests {
     #[test]
     fn who_takes_nothing_is_suggested_no_more_and_leaves_its_part_to_others() {
         let [idle, keen] = [PeerId::random(), PeerId::random()];
-        let mut spread = Spread::new(1600);
-        assert_eq!(pieces(&spread.suggest(idle)), 4);
-        assert!(spread.suggest(idle).is_empty());
+        let mut suggestions = Suggestions::new(1600);
+        assert_eq!(pieces(&suggestions.suggest(idle)), 4);
+        assert!(suggestions.suggest(idle).is_empty());
         let mut sent = 0;
         for _ in 0..200 {
-            for run in spread.suggest(keen).iter() {
+            for run in suggestions.suggest(keen).iter() {
                 sent += run.end - run.start;
-                spread.sent(keen, run);
+                suggestions.record_sent(keen, run);
             }
         }
         assert_eq!(sent, 1600 - 64);
-        spread.left(&idle);
-        assert_eq!(pieces(&spread.suggest(keen)), 4);
+        suggestions.remove(&idle);
+        assert_eq!(pieces(&suggestions.suggest(keen)), 4);
     }
 
     #[test]
     fn what_was_sent_without_being_suggested_is_suggested_to_nobody() {
         let [a, b] = [PeerId::random(), PeerId::random()];
-        let mut spread = Spread::new(64);
-        spread.sent(a, 0..64);
-        assert!(spread.suggest(b).is_empty());
+        let mut suggestions = Suggestions::new(64);
+        suggestions.record_sent(a, 0..64);
+        assert!(suggestions.suggest(b).is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::history::Past;
+use super::history::Usefulness;
 use crate::{Origin, Prefix};
 
 /// A handshake that takes longer has failed while half of the places for them are taken.
@@ -88,7 +88,7 @@ pub(super) fn pending_victims(
 
 /// An established connection, or one that is to be.
 #[derive(Clone, Copy)]
-pub(super) struct Standing {
+pub(super) struct EvictionCandidate {
     pub(super) id: u64,
     pub(super) origin: Origin,
     /// Whether we take content from it.
@@ -97,7 +97,7 @@ pub(super) struct Standing {
     pub(super) is_busy: bool,
     /// For how long it did not.
     pub(super) idle: Duration,
-    pub(super) past: Past,
+    pub(super) usefulness: Usefulness,
 }
 
 /// Whom a newcomer may replace.
@@ -112,10 +112,10 @@ pub(super) enum Claim {
 }
 
 /// The connection of `all` that gives its place to a newcomer from `origin`; `None` if the newcomer cannot come.
-pub(super) fn victim(all: &[Standing], origin: Origin, claim: Claim) -> Option<u64> {
+pub(super) fn victim(all: &[EvictionCandidate], origin: Origin, claim: Claim) -> Option<u64> {
     let counts = Counts::of(all.iter().map(|one| one.origin).chain([origin]));
     let own = counts.site(origin);
-    let yields = |one: &&Standing| {
+    let yields = |one: &&EvictionCandidate| {
         let has_more = counts.site(one.origin) > own;
         let is_neighbour = Site::from(one.origin) == Site::from(origin);
         // Of addresses that say nothing there may be any number.
@@ -124,12 +124,12 @@ pub(super) fn victim(all: &[Standing], origin: Origin, claim: Claim) -> Option<u
         let has_claim = has_more || (may_be_idle && !one.is_busy) || claim == Claim::Ours;
         !one.is_used && has_claim
     };
-    let order = |one: &&Standing| {
+    let order = |one: &&EvictionCandidate| {
         (
             counts.excess(one.origin),
             !one.is_busy,
             !one.origin.is_global(),
-            Reverse(one.past),
+            Reverse(one.usefulness),
             one.idle,
         )
     };
@@ -150,14 +150,14 @@ mod tests {
         Origin::new(PeerId::random(), &address)
     }
 
-    fn standing(id: u64, ip: &str, idle: u64) -> Standing {
-        Standing {
+    fn standing(id: u64, ip: &str, idle: u64) -> EvictionCandidate {
+        EvictionCandidate {
             id,
             origin: at(ip),
             is_used: false,
             is_busy: false,
             idle: Duration::from_secs(idle),
-            past: Past::Nothing,
+            usefulness: Usefulness::Unknown,
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn origins_that_were_of_use_yield_last() {
         let mut all = [standing(1, "8.8.8.8", 50), standing(2, "9.9.9.9", 1)];
-        all[0].past = Past::Gave;
+        all[0].usefulness = Usefulness::GaveContent;
         assert_eq!(victim(&all, at("7.7.7.7"), Claim::Idle), Some(2));
     }
 

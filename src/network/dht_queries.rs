@@ -18,12 +18,12 @@ struct Lookup {
 
 /// What waits for the end of queries.
 #[derive(Default)]
-pub(super) struct Lookups {
+pub(super) struct DhtQueries {
     searches: HashMap<QueryId, Lookup>,
     announcements: HashMap<QueryId, oneshot::Sender<Result<u32, AnnounceError>>>,
 }
 
-impl Lookups {
+impl DhtQueries {
     pub(super) fn search(&mut self, query: QueryId, found: mpsc::Sender<PeerId>) {
         self.searches.insert(
             query,

@@ -25,9 +25,9 @@ struct Waiter {
 /// The callers that wait to be connected. Bounded by who can call: each call is one of a bounded
 /// number of tasks.
 #[derive(Default)]
-pub(super) struct Connects(Vec<Waiter>);
+pub(super) struct PendingConnects(Vec<Waiter>);
 
-impl Connects {
+impl PendingConnects {
     pub(super) fn wait(&mut self, peer: Option<PeerId>, dial: Option<ConnectionId>, reply: Reply) {
         self.0.retain(|waiter| !waiter.reply.is_closed());
         self.0.push(Waiter {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_failed_dial_ends_its_own_waiter_and_those_who_joined_it() {
-        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let (peer, mut connects) = (PeerId::random(), PendingConnects::default());
         let ids = [1, 2].map(ConnectionId::new_unchecked);
         let [mut first, mut joined, mut other] = [Some(ids[0]), None, Some(ids[1])].map(|dial| {
             let (reply, answer) = oneshot::channel();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_address_is_dialled_once_for_all_who_want_it() {
-        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let (peer, mut connects) = (PeerId::random(), PendingConnects::default());
         let address: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
         let dial = ConnectionId::new_unchecked(1);
         assert_eq!(connects.dial_to(&address), None);
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_connection_from_the_other_side_serves_too() {
-        let (peer, mut connects) = (PeerId::random(), Connects::default());
+        let (peer, mut connects) = (PeerId::random(), PendingConnects::default());
         let (reply, mut answer) = oneshot::channel();
         connects.wait(Some(peer), Some(ConnectionId::new_unchecked(1)), reply);
         connects.established(ConnectionId::new_unchecked(9), peer);

@@ -20,7 +20,7 @@ const MAX_PEERS: usize = 4096;
 /// Addresses of one peer that one namer names, at most: TCP and QUIC over IPv4 and IPv6.
 pub(crate) const MAX_ADDRESSES_PER_NAME: usize = 4;
 
-struct Name {
+struct NamedPeer {
     peer: PeerId,
     namer: Namer,
     addresses: Vec<Multiaddr>,
@@ -28,12 +28,12 @@ struct Name {
 
 /// The addresses that peers named of others.
 #[derive(Default)]
-pub(crate) struct Hearsay {
-    names: HashMap<Origin, VecDeque<Name>>,
+pub(crate) struct NamedAddresses {
+    names: HashMap<Origin, VecDeque<NamedPeer>>,
     count: usize,
 }
 
-impl Hearsay {
+impl NamedAddresses {
     /// `namer` names `addresses` of `peer`, instead of what it named before. They were checked.
     pub(crate) fn add(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         if addresses.is_empty() {
@@ -45,7 +45,7 @@ impl Hearsay {
         if names.len() >= MAX_PEERS_PER_NAMER {
             names.pop_front();
         }
-        names.push_back(Name {
+        names.push_back(NamedPeer {
             peer,
             namer,
             addresses,
@@ -97,44 +97,44 @@ mod tests {
 
     #[test]
     fn each_namer_has_its_own_word_on_a_peer_and_the_latest_counts() {
-        let (mut hearsay, peer) = (Hearsay::default(), PeerId::random());
+        let (mut named_addresses, peer) = (NamedAddresses::default(), PeerId::random());
         let [first, second] = [namer(1), namer(2)];
-        hearsay.add(first, peer, address(1));
-        hearsay.add(second, peer, address(2));
-        hearsay.add(first, peer, address(3));
-        let mut ports: Vec<_> = hearsay.of(&peer).into_iter().collect();
+        named_addresses.add(first, peer, address(1));
+        named_addresses.add(second, peer, address(2));
+        named_addresses.add(first, peer, address(3));
+        let mut ports: Vec<_> = named_addresses.of(&peer).into_iter().collect();
         ports.sort_by_key(|(address, _)| address.to_string());
         let expected = [
             (address(2).remove(0), second),
             (address(3).remove(0), first),
         ];
         assert_eq!(ports, expected);
-        assert!(hearsay.of(&PeerId::random()).is_empty());
+        assert!(named_addresses.of(&PeerId::random()).is_empty());
     }
 
     #[test]
     fn a_namer_of_many_pushes_out_its_own_names_only() {
-        let (mut hearsay, peer) = (Hearsay::default(), PeerId::random());
-        hearsay.add(namer(1), peer, address(1));
+        let (mut named_addresses, peer) = (NamedAddresses::default(), PeerId::random());
+        named_addresses.add(namer(1), peer, address(1));
         for port in 0..10_000 {
-            hearsay.add(namer(2), PeerId::random(), address(port));
+            named_addresses.add(namer(2), PeerId::random(), address(port));
         }
-        assert_eq!(hearsay.count, MAX_PEERS_PER_NAMER + 1);
-        assert_eq!(hearsay.of(&peer).len(), 1);
+        assert_eq!(named_addresses.count, MAX_PEERS_PER_NAMER + 1);
+        assert_eq!(named_addresses.of(&peer).len(), 1);
     }
 
     #[test]
     fn all_together_are_bounded_and_those_who_name_few_are_kept() {
-        let (mut hearsay, peer) = (Hearsay::default(), PeerId::random());
-        hearsay.add(namer(0), peer, address(1));
+        let (mut named_addresses, peer) = (NamedAddresses::default(), PeerId::random());
+        named_addresses.add(namer(0), peer, address(1));
         for n in 1..100 {
             for port in 0..100 {
-                hearsay.add(namer(n), PeerId::random(), address(port));
+                named_addresses.add(namer(n), PeerId::random(), address(port));
             }
         }
-        assert_eq!(hearsay.count, MAX_PEERS);
-        let counted: usize = hearsay.names.values().map(VecDeque::len).sum();
+        assert_eq!(named_addresses.count, MAX_PEERS);
+        let counted: usize = named_addresses.names.values().map(VecDeque::len).sum();
         assert_eq!(counted, MAX_PEERS);
-        assert_eq!(hearsay.of(&peer).len(), 1);
+        assert_eq!(named_addresses.of(&peer).len(), 1);
     }
 }

@@ -12,8 +12,8 @@ use std::{
 
 use super::allowance::Allowances;
 use crate::serve::{
-    requester::{Key, LEVELS, Requester},
-    waiting::{self, MAX_WAITING, Queue, Ticket},
+    request_queue::{self, MAX_WAITING, RequestQueue, Ticket},
+    requester::{LEVELS, QuotaKey, Requester},
 };
 
 /// What a job counts as until its cost is known.
@@ -21,7 +21,7 @@ const ESTIMATE: Duration = Duration::from_micros(100);
 
 /// What kind of work a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Kind {
+pub(in crate::serve) enum JobKind {
     /// Chunks are read, to be sent: what is sent is bounded elsewhere.
     Read,
     /// Something is looked up or proven, and little is sent.
@@ -30,7 +30,7 @@ pub(in crate::serve) enum Kind {
 
 /// How many jobs may run at a time.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct JobLimits {
     pub(super) reads: usize,
     pub(super) reads_per_peer: usize,
     pub(super) look_ups: usize,
@@ -38,9 +38,9 @@ pub(super) struct Limits {
 
 /// What is next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextJob {
     /// This job runs from now on.
-    Run(Ticket, Turn),
+    Run(Ticket, RunningJob),
     /// Nothing may run before then.
     At(Instant),
     /// Nothing may run before something ends.
@@ -49,32 +49,32 @@ pub(super) enum Next {
 
 /// A job that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct Turn {
+pub(in crate::serve) struct RunningJob {
     requester: Requester,
-    kind: Kind,
+    kind: JobKind,
 }
 
 /// A job that waits for its turn.
-type Waiting = waiting::Waiting<Kind>;
+type WaitingRequest = request_queue::WaitingRequest<JobKind>;
 
 /// All jobs that run or wait.
-pub(super) struct Turns {
-    limits: Limits,
-    waiting: Queue<Kind>,
-    running: Vec<Turn>,
+pub(super) struct FairQueue {
+    limits: JobLimits,
+    waiting: RequestQueue<JobKind>,
+    running: Vec<RunningJob>,
     /// What the work of each has cost, from where it began.
-    cost: HashMap<Key, Duration>,
+    cost: HashMap<QuotaKey, Duration>,
     /// What that was, of the one whose turn was last, among all sites, the hosts of a site, the peers of a host.
     /// Others begin there.
-    begun: HashMap<Option<Key>, Duration>,
+    begun: HashMap<Option<QuotaKey>, Duration>,
     allowances: Allowances,
 }
 
-impl Turns {
-    pub(super) fn new(limits: Limits) -> Self {
+impl FairQueue {
+    pub(super) fn new(limits: JobLimits) -> Self {
         Self {
             limits,
-            waiting: Queue::default(),
+            waiting: RequestQueue::default(),
             running: Vec::new(),
             cost: HashMap::new(),
             begun: HashMap::new(),
@@ -88,10 +88,10 @@ impl Turns {
         &mut self,
         ticket: Ticket,
         requester: Requester,
-        kind: Kind,
+        kind: JobKind,
     ) -> Option<Ticket> {
         self.begin(&requester);
-        self.waiting.add(Waiting {
+        self.waiting.add(WaitingRequest {
             ticket,
             requester,
             wants: kind,
@@ -118,19 +118,19 @@ impl Turns {
         }
     }
 
-    fn cost_of(&self, key: Key) -> Duration {
+    fn cost_of(&self, key: QuotaKey) -> Duration {
         self.cost.get(&key).copied().unwrap_or_default()
     }
 
     /// Begins the next job.
-    pub(super) fn next(&mut self, now: Instant) -> Next {
+    pub(super) fn next(&mut self, now: Instant) -> NextJob {
         let mut wake: Option<Instant> = None;
         let candidates = self.waiting.iter().enumerate();
         let candidates = candidates.filter(|(_, waiting)| {
-            self.has_place(waiting) && {
+            self.has_free_slot(waiting) && {
                 let at = match waiting.wants {
-                    Kind::Read => now,
-                    Kind::LookUp => self.allowances.ready_at(&waiting.requester, now),
+                    JobKind::Read => now,
+                    JobKind::LookUp => self.allowances.ready_at(&waiting.requester, now),
                 };
                 if at > now {
                     wake = Some(wake.map_or(at, |wake| wake.min(at)));
@@ -141,9 +141,9 @@ impl Turns {
         let next = candidates
             .min_by_key(|(_, waiting)| waiting.requester.keys().map(|key| self.cost_of(key)));
         let Some((index, _)) = next else {
-            return wake.map_or(Next::Nothing, Next::At);
+            return wake.map_or(NextJob::Nothing, NextJob::At);
         };
-        let Waiting {
+        let WaitingRequest {
             ticket,
             requester,
             wants: kind,
@@ -152,20 +152,20 @@ impl Turns {
         for (level, key) in keys.into_iter().enumerate() {
             self.begun.insert(parent(&keys, level), self.cost_of(key));
         }
-        let turn = Turn { requester, kind };
+        let turn = RunningJob { requester, kind };
         self.running.push(turn);
         self.charge(&requester, ESTIMATE);
-        Next::Run(ticket, turn)
+        NextJob::Run(ticket, turn)
     }
 
-    fn has_place(&self, waiting: &Waiting) -> bool {
+    fn has_free_slot(&self, waiting: &WaitingRequest) -> bool {
         let running = self
             .running
             .iter()
             .filter(|turn| turn.kind == waiting.wants);
         match waiting.wants {
-            Kind::LookUp => running.count() < self.limits.look_ups,
-            Kind::Read => {
+            JobKind::LookUp => running.count() < self.limits.look_ups,
+            JobKind::Read => {
                 let (mut all, mut of_peer) = (0, 0);
                 for turn in running {
                     all += 1;
@@ -183,12 +183,12 @@ impl Turns {
     }
 
     /// A job ended that has cost so much.
-    pub(super) fn end(&mut self, turn: Turn, cost: Duration, now: Instant) {
+    pub(super) fn end(&mut self, turn: RunningJob, cost: Duration, now: Instant) {
         if let Some(index) = self.running.iter().position(|running| *running == turn) {
             self.running.swap_remove(index);
         }
         self.charge(&turn.requester, cost.saturating_sub(ESTIMATE));
-        if turn.kind == Kind::LookUp {
+        if turn.kind == JobKind::LookUp {
             self.allowances.charge(&turn.requester, cost, now);
         }
         if self.waiting.is_empty() && self.running.is_empty() {
@@ -207,7 +207,7 @@ impl Turns {
     }
 
     /// How many jobs of a kind run, and how many wait.
-    pub(super) fn depths(&self, kind: Kind) -> (usize, usize) {
+    pub(super) fn depths(&self, kind: JobKind) -> (usize, usize) {
         let running = self.running.iter().filter(|turn| turn.kind == kind);
         let waiting = self.waiting.iter().filter(|waiting| waiting.wants == kind);
         (running.count(), waiting.count())
@@ -215,6 +215,6 @@ impl Turns {
 }
 
 /// What a requester is in, at a level.
-fn parent(keys: &[Key; LEVELS], level: usize) -> Option<Key> {
+fn parent(keys: &[QuotaKey; LEVELS], level: usize) -> Option<QuotaKey> {
     level.checked_sub(1).map(|above| keys[above])
 }

@@ -9,7 +9,7 @@ use super::Reach;
 
 /// What a listen address that came or went tells of the machine's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum AddressChange {
     /// Nothing.
     None,
     /// The machine has got, or lost, an address that others can reach.
@@ -18,35 +18,35 @@ pub(super) enum Change {
 
 /// The addresses of this machine that the node listens at, with how many listeners each has.
 #[derive(Default)]
-pub(super) struct Listening(HashMap<IpAddr, usize>);
+pub(super) struct ListenAddresses(HashMap<IpAddr, usize>);
 
-impl Listening {
-    pub(super) fn add(&mut self, address: &Multiaddr) -> Change {
+impl ListenAddresses {
+    pub(super) fn add(&mut self, address: &Multiaddr) -> AddressChange {
         let Some(ip) = reachable_ip(address) else {
-            return Change::None;
+            return AddressChange::None;
         };
         let listeners = self.0.entry(ip).or_default();
         *listeners += 1;
         match listeners {
-            1 => Change::Network,
-            _ => Change::None,
+            1 => AddressChange::Network,
+            _ => AddressChange::None,
         }
     }
 
-    pub(super) fn remove(&mut self, address: &Multiaddr) -> Change {
+    pub(super) fn remove(&mut self, address: &Multiaddr) -> AddressChange {
         let Some(ip) = reachable_ip(address) else {
-            return Change::None;
+            return AddressChange::None;
         };
         match self.0.get_mut(&ip) {
             Some(2..) => {
                 self.0.entry(ip).and_modify(|listeners| *listeners -= 1);
-                Change::None
+                AddressChange::None
             }
             Some(_) => {
                 self.0.remove(&ip);
-                Change::Network
+                AddressChange::Network
             }
-            None => Change::None,
+            None => AddressChange::None,
         }
     }
 }
@@ -67,19 +67,26 @@ mod tests {
 
     #[test]
     fn a_machine_has_moved_when_its_last_listener_at_an_address_is_gone() {
-        let mut listening = Listening::default();
+        let mut listen_addresses = ListenAddresses::default();
         let address = |text: &str| text.parse::<Multiaddr>().unwrap();
         let [tcp, quic] = ["/ip4/10.0.0.1/tcp/1", "/ip4/10.0.0.1/udp/1/quic-v1"].map(address);
-        assert_eq!(listening.add(&tcp), Change::Network);
-        assert_eq!(listening.add(&quic), Change::None);
+        assert_eq!(listen_addresses.add(&tcp), AddressChange::Network);
+        assert_eq!(listen_addresses.add(&quic), AddressChange::None);
         assert_eq!(
-            listening.add(&address("/ip4/127.0.0.1/tcp/1")),
-            Change::None
+            listen_addresses.add(&address("/ip4/127.0.0.1/tcp/1")),
+            AddressChange::None
         );
-        assert_eq!(listening.remove(&tcp), Change::None);
-        assert_eq!(listening.remove(&quic), Change::Network);
-        assert_eq!(listening.remove(&quic), Change::None);
-        assert_eq!(listening.remove(&address("/ip6/::1/tcp/1")), Change::None);
-        assert_eq!(listening.add(&tcp), Change::Network, "it is back");
+        assert_eq!(listen_addresses.remove(&tcp), AddressChange::None);
+        assert_eq!(listen_addresses.remove(&quic), AddressChange::Network);
+        assert_eq!(listen_addresses.remove(&quic), AddressChange::None);
+        assert_eq!(
+            listen_addresses.remove(&address("/ip6/::1/tcp/1")),
+            AddressChange::None
+        );
+        assert_eq!(
+            listen_addresses.add(&tcp),
+            AddressChange::Network,
+            "it is back"
+        );
     }
 }

@@ -1,0 +1,67 @@
+//! What was allowed of a content a moment ago, and is not allowed again: what peers ask for, and ask for again,
+//! must not fill a log.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use pelago_content::Hash;
+
+/// How long what was allowed is not allowed again.
+const PAUSE: Duration = Duration::from_secs(600);
+
+/// Contents of which something was allowed, at most; of further ones nothing is.
+const MAX_LOGGED: usize = 1024;
+
+/// Of which contents something was allowed, and when. A handle: clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LogThrottle(Arc<Mutex<HashMap<Hash, Instant>>>);
+
+impl LogThrottle {
+    /// Whether nothing was allowed of `hash` for a while, as of `now`. From then on something was.
+    pub(super) fn allows(&self, hash: &Hash, now: Instant) -> bool {
+        let mut logged = self.0.lock();
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < PAUSE;
+        if logged.get(hash).is_some_and(is_recent) {
+            return false;
+        }
+        if logged.len() >= MAX_LOGGED {
+            logged.retain(|_, at| is_recent(at));
+        }
+        let has_room = logged.len() < MAX_LOGGED;
+        if has_room {
+            logged.insert(*hash, now);
+        }
+        has_room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(number: usize) -> Hash {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        Hash::from_bytes(bytes)
+    }
+
+    #[test]
+    fn the_same_is_said_again_after_a_while_only() {
+        let (logged, start) = (LogThrottle::default(), Instant::now());
+        assert!(logged.allows(&hash(1), start) && logged.allows(&hash(2), start));
+        assert!(!logged.allows(&hash(1), start + PAUSE / 2));
+        assert!(logged.allows(&hash(1), start + PAUSE));
+    }
+
+    #[test]
+    fn it_remembers_no_more_than_it_may_and_says_no_more_either() {
+        let (logged, start) = (LogThrottle::default(), Instant::now());
+        let allowed = (0..2 * MAX_LOGGED).filter(|at| logged.allows(&hash(*at), start));
+        assert_eq!(allowed.count(), MAX_LOGGED);
+        assert!(logged.allows(&hash(3 * MAX_LOGGED), start + PAUSE));
+    }
+}
