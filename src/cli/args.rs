@@ -258,7 +258,7 @@ mod tests {
             ),
             (
                 "pelago limit --upload -1".to_owned(),
-                "\"-1\" is no rate; expected",
+                "\"-1\" is not a valid rate: use",
             ),
             (
                 "pelago limit --download 999".to_owned(),

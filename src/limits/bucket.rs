@@ -1,8 +1,8 @@
 //! How many bytes may pass now: a bucket that fills at a rate and holds a tenth of a second of it.
 //!
-//! The arithmetic is `governor`'s, with the clock of tokio's timers. It counts cells, whose time it
-//! keeps in whole nanoseconds: a cell here is about a microsecond of the rate, so that what rounding
-//! costs is below 0.2 % of the rate.
+//! The arithmetic is `governor`'s, with the clock of tokio's timers. It counts cells, whose time
+//! it keeps in whole nanoseconds. A cell here is about a microsecond of the rate, so that rounding
+//! costs less than 0.2 % of the rate.
 
 use std::{
     num::NonZeroU32,
@@ -18,15 +18,16 @@ use governor::{
 
 use super::Rate;
 
-/// The part of a second that a bucket holds: what a busy machine may be late by without losing any of
-/// the rate, and what may pass at once after a pause. It is 1 % of ten seconds.
+/// The part of a second that a bucket holds: by this much a busy machine may be late without
+/// losing any of the rate, and this much may pass immediately after a pause. It is 1 % of ten
+/// seconds.
 const HELD: u64 = 10;
 
-/// Bytes that pass at a time, at most: enough that paying costs nothing, few enough that others do not
-/// wait long.
+/// Bytes that pass at a time, at most: enough that accounting costs nothing, few enough that
+/// others do not wait long.
 const MAX_GRANULE: u64 = 64 << 10;
 
-/// Cells in a second, about.
+/// Cells in a second, approximately.
 const CELLS: u64 = 1_000_000;
 
 /// A bucket of bytes.
@@ -40,7 +41,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     pub(super) fn new(rate: Rate) -> Self {
         let cell = (rate.bytes() / CELLS).max(1);
         let time = Duration::from_nanos(cell * 1_000_000_000 / rate.bytes());
@@ -64,7 +65,7 @@ impl Bucket {
     ///
     /// # Errors
     ///
-    /// How long to wait until they can be there.
+    /// How long to wait until the bucket holds that many.
     pub(super) fn take(&mut self, bytes: u64) -> Result<(), Duration> {
         let cells = bytes.saturating_sub(self.left).div_ceil(self.cell);
         let now = TokioClock.now();
@@ -78,7 +79,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// Whether it is full again, so that it is as good as a new one.
+    /// Whether the bucket is full, and therefore equal to a new one.
     pub(super) fn is_full(&self) -> bool {
         let since = TokioClock.now().saturating_duration_since(self.used);
         since >= Duration::from_secs(1) / HELD as u32
@@ -90,13 +91,13 @@ pub(super) fn granule(rate: Rate) -> u64 {
     (rate.bytes() / HELD).min(MAX_GRANULE)
 }
 
-/// A number of cells: never more than a bucket's, which are about 200,000.
+/// A number of cells: at most those of a full bucket, about 200,000.
 fn whole(cells: u64) -> NonZeroU32 {
     let cells = u32::try_from(cells).unwrap_or(u32::MAX);
     NonZeroU32::new(cells).unwrap_or(NonZeroU32::MIN)
 }
 
-/// The clock of tokio's timers, which tests can stop.
+/// The clock of tokio's timers, which tests can pause.
 #[derive(Clone, Copy, Debug)]
 struct TokioClock;
 

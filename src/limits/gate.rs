@@ -1,4 +1,4 @@
-//! One limit: who waits for it, in which order. And one for each peer, as long as it matters.
+//! One limit, with its queue of waiters; and one limit for each active peer.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -7,13 +7,14 @@ use tokio::{sync::Mutex, time::sleep};
 
 use super::{Rate, bucket::Bucket};
 
-/// A gate that bytes pass at a rate. Whoever waits holds the lock, the others queue for it in the
-/// order they came in.
+/// A gate that bytes pass at a rate. The first waiter holds the lock, and the others queue for it
+/// in order of arrival.
 #[derive(Default)]
 pub(super) struct Gate(Mutex<Option<Bucket>>);
 
 impl Gate {
-    /// Waits until `bytes`, at most a granule of `rate`, may pass. Given up before, nothing has.
+    /// Waits until `bytes`, at most a granule of `rate`, may pass. Cancel safe: dropping the
+    /// future lets nothing pass.
     pub(super) async fn pass(&self, rate: Rate, bytes: u64) {
         let mut bucket = self.0.lock().await;
         let bucket = match &mut *bucket {
@@ -25,7 +26,7 @@ impl Gate {
         }
     }
 
-    /// Whether somebody waits.
+    /// Whether a caller waits.
     pub(super) fn is_waited_for(&self) -> bool {
         self.0.try_lock().is_err()
     }
@@ -35,15 +36,15 @@ impl Gate {
     }
 }
 
-/// A gate for each peer. Those that could as well be new are forgotten, so there are hardly more than
-/// peers to which or from which bytes passed in the last moment.
+/// A gate for each peer. Gates equal to a new one are forgotten, so that about as many remain as
+/// there are peers with traffic in the last moment.
 #[derive(Default)]
 pub(super) struct PeerGates(parking_lot::Mutex<HashMap<PeerId, Arc<Gate>>>);
 
 impl PeerGates {
     pub(super) fn of(&self, peer: PeerId) -> Arc<Gate> {
         let mut gates = self.0.lock();
-        // Looked through only when it would have to grow: seldom enough to cost nothing.
+        // Only searched before it would grow: rarely enough to cost nothing.
         if gates.len() == gates.capacity() && !gates.contains_key(&peer) {
             let is_used =
                 |gate: &mut Arc<Gate>| Arc::get_mut(gate).is_none_or(|gate| !gate.is_disposable());
@@ -52,7 +53,7 @@ impl PeerGates {
         Arc::clone(gates.entry(peer).or_default())
     }
 
-    /// Whether somebody waits for one of them.
+    /// Whether a caller waits for any of them.
     pub(super) fn any_waited_for(&self) -> bool {
         let gates = self.0.lock();
         gates.values().any(|gate| gate.is_waited_for())

@@ -1,4 +1,4 @@
-//! All limits of a node, changed while it runs.
+//! All limits of a node, which can change while it runs.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     gate::{Gate, PeerGates},
 };
 
-/// The limits of a node. A handle: clones share them. The default limits nothing.
+/// The limits of a node. A handle: clones share them. The default has no limits.
 #[derive(Clone, Default)]
 pub struct Limits(Arc<Shared>);
 
@@ -29,7 +29,7 @@ struct Direction {
     peers: PeerGates,
 }
 
-/// What limits one direction now.
+/// The rates that limit one direction at present.
 #[derive(Clone, Copy)]
 struct DirectionRates {
     all: Option<Rate>,
@@ -37,7 +37,7 @@ struct DirectionRates {
 }
 
 impl Limits {
-    /// Limits of `rates`.
+    /// Limits with these rates.
     #[must_use]
     pub fn new(rates: Rates) -> Self {
         let limits = Self::default();
@@ -45,13 +45,13 @@ impl Limits {
         limits
     }
 
-    /// What they are now.
+    /// The current rates.
     #[must_use]
     pub fn rates(&self) -> Rates {
         *self.0.rates.borrow()
     }
 
-    /// Changes them, at once also for those who wait, and returns what they are then.
+    /// Changes the rates, with immediate effect for all who wait, and returns the new ones.
     pub fn change(&self, change: impl FnOnce(&mut Rates)) -> Rates {
         let mut rates = Rates::default();
         self.0.rates.send_if_modified(|now| {
@@ -81,7 +81,7 @@ impl Limits {
         self.pass(&self.0.download, rates_of, peer, wanted).await
     }
 
-    /// The limit that downloads wait for at this moment, if there is one.
+    /// The limit that downloads are waiting for at this moment, if any.
     #[must_use]
     pub fn holding_downloads(&self) -> Option<Rate> {
         let (rates, direction) = (self.rates(), &self.0.download);
@@ -109,7 +109,7 @@ impl Limits {
             let bytes = rates_of.granule(wanted as u64);
             tokio::select! {
                 biased;
-                // The limits are gone only with this.
+                // The sender lives as long as `self`.
                 _ = rates.changed() => {}
                 () = direction.pass(rates_of, peer, bytes) => return bytes as usize,
             }

@@ -1,16 +1,17 @@
-//! The limits room: how many bytes of content may pass in a second, each way, in all and for one peer.
+//! The limits module: how many bytes of content may pass in a second, in each direction, in total
+//! and for each peer.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `rate` | what a rate is: its bounds, and how people write it |
+//! | `rate` | a rate: its range, and its text form |
 //! | `rates` | the four limits of a node |
-//! | `bucket` | how many bytes may pass now: the arithmetic, which is the library `governor`'s |
-//! | `gate` | one limit: who waits for it, in which order |
-//! | `handle` | all limits of a node, changed while it runs |
+//! | `bucket` | how many bytes may pass now; the arithmetic is that of the library `governor` |
+//! | `gate` | one limit, with its queue of waiters |
+//! | `handle` | all limits of a node, which can change while it runs |
 //!
-//! Bytes pass in granules of a tenth of a second or less, each waiter one at a time, first come, first
-//! served. Only content is counted, not what its way over the wire adds. Nothing here knows who moves
-//! the bytes, or fails.
+//! Bytes pass in granules of a tenth of a second or less, one granule for each waiter in turn,
+//! first come, first served. Only content counts, without protocol overhead. This module does not
+//! know who moves the bytes, and its operations do not fail.
 
 mod bucket;
 mod gate;

@@ -1,15 +1,15 @@
-//! What a rate is: its bounds, and how people write it.
+//! A rate: its range, and its text form.
 
 use std::{fmt, str::FromStr};
 
 /// The lowest rate, in bytes a second: a peer counts as stalled at a tenth of it.
 const MIN: u64 = 1_000;
 
-/// The highest rate, in bytes a second: beyond any link there is, and within what is exact here.
+/// The highest rate, in bytes a second: beyond any link, and within the range that is exact here.
 const MAX: u64 = 1_000_000_000_000;
 
-/// What people write behind a number, in lower case, and what it stands for; the decimal ones with a
-/// `B` are those that rates are shown in.
+/// Units as people write them, in lower case, with their values. Rates are displayed in those that
+/// have a third field.
 const UNITS: [(&str, u64, Option<&str>); 11] = [
     ("", 1, None),
     ("b", 1, Some("B")),
@@ -28,7 +28,7 @@ const UNITS: [(&str, u64, Option<&str>); 11] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(u64);
 
-/// What is no rate.
+/// Why a value is not a valid rate.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRate {
     /// A number that is too low or too high.
@@ -36,16 +36,17 @@ pub enum InvalidRate {
     Range(u64),
     /// A text without a number, or with an unknown unit.
     #[error(
-        "{0:?} is no rate; expected bytes a second, with a unit or without: 50000, 400k, 1.5MB, 2MiB"
+        "{0:?} is not a valid rate: use bytes a second, with or without a unit, such as 50000, \
+         400k, 1.5MB or 2MiB"
     )]
     Text(String),
 }
 
 impl Rate {
-    /// The highest there is.
+    /// The highest rate.
     pub const MAX: Self = Self(MAX);
 
-    /// The rate of so many bytes a second.
+    /// A rate in bytes a second.
     ///
     /// # Errors
     ///
@@ -57,7 +58,7 @@ impl Rate {
         }
     }
 
-    /// The limit that so many bytes a second are, where 0 stands for none.
+    /// A limit in bytes a second, where 0 means unlimited.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Rate {
     }
 }
 
-/// As people write it: `400k`, `1.5 MB/s`, `2MiB`.
+/// Parses the text form: `400k`, `1.5 MB/s`, `2MiB`.
 impl FromStr for Rate {
     type Err = InvalidRate;
 
@@ -90,12 +91,12 @@ impl FromStr for Rate {
         let number: f64 = number.parse().map_err(|_| wrong())?;
         let unit = UNITS.iter().find(|(name, ..)| *name == unit.trim());
         let (_, bytes, _) = unit.ok_or_else(wrong)?;
-        // Where this is more than a number of bytes can be, it is out of range as well.
+        // A number beyond u64 saturates, and is out of range as well.
         Self::new((number * *bytes as f64).round() as u64)
     }
 }
 
-/// Exactly, and so that it can be read again: `400 KB/s`, `1.048576 MB/s`.
+/// The exact value in a form that parses again: `400 KB/s`, `1.048576 MB/s`.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = UNITS.iter().rev();

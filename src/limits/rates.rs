@@ -2,7 +2,7 @@
 
 use super::Rate;
 
-/// How fast content may pass; `None`: as fast as it can.
+/// How fast content may pass; `None` means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rates {
     /// To all peers together.

@@ -1,27 +1,27 @@
-//! Where a catalogue goes on: which shares of which hash have been on earlier pages.
+//! Where the next page of a catalogue starts.
 //!
-//! The same content may be shared under several names, from many shares, and a page may end between
-//! them. A cursor goes to the peer and comes back from it, so it tells no path, and of a hash only so
-//! much that nothing can be fetched with it: the hash may be unlisted.
+//! The same content may be shared under several names and from several paths, and a page may end
+//! between such shares. A cursor travels to the peer and back, so it holds no path, and only a
+//! part of a hash, with which nothing can be fetched: the hash may be unlisted.
 
 use pelago_content::Hash;
 
 use crate::store::{Cursor, Share};
 
-/// Bytes of a hash that a cursor tells. Two hashes that begin alike are never met: 2^64 shares would
-/// be needed for an even chance.
+/// Bytes of a hash in a cursor. Two hashes with the same prefix do not occur in practice: an even
+/// chance of one such pair would take 2^64 shares.
 const PREFIX_LEN: usize = 16;
 
-/// A place among the shares, in the order of their hashes.
+/// A position among the shares, in the order of their hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CatalogueCursor {
     prefix: [u8; PREFIX_LEN],
-    /// Shares of that hash that are behind.
+    /// How many shares of that hash earlier pages covered.
     shares: u32,
 }
 
 impl CatalogueCursor {
-    /// What a peer sent back; `None` if it is nothing that we send.
+    /// Decodes a cursor that a peer sent back; `None` if this node sends no such cursor.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (prefix, shares) = bytes.split_first_chunk()?;
         let shares = u32::from_be_bytes(shares.try_into().ok()?);
@@ -35,7 +35,7 @@ impl CatalogueCursor {
         [&self.prefix[..], &self.shares.to_be_bytes()].concat()
     }
 
-    /// Before the first share of the hash.
+    /// The store's cursor before the first share of the hash.
     pub(super) fn before_hash(self) -> Cursor {
         let mut hash = [0; 32];
         hash[..PREFIX_LEN].copy_from_slice(&self.prefix);
@@ -43,12 +43,12 @@ impl CatalogueCursor {
     }
 }
 
-/// Counts shares as they are looked at, and knows which were on earlier pages.
+/// Counts shares as a page is filled, and skips those on earlier pages.
 pub(super) struct CatalogueWalk {
     skipped: Option<CatalogueCursor>,
     at: CatalogueCursor,
-    /// The hash and name seen last, so that content shared under one name from several shares is
-    /// listed once where these follow each other.
+    /// Hash and name of the share before, so that content shared under one name from several paths
+    /// is listed once where those shares are adjacent.
     last: Option<(Hash, String)>,
 }
 
@@ -65,8 +65,8 @@ impl CatalogueWalk {
         }
     }
 
-    /// Takes the next share in order; whether it was on no earlier page, and is not what was listed
-    /// just before.
+    /// Takes the next share in order; returns whether it belongs on this page: no earlier page
+    /// covered it, and it does not repeat the share before it.
     pub(super) fn is_new(&mut self, share: &Share) -> bool {
         let prefix = share
             .hash
@@ -87,7 +87,7 @@ impl CatalogueWalk {
         !was_before && !is_repeated
     }
 
-    /// Where the next page goes on.
+    /// Where the next page starts.
     pub(super) fn cursor(&self) -> CatalogueCursor {
         self.at
     }

@@ -1,7 +1,8 @@
-//! When those who listen to what is here of some content are to be told something.
+//! Wakes subscriptions when the content they follow has changed.
 //!
-//! One look at all content that anybody listens to, every quarter of a second, wakes those for whom something
-//! changed: a listener costs nothing while there is no news. Owns no content; the store says what changed.
+//! Every quarter of a second one task checks all content that has a subscriber, and wakes the
+//! subscriptions for which something changed; an idle subscription costs nothing. Owns no content:
+//! the store says what changed.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,30 +16,30 @@ use tokio::{
 
 use crate::store::{Progress, Store};
 
-/// How often those who listen are told what is new.
+/// How often subscribers get updates.
 pub(super) const UPDATE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// What is here, or who may know of it.
+    /// The blocks that this node has, or who may know of them.
     Content,
-    /// Who listens, or what was sent to whom.
+    /// The subscribers, or which blocks were sent to them.
     Subscribers,
 }
 
-/// What is watched. A handle: clones share it.
+/// All content that is watched. A handle: clones share it.
 #[derive(Clone, Default)]
 pub(super) struct ContentChanges(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     watched: Mutex<HashMap<Hash, WatchedContent>>,
-    /// Tells that something is watched.
+    /// Notified when a watcher starts.
     begun: Notify,
 }
 
-/// One content that is watched.
+/// Content with at least one watcher.
 #[derive(Default)]
 struct WatchedContent {
     watchers: usize,
@@ -47,7 +48,7 @@ struct WatchedContent {
     progress: Option<Progress>,
 }
 
-/// How often something changed, and how far the content was here when that was seen.
+/// How often something changed, and the progress of the content at that time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct ChangeCounts {
     content: u64,
@@ -55,7 +56,7 @@ struct ChangeCounts {
     progress: Option<Progress>,
 }
 
-/// Follows one content, until it is dropped.
+/// Watches one content until it is dropped.
 pub(super) struct ChangeWatcher {
     all: ContentChanges,
     hash: Hash,
@@ -65,7 +66,7 @@ pub(super) struct ChangeWatcher {
 }
 
 impl ContentChanges {
-    /// Follows `hash` from now on.
+    /// Starts to watch `hash`.
     pub(super) fn watch(&self, hash: Hash) -> ChangeWatcher {
         let mut watched = self.lock();
         let content = watched.entry(hash).or_default();
@@ -83,14 +84,14 @@ impl ContentChanges {
         }
     }
 
-    /// Something changed among those who listen to `hash`.
+    /// Notes that the subscribers of `hash`, or what was sent to them, changed.
     pub(super) fn touch(&self, hash: &Hash) {
         if let Some(content) = self.lock().get_mut(hash) {
             content.is_touched = true;
         }
     }
 
-    /// Looks for news for as long as this is polled.
+    /// Checks for changes for as long as this is polled.
     pub(super) async fn run(self, store: Store) {
         loop {
             while self.lock().is_empty() {
@@ -105,10 +106,10 @@ impl ContentChanges {
         }
     }
 
-    /// Wakes those for whom something changed.
+    /// Wakes the watchers of everything that has changed.
     fn look(&self, progress_of: impl Fn(&Hash) -> Progress) {
         let hashes: Vec<_> = self.lock().keys().copied().collect();
-        // Nobody waits for the lock while the store is asked.
+        // The lock is free while the store is queried.
         for hash in hashes {
             let progress = progress_of(&hash);
             if let Some(content) = self.lock().get_mut(&hash) {
@@ -138,15 +139,15 @@ impl WatchedContent {
 }
 
 impl ChangeWatcher {
-    /// Waits for news. The first comes by itself: something may have changed before it was watched. Nothing is
-    /// lost when it is waited for no more.
+    /// Waits for a change. The first one is unconditional, as something may have changed before
+    /// the watch began. Cancel safe: dropping the future loses no change.
     pub(super) async fn next(&mut self) -> Change {
         if self.is_first {
             sleep(UPDATE_INTERVAL).await;
             self.is_first = false;
             return Change::Content;
         }
-        // The sender lasts as long as its watchers.
+        // The sender lives as long as its watchers.
         let _ = self.changes.changed().await;
         let now = *self.changes.borrow_and_update();
         let before = std::mem::replace(&mut self.seen, now);
@@ -158,8 +159,8 @@ impl ChangeWatcher {
 }
 
 impl ChangeWatcher {
-    /// How far the content was here at the last news; none if nobody has looked yet. A look that follows finds
-    /// at least as much.
+    /// The progress of the content at the last change; `None` before the first check. A look at
+    /// the store afterwards finds at least as much.
     pub(super) fn progress(&self) -> Option<Progress> {
         self.changes.borrow().progress
     }
@@ -184,7 +185,7 @@ mod tests {
 
     use super::*;
 
-    /// A watcher that has heard what comes by itself.
+    /// A watcher past its first, unconditional change.
     async fn watch(changes: &ContentChanges, hash: Hash) -> ChangeWatcher {
         let mut watcher = changes.watch(hash);
         assert_eq!(watcher.next().await, Change::Content);

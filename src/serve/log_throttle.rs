@@ -1,5 +1,5 @@
-//! What was allowed of a content a moment ago, and is not allowed again: what peers ask for, and ask for again,
-//! must not fill a log.
+//! Limits log lines to one for each content in ten minutes, so that repeated requests of peers do
+//! not fill the log.
 
 use std::{
     collections::HashMap,
@@ -10,18 +10,18 @@ use std::{
 use parking_lot::Mutex;
 use pelago_content::Hash;
 
-/// How long what was allowed is not allowed again.
+/// How long further lines on the same content are suppressed.
 const PAUSE: Duration = Duration::from_secs(600);
 
-/// Contents of which something was allowed, at most; of further ones nothing is.
+/// Content to remember, at most; beyond that, all lines are suppressed.
 const MAX_LOGGED: usize = 1024;
 
-/// Of which contents something was allowed, and when. A handle: clones share it.
+/// When each content was last logged. A handle: clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LogThrottle(Arc<Mutex<HashMap<Hash, Instant>>>);
 
 impl LogThrottle {
-    /// Whether nothing was allowed of `hash` for a while, as of `now`. From then on something was.
+    /// Whether a line on `hash` may be logged at `now`. If so, counts it as logged.
     pub(super) fn allows(&self, hash: &Hash, now: Instant) -> bool {
         let mut logged = self.0.lock();
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) < PAUSE;

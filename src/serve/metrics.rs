@@ -1,4 +1,4 @@
-//! What serving counts, for whoever operates the node: what was refused and why, and how much waits.
+//! Metrics of serving for the operator of the node: what was refused and why, and how much waits.
 
 use std::{fmt, sync::Arc};
 
@@ -22,21 +22,21 @@ use super::{
 /// Why a peer did not get what it asked for.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
-    /// It asks for more at a time than its part.
+    /// It asks for more at a time than its share.
     Busy,
-    /// It is not here, or not for this peer: the two look the same, and are counted as one.
+    /// The content is absent, or not for this peer: the two look the same, and share a counter.
     Absent,
-    /// The file is no longer the one that was hashed.
+    /// The file no longer has the content that was hashed.
     Changed,
     /// The content has no such chunk.
     OutOfRange,
-    /// The request makes no sense.
+    /// The request is invalid.
     Malformed,
-    /// All streams that can be served are.
+    /// The node serves as many streams as it can.
     TooManyStreams,
 }
 
-/// The counters of this room. A handle: clones share them.
+/// The counters of this module. A handle: clones share them.
 #[derive(Clone)]
 pub(super) struct Metrics {
     refusals: Family<[(&'static str, &'static str); 1], Counter>,
@@ -73,7 +73,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Counts an answer, if it refuses something.
+    /// Counts an answer if it is a refusal.
     pub(super) fn answered(&self, answer: &Answer) {
         let why = match answer {
             Answer::Data { .. } | Answer::Node { .. } => return,
@@ -86,7 +86,7 @@ impl Metrics {
         self.refused(why);
     }
 
-    /// How many streams of `protocol` are being served, to be changed.
+    /// The gauge of streams of `protocol` that are being served.
     pub(super) fn streams(&self, protocol: Protocol) -> Gauge {
         let protocol = match protocol {
             Protocol::Chunk => "chunk",
@@ -111,7 +111,7 @@ impl Refusal {
     }
 }
 
-/// How much of what is bounded is taken, looked up when somebody wants to know.
+/// How much of each bounded resource is in use, read when the metrics are collected.
 struct Depths {
     work: Work,
     buffers: Buffers,

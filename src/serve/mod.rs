@@ -1,8 +1,9 @@
-//! The serving room: answers what peers ask for, as much as is allowed and no more than can be borne.
+//! The serving module: answers the requests of peers, as far as access and capacity allow.
 //!
-//! Each stream that a peer opens is one task here. What blocks goes through one queue, and what is handed
-//! over and unsent is bounded; both are shared fairly by network, host and peer. Nothing is decided here: Access
-//! says who may have what, the store what is there. Errors end a stream, never the room.
+//! Each stream that a peer opens is one task here. Blocking work goes through one queue, and
+//! unsent bytes are bounded; both are shared fairly by network, host and peer. This module makes
+//! no decisions on content: `Access` says which peer may have what, the store says what is there.
+//! An error ends its stream and nothing else.
 
 mod answers;
 mod buffers;

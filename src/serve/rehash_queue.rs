@@ -1,9 +1,9 @@
-//! Shared files that wait to be hashed again, and which of them is next. The time is an argument of all
-//! that decides.
+//! Shared files that wait to be hashed again, and which of them is next. All decisions take the
+//! time as an argument.
 //!
-//! Files that cannot be served before they are hashed come first: those whose stored tree is of no use
-//! at once, changed ones when they have settled. Files in doubt are served meanwhile, each chunk proven
-//! before it is sent, and are hashed in a fifth of the time at most.
+//! Files that cannot be served before they are hashed come first: those without a usable tree
+//! immediately, changed ones once they have settled. Files in doubt are served meanwhile, each
+//! chunk proven before it is sent, and hashing them takes at most a fifth of the time.
 
 use std::{
     collections::HashMap,
@@ -17,49 +17,49 @@ use tokio::{sync::Notify, time::sleep_until};
 
 use crate::store::ReadError;
 
-/// Files that wait, at most; further ones are found again by the next look at them: about 3 MB.
+/// Queued files, at most: about 3 MB. The next scan finds further ones again.
 const MAX_WAITING: usize = 16_384;
 
-/// How long after a change a file is hashed again: it may still be being written.
+/// How long after a change a file is hashed again: a program may still be writing to it.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// How often a file that cannot be hashed is tried again.
+/// How many times hashing a file is tried.
 const MAX_TRIES: u32 = 5;
 
-/// After each hashing, so many times as long as it took belongs to others before a file in doubt is
-/// hashed.
+/// After hashing a file, the queue pauses files in doubt for this many times the duration of the
+/// hashing.
 const PAUSE_FACTOR: u32 = 4;
 
-/// A file that changes after each hashing is hashed again after this many times what that took: so it
-/// costs a twentieth of the time at most.
+/// A file that changes after each hashing is hashed again after this many times the duration of
+/// the last one, so it costs at most a twentieth of the time.
 const COST_FACTOR: u32 = 20;
 
 /// Files whose last hashing is remembered, at most.
 const MAX_HASHED: usize = 1024;
 
-/// Why a file is to be hashed again.
+/// Why a file has to be hashed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RehashReason {
-    /// Its stored tree is of no use: it cannot be served before there is another.
+    /// Its stored tree is unusable: the file cannot be served before the tree is rebuilt.
     NoTree,
-    /// It was written to: it cannot be served under the hash it is listed with.
+    /// It was written to: it cannot be served under the hash of its share.
     Changed,
-    /// Its content may be other than what was hashed. It is served, each chunk proven before.
+    /// Its content may differ from what was hashed. It is served, each chunk proven first.
     Doubted,
 }
 
-/// A file that is to be hashed again.
+/// A file in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedFile {
     /// The file.
     pub path: PathBuf,
-    /// Why.
+    /// Why it is queued.
     pub reason: RehashReason,
     due: Instant,
     tries: u32,
 }
 
-/// The files that wait, each once, however often it is asked for. A handle: clones share them.
+/// The queued files, each once, however often it is enqueued. A handle: clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct RehashQueue(Arc<Shared>);
 
@@ -71,18 +71,18 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// By path, each with a number that tells in which order they came.
+    /// By path, each with its number in the order of arrival.
     waiting: HashMap<PathBuf, (u64, QueuedFile)>,
-    /// How many have come.
+    /// How many files were ever added.
     added: u64,
-    /// Until then no file in doubt is hashed.
+    /// No file in doubt is hashed before this time.
     paused_until: Option<Instant>,
-    /// When a file that was hashed may be hashed again, if it has changed.
+    /// The earliest time to hash a file again that was hashed and has changed.
     not_before: HashMap<PathBuf, Instant>,
 }
 
 impl RehashQueue {
-    /// The file at `path` is to be hashed again.
+    /// Queues the file at `path`.
     pub fn enqueue(&self, path: PathBuf, reason: RehashReason) {
         let now = Instant::now();
         let due = match reason {
@@ -97,12 +97,13 @@ impl RehashQueue {
         });
     }
 
-    /// The file at `path` is served, but its content may be other than what was hashed.
+    /// Queues the file at `path`, which is served, but whose content may differ from what was
+    /// hashed.
     pub fn enqueue_doubted(&self, path: PathBuf) {
         self.enqueue(path, RehashReason::Doubted);
     }
 
-    /// Takes what reading a shared file says of it.
+    /// Queues the file if `error`, from reading it, calls for hashing.
     pub fn enqueue_for_error(&self, error: &ReadError) {
         match error {
             ReadError::Changed { path } => self.enqueue(path.clone(), RehashReason::Changed),
@@ -111,7 +112,7 @@ impl RehashQueue {
         }
     }
 
-    /// A file could not be hashed: it is tried again later. False if it was tried often enough.
+    /// Queues a file again that could not be hashed. False if it was tried often enough.
     pub fn retry(&self, file: QueuedFile) -> bool {
         let tries = file.tries + 1;
         if tries >= MAX_TRIES {
@@ -122,12 +123,13 @@ impl RehashQueue {
         true
     }
 
-    /// Hashing the file at `path` has just ended, and took so long.
+    /// Records that hashing the file at `path` has just ended, and how long it took.
     pub fn hashed(&self, path: PathBuf, took: Duration) {
         self.lock().hashed(path, took, Instant::now());
     }
 
-    /// Waits for the next file to be hashed. From then on it may be noted again. For one task at a time.
+    /// Waits for the next file to hash, and removes it: it may then be queued again. For one task
+    /// at a time.
     pub async fn next(&self) -> QueuedFile {
         loop {
             let next = self.lock().next(Instant::now());
@@ -152,13 +154,13 @@ impl RehashQueue {
     }
 }
 
-/// What is to be hashed next.
+/// What to hash next.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     File(QueuedFile),
-    /// Nothing before then.
+    /// Nothing is due before then.
     At(Instant),
-    /// Nothing waits.
+    /// The queue is empty.
     Never,
 }
 
@@ -171,7 +173,7 @@ impl Queue {
         }
     }
 
-    /// Takes a file, unless it waits already for as good a reason, or too many do.
+    /// Adds a file, unless it is queued for as good a reason, or the queue is full.
     fn add(&mut self, mut file: QueuedFile) {
         if file.reason == RehashReason::Changed
             && let Some(until) = self.not_before.get(&file.path)
@@ -191,7 +193,7 @@ impl Queue {
         self.waiting.insert(file.path.clone(), (self.added, file));
     }
 
-    /// Whether a file that is served meanwhile made room for one that is not.
+    /// Makes space for a file that is not served by removing one that is; false if there is none.
     fn evict_for(&mut self, reason: RehashReason) -> bool {
         if reason == RehashReason::Doubted {
             return false;

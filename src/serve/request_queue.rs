@@ -1,7 +1,8 @@
-//! Requests that wait for something that is granted one after another: how many may, and who is dropped.
+//! A bounded queue of requests for a scarce resource, and which request is dropped when it is
+//! full.
 //!
-//! The queue is pure; what is granted, and to whom next, is its owner's to decide. Tickets tie what the owner
-//! decides to those who wait for it.
+//! The queue is pure. Its owner decides what is granted, and to which request next. Tickets tie
+//! the decisions of the owner to the tasks that wait for them.
 
 use std::{collections::HashMap, io};
 
@@ -10,21 +11,21 @@ use tokio::sync::oneshot;
 
 use super::requester::{QuotaKey, Requester};
 
-/// Requests of one peer that may wait.
+/// Requests of one peer in the queue, at most.
 const MAX_WAITING_PER_PEER: usize = 32;
 
-/// Requests that may wait in all. When there are as many, the site with the most loses its last one.
+/// Requests in the queue, at most. Beyond that, the site with the most loses its last one.
 pub(super) const MAX_WAITING: usize = 512;
 
-/// A number for one request.
+/// Identifies a request.
 pub(super) type Ticket = u64;
 
-/// Too much is waiting already.
+/// The queue has no space for the request.
 #[derive(Debug)]
 pub(super) struct QueueFull;
 
 impl From<QueueFull> for FrameError {
-    /// The stream ends: that says nothing about what was asked for.
+    /// The stream ends, which says nothing about the requested content.
     fn from(_: QueueFull) -> Self {
         Self::Io(io::Error::new(
             io::ErrorKind::ResourceBusy,
@@ -33,14 +34,14 @@ impl From<QueueFull> for FrameError {
     }
 }
 
-/// One that waits for as much, or for such a thing, as `wants` says.
+/// A request that waits for what `wants` describes.
 pub(super) struct WaitingRequest<T> {
     pub(super) ticket: Ticket,
     pub(super) requester: Requester,
     pub(super) wants: T,
 }
 
-/// Those that wait, in the order in which they came.
+/// Waiting requests, in the order in which they came.
 pub(super) struct RequestQueue<T>(Vec<WaitingRequest<T>>);
 
 impl<T> Default for RequestQueue<T> {
@@ -50,8 +51,8 @@ impl<T> Default for RequestQueue<T> {
 }
 
 impl<T> RequestQueue<T> {
-    /// Another one waits from now on; the ticket of the one that is dropped, if there are too many: it may be
-    /// the same.
+    /// Adds a request. If the queue is full, returns the ticket of the request that is dropped,
+    /// which may be this one.
     pub(super) fn add(&mut self, waiting: WaitingRequest<T>) -> Option<Ticket> {
         let is_of_peer =
             |other: &&WaitingRequest<T>| other.requester.peer == waiting.requester.peer;
@@ -72,12 +73,12 @@ impl<T> RequestQueue<T> {
         Some(self.0.remove(index).ticket)
     }
 
-    /// One waits no more.
+    /// Removes a request that is no longer needed.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
         self.0.retain(|waiting| waiting.ticket != ticket);
     }
 
-    /// Takes the one at `index`, whose turn it is.
+    /// Takes the request at `index` to grant it.
     pub(super) fn take(&mut self, index: usize) -> WaitingRequest<T> {
         self.0.remove(index)
     }
@@ -95,7 +96,7 @@ impl<T> RequestQueue<T> {
     }
 }
 
-/// The tickets that are out, and who is told of a grant.
+/// Issued tickets, each with the channel to the task that waits.
 pub(super) struct Tickets<G> {
     next: Ticket,
     out: HashMap<Ticket, oneshot::Sender<G>>,
@@ -111,7 +112,7 @@ impl<G> Default for Tickets<G> {
 }
 
 impl<G> Tickets<G> {
-    /// A new ticket, and where what it is for arrives; that ends when the ticket is taken back.
+    /// Issues a ticket. The receiver gets the grant, or ends when the ticket is taken back.
     pub(super) fn issue(&mut self) -> (Ticket, oneshot::Receiver<G>) {
         let (sender, granted) = oneshot::channel();
         let ticket = self.next;
@@ -120,7 +121,7 @@ impl<G> Tickets<G> {
         (ticket, granted)
     }
 
-    /// Takes a ticket back; none if it is not out any more.
+    /// Takes a ticket back; `None` if it is no longer issued.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<oneshot::Sender<G>> {
         self.out.remove(&ticket)
     }

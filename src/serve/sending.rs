@@ -1,4 +1,4 @@
-//! Sends data no faster than the limits allow, and no slower than it may be held for the peer.
+//! Sends data no faster than the limits allow, and gives up on peers that take too little.
 
 use std::{io, pin::pin, time::Duration};
 
@@ -10,13 +10,14 @@ use tokio::time::{Instant, timeout};
 use super::buffers::Buffer;
 use crate::limits::Limits;
 
-/// Bytes between two looks at how fast the peer takes them: 2 s at the rate that is asked of it.
+/// Bytes between two checks of how fast the peer takes them: 2 s at the minimum rate.
 const PIECE: usize = 16 << 10;
 
-/// How often it is looked whether others need what is held for a peer that takes nothing.
+/// How often to check whether others need the bytes held for a peer that takes nothing.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Sends `data` to `peer`. While we make it wait, the peer does not stall, nor does it take too long.
+/// Sends `data` to `peer`. Time in which our own limits hold the data back does not count against
+/// the peer.
 pub(super) async fn send(
     limits: &Limits,
     peer: PeerId,
@@ -30,7 +31,7 @@ pub(super) async fn send(
         for piece in granule.chunks(PIECE) {
             paced(buffer, piece.len(), writer.write_all(piece)).await?;
         }
-        // What may pass is not kept back until more may.
+        // Bytes that may pass are not held back until more may.
         if !rest.is_empty() {
             paced(buffer, 0, writer.flush()).await?;
         }
@@ -39,7 +40,8 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// Waits for the peer to take `bytes`, unless it takes so long that others get what is held for it.
+/// Waits for the peer to take `bytes`, unless it takes so long that others get the bytes held for
+/// it.
 pub(super) async fn paced<E: From<io::Error>>(
     buffer: Option<&Buffer>,
     bytes: usize,
@@ -79,7 +81,7 @@ mod tests {
         serve::{buffers::Buffers, requester::Requester},
     };
 
-    /// Takes so many bytes, then as many again every `pause`.
+    /// Takes `bytes` bytes, then as many again after every `pause`.
     struct Trickle {
         bytes: usize,
         pause: Duration,
@@ -107,8 +109,8 @@ mod tests {
         }
     }
 
-    /// Sends `size` bytes to a peer that takes `bytes` a second, while another peer waits for all that may be
-    /// held. Tells how long that took.
+    /// Sends `size` bytes to a peer that takes `bytes` a second, while another peer waits for all
+    /// bytes that may be held. Returns the result, and how long it took.
     async fn sent(size: usize, bytes: usize, rates: Rates) -> (io::Result<()>, Duration) {
         let [requester, other] = ["11.0.0.1", "11.0.1.1"].map(Requester::at);
         let buffers = Buffers::new(4 << 20, 4 << 20);

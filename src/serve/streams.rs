@@ -1,7 +1,8 @@
-//! Streams: how many are served at a time, shared fairly by site, by host and by peer.
+//! How many streams are served at a time, shared fairly by site, host and peer.
 //!
-//! When there are as many as can be borne, the site with the most gives one up for a newcomer of another, in it
-//! the host with the most, and on that the peer: a few who open all they may keep nobody out.
+//! At the limit, the site with the most streams gives one up for a newcomer from another site;
+//! within the site the host with the most, and on that host the peer with the most. So a few peers
+//! that open all they may cannot keep others out.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,11 +27,11 @@ struct Shared {
 struct OpenStream {
     number: u64,
     requester: Requester,
-    /// Dropped when the stream is to end.
+    /// Dropped to end the stream.
     _ends: oneshot::Sender<()>,
 }
 
-/// The right to have one stream served. Given back when dropped.
+/// The right to have one stream served. Dropping it returns it.
 pub(super) struct StreamPermit {
     streams: Streams,
     number: u64,
@@ -38,7 +39,7 @@ pub(super) struct StreamPermit {
 }
 
 impl Streams {
-    /// `total` streams, of which one peer has at most `per_peer`.
+    /// `total` streams, of which one peer may have at most `per_peer`.
     pub(super) fn new(total: usize, per_peer: usize) -> Self {
         Self(Arc::new(Mutex::new(Shared {
             total,
@@ -49,7 +50,8 @@ impl Streams {
         })))
     }
 
-    /// A permit for one more stream of `requester`; none if it has its part, or no other has more.
+    /// A permit for one more stream of `requester`; `None` if it has its share, or if every other
+    /// peer has as few streams.
     pub(super) fn enter(&self, requester: Requester) -> Option<StreamPermit> {
         let mut state = self.lock();
         let own = state.counts_of(&requester);
@@ -59,7 +61,7 @@ impl Streams {
         if state.open.len() >= state.total {
             let most = state.most()?;
             let is_more = |(most, own): (usize, usize)| most > own + 1;
-            // With one more than the newcomer, the two would only change places.
+            // A peer with just one stream more than the newcomer would only swap roles with it.
             let theirs = state.counts_of(&state.open[most].requester);
             let differ = theirs
                 .into_iter()
@@ -100,15 +102,15 @@ impl Shared {
             .map(|key| self.counts.get(&key).copied().unwrap_or(0))
     }
 
-    /// The stream that was opened last by the peer with the most, on the host with the most, of the site with the
-    /// most.
+    /// The newest stream of the peer with the most, on the host with the most, of the site with
+    /// the most.
     fn most(&self) -> Option<usize> {
         let open = self.open.iter().enumerate();
         let most = open.max_by_key(|(_, open)| self.counts_of(&open.requester));
         most.map(|(index, _)| index)
     }
 
-    /// Forgets a stream, and so ends it if it is served.
+    /// Forgets a stream, which ends it if it is being served.
     fn remove(&mut self, index: usize) {
         for key in self.open.remove(index).requester.keys() {
             if let Some(count) = self.counts.get_mut(&key) {
@@ -122,9 +124,9 @@ impl Shared {
 }
 
 impl StreamPermit {
-    /// Waits until the permit is needed for another peer.
+    /// Waits until the permit is revoked in favour of another peer.
     pub(super) async fn revoked(&mut self) {
-        // Nothing is ever sent: the sender is dropped.
+        // The sender sends nothing: it is dropped.
         let _ = (&mut self.ended).await;
     }
 }

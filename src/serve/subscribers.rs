@@ -1,7 +1,9 @@
-//! Who listens to what we have of which content: each is reported of the others, and what to ask us for.
+//! The subscribers to each content: which updates each one gets, and which blocks to suggest to
+//! it.
 //!
-//! What a subscriber costs does not grow with what it was reported: what is here is kept once for all who are
-//! reported the same, and subscribers are named to each other in the order in which they were located.
+//! The cost of a subscriber does not grow with the number of blocks it knows of: subscribers that
+//! know the same blocks share one copy, and subscribers are named to each other in the order in
+//! which their addresses became known.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,11 +19,12 @@ use pelago_content::{BlockRanges, Hash, Kind};
 use super::suggest::Suggestions;
 use crate::store::Progress;
 
-/// Pieces of all content that suggestions are made for, at most: some 9 bytes of memory each. Listeners to
-/// more go by their own order.
+/// Pieces for which suggestions are made, at most, over all content: some 9 bytes of memory each.
+/// Subscribers to further content use their own order.
 const MAX_PIECES: usize = 1 << 20;
 
-/// The subscribers of all content. A handle: clones share them. As many as there are streams served.
+/// The subscribers to all content: at most one for each stream that is served. A handle: clones
+/// share them.
 #[derive(Clone, Default)]
 pub(super) struct Subscribers(Arc<Mutex<Shared>>);
 
@@ -35,39 +38,39 @@ struct Shared {
 #[derive(Default)]
 struct ContentSubscribers {
     subscribers: HashMap<PeerId, Subscriber>,
-    /// Where subscribers can be reached, in the order in which that became known.
+    /// Addresses of subscribers, in the order in which they became known.
     located: BTreeMap<u64, (PeerId, Multiaddr)>,
-    /// How many were located so far.
+    /// How many addresses became known so far.
     locations: u64,
-    /// Kept while we have all of a file.
+    /// Kept while this node has all of a file.
     suggestions: Option<Suggestions>,
-    /// What was here when somebody looked last, and how far that was at least.
+    /// The blocks at the last look at the store, and the progress that was seen before that look.
     here: Option<(Option<Progress>, Arc<BlockRanges>)>,
 }
 
 #[derive(Default)]
 struct Subscriber {
-    /// Its place among those located.
+    /// Its key in `located`.
     location: Option<u64>,
-    /// On how many streams it listens.
+    /// On how many streams it is subscribed.
     streams: usize,
 }
 
-/// One subscriber's stream, and what it has been reported on it.
+/// One stream of a subscriber, and what was reported on it.
 pub(super) struct Subscription {
     subscribers: Subscribers,
     hash: Hash,
     peer: PeerId,
     reported: Arc<BlockRanges>,
-    /// What it is being reported, and from which block on it was not yet.
+    /// The blocks that are being reported, and the first one that was not reported yet.
     reporting: Option<(Arc<BlockRanges>, u64)>,
-    /// The first of those located that were not named to it.
+    /// The first address in `located` that was not sent to it.
     next_location: u64,
     is_first: bool,
 }
 
 impl Subscribers {
-    /// `peer` listens to what we have of `hash`, until the value is dropped.
+    /// Subscribes `peer` to `hash` until the value is dropped.
     pub(super) fn subscribe(&self, hash: Hash, peer: PeerId) -> Subscription {
         let mut shared = self.lock();
         let content = shared.by_hash.entry(hash).or_default();
@@ -83,7 +86,7 @@ impl Subscribers {
         }
     }
 
-    /// Blocks of `hash` were sent to `peer`.
+    /// Records that blocks of `hash` were sent to `peer`.
     pub(super) fn record_sent(&self, hash: &Hash, peer: PeerId, blocks: Range<u64>) {
         if let Some(content) = self.lock().by_hash.get_mut(hash)
             && let Some(suggestions) = &mut content.suggestions
@@ -98,12 +101,12 @@ impl Subscribers {
 }
 
 impl Subscription {
-    /// What is listened to.
+    /// The content of the subscription.
     pub(super) const fn hash(&self) -> Hash {
         self.hash
     }
 
-    /// Whether it is known where the subscriber can be reached.
+    /// Whether the address of the subscriber is known.
     pub(super) fn is_located(&self) -> bool {
         let shared = self.subscribers.lock();
         let content = shared.by_hash.get(&self.hash);
@@ -112,7 +115,7 @@ impl Subscription {
             .is_some_and(|subscriber| subscriber.location.is_some())
     }
 
-    /// The subscriber can be reached at `address`, which ends with its id.
+    /// Sets the address of the subscriber, which ends with its id.
     pub(super) fn locate(&self, address: Multiaddr) {
         if let Some(content) = self.subscribers.lock().by_hash.get_mut(&self.hash)
             && let Some(subscriber) = content.subscribers.get_mut(&self.peer)
@@ -123,7 +126,8 @@ impl Subscription {
         }
     }
 
-    /// `blocks` are here, by a look that came after `progress` was seen: one copy is kept for all who subscribe.
+    /// Stores the blocks found by a look that came after `progress` was seen: all subscribers
+    /// share one copy.
     pub(super) fn set_blocks(
         &self,
         blocks: BlockRanges,
@@ -144,15 +148,16 @@ impl Subscription {
         }
     }
 
-    /// What was here when somebody looked after `progress` was seen; none if nobody did.
+    /// The blocks found by a look that came after `progress` was seen; `None` if there was none.
     pub(super) fn blocks_at(&self, progress: Progress) -> Option<Arc<BlockRanges>> {
         let shared = self.subscribers.lock();
         let (seen, here) = shared.by_hash.get(&self.hash)?.here.as_ref()?;
         (*seen == Some(progress)).then(|| Arc::clone(here))
     }
 
-    /// What is new for the subscriber now that `here` are the blocks we have: as much of that as one update
-    /// takes, with the rest of what `has` says; `None` if nothing is. The first time, something always is.
+    /// The next update for the subscriber, now that this node has the blocks `here`: as many new
+    /// blocks as one update takes, with the other fields of `has`; `None` if nothing is new. The
+    /// first call always returns an update.
     pub(super) fn next_update(
         &mut self,
         has: &Availability,
@@ -182,7 +187,7 @@ impl Subscription {
                 *pieces += Suggestions::pieces_of(whole);
                 content.suggestions = Some(Suggestions::new(whole));
             }
-            // Alone, a subscriber may as well go by its own order.
+            // A single subscriber may as well use its own order.
             if content.subscribers.len() > 1
                 && let Some(suggestions) = &mut content.suggestions
             {
@@ -198,7 +203,7 @@ impl Subscription {
         })
     }
 
-    /// Blocks of `here` that it was not reported, as many as one update takes.
+    /// Blocks of `here` that were not reported, as many as one update takes.
     fn new_blocks(&mut self, here: &Arc<BlockRanges>) -> BlockRanges {
         let is_reported = Arc::ptr_eq(&self.reported, here);
         if self.reporting.is_none() && !is_reported {
@@ -207,7 +212,8 @@ impl Subscription {
         let Some((reporting, from)) = &mut self.reporting else {
             return BlockRanges::new();
         };
-        // What is not here any more is news once it is here again: it is no part of what is reported now.
+        // Blocks that are gone are reported again once they are back, so they are not among the
+        // reported ones.
         let runs = reporting.within(*from..u64::MAX);
         let new: BlockRanges = runs
             .flat_map(|run| self.reported.gaps(run))
@@ -258,7 +264,7 @@ mod tests {
 
     use super::*;
 
-    /// What is new for one who listens to a file of 100 blocks, of which these are here.
+    /// The next update of a subscription to a file of 100 blocks, of which the node has `here`.
     fn news(subscription: &mut Subscription, here: impl Into<BlockRanges>) -> Option<Availability> {
         let descriptor = Descriptor::new(Kind::File, 100 << 14, [1; 32]).unwrap();
         let here = subscription.set_blocks(here.into(), None);
@@ -373,7 +379,7 @@ mod tests {
             news(&mut one, here[n % 2].clone());
             let reported = Arc::clone(&one.reported);
             assert_eq!(*reported, here[n % 2]);
-            // With the content and this one.
+            // The content holds one, and this test holds one.
             assert!(Arc::strong_count(&reported) <= 3);
         }
     }

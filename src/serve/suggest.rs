@@ -1,9 +1,9 @@
-//! What a seed suggests to whom, so that it hardly sends a block twice while others could pass it on.
+//! Which blocks a seed suggests to which subscriber, so that it rarely sends a block twice.
 //!
-//! Pure. Each piece of the content is suggested to one subscriber, in an order that chance decides; those
-//! who take their pieces faster are suggested more at a time. What a subscriber leaves behind unsent is
-//! suggested to others. Once every piece has been sent or suggested there is nothing more to say:
-//! subscribers go by what is rare then.
+//! Pure but for the generator that the caller passes in. Each piece of the content is suggested to
+//! one subscriber, in random order; faster subscribers have more suggestions at a time. Pieces
+//! that a subscriber leaves unsent are suggested to others. Once every piece has been sent or
+//! suggested, the suggestions end, and subscribers choose by rarity.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,25 +11,26 @@ use libp2p::PeerId;
 use pelago_content::BlockRanges;
 use rand::seq::SliceRandom;
 
-/// Pieces that a subscriber is ahead of what was sent to it, at least: while one is on the way and one
-/// is asked for, others wait.
+/// Pieces suggested beyond those that were sent, at least: one is on the way and one is requested
+/// while others wait.
 const PIECES_AHEAD: f64 = 4.0;
 
-/// How much of a subscriber's speed a round remembers: with four rounds a second, about the last second.
+/// The weight of earlier rounds in a subscriber's speed: with four rounds a second, the speed
+/// covers about the last second.
 const SPEED_DECAY: f64 = 0.75;
 
 /// The level of a piece: 256 KiB.
 const LEVEL: u32 = 4;
 
-/// Pieces, at most; of larger content the level is higher.
+/// Pieces of one content, at most; larger content has pieces of a higher level.
 const MAX_PIECES: u64 = 1 << 16;
 
-/// What was suggested of one content.
+/// The suggestions for one content.
 pub(super) struct Suggestions {
     level: u32,
     blocks: u64,
     is_sent: Vec<bool>,
-    /// Pieces that were suggested to nobody.
+    /// Pieces that were not suggested yet, or were left unsent.
     unsuggested: VecDeque<u32>,
     subscribers: HashMap<PeerId, Subscriber>,
 }
@@ -44,7 +45,7 @@ struct Subscriber {
 }
 
 impl Suggestions {
-    /// How many pieces content with so many blocks has.
+    /// How many pieces content of this many blocks has.
     pub(super) const fn pieces_of(blocks: u64) -> usize {
         // At most MAX_PIECES.
         blocks.div_ceil(1 << level_of(blocks)) as usize
@@ -70,7 +71,7 @@ impl Suggestions {
         }
     }
 
-    /// Blocks were sent to `peer`.
+    /// Records that blocks were sent to `peer`.
     pub(super) fn record_sent(&mut self, peer: PeerId, blocks: std::ops::Range<u64>) {
         let end = blocks.end.min(self.blocks).div_ceil(1 << self.level);
         for piece in (blocks.start >> self.level)..end {
@@ -89,7 +90,7 @@ impl Suggestions {
         }
     }
 
-    /// What `peer` is to be suggested on top of what it was already: to be asked for once a round.
+    /// Further suggestions for `peer`. To be called once a round.
     pub(super) fn suggest(&mut self, peer: PeerId) -> BlockRanges {
         let subscriber = self.subscribers.entry(peer).or_default();
         let sent = f64::from(std::mem::take(&mut subscriber.sent));
@@ -108,7 +109,7 @@ impl Suggestions {
         suggested
     }
 
-    /// `peer` listens no more.
+    /// Forgets `peer`, whose unsent pieces may be suggested to others.
     pub(super) fn remove(&mut self, peer: &PeerId) {
         if let Some(subscriber) = self.subscribers.remove(peer) {
             self.unsuggested.extend(subscriber.suggested);
@@ -116,7 +117,7 @@ impl Suggestions {
     }
 }
 
-/// The level of the pieces of content with so many blocks.
+/// The level of the pieces of content of this many blocks.
 const fn level_of(blocks: u64) -> u32 {
     let needed = blocks.div_ceil(MAX_PIECES).next_power_of_two().ilog2();
     if needed > LEVEL { needed } else { LEVEL }

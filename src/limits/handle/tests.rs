@@ -1,4 +1,4 @@
-//! Limits on a stopped clock: it moves on to the next timer when everyone waits.
+//! Limits on a paused clock, which advances to the next timer when all tasks wait.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,7 +12,7 @@ use tokio::{
 
 use super::*;
 
-/// Bytes that somebody wants to move at a time: a large chunk.
+/// Bytes that a caller asks for at a time: a large chunk.
 const CHUNK: usize = 4 << 20;
 
 fn rate(bytes: u64) -> Option<Rate> {
@@ -26,7 +26,7 @@ fn upload(bytes: u64) -> Limits {
     })
 }
 
-/// Somebody who moves bytes for as long as it lives, and how many it has moved.
+/// A task that moves bytes for as long as it lives, and how many it has moved.
 struct Mover {
     moved: Arc<AtomicU64>,
     task: AbortHandle,

@@ -1,8 +1,10 @@
-//! Who may have how many bytes handed over and unsent, and who yields. Pure: time is an argument.
+//! Which requester may hold how many unsent bytes, and which one yields. Pure: time is an
+//! argument.
 //!
-//! Bytes are counted by site, by host and by peer. What is free goes to the site that holds the least, in it
-//! to the host that does, on that to the peer that does. Requesters that ask for far more than they take share a
-//! part that the others do not depend on, and yield first.
+//! Bytes are counted by site, by host and by peer. Free bytes go to the site that holds the least,
+//! within it to the host that holds the least, and on that host to the peer that holds the least.
+//! Requesters that ask for far more than they take share a part of their own, on which the others
+//! do not depend, and yield first.
 
 use std::{
     collections::HashMap,
@@ -15,18 +17,19 @@ use crate::serve::{
     requester::{LEVELS, QuotaKey, Requester},
 };
 
-/// How long a slow requester may hold what others wait for at a rate below [`MIN_RATE`], and at all.
+/// How long a slow requester may drain below [`MIN_RATE`], and how long it may hold bytes at all,
+/// while others wait for them.
 const SLOW_SILENCE: Duration = Duration::from_secs(2);
 const SLOW_GRACE: Duration = Duration::from_secs(10);
 
-/// How long any other may, at a rate below [`MIN_RATE`].
+/// How long any other requester may drain below [`MIN_RATE`] while others wait.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Bytes a second that whoever holds something for longer is to take while others wait: a modem of 20 KB/s
-/// does in two at a time.
+/// The rate, in bytes a second, at which a requester has to drain what it holds beyond its grace
+/// period while others wait: a modem of 20 KB/s achieves it with two requests at a time.
 const MIN_RATE: u64 = 8 << 10;
 
-/// What was taken is noted after so long, or so many bytes: seldom enough to cost nothing.
+/// Progress enters the history after this time or this many bytes: rarely enough to cost nothing.
 const NOTED_AFTER: Duration = Duration::from_millis(100);
 const NOTED_BYTES: u64 = 256 << 10;
 
@@ -38,13 +41,14 @@ pub(super) struct BufferLimits {
 }
 
 impl BufferLimits {
-    /// What a site, a host and a peer may hold: a quarter is left for other sites, half for other hosts.
+    /// The limits of a site, a host and a peer: a quarter remains for other sites, half for other
+    /// hosts.
     const fn of_levels(self) -> [u64; LEVELS] {
         [self.total / 4 * 3, self.total / 2, self.per_peer]
     }
 
-    /// What all requesters of one standing or a lower one may hold: those who are proven find a quarter that no
-    /// other has, and newcomers half that no slow one has.
+    /// The limit of all requesters of this standing or a lower one: a quarter is reserved for
+    /// proven requesters, and half cannot be taken by slow ones.
     const fn of_standing(self, standing: Standing) -> u64 {
         match standing {
             Standing::Proven => self.total,
@@ -54,7 +58,7 @@ impl BufferLimits {
     }
 }
 
-/// What was granted. To be given back.
+/// Bytes granted to a requester. The owner has to return them with [`Grants::end`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
     pub(super) requester: Requester,
@@ -62,16 +66,17 @@ pub(super) struct Grant {
     standing: Standing,
 }
 
-/// How fast the requester takes what is held for it. Time in which we keep it waiting is no part of this.
+/// How fast a requester drains what is held for it. Time in which this node makes it wait does not
+/// count.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DrainRate {
     taken: u64,
     time: Duration,
-    /// The same in the last seconds.
+    /// The same for the last seconds.
     recent: (u64, Duration),
-    /// Whether it was below [`MIN_RATE`] in those before.
+    /// Whether the rate in the period before those was below [`MIN_RATE`].
     is_silent: bool,
-    /// How much of that is in the history.
+    /// The part that the history has already recorded.
     noted: (u64, Duration),
 }
 
@@ -81,15 +86,15 @@ impl DrainRate {
     }
 }
 
-/// A request that waits for so many bytes.
+/// A request that waits for this many bytes.
 type WaitingRequest = request_queue::WaitingRequest<u64>;
 
-/// All that is granted and waited for.
+/// All grants, and the requests that wait for one.
 pub(super) struct Grants {
     limits: BufferLimits,
     total: u64,
     held: HashMap<QuotaKey, u64>,
-    /// By standing, with what those of a lower one hold.
+    /// Bytes held by requesters of each standing or a lower one.
     by_standing: [u64; Standing::ALL.len()],
     waiting: RequestQueue<u64>,
     history: RequesterHistory,
@@ -107,8 +112,8 @@ impl Grants {
         }
     }
 
-    /// A request for `bytes` waits from now on; the ticket of the one that is dropped, if there are too many:
-    /// it may be the same.
+    /// Queues a request for `bytes`. If the queue is full, returns the ticket of the request that
+    /// is dropped, which may be this one.
     pub(super) fn wait(
         &mut self,
         ticket: Ticket,
@@ -122,12 +127,12 @@ impl Grants {
         })
     }
 
-    /// A request waits no more.
+    /// Removes a request from the queue.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
         self.waiting.give_up(ticket);
     }
 
-    /// Grants the next request for which there is something free.
+    /// Grants the next request for which enough bytes are free.
     pub(super) fn next(&mut self, now: Instant) -> Option<(Ticket, Grant)> {
         let candidates = self.waiting.iter().enumerate();
         let candidates = candidates.map(|(index, waiting)| {
@@ -140,7 +145,7 @@ impl Grants {
                 let is_slow = *standing == Standing::Slow;
                 (is_slow, self.holds(&waiting.requester), waiting.wants)
             })?;
-        // What would be next is waited for: others do not take what it needs.
+        // The next request waits for its bytes: later ones do not overtake it.
         if self.total > 0 && self.total + waiting.wants > self.limits.total {
             return None;
         }
@@ -160,8 +165,8 @@ impl Grants {
         Some((ticket, grant))
     }
 
-    /// Whether the request is within what its prefixes, its peer and all of its standing may hold. One request is
-    /// always.
+    /// Whether the request is within the limits of its site, its host, its peer and its standing.
+    /// A requester that holds nothing may always have one request.
     fn is_within_parts(&self, waiting: &WaitingRequest, standing: Standing) -> bool {
         let fits = |held: u64, part: u64| held == 0 || held + waiting.wants <= part;
         let held = self.holds(&waiting.requester);
@@ -177,13 +182,13 @@ impl Grants {
         requester.keys().map(held)
     }
 
-    /// All of a grant is held no more.
+    /// Ends a grant: all of its bytes are free again.
     pub(super) fn end(&mut self, grant: &mut Grant, drain: &mut DrainRate, now: Instant) {
         self.note(grant, drain, now);
         self.release(grant, grant.bytes);
     }
 
-    /// `bytes` of a grant are held no more.
+    /// Returns `bytes` of a grant.
     pub(super) fn release(&mut self, grant: &mut Grant, bytes: u64) {
         let bytes = bytes.min(grant.bytes);
         grant.bytes -= bytes;
@@ -201,7 +206,7 @@ impl Grants {
         }
     }
 
-    /// The requester took `taken` bytes of a grant in `time`.
+    /// Records that the requester took `taken` bytes of a grant in `time`.
     pub(super) fn taken(
         &mut self,
         grant: &Grant,
@@ -231,7 +236,7 @@ impl Grants {
         }
     }
 
-    /// Whether a grant is to end: its requester takes too little, and others wait for it.
+    /// Whether a grant has to end: its requester takes too little, and others wait for the bytes.
     pub(super) fn is_over(&self, grant: &Grant, drain: DrainRate, now: Instant) -> bool {
         let is_stuck = drain.time > GRACE && drain.is_below_min_rate();
         let is_slow = (drain.is_silent || drain.time > SLOW_GRACE)
@@ -246,7 +251,7 @@ impl Grants {
         (is_stuck || is_slow) && self.waiting.iter().any(is_waited_for)
     }
 
-    /// Whether a request that waits could have what is granted here.
+    /// Whether the waiting request could use the bytes of this grant.
     fn is_in_the_way(&self, grant: &Grant, waiting: &WaitingRequest, standing: Standing) -> bool {
         if self.is_within_parts(waiting, standing) {
             return true;

@@ -1,7 +1,7 @@
-//! How long what was handed over for whom had to be held until it was taken. Pure: time is an argument.
+//! How long bytes were held for each requester until it took them. Pure: time is an argument.
 //!
-//! Kept by prefix as well as by peer, so that a new peer id of a network that takes little does not begin
-//! fresh. Old measurements fade; their number is bounded.
+//! Measurements are kept by prefix as well as by peer, so that a new peer id from a slow network
+//! does not start with a clean record. Old measurements fade, and their number is bounded.
 
 use std::{
     collections::HashMap,
@@ -13,25 +13,26 @@ use crate::serve::requester::{QuotaKey, Requester};
 /// After this long a measurement counts half.
 const HALF_LIFE: Duration = Duration::from_secs(60);
 
-/// Measurements of so much are a history: the first chunk that a requester asks for.
+/// Bytes taken from which on a requester has a history: the first chunk that it asks for.
 const ENOUGH_BYTES: f64 = (256 << 10) as f64;
 
-/// The same of what is not taken: that chunk, held for two seconds.
+/// The same in byte-seconds held: that chunk, held for two seconds.
 const ENOUGH_HELD: f64 = 2.0 * ENOUGH_BYTES;
 
-/// Seconds that a byte is held on average, above which its requester is slow: it asks for more at a time than it
-/// takes in that. An honest requester asks for about an eighth of a second's worth at a time.
+/// A requester is slow when a byte is held for it longer than this on average, in seconds: it asks
+/// for more at a time than it can take in that time. An honest requester asks for about an eighth
+/// of a second's worth at a time.
 const SLOW_SECONDS: f64 = 10.0;
 
-/// Prefixes and peers that are remembered, at most: about 0.5 MB. The oldest are forgotten.
+/// Prefixes and peers to remember, at most: about 0.5 MB. The oldest are forgotten.
 const MAX_REMEMBERED: usize = 4096;
 
-/// What is known of a requester, the best first.
+/// What the history says of a requester, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     /// It takes what it asks for.
     Proven,
-    /// Nothing is known of it.
+    /// The history has no record of it.
     New,
     /// It asks for far more than it takes.
     Slow,
@@ -41,20 +42,21 @@ impl Standing {
     pub(super) const ALL: [Self; 3] = [Self::Proven, Self::New, Self::Slow];
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Default)]
 pub(super) struct RequesterHistory(HashMap<QuotaKey, Measured>);
 
 struct Measured {
-    /// Bytes that were taken.
+    /// Bytes taken.
     taken: f64,
-    /// Bytes that were held while they could have been taken, times the seconds.
+    /// Byte-seconds: bytes that were held while the requester could have taken them, times the
+    /// duration.
     held: f64,
     at: Instant,
 }
 
 impl Measured {
-    /// As it counts now.
+    /// The values as they count now: (taken, held).
     fn faded(&self, now: Instant) -> (f64, f64) {
         let age = now.saturating_duration_since(self.at).as_secs_f64();
         let part = (-age / HALF_LIFE.as_secs_f64()).exp2();
@@ -75,7 +77,7 @@ impl Measured {
 }
 
 impl RequesterHistory {
-    /// `requester` took `taken` bytes in `time`, in which `held` bytes were held for it.
+    /// Records that `requester` took `taken` bytes in `time`, while `held` bytes were held for it.
     pub(super) fn note(
         &mut self,
         requester: &Requester,
@@ -99,14 +101,14 @@ impl RequesterHistory {
         }
     }
 
-    /// What is known of `requester`, or of the narrowest prefix around it that something is known of.
+    /// The standing of `requester`, or of the narrowest prefix around it that has a record.
     pub(super) fn standing(&self, requester: &Requester, now: Instant) -> Standing {
         let mut keys = requester.keys().into_iter().rev();
         let known = keys.find_map(|key| self.0.get(&key)?.standing(now));
         known.unwrap_or(Standing::New)
     }
 
-    /// Forgets the oldest half.
+    /// Forgets the older half.
     fn forget(&mut self) {
         let mut times: Vec<_> = self.0.values().map(|measured| measured.at).collect();
         let (_, median, _) = times.select_nth_unstable(MAX_REMEMBERED / 2);
@@ -147,7 +149,7 @@ mod tests {
         }
         history.note(&fast, (MIB, MIB), Duration::from_millis(10), now);
         assert_eq!(history.standing(&fast, now), Standing::Proven);
-        // A modem that asks for what it takes in a second.
+        // A modem that asks for as much as it takes in a second.
         let modem = Requester::at("9.9.9.9");
         for _ in 0..20 {
             history.note(&modem, (16 << 10, 16 << 10), Duration::from_secs(1), now);

@@ -1,7 +1,7 @@
-//! Buffers: how much is handed over and not sent yet, in all, for each network, host and peer.
+//! Buffers: how many bytes are held unsent, in total and for each network, host and peer.
 //!
-//! A handle over the pure [`grants`]. Memory that serving takes is bounded by the total, whoever reads how
-//! slowly. Who takes too little loses what is held for it while others wait.
+//! A handle over the pure [`grants`]. The total bounds the memory that serving takes, however
+//! slowly peers read. A peer that takes too little loses what is held for it while others wait.
 
 mod grants;
 mod history;
@@ -30,20 +30,20 @@ struct Shared {
     tickets: Tickets<Buffer>,
 }
 
-/// The right to hold so many bytes for a requester. Given back when dropped.
+/// The right to hold a number of bytes for a requester. Dropping it returns them.
 pub(super) struct Buffer {
     buffers: Buffers,
     held: Mutex<(Grant, DrainRate)>,
 }
 
-/// A request that waits. It does no more when this is dropped.
+/// A request in the queue. Dropping this removes it.
 struct Waiter<'a> {
     buffers: &'a Buffers,
     ticket: Ticket,
 }
 
 impl Buffers {
-    /// `total` bytes, of which one peer has at most `per_peer`.
+    /// `total` bytes, of which one peer may hold at most `per_peer`.
     pub(super) fn new(total: u64, per_peer: u64) -> Self {
         let per_peer = per_peer.min(total);
         Self(Arc::new(Mutex::new(Shared {
@@ -74,7 +74,7 @@ impl Buffers {
         granted.await.map_err(|_| QueueFull)
     }
 
-    /// Hands out what is free.
+    /// Grants all requests for which enough bytes are free.
     fn grant(&self) {
         loop {
             let (sender, grant) = {
@@ -88,7 +88,8 @@ impl Buffers {
                 buffers: self.clone(),
                 held: Mutex::new((grant, DrainRate::default())),
             };
-            // Of who stopped waiting, it is given back by being dropped, outside of the lock.
+            // If the requester stopped waiting, the buffer is dropped here, outside of the lock,
+            // which returns the bytes.
             if let Some(sender) = sender {
                 let _ = sender.send(buffer);
             }
@@ -115,7 +116,7 @@ impl Drop for Waiter<'_> {
 }
 
 impl Buffer {
-    /// No more than `bytes` are held from now on.
+    /// Reduces the buffer to at most `bytes`.
     pub(super) fn shrink(&self, bytes: u64) {
         {
             let mut held = self.lock();
@@ -125,7 +126,7 @@ impl Buffer {
         self.buffers.grant();
     }
 
-    /// The requester took `bytes` of it in `time`.
+    /// Records that the requester took `bytes` of it in `time`.
     pub(super) fn taken(&self, bytes: usize, time: Duration) {
         let mut held = self.lock();
         let (grant, drain) = &mut *held;
@@ -134,7 +135,7 @@ impl Buffer {
         state.grants.taken(grant, drain, taken, Instant::now());
     }
 
-    /// Whether the requester is to lose it: it takes too little, and others wait.
+    /// Whether the requester loses the buffer: it takes too little, and others wait.
     pub(super) fn is_over(&self) -> bool {
         let (grant, drain) = *self.lock();
         let state = self.buffers.lock();

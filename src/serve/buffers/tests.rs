@@ -1,4 +1,4 @@
-//! Stories of requesters that ask for more than they take, stepped by a clock.
+//! Scenarios with requesters that ask for more than they take, stepped by a clock.
 
 use std::time::{Duration, Instant};
 
@@ -16,20 +16,20 @@ const LIMITS: BufferLimits = BufferLimits {
     per_peer: 16 * MIB,
 };
 
-/// One request that was granted, as its requester takes it.
+/// A granted request, as its requester drains it.
 struct Held {
     ticket: Ticket,
     grant: Grant,
     drain: DrainRate,
 }
 
-/// A node that serves, in time that a test moves.
+/// A node that serves, with a clock that the test moves.
 struct World {
     grants: Grants,
     now: Instant,
     tickets: Ticket,
     held: Vec<Held>,
-    /// Tickets of requests that were refused or lost what they held.
+    /// Tickets of requests that were refused or lost their grant.
     lost: Vec<Ticket>,
 }
 
@@ -63,7 +63,8 @@ impl World {
         }
     }
 
-    /// Time passes in which each takes so many bytes of what it holds; who is over, loses it.
+    /// Moves the clock by `time`, in which each requester takes the given number of bytes; ends
+    /// the grants that are over.
     fn pass(&mut self, time: Duration, taken: impl Fn(&Requester) -> u64) {
         self.now += time;
         for held in &mut self.held {
@@ -89,7 +90,7 @@ impl World {
         self.held.iter().any(|held| held.ticket == ticket)
     }
 
-    /// The requester took all of it in `time`.
+    /// The requester takes all of it in `time`.
     fn finish(&mut self, ticket: Ticket, time: Duration) {
         let index = self.held.iter().position(|held| held.ticket == ticket);
         let mut held = self.held.swap_remove(index.unwrap());
@@ -101,8 +102,8 @@ impl World {
         self.grant();
     }
 
-    /// How many chunks of a mebibyte `requester` gets in `time`, one after the other, each taken in 10 ms; others
-    /// take a kilobyte in 8 s.
+    /// How many chunks of 1 MiB `requester` gets in `time`, one after the other, each taken in 10
+    /// ms, while the others take a kilobyte in 8 s.
     fn chunks_in(&mut self, requester: Requester, time: Duration) -> usize {
         let (end, mut chunks) = (self.now + time, 0);
         while self.now < end {
@@ -119,7 +120,7 @@ impl World {
     }
 }
 
-/// Slow requesters ask for all they may, and again whenever they lose it.
+/// Slow requesters ask for all that they may, and again whenever they lose it.
 fn slow_ones(world: &mut World, addresses: impl Iterator<Item = String>) -> Vec<Requester> {
     let slow: Vec<_> = addresses.map(|address| Requester::at(&address)).collect();
     for _ in 0..8 {
@@ -145,11 +146,11 @@ fn slow_ids_in_as_many_networks_soon_yield() {
     let mut world = World::new();
     slow_ones(&mut world, (0..48).map(|n| format!("11.0.{n}.1")));
     let honest = Requester::at("12.0.0.1");
-    // It begins behind newcomers that take nothing: nobody knows that yet.
+    // The honest peer starts behind newcomers that take nothing, which have no record yet.
     world.chunks_in(honest, Duration::from_secs(6));
     let chunks = world.chunks_in(honest, Duration::from_secs(2));
     assert!(chunks >= 150, "{chunks} of 200 in a quiet run");
-    // Other ids of the same networks change nothing.
+    // Other ids in the same networks make no difference.
     slow_ones(&mut world, (0..48).map(|n| format!("11.0.{n}.2")));
     let chunks = world.chunks_in(honest, Duration::from_secs(2));
     assert!(chunks >= 150, "{chunks} of 200 in a quiet run");

@@ -1,4 +1,5 @@
-//! How much processor time questions may take: of one host, and of all. Pure: time is an argument.
+//! How much processor time look-ups may take: for one host, and for all. Pure: time is an
+//! argument.
 
 use std::{
     collections::HashMap,
@@ -9,19 +10,19 @@ use pelago_behaviour::Origin;
 
 use crate::serve::requester::Requester;
 
-/// What may be used up at once: 100,000 listed shares take a fifth of that.
+/// Time that may be used in one burst: listing 100,000 shares takes a fifth of it.
 const BURST: Duration = Duration::from_secs(1);
 
-/// The part of one processor that the questions of one host may take.
+/// The part of one processor that the look-ups of one host may take.
 const HOST_SHARE: f64 = 0.1;
 
-/// The part of one processor that the questions of all may take.
+/// The part of one processor that all look-ups may take.
 const TOTAL_SHARE: f64 = 0.5;
 
-/// Hosts that have used some of theirs and are remembered, at most: about 0.5 MB.
+/// Hosts with less than a full allowance to remember, at most: about 0.5 MB.
 const MAX_HOSTS: usize = 4096;
 
-/// What is left, and of each host that has less than all of it.
+/// The allowance for all, and that of each host where it is not full.
 #[derive(Default)]
 pub(super) struct Allowances {
     all: Option<Allowance>,
@@ -30,7 +31,7 @@ pub(super) struct Allowances {
 
 #[derive(Clone, Copy)]
 struct Allowance {
-    /// Below nothing, it is in debt: what a job costs is known afterwards.
+    /// Seconds; negative when in debt, as the cost of a job is known only afterwards.
     left: f64,
     at: Instant,
 }
@@ -46,10 +47,10 @@ impl Allowance {
         self.at = now;
     }
 
-    /// When it is out of debt.
+    /// When the allowance is out of debt.
     fn ready_at(&self, rate: f64, now: Instant) -> Instant {
         let debt = -self.left(rate, now);
-        // Rounded up, so that it is ready then.
+        // Rounded up, so that it is out of debt at that time.
         let wait = Duration::from_secs_f64((debt / rate).max(0.0));
         if debt > 0.0 {
             now + wait + Duration::from_millis(1)
@@ -60,7 +61,7 @@ impl Allowance {
 }
 
 impl Allowances {
-    /// When the next question of `requester` may be looked into; `now` if it may at once.
+    /// When the next look-up of `requester` may start; `now` if it may immediately.
     pub(super) fn ready_at(&self, requester: &Requester, now: Instant) -> Instant {
         let of_all = self.all.map_or(now, |all| all.ready_at(TOTAL_SHARE, now));
         let of_host = self.hosts.get(&requester.origin);
@@ -68,7 +69,7 @@ impl Allowances {
         of_all.max(of_host)
     }
 
-    /// A question of `requester` took so long.
+    /// Charges the cost of a look-up of `requester`.
     pub(super) fn charge(&mut self, requester: &Requester, cost: Duration, now: Instant) {
         let full = Allowance {
             left: BURST.as_secs_f64(),
@@ -82,7 +83,7 @@ impl Allowances {
         host.charge(HOST_SHARE, cost, now);
     }
 
-    /// Forgets those who could as well be new; else the half that has the most left.
+    /// Forgets full allowances, or else the fuller half.
     fn forget(&mut self, now: Instant) {
         let full = BURST.as_secs_f64();
         self.hosts
@@ -102,7 +103,8 @@ impl Allowances {
 mod tests {
     use super::*;
 
-    /// How much is used in `time` by questions of `requesters`, each of a millisecond, asked without a pause.
+    /// Processor time used in `time` by look-ups of `requesters` of 1 ms each, requested without
+    /// pause.
     fn used(requesters: &[Requester], time: Duration) -> Duration {
         let (mut allowances, start) = (Allowances::default(), Instant::now());
         let (mut used, mut now) = (Duration::ZERO, start);

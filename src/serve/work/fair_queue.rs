@@ -1,9 +1,9 @@
-//! Whose work is next. Pure: time and cost are arguments.
+//! Which job runs next. Pure: time and cost are arguments.
 //!
-//! Start-time fair queueing (Goyal, Vin and Cheng, 1996) in three levels: the site that has cost the least
-//! since it began to wait is next, in it the host, on that the peer. Who asks for nothing saves nothing up.
-//! Work that is not reading of content also has an allowance of processor time, as a question of a few
-//! bytes may cost much.
+//! Start-time fair queueing (Goyal, Vin and Cheng, 1996) on three levels: the next job belongs to
+//! the site with the lowest cost since it became busy, within it to the host, and on that host to
+//! the peer. Idle requesters save nothing up. Look-ups also have an allowance of processor time,
+//! as a request of a few bytes may be expensive.
 
 use std::{
     collections::HashMap,
@@ -16,15 +16,15 @@ use crate::serve::{
     requester::{LEVELS, QuotaKey, Requester},
 };
 
-/// What a job counts as until its cost is known.
+/// The cost of a job until its actual cost is known.
 const ESTIMATE: Duration = Duration::from_micros(100);
 
-/// What kind of work a job is.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum JobKind {
-    /// Chunks are read, to be sent: what is sent is bounded elsewhere.
+    /// Reads chunks to send; the bytes sent are bounded elsewhere.
     Read,
-    /// Something is looked up or proven, and little is sent.
+    /// Looks up or proves something, and sends little.
     LookUp,
 }
 
@@ -36,14 +36,14 @@ pub(super) struct JobLimits {
     pub(super) look_ups: usize,
 }
 
-/// What is next.
+/// What to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextJob {
-    /// This job runs from now on.
+    /// Run this job now.
     Run(Ticket, RunningJob),
-    /// Nothing may run before then.
+    /// No job may run before then.
     At(Instant),
-    /// Nothing may run before something ends.
+    /// No job may run before another one ends.
     Nothing,
 }
 
@@ -62,10 +62,10 @@ pub(super) struct FairQueue {
     limits: JobLimits,
     waiting: RequestQueue<JobKind>,
     running: Vec<RunningJob>,
-    /// What the work of each has cost, from where it began.
+    /// The accumulated cost of each key, from its starting point.
     cost: HashMap<QuotaKey, Duration>,
-    /// What that was, of the one whose turn was last, among all sites, the hosts of a site, the peers of a host.
-    /// Others begin there.
+    /// The cost, at the time of its last turn, of the key that was last served among all sites,
+    /// among the hosts of a site, and among the peers of a host. Newcomers start there.
     begun: HashMap<Option<QuotaKey>, Duration>,
     allowances: Allowances,
 }
@@ -82,8 +82,8 @@ impl FairQueue {
         }
     }
 
-    /// A job waits from now on; the ticket of the one that is dropped, if there are too many: it may be the
-    /// same.
+    /// Queues a job. If the queue is full, returns the ticket of the job that is dropped, which
+    /// may be this one.
     pub(super) fn wait(
         &mut self,
         ticket: Ticket,
@@ -98,12 +98,12 @@ impl FairQueue {
         })
     }
 
-    /// A job waits no more.
+    /// Removes a job from the queue.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
         self.waiting.give_up(ticket);
     }
 
-    /// Whoever asked for nothing begins where those beside it are.
+    /// Gives a requester that was idle the cost of its active neighbours.
     fn begin(&mut self, requester: &Requester) {
         let waiting = self.waiting.iter().map(|waiting| waiting.requester.keys());
         let running = self.running.iter().map(|turn| turn.requester.keys());
@@ -122,7 +122,7 @@ impl FairQueue {
         self.cost.get(&key).copied().unwrap_or_default()
     }
 
-    /// Begins the next job.
+    /// Takes the next job to run.
     pub(super) fn next(&mut self, now: Instant) -> NextJob {
         let mut wake: Option<Instant> = None;
         let candidates = self.waiting.iter().enumerate();
@@ -182,7 +182,7 @@ impl FairQueue {
         }
     }
 
-    /// A job ended that has cost so much.
+    /// Ends a job, with its actual cost.
     pub(super) fn end(&mut self, turn: RunningJob, cost: Duration, now: Instant) {
         if let Some(index) = self.running.iter().position(|running| *running == turn) {
             self.running.swap_remove(index);
@@ -195,7 +195,7 @@ impl FairQueue {
             self.cost.clear();
             self.begun.clear();
         } else if self.cost.len() > LEVELS * MAX_WAITING {
-            // Those who wait or run keep what they have cost.
+            // Requesters that wait or run keep their costs.
             let waiting = self.waiting.iter().map(|waiting| &waiting.requester);
             let all = waiting.chain(self.running.iter().map(|turn| &turn.requester));
             let keys: Vec<_> = all.flat_map(Requester::keys).collect();
@@ -214,7 +214,7 @@ impl FairQueue {
     }
 }
 
-/// What a requester is in, at a level.
+/// The key that contains the one at `level`.
 fn parent(keys: &[QuotaKey; LEVELS], level: usize) -> Option<QuotaKey> {
     level.checked_sub(1).map(|above| keys[above])
 }

@@ -1,8 +1,8 @@
-//! Work: what blocks for the sake of peers runs on threads, so much at a time, shared fairly among them.
+//! Runs blocking work for peers: a bounded number of jobs at a time, shared fairly.
 //!
-//! A handle over the pure [`queue`]. Owns no thread: jobs run on the runtime's own, few at a time, so that
-//! what this machine's users ask for finds one at once. Each job is charged the processor time that it took, and
-//! what reading its bytes takes.
+//! A handle over the pure [`fair_queue`]. Owns no thread: jobs run on the runtime's blocking
+//! threads, few at a time, so that work for the local user finds a free one immediately. Each job
+//! is charged the processor time it took, and the cost of the bytes it read.
 
 mod allowance;
 mod fair_queue;
@@ -25,7 +25,7 @@ use super::{
     requester::Requester,
 };
 
-/// What reading a byte costs, apart from processor time: a gigabyte a second.
+/// The cost of reading 1 KiB, apart from processor time: 1 GB a second.
 const COST_PER_KIB: Duration = Duration::from_micros(1);
 
 /// The queue of one node. A handle: clones share it.
@@ -35,25 +35,25 @@ pub(super) struct Work(Arc<Mutex<Shared>>);
 struct Shared {
     queue: FairQueue,
     tickets: Tickets<JobPermit>,
-    /// When the queue is looked at again without a reason.
+    /// The next time at which a timer looks at the queue.
     wake: Option<Instant>,
 }
 
-/// The right to run. Charged when dropped.
+/// The right to run a job. Charges its cost when dropped.
 struct JobPermit {
     work: Work,
     turn: RunningJob,
     cost: Duration,
 }
 
-/// A job that waits. It does no more when this is dropped.
+/// A job in the queue. Dropping this removes it.
 struct Waiter<'a> {
     work: &'a Work,
     ticket: Ticket,
 }
 
 impl Work {
-    /// `reads` chunks are read at a time, of which one peer has at most `reads_per_peer`.
+    /// At most `reads` chunks are read at a time, of which at most `reads_per_peer` for one peer.
     pub(super) fn new(reads: usize, reads_per_peer: usize) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let limits = JobLimits {
@@ -68,8 +68,9 @@ impl Work {
         })))
     }
 
-    /// Runs `job` for `requester` when it is its turn. The job tells how many bytes of content it read. A job that
-    /// has begun is finished, also when nobody waits for it any more.
+    /// Runs `job` for `requester` when it is its turn. The job returns, with its result, how many
+    /// bytes of content it read. A job that has started is finished, even if its result is no
+    /// longer needed.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         requester: Requester,
@@ -85,7 +86,7 @@ impl Work {
             turn.cost = processor_time().saturating_sub(began) + reading;
             done
         };
-        // A task that cannot be joined was ended with the runtime, or by a panic that is told.
+        // Joining fails only when the runtime shuts down or the job panicked, which is logged.
         spawn_blocking(run).await.map_err(|_| QueueFull)
     }
 
@@ -103,7 +104,7 @@ impl Work {
         granted.await.map_err(|_| QueueFull)
     }
 
-    /// Begins all that may run.
+    /// Starts all jobs that may run.
     fn begin(&self) {
         loop {
             let (sender, turn) = {
@@ -119,7 +120,7 @@ impl Work {
                 turn,
                 cost: Duration::ZERO,
             };
-            // Of who stopped waiting, it ends by being dropped, outside of the lock.
+            // If the requester stopped waiting, the permit is dropped here, outside of the lock.
             if let Some(sender) = sender {
                 let _ = sender.send(job);
             }
@@ -168,7 +169,7 @@ impl Drop for JobPermit {
     }
 }
 
-/// What this thread has used so far; where the system does not tell, what time has passed.
+/// The processor time of this thread; where the system does not report it, the elapsed time.
 fn processor_time() -> Duration {
     #[cfg(unix)]
     {

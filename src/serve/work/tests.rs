@@ -1,4 +1,4 @@
-//! Stories of requesters whose questions cost much, stepped by a clock.
+//! Scenarios with requesters whose jobs are expensive, stepped by a clock.
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,8 @@ const LIMITS: JobLimits = JobLimits {
 
 const MS: Duration = Duration::from_millis(1);
 
-/// Each of these asks so many at a time, and again as soon as it was answered, until `time` has passed; how much
-/// of it each had.
+/// Each requester keeps as many jobs queued as given, each of the given cost, until `time` has
+/// passed; returns how much of the time each one got.
 fn shares(
     requesters: &[(Requester, usize, Duration)],
     kind: JobKind,
