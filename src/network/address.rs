@@ -1,11 +1,11 @@
-//! How people write where a peer is: a multiaddr, or host and port.
+//! The text forms of a peer's address: a multiaddr, or host and port.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 use thiserror::Error;
 
-/// Where a peer is, and who it is if that is known.
+/// The address of a peer, with the peer's id if it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerAddress {
     /// Without the peer's id at its end.
@@ -13,10 +13,10 @@ pub struct PeerAddress {
     peer: Option<PeerId>,
 }
 
-/// Something that is no address of a peer.
+/// Text that is not a valid peer address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is no address of a peer ({reason}); write host:port, such as 192.168.1.5:8080, or a \
+    "{text:?} is not a valid peer address ({reason}): use host:port, such as 192.168.1.5:8080, or a \
      multiaddr, such as /ip4/192.168.1.5/tcp/8080"
 )]
 pub struct InvalidAddress {
@@ -40,7 +40,7 @@ impl PeerAddress {
 
 impl From<Multiaddr> for PeerAddress {
     fn from(mut address: Multiaddr) -> Self {
-        // A relayed address names two peers: only the last one is who it leads to.
+        // A relayed address names two peers: the last one is the destination.
         let peer = match address.iter().last() {
             Some(Protocol::P2p(peer)) => {
                 address.pop();
@@ -79,14 +79,15 @@ impl FromStr for PeerAddress {
             let address = text
                 .parse::<Multiaddr>()
                 .map_err(|error| invalid(error.to_string()))?;
-            leads_somewhere(&address).map_err(|reason| invalid(reason.to_owned()))?;
+            check_dialable(&address).map_err(|reason| invalid(reason.to_owned()))?;
             return Ok(Self::from(address));
         }
         let (host, port) = text
             .rsplit_once(':')
             .ok_or_else(|| invalid("it has no port".into()))?;
         let port = port.parse::<u16>().ok().filter(|port| *port > 0);
-        let port = port.ok_or_else(|| invalid("the port is no number from 1 to 65535".into()))?;
+        let port =
+            port.ok_or_else(|| invalid("the port is not a number from 1 to 65535".into()))?;
         let host = host_part(host).map_err(invalid)?;
         Ok(Self {
             address: Multiaddr::from(host).with(Protocol::Tcp(port)),
@@ -95,8 +96,9 @@ impl FromStr for PeerAddress {
     }
 }
 
-/// Refuses what can never be dialed. A peer's id alone can: it may be known where that is.
-fn leads_somewhere(address: &Multiaddr) -> Result<(), &'static str> {
+/// Rejects addresses that can never be dialed. A peer's id alone may be dialed: its addresses may
+/// be known elsewhere.
+fn check_dialable(address: &Multiaddr) -> Result<(), &'static str> {
     let has = |wanted: fn(&Protocol<'_>) -> bool| address.iter().any(|part| wanted(&part));
     let is_only_peer = address.iter().all(|part| matches!(part, Protocol::P2p(_)));
     if is_only_peer && !address.is_empty() {
@@ -107,7 +109,7 @@ fn leads_somewhere(address: &Multiaddr) -> Result<(), &'static str> {
         return if is_quic {
             Ok(())
         } else {
-            Err("after the UDP port it lacks /quic-v1")
+            Err("/quic-v1 is missing after the UDP port")
         };
     }
     if has(|part| matches!(part, Protocol::Tcp(_) | Protocol::Memory(_))) {
@@ -124,14 +126,14 @@ fn host_part(host: &str) -> Result<Protocol<'_>, String> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return match ip {
             IpAddr::V6(_) if bracketed.is_none() => {
-                Err("an IPv6 address before a port needs brackets".into())
+                Err("an IPv6 address with a port needs brackets".into())
             }
             ip => Ok(Protocol::from(ip)),
         };
     }
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.is_empty() || host.len() > 253 || !host.chars().all(is_name) {
-        return Err("its host is neither an IP address nor a name".into());
+        return Err("the host is neither an IP address nor a name".into());
     }
     Ok(Protocol::Dns(host.into()))
 }
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn invalid_addresses_are_rejected_with_the_reason() {
         for (text, reason) in [
             ("10.0.0.1", "no port"),
             ("host:0", "1 to 65535"),

@@ -1,4 +1,4 @@
-//! What the event loop can be asked for. Every command carries the way back for its answer.
+//! The commands of the event loop, each with the channel for its answer.
 
 use std::time::Instant;
 
@@ -10,15 +10,15 @@ use tokio::sync::{mpsc, oneshot};
 use super::{AnnounceError, ConnectError, Peer, PeerAddress};
 
 pub(super) enum Command {
-    /// Be connected to a peer: known by id, by addresses, or both.
+    /// Connect to a peer that is known by id, by addresses, or both.
     Connect {
         peer: Option<PeerId>,
         addresses: Vec<Multiaddr>,
-        /// The peer that named the addresses; none: a person did.
+        /// The peer that named the addresses; `None` if a person did.
         named_by: Option<PeerId>,
         reply: oneshot::Sender<Result<PeerId, ConnectError>>,
     },
-    /// Dial these nodes, again and again until they are reached, for as long as somebody waits for that.
+    /// Dial these nodes until they are reached, for as long as a command waits for them.
     Join {
         nodes: Vec<PeerAddress>,
         until: Instant,
@@ -29,24 +29,25 @@ pub(super) enum Command {
         protocol: Protocol,
         reply: streams::Reply,
     },
-    /// Ask the DHT who provides a hash, until all is known or the receiver is gone.
+    /// Find the providers of a hash in the DHT, until the query ends or the receiver is dropped.
     FindProviders {
         hash: Hash,
         found: mpsc::Sender<PeerId>,
     },
-    /// Tell the DHT that we provide a hash. Answers how many nodes keep the record.
+    /// Announce in the DHT that this node provides a hash. The answer is the number of nodes that
+    /// keep the record.
     Announce {
         hash: Hash,
         reply: oneshot::Sender<Result<u32, AnnounceError>>,
     },
-    /// List the peers we are connected to.
+    /// List the connected peers.
     Peers { reply: oneshot::Sender<Vec<Peer>> },
-    /// Look up one peer that we are connected to.
+    /// Look up one connected peer.
     Peer {
         peer: PeerId,
         reply: oneshot::Sender<Option<Peer>>,
     },
-    /// List the addresses we can be reached at.
+    /// List the addresses at which this node listens.
     ListenAddresses {
         reply: oneshot::Sender<Vec<Multiaddr>>,
     },

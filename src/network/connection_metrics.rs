@@ -1,4 +1,4 @@
-//! How the connections stand, for whoever operates the node.
+//! Metrics of the connections for the operator of the node.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-/// Adds what `connections` tell to what is counted.
+/// Registers the metrics of `connections`.
 pub(super) fn register(connections: Connections, all: &mut Registry) {
     let ours = all.sub_registry_with_prefix("pelago_connections");
     ours.register_collector(Box::new(ConnectionsCollector(connections)));
@@ -23,31 +23,27 @@ impl Collector for ConnectionsCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let report = self.0.report();
         let gauges = [
-            ("tcp", "Connections over TCP that stand", report.tcp as u64),
-            (
-                "quic",
-                "Connections over QUIC that stand",
-                report.quic as u64,
-            ),
-            ("max", "Connections that there may be", report.max as u64),
+            ("tcp", "Open connections over TCP", report.tcp as u64),
+            ("quic", "Open connections over QUIC", report.quic as u64),
+            ("max", "Limit of connections", report.max as u64),
             (
                 "max_quic",
-                "Connections over QUIC that there may be",
+                "Limit of connections over QUIC",
                 report.max_quic as u64,
             ),
             (
                 "pending",
-                "Handshakes of peers under way",
+                "Running handshakes of peers",
                 report.pending as u64,
             ),
             (
                 "held_bytes",
-                "Bytes that connections hold",
+                "Bytes held for connections",
                 report.held_bytes,
             ),
         ];
         for (name, help, value) in gauges {
-            // Gauges are signed; no machine holds so many bytes.
+            // Gauges are signed; no machine holds that many bytes.
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             let metric = encoder.encode_descriptor(name, help, None, gauge.metric_type())?;
             gauge.encode(metric)?;
@@ -55,17 +51,17 @@ impl Collector for ConnectionsCollector {
         let counters = [
             (
                 "evicted",
-                "Connections that gave their place to others",
+                "Connections closed in favour of others",
                 report.evicted,
             ),
             (
                 "refused",
-                "Newcomers for whom there was no place",
+                "Connections refused at the limit",
                 report.refused,
             ),
             (
                 "closed_for_memory",
-                "Connections that held the most while memory was short",
+                "Connections closed because they held the most while memory was short",
                 report.closed_for_memory,
             ),
         ];

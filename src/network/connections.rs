@@ -1,5 +1,5 @@
-//! Connections made and lost: who asks for one, which are dead, where this machine is reached, and what came of
-//! dials.
+//! Connections made and lost: requests to connect, dead connections, changes of our addresses, and
+//! the outcome of dials.
 
 use std::time::Instant;
 
@@ -31,7 +31,7 @@ impl EventLoop {
             return;
         }
         if let (None, Some(address)) = (peer, addresses.first()) {
-            // A second connection to the same place would be of no use.
+            // A second connection to the same address would be of no use.
             if let Some(peer) = self.peers.reached_at(address) {
                 let _ = reply.send(Ok(peer));
                 return;
@@ -42,7 +42,7 @@ impl EventLoop {
             }
         }
         let options = match (peer, addresses.first()) {
-            // Somebody else's dial may know where it is: joined rather than repeated.
+            // Another dial of this peer may know its addresses: join it instead of repeating it.
             (Some(peer), None) => DialOpts::peer_id(peer)
                 .condition(PeerCondition::DisconnectedAndNotDialing)
                 .build(),
@@ -53,13 +53,15 @@ impl EventLoop {
                 .build(),
             (None, Some(address)) => DialOpts::unknown_peer_id().address(address.clone()).build(),
             (None, None) => {
-                let _ = reply.send(Err(ConnectError::Failed("no address is known".into())));
+                let _ = reply.send(Err(ConnectError::Failed(
+                    "no address of the peer is known".into(),
+                )));
                 return;
             }
         };
         let Some(named_by) = self.named_by(named_by) else {
             let _ = reply.send(Err(ConnectError::Failed(
-                "the peer that named it is not known any more".into(),
+                "the peer that named its address is no longer known".into(),
             )));
             return;
         };
@@ -76,8 +78,8 @@ impl EventLoop {
         }
     }
 
-    /// A connection that does not answer pings is closed, unless bytes moved on it meanwhile: then the ping
-    /// is only stuck behind them.
+    /// Closes a connection that does not answer pings, unless bytes moved on it meanwhile: then
+    /// the ping is only stuck behind them.
     pub(super) fn handle_ping(&mut self, event: &ping::Event) {
         let (peer, connection) = (event.peer, event.connection);
         match &event.result {
@@ -88,7 +90,7 @@ impl EventLoop {
                 if silence.is_some_and(|silence| silence < DEAD_SILENCE) {
                     return;
                 }
-                tracing::debug!(%peer, %error, "a connection is dead: closed");
+                tracing::debug!(%peer, %error, "connection closed: it does not answer pings");
                 self.swarm.close_connection(connection);
                 if self.peers.connections(&peer) <= 1 {
                     self.redial.lost(peer, Instant::now());
@@ -125,7 +127,7 @@ impl EventLoop {
         self.connects.failed(connection, peer, &reason);
         if let DialError::LocalPeerId { address } = error {
             self.self_dials.outgoing(address.clone(), now);
-            // A list of nodes that is the same for all of them names each to itself.
+            // A list of nodes that all of them use names each one to itself.
             self.redial.led_here(connection);
             return;
         }
@@ -136,18 +138,18 @@ impl EventLoop {
         match failed.reason {
             DialReason::Asked(_) => tracing::warn!(
                 %node, error = %reason,
-                "cannot join the network there yet; this is tried again for as long as the command waits"
+                "cannot join the network there yet; retrying for as long as the command waits"
             ),
-            // People are told of it only while no other node is known.
+            // People are warned only while no other node is known.
             _ if *self.routable.borrow() == 0 => tracing::warn!(
                 %node, error = %reason,
-                "a bootstrap node is not reached; it is tried again with pauses of up to 60 s"
+                "a bootstrap node is not reached; retrying with pauses of up to 60 s"
             ),
             _ => tracing::info!(%node, error = %reason, "a bootstrap node is not reached"),
         }
     }
 
-    /// Who names addresses: a person, or `peer`, if it is connected or was not long ago.
+    /// The namer of addresses: a person, or `peer`, if it is connected or was recently.
     fn named_by(&self, peer: Option<PeerId>) -> Option<NamedBy> {
         let Some(peer) = peer else {
             return Some(NamedBy::User);
@@ -156,14 +158,14 @@ impl EventLoop {
         namer.map(NamedBy::Peer)
     }
 
-    /// The one place where this crate dials. `named_by` named the addresses that `options` bring along.
+    /// The only place where this crate dials. `named_by` named the addresses in `options`.
     fn dial(&mut self, options: DialOpts, named_by: NamedBy) -> Result<(), DialError> {
         let dialer = self.swarm.behaviour().dial.dialer();
         dialer.expect(options.connection_id(), named_by);
         self.swarm.dial(options)
     }
 
-    /// Dials for nobody in particular: an outcome is heard as an event.
+    /// Dials without a caller that waits: the outcome arrives as an event.
     pub(super) fn dial_quietly(&mut self, options: DialOpts, named_by: NamedBy) {
         let connection = options.connection_id();
         if let Err(error) = self.dial(options, named_by) {
@@ -177,8 +179,8 @@ impl EventLoop {
         if is_news {
             tracing::warn!(
                 address = %clash.address,
-                "another node has the same identity as this one, so that others take the two for one: was \
-                 the data folder copied? `pelago doctor` says what to do"
+                "another node has the same identity as this one, so peers cannot tell them apart: was the \
+                 data folder copied? `pelago doctor` says what to do"
             );
         }
         self.clash.send_replace(Some(clash));

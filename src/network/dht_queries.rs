@@ -1,4 +1,4 @@
-//! The queries under way in the DHT, and who waits for them.
+//! The running queries in the DHT, and the callers that wait for them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::AnnounceError;
 
-/// Providers that one lookup passes on, at most: more would only be idle connections.
+/// Providers that one search passes on, at most: more would only be idle connections.
 const MAX_PROVIDERS: usize = 64;
 
 /// A search for providers.
@@ -16,7 +16,7 @@ struct Lookup {
     passed_on: HashSet<PeerId>,
 }
 
-/// What waits for the end of queries.
+/// All running queries.
 #[derive(Default)]
 pub(super) struct DhtQueries {
     searches: HashMap<QueryId, Lookup>,
@@ -42,7 +42,7 @@ impl DhtQueries {
         self.announcements.insert(query, reply);
     }
 
-    /// The search found `providers`: passes on those that are new and returns them.
+    /// Passes on the new ones among the `providers` that the search found, and returns them.
     pub(super) fn found(
         &mut self,
         query: QueryId,
@@ -63,14 +63,14 @@ impl DhtQueries {
         new
     }
 
-    /// Whether nobody wants more of what the search could find.
+    /// Whether the search has found enough, or its reader is gone.
     pub(super) fn is_enough(&self, query: QueryId) -> bool {
         self.searches.get(&query).is_none_or(|lookup| {
             lookup.found.is_closed() || lookup.passed_on.len() >= MAX_PROVIDERS
         })
     }
 
-    /// The search is over: whoever reads it sees its end.
+    /// Ends the search: its reader sees the end of the channel.
     pub(super) fn search_ended(&mut self, query: QueryId) {
         self.searches.remove(&query);
     }

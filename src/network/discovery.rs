@@ -1,5 +1,5 @@
-//! Where content may be found: links, addresses given, peers connected to, peers named by others, and
-//! the DHT, merged into one stream of candidates.
+//! Discovery of sources: merges links, given addresses, connected peers, peers named by others,
+//! and the DHT into one stream of candidates.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,33 +16,34 @@ use tokio::{
 
 use super::{Network, PeerAddress};
 
-/// Candidates waiting for the reader, at most; the search waits then.
+/// Candidates that wait for the reader, at most; the search then waits.
 const CANDIDATES_QUEUED: usize = 64;
 
-/// Pause between two lookups in the DHT: new providers turn up while a download runs.
+/// Pause between two queries of the DHT: new providers appear while a download runs.
 const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Peers that a search takes from other peers, at most: each costs an attempt to connect.
+/// Peers that a search accepts from other peers, at most: each one costs an attempt to connect.
 const MAX_NAMED: usize = 1024;
 
-/// Peers that a search takes from one other peer, at most: who is reached names others in turn.
+/// Peers that a search accepts from one other peer, at most: peers that are reached name others in
+/// turn.
 const MAX_NAMED_BY_ONE: usize = 64;
 
 /// A peer that may have the content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Candidate {
-    /// Who it is, if known.
+    /// The peer's id, if known.
     pub peer: Option<PeerId>,
-    /// Where it is, beside what the network knows.
+    /// Addresses of the peer, in addition to those that the network knows.
     pub addresses: Vec<Multiaddr>,
-    /// How it came up.
+    /// How it was found.
     pub found_by: FoundBy,
-    /// The peer that named its addresses; none: a person or a link did.
+    /// The peer that named its addresses; `None` if a person or a link did.
     pub named_by: Option<PeerId>,
 }
 
 impl Candidate {
-    /// One that a person or a link named.
+    /// A candidate that a person or a link named.
     #[must_use]
     pub fn given(address: &PeerAddress) -> Self {
         let at = address.address();
@@ -58,7 +59,7 @@ impl Candidate {
         }
     }
 
-    /// One that is looked for where the network knows it to be.
+    /// A candidate without addresses of its own: the network knows where it is.
     fn known(peer: PeerId, found_by: FoundBy) -> Self {
         Self {
             peer: Some(peer),
@@ -69,35 +70,35 @@ impl Candidate {
     }
 }
 
-/// How a candidate came up.
+/// How a candidate was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FoundBy {
     /// The user or a link named it.
     Given,
-    /// We are connected to it anyway, on the local network or elsewhere.
+    /// This node is connected to it, on the local network or elsewhere.
     Connected,
     /// It has a provider record.
     Dht,
-    /// Another source named it, or it asked us for the content.
+    /// Another source named it, or it asked this node for the content.
     Named,
 }
 
-/// Waits until the next look-up in the DHT may be made.
+/// Waits until the next query of the DHT may be made.
 pub type LookupPace = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;
 
-/// The pace of a search that finds new providers as they turn up.
+/// The pace of a search that finds new providers as they appear.
 pub async fn steady_pace() {
     sleep(LOOKUP_INTERVAL).await;
 }
 
-/// A search for candidates, going on until it is dropped.
+/// A search for candidates, which runs until it is dropped.
 pub struct Discovery {
     candidates: mpsc::Receiver<Candidate>,
     seen: HashSet<PeerId>,
     local: PeerId,
     /// Peers that others named and that were not offered yet.
     named: Vec<Candidate>,
-    /// How many were named so far, in all and by whom.
+    /// How many peers were named so far, in total and by each namer.
     names: usize,
     names_by: HashMap<PeerId, usize>,
 }
@@ -128,15 +129,15 @@ impl Discovery {
             }
             let candidate = self.candidates.recv().await?;
             let is_new = candidate.peer.is_none_or(|peer| self.seen.insert(peer));
-            // What the user named is tried even if it was found in another way before.
+            // A candidate that the user named is tried even if it was found in another way before.
             if is_new || candidate.found_by == FoundBy::Given {
                 return Some(candidate);
             }
         }
     }
 
-    /// Takes a peer that `namer` named: it is offered unless it was before. Those without an id are passed
-    /// over, and all once `namer` named 64, or all together 1,024.
+    /// Adds a peer that `namer` named: it is offered unless it was before. Ignores peers without
+    /// an id, and further peers once `namer` named 64 or all namers 1,024.
     pub fn add_named(&mut self, namer: PeerId, address: &PeerAddress) {
         let Some(peer) = address.peer().filter(|peer| *peer != self.local) else {
             return;
@@ -155,7 +156,7 @@ impl Discovery {
         }
     }
 
-    /// Takes a peer that turned up by itself: it asked for the content, or lists it.
+    /// Adds a peer that made itself known: it asked for the content, or lists it.
     pub fn add_peer(&mut self, peer: PeerId) {
         if peer != self.local && self.names < MAX_NAMED && self.seen.insert(peer) {
             self.names += 1;
@@ -163,7 +164,7 @@ impl Discovery {
         }
     }
 
-    /// Forgets that `peer` was offered, so that it is again when it turns up once more.
+    /// Forgets that `peer` was offered, so that it is offered again when it is found again.
     pub fn forget(&mut self, peer: &PeerId) {
         self.seen.remove(peer);
     }
@@ -197,7 +198,7 @@ async fn from_connected(network: Network, sender: mpsc::Sender<Candidate>) {
             match arrived {
                 Ok(peer) if sender.send(offer(peer)).await.is_err() => return,
                 Ok(_) => {}
-                // Some were missed: all are listed again.
+                // The receiver missed some arrivals: list all connected peers again.
                 Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return,
             }
@@ -213,7 +214,7 @@ async fn from_dht(
 ) {
     let mut routable = network.routable();
     loop {
-        // A node that knows nobody asks as soon as it knows somebody.
+        // Without known nodes, the search starts as soon as one is known.
         let joined = async { routable.wait_for(|nodes| *nodes > 0).await.is_ok() };
         let is_joined = tokio::select! {
             is_joined = joined => is_joined,

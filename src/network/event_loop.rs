@@ -1,4 +1,4 @@
-//! The task that owns the swarm: takes commands, hears events, never waits for anyone.
+//! The task that owns the swarm: handles commands and events, and never waits for another task.
 
 use std::{
     sync::Arc,
@@ -28,10 +28,10 @@ use super::{
     redial::Redial,
 };
 
-/// How long to sleep where nothing is due: any event wakes the loop before.
+/// How long to sleep when nothing is due: any event wakes the loop before.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
 
-/// The swarm and everyone who waits for it.
+/// The swarm, and the state of all who wait for it.
 pub(super) struct EventLoop {
     pub(super) swarm: Swarm<Behaviour>,
     pub(super) protocols: Protocols,
@@ -65,7 +65,7 @@ impl EventLoop {
                         return;
                     }
                     Some(command) => self.handle_command(command),
-                    // Every handle is gone.
+                    // All handles are gone.
                     None => return,
                 },
                 event = self.swarm.select_next_some() => self.handle_event(event),
@@ -74,7 +74,7 @@ impl EventLoop {
         }
     }
 
-    /// Dials the nodes whose time has come, and judges what came of dials to ourselves.
+    /// Dials the nodes that are due, and evaluates dials to our own id.
     fn run_due(&mut self, now: Instant) {
         if self.peers.is_empty() || *self.routable.borrow() == 0 {
             self.redial.alone(now);
@@ -130,8 +130,8 @@ impl EventLoop {
                 let _ = reply.send(self.swarm.listeners().cloned().collect());
             }
             #[cfg(test)]
-            Command::Panic => panic!("as a test asked"),
-            Command::Shutdown { .. } => unreachable!("the loop ends by it before"),
+            Command::Panic => panic!("requested by a test"),
+            Command::Shutdown { .. } => unreachable!("the loop has ended"),
         }
     }
 
@@ -154,7 +154,7 @@ impl EventLoop {
                 self.metrics.query_started(QueryKind::Announce);
                 self.queries.announcement(query, reply);
             }
-            // Our store never refuses our own keys; if it did, trying later is right.
+            // Our store never refuses our own keys; if it did, trying later would be right.
             Err(_) => {
                 let _ = reply.send(Err(AnnounceError::TimedOut));
             }
@@ -195,7 +195,7 @@ impl EventLoop {
                 error,
                 ..
             } => {
-                // Both are asked: what is noted has to go.
+                // Both are evaluated: taking removes the note.
                 let has_our_id = self.own_id_callers.take(&send_back_addr)
                     | matches!(error, ListenError::LocalPeerId { .. });
                 let now = Instant::now();
@@ -213,7 +213,7 @@ impl EventLoop {
             Event::Stream(stream) => {
                 if let Err(error) = self.inbound.try_send(*stream) {
                     self.metrics.streams_dropped.inc();
-                    tracing::debug!(%error, "a peer's stream was reset: too many are waiting");
+                    tracing::debug!(%error, "stream of a peer reset: too many are waiting");
                 }
             }
             Event::Kad(event) => self.handle_kad(*event),

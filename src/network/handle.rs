@@ -1,4 +1,4 @@
-//! The handle by which all other rooms reach the network.
+//! The handle by which all other modules reach the network.
 
 use std::{
     sync::Arc,
@@ -22,14 +22,14 @@ use super::{
     outgoing::{Outgoing, OutgoingStreams},
 };
 
-/// Providers that one lookup holds before its reader takes them.
+/// Providers that one query buffers for its reader.
 const PROVIDERS_BUFFERED: usize = 64;
 
 /// The longest time for which nodes are dialed that a command named.
 const MAX_PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// How long a candidate waits for dials on behalf of the same peer to end, and how often it looks: they end
-/// after 10 s at the latest.
+/// How long a candidate waits for earlier dials on behalf of the same peer to end, and the pause
+/// between two attempts. A dial ends after 10 s at the latest.
 const LATER_PATIENCE: Duration = Duration::from_secs(20);
 const LATER_PAUSE: Duration = Duration::from_millis(500);
 
@@ -52,19 +52,20 @@ pub struct Network {
 #[error("the node has shut down")]
 pub struct Closed;
 
-/// Why a peer could not be connected to.
+/// Why a connection to a peer could not be made.
 #[derive(Clone, Debug, Error)]
 pub enum ConnectError {
-    /// It did not work; the text says at which addresses and why.
+    /// The dial failed; the text says at which addresses and why.
     #[error("{0}")]
     Failed(String),
-    /// As many dials on behalf of whoever named the peer, or to its host, as are allowed are under way.
+    /// The number of running dials to this host, or on behalf of the peer that named it, is at its
+    /// limit.
     #[error(
-        "too many dials to its host, or named by the same peer, are under way: it is tried again later"
+        "too many dials to this host, or on behalf of the peer that named it, are running: try again later"
     )]
     Later,
     /// The address leads to this node itself.
-    #[error("this is the node's own address")]
+    #[error("the address is that of this node")]
     Ourselves,
     /// See [`Closed`].
     #[error(transparent)]
@@ -77,7 +78,7 @@ pub enum AnnounceError {
     /// The query took too long.
     #[error("the announcement reached no node in time")]
     TimedOut,
-    /// No other node is known that could keep a record.
+    /// This node knows no other node that could keep a record.
     #[error("no other node is known")]
     Alone,
     /// See [`Closed`].
@@ -91,7 +92,7 @@ pub enum StreamError {
     /// See [`OpenError`].
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The connection, or the node, went away meanwhile.
+    /// The connection or the node was closed meanwhile.
     #[error("the connection closed")]
     ConnectionClosed,
 }
@@ -103,20 +104,20 @@ impl Network {
         self.local
     }
 
-    /// Content bytes by peer; whoever moves some counts them here.
+    /// Content bytes by peer. Modules that move content count it here.
     #[must_use]
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
 
-    /// What this room counts.
+    /// The metrics of this module.
     #[must_use]
     pub fn metrics(&self) -> &Registry {
         &self.metrics
     }
 
-    /// Peers of this network, as they are connected and have said who they are. A reader that falls
-    /// behind misses some.
+    /// The ids of peers of this network as they connect and identify themselves. A receiver that
+    /// falls behind misses some.
     #[must_use]
     pub fn arrivals(&self) -> broadcast::Receiver<PeerId> {
         self.arrivals.subscribe()
@@ -134,7 +135,8 @@ impl Network {
         self.lookup_requests.get()
     }
 
-    /// PendingConnects to `peer`, at `addresses` or wherever it is known to be; returns at once if connected.
+    /// Connects to `peer`, at `addresses` or at those that are known; returns immediately if
+    /// connected.
     ///
     /// # Errors
     /// See [`ConnectError`]. Ends after the transport's time-out (10 s) at the latest.
@@ -158,8 +160,8 @@ impl Network {
         self.ask(command).await?
     }
 
-    /// PendingConnects to `candidate`. One that a peer named waits until fewer dials on behalf of that peer are
-    /// under way.
+    /// Connects to `candidate`. A candidate that a peer named waits while too many dials on behalf
+    /// of that peer are running.
     ///
     /// # Errors
     /// See [`ConnectError`].
@@ -182,22 +184,23 @@ impl Network {
         }
     }
 
-    /// Dials `nodes` again and again until each was reached, for as long as `patience`.
+    /// Dials `nodes` repeatedly until each was reached, for as long as `patience`.
     pub async fn join(&self, nodes: Vec<PeerAddress>, patience: Duration) {
-        // A patience that no clock can hold is one of years.
+        // Times beyond the range of the clock become a year.
         let now = Instant::now();
         let until = now.checked_add(patience).unwrap_or(now + MAX_PATIENCE);
-        // When the node shuts down, there is nothing left to join.
+        // After a shutdown there is nothing left to join.
         let _ = self.commands.send(Command::Join { nodes, until }).await;
     }
 
-    /// Another node that has this node's identity, as far as that was noticed.
+    /// Another node with this node's identity, if one was noticed.
     #[must_use]
     pub fn identity_clash(&self) -> Option<IdentityClash> {
         self.clash.borrow().clone()
     }
 
-    /// Opens a stream of `protocol` to a connected peer, once fewer are open than the peer accepts.
+    /// Opens a stream of `protocol` to a connected peer, once fewer are open than the peer
+    /// accepts.
     ///
     /// # Errors
     /// See [`StreamError`].
@@ -218,8 +221,8 @@ impl Network {
         Ok(stream.holding(permit))
     }
 
-    /// Looks up in the DHT who provides `hash`. Ends when all that can be found is; dropping the
-    /// receiver ends the lookup. The providers found are being connected to already.
+    /// Finds the providers of `hash` in the DHT. The channel ends with the query; dropping the
+    /// receiver ends the query. The network already connects to the providers it finds.
     ///
     /// # Errors
     /// [`Closed`].
@@ -230,7 +233,8 @@ impl Network {
         Ok(providers)
     }
 
-    /// Announces in the DHT that this node provides `hash`; returns how many nodes keep the record.
+    /// Announces in the DHT that this node provides `hash`; returns how many nodes keep the
+    /// record.
     ///
     /// # Errors
     /// See [`AnnounceError`].
@@ -238,7 +242,7 @@ impl Network {
         self.ask(|reply| Command::Announce { hash, reply }).await?
     }
 
-    /// The peers connected to.
+    /// The connected peers.
     ///
     /// # Errors
     /// [`Closed`].
@@ -246,7 +250,7 @@ impl Network {
         self.ask(|reply| Command::Peers { reply }).await
     }
 
-    /// What is known of `peer`, if it is connected. Costs the same however many others are.
+    /// The state of `peer`, if it is connected. Its cost does not depend on the number of peers.
     ///
     /// # Errors
     /// [`Closed`].
@@ -254,7 +258,7 @@ impl Network {
         self.ask(|reply| Command::Peer { peer, reply }).await
     }
 
-    /// The addresses listened on, without this node's id.
+    /// The addresses at which this node listens, without its id.
     ///
     /// # Errors
     /// [`Closed`].
@@ -264,7 +268,7 @@ impl Network {
 
     /// Closes all connections and ends the event loop.
     pub async fn shutdown(&self) {
-        // Closed already: as wanted.
+        // An error means that the network has shut down already.
         let _ = self.ask(|reply| Command::Shutdown { reply }).await;
     }
 
@@ -294,7 +298,7 @@ mod tests {
     async fn a_panic_of_the_event_loop_ends_no_more_than_what_was_under_way() {
         let network = network().await;
         network.commands.send(Command::Panic).await.unwrap();
-        // It waits for the restart.
+        // The call waits for the restart.
         assert_eq!(network.peers().await, Ok(Vec::new()));
         network.shutdown().await;
         assert_eq!(network.peers().await, Err(Closed));

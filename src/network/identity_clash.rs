@@ -1,9 +1,9 @@
-//! Whether another node has the identity of this one, as after a data folder was copied. Pure: the time is
-//! an argument.
+//! Detects another node with the identity of this one, as after copying a data folder. Pure: time
+//! is an argument.
 //!
-//! A dial that leads to a node with our own id either led to ourselves, and then an incoming connection
-//! failed here at about the same time, or to another node. The other node sees the reverse: an attempt of
-//! ours without a dial of its own.
+//! A dial that reaches our own id led either to this node, in which case an incoming connection
+//! failed here at about the same time, or to another node. The other node sees the reverse: an
+//! incoming connection from our id without a dial of its own.
 
 use std::{
     collections::VecDeque,
@@ -12,20 +12,20 @@ use std::{
 
 use libp2p::Multiaddr;
 
-/// How long the two ends of one connection to ourselves may be seen apart.
+/// How far apart the two ends of one connection to this node may be seen.
 const WINDOW: Duration = Duration::from_secs(3);
 
-/// Ends that wait for their other one, at most; of more, the oldest are forgotten.
+/// Unpaired ends to keep, at most; beyond that, the oldest are forgotten.
 const MAX_WAITING: usize = 64;
 
 /// Another node has our identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityClash {
-    /// Where the other node is, or from where it connected.
+    /// The address of the other node, or that from which it connected.
     pub address: Multiaddr,
 }
 
-/// The dials that led to our own id, and the incoming connections that failed.
+/// Dials that reached our own id, and incoming connections that failed.
 #[derive(Default)]
 pub(super) struct SelfDials {
     outgoing: VecDeque<(Instant, Multiaddr)>,
@@ -40,12 +40,13 @@ struct Incoming {
 }
 
 impl SelfDials {
-    /// A dial of `address` led to a node with our id.
+    /// Records that a dial of `address` reached a node with our id.
     pub(super) fn outgoing(&mut self, address: Multiaddr, now: Instant) {
         push(&mut self.outgoing, (now, address));
     }
 
-    /// An incoming connection from `address` failed, maybe because the other side has our id.
+    /// Records that an incoming connection from `address` failed, possibly because the other side
+    /// has our id.
     pub(super) fn incoming(&mut self, address: Multiaddr, has_our_id: bool, now: Instant) {
         let incoming = Incoming {
             at: now,
@@ -63,7 +64,8 @@ impl SelfDials {
         outgoing.into_iter().chain(incoming).min()
     }
 
-    /// Pairs the ends of connections to ourselves; a node that is left over has our identity.
+    /// Pairs the two ends of connections to this node; an end without a partner belongs to another
+    /// node with our identity.
     pub(super) fn judge(&mut self, now: Instant) -> Option<IdentityClash> {
         let is_old = |at: Instant| now.saturating_duration_since(at) >= WINDOW;
         let mut clash = None;
@@ -75,7 +77,7 @@ impl SelfDials {
                 let apart = incoming.at.max(at) - incoming.at.min(at);
                 apart < WINDOW
             };
-            // The end that is certain before one that failed for any reason.
+            // Prefers the end that is certain to one that failed for an unknown reason.
             let certain = self.incoming.iter().position(|i| near(i) && i.has_our_id);
             match certain.or_else(|| self.incoming.iter().position(near)) {
                 Some(twin) => {
@@ -84,7 +86,7 @@ impl SelfDials {
                 None => clash = Some(IdentityClash { address }),
             }
         }
-        // Every dial that can be the other end of these has been judged.
+        // All dials that may be the other end of these have been judged.
         while let Some(incoming) = self.incoming.front()
             && now.saturating_duration_since(incoming.at) >= 2 * WINDOW
         {
@@ -113,7 +115,7 @@ mod tests {
         format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()
     }
 
-    /// What comes of dials and incoming connections at these milliseconds.
+    /// The result of dials and incoming connections at these milliseconds.
     fn judged(outgoing: &[u64], incoming: &[(u64, bool)]) -> Vec<IdentityClash> {
         let start = Instant::now();
         let at = |milliseconds: &u64| start + Duration::from_millis(*milliseconds);

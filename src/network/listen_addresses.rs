@@ -1,4 +1,5 @@
-//! At which addresses of this machine the node listens, and when that means that the machine has moved.
+//! The addresses of this machine at which the node listens, and which changes mean that the
+//! machine has moved.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,16 +8,17 @@ use libp2p::{Multiaddr, multiaddr::Protocol};
 
 use super::Reach;
 
-/// What a listen address that came or went tells of the machine's network.
+/// What a new or removed listen address means for the machine's network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AddressChange {
     /// Nothing.
     None,
-    /// The machine has got, or lost, an address that others can reach.
+    /// The machine gained or lost an address that others can reach.
     Network,
 }
 
-/// The addresses of this machine that the node listens at, with how many listeners each has.
+/// The IP addresses of this machine at which the node listens, with the number of listeners of
+/// each.
 #[derive(Default)]
 pub(super) struct ListenAddresses(HashMap<IpAddr, usize>);
 

@@ -1,6 +1,6 @@
-//! What the network counts, for whoever operates the node: our own counters, and libp2p's.
+//! Metrics of the network for the operator of the node: our own counters, and those of libp2p.
 //!
-//! No label is anything that peers choose: their number is bounded by this source.
+//! No label is chosen by peers: this source bounds the number of labels.
 
 use std::{
     fmt,
@@ -25,12 +25,12 @@ use prometheus_client::{
 
 use super::Traffic;
 
-/// What is asked of the DHT.
+/// The kind of a query in the DHT.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum QueryKind {
-    /// Who provides something.
+    /// Find providers.
     Find,
-    /// To keep a record of ours.
+    /// Store a record of ours.
     Announce,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Counters in a registry of their own, with those of `traffic` and of the streams that the
-    /// behaviour `refused`.
+    /// Counters in a registry of their own, together with those of `traffic` and the number of
+    /// streams that the behaviour `refused`.
     pub(super) fn new(traffic: &Traffic, refused: Arc<AtomicU64>) -> (Self, Registry) {
         let mut all = Registry::default();
         let libp2p = libp2p_metrics::Metrics::new(&mut all);
@@ -73,17 +73,17 @@ impl Metrics {
         );
         ours.register(
             "identify_messages",
-            "Messages by which nodes say who they are",
+            "Identify messages",
             metrics.identified.clone(),
         );
         ours.register(
             "dht_queries_started",
-            "Queries begun in the DHT",
+            "Queries started in the DHT",
             metrics.queries_started.clone(),
         );
         ours.register(
             "dht_queries_ended",
-            "Queries in the DHT that have ended, failed ones by running out of time",
+            "Queries ended in the DHT; failed ones timed out",
             metrics.queries_ended.clone(),
         );
         ours.register(
@@ -93,14 +93,14 @@ impl Metrics {
         );
         ours.register(
             "streams_dropped",
-            "Streams of peers that were reset because too many waited to be served",
+            "Streams of peers that were reset because too many were waiting",
             metrics.streams_dropped.clone(),
         );
         ours.register_collector(Box::new(Refused(refused)));
         (metrics, all)
     }
 
-    /// Counts what the swarm says.
+    /// Counts an event of the swarm.
     pub(super) fn record(&self, event: &SwarmEvent<Event>) {
         match event {
             SwarmEvent::Behaviour(Event::Kad(event)) => self.libp2p.record(&**event),
@@ -114,7 +114,7 @@ impl Metrics {
                 };
                 self.identified.get_or_create(&[("what", what)]).inc();
             }
-            // The second would be counted by what peers say our address is, in their words.
+            // The second would be counted by our addresses as peers observe them, in their words.
             SwarmEvent::Behaviour(_) | SwarmEvent::NewExternalAddrCandidate { .. } => {}
             event => self.libp2p.record(event),
         }
@@ -143,7 +143,7 @@ impl QueryKind {
     }
 }
 
-/// What the behaviour below counts by itself.
+/// A counter that belongs to the behaviour.
 struct Refused(Arc<AtomicU64>);
 
 impl fmt::Debug for Refused {
@@ -157,7 +157,7 @@ impl Collector for Refused {
         let refused = ConstCounter::new(self.0.load(Ordering::Relaxed));
         let metric = encoder.encode_descriptor(
             "streams_refused",
-            "Streams that were reset because their peer had too many open",
+            "Streams that were reset because the peer had too many open",
             None,
             refused.metric_type(),
         )?;

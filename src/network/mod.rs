@@ -1,9 +1,9 @@
-//! The network room: sole owner of the swarm.
+//! The network module: sole owner of the swarm.
 //!
-//! One event loop drives the swarm; everyone else holds a [`Network`] handle, asks over a bounded
-//! channel and awaits the reply. Every call ends: with a value, an error, a time-out of the
-//! transport, or [`Closed`] when the node has shut down. The loop itself never awaits disk, hashing or
-//! a full queue: what cannot be passed on at once is dropped and counted as the peer's loss.
+//! One event loop drives the swarm; all other modules hold a [`Network`] handle, send commands
+//! over a bounded channel and await the reply. Every call ends with a value, an error, a time-out
+//! of the transport, or [`Closed`] after a shutdown. The loop itself never awaits disk, hashing or
+//! a full queue: what it cannot pass on immediately is dropped, and counted.
 
 mod address;
 mod command;

@@ -1,10 +1,10 @@
-//! Streams that this node opens: how many at a time to one peer, and which request is next.
+//! Streams that this node opens: how many to one peer at a time, and which request is next.
 //!
-//! A peer accepts 32 streams on a connection and resets the others (docs/PROTOCOL.md, section 3), so this
-//! node counts its own and waits for one to end. Requests are granted in the order in which they were made.
-//! Availability streams last as long as a download, so they get half of the streams: the other half is
-//! left for chunks, or downloads that only subscribe could keep each other from fetching. A holder learns
-//! that others wait ([`StreamDemand`]) and decides itself when to end its stream.
+//! A peer accepts 32 streams on a connection and resets the others (docs/PROTOCOL.md, section 3),
+//! so this node counts its own and waits for one to end. Requests are granted in order.
+//! Availability streams last as long as a download, so they get half of the streams: otherwise
+//! downloads that only subscribe could keep each other from fetching. The holder of a stream
+//! learns when others wait ([`StreamDemand`]), and decides itself when to end it.
 
 use std::{
     collections::HashMap,
@@ -33,13 +33,13 @@ pub(super) struct OutgoingStreams(Arc<Mutex<HashMap<PeerId, Weak<StreamsToPeer>>
 struct StreamsToPeer {
     any: Arc<Semaphore>,
     lasting: Arc<Semaphore>,
-    /// How many requests wait for one of `any`, and for one of `lasting`.
+    /// How many requests wait for a permit of `any`, and of `lasting`.
     waiting: watch::Sender<[usize; 2]>,
 }
 
-/// The right to have one stream open, until it is dropped.
+/// The right to have one stream open. Dropping it returns it.
 pub struct OutgoingPermit {
-    // Dropped before the peer's entry may go.
+    // Dropped before the last reference to the peer's state.
     _held: [Option<OwnedSemaphorePermit>; 2],
     to_peer: Arc<StreamsToPeer>,
     is_lasting: bool,
@@ -48,14 +48,14 @@ pub struct OutgoingPermit {
 /// A stream to a peer. It counts until it is dropped.
 pub type Outgoing = PeerStream<OutgoingPermit>;
 
-/// Tells the holder of a stream when other requests wait for one.
+/// Notifies the holder of a stream when other requests wait for one.
 #[derive(Clone)]
 pub struct StreamDemand {
     waiting: watch::Receiver<[usize; 2]>,
     is_lasting: bool,
 }
 
-/// One request that waits, for as long as this lives.
+/// A request that waits, for as long as this lives.
 struct Waiter<'a> {
     to_peer: &'a StreamsToPeer,
     class: usize,
@@ -99,7 +99,8 @@ impl OutgoingStreams {
 }
 
 impl StreamsToPeer {
-    /// A permit of one class, in the order of requests. None never happens: the semaphores stay open.
+    /// A permit of one class, in the order of requests. `None` does not occur: the semaphores stay
+    /// open.
     async fn permit(&self, class: usize) -> Option<OwnedSemaphorePermit> {
         let permits = [&self.any, &self.lasting][class];
         if let Ok(permit) = Arc::clone(permits).try_acquire_owned() {
@@ -127,7 +128,7 @@ impl Drop for Waiter<'_> {
 }
 
 impl OutgoingPermit {
-    /// Tells when other requests wait for a stream like this one.
+    /// Notifies of requests that wait for a stream like this one.
     #[must_use]
     pub fn demand(&self) -> StreamDemand {
         StreamDemand {
@@ -138,11 +139,11 @@ impl OutgoingPermit {
 }
 
 impl StreamDemand {
-    /// Waits until a request waits that the end of this stream would serve.
+    /// Waits until there is a request that the end of this stream would serve.
     pub async fn until_demanded(&mut self) {
         let is_lasting = self.is_lasting;
         let is_demanded = |waiting: &[usize; 2]| waiting[usize::from(is_lasting)] > 0;
-        // The stream itself keeps the sender.
+        // The stream itself keeps the sender alive.
         if self.waiting.wait_for(is_demanded).await.is_err() {
             std::future::pending::<()>().await;
         }

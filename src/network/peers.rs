@@ -1,4 +1,4 @@
-//! The peers we are connected to, and what they said of themselves.
+//! The connected peers, and what they report about themselves.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,23 +11,23 @@ use super::{PeerAddress, reach::Reach};
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who it is.
+    /// The peer's id.
     pub peer_id: PeerId,
-    /// What it calls itself, once it has said so. Untrusted.
+    /// The name that it reported, if any. Untrusted.
     pub name: Option<String>,
     /// The remote ends of our connections to it.
     pub addresses: Vec<Multiaddr>,
-    /// Where it says that it listens: at most 16 addresses.
+    /// The addresses at which it reports to listen: at most 16.
     pub listen_addresses: Vec<Multiaddr>,
     /// The latest round trip of a ping.
     pub rtt: Option<Duration>,
-    /// Whether it has connected to us by itself.
+    /// Whether it opened a connection to this node.
     pub is_inbound: bool,
 }
 
 impl Peer {
-    /// The address that others are told, with its id: one at which it says that it listens, with the IP
-    /// address of its connection. None while it has not said any such.
+    /// The address to send to others, with the peer's id: one at which it reports to listen, with
+    /// the IP address of its connection. `None` until it reported one.
     #[must_use]
     pub fn best_address(&self) -> Option<Multiaddr> {
         let mut listen = self.listen_addresses.iter();
@@ -35,8 +35,8 @@ impl Peer {
         Some(best.clone().with(Protocol::P2p(self.peer_id)))
     }
 
-    /// The addresses at which it says that it listens and that have the IP address of its connection. Others
-    /// may be anybody's. A peer on this machine is no stranger: all of its addresses count.
+    /// The addresses at which it reports to listen and that have the IP address of its connection;
+    /// others may belong to anyone. Of a peer on this machine, all addresses count.
     #[must_use]
     pub fn vouched_addresses(&self) -> Vec<Multiaddr> {
         let mut remotes = self.addresses.iter();
@@ -55,7 +55,7 @@ impl Peer {
 /// The other end of a connection.
 pub(super) struct Remote {
     pub(super) address: Multiaddr,
-    /// Whether the connection was made there.
+    /// Whether the peer made the connection.
     pub(super) is_inbound: bool,
 }
 
@@ -90,7 +90,7 @@ impl ConnectedPeer {
     }
 }
 
-/// All connected peers; as many as the connection limits allow.
+/// All connected peers: as many as the connection limits allow.
 #[derive(Default)]
 pub(super) struct Peers {
     connected: HashMap<PeerId, ConnectedPeer>,
@@ -114,8 +114,8 @@ impl Peers {
         }
     }
 
-    /// Takes what `peer` says of itself; returns those of its addresses that can be true, seen over
-    /// the connections to it.
+    /// Records what `peer` reports about itself; returns those of its addresses that are
+    /// plausible, given the connections to it.
     pub(super) fn identified(
         &mut self,
         peer: PeerId,
@@ -154,7 +154,7 @@ impl Peers {
         connected.map_or(0, |connected| connected.connections.len())
     }
 
-    /// The addresses at which we have reached `peer`, of the connections that stand.
+    /// The addresses at which this node has reached `peer`, of the open connections.
     pub(super) fn dialed(&self, peer: &PeerId) -> Vec<Multiaddr> {
         let connected = self.connected.get(peer);
         let remotes = connected
@@ -179,10 +179,10 @@ impl Peers {
         beyond.map(|(peer, _)| *peer).collect()
     }
 
-    /// The peer that a connection made by this node to `address` has led to.
+    /// The peer at the other end of a connection that this node made to `address`.
     pub(super) fn reached_at(&self, address: &Multiaddr) -> Option<PeerId> {
         let is_there = |remote: &Remote| {
-            // A dial by id leaves the id behind the address.
+            // A dial by id leaves the id at the end of the address.
             let dialled = PeerAddress::from(remote.address.clone());
             !remote.is_inbound && dialled.address() == address
         };

@@ -1,4 +1,4 @@
-//! Who waits for which connection. Pure bookkeeping: the event loop dials and reports.
+//! The callers that wait for connections. Pure bookkeeping: the event loop dials and reports.
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -15,15 +15,15 @@ type Reply = oneshot::Sender<Result<PeerId, ConnectError>>;
 /// One caller of `Network::connect`.
 struct Waiter {
     peer: Option<PeerId>,
-    /// The dial made for this caller; `None` when it joined one that was under way.
+    /// The dial made for this caller; `None` if it joined a running one.
     dial: Option<ConnectionId>,
-    /// The address dialled, of a peer whose id is not known.
+    /// The dialed address of a peer whose id is not known.
     address: Option<Multiaddr>,
     reply: Reply,
 }
 
-/// The callers that wait to be connected. Bounded by who can call: each call is one of a bounded
-/// number of tasks.
+/// The callers that wait for a connection. Their number is bounded: each call is made by one of a
+/// bounded number of tasks.
 #[derive(Default)]
 pub(super) struct PendingConnects(Vec<Waiter>);
 
@@ -38,7 +38,7 @@ impl PendingConnects {
         });
     }
 
-    /// The caller waits for the dial to `address`, which is its own or another caller's.
+    /// Waits for the dial to `address`, which is the caller's own or another one's.
     pub(super) fn wait_at(&mut self, address: Multiaddr, dial: ConnectionId, reply: Reply) {
         self.wait(None, Some(dial), reply);
         if let Some(waiter) = self.0.last_mut() {
@@ -46,13 +46,13 @@ impl PendingConnects {
         }
     }
 
-    /// The dial to `address` that a caller still waits for.
+    /// The running dial to `address`, if a caller waits for it.
     pub(super) fn dial_to(&self, address: &Multiaddr) -> Option<ConnectionId> {
         let is_same = |waiter: &&Waiter| waiter.address.as_ref() == Some(address);
         self.0.iter().find(is_same)?.dial
     }
 
-    /// A connection to `peer` stands: everyone who waits for it, by dial or by id, is told.
+    /// Replies to all callers that wait for this connection, by dial or by id.
     pub(super) fn established(&mut self, connection: ConnectionId, peer: PeerId) {
         let told =
             |waiter: &mut Waiter| waiter.dial == Some(connection) || waiter.peer == Some(peer);
@@ -61,7 +61,7 @@ impl PendingConnects {
         }
     }
 
-    /// A dial failed: the one it was made for is told, and those who joined it.
+    /// Replies to the caller for which the dial was made, and to those who joined it.
     pub(super) fn failed(
         &mut self,
         connection: ConnectionId,
@@ -78,15 +78,15 @@ impl PendingConnects {
     }
 }
 
-/// What a failed dial means to whoever wanted the connection.
+/// The error that a failed dial means for its caller.
 pub(super) fn connect_error(error: &DialError) -> ConnectError {
     let text = match error {
         DialError::LocalPeerId { .. } => return ConnectError::Ourselves,
-        DialError::NoAddresses => "no address of it is known".to_owned(),
+        DialError::NoAddresses => "no address of the peer is known".to_owned(),
         DialError::WrongPeerId { obtained, .. } => {
             format!("another node, {obtained}, answered at that address")
         }
-        // Whoever wanted it knows which one it was.
+        // The caller knows which address it was.
         DialError::Transport(tried) if tried.len() == 1 => root(&tried[0].1),
         DialError::Transport(tried) => {
             let tried = tried
@@ -101,11 +101,11 @@ pub(super) fn connect_error(error: &DialError) -> ConnectError {
         },
         other => other.to_string(),
     };
-    // It quotes addresses, and reasons that the other end gave.
+    // The text quotes addresses, and reasons that the other end gave.
     ConnectError::Failed(Printable(text).to_string())
 }
 
-/// The innermost reason: what the system said, without the layers that passed it on.
+/// The innermost reason: what the system reported, without the layers above.
 fn root(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

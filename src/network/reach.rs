@@ -1,12 +1,12 @@
-//! From how far away an address leads to the machine that it is one of.
+//! From where an address can be used to reach the machine that it belongs to.
 
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
 /// From where an address can be used, the farthest last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// From nowhere: it names no machine (`0.0.0.0`), or a network card would have to be named with it, which
-    /// nobody else can know (`fe80::`, RFC 4291 section 2.5.6).
+    /// From nowhere: it names no machine (`0.0.0.0`), or is valid only together with the name of a
+    /// network interface, which other machines cannot know (`fe80::`, RFC 4291 section 2.5.6).
     Nowhere,
     /// From the machine itself.
     Host,
@@ -15,7 +15,7 @@ pub enum Reach {
 }
 
 impl Reach {
-    /// That of `address`: of its parts the one that leads least far.
+    /// The reach of `address`: that of its most limited part.
     #[must_use]
     pub fn of(address: &Multiaddr) -> Self {
         let parts = address.iter().map(|part| match part {

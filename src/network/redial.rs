@@ -1,10 +1,10 @@
-//! Which nodes this node wants to be connected to, and when each is dialed next. Pure: the time is an
+//! Which nodes this node wants to be connected to, and when each is dialed next. Pure: time is an
 //! argument.
 //!
-//! Bootstrap nodes and peers of earlier runs are dialed with growing, random pauses until each was reached
-//! once, and again when an address of this machine has changed or when no other node is connected. Nodes
-//! that a command named are dialed for as long as the command waits. A peer whose connection died without a
-//! word is dialed a few times: it may be back, or at another address.
+//! Bootstrap nodes and peers of earlier runs are dialed with growing, random pauses until each was
+//! reached once, and again when an address of this machine has changed or when no other node is
+//! connected. Nodes that a command named are dialed for as long as the command waits. A peer whose
+//! connection died silently is dialed a few times: it may be back, or at another address.
 
 use std::time::{Duration, Instant};
 
@@ -28,23 +28,23 @@ use target::Target;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 
-/// The part of a pause that is random, so that nodes that lost the same node do not return together: a
-/// quarter.
+/// The random part of a pause, a quarter, so that nodes that lost the same node do not return
+/// together.
 const JITTER: u32 = 4;
 
 /// Time over which dials are spread after an address has changed.
 const SPREAD: Duration = Duration::from_millis(500);
 
-/// Dials of this module under way at a time, at most.
+/// Running dials of this module, at most.
 const MAX_DIALS: usize = 16;
 
-/// Nodes that commands named, at most, and peers that were lost or have to be reached anew, at most.
+/// Nodes named by commands, and peers that were lost or have to be reached again, at most.
 const MAX_PASSING: usize = 64;
 
-/// How often a lost peer is dialed: for about a minute and a half.
+/// How often a lost peer is dialed: over about a minute and a half.
 const LOST_TRIES: u32 = 7;
 
-/// A dial of a node that a person named has failed for the first time.
+/// The first failed dial of a node that a person named.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Failed {
     /// The node, as it was named.
@@ -61,7 +61,8 @@ pub(super) struct Redial {
 }
 
 impl Redial {
-    /// All of these are due `now`. `seed` decides the random part of pauses.
+    /// A plan in which all of these nodes are due `now`. `seed` determines the random part of
+    /// pauses.
     pub(super) fn new(
         local: PeerId,
         bootstrap: &[PeerAddress],
@@ -77,7 +78,7 @@ impl Redial {
         for node in bootstrap {
             redial.add(Target::named(DialReason::Bootstrap, node, now));
         }
-        // One address that is refused would have all dials of its peer denied.
+        // One refused address would deny all dials of its peer.
         let is_allowed = |node: &&PeerAddress| {
             check(&NamedBy::Record, node.address(), &Subnets::default()).is_ok()
         };
@@ -92,7 +93,7 @@ impl Redial {
         redial
     }
 
-    /// A command named `nodes`, and waits until `until`.
+    /// Adds `nodes` that a command named; the command waits until `until`.
     pub(super) fn ask(&mut self, nodes: &[PeerAddress], until: Instant, now: Instant) {
         self.forget_asked(now);
         for node in nodes {
@@ -113,12 +114,12 @@ impl Redial {
         }
     }
 
-    /// The connection to `peer` died, and there is no other.
+    /// The last connection to `peer` died.
     pub(super) fn lost(&mut self, peer: PeerId, now: Instant) {
         self.want(DialReason::Lost, peer, now);
     }
 
-    /// An address of this machine is gone: `connected` may have been reached over it.
+    /// An address of this machine is gone, over which the `connected` peers may have been reached.
     pub(super) fn moved(&mut self, connected: impl IntoIterator<Item = PeerId>, now: Instant) {
         for peer in connected {
             let due = now + self.part_of(SPREAD);
@@ -126,7 +127,7 @@ impl Redial {
         }
     }
 
-    /// This machine has another address than before: what could not be reached may be now.
+    /// This machine has a new address: nodes that were unreachable may be reachable now.
     pub(super) fn address_changed(&mut self, now: Instant) {
         for target in 0..self.targets.len() {
             let due = now + self.part_of(SPREAD);
@@ -138,7 +139,7 @@ impl Redial {
         }
     }
 
-    /// No other node is connected: those that were reached once are dialed again.
+    /// No other node is connected: nodes that were reached once are dialed again.
     pub(super) fn alone(&mut self, now: Instant) {
         for target in 0..self.targets.len() {
             let pause = self.pause(self.targets[target].tries);
@@ -150,7 +151,7 @@ impl Redial {
         }
     }
 
-    /// How to dial those that are due and not connected, and who named them.
+    /// The dials of nodes that are due and not connected, each with its namer.
     pub(super) fn dials(
         &mut self,
         now: Instant,
@@ -193,7 +194,7 @@ impl Redial {
         self.targets.iter().filter_map(|target| target.due).min()
     }
 
-    /// A connection to `peer` stands.
+    /// A connection to `peer` was established.
     pub(super) fn reached(&mut self, connection: ConnectionId, peer: PeerId) {
         self.targets.retain_mut(|target| {
             let is_by_dial = target.dialing == Some(connection);
@@ -209,7 +210,7 @@ impl Redial {
         });
     }
 
-    /// A dial came to nothing before it began: the node is connected, or being dialed by somebody else.
+    /// A dial was not started: the node is connected, or another dial of it is running.
     pub(super) fn not_dialed(&mut self, connection: ConnectionId, now: Instant) {
         let pause = self.pause(0);
         if let Some(target) = self.dialed(connection) {
@@ -217,14 +218,15 @@ impl Redial {
         }
     }
 
-    /// The dial led to this node itself: there is nobody else to be reached there.
+    /// The dial reached this node itself: no other node is at that address.
     pub(super) fn led_here(&mut self, connection: ConnectionId) {
         if let Some(target) = self.dialed(connection) {
             (target.dialing, target.due) = (None, None);
         }
     }
 
-    /// A dial has failed. Returns what a person is to be told: once for each node until it was reached.
+    /// A dial failed. Returns the failure to report to people: once for each node until it is
+    /// reached.
     pub(super) fn failed(&mut self, connection: ConnectionId, now: Instant) -> Option<Failed> {
         let tries = self.dialed(connection)?.tries;
         let pause = self.pause(tries);
@@ -245,7 +247,7 @@ impl Redial {
         news
     }
 
-    /// Forgets the nodes whose commands wait no longer.
+    /// Forgets the nodes whose commands no longer wait.
     fn forget_asked(&mut self, now: Instant) {
         let is_over =
             |target: &Target| matches!(target.reason, DialReason::Asked(until) if until <= now);
@@ -275,7 +277,7 @@ impl Redial {
         }
     }
 
-    /// Adds a target, unless there are too many of those that do not last.
+    /// Adds a target, unless there are too many temporary ones.
     fn add(&mut self, target: Target) {
         let passing = self.targets.iter().filter(|target| !target.reason.lasts());
         if target.reason.lasts() || passing.count() < MAX_PASSING {
@@ -288,9 +290,9 @@ impl Redial {
         targets.find(|target| target.dialing == Some(connection))
     }
 
-    /// The pause after so many failures.
+    /// The pause after this many failures.
     fn pause(&mut self, tries: u32) -> Duration {
-        // Doubled eight times it is past the last one by far.
+        // Doubled eight times, it is far beyond the last one.
         let pause = (FIRST_PAUSE * 2_u32.pow(tries.min(8))).min(LAST_PAUSE);
         pause - self.part_of(pause / JITTER)
     }

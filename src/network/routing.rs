@@ -1,5 +1,5 @@
-//! Where peers are, as identify, mDNS and Kademlia tell: fed into the address book and the routing table,
-//! and dialed while it is known.
+//! Handles what identify, mDNS and Kademlia report of the addresses of peers: feeds the address
+//! book and the routing table, and dials while the addresses are known.
 
 use std::collections::HashSet;
 
@@ -15,8 +15,8 @@ use pelago_behaviour::{
 
 use super::{AnnounceError, PeerAddress, event_loop::EventLoop, metrics::QueryKind};
 
-/// Addresses of one peer in the routing table, at most: 20 peers with as many have to fit an answer of 16 KiB
-/// beside the providers in it.
+/// Addresses of one peer in the routing table, at most: 20 peers with this many have to fit into
+/// an answer of 16 KiB, beside the providers in it.
 const MAX_ROUTES: usize = 8;
 
 impl EventLoop {
@@ -28,14 +28,14 @@ impl EventLoop {
             .protocols
             .contains(self.protocols.name(Protocol::Chunk))
         {
-            tracing::debug!(peer = %peer_id, agent = info.agent_version, "no node of this network");
-            // It may have gone already.
+            tracing::debug!(peer = %peer_id, agent = info.agent_version, "peer disconnected: it is not a node of this network");
+            // It may be disconnected already.
             let _ = self.swarm.disconnect_peer_id(peer_id);
             return;
         }
         let name = name_from_agent(&info.agent_version);
         let dialer = self.dialer();
-        // It may have left already: then nothing that it says can be judged.
+        // It may have left already: then its report cannot be judged.
         let Some(namer) = dialer.namer(&peer_id) else {
             return;
         };
@@ -60,17 +60,17 @@ impl EventLoop {
             let routes: Vec<_> = dialed.iter().cloned().chain(vouched).collect();
             self.set_routes(peer_id, &routes);
         }
-        // Nobody may be interested in arrivals.
+        // An error means that there is no receiver.
         let _ = self.arrivals.send(peer_id);
     }
 
-    /// Decides what is dialed.
+    /// The part that decides what is dialed.
     fn dialer(&self) -> Dialer {
         self.swarm.behaviour().dial.dialer().clone()
     }
 
-    /// Replaces the addresses of `peer` in the routing table. Other nodes are told what is in it, so that no
-    /// address belongs there that `peer` merely claims.
+    /// Replaces the addresses of `peer` in the routing table. The table is sent to other nodes, so
+    /// addresses that `peer` merely claims do not belong in it.
     fn set_routes(&mut self, peer: PeerId, addresses: &[Multiaddr]) {
         if addresses.is_empty() {
             return;
@@ -124,7 +124,7 @@ impl EventLoop {
             }
         }
         for peer in peers {
-            // Identify tells whether it is one of ours; only then is it told to Kademlia.
+            // Identify shows whether it belongs to this network; Kademlia learns of it only then.
             self.dial_quietly(
                 DialOpts::peer_id(peer)
                     .condition(PeerCondition::DisconnectedAndNotDialing)
@@ -191,7 +191,7 @@ impl EventLoop {
             if let Some((namer, addresses)) = store.addresses(key, &provider) {
                 dialer.add_named(namer, provider, addresses);
             }
-            // It brings no addresses along: the dialer has them.
+            // The dial has no addresses of its own: the dialer has them.
             self.dial_quietly(
                 DialOpts::peer_id(provider)
                     .condition(PeerCondition::DisconnectedAndNotDialing)

@@ -1,4 +1,4 @@
-//! How a node comes to take part in the network: transport, listeners, and the event loop started.
+//! Starts a node's part of the network: transport, listeners, and the event loop.
 
 use std::{
     sync::Arc,
@@ -29,17 +29,17 @@ use super::{
 };
 use crate::duties::Duties;
 
-/// Commands waiting for the event loop, at most; further callers wait.
+/// Commands that wait for the event loop, at most; further callers wait.
 const COMMANDS_QUEUED: usize = 256;
 
-/// Arrivals of peers that a reader may fall behind by.
+/// Arrivals of peers by which a reader may fall behind.
 const ARRIVALS_BUFFERED: usize = 256;
 
-/// How long a listener may take to say where it listens, while none has said so.
+/// How long to wait for the first listener to report its address.
 const FIRST_LISTEN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the others are waited for once one has: the system tells the addresses of all interfaces at
-/// about the same time, and one that comes later is listened at all the same.
+/// How long to wait for the other listeners after the first one: the system reports the addresses
+/// of all interfaces at about the same time, and later ones are listened on as well.
 const LISTEN_GRACE: Duration = Duration::from_millis(250);
 
 /// Which transport a node uses.
@@ -54,15 +54,15 @@ pub enum TransportKind {
 /// How a node takes part in the network.
 #[derive(Clone, Debug)]
 pub struct NetworkSettings {
-    /// How it is reached.
+    /// The transport.
     pub transport: TransportKind,
-    /// Where to listen; none: only outgoing connections.
+    /// Where to listen; empty: only outgoing connections.
     pub listen: Vec<Multiaddr>,
-    /// Nodes by which to join the network; each is tried until it is reached.
+    /// Nodes by which to join the network; each is dialed until it is reached.
     pub bootstrap: Vec<PeerAddress>,
-    /// Nodes known from earlier runs; each is tried until it is reached.
+    /// Nodes known from earlier runs; each is dialed until it is reached.
     pub known: Vec<PeerAddress>,
-    /// How it behaves.
+    /// The settings of the behaviour.
     pub behaviour: Config,
     /// How long a connection without streams is kept.
     pub idle_timeout: Duration,
@@ -74,22 +74,22 @@ pub enum StartError {
     /// The transport could not be set up.
     #[error(transparent)]
     Transport(#[from] TransportError),
-    /// An address cannot be listened on.
+    /// The node cannot listen on an address.
     #[error("cannot listen on {}: {}", Printable(address), Printable(reason))]
     Listen {
         /// The address.
         address: Multiaddr,
-        /// Whether another program has it.
+        /// Whether another program uses it.
         is_in_use: bool,
-        /// What the system said.
+        /// What the system reported.
         reason: String,
     },
 }
 
 impl Network {
-    /// Listens as `settings` say and starts the event loop, as one of the `duties`: after a panic it
-    /// begins again with a new swarm. Streams that peers open go to `inbound`; when that is full, they
-    /// are reset.
+    /// Listens according to `settings` and starts the event loop as one of the `duties`: after a
+    /// panic it starts again with a new swarm. Streams that peers open go to `inbound`; while that
+    /// is full, they are reset.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -156,7 +156,7 @@ impl Network {
     }
 }
 
-/// What outlives one run of the event loop.
+/// The parts that outlive one run of the event loop.
 struct LoopParts {
     keypair: identity::Keypair,
     settings: NetworkSettings,
@@ -206,7 +206,7 @@ impl LoopParts {
         Ok(event_loop)
     }
 
-    /// The same with a new swarm: the old one is gone with everything that it knew.
+    /// A new event loop with a new swarm. The old one is gone, with all of its state.
     async fn restart(&self) -> Result<EventLoop, StartError> {
         self.routable.send_replace(0);
         let own_keys = self.own_keys.clone();
@@ -238,9 +238,9 @@ fn swarm(
     Ok(Swarm::new(transport, behaviour, local, config))
 }
 
-/// Listens on all of `addresses`, and waits until it is known where that is. A listener that has no
-/// address to listen at is not waited for. Returns what happened meanwhile: what mDNS finds now, it does not
-/// tell again for minutes.
+/// Listens on all of `addresses`, and waits until the listeners have reported their addresses. A
+/// listener without an available address is not waited for. Returns the events meanwhile: mDNS
+/// does not repeat what it finds now for minutes.
 async fn listen(
     swarm: &mut Swarm<Behaviour>,
     addresses: &[Multiaddr],
@@ -250,7 +250,7 @@ async fn listen(
         let failed = |error| listen_failed(address, error);
         let listener = swarm.listen_on(address.clone()).map_err(failed)?;
         if lacks_ipv6(address) {
-            tracing::info!(%address, "this machine has no IPv6 address to listen at now");
+            tracing::info!(%address, "not listening over IPv6 yet: this machine has no IPv6 address");
         } else {
             waiting.push(listener);
         }
@@ -264,13 +264,13 @@ async fn listen(
     }
     if !has_some {
         tracing::warn!(
-            "the node listens at no address yet: is there a network at all? It listens as soon as there is"
+            "the node has no address to listen on yet: check the network connection; it listens once there is one"
         );
     }
     Ok(early)
 }
 
-/// Waits until one of the listeners has said where it listens; false if none does in time.
+/// Waits until one of the listeners has reported its address; false if none does in time.
 async fn await_one(
     swarm: &mut Swarm<Behaviour>,
     waiting: &mut Vec<ListenerId>,
@@ -285,7 +285,7 @@ async fn await_one(
     listeners > 0 && timeout(FIRST_LISTEN_TIMEOUT, one).await.is_ok()
 }
 
-/// Waits until all listeners have said where they listen.
+/// Waits until all listeners have reported their addresses.
 async fn await_all(
     swarm: &mut Swarm<Behaviour>,
     waiting: &mut Vec<ListenerId>,
@@ -308,20 +308,20 @@ async fn await_event(
     early.push(event);
 }
 
-/// Whether to listen at `address` has to wait until this machine has an address of IPv6.
+/// Whether listening on `address` has to wait until this machine has an IPv6 address.
 fn lacks_ipv6(address: &Multiaddr) -> bool {
     let is_any = |part: Protocol<'_>| matches!(part, Protocol::Ip6(ip) if ip.is_unspecified());
     address.iter().next().is_some_and(is_any) && !has_ipv6()
 }
 
-/// Whether this machine has an address of IPv6.
+/// Whether this machine has an IPv6 address.
 #[cfg(target_os = "linux")]
 fn has_ipv6() -> bool {
-    // One line an address; no file where the system knows no IPv6.
+    // One line for each address; the file does not exist on systems without IPv6.
     std::fs::read("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty())
 }
 
-/// Whether this machine has an address of IPv6.
+/// Whether this machine has an IPv6 address.
 #[cfg(not(target_os = "linux"))]
 fn has_ipv6() -> bool {
     std::net::UdpSocket::bind((std::net::Ipv6Addr::LOCALHOST, 0)).is_ok()
@@ -329,7 +329,9 @@ fn has_ipv6() -> bool {
 
 fn listen_failed(address: &Multiaddr, error: ListenError<std::io::Error>) -> StartError {
     let (is_in_use, reason) = match error {
-        ListenError::MultiaddrNotSupported(_) => (false, "no such transport".to_owned()),
+        ListenError::MultiaddrNotSupported(_) => {
+            (false, "this transport is not supported".to_owned())
+        }
         ListenError::Other(error) => {
             let text = error.to_string();
             let is_in_use = error.kind() == std::io::ErrorKind::AddrInUse

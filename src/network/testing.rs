@@ -1,4 +1,4 @@
-//! What tests of this module and of those above it share: a network of one node.
+//! Shared by the tests of this module and of those above it: a network of one node.
 
 use std::{num::NonZeroUsize, time::Duration};
 
@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::{Network, NetworkSettings, TransportKind};
 use crate::duties::Duties;
 
-/// A node in this process that knows no other.
+/// A node in this process that knows no other node.
 pub(crate) async fn network(duties: &Duties) -> Network {
     let settings = NetworkSettings {
         transport: TransportKind::Memory,

@@ -1,4 +1,4 @@
-//! How many bytes of content went to and came from each peer.
+//! How many bytes of content were sent to and received from each peer.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -6,7 +6,7 @@ use libp2p::PeerId;
 use parking_lot::{Mutex, MutexGuard};
 use prometheus_client::metrics::counter::Counter;
 
-/// Peers counted at a time. When there are more, those with the least traffic are forgotten.
+/// Peers to count, at most. Beyond that, those with the least traffic are forgotten.
 const MAX_PEERS: usize = 4096;
 
 /// Counts content bytes by peer. A handle: clones share the counts.
@@ -17,7 +17,7 @@ pub struct Traffic {
     received: Counter,
 }
 
-/// Bytes of content, one peer.
+/// Bytes of content moved to and from one peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Sent to the peer.
@@ -39,18 +39,18 @@ impl Traffic {
         self.update(peer, |counts| counts.received += bytes);
     }
 
-    /// What was counted for `peer`.
+    /// The counts of `peer`.
     #[must_use]
     pub fn of(&self, peer: &PeerId) -> Counts {
         self.lock().get(peer).copied().unwrap_or_default()
     }
 
-    /// What was sent to all peers.
+    /// Bytes sent to all peers.
     pub(super) const fn all_sent(&self) -> &Counter {
         &self.sent
     }
 
-    /// What was received from all peers.
+    /// Bytes received from all peers.
     pub(super) const fn all_received(&self) -> &Counter {
         &self.received
     }

@@ -21,21 +21,21 @@ pub(in crate::network) enum DialReason {
     Bootstrap,
     /// It is known from an earlier run.
     Known,
-    /// A command named it, and waits until then.
+    /// A command named it, and waits until this time.
     Asked(Instant),
     /// The connection to it died.
     Lost,
-    /// It is connected, but over an address that this machine has no more.
+    /// It is connected, but over an address that this machine has lost.
     Moved,
 }
 
 impl DialReason {
-    /// Whether the node is of interest for as long as this one runs.
+    /// Whether the node remains a target for as long as this one runs.
     pub(super) const fn lasts(self) -> bool {
         matches!(self, Self::Bootstrap | Self::Known)
     }
 
-    /// Who named the addresses that its dials bring along.
+    /// The namer of the addresses in its dials.
     pub(super) const fn named_by(self) -> NamedBy {
         match self {
             Self::Bootstrap | Self::Asked(_) => NamedBy::User,
@@ -52,13 +52,14 @@ impl DialReason {
 /// A node to be connected to.
 pub(super) struct Target {
     pub(super) reason: DialReason,
-    /// Who it is: as it was named, or as it was when it was reached.
+    /// The id of the node, as it was named or as it was when it was reached.
     pub(super) peer: Option<PeerId>,
-    /// As it was named; none for a peer whose addresses are looked up when it is dialed.
+    /// The node as it was named; `None` for a peer whose addresses are looked up when it is
+    /// dialed.
     pub(super) named: Option<PeerAddress>,
-    /// Where it is, beside what is known elsewhere.
+    /// Addresses of the node, in addition to those known elsewhere.
     pub(super) addresses: Vec<Multiaddr>,
-    /// When it is dialed next; none once it was reached.
+    /// When to dial it next; `None` once it was reached.
     pub(super) due: Option<Instant>,
     pub(super) tries: u32,
     pub(super) dialing: Option<ConnectionId>,
@@ -82,7 +83,7 @@ impl Target {
 
     pub(super) fn options(&self, local: PeerId) -> DialOpts {
         let named = self.named.as_ref();
-        // By its address alone where nobody said who it is, or where it is said to be this node: that
+        // By its address alone if its id is unknown, or if it is named as this node: the dial
         // shows whether it is.
         let is_by_address = named.is_some_and(|node| node.peer().is_none_or(|peer| peer == local));
         if is_by_address && let Some(address) = self.addresses.first() {

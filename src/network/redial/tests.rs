@@ -10,7 +10,7 @@ fn redial(bootstrap: &[PeerAddress], known: &[PeerAddress], now: Instant) -> Red
     Redial::new(PeerId::random(), bootstrap, known, 7, now)
 }
 
-/// Steps to the next dial; when that is, and its connection.
+/// Advances to the next dial; returns its time and its connection.
 fn step(redial: &mut Redial) -> (Instant, ConnectionId) {
     let at = redial.next().expect("something is due");
     let dials = redial.dials(at, |_| false);
@@ -51,7 +51,7 @@ fn who_was_reached_is_dialed_again_after_a_change_of_address_or_when_nobody_is_c
     redial.reached(dial, peer);
     redial.address_changed(now);
     assert!(redial.next().unwrap() <= now + SPREAD);
-    // Whoever is connected is not dialed.
+    // A connected node is not dialed.
     assert!(
         redial
             .dials(now + SPREAD, |other| *other == peer)
@@ -87,7 +87,7 @@ fn the_addresses_of_a_known_peer_are_dialed_together() {
         node(&format!("/ip4/10.0.0.2/tcp/4001/p2p/{one}")),
         node(&format!("/ip4/10.0.0.3/tcp/4001/p2p/{one}")),
         node(&format!("/ip4/10.0.0.4/tcp/4001/p2p/{other}")),
-        // What may not be dialed does not keep the others from it.
+        // An address that may not be dialed does not affect the others.
         node(&format!("/ip4/10.0.0.2/tcp/22/p2p/{one}")),
         node(&format!("/dns/example.org/tcp/4001/p2p/{one}")),
     ];
@@ -118,7 +118,7 @@ fn what_a_command_named_is_dialed_for_as_long_as_the_command_waits() {
     assert!((5..=7).contains(&dials), "after 1, 2, 4, 8 s: {dials}");
     assert!(redial.targets.is_empty(), "nothing is left of it");
 
-    // A second command extends the time of the first, and is told anew.
+    // A second command extends the time of the first, and is reported again.
     redial.ask(&nodes, at + SECOND, at);
     redial.ask(&nodes, at + 40 * SECOND, at);
     assert_eq!(redial.targets.len(), 1);
@@ -138,7 +138,7 @@ fn a_lost_peer_is_dialed_a_few_times_and_one_that_is_connected_over_a_lost_addre
         let (due, dial) = step(&mut redial);
         at = due;
         dials += 1;
-        assert_eq!(redial.failed(dial, at), None, "nobody waits for it");
+        assert_eq!(redial.failed(dial, at), None, "no command waits for it");
     }
     assert_eq!(dials, LOST_TRIES);
 
