@@ -1,9 +1,9 @@
-//! Where peers can be reached, by the latest evidence: what a dial of a peer tries beside the addresses
-//! that its caller names.
+//! The latest known addresses of peers, which a dial of a peer tries in addition to those that its
+//! caller names.
 //!
-//! Owns one bounded list of addresses for each of a bounded number of peers, with who named each. A newer
-//! address comes before an older one and pushes the oldest out, so that a peer that has moved is found at
-//! its new address. Never dials, and never judges an address.
+//! Owns one bounded list of addresses for each of a bounded number of peers, with the namer of
+//! each address. A newer address comes before an older one and pushes the oldest out, so that a
+//! peer that has moved is found at its new address. Never dials, and never judges an address.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ use crate::dial::NamedBy;
 /// Addresses of one peer, at most: a machine with several networks has about ten.
 pub const MAX_ADDRESSES: usize = 16;
 
-/// Peers whose addresses are kept, at most. Of those that this node never reached, the ones that were
-/// updated longest ago are forgotten first: a new id costs nothing.
+/// Peers whose addresses are kept, at most. Beyond that, peers that this node never reached are
+/// forgotten first, those updated longest ago before others: a new id costs nothing.
 const MAX_PEERS: usize = 1024;
 
 /// The addresses of one peer, the newest first.
@@ -25,7 +25,7 @@ struct PeerAddresses {
     updated: u64,
 }
 
-/// The addresses of peers; every dial of a peer tries those that are known of it.
+/// The addresses of peers. Every dial of a peer tries them.
 #[derive(Default)]
 pub(crate) struct Addresses {
     peers: HashMap<PeerId, PeerAddresses>,
@@ -39,17 +39,17 @@ impl PeerAddresses {
 }
 
 impl Addresses {
-    /// Replaces what is known of `peer`.
+    /// Replaces the addresses of `peer`.
     pub(crate) fn replace(&mut self, peer: PeerId, mut addresses: Vec<(Multiaddr, NamedBy)>) {
         addresses.truncate(MAX_ADDRESSES);
         self.entry(peer).addresses = addresses;
     }
 
-    /// Adds an address at which `peer` was seen now, in front of those that are known.
+    /// Adds an address at which `peer` was seen now, in front of the others.
     pub(crate) fn add(&mut self, peer: PeerId, address: Multiaddr, by: NamedBy) {
         let known = &mut self.entry(peer).addresses;
         let before = known.iter().find(|(known, _)| *known == address);
-        // That this node was there before is the better evidence.
+        // That this node was connected there is the better evidence.
         let by = before.map_or(by, |(_, before)| match before {
             NamedBy::Reached => NamedBy::Reached,
             _ => by,
@@ -59,14 +59,14 @@ impl Addresses {
         known.truncate(MAX_ADDRESSES);
     }
 
-    /// Removes an address at which `peer` is not seen any more.
+    /// Removes an address at which `peer` is no longer seen.
     pub(crate) fn remove(&mut self, peer: &PeerId, address: &Multiaddr) {
         if let Some(known) = self.peers.get_mut(peer) {
             known.addresses.retain(|(known, _)| known != address);
         }
     }
 
-    /// What is known of `peer`, the newest first.
+    /// The addresses of `peer`, the newest first.
     pub(crate) fn of(&self, peer: &PeerId) -> &[(Multiaddr, NamedBy)] {
         self.peers
             .get(peer)

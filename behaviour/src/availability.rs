@@ -1,16 +1,17 @@
-//! The availability protocol: which blocks of a hash a peer has, and what it gets while we listen.
+//! The availability protocol: which blocks of some content a peer has, and updates as it gets
+//! more.
 //!
-//! The subscriber sends one frame, a [`Request`], which shows a responder that has the hash that the
-//! subscriber has it too, and tells nobody else what it is. The responder answers with a first
-//! [`Update`], which holds its own [`Proof`], and with further ones, each holding only what is new, until
-//! either side closes the stream. A responder that has nothing, or gives nothing to this peer, answers
-//! [`Update::Absent`] and closes.
+//! The subscriber sends one frame, a [`Request`]. It proves to a responder that has the hash that
+//! the subscriber has it, too, and reveals the hash to no other peer. The responder answers with a
+//! first [`Update`], which holds its own [`Proof`], and then with further updates, each of which
+//! holds only what is new, until either side closes the stream. A responder that has nothing, or
+//! gives nothing to this peer, answers [`Update::Absent`] and closes.
 //!
-//! Version 1 of the protocol named the hash itself ([`read_listed_request`]). It is only answered, and
-//! only for what everybody may know.
+//! Version 1 of the protocol names the hash itself ([`read_listed_request`]). It is answered only,
+//! for content that any peer may know of.
 //!
-//! Everything in an update is a claim: the descriptor is checked against the hash by whoever reads,
-//! the blocks show when they are fetched, the name is a hint for people.
+//! Everything in an update is a claim: the reader checks the descriptor against the hash, blocks
+//! are proven when they are fetched, and the name is a hint for people.
 
 mod proof;
 
@@ -23,11 +24,11 @@ use serde_bytes::{ByteArray, ByteBuf};
 pub use self::proof::{PROOF_LEN, Proof};
 use crate::frame::{self, FrameError};
 
-/// Runs of blocks in one update, at most. A downloader whose blocks are scattered over more runs
-/// sends several updates.
+/// Runs of blocks in one update, at most. A node whose blocks are scattered over more runs sends
+/// several updates.
 pub const MAX_RUNS: usize = 2048;
 
-/// Addresses of others in one update, at most.
+/// Addresses of other peers in one update, at most.
 pub const MAX_PEERS: usize = 32;
 
 /// Bytes of one such address, at most: a relayed QUIC address with a certificate's hash has 150.
@@ -36,23 +37,23 @@ pub const MAX_ADDRESS: usize = 256;
 /// Bytes of a name hint, at most: no file system allows a longer one.
 pub const MAX_NAME: usize = 255;
 
-/// Bytes of a subscription's frame, at most.
+/// Bytes of a request's frame, at most.
 const MAX_REQUEST_FRAME: usize = 1 << 10;
 
-/// Bytes of an update's frame, at most: [`MAX_RUNS`] pairs of 9 bytes each, peers, name.
+/// Bytes of an update's frame, at most: [`MAX_RUNS`] pairs of 9 bytes each, peers, and the name.
 const MAX_UPDATE_FRAME: usize = 64 << 10;
 
-/// A question: what the responder has of the content whose hash both are to have.
+/// Asks which blocks the responder has of content whose hash both sides have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The key of the content's provider records, by which the responder finds the hash.
     pub key: [u8; 32],
-    /// Shows that the subscriber has the hash.
+    /// Proves that the subscriber has the hash.
     pub proof: Proof,
 }
 
 impl Request {
-    /// The question that `subscriber` asks `responder` about `hash`.
+    /// The request of `subscriber` to `responder` on `hash`.
     #[must_use]
     pub fn new(hash: &Hash, subscriber: &PeerId, responder: &PeerId) -> Self {
         Self {
@@ -62,37 +63,37 @@ impl Request {
     }
 }
 
-/// What a peer says it has.
+/// What a peer reports to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// Nothing that it would give us.
+    /// Nothing, or nothing for this subscriber.
     Absent,
-    /// More blocks than it had said before.
+    /// Blocks in addition to those of earlier updates.
     Has(Availability),
 }
 
-/// Blocks of content that a peer has.
+/// What a peer reports of some content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Availability {
     /// Kind, size and root of the content.
     pub descriptor: Descriptor,
-    /// What the peer calls it. Untrusted.
+    /// What the peer calls the content. Untrusted.
     pub name: Option<String>,
-    /// The blocks it has, on top of those of earlier updates; of a folder, those of its files one after
-    /// another ([`pelago_content::Sequence`]).
+    /// The blocks it has, in addition to those of earlier updates. The blocks of a folder are
+    /// those of its files, one after another ([`pelago_content::Sequence`]).
     pub blocks: BlockRanges,
-    /// Where others are who have or want it, each address ending with `/p2p/<id>`. Untrusted.
+    /// Addresses of others that have or want the content, each ending with `/p2p/<id>`. Untrusted.
     pub peers: Vec<Multiaddr>,
-    /// Blocks the peer would rather be asked for first.
+    /// Blocks that the subscriber should ask for first.
     pub suggested: BlockRanges,
-    /// Whether the peer lists the content: then everybody may know of it.
+    /// Whether the peer lists the content, so that any peer may know of it.
     pub is_listed: bool,
-    /// Shows that the responder has the hash: in its first update.
+    /// Proves that the responder has the hash; in its first update.
     pub proof: Option<Proof>,
 }
 
 impl Availability {
-    /// Nothing of the content yet, without a name, unlisted and unproven.
+    /// No blocks of the content yet, without a name, unlisted and unproven.
     #[must_use]
     pub const fn none(descriptor: Descriptor) -> Self {
         Self {
@@ -127,7 +128,7 @@ struct UpdateFrame {
     descriptor: Option<ByteBuf>,
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// What one step in the ranges is: a chunk of this level.
+    /// The unit of the ranges: a chunk of this level.
     #[serde(rename = "l", default)]
     level: u8,
     /// First and end of each run, one after the other.
@@ -143,7 +144,7 @@ struct UpdateFrame {
     proof: Option<ByteArray<PROOF_LEN>>,
 }
 
-/// Sends a subscription.
+/// Sends a request.
 ///
 /// # Errors
 /// The stream failed.
@@ -159,10 +160,10 @@ pub async fn write_request(
     Ok(io.flush().await?)
 }
 
-/// Reads a subscription; `None` when the peer closed the stream without one.
+/// Reads a request; `None` if the peer closed the stream without one.
 ///
 /// # Errors
-/// The stream failed, or what came is no subscription.
+/// The stream failed, or the frame is not a request.
 pub async fn read_request(
     io: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<Request>, FrameError> {
@@ -173,11 +174,11 @@ pub async fn read_request(
     }))
 }
 
-/// Reads a subscription of version 1, which names the hash; `None` when the peer closed the stream
+/// Reads a request of version 1, which names the hash; `None` if the peer closed the stream
 /// without one.
 ///
 /// # Errors
-/// As [`read_request`].
+/// See [`read_request`].
 pub async fn read_listed_request(
     io: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<Hash>, FrameError> {
@@ -188,7 +189,7 @@ pub async fn read_listed_request(
 /// Sends an update.
 ///
 /// # Errors
-/// The stream failed, or the update has more runs than [`MAX_RUNS`] or so allow.
+/// The stream failed, or the update exceeds the limit of a frame.
 pub async fn write_update(
     io: &mut (impl AsyncWrite + Unpin),
     update: &Update,
@@ -216,11 +217,11 @@ pub async fn write_update(
     Ok(io.flush().await?)
 }
 
-/// Reads an update; `None` when the peer closed the stream.
+/// Reads an update; `None` if the peer closed the stream.
 ///
 /// # Errors
-/// The stream failed, or what came is no update: unsorted, empty or too many runs, a descriptor or
-/// peer id that is none.
+/// The stream failed, or the frame is not a valid update: runs that are unsorted, empty or too
+/// many, an invalid descriptor, or an invalid address.
 pub async fn read_update(io: &mut (impl AsyncRead + Unpin)) -> Result<Option<Update>, FrameError> {
     let update = frame::read::<UpdateFrame>(io, MAX_UPDATE_FRAME).await?;
     update.map(Update::try_from).transpose()
@@ -236,7 +237,7 @@ impl TryFrom<UpdateFrame> for Update {
         let descriptor = Descriptor::from_bytes(descriptor).map_err(malformed)?;
         let blocks = match descriptor.kind() {
             Kind::File => descriptor.geometry().blocks(),
-            // Those of its files, which the manifest tells.
+            // The manifest of the folder, which may be unknown here, tells the number of blocks.
             Kind::Folder => MAX_SIZE / BLOCK_SIZE,
         };
         let is_long = |address: &ByteBuf| address.len() > MAX_ADDRESS;
@@ -272,7 +273,8 @@ fn flatten(ranges: &BlockRanges) -> Vec<u64> {
         .collect()
 }
 
-/// Runs of chunks of `level`, as runs of blocks of content that has `blocks` of them.
+/// Converts runs of chunks of `level` to runs of blocks, cut off at `blocks`, the number of blocks
+/// of the content.
 fn unflatten(ends: &[u64], level: u8, blocks: u64) -> Result<BlockRanges, FrameError> {
     let (runs, rest) = ends.as_chunks::<2>();
     if !rest.is_empty() || runs.len() > MAX_RUNS {

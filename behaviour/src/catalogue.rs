@@ -1,8 +1,8 @@
-//! The catalogue protocol: what a peer shares with whoever asks, page by page.
+//! The catalogue protocol: what a peer shares with the requester, page by page.
 //!
-//! One frame asks, one frame answers, as often as the asker likes on one stream. A page names where
-//! the next one starts; a page without that is the last. Every entry is a claim, and every string in
-//! it is untrusted.
+//! Each exchange is one frame in each direction, and a stream may carry any number of exchanges. A
+//! page names the start of the next one; a page without it is the last. Every entry is a claim,
+//! and every string in it is untrusted.
 
 use futures::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use pelago_content::{Hash, Kind};
@@ -14,13 +14,13 @@ use crate::frame::{self, FrameError};
 /// Entries on one page, at most.
 pub const MAX_ENTRIES: usize = 256;
 
-/// Bytes of an entry's name, at most. Longer names are left out by the sender.
+/// Bytes of an entry's name, at most. The responder leaves out entries with longer names.
 pub const MAX_NAME: usize = 1024;
 
 /// Bytes of a query, at most.
 pub const MAX_QUERY: usize = 256;
 
-/// Bytes of a cursor, at most: a hash and a path of a responder's own.
+/// Bytes of a cursor, at most: a hash and a path of the responder's own.
 pub const MAX_CURSOR: usize = 8 << 10;
 
 /// Bytes of a request's frame, at most.
@@ -29,16 +29,16 @@ const MAX_REQUEST_FRAME: usize = 16 << 10;
 /// Bytes of a page's frame, at most: [`MAX_ENTRIES`] with the longest names, and the cursor.
 const MAX_PAGE_FRAME: usize = 320 << 10;
 
-/// What is asked for.
+/// A request for one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// Only names that hold every one of these words, letter case apart; empty: everything.
+    /// Selects names that contain every one of these words, in any letter case; empty: all names.
     pub query: String,
-    /// Where to go on: the `next` of the page before.
+    /// Where to start: the `next` of the page before.
     pub cursor: Option<Vec<u8>>,
 }
 
-/// One thing that a peer shares.
+/// One share of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatalogueEntry {
     /// Its hash.
@@ -47,7 +47,7 @@ pub struct CatalogueEntry {
     pub name: String,
     /// File or folder.
     pub kind: Kind,
-    /// What it weighs, in bytes; for a folder the total of its files.
+    /// Its size in bytes; for a folder, the total of its files.
     pub size: u64,
 }
 
@@ -56,7 +56,7 @@ pub struct CatalogueEntry {
 pub struct Page {
     /// At most [`MAX_ENTRIES`].
     pub entries: Vec<CatalogueEntry>,
-    /// Where the next page starts, if there is one: meaningful to the responder only.
+    /// Where the next page starts, if there is one. Meaningful to the responder only.
     pub next: Option<Vec<u8>>,
 }
 
@@ -91,7 +91,7 @@ struct EntryFrame {
 /// Sends a request.
 ///
 /// # Errors
-/// The stream failed, or query or cursor are too long.
+/// The stream failed, or the query or the cursor is too long.
 pub async fn write_request(
     io: &mut (impl AsyncWrite + Unpin),
     request: &Request,
@@ -106,10 +106,10 @@ pub async fn write_request(
     Ok(io.flush().await?)
 }
 
-/// Reads a request; `None` when the asker has closed the stream.
+/// Reads a request; `None` if the requester has closed the stream.
 ///
 /// # Errors
-/// The stream failed, or what came is no request.
+/// The stream failed, or the frame is not a valid request.
 pub async fn read_request(
     io: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<Request>, FrameError> {
@@ -151,11 +151,11 @@ pub async fn write_page(io: &mut (impl AsyncWrite + Unpin), page: &Page) -> Resu
     Ok(io.flush().await?)
 }
 
-/// Reads a page. Entries of kinds not known here are left out.
+/// Reads a page. Leaves out entries of unknown kinds.
 ///
 /// # Errors
-/// The stream failed or ended, or what came is no page: too many entries, names or a cursor that are
-/// too long.
+/// The stream failed or ended, or the frame is not a valid page: it has too many entries, or a
+/// name or a cursor that is too long.
 pub async fn read_page(io: &mut (impl AsyncRead + Unpin)) -> Result<Page, FrameError> {
     let page = frame::expect::<PageFrame>(io, MAX_PAGE_FRAME).await?;
     let too_long = |entry: &EntryFrame| entry.name.len() > MAX_NAME;

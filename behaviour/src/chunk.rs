@@ -1,13 +1,13 @@
 //! The chunk protocol: blocks with their proofs, many exchanges pipelined on one stream.
 //!
-//! A request is one frame of 1 to 256 items. The answer to each item, in order, is one frame (status,
-//! descriptor, proof, length) followed by that many raw bytes: bulk never passes through CBOR. All
-//! the data that one request is answered with is at most [`MAX_RESPONSE`] bytes; items past that are
-//! answered [`Answer::Busy`] at once. A requester may send further requests before the answers have
-//! come; resetting the stream cancels all of them.
+//! A request is one frame of 1 to 256 items. The answer to each item, in order, is one frame
+//! (status, descriptor, proof, length) followed by that many raw bytes: bulk data never passes
+//! through CBOR. All answers to one request hold at most [`MAX_RESPONSE`] bytes of data; items
+//! beyond that are answered [`Answer::Busy`] immediately. A requester may send further requests
+//! before the answers have arrived; resetting the stream cancels all of them.
 //!
-//! Whoever reads decides by the descriptor how many bytes an honest answer has, and reads no other
-//! number: see [`Answer::check`]. Nothing here verifies content: `pelago_content` does.
+//! The descriptor determines how many bytes a valid answer has, and the requester reads no other
+//! number: see [`Answer::check`]. This module does not verify content: `pelago_content` does.
 
 use std::time::Duration;
 
@@ -26,32 +26,32 @@ pub const MAX_ITEMS: usize = 256;
 /// Bytes of data in the answers to one request, at most: what a responder may have to hold.
 pub const MAX_RESPONSE: u64 = 4 << 20;
 
-/// The highest level that one item can be answered at: 2^8 blocks of 16 KiB are [`MAX_RESPONSE`].
+/// The highest level at which one item can be answered: 2^8 blocks of 16 KiB are [`MAX_RESPONSE`].
 pub const MAX_LEVEL: u8 = 8;
 
-/// Bytes of a request frame, at most: an item is under 60 bytes of CBOR.
+/// Bytes of a request's frame, at most: an item takes fewer than 60 bytes of CBOR.
 const MAX_REQUEST_FRAME: usize = 32 << 10;
 
 /// Bytes of an answer's frame, at most: a proof has at most 36 nodes of 32 bytes.
 const MAX_ANSWER_FRAME: usize = 2 << 10;
 
-/// Longest wait that a busy peer may ask for.
+/// The longest wait that a busy peer may ask for.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
-/// One thing asked for: the chunk at `level` and `index` of the content with `hash`.
+/// One item of a request: the chunk at `level` and `index` of the content with `hash`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// What it belongs to.
+    /// The content.
     pub hash: Hash,
-    /// Its level; the responder clips it to the height of the tree.
+    /// The level of the chunk; the responder clips it to the height of the tree.
     pub level: u8,
-    /// Its index among the chunks of that level.
+    /// The index of the chunk among those of its level.
     pub index: u64,
-    /// Whether its bytes are wanted, or only its node with the proof.
+    /// Whether to send the bytes of the chunk, or only its node with the proof.
     pub data: bool,
 }
 
-/// How an item is answered.
+/// The answer to one item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The chunk: `length` bytes of data follow the frame.
@@ -84,13 +84,13 @@ pub enum Answer {
     Malformed,
 }
 
-/// Why an answer is not one to the item asked for.
+/// Why an answer does not belong to the requested item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WrongAnswer {
     /// The descriptor belongs to other content.
     #[error("the peer sent a descriptor that does not hash to what was asked for")]
     Descriptor,
-    /// Its own descriptor has no such chunk.
+    /// The content of the descriptor has no such chunk.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
     /// More or fewer bytes than the chunk has.
@@ -109,17 +109,17 @@ pub enum WrongAnswer {
         /// The nodes offered.
         found: usize,
     },
-    /// Data where the node was asked for, or the other way round.
+    /// Data instead of a node, or a node instead of data.
     #[error("the peer answered another question than the one asked")]
     Form,
 }
 
 impl Answer {
     /// Checks, before a byte of data is read, that this can be the answer to `item`: the
-    /// descriptor hashes to what was asked for, and data and proof have exactly their lengths.
+    /// descriptor hashes to the requested hash, and data and proof have exactly the right lengths.
     ///
     /// # Errors
-    /// A [`WrongAnswer`]: the peer lies or is broken. Answers without content always pass.
+    /// A [`WrongAnswer`]: the peer is hostile or broken. Answers without content always pass.
     pub fn check(&self, item: &Item) -> Result<(), WrongAnswer> {
         let (descriptor, proof, length) = match self {
             Self::Data {
@@ -191,7 +191,7 @@ struct AnswerFrame {
     retry_ms: Option<u32>,
 }
 
-/// The numbers of the statuses on the wire; any other one is a failure.
+/// The numbers of the statuses on the wire; any other number is a failure.
 mod status {
     pub(super) const OK: u8 = 0;
     pub(super) const ABSENT: u8 = 1;
@@ -201,7 +201,7 @@ mod status {
     pub(super) const MALFORMED: u8 = 5;
 }
 
-/// Sends a request. It is on its way when this returns.
+/// Sends a request, and flushes it.
 ///
 /// # Errors
 /// The stream failed, or there are no items or too many.
@@ -223,10 +223,10 @@ pub async fn write_request(
     Ok(io.flush().await?)
 }
 
-/// Reads a request; `None` when the requester has closed the stream.
+/// Reads a request; `None` if the requester has closed the stream.
 ///
 /// # Errors
-/// The stream failed, or what came is no request.
+/// The stream failed, or the frame is not a valid request.
 pub async fn read_request(
     io: &mut (impl AsyncRead + Unpin),
 ) -> Result<Option<Vec<Item>>, FrameError> {
@@ -253,8 +253,8 @@ fn check_count(items: usize) -> Result<(), FrameError> {
     }
 }
 
-/// Sends the answer to one item with its data (empty unless it is [`Answer::Data`]). Flush after the
-/// last.
+/// Sends the answer to one item with its data (empty unless it is [`Answer::Data`]). Flush after
+/// the last answer.
 ///
 /// # Errors
 /// The stream failed.
@@ -267,19 +267,19 @@ pub async fn write_answer(
     Ok(io.write_all(data).await?)
 }
 
-/// Reads the answer to one item; the data of [`Answer::Data`] is to be read next, with
+/// Reads the answer to one item. The data of an [`Answer::Data`] is to be read next, with
 /// [`read_data`], once [`Answer::check`] has passed.
 ///
 /// # Errors
-/// The stream failed or ended, or what came is no answer.
+/// The stream failed or ended, or the frame is not a valid answer.
 pub async fn read_answer(io: &mut (impl AsyncRead + Unpin)) -> Result<Answer, FrameError> {
     Answer::try_from(frame::expect::<AnswerFrame>(io, MAX_ANSWER_FRAME).await?)
 }
 
-/// Reads the `length` bytes of data of an answer into `data`, replacing what it held.
+/// Reads the `length` bytes of data of an answer into `data`, replacing its content.
 ///
 /// # Errors
-/// The stream failed or ended before.
+/// The stream failed, or ended early.
 pub async fn read_data(
     io: &mut (impl AsyncRead + Unpin),
     length: u32,

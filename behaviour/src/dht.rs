@@ -1,8 +1,8 @@
 //! Kademlia, without the addresses that peers name.
 //!
-//! Owns the library's behaviour. The [`Dialer`] hears the addresses in the answers of peers, each with the
-//! peer that named it, and Kademlia gets the ids alone. A provider record reaches the store together with its
-//! origin. The dialer judges the addresses of the routing table, too.
+//! Owns the library's behaviour. The [`Dialer`] gets the addresses in the answers of peers, each
+//! with the peer that named it, and Kademlia gets only the ids. A provider record reaches the
+//! store together with its announcer. The dialer also judges the addresses of the routing table.
 
 use std::{
     collections::HashMap,
@@ -29,13 +29,13 @@ use crate::{
 
 type Kademlia = kad::Behaviour<ProviderStore>;
 
-/// What a connection hands to Kademlia.
+/// An event of a connection that goes to Kademlia.
 type HandlerEvent = THandlerOutEvent<Kademlia>;
 
 /// Peers of each kind that one answer names, at most: Kademlia's k.
 const MAX_NAMED: usize = 20;
 
-/// Kademlia.
+/// The Kademlia behaviour of a node.
 pub struct Dht {
     kad: Kademlia,
     dialer: Dialer,
@@ -58,7 +58,7 @@ impl Dht {
         }
     }
 
-    /// Takes the addresses of `named` out, and has them heard.
+    /// Moves the addresses of `named` to the dialer.
     fn pass_addresses(&self, namer: Namer, named: &mut Vec<KadPeer>) {
         named.truncate(MAX_NAMED);
         for peer in named {
@@ -67,13 +67,13 @@ impl Dht {
         }
     }
 
-    /// What `event` amounts to, once the addresses in it are judged.
+    /// Filters the addresses in `event`; returns the announcer if it is a provider record.
     fn filter_addresses(
         &mut self,
         id: ConnectionId,
         event: &mut HandlerEvent,
     ) -> Option<Announcer> {
-        // Connections are known from their first to their last message.
+        // A connection is known from its first to its last event.
         let connection = self.connections.get(&id)?;
         match event {
             HandlerEvent::FindNodeRes { closer_peers, .. }
@@ -91,7 +91,7 @@ impl Dht {
             HandlerEvent::AddProvider { provider, .. } => {
                 let addresses = std::mem::take(&mut provider.multiaddrs);
                 let mut addresses = self.dialer.allowed(connection.namer, addresses);
-                // A peer on this machine is no stranger, and knows the addresses by which others reach it.
+                // A peer on this machine knows the addresses by which other machines reach it.
                 let is_here = connection.namer.scope == AddressScope::Loopback;
                 addresses.retain(|address| is_here || is_vouched(&connection.remote, address));
                 provider.multiaddrs = addresses;

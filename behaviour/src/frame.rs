@@ -1,8 +1,8 @@
 //! Frames: a length (u32, big-endian, bytes), then that many bytes of CBOR.
 //!
-//! Every read is bounded by the caller's limit, and a longer frame is an error before a byte of it is
-//! read; so is CBOR that does not decode. Unknown map keys are ignored, so that later versions may
-//! add some.
+//! Every read is bounded by the caller's limit: a longer frame is an error before a byte of it is
+//! read, and so is invalid CBOR. Unknown map keys are ignored, so that later versions may add
+//! some.
 
 use std::{fmt, io};
 
@@ -20,12 +20,12 @@ pub enum FrameError {
     /// The message claims to be longer than its kind may be.
     #[error("a message of {length} bytes where at most {limit} are allowed")]
     TooLong {
-        /// The length claimed, in bytes.
+        /// The claimed length, in bytes.
         length: usize,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The message is not what the protocol says.
+    /// The message violates the protocol.
     #[error("a malformed message: {0}")]
     Malformed(String),
 }
@@ -59,7 +59,7 @@ pub(crate) async fn read<T: DeserializeOwned>(
         .map_err(|error| FrameError::malformed(error.to_string()))
 }
 
-/// Reads one frame where the stream may not end.
+/// Reads one frame where the stream must not end.
 pub(crate) async fn expect<T: DeserializeOwned>(
     io: &mut (impl AsyncRead + Unpin),
     limit: usize,
@@ -68,7 +68,7 @@ pub(crate) async fn expect<T: DeserializeOwned>(
     read(io, limit).await?.ok_or_else(ended)
 }
 
-/// Writes one frame of at most `limit` bytes; it is on its way only after a flush.
+/// Writes one frame of at most `limit` bytes, without flushing.
 pub(crate) async fn write<T: Serialize>(
     io: &mut (impl AsyncWrite + Unpin),
     message: &T,

@@ -1,10 +1,11 @@
-//! Discovery on the local network, over IPv4 and IPv6, which begins anew where it failed.
+//! Discovery on the local network over IPv4 and IPv6, which recovers from failures.
 //!
-//! Owns one mDNS behaviour for each family, as libp2p's speaks one family only. That behaviour gives up an
-//! interface for good when its socket cannot be opened (another program may have the port, or the interface
-//! has no multicast yet), and only logs it. So the same socket is tried here for each address that the node
-//! listens at; after a failure it is tried again with growing pauses, and once it opens, the family's mDNS is
-//! made anew. A failure is logged once.
+//! Owns one mDNS behaviour for each address family, as libp2p's behaviour supports only one. That
+//! behaviour abandons an interface for good when its socket cannot be opened (another program may
+//! use the port, or the interface has no multicast yet), and only logs it. So this module tries
+//! the same socket for each address that the node listens on. After a failure it retries with
+//! growing pauses, and once the socket opens, it creates a new mDNS behaviour for the family. A
+//! failure is logged once.
 
 use std::{
     convert::Infallible,
@@ -32,10 +33,10 @@ use tokio::time::{Sleep, sleep};
 /// The port of mDNS (RFC 6762).
 const PORT: u16 = 5353;
 
-/// Where all that speak mDNS over IPv4 meet (RFC 6762).
+/// The multicast group of mDNS over IPv4 (RFC 6762).
 const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 
-/// The same over IPv6.
+/// The multicast group of mDNS over IPv6 (RFC 6762).
 const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 
 /// The pause after the first failure; each further one is twice as long, up to the last.
@@ -52,31 +53,31 @@ pub struct Lan {
     listen: Vec<(ListenerId, Multiaddr)>,
 }
 
-/// mDNS over one family.
+/// mDNS over one address family.
 struct Family {
     is_ipv6: bool,
     mdns: Option<mdns::tokio::Behaviour>,
     retries: Retries,
-    /// When the sockets are tried next; none while all is well.
+    /// When to try the sockets next; `None` while all of them work.
     next: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long to pause after failures. Pure.
+/// The pauses between retries. Pure.
 #[derive(Default)]
 struct Retries {
     failures: u32,
 }
 
 impl Retries {
-    /// Takes note of a failure; returns the pause before the next try.
+    /// Records a failure; returns the pause before the next try.
     fn failed(&mut self) -> Duration {
-        // Doubled eight times it is past the last one by far.
+        // Doubled eight times, it is far beyond the last one.
         let pause = FIRST_RETRY * 2_u32.pow(self.failures.min(8));
         self.failures += 1;
         pause.min(LAST_RETRY)
     }
 
-    /// Takes note of a success; returns whether there were failures before it.
+    /// Records a success; returns whether there were failures before it.
     fn succeeded(&mut self) -> bool {
         std::mem::take(&mut self.failures) > 0
     }
@@ -96,13 +97,13 @@ impl Family {
         if self.is_ipv6 { "IPv6" } else { "IPv4" }
     }
 
-    /// Tries the sockets in a moment.
+    /// Tries the sockets at the next poll.
     fn try_soon(&mut self) {
         self.next = Some(Box::pin(sleep(Duration::ZERO)));
     }
 
-    /// Tries whether mDNS can work with the addresses of `listen`, and makes it where it is missing or
-    /// could not work before.
+    /// Tries whether mDNS works with the addresses of `listen`; creates the behaviour if it is
+    /// missing, or if it could not work before.
     fn refresh(&mut self, local: PeerId, listen: &[(ListenerId, Multiaddr)]) {
         let ips = listen.iter().filter_map(|(_, address)| interface(address));
         let mut ips = ips.filter(|ip| ip.is_ipv6() == self.is_ipv6);
@@ -110,7 +111,7 @@ impl Family {
         let works_again = works.is_ok() && self.retries.failures > 0;
         let made = match &self.mdns {
             Some(_) if !works_again => Ok(()),
-            // With an interface that does not work, for those that do.
+            // If one interface does not work, the behaviour still serves the others.
             _ => self.make(local, listen),
         };
         let made = works.and(made);
@@ -177,7 +178,7 @@ impl Family {
     }
 }
 
-/// The address of an interface that others on its network reach, of an address that is listened at.
+/// The IP address of the interface, if other machines on its network can reach it.
 fn interface(address: &Multiaddr) -> Option<IpAddr> {
     let ip = match address.iter().next()? {
         Protocol::Ip4(ip) => IpAddr::V4(ip),
@@ -187,7 +188,7 @@ fn interface(address: &Multiaddr) -> Option<IpAddr> {
     (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
 
-/// Opens the socket that mDNS takes for the interface at `ip`, and closes it again.
+/// Opens the socket that mDNS uses for the interface at `ip`, and closes it again.
 fn try_out(ip: IpAddr) -> io::Result<()> {
     let (domain, any) = match ip {
         IpAddr::V4(_) => (Domain::IPV4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
@@ -226,7 +227,7 @@ impl Lan {
         self.listen.push(new);
         if let Some(ip) = interface(address) {
             let family = &mut self.families[usize::from(ip.is_ipv6())];
-            // One that waits after a failure goes on waiting.
+            // After a failure, the running pause stays in force.
             if family.retries.failures == 0 {
                 family.try_soon();
             }
@@ -333,7 +334,7 @@ mod tests {
     #[tokio::test]
     async fn both_families_are_made_without_any_address() {
         let mut lan = Lan::new(PeerId::random());
-        // It ends with the test where it never does.
+        // Hangs if a family is never created.
         futures::future::poll_fn(|cx| {
             while lan.poll(cx).is_ready() {}
             match lan.families.iter().all(|family| family.mdns.is_some()) {

@@ -1,8 +1,8 @@
-//! What Pelago nodes say to each other: the composed [`Behaviour`], the [`transport()`], the stream
-//! protocols and their codecs, and the store of provider records.
+//! The protocols between Pelago nodes: the composed [`Behaviour`], the [`transport()`], the stream
+//! protocols with their codecs, and the store of provider records.
 //!
-//! This crate never touches a disk, knows no command line and owns no task: whoever drives the swarm
-//! and the streams does. docs/PROTOCOL.md describes the same bytes in prose.
+//! This crate never touches a disk, knows no command line and owns no task: its users drive the
+//! swarm and the streams. docs/PROTOCOL.md specifies the protocols.
 
 mod addresses;
 pub mod availability;

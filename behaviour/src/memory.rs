@@ -1,10 +1,10 @@
 //! Memory that peers make a node hold: one budget for all connections.
 //!
-//! Each connection has an [`Account`] of what it holds: bytes received and not yet read, bytes written and
-//! not yet sent, and what keeping them costs. While all of it is well below the budget, every connection is
-//! read as it likes. When memory runs short, only connections that hold less than a fair share are read, and
-//! the worst holder is closed after [`PATIENCE`]. So all of it stays below the budget, however many peers
-//! send without end: see [`Bounds`].
+//! Each connection has an [`Account`] of what it holds: bytes received and not yet read, bytes
+//! written and not yet sent, and the cost of keeping them. While the total is well below the
+//! budget, all connections are read freely. When memory runs short, only connections that hold
+//! less than a fair share are read, and after [`PATIENCE`] the one that holds the most is closed.
+//! So the total stays below the budget, however many peers send without end: see [`Bounds`].
 
 mod account;
 mod held;
@@ -26,26 +26,28 @@ use crate::Origin;
 pub(crate) use account::Account;
 pub(crate) use held::Overrun;
 
-/// How long a connection that holds more than its share may do so while memory is short.
+/// How long a connection may hold more than its share while memory is short.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Pause between two looks at who is the worst, once a connection had its time: whether what was closed is
-/// enough shows in this time.
+/// Pause between two checks of which connection holds the most, once a connection has had its
+/// time: this shows whether closing another one was enough.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What all connections may hold. Pure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// From here on memory is short.
+    /// From here on, memory is short.
     soft: u64,
-    /// Below this it no longer is: lower, so that it does not change with every byte.
+    /// Below this, it no longer is: lower than `soft`, so that the state does not change with
+    /// every byte.
     relaxed: u64,
-    /// What each connection may hold while memory is short. All of these fit between `soft` and the budget.
+    /// What each connection may hold while memory is short. All of these shares fit between `soft`
+    /// and the budget.
     share: u64,
 }
 
 impl Bounds {
-    /// For a budget in bytes and so many connections.
+    /// The bounds for a budget in bytes and a number of connections.
     pub(crate) const fn new(budget: u64, connections: u64) -> Self {
         let soft = budget / 4 * 3;
         let connections = if connections == 0 { 1 } else { connections };
@@ -83,7 +85,7 @@ impl Memory {
         }))
     }
 
-    /// An account for a connection with a peer of `origin`.
+    /// Opens an account for a connection with a peer of `origin`.
     pub(crate) fn open(&self, origin: Origin) -> Arc<Account> {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let account = Arc::new(Account::new(id, origin, self.clone()));
@@ -105,12 +107,12 @@ impl Memory {
         self.0.closed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether a connection that holds so much has to wait until there is more memory.
+    /// Whether a connection that holds this much has to wait until there is more memory.
     pub(crate) fn has_to_wait(&self, held: u64) -> bool {
         self.0.is_short.load(Ordering::Relaxed) && held >= self.0.bounds.share
     }
 
-    /// Takes a change of what is held into account.
+    /// Records a change of what one connection holds.
     pub(crate) fn change(&self, before: u64, after: u64) {
         let shared = &self.0;
         if after > before {
@@ -118,7 +120,7 @@ impl Memory {
             let total = shared.total.fetch_add(more, Ordering::Relaxed) + more;
             if total >= shared.bounds.soft && !shared.is_short.swap(true, Ordering::Relaxed) {
                 tracing::debug!(held = total, "memory for connections runs short");
-                // Those that hold much and are quiet have to notice that their time is running.
+                // Quiet connections that hold much have to notice that their time is running.
                 self.each(|account| account.wake());
             }
         } else if after < before {
@@ -130,10 +132,10 @@ impl Memory {
         }
     }
 
-    /// Whether `account` is the largest of the origin that holds the most.
+    /// Whether `account` is the largest one of the origin that holds the most.
     fn is_worst(&self, account: &Account) -> bool {
         let mut by_origin: HashMap<Origin, (u64, (u64, u64))> = HashMap::new();
-        // What is left of connections that are gone goes when their streams are dropped.
+        // What closed connections still hold is freed when their streams are dropped.
         self.each(|other| {
             if other.is_closed() {
                 return;

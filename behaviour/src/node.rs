@@ -13,65 +13,65 @@ use crate::{
     streams,
 };
 
-/// Pause between two pings of a connection. libp2p reports the second failure in a row, so that a dead
-/// connection is noticed after two pauses and two time-outs, 30 s, at the latest.
+/// Pause between two pings of a connection. libp2p reports the second failure in a row, so that a
+/// dead connection is noticed after two pauses and two time-outs, 30 s, at the latest.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long the answer to a ping may take.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection on which a ping failed is dead if no bytes moved on it for so long: since the ping before
-/// that one, which failed as well.
+/// A connection on which a ping failed is dead if no bytes moved on it for this long: since the
+/// ping before that one, which failed as well.
 pub const DEAD_SILENCE: Duration = PING_INTERVAL.saturating_add(PING_TIMEOUT);
 
-/// Longest name of a node that others are told, in bytes.
+/// Longest name of a node that is sent to peers, in bytes.
 const MAX_NODE_NAME: usize = 64;
 
-/// How a node behaves.
+/// The configuration of a node's behaviour.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The protocols' names.
+    /// The names of the protocols.
     pub protocols: Protocols,
-    /// What the node is called, for people. Not unique, not verified.
+    /// The node's name, for people. Neither unique nor verified.
     pub node_name: String,
-    /// Whether the node answers others' Kademlia queries. Nodes that run for a moment do not.
+    /// Whether the node answers Kademlia queries. Nodes that run only briefly do not.
     pub is_server: bool,
-    /// Whether peers on the local network are looked for.
+    /// Whether to look for peers on the local network.
     pub mdns: bool,
     /// Nodes that keep each provider record. Kademlia's k: 20.
     pub replication: NonZeroUsize,
-    /// Memory that connections may take, in bytes. The transport keeps to it:
+    /// Memory that connections may take, in bytes. The transport enforces it:
     /// [`Connections`](crate::Connections).
     pub memory_budget: u64,
 }
 
-/// Everything a node says to others.
+/// All protocols of a node.
 #[derive(NetworkBehaviour)]
 #[behaviour(to_swarm = "Event")]
 pub struct Behaviour {
-    /// Who others are, and where.
+    /// Exchanges ids, names and addresses with peers.
     pub identify: identify::Behaviour,
-    /// Whether they are there, and how far away.
+    /// Checks that peers respond, and measures the round trip.
     pub ping: ping::Behaviour,
-    /// Who is on the local network.
+    /// Finds peers on the local network.
     pub lan: Toggle<Lan>,
     // Before all that supply addresses.
-    /// Where peers are dialed.
+    /// Decides at which addresses peers are dialed.
     pub dial: dial::Behaviour,
-    /// Who has what, anywhere.
+    /// Finds providers of content in the DHT.
     pub kad: Dht,
     /// The protocols by which content moves.
     pub streams: streams::Behaviour,
 }
 
-/// What a node hears from its behaviour.
+/// Events of a node's behaviour.
 #[derive(Debug)]
 pub enum Event {
-    /// A peer said who it is.
+    /// A peer identified itself.
     Identify(Box<identify::Event>),
-    /// A peer answered, or did not.
+    /// A peer answered a ping, or did not.
     Ping(ping::Event),
-    /// Peers came or went on the local network.
+    /// Peers appeared on the local network, or disappeared.
     Mdns(mdns::Event),
     /// A query of ours advanced, or the routing table changed.
     Kad(Box<kad::Event>),
@@ -118,14 +118,14 @@ impl From<streams::Event> for Event {
 impl Behaviour {
     /// The behaviour of the node with `keypair`, which provides `own`.
     ///
-    /// A local network on which mDNS cannot be used is logged, and tried again: a node is useful without it.
+    /// If mDNS fails, the failure is logged and mDNS retried: a node is useful without it.
     #[must_use]
     pub fn new(keypair: &identity::Keypair, own: OwnKeys, config: &Config) -> Self {
         let local = keypair.public().to_peer_id();
         let identify = identify::Config::new(config.protocols.identify().into(), keypair.public())
             .with_agent_version(agent_version(&config.node_name))
             .with_push_listen_addr_updates(true)
-            // It only ever adds addresses; `dial` has them.
+            // It only ever adds addresses; `dial` keeps them.
             .with_cache_size(0);
         let dialer = dial::Dialer::new(local);
         let ping = ping::Config::new()
@@ -161,14 +161,14 @@ fn kademlia(local: PeerId, own: OwnKeys, config: &Config) -> kad::Behaviour<Prov
     kad
 }
 
-/// What identify calls a node: the program, its version and the node's name.
+/// The agent version that identify sends: the program, its version and the node's name.
 #[must_use]
 pub fn agent_version(node_name: &str) -> String {
     let end = node_name.floor_char_boundary(MAX_NODE_NAME);
     format!("pelago/{} {}", env!("CARGO_PKG_VERSION"), &node_name[..end])
 }
 
-/// The node's name in what a peer's identify says, if it is a Pelago node. Untrusted.
+/// The node's name in a peer's agent version, if the peer is a Pelago node. Untrusted.
 #[must_use]
 pub fn name_from_agent(agent_version: &str) -> Option<&str> {
     let (_, name) = agent_version.strip_prefix("pelago/")?.split_once(' ')?;

@@ -1,8 +1,8 @@
 //! Where a peer comes from, as quotas count it, and how far an address reaches.
 //!
-//! A new peer id costs nothing, an address does. So limits go by the prefix that a peer's connection
-//! comes from, and by its id only where the address says nothing about who is behind it. Owns both
-//! readings of an address; knows no limits.
+//! A new peer id costs nothing, an address does. So limits count the prefix of the address from
+//! which a peer is connected, and its id only where the address does not identify its owner. Owns
+//! both readings of an address; knows no limits.
 
 use std::{
     fmt,
@@ -11,11 +11,12 @@ use std::{
 
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
 
-/// How far an address reaches, the nearest first. An address behind a translation (IPv4 in IPv6, NAT64,
-/// 6to4) reaches as far as the one inside it.
+/// How far an address reaches, the nearest first. An address that embeds another one (IPv4 in
+/// IPv6, NAT64, 6to4) reaches as far as that one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressScope {
-    /// Nowhere: unspecified, multicast, documentation and other addresses that no node has (RFC 6890).
+    /// Nowhere: unspecified, multicast, documentation and other addresses that no node has (RFC
+    /// 6890).
     Nowhere,
     /// This process or this machine.
     Loopback,
@@ -27,36 +28,37 @@ pub enum AddressScope {
     Global,
 }
 
-/// Whom a limit counts a peer as.
+/// As whom limits count a peer.
 ///
-/// A global address counts with its neighbours, as one person can have many of them; a private one for
-/// itself; a peer on this machine by its id.
+/// A global address counts with its neighbours, as one person can have many of them; a private
+/// address counts by itself; a peer on this machine counts by its id.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin(Kind);
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
-    /// A global address of IPv4, or the first 64 bits of one of IPv6.
+    /// A global IPv4 address, or the first 64 bits of a global IPv6 address.
     Global(Prefix),
     /// A private address, or one of this link.
     Private(IpAddr),
-    /// A peer on this machine, or one whose address says nothing.
+    /// A peer on this machine, or one whose address does not identify its owner.
     Peer(PeerId),
 }
 
 /// The first bits of a global address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Prefix {
-    /// Of IPv4, with how many bits count.
+    /// An IPv4 prefix with its length in bits.
     V4(Ipv4Addr, u8),
-    /// Of IPv6, with how many bits count.
+    /// An IPv6 prefix with its length in bits.
     V6(Ipv6Addr, u8),
 }
 
-/// What one host has: an address of IPv4, or a network of IPv6 (RFC 4291, 2.5.4).
+/// The prefix of one host: an IPv4 address, or an IPv6 network (RFC 4291, 2.5.4).
 const HOST_BITS: (u8, u8) = (32, 64);
 
-/// What one customer easily has: the smallest block of IPv4 that is routed, or a site of IPv6 (RFC 6177).
+/// The prefix that one customer easily gets: the smallest routed block of IPv4, or a site of IPv6
+/// (RFC 6177).
 const SITE_BITS: (u8, u8) = (24, 48);
 
 impl AddressScope {
@@ -95,7 +97,8 @@ impl AddressScope {
             [0, 0, 0, 0, 0, 0, 0, 1] => Self::Loopback,
             [0xfe80..=0xfebf, ..] => Self::LinkLocal,
             [0xfc00..=0xfdff, ..] => Self::Private,
-            // Documentation, and what leads through a relay that strangers run (Teredo, ORCHID).
+            // Documentation, and addresses that lead through a relay of strangers (Teredo,
+            // ORCHID).
             [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2001, 0..=0x1ff, ..] => {
                 Self::Nowhere
             }
@@ -106,7 +109,7 @@ impl AddressScope {
 }
 
 impl Origin {
-    /// Whom a peer that is connected from `address` counts as.
+    /// The origin of a peer that is connected from `address`.
     #[must_use]
     pub fn new(peer: PeerId, address: &Multiaddr) -> Self {
         let Some(ip) = ip_of(address) else {
@@ -119,8 +122,8 @@ impl Origin {
         })
     }
 
-    /// The network that it is in: what many hosts of one person share. `None` where none is known, and
-    /// the origin counts for itself.
+    /// The network around it, which hosts of one person share. `None` if none is known: then the
+    /// origin counts by itself.
     #[must_use]
     pub fn site(&self) -> Option<Prefix> {
         match self.0 {
@@ -130,8 +133,8 @@ impl Origin {
         }
     }
 
-    /// Whether the address says who is behind it. Of others there may be many honest ones, and what is
-    /// free is theirs until somebody else needs it.
+    /// Whether the address identifies its owner. Other origins may be many honest peers, so they
+    /// use free capacity until others need it.
     #[must_use]
     pub const fn is_global(&self) -> bool {
         matches!(self.0, Kind::Global(_))
@@ -172,7 +175,7 @@ impl fmt::Debug for Prefix {
     }
 }
 
-/// The address that `address` begins with.
+/// The IP address with which `address` begins.
 #[must_use]
 pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     match address.iter().next()? {
@@ -182,7 +185,8 @@ pub fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     }
 }
 
-/// The address of IPv4 that one of IPv6 stands for (RFC 4291, RFC 6052, RFC 3056), or the same.
+/// The IPv4 address that an IPv6 address embeds (RFC 4291, RFC 6052, RFC 3056), or the same
+/// address.
 fn embedded(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let from = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));

@@ -1,12 +1,12 @@
 //! The names under which our protocols are negotiated.
 //!
-//! Every name carries the network's name, so that nodes of different networks do not mix even when
-//! they meet over mDNS.
+//! Every name includes the network's name, so that nodes of different networks do not mix even
+//! when they meet over mDNS.
 
 use libp2p::StreamProtocol;
 use thiserror::Error;
 
-/// Longest name of a network, in bytes: protocol names travel in every negotiation.
+/// Longest name of a network, in bytes: protocol names are part of every negotiation.
 const MAX_NETWORK_NAME: usize = 64;
 
 /// One of the stream protocols of this crate.
@@ -16,10 +16,10 @@ pub enum Protocol {
     Chunk,
     /// Which blocks a peer has: [`crate::availability`].
     Availability,
-    /// What a peer shares with us: [`crate::catalogue`].
+    /// What a peer shares with the requester: [`crate::catalogue`].
     Catalogue,
-    /// Version 1 of [`crate::availability`], which names the hash: it is answered for what everybody may
-    /// know, and never opened.
+    /// Version 1 of [`crate::availability`], which names the hash: answered for content that any
+    /// peer may know of, and never opened.
     ListedAvailability,
 }
 
@@ -53,8 +53,8 @@ impl Protocols {
     /// The protocols of the network called `network`.
     ///
     /// # Errors
-    /// A name that is empty, longer than 64 bytes or has other signs than letters, digits, `-`, `_`
-    /// and `.`.
+    /// The name is empty, longer than 64 bytes, or has characters other than letters, digits, `-`,
+    /// `_` and `.`.
     pub fn new(network: &str) -> Result<Self, InvalidNetworkName> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         let length_allowed = (1..=MAX_NETWORK_NAME).contains(&network.len());

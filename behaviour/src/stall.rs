@@ -1,7 +1,8 @@
-//! A stream that ends with an error when its peer stops making progress.
+//! A stream that fails when its peer stops making progress.
 //!
-//! Time-outs are on progress, never on the whole: a slow peer may take as long as it likes, a silent
-//! one may not. A byte now and then is silence too, or a peer could hold on to a stream for nothing.
+//! Time-outs apply to progress, never to the whole: a slow peer may take as long as it needs, a
+//! silent one may not. An occasional byte counts as silence, or a peer could hold a stream at no
+//! cost.
 
 use std::{
     io,
@@ -13,11 +14,11 @@ use std::{
 use futures::{AsyncRead, AsyncWrite, Future};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Fewer bytes than this in a whole period count as none. At the default period of 10 s it is
-/// 100 bytes a second, below any link that a transfer could be finished over.
+/// Fewer bytes than this in a period count as none. At the default period of 10 s it is 100 bytes
+/// a second, below any link over which a transfer could finish.
 pub const STALL_MIN_BYTES: u64 = 1024;
 
-/// Watches the progress of reads and writes on `S` while an exchange is under way.
+/// Watches the progress of reads and writes on `S` during an exchange.
 pub struct Stall<S> {
     stream: S,
     period: Duration,
@@ -27,8 +28,8 @@ pub struct Stall<S> {
 }
 
 impl<S> Stall<S> {
-    /// Watches `stream`: a period with fewer than [`STALL_MIN_BYTES`] moved fails its reads and
-    /// writes with [`io::ErrorKind::TimedOut`], while armed; it starts armed.
+    /// Watches `stream`. While armed, reads and writes fail with [`io::ErrorKind::TimedOut`] after
+    /// a period in which fewer than [`STALL_MIN_BYTES`] moved. Starts armed.
     ///
     /// # Panics
     /// Outside a tokio runtime with time.
@@ -48,7 +49,7 @@ impl<S> Stall<S> {
         self.restart();
     }
 
-    /// Expects nothing: the peer may be silent for as long as it likes.
+    /// Expects nothing: the peer may be silent for any time.
     pub fn disarm(&mut self) {
         self.armed = false;
     }
@@ -58,7 +59,7 @@ impl<S> Stall<S> {
         self.watch.as_mut().reset(Instant::now() + self.period);
     }
 
-    /// Accounts for a read or write that made `progress`, or none yet.
+    /// Accounts for a read or a write that made `progress`, or is pending.
     fn check<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,7 +124,7 @@ mod tests {
 
     const PERIOD: Duration = Duration::from_secs(10);
 
-    /// A reader that gives `size` bytes every second, for ever.
+    /// A reader that returns `size` bytes every second, without end.
     fn trickle(size: usize) -> impl AsyncRead + Unpin {
         let seconds = stream::unfold((), move |()| async move {
             sleep(Duration::from_secs(1)).await;

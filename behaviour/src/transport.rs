@@ -1,4 +1,4 @@
-//! How nodes reach each other: TCP (noise, yamux) and QUIC, names resolved by DNS.
+//! The transport between nodes: TCP (noise, yamux) and QUIC, with DNS.
 
 use std::{collections::VecDeque, io, num::NonZeroU8, sync::Arc, time::Duration};
 
@@ -25,20 +25,20 @@ use crate::{
 /// A handshake that takes longer has failed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A TCP connection whose peer acknowledges nothing of what was sent for so long is dead. Without this limit the
-/// system tries for some 15 minutes.
+/// A TCP connection is dead when its peer acknowledges nothing for this long. Without this limit
+/// the system retries for some 15 minutes.
 #[cfg(target_os = "linux")]
 const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// Addresses of a peer that are tried at a time.
 const DIAL_CONCURRENCY: NonZeroU8 = NonZeroU8::new(8).expect("eight is not zero");
 
-/// Callers with our own id that are remembered, at most; of more, the oldest are forgotten.
+/// Callers with our own id to remember, at most; beyond that, the oldest are forgotten.
 const MAX_NAMESAKES: usize = 64;
 
-/// Callers that have proven to have our own id, until their connections are reported as failed. The dialer of
-/// such a connection hangs up as soon as it knows, often before the swarm could tell who it was; the
-/// encryption always knows.
+/// Callers that have proven to have our own id, until their connections are reported as failed.
+/// The dialer of such a connection hangs up as soon as it knows, often before the swarm could
+/// report the id; the encryption layer always knows it.
 #[derive(Clone, Default)]
 pub struct OwnIdCallers(Arc<Mutex<VecDeque<Multiaddr>>>);
 
@@ -56,7 +56,7 @@ impl OwnIdCallers {
         }
     }
 
-    /// Whether the caller at `address`, whose connection has failed, had our id. It is forgotten then.
+    /// Whether the caller at `address`, whose connection has failed, had our id. Forgets it.
     #[must_use]
     pub fn take(&self, address: &Multiaddr) -> bool {
         let mut seen = self.0.lock();
@@ -65,10 +65,10 @@ impl OwnIdCallers {
     }
 }
 
-/// Why the transport could not be made.
+/// Why the transport could not be created.
 #[derive(Debug, Error)]
 pub enum TransportError {
-    /// The encryption refused our key.
+    /// The encryption rejected our key.
     #[error("the encryption could not be set up: {0}")]
     Noise(#[from] noise::Error),
     /// The system's resolver could not be set up.
@@ -76,11 +76,11 @@ pub enum TransportError {
     Dns(io::Error),
 }
 
-/// TCP and QUIC for the node of `keypair`; callers that have the same key are noted in `own_id_callers`. All
-/// connections have a place and an account in `connections`.
+/// TCP and QUIC for the node of `keypair`. Notes callers with the same key in `own_id_callers`.
+/// Every connection has a permit and an account in `connections`.
 ///
-/// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for an
-/// answer before its first bytes. Measured in docs/PROTOCOL.md.
+/// The upgrades are negotiated lazily (multistream-select's `V1Lazy`): a dialer does not wait for
+/// an answer before its first bytes.
 ///
 /// # Errors
 /// See [`TransportError`].
@@ -120,8 +120,8 @@ pub fn transport(
         .boxed())
 }
 
-/// Connections inside this process, under `/memory/...` addresses: for simulations and tests of many
-/// nodes.
+/// Connections inside this process, under `/memory/...` addresses, for simulations and tests of
+/// many nodes.
 ///
 /// # Errors
 /// See [`TransportError`].
@@ -138,7 +138,7 @@ pub fn memory_transport(
     Ok(Gate::new(transport, Kind::Tcp, connections).boxed())
 }
 
-/// How a swarm of our nodes is run: on tokio, idle connections kept for `idle_timeout`.
+/// The configuration of a node's swarm: on tokio, with idle connections kept for `idle_timeout`.
 #[must_use]
 pub fn swarm_config(idle_timeout: Duration) -> swarm::Config {
     swarm::Config::with_tokio_executor()
@@ -148,7 +148,8 @@ pub fn swarm_config(idle_timeout: Duration) -> swarm::Config {
         .with_max_negotiating_inbound_streams(MAX_STREAMS)
 }
 
-/// Has the system end a connection whose peer is gone: it knows what was acknowledged, however slow the path.
+/// Makes the system end a connection whose peer is gone: it knows which bytes were acknowledged,
+/// however slow the path.
 fn end_when_dead(stream: &tcp::tokio::TcpStream) {
     #[cfg(target_os = "linux")]
     {

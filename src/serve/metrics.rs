@@ -51,14 +51,10 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("pelago_serve");
         ours.register(
             "refusals",
-            "What peers asked for and did not get",
+            "Requests of peers that were refused",
             Family::clone(&refusals),
         );
-        ours.register(
-            "streams",
-            "Streams of peers that are being served",
-            Family::clone(&streams),
-        );
+        ours.register("streams", "Streams being served", Family::clone(&streams));
         ours.register_collector(Box::new(Depths { work, buffers }));
         Self {
             refusals,
@@ -129,7 +125,7 @@ impl Collector for Depths {
         let (_, questions) = self.work.depths(JobKind::LookUp);
         let (unsent, unsent_waiting) = self.buffers.depths();
         for (name, help, depth) in [
-            ("slots_in_use", "Upload slots that are taken", in_use as u64),
+            ("slots_in_use", "Upload slots in use", in_use as u64),
             (
                 "slots_waiting",
                 "Requests that wait for an upload slot",
@@ -137,17 +133,13 @@ impl Collector for Depths {
             ),
             (
                 "questions_waiting",
-                "Questions of peers that wait to be looked into",
+                "Look-ups that wait for their turn",
                 questions as u64,
             ),
-            (
-                "unsent_bytes",
-                "Bytes that are handed over and not sent yet",
-                unsent,
-            ),
+            ("unsent_bytes", "Bytes handed over and not sent yet", unsent),
             (
                 "unsent_waiting",
-                "Requests that wait until others have taken theirs",
+                "Requests that wait for space among unsent bytes",
                 unsent_waiting as u64,
             ),
         ] {

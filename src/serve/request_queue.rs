@@ -29,7 +29,7 @@ impl From<QueueFull> for FrameError {
     fn from(_: QueueFull) -> Self {
         Self::Io(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            "too much is asked for",
+            "too many requests are waiting",
         ))
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn paced<E: From<io::Error>>(
         match taken {
             Ok(taken) => return taken,
             Err(_) if buffer.is_over() => {
-                let what = "the peer takes too little while others wait";
+                let what = "the peer reads too slowly while others wait";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, what).into());
             }
             Err(_) => {}

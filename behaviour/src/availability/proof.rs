@@ -1,8 +1,8 @@
-//! How a peer shows that it has a hash, to a peer that may not have it.
+//! Proofs that a peer has a hash, for a peer that may not have it.
 //!
-//! A proof binds the hash to the two ends of a connection, which libp2p has authenticated: it is worth
-//! nothing to anybody else, and the hash cannot be learned from it. Both ends use the same function with
-//! their roles exchanged, so that a proof cannot be sent back as an answer.
+//! A proof binds the hash to the two ends of a connection, which libp2p has authenticated: it is
+//! worthless to other peers, and does not reveal the hash. Both ends use the same function with
+//! swapped roles, so that a proof cannot be sent back as an answer.
 
 use hmac::{Hmac, KeyInit, Mac};
 use libp2p::PeerId;
@@ -15,7 +15,7 @@ const DOMAIN: &[u8] = b"pelago/availability/2";
 /// Bytes of a proof.
 pub const PROOF_LEN: usize = 32;
 
-/// Shows one peer that another one has a hash.
+/// Proves to one peer that another one has a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof([u8; PROOF_LEN]);
 
@@ -26,20 +26,19 @@ impl Proof {
         Self(mac(hash, prover, verifier).finalize().into_bytes().into())
     }
 
-    /// A proof as it came from a peer.
+    /// A proof received from a peer.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; PROOF_LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The proof as it is sent.
+    /// The bytes to send.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; PROOF_LEN] {
         &self.0
     }
 
-    /// Whether `prover` shows `verifier` by it that it has `hash`. Takes the same time whether it does or
-    /// not.
+    /// Whether this proves to `verifier` that `prover` has `hash`. Runs in constant time.
     #[must_use]
     pub fn shows(&self, hash: &Hash, prover: &PeerId, verifier: &PeerId) -> bool {
         mac(hash, prover, verifier).verify_slice(&self.0).is_ok()

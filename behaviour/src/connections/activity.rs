@@ -1,4 +1,4 @@
-//! What moves on a connection, as far as it tells whether the connection is of use.
+//! Which bytes moved on a connection, as evidence of whether it is useful.
 
 use std::{
     sync::{
@@ -10,19 +10,20 @@ use std::{
 
 use super::history::Usefulness;
 
-/// The time that all values are relative to.
+/// The time to which all values are relative.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Bytes that have to move until they count: pings and the like do not.
+/// Bytes that have to move before they count: pings and the like do not.
 const MIN_BYTES: u64 = 16 << 10;
 
-/// Bytes that have to come on streams of ours until we count as taking content. An answer of the DHT does not.
+/// Bytes that have to arrive on streams of ours before they count as content: an answer of the DHT
+/// does not.
 const MIN_CONTENT_BYTES: u64 = 64 << 10;
 
-/// For so long a connection counts as busy afterwards.
+/// How long a connection counts as busy afterwards.
 const BUSY_FOR: Duration = Duration::from_secs(30);
 
-/// What moved on one connection.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     began: u64,
@@ -30,7 +31,7 @@ pub(super) struct Activity {
     taken: Mark,
 }
 
-/// When so many bytes were whole the last time.
+/// The last time at which a number of bytes was complete.
 #[derive(Debug, Default)]
 struct Mark {
     bytes: AtomicU64,
@@ -74,12 +75,12 @@ impl Activity {
         }
     }
 
-    /// Bytes were written, or read; `is_ours` says that the stream is one that we opened.
+    /// Records bytes that were read or written.
     pub(super) fn moved(&self, bytes: usize) {
         self.moved.add(bytes as u64, MIN_BYTES);
     }
 
-    /// Bytes were read from a stream that we opened.
+    /// Records bytes that were read from a stream that this node opened.
     pub(super) fn taken(&self, bytes: usize) {
         self.moved(bytes);
         self.taken.add(bytes as u64, MIN_CONTENT_BYTES);
@@ -93,12 +94,12 @@ impl Activity {
         self.moved.is_recent()
     }
 
-    /// How long ago something notable moved, or since when there is the connection.
+    /// How long ago enough bytes moved, or else the age of the connection.
     pub(super) fn idle(&self) -> Duration {
         since(self.moved.at().unwrap_or(self.began))
     }
 
-    /// What the connection was good for.
+    /// What the connection was useful for.
     pub(super) fn usefulness(&self) -> Usefulness {
         match (self.taken.at(), self.moved.at()) {
             (Some(_), _) => Usefulness::GaveContent,

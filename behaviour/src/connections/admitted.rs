@@ -1,4 +1,4 @@
-//! An established connection that has a place, until others need it more.
+//! An established connection with a permit, which ends when the permit is revoked.
 
 use std::{
     error::Error,
@@ -23,7 +23,7 @@ pub(super) enum AdmittedError<E: Error> {
     Evicted,
 }
 
-/// The multiplexer of a connection that has a place.
+/// The multiplexer of a connection that has a permit.
 pub(super) struct Admitted<M> {
     muxer: M,
     permit: ConnectionPermit,
@@ -94,7 +94,7 @@ where
     }
 }
 
-/// A stream of such a connection, which notes what moves on it.
+/// A stream of such a connection, which records the bytes that move on it.
 pub(super) struct Tracked<S> {
     stream: S,
     established: Arc<Established>,

@@ -1,41 +1,42 @@
-//! How many connections a budget of memory allows, and what each is reckoned at. Pure.
+//! How many connections a memory budget allows, and the cost of each. Pure.
 
 use crate::memory::Bounds;
 
-/// Memory for which there may be one connection, in bytes.
+/// Memory budget for each connection, in bytes.
 const BYTES_PER_CONNECTION: u64 = 1 << 20;
 
-/// As many connections may always be there.
+/// Connections that are allowed with any budget.
 const MIN_CONNECTIONS: u64 = 16;
 
-/// What a connection over TCP is reckoned at beside what its account counts, in bytes: handlers, tasks and the
-/// buffers of the encryption.
+/// The cost of a TCP connection in addition to what its account counts, in bytes: handlers, tasks
+/// and the buffers of the encryption.
 const TCP_COST: u64 = 128 << 10;
 
-/// Window of a QUIC connection and of each of its streams, in bytes. The sender of libp2p-quic keeps at most
-/// 10 MB unacknowledged, whatever the window: a larger one would cost memory and move nothing more. Fills
-/// 1 Gbit/s at 80 ms, and 400 Mbit/s at 200 ms; over TCP both are faster.
+/// Window of a QUIC connection and of each of its streams, in bytes. The sender of libp2p-quic
+/// keeps at most 10 MB unacknowledged with any window: a larger one would cost memory and move
+/// nothing more. Fills 1 Gbit/s at 80 ms, and 400 Mbit/s at 200 ms; over TCP both are faster.
 pub(crate) const QUIC_WINDOW: u32 = 10_000_000;
 
-/// What quinn keeps of unacknowledged bytes of a connection, at most. libp2p-quic cannot change it.
+/// Unacknowledged bytes that quinn keeps for a connection, at most. libp2p-quic cannot change it.
 const QUIC_UNACKNOWLEDGED: u64 = 10_000_000;
 
-/// What a connection over QUIC is reckoned at: both are in the hands of the peer.
+/// The cost of a QUIC connection: the peer controls both parts.
 const QUIC_COST: u64 = QUIC_WINDOW as u64 + QUIC_UNACKNOWLEDGED;
 
-/// As many QUIC connections may always be there. With a budget below 64 MiB they can exceed it, by at most 40 MB.
+/// QUIC connections that are allowed with any budget. With a budget below 64 MiB they can exceed
+/// it, by at most 40 MB.
 const MIN_QUIC: u64 = 2;
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
-    /// All that stand.
+    /// Established connections.
     pub(crate) connections: usize,
-    /// Those of them that peers made: the rest is kept for our own dials.
+    /// Those of them that peers opened: the others are reserved for our own dials.
     pub(crate) inbound: usize,
     /// Those of them over QUIC.
     pub(crate) quic: usize,
-    /// Those of peers that are not yet established, of TCP and of QUIC each.
+    /// Connections of peers that are not yet established, for TCP and QUIC each.
     pub(crate) pending_inbound: usize,
     /// Addresses that are being dialed.
     pub(crate) pending_outbound: usize,
@@ -46,11 +47,11 @@ pub(crate) struct Capacity {
 }
 
 impl Capacity {
-    /// For a budget in bytes.
+    /// The limits for a budget in bytes.
     pub(crate) fn new(budget: u64) -> Self {
         let connections = (budget / BYTES_PER_CONNECTION).max(MIN_CONNECTIONS);
         let pool = budget.saturating_sub(connections * TCP_COST);
-        // The rest is for what connections over TCP hold.
+        // The rest is for TCP connections.
         let for_quic = pool / 8 * 5;
         let quic = (for_quic / QUIC_COST).max(MIN_QUIC);
         let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

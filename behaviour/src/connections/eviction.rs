@@ -1,4 +1,4 @@
-//! Who has to go so that somebody else can come. Pure.
+//! Which connection ends so that another one can start. Pure.
 
 use std::{
     cmp::Reverse,
@@ -10,10 +10,10 @@ use std::{
 use super::history::Usefulness;
 use crate::{Origin, Prefix};
 
-/// A handshake that takes longer has failed while half of the places for them are taken.
+/// The time-out of handshakes while half of their permits are in use.
 pub(super) const SHORT_HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// Who is behind addresses that count together.
+/// Addresses that count together.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Site {
     Network(Prefix),
@@ -26,7 +26,7 @@ impl From<Origin> for Site {
     }
 }
 
-/// How many there are of each site and of each origin.
+/// How many connections each site and each origin has.
 struct Counts {
     sites: HashMap<Site, usize>,
     origins: HashMap<Origin, usize>,
@@ -44,7 +44,7 @@ impl Counts {
         self.sites.get(&origin.into()).copied().unwrap_or(0)
     }
 
-    /// The larger, the sooner it has to yield.
+    /// The larger, the sooner a connection of this origin is evicted.
     fn excess(&self, origin: Origin) -> (usize, usize) {
         let same = self.origins.get(&origin).copied().unwrap_or(0);
         (self.site(origin), same)
@@ -57,7 +57,7 @@ fn count<T: Eq + Hash>(items: impl Iterator<Item = T>) -> HashMap<T, usize> {
     counts
 }
 
-/// A connection of a peer whose handshake is under way.
+/// A connection of a peer whose handshake is running.
 #[derive(Clone, Copy)]
 pub(super) struct Pending {
     pub(super) id: u64,
@@ -65,7 +65,8 @@ pub(super) struct Pending {
     pub(super) since: Instant,
 }
 
-/// Those whose handshakes end so that a newcomer from `origin` can begin its own, with `most` places.
+/// The handshakes that end so that a newcomer from `origin` can start its own, with a limit of
+/// `most`.
 pub(super) fn pending_victims(
     pending: &[Pending],
     origin: Origin,
@@ -86,39 +87,40 @@ pub(super) fn pending_victims(
     victims
 }
 
-/// An established connection, or one that is to be.
+/// An established connection.
 #[derive(Clone, Copy)]
 pub(super) struct EvictionCandidate {
     pub(super) id: u64,
     pub(super) origin: Origin,
-    /// Whether we take content from it.
+    /// Whether this node takes content from it.
     pub(super) is_used: bool,
-    /// Whether it moved content or the like lately.
+    /// Whether enough bytes moved on it recently.
     pub(super) is_busy: bool,
-    /// For how long it did not.
+    /// For how long too few bytes have moved on it.
     pub(super) idle: Duration,
     pub(super) usefulness: Usefulness,
 }
 
-/// Whom a newcomer may replace.
+/// Which connections a newcomer may replace.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// Those who have more places than itself.
+    /// Those of sites with more connections than its own.
     Fair,
-    /// Those, and whoever is idle.
+    /// Those, and idle ones.
     Idle,
-    /// Everyone that we do not take content from: it is a dial of ours.
+    /// All from which this node takes no content: the newcomer is a dial of ours.
     Ours,
 }
 
-/// The connection of `all` that gives its place to a newcomer from `origin`; `None` if the newcomer cannot come.
+/// The connection of `all` that is evicted for a newcomer from `origin`; `None` if the newcomer is
+/// refused.
 pub(super) fn victim(all: &[EvictionCandidate], origin: Origin, claim: Claim) -> Option<u64> {
     let counts = Counts::of(all.iter().map(|one| one.origin).chain([origin]));
     let own = counts.site(origin);
     let yields = |one: &&EvictionCandidate| {
         let has_more = counts.site(one.origin) > own;
         let is_neighbour = Site::from(one.origin) == Site::from(origin);
-        // Of addresses that say nothing there may be any number.
+        // Addresses that identify no owner may be any number.
         let is_lesser = origin.is_global() && !one.origin.is_global();
         let may_be_idle = claim == Claim::Idle || is_neighbour || is_lesser;
         let has_claim = has_more || (may_be_idle && !one.is_busy) || claim == Claim::Ours;
@@ -183,7 +185,7 @@ mod tests {
         let chosen = victim(&all, at("8.8.8.8"), Claim::Idle).unwrap();
         assert!(chosen < 9);
         all.iter_mut().take(9).for_each(|one| one.is_busy = true);
-        // The idle stranger stays, though: it has a single place.
+        // The idle stranger stays: it has a single connection.
         assert_eq!(victim(&all, at("8.8.8.8"), Claim::Fair), None);
     }
 

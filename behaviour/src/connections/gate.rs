@@ -1,4 +1,4 @@
-//! The transport through which every connection comes and goes: each has a place, or it is none.
+//! The transport for all connections: each one gets a permit, or is refused.
 
 use std::{
     error::Error,
@@ -36,7 +36,7 @@ pub(crate) enum GateError<E: Error> {
     Late,
 }
 
-/// A transport whose connections each have a place.
+/// A transport whose connections have permits.
 pub(crate) struct Gate<T> {
     transport: T,
     permits: Arc<ConnectionPermits>,
@@ -141,7 +141,7 @@ where
     }
 }
 
-/// Gives a connection a place, or ends it.
+/// Gives a connection a permit, or ends it.
 fn admit<M, E>(
     permits: &Arc<ConnectionPermits>,
     kind: Kind,
@@ -160,7 +160,7 @@ where
     Ok((peer, StreamMuxerBox::new(admitted)))
 }
 
-/// An event that is no connection.
+/// Converts an event other than a connection.
 fn without_upgrade<U, V, E: Error>(event: TransportEvent<U, E>) -> TransportEvent<V, GateError<E>> {
     event
         .map_upgrade(|_| unreachable!("a connection was handled before"))

@@ -1,21 +1,21 @@
-//! What came of earlier connections, by origin. Pure.
+//! How useful earlier connections were, by origin. Pure.
 
 use std::{collections::HashMap, time::Instant};
 
 use crate::Origin;
 
-/// Origins that are remembered, at most; of more, the one not seen for the longest time is forgotten.
+/// Origins to remember, at most; beyond that, the one not seen for the longest time is forgotten.
 const MAX_ORIGINS: usize = 1024;
 
-/// What an origin was good for, the best last.
+/// How useful an origin was, the best last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Usefulness {
-    /// Nothing that is known.
+    /// It is unknown, or was of no use.
     #[default]
     Unknown,
-    /// It moved content or the like.
+    /// Enough bytes moved on a connection.
     MovedBytes,
-    /// We took content from it.
+    /// This node took content from it.
     GaveContent,
 }
 

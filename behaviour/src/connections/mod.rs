@@ -1,11 +1,12 @@
-//! Which connections there may be, and what they may hold.
+//! Limits connections: how many there may be, and what they may hold.
 //!
-//! [`Connections`] is the one handle: transports are made with it, and it says how things stand. What is free
-//! is anybody's. When all permits are taken, a newcomer takes the place of the least useful connection of those
-//! who have the most, counted by where they come from ([`Origin`](crate::Origin)); so one address cannot keep
-//! others out, and many nodes behind one address fill what nobody else needs. `eviction.rs` decides, without
-//! clock and sockets; `table.rs` and `permits.rs` keep account; `gate.rs` acts, around the upgrade of every transport, as a
-//! swarm can close only what is established. Memory is the other budget: see [`Memory`](crate::memory::Memory).
+//! [`Connections`] is the handle: transports are created with it, and it reports the state. Free
+//! capacity is open to all. At the limit, a newcomer replaces the least useful connection of those
+//! who have the most, counted by their [`Origin`](crate::Origin); so one address cannot keep
+//! others out, and many nodes behind one address use what others do not need. `eviction.rs`
+//! decides, without clock and sockets; `table.rs` and `permits.rs` keep account; `gate.rs` acts
+//! around the upgrade of every transport, as a swarm can close only established connections.
+//! Memory is the other budget: see [`Memory`](crate::memory::Memory).
 
 mod activity;
 mod admitted;
@@ -32,38 +33,39 @@ pub(crate) enum Kind {
     Quic,
 }
 
-/// The connections of one node: how many there may be, and what they may hold. Clones share it.
+/// The connections of one node, with their limits. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Connections {
     memory: Memory,
     permits: Arc<ConnectionPermits>,
 }
 
-/// How the connections of a node stand.
+/// The state of the connections of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectionsReport {
-    /// Connections over TCP that stand.
+    /// Established connections over TCP.
     pub tcp: usize,
-    /// Connections over QUIC that stand.
+    /// Established connections over QUIC.
     pub quic: usize,
-    /// All connections that there may be.
+    /// The limit of connections.
     pub max: usize,
-    /// Those of them over QUIC that there may be.
+    /// The limit of connections over QUIC.
     pub max_quic: usize,
     /// Connections of peers that are not yet established.
     pub pending: usize,
-    /// Connections that had to give their place to others, so far.
+    /// Connections that were closed in favour of others, so far.
     pub evicted: u64,
-    /// Newcomers for whom there was no place, so far.
+    /// Newcomers that were refused, so far.
     pub refused: u64,
-    /// Bytes that all connections hold: received and not read, written and not sent, and what QUIC may hold.
+    /// Bytes held for all connections: received and not read, written and not sent, and what QUIC
+    /// may hold.
     pub held_bytes: u64,
     /// Connections that were closed because they held the most while memory was short, so far.
     pub closed_for_memory: u64,
 }
 
 impl Connections {
-    /// For a budget in bytes, which what all connections hold stays below.
+    /// Limits for a budget in bytes; all connections together stay below it.
     #[must_use]
     pub fn new(memory_budget: u64) -> Self {
         let capacity = Capacity::new(memory_budget);
@@ -74,7 +76,7 @@ impl Connections {
         }
     }
 
-    /// How things stand.
+    /// The present state.
     #[must_use]
     pub fn report(&self) -> ConnectionsReport {
         ConnectionsReport {

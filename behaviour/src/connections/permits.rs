@@ -1,4 +1,4 @@
-//! The account of all connections of a node, and the places that they hold.
+//! Permits for connections, and the account of all connections of a node.
 
 use std::{
     fmt,
@@ -25,7 +25,7 @@ use crate::{Origin, memory::Memory};
 pub(crate) struct ConnectionPermits {
     capacity: Capacity,
     memory: Memory,
-    /// Stands for the ids of peers that have not yet proven theirs.
+    /// Stands in for the ids of peers that have not proven theirs yet.
     nobody: PeerId,
     next: AtomicU64,
     evicted: AtomicU64,
@@ -33,16 +33,16 @@ pub(crate) struct ConnectionPermits {
     table: Mutex<Table>,
 }
 
-/// A handshake of a peer that may go on; it gives its place back when dropped.
+/// The right of a peer's handshake to continue. Dropping it returns it.
 pub(super) struct HandshakePermit {
     permits: Arc<ConnectionPermits>,
     id: u64,
 }
 
-/// A dial that may go on; it gives its place back when dropped.
+/// The right of a dial to continue. Dropping it returns it.
 pub(super) struct DialPermit(Arc<ConnectionPermits>);
 
-/// The place of an established connection; it is given back when this is dropped.
+/// The right to one established connection. Dropping it returns it.
 pub(super) struct ConnectionPermit {
     permits: Arc<ConnectionPermits>,
     pub(super) established: Arc<Established>,
@@ -61,8 +61,9 @@ impl ConnectionPermits {
         }
     }
 
-    /// A place for the handshake of whoever calls from `address`, which it has not proven if it is of QUIC.
-    /// `None` if it would be in vain. `abort` ends the handshake when others need its place.
+    /// A permit for the handshake of a peer that calls from `address`, which it has not proven yet
+    /// if it uses QUIC. `None` if the connection would be refused anyway. `abort` ends the
+    /// handshake when others need its permit.
     pub(super) fn begin(
         self: &Arc<Self>,
         kind: Kind,
@@ -72,7 +73,8 @@ impl ConnectionPermits {
         let origin = Origin::new(self.nobody, address);
         let now = Instant::now();
         let mut table = self.table();
-        // Who is refused before the handshake tries TCP; after it, it would try again.
+        // A peer that is refused before the handshake tries TCP; after the handshake it would
+        // retry QUIC.
         if kind == Kind::Quic && table.choose_for_quic(&self.capacity, origin, true).is_err() {
             self.count_refused();
             return None;
@@ -106,12 +108,13 @@ impl ConnectionPermits {
         })
     }
 
-    /// A place for a dial of ours; `None` if too many are under way, or there would be no place for what
-    /// comes of it.
+    /// A permit for a dial of ours; `None` if too many are running, or if the connection would be
+    /// refused.
     pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPermit> {
         let mut table = self.table();
         let origin = Origin::new(self.nobody, &Multiaddr::empty());
-        // Else it would come before the same peer is reached over TCP, and end at once.
+        // Otherwise it would connect before the same peer is reached over TCP, and end
+        // immediately.
         let is_in_vain = kind == Kind::Quic
             && table
                 .choose_for_quic(&self.capacity, origin, false)
@@ -124,8 +127,8 @@ impl ConnectionPermits {
         Some(DialPermit(Arc::clone(self)))
     }
 
-    /// A place for an established connection with `peer`, from or at `address`; `None` if there is none and
-    /// nobody has to yield.
+    /// A permit for an established connection with `peer`, from or at `address`; `None` if the
+    /// limit is reached and no other connection can be evicted.
     pub(super) fn establish(
         self: &Arc<Self>,
         kind: Kind,

@@ -1,4 +1,5 @@
-//! Who has which place, and who has to yield to whom: puts what is known into the terms of `eviction.rs`.
+//! All connections of a node, and which one is evicted for another: translates the state into the
+//! terms of `eviction.rs`.
 
 use std::{
     collections::HashMap,
@@ -22,11 +23,11 @@ use super::{
 };
 use crate::Origin;
 
-/// Connections with one peer: TCP and QUIC, each dialed from both sides, and as many again that still look
-/// alive after the peer has moved to another address.
+/// Connections with one peer: TCP and QUIC, each dialed from both sides, and as many again that
+/// still look alive after the peer has moved to another address.
 const MAX_CONNECTIONS_PER_PEER: usize = 8;
 
-/// All that have a place.
+/// All connections, handshakes and dials.
 #[derive(Default)]
 pub(super) struct Table {
     pub(super) pending: HashMap<u64, Handshake>,
@@ -42,7 +43,7 @@ pub(super) struct Handshake {
     pub(super) abort: AbortHandle,
 }
 
-/// Who has an established connection.
+/// An established connection.
 #[derive(Debug)]
 pub(super) struct Established {
     pub(super) id: u64,
@@ -75,25 +76,25 @@ impl Established {
         }
     }
 
-    /// Has the connection end.
+    /// Makes the connection end.
     pub(super) fn evict(&self) {
         self.is_evicted.store(true, Ordering::Relaxed);
         self.task.wake();
     }
 
-    /// Whether the connection has to go; `task` is woken when it has to.
+    /// Whether the connection has to end; wakes `task` when it has to.
     pub(super) fn is_evicted(&self, task: &Waker) -> bool {
         self.task.register(task);
         self.is_evicted.load(Ordering::Relaxed)
     }
 }
 
-/// There is no place for another.
+/// The limit is reached, and no other connection can be evicted.
 #[derive(Debug)]
 pub(super) struct NoPermit;
 
 impl Table {
-    /// Who yields to `established`, if anybody has to.
+    /// The connection to evict for `established`, if any.
     pub(super) fn choose(
         &self,
         capacity: &Capacity,
@@ -130,8 +131,8 @@ impl Table {
         if self.count(is_quic) < capacity.quic {
             return Ok(None);
         }
-        // There are few, and TCP is as good: an equal has to take that, and dials of ours do not displace
-        // each other.
+        // QUIC connections are few, and TCP is as good: a newcomer of equal claim has to use TCP,
+        // and dials of ours do not replace each other.
         let mut victim = eviction::victim(&self.standing(is_quic), origin, Claim::Fair);
         if victim.is_none() && !is_inbound {
             let of_peers = self.standing(|other| is_quic(other) && other.is_inbound);
@@ -150,7 +151,7 @@ impl Table {
         if self.standing.len() < capacity.connections && !are_many {
             return Ok(None);
         }
-        // Our own dials and those of peers each have half of the places, where both want them.
+        // Our own dials and those of peers get half of the connections each, if both need them.
         let are_few = inbound < capacity.connections / 2;
         let all = self.standing(|other| other.is_inbound || are_few);
         let claim = if established.is_inbound {
@@ -234,7 +235,7 @@ mod tests {
         let newcomer = established(99, Kind::Tcp, "/ip4/7.7.7.7/tcp/1", false);
         let victim = full.choose(&capacity, &newcomer).unwrap().unwrap();
         assert_ne!(victim, 0, "one that a peer made");
-        // What we take content from stays.
+        // Connections from which this node takes content stay.
         full.standing
             .values()
             .for_each(|established| established.activity.taken(1 << 20));
