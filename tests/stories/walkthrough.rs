@@ -1,14 +1,17 @@
-//! The walk-through of README.md, as written there: every `console` block is typed, in its order.
+//! The tours of README.md and docs/GUIDE.md, as written there: the test types every `console` block, in
+//! its order.
 //!
-//! `NAME$ COMMAND` is typed by a person of that name, each in a folder and with a data folder of their
-//! own; the lines below are what it prints, stdout and stderr together. `...` in a line stands for
-//! any text, and alone for any lines. A command that ends in `&` goes on until the end, and is waited
-//! for until it has printed what is there. The port is the one thing that is replaced: 8080 may be
-//! somebody else's here.
+//! A person called NAME types `NAME$ COMMAND`. Each person has a folder and a data folder. The lines below
+//! a command are what it prints, stdout and stderr together. `...` in a line stands for any text, and alone
+//! for any lines. A command that ends in `&` or in [`UNTIL_CTRL_C`] runs until the end of the tour; the test
+//! waits until it has printed its lines. Only the port is replaced: another program may have 8080 here.
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::Path};
 
 use super::world::{Home, Run, World};
+
+/// Ends a command that runs in the foreground until a person stops it.
+const UNTIL_CTRL_C: &str = "# shares until Ctrl-C";
 
 /// One command, and what it prints.
 struct Step {
@@ -68,7 +71,7 @@ fn are_lines(written: &[String], lines: &[&str]) -> bool {
     }
 }
 
-/// A place for a person, where `pelago` is what was built here.
+/// The folder of a person, in which `pelago` is the program that was built here.
 fn person(world: &World, name: &str, port: u16) -> Home {
     let program = Path::new(env!("CARGO_BIN_EXE_pelago"));
     let folder = program.parent().unwrap().to_str().unwrap();
@@ -81,13 +84,26 @@ fn person(world: &World, name: &str, port: u16) -> Home {
 }
 
 /// ```text
-///   alice  shares ---- bob  finds and gets
+///   alice  shares ---- bob  downloads
 /// ```
 #[test]
 fn the_readme_does_what_it_says() {
-    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    walk("README.md", 4);
+}
+
+/// ```text
+///   alice  shares ---- bob  finds and downloads
+/// ```
+#[test]
+fn the_guide_does_what_it_says() {
+    walk("docs/GUIDE.md", 11);
+}
+
+/// Types the tour of `page`, which has at least so many steps.
+fn walk(page: &str, least: usize) {
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let steps = steps(&fs::read_to_string(text).unwrap());
-    assert!(steps.len() > 10, "the walk-through is there");
+    assert!(steps.len() >= least, "the tour is there");
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
@@ -100,7 +116,8 @@ fn the_readme_does_what_it_says() {
             .entry(step.person.clone())
             .or_insert_with(|| person(&world, &step.person, if is_first { port } else { 0 }));
         let command = step.command.replace("8080", &port.to_string());
-        match command.strip_suffix('&') {
+        let running_on = command.strip_suffix('&');
+        match running_on.or(command.strip_suffix(UNTIL_CTRL_C)) {
             Some(command) => {
                 let line = format!("exec {command} 2>&1");
                 let run = Run::new(home.program("bash", &["-c", &line]));
