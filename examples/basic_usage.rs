@@ -18,8 +18,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nth(1)
         .unwrap_or_else(|| file!().to_owned());
 
-    // On loopback, looking for nobody: `Settings::default()` takes part in the local network. Nothing of
-    // this node outlives the program: `Store::open` would keep it in a folder.
+    // On loopback and without discovery; `Settings::default()` takes part in the local network. This node
+    // keeps its state in memory only; `Store::open` would keep it in a folder.
     let settings = Settings {
         name: "basic usage".to_owned(),
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],

@@ -1,5 +1,5 @@
-//! Two nodes that know nothing of each other but one address: one shares a file, the other downloads
-//! it by its hash, and both copies are compared.
+//! Two nodes: one shares a file, the other knows its address, downloads the file by its hash, and both copies
+//! are compared.
 //!
 //! ```text
 //! cargo run --release --example file_sharing_demo -- [MEBIBYTES]
@@ -82,7 +82,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A node on loopback that looks for nobody.
+/// A node on loopback without discovery.
 async fn start(name: &str) -> Result<Node, Box<dyn Error>> {
     let settings = Settings {
         name: name.to_owned(),

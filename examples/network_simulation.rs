@@ -1,8 +1,8 @@
 //! A network in one process, over real loopback sockets: every node knows one bootstrap address and
 //! nothing else. Nodes share files; nodes that are not connected to any provider download them by
-//! hash alone; between rounds some nodes leave and new ones join. Prints a table of what succeeded,
-//! with how many DHT requests and how fast; exits with 1 unless every download whose source was alive
-//! ended with the same bytes.
+//! hash alone; between rounds some nodes leave and new ones join. Prints a table with the downloads
+//! that succeeded, their DHT requests and their times. Exits with 1 unless every download whose source
+//! was alive ended with the same bytes.
 //!
 //! ```text
 //! cargo run --release --example network_simulation
@@ -39,16 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ALIVE_TIMEOUT: Duration = Duration::from_secs(30);
 const GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long idle connections are kept: short, so that nodes have to find each other again; but longer
-/// than an announcement takes. libp2p 0.57 sends a provider record to a node it is no longer connected to
-/// only if the new connection stands before the last record is out; with half a second, one record in
-/// a hundred reached none of its nodes.
+/// How long idle connections are kept: short, so that nodes have to find each other again, but longer
+/// than an announcement takes. libp2p 0.57 sends a provider record to a node to which the connection was
+/// closed only if the new connection is open before the last record is sent; with half a second, one
+/// record in a hundred reached none of its nodes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a node waits until it is connected to nobody who has what it is to download.
+/// How long a node waits until all its connections to providers of its download have closed.
 const DISCONNECT_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Nodes that have learnt of no other for this long know whom they will know.
+/// The nodes have found each other when none has learnt of another for this long.
 const SETTLED: Duration = Duration::from_secs(2);
 
 /// Downloads at a time.
@@ -68,13 +68,13 @@ struct Arguments {
     /// How many nodes keep each provider record.
     #[arg(long, default_value_t = NonZeroUsize::new(20).expect("twenty is not zero"))]
     replication: NonZeroUsize,
-    /// The part of the nodes that leaves, and is replaced, between two rounds.
+    /// The fraction of the nodes that leaves, and is replaced, between two rounds.
     #[arg(long, default_value_t = 0.1)]
     churn: f64,
     /// How many rounds of downloads there are.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// What decides everything that is left to chance.
+    /// The seed of all random choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -101,7 +101,7 @@ struct Simulation {
     copies: usize,
 }
 
-/// What came of one download.
+/// The result of one download.
 struct Outcome {
     file: usize,
     downloader: PeerId,
@@ -132,7 +132,7 @@ async fn main() -> Result<ExitCode, Failure> {
 
     println!();
     println!(
-        "| round | downloads | source gone | right | wrong or failed | connected before | DHT requests, median | seconds, median | seconds, worst |"
+        "| round | downloads | source gone | correct | wrong or failed | connected before | DHT requests, median | seconds, median | seconds, worst |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut is_right = true;
@@ -180,7 +180,7 @@ impl Simulation {
         Ok(simulation)
     }
 
-    /// Lets `count` new nodes join at once, and waits until each is part of the DHT.
+    /// Lets `count` new nodes join at the same time, and waits until each is part of the DHT.
     async fn join(&mut self, count: usize) -> Result<(), Failure> {
         let mut joining = Vec::new();
         for number in 0..count {
@@ -252,7 +252,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Some nodes leave without a word, as many join.
+    /// Some nodes leave without notice, and as many join.
     async fn churn(&mut self) -> Result<(), Failure> {
         let count = (self.arguments.nodes as f64 * self.arguments.churn).round() as usize;
         let others = self.members.keys().copied().filter(|id| *id != self.first);
@@ -288,7 +288,7 @@ impl Simulation {
             .await
     }
 
-    /// Waits until idle connections to those who have the file have closed; whether they have.
+    /// Waits until idle connections to providers of the file have closed; whether they have.
     async fn is_disconnected(&self, id: PeerId, file: usize) -> bool {
         let patience = Instant::now() + DISCONNECT_PATIENCE;
         while self.is_connected_to_holder(id, file).await {
@@ -396,7 +396,7 @@ async fn start_node(
     })
 }
 
-/// Prints one row; whether every download whose source was alive is right.
+/// Prints one row; whether every download whose source was alive is correct.
 fn report(round: usize, outcomes: &[Outcome]) -> bool {
     let alive: Vec<_> = outcomes
         .iter()

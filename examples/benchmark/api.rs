@@ -18,10 +18,10 @@ use crate::{
     peers::Place,
 };
 
-/// Of a hundred answers, so many come within the time that is told.
+/// The percentiles of the answers that are reported.
 const PERCENTILES: [usize; 3] = [50, 90, 99];
 
-/// Asks for what a page and people ask for, one after another, each on a connection of its own, for as
+/// Makes the requests of a page and of commands, one after another, each on a connection of its own, for as
 /// long as downloads take.
 pub(crate) async fn measure(place: &Place, scale: &Scale, repeat: u32) -> Result<Figures, Failure> {
     let source = place.source().await?;
@@ -45,7 +45,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale, repeat: u32) -> Result
                 times.push(timed(client.downloads()).await?);
                 times.push(timed(client.peers()).await?);
                 times.push(timed(client.detail(&hash.to_string())).await?);
-                // What is measured is the answer, and not how many may be asked for.
+                // This measures answers, not how many requests are allowed.
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 if client.downloads().await?[0].state == "done" {
                     return Ok::<_, Failure>(times);

@@ -1,5 +1,5 @@
-//! What is measured. Every run has a downloader of its own, which has met nobody yet: connecting is part
-//! of what is timed, starting and sharing are not.
+//! The cases. Every run has a new downloader without connections: the time includes connecting, and excludes
+//! starting and sharing.
 
 use std::{
     fs,
@@ -20,23 +20,23 @@ use crate::{
     peers::{Peer, Place, write_random},
 };
 
-/// How much is measured.
+/// The amounts of each case.
 pub(crate) struct Scale {
-    /// Bytes of a file that is large.
+    /// Bytes of a large file.
     pub(crate) large: u64,
-    /// Bytes of the files that differ in size.
+    /// Bytes of each of the files of different sizes.
     sizes: &'static [u64],
     /// Sources of one file.
     sources: &'static [usize],
-    /// Downloads at once, and the bytes of each.
+    /// The number of concurrent downloads, and the bytes of each.
     concurrent: (usize, u64),
-    /// Bytes that are fetched from sources that die.
+    /// Bytes of the file that is fetched from sources that die.
     pub(crate) resilience: u64,
-    /// Between two deaths.
+    /// The time between two deaths.
     pub(crate) death_interval: Duration,
-    /// Bytes that are fetched from a few among many dead.
+    /// Bytes of the file that is fetched from a few sources among many dead ones.
     pub(crate) amid_dead: u64,
-    /// Addresses at which nobody is.
+    /// Addresses without a listener.
     pub(crate) dead_addresses: usize,
     /// Files in a folder.
     files: usize,
@@ -54,7 +54,7 @@ pub(crate) const FULL: Scale = Scale {
     files: 20_000,
 };
 
-/// For a machine that only has to show that it all works.
+/// Small amounts, which only show that everything works.
 pub(crate) const SHORT: Scale = Scale {
     large: 8 << 20,
     sizes: &[1000, 16 << 10, 1 << 20],
@@ -67,7 +67,7 @@ pub(crate) const SHORT: Scale = Scale {
     files: 100,
 };
 
-/// Bytes of a file in a folder, from and to.
+/// The least and the most bytes of a file in a folder.
 const SMALL: (u64, u64) = (1 << 10, 6 << 10);
 
 pub(crate) async fn single(place: &Place, scale: &Scale, repeat: u32) -> Result<Figures, Failure> {
@@ -111,7 +111,7 @@ pub(crate) async fn sizes(place: &Place, scale: &Scale, repeat: u32) -> Result<F
     end([source]).await;
     Ok(Figures {
         case: "sizes",
-        title: "files of all sizes from one source, each by a node that has met nobody".to_owned(),
+        title: "files of all sizes from one source, each by a node without connections".to_owned(),
         interest: Interest::Time,
         rows,
     })
@@ -136,7 +136,7 @@ pub(crate) async fn sources(place: &Place, scale: &Scale, repeat: u32) -> Result
     end(sources).await;
     Ok(Figures {
         case: "sources",
-        title: format!("{} from so many sources", size(scale.large)),
+        title: format!("{} by number of sources", size(scale.large)),
         interest: Interest::Rate,
         rows,
     })
@@ -169,7 +169,7 @@ pub(crate) async fn concurrent(
         let began = Instant::now();
         try_join_all(files.iter().map(|(hash, _)| sink.download(*hash, &from))).await?;
         at_once.push(began.elapsed());
-        // They are there now: this looks at each of them again.
+        // The files exist now: this checks each of them again.
         for (hash, original) in &files {
             sink.fetch(*hash, &from, original).await?;
         }
@@ -224,7 +224,7 @@ pub(crate) async fn folder(place: &Place, scale: &Scale, repeat: u32) -> Result<
     })
 }
 
-/// Shares what is in `folder`: what is to be fetched, and what each has to be the same as.
+/// Shares the files in `folder`; the hashes to fetch, each with its original.
 ///
 /// Folders have no hash of their own yet: each file is shared. Once `Node::share` takes a folder, this
 /// returns that one hash, and `peers::compare` compares two trees.
@@ -264,7 +264,7 @@ pub(crate) async fn end(peers: impl IntoIterator<Item = Peer>) {
     }
 }
 
-/// A size as people say it.
+/// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0x4000_0000.. => format!("{} GiB", bytes >> 30),

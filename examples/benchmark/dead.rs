@@ -1,9 +1,8 @@
-//! Sources among many that are dead: addresses at which nobody listens, and provider records of nodes that
-//! have left.
+//! Sources among many dead ones: addresses without a listener, and provider records of nodes that have left.
 //!
 //! ```text
-//!   10 that have it ──┬── one DHT ──── sink      told of all of them, alive or dead
-//!   10 that had it ···┘                          and of addresses where nobody ever was
+//!   10 that have it ──┬── one DHT ──── sink      knows all of them, alive or dead,
+//!   10 that had it ···┘                          and addresses that never had a listener
 //! ```
 
 use std::net::TcpListener;
@@ -41,7 +40,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale, repeat: u32) -> Result
     let mut among: Vec<PeerAddress> = addresses(&dead);
     end(dead).await;
     among.extend(closed_ports(scale.dead_addresses)?);
-    // The dead come first: whoever is asked in the order given meets them first.
+    // The dead come first, so that a downloader that keeps this order meets them first.
     among.extend(alive);
     let mut runs = Vec::new();
     for _ in 0..repeat {
@@ -63,7 +62,7 @@ pub(crate) async fn measure(place: &Place, scale: &Scale, repeat: u32) -> Result
     })
 }
 
-/// Addresses of ports on which nobody listens any more.
+/// Addresses of ports that no longer have a listener.
 fn closed_ports(count: usize) -> Result<Vec<PeerAddress>, Failure> {
     let bound = (0..count).map(|_| TcpListener::bind("127.0.0.1:0"));
     let bound: Vec<_> = bound.collect::<Result<_, _>>()?;

@@ -1,38 +1,38 @@
-//! What came of a case: a row for each thing measured, with every run of it.
+//! The results of a case: a row for each measurement, with all of its runs.
 
 use std::{
     fmt::{self, Display, Formatter},
     time::Duration,
 };
 
-/// What is of interest in a case.
+/// The quantity that a case is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interest {
-    /// How many bytes a second.
+    /// Bytes a second.
     Rate,
-    /// How long it takes, over many orders of magnitude.
+    /// Time, over many orders of magnitude.
     Time,
 }
 
 /// The figures of one case.
 pub(crate) struct Figures {
-    /// A word for it, as on the command line.
+    /// Its name on the command line.
     pub(crate) case: &'static str,
-    /// What it is about.
+    /// Its title.
     pub(crate) title: String,
     pub(crate) interest: Interest,
     pub(crate) rows: Vec<Row>,
 }
 
-/// One thing, measured several times.
+/// One measurement, taken several times.
 pub(crate) struct Row {
-    /// What is different about it.
+    /// What distinguishes it from the other rows.
     pub(crate) label: String,
     /// Bytes of content that one run fetches.
     pub(crate) bytes: u64,
     /// How long each run took, in the order of the runs.
     pub(crate) runs: Vec<Duration>,
-    /// What else is worth saying.
+    /// A note.
     pub(crate) note: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Row {
         Self { note, ..self }
     }
 
-    /// The run in the middle; of two, the quicker one.
+    /// The median run; of two, the faster one.
     pub(crate) fn median(&self) -> Duration {
         let mut sorted = self.runs.clone();
         sorted.sort_unstable();
@@ -67,7 +67,7 @@ impl Row {
         self.runs.iter().max().copied().unwrap_or_default()
     }
 
-    /// Bytes a second, if all of it takes so long.
+    /// Bytes a second, if a run takes this long.
     pub(crate) fn rate(&self, time: Duration) -> f64 {
         self.bytes as f64 / time.as_secs_f64().max(1e-9)
     }

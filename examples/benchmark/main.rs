@@ -1,6 +1,6 @@
 //! How fast files travel: nodes in one process, over real loopback sockets, with their data and files on
-//! a real disk. Every copy is compared with the original, outside the clock. Writes a summary, a
-//! report for machines and a plot a case.
+//! a real disk. Compares every copy with the original, outside the clock. Writes a summary, a report
+//! for programs, and a plot for each case.
 //!
 //! ```text
 //! cargo run --release --example benchmark
@@ -9,13 +9,13 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `cases` | what is measured, one function a case |
-//! | `resilience` | the case in which sources die and come back |
+//! | `cases` | the cases, one function each |
+//! | `resilience` | the case in which sources die and restart |
 //! | `api` | the case in which the local API answers while a download runs |
-//! | `dead` | the case in which most of those who are said to have it are gone |
+//! | `dead` | the case in which most of the named sources are gone |
 //! | `peers` | nodes with folders of their own, and timed downloads |
-//! | `figures` | what came of it: runs, median and spread |
-//! | `report`, `plots` | how it is written down |
+//! | `figures` | results: runs, median and spread |
+//! | `report`, `plots` | the files that are written |
 
 mod api;
 mod cases;
@@ -36,15 +36,15 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[derive(Clone, Parser)]
 struct Arguments {
-    /// What to measure; everything if nothing is named.
+    /// The cases to run; all if none is named.
     cases: Vec<Case>,
-    /// Where the report goes; the copies, too, until they are compared.
+    /// The folder of the report, and of the copies until they are compared.
     #[arg(long, default_value = "benchmark")]
     output: PathBuf,
-    /// How often each figure is taken.
+    /// How often each measurement is taken.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
-    /// Small files, and few of them: seconds in all, and no figures to be proud of.
+    /// Few and small files: takes seconds; the figures mean little.
     #[arg(long)]
     short: bool,
 }
@@ -57,11 +57,11 @@ enum Case {
     Sizes,
     /// One file from 1, 2, 4 and 8 sources.
     Sources,
-    /// Many downloads of one node, one after another and at once.
+    /// Many downloads of one node, one after another and concurrently.
     Concurrent,
-    /// Sources that die and come back while a file is fetched.
+    /// Sources that die and restart while a file is fetched.
     Resilience,
-    /// A few sources among many that are dead.
+    /// A few sources among many dead ones.
     Dead,
     /// A folder of many small files.
     Folder,
@@ -73,7 +73,7 @@ enum Case {
 async fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse();
     fs::create_dir_all(&arguments.output)?;
-    // Beside the report: whoever says where that goes chooses the disk.
+    // Beside the report: its path chooses the disk.
     let place = Place::new(&arguments.output)?;
     let scale = if arguments.short {
         cases::SHORT
@@ -94,7 +94,7 @@ async fn main() -> Result<(), Failure> {
     for figures in &all {
         plots::draw(figures, &arguments.output)?;
     }
-    println!("written down in {}", arguments.output.display());
+    println!("the report is in {}", arguments.output.display());
     Ok(())
 }
 

@@ -19,13 +19,13 @@ use tempfile::TempDir;
 
 use crate::Failure;
 
-/// How long a download goes on without any source, before the benchmark gives up.
+/// How long a download continues without a source before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Bytes that are made or compared at a time.
+/// Bytes that are generated or compared at a time.
 const BUFFER: usize = 1 << 20;
 
-/// Where everything of one benchmark lies; it vanishes with this.
+/// The folder of one benchmark; dropping this removes it.
 pub(crate) struct Place {
     folder: TempDir,
     made: Cell<usize>,
@@ -40,7 +40,7 @@ impl Place {
         })
     }
 
-    /// A path that nothing lies at yet.
+    /// A path that does not exist yet.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.made.set(self.made.get() + 1);
         self.folder
@@ -60,7 +60,7 @@ impl Place {
         self.start(Mode::LongRunning).await
     }
 
-    /// Starts a node such as a command brings with it.
+    /// Starts a node like that of a command.
     pub(crate) async fn sink(&self) -> Result<Peer, Failure> {
         self.start(Mode::OneShot).await
     }
@@ -101,7 +101,7 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts a node that knows those it may join the DHT by; with `None`, it is in no DHT.
+    /// Starts a node that joins the DHT through the given nodes; with `None`, it joins no DHT.
     async fn start(
         folder: PathBuf,
         mode: Mode,
@@ -132,7 +132,7 @@ impl Peer {
         })
     }
 
-    /// Ends the node, and starts it again where it was.
+    /// Stops the node, and restarts it at the same address.
     pub(crate) async fn restart(self) -> Result<Self, Failure> {
         let listen: Multiaddr = self.address.address().clone();
         let settings = Settings {
@@ -162,7 +162,7 @@ impl Peer {
         Ok(sent.map_or(0, |peer| peer.sent_bytes))
     }
 
-    /// Fetches `hash` from `sources`; how long that took, and where it is.
+    /// Fetches `hash` from `sources`; the time that took, and the path of the copy.
     pub(crate) async fn download(
         &self,
         hash: Hash,
@@ -190,7 +190,7 @@ impl Peer {
         Ok((began.elapsed(), finished.path))
     }
 
-    /// The same, compared with `original` after the clock has stopped, and removed.
+    /// Like `download`; then compares the copy with `original`, outside the clock, and removes it.
     pub(crate) async fn fetch(
         &self,
         hash: Hash,

@@ -1,4 +1,4 @@
-//! A picture a case: a point a row at its median, on a line that spans all of its runs.
+//! A plot for each case: a point for each row at its median, on a line that spans all of its runs.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const SIZE: (u32, u32) = (900, 450);
 /// Pixels of the labels below and to the left.
 const LABELS: (u32, u32) = (50, 80);
 
-/// Draws `figures` into `folder`, in a file called by the case.
+/// Draws `figures` into `folder`, in a file named after the case.
 pub(crate) fn draw(figures: &Figures, folder: &Path) -> Result<(), Failure> {
     let path = folder.join(format!("benchmark_{}.svg", figures.case));
     let area = SVGBackend::new(&path, SIZE).into_drawing_area();
@@ -86,7 +86,7 @@ impl Point {
     }
 }
 
-/// What the picture spans, from top to bottom.
+/// The range of the plot, from top to bottom.
 fn bounds(points: &[Point], interest: Interest) -> (f64, f64) {
     let highest = points.iter().map(|p| p.high).fold(f64::MIN, f64::max);
     let lowest = points.iter().map(|p| p.low).fold(f64::MAX, f64::min);
@@ -104,7 +104,7 @@ impl Interest {
         }
     }
 
-    /// How many values are written beside the picture; of times, each power of ten.
+    /// The number of values beside the axis; of times, each power of ten.
     fn labels(self, lowest: f64, highest: f64) -> usize {
         match self {
             Self::Rate => 10,

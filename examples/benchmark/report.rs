@@ -1,4 +1,4 @@
-//! What is written down: a summary for people and a report for machines.
+//! The files that are written: a summary for people and a report for programs.
 
 use std::{fs, num::NonZero, thread};
 

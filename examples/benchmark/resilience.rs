@@ -1,7 +1,7 @@
-//! Sources that die and come back while a file is fetched from them.
+//! Sources that die and restart while a file is fetched from them.
 //!
 //! ```text
-//!   four sources <--- sink      one source after the other ends, and starts again where it was
+//!   four sources <--- sink      one source after the other stops, and restarts at its address
 //! ```
 
 use std::{path::Path, time::Duration};
@@ -19,11 +19,11 @@ use crate::{
 /// Sources, of which one at a time is dead.
 const SOURCES: usize = 4;
 
-/// What a run among dying sources came to.
+/// The result of a run among dying sources.
 struct Survived {
     time: Duration,
     deaths: usize,
-    /// Bytes that were sent beyond those of the file.
+    /// Bytes that sources sent beyond those of the file.
     wasted: u64,
 }
 
@@ -47,20 +47,20 @@ pub(crate) async fn measure(place: &Place, scale: &Scale, repeat: u32) -> Result
     let deaths: usize = survived.iter().map(|run| run.deaths).sum();
     let wasted: u64 = survived.iter().map(|run| run.wasted).sum();
     let note = format!(
-        "{deaths} deaths in all, {:.1} MiB sent in vain for each",
+        "{deaths} deaths in total, {:.1} MiB sent without use for each",
         wasted as f64 / deaths.max(1) as f64 / f64::from(1 << 20)
     );
     let times = survived.iter().map(|run| run.time).collect();
     Ok(Figures {
         case: "resilience",
         title: format!(
-            "{} from {SOURCES} sources, of which one dies every {:?} and comes back",
+            "{} from {SOURCES} sources, of which one dies every {:?} and restarts",
             size(scale.resilience),
             scale.death_interval
         ),
         interest: Interest::Rate,
         rows: vec![
-            Row::new("nobody dies", scale.resilience, calm),
+            Row::new("no source dies", scale.resilience, calm),
             Row::new("they die", scale.resilience, times).with_note(note),
         ],
     })
@@ -79,14 +79,14 @@ async fn survive(
     tokio::pin!(download);
     let mut death = interval(scale.death_interval);
     death.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first is due at once.
+    // The first tick is immediate.
     death.tick().await;
     let (mut deaths, mut sent) = (0, 0);
     let time = loop {
         tokio::select! {
             time = &mut download => break time?,
             _ = death.tick() => {
-                // The one that has lived longest. The download goes on meanwhile.
+                // The source that has run longest. The download continues meanwhile.
                 let source = sources.remove(0);
                 sent += source.sent_to(&sink).await?;
                 let (restarted, ended) = restart_beside(source, &mut download).await?;
@@ -110,7 +110,7 @@ async fn survive(
     })
 }
 
-/// Restarts a source while the download runs; with how long that took, if it ended meanwhile.
+/// Restarts a source while the download runs; the time of the download, if it ended meanwhile.
 async fn restart_beside(
     source: Peer,
     download: &mut (impl Future<Output = Result<Duration, Failure>> + Unpin),

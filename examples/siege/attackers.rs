@@ -1,5 +1,5 @@
-//! What strangers do, all at the same time: each connects with a new id, attacks one node for a while, and
-//! begins again.
+//! The attacks of strangers, all at the same time: each stranger connects with a new id, attacks one node for
+//! a while, and begins again.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -21,16 +21,16 @@ use tokio::{
 
 use crate::{Failure, raw::Client};
 
-/// How long one stays with one node.
+/// How long a stranger attacks one node.
 const STAY: Duration = Duration::from_secs(10);
 
-/// Before a stranger comes again that was not let in.
+/// Pause of a stranger between two visits.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Streams that one opens: as many as a node takes on a connection.
+/// Streams that a stranger opens: as many as a node accepts on a connection.
 const STREAMS: usize = 32;
 
-/// How many of each kind there are.
+/// The number of strangers of each kind.
 const KINDS: [(Kind, usize); 9] = [
     (Kind::Hoard, 12),
     (Kind::TakeSlowly, 12),
@@ -39,7 +39,7 @@ const KINDS: [(Kind, usize); 9] = [
     (Kind::Listen, 4),
     (Kind::Guess, 4),
     (Kind::Announce, 4),
-    (Kind::Lie, 4),
+    (Kind::SendWrongData, 4),
     (Kind::KeepSilent, 64),
 ];
 
@@ -48,21 +48,21 @@ const KINDS: [(Kind, usize); 9] = [
 enum Kind {
     /// Asks on all streams, and reads nothing.
     Hoard,
-    /// Reads a few bytes a second of what it asked for.
+    /// Reads a few bytes a second of what it requested.
     TakeSlowly,
     /// Asks for proofs without data, as fast as they come.
     AskForProofs,
     /// Searches the catalogue without end.
     Search,
-    /// Listens to the same content on all streams.
+    /// Subscribes to the same content on all streams.
     Listen,
     /// Asks about content that it does not know.
     Guess,
-    /// Announces content that nobody has.
+    /// Announces content that does not exist.
     Announce,
-    /// Answers what it is asked with lies.
-    Lie,
-    /// Connects, and says nothing.
+    /// Answers requests with wrong data.
+    SendWrongData,
+    /// Connects, and sends nothing.
     KeepSilent,
 }
 
@@ -74,13 +74,13 @@ struct Shared {
     visits: Mutex<BTreeMap<Kind, u64>>,
 }
 
-/// The attack, until it is ended.
+/// The attack, until `end` is called.
 pub(crate) struct Attack {
     runtime: Runtime,
     shared: Arc<Shared>,
 }
 
-/// How often strangers of each kind were let in.
+/// How often strangers of each kind could connect.
 pub(crate) struct Visits(BTreeMap<Kind, u64>);
 
 impl Attack {
@@ -114,7 +114,7 @@ impl Attack {
 async fn attack(shared: Arc<Shared>, kind: Kind) {
     loop {
         let port = shared.targets[rand::rng().random_range(0..shared.targets.len())];
-        // However it ends: nodes close what they like, and are killed.
+        // Any end is fine: nodes close connections, and are killed.
         let _ = timeout(STAY, visit(&shared, kind, port)).await;
         sleep(PAUSE).await;
     }
@@ -137,7 +137,7 @@ async fn visit(shared: &Shared, kind: Kind, port: u16) -> Option<()> {
         Kind::Listen => listen(&client, &shared.bait).await,
         Kind::Guess => guess(&client).await,
         Kind::Announce => announce(&client).await,
-        Kind::Lie => lie(&mut client, &shared.bait).await,
+        Kind::SendWrongData => send_wrong_data(&mut client, &shared.bait).await,
         Kind::KeepSilent => None,
     }
 }
@@ -232,8 +232,8 @@ async fn announce(client: &Client) -> Option<()> {
     }
 }
 
-/// Claims to have all of whatever it is asked about, as far as it can prove that, and sends noise.
-async fn lie(client: &mut Client, bait: &Hash) -> Option<()> {
+/// Claims to have all content that it can prove to have, and sends noise.
+async fn send_wrong_data(client: &mut Client, bait: &Hash) -> Option<()> {
     let (local, node) = client.ids();
     while let Some(mut stream) = client.inbound.recv().await {
         let bait = *bait;

@@ -1,6 +1,6 @@
-//! Lays siege to Pelago: real nodes share, download, are killed and come back, while strangers attack them in
-//! all the ways that docs/SECURITY.md names, together. Every download is compared; memory and open files are
-//! watched.
+//! Lays siege to Pelago: real nodes share, download, are killed and restart, while strangers attack them in
+//! all the ways that docs/SECURITY.md names, at the same time. Compares every download, and watches memory and
+//! open files.
 //!
 //! ```text
 //! cargo run --release --example siege -- --short
@@ -9,11 +9,11 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `town` | the nodes, and what their people do |
-//! | `attackers` | what strangers do |
-//! | `raw` | a connection on which an attacker writes what it likes |
+//! | `town` | the nodes, and the commands of their users |
+//! | `attackers` | the attacks of strangers |
+//! | `raw` | a connection on which an attacker writes any bytes |
 //! | `watch` | memory and open files of the nodes |
-//! | `pelago`, `content` | processes of the real binary, and content; those of `examples/torture` |
+//! | `pelago`, `content` | processes of the real program, and content; shared with `examples/torture` |
 
 mod attackers;
 #[allow(dead_code, reason = "torture uses all of it")]
@@ -42,22 +42,22 @@ use crate::{attackers::Attack, town::Town, watch::Watch};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// What a node may hold beside the budget for its connections, in MiB (docs/SECURITY.md).
+/// Memory that a node may hold beside the budget for its connections, in MiB (docs/SECURITY.md).
 const BESIDE_BUDGET: u64 = 100;
 
-/// What a node may keep beyond a fifth more than before, a minute after the attack: records of the DHT, which
-/// stay for 48 h, and what is not worth giving back. In MiB.
+/// Memory in MiB that a node may keep a minute after the attack, beyond a fifth more than before: records of
+/// the DHT, which stay for 48 h, and memory that is not worth returning to the system.
 const KEPT: u64 = 64 + 16;
 
-/// Open files that may be left a minute after.
+/// Open files that may be left a minute after the attack.
 const KEPT_FILES: u64 = 32;
 
 #[derive(Parser)]
 struct Arguments {
-    /// A minute in all.
+    /// Run for a minute in total.
     #[arg(long)]
     short: bool,
-    /// What the people do follows from it.
+    /// The seed from which the commands of the users follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// How long the attack lasts.
@@ -66,7 +66,7 @@ struct Arguments {
     /// network.memory_budget_mib of each node.
     #[arg(long, default_value_t = 64)]
     budget: u64,
-    /// The binary; without it, the one of this package is built.
+    /// The program to attack; without it, the one of this package is built.
     #[arg(long, value_name = "PATH")]
     pelago: Option<PathBuf>,
     /// Write the figures to this file, as JSON.
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether everything held.
+/// Runs the siege; whether all promises held.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let (attack, rest) = match arguments.short {
         true => (Duration::from_secs(20), Duration::from_secs(40)),
@@ -129,17 +129,20 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let bound = arguments.budget + BESIDE_BUDGET;
     let mut wrong = town.figures.wrong.clone();
     if most.mib > bound {
-        wrong.push(format!("a node held {} MiB of {bound}", most.mib));
+        wrong.push(format!(
+            "a node held {} MiB, over the bound of {bound} MiB",
+            most.mib
+        ));
     }
     if after.mib > before.mib + before.mib / 5 + KEPT {
         wrong.push(format!(
-            "a node kept {} MiB, {} before",
+            "a node kept {} MiB after the attack, {} MiB before",
             after.mib, before.mib
         ));
     }
     if after.files > before.files + KEPT_FILES {
         wrong.push(format!(
-            "{} open files are left, {} before",
+            "{} open files are left after the attack, {} before",
             after.files, before.files
         ));
     }
@@ -159,7 +162,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     Ok(wrong.is_empty())
 }
 
-/// The binary of this package, in the profile of this example.
+/// Builds the program of this package, in the profile of this example.
 fn build() -> Result<PathBuf, Failure> {
     let mut arguments = vec!["build", "--bin", "pelago"];
     if !cfg!(debug_assertions) {

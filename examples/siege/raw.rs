@@ -1,4 +1,4 @@
-//! A peer with an id of its own that is connected to one node and writes what it likes.
+//! A peer with an id of its own that is connected to one node and writes any bytes.
 
 use futures::{StreamExt, channel::oneshot};
 use libp2p::{Multiaddr, PeerId, Swarm, identity::Keypair, swarm::SwarmEvent};
@@ -16,7 +16,7 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-/// What the attacker's own connections may take, in bytes.
+/// Memory that the attacker's own connections may take, in bytes.
 const BUDGET: u64 = 64 << 20;
 
 /// How long a connection or a stream may take to come about.

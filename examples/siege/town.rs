@@ -23,10 +23,10 @@ const NODES: usize = 6;
 /// Bytes of a file at most.
 const MOST_BYTES: usize = 8 << 20;
 
-/// Bytes of what attackers ask for.
+/// Bytes of the content that attackers request.
 const BAIT_BYTES: usize = 8 << 20;
 
-/// How long a local call may take while peers flood, in half of all cases.
+/// How long half of all local calls may take during the attack.
 const STATUS_WITHIN: Duration = Duration::from_millis(250);
 
 struct Member {
@@ -35,7 +35,7 @@ struct Member {
     folder: PathBuf,
 }
 
-/// What came of it.
+/// Results.
 #[derive(Default)]
 pub(crate) struct Figures {
     rounds: u64,
@@ -99,7 +99,7 @@ impl Town {
         Ok(town)
     }
 
-    /// Where the nodes are.
+    /// The ports of the nodes.
     pub(crate) fn targets(&self) -> Vec<u16> {
         self.members.iter().map(|member| member.home.port).collect()
     }
@@ -108,7 +108,7 @@ impl Town {
         self.members[0].home.network.clone()
     }
 
-    /// The hash of what all nodes share with everyone.
+    /// The hash of the content that all nodes share with everyone.
     pub(crate) fn bait(&self) -> String {
         self.bait.clone()
     }
@@ -117,7 +117,7 @@ impl Town {
         Arc::clone(&self.pids)
     }
 
-    /// One shares, another downloads and compares; with `kills`, a third may be killed meanwhile.
+    /// One node shares, another downloads and compares; with `kills`, a third may be killed meanwhile.
     pub(crate) fn round(&mut self, kills: bool) -> Result<(), Failure> {
         self.figures.rounds += 1;
         self.number += 1;
@@ -185,7 +185,7 @@ impl Town {
         if target.exists() {
             self.figures
                 .wrong
-                .push(format!("{to} was removed and is there"));
+                .push(format!("{to} was removed and still exists"));
         }
         Ok(())
     }
@@ -231,7 +231,7 @@ fn text(value: &Value) -> Result<String, Failure> {
 }
 
 impl Figures {
-    /// How long `pelago status` takes: in the median, and at most.
+    /// How long `pelago status` takes: the median and the maximum.
     fn status_times(&self) -> (Duration, Duration) {
         let mut times = self.status.clone();
         times.sort_unstable();

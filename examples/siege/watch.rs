@@ -1,4 +1,4 @@
-//! Memory and open files of the nodes, as the system tells them.
+//! Memory and open files of the nodes, as the system reports them.
 
 use std::{fmt, fs, sync::Arc, thread, time::Duration};
 
@@ -6,17 +6,17 @@ use parking_lot::Mutex;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Processes of the nodes; those that are down are missing.
+/// Processes of the nodes; `None` for nodes that are down.
 pub(crate) type Pids = Arc<Mutex<Vec<Option<u32>>>>;
 
-/// What the largest of the nodes holds.
+/// The most that one node holds.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Held {
     pub(crate) mib: u64,
     pub(crate) files: u64,
 }
 
-/// Looks at the nodes all the time.
+/// Looks at the nodes in short intervals, and remembers the most.
 pub(crate) struct Watch {
     pids: Pids,
     most: Arc<Mutex<Held>>,

@@ -1,4 +1,4 @@
-//! How the promises are compared with what is there.
+//! Compares the promises with lists, disk, and the downloads of another node.
 
 use std::{
     collections::BTreeMap,
@@ -20,23 +20,22 @@ use crate::{
     world::World,
 };
 
-/// How long the victim may take to share what is in its watched folder.
+/// How long the victim may take to share the files of its watched folder.
 const WATCH_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a share may take to be served after its file was given another mode or name, or its node was
-/// started again.
+/// How long a share may take to be served after its file got another mode or name, or its node restarted.
 const SERVE_PATIENCE: Duration = Duration::from_secs(8);
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Bytes that have to be free, if a download is to get done.
+/// Bytes that have to be free for a download to complete.
 const ROOM: u64 = 32 << 20;
 
 /// Shares that are downloaded after a round.
 const SAMPLE: usize = 6;
 
 impl World<'_> {
-    /// Compares everything: the node runs afterwards, and what was under way is over.
+    /// Compares everything. Afterwards the node runs, and all downloads have ended.
     pub(crate) fn check(&mut self) -> Result<(), Failure> {
         self.library.start()?;
         if !self.start_node()? {
@@ -49,13 +48,13 @@ impl World<'_> {
         self.compare()
     }
 
-    /// Compares what the victim says and what is on its disk with the model.
+    /// Compares the victim's lists and its disk with the model.
     pub(crate) fn compare(&mut self) -> Result<(), Failure> {
         let Some(observed) = self.observe()? else {
             return Ok(());
         };
         self.model.adopt(&observed);
-        // From its first check on, a node is who it is.
+        // From its first check on, a node keeps its identity.
         self.model.keeps_first(&observed, IDENTITY);
         let mut all = self.model.violations(&observed);
         for folder in ["mine", "keep", "watched"] {
@@ -71,7 +70,7 @@ impl World<'_> {
     }
 
     fn observe(&mut self) -> Result<Option<Observed>, Failure> {
-        // First, as what is done by then has to be on the disk.
+        // First: downloads that are done now have to be on the disk.
         let (shares, downloads) = (
             self.victim.run(&["list"])?,
             self.victim.run(&["downloads"])?,
@@ -101,7 +100,7 @@ impl World<'_> {
         }))
     }
 
-    /// Waits until the files of the watched folder are listed; their hashes.
+    /// Waits until the files of the watched folder are listed, and returns their hashes.
     fn check_watched(&mut self) -> Result<Vec<String>, Failure> {
         let files = self.model.files_below(&self.path("watched"));
         if files.is_empty() {
@@ -145,7 +144,7 @@ impl World<'_> {
         Ok(hashes.into_keys().collect())
     }
 
-    /// Downloads some of what has to be served from the victim, and compares it.
+    /// Downloads some of the victim's shares that have to be served, and compares them.
     fn fetch_shares(&mut self, watched: &[String]) -> Result<(), Failure> {
         let mut all = self.model.served();
         // Those of the last round first.
@@ -202,12 +201,12 @@ impl World<'_> {
         Ok(())
     }
 
-    /// The reader begins anew: what it has of a share that was not served is in nobody's way.
+    /// The reader begins anew, without what it has of shares that were not served.
     fn forget_reader(&self) -> Result<(), Failure> {
         Ok(fs::remove_dir_all(&self.reader.data)?)
     }
 
-    /// Resumes everything, and waits for the end of it.
+    /// Resumes all downloads, and waits until they end.
     fn go_on(&mut self) -> Result<(), Failure> {
         if !self.settle()? {
             return Ok(());
@@ -233,7 +232,7 @@ impl World<'_> {
                     self.violated("resume-failed", text);
                     self.model.answered(hash, Promise::Void);
                 }
-                // It never began, or it is over.
+                // It never began, or it has ended.
                 _ => self.model.answered(hash, Promise::Void),
             }
         }
@@ -258,7 +257,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// After the last round: everything is cancelled and removed, and nothing of Pelago's is left.
+    /// After the last round: cancels and removes everything; nothing of Pelago's may be left.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
         if !self.start_node()? {
             return Ok(());
@@ -299,13 +298,13 @@ pub(crate) fn digest_at(path: &Path) -> Result<Option<Digest>, Failure> {
     match fs::read(path) {
         Ok(content) => Ok(Some(content::digest(&content))),
         Err(error) if is_gone(&error) => Ok(None),
-        // A disk that fails.
+        // The disk fails.
         Err(error) if error.raw_os_error() == Some(5) => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display()).into()),
     }
 }
 
-/// What a file looks like that is wrong.
+/// Describes a wrong file.
 fn described(path: &Path) -> Option<String> {
     let content = fs::read(path).ok()?;
     let pages: Vec<_> = content.chunks(4096).collect();
@@ -353,7 +352,7 @@ pub(crate) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
             match entry.file_type() {
                 Ok(found) if found.is_dir() => folders.push(entry.path()),
                 Ok(_) => all.push(entry.path()),
-                // It went meanwhile.
+                // It was removed meanwhile.
                 Err(_) => {}
             }
         }

@@ -1,4 +1,4 @@
-//! Content that a seed stands for, and how it is told apart.
+//! Content that follows from a seed, and its comparison.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ pub(crate) type Digest = [u8; 32];
 /// Files of a folder at most.
 const MOST_FILES: usize = 40;
 
-/// What a hash stands for.
+/// The content of a hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     File(Digest),

@@ -1,4 +1,4 @@
-//! What was done and what came of it, for people and for programs.
+//! Counts and results, for people and for programs.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -16,11 +16,11 @@ pub(crate) struct Figures {
     pub(crate) deeds: usize,
     pub(crate) kills: usize,
     pub(crate) cuts: usize,
-    /// Calls that failed, and periods in which the disk did.
+    /// Calls that failed, and periods in which the disk failed.
     pub(crate) faults: u64,
     /// Periods in which the disk was full.
     pub(crate) full: usize,
-    /// Downloads that were done, each time they were compared.
+    /// Completed downloads, counted at each comparison.
     pub(crate) downloads_compared: usize,
     /// Shares that another node downloaded, to compare them.
     pub(crate) shares_compared: usize,

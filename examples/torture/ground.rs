@@ -1,4 +1,4 @@
-//! The disk that the victim stands on: a folder, a disk that loses power, one that fails, one that is full.
+//! The disk of the victim: a folder, a disk that loses power, one that fails, or one that is full.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ const IMAGE_BYTES: u64 = 128 << 20;
 /// Bytes that the image of the disk that fails may take, and a little for its file system.
 const BACKING: &str = "size=140m";
 
-/// Bytes of the disk that gets full.
+/// Bytes of the disk that becomes full.
 const SMALL: &str = "size=120m";
 
 const FILLER: &str = "filler";
@@ -32,26 +32,26 @@ pub(crate) enum Sort {
     Folder,
     /// An ext4 file system in a file, whose power can be cut.
     Power,
-    /// The same on a disk with no room for what it did not write before: written data is lost with an I/O
+    /// The same on a disk without space for blocks that it has not written before: data is lost with an I/O
     /// error, whichever calls the victim makes.
     Failing,
     /// A tmpfs.
     Small,
 }
 
-/// Whether we may do what root may.
+/// Whether this process has the rights of root.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0)
 }
 
-/// A disk, which vanishes with this.
+/// A disk; dropping this removes it.
 pub(crate) struct Ground {
     sort: Sort,
     folder: PathBuf,
     mounts: Vec<PathBuf>,
-    /// With what it is mounted besides.
+    /// Further mount options.
     options: String,
-    /// How often it was mounted, from which the options follow.
+    /// The number of mounts so far, from which the options follow.
     count: usize,
 }
 
@@ -80,7 +80,7 @@ impl Ground {
         Ok(ground)
     }
 
-    /// What the victim sees.
+    /// The folder of the victim.
     pub(crate) fn root(&self) -> PathBuf {
         self.folder.join("disk")
     }
@@ -106,7 +106,7 @@ impl Ground {
 
     fn make_image(&mut self) -> Result<(), Failure> {
         File::create(self.image())?.set_len(IMAGE_BYTES)?;
-        // The journal has its room from the beginning: what fails is data.
+        // The journal has its space from the beginning, so that only data fails.
         let options = [
             "-q",
             "-F",
@@ -120,7 +120,7 @@ impl Ground {
     }
 
     fn mount(&mut self) -> Result<(), Failure> {
-        // With a commit each second, metadata is ahead of data more often.
+        // With a commit each second, metadata is more often newer than data.
         let mut options = ["loop,commit=1", "loop"][self.count % 2].to_owned();
         if !self.options.is_empty() {
             options = format!("{options},{}", self.options);
@@ -153,22 +153,22 @@ impl Ground {
         self.sort
     }
 
-    /// Whether what is on it can be read from the disk again.
+    /// Whether its content can be read from the disk again.
     pub(crate) fn is_image(&self) -> bool {
         matches!(self.sort, Sort::Power | Sort::Failing)
     }
 
-    /// Turns the power on again: only what was written to the disk is there.
+    /// Turns the power on again: the disk has only what was written to it.
     pub(crate) fn mount_again(&mut self) -> Result<(), Failure> {
         self.unmount()?;
         self.mount()
     }
 
-    /// Fills the disk, or for the disk that fails, what is below it, but for `left` bytes.
+    /// Fills the disk, or the disk below the one that fails, except `left` bytes.
     pub(crate) fn fill(&self, left: u64) -> Result<(), Failure> {
         let folder = match self.sort {
             Sort::Failing => {
-                // What is free there loses its room.
+                // Free blocks lose their space.
                 run(Command::new("fstrim").arg(self.root()))?;
                 self.backing()
             }
@@ -176,7 +176,7 @@ impl Ground {
         };
         let path = folder.join(FILLER);
         let mut file = File::create(&path)?;
-        // The most of it at once.
+        // Most of it in one call.
         let free = rustix::fs::fstatvfs(&file)?;
         let most = (free.f_bavail * free.f_frsize).saturating_sub(4 << 20);
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, most.max(1))?;
@@ -196,7 +196,7 @@ impl Ground {
         Ok(told.f_bavail * told.f_frsize)
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub(crate) fn empty(&self) -> Result<(), Failure> {
         let folder = match self.sort {
             Sort::Failing => self.backing(),
@@ -208,11 +208,11 @@ impl Ground {
         }
     }
 
-    /// Makes all durable that is written so far.
+    /// Makes everything durable that is written so far.
     pub(crate) fn sync(&self) -> Result<(), Failure> {
         let folder = File::open(self.root())?;
         if self.sort == Sort::Failing {
-            // Tells of errors that happened before, which were meant to.
+            // Reports errors that were injected before.
             let _ = rustix::fs::syncfs(&folder);
         }
         Ok(rustix::fs::syncfs(folder)?)
@@ -248,8 +248,8 @@ impl Faults {
         Ok(Self(file))
     }
 
-    /// From now on, of a thousand calls of these kinds (bits: writes, syncs, renames) so many fail: with
-    /// EIO, or ENOSPC.
+    /// From now on, `per_mille` of a thousand calls of these kinds (bits: writes, syncs, renames) fail with
+    /// EIO or ENOSPC.
     pub(crate) fn begin(&self, per_mille: u32, kinds: u32, is_full: bool) -> Result<(), Failure> {
         let error = Self::ERRORS[usize::from(is_full)];
         for (at, number) in [(4, per_mille), (8, error), (12, kinds), (0, 1)] {

@@ -1,4 +1,4 @@
-//! What the victim downloads, and the node that has it.
+//! The content that the victim downloads, and the node that has it.
 
 use std::path::Path;
 
@@ -27,7 +27,7 @@ pub(crate) struct Item {
     pub(crate) body: Body,
 }
 
-/// A node with files and folders, which is never tortured but by being killed.
+/// A node with files and folders. Its only torture is a kill.
 pub(crate) struct Library {
     home: Home,
     node: Option<Node>,
@@ -35,7 +35,7 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    /// Makes the files that `seed` stands for, and shares them.
+    /// Makes the files that follow from `seed`, and shares them.
     pub(crate) fn open(binary: &Path, folder: &Path, seed: u64) -> Result<Self, Failure> {
         let home = Home::new(binary, folder.join("data"), folder.join("quiet"))?
             .with("PELAGO_TRANSFER_UPLOAD_LIMIT", RATE);

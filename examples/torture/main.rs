@@ -1,6 +1,6 @@
 //! Tortures Pelago: random commands, other programs at the same files, `kill -9`, power cuts, I/O errors and
-//! full disks; after each round everything that was promised is compared. It drives the real binary, and all that
-//! it does follows from a seed. docs/TORTURE.md says how to read it.
+//! full disks. After each round it compares all promises. It drives the real program, and all of its actions
+//! follow from a seed. docs/TORTURE.md explains its output.
 //!
 //! ```text
 //! cargo run --release --example torture -- --short
@@ -9,17 +9,17 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `model` | what was promised and whose each file is: pure; its table says what is promised when |
-//! | `rounds` | the kinds: what is done in a round, and what happens meanwhile |
-//! | `verbs` | what Pelago is asked to do, and what its answers promise |
-//! | `strangers` | what other programs do |
-//! | `checks` | how the promises are compared with lists, disk, and another node's downloads |
+//! | `model` | the promises and the owner of each file; pure. Its table lists each promise |
+//! | `rounds` | the kinds of torture: the steps of a round, and what happens meanwhile |
+//! | `verbs` | the commands, and what their answers promise |
+//! | `strangers` | the actions of other programs |
+//! | `checks` | the comparison of promises with lists, disk, and another node's downloads |
 //! | `world` | one victim with everything around it |
 //! | `library` | the node that the victim downloads from |
-//! | `pelago` | processes of the real binary |
-//! | `ground` | the victim's disk: it loses power, fails, or is full |
-//! | `tools`, `helper.c`, `shim.c` | what Rust has no safe call for, compiled at run time |
-//! | `content`, `figures` | content that a seed stands for; what came of it |
+//! | `pelago` | processes of the real program |
+//! | `ground` | the victim's disk, which loses power, fails, or is full |
+//! | `tools`, `helper.c`, `shim.c` | calls that safe Rust lacks, compiled at run time |
+//! | `content`, `figures` | content that follows from a seed; results |
 
 mod checks;
 mod content;
@@ -59,35 +59,35 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[derive(Parser)]
 struct Arguments {
-    /// A few rounds of each kind: a minute or so in all.
+    /// Run a few rounds of each kind, for about a minute in total.
     #[arg(long)]
     short: bool,
-    /// What all decisions follow from.
+    /// The seed from which all decisions follow.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// For how long episodes are begun.
+    /// How long new episodes begin.
     #[arg(long, default_value_t = 10.0)]
     minutes: f64,
-    /// The binary to torture; without it, the one of this package is built.
+    /// The program to torture; without it, the one of this package is built.
     #[arg(long, value_name = "PATH")]
     pelago: Option<PathBuf>,
-    /// Which kinds of torture.
+    /// The kinds of torture.
     #[arg(long, value_delimiter = ',', default_values_t = Kind::value_variants().to_vec())]
     kinds: Vec<Kind>,
-    /// What other programs leave alone.
+    /// Actions that other programs leave out.
     #[arg(long, value_delimiter = ',', value_name = "DEEDS")]
     without: Vec<Deed>,
-    /// More options to mount disks with. With `sync` a power cut loses nothing that was written: what is found
-    /// then is no missing sync.
+    /// Further options to mount disks with. With `sync` a power cut loses nothing that was written: a violation
+    /// then has another cause than a missing sync.
     #[arg(long, default_value = "", value_name = "OPTIONS")]
     mount: String,
-    /// Only this episode of each kind, such as one that a violation named.
+    /// Run only this episode of each kind, such as one with a violation.
     #[arg(long)]
     episode: Option<usize>,
-    /// Where the folder for everything is made, instead of the folder for temporary files.
+    /// Work below this folder instead of the folder for temporary files.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Leave that folder.
+    /// Keep that folder.
     #[arg(long)]
     keep: bool,
     /// Stop at the first violation.
@@ -103,13 +103,13 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Kind {
-    /// Random verbs, and other programs at the same files.
+    /// Random commands, and other programs at the same files.
     Verbs,
     /// `kill -9` of nodes and commands.
     Kills,
     /// Power cuts; as root only.
     Power,
-    /// I/O errors: calls that fail, and as root a disk that does.
+    /// I/O errors: failing calls and, as root, a failing disk.
     Faults,
     /// Full disks; as root only.
     Full,
@@ -157,7 +157,7 @@ fn main() -> Result<ExitCode, Failure> {
     })
 }
 
-/// Builds the binary in the profile of this program; where it is.
+/// Builds the program in the profile of this example, and returns its path.
 fn build() -> Result<PathBuf, Failure> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--bin", "pelago", "--manifest-path"]);
@@ -189,10 +189,10 @@ fn torture(
     if !ground::is_root() {
         let takes_root = |kind: &Kind| matches!(kind, Kind::Power | Kind::Full);
         for kind in kinds.extract_if(.., |kind| takes_root(kind)) {
-            eprintln!("skipped: {kind} takes root");
+            eprintln!("skipped: {kind} needs root");
         }
     }
-    eprintln!("the library is open after {} s", began.elapsed().as_secs());
+    eprintln!("the library is ready after {} s", began.elapsed().as_secs());
     let began = Instant::now();
     let end = Duration::from_secs_f64(arguments.minutes * 60.0);
     for episode in arguments.episode.unwrap_or(0).. {
@@ -203,7 +203,7 @@ fn torture(
             let of_kind = figures.entry(*kind).or_default();
             let began = Instant::now();
             let mut is_clean = true;
-            // A short run has both sorts of faults.
+            // A short run includes both sorts of faults.
             let is_double = arguments.short && *kind == Kind::Faults && arguments.episode.is_none();
             for number in episode..=episode + usize::from(is_double) {
                 is_clean &= Episode {
@@ -241,7 +241,7 @@ struct Episode<'a> {
 }
 
 impl Episode<'_> {
-    /// Runs it up to the first violation, and says whether there was none.
+    /// Runs it up to the first violation; whether there was none.
     fn run(
         &self,
         tools: &Tools,
@@ -250,7 +250,7 @@ impl Episode<'_> {
     ) -> Result<bool, Failure> {
         let mut sort = rounds::ground_of(self.kind, self.number);
         if sort == Sort::Failing && !ground::is_root() {
-            eprintln!("skipped: a disk that fails takes root; calls that fail do not");
+            eprintln!("skipped: a failing disk needs root; failing calls do not");
             sort = Sort::Folder;
         }
         let disk = (sort, &*self.arguments.mount);
@@ -307,7 +307,7 @@ impl Episode<'_> {
         u64::from_le_bytes(*digest.first_chunk().expect("a digest is longer"))
     }
 
-    /// Prints the violations so far; says whether there are none.
+    /// Prints the violations so far; whether there were none.
     fn report(&self, world: &mut World<'_>, round: usize) -> bool {
         if self.arguments.verbose {
             for line in world.log.drain(..) {

@@ -1,19 +1,19 @@
-//! What was promised, and whose each file is. Pure: events go in, violations come out.
+//! The promises, and the owner of each file. Pure: takes events, and returns violations.
 //!
-//! | event | promise, until an other program changes it |
+//! | event | promise, until another program changes its subject |
 //! |---|---|
 //! | `share PATH` answers | the hash is listed, and a peer can download it byte for byte |
 //! | `unshare HASH` answers | the hash is not listed |
-//! | `download` says done, or `downloads` lists it as done | each file is at its name with its content |
+//! | `download` reports done, or `downloads` lists it as done | each file is at its name with its content |
 //! | `download --detach` answers | the download is listed, in any state |
-//! | `pause` answers | the download is listed as paused, and `resume` takes it to its end |
-//! | `cancel` answers | the download is not listed, and neither target nor record is there |
+//! | `pause` answers | the download is listed as paused, and `resume` completes it |
+//! | `cancel` answers | the download is not listed, and neither target nor record exists |
 //! | `remove` answers | the download is not listed; its files stay and belong to the user from then on |
 //! | `remove --with-data` answers | the same, and the files that no other program changed are gone |
-//! | `limit` answers, `link --http` answers, a node is ready | limit, capability and identity stay what they are |
-//! | an other program writes, renames or links a file | the file keeps its name and its content |
+//! | `limit` answers, `link --http` answers, a node is ready | limit, capability and identity stay the same |
+//! | another program writes, renames or links a file | the file keeps its name and its content |
 //! | a command fails, or is killed | nothing new; what is listed afterwards is the promise |
-//! | `resume`, with nobody at the files and a source in reach | the download gets done |
+//! | `resume`, without other programs at the files and with a source in reach | the download completes |
 //!
 //! All promises hold after `kill -9`, after a power cut, and after an I/O error or a full disk.
 
@@ -25,7 +25,7 @@ use std::{
 
 use crate::content::{Body, Digest};
 
-/// What an other program left at a path.
+/// The state that another program left at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thing {
     File(Digest),
@@ -38,7 +38,7 @@ pub(crate) enum Thing {
 #[derive(Clone, Debug)]
 struct Foreign {
     thing: Thing,
-    /// Where it may be as well: a download renames its staging folder with all that is in it.
+    /// Another path at which it may be: a download renames its staging folder with its content.
     or: Option<PathBuf>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) enum Seen {
     Link(PathBuf),
 }
 
-/// What the victim was asked to share.
+/// A share of the victim.
 #[derive(Debug)]
 struct Share {
     /// Whether it has to be listed; `None` where no answer came.
@@ -62,14 +62,14 @@ struct Share {
 pub(crate) enum Promise {
     /// No answer came, or it was an error: what is listed next is the promise.
     Open,
-    /// The same of a removal, which may have done half of its work.
+    /// The same for a removal, which may be half done.
     Void,
     /// It is listed.
     Going,
     Paused,
     Done,
     Cancelled,
-    /// It is not listed; what it brought is the user's.
+    /// It is not listed; its files belong to the user.
     Removed,
     /// It is not listed, and its files are gone.
     RemovedWithData,
@@ -79,20 +79,20 @@ pub(crate) enum Promise {
 pub(crate) struct Download {
     pub(crate) path: PathBuf,
     pub(crate) promise: Promise,
-    /// What other programs changed of it: files and folders.
+    /// Its files and folders that other programs changed.
     changed: BTreeSet<PathBuf>,
-    /// Whether other programs reached into it before it was done: it may fail, but not go wrong.
+    /// Whether other programs changed it before it was done: it may fail, but must not be wrong.
     is_disturbed: bool,
 }
 
-/// What there is to compare with the promises.
+/// The observations that are compared with the promises.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// Hashes that the victim lists as shared.
     pub(crate) shares: BTreeSet<String>,
     /// Its downloads, and their states.
     pub(crate) downloads: BTreeMap<String, String>,
-    /// Its limit, the capability of one hash, its identity: what is asked for by these names.
+    /// Its limit, the capability of one hash, and its identity, by name.
     pub(crate) kept: BTreeMap<String, String>,
     /// All files and links on its disk, without its data folder.
     pub(crate) disk: BTreeMap<PathBuf, Seen>,
@@ -101,10 +101,10 @@ pub(crate) struct Observed {
 /// A promise that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
-    /// One word for each sort, by which they are counted.
+    /// The sort, by which violations are counted.
     pub(crate) sort: &'static str,
     pub(crate) text: String,
-    /// The first file of it, where there is one with wrong content.
+    /// The first file with wrong content, if any.
     pub(crate) at: Option<PathBuf>,
 }
 
@@ -131,16 +131,16 @@ pub(crate) struct Model {
     kept: BTreeMap<String, String>,
 }
 
-/// What other programs do.
+/// Actions of other programs.
 impl Model {
-    /// An other program made or replaced what is at `path`.
+    /// Another program made or replaced the file at `path`.
     pub(crate) fn wrote(&mut self, path: &Path, thing: Thing) {
         self.changed(path);
         let foreign = Foreign { thing, or: None };
         self.foreign.insert(path.to_owned(), foreign);
     }
 
-    /// Takes note of files that went where their staging folder went.
+    /// Records that files moved with their staging folder.
     pub(crate) fn followed(&mut self, is_there: impl Fn(&Path) -> bool) {
         let moved = self.foreign.iter().filter_map(|(path, foreign)| {
             let or = foreign.or.as_ref()?;
@@ -162,7 +162,7 @@ impl Model {
         self.foreign.insert(path.to_owned(), foreign);
     }
 
-    /// An other program gave a file a second name, which is its own.
+    /// Another program gave a file a second name, which is its own.
     pub(crate) fn linked(&mut self, path: &Path, thing: Thing) {
         let foreign = Foreign { thing, or: None };
         self.foreign.insert(path.to_owned(), foreign);
@@ -173,7 +173,7 @@ impl Model {
         self.foreign.retain(|at, _| !at.starts_with(path));
     }
 
-    /// An other program renamed a file or a folder. What Pelago brought becomes the user's.
+    /// Another program renamed a file or a folder. Files of Pelago become the user's.
     pub(crate) fn renamed(&mut self, from: &Path, to: &Path) {
         let moved = self.standing(from);
         self.removed(from);
@@ -203,7 +203,7 @@ impl Model {
         all
     }
 
-    /// From here on nothing is promised of the shares and downloads that `path` is part of.
+    /// From now on nothing is promised about the shares and downloads that contain `path`.
     fn changed(&mut self, path: &Path) {
         let touches = |other: &Path| other.starts_with(path) || path.starts_with(other);
         for share in self.shares.values_mut() {
@@ -219,7 +219,7 @@ impl Model {
         }
     }
 
-    /// An other program reached into what a download has so far.
+    /// Another program changed an unfinished download.
     pub(crate) fn disturbed(&mut self, hash: &str) {
         if let Some(download) = self.downloads.get_mut(hash) {
             download.is_disturbed = true;
@@ -227,7 +227,7 @@ impl Model {
     }
 }
 
-/// What Pelago answers.
+/// Answers of Pelago.
 impl Model {
     pub(crate) fn shared(&mut self, hash: &str, path: &Path, body: &Body) {
         self.bodies.insert(hash.to_owned(), body.clone());
@@ -264,11 +264,11 @@ impl Model {
             is_disturbed: false,
         };
         self.downloads.insert(hash.to_owned(), download);
-        // What is done is shared on, and what was withdrawn may be shared again.
+        // A completed download is shared, even if it was withdrawn before.
         self.share_is_open(hash);
     }
 
-    /// The user allowed Pelago to replace what is at the names of a download.
+    /// The user allowed Pelago to replace files at the names of a download.
     pub(crate) fn overwrites(&mut self, hash: &str) {
         let (Some(download), Some(body)) = (self.downloads.get(hash), self.bodies.get(hash)) else {
             return;
@@ -278,7 +278,7 @@ impl Model {
         }
     }
 
-    /// Something has a value that stays; none if that is open.
+    /// Something has a value that stays; `None` if the value is not known.
     pub(crate) fn keeps(&mut self, name: &str, value: Option<String>) {
         match value {
             Some(value) => self.kept.insert(name.to_owned(), value),
@@ -286,7 +286,7 @@ impl Model {
         };
     }
 
-    /// What was seen first stays.
+    /// The value that was seen first stays.
     pub(crate) fn keeps_first(&mut self, observed: &Observed, name: &str) {
         if let (false, Some(value)) = (self.kept.contains_key(name), observed.kept.get(name)) {
             self.keeps(name, Some(value.clone()));
@@ -312,7 +312,7 @@ impl Model {
     }
 }
 
-/// What there is.
+/// Known content.
 impl Model {
     pub(crate) fn body(&self, hash: &str) -> Option<&Body> {
         self.bodies.get(hash)
@@ -324,12 +324,12 @@ impl Model {
         same.next().map(|(hash, _)| hash.clone())
     }
 
-    /// From now on `hash` is known to stand for this.
+    /// From now on the content of `hash` is known.
     pub(crate) fn knows(&mut self, hash: &str, body: Body) {
         self.bodies.insert(hash.to_owned(), body);
     }
 
-    /// An other program changed the times of what is at `path`, and nothing else.
+    /// Another program changed only the times of the file at `path`.
     pub(crate) fn touched(&mut self, path: &Path) {
         for share in self.shares.values_mut() {
             share.places.retain(|place| !path.starts_with(place));
@@ -343,13 +343,13 @@ impl Model {
         self.downloads.get(hash)
     }
 
-    /// The downloads of which this is promised.
+    /// The downloads with this promise.
     pub(crate) fn downloads_in(&self, promise: Promise) -> Vec<String> {
         let same = self.downloads.iter().filter(|(_, d)| d.promise == promise);
         same.map(|(hash, _)| hash.clone()).collect()
     }
 
-    /// Whether nothing stands against a download of `hash`.
+    /// Whether `hash` can be downloaded.
     pub(crate) fn is_free(&self, hash: &str) -> bool {
         !self.downloads.contains_key(hash)
     }
@@ -371,8 +371,8 @@ impl Model {
             .collect()
     }
 
-    /// Whether a download has to get to its end: no other program reached into it, or has a file at one of its
-    /// names, or in a folder of its name: one that is there by chance is not used.
+    /// Whether a download has to complete: no other program changed it, or has a file at one of its names or in
+    /// a folder of its name, as a file that exists by chance is not used.
     pub(crate) fn has_to_end(&self, hash: &str) -> bool {
         let (Some(download), Some(body)) = (self.downloads.get(hash), self.bodies.get(hash)) else {
             return false;
@@ -387,7 +387,7 @@ impl Model {
         self.foreign.contains_key(path)
     }
 
-    /// Where `hash` is shared from.
+    /// The paths from which `hash` is shared.
     pub(crate) fn places(&self, hash: &str) -> Vec<PathBuf> {
         let share = self.shares.get(hash);
         share.map_or_else(Vec::new, |share| share.places.iter().cloned().collect())
@@ -407,9 +407,9 @@ impl Model {
     }
 }
 
-/// What is compared.
+/// The comparison.
 impl Model {
-    /// Takes over what is seen where nothing is promised: from now on it is a promise.
+    /// Takes an observation as a promise where nothing was promised before.
     pub(crate) fn adopt(&mut self, observed: &Observed) {
         for (hash, download) in &mut self.downloads {
             let Some(state) = observed.downloads.get(hash) else {
@@ -430,7 +430,7 @@ impl Model {
         }
     }
 
-    /// All promises that are broken.
+    /// All broken promises.
     pub(crate) fn violations(&self, observed: &Observed) -> Vec<Violation> {
         let mut all = self.of_foreign(observed);
         all.extend(self.of_shares(observed));
@@ -493,7 +493,7 @@ impl Model {
         match (download.promise, state) {
             (Promise::Done, _) => self.of_done(hash, download, observed),
             (Promise::Paused, Some("paused")) => Vec::new(),
-            // What other programs took away may fail.
+            // A download that lost files to other programs may fail.
             (Promise::Paused, Some("failed")) if download.is_disturbed => Vec::new(),
             (Promise::Paused, state) => {
                 let state = state.unwrap_or("not listed");
@@ -533,7 +533,7 @@ impl Model {
         all
     }
 
-    /// Files in a folder that was downloaded which neither its content nor another program accounts for.
+    /// Files in a downloaded folder that are neither its content nor those of another program.
     fn extra(&self, hash: &str, download: &Download, observed: &Observed) -> Vec<Violation> {
         let Some(body @ Body::Tree(_)) = self.bodies.get(hash) else {
             return Vec::new();
@@ -552,7 +552,7 @@ impl Model {
         in_one("done-extra", &text, &extra)
     }
 
-    /// What is on the disk at or below `folder` and is no file of the user's.
+    /// Files on the disk at or below `folder` that do not belong to the user.
     fn unexplained<'a>(
         &'a self,
         folder: &'a Path,
@@ -595,7 +595,7 @@ impl Model {
         in_one("target-left", &text, &left)
     }
 
-    /// Files below `folder`, which is the user's alone, that the user did not put there.
+    /// Files below a folder of the user's that the user did not put there.
     pub(crate) fn strays(&self, folder: &Path, observed: &Observed) -> Vec<Violation> {
         let strays = self.unexplained(folder, observed);
         let strays: Vec<_> = strays.map(|path| path.display().to_string()).collect();
@@ -615,7 +615,7 @@ fn in_one(sort: &'static str, text: &str, files: &[String]) -> Vec<Violation> {
     vec![Violation::new(sort, format!("{text} {first}{more}"))]
 }
 
-/// Where a download to `path` grows at first.
+/// The path of an unfinished download to `path`.
 pub(crate) fn with_part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".part");
@@ -721,7 +721,7 @@ mod tests {
         ] {
             let mut model = done("/got/x", b"x");
             model.answered("h", promise);
-            // What was removed without its data stays.
+            // The files of a download that was removed without its data stay.
             model.foreign.clear();
             observed.downloads = state
                 .map(|state| ("h".to_owned(), state.to_owned()))

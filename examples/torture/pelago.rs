@@ -1,4 +1,4 @@
-//! Pelago's commands and nodes: processes of the real binary, with folders of their own.
+//! Pelago's commands and nodes: processes of the real program, with folders of their own.
 
 use std::{
     fs::{self, File},
@@ -17,12 +17,12 @@ use serde_json::Value;
 
 use crate::Failure;
 
-/// How long anything may take; plenty for a slow and busy machine.
+/// How long anything may take, with a margin for slow and busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
-/// The moment from which on answers do not count: the power is off. Set before it goes.
+/// From this moment on answers do not count, as the power is off. Set before the power cut.
 #[derive(Clone, Default)]
 pub(crate) struct Blackout(Arc<Mutex<bool>>);
 
@@ -36,14 +36,14 @@ impl Blackout {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// It succeeded and printed this.
     Done(Value),
     /// It failed with this message.
     Failed(String),
-    /// It was killed, or the power went first.
+    /// It was killed, or the power was cut first.
     Lost,
     /// It did not end in time.
     Hung,
@@ -68,13 +68,13 @@ impl Answer {
     }
 }
 
-/// Where a node and its commands have their folders.
+/// The folders of a node and its commands.
 #[derive(Clone)]
 pub(crate) struct Home {
     pub(crate) binary: PathBuf,
     /// Its data folder.
     pub(crate) data: PathBuf,
-    /// Outside of everything that is tortured: what commands print, and `HOME`.
+    /// Outside of the tortured disk: the output of commands, and `HOME`.
     pub(crate) quiet: PathBuf,
     pub(crate) network: String,
     pub(crate) port: u16,
@@ -85,7 +85,7 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new(binary: &Path, data: PathBuf, quiet: PathBuf) -> Result<Self, Failure> {
         fs::create_dir_all(&quiet)?;
-        // Free for now; whoever takes it meanwhile makes the start fail, which is said.
+        // Free now. If another program takes it meanwhile, the start fails with a message.
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         Ok(Self {
             binary: binary.to_owned(),
@@ -181,7 +181,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// What it printed, if it is not ready in time.
+    /// Its output, if it is not ready in time.
     pub(crate) fn start(&self, arguments: &[&str]) -> Result<Node, Failure> {
         let listen = format!("/ip4/127.0.0.1/tcp/{}", self.port);
         let mut all = vec!["start", "--listen", &listen];
@@ -237,7 +237,7 @@ impl Node {
         let _ = self.child.wait();
     }
 
-    /// Ends it in good order; killed if that takes too long.
+    /// Stops it by SIGTERM, or kills it if that takes too long.
     pub(crate) fn stop(mut self) -> Result<bool, Failure> {
         if let Some(pid) = self.pid() {
             kill_process(pid, Signal::TERM)?;

@@ -1,4 +1,4 @@
-//! The kinds of torture: what is done in a round of each, and what happens meanwhile.
+//! The kinds of torture: the steps of a round of each, and what happens meanwhile.
 
 use std::{
     thread::{self, JoinHandle},
@@ -19,7 +19,7 @@ use crate::{
     world::World,
 };
 
-/// A step, and how often it is drawn.
+/// A step, and its weight in the draw.
 type Menu = &'static [(Step, u32)];
 
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ enum Step {
 
 use Step::{Other, Pelago};
 
-/// What Pelago is asked to do, with nobody else at its files.
+/// Commands, without other programs at the files.
 const VERBS: Menu = &[
     (Pelago(Verb::Share), 20),
     (Pelago(Verb::ShareAgain), 4),
@@ -61,7 +61,7 @@ const DEEDS: Menu = &[
     (Other(Deed::WriteSlowly), 1),
 ];
 
-/// Deeds that are done before the power goes, and are on the disk by then.
+/// Actions that are complete and on the disk before the power cut.
 const QUIET_DEEDS: Menu = &[
     (Other(Deed::EditOwn), 10),
     (Other(Deed::ChangeAttributes), 3),
@@ -71,7 +71,7 @@ const QUIET_DEEDS: Menu = &[
     (Other(Deed::RenameWatched), 1),
 ];
 
-/// What writes much, while the disk fails.
+/// Commands that write much, while the disk fails.
 const WRITERS: Menu = &[
     (Pelago(Verb::Share), 3),
     (Pelago(Verb::Download), 12),
@@ -82,14 +82,14 @@ const WRITERS: Menu = &[
     (Pelago(Verb::Settle), 4),
 ];
 
-/// How long a download lasts that is to lose no more than its last 10 s, and when it is looked at.
+/// How long the download lasts that may lose no more than its last 10 s, and when it is checked.
 const LONG: Duration = Duration::from_secs(16);
 const LOOKED_AT: Duration = Duration::from_secs(5);
 
-/// How long it may take to prove what is left of it; less than fetching that again takes.
+/// How long the proof of the rest may take; less than fetching it again takes.
 const PROVEN_WITHIN: Duration = Duration::from_secs(3);
 
-/// Bytes a second of it.
+/// Its rate in bytes a second.
 const SLOW: &str = "400k";
 
 pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
@@ -102,7 +102,7 @@ pub(crate) fn ground_of(kind: Kind, episode: usize) -> Sort {
     }
 }
 
-/// Rounds of an episode, after which everything begins anew.
+/// Rounds of an episode, after which the next one begins with an empty disk.
 pub(crate) const fn rounds_of(kind: Kind, is_short: bool) -> usize {
     match (kind, is_short) {
         (Kind::Verbs, true) => 5,
@@ -115,7 +115,7 @@ pub(crate) const fn rounds_of(kind: Kind, is_short: bool) -> usize {
     }
 }
 
-/// Waits for what turns the power off.
+/// Waits for the thread that turns the power off.
 fn joined(cutter: JoinHandle<Result<(), String>>) -> Result<(), Failure> {
     cutter.join().map_err(|_| "the cutter panicked")??;
     Ok(())
@@ -167,7 +167,7 @@ impl World<'_> {
         }
         for _ in 0..14 {
             self.step(&[VERBS, DEEDS])?;
-            // There is little time to reach into a download: it is used.
+            // Other programs have little time to change an unfinished download, and use it.
             if self.chance(0.4) && !self.without.contains(&Deed::HarmPart) {
                 self.meddle(Deed::HarmPart)?;
             }
@@ -220,7 +220,7 @@ impl World<'_> {
         let after = Duration::from_millis(self.rng.random_range(20..1500));
         let killer = thread::spawn(move || {
             thread::sleep(after);
-            // The node is not waited for before this has ended: no other process has its number.
+            // The node is waited for only after this has ended, so that no other process has its id.
             kill_process(pid, Signal::KILL)
         });
         if self.chance(0.15) {
@@ -254,7 +254,7 @@ impl World<'_> {
             return self.long_round(flag);
         }
         if self.chance(0.5) {
-            // In the middle of something.
+            // In the middle of an operation.
             self.may_meddle = false;
             let after = Duration::from_millis(self.rng.random_range(20..1500));
             let cutter = self.cut_after(after, flag);
@@ -297,7 +297,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// A power cut in mid-download loses at most the last 10 s.
+    /// A power cut during a download loses at most the last 10 s.
     fn long_round(&mut self, flag: u32) -> Result<(), Failure> {
         self.settle()?;
         let going = self.model.downloads_in(Promise::Going);
@@ -331,7 +331,7 @@ impl World<'_> {
         if !self.start_node()? {
             return Ok(());
         }
-        // What is there is proven first; what is fetched again comes slower than this waits.
+        // The node proves first what it has; fetching the rest again takes longer than this waits.
         let began = Instant::now();
         let mut after = None;
         while after < Some(before) && began.elapsed() < PROVEN_WITHIN {
@@ -391,18 +391,18 @@ impl World<'_> {
         self.ground.sync()?;
         self.may_meddle = false;
         self.note("the disk below fails");
-        // With a little room, more often data is lost and not the journal.
+        // With a little space, the loss more often concerns data than the journal.
         self.ground
             .fill([0, 300_000, 1 << 20, 2 << 20][self.rng.random_range(0..4)])?;
         for _ in 0..6 {
             self.step(&[WRITERS])?;
         }
         self.ground.empty()?;
-        self.note("the disk below is well again");
+        self.note("the disk below works again");
         self.figures.faults += 1;
         self.may_end_by_fault();
         if self.chance(0.7) && self.start_node()? {
-            // What failed is tried again with what the page cache has of it.
+            // The system retries failed writes from the page cache.
             self.resume_all()?;
             self.settle()?;
         }
@@ -431,7 +431,7 @@ impl World<'_> {
             self.step(&[VERBS])?;
         }
         let left = [0, 0, 4 << 10, 60 << 10, 500 << 10][self.rng.random_range(0..5)];
-        self.note(format!("the disk is full, but for {left} bytes"));
+        self.note(format!("the disk is full, except {left} bytes"));
         self.ground.fill(left)?;
         self.figures.full += 1;
         for _ in 0..8 {
@@ -440,7 +440,7 @@ impl World<'_> {
         self.may_end_by_fault();
         if self.chance(0.4) {
             self.stop_node();
-            // So that there is nothing that a log or a list could grow into.
+            // So that no log or list can grow.
             self.ground.fill(0)?;
             if self.start_node()? {
                 self.act(Verb::RemoveWithData)?;
@@ -448,7 +448,7 @@ impl World<'_> {
             }
         }
         self.ground.empty()?;
-        self.note("there is room again");
+        self.note("there is space again");
         if self.chance(0.5) {
             self.stop_node();
         }

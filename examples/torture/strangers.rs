@@ -1,4 +1,4 @@
-//! What other programs do to the victim's files, at random.
+//! Random actions of other programs on the victim's files.
 
 use std::{
     fs::{self, File},
@@ -23,7 +23,7 @@ use crate::{
     world::World,
 };
 
-/// How long a slow writer is quiet: longer than the pause after which a file counts as written.
+/// How long a slow writer pauses: longer than the pause after which a file counts as written.
 const QUIET: Duration = Duration::from_millis(2600);
 
 /// When the victim is asked meanwhile.
@@ -32,17 +32,17 @@ const ASKED: Duration = Duration::from_millis(2100);
 /// Each can be left out with `--without`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Deed {
-    /// Has files where a download wants to write: at its name, or at that with `.part`.
+    /// Puts files where a download wants to write: at its name, or at its name with `.part`.
     PutInTheWay,
-    /// To a file of the user's own.
+    /// Changes a file of the user's.
     EditOwn,
     /// Changes the mode of a file, or gives it a second name: its content and times stay.
     ChangeAttributes,
-    /// To what a download brought.
+    /// Changes a file of a completed download.
     EditDone,
-    /// Moves a folder that a download brought, and leaves a link.
+    /// Moves a downloaded folder, and leaves a link.
     SwapFolder,
-    /// To what a download has so far.
+    /// Changes a file of an unfinished download.
     HarmPart,
     /// A new file in the watched folder.
     AddWatched,
@@ -58,7 +58,7 @@ impl World<'_> {
     pub(crate) fn meddle(&mut self, deed: Deed) -> Result<(), Failure> {
         let before = self.log.len();
         let done = self.do_deed(deed);
-        // Not each finds something to do.
+        // Not every action finds a file.
         self.figures.deeds += usize::from(self.log.len() > before);
         done
     }
@@ -135,14 +135,14 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Does something to a file that is the user's, or becomes so.
+    /// Changes a file that belongs to the user, or will from now on.
     fn edit(&mut self, path: &Path) -> Result<(), Failure> {
-        // It may be where a download moved it to. What is gone for good is found when all is compared.
+        // A download may have moved it. The comparison finds files that are lost.
         let Ok(found) = path.metadata() else {
             return Ok(());
         };
         let (root, size) = (self.ground.root(), found.len());
-        // What has two names changes under both: only the name is replaced.
+        // A file with two names would change under both: only the name is replaced.
         let way = match self.linked.contains(path) {
             true => self.rng.random_range(5..10),
             false => self.rng.random_range(0..11),
@@ -195,7 +195,7 @@ impl World<'_> {
         self.user_changed(path)
     }
 
-    /// Writes some bytes, and sets the times back if that is asked for.
+    /// Writes some bytes, and sets back the times on request.
     fn overwrite_in_place(
         &mut self,
         path: &Path,
@@ -293,8 +293,8 @@ impl World<'_> {
         Ok(all)
     }
 
-    /// Reaches into a download that is not done. Races with it are what is wanted: what is gone meanwhile is
-    /// left alone.
+    /// Changes an unfinished download. Races with it are intended: files that are gone meanwhile are left
+    /// alone.
     fn harm_part(&mut self) -> Result<(), Failure> {
         let parts = self.parts()?;
         let Some((hash, path)) = self.pick(&parts) else {
@@ -363,7 +363,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Puts a file of the user's in the place of a growing one, unless that has just gone.
+    /// Replaces an unfinished file by one of the user's, unless it has just gone.
     fn replace_part(&mut self, path: &Path, own: &[u8]) -> std::io::Result<()> {
         let new = self.fresh("keep", "new");
         fs::write(&new, own)?;
@@ -376,7 +376,7 @@ impl World<'_> {
         )
         .inspect_err(|_| drop(fs::remove_file(&new)))?;
         self.model.linked(path, Thing::File(content::digest(own)));
-        // What was there is elsewhere now, and nothing is known of it.
+        // The replaced file is elsewhere now, with unknown content.
         self.model.linked(&new, Thing::Any);
         Ok(())
     }

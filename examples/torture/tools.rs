@@ -1,4 +1,4 @@
-//! Small programs in C, compiled at run time: they do what Rust has no safe call for.
+//! Small programs in C, compiled at run time, for calls that safe Rust lacks.
 
 use std::{
     fs,

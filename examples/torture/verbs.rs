@@ -1,4 +1,4 @@
-//! What Pelago is asked to do, at random, and what its answers promise.
+//! Random commands, and what their answers promise.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ use crate::{
     world::World,
 };
 
-/// Bytes from which on there is time to do something to a download.
+/// Bytes from which on a download takes long enough to be disturbed.
 const LARGE: u64 = 1 << 20;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(30);
@@ -47,7 +47,7 @@ pub(crate) enum Verb {
     Settle,
 }
 
-/// What `limit` sets, who the node is, and the capability of a URL, as the model calls them.
+/// The names in the model of the limit, the node's identity, and the capability of a URL.
 const LIMIT: &str = "upload limit";
 pub(crate) const IDENTITY: &str = "identity";
 const CAPABILITY: &str = "capability of the first share";
@@ -92,7 +92,7 @@ impl World<'_> {
 
     fn share(&mut self, path: &Path, body: &Body) -> Result<(), Failure> {
         let text = path.to_string_lossy().into_owned();
-        // Where the node was killed a moment ago, the command is not to serve in its place.
+        // If the node was killed a moment ago, the command must not serve instead of it.
         let mut arguments = vec!["share", &text, "--no-serve"];
         if self.chance(0.2) {
             arguments.push("--unlisted");
@@ -109,7 +109,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Shares what was shared or changed before.
+    /// Shares again a file that was shared or changed before.
     fn share_again(&mut self) -> Result<(), Failure> {
         let files = self.model.files_below(&self.path("mine"));
         let Some((path, _)) = self.pick(&files) else {
@@ -132,7 +132,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What was promised a moment ago is listed, and has a link.
+    /// Checks that a new share is listed and has a link.
     fn list(&mut self) -> Result<(), Failure> {
         let served = self.model.served();
         let Answer::Done(listed) = self.pelago(&["list"])? else {
@@ -187,13 +187,13 @@ impl World<'_> {
         Ok(true)
     }
 
-    /// Where something is downloaded to: a folder of its own, which exists.
+    /// The folder of a new download, which exists.
     pub(crate) fn target(&mut self, item: &Item) -> Result<PathBuf, Failure> {
         if self.targets.is_empty() && self.may_meddle {
             let folder = self.fresh("got", "to");
             match fs::create_dir(&folder) {
                 Ok(()) => self.targets.push(folder),
-                // There is no room for another folder.
+                // There is no space for another folder.
                 Err(error) if error.kind() == ErrorKind::StorageFull => {}
                 Err(error) => return Err(format!("{}: {error}", folder.display()).into()),
             }
@@ -210,7 +210,7 @@ impl World<'_> {
             self.ground.sync()?;
         }
         let mut all = vec!["download".to_owned(), item.hash.clone()];
-        // What is a folder already means inside it.
+        // An existing folder stands for a path inside it.
         let output = match path.is_dir() {
             true => path.parent().expect("it is below the root"),
             false => path,
@@ -253,7 +253,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Takes note that a download is done, and compares it at once.
+    /// Records that a download is done, and compares it immediately.
     fn is_done(&mut self, hash: &str) -> Result<(), Failure> {
         self.model.answered(hash, Promise::Done);
         let Some(download) = self.model.download(hash).cloned() else {
@@ -269,7 +269,7 @@ impl World<'_> {
                 None => wrong.push(format!("{} is not there", path.display())),
             }
         }
-        // The power may be gone by now.
+        // The power may be off by now.
         if let Some(first) = wrong.first()
             && !self.victim.blackout.is_dark()
         {
@@ -392,7 +392,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// What proves to the gateway that a URL was made by this node.
+    /// The proof in a URL that this node made it.
     fn capability(&mut self) -> Result<Option<String>, Failure> {
         let hash = self.library.items[0].hash.clone();
         let answer = self.victim.run(&["link", &hash, "--http"])?;
@@ -400,7 +400,7 @@ impl World<'_> {
         Ok(url.and_then(|url| Some(url.split('/').nth(3)?.to_owned())))
     }
 
-    /// What is to stay as it is, now.
+    /// The current values that have to stay the same.
     pub(crate) fn kept(&mut self) -> Result<BTreeMap<String, String>, Failure> {
         let mut kept = BTreeMap::new();
         if let Answer::Done(limits) = self.victim.run(&["limit"])? {
@@ -415,8 +415,8 @@ impl World<'_> {
         Ok(kept)
     }
 
-    /// Waits until no download moves any more, and takes note of those that are done; says whether that
-    /// was so in time.
+    /// Waits until no download makes progress, and records those that are done; whether that happened in
+    /// time.
     pub(crate) fn settle(&mut self) -> Result<bool, Failure> {
         let began = Instant::now();
         loop {
@@ -462,7 +462,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// How much of a download is verified, as the victim says.
+    /// Verified bytes of a download, as the victim reports them.
     pub(crate) fn verified(&mut self, hash: &str) -> Result<Option<u64>, Failure> {
         let Answer::Done(listed) = self.victim.run(&["downloads"])? else {
             return Ok(None);
@@ -486,7 +486,7 @@ fn state_of(answer: &Answer) -> Option<&str> {
     answer.done()?[0]["state"].as_str()
 }
 
-/// This field of each of a list.
+/// The values of this field in a list.
 pub(crate) fn text_of(list: &Value, field: &str) -> BTreeSet<String> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let texts = list.iter().filter_map(|one| one[field].as_str());

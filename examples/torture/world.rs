@@ -1,4 +1,4 @@
-//! One victim with everything around it: its disk, its node, the model of it, and a log of what was done.
+//! One victim with everything around it: its disk, its node, its model, and a log of all steps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use crate::{
     tools::Tools,
 };
 
-/// Steps that a violation is shown with.
+/// Steps that are printed with a violation.
 pub(crate) const LOGGED: usize = 40;
 
 /// Bytes of a file that the user makes, at most.
@@ -35,24 +35,24 @@ pub(crate) struct World<'a> {
     pub(crate) ground: Ground,
     pub(crate) victim: Home,
     pub(crate) node: Option<Node>,
-    /// Downloads what the victim shares, to compare it.
+    /// Downloads the victim's shares for the comparison.
     pub(crate) reader: Home,
     pub(crate) model: Model,
     pub(crate) rng: StdRng,
     pub(crate) violations: Vec<Violation>,
     pub(crate) log: Vec<String>,
-    /// After how long the next command is killed.
+    /// The time after which the next command is killed.
     pub(crate) kill_command: Option<Duration>,
-    /// Whether other programs may write at any time: what they write must be on the disk before the power
-    /// goes or the disk fails.
+    /// Whether other programs may write at any time. Their writes must be on the disk before the power is cut
+    /// or the disk fails.
     pub(crate) may_meddle: bool,
     /// Empty folders to download to.
     pub(crate) targets: Vec<PathBuf>,
-    /// What other programs leave alone.
+    /// Actions that other programs leave out.
     pub(crate) without: Vec<Deed>,
     /// Why downloads failed.
     pub(crate) why: BTreeMap<String, String>,
-    /// Files and folders of the user's that are not shared yet.
+    /// The user's files and folders that are not shared yet.
     spares: Vec<(PathBuf, Body)>,
     /// Names of files that have another name, too.
     pub(crate) linked: BTreeSet<PathBuf>,
@@ -124,7 +124,7 @@ impl<'a> World<'a> {
         self.ground.root().join(name)
     }
 
-    /// A path that nothing is at.
+    /// A path that does not exist.
     pub(crate) fn fresh(&mut self, folder: &str, name: &str) -> PathBuf {
         self.serial += 1;
         self.path(folder).join(format!("{name}-{}", self.serial))
@@ -140,7 +140,7 @@ impl<'a> World<'a> {
         self.violations.push(violation);
     }
 
-    /// Decides.
+    /// Decides by chance.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.rng.random_bool(probability)
     }
@@ -153,7 +153,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Lets Pelago do something at the victim.
+    /// Runs a command of Pelago for the victim.
     pub(crate) fn pelago(&mut self, arguments: &[&str]) -> Result<Answer, Failure> {
         self.figures.operations += 1;
         let kill = self.kill_command.take();
@@ -170,7 +170,7 @@ impl<'a> World<'a> {
         Ok(answer)
     }
 
-    /// Starts the victim's node, if it does not run; says whether it runs.
+    /// Starts the victim's node unless it runs; whether it runs.
     pub(crate) fn start_node(&mut self) -> Result<bool, Failure> {
         if self.node.as_mut().is_some_and(|node| !node.has_ended()) {
             return Ok(true);
@@ -228,14 +228,14 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A file or folder of the user's that was not shared so far, as it is.
+    /// One of the user's files or folders that were not shared so far, as it is.
     pub(crate) fn spare(&mut self) -> Option<(PathBuf, Body)> {
         let (path, before) = self.spares.pop()?;
-        // Other programs may have been at it.
+        // Other programs may have changed it.
         Some((path.clone(), self.body_at(&path)?)).filter(|(_, now)| *now == before)
     }
 
-    /// What the model says is at `path`: the user's.
+    /// The user's content at `path`, according to the model.
     pub(crate) fn body_at(&self, path: &Path) -> Option<Body> {
         let files = self.model.files_below(path);
         let tree: BTreeMap<_, _> = files
@@ -254,7 +254,7 @@ impl<'a> World<'a> {
     pub(crate) fn user_writes(&mut self, path: &Path, content: &[u8]) -> Result<(), Failure> {
         match content::write(path, content) {
             Ok(digest) => self.model.wrote(path, Thing::File(digest)),
-            // On a full disk a file of nothing may be left.
+            // On a full disk an empty file may be left.
             Err(error) if error.kind() == ErrorKind::StorageFull => {
                 if path.exists() {
                     self.model
@@ -266,7 +266,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Takes note of a file that an other program changed in place.
+    /// Records that another program changed a file in place.
     pub(crate) fn user_changed(&mut self, path: &Path) -> Result<(), Failure> {
         let digest = content::digest(&fs::read(path)?);
         self.model.wrote(path, Thing::File(digest));
