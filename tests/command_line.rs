@@ -1,8 +1,8 @@
 //! The real binary, as people and scripts use it: nodes on data folders of their own, which know
-//! nobody but whom they are told of.
+//! other nodes only by the addresses that they get.
 
 #![cfg(all(feature = "cli", unix))]
-#![allow(clippy::unwrap_used, reason = "what cannot go on fails the test")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 /// Far more than anything here takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// How soon a node that is told to end has ended.
+/// How soon a node has ended after a signal.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A person's machine: a home folder, and in it one data folder.
@@ -75,7 +75,7 @@ impl Machine {
         serde_json::from_str(&self.done(&[arguments, &["--json"]].concat())).unwrap()
     }
 
-    /// Starts what goes on until it is told to end.
+    /// Starts a command that runs until a signal.
     fn start(&self, arguments: &[&str]) -> Running {
         let mut command = self.command(arguments);
         let mut child = command
@@ -141,7 +141,7 @@ impl Running {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status,
                 None if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
-                None => panic!("it goes on"),
+                None => panic!("it does not end"),
             }
         };
         let said = self.stderr.iter().collect::<Vec<_>>().join("\n");

@@ -7,7 +7,7 @@ use pelago::content::{
 use pelago_behaviour::chunk::{self, Answer, Item};
 
 /// Enough for three requests of the first level, the last of which is short and has a neighbour that
-/// lies wholly past the end.
+/// is wholly past the end.
 pub(crate) const THREE_CHUNKS: u64 = 40 * 16_384 + 100;
 
 /// Bytes with all that is needed to prove them.

@@ -54,7 +54,7 @@ async fn is_served(client: &Client, content: &Content) {
     assert_eq!(data, content.bytes);
 }
 
-/// Connects as many as are told, which do nothing; those whom the node has refused are left out.
+/// Connects this many idle peers; those that the node has refused are left out.
 async fn crowd(node: &Multiaddr, source: Option<&Multiaddr>, count: usize) -> Vec<Client> {
     let dials = stream::iter(0..count).map(|_| Client::dial(node, source));
     let connected: Vec<_> = in_time(dials.buffer_unordered(AT_A_TIME).collect()).await;

@@ -1,11 +1,10 @@
-//! Peers that send what is not true: each is found out, asked no more, and the file comes from
-//! another.
+//! Peers that send wrong data: each is detected and dropped, and the file comes from another.
 //!
 //! ```text
-//!          1. asked, lies            2. asked, tells the truth
+//!          1. wrong answer           2. right answer
 //!   liar <---------------- getter ----------------> honest
 //!     ^                      |
-//!     +----- 3. never again -+     the liar listens at two addresses: it is met once more
+//!     +----- 3. never again -+     the liar listens at two addresses, and is met again
 //! ```
 
 use std::{fs, ops::RangeInclusive};
@@ -19,18 +18,17 @@ use crate::{
     scripted::{Act, Script, Scripted},
 };
 
-/// Chunk streams to a liar whose answers cannot be right, whatever the content is.
+/// Chunk streams to a liar whose answers are wrong for any content.
 const AT_ONCE: RangeInclusive<usize> = 1..=1;
 
 /// Chunk streams to a liar whose data fails its proof: one more, for the question that follows.
 const AFTER_A_QUESTION: RangeInclusive<usize> = 2..=2;
 
-/// The same where only some proofs have the length that they must have: which is asked for first is up to
-/// chance.
+/// The same where only some proofs have the right length. Chance decides which is requested first.
 const UP_TO_CHANCE: RangeInclusive<usize> = 1..=2;
 
-/// Starts a liar with `script`; `content` has to come from somebody else, with the liar asked for
-/// chunks on `streams` streams in all.
+/// Starts a liar with `script`; `content` has to come from another peer, with the liar asked for
+/// chunks on `streams` streams in total.
 async fn is_found_out(content: &Content, script: Script, streams: RangeInclusive<usize>) {
     let liar = Scripted::start(script).await;
     let honest = Home::start("honest").await;
@@ -260,7 +258,7 @@ async fn a_liar_that_is_gone_at_once_is_found_out() {
 
 #[tokio::test]
 async fn a_source_that_is_lost_inside_a_chunk_is_no_liar() {
-    // source (closes in the midst of its first answer) <--- getter: there is nobody else
+    // source (closes in the midst of its first answer) <--- getter: it is the only source
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let source = Scripted::start(Script::claiming(content.descriptor, move |number, item| {
@@ -279,7 +277,7 @@ async fn a_source_that_is_lost_inside_a_chunk_is_no_liar() {
 async fn answers_that_nobody_asked_for_spoil_nothing() {
     let content = Content::new(1000, 1);
     let truth = content.clone();
-    // liar <--- getter: there is nobody else to ask
+    // liar <--- getter: it is the only source
     let liar = Scripted::start(Script::claiming(content.descriptor, move |_, item| {
         Act::SendForever(truth.truth(&item))
     }))
@@ -290,7 +288,7 @@ async fn answers_that_nobody_asked_for_spoil_nothing() {
 
 #[tokio::test]
 async fn a_lie_costs_nothing_of_what_was_proven_before() {
-    // liar (two chunks, then a lie) <--- getter ---> honest: asked for the third chunk only
+    // liar (two chunks, then wrong data) <--- getter ---> honest: asked for the third chunk only
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
     let liar = Scripted::start(Script::claiming(content.descriptor, move |number, item| {

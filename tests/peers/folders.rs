@@ -1,4 +1,4 @@
-//! Folders between honest nodes: what a peer is told and given, and downloads from several that have
+//! Folders between honest nodes: what a peer learns and gets, and downloads from several that have
 //! parts or the whole.
 
 use std::{
@@ -190,7 +190,7 @@ async fn has_half(download: &Download) {
 
 /// ```text
 ///   seed (one half) <--- holder <---.
-///                                    getter        the seeds stop; nobody has what is in `lost`, so that
+///                                    getter        the seeds stop; no node has what is in `lost`, so that
 ///   seed (the other) <-- holder <---'              neither holder ends
 /// ```
 #[tokio::test]

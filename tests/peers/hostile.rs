@@ -1,4 +1,4 @@
-//! Folders that are not what a folder may be, and peers that lie about one that is.
+//! Folders that are invalid, and peers that send wrong data about valid ones.
 //!
 //! ```text
 //!   liar <--- getter        what the manifests say is refused with words, or written where it may be
@@ -34,7 +34,7 @@ async fn is_refused(tree: &Tree, words: &[&str]) -> Asked {
     peer.asked()
 }
 
-/// Nothing lies in the node's folder, and nothing is remembered as a download.
+/// The node's folder is empty, and no download is recorded.
 fn has_nothing(getter: &Home) {
     assert_eq!(fs::read_dir(getter.folder.path()).unwrap().count(), 0);
     assert_eq!(getter.store.partials().unwrap(), []);
@@ -222,7 +222,7 @@ async fn links_that_lead_out_are_created_if_a_person_says_so_and_never_followed(
         let link = finished.path.join(format!("sub/link {number}"));
         assert_eq!(fs::read_link(link).unwrap().to_str(), Some(*target));
     }
-    // Once more, over what is there: now links lie where a folder is to be written.
+    // Once more, over the first result: now links are where a folder is to be written.
     let outside = getter.path("outside");
     fs::create_dir(&outside).unwrap();
     let content = anything();
@@ -364,7 +364,7 @@ fn doubled(inner: Content, levels: u32, (bytes, files): (u64, u64)) -> Tree {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
-    let before = crate::lies::peak_memory();
+    let before = crate::dishonest::peak_memory();
     let too_many = ["unfolds to more than 10000000 entries"];
     is_refused(&doubled(manifest(Vec::new()), 40, (0, 0)), &too_many).await;
     let one = manifest(vec![file("file", &anything())]);
@@ -378,7 +378,7 @@ async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
     };
     let names = (0..1 << 14).map(|n| file(&format!("{n:05}"), &huge));
     is_refused(&Tree::of(manifest(names.collect())), &["2^64 bytes"]).await;
-    let grown = crate::lies::peak_memory() - before;
+    let grown = crate::dishonest::peak_memory() - before;
     assert!(grown < 256 << 20, "{grown} bytes more");
 }
 
@@ -408,7 +408,7 @@ async fn sixty_four_levels_are_the_most() {
     assert_eq!(files_in(&finished.path), [(path, anything().bytes)]);
 }
 
-/// What the following lie about: `sub/file`, and nothing else.
+/// The honest content of the following tests: `sub/file`, and nothing else.
 fn honest_tree() -> (Tree, Content, Content) {
     let content = Content::new(THREE_CHUNKS, 1);
     let inner = manifest(vec![file("file", &content)]);

@@ -20,7 +20,7 @@ use crate::{
     scripted::{Act, Script, Scripted, having_all, update},
 };
 
-/// A hash that nobody has.
+/// A hash without a source.
 const ABSENT: Hash = Hash::from_bytes([9; 32]);
 
 fn page(number: usize, entries: usize) -> Vec<u8> {
@@ -272,7 +272,7 @@ async fn a_name_from_a_peer_leads_nowhere_but_into_the_folder() {
         fs::remove_dir_all(getter.path("below")).unwrap();
     }
     let left = fs::read_dir(getter.folder.path()).unwrap().count();
-    assert_eq!(left, 0, "nothing lies beside the folder");
+    assert_eq!(left, 0, "the folder has no new neighbours");
 }
 
 #[tokio::test]

@@ -1,19 +1,19 @@
-//! What peers may do to a node, and what the node makes of it: stories over real nodes on loopback.
+//! What peers may do to a node, and how the node reacts: tests with real nodes on loopback.
 //!
-//! Liars are real libp2p nodes that write whatever bytes a test wants ([`scripted`]); honest ones are
-//! [`pelago::node::Node`]s, or scripted nodes that tell the truth where a test has to see what was
-//! asked of them.
+//! Liars are real libp2p nodes that write any bytes that a test chooses ([`scripted`]); honest ones are
+//! [`pelago::node::Node`]s, or scripted nodes that answer correctly where a test has to see the requests
+//! to them.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests and their helpers")]
 
 mod content;
 mod crowd;
 mod dials;
+mod dishonest;
 mod distance;
 mod folders;
 mod hoard;
 mod hostile;
-mod lies;
 mod limits;
 mod listing;
 mod misnamer;

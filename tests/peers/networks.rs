@@ -1,6 +1,6 @@
 //! Peers in networks of their own, as a node sees those that come from anywhere: by their global addresses.
 //!
-//! The test runs itself once more in a network namespace whose loopback device has these addresses: whoever connects
+//! The test runs itself once more in a network namespace whose loopback device has these addresses: a peer that connects
 //! to one of them comes from there. That takes root; others skip it. It prints what it measures.
 //!
 //! ```text

@@ -35,7 +35,7 @@ pub(crate) struct Home {
     pub(crate) folder: TempDir,
 }
 
-/// Settings of a node on loopback that looks for nobody.
+/// Settings of a node on loopback without discovery.
 pub(crate) fn settings(name: &str) -> Settings {
     Settings {
         name: name.to_owned(),

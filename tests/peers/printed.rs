@@ -203,7 +203,7 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
         let text = place.run(line).await;
         assert_printable(&line.join(" "), &text);
         seen += usize::from(text.contains(SHOWN));
-        // Programs are told what it is, exactly.
+        // Programs get the exact text.
         if line == ["peers"] {
             let json = place.run(&["--json", "peers"]).await;
             let peers: serde_json::Value = serde_json::from_str(&json).unwrap();

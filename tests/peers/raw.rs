@@ -108,7 +108,7 @@ impl Client {
     pub(crate) async fn say(&self, protocol: Protocol, bytes: &[u8]) -> Vec<u8> {
         let mut stream = self.open(protocol).await;
         let mut heard = Vec::new();
-        // The node may end the stream before everything is said.
+        // The node may end the stream before everything is sent.
         let _ = stream.write_all(bytes).await;
         let _ = stream.close().await;
         let _ = in_time(stream.read_to_end(&mut heard)).await;

@@ -31,7 +31,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// A way to `target` on which everything takes `delay`, there and back. What comes from there is
-    /// counted, of whatever kind it is.
+    /// counted, of any kind.
     pub(crate) async fn start(
         target: SocketAddr,
         delay: Duration,

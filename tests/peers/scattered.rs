@@ -23,7 +23,7 @@ const SOURCES: usize = 24;
 /// Updates that each of them sends, of 2048 runs and as many suggestions.
 const UPDATES: u64 = 60;
 
-/// Bytes by which the node, and the peers in the same process, may grow meanwhile. What is said, kept as
+/// Bytes by which the node, and the peers in the same process, may grow meanwhile. All claims, kept as
 /// runs of blocks, would take more than twice as much.
 const MAY_GROW: u64 = 160 << 20;
 

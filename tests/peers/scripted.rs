@@ -22,7 +22,7 @@ use crate::{content::Content, nodes::in_time};
 
 /// What to do about one thing asked for.
 pub(crate) enum Act {
-    /// Send these bytes, whatever they are.
+    /// Send these bytes as they are.
     Send(Vec<u8>),
     /// Send these bytes, and others when there are.
     SendThen(Vec<u8>, BoxFuture<'static, Vec<u8>>),
@@ -142,7 +142,7 @@ pub(crate) fn absent() -> Vec<u8> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) subscriptions: usize,
-    /// Those to which all was said that there is to say.
+    /// Streams on which everything was sent.
     pub(crate) subscriptions_answered: usize,
     pub(crate) chunk_streams: usize,
     pub(crate) chunk_streams_ended: usize,
@@ -206,7 +206,7 @@ impl Scripted {
         }
     }
 
-    /// Where it is; without its id, so that whoever dials it learns that later.
+    /// Its address without its id, so that a node that dials it learns the id later.
     pub(crate) fn address(&self) -> PeerAddress {
         PeerAddress::from(self.addresses[0].clone())
     }
@@ -293,7 +293,7 @@ async fn converse(script: Shared, local: PeerId, event: streams::Event) {
     // However it ends: the other side ends streams when it likes.
     let _ = match stream.held.protocol {
         Protocol::Availability => tell_availability(&script, &local, &peer, stream).await,
-        // Nobody opens such streams any more.
+        // Current nodes do not open such streams.
         Protocol::ListedAvailability => Ok(()),
         Protocol::Chunk => send_chunks(&script, stream).await,
         Protocol::Catalogue => send_pages(&script, stream).await,
@@ -364,7 +364,7 @@ async fn send_pages(script: &Shared, mut stream: Inbound) -> Result<(), FrameErr
     Ok(())
 }
 
-/// Does what the script says; whether the conversation goes on.
+/// Follows the script; whether the conversation continues.
 async fn perform(act: Act, stream: &mut Inbound) -> io::Result<bool> {
     match act {
         Act::Send(bytes) => {

@@ -195,7 +195,7 @@ impl Stranger {
         PeerAddress::from(self.address.clone())
     }
 
-    /// Waits until somebody asks it for content.
+    /// Waits until a peer asks it for content.
     async fn asked(&self) -> (PeerId, Request) {
         let mut asked = self.asked.clone();
         let asked = in_time(asked.wait_for(|asked| !asked.is_empty())).await;
@@ -258,7 +258,7 @@ impl Stranger {
             &content.bytes[..16],
             name.as_bytes(),
         ] {
-            assert!(!self.heard.contains(secret), "{secret:02x?} was told");
+            assert!(!self.heard.contains(secret), "{secret:02x?} was sent");
         }
     }
 }
@@ -281,7 +281,7 @@ fn recording(key: &Keypair, heard: Heard) -> Swarm<Behaviour> {
     Swarm::new(transport, behaviour(key, "stranger", false), local, config)
 }
 
-/// Takes what is said on a stream, until it ends; answers questions.
+/// Reads a stream until it ends; answers questions.
 async fn take(
     event: streams::Event,
     asking: Arc<watch::Sender<Vec<(PeerId, Request)>>>,
@@ -403,13 +403,13 @@ async fn a_client_of_version_1_is_told_of_what_is_listed_and_of_nothing_else() {
     let [Some(Update::Has(proven)), Some(Update::Has(named))] =
         answers(&client, listed.hash()).await
     else {
-        panic!("what is listed is told");
+        panic!("listed content is answered");
     };
     assert!(proven.is_listed && named.is_listed);
     assert_eq!((named.name.as_deref(), named.proof), (Some("listed"), None));
     let [Some(Update::Has(proven)), Some(Update::Absent)] = answers(&client, unlisted.hash()).await
     else {
-        panic!("what is not listed is told by proof only");
+        panic!("unlisted content needs a proof");
     };
     assert!(!proven.is_listed);
     let (ours, theirs) = (client.local(), sharer.node.peer_id());

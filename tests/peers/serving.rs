@@ -1,4 +1,4 @@
-//! Peers that ask for too much, or for nothing that makes sense: the node goes on serving others.
+//! Peers that ask for too much, or for nonsense: the node continues to serve others.
 //!
 //! ```text
 //!   greedy ---> server <--- modest        modest downloads while the other does what it does
@@ -31,7 +31,7 @@ const MANY_STREAMS: usize = 100;
 pub(crate) const MEBIBYTE: u64 = 1 << 20;
 
 pub(crate) async fn serving(content: &Content) -> Home {
-    // Longer than a story: nobody is rid of a greedy peer because it stalls.
+    // Longer than a test: a greedy peer does not go away because it stalls.
     let stall = Duration::from_secs(600);
     let server = Home::with(Settings {
         stall,
@@ -211,7 +211,7 @@ async fn one_request_is_answered_with_four_mebibytes_at_most() {
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 
-/// Counts panics from now on, also those of tasks that nobody waits for.
+/// Counts panics from now on, also those of detached tasks.
 fn count_panics() {
     let told = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
@@ -224,7 +224,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32).to_be_bytes()[..], body].concat()
 }
 
-/// Bytes that are no message of any protocol, each hostile in its own way.
+/// Bytes that are not a message of any protocol, each hostile in another way.
 fn nonsense() -> Vec<Vec<u8>> {
     let mut nonsense = vec![
         // Frames that end too early, or claim what they do not have.
@@ -234,7 +234,7 @@ fn nonsense() -> Vec<Vec<u8>> {
         vec![0, 0, 0, 0],
         framed(&[])[..2].to_vec(),
         [&[0, 0, 1, 0][..], b"short"].concat(),
-        // CBOR: an integer, null, a map without end, a text that is no UTF-8.
+        // CBOR: an integer, null, a map without end, a text that is not UTF-8.
         framed(&[0x00]),
         framed(&[0xf6]),
         framed(&[0xbf]),
@@ -256,8 +256,8 @@ fn nonsense() -> Vec<Vec<u8>> {
             .concat(),
         ),
     ];
-    // Arrays, maps and tags inside each other, a thousand deep, as a message and below a key nobody
-    // knows; and as deep as the longest frame allows.
+    // Arrays, maps and tags inside each other, a thousand deep, as a message and below an unknown key;
+    // and as deep as the longest frame allows.
     for (depth, open) in [
         (900, 0x81),
         (900, 0xa1),

@@ -219,7 +219,7 @@ async fn a_source_that_denies_all_for_a_moment_is_asked_again_and_again() {
 
 #[tokio::test]
 async fn a_peer_that_was_named_and_has_nothing_yet_is_asked_again() {
-    // source (does not have it when it is asked first) <--- getter: there is nobody else
+    // source (does not have it when it is asked first) <--- getter: it is the only source
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);
@@ -460,7 +460,7 @@ async fn several_sources_are_all_used() {
 
 #[tokio::test]
 async fn a_second_acquaintance_that_fails_does_not_cost_the_first() {
-    // One peer, met twice: by its address, and as somebody connected. The second subscription is
+    // One peer, met twice: by its address, and as a connected peer. The second subscription is
     // refused after the first has been answered and chunks are asked for.
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;

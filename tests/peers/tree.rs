@@ -68,12 +68,12 @@ pub(crate) fn of_bytes(bytes: Vec<u8>) -> Content {
 pub(crate) struct Tree {
     /// Its manifest comes first.
     contents: Arc<[Content]>,
-    /// Which blocks of its files somebody says to have.
+    /// The blocks of its files that a peer claims to have.
     claimed: BlockRanges,
 }
 
 impl Tree {
-    /// A folder of which nobody ever gets to the files.
+    /// A folder whose files are never reached.
     pub(crate) fn of(manifest: Content) -> Self {
         Self::new([manifest], 0)
     }
@@ -86,7 +86,7 @@ impl Tree {
         }
     }
 
-    /// The same as somebody has it who claims these blocks only.
+    /// The same, of a peer that claims these blocks only.
     pub(crate) fn claiming(&self, blocks: std::ops::Range<u64>) -> Self {
         Self {
             claimed: BlockRanges::from(blocks),

@@ -1,4 +1,4 @@
-//! People stop downloads at any moment, and what they are told is so.
+//! People stop downloads at any moment, and the answers are true.
 //!
 //! ```text
 //!   a ---> b      b's person stops each download as it comes to its end
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_millis(200);
 /// Bytes of each: more than what is written without a record.
 const SIZE: u64 = 300_000;
 
-/// What a person was told.
+/// The answer to a person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     Stopped,

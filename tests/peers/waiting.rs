@@ -242,7 +242,7 @@ async fn forty_downloads_at_a_time_are_refused_no_stream_by_their_only_source() 
         .collect();
     let four = download_all(&contents, 4).await;
     let forty = download_all(&contents, 40).await;
-    // For people: on a machine that does something else as well this is no measure.
+    // For people: on a busy machine this figure means little.
     println!("80 downloads, 4 at a time: {four:?}; 40 at a time: {forty:?}");
 }
 
@@ -301,7 +301,7 @@ async fn an_album_of_sixty_files_is_read_without_a_refused_stream() {
             "{number}"
         );
     }
-    // For people: on a machine that does something else as well this is no measure.
+    // For people: on a busy machine this figure means little.
     println!("one file: {whole:?}; an album of 60 of the same size: {pieces:?}");
     assert!(sharer.counted("pelago_streams_refused_total").await <= 4);
     let given_back = async {

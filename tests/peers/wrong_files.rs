@@ -148,7 +148,7 @@ async fn a_source_that_is_wrong_about_three_files_is_asked_no_more() {
     assert!([0, 1, 2].into_iter().all(asked_of_honest));
 }
 
-/// What a download from nobody but `source` ends with.
+/// The end of a download that only has `source`.
 async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
     let getter = Home::start("getter").await;
     let copy = Output::At(getter.path("copy"));
@@ -163,7 +163,7 @@ async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
 #[tokio::test]
 async fn why_a_source_lost_a_file_is_said_and_only_three_make_it_a_liar() {
     let (tree, files) = folder();
-    let lie = "sent what is not true";
+    let untrue = "sent what is not true";
     for (lost, says, is_liar) in [
         (&[1][..], "is not asked for 1 file any more", false),
         (&[1, 3], "is not asked for 2 files any more", false),
@@ -176,16 +176,16 @@ async fn why_a_source_lost_a_file_is_said_and_only_three_make_it_a_liar() {
         let source = Scripted::start(wrong_about(lost, withdrawn)).await;
         let said = failure(&source, tree.hash()).await;
         assert!(said.contains(says), "{said}");
-        assert_eq!(said.contains(lie), is_liar, "{said}");
+        assert_eq!(said.contains(untrue), is_liar, "{said}");
         let names_one = files
             .iter()
             .any(|file| said.contains(&file.hash().to_string()));
         assert!(names_one || is_liar, "{said}");
     }
-    // A wrong answer to the question is a lie like any other.
+    // A wrong answer to the question is wrong data like any other.
     let source = Scripted::start(wrong_about(&[1], wrong)).await;
     let said = failure(&source, tree.hash()).await;
-    assert!(said.contains(lie), "{said}");
+    assert!(said.contains(untrue), "{said}");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Folders as people have them: whatever is in one is carried, and what the receiver cannot hold is named.
+//! Folders as people have them: all entries arrive, and those that the receiver cannot hold are listed.
 
 use std::{
     collections::BTreeMap,
@@ -86,7 +86,7 @@ fn node_modules(folder: &Path) {
     write(folder, &format!("{deep}/index.js"), b"deep");
     link(folder, "node_modules/workspace", "../packages/workspace");
     write(folder, "packages/workspace/package.json", b"{}");
-    link(folder, "node_modules/linked", "/home/somebody/linked");
+    link(folder, "node_modules/linked", "/home/user/linked");
 }
 
 fn repository(folder: &Path) {
@@ -245,7 +245,7 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
     let path = text(&folder);
     let before = a.hash(&path);
     let _socket = UnixListener::bind(folder.join("socket")).unwrap();
-    // One line says that, and it is no reason to stop.
+    // One line says that, and the download continues.
     a.run(&["hash", &path])
         .done()
         .says("left out, as it has no content: 1 socket");
@@ -299,7 +299,7 @@ fn what_cannot_be_carried_is_named_and_asked_about() {
 }
 
 /// ```text
-///   A      runs as nobody, and may not read all of a folder
+///   A      runs as an unprivileged user, and may not read all of a folder
 /// ```
 #[test]
 fn what_cannot_be_read_is_named_before_anything_is_hashed() {
@@ -370,7 +370,7 @@ fn a_path_that_is_a_link_is_followed_and_rules_count() {
 }
 
 /// ```text
-///   B ── A      B takes links as it is told, shares the folder again, and gives it to C
+///   B ── A      B creates the links that were chosen, shares the folder again, and sends it to C
 /// ```
 #[test]
 fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
@@ -429,7 +429,7 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
 }
 
 /// ```text
-///   B ── A      B has a disk with exFAT, and gives what lies there to C
+///   B ── A      B has a disk with exFAT, and sends its files to C
 /// ```
 #[test]
 fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
@@ -513,7 +513,7 @@ fn what_a_file_system_cannot_hold_gets_a_name_that_it_can() {
 }
 
 /// ```text
-///   B ── A      B is interrupted, has a disk with exFAT, and goes on or gives up
+///   B ── A      B is interrupted, has a disk with exFAT, and resumes or gives up
 /// ```
 #[test]
 fn a_download_with_other_names_resumes_and_is_given_up() {

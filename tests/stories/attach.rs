@@ -56,7 +56,7 @@ fn a_second_command_uses_the_running_node() {
         (&downloads[0]["hash"], &downloads[0]["verified_bytes"]),
         (&hash.as_str().into(), &200_000.into())
     );
-    // It goes on sharing what it downloaded.
+    // It continues to share what it downloaded.
     eventually("it to be shared on", || {
         b.run(&["list"]).done().stdout.contains(&hash).then_some(())
     });

@@ -193,7 +193,7 @@ fn port(driver: &mut Child) -> Option<u16> {
         let (_, port) = line.split_once("successfully on port ")?;
         port.trim_end_matches('.').parse().ok()
     });
-    // Whoever stops reading stops the driver.
+    // The end of the reader ends the driver.
     std::thread::spawn(move || lines.for_each(drop));
     port
 }

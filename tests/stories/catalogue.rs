@@ -34,9 +34,9 @@ fn an_ambiguous_name_lists_the_choices_and_from_chooses() {
     assert_content(&c.path("by name"), &theirs);
     download(&["--from", &anna.peer_id(), "-o", "by id"]).done();
     assert_content(&c.path("by id"), &ours);
-    download(&["--from", "nobody", "--timeout", "1"])
+    download(&["--from", "stranger", "--timeout", "1"])
         .failed()
-        .says("\"nobody\"");
+        .says("\"stranger\"");
 
     // Who does not have it is not asked to give way to who has it.
     let refused = c.run(&[

@@ -248,7 +248,7 @@ fn a_node_starts_on_a_full_disk_and_room_is_made_while_it_runs() {
     let node = b.start(&[]);
     node.run.err.line("is full");
     assert_eq!(listed(&b).len(), 1);
-    // Nothing can be downloaded, and that is no harm.
+    // Nothing can be downloaded, which is fine here.
     download("two", &two).failed();
     b.run(&["unshare", "one"]).done();
     assert_eq!(listed(&b).len(), 0);

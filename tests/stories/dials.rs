@@ -47,7 +47,7 @@ fn another_part() {
     match env::var(PART).as_deref() {
         Ok("liar") => {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            runtime.block_on(lie(&needs));
+            runtime.block_on(name_false_addresses(&needs));
         }
         Ok("target") => listen(&needs),
         _ => {}
@@ -92,7 +92,7 @@ fn say(line: &str) {
     let _ = out.flush();
 }
 
-/// The address that the `n`th peer is said to have: of each kind that there is, again and again.
+/// The claimed address of the `n`th peer: each kind in turn.
 fn named(n: usize) -> Multiaddr {
     let (high, low) = (n / 250 % 250, n % 250 + 1);
     let address = match n % 8 {
@@ -118,7 +118,7 @@ fn descriptor() -> Descriptor {
 
 /// A node that names others wherever it can: as what it listens at itself, in the answers of Kademlia, and as
 /// who else listens to content.
-async fn lie(network: &str) {
+async fn name_false_addresses(network: &str) {
     let mut swarm = misnamer(network, 1024, |n| (4 * n..4 * n + 4).map(named).collect());
     for n in 0..64 {
         swarm.add_external_address(named(n));

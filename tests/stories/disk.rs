@@ -272,7 +272,7 @@ fn a_download_that_will_not_fit_is_warned_of_and_leaves_the_reserve() {
         .says("the disk is full");
     assert!(free(mount.path()) >= reserve, "{}", free(mount.path()));
 
-    // A running node warns whoever asked, and tells it of the download.
+    // A running node warns the command that asked, and lists the warning with the download.
     let _node = b
         .clone()
         .with("PELAGO_TRANSFER_DOWNLOAD_LIMIT", "3000000")

@@ -50,7 +50,7 @@ fn a_new_machine_is_well_but_for_what_it_lacks() {
 }
 
 /// ```text
-///   B ──▶ A      B enters by A; C by an address where nobody is
+///   B ──▶ A      B joins through A; C through an address without a listener
 /// ```
 #[test]
 fn a_node_says_who_reached_it_and_whom_it_knows() {
@@ -80,7 +80,7 @@ fn a_node_says_who_reached_it_and_whom_it_knows() {
     assert_eq!(
         finding(&b, "reachable").0["state"],
         "warning",
-        "nobody came to B"
+        "no node connected to B"
     );
 
     let lost = c.start(&["--bootstrap", "127.0.0.1:1"]);

@@ -237,7 +237,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
         .failed()
         .says("was there before");
     b.run(&["remove", &hashes[0]]).done();
-    // What somebody wrote to since is theirs.
+    // A file that another program has changed since belongs to that program.
     b.run(&["download", &hashes[0], "-o", "mine"]).done();
     fs::write(b.path("mine"), b"mine").unwrap();
     b.run(&["remove", &hashes[0], "--with-data"])
@@ -350,7 +350,8 @@ fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it(
 }
 
 /// ```text
-///   B ── A      what A has, what nobody has and was given up, and what nobody has and is looked for
+///   B ── A      content of A, content without a source that was given up, and content without a source that
+///               is looked for
 /// ```
 #[test]
 fn all_goes_on_ends_or_is_cleared_at_once() {
@@ -424,7 +425,7 @@ fn what_is_watched_fits_the_terminal() {
 }
 
 /// ```text
-///   B      looks for what nobody has
+///   B      looks for content without a source
 /// ```
 #[test]
 fn a_name_that_may_mean_several_lists_them() {

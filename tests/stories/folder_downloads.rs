@@ -153,7 +153,7 @@ fn a_changed_file_is_replaced_in_place_if_that_is_asked_for() {
 type InTheWay = fn(&Path);
 
 /// ```text
-///   B ── A      something else lies where the folder is to be, or a file in it
+///   B ── A      the path of the folder, or of a file in it, is taken
 /// ```
 #[test]
 fn what_is_in_the_way_is_named_and_stays() {
@@ -183,7 +183,7 @@ fn what_is_in_the_way_is_named_and_stays() {
 }
 
 /// ```text
-///   B ── A      something else lies where a link or a sub-folder is to be
+///   B ── A      the path of a link or a sub-folder is taken
 /// ```
 #[test]
 fn what_is_in_the_way_of_a_link_or_a_sub_folder_is_named_and_stays_unless_it_is_to_be_replaced() {
@@ -222,7 +222,7 @@ fn what_is_in_the_way_of_a_link_or_a_sub_folder_is_named_and_stays_unless_it_is_
 }
 
 /// ```text
-///   B ── A      in B's folder lie links that lead out
+///   B ── A      B's folder has links that lead out
 /// ```
 #[test]
 fn nothing_is_written_through_a_planted_link() {
@@ -286,7 +286,7 @@ fn a_folder_that_is_at_its_place_is_not_put_inside_itself() {
 }
 
 /// ```text
-///   B ┄┄ A      B is told to get the folder, and does not know yet what it is. Then it stands at its place,
+///   B ┄┄ A      B is to download the folder, and does not know yet what it is. Then the folder appears there,
 ///               as after a power cut that came before the node had written down that it is done
 /// ```
 #[test]

@@ -80,7 +80,7 @@ fn kills_cost_a_folder_little_where_there_is_one_already() {
 }
 
 /// ```text
-///   B ──valve── A      B is interrupted, and told how to go on
+///   B ──valve── A      B is interrupted, and prints how to resume
 /// ```
 #[test]
 fn an_interrupted_download_goes_on_with_what_was_chosen() {

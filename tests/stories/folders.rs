@@ -91,7 +91,7 @@ fn a_folder_is_shared_and_listed_as_one_until_it_is_not() {
         assert_eq!(entry["size"], 300_100);
     }
 
-    // Whoever knows the hash of a file in it gets that file.
+    // A peer that knows the hash of a file in it gets that file.
     let inner = b.hash(&file);
     let peer = node.address();
     b.run(&["download", &inner, "--peer", &peer, "-o", "copy"])

@@ -140,7 +140,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         .code(200)
         .is(&content);
 
-    // What goes on with something else gets none of this.
+    // A client that continues with other content gets none of this.
     film.get(&[&format!("If-Match: {etag}")]).code(200);
     film.get(&["If-Match: \"x\"", "Range: bytes=0-1"]).code(412);
 
@@ -152,7 +152,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
 }
 
 /// ```text
-///   somebody ── A      who is not to be there
+///   client ── A      without permission
 /// ```
 #[test]
 fn whoever_does_not_know_a_url_learns_nothing() {
@@ -271,11 +271,11 @@ fn what_is_not_here_is_fetched_as_it_is_read() {
         .code(206)
         .is(&content[content.len() - 5..]);
 
-    // It is nobody's download, and nothing that others are told of.
+    // It is in no list of downloads, and other nodes do not learn of it.
     assert_eq!(b.json(&["downloads"]), serde_json::json!([]));
     assert_eq!(b.json(&["list"]), serde_json::json!([]));
 
-    // What is here by now needs nobody.
+    // Content that is here by now needs no source.
     node.stop();
     song.get(&["Range: bytes=1000000-1999999"])
         .code(206)
@@ -425,7 +425,7 @@ fn what_is_read_of_a_download_comes_first() {
 }
 
 /// ```text
-///   browser ── B ── A      B has one download at a time, and one waits; a film is paused, and goes on
+///   browser ── B ── A      B has one download at a time, and one waits; a film is paused, and resumes
 /// ```
 #[test]
 fn who_reads_does_not_queue_with_downloads() {
@@ -447,7 +447,7 @@ fn who_reads_does_not_queue_with_downloads() {
     let verified = || b.json(&["downloads"])[0]["verified_bytes"].as_u64();
     let until_more = |bytes: u64| {
         let wanted = verified().unwrap_or(0) + bytes;
-        eventually("the download to go on", || {
+        eventually("the download to resume", || {
             verified().filter(|verified| *verified >= wanted)
         });
     };
@@ -464,7 +464,7 @@ fn who_reads_does_not_queue_with_downloads() {
     read(3_000_000);
     let states = b.json(&["downloads"]);
     assert_eq!(states[0]["state"], "downloading", "{states}");
-    // Nobody who reads is counted among those that are ahead.
+    // Readers do not count among the downloads that are ahead.
     assert_eq!(
         states[1]["waits"],
         json!({"for": "turn", "ahead": 1}),
@@ -556,7 +556,7 @@ fn nothing_is_fetched_for_those_who_do_not_read() {
             "{before} bytes of memory, then {now}"
         );
     }
-    // Whoever was slow still gets all of it.
+    // The slow client still gets all of it.
     let mut last = slow.pop().unwrap();
     last.more(2 * MIB);
     let whole = last.whole();
@@ -587,7 +587,7 @@ fn what_does_not_come_to_its_end_does_not_look_whole() {
     assert!(cut.body.len() < content.len() && content.starts_with(&cut.body));
     b_node.run.err.line("cut off");
 
-    // What nobody has at all is said so, with what was tried.
+    // Content without a source is reported as such, with what was tried.
     let unknown = url(&b, &"cd".repeat(32));
     let answer = unknown.get(&[]);
     assert_eq!(

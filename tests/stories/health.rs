@@ -1,4 +1,4 @@
-//! One command says why something does not go on: `status`, and `doctor` with what to do.
+//! One command says why something makes no progress: `status`, and `doctor` with what to do.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn notices(home: &Home, kind: &str) -> Vec<Value> {
 }
 
 /// ```text
-///   A      nobody has what it downloads
+///   A      its download has no source
 /// ```
 #[test]
 fn a_download_without_a_source_says_what_it_waits_for() {
@@ -27,7 +27,7 @@ fn a_download_without_a_source_says_what_it_waits_for() {
     let hash = "ab".repeat(32);
     a.run(&["download", &hash, "--detach", "--timeout", "600"])
         .done();
-    let told = eventually("the wait to be told", || notices(&a, "download").pop());
+    let told = eventually("a notice of the wait", || notices(&a, "download").pop());
     assert_eq!(told["problem"], false, "{told}");
     assert!(
         told["why"].as_str().unwrap().contains("no source"),

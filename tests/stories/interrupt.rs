@@ -19,7 +19,7 @@ pub(crate) fn to_go_on(ended: &Ended) -> String {
 }
 
 /// ```text
-///   B ──valve── A      B is interrupted after so many bytes, and goes on
+///   B ──valve── A      B is interrupted after some bytes, and resumes
 /// ```
 #[test]
 fn an_interrupted_download_keeps_what_was_verified_and_goes_on() {
@@ -73,7 +73,7 @@ fn an_interrupted_download_keeps_what_was_verified_and_goes_on() {
 }
 
 /// ```text
-///   B      looks for what nobody has
+///   B      looks for content without a source
 /// ```
 #[test]
 fn a_search_can_be_interrupted() {

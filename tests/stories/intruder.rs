@@ -1,4 +1,4 @@
-//! Another user of the machine, in a folder that both may write to: whatever is swapped there during
+//! Another user of the machine, in a folder that both may write to: whichever files are swapped there during
 //! downloads, nothing is written elsewhere, and no file of others is taken over.
 
 use std::{
@@ -28,7 +28,7 @@ const STRANGER: u32 = 65534;
 
 /// What they put in the way, and what must not be touched elsewhere.
 const BAIT: &[u8] = b"a stranger's own";
-const KEPT: &[u8] = b"somebody's own";
+const KEPT: &[u8] = b"a file of the user";
 
 /// Swaps that are tried at least.
 const SWAPS: u64 = 3000;
@@ -36,7 +36,7 @@ const SWAPS: u64 = 3000;
 /// Folders that are downloaded meanwhile, at most.
 const ALBUMS: u64 = 20;
 
-/// Swaps whatever is in the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files of its own,
+/// Swaps all entries of the folder `$ARGV[0]`, at any depth, for links to `$ARGV[1]` and for files of its own,
 /// and back; says how often so far. Files to come are prepared: as links, hard links and files.
 const INTRUDE: &str = r#"
 use strict; use File::Path "remove_tree";
@@ -201,6 +201,6 @@ fn a_stranger_in_the_folder_leads_nothing_elsewhere() {
             assert_eq!(fs::read(&path).unwrap(), BAIT, "{}", path.display());
         }
     }
-    // And it goes on where nobody is in the way.
+    // The download resumes where no other program interferes.
     get(&hashes[0], &world.path("album")).done();
 }

@@ -13,7 +13,7 @@ const UNSHARED: [&str; 6] = ["hash", "kind", "link", "name", "path", "size"];
 fn only(list: &Value) -> &Value {
     let list = list
         .as_array()
-        .unwrap_or_else(|| panic!("{list} is no list"));
+        .unwrap_or_else(|| panic!("{list} is not a list"));
     assert_eq!(list.len(), 1, "{list:?}");
     &list[0]
 }
@@ -84,7 +84,7 @@ fn every_verb_prints_exactly_its_fields() {
         let listed = b.json(&[&["list"], whose].concat());
         if whose[0] == "--peer" {
             let mut fields = fields(only(&listed));
-            // Who has it is told by name, if that is known by now.
+            // The holder is listed by name, if the name is known by now.
             fields.retain(|field| *field != "holders");
             assert_eq!(fields, LISTED);
             assert_eq!(listed[0]["peers"], 1);

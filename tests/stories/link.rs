@@ -69,7 +69,7 @@ fn links_are_drawn_as_codes() {
     terminal.sees("\u{1b}[38;5;16;48;5;231m");
     terminal.sees("pelago:");
     assert_eq!(terminal.end(), Some(0));
-    // Somebody calls another file so.
+    // Another file has that name.
     let other = world.file(&hash[..6], b"y");
     a.run(&["share", &other, "--no-serve"]).done();
     a.run(&["unshare", &hash[..6]])
@@ -137,7 +137,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     eventually("the file", || b.path("film.mkv").exists().then_some(()));
     assert_content(&b.path("film.mkv"), &content);
 
-    let nobody = [
+    let without_source = [
         "open",
         &"ab".repeat(32),
         "--peer",
@@ -145,7 +145,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
         "--timeout",
         "3",
     ];
-    b.run(&nobody)
+    b.run(&without_source)
         .failed()
         .says("looking for who has it")
         .says("peers were asked and do not have it")

@@ -1,4 +1,4 @@
-//! What a kill or a power cut may leave of a download, and that it goes on from there.
+//! What a kill or a power cut may leave of a download, and that the download resumes from there.
 
 use std::{
     fs::{self, OpenOptions},
@@ -113,7 +113,7 @@ const HARMS: [Harm; 7] = [
 ];
 
 /// ```text
-///   B ──valve── A      B is killed, its disk loses some of what was written, and B goes on
+///   B ──valve── A      B is killed, its disk loses some of what was written, and B resumes
 /// ```
 #[test]
 fn whatever_a_power_cut_leaves_the_file_ends_right() {

@@ -256,7 +256,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
         }
         node.map(super::world::Node::stop);
     }
-    // A person is told.
+    // A person learns of it.
     assert!(memory.write(&single, 9, !fs::read(&single).unwrap()[9]));
     a.run(&["share", &text(&single), "--rehash", "--no-serve"])
         .done()

@@ -218,14 +218,14 @@ fn a_downloader_that_moves_finds_its_source_again() {
     goes_on_after_a_move("false", false);
 }
 
-/// A port of loopback where nobody listens yet.
+/// A port of loopback without a listener.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }
 
 /// ```text
-///   A ◀── B ──▶ (C)      B knows A, and is told of C, which comes later
+///   A ◀── B ──▶ (C)      B knows A, and the address of C, which starts later
 ///   D ────────▶ (C)      a command that names C and waits
 /// ```
 #[test]
@@ -295,7 +295,7 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
     second.stop();
     first.stop();
 
-    // A node that is told its own address is no clash.
+    // A node that gets its own address does not report a clash.
     let third = a.started(&[
         "start",
         "--listen",

@@ -27,7 +27,7 @@ const LARGE: usize = 3 << 20;
 const SMALL: usize = 200_000;
 
 /// What belongs to the person, and has to stay as it is.
-const OWN: &[u8] = b"somebody's own";
+const OWN: &[u8] = b"a file of the user";
 
 /// ```text
 ///   B ──valve── A      B runs a node, which downloads what A shares
@@ -118,7 +118,7 @@ fn replace(path: &Path) {
     fs::rename(other, path).unwrap();
 }
 
-/// As `truncate --size=0`, by a program that nobody here wrote.
+/// Like `truncate --size=0`, by a foreign program.
 fn empty(path: &Path) {
     let done = Command::new("truncate").arg("-s0").arg(path).status();
     assert!(done.unwrap().success());
@@ -157,7 +157,7 @@ fn what_another_program_does_to_a_file_that_grows_never_ends_in_its_place() {
         act(&scene.path("got.part"));
         scene.end();
         assert_content(&scene.path("got"), &scene.content);
-        // What was put in its place is somebody's, and stays.
+        // The file that replaced it belongs to another program, and stays.
         if what == "replaced" {
             assert_content(&scene.path("got.part"), OWN);
         } else {

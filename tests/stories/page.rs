@@ -152,7 +152,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     browser.look_at_tab(0);
     browser.sees("#downloads .row", "Paused");
 
-    // The node goes, and says goodbye to nobody; the page says so, and goes on when it is back.
+    // The node ends without notice; the page says so, and reconnects when the node returns.
     node_b.kill();
     browser.sees("#notice", "The node is not running");
     let _node_b = b.start(&["-b", &node_a.address()]);
@@ -169,7 +169,7 @@ fn a_download_is_paused_resumed_and_cancelled_and_the_node_restarted() {
     browser.sees("#downloads .row", "Done");
     assert_content(&b.path("data/downloaded/film.mkv"), &film);
 
-    // What nobody has is waited for, and given up.
+    // A download without a source waits, and is given up.
     browser.fill("#target", &"ab".repeat(32));
     browser.press(Key::Enter);
     browser.click("dialog button.primary");
@@ -447,7 +447,7 @@ fn everything_fits_a_phone_and_is_reached_by_keyboard() {
         let wide = phone.script("return document.documentElement.scrollWidth");
         assert_eq!(wide, PHONE.0, "{view}");
     }
-    // The log: when and how bad, and below that two lines of what was said.
+    // The log: time and level, and below them two lines of the message.
     let height = |css: &str| {
         let script =
             format!("return document.querySelector({css:?}).getBoundingClientRect().height");
@@ -494,7 +494,7 @@ fn a_page_that_is_not_signed_in_says_so() {
     let (origin, _) = url.split_once('#').unwrap();
     browser.go(origin);
     browser.sees("#notice", "pelago ui");
-    // It waits for a sign-in, and asks nobody meanwhile.
+    // It waits for a sign-in, and makes no request meanwhile.
     let asked = "return performance.getEntriesByType('resource').filter(e => e.name.includes('/v1/events')).length";
     let before = browser.script(asked);
     assert!(before.as_u64().unwrap() <= 2, "{before}");
@@ -533,7 +533,7 @@ fn hostile_page(api: &str) -> String {
     )
 }
 
-/// Gives `page` to whoever asks, as a web server of somebody else's on this host.
+/// Serves `page` to every client, like the web server of another person on this host.
 fn foreign_server(page: String) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -554,7 +554,7 @@ fn foreign_server(page: String) -> String {
 
 /// ```text
 ///   page of A ── A      in the browser that is signed in at A: A's gateway with hostile HTML, and a
-///                       server of somebody else's at another port
+///                       server of another person at another port
 /// ```
 #[test]
 fn hostile_pages_reach_nothing_where_a_person_is_signed_in() {

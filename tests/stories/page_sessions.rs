@@ -95,7 +95,7 @@ fn status(address: &str, bearer: &str) -> u16 {
 }
 
 /// ```text
-///   page ── A, then somebody else at its port, then A again
+///   page ── A, then another program at its port, then A again
 /// ```
 #[test]
 fn who_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
@@ -126,7 +126,7 @@ fn who_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
 
     node.kill();
     let impostor = Impostor::new(&address, "ab".repeat(32));
-    // The page shows what was good before, and what it makes for the run that it is told of.
+    // The page shows its earlier bearer, and one for the run that the program claims.
     let shown = eventually("the page to show two bearers", || {
         let shown = impostor.bearers();
         (shown.len() > 1).then_some(shown)
@@ -143,7 +143,7 @@ fn who_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
     impostor.leave();
     let _node = a.start(&["--api", &address]);
     assert!(refused(&address));
-    // The page itself goes on, at once when somebody looks at it.
+    // The page itself reconnects, immediately when a person looks at it.
     browser.script("dispatchEvent(new Event('focus'))");
     browser.until(LIVE);
 }

@@ -1,4 +1,4 @@
-//! Ports and folders that belong to somebody else.
+//! Ports and folders that belong to other programs.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -38,7 +38,7 @@ fn an_explicit_port_in_use_is_refused() {
 #[test]
 fn the_default_port_in_use_falls_back_to_a_free_one_and_says_so() {
     let world = World::new();
-    // Whether we get it or somebody had it: it is taken.
+    // The port is taken now, by this test or by another program.
     let _taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 8080));
     let node = world.home("a").started(&["start"]);
     node.run.err.line("port 8080 is taken");

@@ -1,4 +1,4 @@
-//! What other users of the machine can read of a node: nothing of its data folder, whatever was before.
+//! Other users of the machine can read nothing in the data folder of a node, whichever modes it had before.
 
 use std::{
     fs::{self, Permissions},
@@ -145,7 +145,7 @@ fn a_data_folder_that_was_open_is_closed_at_the_start() {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
     }
-    // Only root can be somebody else.
+    // Only root can run a program as another user.
     let read = |name: &str| {
         let mut cat = Command::new("cat");
         cat.arg(a.data().join(name)).uid(STRANGER).gid(STRANGER);
@@ -165,7 +165,7 @@ fn a_data_folder_that_was_open_is_closed_at_the_start() {
 }
 
 /// ```text
-///   A      a shell, in which somebody types what is not for everybody
+///   A      a shell, in which a person types what others must not see
 /// ```
 #[test]
 fn what_is_typed_in_the_shell_is_in_no_argument() {
@@ -224,7 +224,7 @@ fn a_name_stands_for_one_peer() {
         c.run(&all)
     };
     let (at_anna, at_other) = (anna.address(), other.address());
-    // Nobody chose before: both are shown.
+    // No earlier choice exists: both are shown.
     let both = from("anna", &[&at_anna, &at_other]).failed();
     both.says("\"anna\" is the name of several peers")
         .says(&anna.peer_id())

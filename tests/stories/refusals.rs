@@ -29,7 +29,7 @@ fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
             .code(2)
             .says(wrong);
     }
-    // It could be a name; but whoever types that means a hash.
+    // It could be a name; but a person who types that means a hash.
     for (given, wrong) in [(&good[1..], "63"), (&bad_digit, "digit 64")] {
         a.run(&["download", given]).code(2).says(wrong);
     }
@@ -39,15 +39,15 @@ fn a_bad_hash_is_refused_with_what_is_wrong_with_it() {
 }
 
 /// ```text
-///   A      knows nobody; then one node that has nothing
+///   A      knows no other node; then one node that has nothing
 /// ```
 #[test]
 fn without_a_source_it_says_what_was_tried() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let hash = "ab".repeat(32);
-    let nobody = b.run(&["download", &hash, "--timeout", "0.5"]).failed();
-    nobody
+    let alone = b.run(&["download", &hash, "--timeout", "0.5"]).failed();
+    alone
         .says("no source")
         .says(&hash)
         .says("within 0.5 s: no peer was found")

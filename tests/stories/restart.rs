@@ -141,7 +141,7 @@ fn a_shared_folder_is_brought_in_line_at_the_next_start() {
 }
 
 /// ```text
-///   B ── A      what A shared in one process, with nobody there
+///   B ── A      A shared in an earlier process, without other nodes
 /// ```
 #[test]
 fn no_serve_writes_it_down_for_the_next_start() {

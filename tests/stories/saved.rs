@@ -52,7 +52,7 @@ fn not_kept(home: &Home, command: &[&str], says: &str) {
 }
 
 /// ```text
-///   B ──valve── A      the disk with B's data folder is full, and what B is told to do has to be kept there
+///   B ──valve── A      the disk with B's data folder is full, which has to keep B's commands
 /// ```
 #[test]
 fn a_change_that_cannot_be_kept_is_made_and_said() {

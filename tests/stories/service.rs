@@ -1,4 +1,4 @@
-//! Nodes that a service manager runs: what contrib/ has for it, and what it is told.
+//! Nodes that a service manager runs: the units in contrib/, and what nodes report to the manager.
 
 use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command, time::Duration};
 
@@ -97,7 +97,7 @@ fn the_manager_is_told_when_a_node_is_ready_and_when_it_ends() {
         let arguments = arguments(&unit(name), state.to_str().unwrap());
         let run = home.spawn(&arguments);
         assert_eq!(told().trim(), "READY=1");
-        // What is said to be ready is.
+        // A node that reports that it is ready is ready.
         let mut status: Vec<_> = arguments.iter().map(String::as_str).collect();
         let verb = status.iter().position(|word| *word == "start").unwrap();
         status.splice(verb.., ["status"]);

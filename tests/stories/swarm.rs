@@ -106,7 +106,7 @@ fn those_who_have_parts_give_each_other_the_rest() {
     let content = noise(1, SIZE);
     let seed = seed_home.start(&[]);
     let hash = seed_home.share(&world.file("x.bin", &content));
-    // Nobody can do without the others, and what nobody took is next to impossible.
+    // No downloader can do without the others; blocks that none of them took are next to impossible.
     let all = start_all(&world, &seed, &hash, 7 << 20);
     for Downloader { home, valve, .. } in &all {
         home.run(&download(&hash, &valve.address())).done();

@@ -157,7 +157,7 @@ impl Cable {
             "ip link add lan netns {left} type veth peer name lan netns {right}"
         ))?;
         for (namespace, address) in [left, right].into_iter().zip(ends) {
-            // An IPv6 address can be used only once nobody else has claimed it, unless that is not looked for.
+            // The system checks a new IPv6 address for duplicates before it can be used, unless that is off.
             let options = if address.contains("::") { " nodad" } else { "" };
             run(&format!(
                 "ip -n {namespace} address add {address} dev lan{options}"
@@ -282,7 +282,7 @@ impl Disk {
         run(&format!("mount -o loop {image} {at}"))
     }
 
-    /// The power goes: nothing more reaches the disk. Whoever has files there is to be killed, then the
+    /// Cuts the power: nothing more reaches the disk. Programs with files there are to be killed, then the
     /// power comes back with [`Disk::mount`].
     pub(crate) fn cut(&self) {
         let done = Command::new("perl")

@@ -29,7 +29,7 @@ fn a_target_that_exists_is_kept_unless_it_is_to_be_replaced() {
     assert!(replaced.stdout.contains("1 source"), "{replaced:?}");
     assert_content(&b.path("got"), &content);
 
-    // The same content: nothing is fetched, so nobody has to be there.
+    // The same content: nothing is fetched, so no source is needed.
     node.stop();
     b.run(&download).done().prints("was here already");
     let again = b.json(&download);

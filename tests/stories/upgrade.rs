@@ -80,7 +80,7 @@ const OWN: (&str, &[u8]) = ("project/my own.txt", b"stays");
 /// neither a mark nor a record, so nothing but its content says whose it is: it may stay.
 const UNPROVEN: &str = "project/data 1.part";
 
-/// The hash that nobody has.
+/// A hash without a source.
 fn nobodys() -> String {
     "ab".repeat(32)
 }
@@ -106,7 +106,7 @@ struct Place {
 }
 
 impl Place {
-    /// Waits until nobody else is there, and clears it.
+    /// Waits until no other test uses the folder, and clears it.
     fn new() -> Self {
         let lock = File::create(format!("{PLACE}.lock"));
         let lock = lock.unwrap_or_else(|error| panic!("{PLACE}.lock: {error}: remove it"));

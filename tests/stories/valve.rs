@@ -50,7 +50,7 @@ impl Valve {
             for near in listener.incoming().map_while(Result::ok) {
                 shared.state.lock().used = true;
                 shared.changed.notify_all();
-                // While nobody is there, whoever comes is sent away.
+                // While the other end is gone, new connections are closed.
                 let Ok(far) = TcpStream::connect(&target) else {
                     continue;
                 };
@@ -67,7 +67,7 @@ impl Valve {
         self.address.to_string()
     }
 
-    /// Waits until somebody has come, and all that may pass has passed.
+    /// Waits until a connection has come, and all bytes that may pass have passed.
     pub(crate) fn is_shut(&self) {
         let mut state = self.room.state.lock();
         let is_open = |state: &mut State| !state.used || state.left > 0;

@@ -11,7 +11,7 @@ use super::{
 };
 
 /// ```text
-///   B          waits for what nobody has, is killed, started, waits again
+///   B          waits for content without a source, is killed, started, waits again
 ///   B <── A    A comes with it
 /// ```
 #[test]
@@ -41,7 +41,7 @@ fn what_nobody_has_is_waited_for_until_somebody_does() {
     assert_content(&b.path("got"), &content);
 }
 
-/// The one-shot command ends as it is told to, and by itself.
+/// The one-shot command ends on a signal, and by itself.
 #[test]
 fn a_command_without_a_node_waits_for_nothing() {
     let world = World::new();

@@ -77,7 +77,7 @@ fn what_changes_in_a_folder_changes_what_is_shared() {
     shares(&a, &["new"]);
     fs::rename(a.path("outside"), folder.join("inside")).unwrap();
     shares(&a, &["inside/down/here", "new"]);
-    // What lies elsewhere is not brought in by a link.
+    // A link does not bring in files from elsewhere.
     symlink(a.path("data"), folder.join("link")).unwrap();
     put(&folder, "last", b"4");
     shares(&a, &["inside/down/here", "last", "new"]);

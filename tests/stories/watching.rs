@@ -178,7 +178,7 @@ fn watches_that_run_out_are_told_and_taken_again() {
     for at in 0..8 {
         put(&folder, &format!("more/{at}/file"), b"2");
     }
-    let told = eventually("the limit to be told", || {
+    let told = eventually("a notice of the limit", || {
         let watched = watched(&a);
         (watched["parts_count"].as_u64()? > 0).then_some(watched)
     });
@@ -244,7 +244,7 @@ fn a_disk_that_was_full_for_a_moment_costs_no_share() {
     let filler = disk.path().join("filler");
     fill(&filler);
     let _node = a.start(&["--dir", "shared"]);
-    let said = eventually("the failure to be told", || {
+    let said = eventually("a notice of the failure", || {
         let status = a.json(&["status"]);
         let notices = status["health"]["notices"].as_array()?.clone();
         notices.into_iter().find(|notice| notice["kind"] == "watch")
@@ -357,7 +357,7 @@ impl Drop for Bound {
 }
 
 /// ```text
-///   B ──▶ A      B has fetched what lies on A's disk; then the disk is unmounted
+///   B ──▶ A      B has fetched a file on A's disk; then the disk is unmounted
 /// ```
 #[test]
 fn a_disk_whose_files_were_served_can_be_unmounted() {
@@ -451,7 +451,7 @@ fn a_disk_with_a_waiting_download_can_be_unmounted() {
     eventually("the disk to be free", || {
         run(&format!("umount {}", at.display())).ok()
     });
-    // Back again, it goes on where it stopped.
+    // After its return, the download resumes where it stopped.
     mount(&bind);
     b.run(&["limit", "--download", "off"]).done();
     let listen = format!("/ip4/127.0.0.1/tcp/{port}");
@@ -505,7 +505,7 @@ fn a_download_is_shared_on_once_the_disk_has_room_again() {
     let filler = disk.path().join("filler");
     fill(&filler);
     a.run(&["download", &hash, "-o", "got"]).done();
-    let told = eventually("the failure to be told", || {
+    let told = eventually("a notice of the failure", || {
         let status = a.json(&["status"]);
         let notices = status["health"]["notices"].as_array()?.clone();
         let name = format!("share-download {hash}");

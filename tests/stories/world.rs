@@ -119,7 +119,7 @@ impl Home {
         self.with("PELAGO_NETWORK_MDNS", "true")
     }
 
-    /// The same place for a user with the rights of nobody. Takes root, and a world that others can reach.
+    /// The same place for the user with the fewest rights. Takes root, and a world that other users can reach.
     pub(crate) fn of_nobody(mut self) -> Self {
         // Not every machine lets others run what root built.
         let copy = self.path("pelago");
@@ -520,7 +520,7 @@ impl Ended {
 pub(crate) fn fields(object: &Value) -> Vec<&str> {
     let object = object
         .as_object()
-        .unwrap_or_else(|| panic!("{object} is no object"));
+        .unwrap_or_else(|| panic!("{object} is not an object"));
     let mut fields: Vec<_> = object.keys().map(String::as_str).collect();
     fields.sort_unstable();
     fields

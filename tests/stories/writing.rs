@@ -174,7 +174,7 @@ fn a_file_that_is_written_by_another_name_is_waited_for() {
     is_shared(&a, "inside", None, &whole);
 }
 
-/// A program that does as it is told, line by line.
+/// A program that follows commands, line by line.
 struct Program(Child);
 
 impl Program {
@@ -239,7 +239,7 @@ fn a_copy_in_progress_is_shared_when_it_is_done() {
     is_shared(&a, "dated", None, &whole);
 }
 
-/// Maps a file, closes it, and writes to it by the mapping when it is told to.
+/// Maps a file, closes it, and writes to it through the mapping on command.
 const MAPS: &str = "
 import mmap, sys
 with open(sys.argv[1], 'r+b') as file:
