@@ -1,4 +1,4 @@
-//! The memory of the store of provider records, measured: a test of its own, as others would be measured, too.
+//! Measures the memory of the store of provider records, in a process of its own.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)] // a test fails by panicking

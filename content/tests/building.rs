@@ -1,4 +1,4 @@
-//! Trees built from runs or from a stream, and where their nodes lie, against the plain tree.
+//! Trees built from runs or from a stream, and the positions of their nodes, against the plain tree.
 
 mod support;
 
@@ -152,7 +152,7 @@ proptest! {
         }
     }
 
-    /// Whatever a peer sends, and whatever a file system claims a file's size to be.
+    /// For everything that a peer may send, and every size that a file system may claim.
     #[test]
     fn geometry_is_total(size in any::<u64>(), level in any::<u8>(), index in any::<u64>()) {
         let geometry = Geometry::new(size);

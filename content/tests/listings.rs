@@ -1,4 +1,4 @@
-//! Folders unfolded: the order all agree on, and the trees that are refused.
+//! Listings of folders: their order, and the trees that are refused.
 
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 

@@ -327,7 +327,7 @@ fn any_entry() -> impl Strategy<Value = ManifestEntry> {
 }
 
 proptest! {
-    /// What may be made can be read, whatever order it was given in.
+    /// Every valid manifest can be read again, whichever order its entries were given in.
     #[test]
     fn manifests_round_trip(mut entries in prop::collection::vec(any_entry(), 0..12)) {
         if let Ok(manifest) = Manifest::new(entries.clone()) {
@@ -347,7 +347,7 @@ proptest! {
         prop_assert_eq!(found, names);
     }
 
-    /// Whatever is read is written the same; nothing panics.
+    /// A manifest that was read is written as the same bytes; nothing panics.
     #[test]
     fn bytes_have_one_meaning(changes in prop::collection::vec((any::<usize>(), any::<u8>()), 1..4)) {
         let mut bytes = sample().to_bytes();

@@ -1,4 +1,4 @@
-//! Content, and the answers that an honest node would give of it.
+//! Content, and the answers of an honest node about it.
 
 use futures::executor::block_on;
 use pelago::content::{
@@ -83,7 +83,7 @@ impl Content {
         encoded(&answer, &data)
     }
 
-    /// How many bytes the chunk asked for has.
+    /// Bytes of the requested chunk.
     pub(crate) fn bytes_of(&self, item: &Item) -> u64 {
         self.answer(item).1.len() as u64
     }

@@ -1,4 +1,4 @@
-//! Many peers at one node, and one more.
+//! Many peers connect to one node; one more connects all the same.
 //!
 //! ```text
 //!   a crowd from one address ──> node <── an honest peer from another

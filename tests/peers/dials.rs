@@ -1,4 +1,4 @@
-//! Where a node connects to at the word of others: as little as the dial policy says.
+//! A node dials addresses that peers name only as far as the dial policy allows.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -24,11 +24,11 @@ use crate::{
     scripted::{Act, Script, Scripted, having_all, server, update},
 };
 
-/// What one peer can have a node try at once, and in the minutes of a story.
+/// Addresses that one peer can make a node dial at a time, and in the minutes of a test.
 const AT_A_TIME: usize = 8;
 const IN_ALL: usize = 32;
 
-/// How many connections were made to the target.
+/// The number of connections to the target.
 #[derive(Clone, Copy, Debug, Default)]
 struct Connected {
     now: usize,
@@ -83,7 +83,7 @@ impl Target {
         *self.connected.borrow()
     }
 
-    /// Waits until so many connections were made.
+    /// Waits until this many connections were made.
     async fn until(&self, in_all: usize) {
         let mut connected = self.connected.clone();
         let enough = connected.wait_for(|connected| connected.in_all >= in_all);

@@ -152,7 +152,7 @@ async fn sixty_four_bytes_of_two_leaves_are_not_the_32_kib_they_came_from() {
     assert_eq!(leaves.descriptor.size(), 64);
     let twin = Descriptor::new(Kind::File, 64, original.descriptor.root()).unwrap();
 
-    // Offered as what it is, at once or with the first chunk.
+    // Offered under its own descriptor, immediately or with the first chunk.
     let bytes = leaves.bytes.clone();
     let offer = move |descriptor: Descriptor| {
         let (proof, length) = (Vec::new(), 64);

@@ -1,4 +1,4 @@
-//! Content from far away: so much is asked for at a time that the way is full.
+//! Content over a long round trip: a node requests enough at a time to fill the path.
 //!
 //! ```text
 //!   getter <--- 100 ms ---> source        each way
@@ -33,10 +33,10 @@ use crate::{
     scripted::{has_all, proven, swarm},
 };
 
-/// How long everything is on its way.
+/// The delay of all bytes.
 const DELAY: Duration = Duration::from_millis(100);
 
-/// Requests that a peer of which nothing is known is sent at once, at least.
+/// Requests in flight at a peer of unknown rate, at least.
 const AT_FIRST: u64 = 4;
 
 /// Bytes in flight, at least, once the way is known to be long.
@@ -46,7 +46,7 @@ const LATER: u64 = 2 << 20;
 struct Source {
     content: Content,
     asked: watch::Sender<Asked>,
-    /// What has come to the getter, with all that is around it.
+    /// Bytes that have arrived at the getter, with all overhead.
     delivered: Arc<AtomicU64>,
 }
 

@@ -66,7 +66,7 @@ async fn fetch(client: &Client, hash: Hash) -> Option<(Kind, Vec<u8>)> {
     }
 }
 
-/// What the content is called where the client asks for it.
+/// The name that the node gives the content on the request of the client.
 async fn name_of(client: &Client, hash: Hash) -> Option<String> {
     let mut stream = client.open(Protocol::Availability).await;
     availability::write_request(&mut stream, &client.question(&hash))
@@ -410,7 +410,7 @@ async fn two_folders_with_a_file_in_common_arrive_at_the_same_time() {
     let finished = ended(&first).await.unwrap();
     crate::nodes::assert_same(&finished.path.join("slow"), &common);
 
-    // What came without a record of its own is given like everything else.
+    // Files without a record of their own are served like all others.
     let is_shared = async {
         while getter.store.count().unwrap() == 0 {
             tokio::task::yield_now().await;

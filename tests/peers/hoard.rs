@@ -1,4 +1,4 @@
-//! What a node's memory comes to when peers send and ask for much, and read nothing.
+//! The memory of a node when peers send and request much, and read nothing.
 //!
 //! ```text
 //!   peers that fill every window, and read no answer ──> the node, a program of its own
@@ -30,7 +30,7 @@ const MIB: u64 = 1 << 20;
 /// The budget of the node, in MiB.
 const BUDGET: u64 = 64;
 
-/// What a node may take beyond its budget.
+/// Memory that a node may take beyond its budget.
 const ALLOWANCE: u64 = 100;
 
 /// Peers that hoard, at most as many as may be connected.
@@ -39,13 +39,13 @@ const PEERS: usize = 40;
 /// Peers that do nothing.
 const IDLE: usize = 200;
 
-/// How long they hoard.
+/// How long the peers hoard.
 const WHILE: Duration = Duration::from_secs(8);
 
 /// When memory has to be given back.
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// What a node that has met peers may keep beyond a fifth more than before, in bytes: less than it takes to be
+/// Memory that a node that has met peers may keep beyond a fifth more than before, in bytes: less than it takes to be
 /// worth giving back.
 const SLACK: u64 = 16 * MIB;
 

@@ -382,7 +382,7 @@ async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
     assert!(grown < 256 << 20, "{grown} bytes more");
 }
 
-/// A folder in a folder and so on; the path of its only file has so many names.
+/// Nested folders: the path of the only file has this many names.
 fn deep(names: usize) -> Tree {
     let content = anything();
     let mut contents = vec![manifest(vec![file("file", &content)])];
@@ -460,7 +460,7 @@ async fn a_manifest_that_never_comes_comes_from_another_and_none_twice() {
 async fn a_manifest_of_wrong_bytes_is_found_out_and_comes_from_another() {
     let (tree, inner, content) = honest_tree();
     let root = liar_about(tree.manifest(), flipped);
-    // Who is wrong about a file, and not a manifest, is asked a question about it.
+    // A source that is wrong about a file, rather than a manifest, is asked a question about it.
     for (script, truths, streams) in [
         (root, 0, 1),
         (liar_about(&inner, flipped), 1, 1),

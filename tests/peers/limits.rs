@@ -1,10 +1,10 @@
-//! How fast content may pass between nodes.
+//! Rate limits between nodes.
 //!
 //! ```text
 //!   giver <--- getter        one of them is limited
 //! ```
 //!
-//! Only what may pass at most is asserted: a busy machine may be slower, and none is faster.
+//! The tests check only the maximum: a busy machine may be slower.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::{
     nodes::{Home, ended, settings},
 };
 
-/// What a bucket may hold at first: a tenth of a second's worth.
+/// The initial content of a bucket: a tenth of a second's worth.
 const HELD: Duration = Duration::from_millis(100);
 
-/// What of the rate may be rounded away.
+/// The part of the rate that may be lost by rounding.
 const ROUNDED: f64 = 0.99;
 
 fn rate(bytes: u64) -> Option<Rate> {

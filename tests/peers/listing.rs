@@ -1,4 +1,4 @@
-//! What is listed, told and denied; and what others' names can do here.
+//! Listed, answered and denied content, and names that other nodes chose.
 
 use std::{collections::HashSet, fs, time::Duration};
 

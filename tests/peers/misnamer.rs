@@ -1,4 +1,4 @@
-//! A node that names others in the answers of Kademlia, and dials none of them itself.
+//! A node that names other peers in answers of Kademlia, and dials none of them itself.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use libp2p::{
 };
 use pelago_behaviour::{Connections, OwnIdCallers, Protocols, streams, swarm_config, transport};
 
-/// What is needed to pass for a node.
+/// The behaviours that a peer needs to look like a node.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Misnamer {
     limits: connection_limits::Behaviour,
@@ -19,7 +19,7 @@ pub(crate) struct Misnamer {
     pub(crate) kad: kad::Behaviour<MemoryStore>,
 }
 
-/// A node of `network` that names so many peers, each at addresses that `named` makes of their numbers.
+/// A node of `network` that names this many peers, each at addresses that `named` makes of their numbers.
 pub(crate) fn misnamer(
     network: &str,
     peers: usize,

@@ -1,7 +1,7 @@
-//! Peers in networks of their own, as a node sees those that come from anywhere: by their global addresses.
+//! Peers with global addresses of different sites.
 //!
 //! The test runs itself once more in a network namespace whose loopback device has these addresses: a peer that connects
-//! to one of them comes from there. That takes root; others skip it. It prints what it measures.
+//! to one of them comes from there. That takes root; without root the test is skipped. It prints its figures.
 //!
 //! ```text
 //!   48 slow ones at 11.0.x.1 ===> server <--- honest at 12.0.0.1
@@ -114,7 +114,7 @@ async fn server(content: &Content) -> (Home, impl Fn(&str) -> Multiaddr) {
     (server, at)
 }
 
-/// How long an honest peer takes for all of it.
+/// How long an honest peer takes for all of the content.
 async fn fetch(content: &Content, at: Multiaddr) -> Duration {
     let honest = Home::start("honest").await;
     let began = Instant::now();

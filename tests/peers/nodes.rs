@@ -1,4 +1,4 @@
-//! Honest nodes, and what people do with them.
+//! Honest nodes, and the operations of people on them.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::content::Content;
 /// No story takes longer, unless something hangs.
 const STORY: Duration = Duration::from_secs(20);
 
-/// How long a peer may make no progress: short, so that those who make none are soon found out.
+/// How long a peer may make no progress: short, so that stalls are noticed soon.
 const STALL: Duration = Duration::from_secs(1);
 
 /// A node with a folder of its own.
@@ -84,7 +84,7 @@ impl Home {
         }
     }
 
-    /// What the node counts under `sample`, a name with its labels; 0 if it never counted any.
+    /// The node's value of `sample`, a name with its labels; 0 if it has none.
     pub(crate) async fn counted(&self, sample: &str) -> u64 {
         let text = self.node.metrics().await.unwrap();
         let mut samples = text.lines().filter_map(|line| line.rsplit_once(' '));
@@ -202,7 +202,7 @@ pub(crate) async fn ended(download: &Download) -> Result<Finished, Arc<DownloadE
     in_time(download.finished()).await
 }
 
-/// What comes of `story`, which must not hang.
+/// The result of `story`, which must not hang.
 pub(crate) async fn in_time<T>(story: impl Future<Output = T>) -> T {
     let in_time = timeout(STORY, story).await;
     in_time.expect("the story hangs")

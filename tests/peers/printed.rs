@@ -1,4 +1,4 @@
-//! What a peer chooses is shown to people, and does nothing else: it is printed by every command on one line.
+//! Every command prints text that a peer chose on one line, and without effect on the terminal.
 
 use std::{
     io::Read,
@@ -175,7 +175,7 @@ async fn what_a_peer_chooses_is_printed_on_one_line_and_does_nothing() {
     ];
     let node = Running::new(place.command(&start));
     node.says("ready").await;
-    // It has told who it is.
+    // The node has received its identify message.
     in_time(async {
         while !place.run(&["peers"]).await.contains("evil") {
             sleep(Duration::from_millis(20)).await;

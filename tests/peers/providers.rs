@@ -1,4 +1,4 @@
-//! What strangers can do to the records of who provides what.
+//! Strangers cannot displace the provider records of honest peers.
 
 use futures::StreamExt;
 use libp2p::{

@@ -40,7 +40,7 @@ impl Client {
         let mut swarm = swarm("raw");
         let local = *swarm.local_peer_id();
         if let Some(source) = source {
-            // A dial goes out from where its transport listens.
+            // A dial comes from the address at which its transport listens.
             swarm.listen_on(source.clone()).unwrap();
             while swarm.listeners().next().is_none() {
                 swarm.select_next_some().await;

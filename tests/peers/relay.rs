@@ -1,4 +1,4 @@
-//! A long way to a node: everything arrives as late as it would from far away, at any rate.
+//! A relay that delays all bytes like a long path, at any rate.
 
 use std::{
     net::SocketAddr,

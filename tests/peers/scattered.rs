@@ -1,4 +1,4 @@
-//! Sources that say in as many pieces as they can what they have: they cost a download so much, and no more.
+//! Sources that claim blocks in as many runs as possible take a bounded amount of memory.
 
 use std::{fs, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Who may know of what was downloaded: those who might know of it at its source.
+//! A download gets the scope that its source gave it.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::{
     nodes::{Home, ended, request},
 };
 
-/// What `getter` does to get `hash` from `source` and share it on.
+/// `getter` downloads `hash` from `source`, and shares it.
 async fn wanted(getter: &Home, hash: Hash, source: &Home) -> DownloadRequest {
     let output = Output::Into(getter.folder.path().to_owned());
     DownloadRequest {
@@ -32,7 +32,7 @@ async fn listed(home: &Home, other: &Home) -> Vec<Hash> {
     listed.listed.iter().map(|listed| listed.hash).collect()
 }
 
-/// Whether the link that `home` gives to what it shares calls that unlisted.
+/// Whether the link of a share of `home` marks the share as unlisted.
 async fn links_as_unlisted(home: &Home, hash: Hash) -> bool {
     let links = home.node.links(Some(hash.to_string())).await.unwrap();
     home.node.link(&links[0]).await.unwrap().is_unlisted
@@ -68,7 +68,7 @@ async fn what_nobody_lists_stays_unlisted_from_node_to_node() {
 /// ```
 #[tokio::test]
 async fn what_a_source_lists_is_listed_on_unless_the_link_or_a_person_says_otherwise() {
-    /// How the target is given.
+    /// The form of the target.
     #[derive(Clone, Copy)]
     enum By {
         Hash,
@@ -145,7 +145,7 @@ async fn a_folder_is_listed_on_as_its_source_lists_it() {
     }
 }
 
-/// What is in its place already is shared from there as it was shared before.
+/// Content that is at its target already keeps its scope.
 #[tokio::test]
 async fn asking_again_for_what_is_here_does_not_change_who_may_know_of_it() {
     let (sharer, getter) = (Home::start("sharer").await, Home::start("getter").await);

@@ -1,4 +1,4 @@
-//! A real libp2p node that says what a test wants, and keeps account of what it was asked.
+//! A real libp2p node that answers as a test wants, and records the requests to it.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{content::Content, nodes::in_time};
 
-/// What to do about one thing asked for.
+/// The reaction to one item of a request.
 pub(crate) enum Act {
     /// Send these bytes as they are.
     Send(Vec<u8>),
@@ -52,7 +52,7 @@ impl Act {
     }
 }
 
-/// What a node says: to a subscription, and to the requests for chunks, each with its number.
+/// The answers of a node: to a subscription, and to requests for chunks, each with its number.
 pub(crate) struct Script {
     pub(crate) availability: Box<dyn Fn(usize) -> Act + Send + Sync>,
     pub(crate) chunk: Box<dyn Fn(usize, Item) -> BoxFuture<'static, Act> + Send + Sync>,
@@ -138,7 +138,7 @@ pub(crate) fn absent() -> Vec<u8> {
     bytes
 }
 
-/// What a node was asked.
+/// The requests to a node.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) subscriptions: usize,
@@ -211,17 +211,17 @@ impl Scripted {
         PeerAddress::from(self.addresses[0].clone())
     }
 
-    /// Where it is as well.
+    /// Its second address.
     pub(crate) fn other_address(&self) -> PeerAddress {
         PeerAddress::from(self.addresses[1].clone())
     }
 
-    /// What it was asked so far.
+    /// The requests to it so far.
     pub(crate) fn asked(&self) -> Asked {
         self.asked.borrow().clone()
     }
 
-    /// What it was asked, as that changes.
+    /// The requests to it, as they arrive.
     pub(crate) fn watch(&self) -> watch::Receiver<Asked> {
         self.asked.clone()
     }
@@ -233,7 +233,7 @@ impl Scripted {
         found.expect("the node is gone").clone()
     }
 
-    /// Ends it at once, as if its machine had stopped.
+    /// Ends it immediately, as if its machine had stopped.
     pub(crate) fn stop(&self) {
         self.swarm.abort();
         self.tasks.lock().iter().for_each(JoinHandle::abort);
@@ -256,7 +256,7 @@ pub(crate) fn server(name: &str) -> Swarm<Behaviour> {
     swarm_with(name, true)
 }
 
-/// What the connections of a scripted node may take.
+/// Memory that the connections of a scripted node may take.
 pub(crate) fn connections() -> Connections {
     Connections::new(64 << 20)
 }
@@ -272,7 +272,7 @@ fn swarm_with(name: &str, is_server: bool) -> Swarm<Behaviour> {
     )
 }
 
-/// What such a swarm does.
+/// The behaviour of its swarm.
 pub(crate) fn behaviour(key: &Keypair, name: &str, is_server: bool) -> Behaviour {
     let config = Config {
         protocols: Protocols::new("pelago").unwrap(),

@@ -1,4 +1,4 @@
-//! What is secret reaches only peers that have it: a stranger learns no hash.
+//! Only peers that have a hash learn of its content: a stranger learns no hash.
 
 use std::{
     io,
@@ -137,7 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
 struct Stranger {
     address: Multiaddr,
     heard: Heard,
-    /// What it was asked, by whom.
+    /// The requests to it, and the peers that made them.
     asked: watch::Receiver<Vec<(PeerId, Request)>>,
     open: mpsc::Sender<(PeerId, Protocol, Reply)>,
     swarm: JoinHandle<()>,
@@ -312,7 +312,7 @@ fn naming(hash: &Hash) -> Vec<u8> {
     [&(map.len() as u32).to_be_bytes()[..], &map].concat()
 }
 
-/// What a stranger makes up: some content, all of which it claims to have.
+/// Invented content, of which a stranger claims to have all.
 fn made_up() -> Vec<u8> {
     update(having_all(&Content::new(THREE_CHUNKS, 999).descriptor))
 }
@@ -376,7 +376,7 @@ async fn a_source_that_does_not_prove_that_it_has_the_hash_is_asked_for_no_chunk
     assert_eq!((asked.subscriptions, asked.chunk_streams), (1, 0));
 }
 
-/// What `home` answers `client`, who asks about `hash`: first by its proof, then as version 1 does.
+/// The answers of `home` to `client` about `hash`: first with a proof, then in version 1.
 async fn answers(client: &Client, hash: Hash) -> [Option<Update>; 2] {
     let mut proven = client.open(Protocol::Availability).await;
     let question = client.question(&hash);

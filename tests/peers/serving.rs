@@ -127,7 +127,7 @@ async fn thousands_of_pipelined_requests_of_one_peer_leave_room_for_another() {
     let ask = |mut stream: pelago_behaviour::streams::Outbound| {
         let requests = requests.clone();
         tokio::spawn(async move {
-            // What the server does not read stays unsaid.
+            // Requests that the server does not read are not sent.
             let _ = stream.write_all(&requests).await;
             let _ = stream.flush().await;
             std::future::pending::<()>().await;

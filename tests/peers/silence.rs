@@ -1,4 +1,4 @@
-//! Peers that take time instead of giving content: a stall is noticed, and another source takes over.
+//! Peers that stall: a node notices it, and another source takes over.
 //!
 //! ```text
 //!   silent <--- getter ---> honest        the silent one is asked first, and alone

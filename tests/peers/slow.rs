@@ -1,4 +1,4 @@
-//! Peers that ask for much and take nothing of it: others are served all the same.
+//! Peers that request much and read nothing: the node serves others all the same.
 //!
 //! ```text
 //!   48 slow ones ===> server <--- honest        what is held for the slow ones is all that there may be
@@ -17,7 +17,7 @@ use crate::{
 /// Peers that take nothing.
 pub(crate) const SLOW: usize = 48;
 
-/// What each of them asks for on its stream: more than it may be granted, 4 MiB at a time.
+/// The request of each peer on its stream: more than it is granted, 4 MiB at a time.
 pub(crate) const REQUESTS: u64 = 16;
 
 /// Asks for far more than may be held, and takes nothing.

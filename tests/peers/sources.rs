@@ -1,4 +1,4 @@
-//! Where content comes from while sources change, leave and join.
+//! Downloads while sources change, leave and join.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     scripted::{Act, Script, Scripted, has_all},
 };
 
-/// What happens to a shared file.
+/// Changes to a shared file.
 type Harm = fn(&Path);
 
 fn rewritten(path: &Path) {
@@ -285,7 +285,7 @@ async fn updates_without_end_do_not_keep_a_download_from_ending() {
 
 #[tokio::test]
 async fn a_source_that_is_busy_without_end_leaves_the_content_to_another() {
-    // busy (ask again at once!) <--- getter ---> honest, which comes later
+    // busy (`r` 0) <--- getter ---> honest, which comes later
     let content = Content::new(THREE_CHUNKS, 1);
     let busy = Scripted::start(Script::claiming(content.descriptor, |_, _| {
         Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))
@@ -348,7 +348,7 @@ async fn a_download_under_way_is_joined_only_by_who_asks_for_the_same() {
 
 #[tokio::test]
 async fn a_busy_source_does_not_keep_the_turn_from_a_download_that_waits() {
-    // busy (ask again at once!) <--- getter (one download at a time) ---> honest
+    // busy (`r` 0) <--- getter (one download at a time) ---> honest
     let (first, second) = (Content::new(THREE_CHUNKS, 1), Content::new(THREE_CHUNKS, 2));
     let busy = Scripted::start(Script::claiming(first.descriptor, |_, _| {
         Act::Send(encoded(&Answer::Busy(Duration::ZERO), &[]))

@@ -1,4 +1,4 @@
-//! Folders as a peer tells of them. Manifests are written key by key, so that they may be wrong.
+//! Folders of a scripted peer. Manifests are written key by key, so that they can be wrong.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -51,7 +51,7 @@ pub(crate) fn manifest(entries: Vec<Value>) -> Content {
     ]))
 }
 
-/// What is offered for a manifest.
+/// The bytes that are offered as a manifest.
 pub(crate) fn of_value(value: &Value) -> Content {
     let mut bytes = BufWriter::new(Vec::new());
     value.encode(&mut bytes).unwrap();
@@ -78,7 +78,7 @@ impl Tree {
         Self::new([manifest], 0)
     }
 
-    /// A folder with so many blocks in its files.
+    /// A folder whose files have this many blocks.
     pub(crate) fn new(contents: impl IntoIterator<Item = Content>, blocks: u64) -> Self {
         Self {
             contents: contents.into_iter().collect(),
@@ -128,7 +128,7 @@ impl Tree {
     }
 }
 
-/// What is below a folder: paths in it with the bytes of files, in order.
+/// The files below a folder: their paths and bytes, in order.
 pub(crate) fn files_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

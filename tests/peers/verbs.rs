@@ -23,7 +23,7 @@ use crate::{
 /// Downloads that are stopped, each a little later in its life than the one before.
 const ROUNDS: usize = 40;
 
-/// How long after it began to be put in place the last one is stopped, at most.
+/// The longest time between the start of the last step of a download and the command that stops it.
 const LONGEST: Duration = Duration::from_millis(200);
 
 /// Bytes of each: more than what is written without a record.
@@ -69,7 +69,7 @@ fn done(error: &ManageError) -> Told {
 struct Wanted {
     hash: Hash,
     path: PathBuf,
-    /// What is in it, by the paths of its files; the path of a file itself is empty.
+    /// Its content by the paths of its files; the path of a single file is empty.
     files: Vec<(String, Content)>,
 }
 

@@ -1,4 +1,4 @@
-//! Downloads that have no source, or one that gives nothing: they end, wait or resume, and say which.
+//! Downloads without a source, or with one that sends nothing: they end, wait or resume, and report it.
 
 use std::{fs, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// Bytes of a photo.
 const PHOTO: u64 = 2 << 20;
 
-/// How long a download in these stories looks for a source before it waits.
+/// How long a download in these tests looks for a source before it waits.
 /// A source has to answer and give something within it, also on a busy machine.
 const SEARCH: Duration = Duration::from_secs(1);
 
@@ -190,7 +190,7 @@ async fn time_that_our_own_limit_takes_is_not_without_a_source() {
 
 #[tokio::test]
 async fn a_refused_stream_does_not_mean_that_the_peer_has_nothing() {
-    // source (resets the first streams without a word) <--- getter, connected and not told of it
+    // source (resets the first streams) <--- getter, connected, and without the address
     let content = Content::new(THREE_CHUNKS, 1);
     let descriptor = content.descriptor;
     let mut script = Script::honest(&content);
@@ -207,7 +207,7 @@ async fn a_refused_stream_does_not_mean_that_the_peer_has_nothing() {
     assert_eq!(source.asked().subscriptions, 4);
 }
 
-/// Downloads `contents` from a new node that shares them, so many at a time.
+/// Downloads `contents` from a new node that shares them, this many at a time.
 async fn download_all(contents: &[Content], at_a_time: usize) -> Duration {
     let sharer = Home::start("sharer").await;
     sharer.share_many(contents, |_| false).await;
@@ -378,7 +378,7 @@ async fn a_download_refused_at_its_place_goes_on_as_it_was_asked_for() {
     let listed = getter.node.downloads().remove(0);
     assert_eq!(listed.path.as_deref(), Some(&*folder.join("original")));
 
-    // The obstacle goes, with the folder around it, which is made anew.
+    // The obstacle is removed, with the folder around it, which is created again.
     fs::rename(&folder, getter.path("aside")).unwrap();
     fs::create_dir(&folder).unwrap();
     getter

@@ -1,5 +1,5 @@
-//! Sources that are wrong about single files, as one is whose file was written to without a mark. Each
-//! loses the file, is asked a question by which it finds out, and gives the others.
+//! Sources that are wrong about single files, because a program wrote to a file without a trace. Each
+//! loses the file, is asked a question by which it finds out, and sends the other files.
 //!
 //! ```text
 //!          1. all but `b`, and a question about it          2. `b`
@@ -42,7 +42,7 @@ fn is_question(item: &Item) -> bool {
     item.level == 0 && item.data && item.hash != folder().0.hash()
 }
 
-/// What a source says to that question.
+/// The answer of a source to that question.
 type Reply = fn(&Content, &Item) -> Vec<u8>;
 
 fn withdrawn(_: &Content, _: &Item) -> Vec<u8> {
@@ -64,7 +64,7 @@ fn wrong_about(lost: &[usize], reply: Reply) -> Script {
     })
 }
 
-/// Waits until the download has so many of the files.
+/// Waits until the download has this many of the files.
 async fn has_files(download: &Download, count: u64) {
     let mut status = download.status();
     let has_them = |status: &pelago::node::DownloadStatus| {

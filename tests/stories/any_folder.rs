@@ -31,7 +31,7 @@ fn link(folder: &Path, path: &str, target: &str) {
     symlink(target, folder.join(path)).unwrap();
 }
 
-/// What `python3 -m venv` makes.
+/// A folder like those of `python3 -m venv`.
 fn virtual_environment(folder: &Path) {
     link(folder, "bin/python", "python3");
     link(folder, "bin/python3", "/usr/bin/python3");
@@ -41,7 +41,7 @@ fn virtual_environment(folder: &Path) {
     write(folder, "pyvenv.cfg", b"home = /usr/bin\n");
 }
 
-/// What is odd in the sources of Linux.
+/// Odd names from the sources of Linux.
 fn kernel(folder: &Path) {
     write(
         folder,
@@ -221,7 +221,7 @@ fn folders_of_the_system_arrive_as_they_are() {
             eprintln!("skipped: there is no {folder}");
             continue;
         }
-        // What an absolute path leads to is not what is compared.
+        // The target of an absolute path is not compared.
         let hash = a.share(folder);
         let peer = node.address();
         let name = folder[1..].replace('/', "-");
@@ -421,7 +421,7 @@ fn links_that_lead_out_are_left_out_and_the_folder_is_the_same() {
     ])
     .failed();
 
-    // What a person puts there instead comes first.
+    // A file of the user's at that path takes precedence.
     symlink("elsewhere", b.path("inside/bin/python3")).unwrap();
     assert_ne!(&b.hash(&text(&b.path("inside"))), hash);
     fs::remove_file(b.path("inside/bin/python3")).unwrap();

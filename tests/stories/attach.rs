@@ -1,4 +1,4 @@
-//! Which node a command talks to.
+//! The node that a command talks to.
 
 use std::fs;
 

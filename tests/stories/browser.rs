@@ -1,4 +1,4 @@
-//! A headless Chromium, driven as a person would: what is seen, clicked and typed.
+//! A headless Chromium, driven like a person's: by what is visible, clicks and keys.
 
 use std::{
     env,
@@ -88,7 +88,7 @@ impl Browser {
         self.runtime.block_on(self.client.refresh()).unwrap();
     }
 
-    /// What a script returns.
+    /// The result of a script.
     pub(crate) fn script(&self, script: &str) -> Value {
         let run = self.client.execute(script, Vec::new());
         self.runtime
@@ -167,7 +167,7 @@ impl Drop for Browser {
     }
 }
 
-/// A driver that is ready, and its port. One that ends at once, as it found its port taken, is started
+/// A driver that is ready, and its port. One that ends immediately, as its port was taken, is started
 /// again.
 fn driver() -> io::Result<(Child, u16)> {
     let mut last = io::Error::other("it ends before it is ready");

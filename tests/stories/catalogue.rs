@@ -1,4 +1,4 @@
-//! Names, and who may know them.
+//! Names, and the people who may know them.
 
 use super::world::{World, assert_content, noise};
 

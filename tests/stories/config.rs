@@ -1,4 +1,4 @@
-//! Settings, and who has the last word.
+//! Settings, and their precedence.
 
 use super::world::World;
 

@@ -1,5 +1,5 @@
-//! What `Dockerfile` and `compose.yaml` start, started without containers: the same arguments, with this
-//! machine's folders and ports for those of a container.
+//! The programs of `Dockerfile` and `compose.yaml` without containers: with the same arguments, and this
+//! machine's folders and ports instead of those of a container.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 

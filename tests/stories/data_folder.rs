@@ -1,5 +1,4 @@
-//! The data folder: which version wrote it, what comes of a damaged database, and a start on a full
-//! disk.
+//! The data folder: its version, a damaged database, and a start on a full disk.
 
 use std::{fs, io::Write as _, path::Path};
 

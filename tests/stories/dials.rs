@@ -1,4 +1,4 @@
-//! Whom a node connects to at the word of a stranger with a global address, counted at the targets.
+//! Dials of a node to addresses that a stranger with a global address names, counted at the targets.
 
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ use super::{
 const PART: &str = "PELAGO_STORY_PART";
 const NEEDS: &str = "PELAGO_STORY_NEEDS";
 
-/// What one peer can have a node try at once, and in the minutes of a story.
+/// Addresses that one peer can make a node dial at a time, and in the minutes of a story.
 const AT_A_TIME: usize = 8;
 const IN_ALL: usize = 32;
 
@@ -36,7 +36,7 @@ const IN_ALL: usize = 32;
 const PORT: u16 = 4001;
 const PORTS: [u16; 4] = [22, 80, 443, PORT];
 
-/// Where the stranger is, in a network that is not ours but for the cable.
+/// The stranger's address, in a foreign network at the same cable.
 const STRANGER: &str = "11.0.0.2";
 
 /// Plays a part of another story in a process of its own, in another network. Does nothing by itself.
@@ -159,7 +159,7 @@ async fn name_others(mut stream: Inbound, proof: Proof) {
     let _ = availability::read_request(&mut stream).await;
 }
 
-/// What was connected to, and how many connections stood at a time.
+/// The targets of connections, and the number of concurrent connections.
 fn counted(target: &Run) -> (HashMap<SocketAddr, usize>, usize) {
     let (mut made, mut now, mut most) = (HashMap::new(), 0_usize, 0);
     for line in target.out.lines() {
@@ -188,7 +188,7 @@ fn a_stranger_has_few_addresses_dialed_and_none_of_a_closer_network() {
         cable.change(&cable.left, &format!("route add {network} dev lan"));
         cable.change(&cable.right, &format!("route add local {network} dev lo"));
     }
-    // What the node does with its own network is another story.
+    // Dials in the node's own network are not part of this story.
     cable.change(&cable.left, "address del 10.77.0.1/24 dev lan");
     let world = World::new();
     let a = world.home("a").within(&cable.left);

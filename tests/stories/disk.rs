@@ -1,4 +1,4 @@
-//! Disks that do not take what is to be written.
+//! Disks that refuse writes.
 
 use std::{fs, io::Write, os::unix::fs::PermissionsExt, path::Path};
 
@@ -227,7 +227,7 @@ fn what_is_read_leaves_room_on_the_disk_and_gives_way_to_a_download() {
         .done();
     assert_content(&target, &kept);
 
-    // Room enough for the node, and for nothing that is only read. What was read before goes with a restart:
+    // Enough space for the node, and none for the gateway's cache. A restart removes what was read before:
     // it would give way.
     b_node.stop();
     let _b_node = b.start(&[]);

@@ -1,4 +1,4 @@
-//! The doctor: what is wrong, and how to mend it.
+//! The doctor: what is wrong, and how to repair it.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::world::{Home, World, eventually, fields};
 
-/// What the doctor finds of one thing, and whether it is content with all.
+/// The doctor's finding about one subject, and whether everything is well.
 fn finding(home: &Home, check: &str) -> (Value, Option<i32>) {
     let ended = home.run(&["doctor", "--json"]);
     let findings = ended.document();

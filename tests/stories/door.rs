@@ -94,7 +94,7 @@ fn the_code_is_in_a_file_of_its_owner_and_in_no_argument() {
     let mode = file.metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert!(fs::read_to_string(file).unwrap().contains(url.trim_end()));
-    // What was never opened goes with the node.
+    // A file that was never opened is removed when the node ends.
     node.stop();
     assert!(!file.exists());
     a.start(&[]).kill();

@@ -1,4 +1,4 @@
-//! Downloads as things: listed, paused, resumed, cancelled, removed, put in order, watched.
+//! The list of downloads: listed, paused, resumed, cancelled, removed, reordered, watched.
 
 use std::fs;
 
@@ -49,7 +49,7 @@ fn order(home: &Home) -> Vec<String> {
     downloads.as_array().unwrap().iter().map(hash).collect()
 }
 
-/// What the node has of downloads that are not done; manifests are collected later.
+/// The node's files of unfinished downloads; manifests are collected later.
 fn records(home: &Home) -> usize {
     let entries = fs::read_dir(home.data().join("partial")).unwrap();
     let files = entries.filter(|entry| entry.as_ref().unwrap().path().is_file());
@@ -153,7 +153,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
     let _node = b.start(&["-b", &a_node.address()]);
     let paused = until(&b, &hash, "paused");
     assert_eq!(paused["path"], text(&b.path("got")));
-    // What is there was not looked at yet.
+    // The existing files were not checked yet.
     assert_eq!(paused["verified_bytes"], Value::Null);
     b.run(&["resume", "x.bin"]).done();
     until(&b, &hash, "done");
@@ -230,7 +230,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
         assert!(!b.path("got").exists());
         assert_eq!(fs::read_dir(b.data().join("receipts")).unwrap().count(), 0);
     }
-    // What was there before stays.
+    // Files that existed before stay.
     fs::copy(&file, b.path("x.bin")).unwrap();
     b.run(&["download", &hashes[0]]).done();
     b.run(&["remove", &hashes[0], "--with-data"])
@@ -259,7 +259,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
 fn those_that_wait_for_their_turn_are_put_in_order_also_for_the_next_run() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
-    // What the environment says could not be lifted later.
+    // A limit from the environment could not be lifted later.
     let file = world.file("config.toml", b"[transfer]\ndownload_limit = 100000\n");
     let b = b
         .with("PELAGO_TRANSFER_MAX_DOWNLOADS", "1")

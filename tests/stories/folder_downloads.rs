@@ -1,4 +1,4 @@
-//! Folders that are downloaded: whole, in parts and again, into places that are not empty.
+//! Downloads of folders: whole, in parts and again, also into folders that are not empty.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 

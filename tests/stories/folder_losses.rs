@@ -1,4 +1,4 @@
-//! Folders that are downloaded in spite of kills, full disks, and sources that change or have parts.
+//! Downloads of folders despite kills, full disks, and sources that change or have parts.
 
 use std::{fs, path::Path};
 
@@ -10,7 +10,7 @@ use super::{
     world::{Home, Node, assert_content, eventually, noise, text},
 };
 
-/// `kill -9`, so many times in one download.
+/// The number of `kill -9` in one download.
 const KILLS: usize = 12;
 
 /// Bytes that may pass between two kills: 0 to this, 2 MiB in the mean.
@@ -222,10 +222,10 @@ fn a_file_of_a_folder_that_changes_midway_comes_from_whoever_still_has_it() {
     assert_same(&c.path("box"), &other);
 }
 
-/// Who wants the same folder.
+/// The downloaders of the same folder.
 const DOWNLOADERS: usize = 4;
 
-/// Starts all who want the folder, and their downloads; so many bytes of A's may pass to each. Each is connected
+/// Starts all downloaders of the folder, and their downloads; this many bytes of A's may pass to each. Each is connected
 /// to A through its valve before it meets another, or A might hear of it and dial it past the valve.
 fn start_all(pair: &Pair, bytes: usize) -> Vec<(Home, Valve, Node)> {
     let mut all: Vec<(Home, Valve, Node)> = Vec::new();

@@ -1,4 +1,4 @@
-//! Content as browsers and players get it: by plain HTTP, here or not.
+//! Content for browsers and players: by plain HTTP, here or not.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -129,7 +129,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
         );
     }
 
-    // What is known is not sent again.
+    // Content that the client has is not sent again.
     let known = film.get(&[&format!("If-None-Match: W/{etag}, \"x\"")]);
     assert!(known.code(304).body.is_empty());
     assert_eq!(known.header("etag"), Some(etag.as_str()));
@@ -716,7 +716,7 @@ fn what_was_read_goes_when_there_is_too_much_of_it() {
         url(&b, link).get(&[]).code(200).is(part);
         bounded();
     }
-    // What went can be read again; and a node that starts has none of it.
+    // Content that left the cache can be read again; a node that starts has none of it.
     url(&b, &links[1].0).get(&[]).code(200).is(links[1].1);
     b_node.stop();
     let _b = b.start(&[]);

@@ -1,4 +1,4 @@
-//! The gateway's places, while others hold all that they can.
+//! The gateway's connections, while other clients hold as many as they can.
 
 use std::{io::Write, net::TcpStream};
 
@@ -30,7 +30,7 @@ fn those_who_say_or_read_nothing_keep_nobody_out() {
     let crowd = |said: &str| {
         let connect = |_| {
             let mut stream = TcpStream::connect(&film.host).unwrap();
-            // Those who come later may have its place already.
+            // A later connection may have replaced it already.
             let _ = stream.write_all(said.as_bytes());
             stream
         };

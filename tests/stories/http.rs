@@ -1,4 +1,4 @@
-//! A client of HTTP that hides nothing: what is sent is sent as it is, and what comes is shown as it came.
+//! A client of HTTP that hides nothing: it sends requests as they are, and shows answers as they came.
 
 use std::{
     fmt,
@@ -83,12 +83,12 @@ pub(crate) struct Answering {
     is_head: bool,
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
-    /// What has come of it.
+    /// The part of it that has arrived.
     pub(crate) body: Vec<u8>,
 }
 
@@ -120,7 +120,7 @@ impl Answering {
         }
     }
 
-    /// Reads so many bytes more of the body.
+    /// Reads this many further bytes of the body.
     pub(crate) fn more(&mut self, count: usize) -> &[u8] {
         let before = self.answer.body.len();
         self.answer.body.resize(before + count, 0);
@@ -139,7 +139,7 @@ impl Answering {
             Some(length) => length.unwrap() - self.answer.body.len() as u64,
             None => u64::MAX,
         };
-        // What is cut off may end with an error.
+        // A connection that is cut may end with an error.
         let left = if self.is_head { 0 } else { left };
         let _ = self.stream.take(left).read_to_end(&mut self.answer.body);
         if self.answer.header("transfer-encoding").is_some() {

@@ -1,4 +1,4 @@
-//! Ctrl-C of a download.
+//! Ctrl-C during a download.
 
 use super::{
     valve::Valve,

@@ -23,10 +23,10 @@ use super::{
     world::{Run, World, eventually, noise, text},
 };
 
-/// Who intrudes.
+/// The users who intrude.
 const STRANGER: u32 = 65534;
 
-/// What they put in the way, and what must not be touched elsewhere.
+/// The content of their files, and of files that must not be touched.
 const BAIT: &[u8] = b"a stranger's own";
 const KEPT: &[u8] = b"a file of the user";
 
@@ -102,7 +102,7 @@ impl Intruder {
         Self { child, swaps }
     }
 
-    /// How often they have swapped something.
+    /// The number of swaps so far.
     fn swaps(&self) -> u64 {
         self.swaps.load(Ordering::Relaxed)
     }
@@ -162,7 +162,7 @@ fn a_stranger_in_the_folder_leads_nothing_elsewhere() {
     fs::write(victim.join("kept"), KEPT).unwrap();
     let before = fs::metadata(victim.join("kept")).unwrap();
 
-    // What it makes is open to the stranger as well, so that there is more to swap.
+    // Other users may write to the node's files too, so that there is more to swap.
     let get = |hash: &str, to: &Path| {
         let line = "umask 000; exec \"$0\" \"$@\"";
         let program = env!("CARGO_BIN_EXE_pelago");

@@ -1,4 +1,4 @@
-//! What programs read.
+//! The JSON that programs read.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! Nodes that know nothing but the cable between them.
+//! Nodes that are connected by a cable, and know no addresses.
 
 use super::{
     system::Cable,

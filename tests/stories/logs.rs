@@ -1,4 +1,4 @@
-//! Logs that machines read.
+//! Logs for programs.
 
 use std::{fs, os::unix::fs::symlink};
 

@@ -1,4 +1,4 @@
-//! What a kill or a power cut may leave of a download, and that the download resumes from there.
+//! Downloads resume from what a kill or a power cut leaves of them.
 
 use std::{
     fs::{self, OpenOptions},
@@ -13,7 +13,7 @@ use super::{
     world::{World, assert_content, noise},
 };
 
-/// `kill -9`, so many times in one download.
+/// The number of `kill -9` in one download.
 const KILLS: u64 = 20;
 
 /// Bytes of the content that is fetched in spite of them.
@@ -63,7 +63,7 @@ fn kills_cost_no_more_than_what_was_not_yet_verified() {
     );
 }
 
-/// What a power cut does to a file that was being written.
+/// The effect of a power cut on a file that is being written.
 type Harm = fn(&Path);
 
 fn edit(path: &Path, at: SeekFrom, bytes: &[u8]) {
@@ -153,7 +153,7 @@ fn whatever_a_power_cut_leaves_the_file_ends_right() {
         assert!(!part.exists() && !record.exists());
         fs::remove_file(b.path("got")).unwrap();
         let resumed = last["resumed_bytes"].as_u64().unwrap();
-        // Where nothing was harmed, nothing is lost.
+        // Without damage nothing is lost.
         let expected = if round == 0 {
             1..2_500_000
         } else {

@@ -1,17 +1,17 @@
-//! Stories: the real binary, in fresh folders, on loopback or in network namespaces of our own.
+//! Stories: the real program in new folders, on loopback or in network namespaces of their own.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `world` | folders, nodes and commands of one story, ended with it |
-//! | `trees` | folders to share, and what they are compared by |
-//! | `valve` | a way between two nodes that can be shut |
-//! | `browser` | a headless Chromium, and what is seen, clicked and typed there |
+//! | `trees` | folders to share, and their comparison |
+//! | `valve` | a path between two nodes that can be closed |
+//! | `browser` | a headless Chromium: what is visible, clicks and keys |
 //! | `http` | a client of HTTP that hides nothing |
-//! | `terminal` | a command at a terminal, and what is seen and typed there |
-//! | `system` | what only root can make: mounts, network namespaces, cgroups |
+//! | `terminal` | a command at a terminal: its output and input |
+//! | `system` | what takes root: mounts, network namespaces, cgroups |
 //! | the others | the stories, each with its topology drawn above it |
 //!
-//! Nothing sleeps for the sake of order: a story waits for a line or a state, with a deadline.
+//! Stories do not sleep to keep an order: they wait for a line or a state, with a deadline.
 
 #![allow(clippy::unwrap_used, reason = "unwrap is how a test fails")]
 

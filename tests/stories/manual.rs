@@ -1,4 +1,4 @@
-//! What the binary tells of itself: completions and manual pages.
+//! Completions and manual pages.
 
 use std::{fs, process::Command};
 
@@ -93,7 +93,7 @@ fn pelago_alone_says_what_to_do_and_makes_nothing() {
         "{said:?}"
     );
     assert_eq!(said.stdout, "");
-    // What it names is understood.
+    // The commands that it names are valid.
     for verb in ["start", "share", "download", "list", "menu", "doctor"] {
         a.run(&[verb, "--help"]).done();
     }

@@ -1,5 +1,5 @@
-//! Files that a program writes to through a memory mapping. On tmpfs that leaves no mark: neither size
-//! nor any time changes, so nothing but the content tells.
+//! Files that a program writes to through a memory mapping. On tmpfs that leaves no trace: neither size
+//! nor any time changes, so only the content shows it.
 
 use std::{
     fs,
@@ -29,7 +29,7 @@ int main(int count, char **words) {
 }
 "#;
 
-/// More than one run of blocks that is proven at once.
+/// More than one run of blocks that is proven together.
 const SIZE: usize = 1_000_000;
 
 /// A folder in memory, and a program that writes through mappings.

@@ -1,4 +1,4 @@
-//! Memory: what many readers take, and the smallest that a node needs.
+//! Memory: the amount that many readers take, and the least that a node needs.
 
 use std::thread;
 
@@ -10,7 +10,7 @@ use super::{
 
 const MIB: usize = 1 << 20;
 
-/// Readers at once.
+/// Concurrent readers.
 const READERS: usize = 20;
 
 /// The smallest memory that docs/OPERATING.md promises to be enough.
@@ -21,7 +21,7 @@ fn url(home: &Home, what: &str) -> Url {
     Url::new(&told.stdout)
 }
 
-/// Reads contents through the gateway of `home`, all at once, and compares them.
+/// Reads contents through the gateway of `home`, all at the same time, and compares them.
 fn read_all(home: &Home, contents: &[(String, Vec<u8>)]) {
     let urls: Vec<_> = contents.iter().map(|(link, _)| url(home, link)).collect();
     thread::scope(|scope| {

@@ -1,4 +1,4 @@
-//! What a node counts, as Prometheus reads it.
+//! The metrics of a node, as Prometheus reads them.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 
 use super::world::{Home, World, eventually, noise};
 
-/// What `GET /metrics` answers at `address`: the head, and the body.
+/// The answer to `GET /metrics` at `address`: the head, and the body.
 fn scraped(address: &str, token: Option<&str>) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let claim = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
@@ -68,7 +68,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-/// What the node here counts.
+/// The metrics of the node.
 pub(crate) fn of(home: &Home) -> BTreeMap<String, f64> {
     let api = std::fs::read_to_string(home.data().join("api.json")).unwrap();
     let api: serde_json::Value = serde_json::from_str(&api).unwrap();

@@ -1,5 +1,5 @@
-//! Networks as they are: without IPv6, without IPv4, with machines that move, with nodes that come late, with
-//! two nodes of one identity, with links that were cut.
+//! Real networks: without IPv6, without IPv4, with machines that move, nodes that start late, two nodes of
+//! one identity, and truncated links.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use super::{
 
 const MIB: usize = 1 << 20;
 
-/// What the doctor finds of one thing.
+/// The doctor's finding about one subject.
 fn finding(home: &Home, check: &str) -> Value {
     let findings = home.run(&["doctor", "--json"]).document();
     let findings = findings.as_array().unwrap();
@@ -26,7 +26,7 @@ fn finding(home: &Home, check: &str) -> Value {
     found.unwrap().clone()
 }
 
-/// How far the download of `hash` is, in bytes.
+/// The verified bytes of the download of `hash`.
 fn verified(home: &Home, hash: &str) -> u64 {
     let downloads = home.json(&["downloads"]);
     let downloads = downloads.as_array().unwrap();
@@ -104,7 +104,7 @@ fn a_machine_without_ipv6_loses_no_time_and_is_not_warned() {
         .into_iter()
         .flat_map(|took| took.into_iter().zip(with_ipv6))
     {
-        // What was waited for in vain took 5 s.
+        // The wait that failed took 5 s.
         assert!(
             without < with + Duration::from_secs(3),
             "{without:?} and {with:?}"
@@ -193,7 +193,7 @@ fn goes_on_after_a_move(mdns: &str, moves_left: bool) {
     };
     cable.change(namespace, &format!("address del {before} dev lan"));
     cable.change(namespace, &format!("address add {after} dev lan"));
-    // What was on its way is here by now, if it is going to be.
+    // Messages that were under way have arrived by now.
     let so_far = verified(&b, &hash) + MIB as u64;
     eventually("more to come after the move", || {
         (verified(&b, &hash) > so_far).then_some(())
@@ -308,7 +308,7 @@ fn a_copied_data_folder_is_noticed_on_both_sides() {
         (told["state"] == "ok").then_some(())
     });
     assert_eq!(third.peer_id(), own.rsplit('/').next().unwrap());
-    // What the doctor said makes them two.
+    // The doctor's advice makes them two nodes.
     fs::rename(b.data().join("identity.key"), b.path("identity.key")).unwrap();
     let fourth = b.start(&["-b", &third.address()]);
     assert_ne!(fourth.peer_id(), third.peer_id());

@@ -1,5 +1,5 @@
-//! Other programs at the files of a download: only what Pelago made is taken up, replaced or removed, and
-//! what is put in place is right.
+//! Other programs change the files of a download: Pelago uses, replaces and removes only its own files, and
+//! puts correct content in place.
 
 use std::{
     fs::{self, OpenOptions},
@@ -26,7 +26,7 @@ const SIZE: usize = 8 << 20;
 const LARGE: usize = 3 << 20;
 const SMALL: usize = 200_000;
 
-/// What belongs to the person, and has to stay as it is.
+/// The content of the user's files, which has to stay.
 const OWN: &[u8] = b"a file of the user";
 
 /// ```text
@@ -99,7 +99,7 @@ impl Scene {
     }
 }
 
-/// What another program does to a file.
+/// The actions of another program on a file.
 type Act = fn(&Path);
 
 fn write_in_place(path: &Path) {

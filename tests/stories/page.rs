@@ -50,7 +50,7 @@ fn people_share_see_and_download() {
     anna.click("#shares button.primary");
     anna.fill("dialog input[aria-label=Path]", &path);
     anna.click("dialog button.primary");
-    // The link comes at once, and the QR code with it.
+    // The link appears immediately, and the QR code with it.
     anna.sees("dialog h2", "Link");
     anna.until("document.querySelector('dialog textarea').value.startsWith('pelago:')");
     anna.until("document.querySelector('dialog img.qr').naturalWidth > 0");
@@ -69,7 +69,7 @@ fn people_share_see_and_download() {
     bert.sees("aside", "film.mkv");
     bert.sees("#downloads .row", "Done");
     assert_content(&b.path("data/downloaded/film.mkv"), &film);
-    // Who it came from is shown, and that it is shared on.
+    // The page shows the source, and that the content is shared.
     bert.sees("aside .sources", "anna");
     bert.click("#tab-shares");
     bert.sees(ROW, "film.mkv");
@@ -311,7 +311,7 @@ fn offers_say_who_has_them_and_shares_where_they_lie() {
         "[...document.querySelectorAll('#network .row .peers')].some(e => \
          e.checkVisibility() && ['alice and bob', 'bob and alice'].includes(e.innerText))",
     );
-    // What is being downloaded leads to its download.
+    // Content that is being downloaded leads to its download.
     c.run(&["download", &film, "--detach"]).done();
     phone.sees("#network .row .peers", "on its way");
     phone.click("#network .row button[aria-label='Show the download']");
@@ -353,7 +353,7 @@ fn a_dropped_file_is_shared() {
     browser.sees(ROW, "dropped.txt");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
 
-    // What is refused says why, though most of it was never read.
+    // A refused file says why, though most of it was never read.
     drop("new Uint8Array(64 << 20)");
     browser.sees(".toast.error", "dropped.txt is there already");
     assert_content(&a.path("shared/dropped.txt"), b"what was dropped");
@@ -591,7 +591,7 @@ fn hostile_pages_reach_nothing_where_a_person_is_signed_in() {
     assert!(is_paused());
 }
 
-/// What a page with much on it costs. Run by itself, in release:
+/// The cost of a page with many entries. Run it alone, in release:
 /// `cargo nextest run --release --run-ignored only -E 'test(page_figures)' --no-capture`
 ///
 /// ```text

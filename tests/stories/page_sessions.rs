@@ -1,4 +1,4 @@
-//! Sessions of pages, and others on this machine who would have them.
+//! Sessions of pages, and programs on this machine that try to take them.
 
 use std::{
     collections::BTreeSet,
@@ -81,7 +81,7 @@ impl Impostor {
     }
 }
 
-/// What the API at `address` answers to a bearer.
+/// The answer of the API at `address` to a bearer.
 fn status(address: &str, bearer: &str) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!(

@@ -1,4 +1,4 @@
-//! The power goes right after an answer: what was answered is there when it is back.
+//! The power is cut right after an answer: the answer still holds when the power returns.
 
 use std::{
     fs::{self, File, OpenOptions},

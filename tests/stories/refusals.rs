@@ -1,4 +1,4 @@
-//! What is not understood, not there or not to be shared.
+//! Commands that are invalid, or whose subject is absent or cannot be shared.
 
 use std::{
     ffi::OsStr,

@@ -1,4 +1,4 @@
-//! What outlives a node.
+//! State that survives a restart.
 
 use std::fs;
 
@@ -135,7 +135,7 @@ fn a_shared_folder_is_brought_in_line_at_the_next_start() {
         .prints("deep/er.txt");
     assert!(!listed.stdout.contains("goes.txt"), "{listed:?}");
     node.stop();
-    // For that run only: a node that is not told to share the folder does not.
+    // For that run only: a node that is started without the folder does not share it.
     let _node = a.start(&[]);
     a.run(&["list"]).done().says("nothing is shared here");
 }

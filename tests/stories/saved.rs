@@ -1,4 +1,4 @@
-//! What a node keeps for its next start, where the disk does not take it or has damaged it.
+//! State for the next start, on a disk that refuses it or has damaged it.
 
 use std::{
     fs,

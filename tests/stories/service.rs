@@ -4,7 +4,7 @@ use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command, time::D
 
 use super::world::{PATIENCE, Run, World};
 
-/// What the manager waits, half of it.
+/// Half of the time that the manager waits.
 const SOON: Duration = Duration::from_secs(5);
 
 /// A service unit that restricts all it can is at 0; systemd's own daemons are at 20 to 50.

@@ -1,4 +1,4 @@
-//! What is shared is what is on the disk: states of shares, files that look changed, and exclusions.
+//! Shares follow the disk: states of shares, files that look changed, and exclusions.
 
 use std::{
     fs::{self, FileTimes},
@@ -154,7 +154,7 @@ fn a_file_that_changed_is_not_offered_and_the_rest_of_its_folder_is() {
 }
 
 /// ```text
-///   B ── A      what A shares by hand goes, and comes back
+///   B ── A      what A shares by hand is removed, and returns
 /// ```
 #[test]
 fn a_file_that_is_gone_is_missing_until_it_is_back() {
@@ -314,7 +314,7 @@ fn shares_of_a_disk_that_is_not_mounted_wait_for_it() {
         let read = node.run.read_bytes().unwrap() - before;
         assert!(read < 400_000, "{read} bytes were read");
         if watched == "all/disk" {
-            // What is removed from a disk that is there is no share any more.
+            // A file that is removed from a mounted disk is not a share any more.
             fs::remove_file(disk.join("film")).unwrap();
             shares(&a, &[]);
         }

@@ -1,4 +1,4 @@
-//! The shell and the menu: the verbs one after another.
+//! The shell and the menu: commands one after another.
 
 use std::os::unix::fs::PermissionsExt;
 

@@ -1,4 +1,4 @@
-//! Signals to `start`, and what it needs to run: nothing.
+//! Signals to `start`, which needs neither a terminal nor settings.
 
 use std::{process::Stdio, time::Duration};
 
@@ -8,7 +8,7 @@ use super::world::{Run, World};
 const SOON: Duration = Duration::from_secs(5);
 
 /// ```text
-///   A      told to end
+///   A      one signal
 /// ```
 #[test]
 fn a_node_ends_in_time_when_it_is_told_to() {
@@ -24,7 +24,7 @@ fn a_node_ends_in_time_when_it_is_told_to() {
 }
 
 /// ```text
-///   A      told twice
+///   A      two signals
 /// ```
 #[test]
 fn a_second_signal_ends_it_at_once() {

@@ -1,4 +1,4 @@
-//! Verbs and Ctrl-C while a slow disk keeps a download from being put in place.
+//! Commands and Ctrl-C while a slow disk delays the end of a download.
 
 use std::{
     fs,
@@ -56,7 +56,7 @@ impl SlowDisk {
     }
 }
 
-/// Where `home` downloads to, and what is slow to sync: the file before it has its name, or the folder in
+/// The target of `home`, and the slow sync: of the file before it has its name, or of the folder in
 /// which it has it.
 fn got_and_slow(home: &Home, is_too_late: bool) -> (PathBuf, PathBuf) {
     let folder = home.path("in");

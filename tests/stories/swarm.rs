@@ -1,4 +1,4 @@
-//! Many who want the same content, and sources that come, go and change.
+//! Many downloaders of the same content, and sources that come, go and change.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::{
 /// Bytes of the content.
 const SIZE: usize = 8 << 20;
 
-/// Who wants it.
+/// The downloaders.
 const DOWNLOADERS: usize = 5;
 
 /// One who wants it: a node whose only way to the seed is a valve.
@@ -28,7 +28,7 @@ fn start(home: &Home, valve: &Valve, others: &[String]) -> Node {
     home.start(&known)
 }
 
-/// Starts all who want `hash`, and their downloads; so many bytes of the seed's may pass to each.
+/// Starts all downloaders of `hash`, and their downloads; this many bytes of the seed's may pass to each.
 fn start_all(world: &World, seed: &Node, hash: &str, bytes: u64) -> Vec<Downloader> {
     let mut all: Vec<Downloader> = Vec::new();
     for number in 0..DOWNLOADERS {
@@ -146,7 +146,7 @@ fn a_download_outlives_all_of_its_sources() {
     valves.iter().for_each(Valve::is_shut);
 
     nodes.into_iter().for_each(Node::kill);
-    // Those who come back are to be asked for more than what was still on its way.
+    // Nodes that return have to be asked for more than what was still under way.
     valves.iter().for_each(Valve::open);
     eventually("the sources to be missed", || {
         let downloads = c.json(&["downloads"]);

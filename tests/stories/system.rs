@@ -1,4 +1,4 @@
-//! What only root can make: small mounts and network namespaces, gone when dropped.
+//! Mounts and network namespaces, which take root; dropping them removes them.
 
 use std::{
     fmt::Display,
@@ -11,7 +11,7 @@ use std::{
 
 use super::world::eventually;
 
-/// Whether we may do what root may; else says what is skipped.
+/// Whether this process has the rights of root; prints what is skipped otherwise.
 pub(crate) fn is_root(what: &str) -> bool {
     let is_root = fs::metadata("/proc/self").is_ok_and(|found| found.uid() == 0);
     if !is_root {
@@ -44,7 +44,7 @@ pub(crate) fn run(line: &str) -> Result<(), String> {
 pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    /// A disk at `path` that holds so much; `None` where that cannot be had, which it says.
+    /// A disk of this size at `path`; prints why and returns `None` where that is impossible.
     pub(crate) fn new(path: PathBuf, options: &str) -> Option<Self> {
         if !is_root("a mount") {
             return None;
@@ -293,7 +293,7 @@ impl Disk {
         assert!(done.unwrap().success());
     }
 
-    /// Sets the times of files on it, given by their paths on the disk, to so many seconds since 1970.
+    /// Sets the times of files on it, given by their paths on the disk, to these seconds since 1970.
     pub(crate) fn set_times(&self, files: &[String], seconds: u64) {
         let fields = ["mtime", "ctime"];
         let commands = files.iter().flat_map(|file| {
@@ -331,7 +331,7 @@ pub(crate) struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// A group whose processes may use so many bytes together; `None` where that cannot be had, which it
+    /// A group whose processes may use this many bytes together; `None` where that is impossible, which it
     /// says.
     pub(crate) fn new(bytes: u64) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -381,7 +381,7 @@ impl MemoryGroup {
         format!("echo $$ > {} && exec {program}", processes.display())
     }
 
-    /// How many processes of the group were killed for lack of memory.
+    /// The number of processes of the group that were killed for lack of memory.
     pub(crate) fn killed(&self) -> u64 {
         let file = match self.is_v2 {
             true => "memory.events",

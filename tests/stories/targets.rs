@@ -1,4 +1,4 @@
-//! Where downloads go.
+//! The targets of downloads.
 
 use std::fs;
 

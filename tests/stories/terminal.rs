@@ -1,4 +1,4 @@
-//! A command at a terminal: `script` brings the pseudo-terminal, and passes on what is typed.
+//! A command at a terminal: `script` provides the pseudo-terminal, and passes on what is typed.
 
 use std::{
     io::{Read, Write},
@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::world::{Home, PATIENCE, eventually};
 
-/// What keys send.
+/// The bytes of keys.
 pub(crate) const CTRL_C: &str = "\u{3}";
 pub(crate) const CTRL_D: &str = "\u{4}";
 pub(crate) const ENTER: &str = "\r";
@@ -24,7 +24,7 @@ pub(crate) struct Terminal {
     script: Child,
     keys: ChildStdin,
     screen: Arc<(Mutex<Screen>, Condvar)>,
-    /// How much of the screen was looked at.
+    /// The part of the output that was checked.
     seen: usize,
 }
 
@@ -39,7 +39,7 @@ impl Terminal {
         Self::sized(home, arguments, (200, 50))
     }
 
-    /// Of so many columns and rows.
+    /// A terminal with this many columns and rows.
     pub(crate) fn sized(home: &Home, arguments: &[&str], (columns, rows): (u16, u16)) -> Self {
         let words = [env!("CARGO_BIN_EXE_pelago")].iter().chain(arguments);
         let line = words.map(|word| format!("'{word}'")).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Folders for stories, and what they are compared by.
+//! Folders for stories, and their comparison.
 
 use std::{
     collections::BTreeMap,

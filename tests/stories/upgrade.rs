@@ -17,7 +17,7 @@ use super::{
     world::{Home, Node, World, assert_content, eventually, noise, text},
 };
 
-/// Where the fixture was made, and where it is unpacked.
+/// The path at which the fixture was made and is unpacked.
 const PLACE: &str = "/var/tmp/pelago-fixture-1";
 
 /// The fixture, from the top of the repository.
@@ -26,13 +26,13 @@ const ARCHIVE: &str = "tests/fixtures/data-folder-1.tar.gz";
 /// Names the earlier build that makes the fixture.
 const BUILD_VARIABLE: &str = "PELAGO_FIXTURE_BUILD";
 
-/// What the lists said when the fixture was made, beside the data folder.
+/// The lists at the time the fixture was made, beside the data folder.
 const LISTED: &str = "listed.json";
 
 /// B's download limit while the fixture was made, and after, in bytes a second.
 const LIMIT: u64 = 250_000;
 
-/// What B shares: paths, sizes; `folder` is shared whole, `watched` is the watched folder.
+/// The shares of B: paths, sizes; `folder` is shared whole, `watched` is the watched folder.
 const SHARED: [(&str, usize); 8] = [
     ("shared/small.txt", 5_000),
     ("shared/large.bin", 400_000),
@@ -44,7 +44,7 @@ const SHARED: [(&str, usize); 8] = [
     ("watched/sub/below", 1_000),
 ];
 
-/// What A shares, and B downloads: one file that B pauses, one that is done, a folder that grows in
+/// The shares of A, which B downloads: one file that B pauses, one that is done, a folder that grows in
 /// `album.part`, and a folder that grows among what is in `project` already.
 const DOWNLOADED: [(&str, usize); 14] = [
     ("movie.bin", 900_000),
@@ -63,7 +63,7 @@ const DOWNLOADED: [(&str, usize); 14] = [
     HAD,
 ];
 
-/// What B pauses, with its size.
+/// The download that B pauses, with its size.
 const PAUSED: [(&str, u64); 3] = [
     ("movie.bin", 900_000),
     ("album", 640_000),
@@ -228,7 +228,7 @@ fn a_data_folder_of_an_earlier_version_opens_as_it_was_and_its_downloads_resume(
     assert_shares_are_served(&b, &b_node, &c);
     assert_downloads_resume(&b, &paused, &was);
     b_node.stop();
-    // What today's build made of it opens again.
+    // The data folder that today's build has written opens again.
     let _b_node = start(&b, &a_node);
     for hash in &paused {
         assert_eq!(download(&b, hash).unwrap()["state"], "done");
@@ -284,7 +284,7 @@ fn assert_downloads_resume(b: &Home, paused: &[String], was: &Value) {
         });
     }
     let received = metrics::of(b)["pelago_content_received_bytes_total"];
-    // What had arrived in part of a small file was not verified, and manifests come with it.
+    // Partly arrived small files were not verified, and manifests are fetched with them.
     assert!(
         received <= (missing + 16_384) as f64,
         "{received} bytes were fetched where {missing} were missing"

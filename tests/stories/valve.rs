@@ -1,5 +1,5 @@
-//! A way between two nodes that can be shut: lets so many bytes of the far node's through, and holds
-//! the rest until it is opened.
+//! A path between two nodes that can be closed: it passes a number of bytes of the far node, and holds the
+//! rest until it is opened.
 
 use std::{
     io::{Read, Write},
@@ -23,7 +23,7 @@ struct Room {
 }
 
 struct State {
-    /// Whether anybody has come.
+    /// Whether a connection has come.
     used: bool,
     /// Bytes that may still pass.
     left: u64,

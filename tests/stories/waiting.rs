@@ -1,4 +1,4 @@
-//! Downloads that wait, and proofs that end: what a person sees of both.
+//! Downloads that wait, and proofs that are interrupted, as a person sees them.
 
 use std::{
     fs::File,

@@ -99,7 +99,7 @@ fn the_guide_does_what_it_says() {
     walk("docs/GUIDE.md", 11);
 }
 
-/// Types the tour of `page`, which has at least so many steps.
+/// Types the tour of `page`, which has at least this many steps.
 fn walk(page: &str, least: usize) {
     let text = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
     let steps = steps(&fs::read_to_string(text).unwrap());

@@ -1,4 +1,4 @@
-//! Folders that are shared with `start --dir` are watched.
+//! `start --dir` watches the folders that it shares.
 
 use std::{fs, io::Write, os::unix::fs::symlink, path::Path};
 
@@ -173,7 +173,7 @@ fn what_a_person_shared_is_not_withdrawn_by_the_folder() {
     shares(&a, &["b", "mine.tmp"]);
 }
 
-/// What a node must keep to itself is in no folder that it shares, and cannot be shared by itself.
+/// A node's private files are in no folder that it shares, and cannot be shared alone.
 #[test]
 fn the_data_folder_is_never_shared() {
     let world = World::new();

@@ -1,4 +1,5 @@
-//! Watching heals by itself: disks that come and go, lost events, full disks, and changes made elsewhere.
+//! Watching recovers by itself: from disks that come and go, lost events, full disks, and changes made
+//! elsewhere.
 
 use std::{
     fs,
@@ -14,7 +15,7 @@ use super::{
     world::{Home, Node, Run, World, assert_content, eventually, noise, text},
 };
 
-/// What the node of `home` says of its first watched folder.
+/// The status of the first watched folder of `home`.
 fn watched(home: &Home) -> Value {
     home.json(&["status"])["health"]["watches"][0].clone()
 }
@@ -137,7 +138,7 @@ fn a_subfolder_that_cannot_be_read_costs_no_other_its_events() {
     assert_eq!(watched(&a)["parts_count"], 0);
 }
 
-/// The system allows so many watches; folders beyond are looked at, and watched when there are more.
+/// The system allows a limited number of watches; further folders are scanned, and watched when it allows more.
 #[test]
 fn watches_that_run_out_are_told_and_taken_again() {
     let world = World::new();
@@ -189,7 +190,7 @@ fn watches_that_run_out_are_told_and_taken_again() {
         doctor.stdout.contains("fs.inotify.max_user_watches"),
         "{doctor:#?}"
     );
-    // What has no watch is looked at.
+    // Folders without a watch are scanned.
     for at in 0..8 {
         put(&folder, &format!("more/{at}/late"), b"3");
         shared(&a, &format!("more/{at}/late"));
@@ -327,7 +328,7 @@ fn changes_made_elsewhere_are_found_by_a_look() {
     });
     fs::remove_file(elsewhere.join("first")).unwrap();
     shares(&a, &["far/deep/second", "here"]);
-    // What is put in by this machine raises events, as anywhere.
+    // Files that this machine adds raise events, as anywhere.
     put(&folder, "far/third", b"5");
     shared(&a, "far/third");
 }

@@ -1,4 +1,4 @@
-//! Folders, nodes and commands of one story. Everything ends and vanishes when it is dropped.
+//! Folders, nodes and commands of one story. Dropping them stops and removes everything.
 
 use std::{
     ffi::OsStr,
@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything may take that is to happen; plenty for a slow and busy machine.
+/// How long anything may take, with a margin for slow and busy machines.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The user and group with the fewest rights.
@@ -383,7 +383,7 @@ impl Drop for Run {
     }
 }
 
-/// What a command prints, line by line.
+/// The output of a command, line by line.
 #[derive(Clone)]
 pub(crate) struct Lines {
     read: Arc<(Mutex<Heard>, Condvar)>,
@@ -467,7 +467,7 @@ impl Lines {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Ended {
     #[allow(dead_code, reason = "shown when an assertion fails")]

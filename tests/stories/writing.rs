@@ -1,4 +1,4 @@
-//! Files in watched folders that are still being written, and downloads under way in them.
+//! Files in watched folders that are still being written, and unfinished downloads in them.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,7 @@ use super::{
     world::{Home, World, assert_content, eventually, noise},
 };
 
-/// How long a writer is quiet: three times as long as a file has to be unchanged.
+/// How long a writer pauses: three times as long as a file has to be unchanged.
 const QUIET: Duration = Duration::from_secs(3);
 
 /// The files that are being written, as the node of `home` says, by the last parts of their paths.
@@ -370,7 +370,7 @@ fn only_downloads_under_way_are_left_out_whatever_things_are_called() {
     expected.insert(1, "film");
     shares(&b, &expected);
     assert_content(&folder.join("film"), &film);
-    // The mark goes, as when a download ends: so does what it said.
+    // The mark is removed, as when a download ends, and with it what it stated.
     rustix::fs::removexattr(folder.join("yours.part"), "user.pelago.part").unwrap();
     expected.push("yours.part");
     shares(&b, &expected);
