@@ -404,7 +404,7 @@ fn what_is_not_understood_is_refused() {
     let config = machine.file("config.toml", b"[network]\n\nprot = 1\n");
     let output = machine.run(&["list", "--config", path(&config)]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("config.toml:3: there is no setting network.prot"));
+    assert!(text(&output.stderr).contains("config.toml:3: unknown setting network.prot"));
     let output = machine
         .command(&["list"])
         .env("PELAGO_API_LISTEN", "x")

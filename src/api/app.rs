@@ -41,8 +41,7 @@ impl App {
 /// run only.
 impl From<Node> for App {
     fn from(node: Node) -> Self {
-        let settings =
-            LiveSettings::defaults().expect("the defaults are allowed, as the tests show");
+        let settings = LiveSettings::defaults();
         Self::new(node, Log::default(), Arc::new(settings))
     }
 }

@@ -176,7 +176,7 @@ impl From<Setting> for types::Setting {
             default: json(from.default),
             description: from.description.to_owned(),
             unit: from.unit.map(str::to_owned),
-            allowed: from.allowed.to_owned(),
+            allowed: from.allowed,
             kind,
             choices: choices.iter().map(|&choice| choice.to_owned()).collect(),
             changeable: from.changeable,

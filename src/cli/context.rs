@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{App, Log},
-    config::{Config, ConfigError, Layers, LiveSettings, SetBy},
+    config::{Config, ConfigError, Ignored, Layers, LiveSettings, SetBy},
     node::Node,
     store::DataFolder,
 };
@@ -38,6 +38,8 @@ pub(super) struct Context {
     pub(super) log: Log,
     /// Why the settings are the defaults, if they should be others.
     pub(super) settings_error: Option<String>,
+    /// Settings of earlier versions, which have no effect.
+    pub(super) ignored: Vec<Ignored>,
 }
 
 impl Context {
@@ -47,7 +49,7 @@ impl Context {
         global: &Global,
         flags: Vec<FlagSetting>,
     ) -> anyhow::Result<Self> {
-        let mut layers = Layers::defaults()?;
+        let mut layers = Layers::default();
         match (&global.config, folders()) {
             (Some(file), _) => layers.file(file)?,
             (None, Some(folders)) => {
@@ -78,7 +80,7 @@ impl Context {
         error: &anyhow::Error,
     ) -> anyhow::Result<Self> {
         let settings_error = Some(output::describe(error).message);
-        Self::new(output, global, Layers::defaults()?, settings_error)
+        Self::new(output, global, Layers::default(), settings_error)
     }
 
     /// Where downloads go for which nobody chose a place. Absolute; need not exist.
@@ -99,7 +101,8 @@ impl Context {
         settings_error: Option<String>,
     ) -> anyhow::Result<Self> {
         let data_folder = data_folder(global)?;
-        let config = layers.finish()?;
+        let config = layers.config();
+        let ignored = layers.ignored().to_vec();
         let locks = logging::locked(global).map(|why| ("logging.level", why));
         let file = Some(data_folder.join(SETTINGS_FILE));
         let settings = LiveSettings::new(layers, file, locks.into_iter().collect());
@@ -111,6 +114,7 @@ impl Context {
             settings: Arc::new(settings),
             log: Log::default(),
             settings_error,
+            ignored,
         })
     }
 

@@ -29,13 +29,13 @@ use crate::{
         Log,
         types::{self, LogLine},
     },
-    config::{LogFormat, LogLevel, Logging},
+    config::{LogFormat, LogLevel, LoggingSection},
     store::escaped,
 };
 
 /// Starts logging: `RUST_LOG` has the last word, then `-v` and `-q`, then the settings. Commands
 /// that do not stay log warnings only, as their results speak for them.
-pub(super) fn start(settings: &Logging, global: &Global, stays: bool) -> Log {
+pub(super) fn start(settings: &LoggingSection, global: &Global, stays: bool) -> Log {
     let level = if stays {
         settings.level
     } else {

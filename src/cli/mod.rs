@@ -131,6 +131,9 @@ fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exi
     };
     let stays = command.is_long_running();
     context.log = logging::start(&context.config.logging, global, stays);
+    for ignored in &context.ignored {
+        tracing::warn!("{ignored}");
+    }
     context.output.logged = stays && context.config.logging.format == LogFormat::Json;
     let runtime = runtime(&command)?;
     let exit = runtime

@@ -2,7 +2,6 @@
 
 use std::{
     net::{Ipv4Addr, TcpListener, UdpSocket},
-    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -18,6 +17,10 @@ use crate::{
 
 /// How many ports are looked at for one that is free for both TCP and UDP: most are.
 const PORT_TRIES: usize = 16;
+
+/// Bytes that the gateway fetches ahead of each reader: half a minute of a film at 8 Mbit/s. All readers together are
+/// bounded by [`Memory::read_ahead`].
+pub(super) const READ_AHEAD: u64 = 32 << 20;
 
 /// For a node that is there to stay, on `port` unless addresses are set, sharing `folders`.
 pub(super) fn long_running(
@@ -47,6 +50,7 @@ pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
 fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
     let (network, transfer) = (&config.network, &config.transfer);
     let memory = Memory::of_this_process();
+    let defaults = Settings::default();
     Ok(Settings {
         mode,
         network: network.name.clone(),
@@ -55,17 +59,10 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
         mdns: network.mdns,
         announce: network.announce,
         memory_budget: memory.connections(network.memory_budget()),
-        replication: NonZeroUsize::new(network.replication).unwrap_or(NonZeroUsize::MIN),
-        concurrent_announcements: network.concurrent_announcements,
-        announce_interval: network.announce_interval(),
-        idle_timeout: Duration::from_secs(network.idle_timeout_seconds),
         rescan_interval: Duration::from_secs(config.storage.rescan_seconds),
-        max_sources: transfer.max_sources,
         max_downloads: transfer.max_downloads,
-        in_flight_bytes: memory.in_flight(transfer.in_flight_bytes),
+        in_flight_bytes: memory.in_flight(defaults.in_flight_bytes),
         upload_slots: transfer.upload_slots,
-        slots_per_peer: transfer.slots_per_peer,
-        stall: Duration::from_secs(transfer.stall_seconds),
         seed: transfer.seed,
         read_cache: config.gateway.cache(),
         read_ahead: memory.read_ahead(),
@@ -75,7 +72,7 @@ fn common(config: &Config, mode: Mode) -> anyhow::Result<Settings> {
             upload_per_peer: transfer.upload_limit_per_peer,
             download_per_peer: transfer.download_limit_per_peer,
         },
-        ..Settings::default()
+        ..defaults
     })
 }
 
@@ -142,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_defaults_listen_everywhere_under_the_hosts_name() {
-        let config = Layers::defaults().unwrap().finish().unwrap();
+        let config = Layers::default().config();
         let settings = long_running(&config, 8080, Vec::new()).unwrap();
         let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -157,12 +154,12 @@ mod tests {
 
     #[test]
     fn a_wrong_bootstrap_address_is_traced_to_who_gave_it() {
-        let mut layers = Layers::defaults().unwrap();
+        let mut layers = Layers::default();
         let set_by = SetBy::Variable("PELAGO_NETWORK_BOOTSTRAP".to_owned());
         layers
             .set(set_by, "network", "bootstrap", vec!["host"])
             .unwrap();
-        let refused = one_shot(&layers.finish().unwrap()).unwrap_err().to_string();
+        let refused = one_shot(&layers.config()).unwrap_err().to_string();
         let expected = "PELAGO_NETWORK_BOOTSTRAP: network.bootstrap: \"host\" is no address";
         assert!(refused.starts_with(expected), "{refused}");
     }

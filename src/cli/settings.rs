@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
     if let Some(name) = &args.name {
         settings.retain(|setting: &Setting| setting.name == *name);
         if settings.is_empty() {
-            let message = format!("there is no setting {name:?}; `pelago settings` lists them");
+            let message = format!("unknown setting {name:?}: `pelago settings` lists all");
             return Err(ErrorInfo::new("bad-setting", message).into());
         }
     }

@@ -287,7 +287,7 @@ async fn open_gateway(context: &Context, folder: &Path) -> anyhow::Result<Option
     let settings = GatewaySettings {
         listen: config.gateway.listen,
         timeout: Duration::from_secs(config.transfer.timeout_seconds),
-        read_ahead: config.gateway.read_ahead(),
+        read_ahead: node_settings::READ_AHEAD,
     };
     Ok(Some(Gateway::open(folder, settings).await?))
 }

@@ -7,51 +7,53 @@ use std::{
 
 use super::SetBy;
 
-/// Why there are no settings.
+/// Why settings cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("the configuration {} cannot be read: {source}", path.display())]
+    #[error("the configuration file {} cannot be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is no TOML.
-    #[error("{}:{line}: {reason}", path.display())]
+    /// The file is not valid TOML.
+    #[error("{}:{line}: not valid TOML: {reason}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where, counted from 1.
+        /// The line, counted from 1.
         line: usize,
-        /// What the parser said.
+        /// The error of the parser.
         reason: String,
     },
-    /// There is no such section, or no such setting in it.
-    #[error("{set_by}: there is no {found}; there are {allowed}")]
+    /// The section, or the setting in it, does not exist.
+    #[error("{set_by}: unknown {found}: use one of {known}")]
     Unknown {
-        /// Where it was found.
+        /// What sets it.
         set_by: SetBy,
         /// `section [NAME]` or `setting SECTION.KEY`.
         found: String,
         /// The names that exist.
-        allowed: String,
+        known: String,
     },
     /// The value is not allowed.
-    #[error("{set_by}: {setting}: {reason}")]
+    #[error("{set_by}: {setting} = {found} is not allowed: use {expected}")]
     Value {
-        /// Where it was found.
+        /// What sets it.
         set_by: SetBy,
         /// `section.key`.
         setting: String,
-        /// What was found and what is expected.
-        reason: String,
+        /// The value, as TOML.
+        found: String,
+        /// What is allowed.
+        expected: String,
     },
 }
 
 impl ConfigError {
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         let missing = io::ErrorKind::NotFound;
@@ -63,7 +65,7 @@ impl ConfigError {
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable { .. } => Some("make the file readable, or move it away"),
-            Self::Syntax { .. } => Some("mend the file, or move it away"),
+            Self::Syntax { .. } => Some("correct the file, or move it away"),
             Self::Unknown { .. } | Self::Value { .. } => None,
         }
     }
@@ -80,36 +82,36 @@ impl ConfigError {
 /// Why settings were not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// There is no such setting.
-    #[error("there is no setting {name:?}; `pelago settings` lists them")]
+    /// The setting does not exist.
+    #[error("unknown setting {name:?}: `pelago settings` lists all")]
     Unknown {
-        /// What was named.
+        /// The name, as it was given.
         name: String,
     },
     /// The value is not allowed.
-    #[error("{name}: {found} is not allowed; expected {allowed}")]
+    #[error("{name} = {found} is not allowed: use {allowed}")]
     Value {
         /// The setting.
         name: String,
         /// The value, as it was given.
         found: String,
         /// What is allowed.
-        allowed: &'static str,
+        allowed: String,
     },
-    /// It cannot be changed while the program runs.
-    #[error("{name} cannot be changed: {why}")]
+    /// The setting cannot be changed while the program runs.
+    #[error("{name} cannot be changed now: {why}")]
     Locked {
         /// The setting.
         name: String,
-        /// Who rules, or why not at all.
+        /// What takes precedence, or why no change is possible.
         why: String,
     },
-    /// It cannot be kept.
-    #[error("nothing is changed: {} cannot be written: {source}", path.display())]
+    /// The change cannot be saved.
+    #[error("nothing was changed: {} cannot be written: {source}", path.display())]
     NotSaved {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -129,9 +131,9 @@ impl ChangeError {
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NotSaved { .. } => Some(
-                "make room in the data folder, or make it writable, then give the command again",
-            ),
+            Self::NotSaved { .. } => {
+                Some("free space in the data folder, or make it writable; then repeat the command")
+            }
             _ => None,
         }
     }

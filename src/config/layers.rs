@@ -1,59 +1,64 @@
 //! The layers.
 //!
-//! Every layer is taken apart into single settings, and each is checked as it is given: so any refusal
-//! can name the line, variable or flag it is about. Whichever comes first, the higher layer holds.
+//! Every layer is split into single settings, and each value is checked when it is added: so an
+//! error names the line, variable or flag at fault. In which order layers are added does not
+//! matter: the higher one takes precedence.
 
-use std::{ffi::OsString, fs, io::Read, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    fs,
+    io::Read,
+    path::Path,
+};
 
 use serde::Deserialize;
 use toml::{Table, Value, de::DeTable};
 
-use super::{Config, ConfigError, SetBy, error::line_at};
+use super::{
+    Config, ConfigError, SetBy,
+    error::line_at,
+    schema::{SETTINGS, Spec, is_retired},
+};
 
-pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
-
-/// What the names of variables that set something begin with.
+/// The prefix of variables that set something.
 const PREFIX: &str = "PELAGO_";
 
-/// Variables with the prefix that are read elsewhere: where the data folder and the file are.
-const NO_SETTINGS: [&str; 3] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG", "PELAGO_SHELL_WORDS"];
+/// Variables with the prefix that are no settings, and are read elsewhere.
+const OTHER_VARIABLES: [&str; 3] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG", "PELAGO_SHELL_WORDS"];
 
-/// Bytes of the longest configuration file: 100 times the default one.
+/// Bytes of the longest configuration file: 100 times the one with all defaults.
 const MAX_FILE_LEN: u64 = 1 << 20;
 
-/// Settings in layers.
-#[derive(Clone, Debug)]
+/// Settings in layers. The lowest layer holds the defaults.
+#[derive(Clone, Debug, Default)]
 pub struct Layers {
-    defaults: Table,
-    given: Vec<Assignment>,
+    /// By layer, the lowest first.
+    assignments: Vec<Assignment>,
+    /// Assignments to settings of earlier versions.
+    ignored: Vec<Ignored>,
 }
 
-/// A setting that somebody set.
+/// A value that something above the defaults gives to a setting.
 #[derive(Clone, Debug)]
 struct Assignment {
     set_by: SetBy,
-    section: String,
-    key: String,
+    spec: &'static Spec,
     value: Value,
 }
 
-impl Layers {
-    /// The base layer.
-    ///
-    /// # Errors
-    ///
-    /// None unless this build's `config/default.toml` is wrong.
-    pub fn defaults() -> Result<Self, ConfigError> {
-        let defaults = DEFAULTS.parse().map_err(|error: toml::de::Error| {
-            ConfigError::syntax(Path::new("config/default.toml"), DEFAULTS, &error)
-        })?;
-        Ok(Self {
-            defaults,
-            given: Vec::new(),
-        })
-    }
+/// A setting of an earlier version, which a file or a variable still holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{set_by}: {setting} is not a setting any more, and has no effect: remove it")]
+pub struct Ignored {
+    /// What holds it.
+    pub set_by: SetBy,
+    /// `section.key`.
+    pub setting: String,
+}
 
-    /// Puts on the file at `path`.
+impl Layers {
+    /// Adds the file at `path`.
     ///
     /// # Errors
     ///
@@ -66,7 +71,7 @@ impl Layers {
         })
     }
 
-    /// Puts on what was kept at `path` while a node ran, if something was.
+    /// Adds the file at `path` with the settings that were changed while a node ran, if it exists.
     ///
     /// # Errors
     ///
@@ -81,7 +86,7 @@ impl Layers {
         }
     }
 
-    /// Puts on the text of a file; `path` is only named.
+    /// Adds the text of a file; `path` only appears in errors.
     pub(super) fn text(
         &mut self,
         path: &Path,
@@ -97,10 +102,10 @@ impl Layers {
             let set_by = at(section.span().start);
             let keys = keys.get_ref().as_table();
             let Some((keys, Value::Table(mut values))) = keys.zip(values.remove(name)) else {
-                return Err(self.unknown(set_by, name, None));
+                return Err(unknown_section(set_by, name));
             };
-            if !self.defaults.contains_key(name) {
-                return Err(self.unknown(set_by, name, None));
+            if !sections().any(|section| section == name) {
+                return Err(unknown_section(set_by, name));
             }
             for (key, value) in keys {
                 let key = key.get_ref().as_ref();
@@ -112,7 +117,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts on those variables whose names begin with `PELAGO_`.
+    /// Adds those variables whose names begin with `PELAGO_`.
     ///
     /// # Errors
     ///
@@ -122,7 +127,7 @@ impl Layers {
         variables: impl Iterator<Item = (OsString, OsString)>,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
-            let Some(name) = name.to_str().filter(|name| !NO_SETTINGS.contains(name)) else {
+            let Some(name) = name.to_str().filter(|name| !OTHER_VARIABLES.contains(name)) else {
                 continue;
             };
             let setting = name.strip_prefix(PREFIX).map(str::to_ascii_lowercase);
@@ -131,8 +136,8 @@ impl Layers {
                 continue;
             };
             let value = value.to_string_lossy();
-            let value = match self.get(section, key) {
-                Some(default) => parse_like(default, &value),
+            let value = match Spec::find(section, key) {
+                Some(spec) => parse_like(&(spec.default)(), &value),
                 None => Value::String(value.into_owned()),
             };
             self.set(SetBy::Variable(name.to_owned()), section, key, value)?;
@@ -140,7 +145,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Puts on one setting.
+    /// Adds one setting. A setting of an earlier version is ignored; see [`Layers::ignored`].
     ///
     /// # Errors
     ///
@@ -152,115 +157,128 @@ impl Layers {
         key: &str,
         value: impl Into<Value>,
     ) -> Result<(), ConfigError> {
-        if self.get(section, key).is_none() {
-            return Err(self.unknown(set_by, section, Some(key)));
-        }
-        let given = Assignment {
-            set_by,
-            section: section.to_owned(),
-            key: key.to_owned(),
-            value: value.into(),
+        let Some(spec) = Spec::find(section, key) else {
+            if is_retired(section, key) {
+                let setting = format!("{section}.{key}");
+                self.ignored.push(Ignored { set_by, setting });
+                return Ok(());
+            }
+            return Err(unknown(set_by, section, key));
         };
-        // On top of all, or it would not show whether it is allowed.
-        let mut table = self.table();
-        given.apply_to(&mut table);
-        if let Err(error) = Config::deserialize(table) {
+        let value = value.into();
+        if !spec.values.contain(&value) {
             return Err(ConfigError::Value {
-                setting: given.setting(),
-                set_by: given.set_by,
-                reason: error.message().to_owned(),
+                set_by,
+                setting: spec.name(),
+                found: value.to_string(),
+                expected: spec.values.expected(),
             });
         }
-        // The latest of a layer holds.
-        let above = |other: &Assignment| other.set_by.precedence() > given.set_by.precedence();
-        let at = self.given.iter().position(above);
-        self.given.insert(at.unwrap_or(self.given.len()), given);
+        let assignment = Assignment {
+            set_by,
+            spec,
+            value,
+        };
+        // The latest assignment of a layer takes precedence.
+        let precedence = assignment.set_by.precedence();
+        let is_above = |other: &Assignment| other.set_by.precedence() > precedence;
+        let at = self.assignments.iter().position(is_above);
+        let at = at.unwrap_or(self.assignments.len());
+        self.assignments.insert(at, assignment);
         Ok(())
     }
 
-    /// Takes off what was set while a node ran, so that it is as the layers below say.
-    pub(super) fn unset(&mut self, section: &str, key: &str) {
-        self.given.retain(|given| {
-            let is_it = given.section == section && given.key == key;
-            !(is_it && matches!(given.set_by, SetBy::Saved { .. }))
-        });
+    /// Settings of earlier versions that files and variables still hold.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
     }
 
-    /// What was set while a node ran.
+    /// Removes the value that a setting got while a node ran, so that the layers below decide.
+    pub(super) fn unset(&mut self, spec: &Spec) {
+        self.assignments
+            .retain(|given| !(given.is_for(spec) && matches!(given.set_by, SetBy::Saved { .. })));
+    }
+
+    /// The settings that were changed while a node ran.
     pub(super) fn saved_values(&self) -> Table {
         let mut table = Table::new();
         let is_saved = |given: &&Assignment| matches!(given.set_by, SetBy::Saved { .. });
-        for given in self.given.iter().filter(is_saved) {
-            given.apply_to(&mut table);
+        for given in self.assignments.iter().filter(is_saved) {
+            insert(&mut table, given.spec, given.value.clone());
         }
         table
     }
 
-    /// The default of a setting, and its value with who gave it.
-    pub(super) fn value(&self, section: &str, key: &str) -> Option<(Value, Value, SetBy)> {
-        let default = self.get(section, key)?.clone();
-        let mut given = self.given.iter().rev();
-        let highest = given.find(|given| given.section == section && given.key == key);
-        Some(match highest {
-            Some(given) => (default, given.value.clone(), given.set_by.clone()),
-            None => (default.clone(), default, SetBy::Default),
-        })
-    }
-
-    /// What all layers together say.
-    ///
-    /// # Errors
-    ///
-    /// None beyond those of the layers, unless this build's `config/default.toml` is wrong.
-    pub fn finish(&self) -> Result<Config, ConfigError> {
-        let mut config = Config::deserialize(self.table()).map_err(|error| {
-            ConfigError::syntax(Path::new("config/default.toml"), DEFAULTS, &error)
-        })?;
-        let origins = self.given.iter();
-        config.origins = origins
-            .map(|given| (given.setting(), given.set_by.clone()))
-            .collect();
-        Ok(config)
-    }
-
-    fn table(&self) -> Table {
-        let mut table = self.defaults.clone();
-        self.given
-            .iter()
-            .for_each(|given| given.apply_to(&mut table));
-        table
-    }
-
-    fn get(&self, section: &str, key: &str) -> Option<&Value> {
-        self.defaults.get(section)?.as_table()?.get(key)
-    }
-
-    fn unknown(&self, set_by: SetBy, section: &str, key: Option<&str>) -> ConfigError {
-        let keys = self.defaults.get(section).and_then(Value::as_table);
-        let (found, names) = match (key, keys) {
-            (Some(key), Some(keys)) => (format!("setting {section}.{key}"), keys),
-            _ => (format!("section [{section}]"), &self.defaults),
-        };
-        let names: Vec<_> = names.keys().map(String::as_str).collect();
-        ConfigError::Unknown {
-            set_by,
-            found,
-            allowed: names.join(", "),
+    /// The value of a setting, and what set it.
+    pub(super) fn value(&self, spec: &Spec) -> (Value, SetBy) {
+        let mut assignments = self.assignments.iter().rev();
+        match assignments.find(|given| given.is_for(spec)) {
+            Some(highest) => (highest.value.clone(), highest.set_by.clone()),
+            None => ((spec.default)(), SetBy::Default),
         }
+    }
+
+    /// The value of every setting.
+    pub fn config(&self) -> Config {
+        let mut table = Table::new();
+        let mut set_by = BTreeMap::new();
+        for spec in SETTINGS {
+            let (value, by) = self.value(spec);
+            insert(&mut table, spec, value);
+            if by != SetBy::Default {
+                set_by.insert(spec.name(), by);
+            }
+        }
+        let config = Config::deserialize(table);
+        let config =
+            config.expect("defaults and checked values have the types of the table, as tests show");
+        Config { set_by, ..config }
     }
 }
 
 impl Assignment {
-    fn setting(&self) -> String {
-        format!("{}.{}", self.section, self.key)
+    fn is_for(&self, spec: &Spec) -> bool {
+        (self.spec.section, self.spec.key) == (spec.section, spec.key)
     }
+}
 
-    fn apply_to(&self, table: &mut Table) {
-        let section = table.entry(&self.section);
-        if let Value::Table(keys) = section.or_insert_with(|| Table::new().into()) {
-            keys.insert(self.key.clone(), self.value.clone());
-        }
+fn insert(table: &mut Table, spec: &Spec, value: Value) {
+    let section = table.entry(spec.section);
+    if let Value::Table(keys) = section.or_insert_with(|| Table::new().into()) {
+        keys.insert(spec.key.to_owned(), value);
     }
+}
+
+/// The names of all sections, some of them more than once.
+fn sections() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|spec| spec.section)
+}
+
+fn unknown_section(set_by: SetBy, section: &str) -> ConfigError {
+    ConfigError::Unknown {
+        set_by,
+        found: format!("section [{section}]"),
+        known: listed(sections()),
+    }
+}
+
+fn unknown(set_by: SetBy, section: &str, key: &str) -> ConfigError {
+    let specs = SETTINGS.iter().filter(|spec| spec.section == section);
+    let mut keys = specs.map(|spec| spec.key).peekable();
+    if keys.peek().is_none() {
+        return unknown_section(set_by, section);
+    }
+    ConfigError::Unknown {
+        set_by,
+        found: format!("setting {section}.{key}"),
+        known: listed(keys),
+    }
+}
+
+/// Each name once, by the alphabet.
+fn listed(names: impl Iterator<Item = &'static str>) -> String {
+    let names: BTreeSet<_> = names.collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -276,8 +294,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// A variable's text as the kind of value that the setting has. What is none stays text, which is
-/// then refused with what is allowed.
+/// The text of a variable as a value of the same type as `default`. Text that is of no such type
+/// stays text, which the check refuses.
 fn parse_like(default: &Value, text: &str) -> Value {
     let text = text.trim();
     let parsed = match default {

@@ -1,34 +1,37 @@
-//! Settings: what there is to set, and which layer had the last word.
+//! Settings: which exist, which values they take, and which layer set each.
 //!
-//! Owns `config/default.toml`, which is the base layer, and the order of layers: defaults < file <
-//! what was set while a node ran < environment < flags. Never acts on a setting. A setting that
-//! does not exist, or a value that is not allowed, leaves as a [`ConfigError`] that says where it
-//! was found and what is allowed there.
+//! Owns the table of settings, and with it `config/default.toml`, and the order of layers: defaults
+//! < file < settings changed while a node ran < environment < flags. Never acts on a setting. An
+//! unknown setting or an invalid value leaves as a [`ConfigError`], which names the line, variable
+//! or flag, and what is allowed.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `sections` | the settings: names, types, meanings |
-//! | `values` | which values are allowed |
-//! | `layers`, `set_by` | the layers; who set what |
+//! | `schema` | the table of settings |
+//! | `values` | which values a setting takes |
+//! | `layers`, `set_by` | the layers; what set a setting |
+//! | `live`, `new_value` | the settings of a running program; a value that someone gives to one |
 //! | `error` | why settings are refused |
-//! | `schema` | what is told of each setting: kind, unit, what is allowed |
-//! | `live` | the settings of a program as it runs |
 
+#[cfg(test)]
+mod default_toml;
 mod error;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
 mod layers;
 mod live;
+mod new_value;
 mod schema;
-mod sections;
 mod set_by;
 mod values;
 
 pub use error::{ChangeError, ConfigError};
-pub use layers::Layers;
-pub use live::{LiveSettings, NewValue, Setting};
-pub use schema::ValueKind;
-pub use sections::{
-    Api, Config, Gateway, LogFormat, LogLevel, Logging, Network, Storage, Transfer,
+pub use layers::{Ignored, Layers};
+pub use live::{LiveSettings, Setting};
+pub use new_value::NewValue;
+pub use schema::{
+    ApiSection, Config, GatewaySection, LogFormat, LogLevel, LoggingSection, NetworkSection,
+    StorageSection, TransferSection,
 };
 pub use set_by::SetBy;
+pub use values::ValueKind;

@@ -1,67 +1,249 @@
-//! What is told of each setting beside its value. What it does is said once, in `config/default.toml`: the
-//! comment above a setting there is its description everywhere.
+//! The table of settings: the only place where a setting is defined.
+//!
+//! From it derive `config/default.toml`, the sections of [`Config`], the checks of values, the help
+//! of `pelago settings`, `GET /v1/settings` and the page. A row reads
+//!
+//! ```text
+//! /// What the setting does, and what a change costs.
+//! key: Type = default, values;
+//! ```
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::layers::DEFAULTS;
+use libp2p::Multiaddr;
+use serde::{Deserialize, Serialize};
+use toml::Value;
 
-/// Of what kind a setting's values are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueKind {
-    /// Bytes a second; 0: as fast as it can.
-    Rate,
-    /// A whole number.
-    Number,
-    /// Yes or no.
-    Bool,
-    /// One of some words.
-    Choice(&'static [&'static str]),
-    /// Any other text, or a list of texts.
-    Text,
+use super::{
+    SetBy,
+    values::{
+        self, Values, choice, flag, limit, list, number, optional_rate, optional_socket_address,
+        text,
+    },
+};
+use crate::limits::Rate;
+
+/// Defines the sections, [`Config`] and [`SETTINGS`] from one table.
+macro_rules! settings {
+    ($(
+        $(#[doc = $about:literal])+
+        $section:ident: $Section:ident {
+            $(
+                $(#[doc = $text:literal])+
+                $(#[serde($($serde:tt)+)])?
+                $key:ident: $Type:ty = $default:expr, $values:expr;
+            )+
+        }
+    )+) => {
+        /// The value of every setting.
+        #[derive(Clone, Debug, Deserialize)]
+        pub struct Config {
+            $(
+                $(#[doc = $about])+
+                pub $section: $Section,
+            )+
+            /// What set each setting, by `section.key`; settings with their default are not in it.
+            #[serde(skip)]
+            pub(super) set_by: BTreeMap<String, SetBy>,
+        }
+
+        $(
+            $(#[doc = $about])+
+            #[derive(Clone, Debug, Deserialize)]
+            pub struct $Section {
+                $(
+                    $(#[doc = $text])+
+                    $(#[serde($($serde)+)])?
+                    pub $key: $Type,
+                )+
+            }
+        )+
+
+        /// All settings, by section.
+        pub(super) const SETTINGS: &[Spec] = &[$($(
+            Spec {
+                section: stringify!($section),
+                key: stringify!($key),
+                text: concat!($($text),+),
+                default: || Value::from($default),
+                values: $values,
+            },
+        )+)+];
+    };
 }
 
-/// What is told of a setting.
+settings! {
+    /// Identity, addresses and discovery.
+    network: NetworkSection {
+        /// Name of the network that this node belongs to. Protocol names contain it, so that
+        /// networks do not mix: this node cannot reach nodes of networks with another name.
+        name: String = "pelago",
+            text(values::is_network_name, "1 to 32 lowercase letters, digits, `-` and `.`");
+
+        /// Name of this node, which other people see. Empty: the host name.
+        node_name: String = "",
+            text(values::is_node_name, "at most 64 bytes without control characters");
+
+        /// TCP and UDP (QUIC) port that `pelago start` listens on. If you set no port and 8080 is
+        /// taken, the node listens on a free one. Other commands that run a node always take a free
+        /// port.
+        port: u16 = 8080, number(0, 65_535).note("0: any free port");
+
+        /// Addresses to listen on instead of all interfaces, as multiaddrs, such as
+        /// "/ip4/192.0.2.1/tcp/8080" and "/ip4/192.0.2.1/udp/8080/quic-v1". Empty: all interfaces
+        /// over TCP and QUIC, on network.port.
+        listen: Vec<Multiaddr> = Vec::<String>::new(),
+            list(
+                values::is_multiaddr,
+                "multiaddrs such as /ip4/0.0.0.0/tcp/8080 or /ip4/0.0.0.0/udp/8080/quic-v1",
+            );
+
+        /// Nodes by which this node joins the network, as multiaddrs (with or without /p2p/...) or
+        /// host:port. Empty: this node finds only nodes on the local network, nodes named in links,
+        /// and nodes that it met before.
+        bootstrap: Vec<String> = Vec::<String>::new(),
+            list(values::is_any, "multiaddrs or host:port");
+
+        /// Whether this node finds others on the local network, and lets them find it (mDNS over
+        /// IPv4 and IPv6). Cost: a few multicast packets every five minutes, which show that this
+        /// node exists.
+        mdns: bool = true, flag();
+
+        /// Whether this node announces its shares to the DHT. Without announcements, only peers
+        /// that know the address of this node find its shares.
+        announce: bool = true, flag();
+
+        /// Memory for connections: the node keeps at most one connection for each MiB, and one in
+        /// 32 of them over QUIC. Higher: more peers at the same time, above all over QUIC. Where
+        /// the system limits the memory of the node, connections take at most a quarter of that
+        /// limit.
+        memory_budget_mib: u64 = 256, number(16, 65_536).unit("MiB");
+    }
+
+    /// Folders on this machine.
+    storage: StorageSection {
+        /// Folders whose files `pelago start` shares, each file by itself, while the node runs. A
+        /// relative folder starts at the folder in which `pelago start` is called. Missing folders
+        /// are created. Empty: none.
+        share_folders: Vec<PathBuf> = vec!["./shared"], list(values::is_any, "folders");
+
+        /// Interval between two scans of watched folders on file systems that report no changes
+        /// made by other machines or programs (NFS, SMB, and FUSE such as sshfs or bindfs). A scan
+        /// takes at most a fifth of the time. Lower: such changes are shared sooner, with more
+        /// requests to the file server. Below 60, folders for which the system has no inotify watch
+        /// left are scanned at this interval, too.
+        rescan_seconds: u64 = 600, number(1, 86_400).unit("seconds");
+
+        /// Folder for downloads that name no other, such as those of the page; created when first
+        /// needed. Empty: your folder for downloads, or `downloaded` in the data folder if you have
+        /// none. A relative folder starts at the folder in which `pelago start` is called.
+        download_folder: PathBuf = "", text(values::is_any, "a folder");
+    }
+
+    /// Downloads and uploads.
+    transfer: TransferSection {
+        /// Downloads that fetch at a time; others wait in order. A download that finds no source
+        /// for 5 s lets others fetch first. Higher: downloads begin sooner, end later, and take
+        /// more memory.
+        max_downloads: usize = 8, number(1, 1024).at_run_time();
+
+        /// Requests of peers that are answered at the same time; other requests wait, or are
+        /// answered "busy". Higher: more peers are served at the same time, each more slowly.
+        upload_slots: usize = 16, number(1, 1024);
+
+        /// How fast content is sent to all peers together. Cost: peers wait longer for content.
+        #[serde(deserialize_with = "optional_rate")]
+        upload_limit: Option<Rate> = 0, limit();
+
+        /// How fast content is received from all peers together. Cost: downloads take longer.
+        #[serde(deserialize_with = "optional_rate")]
+        download_limit: Option<Rate> = 0, limit();
+
+        /// How fast content is sent to each peer; transfer.upload_limit holds as well. Lower:
+        /// fairer among many peers, slower for a single one.
+        #[serde(deserialize_with = "optional_rate")]
+        upload_limit_per_peer: Option<Rate> = 0, limit();
+
+        /// How fast content is received from each peer; transfer.download_limit holds as well.
+        /// Cost: downloads from few peers take longer.
+        #[serde(deserialize_with = "optional_rate")]
+        download_limit_per_peer: Option<Rate> = 0, limit();
+
+        /// Whether a running node shares what it has downloaded. Cost: upload bandwidth.
+        seed: bool = true, flag().at_run_time();
+
+        /// Time without any progress after which a download of a running node waits for a source,
+        /// and a download without a running node fails.
+        timeout_seconds: u64 = 30, number(1, 86_400).unit("seconds").at_run_time();
+    }
+
+    /// The local HTTP API.
+    api: ApiSection {
+        /// Address of the local API. The node writes the address and a new token to api.json in the
+        /// data folder. On an address beyond loopback, everyone who learns the token controls this
+        /// node.
+        listen: SocketAddr = "127.0.0.1:0",
+            text(values::is_socket_address, "IP:PORT, such as 127.0.0.1:0 or [::1]:0")
+                .note("port 0: any free port");
+
+        /// Whether the local API is on. Without it, no command can reach this node while it runs.
+        enabled: bool = true, flag();
+
+        /// Address at which Prometheus reads /metrics without the token. Empty: only the API serves
+        /// /metrics, with the token. Everyone who reaches the address learns how much this node
+        /// shares and transfers, but neither what nor with whom.
+        #[serde(deserialize_with = "optional_socket_address")]
+        metrics: Option<SocketAddr> = "",
+            text(values::is_socket_address_or_empty, "IP:PORT, such as 127.0.0.1:9464, or nothing");
+    }
+
+    /// The gateway, by which browsers and players read content.
+    gateway: GatewaySection {
+        /// Address of the gateway, whose URLs `pelago link HASH --http` prints. With 127.0.0.1 it
+        /// listens at `[::1]` as well, and URLs name localhost. On an address beyond loopback,
+        /// everyone who learns a URL can read its content.
+        listen: SocketAddr = "127.0.0.1:0",
+            text(values::is_socket_address, "IP:PORT, such as 127.0.0.1:0 or [::1]:0")
+                .note("port 0: any free port");
+
+        /// Whether the gateway is on.
+        enabled: bool = true, flag();
+
+        /// Content that was only read and may stay in the data folder until the node ends; what was
+        /// not read for the longest time is removed first. Higher: reading it again needs no peer
+        /// more often. Cost: disk space.
+        cache_mib: u64 = 4096, number(1, 1_048_576).unit("MiB");
+    }
+
+    /// Logs on stderr.
+    logging: LoggingSection {
+        /// How much `pelago start` logs. The flags -v and -q change it, and the variable RUST_LOG
+        /// replaces it. Cost of debug and trace: speed, and disk space if the log is kept.
+        level: LogLevel = "info",
+            choice(&["error", "warn", "info", "debug", "trace"]).at_run_time();
+
+        /// Format of the log: `text` for people, or `json` for programs, which is one object a line
+        /// and nothing else.
+        format: LogFormat = "text", choice(&["text", "json"]);
+    }
+}
+
+/// A setting.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spec {
     pub(super) section: &'static str,
     pub(super) key: &'static str,
-    pub(super) kind: ValueKind,
-    pub(super) unit: Option<&'static str>,
-    /// What is allowed, for people.
-    pub(super) allowed: &'static str,
-    /// Whether it can change while a node runs.
-    pub(super) changes: bool,
-}
-
-const fn known(
-    section: &'static str,
-    key: &'static str,
-    kind: ValueKind,
-    allowed: &'static str,
-) -> Spec {
-    Spec {
-        section,
-        key,
-        kind,
-        unit: None,
-        allowed,
-        changes: false,
-    }
+    /// The description, with a space before each line.
+    text: &'static str,
+    pub(super) default: fn() -> Value,
+    pub(super) values: Values,
 }
 
 impl Spec {
-    const fn of(self, unit: &'static str) -> Self {
-        Self {
-            unit: Some(unit),
-            ..self
-        }
-    }
-
-    const fn changing(self) -> Self {
-        Self {
-            changes: true,
-            ..self
-        }
+    /// The setting with this name; none if it is unknown.
+    pub(super) fn find(section: &str, key: &str) -> Option<&'static Self> {
+        let mut specs = SETTINGS.iter();
+        specs.find(|spec| spec.section == section && spec.key == key)
     }
 
     /// `section.key`.
@@ -69,207 +251,74 @@ impl Spec {
         format!("{}.{}", self.section, self.key)
     }
 
-    /// What it does and costs, in sentences.
+    /// What the setting does, and what a change costs.
     pub(super) fn description(&self) -> &'static str {
-        let text = DESCRIPTIONS.get(&self.name());
-        text.map(String::as_str).unwrap_or_default()
+        self.text.trim_start()
     }
 }
 
-/// The descriptions of all settings, by name.
-static DESCRIPTIONS: LazyLock<HashMap<String, String>> = LazyLock::new(|| described(DEFAULTS));
-
-/// The comments right above the settings of a file like `config/default.toml`, each on one line.
-fn described(file: &str) -> HashMap<String, String> {
-    let (mut section, mut comment) = ("", Vec::new());
-    let mut descriptions = HashMap::new();
-    for line in file.lines() {
-        if let Some(text) = line.strip_prefix('#') {
-            comment.push(text.trim());
-            continue;
-        }
-        if let Some(name) = line.strip_prefix('[') {
-            section = name.trim_end().trim_end_matches(']');
-        } else if let Some((key, _)) = line.split_once('=') {
-            let name = format!("{section}.{}", key.trim());
-            descriptions.insert(name, comment.join(" "));
-        }
-        comment.clear();
-    }
-    descriptions
-}
-
-const FORMATS: &[&str] = &["text", "json"];
-
-const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
-
-const YES_NO: &str = "true or false";
-
-const RATE: &str = "1 KB/s to 1 TB/s: 50000, 400k, 1.5MB, 2MiB; 0 or off: as fast as it can";
-
-const fn limit(key: &'static str) -> Spec {
-    known("transfer", key, ValueKind::Rate, RATE)
-        .of("bytes a second")
-        .changing()
-}
-
-/// All settings, in the order of `config/default.toml`.
-pub(super) const SETTINGS: &[Spec] = &[
-    known(
-        "network",
-        "name",
-        ValueKind::Text,
-        "1 to 32 lowercase letters, digits, `-` and `.`",
-    ),
-    known(
-        "network",
-        "node_name",
-        ValueKind::Text,
-        "at most 64 bytes; nothing: the host name",
-    ),
-    known(
-        "network",
-        "port",
-        ValueKind::Number,
-        "0 to 65535; 0: any free one",
-    ),
-    known(
-        "network",
-        "listen",
-        ValueKind::Text,
-        "multiaddrs; none: all interfaces, on the port",
-    ),
-    known(
-        "network",
-        "bootstrap",
-        ValueKind::Text,
-        "multiaddrs or host:port",
-    ),
-    known("network", "mdns", ValueKind::Bool, YES_NO),
-    known("network", "announce", ValueKind::Bool, YES_NO),
-    known(
-        "network",
-        "memory_budget_mib",
-        ValueKind::Number,
-        "16 to 65536",
-    )
-    .of("MiB"),
-    known("network", "replication", ValueKind::Number, "1 to 100").of("nodes"),
-    known(
-        "network",
-        "concurrent_announcements",
-        ValueKind::Number,
-        "1 to 256",
-    ),
-    known(
-        "network",
-        "announce_interval_hours",
-        ValueKind::Number,
-        "1 to 40",
-    )
-    .of("hours"),
-    known(
-        "network",
-        "idle_timeout_seconds",
-        ValueKind::Number,
-        "30 to 86400",
-    )
-    .of("seconds"),
-    known("storage", "share_folders", ValueKind::Text, "folders"),
-    known("storage", "rescan_seconds", ValueKind::Number, "1 to 86400").of("seconds"),
-    known(
-        "storage",
-        "download_folder",
-        ValueKind::Text,
-        "a folder; nothing: yours for downloads",
-    ),
-    known("transfer", "max_downloads", ValueKind::Number, "1 to 1024").changing(),
-    known("transfer", "max_sources", ValueKind::Number, "1 to 1024").of("peers"),
-    known(
-        "transfer",
-        "in_flight_bytes",
-        ValueKind::Number,
-        "16384 to 1073741824",
-    )
-    .of("bytes"),
-    known("transfer", "upload_slots", ValueKind::Number, "1 to 1024"),
-    known("transfer", "slots_per_peer", ValueKind::Number, "1 to 1024"),
-    known("transfer", "stall_seconds", ValueKind::Number, "1 to 3600").of("seconds"),
-    limit("upload_limit"),
-    limit("download_limit"),
-    limit("upload_limit_per_peer"),
-    limit("download_limit_per_peer"),
-    known("transfer", "seed", ValueKind::Bool, YES_NO).changing(),
-    known(
-        "transfer",
-        "timeout_seconds",
-        ValueKind::Number,
-        "1 to 86400",
-    )
-    .of("seconds")
-    .changing(),
-    known(
-        "api",
-        "listen",
-        ValueKind::Text,
-        "IP:PORT; port 0: any free one",
-    ),
-    known("api", "enabled", ValueKind::Bool, YES_NO),
-    known(
-        "api",
-        "metrics",
-        ValueKind::Text,
-        "IP:PORT; nothing: only behind the token",
-    ),
-    known(
-        "gateway",
-        "listen",
-        ValueKind::Text,
-        "IP:PORT; port 0: any free one",
-    ),
-    known("gateway", "enabled", ValueKind::Bool, YES_NO),
-    known("gateway", "read_ahead_mib", ValueKind::Number, "1 to 1024").of("MiB"),
-    known("gateway", "cache_mib", ValueKind::Number, "1 to 1048576").of("MiB"),
-    known(
-        "logging",
-        "level",
-        ValueKind::Choice(LEVELS),
-        "error, warn, info, debug or trace",
-    )
-    .changing(),
-    known(
-        "logging",
-        "format",
-        ValueKind::Choice(FORMATS),
-        "text or json",
-    ),
+/// Settings of earlier versions, by section and key. Files and variables may still hold them; the
+/// node ignores them with a warning.
+const RETIRED: [(&str, &str); 9] = [
+    ("network", "replication"),
+    ("network", "concurrent_announcements"),
+    ("network", "announce_interval_hours"),
+    ("network", "idle_timeout_seconds"),
+    ("transfer", "max_sources"),
+    ("transfer", "in_flight_bytes"),
+    ("transfer", "slots_per_peer"),
+    ("transfer", "stall_seconds"),
+    ("gateway", "read_ahead_mib"),
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Whether an earlier version had this setting.
+pub(super) fn is_retired(section: &str, key: &str) -> bool {
+    RETIRED.contains(&(section, key))
+}
 
-    #[test]
-    fn every_setting_is_described() {
-        for known in SETTINGS {
-            let (name, text) = (known.name(), known.description());
-            assert!(text.ends_with('.') && text.len() > 20, "{name}: {text:?}");
-            assert!(!text.contains('#'), "{name}: {text:?}");
-        }
-        assert_eq!(
-            DESCRIPTIONS.len(),
-            SETTINGS.len(),
-            "settings of default.toml"
-        );
+/// How much is logged: this level and those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Failures that the node cannot recover from.
+    Error,
+    /// Failures that the node recovered from.
+    Warn,
+    /// What the node did.
+    Info,
+    /// Why it did so.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+/// The format of logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// What set `setting` (`section.key`).
+    pub fn set_by(&self, setting: &str) -> &SetBy {
+        self.set_by.get(setting).unwrap_or(&SetBy::Default)
     }
+}
 
-    #[test]
-    fn a_description_is_the_comment_right_above() {
-        let file = "# The file.\n\n[a]\n# Of all.\n\n# Of one:\n# two lines.\nb = 1\nc = [2]\n[d]\n# Other.\nb = 3\n";
-        let descriptions = described(file);
-        let of = |name: &str| descriptions.get(name).map(String::as_str);
-        assert_eq!(of("a.b"), Some("Of one: two lines."));
-        assert_eq!(of("a.c"), Some(""));
-        assert_eq!(of("d.b"), Some("Other."));
+impl GatewaySection {
+    /// Size of the cache in bytes.
+    pub const fn cache(&self) -> u64 {
+        self.cache_mib * 1024 * 1024
+    }
+}
+
+impl NetworkSection {
+    /// Memory for connections, in bytes.
+    pub const fn memory_budget(&self) -> u64 {
+        self.memory_budget_mib * 1024 * 1024
     }
 }

@@ -1,32 +1,32 @@
-//! Who set a setting.
+//! What set a setting.
 
 use std::{fmt, path::PathBuf};
 
-/// Who set a setting.
+/// What set a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetBy {
-    /// Nobody: it has its default.
+    /// Nothing: it has its default.
     Default,
-    /// A file.
+    /// A configuration file.
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// The line of the value, counted from 1.
         line: usize,
     },
-    /// Somebody, while a node ran; it was kept in the data folder.
+    /// A person or a program, while a node ran; it was saved in the data folder.
     Saved {
-        /// The file there; none if it is for this run only.
+        /// The file there; none if it holds for this run only.
         path: Option<PathBuf>,
     },
-    /// An environment variable, by its name.
+    /// The environment variable with this name.
     Variable(String),
-    /// A flag, by its name.
+    /// The flag with this name.
     Flag(&'static str),
 }
 
 impl SetBy {
-    /// The height of its layer: what is given higher up holds.
+    /// The order of layers: the highest takes precedence.
     pub(super) const fn precedence(&self) -> u8 {
         match self {
             Self::Default => 0,
@@ -37,7 +37,7 @@ impl SetBy {
         }
     }
 
-    /// Whether it rules over what is set while a node runs.
+    /// Whether it takes precedence over what is set while a node runs.
     pub(super) const fn overrides_saved(&self) -> bool {
         self.precedence() > 2
     }
@@ -49,7 +49,7 @@ impl fmt::Display for SetBy {
             Self::Default => f.write_str("default"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Saved { path: Some(path) } => write!(f, "{}", path.display()),
-            Self::Saved { path: None } => f.write_str("set while it runs"),
+            Self::Saved { path: None } => f.write_str("set while the node runs"),
             Self::Variable(name) => f.write_str(name),
             Self::Flag(name) => f.write_str(name),
         }

@@ -1,12 +1,10 @@
-//! Which values are allowed, as functions for serde. What they refuse, they describe.
+//! Which values a setting takes, when they are read, and how people are shown both.
 
-use std::{fmt, marker::PhantomData, net::SocketAddr};
+use std::net::SocketAddr;
 
 use libp2p::Multiaddr;
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, Unexpected, Visitor},
-};
+use serde::{Deserialize, Deserializer, de::Error};
+use toml::Value;
 
 use crate::limits::Rate;
 
@@ -16,93 +14,217 @@ const MAX_NETWORK_NAME_LEN: usize = 32;
 /// Bytes of the longest node name, so that it fits a line of `peers` and a message.
 const MAX_NODE_NAME_LEN: usize = 64;
 
-/// A whole number from `MIN` to `MAX`.
-pub(super) fn whole<'de, const MIN: u64, const MAX: u64, D, T>(from: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: TryFrom<u64>,
-{
-    struct Whole<T, const MIN: u64, const MAX: u64>(PhantomData<T>);
+/// Of what kind the values of a setting are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    /// Bytes a second; 0: no limit.
+    Rate,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Bool,
+    /// One of several words.
+    Choice(&'static [&'static str]),
+    /// Any other text, or a list of texts.
+    Text,
+}
 
-    impl<T: TryFrom<u64>, const MIN: u64, const MAX: u64> Visitor<'_> for Whole<T, MIN, MAX> {
-        type Value = T;
+/// The values of a setting.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Values {
+    rule: Rule,
+    /// The meaning of a special value, for people; may be empty.
+    note: &'static str,
+    pub(super) unit: Option<&'static str>,
+    /// Whether the setting can change while a node runs.
+    pub(super) at_run_time: bool,
+}
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "a whole number from {MIN} to {MAX}")
-        }
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Rate,
+    Number {
+        min: i64,
+        max: i64,
+    },
+    Flag,
+    Choice(&'static [&'static str]),
+    Text {
+        is_valid: fn(&str) -> bool,
+        expected: &'static str,
+    },
+    List {
+        is_valid: fn(&str) -> bool,
+        expected: &'static str,
+    },
+}
 
-        fn visit_i64<E: Error>(self, found: i64) -> Result<T, E> {
-            u64::try_from(found)
-                .ok()
-                .filter(|value| (MIN..=MAX).contains(value))
-                .and_then(|value| T::try_from(value).ok())
-                .ok_or_else(|| E::invalid_value(Unexpected::Signed(found), &self))
+/// A limit in bytes a second, which can change while a node runs.
+pub(super) const fn limit() -> Values {
+    Values::new(Rule::Rate).unit("bytes a second").at_run_time()
+}
+
+/// A whole number from `min` to `max`.
+pub(super) const fn number(min: i64, max: i64) -> Values {
+    Values::new(Rule::Number { min, max })
+}
+
+/// Yes or no.
+pub(super) const fn flag() -> Values {
+    Values::new(Rule::Flag)
+}
+
+/// One of several words.
+pub(super) const fn choice(words: &'static [&'static str]) -> Values {
+    Values::new(Rule::Choice(words))
+}
+
+/// A text; `expected` tells people what is valid.
+pub(super) const fn text(is_valid: fn(&str) -> bool, expected: &'static str) -> Values {
+    Values::new(Rule::Text { is_valid, expected })
+}
+
+/// A list of texts; `expected` tells people which are valid.
+pub(super) const fn list(is_valid: fn(&str) -> bool, expected: &'static str) -> Values {
+    Values::new(Rule::List { is_valid, expected })
+}
+
+impl Values {
+    const fn new(rule: Rule) -> Self {
+        Self {
+            rule,
+            note: "",
+            unit: None,
+            at_run_time: false,
         }
     }
 
-    from.deserialize_i64(Whole::<T, MIN, MAX>(PhantomData))
+    pub(super) const fn unit(self, unit: &'static str) -> Self {
+        Self {
+            unit: Some(unit),
+            ..self
+        }
+    }
+
+    pub(super) const fn note(self, note: &'static str) -> Self {
+        Self { note, ..self }
+    }
+
+    pub(super) const fn at_run_time(self) -> Self {
+        Self {
+            at_run_time: true,
+            ..self
+        }
+    }
+
+    pub(super) const fn kind(&self) -> ValueKind {
+        match self.rule {
+            Rule::Rate => ValueKind::Rate,
+            Rule::Number { .. } => ValueKind::Number,
+            Rule::Flag => ValueKind::Bool,
+            Rule::Choice(words) => ValueKind::Choice(words),
+            Rule::Text { .. } | Rule::List { .. } => ValueKind::Text,
+        }
+    }
+
+    /// Whether the setting can have this value.
+    pub(super) fn contain(&self, value: &Value) -> bool {
+        match (self.rule, value) {
+            (Rule::Rate, Value::Integer(bytes)) => {
+                u64::try_from(*bytes).is_ok_and(|bytes| Rate::limit(bytes).is_ok())
+            }
+            (Rule::Number { min, max }, Value::Integer(number)) => (min..=max).contains(number),
+            (Rule::Flag, Value::Boolean(_)) => true,
+            (Rule::Choice(words), Value::String(word)) => words.contains(&word.as_str()),
+            (Rule::Text { is_valid, .. }, Value::String(text)) => is_valid(text),
+            (Rule::List { is_valid, .. }, Value::Array(items)) => {
+                items.iter().all(|item| item.as_str().is_some_and(is_valid))
+            }
+            _ => false,
+        }
+    }
+
+    /// What a file or a variable may hold, so that "use ..." becomes a sentence.
+    pub(super) fn expected(&self) -> String {
+        match self.rule {
+            Rule::Rate => "a whole number of bytes a second from 1000 (1 KB/s) to 1000000000000 \
+                           (1 TB/s), or 0 for no limit"
+                .to_owned(),
+            Rule::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Rule::Flag => "true or false".to_owned(),
+            Rule::Choice(words) => alternatives(words),
+            Rule::Text { expected, .. } | Rule::List { expected, .. } => expected.to_owned(),
+        }
+    }
+
+    /// What people may type, in few words.
+    pub(super) fn allowed(&self) -> String {
+        let values = match self.rule {
+            Rule::Rate => {
+                "1 KB/s to 1 TB/s, such as 50000, 400k, 1.5MB or 2MiB; 0 or off: no limit"
+                    .to_owned()
+            }
+            Rule::Number { min, max } => format!("{min} to {max}"),
+            _ => self.expected(),
+        };
+        match self.note {
+            "" => values,
+            note => format!("{values}; {note}"),
+        }
+    }
 }
 
-/// A limit in bytes a second; 0: none.
-pub(super) fn limit<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Rate>, D::Error> {
-    let bytes = whole::<0, { Rate::MAX.bytes() }, _, _>(from)?;
-    Rate::limit(bytes).map_err(D::Error::custom)
+/// `a, b or c`.
+fn alternatives(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        words => words.concat(),
+    }
 }
 
-/// A name that may be part of a protocol's.
-pub(super) fn network_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let name = String::deserialize(from)?;
-    let allowed =
+/// Whether a text may be a network's name, and so part of a protocol's name.
+pub(super) fn is_network_name(text: &str) -> bool {
+    let is_allowed =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    if (1..=MAX_NETWORK_NAME_LEN).contains(&name.len()) && name.bytes().all(allowed) {
-        return Ok(name);
-    }
-    let expected = "1 to 32 lowercase letters, digits, `-` and `.`";
-    Err(D::Error::invalid_value(Unexpected::Str(&name), &expected))
+    (1..=MAX_NETWORK_NAME_LEN).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
-/// A name for people to read; may be empty.
-pub(super) fn node_name<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
-    let name = String::deserialize(from)?;
-    if name.len() <= MAX_NODE_NAME_LEN && !name.chars().any(char::is_control) {
-        return Ok(name);
-    }
-    let expected = "at most 64 bytes without control characters";
-    Err(D::Error::invalid_value(Unexpected::Str(&name), &expected))
+/// Whether a text may be a node's name; it may be empty.
+pub(super) fn is_node_name(text: &str) -> bool {
+    text.len() <= MAX_NODE_NAME_LEN && !text.chars().any(char::is_control)
 }
 
-/// `IP:PORT`, or nothing.
+/// Whether a text is `IP:PORT`.
+pub(super) fn is_socket_address(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok()
+}
+
+/// Whether a text is `IP:PORT` or empty.
+pub(super) fn is_socket_address_or_empty(text: &str) -> bool {
+    text.is_empty() || is_socket_address(text)
+}
+
+/// Whether a text is a multiaddr.
+pub(super) fn is_multiaddr(text: &str) -> bool {
+    text.parse::<Multiaddr>().is_ok()
+}
+
+/// Any text is valid; those who use the setting parse it.
+pub(super) const fn is_any(_: &str) -> bool {
+    true
+}
+
+/// A limit in bytes a second; 0 is none.
+pub(super) fn optional_rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Rate>, D::Error> {
+    Rate::limit(u64::deserialize(from)?).map_err(D::Error::custom)
+}
+
+/// `IP:PORT`; an empty text is none.
 pub(super) fn optional_socket_address<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(from)?;
-    let expected = "an IP address and port like 127.0.0.1:9464, or nothing";
-    match text.as_str() {
+    match String::deserialize(from)?.as_str() {
         "" => Ok(None),
-        text => text
-            .parse()
-            .map(Some)
-            .map_err(|_| D::Error::invalid_value(Unexpected::Str(text), &expected)),
+        text => text.parse().map(Some).map_err(D::Error::custom),
     }
-}
-
-/// `IP:PORT`.
-pub(super) fn socket_address<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(from)?;
-    let expected = "an IP address and port like 127.0.0.1:0 or [::1]:0";
-    text.parse()
-        .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &expected))
-}
-
-/// A list of multiaddrs.
-pub(super) fn multiaddrs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Multiaddr>, D::Error> {
-    let expected = "multiaddrs like /ip4/0.0.0.0/tcp/8080 or /ip4/0.0.0.0/udp/8080/quic-v1";
-    let parse = |text: String| {
-        text.parse()
-            .map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &expected))
-    };
-    Vec::<String>::deserialize(from)?
-        .into_iter()
-        .map(parse)
-        .collect()
 }

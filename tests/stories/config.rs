@@ -18,7 +18,12 @@ fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
             "network.port",
             "0 to 65535",
         ),
-        ("[network]\nmdns = \"yes\"\n", 2, "network.mdns", "boolean"),
+        (
+            "[network]\nmdns = \"yes\"\n",
+            2,
+            "network.mdns",
+            "true or false",
+        ),
         ("[logging]\nlevel = \"loud\"\n", 2, "logging.level", "debug"),
         (
             "[transfer]\nupload_slots = 0\n",
@@ -38,12 +43,12 @@ fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
     a.run(&["list", "--config", "nowhere.toml"])
         .failed()
         .says("nowhere.toml");
-    let wrong = a.clone().with("PELAGO_TRANSFER_STALL_SECONDS", "soon");
+    let wrong = a.clone().with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "soon");
     wrong
         .run(&["list"])
         .failed()
-        .says("PELAGO_TRANSFER_STALL_SECONDS")
-        .says("1 to 3600");
+        .says("PELAGO_TRANSFER_TIMEOUT_SECONDS")
+        .says("1 to 86400");
     let wrong = a
         .with("PELAGO_NETWORK_PROT", "1")
         .run(&["list", "--json"])

@@ -43,10 +43,10 @@ fn a_new_machine_is_well_but_for_what_it_lacks() {
     a.run_line(found["hint"].as_str().unwrap()).done();
     assert_eq!(finding(&a, "data folder").0["state"], "ok");
 
-    let (found, code) = finding(&a.with("PELAGO_TRANSFER_MAX_SOURCES", "many"), "settings");
+    let (found, code) = finding(&a.with("PELAGO_TRANSFER_MAX_DOWNLOADS", "many"), "settings");
     assert_eq!((&found["state"], code), (&"problem".into(), Some(1)));
     let message = found["message"].as_str().unwrap();
-    assert!(message.contains("PELAGO_TRANSFER_MAX_SOURCES"), "{found}");
+    assert!(message.contains("PELAGO_TRANSFER_MAX_DOWNLOADS"), "{found}");
 }
 
 /// ```text

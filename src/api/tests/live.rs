@@ -28,11 +28,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn with_log(log: Log) -> App {
-    App::new(
-        alone().await,
-        log,
-        Arc::new(LiveSettings::defaults().unwrap()),
-    )
+    App::new(alone().await, log, Arc::new(LiveSettings::defaults()))
 }
 
 /// A stream of events that is read.

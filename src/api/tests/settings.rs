@@ -38,7 +38,7 @@ async fn settings_change_what_the_node_does() {
         let told = Arc::clone(&told);
         move |level| *told.lock() = Some(level)
     });
-    let settings = Arc::new(LiveSettings::defaults().unwrap());
+    let settings = Arc::new(LiveSettings::defaults());
     let served = Served::new(App::new(node.clone(), log, settings)).await;
     let client = served.client().await;
     let change = [
@@ -68,7 +68,7 @@ async fn settings_change_what_the_node_does() {
 
 #[tokio::test]
 async fn what_is_out_of_range_or_locked_changes_nothing() {
-    let mut layers = Layers::defaults().unwrap();
+    let mut layers = Layers::default();
     let variable = SetBy::Variable("PELAGO_TRANSFER_MAX_DOWNLOADS".to_owned());
     layers
         .set(variable, "transfer", "max_downloads", 3)
@@ -88,7 +88,12 @@ async fn what_is_out_of_range_or_locked_changes_nothing() {
         ("transfer.timeout_seconds", json!(1.5), "bad-setting", "1.5"),
         ("transfer.timeout_seconds", json!([1]), "bad-setting", "[1]"),
         ("logging.level", json!("loud"), "bad-setting", "warn"),
-        ("transfer.colour", json!("red"), "bad-setting", "no setting"),
+        (
+            "transfer.colour",
+            json!("red"),
+            "bad-setting",
+            "unknown setting",
+        ),
         (
             "transfer.max_downloads",
             json!(4),

@@ -79,12 +79,18 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
 }
 
 fn settings(context: &Context) -> Finding {
-    match &context.settings_error {
-        None => Finding::ok("settings", "every setting is understood"),
-        Some(error) => Finding::problem(
-            "settings",
+    const CHECK: &str = "settings";
+    match (&context.settings_error, &context.ignored[..]) {
+        (None, []) => Finding::ok(CHECK, "all settings are valid"),
+        (None, [ignored, ..]) => {
+            let hint = "remove settings of earlier versions from the file or the environment";
+            Finding::warning(CHECK, ignored.to_string(), hint)
+        }
+        (Some(error), _) => Finding::problem(
+            CHECK,
             error.clone(),
-            "mend it there; until then no command works, and what follows is for the defaults",
+            "correct it there: until then no other command works; the following checks use the \
+             default settings",
         ),
     }
 }

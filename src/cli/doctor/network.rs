@@ -285,12 +285,12 @@ mod tests {
     fn a_port_that_is_taken_is_a_problem_where_it_was_chosen() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
-        let mut layers = Layers::defaults().unwrap();
+        let mut layers = Layers::default();
         let listen = toml::Value::from(vec![address.clone()]);
         layers
             .set(SetBy::Flag("--listen"), "network", "listen", listen)
             .unwrap();
-        let config = layers.finish().unwrap();
+        let config = layers.config();
         let found = ports(&config);
         assert_eq!(found.state, Severity::Problem);
         assert!(found.message.starts_with(&address), "{found:?}");

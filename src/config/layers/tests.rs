@@ -4,9 +4,9 @@ use super::*;
 use crate::config::LogFormat;
 
 fn file(text: &str) -> Result<Config, ConfigError> {
-    let mut layers = Layers::defaults()?;
+    let mut layers = Layers::default();
     add(&mut layers, text)?;
-    layers.finish()
+    Ok(layers.config())
 }
 
 fn add(layers: &mut Layers, text: &str) -> Result<(), ConfigError> {
@@ -18,10 +18,10 @@ fn add(layers: &mut Layers, text: &str) -> Result<(), ConfigError> {
 }
 
 fn environment(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-    let mut layers = Layers::defaults()?;
+    let mut layers = Layers::default();
     let variables = variables.iter();
     layers.environment(variables.map(|(name, value)| (name.into(), value.into())))?;
-    layers.finish()
+    Ok(layers.config())
 }
 
 fn refusal(result: Result<Config, ConfigError>) -> String {
@@ -29,18 +29,18 @@ fn refusal(result: Result<Config, ConfigError>) -> String {
 }
 
 #[test]
-fn the_defaults_are_allowed_and_nobodys() {
-    let config = Layers::defaults().unwrap().finish().unwrap();
+fn the_defaults_are_allowed_and_set_by_nothing() {
+    let config = Layers::default().config();
     assert_eq!(config.network.name, "pelago");
     assert_eq!(config.network.port, 8080);
-    assert_eq!(config.transfer.in_flight_bytes, 64 << 20);
+    assert_eq!(config.transfer.max_downloads, 8);
     assert_eq!(config.storage.share_folders, [PathBuf::from("./shared")]);
     assert_eq!(*config.set_by("network.port"), SetBy::Default);
 }
 
 #[test]
 fn each_layer_overrules_those_below_and_is_remembered() {
-    let mut layers = Layers::defaults().unwrap();
+    let mut layers = Layers::default();
     let text = "[network]\nport = 1\nname = \"reef\"\n[transfer]\nupload_slots = 2\n";
     add(&mut layers, text).unwrap();
     let variables = [("PELAGO_NETWORK_PORT", "2"), ("PELAGO_NETWORK_NAME", "bay")];
@@ -49,7 +49,7 @@ fn each_layer_overrules_those_below_and_is_remembered() {
     layers
         .set(SetBy::Flag("--port"), "network", "port", 3)
         .unwrap();
-    let config = layers.finish().unwrap();
+    let config = layers.config();
 
     assert_eq!((config.network.port, &*config.network.name), (3, "bay"));
     assert_eq!(config.transfer.upload_slots, 2);
@@ -69,15 +69,16 @@ fn a_file_is_refused_with_its_line_and_what_is_allowed() {
     let refused = refusal(file("[api]\nenabled = true\n\nlisen = \"127.0.0.1:1\"\n"));
     assert_eq!(
         refused,
-        "config.toml:4: there is no setting api.lisen; there are enabled, listen, metrics"
+        "config.toml:4: unknown setting api.lisen: use one of enabled, listen, metrics"
     );
     let refused = refusal(file("\n[netwrok]\nport = 1\n"));
     assert_eq!(
         refused,
-        "config.toml:2: there is no section [netwrok]; there are api, gateway, logging, network, storage, transfer"
+        "config.toml:2: unknown section [netwrok]: use one of api, gateway, logging, network, \
+         storage, transfer"
     );
-    assert!(refusal(file("port = 1\n")).starts_with("config.toml:1: there is no section [port]"));
-    assert!(refusal(file("api = 1\n")).starts_with("config.toml:1: there is no section [api]"));
+    assert!(refusal(file("port = 1\n")).starts_with("config.toml:1: unknown section [port]"));
+    assert!(refusal(file("api = 1\n")).starts_with("config.toml:1: unknown section [api]"));
     assert!(refusal(file("[api]\nlisten =\n")).starts_with("config.toml:2: "));
 }
 
@@ -86,53 +87,46 @@ fn values_are_refused_with_what_is_allowed() {
     let cases = [
         (
             "[network]\nport = 65536",
-            "network.port: invalid value: integer `65536`, expected a \
-            whole number from 0 to 65535",
+            "network.port = 65536 is not allowed: use a whole number from 0 to 65535",
         ),
         (
             "[network]\nport = \"x\"",
-            "network.port: invalid type: string \"x\", expected a \
-            whole number from 0 to 65535",
+            "network.port = \"x\" is not allowed: use a whole number from 0 to 65535",
         ),
         (
             "[network]\nname = \"A b\"",
-            "network.name: invalid value: string \"A b\", expected 1 \
-            to 32 lowercase letters, digits, `-` and `.`",
+            "network.name = \"A b\" is not allowed: use 1 to 32 lowercase letters, digits, `-` \
+             and `.`",
         ),
         (
             "[network]\nlisten = [\"8080\"]",
-            "network.listen: invalid value: string \"8080\", \
-            expected multiaddrs like",
+            "network.listen = [\"8080\"] is not allowed: use multiaddrs such as",
         ),
         (
             "[network]\nmdns = \"on\"",
-            "network.mdns: invalid type: string \"on\", expected a \
-            boolean",
+            "network.mdns = \"on\" is not allowed: use true or false",
         ),
         (
-            "[transfer]\nmax_sources = 0",
-            "transfer.max_sources: invalid value: integer `0`, \
-            expected a whole number from 1 to 1024",
+            "[transfer]\nupload_slots = 0",
+            "transfer.upload_slots = 0 is not allowed: use a whole number from 1 to 1024",
         ),
         (
             "[transfer]\nupload_limit = 999",
-            "transfer.upload_limit: 999 bytes a second are out of \
-            range; expected 1000 (1 KB/s) to 1000000000000 (1 TB/s)",
+            "transfer.upload_limit = 999 is not allowed: use a whole number of bytes a second from \
+             1000 (1 KB/s) to 1000000000000 (1 TB/s), or 0 for no limit",
         ),
         (
             "[transfer]\ndownload_limit_per_peer = \"1MB\"",
-            "transfer.download_limit_per_peer: invalid type: string \
-            \"1MB\", expected a whole number from 0",
+            "transfer.download_limit_per_peer = \"1MB\" is not allowed: use a whole number \
+             of bytes",
         ),
         (
             "[api]\nlisten = \"8080\"",
-            "api.listen: invalid value: string \"8080\", expected an \
-            IP address and port",
+            "api.listen = \"8080\" is not allowed: use IP:PORT",
         ),
         (
             "[logging]\nlevel = \"loud\"",
-            "logging.level: unknown variant `loud`, expected one of \
-            `error`, `warn`, `info`, `debug`, `trace`",
+            "logging.level = \"loud\" is not allowed: use error, warn, info, debug or trace",
         ),
     ];
     for (text, expected) in cases {
@@ -167,17 +161,17 @@ fn variables_are_refused_by_name() {
     let refused = refusal(environment(&[("PELAGO_NETWORK_PORT", "many")]));
     assert_eq!(
         refused,
-        "PELAGO_NETWORK_PORT: network.port: invalid type: string \"many\", expected a whole \
-         number from 0 to 65535"
+        "PELAGO_NETWORK_PORT: network.port = \"many\" is not allowed: use a whole number from 0 to \
+         65535"
     );
     let refused = refusal(environment(&[("PELAGO_API_LISEN", "x")]));
     assert!(
-        refused.starts_with("PELAGO_API_LISEN: there is no setting api.lisen"),
+        refused.starts_with("PELAGO_API_LISEN: unknown setting api.lisen"),
         "{refused}"
     );
     let refused = refusal(environment(&[("PELAGO_NETWROK_PORT", "1")]));
     assert!(
-        refused.starts_with("PELAGO_NETWROK_PORT: there is no section [netwrok]"),
+        refused.starts_with("PELAGO_NETWROK_PORT: unknown section [netwrok]"),
         "{refused}"
     );
 }
@@ -195,11 +189,31 @@ fn other_variables_are_not_ours_to_judge() {
 
 #[test]
 fn a_missing_file_is_named() {
-    let mut layers = Layers::defaults().unwrap();
+    let mut layers = Layers::default();
     let refused = layers.file(Path::new("/no/such/config.toml")).unwrap_err();
     assert!(
         refused
             .to_string()
             .contains("/no/such/config.toml cannot be read")
+    );
+}
+
+#[test]
+fn settings_of_earlier_versions_are_ignored_with_their_place() {
+    let mut layers = Layers::default();
+    let text = "[network]\nport = 1\nreplication = 4\n[transfer]\nmax_sources = \"many\"\n";
+    add(&mut layers, text).unwrap();
+    let variable = ("PELAGO_GATEWAY_READ_AHEAD_MIB".into(), "1".into());
+    layers.environment([variable].into_iter()).unwrap();
+    assert_eq!(layers.config().network.port, 1);
+    let ignored: Vec<_> = layers.ignored().iter().map(ToString::to_string).collect();
+    let end = "is not a setting any more, and has no effect: remove it";
+    assert_eq!(
+        ignored,
+        [
+            format!("config.toml:3: network.replication {end}"),
+            format!("config.toml:5: transfer.max_sources {end}"),
+            format!("PELAGO_GATEWAY_READ_AHEAD_MIB: gateway.read_ahead_mib {end}"),
+        ]
     );
 }
