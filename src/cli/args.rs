@@ -1,4 +1,4 @@
-//! Verbs and flags.
+//! The commands and their flags, as clap parses them.
 
 use clap::{Parser, Subcommand};
 
@@ -26,7 +26,7 @@ use super::{
     unshare::UnshareArgs,
 };
 
-/// Share files from where they lie, and get others' by their hash: no server, no account.
+/// Share files in place, and download the files of others by their hash: no server, no account
 #[derive(Debug, Parser)]
 #[command(name = "pelago", version, max_term_width = 100)]
 pub(super) struct Args {
@@ -36,65 +36,65 @@ pub(super) struct Args {
     pub(super) command: Option<Command>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run a node until it is told to end
+    /// Run a node until it is stopped
     Start(StartArgs),
-    /// Print the hashes of files, sharing nothing
+    /// Print the hashes of files without sharing them
     Hash(HashArgs),
-    /// Share files from where they lie, and print their links
+    /// Share files in place, and print their links
     Share(ShareArgs),
-    /// Stop sharing
+    /// Stop sharing files
     Unshare(UnshareArgs),
-    /// List what is shared here, by a peer, or by everyone in reach
+    /// List what this node, a peer, or all reachable peers share
     List(ListArgs),
-    /// Get content by its hash, link or name
+    /// Download content by its hash, link or name
     Download(DownloadArgs),
-    /// Show what a link or hash stands for and who has it, before anything is downloaded
+    /// Show what a link or hash stands for and which peers have it, without downloading it
     Open(OpenArgs),
-    /// Print the links of what is shared here
+    /// Print the links of shared content
     Link(LinkArgs),
-    /// List the running node's downloads, in the order of their turns
+    /// List the downloads of the running node, in their order
     Downloads(DownloadsArgs),
-    /// Pause downloads of the running node, until they are resumed
-    #[command(mut_arg("all", |all| all.help("All that have not ended")))]
+    /// Pause downloads of the running node
+    #[command(mut_arg("all", |all| all.help("All downloads that have not ended")))]
     Pause(PauseArgs),
-    /// Go on with downloads that were paused or have failed
-    #[command(mut_arg("all", |all| all.help("All that are paused or have failed")))]
+    /// Resume downloads that are paused or have failed
+    #[command(mut_arg("all", |all| all.help("All downloads that are paused or have failed")))]
     Resume(ResumeArgs),
-    /// Stop downloads, and remove what is here of them; what is done stays
-    #[command(mut_arg("all", |all| all.help("All that are not done")))]
+    /// Stop downloads and remove their data; those that are done keep their files
+    #[command(mut_arg("all", |all| all.help("All downloads that are not done")))]
     Cancel(CancelArgs),
-    /// Take downloads that have ended off the list
-    #[command(mut_arg("all", |all| all.help("All that are done; what they brought stays")))]
+    /// Remove ended downloads from the list
+    #[command(mut_arg("all", |all| all.help("All downloads that are done; their files stay")))]
     Remove(RemoveArgs),
-    /// Change the order of the downloads that wait for their turn
+    /// Change the order of queued downloads
     Move(MoveArgs),
-    /// Show what is set and by whom, or change what can change while a node runs
+    /// Show all settings and what set them, or change one
     Settings(SettingsArgs),
-    /// Show or change how fast content may pass the running node
+    /// Show or change the upload and download limits of the running node
     Limit(LimitArgs),
     /// List the peers that the running node is connected to
     Peers,
-    /// Show the running node
+    /// Show the state of the running node
     Status,
-    /// Open the running node's page in a browser, and print its URL
+    /// Open the page of the running node in a browser, and print its URL
     Ui(UiArgs),
-    /// Look for what is wrong with this node and its machine, and say how to mend it
+    /// Find problems of this node and its machine, and show how to fix them
     Doctor(DoctorArgs),
-    /// Type verbs one after another, with history and completion; from a script, a line each
+    /// Run commands one after another, with history and completion, or from a script, one a line
     Shell,
-    /// Choose what to do from a numbered menu
+    /// Choose commands from a numbered menu
     Menu,
-    /// Print a script by which your shell completes verbs and flags
+    /// Print a script with which your shell completes commands and flags
     Completions(CompletionsArgs),
     /// Print or write the manual pages
     Man(ManArgs),
 }
 
 impl Command {
-    /// The settings that its flags stand for.
+    /// The settings that its flags set.
     pub(super) fn settings(&self) -> Vec<FlagSetting> {
         match self {
             Self::Start(args) => args.settings(),
@@ -102,17 +102,17 @@ impl Command {
         }
     }
 
-    /// Whether it is there to stay, so that its log is of interest.
+    /// Whether it runs until it is stopped, so that people read its log.
     pub(super) fn is_long_running(&self) -> bool {
         matches!(self, Self::Start(_))
     }
 
-    /// Whether it works with settings that make no sense, and says so itself.
+    /// Whether it also runs with invalid settings, and reports them itself.
     pub(super) fn tolerates_bad_settings(&self) -> bool {
         matches!(self, Self::Doctor(_))
     }
 
-    /// Whether it may have to run a node in this process.
+    /// Whether it may run a node in this process.
     pub(super) fn may_run_node(&self) -> bool {
         match self {
             Self::Start(_) | Self::Share(_) | Self::Download(_) | Self::Open(_) => true,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_design_promises_is_understood() {
+    fn documented_command_lines_are_parsed() {
         let hash = "ab".repeat(32);
         for line in [
             "pelago".to_owned(),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
+    fn invalid_command_lines_are_refused() {
         let hash = "ab".repeat(32);
         let bad = format!("{}g", &hash[1..]);
         for (line, reason) in [

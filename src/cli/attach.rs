@@ -1,7 +1,7 @@
 //! Which node a command talks to: the running one, or one of its own.
 //!
-//! The lock on the data folder is the truth. Only while somebody holds it is `api.json` believed, and
-//! only then is the token sent. Where nobody does, the command takes the lock and runs a node itself,
+//! The lock on the data folder decides. While another process holds it, the command reads
+//! `api.json` and sends the token. Otherwise the command takes the lock and runs a node itself,
 //! which other commands then find in the same way.
 
 use std::{
@@ -24,31 +24,32 @@ use crate::{
     store::{DataFolder, LockError},
 };
 
-/// How long a node that has the data folder may take until its API answers: it starts or ends.
+/// How long the API of a node that holds the data folder may not answer, while the node starts or
+/// ends.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How often that is tried.
+/// Time between two attempts to reach it.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A command that is over sooner needs no API for others: they find its node gone.
+/// How long a command runs before other commands can use its node.
 const HEAD_START: Duration = Duration::from_millis(50);
 
-/// How long to stay for others' calls without a word.
+/// How long a command waits for calls of other commands before it says so.
 const QUIET_STAY: Duration = Duration::from_millis(200);
 
-/// How long a node may take to end; it takes less by itself. More than a few seconds only pass while
-/// the content of a download is being put in place.
+/// How long a node may take to end. It takes more than a few seconds only while it moves the
+/// content of a download to its place.
 pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// What there is on a data folder.
+/// Whether a node runs on a data folder.
 pub(super) enum NodeState {
-    /// A node, and this reaches it.
+    /// A node runs, and this client reaches it.
     Running(Client),
-    /// None, and nobody else can start one now.
+    /// No node runs, and none can start while this is held.
     Absent(DataFolder),
 }
 
-/// A client of the node that runs on the data folder, if there is one.
+/// A client of the node that runs on the data folder; none if no node runs.
 pub(super) async fn find_running(folder: &Path) -> anyhow::Result<Option<Client>> {
     let deadline = Instant::now() + PATIENCE;
     while local::is_running(folder)? {
@@ -63,16 +64,23 @@ pub(super) async fn find_running(folder: &Path) -> anyhow::Result<Option<Client>
     Ok(None)
 }
 
-/// The same, or an error where there is none.
+/// A client of the running node.
+///
+/// # Errors
+///
+/// `no-node` if no node runs, and those of [`find_running`].
 pub(super) async fn require_running(context: &Context) -> anyhow::Result<Client> {
     let folder = &context.data_folder;
     find_running(folder).await?.ok_or_else(|| {
-        let message = format!("no node is running on {}: pelago start", folder.display());
+        let message = format!(
+            "no node is running on {}: run `pelago start`",
+            folder.display()
+        );
         ErrorInfo::new("no-node", message).into()
     })
 }
 
-/// The node that runs on the data folder, else the folder itself.
+/// The node that runs on the data folder, or the locked folder.
 pub(super) async fn find_or_lock(folder: &Path) -> anyhow::Result<NodeState> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -80,7 +88,7 @@ pub(super) async fn find_or_lock(folder: &Path) -> anyhow::Result<NodeState> {
             return Ok(NodeState::Running(client));
         }
         match local::lock(folder) {
-            // Another command was quicker: its node does.
+            // Another command took the lock in the meantime: its node is found in the next round.
             Err(error)
                 if matches!(error.downcast_ref(), Some(LockError::InUse { .. }))
                     && Instant::now() < deadline => {}
@@ -91,21 +99,21 @@ pub(super) async fn find_or_lock(folder: &Path) -> anyhow::Result<NodeState> {
 
 fn unreachable(folder: &Path) -> ErrorInfo {
     let message = format!(
-        "a node has the data folder {}, but its API does not answer: it may be starting, ending, or \
-         run with `--api off`",
+        "a node uses the data folder {}, but its API does not answer: the node may be starting, \
+         ending, or running with `--api off`",
         folder.display()
     );
-    let hint = "try again, end that node, or use another folder with --data-dir";
+    let hint = "retry, stop that node, or use another folder with --data-dir";
     ErrorInfo::new("api-unreachable", message).with_hint(hint)
 }
 
-/// A client, and the node of our own behind it, if there is one.
+/// A client of a node, and the node if it runs in this process.
 pub(super) struct NodeHandle {
     pub(super) client: Client,
     own: Option<OwnNode>,
 }
 
-/// A node that exists for one command, and for those that attach meanwhile.
+/// A node that runs for one command, and for commands that use it in the meantime.
 struct OwnNode {
     node: Node,
     end_api: oneshot::Sender<()>,
@@ -113,17 +121,17 @@ struct OwnNode {
 }
 
 impl NodeHandle {
-    /// Whether its node runs in another process, which logs elsewhere.
+    /// Whether the node runs in another process, which has a log of its own.
     pub(super) const fn is_attached(&self) -> bool {
         self.own.is_none()
     }
 
-    /// With the running node.
+    /// Uses the running node.
     pub(super) const fn attach(client: Client) -> Self {
         Self { client, own: None }
     }
 
-    /// Attaches to the running node, or starts one.
+    /// Uses the running node, or starts one.
     pub(super) async fn open(context: &Context) -> anyhow::Result<Self> {
         match find_or_lock(&context.data_folder).await? {
             NodeState::Running(client) => Ok(Self::attach(client)),
@@ -131,7 +139,7 @@ impl NodeHandle {
         }
     }
 
-    /// Starts a node on `folder`, and talks to it without a socket.
+    /// Starts a node on `folder`, and calls it without a socket.
     pub(super) async fn own(context: &Context, folder: &DataFolder) -> anyhow::Result<Self> {
         let settings = node_settings::one_shot(&context.config)?;
         let node = local::NodeFiles::new(folder)?.start(settings).await?;
@@ -150,7 +158,8 @@ impl NodeHandle {
         })
     }
 
-    /// The command is done: stays while others are attached, and does not say good-bye to peers.
+    /// Ends the node of a command that is done, once no other command uses it. Connections to peers
+    /// are not closed.
     pub(super) async fn end(self, output: &Output, signals: &mut Signals) {
         let Some(OwnNode {
             node,
@@ -160,21 +169,22 @@ impl NodeHandle {
         else {
             return;
         };
-        // If nobody listens any more, there are no calls to wait for.
+        // It fails if the API has ended: then there are no calls to wait for.
         let _ = end_api.send(());
         if timeout(QUIET_STAY, &mut api).await.is_err() {
-            output.note("staying until other commands that use this node are done");
+            output.note("waiting for other commands that use this node");
             tokio::select! {
                 _ = &mut api => {}
                 () = signals.next() => stop(&node, api).await,
             }
         }
-        // The process ends now: closing connections and the database in good order is for nobody.
+        // The process ends now, so closing connections and the database would take time for
+        // nothing.
         std::mem::forget((node, self.client));
     }
 
-    /// The command was interrupted: ends a node of our own within seconds, keeping what it has. The
-    /// next signal ends the process at once.
+    /// Ends the node of a command that was interrupted, within seconds and without losing data. The
+    /// next signal ends the process immediately.
     pub(super) async fn stop(self, signals: Signals) {
         signals.exit_on_next();
         if let Some(own) = self.own {
@@ -183,10 +193,10 @@ impl NodeHandle {
     }
 }
 
-/// Ends a node and its API.
+/// Ends the API of a node, and the node.
 pub(super) async fn stop(node: &Node, api: JoinHandle<()>) {
     api.abort();
-    // It ends by being aborted, which removes its file.
+    // The task is aborted, which also removes the file of the API.
     let _ = api.await;
     end(node).await;
 }
@@ -194,11 +204,12 @@ pub(super) async fn stop(node: &Node, api: JoinHandle<()>) {
 /// Ends a node.
 pub(super) async fn end(node: &Node) {
     if timeout(SHUTDOWN_TIMEOUT, node.shutdown()).await.is_err() {
-        tracing::warn!("the node did not end in time");
+        tracing::warn!("the node did not end in time; the process exits anyway");
     }
 }
 
-/// Serves the API at `listen` to other commands, until they are done after the command itself is.
+/// Serves the API at `listen` to other commands: until this command has ended and their calls are
+/// done.
 async fn serve_others(
     folder: PathBuf,
     listen: Option<SocketAddr>,
@@ -210,11 +221,11 @@ async fn serve_others(
         return;
     }
     let ended = async {
-        // An error means that the command is gone, too.
+        // An error also means that the command has ended.
         let _ = ended.await;
     };
     match Local::open(&folder, listen).await {
         Ok(api) => api.serve(router, ended).await,
-        Err(error) => tracing::warn!(%error, "other commands cannot use this node"),
+        Err(error) => tracing::warn!(%error, "other commands cannot use the node of this command"),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::api::types::DownloadStatus;
 
-/// Which downloads to give up.
+/// Which downloads to cancel.
 #[derive(Debug, clap::Args)]
 pub(super) struct CancelArgs {
     #[command(flatten)]

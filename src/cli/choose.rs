@@ -1,4 +1,4 @@
-//! Several things under one name: shown by number, for a person to choose.
+//! Content that has the same name: shown by number, for a person to choose from.
 
 use tokio::task::spawn_blocking;
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::api::types::{Choice, Listed, Sharer};
 
-/// The last digits of a peer's id, by which those without a name are told apart.
+/// Digits at the end of a peer id, which distinguish peers without a name.
 const ID_DIGITS: usize = 6;
 
-/// What the person at the terminal chose; none if nothing. Asks again after what is no choice.
+/// What the person at the terminal chose; none if nothing. Asks again after an invalid answer.
 ///
 /// # Errors
 ///
@@ -34,14 +34,14 @@ pub(super) async fn choose(
         match chosen(&choices, &answer) {
             Some(chosen) => return Ok(Some(chosen.listed.clone())),
             None => output.note(format_args!(
-                "{answer:?} is not one of {}",
+                "{answer:?} is not one of the {}",
                 count(choices.len() as u64, "choice")
             )),
         }
     }
 }
 
-/// By its number, or by how its hash begins if only one does so.
+/// The choice with this number, or the only one whose hash begins with the answer.
 fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
     if let Ok(number) = answer.parse::<usize>()
         && (1..=choices.len()).contains(&number)
@@ -54,7 +54,7 @@ fn chosen<'a>(choices: &'a [Choice], answer: &str) -> Option<&'a Choice> {
     those.next().filter(|_| those.next().is_none())
 }
 
-/// All have the same name, so that what tells them apart is who shares them.
+/// A table without names, which are all the same: size, hash and peers distinguish the choices.
 fn numbered(choices: &[Choice], width: Option<usize>) -> String {
     let columns = [
         Column::number("#"),
@@ -75,7 +75,7 @@ fn numbered(choices: &[Choice], width: Option<usize>) -> String {
     Table::new(columns, choices.iter().enumerate().map(row)).text(width)
 }
 
-/// Who shares it, by name if they have one.
+/// The peers that share it, by name if they have one.
 fn from(choice: &Choice) -> String {
     let mut from: Vec<_> = choice.from.iter().map(sharer).collect();
     let more = choice.listed.peers.saturating_sub(from.len() as u64);

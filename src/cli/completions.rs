@@ -1,14 +1,15 @@
-//! `pelago completions`: a script by which the person's own shell completes verbs and flags.
+//! `pelago completions`: prints a script with which a person's shell completes commands and flags.
 
 use clap_complete::{Shell, generate};
 use serde::Serialize;
 
 use super::output::{Exit, Output};
 
-/// For which shell.
+/// The shell that the script is for.
 #[derive(Debug, clap::Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell, such as bash: pelago completions bash > ~/.local/share/bash-completion/completions/pelago
+    /// The shell, such as bash: pelago completions bash >
+    /// ~/.local/share/bash-completion/completions/pelago
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! What all verbs need: the data folder, the settings, and where to print.
+//! What all commands need: the data folder, the settings, and the output.
 
 use std::{
     env,
@@ -21,29 +21,29 @@ use crate::{
     store::DataFolder,
 };
 
-/// The file in the data folder with what was set while a node ran.
+/// The file in the data folder with the settings that were changed while a node ran.
 const SETTINGS_FILE: &str = "settings.toml";
 
-/// What all verbs need.
+/// What all commands need.
 pub(super) struct Context {
     pub(super) output: Output,
-    /// The flags as they were given.
+    /// The global flags, as they were given.
     pub(super) global: Global,
-    /// Absolute; need not exist.
+    /// Absolute; may not exist yet.
     pub(super) data_folder: PathBuf,
     pub(super) config: Config,
-    /// The same, to be shown and changed.
+    /// The same settings, to show and to change.
     pub(super) settings: Arc<LiveSettings>,
-    /// What this program logs.
+    /// The log of this process.
     pub(super) log: Log,
-    /// Why the settings are the defaults, if they should be others.
+    /// The error in the settings, if the defaults stand in for them.
     pub(super) settings_error: Option<String>,
     /// Settings of earlier versions, which have no effect.
     pub(super) ignored: Vec<Ignored>,
 }
 
 impl Context {
-    /// Puts the layers together: defaults, file, what was set while a node ran, environment, `flags`.
+    /// Reads all layers: defaults, file, settings changed while a node ran, environment, `flags`.
     pub(super) fn load(
         output: Output,
         global: &Global,
@@ -67,13 +67,13 @@ impl Context {
             )?;
         }
         let data_folder = data_folder(global)?;
-        // A newer version may have settings that this one does not know.
+        // The file of a newer version may hold settings that this version does not know.
         DataFolder::check_format(&data_folder)?;
         layers.saved(&data_folder.join(SETTINGS_FILE))?;
         Self::new(output, global, layers, None)
     }
 
-    /// The defaults only, as all else makes no sense: `error` says why.
+    /// The default settings, as the others are invalid: `error` says why.
     pub(super) fn with_defaults(
         output: Output,
         global: &Global,
@@ -83,7 +83,7 @@ impl Context {
         Self::new(output, global, Layers::default(), settings_error)
     }
 
-    /// Where downloads go for which nobody chose a place. Absolute; need not exist.
+    /// The folder for downloads that name no other. Absolute; may not exist yet.
     pub(super) fn download_folder(&self) -> anyhow::Result<PathBuf> {
         let set = &self.config.storage.download_folder;
         if !set.as_os_str().is_empty() {
@@ -118,27 +118,29 @@ impl Context {
         })
     }
 
-    /// What the API of `node`, which runs in this process, works on.
+    /// The state of the API of `node`, which runs in this process.
     pub(super) fn app(&self, node: &Node) -> App {
         App::new(node.clone(), self.log.clone(), Arc::clone(&self.settings))
     }
 
-    /// How long to look for a source: as asked for, else as the settings say.
+    /// How many seconds a download may lack a source: as asked for, or as the settings say.
     pub(super) fn seconds_without_source(&self, asked: Option<f64>) -> f64 {
         asked.unwrap_or(self.config.transfer.timeout_seconds as f64)
     }
 }
 
-/// Where the node keeps what it knows; absolute.
+/// The data folder; absolute.
 fn data_folder(global: &Global) -> anyhow::Result<PathBuf> {
     let given = global.data_dir.clone();
     let folder = given
         .or_else(|| folders().map(|folders| folders.data_local_dir().to_owned()))
-        .context("there is no home folder to keep data in: name one with --data-dir")?;
+        .context(
+            "the data folder is unknown, as this user has no home folder: name one with --data-dir",
+        )?;
     Ok(std::path::absolute(folder)?)
 }
 
-/// Where this user's settings and data are, if there is a home folder.
+/// The folders for settings and data of this user; none without a home folder.
 fn folders() -> Option<ProjectDirs> {
     ProjectDirs::from("", "", "pelago")
 }

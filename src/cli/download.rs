@@ -1,4 +1,4 @@
-//! `pelago download`: gets content by its hash, link or name.
+//! `pelago download`: downloads content by its hash, link or name.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -26,13 +26,14 @@ use crate::{
     node::{DamagedPeers, InvalidTarget, Target},
 };
 
-/// Differences of a folder that are printed, at most.
+/// Most differences of a folder that are printed.
 const MAX_DIFFERENCES: usize = 20;
 
-/// What to get, whence and whereto.
+/// What to download, from where and to where.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct DownloadArgs {
-    /// A hash (64 hex digits), a link (pelago:...), or a name that somebody in reach shares it under
+    /// A hash (64 hex digits), a link (pelago:...), or a name under which a reachable peer shares
+    /// it
     #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
     target: Option<String>,
 
@@ -40,40 +41,43 @@ pub(super) struct DownloadArgs {
     #[arg(long, conflicts_with = "target", value_parser = hash)]
     hash: Option<String>,
 
-    /// Where to put it; an existing folder means inside it [default: here, under its name]
+    /// Path of the download; with an existing folder, a path in that folder [default: the current
+    /// folder]
     #[arg(short, long, value_name = "PATH")]
     output: Option<PathBuf>,
 
-    /// Ask the peer at this address as well
+    /// Also ask the peer at this address
     #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     peer: Vec<String>,
 
-    /// Ask only these peers: peer ids, or names of nodes. A name stands for the peer that it was first used
-    /// for; NAME=ID has it stand for another
+    /// Ask only this peer: a peer id, or the name of a node; repeatable. A name stands for the peer
+    /// for which it was first used; NAME=ID makes it stand for another
     #[arg(long, value_name = "PEER")]
     from: Vec<String>,
 
-    /// Node to enter the network by: host:port or a multiaddr
+    /// Node by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
     bootstrap: Vec<String>,
 
-    /// Give up when nothing has arrived for so long [default: a running node waits, else 30]
+    /// Give up after this time without progress [default: 30; a running node waits for a source]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<f64>,
 
-    /// Of a folder, only the files whose path in it matches, such as 'docs/**' or '*.jpg'; repeatable
+    /// Download only those files of a folder whose path matches, such as 'docs/**' or '*.jpg';
+    /// repeatable
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
 
-    /// Replace other content that is there already
+    /// Replace other content at the target path
     #[arg(long)]
     overwrite: bool,
 
-    /// Of a folder, which symbolic links to create: those that stay inside it, all as they are, or none
+    /// Symbolic links of a folder to create: those that stay inside the folder, all, or none
     #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
     links: LinksArg,
 
-    /// Refuse a folder with a name that the target cannot hold, instead of changing that name
+    /// Refuse a folder with names that the target file system cannot hold, instead of changing the
+    /// names
     #[arg(long)]
     strict_names: bool,
 
@@ -81,23 +85,23 @@ pub(super) struct DownloadArgs {
     #[arg(long)]
     allow_expansion: bool,
 
-    /// Report it as done without waiting until it is safe from a power cut, and do not share it on
+    /// Do not wait until the download would survive a power cut, and do not share it
     #[arg(long)]
     no_sync: bool,
 
-    /// Do not share it on afterwards
+    /// Do not share the download
     #[arg(long)]
     no_seed: bool,
 
-    /// List and announce what is shared on, also if a link says that it is unlisted
+    /// List and announce the shared download, even if its link is marked as unlisted
     #[arg(long, conflicts_with = "unlisted")]
     listed: bool,
 
-    /// Share it on only with those who have the hash [default: unless a source lists it]
+    /// Share the download only with peers that have the hash [default: unless a source lists it]
     #[arg(long)]
     unlisted: bool,
 
-    /// Leave it to the running node, and come back at once
+    /// Leave the download to the running node, and return immediately
     #[arg(long)]
     detach: bool,
 }
@@ -108,7 +112,7 @@ enum LinksArg {
     /// Those that stay inside the folder
     #[default]
     Inside,
-    /// All, wherever they lead
+    /// All, even those that lead elsewhere
     All,
     /// None
     None,
@@ -124,29 +128,29 @@ impl From<LinksArg> for Links {
     }
 }
 
-/// A target that parses, as it was given.
+/// A valid target, as it was given.
 fn target(text: &str) -> Result<String, InvalidTarget> {
     text.parse::<Target>().map(|_| text.to_owned())
 }
 
-/// A hash that parses, as it was given.
+/// A valid hash, as it was given.
 fn hash(text: &str) -> Result<String, HashError> {
     text.parse::<Hash>().map(|_| text.to_owned())
 }
 
-/// How a download that was followed ended.
+/// How following a download ended.
 enum End {
     Finished(Finished),
     Detached(Box<DownloadStatus>),
     /// By Ctrl-C.
     Interrupted {
-        /// Whether the node goes on with it nevertheless.
+        /// Whether the node continues the download.
         continues: bool,
     },
 }
 
 impl DownloadArgs {
-    /// All as usual, for a target that parses.
+    /// The arguments for a valid target, and the defaults for all else.
     pub(super) fn for_target(
         target: &str,
         peer: &[String],
@@ -166,45 +170,45 @@ impl DownloadArgs {
 pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
     let request = request(context, args)?;
     let signals = Signals::listen()?;
-    let session = if args.detach {
+    let node = if args.detach {
         NodeHandle::attach(attach::require_running(context).await?)
     } else {
         NodeHandle::open(context).await?
     };
-    note_damaged_peers(context, &session, &request.target);
+    note_damaged_peers(context, &node, &request.target);
     let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
-    fetch(context, session, request, signals, &command(words)).await
+    fetch(context, node, request, signals, &command(words)).await
 }
 
-/// Names the peers of a link that were cut or damaged. A node in this process logs them.
-pub(super) fn note_damaged_peers(context: &Context, session: &NodeHandle, target: &str) {
+/// Warns of peers in a link that are truncated or damaged. A node in this process logs them itself.
+pub(super) fn note_damaged_peers(context: &Context, node: &NodeHandle, target: &str) {
     let link = target.parse::<Link>().ok();
     let damaged = link.as_ref().and_then(DamagedPeers::of);
-    if let Some(damaged) = damaged.filter(|_| session.is_attached()) {
+    if let Some(damaged) = damaged.filter(|_| node.is_attached()) {
         context.output.note(damaged);
     }
 }
 
-/// Downloads with the node of `session`, and ends that; `again` is the command that goes on.
+/// Downloads with `node`, then ends it. The command `again` resumes the download.
 pub(super) async fn fetch(
     context: &Context,
-    session: NodeHandle,
+    node: NodeHandle,
     mut request: DownloadRequest,
     mut signals: Signals,
     again: &str,
 ) -> anyhow::Result<Exit> {
-    match follow_chosen(context, &session, &mut request, &mut signals).await {
+    match follow_chosen(context, &node, &mut request, &mut signals).await {
         Ok(End::Interrupted { continues }) => {
-            session.stop(signals).await;
-            Err(if continues { left() } else { paused(again) }.into())
+            node.stop(signals).await;
+            Err(if continues { detached() } else { paused(again) }.into())
         }
         Ok(end) => {
             report(context, &end)?;
-            session.end(&context.output, &mut signals).await;
+            node.end(&context.output, &mut signals).await;
             Ok(Exit::Done)
         }
         Err(error) => {
-            session.end(&context.output, &mut signals).await;
+            node.end(&context.output, &mut signals).await;
             Err(error)
         }
     }
@@ -226,7 +230,7 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
         from: args.from.clone(),
         bootstrap: args.bootstrap.clone(),
         timeout_seconds: context.seconds_without_source(args.timeout),
-        // A person who says how long means it.
+        // With a time-out, the download fails instead of waiting for a source.
         wait: args.timeout.is_none(),
         only: args.only.clone(),
         overwrite: args.overwrite,
@@ -243,23 +247,24 @@ pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<
     })
 }
 
-/// Where the target is the name of several things, the person there chooses one.
+/// Follows the download. If the target is ambiguous or the folder expands a lot, asks the person at
+/// the terminal.
 async fn follow_chosen(
     context: &Context,
-    session: &NodeHandle,
+    node: &NodeHandle,
     request: &mut DownloadRequest,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
-    let refused = match follow(context, session, request, signals).await {
+    let refused = match follow(context, node, request, signals).await {
         Err(error) if prompt::is_interactive(&context.output) => error,
         end => return end,
     };
     let described = describe_error(&refused);
     if described.code == "folder-expands" {
         context.output.text(&refused)?;
-        if prompt::confirm("Download it all the same? [y/N] ").await? {
+        if prompt::confirm("download it anyway? [y/N] ").await? {
             request.may_expand = true;
-            return follow(context, session, request, signals).await;
+            return follow(context, node, request, signals).await;
         }
         return Err(refused);
     }
@@ -270,17 +275,17 @@ async fn follow_chosen(
     let name = escape(&request.target);
     context
         .output
-        .text(format_args!("{name} is the name of several things:"))?;
+        .text(format_args!("several contents are named {name}:"))?;
     match choose(&context.output, choices).await? {
         Some(chosen) => {
             request.target = link_to(&chosen)?;
-            follow(context, session, request, signals).await
+            follow(context, node, request, signals).await
         }
         None => Err(refused),
     }
 }
 
-/// A target that keeps the name, where a bare hash would have none.
+/// The chosen content as a link, which keeps the name that a bare hash lacks.
 fn link_to(listed: &Listed) -> anyhow::Result<String> {
     let mut link = Link::new(listed.hash.parse()?);
     link.name = Some(listed.name.clone());
@@ -290,12 +295,12 @@ fn link_to(listed: &Listed) -> anyhow::Result<String> {
 
 async fn follow(
     context: &Context,
-    session: &NodeHandle,
+    node: &NodeHandle,
     request: &DownloadRequest,
     signals: &mut Signals,
 ) -> anyhow::Result<End> {
     let mut events: Events<DownloadEvent> = tokio::select! {
-        events = session.client.download(request) => events?,
+        events = node.client.download(request) => events?,
         () = signals.next() => return Ok(End::Interrupted { continues: false }),
     };
     let mut progress = Progress::new(&context.output);
@@ -306,14 +311,14 @@ async fn follow(
             event = events.next() => event?,
             () = signals.next() => {
                 return tokio::select! {
-                    end = interrupted(&session.client, hash.as_deref(), events) => end,
+                    end = interrupted(&node.client, hash.as_deref(), events) => end,
                     () = signals.next() => Err(interrupted_twice().into()),
                 };
             }
         };
         if let Some(DownloadEvent::Progress(status)) = event {
-            // A node in this process has logged it.
-            if session.is_attached() && status.notice.is_some() && status.notice != noticed {
+            // A node in this process logs it itself.
+            if node.is_attached() && status.notice.is_some() && status.notice != noticed {
                 progress.clear();
                 noticed.clone_from(&status.notice);
                 let notice = status.notice.as_deref().unwrap_or_default();
@@ -327,7 +332,7 @@ async fn follow(
     }
 }
 
-/// The end that an event tells of; none if the download has not ended.
+/// How the download ended, if the event says that it did.
 fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
     match event {
         Some(DownloadEvent::Progress(_)) => Ok(None),
@@ -335,21 +340,21 @@ fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
         Some(DownloadEvent::Detached(status)) => Ok(Some(End::Detached(Box::new(status)))),
         Some(DownloadEvent::Error { error }) => Err(error.into()),
         None => {
-            let message = "the node ended before the download did; what was verified is kept";
+            let message = "the node ended before the download did; verified data is kept";
             Err(ErrorInfo::new("node-unreachable", message).into())
         }
     }
 }
 
-/// A failure, as nobody waited for what became of the download.
+/// The error of a command that was interrupted while it stopped the download.
 fn interrupted_twice() -> ErrorInfo {
     let message = "interrupted again while the download was being stopped";
     ErrorInfo::new("interrupted", message)
-        .with_hint("give the same command again: it resumes the download, or says that it is done")
+        .with_hint("repeat the command: it resumes the download, or reports that it is done")
 }
 
-/// Ends what the person interrupted, and not what others want too. A download whose content is already
-/// being put in place is done, and not paused.
+/// Pauses the download that a person interrupted, unless others follow it as well. A download whose
+/// content is already being moved to its place is done, and not paused.
 async fn interrupted(
     client: &Client,
     hash: Option<&str>,
@@ -369,18 +374,18 @@ async fn interrupted(
             }
         },
         Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
-        // The node pauses it once nobody follows it.
+        // The node pauses a download without followers itself.
         Err(_) => Ok(End::Interrupted { continues: false }),
     }
 }
 
-/// Whether the node goes on with a download when this command, which follows it, ends.
+/// Whether the node continues a download when this command, which follows it, ends.
 async fn continues_without_us(client: &Client, hash: &str) -> bool {
     let followers = client.followers(hash).await;
     followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
 }
 
-/// How far a download is.
+/// The progress of a download.
 pub(super) fn step(status: &DownloadStatus) -> Step<'_> {
     Step {
         name: &status.name,
@@ -393,17 +398,17 @@ pub(super) fn step(status: &DownloadStatus) -> Step<'_> {
     }
 }
 
-/// A failure, as the content is not there.
+/// The error of a command whose download was paused.
 fn paused(again: &str) -> ErrorInfo {
-    ErrorInfo::new("paused", "paused: what was verified is kept")
-        .with_hint(format!("to go on: {again}"))
+    ErrorInfo::new("paused", "paused: verified data is kept")
+        .with_hint(format!("to resume: {again}"))
 }
 
-/// A failure, as the content is not there yet.
-fn left() -> ErrorInfo {
-    let message = "no longer followed: the node goes on with it";
+/// The error of a command that stopped following a download that continues.
+fn detached() -> ErrorInfo {
+    let message = "no longer followed: the node continues the download";
     ErrorInfo::new("detached", message)
-        .with_hint("`pelago downloads --watch` shows how far it is, `pelago pause` pauses it")
+        .with_hint("`pelago downloads --watch` shows its progress, `pelago pause` pauses it")
 }
 
 fn report(context: &Context, end: &End) -> anyhow::Result<()> {
@@ -412,7 +417,7 @@ fn report(context: &Context, end: &End) -> anyhow::Result<()> {
         End::Detached(_) if context.output.quiet && !context.output.json => Ok(()),
         End::Detached(status) => context.output.result(status, || {
             format!(
-                "the node downloads {}: pelago downloads",
+                "the node downloads {}: `pelago downloads` shows its progress",
                 escape(&status.name)
             )
         }),
@@ -428,7 +433,8 @@ fn describe(finished: &Finished) -> String {
     text
 }
 
-/// What of a folder lies here other than it says: so many lines, and a count of the rest.
+/// How the folder here differs from the shared one: a line for each of the first differences, and a
+/// count of the others.
 fn describe_differences(differences: &Differences) -> String {
     let mut text = String::new();
     for difference in differences.listed.iter().take(MAX_DIFFERENCES) {
@@ -475,7 +481,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_result_says_what_came_whence() {
+    fn a_result_says_what_came_from_where() {
         let finished = Finished {
             hash: String::new(),
             path: "/tmp/a\u{202e}b".to_owned(),

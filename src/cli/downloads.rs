@@ -1,11 +1,11 @@
-//! `pelago downloads`: the downloads that the running node knows, in the order of their turns.
+//! `pelago downloads`: lists the downloads of the running node, in their order.
 
 use super::{attach, context::Context, downloads_table, output::Exit, watch};
 
-/// How to list them.
+/// How to list downloads.
 #[derive(Debug, clap::Args)]
 pub(super) struct DownloadsArgs {
-    /// Show them as they change, until Ctrl-C; without a terminal, or with --json, as lines
+    /// Show downloads as they change, until Ctrl-C; as lines without a terminal or with --json
     #[arg(short, long)]
     watch: bool,
 }
@@ -17,7 +17,7 @@ pub(super) async fn run(context: &Context, args: &DownloadsArgs) -> anyhow::Resu
     }
     let downloads = client.downloads().await?;
     if downloads.is_empty() {
-        context.output.note("the node downloads nothing");
+        context.output.note("there are no downloads");
     }
     downloads_table::print(&context.output, &downloads)?;
     Ok(Exit::Done)

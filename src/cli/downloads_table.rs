@@ -1,4 +1,4 @@
-//! Downloads as a table: a line for each, and below it why it waits or failed.
+//! Downloads as a table: a line for each and, below it, why it waits or failed.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::api::types::DownloadStatus;
 
-/// Digits of a hash that are shown; the verbs take at least 6.
+/// Digits of a hash that are shown; commands take at least 6.
 const SHOWN_DIGITS: usize = 8;
 
-/// Prints them: a table for people.
+/// Prints downloads, for people as a table.
 pub(super) fn print(output: &Output, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
     output.result(downloads, || {
         described(downloads, Output::width()).join("\n")
     })
 }
 
-/// As many as have their place on a terminal, each with all that is to be told of it, and how many have not.
-/// What has ended goes first then.
+/// The lines that fit into `rows`: complete downloads with their reasons, and the number of the
+/// others. Ended downloads are left out first.
 pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, width: usize) -> Vec<String> {
     let lines = described(downloads, Some(width));
     if lines.len() <= rows {
@@ -33,7 +33,7 @@ pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, width: usize) ->
     let mut blocks = blocks(&downloads, Some(width)).into_iter();
     lines.extend(blocks.next().into_iter().flatten());
     for block in blocks {
-        // One row is for the number of those that are left.
+        // One row is for the number of those that are left out.
         if lines.len() + block.len() >= rows {
             break;
         }
@@ -45,7 +45,7 @@ pub(super) fn fitted(downloads: &[DownloadStatus], rows: usize, width: usize) ->
     lines
 }
 
-/// Whether nothing is done for a download in this state.
+/// Whether the node does nothing for a download in this state.
 pub(super) fn is_ended(state: &str) -> bool {
     matches!(state, "done" | "failed" | "paused")
 }
@@ -57,7 +57,7 @@ fn described(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<String> 
     blocks(downloads, width).into_iter().flatten().collect()
 }
 
-/// The headings, and for each download its line and why it waits or failed, if it does.
+/// The headings, then for each download its line and, if it waits or failed, why.
 fn blocks(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<Vec<String>> {
     let columns = [
         Column::text("HASH").drop_order(6),
@@ -73,20 +73,20 @@ fn blocks(downloads: &[DownloadStatus], width: Option<usize>) -> Vec<Vec<String>
     let table = Table::new(columns, downloads.iter().map(row)).lines(width);
     let mut blocks: Vec<_> = table.into_iter().map(|line| vec![line]).collect();
     for (block, download) in blocks.iter_mut().skip(1).zip(downloads) {
-        block.extend(told(download, width));
+        block.extend(reason(download, width));
     }
     blocks
 }
 
-/// Why it waits or failed, and what to do.
-fn told(download: &DownloadStatus, width: Option<usize>) -> Vec<String> {
+/// Why a download waits or failed, and what to do.
+fn reason(download: &DownloadStatus, width: Option<usize>) -> Vec<String> {
     const INDENT: &str = "  ";
     let hint = download
         .error
         .as_ref()
         .and_then(|error| error.hint.as_ref());
-    let told = download.why.iter().chain(hint).map(|text| escape(text));
-    let lines = told.flat_map(|text| match width {
+    let texts = download.why.iter().chain(hint).map(|text| escape(text));
+    let lines = texts.flat_map(|text| match width {
         Some(width) => wrap(&text, width.saturating_sub(INDENT.len())),
         None => vec![text],
     });
@@ -119,7 +119,7 @@ fn done(download: &DownloadStatus) -> String {
     }
 }
 
-/// How long it takes at its present rate, if it has one.
+/// The time left at the current rate; none without a rate.
 fn left(download: &DownloadStatus) -> Option<Duration> {
     let missing = download.size?.checked_sub(download.verified_bytes?)?;
     let seconds = missing.checked_div(download.bytes_per_second)?;
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_values_are_not_guessed() {
         let unknown = DownloadStatus {
             size: None,
             verified_bytes: None,
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted_and_what_has_ended_is_left_out_first() {
+    fn downloads_that_do_not_fit_are_counted_and_ended_ones_left_out_first() {
         let called = |name: &str, state: &str, why: Option<&str>| DownloadStatus {
             name: name.to_owned(),
             state: state.to_owned(),
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(
             shown(4),
             ["second", "3 more"],
-            "a reason stays with what it is for"
+            "a reason stays with its download"
         );
         assert_eq!(fitted(&[], 5, 80), [""; 0]);
         for rows in 0..4 {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn below_a_download_it_says_why_and_what_to_do() {
+    fn a_reason_and_a_hint_follow_their_download() {
         let failed = DownloadStatus {
             why: Some("the disk is full".to_owned()),
             error: Some(ErrorInfo::new("write-failed", "the disk is full").with_hint("make width")),

@@ -1,35 +1,35 @@
-//! What all verbs take: the global flags, and the settings that flags stand for.
+//! The flags that all commands take, and the settings that flags set.
 
 use std::path::PathBuf;
 
-/// What all verbs take, before or after the verb.
+/// The flags that all commands take, before or after the name of the command.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Global {
-    /// Folder with the node's identity and what it knows; one node at a time uses it
+    /// Folder with the node's identity, shares and downloads; only one node at a time can use it
     #[arg(long, global = true, env = "PELAGO_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
 
-    /// File with settings, instead of config.toml in the configuration folder
+    /// Configuration file, instead of config.toml in the configuration folder
     #[arg(long, global = true, env = "PELAGO_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Print JSON for programs: one document, or one a line where there are several
+    /// Print JSON: one document, or one a line if there are several
     #[arg(long, global = true)]
     pub(super) json: bool,
 
-    /// Log more to stderr; twice for still more
+    /// Log more to stderr; give it twice for even more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub(super) verbose: u8,
 
-    /// Show no progress and no notes, log errors only
+    /// Show no progress and no notes, and log only errors
     #[arg(short, long, global = true)]
     pub(super) quiet: bool,
 }
 
-/// A setting that a flag of a verb sets.
+/// A setting that a flag sets.
 #[derive(Clone, Debug)]
 pub(super) struct FlagSetting {
-    /// The flag, as it is typed.
+    /// The flag, as people type it.
     pub(super) flag: &'static str,
     pub(super) section: &'static str,
     pub(super) key: &'static str,

@@ -1,4 +1,4 @@
-//! `pelago hash`: the hashes of files and folders, without a node.
+//! `pelago hash`: prints the hashes of files and folders, without a node.
 
 use std::{
     cell::RefCell,
@@ -23,7 +23,8 @@ pub(super) struct HashArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Of a folder, leave out what cannot be carried: what cannot be read, and names that are not UTF-8
+    /// Leave out entries of a folder that cannot be shared: unreadable ones, and names that are not
+    /// UTF-8
     #[arg(long)]
     skip_unsupported: bool,
 }

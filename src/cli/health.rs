@@ -1,9 +1,9 @@
-//! How a node fares, in lines for people: shared by `status` and `doctor`.
+//! The health of a node, in lines for people: used by `status` and `doctor`.
 
 use super::text::{bytes, count, escape};
 use crate::api::types::{Health, Notice, SystemLimits, WatchedFolder};
 
-/// What is as it is, by name: what the node relies on, its limits and its disks.
+/// The state of the node, as names and lines: what it relies on, its limits and its disks.
 pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
     for folder in &health.watches {
@@ -36,12 +36,12 @@ pub(super) fn rows(health: &Health) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// A notice on one line.
+/// A notice as one line.
 pub(super) fn notice(notice: &Notice) -> String {
     format!("{}: {}", escape(&notice.what), escape(&notice.why))
 }
 
-/// A folder and its parts that rely on something else, each on a line.
+/// A line for a watched folder, and one for each part that is watched in another way.
 fn watched(folder: &WatchedFolder) -> Vec<String> {
     let path = escape(&folder.path);
     let how = relies_on(&folder.relies_on, folder.interval_seconds);
@@ -50,11 +50,11 @@ fn watched(folder: &WatchedFolder) -> Vec<String> {
     let state = match folder {
         WatchedFolder {
             is_there: false, ..
-        } => "is not there".to_owned(),
+        } => "does not exist".to_owned(),
         WatchedFolder {
             looks_since_unix_ms: Some(_),
             ..
-        } => format!("by {how}{why}; all of it is being looked at"),
+        } => format!("by {how}{why}; a scan of all of it is running"),
         _ => format!("by {how}{why}, {} watched", count(folder.watches, "folder")),
     };
     let mut lines = vec![format!("{path} {state}")];
@@ -73,13 +73,13 @@ fn watched(folder: &WatchedFolder) -> Vec<String> {
     lines
 }
 
-/// By what changes are learned of, as people say it.
+/// How the node learns of changes, for people.
 fn relies_on(word: &str, interval: Option<u64>) -> String {
     let every = interval.map_or_else(String::new, |seconds| format!(" every {seconds} s"));
     match word {
         "events" => "events".to_owned(),
-        "polling" => format!("a look{every}"),
-        "events-and-polling" => format!("events and a slow look{every}"),
+        "polling" => format!("a scan{every}"),
+        "events-and-polling" => format!("events and a slow scan{every}"),
         other => escape(other),
     }
 }
@@ -106,7 +106,7 @@ fn limits(limits: &SystemLimits) -> String {
     let number = |number: Option<u64>| number.map(|number| number.to_string());
     let size = |number: Option<u64>| number.map(bytes);
     format!(
-        "{} files open, {} inotify watches, {} memory{}",
+        "{} open files, {} inotify watches, {} of memory{}",
         of(number(limits.open_files), number(limits.max_open_files)),
         of(Some(limits.watches.to_string()), number(limits.max_watches)),
         of(
@@ -123,7 +123,7 @@ fn limits(limits: &SystemLimits) -> String {
 fn budgets(limits: &SystemLimits) -> String {
     let connections = bytes(limits.connections_budget_bytes);
     let read_ahead = bytes(limits.read_ahead_budget_bytes);
-    format!("{connections} memory for connections, {read_ahead} for what is read ahead")
+    format!("{connections} of memory for connections, {read_ahead} for read-ahead")
 }
 
 #[cfg(test)]
@@ -157,12 +157,12 @@ mod tests {
             watched(&folder),
             [
                 "/music by events, 12 folders watched",
-                "  /music/nas by events and a slow look every 600 s (nfs4)",
+                "  /music/nas by events and a slow scan every 600 s (nfs4)",
                 "  and 2 other parts"
             ]
         );
         folder.is_there = false;
-        assert_eq!(watched(&folder)[0], "/music is not there");
+        assert_eq!(watched(&folder)[0], "/music does not exist");
     }
 
     #[test]
@@ -192,12 +192,12 @@ mod tests {
             connections_budget_bytes: 24 << 20,
             read_ahead_budget_bytes: 6 << 20,
         };
-        let told = "24.0 MiB memory for connections, 6.0 MiB for what is read ahead";
-        assert_eq!(budgets(&found), told);
+        let expected = "24.0 MiB of memory for connections, 6.0 MiB for read-ahead";
+        assert_eq!(budgets(&found), expected);
         assert_eq!(
             limits(&found),
-            "40 of 1024 files open, 3 inotify watches, 50.0 MiB of 96.0 MiB memory (limit of the \
-             control group /x)"
+            "40 of 1024 open files, 3 inotify watches, 50.0 MiB of 96.0 MiB of memory (limit of \
+             the control group /x)"
         );
     }
 }

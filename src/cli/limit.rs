@@ -1,4 +1,4 @@
-//! `pelago limit`: how fast content may pass the running node.
+//! `pelago limit`: shows or changes the limits of the running node.
 
 use super::{attach, context::Context, output::Exit};
 use crate::{
@@ -6,28 +6,28 @@ use crate::{
     node::{InvalidRate, Rate},
 };
 
-/// The limits to change; without any, those that hold are printed. They are settings
-/// (transfer.upload_limit and so on), and kept for later runs as `pelago settings` does.
+/// The limits to change; without any, the current limits are printed. Limits are settings
+/// (transfer.upload_limit and so on): changes are saved as with `pelago settings`.
 #[derive(Debug, clap::Args)]
 pub(super) struct LimitArgs {
-    /// How much to send in a second to all peers together: 50000, 400k, 1.5MB, 2MiB, or `off`
+    /// Bytes a second to send to all peers together: 50000, 400k, 1.5MB, 2MiB, or `off`
     #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     upload: Option<Limit>,
 
-    /// How much to receive in a second from all peers together
+    /// Bytes a second to receive from all peers together
     #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     download: Option<Limit>,
 
-    /// How much to send in a second to each peer
+    /// Bytes a second to send to each peer
     #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     upload_per_peer: Option<Limit>,
 
-    /// How much to receive in a second from each peer
+    /// Bytes a second to receive from each peer
     #[arg(long, value_name = "RATE", value_parser = limit, allow_hyphen_values = true)]
     download_per_peer: Option<Limit>,
 }
 
-/// Bytes a second; none: no limit.
+/// Bytes a second; none stands for no limit.
 #[derive(Clone, Copy, Debug)]
 struct Limit(Option<u64>);
 

@@ -1,4 +1,4 @@
-//! `pelago link`: the links of what is shared here.
+//! `pelago link`: prints the links of shared content.
 
 use std::io::{self, IsTerminal};
 
@@ -17,16 +17,16 @@ use crate::{
 /// Which links to print.
 #[derive(Debug, clap::Args)]
 pub(super) struct LinkArgs {
-    /// What is shared under this hash, at least 6 of its first digits, or name [default: all]
+    /// A hash, at least 6 of its first digits, or a name [default: all shares]
     #[arg(value_name = "HASH|NAME")]
     what: Option<String>,
 
-    /// Draw each as a QR code, too
+    /// Draw each link as a QR code, too
     #[arg(long)]
     qr: bool,
 
-    /// Print the URL by which browsers and players on this machine can read it while the node runs; of
-    /// any hash or link, whether it is here or not
+    /// Print the URL at which browsers and players on this machine can read the content while the
+    /// node runs; also for a hash or link of content that is not here
     #[arg(long, requires = "what")]
     http: bool,
 }
@@ -48,12 +48,12 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
         NodeState::Running(client) => client.links(what).await?,
         NodeState::Absent(folder) => {
             let links = local::links(&folder, what)?;
-            output.note("no node is running: the link does not say where this one is");
+            output.note("no node is running: the link does not contain the address of this node");
             links
         }
     };
     if links.is_empty() {
-        output.note("nothing is shared here: pelago share PATH");
+        output.note("nothing is shared: share something with `pelago share PATH`");
     }
     for shared in &links {
         if args.qr {
@@ -68,7 +68,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
     Ok(Exit::Done)
 }
 
-/// Draws the link of `shared` for people.
+/// Draws the link of `shared` as a QR code, for people.
 pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
     if output.json {
         return Ok(());
@@ -77,7 +77,7 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
     print_code(output, &code)?;
     if code.left_out > 0 {
         output.note(format_args!(
-            "{} of the link's addresses had no room in the code",
+            "{} of the addresses in the link did not fit into the QR code",
             code.left_out
         ));
     }
@@ -85,6 +85,6 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
 }
 
 fn print_code(output: &Output, code: &Code) -> anyhow::Result<()> {
-    // Without colours a code cannot be read on every terminal: they are no decoration here.
+    // Without colours, some terminals show a code that cannot be read: so NO_COLOR is ignored.
     output.raw(&qr::drawn(code, io::stdout().is_terminal()))
 }

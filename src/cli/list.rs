@@ -1,4 +1,4 @@
-//! `pelago list`: what is shared, here or by others.
+//! `pelago list`: lists what this node or its peers share.
 
 use super::{
     attach::{self, NodeHandle, NodeState},
@@ -15,32 +15,32 @@ use crate::api::types::{
     UnavailableShares,
 };
 
-/// Whose shares to list.
+/// Which shares to list.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
-    /// List what the peer at this address shares
+    /// List the shares of the peer at this address
     #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     peer: Option<String>,
 
-    /// List what everyone in reach shares
+    /// List the shares of all reachable peers
     #[arg(long, conflicts_with = "peer")]
     network: bool,
 
-    /// How long to wait for others to turn up [default: 3]
+    /// Time to wait for peers to be found [default: 3]
     #[arg(long, value_name = "SECONDS", requires = "network", value_parser = seconds)]
     wait: Option<f64>,
 
-    /// List what is not shared yet, as programs may still write to it
+    /// List files that are not shared yet, because programs may still write to them
     #[arg(long, conflicts_with_all = ["peer", "network"])]
     being_written: bool,
 
-    /// List the places in watched folders that you withdrew: `pelago share PATH` shares one again
+    /// List the paths in watched folders that you withdrew; `pelago share PATH` shares one again
     #[arg(long, conflicts_with_all = ["peer", "network", "being_written"])]
     excluded: bool,
 }
 
 impl ListArgs {
-    /// Whether it takes a node to tell.
+    /// Whether it needs a node.
     pub(super) const fn needs_node(&self) -> bool {
         self.peer.is_some() || self.network
     }
@@ -58,7 +58,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     }
     let (listed, writing, unavailable) = match attach::find_or_lock(&context.data_folder).await? {
         NodeState::Running(client) => {
-            // A node of an older version does not know of them.
+            // A node of an older version has no such routes.
             let writing = client.being_written().await.unwrap_or_default();
             let unavailable = client.unavailable().await.unwrap_or_default();
             (client.shares().await?, writing, unavailable)
@@ -71,7 +71,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
     if listed.is_empty() && writing.count == 0 {
         context
             .output
-            .note("nothing is shared here: pelago share PATH");
+            .note("nothing is shared: share something with `pelago share PATH`");
     }
     let text = || {
         let table = describe(&listed, false, Output::width());
@@ -87,7 +87,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
 async fn run_being_written(context: &Context) -> anyhow::Result<Exit> {
     let writing = match attach::find_or_lock(&context.data_folder).await? {
         NodeState::Running(client) => client.being_written().await?,
-        // Without a node no folder is watched.
+        // Without a node, no folder is watched.
         NodeState::Absent(_) => BeingWritten::default(),
     };
     if writing.count == 0 {
@@ -119,54 +119,54 @@ async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
 
 async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let session = NodeHandle::open(context).await?;
+    let node = NodeHandle::open(context).await?;
     let query = CatalogueQuery {
         peer: args.peer.clone(),
         wait: args.wait,
         ..CatalogueQuery::default()
     };
     let listed = tokio::select! {
-        listed = session.client.catalogue(&query) => listed,
+        listed = node.client.catalogue(&query) => listed,
         () = signals.next() => {
-            session.stop(signals).await;
+            node.stop(signals).await;
             return Ok(Exit::Failed);
         }
     };
     let (listed, incomplete) = match listed {
         Ok(listed) => listed,
         Err(error) => {
-            session.end(&context.output, &mut signals).await;
+            node.end(&context.output, &mut signals).await;
             return Err(error.into());
         }
     };
     if listed.is_empty() {
         context.output.note(
-            "nothing was found: nobody in reach shares anything (`--wait 10` looks for longer, and \
-             `pelago doctor` says who is in reach)",
+            "nothing was found: no reachable peer shares anything (`--wait 10` waits for more \
+             peers, and `pelago doctor` shows how many are reachable)",
         );
     }
     if incomplete > 0 {
         context.output.note(format_args!(
-            "the list is incomplete: {incomplete} of the peers in reach share more than fits into it, or did not \
-             answer in time (`pelago list --peer ADDR` lists what one peer shares)",
+            "the list is incomplete: {incomplete} of the reachable peers share more than fits into \
+             it, or did not answer in time (`pelago list --peer ADDR` lists the shares of one peer)",
         ));
     }
     let text = || describe(&listed, args.network, Output::width());
     context.output.result(&listed, text)?;
-    session.end(&context.output, &mut signals).await;
+    node.end(&context.output, &mut signals).await;
     Ok(Exit::Done)
 }
 
-/// A table; nothing where there is nothing.
+/// The shares as a table; no text if there are none.
 fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String {
     let peers = with_peers.then_some(Column::number("PEERS").drop_order(2));
-    // Mostly all are available: then there is nothing to say of it.
-    let is_told = |entry: &Listed| {
+    // The column of states is left out where all are available.
+    let is_unavailable = |entry: &Listed| {
         entry
             .state
             .is_some_and(|state| state != ShareState::Available)
     };
-    let with_states = listed.iter().any(is_told);
+    let with_states = listed.iter().any(is_unavailable);
     let states = with_states.then_some(Column::text("STATE"));
     let columns = [SIZE, KIND].into_iter().chain(peers).chain(states);
     let columns = columns.chain([HASH, NAME]);
@@ -184,7 +184,7 @@ fn describe(listed: &[Listed], with_peers: bool, width: Option<usize>) -> String
     Table::new(columns.collect::<Vec<_>>(), listed.iter().map(row)).text(width)
 }
 
-/// The word for a state.
+/// A state, for people.
 pub(super) const fn state_word(state: ShareState) -> &'static str {
     match state {
         ShareState::Available => "available",
@@ -212,7 +212,7 @@ fn describe_files(unavailable: &UnavailableShares) -> String {
     lines.join("\n")
 }
 
-/// A line for each file.
+/// A line for each file that is being written.
 fn describe_writing(writing: &BeingWritten) -> String {
     let line = |(path, size): (&str, u64)| {
         let (path, size) = (escape(path), bytes(size));
@@ -227,13 +227,13 @@ fn describe_writing(writing: &BeingWritten) -> String {
     lines.join("\n")
 }
 
-/// What content weighs.
+/// The size of content.
 pub(super) const SIZE: Column = Column::number("SIZE");
 
-/// What content is.
+/// The kind of content.
 pub(super) const KIND: Column = Column::text("KIND").drop_order(1);
 
-/// All digits where there is width: they are what is copied.
+/// All digits of the hash if they fit, as people copy them.
 pub(super) const HASH: Column = Column::text("HASH").min_width(12);
 
 const NAME: Column = Column::text("NAME").min_width(24);
@@ -252,7 +252,7 @@ mod tests {
     use crate::api::types::FileBeingWritten;
 
     #[test]
-    fn names_come_last_and_harmless() {
+    fn names_come_last_and_are_escaped() {
         let entry = |name: &str, size| Listed {
             hash: "ab".repeat(2),
             name: name.to_owned(),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_available_is_told_with_its_state() {
+    fn unavailable_shares_are_listed_with_their_state() {
         let entry = |name: &str, state| Listed {
             hash: "ab".to_owned(),
             name: name.to_owned(),

@@ -1,6 +1,6 @@
-//! What is opened in this process: the data folder, its store, a node on it.
+//! Opens the data folder, its store, or a node on it, in this process.
 //!
-//! The one place of the command line that reaches past the API.
+//! The only part of the command line that bypasses the API.
 
 use std::{
     ops::ControlFlow,
@@ -26,14 +26,15 @@ pub(super) fn is_running(folder: &Path) -> anyhow::Result<bool> {
     looked.with_context(|| format!("the data folder {} cannot be used", folder.display()))
 }
 
-/// Takes the data folder for this process, and clears away what a killed node left to mislead others.
+/// Locks the data folder for this process, and removes the API file that a killed node may have
+/// left.
 pub(super) fn lock(folder: &Path) -> anyhow::Result<DataFolder> {
     let folder = DataFolder::lock(folder)?;
     ApiFile::clear(folder.path())?;
     Ok(folder)
 }
 
-/// What a node needs, opened once, however often it is tried to be started.
+/// The files of a node, opened once for all attempts to start it.
 pub(super) struct NodeFiles {
     store: Store,
     identity: libp2p::identity::Keypair,
@@ -46,13 +47,13 @@ impl NodeFiles {
         Ok(Self { store, identity })
     }
 
-    /// Starts the node.
+    /// Starts a node on them.
     pub(super) async fn start(&self, settings: Settings) -> Result<Node, node::StartError> {
         Node::start(settings, self.store.clone(), &self.identity).await
     }
 }
 
-/// What is shared, without a node, and what of it is not available.
+/// The shares, and which of them are not available, while no node runs.
 pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
     let store = open_and_check(folder, Vec::new())?;
     let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
@@ -60,7 +61,8 @@ pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, Unavaila
     Ok((listed, unavailable.into()))
 }
 
-/// How many shares there are, and what of them is not available, without a node that serves `folders`.
+/// The number of shares, and which of them are not available, while no node runs that would serve
+/// `folders`.
 pub(super) fn unavailable(
     data_folder: &Path,
     folders: Vec<PathBuf>,
@@ -69,7 +71,7 @@ pub(super) fn unavailable(
     Ok((store.count()?, states::unavailable(&store)?.into()))
 }
 
-/// The store of a data folder, after a look at what is shared.
+/// Opens the store of a data folder, and checks the state of all shares.
 fn open_and_check(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
@@ -77,19 +79,20 @@ fn open_and_check(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<
     Ok(store)
 }
 
-/// The places in watched folders that a person withdrew, without a node.
+/// The paths in watched folders that a person withdrew, while no node runs.
 pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPlace>> {
     let exclusions = Store::open(folder)?.exclusions();
     Ok(exclusions.into_iter().map(Into::into).collect())
 }
 
-/// The links of what is shared, without a node.
+/// The links of shares, while no node runs.
 pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<Vec<Shared>> {
     let links = shares::links(&Store::open(folder)?, what).map_err(ErrorInfo::from)?;
     Ok(links.into_iter().map(Into::into).collect())
 }
 
-/// Reads all that is shared, without a node that serves `folders`, and compares it with what is listed.
+/// Reads all shared files while no node runs that would serve `folders`, and compares them with
+/// their hashes.
 pub(super) fn check_shares(
     folder: &DataFolder,
     folders: Vec<PathBuf>,
@@ -104,7 +107,7 @@ pub(super) fn check_shares(
     Ok(())
 }
 
-/// Stops sharing, without a node that serves `folders`.
+/// Stops sharing `what`, while no node runs that would serve `folders`.
 pub(super) fn unshare(
     folder: &DataFolder,
     folders: Vec<PathBuf>,
@@ -117,7 +120,7 @@ pub(super) fn unshare(
     Ok(withdrawn.into_iter().map(Into::into).collect())
 }
 
-/// Shares for the nodes to come, without one. `progress` is given the bytes hashed so far.
+/// Records a share for nodes that start later. `progress` gets the bytes hashed so far.
 pub(super) fn record(
     store: &Store,
     request: types::ShareRequest,
@@ -138,13 +141,13 @@ pub(super) fn record(
     Ok(shared.into())
 }
 
-/// The store of a data folder that no node runs on.
+/// Opens the store of a data folder on which no node runs.
 pub(super) fn store(folder: &DataFolder) -> anyhow::Result<Store> {
     Ok(Store::open(folder)?)
 }
 
-/// Hashes a file or directory and shares nothing. A directory is hashed as the node of `data_folder`
-/// would share it. `progress` is given the bytes hashed so far.
+/// Hashes a file or directory without sharing it. A directory is hashed as the node of
+/// `data_folder` would share it. `progress` gets the bytes hashed so far.
 pub(super) fn hash(
     data_folder: &Path,
     path: &Path,
@@ -165,7 +168,7 @@ pub(super) fn hash(
     })?;
     let mut notes: Vec<_> = followed.into_iter().collect();
     if leads_to.is_dir() {
-        // As the node names what it shares.
+        // The node uses absolute paths, too.
         let folder = paths::absolute(&leads_to)?;
         let growing = Growing::in_data_folder(data_folder);
         let growing = growing.map_err(|source| FolderError::Records { source });
@@ -208,7 +211,7 @@ fn described(path: &Path, descriptor: &Descriptor, size: u64, notes: Vec<String>
     }
 }
 
-/// A root has the form of a hash, and is none: it does not bind the length.
+/// The root in hex. It looks like a hash but is not one, as it does not bind the length.
 fn content_root(descriptor: &Descriptor) -> String {
     descriptor
         .root()

@@ -1,4 +1,4 @@
-//! Logs: on stderr, and the last of them in memory, for the API.
+//! Logs: on stderr and, for the API, the last lines in memory.
 
 use std::{
     collections::BTreeMap,
@@ -33,10 +33,10 @@ use crate::{
     store::escaped,
 };
 
-/// Starts logging: `RUST_LOG` has the last word, then `-v` and `-q`, then the settings. Commands
-/// that do not stay log warnings only, as their results speak for them.
-pub(super) fn start(settings: &LoggingSection, global: &Global, stays: bool) -> Log {
-    let level = if stays {
+/// Starts logging: `RUST_LOG` takes precedence over `-v` and `-q`, which take precedence over the
+/// settings. Commands that do not run until they are stopped log only warnings and errors.
+pub(super) fn start(settings: &LoggingSection, global: &Global, is_long_running: bool) -> Log {
+    let level = if is_long_running {
         settings.level
     } else {
         settings.level.min(LogLevel::Warn)
@@ -54,19 +54,20 @@ pub(super) fn start(settings: &LoggingSection, global: &Global, stays: bool) -> 
         }
         LogFormat::Json => print.json().boxed(),
     };
-    // It fails only if there is a log already, which then does.
+    // It fails only if logging was started before; then that log is used.
     let _ = tracing_subscriber::registry()
         .with(filter)
         .with(print)
-        .with(Remember(log.clone()))
+        .with(MemoryLayer(log.clone()))
         .try_init();
     log.with_level(move |level| {
-        // It fails only if there was a log already.
+        // It fails only if logging was started before.
         let _ = handle.reload(EnvFilter::new(directives_for(level)));
     })
 }
 
-/// Writes a field of a line or a span: text by others keeps to one line, and does nothing to a terminal.
+/// Writes a field of a line or a span, escaped: text of peers stays on its line and cannot control
+/// the terminal.
 fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     let value = format!("{value:?}");
     let value = escaped(&value);
@@ -79,7 +80,7 @@ fn write_field(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fm
     }
 }
 
-/// Who has the last word on how much is logged, if it is not the settings.
+/// What takes precedence over the setting of the log level, if anything does.
 pub(super) fn locked(global: &Global) -> Option<String> {
     let flag = match (global.quiet, global.verbose) {
         (true, _) => Some("-q"),
@@ -87,8 +88,8 @@ pub(super) fn locked(global: &Global) -> Option<String> {
         _ => Some("-v"),
     };
     let variable = directives().map(|_| "RUST_LOG");
-    let who = variable.or(flag)?;
-    Some(format!("{who} sets it, and ranks above"))
+    let name = variable.or(flag)?;
+    Some(format!("{name} sets it, and takes precedence"))
 }
 
 fn directives() -> Option<String> {
@@ -96,7 +97,7 @@ fn directives() -> Option<String> {
     directives.filter(|directives| !directives.is_empty())
 }
 
-/// Colours are for people who look, and did not say that they want none (https://no-color.org).
+/// Whether to print colours: on a terminal, unless NO_COLOR is set (<https://no-color.org>).
 fn has_colours() -> bool {
     io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -110,7 +111,7 @@ fn shifted(level: LogLevel, global: &Global) -> LogLevel {
     }
 }
 
-/// Ours at `level`; what libraries say is of interest one level later.
+/// The filter for `level`, with libraries one level less verbose than Pelago.
 fn directives_for(level: LogLevel) -> String {
     let (ours, others) = match level {
         LogLevel::Error => ("error", "error"),
@@ -119,7 +120,7 @@ fn directives_for(level: LogLevel) -> String {
         LogLevel::Debug => ("debug", "info"),
         LogLevel::Trace => ("trace", "debug"),
     };
-    // It warns of what is no fault: the first node of a network knows nobody.
+    // Kademlia warns when it knows no peer, which is normal for the first node of a network.
     let kad = if level <= LogLevel::Info {
         ",libp2p_kad=error"
     } else {
@@ -128,8 +129,8 @@ fn directives_for(level: LogLevel) -> String {
     format!("{others},pelago={ours},pelago_behaviour={ours}{kad}")
 }
 
-/// Adds what is logged to the last lines, with the fields of the spans around it.
-struct Remember(Log);
+/// Adds each line to the log in memory, with the fields of the spans around it.
+struct MemoryLayer(Log);
 
 /// The fields of an event or a span, as text.
 #[derive(Default)]
@@ -145,7 +146,7 @@ impl Visit for Fields {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Remember {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for MemoryLayer {
     fn on_new_span(
         &self,
         attributes: &span::Attributes<'_>,
@@ -237,21 +238,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_remembered_with_what_the_span_around_them_is_about() {
+    fn lines_in_memory_have_the_fields_of_the_spans_around_them() {
         let log = Log::default();
-        let subscriber = tracing_subscriber::registry().with(Remember(log.clone()));
+        let subscriber = tracing_subscriber::registry().with(MemoryLayer(log.clone()));
         tracing::subscriber::with_default(subscriber, || {
             let span = tracing::info_span!("download", hash = "ab", name = tracing::field::Empty);
             let _entered = span.enter();
             span.record("name", "a film");
-            tracing::warn!(peer = 7, "a source lied");
+            tracing::warn!(peer = 7, "a source sent wrong data");
         });
         let lines = log.last();
         assert_eq!(lines.len(), 1);
         let fields = [("hash", "ab"), ("name", "a film"), ("peer", "7")];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(lines[0].fields, fields.into());
-        assert_eq!(lines[0].message, "a source lied");
+        assert_eq!(lines[0].message, "a source sent wrong data");
         assert_eq!(lines[0].level, types::LogLevel::Warn);
     }
 }

@@ -1,4 +1,4 @@
-//! `pelago man`: the manual pages, made from the definition that verbs are parsed by.
+//! `pelago man`: the manual pages, made from the definition of the command line.
 
 use std::{
     fs,
@@ -14,11 +14,11 @@ use super::{
     text::escape,
 };
 
-/// Where to.
+/// Where the pages go.
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArgs {
-    /// Write a page for each verb into this folder, such as ~/.local/share/man/man1 [default: print the
-    /// page of all, to be read with `pelago man | man -l -`]
+    /// Write a page for each command into this folder, such as ~/.local/share/man/man1 [default:
+    /// print the main page, which `pelago man | man -l -` shows]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
@@ -28,7 +28,7 @@ pub(super) fn run(
     args: &ManArgs,
     mut definition: Command,
 ) -> anyhow::Result<Exit> {
-    // Only then verbs know the global flags, and their full names.
+    // This adds the global flags and the full names to the commands.
     definition.build();
     match &args.output {
         None => print(output, definition),
@@ -48,10 +48,10 @@ fn print(output: &Output, command: Command) -> anyhow::Result<Exit> {
 
 fn write(output: &Output, command: &Command, folder: &Path) -> anyhow::Result<Exit> {
     fs::create_dir_all(folder)
-        .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+        .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
     let mut written = Vec::new();
     for verb in [command].into_iter().chain(command.get_subcommands()) {
-        // `help` has nothing to say but what it says.
+        // `help` needs no page of its own.
         if verb.get_name() == "help" || verb.is_hide_set() {
             continue;
         }

@@ -1,4 +1,4 @@
-//! `pelago menu`: a few verbs by number, for those who would rather be asked.
+//! `pelago menu`: the most used commands by number.
 
 use std::io::{self, BufRead};
 
@@ -29,15 +29,15 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     spawn_blocking(move || menu.repeat()).await?
 }
 
-/// What a person chose.
+/// The meaning of an answer.
 #[derive(Debug, PartialEq, Eq)]
 enum MenuItem {
-    /// A verb as it is.
+    /// A command with its arguments.
     Verb(&'static [&'static str]),
-    /// A verb, and what is asked for it.
+    /// A command, and the question for its argument.
     Asking(&'static str, &'static str),
     Exit,
-    /// Nothing that there is.
+    /// Not an item of the menu.
     Unknown,
 }
 
@@ -59,8 +59,8 @@ struct Menu {
 }
 
 impl Menu {
-    /// Until `6` or the end of what is typed. It ends as the last verb did that failed, unless a person
-    /// has seen that already.
+    /// Repeats the menu until `6` or the end of the input. Without a terminal, the exit code is
+    /// that of the last command that failed.
     fn repeat(&self) -> anyhow::Result<Exit> {
         let mut exit = Exit::Done;
         loop {
@@ -89,16 +89,16 @@ impl Menu {
         })
     }
 
-    /// Runs `verb` on what is answered to `question`; on nothing if that is nothing.
+    /// Runs `verb` on the answer to `question`; does nothing after an empty answer.
     fn run_on(&self, verb: &str, question: &str) -> anyhow::Result<Exit> {
         match self.ask(question)? {
-            // A name that begins with `-` is no flag.
+            // A name that begins with `-` is not a flag.
             Some(what) if !what.is_empty() => self.verbs.run(&[verb, "--", &what]),
             _ => Ok(Exit::Done),
         }
     }
 
-    /// A line, from a terminal or a script; none at its end.
+    /// A line from the terminal or a script; none at the end.
     fn ask(&self, question: &str) -> anyhow::Result<Option<String>> {
         if prompt::is_terminal() {
             return prompt::ask(question);
@@ -118,7 +118,7 @@ mod tests {
     use crate::cli::args::Args;
 
     #[test]
-    fn each_number_is_a_verb_that_there_is() {
+    fn each_number_is_a_command_that_exists() {
         for number in ["1", "2", "3", "4", "5"] {
             let words = match choice(number) {
                 MenuItem::Verb(words) => words.to_vec(),

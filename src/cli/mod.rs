@@ -1,22 +1,23 @@
 //! The command line: what people and scripts type, and what they read.
 //!
-//! Owns arguments, output and exit codes. Prints, never decides: every verb is a call of the API, to
-//! a running node or to one started here for the purpose (`attach` says which). Failures leave as
-//! one message on stderr, or with `--json` as `{"error":{"code","message","hint"}}` on stdout; exit
-//! codes are 0 done, 1 failed, 2 not understood.
+//! Owns arguments, output and exit codes. Prints, and never decides: every command calls the API of
+//! the running node, or of a node that it starts itself (`attach` finds out which). Failures leave
+//! as one message on stderr, or with `--json` as `{"error":{"code","message","hint"}}` on stdout.
+//! The exit code is 0 for done, 1 for failed, and 2 for invalid arguments.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `args` | verbs and flags; each verb's own are in the file named after it (`move`'s in `reorder`) |
-//! | `global`, `value_parsers` | flags that all verbs take; values that several take |
-//! | `selection`, `downloads_table`, `watch` | which downloads a verb changes; downloads as a table, and as they change |
-//! | `context` | what all verbs need: data folder, settings, output |
+//! | `args` | all commands; the flags of each are in the file with its name (`move`: `reorder`) |
+//! | `global`, `value_parsers` | flags of all commands; values that several commands take |
+//! | `selection` | which downloads a command changes |
+//! | `downloads_table`, `watch` | downloads as a table, and as they change |
+//! | `context` | what all commands need: data folder, settings, output |
 //! | `attach` | which node a command talks to |
 //! | `local`, `node_settings` | stores and nodes opened in this process |
 //! | `output`, `outcomes`, `progress`, `table`, `text`, `qr` | what is printed, and how |
-//! | `paths`, `signals`, `logging`, `supervisor` | what the system calls them |
-//! | `shell`, `menu` | verbs typed or chosen one after another |
-//! | `verbs`, `process_args`, `prompt`, `choose` | running a verb for them; asking people |
+//! | `paths`, `signals`, `logging`, `supervisor` | paths, signals, logs, systemd |
+//! | `shell`, `menu` | commands typed or chosen one after another |
+//! | `verbs`, `process_args`, `prompt`, `choose` | running a command for these two; asking people |
 
 mod args;
 mod attach;
@@ -79,16 +80,16 @@ use context::Context;
 use global::Global;
 use output::{Exit, Output};
 
-/// What `pelago` alone says.
+/// What `pelago` prints without a command.
 const FIRST_STEPS: &str = "\
-Pelago shares files with whoever has their hash, and gets others' by theirs. To begin with:
+Pelago shares files with people who have their hash, and downloads files by their hash. First steps:
 
-  pelago start              run a node; files put into ./shared are shared
+  pelago start              run a node, which shares the files in ./shared
   pelago share PATH         share a file or folder, and print its link
-  pelago download LINK      get what somebody shared
-  pelago list --network     see what others in reach share
+  pelago download LINK      download what another node shares
+  pelago list --network     list what reachable peers share
 
-`pelago help` has all commands, `pelago menu` asks by number, and `pelago doctor` says what is wrong.";
+`pelago help` lists all commands, `pelago menu` offers a few, and `pelago doctor` finds problems.";
 
 /// Runs the command that this process was started for, and ends the process.
 pub fn main() -> ! {
@@ -105,18 +106,18 @@ pub fn main() -> ! {
             Exit::Failed
         }),
     };
-    // Nothing is waited for: what is to last was written before the command came back.
+    // Exits without waiting for tasks: a command returns after its data is written.
     process::exit(exit.code())
 }
 
-/// Says what to do, to people and to programs. A missing command is not understood, as any shell and
-/// script expects; that it is asked for in a friendly way changes nothing in that.
+/// Shows the first steps. A missing command counts as invalid arguments, as scripts expect.
 fn greet(output: &Output) {
     if output.json {
-        let error = ErrorInfo::new("usage", "a command is missing").with_hint("pelago help");
+        let error = ErrorInfo::new("usage", "a command is missing")
+            .with_hint("`pelago help` lists all commands");
         output.failure(&error.into());
     } else {
-        // Also to those who want no notes: it is why nothing was done.
+        // Printed even with --quiet, as it says why nothing was done.
         Output::new(false, false).note(FIRST_STEPS);
     }
 }
@@ -129,12 +130,12 @@ fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exi
         }
         context => context?,
     };
-    let stays = command.is_long_running();
-    context.log = logging::start(&context.config.logging, global, stays);
+    let is_long_running = command.is_long_running();
+    context.log = logging::start(&context.config.logging, global, is_long_running);
     for ignored in &context.ignored {
         tracing::warn!("{ignored}");
     }
-    context.output.logged = stays && context.config.logging.format == LogFormat::Json;
+    context.output.logged = is_long_running && context.config.logging.format == LogFormat::Json;
     let runtime = runtime(&command)?;
     let exit = runtime
         .block_on(dispatch(&context, command))
@@ -142,7 +143,7 @@ fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exi
             context.output.failure(&error);
             Ok(Exit::Failed)
         });
-    // Dropping it would wait for tasks that the end of the process ends as well.
+    // Dropping the runtime would wait for tasks, which end with the process anyway.
     std::mem::forget(runtime);
     exit
 }
@@ -177,7 +178,8 @@ async fn dispatch(context: &Context, command: Command) -> anyhow::Result<Exit> {
     }
 }
 
-/// Threads for commands that may run a node, none of their own for those that only ask one.
+/// A runtime with threads for commands that may run a node, and without for those that only call
+/// one.
 fn runtime(command: &Command) -> io::Result<Runtime> {
     let mut builder = if command.may_run_node() {
         Builder::new_multi_thread()

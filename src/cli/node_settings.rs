@@ -1,4 +1,4 @@
-//! From the settings that people make to those that a node takes.
+//! Turns the settings of people into the settings of a node.
 
 use std::{
     net::{Ipv4Addr, TcpListener, UdpSocket},
@@ -15,14 +15,15 @@ use crate::{
     node::{Mode, PeerAddress, Rates, Settings},
 };
 
-/// How many ports are looked at for one that is free for both TCP and UDP: most are.
+/// Attempts to find a port that is free for both TCP and UDP; most free ports are.
 const PORT_TRIES: usize = 16;
 
-/// Bytes that the gateway fetches ahead of each reader: half a minute of a film at 8 Mbit/s. All readers together are
-/// bounded by [`Memory::read_ahead`].
+/// Bytes that the gateway fetches ahead of each reader: half a minute of a film at 8 Mbit/s. All
+/// readers together are bounded by [`Memory::read_ahead`].
 pub(super) const READ_AHEAD: u64 = 32 << 20;
 
-/// For a node that is there to stay, on `port` unless addresses are set, sharing `folders`.
+/// Settings of a node that runs until it is stopped: on `port` unless addresses are set, sharing
+/// `folders`.
 pub(super) fn long_running(
     config: &Config,
     port: u16,
@@ -39,7 +40,8 @@ pub(super) fn long_running(
     })
 }
 
-/// For a node that exists for one command: on free ports, as a long-running one may come.
+/// Settings of a node that runs for one command: on free ports, which a long-running node does not
+/// need.
 pub(super) fn one_shot(config: &Config) -> anyhow::Result<Settings> {
     Ok(Settings {
         listen: every_interface(0)?,
@@ -104,7 +106,7 @@ fn every_interface(port: u16) -> anyhow::Result<Vec<Multiaddr>> {
         .collect::<Result<_, _>>()?)
 }
 
-/// A port that is free for TCP and UDP now; 0, for one each, if none turns up.
+/// A port that is currently free for TCP and UDP; 0, which stands for any two, if none is found.
 pub(super) fn free_port() -> u16 {
     let any = Ipv4Addr::UNSPECIFIED;
     let free = || {
@@ -114,7 +116,7 @@ pub(super) fn free_port() -> u16 {
     (0..PORT_TRIES).find_map(|_| free()).unwrap_or(0)
 }
 
-/// The name that was chosen, else the host's.
+/// The name that is set, or the host name.
 fn node_name(chosen: &str) -> String {
     if !chosen.is_empty() {
         return chosen.to_owned();
@@ -138,7 +140,7 @@ mod tests {
     use crate::config::{Layers, SetBy};
 
     #[test]
-    fn the_defaults_listen_everywhere_under_the_hosts_name() {
+    fn the_defaults_listen_on_all_interfaces_under_the_host_name() {
         let config = Layers::default().config();
         let settings = long_running(&config, 8080, Vec::new()).unwrap();
         let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_bootstrap_address_is_traced_to_who_gave_it() {
+    fn an_invalid_bootstrap_address_is_traced_to_what_set_it() {
         let mut layers = Layers::default();
         let set_by = SetBy::Variable("PELAGO_NETWORK_BOOTSTRAP".to_owned());
         layers

@@ -1,4 +1,4 @@
-//! `pelago open`: what a link or hash stands for, before anything is downloaded.
+//! `pelago open`: shows what a link or hash stands for, without downloading it.
 
 use std::{pin::pin, time::Duration};
 
@@ -22,30 +22,30 @@ use crate::{
     node::Target,
 };
 
-/// How long a person waits without wondering what for: more than it takes where somebody has it.
+/// Time after which the command says that it is looking for peers: finding one usually takes less.
 const UNEXPLAINED: Duration = Duration::from_secs(2);
 
-/// What to look at, and whom to ask.
+/// What to open, and which peers to ask.
 #[derive(Debug, clap::Args)]
 pub(super) struct OpenArgs {
     /// A link (pelago:...) or a hash (64 hex digits)
     #[arg(value_name = "LINK|HASH", value_parser = target)]
     target: String,
 
-    /// Ask the peer at this address as well
+    /// Also ask the peer at this address
     #[arg(long, value_name = "ADDR", value_parser = peer_address)]
     peer: Vec<String>,
 
-    /// Node to enter the network by: host:port or a multiaddr
+    /// Node by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
     bootstrap: Vec<String>,
 
-    /// Give up after so long without anybody who has it [default: 30]
+    /// Give up if no peer with the content is found in this time [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<f64>,
 }
 
-/// A link or hash that parses, as it was given.
+/// A valid link or hash, as it was given.
 fn target(text: &str) -> Result<String, String> {
     match text.parse::<Target>() {
         Ok(Target::Name(_)) => {
@@ -64,12 +64,12 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
         timeout_seconds: context.seconds_without_source(args.timeout),
     };
     let mut signals = Signals::listen()?;
-    let session = NodeHandle::open(context).await?;
-    download::note_damaged_peers(context, &session, &args.target);
+    let node = NodeHandle::open(context).await?;
+    download::note_damaged_peers(context, &node, &args.target);
     let looked = tokio::select! {
-        looked = look(&session.client, &request, &context.output) => looked,
+        looked = look(&node.client, &request, &context.output) => looked,
         () = signals.next() => {
-            session.stop(signals).await;
+            node.stop(signals).await;
             return Ok(Exit::Failed);
         }
     };
@@ -77,25 +77,25 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     let content = match looked {
         Ok(content) => content,
         Err(error) => {
-            session.end(output, &mut signals).await;
+            node.end(output, &mut signals).await;
             return Err(error.into());
         }
     };
-    let again = how_to_get(args);
+    let again = download_command(args);
     output.result(&content, || {
-        format!("{}\nto get it: {again}", describe(&content))
+        format!("{}\nto download it: {again}", describe(&content))
     })?;
     if prompt::is_interactive(output) && prompt::confirm("download it now? [y/N] ").await? {
         let args =
             DownloadArgs::for_target(&args.target, &args.peer, &args.bootstrap, args.timeout);
         let request = download::request(context, &args)?;
-        return download::fetch(context, session, request, signals, &again).await;
+        return download::fetch(context, node, request, signals, &again).await;
     }
-    session.end(output, &mut signals).await;
+    node.end(output, &mut signals).await;
     Ok(Exit::Done)
 }
 
-/// Looks, and says so where that takes a while.
+/// Opens the content, and tells the person if that takes a while.
 async fn look(
     client: &Client,
     request: &LookRequest,
@@ -106,13 +106,15 @@ async fn look(
         Ok(looked) => looked,
         Err(_) => {
             let most = request.timeout_seconds;
-            output.note(format_args!("looking for who has it, for {most} s at most"));
+            output.note(format_args!(
+                "looking for peers that have it, for at most {most} s"
+            ));
             looked.await
         }
     }
 }
 
-fn how_to_get(args: &OpenArgs) -> String {
+fn download_command(args: &OpenArgs) -> String {
     let mut words = vec!["pelago", "download", &args.target];
     let flags = [("--peer", &args.peer), ("--bootstrap", &args.bootstrap)];
     for (flag, values) in flags {
@@ -127,11 +129,11 @@ fn describe(content: &Content) -> String {
         (Kind::Folder, Some(files)) => format!("folder of {}", count(files, "file")),
         (Kind::Folder, None) => "folder of many files".to_owned(),
     };
-    let unknown = "shows when it is downloaded".to_owned();
+    let unknown = "unknown until it is downloaded".to_owned();
     let mut lines = vec![
         format!(
             "name   {}",
-            escape(content.name.as_deref().unwrap_or("(none is known)"))
+            escape(content.name.as_deref().unwrap_or("(unknown)"))
         ),
         format!("kind   {kind}"),
         format!("size   {}", content.size.map_or(unknown, bytes)),
@@ -141,15 +143,15 @@ fn describe(content: &Content) -> String {
         lines.push("here   shared by this node".to_owned());
     }
     let holders = content.holders.iter();
-    lines.extend(holders.map(|holder| format!("peer   {}", who(holder, content.size))));
+    lines.extend(holders.map(|holder| format!("peer   {}", describe_holder(holder, content.size))));
     if content.holders.is_empty() {
-        lines.push("peer   nobody else who was asked has it".to_owned());
+        lines.push("peer   none of the asked peers has it".to_owned());
     }
     lines.join("\n")
 }
 
-/// A peer and how much it has; whole percents, never rounded up to all.
-fn who(holder: &Holder, size: Option<u64>) -> String {
+/// A peer and how much it has, in whole percents that are rounded down.
+fn describe_holder(holder: &Holder, size: Option<u64>) -> String {
     let name = holder.name.as_deref().map(escape).unwrap_or_default();
     let has = match size {
         Some(size) if holder.bytes >= size => "all of it".to_owned(),
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn content_is_told_with_names_that_do_no_harm() {
+    fn names_in_the_description_are_escaped() {
         assert_eq!(
             describe(&content()),
             "name   a\\u{1b}[2J\\u{202e}b\n\
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_guessed() {
+    fn unknown_values_are_not_guessed() {
         let unknown = Content {
             name: None,
             size: None,
@@ -213,11 +215,11 @@ mod tests {
         };
         assert_eq!(
             describe(&unknown),
-            "name   (none is known)\n\
+            "name   (unknown)\n\
              kind   folder of many files\n\
-             size   shows when it is downloaded\n\
+             size   unknown until it is downloaded\n\
              hash   ab\n\
-             peer   nobody else who was asked has it"
+             peer   none of the asked peers has it"
         );
     }
 }

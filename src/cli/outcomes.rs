@@ -1,12 +1,13 @@
-//! Several things tried one after another: each is reported, and one failure does not stop the rest.
+//! What came of several paths or downloads: each outcome is reported, and a failure does not stop
+//! the others.
 
 use serde::Serialize;
 
 use super::output::{Exit, Output, describe};
 use crate::api::types::{ErrorInfo, Failure};
 
-/// What came of several things. With `--json` the results are one list, in which what failed is
-/// `{"path","error"}`; a single thing that failed is a failure like any other.
+/// The outcomes of several attempts. With `--json` they are one list, in which a failure is
+/// `{"path","error"}`; a single attempt that failed is reported like the failure of any command.
 pub(super) struct Outcomes<'a, T> {
     output: &'a Output,
     outcomes: Vec<Outcome<T>>,
@@ -27,7 +28,7 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
         }
     }
 
-    /// Reports what came of `path`; people are told at once, by `text`.
+    /// Adds the outcome for `path`. People see it immediately, as `text`.
     pub(super) fn add(
         &mut self,
         path: &str,
@@ -53,7 +54,7 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
         Ok(())
     }
 
-    /// How many were done.
+    /// How many attempts succeeded.
     pub(super) fn done(&self) -> usize {
         self.outcomes
             .iter()
@@ -61,7 +62,7 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
             .count()
     }
 
-    /// Reports to programs, and says how it went.
+    /// Prints the outcomes for programs, and returns the exit code.
     pub(super) fn finish(&self) -> anyhow::Result<Exit> {
         match &self.outcomes[..] {
             [Outcome::Failed { error, .. }] => {
@@ -77,12 +78,12 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
         Ok(Exit::Failed)
     }
 
-    /// Whether nothing was tried.
+    /// Whether there were no attempts.
     pub(super) const fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
     }
 
-    /// The same where nobody said how many there would be: a list, whatever it holds.
+    /// The same for a number of attempts that the person did not choose: always a list.
     pub(super) fn finish_list(&self) -> anyhow::Result<Exit> {
         self.output.result(&self.outcomes, String::new)?;
         Ok(if self.done() == self.outcomes.len() {

@@ -1,4 +1,4 @@
-//! What is printed: results on stdout, notes and failures on stderr, exit codes.
+//! Output: results on stdout, notes and failures on stderr, exit codes.
 //!
 //! With `--json` stdout holds JSON documents, one a line, and nothing else.
 
@@ -23,19 +23,19 @@ use crate::{
     store::LockError,
 };
 
-/// How a command ended; failures that are not yet reported are errors instead.
+/// How a command ended. Failures that are not yet reported are errors instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// All was done.
+    /// The command succeeded.
     Done,
-    /// Something failed, and was reported.
+    /// Something failed and was reported.
     Failed,
-    /// The arguments made no sense.
+    /// The arguments are invalid.
     Usage,
 }
 
 impl Exit {
-    /// What a command that ended so means; none: a signal ended it.
+    /// From the exit code of a process; none if a signal ended it.
     pub(super) const fn from_code(code: Option<i32>) -> Self {
         match code {
             Some(0) => Self::Done,
@@ -53,12 +53,12 @@ impl Exit {
     }
 }
 
-/// Where and how to print.
+/// How to print.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
-    /// Whether notes and failures on stderr are lines of the log, so that a machine reads all there is.
+    /// Whether notes and failures go to the log, so that stderr holds nothing but JSON.
     pub(super) logged: bool,
 }
 
@@ -71,7 +71,7 @@ impl Output {
         }
     }
 
-    /// Prints a result: the document for programs, the text for people.
+    /// Prints a result: as a document for programs, or as text for people.
     pub(super) fn result<D, T>(&self, document: &D, text: impl FnOnce() -> T) -> anyhow::Result<()>
     where
         D: Serialize + ?Sized,
@@ -84,7 +84,7 @@ impl Output {
         }
     }
 
-    /// Prints text for people, whole lines; nothing with `--json`.
+    /// Prints lines of text for people; nothing with `--json`.
     pub(super) fn text(&self, text: impl fmt::Display) -> anyhow::Result<()> {
         let text = text.to_string();
         if self.json || text.is_empty() {
@@ -94,14 +94,14 @@ impl Output {
         stdout(format_args!("{}\n", text.trim_end_matches('\n')))
     }
 
-    /// How wide what is printed may be: as the terminal is; without one, as it has to be.
+    /// The width of the terminal in columns; none without a terminal.
     pub(super) fn width() -> Option<usize> {
         let (_rows, columns) = Term::stdout().size_checked()?;
-        // A terminal that does not know says 0.
+        // A terminal of unknown width reports 0.
         (columns > 0).then_some(columns.into())
     }
 
-    /// Prints a drawing of ours, whose control characters are meant; nothing with `--json`.
+    /// Prints text with control characters that Pelago itself made; nothing with `--json`.
     pub(super) fn raw(&self, lines: &str) -> anyhow::Result<()> {
         if self.json {
             return Ok(());
@@ -109,7 +109,7 @@ impl Output {
         stdout(format_args!("{lines}\n"))
     }
 
-    /// Says something on the side, on stderr.
+    /// Prints a note on stderr.
     pub(super) fn note(&self, text: impl fmt::Display) {
         if self.logged {
             tracing::info!("{text}");
@@ -118,18 +118,18 @@ impl Output {
         }
     }
 
-    /// Reports what failed.
+    /// Reports a failure, with `--json` on stdout.
     pub(super) fn failure(&self, error: &anyhow::Error) {
         let error = describe(error);
         if self.json {
-            // Where stdout is gone too there is nobody left to tell.
+            // If stdout is closed, too, the failure cannot be reported.
             let _ = self.result(&Failure { error }, String::new);
         } else {
             self.error(&error);
         }
     }
 
-    /// Reports a failure on stderr.
+    /// Reports a failure on stderr, for people.
     pub(super) fn error(&self, error: &ErrorInfo) {
         if self.logged {
             tracing::error!(code = error.code, hint = error.hint, "{}", error.message);
@@ -142,7 +142,7 @@ impl Output {
     }
 }
 
-/// Whoever reads our output may stop when they have seen enough.
+/// Writes to stdout. A reader that closes the pipe early, such as `head`, is not an error.
 fn stdout(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_fmt(text).and_then(|()| stdout.flush()) {
@@ -151,12 +151,12 @@ fn stdout(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     }
 }
 
-/// Unlike `eprintln!` this survives a stderr that is closed.
+/// Writes to stderr. Unlike `eprintln!`, it does not panic if stderr is closed.
 fn stderr(text: fmt::Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
-/// Any failure in the form that scripts know.
+/// Any failure in the form that scripts read.
 pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
     if let Some(info) = error.downcast_ref::<ErrorInfo>() {
         return info.clone();
@@ -175,7 +175,7 @@ pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
     } else if error.is::<LocalError>() {
         (
             "api",
-            Some("choose another address with --api, or none with --api off".to_owned()),
+            Some("use another address with --api, or none with --api off".to_owned()),
         )
     } else if let Some(error) = error.downcast_ref::<node::StartError>() {
         (error.code(), error.hint())
@@ -190,7 +190,7 @@ pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
     }
 }
 
-/// The failure and its causes, but for those that it tells of itself.
+/// The failure and its causes, except those that its text contains already.
 fn message(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |message, cause| {
         let cause = cause.to_string();
@@ -202,13 +202,13 @@ fn message(error: &anyhow::Error) -> String {
     })
 }
 
-/// Ends the process over arguments that make no sense, or with the help that was asked for.
+/// Ends the process with an error about invalid arguments, or with the help that was asked for.
 pub(super) fn exit_usage(error: &clap::Error) -> ! {
     let json = process_args::given().any(|arg| arg == "--json");
     process::exit(usage(error, json).code())
 }
 
-/// Reports arguments that make no sense, or prints the help that was asked for.
+/// Reports invalid arguments, or prints the help that was asked for.
 pub(super) fn usage(error: &clap::Error, json: bool) -> Exit {
     if json && error.use_stderr() {
         let text = error.render().to_string();
@@ -216,7 +216,7 @@ pub(super) fn usage(error: &clap::Error, json: bool) -> Exit {
         let error = ErrorInfo::new("usage", message);
         let _ = Output::new(true, false).result(&Failure { error }, String::new);
     } else {
-        // Where the stream is gone there is nobody left to tell.
+        // If the stream is closed, the text cannot be printed.
         let _ = error.print();
     }
     if error.use_stderr() {
@@ -232,13 +232,13 @@ mod tests {
     use anyhow::anyhow;
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_printed_once() {
         let cause = io::Error::other("the disk is gone");
-        let told = LocalError::Listen {
+        let failure = LocalError::Listen {
             listen: ([127, 0, 0, 1], 1).into(),
             source: cause,
         };
-        let error = describe(&told.into());
+        let error = describe(&failure.into());
         assert_eq!(
             error.message,
             "the API cannot listen on 127.0.0.1:1: the disk is gone"
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_node_refused_keeps_its_code_and_hint() {
+    fn refusals_of_the_node_keep_their_code_and_hint() {
         let info = ErrorInfo::new("not-shared", "nothing").with_hint("look");
         assert_eq!(describe(&CallError::Refused(info.clone()).into()), info);
         assert_eq!(describe(&anyhow::Error::from(info.clone())), info);

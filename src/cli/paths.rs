@@ -1,4 +1,4 @@
-//! Paths, made absolute here, as a node's current folder is another.
+//! Makes paths absolute, as the node has another current folder.
 
 use std::{
     fs,
@@ -9,11 +9,12 @@ use anyhow::Context as _;
 
 use crate::api::types::ErrorInfo;
 
-/// `path` from the root on, with all folders in it as they really are. A symbolic link at its end
-/// stays one. JSON and the database take UTF-8 only, so anything else is refused.
+/// `path` as an absolute path, without symbolic links except at its end. Paths that are not UTF-8
+/// are refused, as JSON and the database cannot hold them.
 pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
     let shown = path.display();
-    let absolute = path::absolute(path).with_context(|| format!("{shown} is no path"))?;
+    let absolute =
+        path::absolute(path).with_context(|| format!("{shown:?} is not a valid path"))?;
     let is_folder = absolute
         .symlink_metadata()
         .is_ok_and(|found| found.is_dir());
@@ -29,7 +30,7 @@ pub(super) fn absolute(path: &Path) -> anyhow::Result<String> {
     Ok(text.map_err(refused)?)
 }
 
-/// The folder that this command was called in.
+/// The folder in which the command was called.
 pub(super) fn current() -> anyhow::Result<String> {
     let current = std::env::current_dir().context("the current folder cannot be used")?;
     let text = current.into_os_string().into_string();
@@ -37,7 +38,7 @@ pub(super) fn current() -> anyhow::Result<String> {
     Ok(text.map_err(refused)?)
 }
 
-/// Bytes of a file, for people to see progress; none for anything else.
+/// The size of a file in bytes, to show progress; none for anything else.
 pub(super) fn file_size(path: &Path) -> Option<u64> {
     let metadata = path.metadata().ok()?;
     metadata.is_file().then_some(metadata.len())
@@ -68,7 +69,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn bytes_that_are_no_text_are_refused() {
+    fn paths_that_are_not_utf_8_are_refused() {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
         let refused = absolute(Path::new(OsStr::from_bytes(b"/tmp/\xff"))).unwrap_err();
         assert!(refused.to_string().contains("not valid UTF-8"), "{refused}");

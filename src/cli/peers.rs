@@ -1,4 +1,4 @@
-//! `pelago peers`: whom the running node is connected to.
+//! `pelago peers`: lists the peers to which the running node is connected.
 
 use super::{
     attach,
@@ -12,7 +12,9 @@ use crate::api::types::Peer;
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let peers = attach::require_running(context).await?.peers().await?;
     if peers.is_empty() {
-        context.output.note("the node is connected to nobody yet");
+        context
+            .output
+            .note("the node is not connected to any peer yet");
     }
     context
         .output

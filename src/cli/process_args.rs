@@ -1,7 +1,7 @@
-//! The words that this process was started with.
+//! The arguments of this process.
 //!
-//! Every user of this machine can read the arguments of a process, and only its owner its environment. So
-//! the words of a verb that was typed in the shell, a link among them, come by a variable.
+//! Every user of the machine can read the arguments of a process, but only its owner can read its
+//! environment. So the shell passes the words of a command, which may hold a link, in a variable.
 
 use std::{
     env,
@@ -9,21 +9,21 @@ use std::{
     process::Command,
 };
 
-/// The variable that holds further words.
+/// The variable that holds further arguments.
 const VARIABLE: &str = "PELAGO_SHELL_WORDS";
 
-/// Between two words: what no keyboard types.
+/// Separates two words: a character that no keyboard types.
 const SEPARATOR: char = '\u{1f}';
 
-/// The program and its arguments, with those that came unseen.
+/// The program and its arguments, then those in the variable.
 pub(super) fn given() -> impl Iterator<Item = OsString> {
-    let unseen = env::var(VARIABLE).ok();
-    let unseen = unseen.map(|words| words.split(SEPARATOR).map(OsString::from).collect());
-    let unseen: Vec<_> = unseen.unwrap_or_default();
-    env::args_os().chain(unseen)
+    let hidden = env::var(VARIABLE).ok();
+    let hidden = hidden.map(|words| words.split(SEPARATOR).map(OsString::from).collect());
+    let hidden: Vec<_> = hidden.unwrap_or_default();
+    env::args_os().chain(hidden)
 }
 
-/// Has `command` be given `words` unseen; those that are no text, as arguments.
+/// Passes `words` to `command` in the variable; as arguments if they are not UTF-8.
 pub(super) fn give<W: AsRef<OsStr>>(command: &mut Command, words: &[W]) {
     let texts = words.iter().map(|word| {
         let text = word.as_ref().to_str();
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_no_argument() {
+    fn typed_words_are_not_arguments() {
         let mut command = Command::new("x");
         give(&mut command, &["download", "pelago:ab?name=a b"]);
         assert_eq!(command.get_args().count(), 0);

@@ -1,6 +1,6 @@
-//! Progress, on stderr: a bar on a terminal, else plain lines, at most one a second.
+//! Progress on stderr: a bar on a terminal; otherwise lines, at most one a second.
 //!
-//! What is over at once shows neither.
+//! Steps that end immediately show neither.
 
 use std::{
     fmt,
@@ -15,38 +15,38 @@ use super::{
     text::{bytes, count, escape, rate as shown_rate, time},
 };
 
-/// How soon a person wonders what is going on.
+/// Time after which the bar appears.
 const BAR_DELAY: Duration = Duration::from_millis(200);
 
-/// Between two lines where there is no terminal.
+/// Time between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Characters of a name that a bar leaves room for.
+/// Characters of a name beside a bar.
 const NAME_LEN: usize = 30;
 
-/// Characters of a reason to wait; all of it is in the list.
+/// Characters of a reason to wait; `pelago downloads` shows all of it.
 const WHY_LEN: usize = 120;
 
-/// How far something is.
+/// The progress of something.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Step<'a> {
-    /// What it is about.
+    /// The name of the content.
     pub(super) name: &'a str,
-    /// What is being done.
+    /// What is being done with it.
     pub(super) state: &'a str,
-    /// Bytes done.
+    /// Bytes that are done.
     pub(super) done: u64,
-    /// Bytes in all, if known.
+    /// The size in bytes, if known.
     pub(super) size: Option<u64>,
-    /// Bytes a second; none: as fast as it has been so far.
+    /// Bytes a second; none: the average so far.
     pub(super) bytes_per_second: Option<u64>,
-    /// From how many peers.
+    /// Number of sources.
     pub(super) sources: Option<u64>,
     /// Why it waits or failed.
     pub(super) why: Option<&'a str>,
 }
 
-/// Shows steps.
+/// Shows progress.
 pub(super) struct Progress {
     started: Instant,
     shown: Display,
@@ -69,7 +69,7 @@ impl Progress {
         Self { started, shown }
     }
 
-    /// Shows how far it is, if it is time to.
+    /// Shows the progress, if it is time to.
     pub(super) fn show(&mut self, step: &Step<'_>) {
         let elapsed = self.started.elapsed();
         match &mut self.shown {
@@ -84,13 +84,13 @@ impl Progress {
             Display::Lines { last } if last.elapsed() >= LINE_INTERVAL => {
                 *last = Instant::now();
                 let line = format!("{}: {}", step.name, step.describe(elapsed));
-                eprintln_ignoring(&escape(&line));
+                eprintln_if_open(&escape(&line));
             }
             _ => {}
         }
     }
 
-    /// Removes the bar, so that something else can be printed.
+    /// Removes the bar, so that other text can be printed.
     pub(super) fn clear(&mut self) {
         if let Display::Bar(bar) = &mut self.shown
             && let Some(bar) = bar.take()
@@ -132,7 +132,7 @@ impl Step<'_> {
     }
 }
 
-/// Without a rate of its own it has none.
+/// Without an average rate.
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.describe(Duration::MAX))
@@ -141,7 +141,7 @@ impl fmt::Display for Step<'_> {
 
 fn new_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    // A template that does not parse would only be plainer.
+    // With an invalid template, the bar would only look plainer.
     if let Ok(style) = ProgressStyle::with_template("{prefix} [{bar:24}] {msg}") {
         bar.set_style(style.progress_chars("=> "));
     }
@@ -155,7 +155,7 @@ fn short(text: &str, len: usize) -> String {
     }
 }
 
-fn eprintln_ignoring(line: &str) {
+fn eprintln_if_open(line: &str) {
     use io::Write;
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_is_not_guessed() {
+    fn unknown_values_are_not_guessed() {
         let step = Step {
             state: "finding-sources",
             bytes_per_second: Some(0),

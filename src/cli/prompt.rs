@@ -1,4 +1,4 @@
-//! Asking people, who sit at a terminal.
+//! Questions to a person at the terminal.
 
 use std::io::{self, IsTerminal};
 
@@ -8,17 +8,17 @@ use tokio::task::spawn_blocking;
 
 use super::output::Output;
 
-/// Whether there is somebody to ask: not where programs read, and only at a terminal.
+/// Whether a person can answer: at a terminal, and without `--json`.
 pub(super) fn is_interactive(output: &Output) -> bool {
     !output.json && is_terminal()
 }
 
-/// Whether what is printed is seen, and what is typed is read.
+/// Whether both stdin and stdout are a terminal.
 pub(super) fn is_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
-/// What was answered to `question`, without spaces around; none: Ctrl-C or Ctrl-D.
+/// The answer to `question`, trimmed; none after Ctrl-C or Ctrl-D.
 ///
 /// # Errors
 ///
@@ -38,7 +38,7 @@ pub(super) async fn confirm(question: &'static str) -> anyhow::Result<bool> {
     Ok(answer.is_some_and(|answer| ["y", "yes"].contains(&answer.to_lowercase().as_str())))
 }
 
-/// What was typed; none at the end, or where it was interrupted.
+/// The line that was read; none at the end of the input or after an interrupt.
 pub(super) fn answer(read: rustyline::Result<String>) -> anyhow::Result<Option<String>> {
     match read {
         Ok(line) => Ok(Some(line)),

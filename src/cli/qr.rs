@@ -4,11 +4,12 @@ use qrcode::render::unicode::Dense1x2;
 
 use crate::api::Code;
 
-/// Black on white, whatever the terminal's own colours are: cameras want it so.
+/// Black on white, which cameras need; independent of the colours of the terminal.
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// The code in half blocks, two rows a line. Without colours it is for dark terminals.
+/// The code in half blocks, two rows a line. Without colours, cameras can read it on dark terminals
+/// only.
 pub(super) fn drawn(code: &Code, coloured: bool) -> String {
     let mut renderer = code.code.render::<Dense1x2>();
     if !coloured {
@@ -41,7 +42,7 @@ mod tests {
         }
     }
 
-    /// What a camera reads.
+    /// The link that a camera reads.
     fn read(code: &Code) -> Link {
         let text = drawn(code, false);
         let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_left_out_from_the_end() {
+    fn addresses_that_do_not_fit_are_left_out_from_the_end() {
         let link = link(10, "holiday film.mkv");
         let code = Code::of(&link).unwrap();
         let read = read(&code);
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_without_end_is_left_out_last() {
+    fn a_very_long_name_is_left_out_last() {
         let code = Code::of(&link(1, &"x".repeat(1000))).unwrap();
         assert_eq!(read(&code).name, None);
     }

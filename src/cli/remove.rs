@@ -1,4 +1,4 @@
-//! `pelago remove`: takes downloads that have ended off the list.
+//! `pelago remove`: removes ended downloads from the list.
 
 use super::{
     attach,
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::api::types::DownloadStatus;
 
-/// Which downloads to take off the list.
+/// Which downloads to remove.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
     #[command(flatten)]
     which: WhichArgs,
 
-    /// Remove what was downloaded, too, and share it no more
+    /// Also remove the downloaded files, and stop sharing them
     #[arg(long, conflicts_with = "all")]
     with_data: bool,
 }

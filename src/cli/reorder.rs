@@ -1,4 +1,4 @@
-//! `pelago move`: changes the order of the downloads that wait for their turn.
+//! `pelago move`: changes the order of queued downloads.
 
 use super::{attach, context::Context, downloads_table, output::Exit};
 use crate::api::types::Place;
@@ -17,15 +17,15 @@ pub(super) struct MoveArgs {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct PositionArgs {
-    /// Before all others
+    /// Before all other downloads
     #[arg(long)]
     first: bool,
 
-    /// After all others
+    /// After all other downloads
     #[arg(long)]
     last: bool,
 
-    /// Just before this one
+    /// Directly before this download
     #[arg(long, value_name = "HASH|NAME")]
     before: Option<String>,
 }

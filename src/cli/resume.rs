@@ -17,9 +17,9 @@ pub(super) struct ResumeArgs {
 pub(super) async fn run(context: &Context, args: &ResumeArgs) -> anyhow::Result<Exit> {
     let client = attach::require_running(context).await?;
     if args.which.all {
-        return selection::report(context, "goes on", &client.resume_all().await?);
+        return selection::report(context, "resumed", &client.resume_all().await?);
     }
-    selection::each(context, &args.which.what, "goes on", async |what| {
+    selection::each(context, &args.which.what, "resumed", async |what| {
         client.resume(what).await
     })
     .await

@@ -1,4 +1,4 @@
-//! Which downloads a verb is about, and doing the same to each of them.
+//! The downloads that a command changes, and the same change to each of them.
 
 use super::{context::Context, outcomes::Outcomes, output::Exit, text::escape};
 use crate::api::{CallError, Client, types::DownloadStatus};
@@ -10,12 +10,12 @@ pub(super) struct WhichArgs {
     #[arg(value_name = "HASH|NAME")]
     pub(super) what: Vec<String>,
 
-    /// All; which, each verb says
+    /// All downloads to which the command applies
     #[arg(long, conflicts_with = "what")]
     pub(super) all: bool,
 }
 
-/// Does the same to one after another.
+/// Applies `change` to one download after another.
 pub(super) async fn each(
     context: &Context,
     what: &[String],
@@ -26,14 +26,15 @@ pub(super) async fn each(
     for what in what {
         let changed = change(what)
             .await
-            .inspect(|download| tell(context, download));
+            .inspect(|download| print_notice(context, download));
         let changed = changed.map_err(Into::into);
         outcomes.add(what, changed, |download| line(done, download))?;
     }
     outcomes.finish()
 }
 
-/// Does the same to all that are meant; those that ended or went meanwhile are not.
+/// Applies `change` to all downloads for which `is_meant` holds, except those that ended or were
+/// removed in the meantime.
 pub(super) async fn all(
     context: &Context,
     client: &Client,
@@ -45,8 +46,8 @@ pub(super) async fn all(
     let mut outcomes = Outcomes::new(&context.output);
     for download in listed.iter().filter(|download| is_meant(download)) {
         let changed = change(&download.hash).await;
-        match changed.inspect(|download| tell(context, download)) {
-            Err(CallError::Refused(error)) if PAST.contains(&error.code.as_str()) => {}
+        match changed.inspect(|download| print_notice(context, download)) {
+            Err(CallError::Refused(error)) if ENDED.contains(&error.code.as_str()) => {}
             changed => outcomes.add(&download.hash, changed.map_err(Into::into), |download| {
                 line(done, download)
             })?,
@@ -58,19 +59,19 @@ pub(super) async fn all(
     outcomes.finish_list()
 }
 
-/// Passes on what the node has to say of a change.
-fn tell(context: &Context, download: &DownloadStatus) {
+/// Prints the notice of the node about a change.
+fn print_notice(context: &Context, download: &DownloadStatus) {
     if let Some(notice) = &download.notice {
         context.output.note(escape(notice));
     }
 }
 
-/// Why something is not done to one of all: it ended or went just before.
-const PAST: [&str; 2] = ["download-ended", "not-downloading"];
+/// Error codes of downloads that ended or were removed before their turn.
+const ENDED: [&str; 2] = ["download-ended", "not-downloading"];
 
 const NOTHING_TO_DO: &str = "there was nothing to do";
 
-/// Says what was done to all.
+/// Prints the downloads that were changed.
 pub(super) fn report(
     context: &Context,
     done: &str,

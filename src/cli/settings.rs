@@ -1,4 +1,4 @@
-//! `pelago settings`: what is set and by whom, and changing it.
+//! `pelago settings`: shows settings and what set them, and changes them.
 
 use serde_json::Value;
 
@@ -14,19 +14,19 @@ use crate::api::{
     wanted,
 };
 
-/// What to show or change. What is changed holds at once, is kept for later runs, and ranks above the
-/// configuration file and below the environment and flags.
+/// The setting to show or change. A change applies immediately and is saved for later runs. It
+/// takes precedence over the configuration file, but not over the environment and flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct SettingsArgs {
-    /// Only this one, as transfer.upload_limit [default: all]
+    /// The setting, such as transfer.upload_limit [default: all settings]
     #[arg(value_name = "SETTING")]
     name: Option<String>,
 
-    /// Change it to this: a number, true or false, a word, or a rate like 1.5MB
+    /// The new value: a number, true or false, a word, or a rate such as 1.5MB
     #[arg(requires = "name", allow_hyphen_values = true)]
     value: Option<String>,
 
-    /// Change it back to what the configuration file or the default says
+    /// Reset the setting to the configuration file or the default
     #[arg(long, requires = "name", conflicts_with = "value")]
     reset: bool,
 }
@@ -38,7 +38,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
             Some(change) => client.change_settings(&change).await?,
             None => client.settings().await?,
         },
-        // Nobody else changes it while the folder is ours.
+        // No other process changes settings while this one holds the folder.
         NodeState::Absent(_folder) => {
             if let Some(change) = change {
                 let changes = wanted(change)?;
@@ -83,11 +83,11 @@ impl SettingsArgs {
     }
 }
 
-/// What one setting does, and why it cannot be changed if it cannot.
+/// The description of a setting and, if it cannot be changed now, why.
 fn about(setting: &Setting) -> String {
     let description = escape(&setting.description);
     match &setting.locked {
-        Some(why) => format!("{description}\nNot to be changed now: {}", escape(why)),
+        Some(why) => format!("{description}\nIt cannot be changed now: {}", escape(why)),
         None => description,
     }
 }

@@ -1,4 +1,4 @@
-//! `pelago share`: shares files and folders from where they lie.
+//! `pelago share`: shares files and folders in place.
 
 use std::{
     cell::RefCell,
@@ -25,10 +25,11 @@ use crate::{
     store::{DataFolder, Store},
 };
 
-/// What to do about content that changes after it was hashed.
-const IN_DOUBT: &str = "a program has it open for writing: share it again when the program is done";
+/// The note about a file that may change after it was hashed.
+const IN_DOUBT: &str =
+    "a program has it open for writing: share it again when the program has closed it";
 
-/// Asked when some of a folder cannot be carried.
+/// The question if some entries of a folder cannot be shared.
 const SHARE_THE_REST: &str = "share the folder without these? [y/N] ";
 
 /// What to share, and how.
@@ -38,20 +39,21 @@ pub(super) struct ShareArgs {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// What to call it, instead of its name on disk; for a single path
+    /// Name of the share, instead of the name on disk; for a single path
     #[arg(long)]
     name: Option<String>,
 
-    /// Share it with those who have the hash, and tell nobody else
+    /// Share only with peers that have the hash; do not list it
     #[arg(long)]
     unlisted: bool,
 
-    /// Hash everything again, even files that look unchanged: a program that writes to a file through
-    /// a memory mapping may leave no other mark
+    /// Hash all files again, even those that look unchanged: a program that writes through a memory
+    /// mapping may leave no other trace
     #[arg(long)]
     rehash: bool,
 
-    /// Of a folder, leave out what cannot be carried: what cannot be read, and names that are not UTF-8
+    /// Leave out entries of a folder that cannot be shared: unreadable ones, and names that are not
+    /// UTF-8
     #[arg(long)]
     skip_unsupported: bool,
 
@@ -59,14 +61,17 @@ pub(super) struct ShareArgs {
     #[arg(long)]
     qr: bool,
 
-    /// Where no node is running: only write it down for the next `pelago start`
+    /// If no node is running, only record the share for the next `pelago start`
     #[arg(long)]
     no_serve: bool,
 }
 
 pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<Exit> {
     if args.name.is_some() && args.paths.len() > 1 {
-        let error = ErrorInfo::new("usage", "--name names one path, and several are given");
+        let error = ErrorInfo::new(
+            "usage",
+            "--name is for a single path, but several paths are given",
+        );
         context.output.failure(&error.into());
         return Ok(Exit::Usage);
     }
@@ -79,12 +84,12 @@ pub(super) async fn run(context: &Context, args: &ShareArgs) -> anyhow::Result<E
     }
 }
 
-/// Shares with a node of our own, until a signal comes.
+/// Shares with a node of this command, until a signal arrives.
 async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
-    let session = NodeHandle::own(context, folder).await?;
+    let node = NodeHandle::own(context, folder).await?;
     let shared = tokio::select! {
-        outcomes = share_all(context, args, &session.client) => Some(outcomes?),
+        outcomes = share_all(context, args, &node.client) => Some(outcomes?),
         () = signals.next() => None,
     };
     let exit = match &shared {
@@ -94,10 +99,10 @@ async fn serve(context: &Context, args: &ShareArgs, folder: &DataFolder) -> anyh
     if shared.is_some_and(|outcomes| outcomes.done() > 0) {
         context
             .output
-            .note("sharing until Ctrl-C; `pelago start` shares it from then on");
+            .note("sharing until Ctrl-C; afterwards, `pelago start` shares it again");
         signals.next().await;
     }
-    session.stop(signals).await;
+    node.stop(signals).await;
     Ok(exit)
 }
 
@@ -114,7 +119,7 @@ async fn share_all<'a>(
     Ok(outcomes)
 }
 
-/// Reports what came of `path`.
+/// Reports the outcome for `path`.
 fn add(
     outcomes: &mut Outcomes<'_, Shared>,
     context: &Context,
@@ -128,8 +133,8 @@ fn add(
     drawn.map_or(Ok(()), |shared| link::draw(&context.output, &shared))
 }
 
-/// Shares `path`. If some of it cannot be carried, the person at the terminal says whether to share the
-/// rest.
+/// Shares `path`. If some entries cannot be shared, the person at the terminal decides whether to
+/// share the others.
 async fn share_or_ask(
     context: &Context,
     args: &ShareArgs,
@@ -146,7 +151,8 @@ async fn share_or_ask(
     }
 }
 
-/// The same request without what cannot be carried, if that was refused and the person at the terminal says so.
+/// The same request without the entries that cannot be shared, if they were the reason for the
+/// refusal and the person at the terminal agrees.
 async fn without_unsupported(
     context: &Context,
     request: ShareRequest,
@@ -192,7 +198,7 @@ async fn share(
     Err(ErrorInfo::new("node-unreachable", message).into())
 }
 
-/// Writes down what to share, for the nodes to come.
+/// Records the shares for nodes that start later.
 async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyhow::Result<Exit> {
     let mut outcomes = Outcomes::new(&context.output);
     for path in &args.paths {
@@ -200,9 +206,7 @@ async fn record_all(context: &Context, args: &ShareArgs, store: &Store) -> anyho
         add(&mut outcomes, context, args, path, result)?;
     }
     if outcomes.done() > 0 {
-        context
-            .output
-            .note("written down, and shared once a node runs: pelago start");
+        context.output.note("recorded: `pelago start` shares it");
     }
     outcomes.finish()
 }
@@ -260,7 +264,7 @@ fn describe(shared: &Shared) -> String {
     if let Some(before) = &shared.replaced {
         text += "\n  was   ";
         text += before;
-        text += ": the content is not what was listed, and is shared under its new hash";
+        text += ": the content differs from what was listed, and is shared under its new hash";
     }
     for note in &shared.notes {
         text += "\n  note  ";

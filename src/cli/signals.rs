@@ -1,8 +1,8 @@
-//! Signals that ask this process to end.
+//! Signals that end this process.
 
 use std::{io, process};
 
-/// SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+/// SIGINT and SIGTERM, or Ctrl-C on systems without signals.
 pub(super) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -10,10 +10,10 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
 }
 
-/// From now on Ctrl-C ends what this process runs in the terminal, and not this process.
+/// From now on, Ctrl-C ends the processes that this one runs in the terminal, but not this one.
 pub(super) fn outlive_interrupts() -> io::Result<()> {
-    // A handler stays when its stream is gone, and unlike a signal that is ignored it is not passed
-    // on to the processes that are started here.
+    // The handler stays when its stream is dropped. Unlike an ignored signal, it is not inherited
+    // by the processes that are started here.
     #[cfg(unix)]
     drop(tokio::signal::unix::signal(
         tokio::signal::unix::SignalKind::interrupt(),
@@ -23,22 +23,22 @@ pub(super) fn outlive_interrupts() -> io::Result<()> {
     Ok(())
 }
 
-/// From now on a write beyond the limit on the size of files (`ulimit -f`) returns an error, and does not
-/// end this process.
+/// From now on, a write beyond the limit on the size of files (`ulimit -f`) returns an error instead
+/// of ending this process.
 pub(super) fn outlive_size_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let number = rustix::process::Signal::XFSZ.as_raw();
-        // The handler stays when its stream is gone.
+        // The handler stays when its stream is dropped.
         if let Err(error) = signal(SignalKind::from_raw(number)) {
-            tracing::warn!(%error, "a file that reaches the size limit (ulimit -f) ends this process");
+            tracing::warn!(%error, "a write beyond the file size limit (ulimit -f) ends this process");
         }
     }
 }
 
 impl Signals {
-    /// From now on signals no longer end the process by themselves.
+    /// From now on, signals no longer end the process by themselves.
     pub(super) fn listen() -> io::Result<Self> {
         #[cfg(unix)]
         {
@@ -54,7 +54,7 @@ impl Signals {
         Ok(Self {})
     }
 
-    /// Waits for one.
+    /// Waits for a signal.
     pub(super) async fn next(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -67,7 +67,7 @@ impl Signals {
         }
     }
 
-    /// From now on the next signal ends the process at once.
+    /// From now on, the next signal ends the process immediately.
     pub(super) fn exit_on_next(mut self) {
         tokio::spawn(async move {
             self.next().await;

@@ -1,4 +1,4 @@
-//! `pelago start`: a node that is there to stay.
+//! `pelago start`: runs a node until it is stopped.
 
 use std::{
     fs,
@@ -31,50 +31,51 @@ use crate::{
     store::Printable,
 };
 
-/// The duties of this file.
+/// The duties that this file starts.
 const API: &str = "api";
 const GATEWAY: &str = "gateway";
 
-/// What to start with; flags left out are as the settings say.
+/// How to run the node. The settings apply where a flag is left out.
 #[derive(Debug, clap::Args)]
 pub(super) struct StartArgs {
-    /// TCP and UDP port to listen on; 0: any that is free [default: 8080, or a free one]
+    /// TCP and UDP port to listen on; 0: any free port [default: 8080, or a free port]
     #[arg(short, long)]
     port: Option<u16>,
 
-    /// Folder whose files are shared, each on its own, while this runs [default: ./shared]
+    /// Folder whose files are shared, each by itself, while the node runs [default: ./shared]
     #[arg(short, long, value_name = "DIR")]
     dir: Vec<String>,
 
-    /// Node to enter the network by: host:port or a multiaddr
+    /// Node by which to join the network: host:port or a multiaddr
     #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
     bootstrap: Vec<String>,
 
-    /// What others see this node called [default: the host's name]
+    /// Name of this node, which other people see [default: the host name]
     #[arg(short, long)]
     name: Option<String>,
 
-    /// Whether to find nodes on the LAN, and be found [default: true]
+    /// Whether to find nodes on the local network, and be found there [default: true]
     #[arg(
         long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true",
         value_parser = clap::builder::BoolishValueParser::new(),
     )]
     discovery: Option<bool>,
 
-    /// Address to listen on, instead of every interface
+    /// Address to listen on, instead of all interfaces
     #[arg(long, value_name = "MULTIADDR")]
     listen: Vec<Multiaddr>,
 
-    /// Where the local API listens, or `off` [default: any free port on loopback]
+    /// Address of the local API, or `off` [default: any free port on loopback]
     #[arg(long, value_name = "ADDR|off", value_parser = api)]
     api: Option<Address>,
 
-    /// Where browsers and players read content, or `off` [default: any free port on loopback]
+    /// Address at which browsers and players read content, or `off` [default: any free port on
+    /// loopback]
     #[arg(long, value_name = "ADDR|off", value_parser = api)]
     gateway: Option<Address>,
 }
 
-/// Where something listens, if at all.
+/// The address of a server, or none.
 #[derive(Clone, Copy, Debug)]
 enum Address {
     Off,
@@ -92,7 +93,7 @@ fn api(text: &str) -> Result<Address, &'static str> {
 }
 
 impl StartArgs {
-    /// The settings that the flags stand for.
+    /// The settings that the flags set.
     pub(super) fn settings(&self) -> Vec<FlagSetting> {
         let mut settings = Vec::new();
         let mut set = |flag, section, key, value: toml::Value| {
@@ -145,7 +146,7 @@ impl StartArgs {
     }
 }
 
-/// What programs are told once the node can be used.
+/// What programs read once the node is ready.
 #[derive(Serialize)]
 struct Ready<'a> {
     event: &'a str,
@@ -182,7 +183,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
     let gateway = open_gateway(context, folder.path()).await?;
     let links = gateway.as_ref().map(|gateway| gateway.links().clone());
-    // Whoever started this may not read what it says: that is no reason to end.
+    // The node also runs if its stdout is closed.
     let address = api.as_ref().map(Local::address);
     let _ = announce(context, &node, address, links.as_ref()).await;
     advise(context, &shared);
@@ -194,16 +195,18 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     supervisor::notify(Phase::Ready);
     signals.next().await;
     supervisor::notify(Phase::Stopping);
-    context.output.note("ending; once more to end at once");
+    context
+        .output
+        .note("stopping; press Ctrl-C again to exit immediately");
     signals.exit_on_next();
-    // The file of the API goes with its server.
+    // The server of the API removes its file when it ends.
     node.duties().end(GATEWAY).await;
     node.duties().end(API).await;
     attach::end(&node).await;
     Ok(Exit::Done)
 }
 
-/// Begins to serve the API and the gateway.
+/// Starts the servers of the API and the gateway.
 fn serve(node: &Node, api: Option<LocalServer>, gateway: Option<Gateway>) {
     if let Some(api) = api {
         let api = Arc::new(api);
@@ -227,25 +230,25 @@ fn serve(node: &Node, api: Option<LocalServer>, gateway: Option<Gateway>) {
     }
 }
 
-/// The folders to share, made where they are missing.
+/// The folders to share; missing ones are created.
 fn share_folders(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let folders = context.config.storage.share_folders.iter();
     let make = |folder: &PathBuf| {
         if !folder.is_dir() {
             fs::create_dir_all(folder)
-                .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+                .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
             context
                 .output
-                .note(format_args!("made the folder {}", folder.display()));
+                .note(format_args!("created the folder {}", folder.display()));
         }
-        // As it really is, so that one folder has one path whatever it is called.
+        // Without symbolic links, so that a folder has a single path.
         fs::canonicalize(folder)
             .with_context(|| format!("the folder {} cannot be used", folder.display()))
     };
     folders.map(make).collect()
 }
 
-/// Starts the node; where the default port is taken, on free ones.
+/// Starts the node; on a free port if the default one is taken.
 async fn start_node(
     context: &Context,
     files: &NodeFiles,
@@ -273,12 +276,12 @@ async fn start_node(
     }
 }
 
-/// Whether nobody chose the port.
+/// Whether the port is the default, which no one chose.
 fn is_free_choice(config: &Config) -> bool {
     config.network.listen.is_empty() && *config.set_by("network.port") == SetBy::Default
 }
 
-/// Where browsers and players read content, if they are to.
+/// Opens the gateway; none if it is off.
 async fn open_gateway(context: &Context, folder: &Path) -> anyhow::Result<Option<Gateway>> {
     let config = &context.config;
     if !config.gateway.enabled {
@@ -321,12 +324,12 @@ async fn announce(
     context.output.result(&ready, text)
 }
 
-/// Says what to do next, where nothing is shared yet.
+/// Suggests what to do if the folders are empty.
 fn advise(context: &Context, folders: &[PathBuf]) {
     let is_empty = |folder: &PathBuf| is_empty(folder);
     if let Some(folder) = folders.first().filter(|_| folders.iter().all(is_empty)) {
         context.output.note(format_args!(
-            "nothing is shared from folders yet: put files into {}, or: pelago share PATH",
+            "no folder has files to share yet: put files into {}, or run `pelago share PATH`",
             folder.display()
         ));
     }

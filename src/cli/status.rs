@@ -1,4 +1,4 @@
-//! `pelago status`: the running node, what it relies on, and what is wrong.
+//! `pelago status`: shows the running node, what it relies on, and its notices.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::api::types::{Health, Status};
 
-/// What programs read.
+/// The state of the node, for programs.
 #[derive(Serialize)]
 struct StatusReport {
     #[serde(flatten)]

@@ -1,15 +1,15 @@
-//! What a supervisor that started this process is told, where there is one: systemd, by `NOTIFY_SOCKET`.
+//! Notifies the supervisor that started this process: systemd, by `NOTIFY_SOCKET`.
 
-/// What is told.
+/// The phases that a supervisor can follow.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Phase {
-    /// The node can be used.
+    /// The node is ready.
     Ready,
-    /// It ends.
+    /// The node is stopping.
     Stopping,
 }
 
-/// Tells it, if anyone wants to know.
+/// Notifies the supervisor, if there is one.
 pub(super) fn notify(phase: Phase) {
     #[cfg(target_os = "linux")]
     {
@@ -19,9 +19,9 @@ pub(super) fn notify(phase: Phase) {
             Phase::Stopping => NotifyState::Stopping,
         };
         if let Err(error) = sd_notify::notify(&[state]) {
-            tracing::warn!(%error, ?phase, "the supervisor could not be told");
+            tracing::warn!(%error, ?phase, "the supervisor could not be notified");
         }
     }
     #[cfg(not(target_os = "linux"))]
-    tracing::trace!(?phase, "there is no supervisor to tell");
+    tracing::trace!(?phase, "no supervisor on this system");
 }

@@ -1,26 +1,26 @@
-//! Tables, as wide as they have to be or as the terminal allows.
+//! Tables that fit the width of the terminal.
 //!
-//! Pure: a width in, lines out. Where all does not fit, columns are left out in the order of their turns, and then
-//! those that may be are truncated, the last column last.
+//! Pure: a width in, lines out. If not all columns fit, some are dropped in a fixed order; then those
+//! that may be are truncated, the last column last.
 
 use console::{measure_text_width, truncate_str};
 
 use crate::store::{escaped, is_unsafe};
 
-/// Between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
 
-/// Stands for what was cut off.
+/// Stands for truncated text.
 const CUT: &str = "…";
 
-/// What stands under one heading.
+/// A column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Column {
     heading: &'static str,
     is_number: bool,
     /// When it is left out where they do not fit, the first being 1; none: never.
     drop_order: Option<u8>,
-    /// What it may be cut to; none: it is never cut.
+    /// The width to which it may be truncated; none: it is never truncated.
     min_width: Option<usize>,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
-/// A row that keeps to its line, whatever others called what is in it.
+/// A row with its cells escaped, so that names of peers cannot break the line.
 fn printable(row: Vec<String>) -> Vec<String> {
     let cells = row.into_iter().map(|cell| match cell.contains(is_unsafe) {
         true => escaped(&cell).into_owned(),
@@ -75,7 +75,7 @@ fn printable(row: Vec<String>) -> Vec<String> {
     cells.collect()
 }
 
-/// A column that is shown: which, and how wide.
+/// A column that is shown, by its index and width.
 #[derive(Clone, Copy)]
 struct ShownColumn {
     at: usize,
@@ -84,7 +84,7 @@ struct ShownColumn {
 }
 
 impl Table {
-    /// Each row has a cell for each column.
+    /// A table of rows, which have a cell for each column.
     pub(super) fn new(
         columns: impl Into<Vec<Column>>,
         rows: impl IntoIterator<Item = Vec<String>>,
@@ -95,7 +95,7 @@ impl Table {
         }
     }
 
-    /// All as one text; nothing without a row.
+    /// The table as one text; empty without rows.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         if self.rows.is_empty() {
             return String::new();
@@ -103,7 +103,8 @@ impl Table {
         self.lines(width).join("\n")
     }
 
-    /// The headings and a line for each row. No line is wider than the `width`; without, nothing is cut.
+    /// The headings and a line for each row. No line exceeds `width`; without a width, nothing is
+    /// truncated.
     pub(super) fn lines(&self, width: Option<usize>) -> Vec<String> {
         let shown = self.fitted(width);
         let headings = self.columns.iter().map(|column| column.heading.to_owned());
@@ -116,7 +117,7 @@ impl Table {
         [headings].into_iter().chain(rows).map(cut).collect()
     }
 
-    /// The columns that are shown in this width.
+    /// The columns that fit into this width.
     fn fitted(&self, width: Option<usize>) -> Vec<ShownColumn> {
         let mut shown: Vec<_> = (0..self.columns.len()).map(|at| self.whole(at)).collect();
         let Some(width) = width else { return shown };
@@ -154,7 +155,7 @@ impl Table {
         }
     }
 
-    /// The last column is not filled up, whatever it holds.
+    /// A line of the table, without spaces at its end.
     fn line(&self, cells: &[String], shown: &[ShownColumn]) -> String {
         let mut line = String::new();
         for column in shown {
@@ -172,22 +173,24 @@ impl Table {
     }
 }
 
-/// How wide columns are together.
+/// The width of columns with the gaps between them.
 fn needed(widths: impl ExactSizeIterator<Item = usize>) -> usize {
     let gaps = GAP * widths.len().saturating_sub(1);
     widths.sum::<usize>() + gaps
 }
 
-/// `text` in `width` columns of a terminal, its end cut off if need be.
+/// `text`, truncated to `width` columns of a terminal.
 pub(super) fn truncate(text: &str, width: usize) -> String {
     truncate_str(text, width, CUT).into_owned()
 }
 
-/// `text` in lines of at most `width` columns, parted between words where that goes.
+/// `text` in lines of at most `width` columns, broken between words where possible.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let last = lines.last_mut().expect("one is there from the beginning");
+        let last = lines
+            .last_mut()
+            .expect("the list starts with a line and never shrinks");
         if last.is_empty() {
             *last = truncate(word, width);
         } else if measure_text_width(last) + 1 + measure_text_width(word) <= width {
@@ -221,7 +224,7 @@ mod tests {
     ];
 
     #[test]
-    fn columns_line_up_and_nothing_is_cut_where_nobody_looks() {
+    fn columns_line_up_and_nothing_is_truncated_without_a_width() {
         assert_eq!(
             table(&ROWS).text(None),
             "   SIZE  KIND    HASH        NAME\n\
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_room_longest() {
+    fn names_are_truncated_last() {
         assert_eq!(
             table(&ROWS).text(Some(39)),
             "   SIZE  KIND    HASH       NAME\n\
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_the_room() {
+    fn no_line_exceeds_the_width() {
         let wide = [["1 B", "file", "ab", "文件文件文件文件文件"], ROWS[1]];
         for width in 1..60 {
             for line in table(&wide).lines(Some(width)) {
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn words_go_to_the_next_line() {
+    fn long_text_wraps_between_words() {
         assert_eq!(wrap("a bc def", 4), ["a bc", "def"]);
         assert_eq!(wrap("abcdef g", 4), ["abc…", "g"]);
         assert_eq!(wrap("", 4), [""]);

@@ -1,4 +1,4 @@
-//! Numbers, names and commands as people read them.
+//! Formats numbers, names and commands for people.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub(super) fn bytes(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }
 
-/// Bytes a second in the units that limits are given and shown in: `1.5 MB/s`.
+/// Bytes a second in the units of limits: `1.5 MB/s`.
 pub(super) fn rate(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KB/s", "MB/s", "GB/s", "TB/s"];
     if bytes < 1000 {
@@ -41,18 +41,18 @@ pub(super) fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Text by others, on one line and unable to do anything to a terminal.
+/// Text of other people, escaped: it stays on one line and cannot control the terminal.
 pub(super) fn escape(text: &str) -> String {
     escaped(text).into_owned()
 }
 
-/// The same for several lines.
+/// The same for text of several lines.
 pub(super) fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(escaped).collect();
     lines.join("\n")
 }
 
-/// A command as it can be given to a shell again.
+/// A command that a shell can run again.
 pub(super) fn command(words: impl Iterator<Item = String>) -> String {
     words
         .map(|word| quoted(&word))
@@ -60,7 +60,7 @@ pub(super) fn command(words: impl Iterator<Item = String>) -> String {
         .join(" ")
 }
 
-/// One word of a command, as a shell reads it back.
+/// One word of a command, quoted for a shell.
 pub(super) fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_can_be_given_again() {
+    fn commands_can_be_run_again() {
         let words = ["pelago", "download", "it's", "", "a b", "-o", "/tmp/x"];
         let command = command(words.map(str::to_owned).into_iter());
         assert_eq!(command, r"pelago download 'it'\''s' '' 'a b' -o /tmp/x");

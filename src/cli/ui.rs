@@ -1,4 +1,4 @@
-//! `pelago ui`: the running node's page.
+//! `pelago ui`: opens the page of the running node.
 
 use std::{io, path::Path};
 
@@ -7,11 +7,11 @@ use serde::Serialize;
 use super::{attach, context::Context, output::Exit};
 use crate::api::types::ErrorInfo;
 
-/// How to show the page.
+/// How to open the page.
 #[derive(Debug, clap::Args)]
 pub(super) struct UiArgs {
-    /// Print the URL only; it is good for a minute, and once. A browser in a sandbox (snap, flatpak) cannot
-    /// read the file that would open it: paste the URL there
+    /// Only print the URL, which is valid once and for a minute. Paste it into a browser that runs in
+    /// a sandbox (snap, flatpak), which cannot read the file that opens the page
     #[arg(long)]
     no_open: bool,
 }
@@ -30,14 +30,14 @@ pub(super) async fn run(context: &Context, args: &UiArgs) -> anyhow::Result<Exit
     if !args.no_open
         && let Err(error) = open_file(page.file.as_deref())
     {
-        let text = format_args!("no browser was opened ({error}): open that URL in one");
+        let text = format_args!("no browser could be opened ({error}): open the URL in a browser");
         context.output.note(text);
     }
     Ok(Exit::Done)
 }
 
-/// Has the browser open a file that leads to the URL: what programs are started with, everyone on this
-/// machine can see.
+/// Opens a file that leads to the URL in the browser. The URL itself is not passed, as all users of
+/// the machine can read the arguments of a process.
 fn open_file(file: Option<&Path>) -> io::Result<()> {
     let file = file.ok_or_else(|| io::Error::other("the node has no folder for the file"))?;
     open::that_detached(file)

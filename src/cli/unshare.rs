@@ -15,15 +15,15 @@ use crate::api::types::Shared;
 /// What to stop sharing.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnshareArgs {
-    /// A path withdraws that place, a name the places of that name, a hash (or at least 6 of its first
-    /// digits) all places of that content. What you withdraw from a watched folder stays withdrawn until
-    /// you share it again
+    /// A path stops sharing that file or folder; a name, those with that name; a hash, or at least 6
+    /// of its first digits, all with that content. Files of a watched folder stay withdrawn until you
+    /// share them again
     #[arg(value_name = "HASH|NAME|PATH")]
     what: String,
 }
 
-/// What is meant: a path that can be nothing else is absolute.
-fn what(given: &str) -> anyhow::Result<String> {
+/// The argument; made absolute if it can only be a path.
+fn absolute_if_path(given: &str) -> anyhow::Result<String> {
     let is_path = given.starts_with("./") || given.starts_with("../");
     if !is_path {
         return Ok(given.to_owned());
@@ -32,7 +32,7 @@ fn what(given: &str) -> anyhow::Result<String> {
 }
 
 pub(super) async fn run(context: &Context, args: &UnshareArgs) -> anyhow::Result<Exit> {
-    let what = what(&args.what)?;
+    let what = absolute_if_path(&args.what)?;
     let path = paths::absolute(Path::new(&what))?;
     let unshared = match attach::find_or_lock(&context.data_folder).await? {
         NodeState::Running(client) => client.unshare(&what, Some(path)).await?,

@@ -1,7 +1,7 @@
-//! Verbs that people type or choose one after another: each a process of its own.
+//! Runs commands for the shell and the menu, each as a process of its own.
 //!
-//! What a verb starts ends with its process, and Ctrl-C reaches the process and not us; so a verb
-//! does here what it does when it is typed in a terminal, and nothing else.
+//! A node that a command starts ends with the process, and Ctrl-C reaches the process but not the
+//! shell. So a command does exactly what it does when it is typed in a terminal.
 
 use std::{
     env,
@@ -23,23 +23,23 @@ use super::{
 };
 use crate::api::types::ErrorInfo;
 
-/// How to run verbs on one data folder, with one set of global flags.
+/// How to run commands on one data folder, with one set of global flags.
 #[derive(Clone, Debug)]
 pub(super) struct Verbs {
     program: PathBuf,
-    /// What people called the program, so that hints repeat it.
+    /// The name by which the program was started, which hints repeat.
     called: OsString,
     data_folder: PathBuf,
     global: Global,
 }
 
-/// What makes no sense where verbs are typed one after another. Who types it nevertheless gets it.
+/// Commands that are hidden in the shell, as they are of little use there. They still run if typed.
 const HIDDEN: [&str; 4] = ["start", "shell", "completions", "man"];
 
-/// Leaves the shell; its other name is `exit`.
+/// The command that leaves the shell; its other name is `exit`.
 const LEAVE: &str = "quit";
 
-/// The verbs where they are typed one after another: no program's name goes before them.
+/// The definition of the command line for the shell, where no program name comes first.
 pub(super) fn definition() -> clap::Command {
     let hide = |root: clap::Command, verb| root.mut_subcommand(verb, |verb| verb.hide(true));
     let leave = clap::Command::new(LEAVE)
@@ -49,14 +49,16 @@ pub(super) fn definition() -> clap::Command {
     root.subcommand(leave)
         .name("")
         .no_binary_name(true)
-        .override_usage("VERB [OPTIONS]; `help` has the verbs, `help VERB` says what one takes")
-        .subcommand_help_heading("Verbs")
+        .override_usage(
+            "COMMAND [OPTIONS]; `help` lists all commands, `help COMMAND` shows the options of one",
+        )
+        .subcommand_help_heading("Commands")
 }
 
 impl Verbs {
-    /// Verbs that run as this command does.
+    /// Runs commands with the global flags of `context`.
     pub(super) fn new(context: &Context) -> anyhow::Result<Self> {
-        let program = env::current_exe().context("this program's own file is not known")?;
+        let program = env::current_exe().context("the path of this program is unknown")?;
         let called = env::args_os().next();
         Ok(Self {
             called: called.unwrap_or_else(|| program.clone().into_os_string()),
@@ -66,11 +68,12 @@ impl Verbs {
         })
     }
 
-    /// Runs the verb that `words` are, to its end; what it has to say it says itself.
+    /// Runs the command that `words` form, and waits for its end. The command prints its output
+    /// itself.
     ///
     /// # Errors
     ///
-    /// The verb is the shell, or its process cannot be started.
+    /// The command is the shell, or its process cannot be started.
     pub(super) fn run<W: AsRef<OsStr>>(&self, words: &[W]) -> anyhow::Result<Exit> {
         let words = self.without_own_name(words);
         let parsed = definition().try_get_matches_from(words.iter().map(AsRef::as_ref));
@@ -79,7 +82,7 @@ impl Verbs {
             Err(error) => return Ok(output::usage(&error, self.is_json(words))),
         };
         if given.subcommand_name() == Some("shell") {
-            return Err(ErrorInfo::new("usage", "this is the shell already").into());
+            return Err(ErrorInfo::new("usage", "this is already the shell").into());
         }
         let mut command = process::Command::new(&self.program);
         #[cfg(unix)]
@@ -87,7 +90,7 @@ impl Verbs {
         command.args(self.inherited(&given));
         process_args::give(&mut command, words);
         if !io::stdin().is_terminal() {
-            // What is to be read there are the next verbs.
+            // Stdin holds the next commands, which this one must not read.
             command.stdin(Stdio::null());
         }
         let ended = command.status();
@@ -96,7 +99,7 @@ impl Verbs {
         Ok(Exit::from_code(ended.code()))
     }
 
-    /// A line that was copied from a hint begins with the program.
+    /// The words without the name of the program, which lines copied from hints begin with.
     fn without_own_name<'a, W: AsRef<OsStr>>(&self, words: &'a [W]) -> &'a [W] {
         match words {
             [first, rest @ ..] if first.as_ref() == "pelago" || first.as_ref() == self.called => {
@@ -110,7 +113,7 @@ impl Verbs {
         self.global.json || words.iter().any(|word| word.as_ref() == "--json")
     }
 
-    /// Our own global flags, but for those that the verb was `given`.
+    /// The global flags of this process, except those that were `given` to the command.
     fn inherited(&self, given: &ArgMatches) -> Vec<OsString> {
         let is_given = |flag| given.value_source(flag) == Some(ValueSource::CommandLine);
         let mut flags = Vec::new();
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_about_what_is_typed_here() {
+    fn help_is_about_the_shell() {
         definition().debug_assert();
         let help = parsed("help").unwrap_err().to_string();
         for verb in ["share", "quit", "exit"] {
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verb_has_the_shells_flags_unless_it_is_given_its_own() {
+    fn a_command_inherits_the_flags_of_the_shell_unless_it_has_its_own() {
         assert_eq!(
             inherited("list"),
             [
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_from_a_hint_can_be_given_as_it_is() {
+    fn a_line_from_a_hint_can_be_pasted() {
         let verbs = verbs();
         assert_eq!(verbs.without_own_name(&["pelago", "list"]), ["list"]);
         assert_eq!(verbs.without_own_name(&["./pelago", "list"]), ["list"]);

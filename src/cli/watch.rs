@@ -1,5 +1,5 @@
-//! `pelago downloads --watch`: the downloads as they change. On a terminal a table that is drawn anew;
-//! elsewhere a line for whatever changed, or with `--json` the whole list.
+//! `pelago downloads --watch`: shows downloads as they change. On a terminal, it redraws a table;
+//! otherwise it prints a line for each change, or with `--json` the whole list.
 
 use std::{io, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::api::{
     types::{DownloadStatus, ErrorInfo, Waiting},
 };
 
-/// Between two looks, on a terminal.
+/// Time between two updates on a terminal.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Between two looks, where each is kept.
+/// Time between two updates without a terminal, where lines accumulate.
 const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Rows and columns of a terminal that does not say how large it is.
+/// Rows and columns of a terminal of unknown size.
 const USUAL_SIZE: (u16, u16) = (24, 80);
 
-/// Shows the downloads until a signal; the node's end is a failure.
+/// Shows the downloads until a signal arrives. It is an error if the node ends.
 pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen()?;
     let mut view = View::new(&context.output);
@@ -45,12 +45,12 @@ pub(super) async fn run(context: &Context, client: &Client) -> anyhow::Result<Ex
     }
 }
 
-/// What it means that the node does not answer any more.
+/// The error of a node that no longer answers.
 fn gone(error: CallError) -> anyhow::Error {
     match error {
         CallError::Connect(_) | CallError::Broken(_) => {
-            let message = "the node has ended; what was verified is kept";
-            let hint = "`pelago start` goes on with its downloads";
+            let message = "the node has ended; verified data is kept";
+            let hint = "`pelago start` resumes its downloads";
             ErrorInfo::new("node-unreachable", message)
                 .with_hint(hint)
                 .into()
@@ -59,7 +59,7 @@ fn gone(error: CallError) -> anyhow::Error {
     }
 }
 
-/// How the downloads are shown.
+/// How downloads are shown.
 enum View {
     Table(Frame),
     Lines {
@@ -108,10 +108,11 @@ impl View {
     }
 }
 
-/// Lines that are drawn over those before. The last ones stay, and what comes next begins below.
+/// Lines that are drawn over the previous ones. The last ones stay, and later output begins below
+/// them.
 struct Frame {
     terminal: Term,
-    /// Without a word where there is nothing to show.
+    /// Whether to print nothing if there are no downloads.
     quiet: bool,
     drawn: Vec<String>,
 }
@@ -119,15 +120,15 @@ struct Frame {
 impl Frame {
     fn draw(&mut self, downloads: &[DownloadStatus]) -> io::Result<()> {
         let size = self.terminal.size_checked();
-        // A terminal that does not know says 0.
+        // A terminal of unknown size reports 0.
         let size = size.filter(|(rows, columns)| *rows > 0 && *columns > 0);
         let (rows, columns) = size.unwrap_or(USUAL_SIZE);
         let (rows, columns) = (usize::from(rows), usize::from(columns));
-        // The cursor is in the row below.
+        // One row is left for the cursor.
         let lines = match downloads {
             [] if self.quiet => Vec::new(),
             [] => vec![truncate(
-                "the node downloads nothing; Ctrl-C ends this",
+                "there are no downloads; press Ctrl-C to leave",
                 columns,
             )],
             _ => fitted(downloads, rows.saturating_sub(1), columns),
@@ -144,21 +145,21 @@ impl Frame {
 }
 
 impl Drop for Frame {
-    /// Takes away the `^C` that the terminal shows.
+    /// Removes the `^C` that the terminal shows.
     fn drop(&mut self) {
-        // Where the terminal is gone there is nothing to take away.
+        // It fails if the terminal is closed.
         let _ = self.terminal.clear_line();
         let _ = self.terminal.flush();
     }
 }
 
-/// How many rows lines take on a terminal that may have become narrower since.
+/// Rows that lines take on a terminal that may have become narrower since they were drawn.
 fn rows_of(lines: &[String], columns: usize) -> usize {
     let rows = |line: &String| measure_text_width(line).div_ceil(columns.max(1)).max(1);
     lines.iter().map(rows).sum()
 }
 
-/// A line for each download that is not as it was, but for the time that goes by.
+/// A line for each download that changed in more than the time it waits.
 fn news(before: &[DownloadStatus], now: &[DownloadStatus]) -> Vec<String> {
     let of = |list: &[DownloadStatus], hash: &str| {
         let mut same = list.iter().filter(|other| other.hash == hash);
@@ -175,7 +176,7 @@ fn news(before: &[DownloadStatus], now: &[DownloadStatus]) -> Vec<String> {
     changed.map(line).chain(gone).collect()
 }
 
-/// A download that waits is not news each second.
+/// The download without the time that it waits, which changes every second.
 fn without_time(download: &DownloadStatus) -> DownloadStatus {
     let mut download = download.clone();
     if let Some(Waiting::Source { seconds, .. }) = &mut download.waits {
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told() {
+    fn only_changes_are_printed() {
         let first = news(&[], &[waiting(1.0)]);
         assert_eq!(first, ["a: finding-sources, 0 sources, no source for 1 s"]);
         assert_eq!(news(&[waiting(1.0)], &[waiting(2.0)]), [""; 0]);

@@ -24,7 +24,7 @@ use super::{
 /// The prefix of variables that set something.
 const PREFIX: &str = "PELAGO_";
 
-/// Variables with the prefix that are no settings, and are read elsewhere.
+/// Variables with the prefix that are not settings, and are read elsewhere.
 const OTHER_VARIABLES: [&str; 3] = ["PELAGO_DATA_DIR", "PELAGO_CONFIG", "PELAGO_SHELL_WORDS"];
 
 /// Bytes of the longest configuration file: 100 times the one with all defaults.

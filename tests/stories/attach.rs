@@ -15,7 +15,7 @@ fn without_a_node_status_peers_and_downloads_say_so() {
     for verb in ["status", "peers", "downloads"] {
         let refused = a.run(&[verb]).failed();
         let sentence = format!(
-            "error: no node is running on {}: pelago start\n",
+            "error: no node is running on {}: run `pelago start`\n",
             data.display()
         );
         assert_eq!((refused.stdout.as_str(), refused.stderr), ("", sentence));
@@ -106,7 +106,7 @@ fn what_a_killed_node_left_harms_nobody() {
     let left = a.data().join("api.json");
     assert!(left.exists(), "kill -9 leaves it");
     a.run(&["status"]).failed().says("no node is running");
-    a.run(&["list"]).done().says("nothing is shared here");
+    a.run(&["list"]).done().says("nothing is shared");
     let node = a.start(&[]);
     a.run(&["status"]).done().prints(&node.peer_id());
     node.stop();
@@ -123,7 +123,7 @@ fn a_node_without_an_api_says_that_it_cannot_be_reached() {
     let node = a.start(&["--api", "off"]);
     let refused = a.run(&["status"]).failed();
     refused
-        .says("a node has the data folder")
+        .says("a node uses the data folder")
         .says("--api off")
         .says("--data-dir");
     node.stop();

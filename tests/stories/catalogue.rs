@@ -151,5 +151,5 @@ fn what_is_unshared_is_no_longer_given() {
     // Now the name is of one thing only; and a node is not needed to forget it.
     node.stop();
     a.run(&["unshare", "x.txt"]).done().prints(&other);
-    a.run(&["list"]).done().says("nothing is shared here");
+    a.run(&["list"]).done().says("nothing is shared");
 }

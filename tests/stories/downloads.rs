@@ -149,7 +149,7 @@ fn what_a_command_without_a_node_left_is_listed_as_paused() {
         "downloading",
     );
     run.signal("INT");
-    run.end().failed().says("paused: what was verified is kept");
+    run.end().failed().says("paused: verified data is kept");
     let _node = b.start(&["-b", &a_node.address()]);
     let paused = until(&b, &hash, "paused");
     assert_eq!(paused["path"], text(&b.path("got")));
@@ -214,7 +214,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
             .done()
             .prints("removed: ");
         assert!(!b.path("got").exists());
-        b.run(&["list"]).done().says("nothing is shared here");
+        b.run(&["list"]).done().says("nothing is shared");
         assert_eq!(order(&b).len(), 0);
     }
     // The same after a restart, of the node and of nothing else.
@@ -339,7 +339,7 @@ fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it(
         first
             .end()
             .failed()
-            .says("no longer followed: the node goes on with it");
+            .says("no longer followed: the node continues the download");
         valve.open();
         if let Some(second) = second {
             second.end().done();
@@ -492,7 +492,7 @@ fn watching_without_a_terminal_tells_what_changes_and_when_the_node_goes() {
     assert_eq!(last["error"]["code"], "node-unreachable");
     assert_eq!(
         last["error"]["message"],
-        "the node has ended; what was verified is kept"
+        "the node has ended; verified data is kept"
     );
 }
 

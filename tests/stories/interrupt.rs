@@ -13,8 +13,8 @@ pub(crate) fn to_go_on(ended: &Ended) -> String {
     let line = ended
         .stderr
         .lines()
-        .find_map(|line| line.trim().strip_prefix("to go on: "));
-    line.unwrap_or_else(|| panic!("it does not say how to go on: {ended:#?}"))
+        .find_map(|line| line.trim().strip_prefix("to resume: "));
+    line.unwrap_or_else(|| panic!("it does not say how to resume: {ended:#?}"))
         .to_owned()
 }
 
@@ -49,7 +49,7 @@ fn an_interrupted_download_keeps_what_was_verified_and_goes_on() {
             );
         }
         run.signal("INT");
-        let ended = run.end().failed().says("paused: what was verified is kept");
+        let ended = run.end().failed().says("paused: verified data is kept");
         assert!(
             ended.stdout.is_empty() && !b.path("it's here").exists(),
             "{ended:?}"

@@ -147,7 +147,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
     ];
     b.run(&without_source)
         .failed()
-        .says("looking for who has it")
+        .says("looking for peers that have it")
         .says("peers were asked and do not have it")
         .says("--bootstrap");
 }

@@ -124,5 +124,5 @@ fn each_verb_has_a_page_of_the_manual() {
     world.file("taken", b"");
     a.run(&["man", "--output", "../taken"])
         .failed()
-        .says("cannot be made");
+        .says("cannot be created");
 }

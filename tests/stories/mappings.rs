@@ -252,7 +252,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             assert_eq!(after["replaced"], before);
             let now = a.hash(&text(path));
             assert_eq!(after["hash"], now.as_str());
-            a.run(&["doctor", "--check-shares"]).prints("all as listed");
+            a.run(&["doctor", "--check-shares"]).prints("all hold the listed content");
         }
         node.map(super::world::Node::stop);
     }
@@ -260,7 +260,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
     assert!(memory.write(&single, 9, !fs::read(&single).unwrap()[9]));
     a.run(&["share", &text(&single), "--rehash", "--no-serve"])
         .done()
-        .prints("the content is not what was listed");
+        .prints("the content differs from what was listed");
 }
 
 /// ```text

@@ -137,7 +137,7 @@ fn a_shared_folder_is_brought_in_line_at_the_next_start() {
     node.stop();
     // For that run only: a node that is started without the folder does not share it.
     let _node = a.start(&[]);
-    a.run(&["list"]).done().says("nothing is shared here");
+    a.run(&["list"]).done().says("nothing is shared");
 }
 
 /// ```text

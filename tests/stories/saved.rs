@@ -101,9 +101,9 @@ fn a_change_that_cannot_be_kept_is_made_and_said() {
     ] {
         b.run(command)
             .failed()
-            .says("nothing is changed")
+            .says("nothing was changed")
             .says("settings.toml")
-            .says("make room");
+            .says("free space");
     }
     assert_eq!(b.json(&["limit"])["upload"], Value::Null);
 

@@ -23,7 +23,7 @@ fn a_script_runs_the_verbs_and_ends_as_the_last_that_failed() {
     let ended = a.fed(&["shell"], &script).done().prints(&hash);
     ended
         .says("no node is running on")
-        .says("nothing is shared here");
+        .says("nothing is shared");
 
     // A verb that takes a node for itself ends with its own status.
     a.fed(&["shell"], "status\nlist\n")
@@ -37,7 +37,7 @@ fn a_script_runs_the_verbs_and_ends_as_the_last_that_failed() {
         .says("closed");
     a.fed(&["shell"], "shell\n")
         .failed()
-        .says("this is the shell already");
+        .says("this is already the shell");
     a.fed(&["shell"], "quit\nfly\n").done();
     a.fed(&["shell"], "help\nhelp share\n")
         .done()
@@ -157,7 +157,7 @@ fn the_menu_has_the_verbs_by_number() {
         .prints("5  download")
         .prints("shared x.txt")
         .prints("no longer shared")
-        .says("nothing is shared here");
+        .says("nothing is shared");
     a.fed(&["menu"], "9\n").code(2).says("not one of 1 to 6");
     a.fed(&["menu"], "4\nno such thing\n6\n")
         .failed()
@@ -168,7 +168,7 @@ fn the_menu_has_the_verbs_by_number() {
     menu.types(&format!("menu{ENTER}"));
     menu.sees("1-6: ");
     menu.types(&format!("1{ENTER}"));
-    menu.sees("nothing is shared here");
+    menu.sees("nothing is shared");
     menu.sees("1-6: ");
     menu.types(&format!("6{ENTER}"));
     menu.sees("pelago> ");

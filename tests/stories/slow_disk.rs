@@ -220,7 +220,7 @@ fn a_node_that_ends_waits_for_what_is_being_put_in_place() {
     b.run(&["download", &hash, "-o", &got, "--detach"]).done();
     disk.reached();
     node.run.signal("TERM");
-    node.run.err.line("ending;");
+    node.run.err.line("stopping;");
     disk.open();
     let ended = node.run.end().done();
     assert!(ended.stderr.contains("downloaded"), "{ended:#?}");
@@ -258,7 +258,7 @@ fn an_interrupted_command_says_what_became_of_the_download() {
             run.end().done().prints(&text(&got));
             assert_content(&got, &content);
         } else {
-            run.end().failed().says("paused: what was verified is kept");
+            run.end().failed().says("paused: verified data is kept");
             assert!(!got.exists());
             disk.open();
             let resumed = b.json(&["download", &hash, "-b", &address, "-o", &text(&got)]);

@@ -1,4 +1,5 @@
-//! What the node keeps: whether its database is sound, what was set aside as damaged, what is lost.
+//! The data of the node: whether its database is intact, which files were set aside as damaged, and
+//! which shares are lost.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use crate::{
     store::{DatabaseState, Recovery, examine_database, files_set_aside, named},
 };
 
-/// Looks at the data folder. The database is read only while no node uses it.
+/// Checks the data folder. The database is only read while no node uses it.
 pub(super) fn examine(data_folder: &Path, is_running: bool) -> Vec<Finding> {
     let mut findings = vec![if is_running {
         Finding::ok("database", "the running node checked it when it started")
@@ -24,43 +25,43 @@ fn database(data_folder: &Path) -> Finding {
     const CHECK: &str = "database";
     match examine_database(data_folder) {
         Ok(DatabaseState::Sound) => Finding::ok(CHECK, "it is intact"),
-        Ok(DatabaseState::Missing) => Finding::ok(CHECK, "there is none yet"),
+        Ok(DatabaseState::Missing) => Finding::ok(CHECK, "it does not exist yet"),
         Ok(DatabaseState::Damaged(why)) => Finding::problem(
             CHECK,
             why,
-            "`pelago start` sets the damaged file aside and finds again what was shared",
+            "run `pelago start`: it sets the damaged file aside, and recovers the shares",
         ),
         Err(error) => Finding::problem(
             CHECK,
             error.to_string(),
-            "check the disk and the permissions of the data folder: nothing was changed",
+            "check the disk and the permissions of the data folder; nothing was changed",
         ),
     }
 }
 
-/// What was shared and is not found again since the database was damaged.
+/// Shares that were lost with a damaged database and are not recovered yet.
 fn lost(data_folder: &Path) -> Option<Finding> {
     const CHECK: &str = "shares";
     let forget = remove(&[Recovery::file(data_folder)]);
     let recovery = match Recovery::read(data_folder) {
         Ok(recovery) => recovery?,
         Err(error) => {
-            let message = format!("what was lost with the database cannot be read: {error}");
+            let message = format!("the list of lost shares cannot be read: {error}");
             return Some(Finding::problem(CHECK, message, "check the disk"));
         }
     };
     let (count, names) = (recovery.lost.len(), named(recovery.lost.iter()));
     Some(Finding::warning(
         CHECK,
-        format!("{count} shares from a damaged database are not found again yet: {names}"),
+        format!("{count} shares of a damaged database are not recovered yet: {names}"),
         format!(
-            "`pelago start` looks for them; share again what is still listed then, or forget it: \
-             {forget}"
+            "run `pelago start`, which looks for them; share those that are still listed \
+             afterwards again, or forget them: {forget}"
         ),
     ))
 }
 
-/// Files that were damaged, and that a person may still want.
+/// Damaged files, which a person may still want.
 fn set_aside(data_folder: &Path) -> Option<Finding> {
     let files = files_set_aside(data_folder).unwrap_or_default();
     if files.is_empty() {
@@ -73,7 +74,7 @@ fn set_aside(data_folder: &Path) -> Option<Finding> {
     Some(Finding::warning(
         "set aside",
         format!("damaged files were set aside: {}", named(names.iter())),
-        format!("when nothing is missing any more: {}", remove(&files)),
+        format!("remove them when nothing is missing: {}", remove(&files)),
     ))
 }
 
@@ -90,7 +91,7 @@ mod tests {
     use crate::cli::doctor::finding::Severity;
 
     #[test]
-    fn damage_is_told_with_what_to_do() {
+    fn damage_is_reported_with_its_remedy() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let states = |is_running| {

@@ -1,26 +1,26 @@
-//! What came of looking at one thing.
+//! The result of a check.
 
 use serde::Serialize;
 
-/// How bad something is.
+/// How bad the result of a check is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
-    /// As it should be.
+    /// All is well.
     Ok,
-    /// It works, but for something that may be wanted.
+    /// The node works, but lacks something that may be wanted.
     Warning,
-    /// It does not work, or is not safe.
+    /// Something does not work, or is not safe.
     Problem,
 }
 
-/// What came of looking at one thing.
+/// The result of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     pub(super) check: &'static str,
     pub(super) state: Severity,
     pub(super) message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub(super) hint: Option<String>,
 }
 

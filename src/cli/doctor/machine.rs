@@ -1,11 +1,11 @@
-//! The machine: the data folder, the disk it is on, how many files may be open, and the clock.
+//! The machine: the data folder and its disk, the limit on open files, and the clock.
 
 use std::{path::Path, time::SystemTime};
 
 use super::finding::Finding;
 use crate::{cli::text::time, node::clock_lag};
 
-/// What is there to be looked at on this system.
+/// Checks the data folder, its disk and the clock.
 pub(super) fn examine(data_folder: &Path) -> Vec<Finding> {
     let clock = clock(data_folder, SystemTime::now());
     #[cfg(unix)]
@@ -19,7 +19,7 @@ pub(super) fn examine(data_folder: &Path) -> Vec<Finding> {
     vec![clock]
 }
 
-/// What a node that is started here may do.
+/// Checks the limits of a node that is started here.
 pub(super) fn limits() -> Vec<Finding> {
     #[cfg(unix)]
     return vec![unix::descriptors()];
@@ -27,15 +27,15 @@ pub(super) fn limits() -> Vec<Finding> {
     Vec::new()
 }
 
-/// Whether the clock went back: then files seem not to have changed that have, and announcements are
+/// Whether the clock was set back: then changed files seem unchanged, and announcements are
 /// repeated too late.
 fn clock(data_folder: &Path, now: SystemTime) -> Finding {
     match clock_lag(data_folder, now) {
-        None => Finding::ok("clock", "no file of the node's is from the future"),
+        None => Finding::ok("clock", "no file of the node is newer than the clock"),
         Some(lag) => Finding::problem(
             "clock",
-            format!("it is {} behind what was written here already", time(lag)),
-            "set the clock, and keep it right: timedatectl set-ntp true",
+            format!("it is {} behind files that the node has written", time(lag)),
+            "set the clock, and keep it synchronised: timedatectl set-ntp true",
         ),
     }
 }
@@ -56,17 +56,17 @@ mod unix {
     use super::Finding;
     use crate::cli::text::{bytes, command};
 
-    /// Free bytes below which downloads soon fail.
+    /// Free bytes below which downloads may fail soon.
     const LITTLE_SPACE: u64 = 1 << 30;
 
-    /// Free bytes below which the node cannot even write down what it shares.
+    /// Free bytes below which the node cannot record what it shares.
     const NO_SPACE: u64 = 64 << 20;
 
-    /// Open files that a node with the default memory budget gets along with: a connection, a shared file
-    /// that is being read, a download are one or two each.
+    /// Open files that are enough for a node with the default memory budget: a connection, a shared
+    /// file that is being read, and a download take one or two each.
     const ENOUGH_FILES: u64 = 1024;
 
-    /// Open files below which a node hardly works.
+    /// Open files below which a node barely works.
     const FEW_FILES: u64 = 256;
 
     const FOLDER: &str = "data folder";
@@ -76,21 +76,27 @@ mod unix {
         let metadata = match folder.metadata() {
             Ok(metadata) => metadata,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let message = format!("{shown} is not there yet: the first command makes it");
+                let message = format!(
+                    "{shown} does not exist yet; the first command that needs it creates it"
+                );
                 return Finding::ok(FOLDER, message);
             }
             Err(error) => {
-                let message = format!("{shown} cannot be looked at: {error}");
-                return Finding::problem(FOLDER, message, "name another with --data-dir");
+                let message = format!("{shown} cannot be read: {error}");
+                return Finding::problem(FOLDER, message, "use another folder with --data-dir");
             }
         };
         if !metadata.is_dir() {
-            let message = format!("{shown} is no folder");
-            return Finding::problem(FOLDER, message, "name another with --data-dir");
+            let message = format!("{shown} is not a folder");
+            return Finding::problem(FOLDER, message, "use another folder with --data-dir");
         }
         if metadata.uid() != geteuid().as_raw() {
             let message = format!("{shown} belongs to another user");
-            return Finding::problem(FOLDER, message, "run as that user, or name another folder");
+            return Finding::problem(
+                FOLDER,
+                message,
+                "run pelago as that user, or use another folder with --data-dir",
+            );
         }
         if access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).is_err() {
             let message = format!("{shown} cannot be written");
@@ -98,25 +104,25 @@ mod unix {
             return Finding::problem(
                 FOLDER,
                 message,
-                format!("{mend}, or free its disk from read-only"),
+                format!("{mend}, or mount its disk writable"),
             );
         }
         private(folder, metadata.mode())
     }
 
-    /// Whether nobody else gets at what is in `folder`.
+    /// Whether other users can read nothing in `folder`.
     fn private(folder: &Path, mode: u32) -> Finding {
         let shown = folder.display();
         if is_exposed(mode) {
-            let message = format!("other users may enter {shown}, where the node's key is");
+            let message = format!("other users can enter {shown}, which holds the key of the node");
             return Finding::problem(FOLDER, message, mend("700", folder));
         }
         match exposed_key(folder) {
             Some(key) => {
-                let message = format!("other users may read the key {}", key.display());
+                let message = format!("other users can read the key {}", key.display());
                 Finding::problem(FOLDER, message, mend("600", &key))
             }
-            None => Finding::ok(FOLDER, format!("{shown} is this user's alone")),
+            None => Finding::ok(FOLDER, format!("only this user can enter {shown}")),
         }
     }
 
@@ -136,7 +142,7 @@ mod unix {
     }
 
     pub(super) fn disk(data_folder: &Path) -> Finding {
-        // Where there is no folder yet, there will be.
+        // The folder may not exist yet: then it will be on the disk of the nearest folder above.
         let there = data_folder.ancestors().find(|folder| folder.exists());
         let free = there.map(statvfs);
         match free {
@@ -144,17 +150,17 @@ mod unix {
             _ => Finding::warning(
                 "disk",
                 format!(
-                    "how much is free for {} is not known",
+                    "the free space for {} cannot be read",
                     data_folder.display()
                 ),
-                "look with df",
+                "check it with df",
             ),
         }
     }
 
     fn space(free: u64) -> Finding {
         let message = format!("{} are free for the data folder", bytes(free));
-        let hint = "remove what is not needed, or use a folder on another disk with --data-dir";
+        let hint = "remove files, or use a folder on another disk with --data-dir";
         match free {
             0..NO_SPACE => Finding::problem("disk", message, hint),
             NO_SPACE..LITTLE_SPACE => Finding::warning("disk", message, hint),
@@ -163,17 +169,17 @@ mod unix {
     }
 
     pub(super) fn descriptors() -> Finding {
-        // None: no limit.
+        // None stands for no limit.
         files(getrlimit(Resource::Nofile).current)
     }
 
     fn files(limit: Option<u64>) -> Finding {
         let message = match limit {
-            Some(limit) => format!("a node started here may have {limit} files open"),
-            None => "a node started here may have any number of files open".to_owned(),
+            Some(limit) => format!("a node that is started here can open {limit} files"),
+            None => "a node that is started here can open any number of files".to_owned(),
         };
         let hint = format!(
-            "`ulimit -n {ENOUGH_FILES}` before `pelago start`, or LimitNOFILE= in its service"
+            "run `ulimit -n {ENOUGH_FILES}` before `pelago start`, or set LimitNOFILE= in its unit"
         );
         match limit {
             Some(0..FEW_FILES) => Finding::problem("open files", message, hint),
@@ -211,7 +217,7 @@ mod unix {
             assert_eq!(
                 data_folder(&key).state,
                 Severity::Problem,
-                "it is no folder"
+                "it is not a folder"
             );
             let missing = path.join("not/yet");
             assert_eq!(data_folder(&missing).state, Severity::Ok);
@@ -219,7 +225,7 @@ mod unix {
         }
 
         #[test]
-        fn what_runs_out_is_told_in_time() {
+        fn little_space_and_few_files_are_reported() {
             let states = [0, NO_SPACE, LITTLE_SPACE].map(|free| space(free).state);
             assert_eq!(states, [Severity::Problem, Severity::Warning, Severity::Ok]);
             let states = [Some(64), Some(512), Some(4096), None].map(|limit| files(limit).state);
@@ -244,7 +250,7 @@ mod tests {
     use crate::cli::doctor::finding::Severity;
 
     #[test]
-    fn a_clock_that_went_back_is_told_by_what_was_written() {
+    fn a_clock_that_was_set_back_is_noticed_by_newer_files() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), "").unwrap();
         let now = SystemTime::now();

@@ -1,16 +1,17 @@
-//! `pelago doctor`: what is wrong with this node and its machine, and how to mend it.
+//! `pelago doctor`: finds problems of this node and its machine, and shows how to fix them.
 //!
-//! Looks, and changes nothing. Every [`Finding`] is a line; a node that runs is asked for what only it
-//! can know. No message of ours carries the time, so the clock is compared with what was written here.
+//! Changes nothing. Prints one line for each [`Finding`], and asks a running node for what only the
+//! node knows. No message of a peer carries the time, so the clock is compared with files of this
+//! node.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `finding`, `node_report` | a finding; what a running node says of itself |
-//! | `data` | the database, what was set aside as damaged, what is lost |
+//! | `finding`, `node_report` | the result of a check; the state of a running node |
+//! | `data` | the database, damaged files that were set aside, lost shares |
 //! | `machine` | data folder, disk, file descriptors, clock |
-//! | `node` | what the running node relies on, its limits, and what is wrong with it |
-//! | `network` | ports, whether others reach us, mDNS, bootstrap and DHT |
-//! | `shares` | whether all that is shared is there, and is what is listed |
+//! | `node` | what the running node relies on, its limits, and its notices |
+//! | `network` | ports, whether peers reach the node, mDNS, bootstrap and DHT |
+//! | `shares` | whether shared files are available, and hold the listed content |
 
 mod data;
 mod finding;
@@ -29,11 +30,11 @@ use super::{
 use crate::api::types::ErrorInfo;
 use finding::{Finding, Severity};
 
-/// What to look at.
+/// Which checks to run.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// Read everything that is shared, and report what is not what is listed; takes as long as reading
-    /// all of it takes
+    /// Read all shared files, and report those that do not hold the listed content; takes as long
+    /// as reading them
     #[arg(long)]
     check_shares: bool,
 }
@@ -41,7 +42,7 @@ pub(super) struct DoctorArgs {
 pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<Exit> {
     let mut findings = vec![settings(context)];
     findings.extend(machine::examine(&context.data_folder));
-    // Where that cannot be told, the node is asked below and says why.
+    // On an error, the node is asked below, which reports the error.
     let is_running = local::is_running(&context.data_folder).unwrap_or(true);
     let data = data::examine(&context.data_folder, is_running);
     let is_sound = data.iter().all(|found| found.state != Severity::Problem);
@@ -53,17 +54,17 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
             findings.extend(node::examine(&running.health));
         }
         Ok(None) => {
-            // Opening a damaged database replaces it, and this changes nothing.
+            // Opening a damaged database replaces it, and the doctor changes nothing.
             if is_sound {
                 findings.extend(shares::without_node(context));
             }
-            // A running node says what its own process may do.
+            // A running node reports the limits of its own process.
             findings.extend(machine::limits());
             findings.extend(network::without_node(context));
         }
         Err(error) => {
             let ErrorInfo { message, hint, .. } = output::describe(&error);
-            let hint = hint.unwrap_or_else(|| "end it, and start it again".to_owned());
+            let hint = hint.unwrap_or_else(|| "restart the node".to_owned());
             findings.push(Finding::problem("node", message, hint));
         }
     }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_finding_is_a_line_and_how_to_mend_it() {
+    fn each_finding_is_a_line_with_its_remedy() {
         let findings = [
             Finding::ok("disk", "44.0 GiB are free"),
             Finding::problem(

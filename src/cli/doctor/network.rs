@@ -1,4 +1,4 @@
-//! The network: ports, whether others reach us, and how nodes are found.
+//! The network: ports, whether peers reach the node, and how nodes find each other.
 
 #[cfg(unix)]
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -15,20 +15,20 @@ use crate::{
     config::{Config, SetBy},
 };
 
-/// What a running node says.
+/// Checks a running node.
 pub(super) fn of_node(node: &NodeReport) -> Vec<Finding> {
     vec![listening(node), reached(node), known(node), identity(node)]
 }
 
-/// Whether another node uses the identity of this one.
+/// Whether another node has the same identity.
 fn identity(node: &NodeReport) -> Finding {
     match &node.health.identity_clash {
         None => Finding::ok("identity", "no other node with the same identity was seen"),
         Some(address) => Finding::problem(
             "identity",
             format!("another node has the same identity as this one; it was seen at {address}"),
-            "a data folder is for one node: end one of the two, move identity.key out of its data folder, \
-             and start it again. It gets an identity of its own, and keeps its shares",
+            "a data folder is for one node: stop one of the two, move identity.key out of its data \
+             folder, and start it again. It gets a new identity, and keeps its shares",
         ),
     }
 }
@@ -37,16 +37,16 @@ fn listening(node: &NodeReport) -> Finding {
     let listen = &node.status.listen;
     match listen.first() {
         Some(first) => {
-            let places = count(listen.len() as u64, "place");
+            let addresses = count(listen.len() as u64, "address");
             Finding::ok(
                 "ports",
-                format!("the node listens in {places}, such as {first}"),
+                format!("the node listens on {addresses}, such as {first}"),
             )
         }
         None => Finding::problem(
             "ports",
-            "the node listens nowhere, so that nobody can connect to it",
-            "is there a network interface? then start it again, or see --port and --listen",
+            "the node listens on no address, so that no peer can connect to it",
+            "check the network interfaces, then restart the node; see --port and --listen",
         ),
     }
 }
@@ -56,21 +56,21 @@ fn reached(node: &NodeReport) -> Finding {
     match (peers, inbound) {
         (0, _) => Finding::warning(
             "reachable",
-            "the node is connected to nobody, who could tell",
-            "name a node to enter the network by: pelago start --bootstrap HOST:PORT",
+            "unknown: the node is not connected to any peer",
+            "name a node of the network: pelago start --bootstrap HOST:PORT",
         ),
         (peers, 0) => Finding::warning(
             "reachable",
             format!(
-                "the node has connected to {}, and nobody to it yet",
+                "the node has connected to {}, but no peer has connected to it yet",
                 count(peers, "peer")
             ),
-            "if that stays so, open or forward its port (TCP and UDP) in firewall and router",
+            "if this persists, open or forward its port (TCP and UDP) in firewall and router",
         ),
         (peers, inbound) => Finding::ok(
             "reachable",
             format!(
-                "{inbound} of {} have connected by themselves",
+                "{inbound} of {} have connected to the node",
                 count(peers, "peer")
             ),
         ),
@@ -79,43 +79,43 @@ fn reached(node: &NodeReport) -> Finding {
 
 fn known(node: &NodeReport) -> Finding {
     let health = &node.health;
-    let entered = match health.bootstrap {
-        0 => "no node to enter the network by is set".to_owned(),
+    let bootstrap = match health.bootstrap {
+        0 => "no bootstrap node is set".to_owned(),
         all => {
             let connected = health.bootstrap_connected;
             format!("{connected} of {} connected", count(all, "bootstrap node"))
         }
     };
     let message = format!(
-        "{entered}, {} of the DHT known",
+        "{bootstrap}, {} of the DHT known",
         count(health.dht_nodes, "node")
     );
     match health.dht_nodes {
         0 if health.bootstrap > 0 => Finding::problem(
             "discovery",
             message,
-            "are their addresses right, and are they running? see network.bootstrap",
+            "check whether they are running, and their addresses in network.bootstrap",
         ),
         0 => Finding::warning(
             "discovery",
             message,
-            "beyond the local network, others are found by a node that both know: --bootstrap",
+            "name a node of the network with --bootstrap, to find nodes beyond the local network",
         ),
         _ => Finding::ok("discovery", message),
     }
 }
 
-/// What can be told where no node runs.
+/// Checks the network settings while no node runs.
 pub(super) fn without_node(context: &Context) -> Vec<Finding> {
     let message = format!("no node is running on {}", context.data_folder.display());
-    let hint = "pelago start: then its peers can be looked at, too";
+    let hint = "run `pelago start`, so that its peers can be checked, too";
     vec![
         Finding::warning("node", message, hint),
         ports(&context.config),
     ]
 }
 
-/// Whether a node could listen where it would.
+/// Whether a node can listen on the addresses that are set.
 fn ports(config: &Config) -> Finding {
     let settings = match node_settings::long_running(config, config.network.port, Vec::new()) {
         Ok(settings) => settings,
@@ -125,8 +125,8 @@ fn ports(config: &Config) -> Finding {
     };
     let taken = |address: &&Multiaddr| try_out(address).is_err();
     let Some(address) = settings.listen.iter().find(taken) else {
-        let listen = count(settings.listen.len() as u64, "place");
-        return Finding::ok("ports", format!("a node can listen in all {listen}"));
+        let addresses = count(settings.listen.len() as u64, "address");
+        return Finding::ok("ports", format!("a node can listen on {addresses}"));
     };
     let why = try_out(address).err().map(|error| error.to_string());
     let message = format!(
@@ -136,15 +136,15 @@ fn ports(config: &Config) -> Finding {
     let is_default =
         config.network.listen.is_empty() && *config.set_by("network.port") == SetBy::Default;
     if is_default {
-        let hint = "`pelago start` takes another; to have always the same, set network.port";
+        let hint = "`pelago start` uses another; set network.port to choose one";
         Finding::warning("ports", message, hint)
     } else {
-        let hint = "end the program that has it, or choose another with --port or --listen";
+        let hint = "stop the program that uses it, or choose another with --port or --listen";
         Finding::problem("ports", message, hint)
     }
 }
 
-/// Listens at `address` for a moment.
+/// Listens on `address` for a moment.
 fn try_out(address: &Multiaddr) -> io::Result<()> {
     let mut host: Option<IpAddr> = None;
     for part in address {
@@ -160,39 +160,45 @@ fn try_out(address: &Multiaddr) -> io::Result<()> {
             _ => {}
         }
     }
-    // Neither: the node itself says what it thinks of it.
+    // Neither TCP nor UDP: the node itself refuses it.
     Ok(())
 }
 
-/// Whether others on the local network can be heard.
+/// Whether this machine can receive mDNS from other nodes.
 pub(super) fn mdns(config: &Config) -> Finding {
     if !config.network.mdns {
-        let hint = "network.mdns = true, or `pelago start --discovery`";
-        return Finding::warning("mdns", "finding nodes on the local network is off", hint);
+        let hint = "set network.mdns = true, or run `pelago start --discovery`";
+        return Finding::warning(
+            "mdns",
+            "discovery of nodes on the local network is off",
+            hint,
+        );
     }
-    match hear_mdns() {
-        Ok(()) => Finding::ok("mdns", "nodes on the local network can be heard"),
+    match receive_mdns() {
+        Ok(()) => Finding::ok("mdns", "nodes on the local network can be discovered"),
         Err(error) => Finding::problem(
             "mdns",
-            format!("nodes on the local network cannot be heard: {error}"),
-            "is there a network interface with multicast, and UDP port 5353 open? or set network.mdns = false",
+            format!("nodes on the local network cannot be discovered: {error}"),
+            "check that a network interface has multicast and that UDP port 5353 is open, or set \
+             network.mdns = false",
         ),
     }
 }
 
-/// Opens the sockets that mDNS takes, which programs share. One family is enough: a network may have no other.
+/// Opens the sockets that mDNS uses, which programs share. One address family is enough, as a
+/// network may have no other.
 #[cfg(unix)]
-fn hear_mdns() -> io::Result<()> {
-    hear_mdns_over(Ipv4Addr::UNSPECIFIED.into())
-        .or_else(|error| hear_mdns_over(Ipv6Addr::UNSPECIFIED.into()).map_err(|_| error))
+fn receive_mdns() -> io::Result<()> {
+    receive_mdns_over(Ipv4Addr::UNSPECIFIED.into())
+        .or_else(|error| receive_mdns_over(Ipv6Addr::UNSPECIFIED.into()).map_err(|_| error))
 }
 
-/// Opens the socket of one family.
+/// Opens the socket of one address family.
 #[cfg(unix)]
-fn hear_mdns_over(any: IpAddr) -> io::Result<()> {
+fn receive_mdns_over(any: IpAddr) -> io::Result<()> {
     use rustix::net::{AddressFamily, SocketType, bind, socket, sockopt};
 
-    /// Where all that speak mDNS meet (RFC 6762).
+    /// The multicast addresses and the port of mDNS (RFC 6762).
     const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
     const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
     const PORT: u16 = 5353;
@@ -214,7 +220,7 @@ fn hear_mdns_over(any: IpAddr) -> io::Result<()> {
 
 /// Not tried on this system.
 #[cfg(not(unix))]
-fn hear_mdns() -> io::Result<()> {
+fn receive_mdns() -> io::Result<()> {
     Ok(())
 }
 
@@ -248,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_reachable_once_somebody_has_reached_it() {
+    fn a_node_is_reachable_once_a_peer_has_connected_to_it() {
         let state = |peers, inbound_peers| {
             let health = Health {
                 peers,
@@ -263,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn to_know_nobody_is_a_problem_only_where_somebody_was_named() {
+    fn an_empty_dht_is_a_problem_only_with_bootstrap_nodes() {
         let found = |bootstrap, dht_nodes| {
             let health = Health {
                 bootstrap,
@@ -282,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_a_problem_where_it_was_chosen() {
+    fn a_taken_port_is_a_problem_if_a_person_chose_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("/ip4/127.0.0.1/tcp/{}", taken.local_addr().unwrap().port());
         let mut layers = Layers::default();

@@ -1,4 +1,4 @@
-//! What a running node says of itself: what it relies on, its limits, and what is wrong.
+//! Findings of a running node: what it relies on, its limits, and its notices.
 
 use super::finding::{Finding, Severity};
 use crate::{
@@ -6,11 +6,11 @@ use crate::{
     cli::health,
 };
 
-/// One line for what is as it should be, one for each notice.
+/// A finding for each part of its state, and one for each notice.
 pub(super) fn examine(found: &Health) -> Vec<Finding> {
     let rows = health::rows(found).into_iter();
     let rows = rows.map(|(check, line)| Finding::ok(check, line));
-    // Other checks name these one by one.
+    // Other checks report these in detail.
     let is_named_elsewhere =
         |kind: &str| matches!(kind, "set-aside" | "identity" | "share" | "clock");
     let notices = found.notices.iter();
@@ -31,7 +31,7 @@ fn finding(notice: &Notice) -> Finding {
     }
 }
 
-/// The kind of a notice as a check.
+/// The name of the check for a kind of notice.
 fn check(kind: &str) -> &'static str {
     match kind {
         "watch" => "watching",

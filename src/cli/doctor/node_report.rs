@@ -1,18 +1,18 @@
-//! What a running node says of itself.
+//! The state of a running node.
 
 use crate::{
     api::types::{Health, Status, UnavailableShares},
     cli::{attach, context::Context},
 };
 
-/// What a running node says of itself.
+/// The state of a running node.
 pub(super) struct NodeReport {
     pub(super) status: Status,
     pub(super) health: Health,
     pub(super) unavailable: UnavailableShares,
 }
 
-/// The node that runs on the data folder, if one does.
+/// The state of the node that runs on the data folder; none if no node runs.
 pub(super) async fn ask(context: &Context) -> anyhow::Result<Option<NodeReport>> {
     let Some(client) = attach::find_running(&context.data_folder).await? else {
         return Ok(None);
@@ -20,7 +20,7 @@ pub(super) async fn ask(context: &Context) -> anyhow::Result<Option<NodeReport>>
     Ok(Some(NodeReport {
         status: client.status().await?,
         health: client.health().await?,
-        // A node of an older version does not know.
+        // A node of an older version has no such route.
         unavailable: client.unavailable().await.unwrap_or_default(),
     }))
 }

@@ -1,5 +1,5 @@
-//! What is shared: whether it is there, and, if that is asked for, whether each file still holds what is
-//! listed, which reads all of it.
+//! Shared files: whether they are available and, if asked for, whether each still holds the listed
+//! content, for which all of them are read.
 
 use std::path::Path;
 
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// Files of a folder that a message names, at most.
+/// Most files of a folder that a message names.
 const NAMED: usize = 3;
 
-/// Shares and files that are not available and are named, at most.
+/// Most unavailable shares and files that are named.
 const NAMED_UNAVAILABLE: usize = 20;
 
-/// A line if all of `shares` shares are available, else one for each that is not.
+/// One finding if all of `shares` shares are available, or one for each that is not.
 pub(super) fn states(shares: u64, unavailable: &UnavailableShares) -> Vec<Finding> {
     if unavailable.count == 0 {
         let shares = count(shares, "share");
@@ -38,12 +38,16 @@ pub(super) fn states(shares: u64, unavailable: &UnavailableShares) -> Vec<Findin
     let more = unavailable.count.saturating_sub(findings.len() as u64);
     if more > 0 {
         let message = format!("{more} more shares and files are not available");
-        findings.push(Finding::warning("share", message, "see: pelago list"));
+        findings.push(Finding::warning(
+            "share",
+            message,
+            "`pelago list` lists all",
+        ));
     }
     findings
 }
 
-/// The same without a node.
+/// The same while no node runs.
 pub(super) fn without_node(context: &Context) -> Vec<Finding> {
     let folders = context.config.storage.share_folders.clone();
     if !context.data_folder.join("state.redb").exists() {
@@ -52,8 +56,8 @@ pub(super) fn without_node(context: &Context) -> Vec<Finding> {
     match local::unavailable(&context.data_folder, folders) {
         Ok((shares, unavailable)) => states(shares, &unavailable),
         Err(error) => {
-            let message = format!("what is shared cannot be looked at: {error}");
-            let hint = "try again when no other command uses the data folder";
+            let message = format!("the shares cannot be checked: {error}");
+            let hint = "retry when no other command uses the data folder";
             vec![Finding::warning("shares", message, hint)]
         }
     }
@@ -79,7 +83,7 @@ fn unavailable_place(place: &UnavailableShare) -> Finding {
     let (why, hint) = match place.state {
         ShareState::Missing => (
             "is missing: it was moved or removed, or its disk is not mounted",
-            format!("bring it back; or {again}stop sharing it: {end}"),
+            format!("restore it; or {again}stop sharing it: {end}"),
         ),
         ShareState::Unreadable => (
             "cannot be read by this node",
@@ -89,17 +93,17 @@ fn unavailable_place(place: &UnavailableShare) -> Finding {
         ),
         ShareState::BeingWritten => (
             "is being written by a program",
-            "it is offered again when the program is done".to_owned(),
+            "the node offers it again when the program closes it".to_owned(),
         ),
         ShareState::Changed | ShareState::Excluded | ShareState::Available => (
-            "does not hold what is listed, or is not hashed again yet",
+            "does not hold the listed content, or is not hashed again yet",
             format!("{again}restore its content; or stop sharing it: {end}"),
         ),
     };
     Finding::warning("share", format!("{path} ({what}) {why}"), hint)
 }
 
-/// Reads all that is shared, by the node that runs or without one.
+/// Reads all shared files: the running node does so, or this command.
 pub(super) async fn examine(context: &Context) -> anyhow::Result<Vec<Finding>> {
     let mut report = SharesReport::new(context);
     if !context.data_folder.is_dir() {
@@ -124,11 +128,11 @@ async fn ask(client: &Client, report: &mut SharesReport<'_>) -> anyhow::Result<(
             event => report.take(event),
         }
     }
-    let message = "the node ended before all that is shared was read";
+    let message = "the node ended before it had read all shared files";
     Err(ErrorInfo::new("node-unreachable", message).into())
 }
 
-/// What was found so far, shown on the way.
+/// The findings so far, and the progress.
 struct SharesReport<'c> {
     context: &'c Context,
     progress: Progress,
@@ -170,7 +174,7 @@ impl<'c> SharesReport<'c> {
         }
     }
 
-    /// One line about all, then one for each share.
+    /// A finding for all shares together, then one for each share.
     fn finish(mut self) -> Vec<Finding> {
         self.progress.clear();
         let (shares, all) = (
@@ -178,10 +182,13 @@ impl<'c> SharesReport<'c> {
             bytes(self.bytes),
         );
         let summary = match self.wrong {
-            0 => Finding::ok("shares", format!("{shares} read ({all}): all as listed")),
+            0 => Finding::ok(
+                "shares",
+                format!("{shares} read ({all}): all hold the listed content"),
+            ),
             wrong => Finding::problem(
                 "shares",
-                format!("{shares} read ({all}): {wrong} not as listed"),
+                format!("{shares} read ({all}): {wrong} with other content than listed"),
                 "see the lines below",
             ),
         };
@@ -194,7 +201,7 @@ fn finding(share: &CheckedShare) -> Finding {
     let name = escape(&share.name);
     let Some(first) = share.wrong.first() else {
         let size = bytes(share.size);
-        return Finding::ok("share", format!("{name} ({size}) holds what is listed"));
+        return Finding::ok("share", format!("{name} ({size}) holds the listed content"));
     };
     let message = match share.kind {
         Kind::File => describe(first, &share.hash),
@@ -209,7 +216,8 @@ fn describe(file: &WrongFile, listed: &str) -> String {
     match &file.found {
         FoundFile::Other { hash } => {
             format!(
-                "{path} holds other content than is listed: its hash is {hash}, listed is {listed}"
+                "{path} holds other content than listed: its hash is {hash}, the listed hash is \
+                 {listed}"
             )
         }
         FoundFile::Missing => format!("{path} is missing; it is listed as {listed}"),
@@ -240,18 +248,18 @@ fn describe_folder(share: &CheckedShare) -> String {
         more => format!(" and {more} more"),
     };
     let (files, path) = (count(share.wrong_count, "file"), escape(&share.path));
-    format!("{files} in {path} not as listed: {named}{more}")
+    format!("{files} in {path} do not hold the listed content: {named}{more}")
 }
 
-/// How to put the listing right.
+/// How to correct the share.
 fn hint(share: &CheckedShare, first: &WrongFile) -> String {
     let again = format!("pelago share --rehash {}", quoted(&share.path));
     let end = format!("pelago unshare {}", share.hash);
     let is_gone = first.path == share.path && !matches!(first.found, FoundFile::Other { .. });
     if is_gone {
-        format!("bring it back, or stop sharing it: {end}")
+        format!("restore it, or stop sharing it: {end}")
     } else {
-        format!("share what is there now: {again}; or stop sharing it: {end}")
+        format!("share the new content: {again}; or stop sharing it: {end}")
     }
 }
 
@@ -276,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_available_is_named_with_what_to_do() {
+    fn unavailable_shares_are_named_with_remedies() {
         let place = |at: usize| UnavailableShare {
             path: format!("/at/box/{at}"),
             state: if at == 0 {
@@ -325,14 +333,14 @@ mod tests {
             hash: "b2".to_owned(),
         };
         let found = finding(&share(Kind::File, &[], 0));
-        assert_eq!(found.message, "x (1 B) holds what is listed");
+        assert_eq!(found.message, "x (1 B) holds the listed content");
         let found = finding(&share(Kind::File, &[("/at/x y", other.clone())], 1));
         assert_eq!(
             (&found.message[..], found.hint.as_deref()),
             (
-                "/at/x y holds other content than is listed: its hash is b2, listed is a1",
+                "/at/x y holds other content than listed: its hash is b2, the listed hash is a1",
                 Some(
-                    "share what is there now: pelago share --rehash '/at/x y'; or stop sharing it: \
+                    "share the new content: pelago share --rehash '/at/x y'; or stop sharing it: \
                      pelago unshare a1"
                 )
             )
@@ -342,7 +350,7 @@ mod tests {
             (&found.message[..], found.hint.as_deref()),
             (
                 "/at/x y is missing; it is listed as a1",
-                Some("bring it back, or stop sharing it: pelago unshare a1")
+                Some("restore it, or stop sharing it: pelago unshare a1")
             )
         );
         let files = ["a", "b", "c", "d"].map(|name| format!("/at/x y/{name}"));
@@ -350,8 +358,8 @@ mod tests {
         let found = finding(&share(Kind::Folder, &wrong, 30));
         assert_eq!(
             found.message,
-            "30 files in /at/x y not as listed: a (other content), b (other content), c (other \
-             content) and 27 more"
+            "30 files in /at/x y do not hold the listed content: a (other content), b (other \
+             content), c (other content) and 27 more"
         );
     }
 }

@@ -1,8 +1,8 @@
-//! What a word that is being typed may become: read off the very definition that verbs are parsed
-//! by, so that a new verb or flag needs nothing here.
+//! Completes the word that is being typed. Commands and flags come from the definition of the
+//! command line, so that a new one needs no code here.
 //!
-//! What a value is shows in its name: where `HASH`, `NAME`, `PEER`, `ADDR`, `SETTING` or a path goes,
-//! those that are known are offered.
+//! The name of a value tells its kind: for `HASH`, `NAME`, `PEER`, `ADDR`, `SETTING` and paths,
+//! those that are known are suggested.
 
 use std::{fs, path::MAIN_SEPARATOR};
 
@@ -18,7 +18,7 @@ use rustyline::{
 use super::split::typed;
 use crate::cli::text::{escape, quoted};
 
-/// What there is to be named just now.
+/// Names that a person may currently want to type.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Suggestions {
     pub(super) hashes: Vec<String>,
@@ -27,7 +27,7 @@ pub(super) struct Suggestions {
     pub(super) addresses: Vec<String>,
 }
 
-/// Asks what there is to be named; only called where it matters.
+/// Asks the running node for suggestions; called only where a value is one of them.
 pub(super) type AskNode = Box<dyn Fn() -> Suggestions + Send>;
 
 /// Completes words of a line.
@@ -38,7 +38,7 @@ pub(super) struct Completion {
     ask_node: AskNode,
 }
 
-/// What may stand where the word is.
+/// What is expected in place of the word.
 enum Expected<'a> {
     Verb(&'a Command),
     Flag(&'a Command),
@@ -48,7 +48,7 @@ enum Expected<'a> {
 
 impl Completion {
     pub(super) fn new(mut root: Command, settings: Vec<String>, ask_node: AskNode) -> Self {
-        // Only then the global flags are those of all verbs, and `help` is one.
+        // This adds the global flags to all commands, and the command `help`.
         root.build();
         Self {
             root,
@@ -57,7 +57,7 @@ impl Completion {
         }
     }
 
-    /// All that `word` may become after the words `before` it, sorted.
+    /// All completions of `word` after the words `before`, sorted.
     fn candidates(&self, before: &[String], word: &str) -> Vec<String> {
         let mut candidates = match expected(&self.root, before, word) {
             Expected::Verb(command) => verbs(command),
@@ -65,7 +65,7 @@ impl Completion {
             Expected::Value(arg) => self.values(arg, word),
             Expected::Nothing => Vec::new(),
         };
-        // What is not seen as it is cannot be chosen by sight.
+        // A person cannot recognise names that are shown escaped.
         candidates.retain(|text| text.starts_with(word) && escape(text) == *text);
         candidates.sort();
         candidates.dedup();
@@ -90,7 +90,7 @@ impl Completion {
             if is_one_of(&["HASH"]) {
                 values.extend(known.hashes);
             }
-            // A name by itself is a new one.
+            // A `NAME` without `HASH` is a new name.
             if is_one_of(&["HASH"]) && is_one_of(&["NAME"]) {
                 values.extend(known.names);
             }
@@ -121,7 +121,7 @@ fn expected<'a>(root: &'a Command, before: &[String], word: &str) -> Expected<'a
     let mut values = 0;
     for word in before {
         if flag.take().is_some() {
-            // This is its value.
+            // The word is the value of the flag before it.
         } else if word.starts_with('-') {
             flag = command.get_opts().find(|arg| is_flag(arg, word));
         } else if let Some(verb) = command.find_subcommand(word) {
@@ -145,7 +145,7 @@ fn expected<'a>(root: &'a Command, before: &[String], word: &str) -> Expected<'a
     value.map_or(Expected::Nothing, |arg| Expected::Value(arg))
 }
 
-/// Whether `word` is the flag `arg`, with its value in the next word.
+/// Whether `word` is the flag `arg`, and its value is the next word.
 fn is_flag(arg: &Arg, word: &str) -> bool {
     let is_long = word
         .strip_prefix("--")
@@ -186,8 +186,8 @@ fn flags(command: &Command) -> Vec<String> {
         .collect()
 }
 
-/// What lies where `word` begins to lead to; folders end with a separator. Hidden things are offered
-/// to those who ask for them.
+/// The paths that begin with `word`; folders end with a separator. Hidden files are suggested only
+/// after a `.`.
 fn paths(word: &str) -> Vec<String> {
     let name_at = word.rfind(MAIN_SEPARATOR).map_or(0, |at| at + 1);
     let (folder, name) = word.split_at(name_at);
@@ -231,7 +231,7 @@ impl Completer for Completion {
     }
 }
 
-/// The word as it is typed, and the space behind it unless it goes on.
+/// The word as a person would type it, with a space at its end unless it is a folder.
 fn finished(text: &str) -> String {
     let end = if text.ends_with(MAIN_SEPARATOR) {
         ""
@@ -281,14 +281,10 @@ mod tests {
         assert_eq!(completed("qu"), ["quit "]);
         assert_eq!(completed("help unsh"), ["help unshare "]);
         assert_eq!(completed("exi"), ["exit "]);
-        assert_eq!(
-            completed("star"),
-            [""; 0],
-            "a node here would keep the shell"
-        );
+        assert_eq!(completed("star"), [""; 0], "a node would block the shell");
         assert_eq!(completed("--js"), ["--json "]);
         assert_eq!(completed("share --unl"), ["share --unlisted "]);
-        // Global flags go behind the verb, too.
+        // Global flags are also valid after the command.
         assert_eq!(completed("share --data"), ["share --data-dir "]);
         assert_eq!(completed("--json unsh"), ["--json unshare "]);
         assert!(completed("").len() > 10);
@@ -327,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_lead_on() {
+    fn paths_are_completed_folder_by_folder() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_str().unwrap();
         fs::create_dir_all(folder.path().join("a folder")).unwrap();

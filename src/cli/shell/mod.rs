@@ -1,9 +1,9 @@
-//! `pelago shell`: the verbs, typed one after another.
+//! `pelago shell`: runs commands that are typed one after another.
 //!
-//! A line is split as a shell does (`split`), parsed by the definition that the command line has, and
-//! run as its own process ([`Verbs`](super::verbs::Verbs)): there is nothing here that a verb means.
-//! At a terminal lines have history and completion (`completion`, `suggestions`); else they are read from
-//! stdin to its end, and the shell ends as the last verb did that failed.
+//! A line is split as a shell does (`split`), parsed by the definition of the command line, and run
+//! as a process of its own ([`Verbs`](super::verbs::Verbs)). At a terminal, lines have history and
+//! completion (`completion`, `suggestions`). Otherwise they are read from stdin to its end, and the
+//! exit code is that of the last command that failed.
 
 mod completion;
 mod split;
@@ -28,13 +28,13 @@ use super::{
 use crate::api::types::ErrorInfo;
 use completion::Completion;
 
-/// Words that leave the shell.
+/// Words that end the shell.
 const LEAVING: [&str; 2] = ["exit", "quit"];
 
-/// Lines that are remembered between shells.
+/// Lines of the history that is saved.
 const HISTORY: usize = 1000;
 
-/// Where they are, in the data folder.
+/// The file with the history, in the data folder.
 const HISTORY_FILE: &str = "shell_history";
 
 pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
@@ -46,8 +46,8 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let folder = context.data_folder.clone();
     if attach::find_running(&folder).await?.is_none() {
         context.output.note(format_args!(
-            "no node is running on {}: verbs that need one run their own, and end it; \
-             `pelago start` in another terminal keeps one",
+            "no node is running on {}: each command that needs a node starts one and stops it; \
+             `pelago start` in another terminal keeps a node running",
             folder.display()
         ));
     }
@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
     context
         .output
-        .note("`help` has the verbs, `menu` the few most used; Ctrl-D or `quit` leaves");
+        .note("`help` lists all commands, `menu` a few; Ctrl-D or `quit` leaves");
     let look = suggestions::ask_node(Handle::current(), folder.clone());
     let settings = context.settings.list().into_iter();
     let settings = settings.map(|setting| setting.name.to_string()).collect();
@@ -69,11 +69,11 @@ struct Shell {
     verbs: Verbs,
 }
 
-/// What came of a line.
+/// The outcome of a line.
 enum LineOutcome {
-    /// It was run, or was empty.
+    /// It was run, or is empty.
     Ran(Exit),
-    /// It leaves the shell.
+    /// It ends the shell.
     Leave,
 }
 
@@ -143,7 +143,7 @@ impl Shell {
 /// Lines from a terminal.
 struct Lines {
     editor: Editor<Completion, DefaultHistory>,
-    /// Where they are remembered; nowhere if there is no data folder, as a shell makes none.
+    /// The file with the history; none without a data folder, which the shell does not create.
     history: Option<PathBuf>,
 }
 
@@ -159,19 +159,19 @@ impl Lines {
         editor.set_helper(Some(completion));
         let history = data_folder.is_dir().then(|| data_folder.join(HISTORY_FILE));
         if let Some(history) = &history {
-            // The first time there is none, and one that cannot be read is as good as none.
+            // The file does not exist at first; if it cannot be read, the history starts empty.
             let _ = editor.load_history(history);
         }
         Ok(Self { editor, history })
     }
 
-    /// Written at once, as a terminal may be closed at any time.
+    /// Saves the line immediately, as the terminal may be closed at any time.
     fn remember(&mut self, line: &str) {
         let is_new = self.editor.add_history_entry(line).unwrap_or(false);
         if let Some(history) = self.history.as_ref().filter(|_| is_new)
             && let Err(error) = self.editor.append_history(history)
         {
-            tracing::warn!(%error, file = %history.display(), "the line is not remembered");
+            tracing::warn!(%error, file = %history.display(), "the line is not saved in the history");
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The words of a line, as a POSIX shell splits them: spaces between words, `'...'` and `"..."`
-//! around them, `\` before a character that is to mean nothing, `#` before what is no word.
+//! Splits a line into words as a POSIX shell does: with spaces between words, quotes (`'...'` and
+//! `"..."`), `\` to escape a character, and `#` for comments.
 //!
-//! One scanner for lines that are run and for lines that are being typed, as only it knows where the
-//! word under the cursor begins. No variables, no globs; a leading `~` is the home folder.
+//! One scanner serves lines that are run and lines that are being typed, for which it finds the
+//! start of the word under the cursor. Variables and globs are not supported; a leading `~` is the
+//! home folder.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
@@ -32,7 +33,8 @@ pub(super) fn split(line: &str) -> Result<Vec<String>, Unclosed> {
     }
 }
 
-/// The words before the one that is being typed at the end of `line`, and that one; none: a comment.
+/// The words before the one that is being typed at the end of `line`, and that one; none in a
+/// comment.
 pub(super) fn typed(line: &str) -> Option<(Vec<String>, Word)> {
     let Scanned {
         mut words,
@@ -51,7 +53,7 @@ pub(super) fn typed(line: &str) -> Option<(Vec<String>, Word)> {
 
 struct Scanned {
     words: Vec<Word>,
-    /// Whether the last word is over.
+    /// Whether the last word is complete.
     ended: bool,
     is_comment: bool,
     unclosed: Option<Unclosed>,
@@ -96,7 +98,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes what begins with `c`: a character, or all that is between quotes.
+    /// Takes the part that begins with `c`: a character, or the text between quotes.
     fn begin(&mut self, at: usize, c: char) {
         self.take(at, "");
         match c {
@@ -110,7 +112,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes all up to `quote`; a backslash is one unless it stands before what `is_escaped`.
+    /// Takes the text up to `quote`; a backslash is literal unless `is_escaped` holds for the next
+    /// character.
     fn quoted(&mut self, quote: char, is_escaped: impl Fn(char) -> bool) {
         while let Some((at, mut c)) = self.rest.next() {
             if c == quote {
@@ -141,7 +144,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The home folder; where there is none, the `~` is only itself.
+/// The home folder; without one, a literal `~`.
 fn home() -> String {
     let home = std::env::home_dir().and_then(|home| home.into_os_string().into_string().ok());
     home.unwrap_or_else(|| "~".to_owned())
@@ -174,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_quoted_is_read_back() {
+    fn quoted_words_are_read_back() {
         for word in ["it's", "a b", "", "\\", "~/x", "#", "\"$"] {
             let quoted = crate::cli::text::quoted(word);
             assert_eq!(split(&quoted).unwrap(), [word], "{quoted}");

@@ -1,4 +1,4 @@
-//! What a person may want to name while typing, asked of the node that runs just now.
+//! Asks the running node for names that a person may want to type.
 
 use std::{
     cell::RefCell,
@@ -11,13 +11,13 @@ use tokio::{runtime::Handle, time::timeout};
 use super::completion::{AskNode, Suggestions};
 use crate::{api::types::CatalogueQuery, cli::attach};
 
-/// How long a person waits for a completion without wondering much. What takes longer is left out.
+/// How long a completion may take. Answers that take longer are left out.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an answer is used again: people press the key twice.
+/// How long an answer is reused, as people press the key twice.
 const FRESH: Duration = Duration::from_secs(3);
 
-/// Looks on `data_folder`, with the help of `runtime`, which runs elsewhere.
+/// Asks the node that runs on `data_folder`; its calls run on `runtime`.
 pub(super) fn ask_node(runtime: Handle, data_folder: PathBuf) -> AskNode {
     let last: RefCell<Option<(Instant, Suggestions)>> = RefCell::new(None);
     Box::new(move || {
@@ -26,7 +26,7 @@ pub(super) fn ask_node(runtime: Handle, data_folder: PathBuf) -> AskNode {
             Some((at, known)) if at.elapsed() < FRESH => known.clone(),
             _ => {
                 let (known, is_all) = runtime.block_on(ask(&data_folder));
-                // What is missing may be there at the next press.
+                // An incomplete answer is not reused: the next one may be complete.
                 *last = is_all.then(|| (Instant::now(), known.clone()));
                 known
             }
@@ -34,7 +34,8 @@ pub(super) fn ask_node(runtime: Handle, data_folder: PathBuf) -> AskNode {
     })
 }
 
-/// What the node knows, nothing where none runs; and whether all of it came in time.
+/// The suggestions of the node, which are empty if no node runs; and whether all answers came in
+/// time.
 async fn ask(data_folder: &Path) -> (Suggestions, bool) {
     let client = soon(attach::find_running(data_folder)).await;
     let Some(client) = client.flatten() else {
@@ -70,7 +71,7 @@ async fn ask(data_folder: &Path) -> (Suggestions, bool) {
     (known, is_all)
 }
 
-/// What comes of `asked` in time.
+/// The answer, if it comes in time.
 async fn soon<T, E>(asked: impl Future<Output = Result<T, E>>) -> Option<T> {
     timeout(PATIENCE, asked).await.ok()?.ok()
 }
