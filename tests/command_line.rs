@@ -215,7 +215,10 @@ fn a_node_is_there_for_other_commands_until_it_is_told_to_end() {
 fn without_a_node_some_commands_do_not_need_one_and_others_say_so() {
     let machine = Machine::new();
     let data = machine.path("data");
-    let expected = format!("no node is running on {}: run `pelago start`", data.display());
+    let expected = format!(
+        "no node is running on {}: run `pelago start`",
+        data.display()
+    );
     for verb in ["status", "peers", "downloads"] {
         let output = machine.run(&[verb]);
         assert_eq!(output.status.code(), Some(1), "{verb}");

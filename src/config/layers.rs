@@ -219,6 +219,10 @@ impl Layers {
     }
 
     /// The value of every setting.
+    ///
+    /// # Panics
+    ///
+    /// If the table allows a value that the type of its setting cannot hold, which a test excludes.
     pub fn config(&self) -> Config {
         let mut table = Table::new();
         let mut set_by = BTreeMap::new();

@@ -174,6 +174,20 @@ impl Values {
     }
 }
 
+#[cfg(test)]
+impl Values {
+    /// Values at the edges of what is allowed; none for text, which has no edges.
+    pub(super) fn edges(&self) -> Vec<Value> {
+        match self.rule {
+            Rule::Rate => [0, 1_000, 1_000_000_000_000].map(Value::Integer).to_vec(),
+            Rule::Number { min, max } => [min, max].map(Value::Integer).to_vec(),
+            Rule::Flag => [false, true].map(Value::Boolean).to_vec(),
+            Rule::Choice(words) => words.iter().map(|word| Value::from(*word)).collect(),
+            Rule::Text { .. } | Rule::List { .. } => Vec::new(),
+        }
+    }
+}
+
 /// `a, b or c`.
 fn alternatives(words: &[&str]) -> String {
     match words {

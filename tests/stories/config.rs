@@ -58,6 +58,27 @@ fn what_is_wrong_is_refused_with_file_line_and_what_is_allowed() {
 }
 
 /// ```text
+///   A      settings of an earlier version
+/// ```
+#[test]
+fn settings_of_earlier_versions_draw_a_warning() {
+    let world = World::new();
+    let file = world.file("config.toml", b"[transfer]\nmax_sources = 4\n");
+    let a = world
+        .home("a")
+        .with("PELAGO_CONFIG", &file)
+        .with("PELAGO_NETWORK_REPLICATION", "4");
+    a.run(&["list"])
+        .done()
+        .says(&format!("{file}:2: transfer.max_sources is not a setting"))
+        .says("PELAGO_NETWORK_REPLICATION: network.replication is not a setting");
+    let node = a.start(&[]);
+    a.run(&["doctor"])
+        .prints("transfer.max_sources is not a setting");
+    node.stop();
+}
+
+/// ```text
 ///   A      one name from each layer
 /// ```
 #[test]

@@ -27,7 +27,10 @@ fn ask(address: &str, request: &str) -> (u16, String) {
 fn a_page_is_opened_with_a_code_that_is_good_once() {
     let world = World::new();
     let a = world.home("a");
-    let no_node = format!("no node is running on {}: run `pelago start`", a.data().display());
+    let no_node = format!(
+        "no node is running on {}: run `pelago start`",
+        a.data().display()
+    );
     a.run(&["ui", "--no-open"]).failed().says(&no_node);
     let node = a.start(&[]);
     let url = a.run(&["ui", "--no-open"]).done().stdout;

@@ -12,7 +12,10 @@ fn limits_are_shown_and_changed_while_the_node_runs() {
     let world = World::new();
     let file = world.file("config.toml", b"[transfer]\nupload_limit = 400000\n");
     let a = world.home("a").with("PELAGO_CONFIG", &file);
-    let no_node = format!("no node is running on {}: run `pelago start`", a.data().display());
+    let no_node = format!(
+        "no node is running on {}: run `pelago start`",
+        a.data().display()
+    );
     a.run(&["limit"]).failed().says(&no_node);
     let node = a.start(&[]);
     let limits = a.json(&["limit"]);

@@ -252,7 +252,8 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             assert_eq!(after["replaced"], before);
             let now = a.hash(&text(path));
             assert_eq!(after["hash"], now.as_str());
-            a.run(&["doctor", "--check-shares"]).prints("all hold the listed content");
+            a.run(&["doctor", "--check-shares"])
+                .prints("all hold the listed content");
         }
         node.map(super::world::Node::stop);
     }

@@ -39,6 +39,20 @@ fn the_defaults_are_allowed_and_set_by_nothing() {
 }
 
 #[test]
+fn the_types_hold_all_values_that_the_table_allows() {
+    for spec in SETTINGS {
+        assert!(spec.values.contain(&(spec.default)()), "{}", spec.name());
+        for value in spec.values.edges() {
+            let mut layers = Layers::default();
+            let set = layers.set(SetBy::Flag("--x"), spec.section, spec.key, value.clone());
+            set.unwrap();
+            let set_by = layers.config().set_by(&spec.name()).clone();
+            assert_eq!(set_by, SetBy::Flag("--x"), "{} = {value}", spec.name());
+        }
+    }
+}
+
+#[test]
 fn each_layer_overrules_those_below_and_is_remembered() {
     let mut layers = Layers::default();
     let text = "[network]\nport = 1\nname = \"reef\"\n[transfer]\nupload_slots = 2\n";
