@@ -79,7 +79,7 @@ impl Context {
         global: &Global,
         error: &anyhow::Error,
     ) -> anyhow::Result<Self> {
-        let settings_error = Some(output::describe(error).message);
+        let settings_error = Some(output::error_info(error).message);
         Self::new(output, global, Layers::default(), settings_error)
     }
 

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::output::{Exit, Output, describe};
+use super::output::{Exit, Output, error_info};
 use crate::api::types::{ErrorInfo, Failure};
 
 /// The outcomes of several attempts. With `--json` they are one list, in which a failure is
@@ -41,7 +41,7 @@ impl<'a, T: Serialize> Outcomes<'a, T> {
                 Outcome::Done(done)
             }
             Err(error) => {
-                let error = describe(&error);
+                let error = error_info(&error);
                 if !self.output.json {
                     self.output.error(&error);
                 }

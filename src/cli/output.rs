@@ -120,7 +120,7 @@ impl Output {
 
     /// Reports a failure, with `--json` on stdout.
     pub(super) fn failure(&self, error: &anyhow::Error) {
-        let error = describe(error);
+        let error = error_info(error);
         if self.json {
             // If stdout is closed, too, the failure cannot be reported.
             let _ = self.result(&Failure { error }, String::new);
@@ -157,7 +157,7 @@ fn stderr(text: fmt::Arguments<'_>) {
 }
 
 /// Any failure in the form that scripts read.
-pub(super) fn describe(error: &anyhow::Error) -> ErrorInfo {
+pub(super) fn error_info(error: &anyhow::Error) -> ErrorInfo {
     if let Some(info) = error.downcast_ref::<ErrorInfo>() {
         return info.clone();
     }
@@ -238,20 +238,20 @@ mod tests {
             listen: ([127, 0, 0, 1], 1).into(),
             source: cause,
         };
-        let error = describe(&failure.into());
+        let error = error_info(&failure.into());
         assert_eq!(
             error.message,
             "the API cannot listen on 127.0.0.1:1: the disk is gone"
         );
         assert_eq!(error.code, "api");
-        let error = describe(&anyhow!("the disk is gone").context("no list"));
+        let error = error_info(&anyhow!("the disk is gone").context("no list"));
         assert_eq!(error.message, "no list: the disk is gone");
     }
 
     #[test]
     fn refusals_of_the_node_keep_their_code_and_hint() {
         let info = ErrorInfo::new("not-shared", "nothing").with_hint("look");
-        assert_eq!(describe(&CallError::Refused(info.clone()).into()), info);
-        assert_eq!(describe(&anyhow::Error::from(info.clone())), info);
+        assert_eq!(error_info(&CallError::Refused(info.clone()).into()), info);
+        assert_eq!(error_info(&anyhow::Error::from(info.clone())), info);
     }
 }

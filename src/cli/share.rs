@@ -10,7 +10,7 @@ use super::{
     context::Context,
     link, local,
     outcomes::Outcomes,
-    output::{Exit, describe as describe_error},
+    output::{Exit, error_info},
     paths,
     progress::{Progress, Step},
     prompt,
@@ -158,7 +158,7 @@ async fn without_unsupported(
     request: ShareRequest,
     refused: anyhow::Error,
 ) -> anyhow::Result<ShareRequest> {
-    let error = describe_error(&refused);
+    let error = error_info(&refused);
     if error.code != "unsupported-entries" || !prompt::is_interactive(&context.output) {
         return Err(refused);
     }

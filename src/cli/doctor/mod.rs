@@ -11,8 +11,9 @@
 //! | `machine` | data folder, disk, file descriptors, clock |
 //! | `node` | what the running node relies on, its limits, and its notices |
 //! | `network` | ports, whether peers reach the node, mDNS, bootstrap and DHT |
-//! | `shares` | whether shared files are available, and hold the listed content |
+//! | `shares`, `check_shares` | whether shares are available; whether they hold the listed content |
 
+mod check_shares;
 mod data;
 mod finding;
 mod machine;
@@ -63,14 +64,14 @@ pub(super) async fn run(context: &Context, args: &DoctorArgs) -> anyhow::Result<
             findings.extend(network::without_node(context));
         }
         Err(error) => {
-            let ErrorInfo { message, hint, .. } = output::describe(&error);
+            let ErrorInfo { message, hint, .. } = output::error_info(&error);
             let hint = hint.unwrap_or_else(|| "restart the node".to_owned());
             findings.push(Finding::problem("node", message, hint));
         }
     }
     findings.push(network::mdns(&context.config));
     if args.check_shares {
-        findings.extend(shares::examine(context).await?);
+        findings.extend(check_shares::examine(context).await?);
     }
     context.output.result(&findings, || describe(&findings))?;
     let is_bad = findings

@@ -1,0 +1,229 @@
+//! Follows a download to its end: shows its progress, asks the person at the terminal, and pauses
+//! it on Ctrl-C.
+
+use super::report;
+use crate::{
+    api::{
+        CallError, Client, Events,
+        types::{DownloadEvent, DownloadRequest, DownloadStatus, ErrorInfo, Finished, Listed},
+    },
+    cli::{
+        attach::NodeHandle,
+        choose::choose,
+        context::Context,
+        output::{Exit, error_info},
+        progress::{Progress, Step},
+        prompt,
+        signals::Signals,
+        text::escape,
+    },
+    content::Link,
+};
+
+/// How following a download ended.
+enum End {
+    Finished(Finished),
+    Detached(Box<DownloadStatus>),
+    /// By Ctrl-C.
+    Interrupted {
+        /// Whether the node continues the download.
+        continues: bool,
+    },
+}
+
+/// Downloads with `node`, then ends it. The command `again` resumes the download.
+pub(in crate::cli) async fn fetch(
+    context: &Context,
+    node: NodeHandle,
+    mut request: DownloadRequest,
+    mut signals: Signals,
+    again: &str,
+) -> anyhow::Result<Exit> {
+    match follow_chosen(context, &node, &mut request, &mut signals).await {
+        Ok(End::Interrupted { continues }) => {
+            node.stop(signals).await;
+            Err(if continues { detached() } else { paused(again) }.into())
+        }
+        Ok(end) => {
+            report(context, &end)?;
+            node.end(&context.output, &mut signals).await;
+            Ok(Exit::Done)
+        }
+        Err(error) => {
+            node.end(&context.output, &mut signals).await;
+            Err(error)
+        }
+    }
+}
+
+/// Follows the download. If the target is ambiguous or the folder expands a lot, asks the person at
+/// the terminal.
+async fn follow_chosen(
+    context: &Context,
+    node: &NodeHandle,
+    request: &mut DownloadRequest,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let refused = match follow(context, node, request, signals).await {
+        Err(error) if prompt::is_interactive(&context.output) => error,
+        end => return end,
+    };
+    let described = error_info(&refused);
+    if described.code == "folder-expands" {
+        context.output.text(&refused)?;
+        if prompt::confirm("download it anyway? [y/N] ").await? {
+            request.may_expand = true;
+            return follow(context, node, request, signals).await;
+        }
+        return Err(refused);
+    }
+    let choices = described.choices;
+    if choices.is_empty() {
+        return Err(refused);
+    }
+    let name = escape(&request.target);
+    context
+        .output
+        .text(format_args!("several contents are named {name}:"))?;
+    match choose(&context.output, choices).await? {
+        Some(chosen) => {
+            request.target = link_to(&chosen)?;
+            follow(context, node, request, signals).await
+        }
+        None => Err(refused),
+    }
+}
+
+/// The chosen content as a link, which keeps the name that a bare hash lacks.
+fn link_to(listed: &Listed) -> anyhow::Result<String> {
+    let mut link = Link::new(listed.hash.parse()?);
+    link.name = Some(listed.name.clone());
+    link.size = Some(listed.size);
+    Ok(link.to_string())
+}
+
+async fn follow(
+    context: &Context,
+    node: &NodeHandle,
+    request: &DownloadRequest,
+    signals: &mut Signals,
+) -> anyhow::Result<End> {
+    let mut events: Events<DownloadEvent> = tokio::select! {
+        events = node.client.download(request) => events?,
+        () = signals.next() => return Ok(End::Interrupted { continues: false }),
+    };
+    let mut progress = Progress::new(&context.output);
+    let mut hash = None;
+    let mut noticed = None;
+    loop {
+        let event = tokio::select! {
+            event = events.next() => event?,
+            () = signals.next() => {
+                return tokio::select! {
+                    end = interrupted(&node.client, hash.as_deref(), events) => end,
+                    () = signals.next() => Err(interrupted_twice().into()),
+                };
+            }
+        };
+        if let Some(DownloadEvent::Progress(status)) = event {
+            // A node in this process logs it itself.
+            if node.is_attached() && status.notice.is_some() && status.notice != noticed {
+                progress.clear();
+                noticed.clone_from(&status.notice);
+                let notice = status.notice.as_deref().unwrap_or_default();
+                context.output.note(notice);
+            }
+            progress.show(&step(&status));
+            hash = Some(status.hash);
+        } else if let Some(end) = end_in(event)? {
+            return Ok(end);
+        }
+    }
+}
+
+/// How the download ended, if the event says that it did.
+fn end_in(event: Option<DownloadEvent>) -> anyhow::Result<Option<End>> {
+    match event {
+        Some(DownloadEvent::Progress(_)) => Ok(None),
+        Some(DownloadEvent::Done(finished)) => Ok(Some(End::Finished(finished))),
+        Some(DownloadEvent::Detached(status)) => Ok(Some(End::Detached(Box::new(status)))),
+        Some(DownloadEvent::Error { error }) => Err(error.into()),
+        None => {
+            let message = "the node ended before the download did; verified data is kept";
+            Err(ErrorInfo::new("node-unreachable", message).into())
+        }
+    }
+}
+
+/// The error of a command that was interrupted while it stopped the download.
+fn interrupted_twice() -> ErrorInfo {
+    let message = "interrupted again while the download was being stopped";
+    ErrorInfo::new("interrupted", message)
+        .with_hint("repeat the command: it resumes the download, or reports that it is done")
+}
+
+/// Pauses the download that a person interrupted, unless others follow it as well. A download whose
+/// content is already being moved to its place is done, and not paused.
+async fn interrupted(
+    client: &Client,
+    hash: Option<&str>,
+    mut events: Events<DownloadEvent>,
+) -> anyhow::Result<End> {
+    let Some(hash) = hash else {
+        return Ok(End::Interrupted { continues: false });
+    };
+    if continues_without_us(client, hash).await {
+        return Ok(End::Interrupted { continues: true });
+    }
+    match client.pause(hash).await {
+        Ok(_) => Ok(End::Interrupted { continues: false }),
+        Err(CallError::Refused(error)) if error.code == "download-ended" => loop {
+            if let Some(end) = end_in(events.next().await?)? {
+                return Ok(end);
+            }
+        },
+        Err(CallError::Refused(error)) if error.code == "not-kept" => Err(error.into()),
+        // The node pauses a download without followers itself.
+        Err(_) => Ok(End::Interrupted { continues: false }),
+    }
+}
+
+/// Whether the node continues a download when this command, which follows it, ends.
+async fn continues_without_us(client: &Client, hash: &str) -> bool {
+    let followers = client.followers(hash).await;
+    followers.is_ok_and(|followers| followers.detached || followers.followers > 1)
+}
+
+/// The progress of a download.
+pub(in crate::cli) fn step(status: &DownloadStatus) -> Step<'_> {
+    Step {
+        name: &status.name,
+        state: &status.state,
+        done: status.verified_bytes.unwrap_or(0),
+        size: status.size,
+        bytes_per_second: Some(status.bytes_per_second),
+        sources: Some(status.sources),
+        why: status.why.as_deref(),
+    }
+}
+
+/// The error of a command whose download was paused.
+fn paused(again: &str) -> ErrorInfo {
+    ErrorInfo::new("paused", "paused: verified data is kept")
+        .with_hint(format!("to resume: {again}"))
+}
+
+/// The error of a command that stopped following a download that continues.
+fn detached() -> ErrorInfo {
+    let message = "no longer followed: the node continues the download";
+    ErrorInfo::new("detached", message)
+        .with_hint("`pelago downloads --watch` shows its progress, `pelago pause` pauses it")
+}
+
+fn report(context: &Context, end: &End) -> anyhow::Result<()> {
+    match end {
+        End::Finished(finished) => report::finished(&context.output, finished),
+        End::Detached(status) => report::detached(&context.output, status),
+        End::Interrupted { .. } => Ok(()),
+    }
+}

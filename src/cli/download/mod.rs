@@ -1,0 +1,209 @@
+//! `pelago download`: downloads content by its hash, link or name.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `follow` | following a download to its end |
+//! | `report` | what is printed at the end |
+
+mod follow;
+mod report;
+
+use std::path::PathBuf;
+
+use super::{
+    attach::{self, NodeHandle},
+    context::Context,
+    output::Exit,
+    paths, process_args,
+    signals::Signals,
+    text::command,
+    value_parsers::{peer_address, seconds},
+};
+use crate::{
+    api::types::{DownloadRequest, Links, Output},
+    content::{Hash, HashError, Link},
+    node::{DamagedPeers, InvalidTarget, Target},
+};
+pub(super) use follow::{fetch, step};
+
+/// What to download, from where and to where.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct DownloadArgs {
+    /// A hash (64 hex digits), a link (pelago:...), or a name under which a reachable peer shares
+    /// it
+    #[arg(value_name = "HASH|LINK|NAME", value_parser = target, required_unless_present = "hash")]
+    target: Option<String>,
+
+    /// The hash
+    #[arg(long, conflicts_with = "target", value_parser = hash)]
+    hash: Option<String>,
+
+    /// Path of the download; with an existing folder, a path in that folder [default: the current
+    /// folder]
+    #[arg(short, long, value_name = "PATH")]
+    output: Option<PathBuf>,
+
+    /// Also ask the peer at this address
+    #[arg(long, value_name = "ADDR", value_parser = peer_address)]
+    peer: Vec<String>,
+
+    /// Ask only this peer: a peer id, or the name of a node; repeatable. A name stands for the peer
+    /// for which it was first used; NAME=ID makes it stand for another
+    #[arg(long, value_name = "PEER")]
+    from: Vec<String>,
+
+    /// Node by which to join the network: host:port or a multiaddr
+    #[arg(short, long, value_name = "ADDR", value_parser = peer_address)]
+    bootstrap: Vec<String>,
+
+    /// Give up after this time without progress [default: 30; a running node waits for a source]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
+    timeout: Option<f64>,
+
+    /// Download only those files of a folder whose path matches, such as 'docs/**' or '*.jpg';
+    /// repeatable
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+
+    /// Replace other content at the target path
+    #[arg(long)]
+    overwrite: bool,
+
+    /// Symbolic links of a folder to create: those that stay inside the folder, all, or none
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t)]
+    links: LinksArg,
+
+    /// Refuse a folder with names that the target file system cannot hold, instead of changing the
+    /// names
+    #[arg(long)]
+    strict_names: bool,
+
+    /// Download a folder that has far more entries than its manifests account for
+    #[arg(long)]
+    allow_expansion: bool,
+
+    /// Do not wait until the download would survive a power cut, and do not share it
+    #[arg(long)]
+    no_sync: bool,
+
+    /// Do not share the download
+    #[arg(long)]
+    no_seed: bool,
+
+    /// List and announce the shared download, even if its link is marked as unlisted
+    #[arg(long, conflicts_with = "unlisted")]
+    listed: bool,
+
+    /// Share the download only with peers that have the hash [default: unless a source lists it]
+    #[arg(long)]
+    unlisted: bool,
+
+    /// Leave the download to the running node, and return immediately
+    #[arg(long)]
+    detach: bool,
+}
+
+/// Which symbolic links of a folder are created.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum LinksArg {
+    /// Those that stay inside the folder
+    #[default]
+    Inside,
+    /// All, even those that lead elsewhere
+    All,
+    /// None
+    None,
+}
+
+impl From<LinksArg> for Links {
+    fn from(from: LinksArg) -> Self {
+        match from {
+            LinksArg::Inside => Self::Inside,
+            LinksArg::All => Self::All,
+            LinksArg::None => Self::None,
+        }
+    }
+}
+
+/// A valid target, as it was given.
+fn target(text: &str) -> Result<String, InvalidTarget> {
+    text.parse::<Target>().map(|_| text.to_owned())
+}
+
+/// A valid hash, as it was given.
+fn hash(text: &str) -> Result<String, HashError> {
+    text.parse::<Hash>().map(|_| text.to_owned())
+}
+
+impl DownloadArgs {
+    /// The arguments for a valid target, and the defaults for all else.
+    pub(super) fn for_target(
+        target: &str,
+        peer: &[String],
+        bootstrap: &[String],
+        timeout: Option<f64>,
+    ) -> Self {
+        Self {
+            target: Some(target.to_owned()),
+            peer: peer.to_vec(),
+            bootstrap: bootstrap.to_vec(),
+            timeout,
+            ..Self::default()
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Result<Exit> {
+    let request = request(context, args)?;
+    let signals = Signals::listen()?;
+    let node = if args.detach {
+        NodeHandle::attach(attach::require_running(context).await?)
+    } else {
+        NodeHandle::open(context).await?
+    };
+    note_damaged_peers(context, &node, &request.target);
+    let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
+    fetch(context, node, request, signals, &command(words)).await
+}
+
+/// Warns of peers in a link that are truncated or damaged. A node in this process logs them itself.
+pub(super) fn note_damaged_peers(context: &Context, node: &NodeHandle, target: &str) {
+    let link = target.parse::<Link>().ok();
+    let damaged = link.as_ref().and_then(DamagedPeers::of);
+    if let Some(damaged) = damaged.filter(|_| node.is_attached()) {
+        context.output.note(damaged);
+    }
+}
+
+pub(super) fn request(context: &Context, args: &DownloadArgs) -> anyhow::Result<DownloadRequest> {
+    let transfer = &context.config.transfer;
+    Ok(DownloadRequest {
+        target: args
+            .target
+            .clone()
+            .or_else(|| args.hash.clone())
+            .unwrap_or_default(),
+        output: match &args.output {
+            Some(path) => Output::At(paths::absolute(path)?),
+            None => Output::Into(paths::current()?),
+        },
+        peers: args.peer.clone(),
+        from: args.from.clone(),
+        bootstrap: args.bootstrap.clone(),
+        timeout_seconds: context.seconds_without_source(args.timeout),
+        // With a time-out, the download fails instead of waiting for a source.
+        wait: args.timeout.is_none(),
+        only: args.only.clone(),
+        overwrite: args.overwrite,
+        links: args.links.into(),
+        strict_names: args.strict_names,
+        may_expand: args.allow_expansion,
+        no_sync: args.no_sync,
+        seed: transfer.seed && !args.no_seed,
+        listed: match (args.listed, args.unlisted) {
+            (false, false) => None,
+            (is_listed, _) => Some(is_listed),
+        },
+        detach: args.detach,
+    })
+}
