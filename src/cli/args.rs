@@ -254,7 +254,7 @@ mod tests {
             ("pelago start --listen 8080".to_owned(), "--listen"),
             (
                 "pelago limit --upload fast".to_owned(),
-                "400k, 1.5MB, 2MiB, or off",
+                "400k, 1.5MB or 2MiB, or off",
             ),
             (
                 "pelago limit --upload -1".to_owned(),
