@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{context::Context, local, node_settings, output::Output, signals::Signals};
+use super::{context::Context, local, node_settings, output::Printer, signals::Signals};
 use crate::{
     api::{ApiFile, Client, Local, router, types::ErrorInfo},
     node::Node,
@@ -160,7 +160,7 @@ impl NodeHandle {
 
     /// Ends the node of a command that is done, once no other command uses it. Connections to peers
     /// are not closed.
-    pub(super) async fn end(self, output: &Output, signals: &mut Signals) {
+    pub(super) async fn end(self, output: &Printer, signals: &mut Signals) {
         let Some(OwnNode {
             node,
             end_api,

@@ -4,7 +4,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     list,
-    output::Output,
+    output::Printer,
     prompt,
     table::{Column, Table},
     text::{bytes, count, escape},
@@ -20,10 +20,10 @@ const ID_DIGITS: usize = 6;
 ///
 /// The terminal cannot be read or written.
 pub(super) async fn choose(
-    output: &Output,
+    output: &Printer,
     choices: Vec<Choice>,
 ) -> anyhow::Result<Option<Listed>> {
-    output.text(numbered(&choices, Output::width()))?;
+    output.text(numbered(&choices, Printer::width()))?;
     let question = format!("which, 1 to {}, or nothing: ", choices.len());
     loop {
         let question = question.clone();

@@ -3,7 +3,7 @@
 use clap_complete::{Shell, generate};
 use serde::Serialize;
 
-use super::output::{Exit, Output};
+use super::output::{Exit, Printer};
 
 /// The shell that the script is for.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ struct Script {
 }
 
 pub(super) fn run(
-    output: &Output,
+    output: &Printer,
     args: &CompletionsArgs,
     mut definition: clap::Command,
 ) -> anyhow::Result<Exit> {

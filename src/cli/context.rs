@@ -12,7 +12,7 @@ use directories::{ProjectDirs, UserDirs};
 use super::{
     global::{FlagSetting, Global},
     logging,
-    output::{self, Output},
+    output::{self, Printer},
 };
 use crate::{
     api::{App, Log},
@@ -26,7 +26,7 @@ const SETTINGS_FILE: &str = "settings.toml";
 
 /// What all commands need.
 pub(super) struct Context {
-    pub(super) output: Output,
+    pub(super) output: Printer,
     /// The global flags, as they were given.
     pub(super) global: Global,
     /// Absolute; may not exist yet.
@@ -45,7 +45,7 @@ pub(super) struct Context {
 impl Context {
     /// Reads all layers: defaults, file, settings changed while a node ran, environment, `flags`.
     pub(super) fn load(
-        output: Output,
+        output: Printer,
         global: &Global,
         flags: Vec<FlagSetting>,
     ) -> anyhow::Result<Self> {
@@ -75,7 +75,7 @@ impl Context {
 
     /// The default settings, as the others are invalid: `error` says why.
     pub(super) fn with_defaults(
-        output: Output,
+        output: Printer,
         global: &Global,
         error: &anyhow::Error,
     ) -> anyhow::Result<Self> {
@@ -95,7 +95,7 @@ impl Context {
     }
 
     fn new(
-        output: Output,
+        output: Printer,
         global: &Global,
         layers: Layers,
         settings_error: Option<String>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    output::Output,
+    output::Printer,
     table::{Column, Table, truncate, wrap},
     text::{bytes, escape, rate, time},
 };
@@ -13,9 +13,9 @@ use crate::api::types::DownloadStatus;
 const SHOWN_DIGITS: usize = 8;
 
 /// Prints downloads, for people as a table.
-pub(super) fn print(output: &Output, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
+pub(super) fn print(output: &Printer, downloads: &[DownloadStatus]) -> anyhow::Result<()> {
     output.result(downloads, || {
-        described(downloads, Output::width()).join("\n")
+        described(downloads, Printer::width()).join("\n")
     })
 }
 

@@ -6,7 +6,7 @@ use super::{
     attach::{self, NodeState},
     context::Context,
     local,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     qr,
 };
 use crate::{
@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
 }
 
 /// Draws the link of `shared` as a QR code, for people.
-pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
+pub(super) fn draw(output: &Printer, shared: &Shared) -> anyhow::Result<()> {
     if output.json {
         return Ok(());
     }
@@ -84,7 +84,7 @@ pub(super) fn draw(output: &Output, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_code(output: &Output, code: &Code) -> anyhow::Result<()> {
+fn print_code(output: &Printer, code: &Code) -> anyhow::Result<()> {
     // Without colours, some terminals show a code that cannot be read: so NO_COLOR is ignored.
     output.raw(&qr::drawn(code, io::stdout().is_terminal()))
 }

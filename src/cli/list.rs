@@ -4,7 +4,7 @@ use super::{
     attach::{self, NodeHandle, NodeState},
     context::Context,
     local,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     signals::Signals,
     table::{Column, Table},
     text::{bytes, escape},
@@ -74,7 +74,7 @@ pub(super) async fn run(context: &Context, args: &ListArgs) -> anyhow::Result<Ex
             .note("nothing is shared: share something with `pelago share PATH`");
     }
     let text = || {
-        let table = describe(&listed, false, Output::width());
+        let table = describe(&listed, false, Printer::width());
         let files = describe_files(&unavailable);
         let parts = [table, files, describe_writing(&writing)];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
@@ -151,7 +151,7 @@ async fn run_others(context: &Context, args: &ListArgs) -> anyhow::Result<Exit> 
              it, or did not answer in time (`pelago list --peer ADDR` lists the shares of one peer)",
         ));
     }
-    let text = || describe(&listed, args.network, Output::width());
+    let text = || describe(&listed, args.network, Printer::width());
     context.output.result(&listed, text)?;
     node.end(&context.output, &mut signals).await;
     Ok(Exit::Done)

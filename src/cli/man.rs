@@ -10,7 +10,7 @@ use clap::Command;
 use clap_mangen::Man;
 
 use super::{
-    output::{Exit, Output},
+    output::{Exit, Printer},
     text::escape,
 };
 
@@ -24,7 +24,7 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn run(
-    output: &Output,
+    output: &Printer,
     args: &ManArgs,
     mut definition: Command,
 ) -> anyhow::Result<Exit> {
@@ -36,7 +36,7 @@ pub(super) fn run(
     }
 }
 
-fn print(output: &Output, command: Command) -> anyhow::Result<Exit> {
+fn print(output: &Printer, command: Command) -> anyhow::Result<Exit> {
     let page = rendered(command)?;
     if output.json {
         output.result(&page, String::new)?;
@@ -46,7 +46,7 @@ fn print(output: &Output, command: Command) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn write(output: &Output, command: &Command, folder: &Path) -> anyhow::Result<Exit> {
+fn write(output: &Printer, command: &Command, folder: &Path) -> anyhow::Result<Exit> {
     fs::create_dir_all(folder)
         .with_context(|| format!("the folder {} cannot be created", folder.display()))?;
     let mut written = Vec::new();

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     context::Context,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     prompt, signals,
     verbs::Verbs,
 };
@@ -54,7 +54,7 @@ fn choice(answer: &str) -> MenuItem {
 }
 
 struct Menu {
-    output: Output,
+    output: Printer,
     verbs: Verbs,
 }
 

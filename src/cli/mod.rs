@@ -78,7 +78,7 @@ use crate::{api::types::ErrorInfo, config::LogFormat};
 use args::{Args, Command};
 use context::Context;
 use global::Global;
-use output::{Exit, Output};
+use output::{Exit, Printer};
 
 /// What `pelago` prints without a command.
 const FIRST_STEPS: &str = "\
@@ -95,7 +95,7 @@ Pelago shares files with people who have their hash, and downloads files by thei
 pub fn main() -> ! {
     let args = Args::try_parse_from(process_args::given())
         .unwrap_or_else(|error| output::exit_usage(&error));
-    let output = Output::new(args.global.json, args.global.quiet);
+    let output = Printer::new(args.global.json, args.global.quiet);
     let exit = match args.command {
         None => {
             greet(&output);
@@ -111,18 +111,18 @@ pub fn main() -> ! {
 }
 
 /// Shows the first steps. A missing command counts as invalid arguments, as scripts expect.
-fn greet(output: &Output) {
+fn greet(output: &Printer) {
     if output.json {
         let error = ErrorInfo::new("usage", "a command is missing")
             .with_hint("`pelago help` lists all commands");
         output.failure(&error.into());
     } else {
         // Printed even with --quiet, as it says why nothing was done.
-        Output::new(false, false).note(FIRST_STEPS);
+        Printer::new(false, false).note(FIRST_STEPS);
     }
 }
 
-fn run(output: &Output, global: &Global, command: Command) -> anyhow::Result<Exit> {
+fn run(output: &Printer, global: &Global, command: Command) -> anyhow::Result<Exit> {
     let context = Context::load(output.clone(), global, command.settings());
     let mut context = match context {
         Err(error) if command.tolerates_bad_settings() => {

@@ -162,7 +162,8 @@ mod tests {
             .set(set_by, "network", "bootstrap", vec!["host"])
             .unwrap();
         let refused = one_shot(&layers.config()).unwrap_err().to_string();
-        let expected = "PELAGO_NETWORK_BOOTSTRAP: network.bootstrap: \"host\" is not a valid peer address";
+        let expected =
+            "PELAGO_NETWORK_BOOTSTRAP: network.bootstrap: \"host\" is not a valid peer address";
         assert!(refused.starts_with(expected), "{refused}");
     }
 }

@@ -8,7 +8,7 @@ use super::{
     attach::NodeHandle,
     context::Context,
     download::{self, DownloadArgs},
-    output::{Exit, Output},
+    output::{Exit, Printer},
     prompt,
     signals::Signals,
     text::{bytes, command, count, escape},
@@ -99,7 +99,7 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
 async fn look(
     client: &Client,
     request: &LookRequest,
-    output: &Output,
+    output: &Printer,
 ) -> Result<Content, CallError> {
     let mut looked = pin!(client.look(request));
     match timeout(UNEXPLAINED, &mut looked).await {

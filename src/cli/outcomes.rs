@@ -3,13 +3,13 @@
 
 use serde::Serialize;
 
-use super::output::{Exit, Output, error_info};
+use super::output::{Exit, Printer, error_info};
 use crate::api::types::{ErrorInfo, Failure};
 
 /// The outcomes of several attempts. With `--json` they are one list, in which a failure is
 /// `{"path","error"}`; a single attempt that failed is reported like the failure of any command.
 pub(super) struct Outcomes<'a, T> {
-    output: &'a Output,
+    output: &'a Printer,
     outcomes: Vec<Outcome<T>>,
 }
 
@@ -21,7 +21,7 @@ enum Outcome<T> {
 }
 
 impl<'a, T: Serialize> Outcomes<'a, T> {
-    pub(super) const fn new(output: &'a Output) -> Self {
+    pub(super) const fn new(output: &'a Printer) -> Self {
         Self {
             output,
             outcomes: Vec::new(),

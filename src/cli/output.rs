@@ -55,14 +55,14 @@ impl Exit {
 
 /// How to print.
 #[derive(Clone, Debug)]
-pub(super) struct Output {
+pub(super) struct Printer {
     pub(super) json: bool,
     pub(super) quiet: bool,
     /// Whether notes and failures go to the log, so that stderr holds nothing but JSON.
     pub(super) logged: bool,
 }
 
-impl Output {
+impl Printer {
     pub(super) const fn new(json: bool, quiet: bool) -> Self {
         Self {
             json,
@@ -214,7 +214,7 @@ pub(super) fn usage(error: &clap::Error, json: bool) -> Exit {
         let text = error.render().to_string();
         let message = text.trim_start_matches("error: ").trim_end();
         let error = ErrorInfo::new("usage", message);
-        let _ = Output::new(true, false).result(&Failure { error }, String::new);
+        let _ = Printer::new(true, false).result(&Failure { error }, String::new);
     } else {
         // If the stream is closed, the text cannot be printed.
         let _ = error.print();

@@ -3,7 +3,7 @@
 use super::{
     attach,
     context::Context,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     table::{Column, Table},
     text::{bytes, escape},
 };
@@ -18,7 +18,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     }
     context
         .output
-        .result(&peers, || describe(&peers, Output::width()))?;
+        .result(&peers, || describe(&peers, Printer::width()))?;
     Ok(Exit::Done)
 }
 

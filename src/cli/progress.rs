@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    output::Output,
+    output::Printer,
     text::{bytes, count, escape, rate as shown_rate, time},
 };
 
@@ -59,7 +59,7 @@ enum Display {
 }
 
 impl Progress {
-    pub(super) fn new(output: &Output) -> Self {
+    pub(super) fn new(output: &Printer) -> Self {
         let started = Instant::now();
         let shown = match (output.quiet, io::stderr().is_terminal()) {
             (true, _) => Display::Nothing,

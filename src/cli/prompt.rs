@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use rustyline::{DefaultEditor, error::ReadlineError};
 use tokio::task::spawn_blocking;
 
-use super::output::Output;
+use super::output::Printer;
 
 /// Whether a person can answer: at a terminal, and without `--json`.
-pub(super) fn is_interactive(output: &Output) -> bool {
+pub(super) fn is_interactive(output: &Printer) -> bool {
     !output.json && is_terminal()
 }
 

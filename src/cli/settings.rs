@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     attach::{self, NodeState},
     context::Context,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     table::{Column, Table},
     text::escape,
 };
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
         }
     }
     let text = || {
-        let table = describe(&settings, Output::width());
+        let table = describe(&settings, Printer::width());
         match (&args.name, &settings[..]) {
             (Some(_), [only]) => format!("{table}\n\n{}", about(only)),
             _ => table,

@@ -10,7 +10,7 @@ use super::{
     context::Context,
     download::step,
     downloads_table::fitted,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     signals::Signals,
     table::truncate,
 };
@@ -63,13 +63,13 @@ fn gone(error: CallError) -> anyhow::Error {
 enum View {
     Table(Frame),
     Lines {
-        output: Output,
+        output: Printer,
         shown: Option<Vec<DownloadStatus>>,
     },
 }
 
 impl View {
-    fn new(output: &Output) -> Self {
+    fn new(output: &Printer) -> Self {
         let terminal = Term::buffered_stdout();
         if terminal.is_term() && !output.json {
             return Self::Table(Frame {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     api::types::{Difference, Differences, DownloadStatus, Finished},
     cli::{
-        output::Output,
+        output::Printer,
         text::{bytes, count, escape, rate, time},
     },
 };
@@ -14,12 +14,12 @@ use crate::{
 const MAX_DIFFERENCES: usize = 20;
 
 /// Prints a download that is done.
-pub(super) fn finished(output: &Output, finished: &Finished) -> anyhow::Result<()> {
+pub(super) fn finished(output: &Printer, finished: &Finished) -> anyhow::Result<()> {
     output.result(finished, || describe(finished))
 }
 
 /// Prints a download that was left to the node.
-pub(super) fn detached(output: &Output, status: &DownloadStatus) -> anyhow::Result<()> {
+pub(super) fn detached(output: &Printer, status: &DownloadStatus) -> anyhow::Result<()> {
     if output.quiet && !output.json {
         return Ok(());
     }

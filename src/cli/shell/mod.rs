@@ -21,7 +21,7 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 use super::{
     attach,
     context::Context,
-    output::{Exit, Output},
+    output::{Exit, Printer},
     prompt, signals,
     verbs::{Verbs, definition},
 };
@@ -31,7 +31,7 @@ use completion::Completion;
 /// Words that end the shell.
 const LEAVING: [&str; 2] = ["exit", "quit"];
 
-/// Lines of the history that is saved.
+/// LineEditor of the history that is saved.
 const HISTORY: usize = 1000;
 
 /// The file with the history, in the data folder.
@@ -65,7 +65,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 }
 
 struct Shell {
-    output: Output,
+    output: Printer,
     verbs: Verbs,
 }
 
@@ -100,7 +100,7 @@ impl Shell {
 
     /// Runs each line that a person types.
     fn converse(&self, completion: Completion, data_folder: &Path) -> anyhow::Result<Exit> {
-        let mut lines = Lines::open(completion, data_folder)?;
+        let mut lines = LineEditor::open(completion, data_folder)?;
         loop {
             match lines.editor.readline("pelago> ") {
                 Ok(line) => {
@@ -140,14 +140,14 @@ impl Shell {
     }
 }
 
-/// Lines from a terminal.
-struct Lines {
+/// LineEditor from a terminal.
+struct LineEditor {
     editor: Editor<Completion, DefaultHistory>,
     /// The file with the history; none without a data folder, which the shell does not create.
     history: Option<PathBuf>,
 }
 
-impl Lines {
+impl LineEditor {
     fn open(completion: Completion, data_folder: &Path) -> anyhow::Result<Self> {
         let config = Config::builder()
             .max_history_size(HISTORY)?
