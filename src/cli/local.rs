@@ -61,7 +61,7 @@ pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, Unavaila
     Ok((listed, unavailable.into()))
 }
 
-/// The number of shares, and which of them are not available, while no node runs that would serve
+/// The number of shares, and which of them are not available, while no node runs. A node would watch
 /// `folders`.
 pub(super) fn unavailable(
     data_folder: &Path,
@@ -91,8 +91,8 @@ pub(super) fn links(folder: &DataFolder, what: Option<&str>) -> anyhow::Result<V
     Ok(links.into_iter().map(Into::into).collect())
 }
 
-/// Reads all shared files while no node runs that would serve `folders`, and compares them with
-/// their hashes.
+/// Reads all shared files and compares them with their hashes, while no node runs. A node would
+/// watch `folders`.
 pub(super) fn check_shares(
     folder: &DataFolder,
     folders: Vec<PathBuf>,
@@ -107,7 +107,7 @@ pub(super) fn check_shares(
     Ok(())
 }
 
-/// Stops sharing `what`, while no node runs that would serve `folders`.
+/// Stops sharing `what`, while no node runs. A node would watch `folders`.
 pub(super) fn unshare(
     folder: &DataFolder,
     folders: Vec<PathBuf>,

@@ -67,7 +67,7 @@ fn the_limits_of_the_node_are_told() {
         "{limits}"
     );
     let doctor = a.run(&["doctor"]).done();
-    assert!(doctor.stdout.contains(" of 200 files open"), "{doctor:#?}");
+    assert!(doctor.stdout.contains(" of 200 open files"), "{doctor:#?}");
 }
 
 /// A node without trouble has no notice; every duty runs.

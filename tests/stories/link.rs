@@ -115,7 +115,7 @@ fn a_link_is_looked_at_before_it_is_downloaded() {
         .prints("size   1.5 KiB\n")
         .prints("anna  all of it\n")
         .prints(&format!(
-            "to get it: pelago download {hash} --peer {}",
+            "to download it: pelago download {hash} --peer {}",
             node.address()
         ));
     assert!(!b.path("album").exists() && !b.path("film.mkv").exists());

@@ -235,7 +235,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             share(path, &["--rehash"]);
         }
         a.run(&["doctor", "--check-shares"])
-            .prints("ok       shares      2 shares read (1.9 MiB): all as listed")
+            .prints("ok       shares      2 shares read (1.9 MiB): all hold the listed content")
             .says("reading 2 shares, 1.9 MiB");
         for (path, file) in [(&single, single.clone()), (&tree, tree.join("file"))] {
             let before = share(path, &[])["hash"].clone();
@@ -244,7 +244,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
             assert_eq!(share(path, &[])["hash"], before);
 
             let told = a.run(&["doctor", "--check-shares"]).failed();
-            let told = told.prints("2 shares read (1.9 MiB): 1 not as listed");
+            let told = told.prints("2 shares read (1.9 MiB): 1 with other content than listed");
             let hint = format!("pelago share --rehash {}", path.display());
             told.prints(&hint);
 
