@@ -203,7 +203,7 @@ mod tests {
 
     use super::*;
 
-    /// What is printed.
+    /// The printed text.
     #[derive(Clone, Default)]
     struct Printed(Arc<Mutex<Vec<u8>>>);
 

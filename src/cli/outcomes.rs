@@ -1,4 +1,4 @@
-//! What came of several paths or downloads: each outcome is reported, and a failure does not stop
+//! The outcomes of several paths or downloads: each is reported, and a failure does not stop
 //! the others.
 
 use serde::Serialize;

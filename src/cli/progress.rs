@@ -32,7 +32,7 @@ const WHY_LEN: usize = 120;
 pub(super) struct Step<'a> {
     /// The name of the content.
     pub(super) name: &'a str,
-    /// What is being done with it.
+    /// The current action.
     pub(super) state: &'a str,
     /// Bytes that are done.
     pub(super) done: u64,

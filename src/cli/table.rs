@@ -50,7 +50,7 @@ impl Column {
         }
     }
 
-    /// Cut where they do not fit, but not below so many characters.
+    /// Truncated if not all columns fit, but to no less than this width.
     pub(super) const fn min_width(self, min_width: usize) -> Self {
         Self {
             min_width: Some(min_width),

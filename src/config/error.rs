@@ -31,7 +31,7 @@ pub enum ConfigError {
     /// The section, or the setting in it, does not exist.
     #[error("{set_by}: unknown {found}: use one of {known}")]
     Unknown {
-        /// What sets it.
+        /// The line, variable or flag that sets it.
         set_by: SetBy,
         /// `section [NAME]` or `setting SECTION.KEY`.
         found: String,
@@ -41,13 +41,13 @@ pub enum ConfigError {
     /// The value is not allowed.
     #[error("{set_by}: {setting} = {found} is not allowed: use {expected}")]
     Value {
-        /// What sets it.
+        /// The line, variable or flag that sets it.
         set_by: SetBy,
         /// `section.key`.
         setting: String,
         /// The value, as TOML.
         found: String,
-        /// What is allowed.
+        /// The allowed values.
         expected: String,
     },
 }
@@ -60,7 +60,7 @@ impl ConfigError {
         matches!(self, Self::Unreadable { source, .. } if source.kind() == missing)
     }
 
-    /// What a person can do about it.
+    /// A remedy, for people.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {
@@ -95,7 +95,7 @@ pub enum ChangeError {
         name: String,
         /// The value, as it was given.
         found: String,
-        /// What is allowed.
+        /// The allowed values.
         allowed: String,
     },
     /// The setting cannot be changed while the program runs.
@@ -127,7 +127,7 @@ impl ChangeError {
         }
     }
 
-    /// What a person can do about it.
+    /// A remedy, for people.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
         match self {

@@ -51,7 +51,7 @@ struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{set_by}: {setting} is not a setting any more, and has no effect: remove it")]
 pub struct Ignored {
-    /// What holds it.
+    /// The file or variable that holds it.
     pub set_by: SetBy,
     /// `section.key`.
     pub setting: String,

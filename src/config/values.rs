@@ -144,7 +144,7 @@ impl Values {
         }
     }
 
-    /// What a file or a variable may hold, so that "use ..." becomes a sentence.
+    /// The values that a file or a variable may hold, as the object of "use".
     pub(super) fn expected(&self) -> String {
         match self.rule {
             Rule::Rate => "a whole number of bytes a second from 1000 (1 KB/s) to 1000000000000 \
@@ -157,7 +157,7 @@ impl Values {
         }
     }
 
-    /// What people may type, in few words.
+    /// The values that people may type, in few words.
     pub(super) fn allowed(&self) -> String {
         let values = match self.rule {
             Rule::Rate => {

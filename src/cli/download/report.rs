@@ -1,4 +1,4 @@
-//! What is printed when a download has ended, or was left to the node.
+//! Prints the result of a download that is done, or that was left to the node.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ pub(super) struct Completion {
     ask_node: AskNode,
 }
 
-/// What is expected in place of the word.
+/// The kind of word that is expected.
 enum Expected<'a> {
     Verb(&'a Command),
     Flag(&'a Command),
