@@ -5,14 +5,14 @@
 //! so that a node in a small container is slower, and is not killed. Owns no state; what the system does not
 //! tell is none.
 
-mod give_back;
+mod trim;
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-pub use give_back::give_back;
+pub use trim::return_free_memory;
 
 const MIB: u64 = 1 << 20;
 

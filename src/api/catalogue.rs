@@ -47,7 +47,7 @@ pub(super) async fn catalogue(
     let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
     // A further page is one of the same list: nobody is asked again.
     let kept = query.after.as_ref();
-    let kept = kept.and_then(|_| node.kept_catalogue(peer.as_ref()));
+    let kept = kept.and_then(|_| node.cached_catalogue(peer.as_ref()));
     let found: Arc<Catalogue> = match (kept, &peer) {
         (Some(kept), _) => kept,
         (None, Some(peer)) => node.list_peer(peer).await?.into(),
@@ -60,7 +60,7 @@ pub(super) async fn catalogue(
     let all = found.listed.iter().collect();
     let (mut headers, Json(listed)) = page(all, query.wanted(), &uri, key)?;
     if headers.contains_key(LINK) {
-        node.keep_catalogue(peer, &found);
+        node.cache_catalogue(peer, &found);
     }
     if found.incomplete > 0 {
         headers.insert(INCOMPLETE, HeaderValue::from(found.incomplete));

@@ -385,7 +385,7 @@ impl From<node::Followers> for types::Followers {
     }
 }
 
-impl From<types::Place> for node::NewPlace {
+impl From<types::Place> for node::NewPosition {
     fn from(from: types::Place) -> Self {
         match from {
             types::Place::First => Self::First,
@@ -413,8 +413,8 @@ impl From<node::Finished> for types::Finished {
     }
 }
 
-impl From<node::Content> for types::Content {
-    fn from(from: node::Content) -> Self {
+impl From<node::ContentInfo> for types::Content {
+    fn from(from: node::ContentInfo) -> Self {
         let holder = |holder: node::Holder| types::Holder {
             peer_id: holder.peer_id.to_string(),
             name: holder.name,
@@ -526,7 +526,7 @@ async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {
 }
 
 /// What to look at, from JSON.
-pub(super) fn look_request(from: &types::LookRequest) -> Result<node::LookRequest, ApiError> {
+pub(super) fn look_request(from: &types::LookRequest) -> Result<node::OpenRequest, ApiError> {
     let link = match from.target.parse() {
         Ok(node::Target::Hash(hash)) => hash.into(),
         Ok(node::Target::Link(link)) => link,
@@ -537,7 +537,7 @@ pub(super) fn look_request(from: &types::LookRequest) -> Result<node::LookReques
         Err(error) => return Err(ApiError::bad("bad-target", error.to_string())),
     };
     let timeout = seconds::duration(from.timeout_seconds);
-    Ok(node::LookRequest {
+    Ok(node::OpenRequest {
         link,
         peers: addresses(&from.peers)?,
         bootstrap: addresses(&from.bootstrap)?,
@@ -618,11 +618,11 @@ macro_rules! to_error_info {
 }
 
 to_error_info!(
-    AddError,
     ListError,
-    LookError,
     ManageError,
+    OpenError,
     ShareError,
     StartError,
-    UnshareError
+    UnshareError,
+    UploadError
 );

@@ -44,7 +44,7 @@ pub(super) async fn one(
     State(node): State<Node>,
     Named(what): Named,
 ) -> Result<Json<DownloadStatus>, ApiError> {
-    let found = node.download_called(&what)?;
+    let found = node.find_download(&what)?;
     let all = in_order(&node.downloads());
     let mut all = all.into_iter();
     let placed = all.find(|download| download.hash == found.hash.to_string());
@@ -173,7 +173,7 @@ pub(super) async fn put(
     Named(what): Named,
     Body(change): Body<OrderChange>,
 ) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
-    let downloads = node.put_download(&what, &change.place.into()).await?;
+    let downloads = node.reorder_download(&what, &change.place.into()).await?;
     Ok(Json(in_order(&downloads)))
 }
 

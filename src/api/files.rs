@@ -17,7 +17,7 @@ use super::{
     openapi::Refused,
     types::{Added, ErrorInfo},
 };
-use crate::node::{AddError, NewFileError, Node};
+use crate::node::{NewFileError, Node, UploadError};
 
 /// How long nothing of a file may come: browsers read it from a disk. Tests wait for it to be over.
 const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
@@ -41,7 +41,7 @@ pub(super) async fn put(
         let message = "how long the file is has to be said, by Content-Length";
         ApiError::new(StatusCode::LENGTH_REQUIRED, "bad-request", message)
     })?;
-    let mut addition = node.add_file(&name, len).await.map_err(refused)?;
+    let mut upload = node.upload(&name, len).await.map_err(refused)?;
     loop {
         let frame = timeout(STALL, body.frame()).await.map_err(|_| {
             let message = "nothing of the file came for too long";
@@ -51,7 +51,7 @@ pub(super) async fn put(
             None => break,
             Some(Ok(frame)) => {
                 if let Ok(data) = frame.into_data() {
-                    addition.take(&data).await.map_err(refused)?;
+                    upload.write(&data).await.map_err(refused)?;
                 }
             }
             Some(Err(error)) => {
@@ -60,17 +60,17 @@ pub(super) async fn put(
             }
         }
     }
-    let path = addition.finish().await.map_err(refused)?;
+    let path = upload.finish().await.map_err(refused)?;
     let path = path.to_string_lossy().into_owned();
     Ok((StatusCode::CREATED, Json(Added { path })))
 }
 
-fn refused(error: AddError) -> ApiError {
+fn refused(error: UploadError) -> ApiError {
     let status = match &error {
-        AddError::Name { .. } => StatusCode::BAD_REQUEST,
-        AddError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        AddError::File(NewFileError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
-        AddError::File(NewFileError::Write { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
+        UploadError::Name { .. } => StatusCode::BAD_REQUEST,
+        UploadError::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        UploadError::File(NewFileError::Full { .. }) => StatusCode::INSUFFICIENT_STORAGE,
+        UploadError::File(NewFileError::Write { .. }) => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::CONFLICT,
     };
     let refused = ApiError::with(status, ErrorInfo::from(error));

@@ -108,8 +108,8 @@ impl From<node::Duty> for types::Duty {
     }
 }
 
-impl From<node::DiskRoom> for types::DiskRoom {
-    fn from(from: node::DiskRoom) -> Self {
+impl From<node::DiskSpace> for types::DiskRoom {
+    fn from(from: node::DiskSpace) -> Self {
         Self {
             path: from.path.display().to_string(),
             size: from.size,

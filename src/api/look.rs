@@ -21,6 +21,6 @@ pub(super) async fn look(
     State(node): State<Node>,
     Body(request): Body<LookRequest>,
 ) -> Result<Json<Content>, ApiError> {
-    let content = node.look(look_request(&request)?).await?;
+    let content = node.open(look_request(&request)?).await?;
     Ok(Json(content.into()))
 }

@@ -16,7 +16,7 @@ use crate::{
         types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
     },
     content::Descriptor,
-    node::{self, Node, Settings, shares, states, withdraw::withdraw},
+    node::{self, Node, Settings, share_states, shares, unshare::unshare as unshare_from},
     store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
 };
 
@@ -56,7 +56,7 @@ impl NodeFiles {
 /// The shares, and which of them are not available, while no node runs.
 pub(super) fn list(folder: &DataFolder) -> anyhow::Result<(Vec<Listed>, UnavailableShares)> {
     let store = open_and_check(folder, Vec::new())?;
-    let (listed, unavailable) = (shares::list(&store)?, states::unavailable(&store)?);
+    let (listed, unavailable) = (shares::list(&store)?, share_states::unavailable(&store)?);
     let listed = listed.into_iter().map(Into::into).collect();
     Ok((listed, unavailable.into()))
 }
@@ -68,14 +68,14 @@ pub(super) fn unavailable(
     folders: Vec<PathBuf>,
 ) -> anyhow::Result<(u64, UnavailableShares)> {
     let store = open_and_check(&DataFolder::lock(data_folder)?, folders)?;
-    Ok((store.count()?, states::unavailable(&store)?.into()))
+    Ok((store.count()?, share_states::unavailable(&store)?.into()))
 }
 
 /// Opens the store of a data folder, and checks the state of all shares.
 fn open_and_check(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<Store> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
-    states::look_at_all(&store)?;
+    share_states::inspect_all(&store)?;
     Ok(store)
 }
 
@@ -116,7 +116,7 @@ pub(super) fn unshare(
 ) -> anyhow::Result<Vec<Shared>> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
-    let withdrawn = withdraw(&store, what, Some(path)).map_err(ErrorInfo::from)?;
+    let withdrawn = unshare_from(&store, what, Some(path)).map_err(ErrorInfo::from)?;
     Ok(withdrawn.into_iter().map(Into::into).collect())
 }
 
@@ -137,7 +137,7 @@ pub(super) fn record(
         progress(bytes);
         ControlFlow::Continue(())
     };
-    let shared = shares::record(store, &request, &progress).map_err(ErrorInfo::from)?;
+    let shared = shares::share(store, &request, &progress).map_err(ErrorInfo::from)?;
     Ok(shared.into())
 }
 

@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use super::{
-    handle::Inner, listings, recovery, rehash, return_memory::return_memory, shares::each_page,
-    states::keep_states, watch,
+    handle::NodeCore, poll_catalogues, recovery, rehash, return_memory::return_memory,
+    share_states::keep_states, shares::each_page, watch,
 };
 use crate::{
     access::{Action, allows},
@@ -62,13 +62,13 @@ pub(super) fn is_announced(share: &Share) -> bool {
 
 /// Begins the duties of every node.
 pub(super) fn serve(
-    inner: &Arc<Inner>,
+    core: &Arc<NodeCore>,
     server: Server,
     streams: mpsc::Receiver<streams::Event>,
     askers: mpsc::Receiver<(Hash, PeerId)>,
     doubtful: mpsc::Receiver<PathBuf>,
 ) {
-    let duties = &inner.duties;
+    let duties = &core.duties;
     let (server, streams) = (Arc::new(server), Arc::new(Mutex::new(streams)));
     duties.run("serve-peers", move || {
         let (server, streams) = (Arc::clone(&server), Arc::clone(&streams));
@@ -77,30 +77,30 @@ pub(super) fn serve(
             Ok(())
         }
     });
-    let node = Arc::clone(inner);
+    let node = Arc::clone(core);
     duties.run("rehash", move || rehash::rehash_all(Arc::clone(&node)));
-    let (transfers, askers) = (inner.transfers.clone(), Arc::new(Mutex::new(askers)));
+    let (transfers, askers) = (core.transfers.clone(), Arc::new(Mutex::new(askers)));
     duties.run("offer-sources", move || {
         offer_askers(transfers.clone(), Arc::clone(&askers))
     });
-    let (node, doubtful) = (Arc::clone(inner), Arc::new(Mutex::new(doubtful)));
+    let (node, doubtful) = (Arc::clone(core), Arc::new(Mutex::new(doubtful)));
     duties.run("keep-share-states", move || {
         keep_states(Arc::clone(&node), Arc::clone(&doubtful))
     });
-    let store = inner.store.clone();
+    let store = core.store.clone();
     duties.run("close-idle-files", move || close_idle(store.clone()));
 }
 
 /// Begins the duties of a node that is there to stay.
-pub(super) fn stay(inner: &Arc<Inner>) {
-    let duties = &inner.duties;
+pub(super) fn stay(core: &Arc<NodeCore>) {
+    let duties = &core.duties;
     duties.run("return-memory", return_memory);
-    let node = Arc::clone(inner);
+    let node = Arc::clone(core);
     duties.run("announce-shares", move || {
         announce_shares(Arc::clone(&node))
     });
     let (attempted, recovered) = channel(false);
-    let node = Arc::clone(inner);
+    let node = Arc::clone(core);
     duties.run("recover-shares", move || {
         let (node, attempted) = (Arc::clone(&node), attempted.clone());
         async move {
@@ -111,41 +111,41 @@ pub(super) fn stay(inner: &Arc<Inner>) {
     });
     // What was lost with a damaged database is found first. A failed attempt is no reason to wait for
     // the next one.
-    watch::begin(inner, &recovered);
-    let (node, mut runs) = (Arc::clone(inner), 0_u64);
+    watch::begin(core, &recovered);
+    let (node, mut runs) = (Arc::clone(core), 0_u64);
     duties.run("remember-peers", move || {
         runs += 1;
         remember_peers(Arc::clone(&node), runs > 1)
     });
-    let store = inner.store.clone();
+    let store = core.store.clone();
     duties.run("collect", move || collect(store.clone()));
-    let store = inner.store.clone();
+    let store = core.store.clone();
     duties.run("keep-spare-room", move || keep_spare(store.clone()));
-    let node = Arc::clone(inner);
+    let node = Arc::clone(core);
     duties.run("read-listings", move || {
         let node = Arc::clone(&node);
         async move {
-            listings::watch(node).await;
+            poll_catalogues::run(node).await;
             Ok(())
         }
     });
 }
 
 /// Provides everything that is shared: at the start, and again when the publisher has lost its plan.
-async fn announce_shares(inner: Arc<Inner>) -> Outcome {
-    inner.look_at_shares().await;
+async fn announce_shares(core: Arc<NodeCore>) -> Outcome {
+    core.inspect_shares().await;
     // The first peer that asks need not wait until it is made.
-    let store = inner.store.clone();
+    let store = core.store.clone();
     spawn_blocking(move || store.index_provider_keys()).await??;
     loop {
-        provide_recorded(&inner).await?;
-        inner.publisher.restarted().await;
+        provide_recorded(&core).await?;
+        core.publisher.restarted().await;
     }
 }
 
-async fn provide_recorded(inner: &Arc<Inner>) -> Outcome {
+async fn provide_recorded(core: &Arc<NodeCore>) -> Outcome {
     let (found, mut hashes) = mpsc::channel::<Vec<Hash>>(FOUND_QUEUED);
-    let store = inner.store.clone();
+    let store = core.store.clone();
     let reading = spawn_blocking(move || {
         each_page(&store.clone(), |shares| {
             let announced = shares
@@ -158,21 +158,21 @@ async fn provide_recorded(inner: &Arc<Inner>) -> Outcome {
     });
     while let Some(hashes) = hashes.recv().await {
         for hash in hashes {
-            inner.publisher.provide(hash).await;
+            core.publisher.provide(hash).await;
         }
     }
     Ok(reading.await??)
 }
 
 /// Writes down who is connected, so that the next run knows somebody.
-async fn remember_peers(inner: Arc<Inner>, is_overdue: bool) -> Outcome {
+async fn remember_peers(core: Arc<NodeCore>, is_overdue: bool) -> Outcome {
     let mut tick = interval(REMEMBER_INTERVAL);
     if !is_overdue {
         tick.tick().await;
     }
     loop {
         tick.tick().await;
-        inner.remember_peers().await?;
+        core.remember_peers().await?;
     }
 }
 
@@ -240,7 +240,7 @@ async fn offer_askers(
     Ok(())
 }
 
-impl Inner {
+impl NodeCore {
     /// Writes down the peers connected to.
     pub(super) async fn remember_peers(&self) -> Outcome {
         let peers = self.network.peers().await?;
@@ -276,24 +276,25 @@ impl Inner {
 
     /// Provides `hash` if it is shared: later, if the database cannot be read now.
     pub(super) async fn provide_if_shared(&self, hash: Hash) {
-        self.announce_or_withdraw(hash, true).await;
+        self.settle_announcement(hash, true).await;
     }
 
     /// Withdraws `hash` if it is not shared: later, if the database cannot be read now.
     pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
-        self.announce_or_withdraw(hash, false).await;
+        self.settle_announcement(hash, false).await;
     }
 
-    async fn announce_or_withdraw(&self, hash: Hash, provides: bool) {
+    async fn settle_announcement(&self, hash: Hash, provides: bool) {
         let (store, publisher) = (self.store.clone(), self.publisher.clone());
-        let settle = move || settle(store.clone(), publisher.clone(), hash, provides);
-        let Err(error) = settle().await else {
+        let attempt =
+            move || announce_or_withdraw(store.clone(), publisher.clone(), hash, provides);
+        let Err(error) = attempt().await else {
             return;
         };
         if self.duties.count() < MAX_DUTIES {
             tracing::warn!(%hash, %error, "whether this is shared is not known: it is looked up again");
             let name = format!("announce-shares {hash}");
-            self.duties.run_single(&name, settle);
+            self.duties.run_single(&name, attempt);
         } else {
             tracing::error!(%hash, %error, "whether this is shared is not known until the next start");
         }
@@ -309,7 +310,12 @@ impl Inner {
 }
 
 /// Provides `hash` if it is offered, or withdraws it if it is not.
-async fn settle(store: Store, publisher: Publisher, hash: Hash, provides: bool) -> Outcome {
+async fn announce_or_withdraw(
+    store: Store,
+    publisher: Publisher,
+    hash: Hash,
+    provides: bool,
+) -> Outcome {
     let look = move || {
         let is_offered =
             |share: &Share| is_announced(share) && store.state_of(share).is_available();

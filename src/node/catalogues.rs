@@ -1,7 +1,7 @@
 //! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
 
+mod cache;
 mod fetch;
-mod kept;
 mod merge;
 
 use std::{
@@ -17,7 +17,7 @@ use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::{Hash, Kind, is_unsafe};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-pub(super) use self::kept::Kept;
+pub(super) use self::cache::CatalogueCache;
 use self::{
     fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, read_pages},
     merge::Merge,

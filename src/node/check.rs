@@ -197,7 +197,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::node::shares::{ShareRequest, record};
+    use crate::node::shares::{ShareRequest, share};
 
     fn share(store: &Store, folder: &TempDir, name: &str) -> Hash {
         let request = ShareRequest {
@@ -207,7 +207,7 @@ mod tests {
             rehash: false,
             skip_unsupported: false,
         };
-        let shared = record(store, &request, &|_| ControlFlow::Continue(()));
+        let shared = share(store, &request, &|_| ControlFlow::Continue(()));
         shared.unwrap().hash
     }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     DownloadError, Mode, Node, Output, PeerAddress,
     catalogues::find_name,
-    handle::{Inner, blocking},
+    handle::{NodeCore, blocking},
     link_peers::peers_of,
 };
 use crate::{
@@ -128,12 +128,12 @@ impl Node {
     /// [`DownloadError::NotKept`], and the download runs all the same.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
-        let started = self.inner.transfers.start(self.prepare(request).await?);
+        let started = self.core.transfers.start(self.prepare(request).await?);
         let download = started.map_err(Arc::new)?;
         if seed {
-            self.inner.seed_when_done(&download);
+            self.core.seed_when_done(&download);
         }
-        let kept = self.inner.transfers.save().await;
+        let kept = self.core.transfers.save().await;
         kept.map_err(DownloadError::NotKept)?;
         Ok(download)
     }
@@ -145,12 +145,12 @@ impl Node {
     /// As [`Node::download`].
     pub async fn follow(&self, request: DownloadRequest) -> Result<Follower, DownloadError> {
         let seed = request.seed;
-        let followed = self.inner.transfers.follow(self.prepare(request).await?);
+        let followed = self.core.transfers.follow(self.prepare(request).await?);
         let followed = followed.map_err(Arc::new)?;
         if seed {
-            self.inner.seed_when_done(followed.download());
+            self.core.seed_when_done(followed.download());
         }
-        let transfers = self.inner.transfers.clone();
+        let transfers = self.core.transfers.clone();
         tokio::spawn(async move { transfers.save_or_log().await });
         Ok(followed)
     }
@@ -159,7 +159,7 @@ impl Node {
     async fn prepare(&self, request: DownloadRequest) -> Result<transfer::Request, DownloadError> {
         // Before anybody is asked for anything.
         Selection::new(&request.only)?;
-        let network = &self.inner.network;
+        let network = &self.core.network;
         self.join(&request.bootstrap, request.timeout).await;
         let mut peers = request.peers.clone();
         let deadline = Instant::now() + request.timeout;
@@ -167,7 +167,7 @@ impl Node {
             [] => None,
             from => {
                 connect_all(network, &peers).await;
-                Some(self.inner.select_peers(from, deadline).await?)
+                Some(self.core.select_peers(from, deadline).await?)
             }
         };
         let (scope, lists_as_sources) = scope(&request.target, request.listed);
@@ -188,9 +188,9 @@ impl Node {
                 (named.hash, Some(named.name))
             }
         };
-        let (output, store) = (request.output, self.inner.store.clone());
+        let (output, store) = (request.output, self.core.store.clone());
         let output = blocking(move || output.settled(&hash, &store)).await?;
-        let is_one_shot = self.inner.settings.mode == Mode::OneShot;
+        let is_one_shot = self.core.settings.mode == Mode::OneShot;
         Ok(transfer::Request {
             hash,
             name,
@@ -217,7 +217,7 @@ impl Node {
     /// Begins to join the network by `nodes`, and goes on for as long as `patience`.
     pub(super) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
         if !nodes.is_empty() {
-            self.inner.network.join(nodes.to_vec(), patience).await;
+            self.core.network.join(nodes.to_vec(), patience).await;
         }
     }
 }
@@ -251,7 +251,7 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
         .collect()
 }
 
-impl Inner {
+impl NodeCore {
     /// Shares a download on from where it lies, once it is done, if the node is there to stay and
     /// shares on. A failure, such as a full disk, is tried again.
     pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
@@ -267,7 +267,7 @@ impl Inner {
     }
 }
 
-async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
+async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
     let mut status = download.status();
     let hash = status.borrow().hash;
     // Others can have what is there so far.
@@ -281,33 +281,33 @@ async fn seed(inner: Arc<Inner>, download: Download) -> Outcome {
         .wait_for(has_some)
         .await
         .is_ok_and(|status| verified(&status) > 0)
-        && inner.transfers.seeds()
+        && core.transfers.seeds()
     {
-        inner.provide_while_downloading(hash).await?;
+        core.provide_while_downloading(hash).await?;
     }
     let finished = download.finished().await;
     // Whether it is to be shared on may have changed meanwhile.
-    let is_to_be = |finished: &Finished| finished.is_shared || inner.transfers.seeds();
+    let is_to_be = |finished: &Finished| finished.is_shared || core.transfers.seeds();
     let Some(finished) = finished.ok().filter(is_to_be) else {
-        inner.withdraw_if_gone(hash).await;
+        core.withdraw_if_gone(hash).await;
         return Ok(());
     };
     // What was there before is not shared yet.
     if !finished.is_shared {
-        let store = inner.store.clone();
+        let store = core.store.clone();
         let scopes = download.scopes().clone();
         let share = move || share_standing(&store, finished, scopes);
         let shared = tokio::task::spawn_blocking(share).await?;
         if let Err(error) = shared {
             if !error.may_pass() {
                 tracing::warn!(%hash, %error, "downloaded, but not shared on");
-                inner.withdraw_if_gone(hash).await;
+                core.withdraw_if_gone(hash).await;
                 return Ok(());
             }
             return Err(error.into());
         }
     }
-    inner.provide_if_shared(hash).await;
+    core.provide_if_shared(hash).await;
     Ok(())
 }
 
@@ -336,7 +336,7 @@ fn share_standing(
         store.share_folder(&folder, &go_on)?;
         return Ok(());
     }
-    let (descriptor, fingerprint) = super::shares::examine(store, &path, &go_on)?;
+    let (descriptor, fingerprint) = super::shares::hash_unless_known(store, &path, &go_on)?;
     let share = NewShare {
         descriptor,
         name,

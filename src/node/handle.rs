@@ -22,17 +22,17 @@ use tokio::{
 use super::{
     Catalogue, ListError, Listed, Mode, Settings, ShareError, ShareRequest, Shared, StartError,
     UnshareError,
-    additions::Additions,
     background::{self, ASKERS_QUEUED},
+    being_written::WriteTracker,
     catalogues,
     check::{CheckEvent, check_shares},
     metrics::Metrics,
     read::KnownLinks,
-    shares::{list, record},
-    states::DOUBTFUL_QUEUED,
+    share_states::DOUBTFUL_QUEUED,
+    shares::{list, share},
+    unshare::unshare,
+    uploads::Uploads,
     watch::Watches,
-    withdraw::withdraw,
-    writing::Writing,
 };
 use crate::{
     access::Access,
@@ -65,11 +65,11 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// last handle.
 #[derive(Clone)]
 pub struct Node {
-    pub(super) inner: Arc<Inner>,
+    pub(super) core: Arc<NodeCore>,
     lifetime: Arc<Lifetime>,
 }
 
-pub(super) struct Inner {
+pub(super) struct NodeCore {
     pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) network: Network,
@@ -77,13 +77,13 @@ pub(super) struct Inner {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     pub(super) rehash: RehashQueue,
-    pub(super) additions: Additions,
-    pub(super) writing: Writing,
+    pub(super) uploads: Uploads,
+    pub(super) being_written: WriteTracker,
     pub(super) duties: Duties,
     pub(super) watches: Watches,
     pub(super) metrics: Metrics,
     pub(super) links: Mutex<KnownLinks>,
-    pub(super) catalogue: catalogues::Kept,
+    pub(super) catalogue: catalogues::CatalogueCache,
     started: Instant,
 }
 
@@ -207,7 +207,7 @@ impl Node {
         note_missing(&settings, &store).await;
         let metrics = Metrics::new(server.metrics(), waiting);
         let started = Instant::now();
-        let inner = Arc::new(Inner {
+        let core = Arc::new(NodeCore {
             settings,
             store,
             network,
@@ -215,31 +215,31 @@ impl Node {
             transfers,
             limits,
             rehash,
-            additions: Additions::default(),
-            writing: Writing::default(),
+            uploads: Uploads::default(),
+            being_written: WriteTracker::default(),
             duties: duties.clone(),
             watches: Watches::default(),
             metrics,
             links: Mutex::default(),
-            catalogue: catalogues::Kept::default(),
+            catalogue: catalogues::CatalogueCache::default(),
             started,
         });
-        background::serve(&inner, server, streams, askers, doubted);
+        background::serve(&core, server, streams, askers, doubted);
         if let Some(saved) = saved {
-            background::stay(&inner);
-            if inner.store.folder().is_some()
-                && let Err(error) = inner.transfers.clear_cache().await
+            background::stay(&core);
+            if core.store.folder().is_some()
+                && let Err(error) = core.transfers.clear_cache().await
             {
                 tracing::warn!(%error, "what an earlier run only read is still here");
             }
-            inner.resume_downloads(saved).await;
+            core.resume_downloads(saved).await;
         }
         let lifetime = Lifetime {
             duties,
-            transfers: inner.transfers.clone(),
+            transfers: core.transfers.clone(),
         };
         Ok(Self {
-            inner,
+            core,
             lifetime: Arc::new(lifetime),
         })
     }
@@ -247,25 +247,25 @@ impl Node {
     /// The background duties of this node: a part of the program that serves it adds its own.
     #[must_use]
     pub fn duties(&self) -> &Duties {
-        &self.inner.duties
+        &self.core.duties
     }
 
     /// Who this node is.
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
-        self.inner.network.local_peer_id()
+        self.core.network.local_peer_id()
     }
 
     /// What others see it called.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.inner.settings.name
+        &self.core.settings.name
     }
 
     /// A number that is another after each change of what this node shares.
     #[must_use]
     pub fn shares_revision(&self) -> u64 {
-        self.inner.store.shares_revision()
+        self.core.store.shares_revision()
     }
 
     /// The folder of downloads for which nobody chose one. It is there when this returns.
@@ -273,7 +273,7 @@ impl Node {
     /// # Errors
     /// No such folder was set, or it cannot be made.
     pub async fn download_folder(&self) -> io::Result<PathBuf> {
-        let folder = self.inner.settings.download_folder.clone();
+        let folder = self.core.settings.download_folder.clone();
         let folder = folder.ok_or(io::ErrorKind::NotFound)?;
         blocking(move || fs::create_dir_all(&folder).map(|()| folder))
             .await
@@ -285,7 +285,7 @@ impl Node {
     /// # Errors
     /// The node has shut down, or its database cannot be read.
     pub async fn status(&self) -> Result<Status, ListError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         let shares = blocking(move || store.count()).await??;
         let downloads = self.downloads();
         let running = downloads
@@ -293,12 +293,12 @@ impl Node {
             .filter(|download| !download.state.is_ended());
         Ok(Status {
             peer_id: self.peer_id(),
-            name: self.inner.settings.name.clone(),
+            name: self.core.settings.name.clone(),
             listen: self.addresses().await?,
             shares,
             downloads: running.count() as u64,
-            peers: self.inner.network.peers().await?.len() as u64,
-            uptime: self.inner.started.elapsed(),
+            peers: self.core.network.peers().await?.len() as u64,
+            uptime: self.core.started.elapsed(),
         })
     }
 
@@ -307,7 +307,7 @@ impl Node {
     /// # Errors
     /// The node has shut down.
     pub async fn addresses(&self) -> Result<Vec<Multiaddr>, Closed> {
-        let addresses = self.inner.network.listen_addresses().await?;
+        let addresses = self.core.network.listen_addresses().await?;
         let id = Protocol::P2p(self.peer_id());
         Ok(addresses
             .into_iter()
@@ -321,9 +321,9 @@ impl Node {
     /// # Errors
     /// The node has shut down.
     pub async fn peers(&self) -> Result<Vec<Peer>, Closed> {
-        let peers = self.inner.network.peers().await?;
+        let peers = self.core.network.peers().await?;
         let peer = |peer: network::Peer| {
-            let counts = self.inner.network.traffic().of(&peer.peer_id);
+            let counts = self.core.network.traffic().of(&peer.peer_id);
             Peer {
                 peer_id: peer.peer_id,
                 name: peer.name,
@@ -346,7 +346,7 @@ impl Node {
         request: ShareRequest,
         progress: impl Fn(u64) + Send + 'static,
     ) -> Result<Shared, ShareError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         let mut included = store.exclusions();
         included.retain(|excluded| excluded.path.starts_with(&request.path));
         let (caller, waiting) = oneshot::channel::<()>();
@@ -358,13 +358,13 @@ impl Node {
                 false => ControlFlow::Continue(()),
             }
         };
-        let mut shared = blocking(move || record(&store, &request, &hashing)).await??;
+        let mut shared = blocking(move || share(&store, &request, &hashing)).await??;
         drop(waiting);
-        self.inner.share_included(included).await;
+        self.core.share_included(included).await;
         shared.link.peers = self.link_peers().await?;
-        self.inner.provide_if_shared(shared.hash).await;
+        self.core.provide_if_shared(shared.hash).await;
         if let Some(before) = shared.replaced {
-            self.inner.withdraw_if_gone(before).await;
+            self.core.withdraw_if_gone(before).await;
         }
         Ok(shared)
     }
@@ -380,10 +380,10 @@ impl Node {
         what: &str,
         path: Option<PathBuf>,
     ) -> Result<Vec<Shared>, UnshareError> {
-        let (store, what) = (self.inner.store.clone(), what.to_owned());
-        let withdrawn = blocking(move || withdraw(&store, &what, path.as_deref())).await??;
+        let (store, what) = (self.core.store.clone(), what.to_owned());
+        let withdrawn = blocking(move || unshare(&store, &what, path.as_deref())).await??;
         for shared in &withdrawn {
-            self.inner.withdraw_if_gone(shared.hash).await;
+            self.core.withdraw_if_gone(shared.hash).await;
         }
         Ok(withdrawn)
     }
@@ -393,7 +393,7 @@ impl Node {
     /// # Errors
     /// The database cannot be read, or the node has shut down.
     pub async fn list(&self) -> Result<Vec<Listed>, ListError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         Ok(blocking(move || list(&store)).await??)
     }
 
@@ -406,7 +406,7 @@ impl Node {
         &self,
         mut take: impl FnMut(CheckEvent) -> ControlFlow<()> + Send + 'static,
     ) -> Result<(), ListError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         Ok(blocking(move || check_shares(&store, &mut take)).await??)
     }
 
@@ -415,7 +415,7 @@ impl Node {
     /// # Errors
     /// See [`ListError`].
     pub async fn list_peer(&self, address: &PeerAddress) -> Result<Catalogue, ListError> {
-        catalogues::of_peer(&self.inner.network, address).await
+        catalogues::of_peer(&self.core.network, address).await
     }
 
     /// What all peers in reach share with this node, after waiting `wait` for peers to turn up.
@@ -423,25 +423,25 @@ impl Node {
     /// # Errors
     /// The node has shut down.
     pub async fn list_network(&self, wait: Duration) -> Result<Catalogue, ListError> {
-        catalogues::of_network(&self.inner.network, wait).await
+        catalogues::of_network(&self.core.network, wait).await
     }
 
     /// How many nodes of the DHT this node knows.
     #[must_use]
     pub fn routable(&self) -> watch::Receiver<usize> {
-        self.inner.network.routable()
+        self.core.network.routable()
     }
 
     /// Waits until everything that was shared before this call has been announced: it takes for as
     /// long as no other node is known.
     pub async fn announced(&self) {
-        self.inner.publisher.announced().await;
+        self.core.publisher.announced().await;
     }
 
     /// How many requests this node has sent in the DHT to find providers.
     #[must_use]
     pub fn lookup_requests(&self) -> u64 {
-        self.inner.network.lookup_requests()
+        self.core.network.lookup_requests()
     }
 
     /// Connects to a peer: by that the node joins the network, if it had not yet.
@@ -449,7 +449,7 @@ impl Node {
     /// # Errors
     /// See [`network::ConnectError`].
     pub async fn connect(&self, peer: &PeerAddress) -> Result<PeerId, network::ConnectError> {
-        self.inner
+        self.core
             .network
             .connect(peer.peer(), vec![peer.address().clone()])
             .await
@@ -457,19 +457,19 @@ impl Node {
 
     /// Ends the node within a few seconds: downloads are stopped, to go on with the next start, peers remembered, connections closed.
     pub async fn shutdown(&self) {
-        let late = self.inner.transfers.stop_all();
+        let late = self.core.transfers.stop_all();
         let ends = join_all(late.iter().map(Download::finished));
         if timeout(PLACING_TIMEOUT, ends).await.is_err() {
             tracing::warn!("a download is still being put in its place");
         }
         let in_order = async {
-            self.inner.transfers.save_or_log().await;
-            if self.inner.settings.mode == Mode::LongRunning
-                && let Err(error) = self.inner.remember_peers().await
+            self.core.transfers.save_or_log().await;
+            if self.core.settings.mode == Mode::LongRunning
+                && let Err(error) = self.core.remember_peers().await
             {
                 tracing::warn!(%error, "the next start knows no peers of this run");
             }
-            self.inner.network.shutdown().await;
+            self.core.network.shutdown().await;
         };
         if timeout(SHUTDOWN_TIMEOUT, in_order).await.is_err() {
             tracing::warn!("the node did not end in good order in time");
@@ -504,7 +504,7 @@ impl Node {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// What the links said that were asked for.
     pub(super) fn links(&self) -> MutexGuard<'_, KnownLinks> {
         self.links.lock()

@@ -7,8 +7,8 @@ use pelago_content::Hash;
 
 use super::{
     DownloadStatus, Followers, ManageError, Node, QueuePosition,
-    called::Called,
-    handle::{Inner, blocking},
+    handle::{NodeCore, blocking},
+    selector::Selector,
 };
 use crate::{
     store::{DatabaseError, Origin, Share, Store},
@@ -17,7 +17,7 @@ use crate::{
 
 /// Where to put a download in the order of those that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NewPlace {
+pub enum NewPosition {
     /// Before all others.
     First,
     /// After all others.
@@ -55,14 +55,14 @@ impl Node {
     /// earlier runs left, and those that are done since it started.
     #[must_use]
     pub fn downloads(&self) -> Vec<DownloadStatus> {
-        self.inner.transfers.list()
+        self.core.transfers.list()
     }
 
     /// The download that `what` names.
     ///
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
-    pub fn download_called(&self, what: &str) -> Result<DownloadStatus, ManageError> {
+    pub fn find_download(&self, what: &str) -> Result<DownloadStatus, ManageError> {
         find(what, &self.downloads())
     }
 
@@ -71,7 +71,7 @@ impl Node {
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
     pub fn followers(&self, what: &str) -> Result<Followers, ManageError> {
-        Ok(self.inner.transfers.followers(&self.find_download(what)?))
+        Ok(self.core.transfers.followers(&self.find_hash(what)?))
     }
 
     /// Where the blocks of the download that `what` names came from, and by whom.
@@ -79,9 +79,9 @@ impl Node {
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`]; the node has shut down.
     pub async fn download_detail(&self, what: &str) -> Result<DownloadDetail, ManageError> {
-        let hash = self.find_download(what)?;
-        let detail = self.inner.transfers.detail(&hash).unwrap_or_default();
-        let peers = self.inner.network.peers().await?;
+        let hash = self.find_hash(what)?;
+        let detail = self.core.transfers.detail(&hash).unwrap_or_default();
+        let peers = self.core.network.peers().await?;
         let source = |status: SourceStatus| {
             let peer = peers.iter().find(|peer| peer.peer_id == status.peer);
             DownloadSource {
@@ -103,8 +103,8 @@ impl Node {
     /// # Errors
     /// See [`ManageError`].
     pub async fn pause(&self, what: &str) -> Result<DownloadStatus, ManageError> {
-        let hash = self.find_download(what)?;
-        Ok(self.inner.transfers.pause(&hash).await?)
+        let hash = self.find_hash(what)?;
+        Ok(self.core.transfers.pause(&hash).await?)
     }
 
     /// Goes on with a download that was paused or has failed.
@@ -112,12 +112,12 @@ impl Node {
     /// # Errors
     /// See [`ManageError`].
     pub async fn resume(&self, what: &str) -> Result<DownloadStatus, ManageError> {
-        let hash = self.find_download(what)?;
-        let download = self.inner.transfers.resume(&hash)?;
+        let hash = self.find_hash(what)?;
+        let download = self.core.transfers.resume(&hash)?;
         if download.is_to_seed() {
-            self.inner.seed_when_done(&download);
+            self.core.seed_when_done(&download);
         }
-        let kept = self.inner.transfers.save_change(&download, "resumed").await;
+        let kept = self.core.transfers.save_change(&download, "resumed").await;
         Ok(kept?)
     }
 
@@ -126,7 +126,7 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: that of the first which failed, once all others are paused.
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        Ok(self.inner.transfers.pause_all().await?)
+        Ok(self.core.transfers.pause_all().await?)
     }
 
     /// Goes on with all that are paused or have failed.
@@ -134,9 +134,9 @@ impl Node {
     /// # Errors
     /// See [`ManageError`]: that of the first which failed, once all others are resumed.
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
-        let resumed = self.inner.transfers.resume_all(|download| {
+        let resumed = self.core.transfers.resume_all(|download| {
             if download.is_to_seed() {
-                self.inner.seed_when_done(download);
+                self.core.seed_when_done(download);
             }
         });
         Ok(resumed.await?)
@@ -147,10 +147,10 @@ impl Node {
     /// # Errors
     /// See [`ManageError`].
     pub async fn cancel(&self, what: &str) -> Result<DownloadStatus, ManageError> {
-        let hash = self.find_download(what)?;
-        let (status, placed) = self.inner.transfers.cancel(&hash).await?;
+        let hash = self.find_hash(what)?;
+        let (status, placed) = self.core.transfers.cancel(&hash).await?;
         if let Some(path) = placed {
-            self.inner.unshare_removed(hash, path).await?;
+            self.core.unshare_removed(hash, path).await?;
         }
         Ok(status)
     }
@@ -165,11 +165,11 @@ impl Node {
         what: &str,
         with_data: bool,
     ) -> Result<DownloadStatus, ManageError> {
-        let hash = self.find_download(what)?;
+        let hash = self.find_hash(what)?;
         if !with_data {
-            return Ok(self.inner.transfers.remove(&hash).await?);
+            return Ok(self.core.transfers.remove(&hash).await?);
         }
-        let transfers = &self.inner.transfers;
+        let transfers = &self.core.transfers;
         let (download, path, notice) = transfers.remove_with_data(&hash).await?;
         let Some(path) = path else {
             let status = download.status().borrow().clone();
@@ -177,7 +177,7 @@ impl Node {
         };
         // Both are tried, whatever becomes of the other.
         let kept = transfers.save_change(&download, "removed").await;
-        self.inner.unshare_removed(hash, path).await?;
+        self.core.unshare_removed(hash, path).await?;
         Ok(DownloadStatus { notice, ..kept? })
     }
 
@@ -185,42 +185,42 @@ impl Node {
     ///
     /// # Errors
     /// See [`ManageError`].
-    pub async fn put_download(
+    pub async fn reorder_download(
         &self,
         what: &str,
-        place: &NewPlace,
+        place: &NewPosition,
     ) -> Result<Vec<DownloadStatus>, ManageError> {
-        let hash = self.find_download(what)?;
+        let hash = self.find_hash(what)?;
         let place = match place {
-            NewPlace::First => QueuePosition::First,
-            NewPlace::Last => QueuePosition::Last,
-            NewPlace::Before(other) => QueuePosition::Before(self.find_download(other)?),
+            NewPosition::First => QueuePosition::First,
+            NewPosition::Last => QueuePosition::Last,
+            NewPosition::Before(other) => QueuePosition::Before(self.find_hash(other)?),
         };
         if place == QueuePosition::Before(hash) {
             return Err(ManageError::BeforeItself {
                 what: what.to_owned(),
             });
         }
-        self.inner.transfers.reorder(&hash, place).await?;
+        self.core.transfers.reorder(&hash, place).await?;
         Ok(self.downloads())
     }
 
-    fn find_download(&self, what: &str) -> Result<Hash, ManageError> {
+    fn find_hash(&self, what: &str) -> Result<Hash, ManageError> {
         Ok(find(what, &self.downloads())?.hash)
     }
 }
 
 /// The one download that `what` names.
 fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, ManageError> {
-    let called = Called::new(what);
+    let selector = Selector::new(what);
     // A whole hash that none has may still be what one is called.
-    let called = match called {
-        Called::Hash(hash) if downloads.iter().all(|download| download.hash != hash) => {
-            Called::Name(what)
+    let selector = match selector {
+        Selector::Hash(hash) if downloads.iter().all(|download| download.hash != hash) => {
+            Selector::Name(what)
         }
-        called => called,
+        selector => selector,
     };
-    let is_meant = |download: &&DownloadStatus| called.is(&download.hash, &download.name);
+    let is_meant = |download: &&DownloadStatus| selector.matches(&download.hash, &download.name);
     let mut meant: Vec<_> = downloads.iter().filter(is_meant).cloned().collect();
     match meant.len() {
         0 => Err(ManageError::NoSuchDownload {
@@ -234,11 +234,11 @@ fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, Mana
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Withdraws what a download shared that was removed from `path`.
     async fn unshare_removed(&self, hash: Hash, path: PathBuf) -> Result<(), ManageError> {
         let store = self.store.clone();
-        for hash in blocking(move || unshare(&store, &hash, &path)).await?? {
+        for hash in blocking(move || unshare_download(&store, &hash, &path)).await?? {
             self.withdraw_if_gone(hash).await;
         }
         Ok(())
@@ -246,7 +246,7 @@ impl Inner {
 }
 
 /// Withdraws what a download shared; the hashes that were. Blocks.
-fn unshare(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, DatabaseError> {
+fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, DatabaseError> {
     let below = store.shares_under(path, None, usize::MAX)?;
     let at = store.shares_of(hash)?;
     let is_of_it =

@@ -83,14 +83,14 @@ impl Node {
     /// The node has shut down, or its database cannot be read.
     pub async fn metrics(&self) -> Result<String, ListError> {
         self.look_up().await?;
-        let inner = &self.inner;
+        let core = &self.core;
         let mut text = String::new();
         let registries = [
-            &inner.metrics.registry,
-            inner.network.metrics(),
-            &inner.metrics.served,
-            inner.transfers.metrics(),
-            inner.publisher.metrics(),
+            &core.metrics.registry,
+            core.network.metrics(),
+            &core.metrics.served,
+            core.transfers.metrics(),
+            core.publisher.metrics(),
         ];
         let written = registries
             .into_iter()
@@ -103,17 +103,17 @@ impl Node {
     }
 
     async fn look_up(&self) -> Result<(), ListError> {
-        let inner = &self.inner;
-        let now = &inner.metrics;
-        let store = inner.store.clone();
+        let core = &self.core;
+        let now = &core.metrics;
+        let store = core.store.clone();
         set(&now.shares, blocking(move || store.count()).await??);
-        set(&now.peers, inner.network.peers().await?.len() as u64);
-        set(&now.dht_nodes, *inner.network.routable().borrow() as u64);
-        set(&now.announcements_due, inner.publisher.due().await as u64);
+        set(&now.peers, core.network.peers().await?.len() as u64);
+        set(&now.dht_nodes, *core.network.routable().borrow() as u64);
+        set(&now.announcements_due, core.publisher.due().await as u64);
         let queued = now.inbound.upgrade();
         let queued = queued.map_or(0, |queue| queue.max_capacity() - queue.capacity());
         set(&now.streams_queued, queued as u64);
-        let downloads = inner.transfers.list();
+        let downloads = core.transfers.list();
         for state in DownloadState::ALL {
             let here = downloads.iter().filter(|download| download.state == state);
             let gauge = now.downloads.get_or_create(&[("state", state.as_str())]);

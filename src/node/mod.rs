@@ -3,40 +3,40 @@
 //! [`Node`] is a handle; every call on it ends, with a value or an error that says what was tried and
 //! what to do next. What works without a network ([`shares`]) takes a store only.
 
-mod additions;
 mod background;
-mod called;
+mod being_written;
 mod catalogues;
 mod check;
 mod downloads;
 mod error;
-mod folders;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
 mod handle;
 mod health;
 mod limits;
 mod link_peers;
-mod listings;
-mod look;
 mod manage;
 mod metrics;
+mod open;
 mod peer_names;
+mod poll_catalogues;
 mod read;
 mod recovery;
 mod rehash;
 mod return_memory;
+mod scan;
+mod selector;
 mod settings;
-mod settle;
+mod settling;
+pub mod share_states;
 pub mod shares;
-pub mod states;
 #[cfg(all(test, feature = "api"))]
 pub(crate) mod testing;
+pub mod unshare;
+mod uploads;
 mod watch;
-pub mod withdraw;
-mod writing;
 
-pub use additions::{AddError, Addition};
+pub use being_written::{BeingWritten, FileBeingWritten};
 pub use catalogues::{Catalogue, Choice, Listed, Sharer};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
 pub use downloads::{DownloadRequest, InvalidTarget, Target};
@@ -45,16 +45,16 @@ pub use error::{
     folder_hint,
 };
 pub use handle::{Node, Peer, Status};
-pub use health::{DiskRoom, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
+pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::DamagedPeers;
-pub use look::{Content, Holder, LookError, LookRequest};
-pub use manage::{DownloadDetail, DownloadSource, NewPlace};
+pub use manage::{DownloadDetail, DownloadSource, NewPosition};
+pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
+pub use share_states::UnavailableShares;
 pub use shares::{ShareRequest, Shared};
-pub use states::UnavailableShares;
+pub use uploads::{Upload, UploadError};
 pub use watch::{RelyOn, WatchedFolder, WatchedPart};
-pub use writing::{BeingWritten, FileBeingWritten};
 
 pub use crate::{
     duties::{Duty, DutyFailure, DutyState},

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     DownloadError,
-    handle::{Inner, blocking},
+    handle::{NodeCore, blocking},
 };
 use crate::network;
 
@@ -86,7 +86,7 @@ impl Selected {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// The ids of the peers that `from` selects, waiting until `deadline` for those that are called by a
     /// name. Names that are used for the first time, and those given as `NAME=ID`, are bound.
     pub(super) async fn select_peers(

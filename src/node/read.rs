@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     Node, PeerAddress, Target, UnshareError, handle::blocking, link_peers::peers_of,
-    shares::one_hash,
+    shares::select_hash,
 };
 use crate::{
     serve::RehashQueue,
@@ -79,7 +79,7 @@ pub enum ReadError {
 impl ReadError {
     /// Whether others have to be done with reading first.
     #[must_use]
-    pub fn is_for_lack_of_room(&self) -> bool {
+    pub fn is_too_many_readers(&self) -> bool {
         let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
             return false;
         };
@@ -167,7 +167,7 @@ impl Node {
     /// See [`ReadError`].
     pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
         let found_by = request.hash;
-        let (known_as, peers) = self.inner.links().of(&found_by);
+        let (known_as, peers) = self.core.links().of(&found_by);
         let reader = |hash| {
             let read = transfer::ReadRequest {
                 hash,
@@ -175,7 +175,7 @@ impl Node {
                 peers: peers.clone(),
                 timeout: request.timeout,
             };
-            self.inner.transfers.reader(read, request.read_ahead)
+            self.core.transfers.reader(read, request.read_ahead)
         };
         let mut at = reader(found_by);
         let mut descriptor = at.descriptor().await?;
@@ -215,7 +215,7 @@ impl Node {
             name,
             descriptor,
             reader,
-            rehash: self.inner.rehash.clone(),
+            rehash: self.core.rehash.clone(),
         }
     }
 
@@ -229,16 +229,16 @@ impl Node {
             Ok(Target::Hash(hash)) => Link::new(hash),
             Ok(Target::Link(link)) => link,
             // What is mistyped is the name of nothing.
-            Ok(Target::Name(_)) | Err(_) => match self.download_called(what) {
+            Ok(Target::Name(_)) | Err(_) => match self.find_download(what) {
                 Ok(download) => Link::new(download.hash),
                 Err(_) => {
-                    let (store, what) = (self.inner.store.clone(), what.to_owned());
-                    Link::new(blocking(move || one_hash(&store, &what)).await??)
+                    let (store, what) = (self.core.store.clone(), what.to_owned());
+                    Link::new(blocking(move || select_hash(&store, &what)).await??)
                 }
             },
         };
-        self.inner.links().remember(&link);
-        let (store, hash) = (self.inner.store.clone(), link.hash);
+        self.core.links().remember(&link);
+        let (store, hash) = (self.core.store.clone(), link.hash);
         let here = blocking(move || {
             let name = store.shares_of(&hash)?.pop().map(|share| share.name);
             let kind = store.holding(&hash)?.map(|(held, _)| held.kind());

@@ -9,16 +9,16 @@ use std::{ops::ControlFlow, sync::Arc};
 use pelago_content::{Hash, Kind};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{ShareError, background::FOUND_QUEUED, handle::Inner, shares::examine};
+use super::{ShareError, background::FOUND_QUEUED, handle::NodeCore, shares::hash_unless_known};
 use crate::{
     duties::Outcome,
     store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named},
 };
 
 /// Looks for what was lost, and provides what is found. The log of shares is right when this ends.
-pub(super) async fn find_lost(inner: Arc<Inner>) -> Outcome {
+pub(super) async fn find_lost(core: Arc<NodeCore>) -> Outcome {
     let (found, mut hashes) = mpsc::channel(FOUND_QUEUED);
-    let store = inner.store.clone();
+    let store = core.store.clone();
     let finding = spawn_blocking(move || {
         find(&store, &|hash| {
             // The node may be shutting down: then nobody needs the rest.
@@ -26,7 +26,7 @@ pub(super) async fn find_lost(inner: Arc<Inner>) -> Outcome {
         })
     });
     while let Some(hash) = hashes.recv().await {
-        inner.provide_if_shared(hash).await;
+        core.provide_if_shared(hash).await;
     }
     Ok(finding.await??)
 }
@@ -73,7 +73,7 @@ fn share_again(store: &Store, share: Share) -> Result<Hash, ShareError> {
         let (descriptor, _) = store.share_folder_again(&folder, &share.hash, &go_on)?;
         return Ok(descriptor.hash());
     }
-    let (descriptor, fingerprint) = examine(store, &share.path, &go_on)?;
+    let (descriptor, fingerprint) = hash_unless_known(store, &share.path, &go_on)?;
     let new = NewShare {
         descriptor,
         name: share.name,

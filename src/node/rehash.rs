@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Hash, Kind};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
-use super::{ShareError, folders::check_settled, handle::Inner, shares};
+use super::{ShareError, handle::NodeCore, scan::check_settled, shares};
 use crate::{
     duties::Outcome,
     serve::{QueuedFile, RehashQueue, RehashReason},
@@ -32,11 +32,11 @@ struct Rehashed {
 }
 
 /// Hashes the files that wait for it, as long as the node runs.
-pub(super) async fn rehash_all(inner: Arc<Inner>) -> Outcome {
-    let queue = inner.rehash.clone();
+pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
+    let queue = core.rehash.clone();
     loop {
         let file = queue.next().await;
-        let (store, path, reason) = (inner.store.clone(), file.path.clone(), file.reason);
+        let (store, path, reason) = (core.store.clone(), file.path.clone(), file.reason);
         let (caller, waiting) = oneshot::channel::<()>();
         let began = Instant::now();
         let hashing = spawn_blocking(move || {
@@ -59,14 +59,14 @@ pub(super) async fn rehash_all(inner: Arc<Inner>) -> Outcome {
         queue.hashed(file.path.clone(), began.elapsed());
         match rehashed {
             Ok(rehashed) => {
-                inner.take_rehashed(&file, rehashed).await;
-                inner.look_at_path(file.path).await;
+                core.take_rehashed(&file, rehashed).await;
+                core.inspect_path(file.path).await;
             }
             Err(error) => {
                 if let ShareError::Hash(HashError::Unreadable { path, .. }) = &error {
-                    inner.store.note_unreadable(path);
+                    core.store.note_unreadable(path);
                 }
-                inner.look_at_path(file.path.clone()).await;
+                core.inspect_path(file.path.clone()).await;
                 try_again(&queue, file, &error);
             }
         }
@@ -89,7 +89,7 @@ fn try_again(queue: &RehashQueue, file: QueuedFile, error: &ShareError) {
     }
 }
 
-impl Inner {
+impl NodeCore {
     async fn take_rehashed(&self, file: &QueuedFile, rehashed: Rehashed) {
         let path = file.path.display();
         for folder in &rehashed.outdated {

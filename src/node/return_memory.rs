@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     duties::Outcome,
-    memory::{give_back, resident_bytes},
+    memory::{resident_bytes, return_free_memory},
 };
 
 /// How often the memory of the process is looked at: a line of `/proc`.
@@ -62,7 +62,7 @@ pub(super) async fn return_memory() -> Outcome {
             return Ok(());
         };
         if level.look(resident, Instant::now()) {
-            spawn_blocking(give_back).await?;
+            spawn_blocking(return_free_memory).await?;
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use pelago_content::{Descriptor, Hash, Kind, Link};
 
-use super::{Listed, ShareError, UnshareError, called::Called};
+use super::{Listed, ShareError, UnshareError, selector::Selector};
 use crate::access::{Action, allows};
 use crate::store::{
     Cursor, DatabaseError, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState,
@@ -111,7 +111,7 @@ pub(super) fn is_listed(scopes: &Scopes) -> bool {
 ///
 /// # Errors
 /// See [`ShareError`].
-pub fn record(
+pub fn share(
     store: &Store,
     request: &ShareRequest,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -127,7 +127,7 @@ pub fn record(
         ..request.clone()
     };
     let before = store.share_at(&request.path).ok().flatten();
-    let mut shared = record_as_it_is(store, request, is_plain, progress)?;
+    let mut shared = share_resolved(store, request, is_plain, progress)?;
     shared.notes.splice(0..0, followed);
     let before = before.map(|before| before.hash);
     Ok(Shared {
@@ -157,7 +157,7 @@ pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
     Ok((leads_to, Some(note)))
 }
 
-fn record_as_it_is(
+fn share_resolved(
     store: &Store,
     request: &ShareRequest,
     is_plain: bool,
@@ -199,7 +199,7 @@ fn record_as_it_is(
         let hashed = hash(store, &path, progress)?;
         (hashed.descriptor, hashed.fingerprint)
     } else {
-        examine(store, &path, progress)?
+        hash_unless_known(store, &path, progress)?
     };
     let mut new = NewShare {
         descriptor,
@@ -233,7 +233,7 @@ fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
 fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result<(), ShareError> {
     let included = include(store, &new.path)?;
     if let Some(exclusion) = included.into_iter().find(|_| is_plain) {
-        let name = super::folders::share_name(&exclusion.folder, &new.path);
+        let name = super::scan::share_name(&exclusion.folder, &new.path);
         new.name = name.unwrap_or_else(|| new.name.clone());
         new.origin = Origin::Folder(exclusion.folder);
     }
@@ -273,7 +273,7 @@ fn scopes(request: &ShareRequest) -> Scopes {
 }
 
 /// What a file is: as it was written down if it is unchanged since, else hashed.
-pub(super) fn examine(
+pub(super) fn hash_unless_known(
     store: &Store,
     path: &Path,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -339,7 +339,7 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
 pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareError> {
     let mut shares = Vec::new();
     match what {
-        Some(what) => shares = store.shares_of(&one_hash(store, what)?)?,
+        Some(what) => shares = store.shares_of(&select_hash(store, what)?)?,
         None => each_page(store, |page| {
             shares.extend(page);
             Ok(())
@@ -352,8 +352,8 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
 }
 
 /// The one content that `what` calls.
-pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
-    let shares = called(store, what)?;
+pub(super) fn select_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
+    let shares = select(store, what)?;
     let not_shared = || UnshareError::NotShared {
         what: what.to_owned(),
     };
@@ -365,16 +365,16 @@ pub(super) fn one_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> 
 
 /// The places that `what` calls, all of one content: with a hash or its first digits all places of that
 /// content, with a name those of that name. None if nothing is called so.
-pub(super) fn called(store: &Store, what: &str) -> Result<Vec<Share>, UnshareError> {
-    let called = Called::new(what);
-    let shares = match &called {
-        Called::Hash(hash) => store.shares_of(hash)?,
-        Called::Name(name) => store.shares_named(name)?,
-        Called::Digits(..) => {
+pub(super) fn select(store: &Store, what: &str) -> Result<Vec<Share>, UnshareError> {
+    let selector = Selector::new(what);
+    let shares = match &selector {
+        Selector::Hash(hash) => store.shares_of(hash)?,
+        Selector::Name(name) => store.shares_named(name)?,
+        Selector::Prefix(..) => {
             let mut shares = Vec::new();
             each_page(store, |page| {
                 let meant = page.into_iter();
-                shares.extend(meant.filter(|share| called.is(&share.hash, &share.name)));
+                shares.extend(meant.filter(|share| selector.matches(&share.hash, &share.name)));
                 Ok(())
             })?;
             shares

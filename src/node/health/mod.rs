@@ -17,9 +17,9 @@ use tokio::task::spawn_blocking;
 pub use self::{
     clock::clock_lag,
     notices::{Notice, NoticeKind},
-    system::{DiskRoom, SystemLimits},
+    system::{DiskSpace, SystemLimits},
 };
-use super::{DownloadStatus, Node, UnavailableShares, WatchedFolder, handle::Inner};
+use super::{DownloadStatus, Node, UnavailableShares, WatchedFolder, handle::NodeCore};
 use crate::{
     duties::Duty,
     network::Closed,
@@ -51,7 +51,7 @@ pub struct Health {
     /// The background duties.
     pub duties: Vec<Duty>,
     /// The disks of the data folder, the download folder and the watched folders.
-    pub disks: Vec<DiskRoom>,
+    pub disks: Vec<DiskSpace>,
     /// The first 20 downloads that wait, and for what.
     pub waiting: Vec<WaitingDownload>,
     /// How many downloads wait.
@@ -85,8 +85,8 @@ impl Node {
     /// # Errors
     /// The node has shut down.
     pub async fn health(&self) -> Result<Health, Closed> {
-        let peers = self.inner.network.peers().await?;
-        let bootstrap = &self.inner.settings.bootstrap;
+        let peers = self.core.network.peers().await?;
+        let bootstrap = &self.core.settings.bootstrap;
         let is_there = |node: &&super::PeerAddress| {
             peers.iter().any(|peer| match node.peer() {
                 Some(id) => peer.peer_id == id,
@@ -101,16 +101,16 @@ impl Node {
         let mut health = Health {
             peers: peers.len() as u64,
             inbound_peers: peers.iter().filter(|peer| peer.is_inbound).count() as u64,
-            dht_nodes: *self.inner.network.routable().borrow() as u64,
+            dht_nodes: *self.core.network.routable().borrow() as u64,
             bootstrap: bootstrap.len() as u64,
             bootstrap_connected: bootstrap.iter().filter(is_there).count() as u64,
             identity_clash: self
-                .inner
+                .core
                 .network
                 .identity_clash()
                 .map(|clash| clash.address),
             watches: self.watched_folders(),
-            duties: self.inner.duties.report(),
+            duties: self.core.duties.report(),
             waiting_count: waiting.len() as u64,
             waiting: waiting.into_iter().take(MAX_WAITING).collect(),
             ..Health::default()
@@ -118,9 +118,9 @@ impl Node {
         // A database that cannot be read shows as a duty that fails.
         let unavailable = self.unavailable().await.unwrap_or_default();
         health.count_states(&unavailable, self.exclusions().len() as u64);
-        let inner = std::sync::Arc::clone(&self.inner);
+        let core = std::sync::Arc::clone(&self.core);
         let reading = spawn_blocking(move || {
-            inner.look_at_machine(&mut health);
+            core.inspect_machine(&mut health);
             health.notices = notices::of(&health, &downloads);
             health
         });
@@ -142,9 +142,9 @@ impl Health {
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// What takes calls of the system to find out.
-    fn look_at_machine(&self, health: &mut Health) {
+    fn inspect_machine(&self, health: &mut Health) {
         let watches = health.watches.iter().map(|folder| folder.watches).sum();
         health.limits = SystemLimits {
             connections_budget: self.settings.memory_budget,
@@ -160,7 +160,7 @@ impl Inner {
     }
 
     /// Each disk once, by the first of the folders that is on it.
-    fn disks(&self) -> Vec<DiskRoom> {
+    fn disks(&self) -> Vec<DiskSpace> {
         let (settings, mut devices, mut disks) = (&self.settings, Vec::new(), Vec::new());
         let own = self.store.folder().map(Path::to_owned);
         let folders = own.into_iter().chain(settings.download_folder.clone());
@@ -172,7 +172,7 @@ impl Inner {
             };
             if !devices.contains(&device) {
                 devices.push(device);
-                disks.push(DiskRoom {
+                disks.push(DiskSpace {
                     path,
                     size: disk.size,
                     free: disk.free,

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{DiskRoom, Health, SystemLimits};
+use super::{DiskSpace, Health, SystemLimits};
 use crate::{
     duties::{Duty, DutyState},
     node::{DownloadState, DownloadStatus, WaitReason},
@@ -172,7 +172,7 @@ fn of_memory(limits: &SystemLimits) -> Option<Notice> {
     })
 }
 
-fn of_disk(disk: &DiskRoom) -> Option<Notice> {
+fn of_disk(disk: &DiskSpace) -> Option<Notice> {
     let path = disk.path.display();
     (disk.free < disk.reserve).then(|| Notice {
         kind: NoticeKind::Disk,
@@ -302,8 +302,8 @@ mod tests {
         assert_eq!(kinds(&health), []);
     }
 
-    fn disk(free: u64) -> DiskRoom {
-        DiskRoom {
+    fn disk(free: u64) -> DiskSpace {
+        DiskSpace {
             path: "/data".into(),
             size: 1 << 40,
             free,

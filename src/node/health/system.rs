@@ -79,7 +79,7 @@ fn max_watches() -> Option<u64> {
 
 /// A disk that the node writes to or reads from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskRoom {
+pub struct DiskSpace {
     /// A folder on it.
     pub path: PathBuf,
     /// Bytes in all.

@@ -4,23 +4,23 @@
 //! a look every 60 s, where it does not; and a slow look from time to time where changes made elsewhere
 //! raise no event. After each gap (events that were lost, a disk that was mounted or unmounted, a failed
 //! look) it watches and looks again. How many changes it remembers is bounded: with too many of them it
-//! looks at all of the folder. When a file has settled, `settle` decides.
+//! looks at all of the folder. When a file has settled, `settling` decides.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `changes` | what the system reports, bounded |
-//! | `cover` | which directories raise events, and why others do not |
+//! | `coverage` | which directories raise events, and why others do not |
 //! | `mounts` | mounted file systems, and which of them are silent |
-//! | `look` | one look, on a thread that may block |
-//! | `pace` | how a slow look leaves the disk to others |
-//! | `state` | what people see of all this |
+//! | `scan_task` | one scan, on a thread that may block |
+//! | `pace` | how a slow scan leaves the disk to others |
+//! | `status` | what people see of all this |
 
 mod changes;
-mod cover;
-mod look;
+mod coverage;
 mod mounts;
 mod pace;
-mod state;
+mod scan_task;
+mod status;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,19 +35,19 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep, sleep_until},
 };
 
-pub(super) use self::state::Watches;
-pub use self::state::{RelyOn, WatchedFolder, WatchedPart};
+pub(super) use self::status::Watches;
+pub use self::status::{RelyOn, WatchedFolder, WatchedPart};
 use self::{
     changes::{Changes, Report},
-    cover::{Cover, LeftOut, Silence},
-    look::{Looked, Looking, Task, look_at},
+    coverage::{Coverage, LeftOut, Silence},
     mounts::Mounts,
-    state::MAX_PARTS,
+    scan_task::{ScanResult, ScanState, ScanTask, run_scan},
+    status::MAX_PARTS,
 };
 use super::{
-    folders::{Due, LookError, Scanned},
-    handle::Inner,
-    settle::{MAX_FILES, QUIET},
+    handle::NodeCore,
+    scan::{DuePath, ScanError, Scanned},
+    settling::{MAX_FILES, QUIET},
 };
 use crate::duties::{Backoff, Outcome};
 
@@ -71,21 +71,20 @@ const MAX_FILE_PAUSE: Duration = Duration::from_secs(600);
 const MAX_UNREAD: usize = 1000;
 
 /// Watches all folders that this node shares, as long as it runs, once `ready` is true.
-pub(super) fn begin(inner: &Arc<Inner>, ready: &watch::Receiver<bool>) {
-    if inner.settings.share_folders.is_empty() {
+pub(super) fn begin(core: &Arc<NodeCore>, ready: &watch::Receiver<bool>) {
+    if core.settings.share_folders.is_empty() {
         return;
     }
     // Read before the first look, so that no change falls in between.
     let mounted = Mounts::read().unwrap_or_default();
     let (mounts, followed) = watch::channel(Arc::new(mounted));
-    inner
-        .duties
+    core.duties
         .run("follow-mounts", move || mounts::follow(mounts.clone()));
-    for folder in inner.settings.share_folders.clone() {
-        let (node, ready, followed) = (Arc::clone(inner), ready.clone(), followed.clone());
+    for folder in core.settings.share_folders.clone() {
+        let (node, ready, followed) = (Arc::clone(core), ready.clone(), followed.clone());
         let name = format!("watch-folder {}", crate::store::shown(&folder));
-        inner.duties.run(&name, move || {
-            let watched = Watched::new(Arc::clone(&node), folder.clone(), followed.clone());
+        core.duties.run(&name, move || {
+            let watched = FolderWatch::new(Arc::clone(&node), folder.clone(), followed.clone());
             let mut ready = ready.clone();
             async move {
                 // The sender is gone only when the node ends.
@@ -97,11 +96,11 @@ pub(super) fn begin(inner: &Arc<Inner>, ready: &watch::Receiver<bool>) {
 }
 
 /// A folder that is watched.
-struct Watched {
-    inner: Arc<Inner>,
+struct FolderWatch {
+    core: Arc<NodeCore>,
     folder: PathBuf,
     changes: Changes,
-    looking: Looking,
+    scan_state: ScanState,
     /// When to look at each path in which something changed.
     changed: HashMap<PathBuf, Change>,
     /// When to look at all of it, after a failure or where there was no room for a file that waits.
@@ -110,7 +109,7 @@ struct Watched {
     polled: Instant,
     followed: watch::Receiver<Arc<Mounts>>,
     mounts: Arc<Mounts>,
-    slow: JoinSet<Result<Looked, JoinError>>,
+    slow: JoinSet<Result<ScanResult, JoinError>>,
     /// When the next slow look begins.
     slow_due: Instant,
     failures: Backoff,
@@ -134,15 +133,19 @@ impl Change {
     }
 }
 
-impl Watched {
-    fn new(inner: Arc<Inner>, folder: PathBuf, mut followed: watch::Receiver<Arc<Mounts>>) -> Self {
+impl FolderWatch {
+    fn new(
+        core: Arc<NodeCore>,
+        folder: PathBuf,
+        mut followed: watch::Receiver<Arc<Mounts>>,
+    ) -> Self {
         let (now, mounts) = (Instant::now(), Arc::clone(&followed.borrow_and_update()));
-        let slow_due = now + inner.settings.rescan_interval;
+        let slow_due = now + core.settings.rescan_interval;
         Self {
-            inner,
+            core,
             folder,
             changes: Changes::none(),
-            looking: Looking::default(),
+            scan_state: ScanState::default(),
             changed: HashMap::new(),
             again: None,
             polled: now,
@@ -158,7 +161,7 @@ impl Watched {
     }
 
     async fn run(mut self) -> Outcome {
-        self.look_at_all().await?;
+        self.scan_all().await?;
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -168,15 +171,15 @@ impl Watched {
                 report = self.changes.next() => match report {
                     Report::Changed(path) => self.note(path),
                     Report::Missed => {}
-                    Report::Ended => self.look_at_all().await?,
+                    Report::Ended => self.scan_all().await?,
                 },
                 Ok(()) = self.followed.changed() => self.follow_mounts().await?,
-                () = sleep_until(due_at.into()), if due.is_some() => self.look_at_due().await?,
-                Some(looked) = self.slow.join_next() => self.end_slow_look(looked??),
+                () = sleep_until(due_at.into()), if due.is_some() => self.scan_due().await?,
+                Some(looked) = self.slow.join_next() => self.end_slow_scan(looked??),
                 _ = check.tick() => self.check().await?,
             }
             if self.changes.missed.take() {
-                self.look_at_all().await?;
+                self.scan_all().await?;
             }
         }
     }
@@ -186,28 +189,29 @@ impl Watched {
         let now = Instant::now();
         let is_back = self.is_gone && self.is_there();
         if is_back || self.again.is_some_and(|again| again <= now) {
-            return self.look_at_all().await;
+            return self.scan_all().await;
         }
         if now.saturating_duration_since(self.polled) >= self.poll_interval() {
             self.polled = now;
-            let silent = self.looking.cover.as_ref().map(Cover::silent);
+            let silent = self.scan_state.coverage.as_ref().map(Coverage::silent);
             let silent = silent.map(|silent| silent.keys().cloned().collect());
             let due: Vec<_> = silent.unwrap_or_default();
             if due.contains(&self.folder) {
-                self.look_at_all().await?;
+                self.scan_all().await?;
             } else if !due.is_empty() {
-                self.look_at(due.into_iter().map(settled).collect()).await?;
+                self.scan_paths(due.into_iter().map(due_path).collect())
+                    .await?;
             }
         }
         if self.slow_due <= now {
-            self.look_slowly();
+            self.begin_slow_scan();
         }
         Ok(())
     }
 
     /// How often the node looks at what raises no events.
     fn poll_interval(&self) -> Duration {
-        POLL_INTERVAL.min(self.inner.settings.rescan_interval)
+        POLL_INTERVAL.min(self.core.settings.rescan_interval)
     }
 
     /// Looks at the places where other file systems are seen than before.
@@ -223,13 +227,13 @@ impl Watched {
             tracing::info!(path = %path.display(), "a disk was mounted or unmounted here");
         }
         if changed.contains(&self.folder) {
-            return self.look_at_all().await;
+            return self.scan_all().await;
         }
-        if let Some(cover) = &mut self.looking.cover {
-            changed.iter().for_each(|path| cover.drop_below(path));
+        if let Some(coverage) = &mut self.scan_state.coverage {
+            changed.iter().for_each(|path| coverage.drop_below(path));
         }
-        let due = changed.into_iter().map(settled).collect();
-        self.look_at(due).await.map(drop)
+        let due = changed.into_iter().map(due_path).collect();
+        self.scan_paths(due).await.map(drop)
     }
 
     /// Takes note of a change that the system reports.
@@ -252,38 +256,38 @@ impl Watched {
             let (settled, latest) = (again, again);
             self.changed.insert(path, Change { settled, latest });
         } else {
-            self.look_at_all_by(Instant::now() + POLL_INTERVAL);
+            self.scan_all_by(Instant::now() + POLL_INTERVAL);
         }
     }
 
     fn is_there(&self) -> bool {
-        self.inner.store.presence(&self.folder).is_there()
+        self.core.store.presence(&self.folder).is_there()
     }
 
-    fn look_at_all_by(&mut self, at: Instant) {
+    fn scan_all_by(&mut self, at: Instant) {
         self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 
     /// Looks at what has settled, and at files that have not for a while.
-    async fn look_at_due(&mut self) -> Result<(), JoinError> {
+    async fn scan_due(&mut self) -> Result<(), JoinError> {
         let due = self.take_due();
-        let is_whole = |due: &Due| due.path == self.folder && !due.is_early;
+        let is_whole = |due: &DuePath| due.path == self.folder && !due.is_early;
         if due.iter().any(is_whole) {
             // The folder itself may be another than it was.
-            self.look_at_all().await
+            self.scan_all().await
         } else {
-            self.look_at(due).await.map(drop)
+            self.scan_paths(due).await.map(drop)
         }
     }
 
-    fn take_due(&mut self) -> Vec<Due> {
+    fn take_due(&mut self) -> Vec<DuePath> {
         let now = Instant::now();
         let mut due = Vec::new();
         for (path, change) in &mut self.changed {
             if change.due() <= now {
                 let is_early = change.settled > now;
                 let path = path.clone();
-                due.push(Due { path, is_early });
+                due.push(DuePath { path, is_early });
                 // It is looked at again when it has settled.
                 change.latest = now + POLL_INTERVAL;
             }
@@ -293,27 +297,27 @@ impl Watched {
     }
 
     /// Watches the folder anew, and looks at all of it.
-    async fn look_at_all(&mut self) -> Result<(), JoinError> {
+    async fn scan_all(&mut self) -> Result<(), JoinError> {
         let begun = Instant::now();
         self.changed.clear();
         (self.again, self.polled) = (None, begun);
         self.is_gone = !self.is_there();
-        self.inner.watches.change(&self.folder, |folder| {
+        self.core.watches.change(&self.folder, |folder| {
             folder.looks_since = Some(SystemTime::now());
         });
         self.watch_anew().await?;
-        let all = vec![settled(self.folder.clone())];
-        let Some(mut scanned) = self.look_at_watched(all).await? else {
+        let all = vec![due_path(self.folder.clone())];
+        let Some(mut scanned) = self.scan_watched(all).await? else {
             return Ok(());
         };
-        self.looking.settling.forget_unseen(begun);
-        let waiting = self.looking.settling.waiting();
-        self.inner.writing.set(&self.folder, waiting);
+        self.scan_state.settling.forget_unseen(begun);
+        let waiting = self.scan_state.settling.waiting();
+        self.core.being_written.set(&self.folder, waiting);
         // Most files that were written a moment ago are whole a moment later.
         if !scanned.changing.is_empty() {
             sleep(QUIET).await;
             let due = self.take_due();
-            let again = self.look_at(due).await?.unwrap_or_default();
+            let again = self.scan_paths(due).await?.unwrap_or_default();
             scanned.shared += again.shared;
             scanned.left_out += again.left_out;
             scanned.gone += again.gone;
@@ -323,7 +327,7 @@ impl Watched {
     }
 
     fn report(&self, scanned: &Scanned) {
-        self.inner.watches.change(&self.folder, |folder| {
+        self.core.watches.change(&self.folder, |folder| {
             folder.looked_at = Some(SystemTime::now());
             folder.looks_since = None;
         });
@@ -341,63 +345,63 @@ impl Watched {
         // The old watches go first: the system allows only so many.
         let (folder, store, old) = (
             self.folder.clone(),
-            self.inner.store.clone(),
-            self.looking.cover.take(),
+            self.core.store.clone(),
+            self.scan_state.coverage.take(),
         );
         let watching = spawn_blocking(move || {
             drop(old);
-            Cover::whole(&mut LeftOut::new(&folder, &store))
+            Coverage::whole(&mut LeftOut::new(&folder, &store))
         });
-        let (cover, changes) = watching.await?;
-        for (path, why) in cover.silent().iter().take(1) {
-            let (path, why, count) = (path.display(), self.why(why), cover.silent().len());
+        let (coverage, changes) = watching.await?;
+        for (path, why) in coverage.silent().iter().take(1) {
+            let (path, why, count) = (path.display(), self.why(why), coverage.silent().len());
             tracing::warn!(%path, why, count, "raises no events: it is looked at once a minute");
         }
-        (self.looking.cover, self.changes) = (Some(cover), changes);
+        (self.scan_state.coverage, self.changes) = (Some(coverage), changes);
         Ok(())
     }
 
     /// Watches what is at the paths that are `due`, and brings what is shared in line with it. None if
     /// that failed: then the whole folder is looked at later.
-    async fn look_at(&mut self, due: Vec<Due>) -> Result<Option<Scanned>, JoinError> {
-        self.look(due, false).await
+    async fn scan_paths(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
+        self.scan(due, false).await
     }
 
     /// The same for what is watched already.
-    async fn look_at_watched(&mut self, due: Vec<Due>) -> Result<Option<Scanned>, JoinError> {
-        self.look(due, true).await
+    async fn scan_watched(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
+        self.scan(due, true).await
     }
 
-    async fn look(
+    async fn scan(
         &mut self,
-        due: Vec<Due>,
+        due: Vec<DuePath>,
         is_watched: bool,
     ) -> Result<Option<Scanned>, JoinError> {
         self.forget_unread(&due);
-        let task = Task {
+        let task = ScanTask {
             folder: self.folder.clone(),
             due,
             noted_at: self.folder.clone(),
             is_watched,
             is_slow: false,
         };
-        let (scanned, looking) =
-            look_at(&self.inner, task, std::mem::take(&mut self.looking)).await?;
-        self.looking = looking;
+        let (scanned, scan_state) =
+            run_scan(&self.core, task, std::mem::take(&mut self.scan_state)).await?;
+        self.scan_state = scan_state;
         Ok(self.take_scanned(scanned))
     }
 
-    fn take_scanned(&mut self, scanned: Result<Scanned, LookError>) -> Option<Scanned> {
+    fn take_scanned(&mut self, scanned: Result<Scanned, ScanError>) -> Option<Scanned> {
         let (now, is_pending) = (Instant::now(), self.again.is_some());
         let scanned = match scanned {
             Ok(scanned) => scanned,
             Err(error) => {
                 let pause = self.failures.failed(now);
-                self.look_at_all_by(now + pause);
+                self.scan_all_by(now + pause);
                 let folder = self.folder.display();
                 tracing::error!(%folder, %error, "the folder is looked at again in {pause:?}");
                 let failure = Some(error.to_string());
-                self.inner.watches.change(&self.folder, |folder| {
+                self.core.watches.change(&self.folder, |folder| {
                     folder.failure = failure;
                     folder.looks_since = None;
                 });
@@ -415,7 +419,7 @@ impl Watched {
                     self.wait(path.clone(), again);
                     self.unread.insert(path.clone(), why.clone());
                 } else {
-                    self.look_at_all_by(again);
+                    self.scan_all_by(again);
                 }
             }
         } else if self.unread.is_empty() {
@@ -423,7 +427,7 @@ impl Watched {
         }
         if !is_pending {
             self.failures.succeeded();
-            self.inner
+            self.core
                 .watches
                 .change(&self.folder, |folder| folder.failure = None);
         }
@@ -432,7 +436,7 @@ impl Watched {
     }
 
     /// What is looked at now is unread only if that fails again.
-    fn forget_unread(&mut self, due: &[Due]) {
+    fn forget_unread(&mut self, due: &[DuePath]) {
         let is_due = |path: &Path| due.iter().any(|due| path.starts_with(&due.path));
         self.unread.retain(|path, _| !is_due(path));
     }
@@ -457,18 +461,18 @@ impl Watched {
     }
 
     /// Begins a look at low priority at what may have changed without an event.
-    fn look_slowly(&mut self) {
-        self.slow_due = Instant::now() + self.inner.settings.rescan_interval;
+    fn begin_slow_scan(&mut self) {
+        self.slow_due = Instant::now() + self.core.settings.rescan_interval;
         let due = self
             .silent_places()
             .into_iter()
-            .map(|(path, _)| settled(path));
+            .map(|(path, _)| due_path(path));
         let due: Vec<_> = due.collect();
         let Some(first) = due.first().filter(|_| self.slow.is_empty()) else {
             return;
         };
-        let (inner, looking) = (Arc::clone(&self.inner), Looking::default());
-        let task = Task {
+        let (core, scan_state) = (Arc::clone(&self.core), ScanState::default());
+        let task = ScanTask {
             folder: self.folder.clone(),
             // Apart from those that the other looks wait for.
             noted_at: first.path.join("."),
@@ -477,11 +481,11 @@ impl Watched {
             is_slow: true,
         };
         self.slow
-            .spawn(async move { look_at(&inner, task, looking).await });
+            .spawn(async move { run_scan(&core, task, scan_state).await });
     }
 
-    fn end_slow_look(&mut self, (scanned, _): Looked) {
-        self.slow_due = Instant::now() + self.inner.settings.rescan_interval;
+    fn end_slow_scan(&mut self, (scanned, _): ScanResult) {
+        self.slow_due = Instant::now() + self.core.settings.rescan_interval;
         self.take_scanned(scanned);
     }
 
@@ -496,11 +500,11 @@ impl Watched {
 
     /// Shows how things stand.
     fn publish(&self) {
-        let cover = self.looking.cover.as_ref();
-        let silent = cover.map(Cover::silent).into_iter().flatten();
+        let coverage = self.scan_state.coverage.as_ref();
+        let silent = coverage.map(Coverage::silent).into_iter().flatten();
         let silent = silent.map(|(path, why)| WatchedPart {
             path: path.clone(),
-            relies_on: RelyOn::Looks(self.poll_interval()),
+            relies_on: RelyOn::Polling(self.poll_interval()),
             why: self.why(why),
         });
         let slow = self
@@ -508,18 +512,18 @@ impl Watched {
             .into_iter()
             .map(|(path, why)| WatchedPart {
                 path,
-                relies_on: RelyOn::EventsAndLooks(self.inner.settings.rescan_interval),
+                relies_on: RelyOn::EventsAndPolling(self.core.settings.rescan_interval),
                 why,
             });
         let mut parts: Vec<_> = silent.chain(slow).collect();
         let own = parts.iter().position(|part| part.path == self.folder);
         let own = own.map(|at| parts.remove(at));
-        let (is_there, watches) = (!self.is_gone, cover.map_or(0, Cover::watches));
+        let (is_there, watches) = (!self.is_gone, coverage.map_or(0, Coverage::watches));
         let unread = self.unread.iter().take(MAX_PARTS);
         let unread = unread
             .map(|(path, why)| (path.clone(), why.clone()))
             .collect();
-        self.inner.watches.change(&self.folder, |folder| {
+        self.core.watches.change(&self.folder, |folder| {
             folder.is_there = is_there;
             folder.watches = watches as u64;
             folder.relies_on = own.as_ref().map_or(RelyOn::Events, |own| own.relies_on);
@@ -534,8 +538,8 @@ impl Watched {
 }
 
 /// A path at which nothing has changed for a moment.
-const fn settled(path: PathBuf) -> Due {
-    Due {
+const fn due_path(path: PathBuf) -> DuePath {
+    DuePath {
         path,
         is_early: false,
     }

@@ -1,4 +1,4 @@
-//! Leases on files: one of two places in this package with unsafe code (the other is `memory/give_back.rs`), a
+//! Leases on files: one of two places in this package with unsafe code (the other is `memory/trim.rs`), a
 //! single system call that neither the standard library nor a crate that we use offers.
 
 use std::{

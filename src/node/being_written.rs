@@ -35,9 +35,9 @@ pub struct BeingWritten {
 
 /// The same by watched folder; clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Writing(Arc<Mutex<HashMap<PathBuf, BeingWritten>>>);
+pub(super) struct WriteTracker(Arc<Mutex<HashMap<PathBuf, BeingWritten>>>);
 
-impl Writing {
+impl WriteTracker {
     /// Takes these for the files of `folder` that may still be being written.
     pub(super) fn set<'f>(&self, folder: &Path, files: impl Iterator<Item = (&'f Path, u64)>) {
         let files = files.map(|(path, size)| FileBeingWritten {
@@ -77,7 +77,7 @@ impl Node {
     /// to them.
     #[must_use]
     pub fn being_written(&self) -> BeingWritten {
-        self.inner.writing.all()
+        self.core.being_written.all()
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn files_are_named_by_path_and_all_are_counted() {
-        let writing = Writing::default();
+        let writing = WriteTracker::default();
         let (one, other) = (Path::new("/one"), Path::new("/other"));
         let paths: Vec<_> = (0..MAX_NAMED + 5)
             .map(|at| one.join(at.to_string()))

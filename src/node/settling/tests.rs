@@ -45,30 +45,30 @@ impl Scene {
         (self.fingerprint, self.changed) = (fingerprint(&path), self.now);
     }
 
-    fn seen(&self, writers: Writers) -> Seen {
-        Seen {
+    fn seen(&self, writers: Writers) -> Observation {
+        Observation {
             fingerprint: self.fingerprint,
             unchanged: self.now - self.changed,
             writers,
         }
     }
 
-    fn look(&mut self, writers: Writers) -> Verdict {
+    fn judge(&mut self, writers: Writers) -> Verdict {
         let seen = self.seen(writers);
-        self.settling.look(&self.path, seen, self.now)
+        self.settling.judge(&self.path, seen, self.now)
     }
 
     /// When it is to be looked at again, from the beginning.
     #[track_caller]
     fn waits(&mut self, writers: Writers) -> Duration {
-        match self.look(writers) {
-            Verdict::LookAt(again) => again - self.begin,
+        match self.judge(writers) {
+            Verdict::CheckAgain(again) => again - self.begin,
             verdict => panic!("{verdict:?}"),
         }
     }
 
     fn hash(&mut self, took: Duration) {
-        assert_eq!(self.look(Writers::Absent), Verdict::Share);
+        assert_eq!(self.judge(Writers::Absent), Verdict::Share);
         self.now += took;
         let seen = self.seen(Writers::Absent);
         self.settling.hashed(&self.path, seen, took, self.now);
@@ -115,7 +115,7 @@ fn a_file_that_is_held_open_waits_until_it_is_closed() {
     assert_eq!(scene.waiting(), 1);
     // Closed, without another change.
     scene.now += QUIET;
-    assert_eq!(scene.look(Writers::Absent), Verdict::Share);
+    assert_eq!(scene.judge(Writers::Absent), Verdict::Share);
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn a_file_that_is_held_open_and_left_alone_is_shared_in_doubt_after_ten_minutes(
         "looked at when its time has come"
     );
     scene.now += QUIET;
-    assert_eq!(scene.look(Writers::Present), Verdict::ShareInDoubt);
+    assert_eq!(scene.judge(Writers::Present), Verdict::ShareInDoubt);
     // By its own times alone, too: nothing is known of it after a start.
     scene.settling = Settling::default();
-    assert_eq!(scene.look(Writers::Present), Verdict::ShareInDoubt);
+    assert_eq!(scene.judge(Writers::Present), Verdict::ShareInDoubt);
 }
 
 #[test]
@@ -149,9 +149,12 @@ fn where_writers_are_unknown_the_wait_grows_with_the_file() {
         assert_eq!(again, seconds(growing + demanded), "after {growing} s");
     }
     scene.now += seconds(59);
-    assert!(matches!(scene.look(Writers::Unknown), Verdict::LookAt(_)));
+    assert!(matches!(
+        scene.judge(Writers::Unknown),
+        Verdict::CheckAgain(_)
+    ));
     scene.now += seconds(1);
-    assert_eq!(scene.look(Writers::Unknown), Verdict::Share);
+    assert_eq!(scene.judge(Writers::Unknown), Verdict::Share);
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn a_change_a_second_is_hashed_twice_at_most() {
     for _ in 0..600 {
         // Just as long as a file has to be unchanged.
         scene.now += QUIET;
-        if scene.look(Writers::Absent) == Verdict::Share {
+        if scene.judge(Writers::Absent) == Verdict::Share {
             scene.hash(Duration::from_millis(300));
             hashed += 1;
         }
@@ -227,7 +230,7 @@ fn only_so_many_files_are_known() {
     assert_eq!(scene.waiting(), MAX_FILES);
     // A file that finds no room is judged by its own times.
     scene.now += QUIET;
-    assert_eq!(scene.look(Writers::Absent), Verdict::Share);
+    assert_eq!(scene.judge(Writers::Absent), Verdict::Share);
     // A file that was hashed and has settled makes room.
     scene.path = "0".into();
     scene.hash(Duration::ZERO);
@@ -274,10 +277,10 @@ fn a_time_ahead_of_the_clock_keeps_no_file_waiting() {
         scene.path = at.to_string().into();
         scene.waits(Writers::Present);
     }
-    let seen = Seen {
+    let seen = Observation {
         unchanged: since(now + MINUTE, now),
         ..scene.seen(Writers::Absent)
     };
-    let verdict = scene.settling.look(Path::new("ahead"), seen, scene.now);
+    let verdict = scene.settling.judge(Path::new("ahead"), seen, scene.now);
     assert_eq!(verdict, Verdict::Share);
 }

@@ -13,39 +13,39 @@ use crate::{
 };
 
 /// Files that are taken at a time, at most: each keeps a connection busy and the disk writing.
-const MAX_ADDITIONS: usize = 8;
+const MAX_UPLOADS: usize = 8;
 
 /// Bytes that are gathered before they are written.
 const BATCH_LEN: usize = 256 << 10;
 
 /// The files that are being taken.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Additions(Arc<Mutex<HashSet<PathBuf>>>);
+pub(super) struct Uploads(Arc<Mutex<HashSet<PathBuf>>>);
 
 /// A file that is being taken. Dropped before its end, nothing of it stays.
 #[derive(Debug)]
-pub struct Addition {
-    /// None while a batch is being written. Its place is free when it is closed.
-    file: Option<(NewFile, Place)>,
+pub struct Upload {
+    /// None while a batch is being written. Its permit is free when it is closed.
+    file: Option<(NewFile, UploadPermit)>,
     gathered: Vec<u8>,
 }
 
-/// A place among the files that are being taken.
+/// A permit among the files that are being taken.
 #[derive(Debug)]
-struct Place {
+struct UploadPermit {
     target: PathBuf,
-    additions: Additions,
+    uploads: Uploads,
 }
 
-impl Drop for Place {
+impl Drop for UploadPermit {
     fn drop(&mut self) {
-        self.additions.lock().remove(&self.target);
+        self.uploads.lock().remove(&self.target);
     }
 }
 
 /// Why a file was not taken.
 #[derive(Debug, Error)]
-pub enum AddError {
+pub enum UploadError {
     /// The node shares no folder.
     #[error("this node shares no folder that a file could be put into")]
     NoFolder,
@@ -72,7 +72,7 @@ pub enum AddError {
     Closed(#[from] Closed),
 }
 
-impl AddError {
+impl UploadError {
     /// A word for programs: it stays the same between versions.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -100,16 +100,16 @@ impl AddError {
     }
 }
 
-impl Additions {
-    fn place(&self, target: PathBuf) -> Result<Place, AddError> {
-        let mut places = self.lock();
-        if places.len() >= MAX_ADDITIONS || !places.insert(target.clone()) {
-            return Err(AddError::Busy { path: target });
+impl Uploads {
+    fn permit(&self, target: PathBuf) -> Result<UploadPermit, UploadError> {
+        let mut permits = self.lock();
+        if permits.len() >= MAX_UPLOADS || !permits.insert(target.clone()) {
+            return Err(UploadError::Busy { path: target });
         }
-        drop(places);
-        Ok(Place {
+        drop(permits);
+        Ok(UploadPermit {
             target,
-            additions: self.clone(),
+            uploads: self.clone(),
         })
     }
 
@@ -123,54 +123,54 @@ impl Node {
     /// those of downloads are.
     ///
     /// # Errors
-    /// See [`AddError`].
-    pub async fn add_file(&self, name: &str, len: u64) -> Result<Addition, AddError> {
-        let folders = &self.inner.settings.share_folders;
-        let folder = folders.first().ok_or(AddError::NoFolder)?.clone();
-        let wrong = || AddError::Name {
+    /// See [`UploadError`].
+    pub async fn upload(&self, name: &str, len: u64) -> Result<Upload, UploadError> {
+        let folders = &self.core.settings.share_folders;
+        let folder = folders.first().ok_or(UploadError::NoFolder)?.clone();
+        let wrong = || UploadError::Name {
             name: name.to_owned(),
         };
         let name = sanitised(name).ok_or_else(wrong)?;
-        let place = self.inner.additions.place(folder.join(&name))?;
-        let room = self.inner.store.room().clone();
+        let permit = self.core.uploads.permit(folder.join(&name))?;
+        let room = self.core.store.room().clone();
         let file = blocking(move || NewFile::create(&room, &folder, &name, len)).await??;
-        Ok(Addition {
-            file: Some((file, place)),
+        Ok(Upload {
+            file: Some((file, permit)),
             gathered: Vec::new(),
         })
     }
 }
 
-impl Addition {
+impl Upload {
     /// Takes what comes next.
     ///
     /// # Errors
-    /// See [`AddError`].
-    pub async fn take(&mut self, bytes: &[u8]) -> Result<(), AddError> {
+    /// See [`UploadError`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
         self.gathered.extend_from_slice(bytes);
         if self.gathered.len() >= BATCH_LEN {
-            self.write().await?;
+            self.flush().await?;
         }
         Ok(())
     }
 
-    /// All has come: puts it in its place, and returns where that is.
+    /// All has come: puts it in its permit, and returns where that is.
     ///
     /// # Errors
-    /// See [`AddError`].
-    pub async fn finish(mut self) -> Result<PathBuf, AddError> {
-        self.write().await?;
+    /// See [`UploadError`].
+    pub async fn finish(mut self) -> Result<PathBuf, UploadError> {
+        self.flush().await?;
         // It was lost only if the node shut down, which is told.
-        let (file, place) = self.file.take().ok_or(Closed)?;
-        // The place is taken until it is done, also if nobody waits for that any more.
+        let (file, permit) = self.file.take().ok_or(Closed)?;
+        // The permit is taken until it is done, also if nobody waits for that any more.
         let finish = move || {
-            let _place = place;
+            let _place = permit;
             file.finish()
         };
         Ok(blocking(finish).await??)
     }
 
-    async fn write(&mut self) -> Result<(), AddError> {
+    async fn flush(&mut self) -> Result<(), UploadError> {
         let mut file = self.file.take().ok_or(Closed)?;
         let gathered = std::mem::take(&mut self.gathered);
         let write = move || {

@@ -20,7 +20,7 @@ const OTHERS: Duration = Duration::from_secs(1);
 
 /// What to look at.
 #[derive(Clone, Debug)]
-pub struct LookRequest {
+pub struct OpenRequest {
     /// The content, with what a link says of it.
     pub link: Link,
     /// Peers to ask, beside those that are found.
@@ -33,7 +33,7 @@ pub struct LookRequest {
 
 /// What is known of content before it is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct ContentInfo {
     /// Its hash.
     pub hash: Hash,
     /// What somebody calls it. Untrusted.
@@ -63,7 +63,7 @@ pub struct Holder {
 
 /// Why nothing is known of content.
 #[derive(Debug, Error)]
-pub enum LookError {
+pub enum OpenError {
     /// Nobody who was asked has it.
     #[error(
         "no source for {hash} within {} s: {nobody}", timeout.as_secs_f64()
@@ -84,7 +84,7 @@ pub enum LookError {
     Closed(#[from] Closed),
 }
 
-impl LookError {
+impl OpenError {
     /// A word for programs: it stays the same between versions.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -118,22 +118,22 @@ impl Node {
     /// Finds out what content is and who has it, and downloads none of it.
     ///
     /// # Errors
-    /// See [`LookError`].
-    pub async fn look(&self, request: LookRequest) -> Result<Content, LookError> {
+    /// See [`OpenError`].
+    pub async fn open(&self, request: OpenRequest) -> Result<ContentInfo, OpenError> {
         self.join(&request.bootstrap, request.timeout).await;
-        let (hash, store) = (request.link.hash, self.inner.store.clone());
+        let (hash, store) = (request.link.hash, self.core.store.clone());
         let shared = blocking(move || available(&store, &hash)).await??;
         let patience = match &shared {
             Some(_) => OTHERS.min(request.timeout),
             None => request.timeout,
         };
         let peers = [request.peers, peers_of(&request.link)].concat();
-        let (network, limits) = (&self.inner.network, &self.inner.limits);
+        let (network, limits) = (&self.core.network, &self.core.limits);
         let mut content = match (open(network, limits, hash, peers, patience).await, shared) {
-            (looked, Some(share)) => Content::ours(share, looked.ok()),
-            (Ok(looked), None) => Content::others(looked),
+            (looked, Some(share)) => ContentInfo::ours(share, looked.ok()),
+            (Ok(looked), None) => ContentInfo::others(looked),
             (Err(nobody), None) => {
-                return Err(LookError::NoSource {
+                return Err(OpenError::NoSource {
                     hash,
                     timeout: request.timeout,
                     nobody,
@@ -157,7 +157,7 @@ impl Node {
     /// # Errors
     /// See [`UnshareError`].
     pub async fn links(&self, what: Option<String>) -> Result<Vec<Shared>, UnshareError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         let mut links = blocking(move || shares::links(&store, what.as_deref())).await??;
         let peers = self.link_peers().await?;
         for shared in &mut links {

@@ -17,8 +17,8 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::{
     ShareError,
-    settle::{Seen, Settling, Verdict},
-    shares::examine,
+    settling::{Observation, Settling, Verdict},
+    shares::hash_unless_known,
 };
 use crate::store::{
     DatabaseError, Growing, HashError, IGNORE_FILE, Ignores, Look::Changed, NewShare, Origin,
@@ -34,8 +34,8 @@ const BATCH_TIME: Duration = Duration::from_secs(1);
 /// Levels of folders below a shared one that are looked into.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// What is told while a folder is looked at. A break stops that.
-pub(super) trait Told {
+/// Is told what a scan of a folder finds. A break stops the scan.
+pub(super) trait ScanObserver {
     /// These are shared now.
     fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
 
@@ -45,8 +45,8 @@ pub(super) trait Told {
     /// Some of these files wait.
     fn waiting(&self, files: &Settling);
 
-    /// Called for each entry and for each page of shares: a look at low priority pauses here.
-    fn rest(&self) {}
+    /// Called for each entry and for each page of shares: a slow scan pauses here.
+    fn pause(&self) {}
 }
 
 /// What was found out.
@@ -66,15 +66,15 @@ pub(super) struct Scanned {
 
 /// A path to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Due {
+pub(super) struct DuePath {
     pub(super) path: PathBuf,
     /// Whether something changed there a moment ago: then a file is looked at, and nothing else.
     pub(super) is_early: bool,
 }
 
-impl Due {
+impl DuePath {
     /// What is looked at: a change of what is to be left out is a change of everything around it.
-    pub(super) fn subject(&self) -> &Path {
+    pub(super) fn scan_root(&self) -> &Path {
         let is_rules = self
             .path
             .file_name()
@@ -86,7 +86,7 @@ impl Due {
 
 /// Why a folder was not looked at.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LookError {
+pub(super) enum ScanError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Share(#[from] crate::store::ShareError),
@@ -95,7 +95,7 @@ pub(super) enum LookError {
     Records(io::Error),
 }
 
-impl From<DatabaseError> for LookError {
+impl From<DatabaseError> for ScanError {
     fn from(error: DatabaseError) -> Self {
         Self::Share(error.into())
     }
@@ -105,20 +105,20 @@ impl From<DatabaseError> for LookError {
 /// that are folders.
 ///
 /// # Errors
-/// See [`LookError`].
-pub(super) fn look(
+/// See [`ScanError`].
+pub(super) fn scan(
     store: &Store,
     folder: &Path,
-    due: &[Due],
+    due: &[DuePath],
     settling: &mut Settling,
-    told: &dyn Told,
-) -> Result<Scanned, LookError> {
-    let mut look = Look {
+    observer: &dyn ScanObserver,
+) -> Result<Scanned, ScanError> {
+    let mut scan = Scan {
         store,
         folder,
-        told,
+        observer,
         ignores: Ignores::below(folder),
-        growing: Growing::of(store).map_err(LookError::Records)?,
+        growing: Growing::of(store).map_err(ScanError::Records)?,
         settling,
         batch: Vec::new(),
         replaced: Vec::new(),
@@ -129,22 +129,22 @@ pub(super) fn look(
     for due in due {
         let path = &due.path;
         let is_file = || path.symlink_metadata().is_ok_and(|found| found.is_file());
-        if due.is_early && (!is_file() || look.growing.contains(path)) {
+        if due.is_early && (!is_file() || scan.growing.contains(path)) {
             continue;
         }
-        if look.path(due.subject())?.is_break() || look.is_due() && look.write()?.is_break() {
+        if scan.path(due.scan_root())?.is_break() || scan.is_due() && scan.write()?.is_break() {
             break;
         }
     }
     // The end is the end in any case.
-    let _ = look.write()?;
-    Ok(look.scanned)
+    let _ = scan.write()?;
+    Ok(scan.scanned)
 }
 
-struct Look<'a> {
+struct Scan<'a> {
     store: &'a Store,
     folder: &'a Path,
-    told: &'a dyn Told,
+    observer: &'a dyn ScanObserver,
     ignores: Ignores,
     growing: Growing,
     settling: &'a mut Settling,
@@ -157,8 +157,8 @@ struct Look<'a> {
     scanned: Scanned,
 }
 
-impl Look<'_> {
-    fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, LookError> {
+impl Scan<'_> {
+    fn path(&mut self, path: &Path) -> Result<ControlFlow<()>, ScanError> {
         if self.note_missing(path)?.is_break() || self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
@@ -188,14 +188,14 @@ impl Look<'_> {
     }
 
     /// Shares what is at `path` and below.
-    fn walk(&mut self, path: &Path, mounts: &mut Mounts) -> Result<ControlFlow<()>, LookError> {
+    fn walk(&mut self, path: &Path, mounts: &mut Mounts) -> Result<ControlFlow<()>, ScanError> {
         let mut walk = WalkDir::new(path)
             .follow_root_links(path == self.folder)
             .max_depth(MAX_DEPTH)
             .sort_by_file_name()
             .into_iter();
         while let Some(entry) = walk.next() {
-            self.told.rest();
+            self.observer.pause();
             let taken = match entry {
                 Ok(entry) => {
                     let is_folder = entry.file_type().is_dir();
@@ -210,7 +210,7 @@ impl Look<'_> {
                         mounts.enter(&entry);
                         continue;
                     }
-                    self.take(entry.into_path())
+                    self.take_file(entry.into_path())
                 }
                 Err(error) => {
                     if let Some(path) = error.path() {
@@ -254,7 +254,7 @@ impl Look<'_> {
         above.any(Path::is_symlink)
     }
 
-    fn take(&mut self, path: PathBuf) -> Result<(), String> {
+    fn take_file(&mut self, path: PathBuf) -> Result<(), String> {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
             // The system tells of a removal, too.
@@ -277,9 +277,9 @@ impl Look<'_> {
         if !metadata.is_file() {
             return self.share(path, name, None);
         }
-        let seen = Seen::new(&metadata, Writers::at(&path));
-        match self.settling.look(&path, seen, Instant::now()) {
-            Verdict::LookAt(again) => {
+        let seen = Observation::new(&metadata, Writers::at(&path));
+        match self.settling.judge(&path, seen, Instant::now()) {
+            Verdict::CheckAgain(again) => {
                 self.scanned.changing.push((path, again));
                 Ok(())
             }
@@ -295,9 +295,14 @@ impl Look<'_> {
     }
 
     /// Hashes what is at the path, which is a file if it was `seen` as one, and shares it.
-    fn share(&mut self, path: PathBuf, name: String, seen: Option<Seen>) -> Result<(), String> {
+    fn share(
+        &mut self,
+        path: PathBuf,
+        name: String,
+        seen: Option<Observation>,
+    ) -> Result<(), String> {
         let begun = Instant::now();
-        let examined = examine(self.store, &path, &|_| ControlFlow::Continue(()));
+        let examined = hash_unless_known(self.store, &path, &|_| ControlFlow::Continue(()));
         let (took, now) = (begun.elapsed(), Instant::now());
         let (descriptor, fingerprint) = match (examined, seen) {
             (Err(ShareError::Hash(HashError::Changed { path })), Some(seen)) => {
@@ -355,23 +360,23 @@ impl Look<'_> {
         self.batch.len().max(self.gone.len()) >= BATCH || self.written.elapsed() >= BATCH_TIME
     }
 
-    fn write(&mut self) -> Result<ControlFlow<()>, LookError> {
+    fn write(&mut self) -> Result<ControlFlow<()>, ScanError> {
         self.written = Instant::now();
         if self.write_gone()?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         if self.batch.is_empty() {
-            self.told.waiting(self.settling);
+            self.observer.waiting(self.settling);
             return Ok(ControlFlow::Continue(()));
         }
         self.store.add_shares(&self.batch)?;
-        self.told.waiting(self.settling);
+        self.observer.waiting(self.settling);
         let hashes = self.batch.drain(..).map(|share| share.descriptor.hash());
-        if self.told.shared(hashes.collect()).is_break() {
+        if self.observer.shared(hashes.collect()).is_break() {
             return Ok(ControlFlow::Break(()));
         }
         let replaced = std::mem::take(&mut self.replaced);
-        Ok(self.tell_gone(replaced))
+        Ok(self.report_gone(replaced))
     }
 
     /// Withdraws in one commit what was found to be gone.
@@ -382,7 +387,7 @@ impl Look<'_> {
         }
         self.scanned.gone += self.store.remove_shares(&gone)?;
         let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
-        Ok(self.tell_gone(hashes))
+        Ok(self.report_gone(hashes))
     }
 
     /// Finds what the folder shares at `path` or below and that is not there, or to be left out.
@@ -391,7 +396,7 @@ impl Look<'_> {
         let mut page: Vec<_> = at.into_iter().collect();
         let mut after: Option<PathBuf> = None;
         loop {
-            self.told.rest();
+            self.observer.pause();
             page.retain(|share| self.is_over(share));
             let gone = page.drain(..).map(|share| (share.hash, share.path));
             let mut gone: Vec<_> = gone.collect();
@@ -436,14 +441,14 @@ impl Look<'_> {
         let (gone, back) = self.store.set_missing(self.folder, path, &missing);
         for folder in gone {
             tracing::warn!(folder = %folder.display(), "missing: its shares are offered again when it is back");
-            if self.each_below(&folder, Self::tell_gone)?.is_break() {
+            if self.each_below(&folder, Self::report_gone)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         for folder in back {
             tracing::info!(folder = %folder.display(), "back: its shares are offered again");
             if self
-                .each_below(&folder, |look, found| look.told.shared(found))?
+                .each_below(&folder, |scan, found| scan.observer.shared(found))?
                 .is_break()
             {
                 return Ok(ControlFlow::Break(()));
@@ -473,7 +478,7 @@ impl Look<'_> {
         }
     }
 
-    fn tell_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
+    fn report_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
         let is_offered = |share: &Share| self.store.state_of(share).is_available();
         let is_gone = |hash: &Hash| {
             let shares = self.store.shares_of(hash);
@@ -483,7 +488,7 @@ impl Look<'_> {
         if hashes.is_empty() {
             ControlFlow::Continue(())
         } else {
-            self.told.gone(hashes)
+            self.observer.gone(hashes)
         }
     }
 }
@@ -535,9 +540,9 @@ pub(super) fn check_settled(share: &Share) -> Result<(), ShareError> {
     if !is_watched || share.fingerprint.look(&metadata) != Changed {
         return Ok(());
     }
-    let seen = Seen::new(&metadata, Writers::at(&share.path));
-    match Settling::default().look(&share.path, seen, Instant::now()) {
-        Verdict::LookAt(_) => Err(ShareError::StillWritten {
+    let seen = Observation::new(&metadata, Writers::at(&share.path));
+    match Settling::default().judge(&share.path, seen, Instant::now()) {
+        Verdict::CheckAgain(_) => Err(ShareError::StillWritten {
             path: share.path.clone(),
         }),
         Verdict::Share | Verdict::ShareInDoubt => Ok(()),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::{
     Shared, UnshareError,
-    shares::{called, each_page},
+    shares::{each_page, select},
 };
 use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
 
@@ -17,7 +17,7 @@ use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
 ///
 /// # Errors
 /// Nothing is called so, or several contents are; or it cannot be kept.
-pub fn withdraw(
+pub fn unshare(
     store: &Store,
     what: &str,
     path: Option<&Path>,
@@ -26,7 +26,7 @@ pub fn withdraw(
     let (shares, excluded) = if given.is_absolute() {
         at(store, given)?
     } else {
-        match (called(store, what)?, path) {
+        match (select(store, what)?, path) {
             (shares, Some(path)) if shares.is_empty() => at(store, path)?,
             (shares, _) => excluding(shares),
         }
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        node::shares::{ShareRequest, record},
+        node::shares::{ShareRequest, share},
         store::{NewShare, Scope},
     };
 
@@ -145,7 +145,7 @@ mod tests {
 
         fn withdraw(&self, what: &str) -> Result<Vec<PathBuf>, UnshareError> {
             let path = self.path(what);
-            let withdrawn = withdraw(&self.store, what, Some(&path))?;
+            let withdrawn = unshare(&self.store, what, Some(&path))?;
             Ok(withdrawn.into_iter().map(|shared| shared.path).collect())
         }
 
@@ -219,7 +219,7 @@ mod tests {
             rehash: false,
             skip_unsupported: false,
         };
-        record(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
+        share(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
         assert_eq!(excluded(&home), [home.path("watched/sub")]);
         let shared = home.store.share_at(&request.path).unwrap().unwrap();
         assert_eq!(shared.origin, Origin::Folder(home.path("watched")));
@@ -238,7 +238,7 @@ mod tests {
             rehash: false,
             skip_unsupported: false,
         };
-        record(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
+        share(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
         let file = home.path("box/file");
         let error = home.withdraw(file.to_str().unwrap()).unwrap_err();
         assert!(matches!(error, UnshareError::InFolder { .. }), "{error}");

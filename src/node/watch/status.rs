@@ -61,9 +61,9 @@ pub enum RelyOn {
     /// Events of the system.
     Events,
     /// Events, and a slow look at everything from time to time.
-    EventsAndLooks(Duration),
+    EventsAndPolling(Duration),
     /// A look at everything from time to time.
-    Looks(Duration),
+    Polling(Duration),
 }
 
 impl RelyOn {
@@ -72,8 +72,8 @@ impl RelyOn {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Events => "events",
-            Self::EventsAndLooks(_) => "events-and-polling",
-            Self::Looks(_) => "polling",
+            Self::EventsAndPolling(_) => "events-and-polling",
+            Self::Polling(_) => "polling",
         }
     }
 
@@ -82,7 +82,7 @@ impl RelyOn {
     pub const fn interval(self) -> Option<Duration> {
         match self {
             Self::Events => None,
-            Self::EventsAndLooks(interval) | Self::Looks(interval) => Some(interval),
+            Self::EventsAndPolling(interval) | Self::Polling(interval) => Some(interval),
         }
     }
 }
@@ -91,10 +91,10 @@ impl fmt::Display for RelyOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Events => write!(f, "events"),
-            Self::EventsAndLooks(interval) => {
+            Self::EventsAndPolling(interval) => {
                 write!(f, "events and a look every {} s", interval.as_secs())
             }
-            Self::Looks(interval) => write!(f, "a look every {} s", interval.as_secs()),
+            Self::Polling(interval) => write!(f, "a look every {} s", interval.as_secs()),
         }
     }
 }
@@ -164,7 +164,7 @@ impl WatchedFolder {
             .map(|part| (&part.path, part.relies_on, &part.why));
         for (path, relies_on, why) in own.chain(parts) {
             // Slow looks beside events are the normal way of such a file system.
-            if let RelyOn::Looks(_) = relies_on {
+            if let RelyOn::Polling(_) = relies_on {
                 let what = format!(
                     "{} raises no events: {relies_on}",
                     crate::store::shown(path)
@@ -197,7 +197,7 @@ impl Node {
     /// The watched folders, and what each relies on.
     #[must_use]
     pub fn watched_folders(&self) -> Vec<WatchedFolder> {
-        self.inner.watches.all()
+        self.core.watches.all()
     }
 }
 
@@ -209,12 +209,12 @@ mod tests {
     fn a_folder_says_what_is_wrong_and_nothing_while_it_is_well() {
         let mut folder = WatchedFolder::new(Path::new("/music"));
         assert_eq!(folder.notices(), []);
-        folder.relies_on = RelyOn::EventsAndLooks(Duration::from_secs(600));
+        folder.relies_on = RelyOn::EventsAndPolling(Duration::from_secs(600));
         folder.why = Some("nfs4 raises no events".to_owned());
         assert_eq!(folder.notices(), [], "this is its normal way");
         folder.parts.push(WatchedPart {
             path: "/music/deep".into(),
-            relies_on: RelyOn::Looks(Duration::from_secs(60)),
+            relies_on: RelyOn::Polling(Duration::from_secs(60)),
             why: "Permission denied".to_owned(),
         });
         folder.failure = Some("the disk is full".to_owned());

@@ -10,32 +10,32 @@ use tokio::{
 };
 
 use super::{
-    cover::{Cover, LeftOut},
+    coverage::{Coverage, LeftOut},
     pace::Pace,
 };
 use crate::node::{
     background::FOUND_QUEUED,
-    folders::{Due, LookError, Scanned, Told, look},
-    handle::Inner,
-    settle::Settling,
-    writing::Writing,
+    being_written::WriteTracker,
+    handle::NodeCore,
+    scan::{DuePath, ScanError, ScanObserver, Scanned, scan},
+    settling::Settling,
 };
 
 /// What a look needs and changes.
 #[derive(Default)]
-pub(super) struct Looking {
+pub(super) struct ScanState {
     pub(super) settling: Settling,
     /// None where a look changes no watches.
-    pub(super) cover: Option<Cover>,
+    pub(super) coverage: Option<Coverage>,
 }
 
 /// What came of a look.
-pub(super) type Looked = (Result<Scanned, LookError>, Looking);
+pub(super) type ScanResult = (Result<Scanned, ScanError>, ScanState);
 
 /// What to look at, and how.
-pub(super) struct Task {
+pub(super) struct ScanTask {
     pub(super) folder: PathBuf,
-    pub(super) due: Vec<Due>,
+    pub(super) due: Vec<DuePath>,
     /// Where the files that wait are noted.
     pub(super) noted_at: PathBuf,
     /// Whether all of it is watched already.
@@ -48,39 +48,39 @@ pub(super) struct Task {
 ///
 /// # Errors
 /// The look panicked.
-pub(super) async fn look_at(
-    inner: &Arc<Inner>,
-    task: Task,
-    mut looking: Looking,
-) -> Result<Looked, JoinError> {
+pub(super) async fn run_scan(
+    core: &Arc<NodeCore>,
+    task: ScanTask,
+    mut scan_state: ScanState,
+) -> Result<ScanResult, JoinError> {
     let (found, mut news) = mpsc::channel(FOUND_QUEUED);
-    let store = inner.store.clone();
-    let sender = Sender {
+    let store = core.store.clone();
+    let sender = Reporter {
         found,
-        writing: inner.writing.clone(),
+        being_written: core.being_written.clone(),
         noted_at: task.noted_at,
         pace: task.is_slow.then(|| Mutex::new(Pace::new(Instant::now()))),
     };
     let work = spawn_blocking(move || {
         let due = outermost(task.due);
-        if let Some(cover) = looking.cover.as_mut().filter(|_| !task.is_watched) {
+        if let Some(coverage) = scan_state.coverage.as_mut().filter(|_| !task.is_watched) {
             let mut left_out = LeftOut::new(&task.folder, &store);
             for due in due.iter().filter(|due| !due.is_early) {
-                cover.add(due.subject(), &mut left_out);
+                coverage.add(due.scan_root(), &mut left_out);
             }
         }
-        let settling = &mut looking.settling;
-        let scanned = look(&store, &task.folder, &due, settling, &sender);
-        (scanned, looking)
+        let settling = &mut scan_state.settling;
+        let scanned = scan(&store, &task.folder, &due, settling, &sender);
+        (scanned, scan_state)
     });
     while let Some(found) = news.recv().await {
-        inner.tell(found).await;
+        core.announce_change(found).await;
     }
     work.await
 }
 
 /// Without the paths below others: a look at a directory is a look at everything below it.
-fn outermost(mut due: Vec<Due>) -> Vec<Due> {
+fn outermost(mut due: Vec<DuePath>) -> Vec<DuePath> {
     due.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut above: Option<PathBuf> = None;
     due.retain(|due| {
@@ -104,20 +104,20 @@ fn outermost(mut due: Vec<Due>) -> Vec<Due> {
 }
 
 /// What was found while a folder was looked at.
-enum Found {
+enum ShareChange {
     Shared(Vec<Hash>),
     Gone(Vec<Hash>),
 }
 
-struct Sender {
-    found: mpsc::Sender<Found>,
-    writing: Writing,
+struct Reporter {
+    found: mpsc::Sender<ShareChange>,
+    being_written: WriteTracker,
     noted_at: PathBuf,
     pace: Option<Mutex<Pace>>,
 }
 
-impl Sender {
-    fn send(&self, found: Found) -> ControlFlow<()> {
+impl Reporter {
+    fn send(&self, found: ShareChange) -> ControlFlow<()> {
         match self.found.blocking_send(found) {
             Ok(()) => ControlFlow::Continue(()),
             // The node is shutting down.
@@ -126,20 +126,20 @@ impl Sender {
     }
 }
 
-impl Told for Sender {
+impl ScanObserver for Reporter {
     fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.send(Found::Shared(hashes))
+        self.send(ShareChange::Shared(hashes))
     }
 
     fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
-        self.send(Found::Gone(hashes))
+        self.send(ShareChange::Gone(hashes))
     }
 
     fn waiting(&self, files: &Settling) {
-        self.writing.set(&self.noted_at, files.waiting());
+        self.being_written.set(&self.noted_at, files.waiting());
     }
 
-    fn rest(&self) {
+    fn pause(&self) {
         let pace = self.pace.as_ref();
         let mut pace = pace.map(|pace| pace.lock());
         if let Some(pause) = pace.as_mut().and_then(|pace| pace.step(Instant::now())) {
@@ -148,15 +148,15 @@ impl Told for Sender {
     }
 }
 
-impl Inner {
-    async fn tell(&self, found: Found) {
+impl NodeCore {
+    async fn announce_change(&self, found: ShareChange) {
         match found {
-            Found::Shared(hashes) => {
+            ShareChange::Shared(hashes) => {
                 for hash in hashes {
                     self.publisher.provide(hash).await;
                 }
             }
-            Found::Gone(hashes) => {
+            ShareChange::Gone(hashes) => {
                 for hash in hashes {
                     self.publisher.withdraw(hash).await;
                 }
@@ -177,7 +177,7 @@ mod tests {
         let at = |path: &str| folder.path().join(path);
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("f"), "").unwrap();
-        let due = |path: &str, is_early| Due {
+        let due = |path: &str, is_early| DuePath {
             path: at(path),
             is_early,
         };

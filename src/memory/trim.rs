@@ -6,11 +6,11 @@
 /// Gives back what is free.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[allow(unsafe_code, reason = "no crate that is well kept has this call")]
-pub fn give_back() {
+pub fn return_free_memory() {
     // SAFETY: it takes no pointer, may be called at any time and from any thread, and touches only free memory.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Gives back what is free: other allocators do so by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub const fn give_back() {}
+pub const fn return_free_memory() {}

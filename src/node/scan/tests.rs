@@ -9,7 +9,7 @@ use super::*;
 /// Passes nothing on.
 struct Silent;
 
-impl Told for Silent {
+impl ScanObserver for Silent {
     fn shared(&self, _: Vec<Hash>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -44,19 +44,19 @@ impl Folder {
         self.folder.path().join(name)
     }
 
-    fn look(&mut self) -> Scanned {
-        let due = Due {
+    fn scan(&mut self) -> Scanned {
+        let due = DuePath {
             path: self.folder.path().to_owned(),
             is_early: false,
         };
         let folder = self.folder.path();
-        look(&self.store, folder, &[due], &mut self.settling, &Silent).unwrap()
+        scan(&self.store, folder, &[due], &mut self.settling, &Silent).unwrap()
     }
 
     /// Looks until no file waits for less than a second more.
     fn settle(&mut self) -> Scanned {
         loop {
-            let scanned = self.look();
+            let scanned = self.scan();
             let again = scanned.changing.iter().map(|(_, again)| *again).min();
             let wait = again.map(|again| again.saturating_duration_since(Instant::now()));
             match wait {
@@ -92,10 +92,10 @@ fn a_file_in_doubt_stays_so_until_it_is_closed() {
         fingerprint: sure.fingerprint.doubted(),
     };
     folder.store.add_shares(&[doubted]).unwrap();
-    assert_eq!(folder.look().changing, []);
+    assert_eq!(folder.scan().changing, []);
     assert!(folder.share("disk.img").unwrap().fingerprint.is_in_doubt());
     drop(writer);
-    folder.look();
+    folder.scan();
     assert_eq!(folder.share("disk.img"), Some(sure));
 }
 
@@ -141,7 +141,7 @@ fn thousands_of_removed_files_are_withdrawn_in_a_commit_a_batch() {
         fs::write(folder.path(name), name).unwrap();
     }
     assert_eq!(folder.settle().shared, names.len());
-    let due = |name: &String| Due {
+    let due = |name: &String| DuePath {
         path: folder.path(name),
         is_early: false,
     };
@@ -151,7 +151,7 @@ fn thousands_of_removed_files_are_withdrawn_in_a_commit_a_batch() {
     }
     let before = folder.store.commits();
     let at = folder.folder.path();
-    let scanned = look(&folder.store, at, &due, &mut folder.settling, &Silent).unwrap();
+    let scanned = scan(&folder.store, at, &due, &mut folder.settling, &Silent).unwrap();
     assert_eq!(scanned.gone, names.len());
     assert_eq!(folder.store.count().unwrap(), 0);
     // Three batches, and one for each second that they take.

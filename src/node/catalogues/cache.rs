@@ -13,33 +13,33 @@ const KEPT: Duration = Duration::from_secs(30);
 /// The last list that had further pages, and whose it is: of one peer, or of all in reach. One is enough: another
 /// reader's only costs asking again.
 #[derive(Clone, Default)]
-pub(in crate::node) struct Kept(Arc<Mutex<Option<KeptList>>>);
+pub(in crate::node) struct CatalogueCache(Arc<Mutex<Option<CachedList>>>);
 
 /// Whose list it is, and the list.
-type KeptList = (Option<PeerAddress>, Arc<Catalogue>);
+type CachedList = (Option<PeerAddress>, Arc<Catalogue>);
 
-impl Kept {
-    fn lock(&self) -> MutexGuard<'_, Option<KeptList>> {
+impl CatalogueCache {
+    fn lock(&self) -> MutexGuard<'_, Option<CachedList>> {
         self.0.lock()
     }
 }
 
 impl Node {
-    /// The list of the peer at this address, or of all peers in reach, that [`Node::keep_catalogue`] kept a
+    /// The list of the peer at this address, or of all peers in reach, that [`Node::cache_catalogue`] kept a
     /// moment ago.
     #[must_use]
-    pub fn kept_catalogue(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
-        let kept = self.inner.catalogue.lock();
+    pub fn cached_catalogue(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
+        let kept = self.core.catalogue.lock();
         let (whose, catalogue) = kept.as_ref()?;
         (whose.as_ref() == of).then(|| Arc::clone(catalogue))
     }
 
     /// Keeps a list for whoever reads it page by page.
-    pub fn keep_catalogue(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
-        let (kept, catalogue) = (self.inner.catalogue.clone(), Arc::clone(catalogue));
-        let is_kept = |kept: &Kept| {
+    pub fn cache_catalogue(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
+        let (kept, catalogue) = (self.core.catalogue.clone(), Arc::clone(catalogue));
+        let is_kept = |kept: &CatalogueCache| {
             let kept = kept.lock();
-            let is_same = |(_, kept): &KeptList| Arc::ptr_eq(kept, &catalogue);
+            let is_same = |(_, kept): &CachedList| Arc::ptr_eq(kept, &catalogue);
             kept.as_ref().is_some_and(is_same)
         };
         if is_kept(&kept) {
@@ -50,7 +50,7 @@ impl Node {
         tokio::spawn(async move {
             tokio::time::sleep(KEPT).await;
             let is_same =
-                |(_, kept): &mut KeptList| std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr());
+                |(_, kept): &mut CachedList| std::ptr::eq(Arc::as_ptr(kept), catalogue.as_ptr());
             kept.lock().take_if(is_same);
         });
     }

@@ -13,7 +13,7 @@ use std::{
 use libp2p::PeerId;
 use tokio::{sync::broadcast::error::RecvError, time::sleep_until};
 
-use super::{catalogues, handle::Inner};
+use super::{catalogues, handle::NodeCore};
 
 /// The pause before a peer is asked again; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -21,9 +21,9 @@ const LAST_PAUSE: Duration = Duration::from_secs(300);
 
 /// When to ask which peer. Pure: the time is an argument.
 #[derive(Default)]
-struct Rounds(HashMap<PeerId, (Instant, Duration)>);
+struct Schedule(HashMap<PeerId, (Instant, Duration)>);
 
-impl Rounds {
+impl Schedule {
     /// These are connected: those that are new are asked now, those that are gone are forgotten.
     fn connected(&mut self, peers: &[PeerId], now: Instant) {
         self.0.retain(|peer, _| peers.contains(peer));
@@ -45,30 +45,30 @@ impl Rounds {
 }
 
 /// Offers what peers list to downloads that wait, as long as the node runs.
-pub(super) async fn watch(inner: Arc<Inner>) {
-    let mut waiters = inner.transfers.waiters();
+pub(super) async fn run(core: Arc<NodeCore>) {
+    let mut waiters = core.transfers.waiters();
     loop {
         if waiters.wait_for(|waiting| *waiting > 0).await.is_err() {
             return;
         }
-        let mut rounds = Rounds::default();
-        let mut arrivals = inner.network.arrivals();
+        let mut schedule = Schedule::default();
+        let mut arrivals = core.network.arrivals();
         while *waiters.borrow_and_update() > 0 {
-            let Ok(peers) = inner.network.peers().await else {
+            let Ok(peers) = core.network.peers().await else {
                 return;
             };
             let peers: Vec<_> = peers.into_iter().map(|peer| peer.peer_id).collect();
-            rounds.connected(&peers, Instant::now());
-            let (due, peer) = match rounds.next() {
+            schedule.connected(&peers, Instant::now());
+            let (due, peer) = match schedule.next() {
                 Some((due, peer)) => (due, Some(peer)),
                 None => (Instant::now() + LAST_PAUSE, None),
             };
             tokio::select! {
                 () = sleep_until(due.into()) => {
                     if let Some(peer) = peer {
-                        inner.transfers.may_list().await;
-                        rounds.asked(&peer, Instant::now());
-                        offer_listed(&inner, peer).await;
+                        core.transfers.may_list().await;
+                        schedule.asked(&peer, Instant::now());
+                        offer_listed(&core, peer).await;
                     }
                 }
                 arrived = arrivals.recv() => if let Err(RecvError::Closed) = arrived {
@@ -83,14 +83,14 @@ pub(super) async fn watch(inner: Arc<Inner>) {
 }
 
 /// Reads what a peer lists; downloads that wait for some of it begin again.
-async fn offer_listed(inner: &Inner, peer: PeerId) {
-    let waiting = inner.transfers.waiting();
+async fn offer_listed(core: &NodeCore, peer: PeerId) {
+    let waiting = core.transfers.waiting();
     let take = |hash| {
         if waiting.contains(&hash) {
-            inner.transfers.offer_listed(&hash, peer);
+            core.transfers.offer_listed(&hash, peer);
         }
     };
-    if let Err(error) = catalogues::of_connected(&inner.network, peer, take).await {
+    if let Err(error) = catalogues::of_connected(&core.network, peer, take).await {
         tracing::debug!(%peer, error, "no listing, or not all of it");
     }
 }
@@ -102,25 +102,25 @@ mod tests {
     #[test]
     fn a_peer_is_asked_when_it_comes_and_then_less_and_less_often() {
         let ([first, second], start) = ([PeerId::random(), PeerId::random()], Instant::now());
-        let mut rounds = Rounds::default();
-        assert_eq!(rounds.next(), None);
-        rounds.connected(&[first], start);
+        let mut schedule = Schedule::default();
+        assert_eq!(schedule.next(), None);
+        schedule.connected(&[first], start);
         let mut asked = Vec::new();
         let mut now = start;
         for _ in 0..8 {
-            let (due, peer) = rounds.next().unwrap();
+            let (due, peer) = schedule.next().unwrap();
             now = due;
-            rounds.connected(&[first], now);
-            rounds.asked(&peer, now);
+            schedule.connected(&[first], now);
+            schedule.asked(&peer, now);
             asked.push((now - start).as_secs());
         }
         assert_eq!(asked, [0, 5, 15, 35, 75, 155, 315, 615]);
-        rounds.connected(&[first, second], now);
-        assert_eq!(rounds.next(), Some((now, second)));
+        schedule.connected(&[first, second], now);
+        assert_eq!(schedule.next(), Some((now, second)));
         // One that went and came back is asked again.
-        rounds.connected(&[second], now);
-        rounds.asked(&second, now);
-        rounds.connected(&[first, second], now);
-        assert_eq!(rounds.next(), Some((now, first)));
+        schedule.connected(&[second], now);
+        schedule.asked(&second, now);
+        schedule.connected(&[first, second], now);
+        assert_eq!(schedule.next(), Some((now, first)));
     }
 }

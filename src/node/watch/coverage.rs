@@ -14,7 +14,7 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::changes::Changes;
 use crate::{
-    node::folders::MAX_DEPTH,
+    node::scan::MAX_DEPTH,
     store::{Ignores, Store},
 };
 
@@ -36,7 +36,7 @@ pub(super) enum Silence {
 
 /// The watches of one folder.
 #[derive(Default)]
-pub(super) struct Cover {
+pub(super) struct Coverage {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     /// The topmost directories that raise no events.
@@ -65,23 +65,23 @@ impl<'a> LeftOut<'a> {
     }
 }
 
-impl Cover {
+impl Coverage {
     /// Watches all of the folder, and gives what the system reports from then on.
     pub(super) fn whole(left_out: &mut LeftOut<'_>) -> (Self, Changes) {
         let (handler, changes) = Changes::reported();
         // What a link leads to is not in the folder.
         let config = notify::Config::default().with_follow_symlinks(false);
         let folder = left_out.folder;
-        let mut cover = Self::default();
+        let mut coverage = Self::default();
         match RecommendedWatcher::new(handler, config) {
-            Ok(watcher) => cover.watcher = Some(watcher),
+            Ok(watcher) => coverage.watcher = Some(watcher),
             Err(error) => {
-                cover.silent.insert(folder.to_owned(), silence(&error));
-                return (cover, Changes::none());
+                coverage.silent.insert(folder.to_owned(), silence(&error));
+                return (coverage, Changes::none());
             }
         }
-        cover.add(folder, left_out);
-        (cover, changes)
+        coverage.add(folder, left_out);
+        (coverage, changes)
     }
 
     /// Watches the directory at `path` and those below, as they are now: parts that could not be watched

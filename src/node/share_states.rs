@@ -22,9 +22,9 @@ use tokio::{
 
 use super::{
     Node,
-    folders::{Due, Told, look},
-    handle::{Inner, blocking},
-    settle::Settling,
+    handle::{NodeCore, blocking},
+    scan::{DuePath, ScanObserver, scan},
+    settling::Settling,
     shares::each_page,
 };
 use crate::{
@@ -67,7 +67,7 @@ pub struct UnavailableShares {
 /// Looks at what is shared as long as the node runs: all of it now and then, and the `doubtful` paths
 /// at once.
 pub(super) async fn keep_states(
-    inner: Arc<Inner>,
+    core: Arc<NodeCore>,
     doubtful: Arc<AsyncMutex<mpsc::Receiver<PathBuf>>>,
 ) -> Outcome {
     let mut doubtful = doubtful.lock().await;
@@ -75,12 +75,12 @@ pub(super) async fn keep_states(
     loop {
         tokio::select! {
             path = doubtful.recv() => match path {
-                Some(path) => inner.look_at_path(path).await,
+                Some(path) => core.inspect_path(path).await,
                 None => return Ok(()),
             },
             () = sleep_until(next) => {
                 let begun = Instant::now();
-                inner.look_at_shares().await;
+                core.inspect_shares().await;
                 let pause = begun.elapsed() * PAUSE_FACTOR;
                 next = Instant::now() + pause.clamp(MIN_PAUSE, MAX_PAUSE);
             }
@@ -88,17 +88,17 @@ pub(super) async fn keep_states(
     }
 }
 
-impl Inner {
+impl NodeCore {
     /// Looks at everything that is shared.
-    pub(super) async fn look_at_shares(&self) {
+    pub(super) async fn inspect_shares(&self) {
         let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.take(move || look_at_shares(&store, &rehash)).await;
+        self.take(move || inspect_shares(&store, &rehash)).await;
     }
 
     /// Looks at what is shared at `path`, or below it in a shared folder.
-    pub(super) async fn look_at_path(&self, path: PathBuf) {
+    pub(super) async fn inspect_path(&self, path: PathBuf) {
         let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.take(move || look_at_path(&store, &rehash, &path))
+        self.take(move || inspect_path(&store, &rehash, &path))
             .await;
     }
 
@@ -120,11 +120,11 @@ impl Inner {
 }
 
 /// The hashes of shares that are available and were not, or the other way around.
-fn look_at_shares(store: &Store, rehash: &RehashQueue) -> Result<Vec<Hash>, DatabaseError> {
-    let mut changed = look_at_folders(store)?;
+fn inspect_shares(store: &Store, rehash: &RehashQueue) -> Result<Vec<Hash>, DatabaseError> {
+    let mut changed = inspect_folders(store)?;
     each_page(store, |page| {
         for share in page {
-            let is_changed = look_at_share(store, rehash, &share)?;
+            let is_changed = inspect_share(store, rehash, &share)?;
             changed.extend(is_changed.then_some(share.hash));
         }
         Ok(())
@@ -133,7 +133,7 @@ fn look_at_shares(store: &Store, rehash: &RehashQueue) -> Result<Vec<Hash>, Data
 }
 
 /// The hashes of shares in watched folders, or on mounts below them, that are missing now, or back.
-fn look_at_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
+fn inspect_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
     let mut changed = Vec::new();
     for folder in store.folders_served() {
         let missing = store.missing_folders(&folder, &folder);
@@ -158,14 +158,14 @@ fn look_at_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
     Ok(changed)
 }
 
-fn look_at_path(
+fn inspect_path(
     store: &Store,
     rehash: &RehashQueue,
     path: &Path,
 ) -> Result<Vec<Hash>, DatabaseError> {
     let mut changed = Vec::new();
     if let Some(share) = store.share_at(path)? {
-        let is_changed = look_at_share(store, rehash, &share)?;
+        let is_changed = inspect_share(store, rehash, &share)?;
         changed.extend(is_changed.then_some(share.hash));
     }
     for (folder, member) in store.members_at(path)? {
@@ -185,7 +185,7 @@ fn look_at_path(
 }
 
 /// Whether the share is available and was not, or the other way around.
-fn look_at_share(
+fn inspect_share(
     store: &Store,
     rehash: &RehashQueue,
     share: &Share,
@@ -198,7 +198,7 @@ fn look_at_share(
     let before = store.state_of(share);
     let mut sight = store.look_at_share(share);
     if share.descriptor.kind() == Kind::Folder && sight.state.is_available() {
-        sight.state = look_at_members(store, rehash, &share.path)?;
+        sight.state = inspect_members(store, rehash, &share.path)?;
     }
     // A file of a watched folder has to settle before it is hashed.
     if !is_watched || sight.rehash == Some(Look::InDoubt) {
@@ -220,7 +220,7 @@ fn look_at_share(
 
 /// Looks at all files of the folder shared at `folder`, and gives the state of the folder: it is missing
 /// if all its files are.
-fn look_at_members(
+fn inspect_members(
     store: &Store,
     rehash: &RehashQueue,
     folder: &Path,
@@ -310,15 +310,15 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn look_at_all(store: &Store) -> Result<(), DatabaseError> {
-    look_at_shares(store, &RehashQueue::default()).map(drop)
+pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
+    inspect_shares(store, &RehashQueue::default()).map(drop)
 }
 
 /// Takes the hashes that a look at a watched folder finds, to be announced after it.
 #[derive(Default)]
 struct Collected(Mutex<Vec<Hash>>);
 
-impl Told for Collected {
+impl ScanObserver for Collected {
     fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()> {
         self.0.lock().extend(hashes);
         ControlFlow::Continue(())
@@ -332,7 +332,7 @@ impl Told for Collected {
     fn waiting(&self, _: &Settling) {}
 }
 
-impl Inner {
+impl NodeCore {
     /// Shares what watched folders hold at places that are not excluded any more.
     pub(super) async fn share_included(&self, places: Vec<Exclusion>) {
         if places.is_empty() {
@@ -343,8 +343,8 @@ impl Inner {
             let found = Collected::default();
             for Exclusion { path, folder } in places {
                 let is_early = false;
-                let due = [Due { path, is_early }];
-                let looked = look(&store, &folder, &due, &mut Settling::default(), &found);
+                let due = [DuePath { path, is_early }];
+                let looked = scan(&store, &folder, &due, &mut Settling::default(), &found);
                 if let Err(error) = looked {
                     tracing::warn!(folder = %folder.display(), %error, "looked at again later");
                 }
@@ -361,13 +361,13 @@ impl Node {
     /// # Errors
     /// The database cannot be read, or the node has shut down.
     pub async fn unavailable(&self) -> Result<UnavailableShares, super::ListError> {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         Ok(blocking(move || unavailable(&store)).await??)
     }
 
     /// Whether content was shared here and cannot be had from here any more.
     pub async fn is_gone(&self, hash: Hash) -> bool {
-        let store = self.inner.store.clone();
+        let store = self.core.store.clone();
         let told = blocking(move || store.is_gone(&hash)).await;
         told.is_ok_and(|told| told.unwrap_or(false))
     }
@@ -375,6 +375,6 @@ impl Node {
     /// The places in watched folders that a person withdrew, by path.
     #[must_use]
     pub fn exclusions(&self) -> Vec<Exclusion> {
-        self.inner.store.exclusions()
+        self.core.store.exclusions()
     }
 }

@@ -51,19 +51,19 @@ pub(super) enum Verdict {
     /// A program has it open for writing, but has not changed it for long: hash and share it, in doubt.
     ShareInDoubt,
     /// It may change: look again then.
-    LookAt(Instant),
+    CheckAgain(Instant),
 }
 
 /// A file as a look at it found it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Seen {
+pub(super) struct Observation {
     fingerprint: Fingerprint,
     /// For how long it has been unchanged, by its own times.
     unchanged: Duration,
     writers: Writers,
 }
 
-impl Seen {
+impl Observation {
     pub(super) fn new(metadata: &Metadata, writers: Writers) -> Self {
         Self {
             fingerprint: Fingerprint::new(metadata),
@@ -105,13 +105,13 @@ fn since(time: SystemTime, now: SystemTime) -> Duration {
 /// The files that wait, and those that were hashed a short time ago.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
-    files: HashMap<PathBuf, File>,
+    files: HashMap<PathBuf, SettlingFile>,
     /// When it was last cleared of what is no longer needed.
     cleared: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct File {
+struct SettlingFile {
     seen: Fingerprint,
     looked: Instant,
     first_change: Instant,
@@ -147,30 +147,30 @@ fn decide(
         Writers::Present if settled <= now => Verdict::ShareInDoubt,
         // The system tells when a program closes the file. A closing that it does not tell of is found
         // by looking again.
-        Writers::Present => Verdict::LookAt(settled.min(now + growth(now))),
+        Writers::Present => Verdict::CheckAgain(settled.min(now + growth(now))),
         Writers::Absent | Writers::Unknown if settled <= now => Verdict::Share,
-        Writers::Absent | Writers::Unknown => Verdict::LookAt(settled),
+        Writers::Absent | Writers::Unknown => Verdict::CheckAgain(settled),
     }
 }
 
 impl Settling {
     /// Judges a file that is not shared as it is now.
-    pub(super) fn look(&mut self, path: &Path, seen: Seen, now: Instant) -> Verdict {
+    pub(super) fn judge(&mut self, path: &Path, seen: Observation, now: Instant) -> Verdict {
         let changed = now.checked_sub(seen.unchanged).unwrap_or(now);
         if let Some(file) = self.files.get_mut(path) {
             file.see(seen.fingerprint, changed, now);
             return file.judge(now, seen.writers);
         }
-        let file = File::new(seen.fingerprint, changed, now);
+        let file = SettlingFile::new(seen.fingerprint, changed, now);
         let verdict = file.judge(now, seen.writers);
-        if matches!(verdict, Verdict::LookAt(_)) {
+        if matches!(verdict, Verdict::CheckAgain(_)) {
             self.insert(path, file, now);
         }
         verdict
     }
 
     /// Takes note that the file was hashed as it was seen, which took so long.
-    pub(super) fn hashed(&mut self, path: &Path, seen: Seen, took: Duration, now: Instant) {
+    pub(super) fn hashed(&mut self, path: &Path, seen: Observation, took: Duration, now: Instant) {
         let cost = took * COST_FACTOR;
         let known = self.files.get(path).copied();
         // Most files are left alone for good: a first look at a large folder keeps none of them.
@@ -178,8 +178,8 @@ impl Settling {
             return;
         }
         let changed = now.checked_sub(seen.unchanged).unwrap_or(now);
-        let file = known.unwrap_or_else(|| File::new(seen.fingerprint, changed, now));
-        let file = File {
+        let file = known.unwrap_or_else(|| SettlingFile::new(seen.fingerprint, changed, now));
+        let file = SettlingFile {
             seen: seen.fingerprint,
             looked: now,
             cost,
@@ -194,12 +194,12 @@ impl Settling {
     pub(super) fn overtaken(
         &mut self,
         path: &Path,
-        seen: Seen,
+        seen: Observation,
         took: Duration,
         now: Instant,
     ) -> Instant {
         let known = self.files.get(path).copied();
-        let mut file = known.unwrap_or_else(|| File::new(seen.fingerprint, now, now));
+        let mut file = known.unwrap_or_else(|| SettlingFile::new(seen.fingerprint, now, now));
         file.overtaken();
         (file.cost, file.last_change, file.looked) = (took * COST_FACTOR, now, now);
         let again = now + file.demanded();
@@ -209,7 +209,7 @@ impl Settling {
 
     /// Forgets that the file waits: it is gone, left out, or shared as it is.
     pub(super) fn forget(&mut self, path: &Path) {
-        if self.files.get(path).is_some_and(File::waits) {
+        if self.files.get(path).is_some_and(SettlingFile::waits) {
             self.files.remove(path);
         }
     }
@@ -226,7 +226,7 @@ impl Settling {
         waiting.map(|(path, file)| (&**path, file.seen.size()))
     }
 
-    fn insert(&mut self, path: &Path, file: File, now: Instant) {
+    fn insert(&mut self, path: &Path, file: SettlingFile, now: Instant) {
         if self.files.len() >= MAX_FILES && !self.files.contains_key(path) {
             // Not each time: where nothing can go, that costs more than it gives.
             let is_due = |cleared: Instant| cleared + QUIET <= now;
@@ -243,7 +243,7 @@ impl Settling {
     }
 }
 
-impl File {
+impl SettlingFile {
     const fn new(seen: Fingerprint, changed: Instant, now: Instant) -> Self {
         Self {
             seen,
