@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::NewValue,
-    node::{self, Node},
+    node::{self, CodedError as _, Node},
 };
 
 /// Differences of a download in a list that are shown, at most: lists are sent often.

@@ -16,7 +16,7 @@ use crate::{
         types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
     },
     content::Descriptor,
-    node::{self, Node, Settings, share_states, shares, unshare::unshare as unshare_from},
+    node::{self, CodedError as _, Node, Settings, share_states, shares},
     store::{self, DataFolder, FolderError, FolderOptions, Growing, HashError, Store},
 };
 
@@ -116,7 +116,7 @@ pub(super) fn unshare(
 ) -> anyhow::Result<Vec<Shared>> {
     let store = Store::open(folder)?;
     store.set_live_folders(folders);
-    let withdrawn = unshare_from(&store, what, Some(path)).map_err(ErrorInfo::from)?;
+    let withdrawn = shares::unshare(&store, what, Some(path)).map_err(ErrorInfo::from)?;
     Ok(withdrawn.into_iter().map(Into::into).collect())
 }
 
@@ -182,8 +182,8 @@ pub(super) fn hash(
             )
         });
         let made = hashed.map_err(|error| {
-            let info = ErrorInfo::new(node::folder_code(&error), error.to_string());
-            match node::folder_hint(&error) {
+            let info = ErrorInfo::new(error.code(), error.to_string());
+            match error.hint() {
                 Some(hint) => info.with_hint(hint),
                 None => info,
             }

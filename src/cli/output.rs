@@ -19,7 +19,7 @@ use crate::{
         types::{ErrorInfo, Failure},
     },
     config::ConfigError,
-    node,
+    node::{self, CodedError as _},
     store::LockError,
 };
 

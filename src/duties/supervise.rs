@@ -1,4 +1,4 @@
-//! Runs one duty again and again.
+//! Runs one duty, and restarts it after each failure.
 
 use std::{
     any::Any,
@@ -10,21 +10,21 @@ use std::{
 use futures::FutureExt;
 use tokio::time::sleep;
 
-use super::{Backoff, Duties, DutyFailure, DutyState, Outcome};
+use super::{Backoff, DutyFailure, DutyState, Outcome, registry::Registry};
 
 /// Runs `duty` until it ends by itself.
-pub(super) async fn supervise<F, Fut>(duties: Duties, name: String, mut duty: F)
+pub(super) async fn supervise<F, Fut>(registry: Registry, name: String, mut duty: F)
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Outcome>,
 {
     let mut backoff = Backoff::default();
     loop {
-        // The call may panic as well as the future. A failed run leaves nothing behind that the next
-        // run reads, except what sits behind a lock that survives panics.
+        // The call may panic, and so may the future. The next run reads nothing that a failed run leaves
+        // behind, except what a lock that survives panics protects.
         let run = async { duty().await };
         let error = match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(())) => return duties.ended(&name),
+            Ok(Ok(())) => return registry.ended(&name),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => panic_text(&*panic),
         };
@@ -35,12 +35,12 @@ where
             "a duty failed: it restarts in {pause:?}"
         );
         let at = SystemTime::now();
-        duties.note(&name, |duty| {
+        registry.note(&name, |duty| {
             duty.state = DutyState::Waiting(at + pause);
             duty.failure = Some(DutyFailure { error, at });
         });
         sleep(pause).await;
-        duties.note(&name, |duty| {
+        registry.note(&name, |duty| {
             duty.state = DutyState::Running;
             duty.restarts += 1;
         });
@@ -66,6 +66,7 @@ mod tests {
     use tokio::sync::{Mutex, mpsc};
 
     use super::*;
+    use crate::duties::Duties;
 
     #[tokio::test(start_paused = true)]
     async fn a_duty_that_fails_or_panics_is_restarted_and_shows() {

@@ -10,8 +10,6 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Node;
-
 /// Files that are named, at most: more than anybody reads, and 150 KB of JSON.
 const MAX_NAMED: usize = 1000;
 
@@ -56,7 +54,7 @@ impl WriteTracker {
         }
     }
 
-    fn all(&self) -> BeingWritten {
+    pub(super) fn all(&self) -> BeingWritten {
         let folders = self.lock();
         let mut files: Vec<_> = folders.values().flat_map(|one| one.files.clone()).collect();
         files.sort_unstable();
@@ -69,15 +67,6 @@ impl WriteTracker {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, BeingWritten>> {
         self.0.lock()
-    }
-}
-
-impl Node {
-    /// The files in watched folders that are not shared yet, or no longer, as programs may still write
-    /// to them.
-    #[must_use]
-    pub fn being_written(&self) -> BeingWritten {
-        self.core.being_written.all()
     }
 }
 

@@ -3,22 +3,28 @@
 //! [`Node`] is a handle; every call on it ends, with a value or an error that says what was tried and
 //! what to do next. What works without a network ([`shares`]) takes a store only.
 
+mod announce;
 mod background;
 mod being_written;
+mod blocking;
 mod catalogues;
 mod check;
+mod core;
 mod downloads;
 mod error;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(crate) mod fuzzing;
+mod gauges;
 mod handle;
 mod health;
+mod known_links;
+mod known_peers;
 mod limits;
 mod link_peers;
-mod manage;
 mod metrics;
 mod open;
 mod peer_names;
+mod peers;
 mod poll_catalogues;
 mod read;
 mod recovery;
@@ -30,29 +36,31 @@ mod settings;
 mod settling;
 pub mod share_states;
 pub mod shares;
+mod sharing;
+mod start;
 #[cfg(all(test, feature = "api"))]
 pub(crate) mod testing;
-pub mod unshare;
 mod uploads;
 mod watch;
 
 pub use being_written::{BeingWritten, FileBeingWritten};
-pub use catalogues::{Catalogue, Choice, Listed, Sharer};
+pub use catalogues::{Catalogue, Choice, ListError, Listed, Sharer};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile, check_shares};
-pub use downloads::{DownloadRequest, InvalidTarget, Target};
-pub use error::{
-    DownloadError, ListError, ManageError, ShareError, StartError, UnshareError, folder_code,
-    folder_hint,
+pub use downloads::{
+    DownloadDetail, DownloadError, DownloadRequest, DownloadSource, InvalidTarget, ManageError,
+    NewPosition, Target,
 };
-pub use handle::{Node, Peer, Status};
+pub use error::CodedError;
+pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
 pub use link_peers::DamagedPeers;
-pub use manage::{DownloadDetail, DownloadSource, NewPosition};
 pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
+pub use peers::Peer;
 pub use read::{ReadError, ReadRequest, Reading, Stat};
 pub use settings::{Mode, Settings};
 pub use share_states::UnavailableShares;
-pub use shares::{ShareRequest, Shared};
+pub use shares::{ShareError, ShareRequest, Shared, UnshareError};
+pub use start::StartError;
 pub use uploads::{Upload, UploadError};
 pub use watch::{RelyOn, WatchedFolder, WatchedPart};
 
@@ -69,5 +77,3 @@ pub use crate::{
         Output, SourceState, SourceStatus, WaitReason,
     },
 };
-
-use crate::transfer::QueuePosition;

@@ -7,7 +7,8 @@ use pelago_content::{Hash, Kind, Link};
 use thiserror::Error;
 
 use super::{
-    Node, PeerAddress, Shared, UnshareError, handle::blocking, link_peers::peers_of, shares,
+    CodedError, Node, PeerAddress, Shared, UnshareError, blocking::blocking, link_peers::peers_of,
+    shares,
 };
 use crate::{
     network::Closed,
@@ -84,10 +85,8 @@ pub enum OpenError {
     Closed(#[from] Closed),
 }
 
-impl OpenError {
-    /// A word for programs: it stays the same between versions.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl CodedError for OpenError {
+    fn code(&self) -> &'static str {
         match self {
             Self::NoSource { .. } => "no-source",
             Self::Database(_) => "database",
@@ -95,9 +94,7 @@ impl OpenError {
         }
     }
 
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         matches!(self, Self::NoSource { .. }).then(|| {
             "is a node that shares it running? name one with --peer HOST:PORT, join the network \
              with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"

@@ -8,10 +8,7 @@ use std::time::Duration;
 use libp2p::PeerId;
 use tokio::time::{Instant, timeout_at};
 
-use super::{
-    DownloadError,
-    handle::{NodeCore, blocking},
-};
+use super::{DownloadError, blocking::blocking, core::NodeCore};
 use crate::network;
 
 /// How long the peer that a name stands for is waited for, while another of that name is connected.

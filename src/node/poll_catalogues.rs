@@ -13,7 +13,7 @@ use std::{
 use libp2p::PeerId;
 use tokio::{sync::broadcast::error::RecvError, time::sleep_until};
 
-use super::{catalogues, handle::NodeCore};
+use super::{catalogues, core::NodeCore};
 
 /// The pause before a peer is asked again; each further one is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);

@@ -1,14 +1,14 @@
 //! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
 //! here or not.
 
-use std::{collections::VecDeque, ops::Range, time::Duration};
+use std::{ops::Range, time::Duration};
 
 use futures::Stream;
 use pelago_content::{Descriptor, EntryKind, Hash, Kind, Link, Manifest, ManifestEntry};
 use thiserror::Error;
 
 use super::{
-    Node, PeerAddress, Target, UnshareError, handle::blocking, link_peers::peers_of,
+    Node, PeerAddress, Target, UnshareError, blocking::blocking, link_peers::peers_of,
     shares::select_hash,
 };
 use crate::{
@@ -16,12 +16,6 @@ use crate::{
     store::{self, DatabaseError},
     transfer::{self, DownloadError, Reader},
 };
-
-/// Contents whose links are remembered, at most; the first are forgotten first.
-const MAX_LINKS: usize = 256;
-
-/// Peers that are remembered of a link, at most.
-const MAX_LINK_PEERS: usize = 16;
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -124,42 +118,6 @@ impl ReadError {
     }
 }
 
-/// What links said that were asked for, those asked for last at the end.
-#[derive(Default)]
-pub(super) struct KnownLinks(VecDeque<KnownLink>);
-
-struct KnownLink {
-    hash: Hash,
-    name: Option<String>,
-    peers: Vec<PeerAddress>,
-}
-
-impl KnownLinks {
-    fn remember(&mut self, link: &Link) {
-        let mut peers = peers_of(link);
-        peers.truncate(MAX_LINK_PEERS);
-        // A bare hash says nothing that is to be remembered, or to be forgotten.
-        if peers.is_empty() && link.name.is_none() {
-            return;
-        }
-        self.0.retain(|known| known.hash != link.hash);
-        self.0.push_back(KnownLink {
-            hash: link.hash,
-            name: link.name.clone(),
-            peers,
-        });
-        if self.0.len() > MAX_LINKS {
-            self.0.pop_front();
-        }
-    }
-
-    fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {
-        let known = self.0.iter().find(|known| known.hash == *hash);
-        let known = known.map(|known| (known.name.clone(), known.peers.clone()));
-        known.unwrap_or_default()
-    }
-}
-
 impl Node {
     /// Opens content to be read: finds out what it is and, of a folder, follows the path in it.
     ///
@@ -167,7 +125,7 @@ impl Node {
     /// See [`ReadError`].
     pub async fn read(&self, request: ReadRequest) -> Result<Reading, ReadError> {
         let found_by = request.hash;
-        let (known_as, peers) = self.core.links().of(&found_by);
+        let (known_as, peers) = self.core.links.of(&found_by);
         let reader = |hash| {
             let read = transfer::ReadRequest {
                 hash,
@@ -237,7 +195,7 @@ impl Node {
                 }
             },
         };
-        self.core.links().remember(&link);
+        self.core.links.remember(&link);
         let (store, hash) = (self.core.store.clone(), link.hash);
         let here = blocking(move || {
             let name = store.shares_of(&hash)?.pop().map(|share| share.name);

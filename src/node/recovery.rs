@@ -9,7 +9,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use pelago_content::{Hash, Kind};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
-use super::{ShareError, background::FOUND_QUEUED, handle::NodeCore, shares::hash_unless_known};
+use super::{ShareError, announce::HASHES_QUEUED, core::NodeCore, shares::hash_unless_known};
 use crate::{
     duties::Outcome,
     store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named},
@@ -17,7 +17,7 @@ use crate::{
 
 /// Looks for what was lost, and provides what is found. The log of shares is right when this ends.
 pub(super) async fn find_lost(core: Arc<NodeCore>) -> Outcome {
-    let (found, mut hashes) = mpsc::channel(FOUND_QUEUED);
+    let (found, mut hashes) = mpsc::channel(HASHES_QUEUED);
     let store = core.store.clone();
     let finding = spawn_blocking(move || {
         find(&store, &|hash| {

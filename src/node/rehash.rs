@@ -13,7 +13,7 @@ use std::{
 use pelago_content::{Hash, Kind};
 use tokio::{sync::oneshot, task::spawn_blocking};
 
-use super::{ShareError, handle::NodeCore, scan::check_settled, shares};
+use super::{ShareError, core::NodeCore, scan::check_settled, shares};
 use crate::{
     duties::Outcome,
     serve::{QueuedFile, RehashQueue, RehashReason},

@@ -519,12 +519,6 @@ impl Mounts {
     }
 }
 
-/// What a file below a shared folder is called: its path from there, with `/` on every system.
-pub(super) fn share_name(folder: &Path, path: &Path) -> Option<String> {
-    let name = path.strip_prefix(folder).ok()?.to_str()?;
-    Some(name.replace(MAIN_SEPARATOR, "/"))
-}
-
 /// Refuses a file of a watched folder that a program still writes to: the node would share half of it as
 /// the whole. A file that a person shared by hand, and one that changed without a trace, are hashed as
 /// they are, and are in doubt.

@@ -3,9 +3,8 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use libp2p::Multiaddr;
-use pelago_behaviour::{Config, Protocols};
+use pelago_behaviour::{Config, InvalidNetworkName, Protocols};
 
-use super::StartError;
 use crate::{
     limits::Rates,
     network::{self, PeerAddress, TransportKind},
@@ -118,7 +117,6 @@ impl Default for Settings {
     }
 }
 
-/// What each room below is told.
 /// What is handed over to peers and unsent may take one part in so many of the memory for connections: it comes on
 /// top of that.
 const UNSENT_PART: u64 = 4;
@@ -127,7 +125,7 @@ impl Settings {
     pub(super) fn network(
         &self,
         known: Vec<PeerAddress>,
-    ) -> Result<network::NetworkSettings, StartError> {
+    ) -> Result<network::NetworkSettings, InvalidNetworkName> {
         Ok(network::NetworkSettings {
             transport: self.transport,
             listen: self.listen.clone(),

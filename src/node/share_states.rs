@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    Node,
-    handle::{NodeCore, blocking},
+    blocking::blocking,
+    core::NodeCore,
     scan::{DuePath, ScanObserver, scan},
     settling::Settling,
     shares::each_page,
@@ -352,29 +352,5 @@ impl NodeCore {
             Ok(found.0.into_inner())
         };
         self.take(look_at).await;
-    }
-}
-
-impl Node {
-    /// What is not available of what this node shares, by the last look.
-    ///
-    /// # Errors
-    /// The database cannot be read, or the node has shut down.
-    pub async fn unavailable(&self) -> Result<UnavailableShares, super::ListError> {
-        let store = self.core.store.clone();
-        Ok(blocking(move || unavailable(&store)).await??)
-    }
-
-    /// Whether content was shared here and cannot be had from here any more.
-    pub async fn is_gone(&self, hash: Hash) -> bool {
-        let store = self.core.store.clone();
-        let told = blocking(move || store.is_gone(&hash)).await;
-        told.is_ok_and(|told| told.unwrap_or(false))
-    }
-
-    /// The places in watched folders that a person withdrew, by path.
-    #[must_use]
-    pub fn exclusions(&self) -> Vec<Exclusion> {
-        self.core.store.exclusions()
     }
 }

@@ -5,11 +5,10 @@ use std::{collections::HashSet, path::PathBuf, sync::Arc};
 use parking_lot::{Mutex, MutexGuard};
 use thiserror::Error;
 
-use super::{Node, handle::blocking};
+use super::{CodedError, blocking::blocking};
 use crate::{
     network::Closed,
     store::{NewFile, NewFileError},
-    transfer::sanitised,
 };
 
 /// Files that are taken at a time, at most: each keeps a connection busy and the disk writing.
@@ -32,7 +31,7 @@ pub struct Upload {
 
 /// A permit among the files that are being taken.
 #[derive(Debug)]
-struct UploadPermit {
+pub(super) struct UploadPermit {
     target: PathBuf,
     uploads: Uploads,
 }
@@ -72,10 +71,8 @@ pub enum UploadError {
     Closed(#[from] Closed),
 }
 
-impl UploadError {
-    /// A word for programs: it stays the same between versions.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
+impl CodedError for UploadError {
+    fn code(&self) -> &'static str {
         match self {
             Self::NoFolder => "no-shared-folder",
             Self::Name { .. } => "bad-name",
@@ -87,9 +84,7 @@ impl UploadError {
         }
     }
 
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoFolder => "`pelago start --dir DIR` shares one",
             Self::File(NewFileError::Exists { .. }) => "give it another name",
@@ -101,7 +96,7 @@ impl UploadError {
 }
 
 impl Uploads {
-    fn permit(&self, target: PathBuf) -> Result<UploadPermit, UploadError> {
+    pub(super) fn permit(&self, target: PathBuf) -> Result<UploadPermit, UploadError> {
         let mut permits = self.lock();
         if permits.len() >= MAX_UPLOADS || !permits.insert(target.clone()) {
             return Err(UploadError::Busy { path: target });
@@ -118,30 +113,14 @@ impl Uploads {
     }
 }
 
-impl Node {
-    /// Begins to take a file of `len` bytes into the first shared folder, under a name made of `name` as
-    /// those of downloads are.
-    ///
-    /// # Errors
-    /// See [`UploadError`].
-    pub async fn upload(&self, name: &str, len: u64) -> Result<Upload, UploadError> {
-        let folders = &self.core.settings.share_folders;
-        let folder = folders.first().ok_or(UploadError::NoFolder)?.clone();
-        let wrong = || UploadError::Name {
-            name: name.to_owned(),
-        };
-        let name = sanitised(name).ok_or_else(wrong)?;
-        let permit = self.core.uploads.permit(folder.join(&name))?;
-        let room = self.core.store.room().clone();
-        let file = blocking(move || NewFile::create(&room, &folder, &name, len)).await??;
-        Ok(Upload {
+impl Upload {
+    pub(super) const fn new(file: NewFile, permit: UploadPermit) -> Self {
+        Self {
             file: Some((file, permit)),
             gathered: Vec::new(),
-        })
+        }
     }
-}
 
-impl Upload {
     /// Takes what comes next.
     ///
     /// # Errors

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{DiskSpace, Health, SystemLimits};
+use super::{
+    DiskSpace, Health, Notice, NoticeKind, SystemLimits, watched_folder::of_watched_folder,
+};
 use crate::{
     duties::{Duty, DutyState},
     node::{DownloadState, DownloadStatus, WaitReason},
@@ -21,69 +23,10 @@ const MAX_NOTICES: usize = 200;
 /// Downloads that have a notice, at most.
 const MAX_DOWNLOADS: usize = 50;
 
-/// What a notice is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum NoticeKind {
-    /// A watched folder.
-    Watch,
-    /// A background duty.
-    Duty,
-    /// A limit of the system for this process.
-    Limit,
-    /// Something that is shared.
-    Share,
-    /// A download.
-    Download,
-    /// The clock.
-    Clock,
-    /// Memory.
-    Memory,
-    /// Free space on a disk.
-    Disk,
-    /// The identity of the node.
-    Identity,
-    /// Files that the node set aside.
-    SetAside,
-}
-
-impl NoticeKind {
-    /// The kind as programs read it: it stays the same between versions.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Watch => "watch",
-            Self::Duty => "duty",
-            Self::Limit => "limit",
-            Self::Share => "share",
-            Self::Download => "download",
-            Self::Clock => "clock",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-            Self::Identity => "identity",
-            Self::SetAside => "set-aside",
-        }
-    }
-}
-
-/// A fact that a person has to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// What it is about.
-    pub kind: NoticeKind,
-    /// Whether something does not work because of it; else it works with a drawback.
-    pub is_problem: bool,
-    /// What is so: a short sentence that names the folder, duty or download.
-    pub what: String,
-    /// Why.
-    pub why: String,
-    /// What to do about it; none if nothing has to be done.
-    pub remedy: Option<String>,
-}
-
 /// The notices of a node: one line for each part that has something to say. Problems come first.
 pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     let mut notices = Vec::new();
-    notices.extend(health.watches.iter().flat_map(|folder| folder.notices()));
+    notices.extend(health.watches.iter().flat_map(of_watched_folder));
     notices.extend(health.duties.iter().filter_map(of_duty));
     notices.extend(of_limits(&health.limits));
     notices.extend(of_memory(&health.limits));

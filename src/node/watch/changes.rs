@@ -14,7 +14,10 @@ use notify::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::MAX_CHANGED;
+use crate::node::settling::MAX_FILES;
+
+/// Paths in which something changed and that are not looked at yet, at most: with more, all are.
+pub(super) const MAX_CHANGED: usize = MAX_FILES;
 
 /// Paths in which something changed. Bounded: what finds no room counts as missed.
 pub(super) struct Changes {

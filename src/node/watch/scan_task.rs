@@ -14,9 +14,9 @@ use super::{
     pace::Pace,
 };
 use crate::node::{
-    background::FOUND_QUEUED,
+    announce::HASHES_QUEUED,
     being_written::WriteTracker,
-    handle::NodeCore,
+    core::NodeCore,
     scan::{DuePath, ScanError, ScanObserver, Scanned, scan},
     settling::Settling,
 };
@@ -53,7 +53,7 @@ pub(super) async fn run_scan(
     task: ScanTask,
     mut scan_state: ScanState,
 ) -> Result<ScanResult, JoinError> {
-    let (found, mut news) = mpsc::channel(FOUND_QUEUED);
+    let (found, mut news) = mpsc::channel(HASHES_QUEUED);
     let store = core.store.clone();
     let sender = Reporter {
         found,

@@ -1,31 +1,25 @@
 //! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
 
-mod cache;
-mod fetch;
-mod merge;
-
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashMap, HashSet},
-    path::PathBuf,
     time::Duration,
 };
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
-use pelago_behaviour::catalogue::CatalogueEntry;
-use pelago_content::{Hash, Kind, is_unsafe};
+use pelago_behaviour::catalogue::Entry;
+use pelago_content::Hash;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-pub(super) use self::cache::CatalogueCache;
-use self::{
+use super::{
+    Catalogue, Choice, ListError, Listed, Sharer,
     fetch::{ASKED_AT_A_TIME, FetchError, PEER_TIMEOUT, fetch_all, read_pages},
     merge::Merge,
 };
-use super::{DownloadError, ListError};
 use crate::{
     network::{Closed, Network, PeerAddress},
-    store::ShareState,
+    node::DownloadError,
 };
 
 /// Contents of one name that are told, at most, those that most peers have: more than a person reads, and
@@ -39,80 +33,16 @@ const MAX_SHARERS: usize = 4;
 /// is seen to be ambiguous.
 const GATHERING: Duration = Duration::from_secs(1);
 
-/// Something that is shared, by us or by others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its hash.
-    pub hash: Hash,
-    /// What it is called. Untrusted, if others share it.
-    pub name: String,
-    /// What it weighs, in bytes.
-    pub size: u64,
-    /// File or folder.
-    pub kind: Kind,
-    /// How many other peers in reach have it.
-    pub peers: u64,
-    /// The first of them, two at most.
-    pub holders: Vec<PeerId>,
-    /// Where it lies, if this node shares it.
-    pub path: Option<PathBuf>,
-    /// Whether this node shares it with those who have the hash only.
-    pub is_unlisted: bool,
-    /// Whether it can be had from this node, if this node shares it.
-    pub state: ShareState,
-    /// Of a folder that this node shares: files that are not available.
-    pub unavailable_files: u64,
-}
-
-/// What others share, as far as it was told and taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Catalogue {
-    /// By name.
-    pub listed: Vec<Listed>,
-    /// How many peers share more than is listed here: there was no room for it, or it did not come in time.
-    pub incomplete: usize,
-}
-
-/// One of several contents that are shared under one name, and by whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// What it is.
-    pub listed: Listed,
-    /// Who shares it, as far as that is told: those with names first.
-    pub from: Vec<Sharer>,
-}
-
-/// A peer that shares something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sharer {
-    /// Who it is.
-    pub peer_id: PeerId,
-    /// What it calls itself. Untrusted.
-    pub name: Option<String>,
-}
-
-impl Sharer {
-    /// A word by which it can be chosen: its name if that can be seen and typed, else its id.
-    #[must_use]
-    pub fn word(&self) -> String {
-        let is_plain = |name: &&String| !name.is_empty() && !name.contains(is_unsafe);
-        match self.name.as_ref().filter(is_plain) {
-            Some(name) => name.clone(),
-            None => self.peer_id.to_string(),
-        }
-    }
-}
-
 /// Something that has been found by its name.
-pub(super) struct Named {
-    pub(super) hash: Hash,
-    pub(super) name: String,
+pub(in crate::node) struct Named {
+    pub(in crate::node) hash: Hash,
+    pub(in crate::node) name: String,
     /// Who has it.
-    pub(super) peers: Vec<PeerId>,
+    pub(in crate::node) peers: Vec<PeerId>,
 }
 
 /// The catalogue of the peer at `address`.
-pub(super) async fn of_peer(
+pub(in crate::node) async fn of_peer(
     network: &Network,
     address: &PeerAddress,
 ) -> Result<Catalogue, ListError> {
@@ -148,7 +78,10 @@ pub(super) async fn of_peer(
 }
 
 /// The catalogues of all peers in reach, after waiting `wait` for peers to turn up.
-pub(super) async fn of_network(network: &Network, wait: Duration) -> Result<Catalogue, ListError> {
+pub(in crate::node) async fn of_network(
+    network: &Network,
+    wait: Duration,
+) -> Result<Catalogue, ListError> {
     tokio::time::sleep(wait).await;
     let peers = network.peers().await?.into_iter();
     let peers = peers.map(|peer| peer.peer_id).collect();
@@ -156,7 +89,7 @@ pub(super) async fn of_network(network: &Network, wait: Duration) -> Result<Cata
 }
 
 /// Finds what is called `name`, at the peers `among` or at all in reach, within `within`.
-pub(super) async fn find_name(
+pub(in crate::node) async fn find_name(
     network: &Network,
     name: &str,
     among: Option<&[PeerId]>,
@@ -286,7 +219,7 @@ async fn find_at(
 }
 
 /// Gives `take` the hashes that a connected peer lists, as they come.
-pub(super) async fn of_connected(
+pub(in crate::node) async fn of_connected(
     network: &Network,
     peer: PeerId,
     mut take: impl FnMut(Hash),
@@ -302,6 +235,8 @@ pub(super) async fn of_connected(
 
 #[cfg(test)]
 mod tests {
+    use pelago_content::Kind;
+
     use super::*;
 
     fn entry(hash: u8, name: &str) -> CatalogueEntry {
@@ -330,18 +265,5 @@ mod tests {
         let told = error.to_string();
         assert!(told.contains(&format!("1 byte, from bert, {a}")), "{told}");
         assert!(told.ends_with("1 byte, from bert"), "{told}");
-    }
-
-    #[test]
-    fn a_peer_is_called_by_what_can_be_typed() {
-        let peer_id = PeerId::random();
-        let word = |name: Option<&str>| {
-            let name = name.map(str::to_owned);
-            Sharer { peer_id, name }.word()
-        };
-        assert_eq!(word(Some("anna")), "anna");
-        for nothing in [None, Some(""), Some("a\nb")] {
-            assert_eq!(word(nothing), peer_id.to_string());
-        }
     }
 }

@@ -1,84 +1,20 @@
 //! From what a person asks for to a download: names are looked up, links taken apart.
 
-use std::{ops::ControlFlow, str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use libp2p::PeerId;
-use pelago_content::{Hash, HashError, Link, LinkError};
-use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{
-    DownloadError, Mode, Node, Output, PeerAddress,
-    catalogues::find_name,
-    handle::{NodeCore, blocking},
-    link_peers::peers_of,
-};
+use super::{DownloadError, Target};
 use crate::{
-    duties::Outcome,
     network::Network,
-    store::{Links, NewFolder, NewShare, Origin, Scope, Scopes, Selection, Store},
-    transfer::{self, Download, DownloadState, DownloadStatus, Finished, Follower},
+    node::{
+        Mode, Node, Output, PeerAddress, blocking::blocking, catalogues::find_name,
+        link_peers::peers_of,
+    },
+    store::{Links, Scope, Selection},
+    transfer::{self, Download, Follower},
 };
-
-/// What to download.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// This content.
-    Hash(Hash),
-    /// This content, with what a link says of it.
-    Link(Link),
-    /// What somebody in reach calls by this name.
-    Name(String),
-}
-
-/// Text that is nothing to download.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InvalidTarget {
-    /// It was to be a hash.
-    #[error(transparent)]
-    Hash(#[from] HashError),
-    /// It was to be a link.
-    #[error(transparent)]
-    Link(#[from] LinkError),
-    /// There is nothing there.
-    #[error("nothing to download was named: give a hash, a link or a name")]
-    Empty,
-}
-
-/// Hexadecimal digits of a hash.
-const HASH_DIGITS: usize = 64;
-
-/// How many signs may be missing, too many or no digits in what is still meant to be a hash. No
-/// usual name looks like that; the hashes of other tools (Git's has 40 digits) do not either.
-const MISTYPED: usize = 6;
-
-impl FromStr for Target {
-    type Err = InvalidTarget;
-
-    /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name;
-    /// but a mistyped hash is refused rather than looked for as a name.
-    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
-        let has_scheme = |scheme: &str| {
-            text.get(..scheme.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-        };
-        if text.is_empty() {
-            Err(InvalidTarget::Empty)
-        } else if is_meant_as_hash(text) || has_scheme("sha256:") {
-            Ok(Self::Hash(text.parse()?))
-        } else if has_scheme("pelago:") {
-            Ok(Self::Link(text.parse()?))
-        } else {
-            Ok(Self::Name(text.to_owned()))
-        }
-    }
-}
-
-fn is_meant_as_hash(text: &str) -> bool {
-    let signs = text.chars().count();
-    let others = text.chars().filter(|c| !c.is_ascii_hexdigit()).count();
-    signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
-}
 
 /// A download as a person asks for it.
 #[derive(Clone, Debug)]
@@ -215,7 +151,7 @@ impl Node {
     }
 
     /// Begins to join the network by `nodes`, and goes on for as long as `patience`.
-    pub(super) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
+    pub(in crate::node) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
         if !nodes.is_empty() {
             self.core.network.join(nodes.to_vec(), patience).await;
         }
@@ -251,105 +187,10 @@ async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId
         .collect()
 }
 
-impl NodeCore {
-    /// Shares a download on from where it lies, once it is done, if the node is there to stay and
-    /// shares on. A failure, such as a full disk, is tried again.
-    pub(super) fn seed_when_done(self: &Arc<Self>, download: &Download) {
-        if self.settings.mode != Mode::LongRunning {
-            return;
-        }
-        let hash = download.status().borrow().hash;
-        let (node, download) = (Arc::clone(self), download.clone());
-        self.duties
-            .run_single(&format!("share-download {hash}"), move || {
-                seed(Arc::clone(&node), download.clone())
-            });
-    }
-}
-
-async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
-    let mut status = download.status();
-    let hash = status.borrow().hash;
-    // Others can have what is there so far.
-    // While it is proven again what an earlier run left, that is what was looked at.
-    let verified = |status: &DownloadStatus| match status.state {
-        DownloadState::Checking => 0,
-        _ => status.verified_bytes.unwrap_or(0),
-    };
-    let has_some = |status: &DownloadStatus| verified(status) > 0 || status.state.is_ended();
-    if status
-        .wait_for(has_some)
-        .await
-        .is_ok_and(|status| verified(&status) > 0)
-        && core.transfers.seeds()
-    {
-        core.provide_while_downloading(hash).await?;
-    }
-    let finished = download.finished().await;
-    // Whether it is to be shared on may have changed meanwhile.
-    let is_to_be = |finished: &Finished| finished.is_shared || core.transfers.seeds();
-    let Some(finished) = finished.ok().filter(is_to_be) else {
-        core.withdraw_if_gone(hash).await;
-        return Ok(());
-    };
-    // What was there before is not shared yet.
-    if !finished.is_shared {
-        let store = core.store.clone();
-        let scopes = download.scopes().clone();
-        let share = move || share_standing(&store, finished, scopes);
-        let shared = tokio::task::spawn_blocking(share).await?;
-        if let Err(error) = shared {
-            if !error.may_pass() {
-                tracing::warn!(%hash, %error, "downloaded, but not shared on");
-                core.withdraw_if_gone(hash).await;
-                return Ok(());
-            }
-            return Err(error.into());
-        }
-    }
-    core.provide_if_shared(hash).await;
-    Ok(())
-}
-
-/// Shares what was there before, unless it is shared from there already.
-fn share_standing(
-    store: &Store,
-    finished: Finished,
-    scopes: Scopes,
-) -> Result<(), super::ShareError> {
-    let path = finished.path;
-    let shared = store
-        .share_at(&path)
-        .map_err(crate::store::ShareError::from)?;
-    if shared.is_some_and(|share| share.hash == finished.hash) {
-        return Ok(());
-    }
-    let (name, origin) = (finished.name, Origin::Downloaded);
-    let go_on = |_| ControlFlow::Continue(());
-    if path.is_dir() {
-        let folder = NewFolder {
-            path,
-            name,
-            scopes,
-            origin,
-        };
-        store.share_folder(&folder, &go_on)?;
-        return Ok(());
-    }
-    let (descriptor, fingerprint) = super::shares::hash_unless_known(store, &path, &go_on)?;
-    let share = NewShare {
-        descriptor,
-        name,
-        path,
-        scopes,
-        origin,
-        fingerprint,
-    };
-    Ok(store.add_shares(&[share])?)
-}
-
 #[cfg(test)]
 mod tests {
+    use pelago_content::{Hash, Link};
+
     use super::*;
 
     #[test]
@@ -368,28 +209,6 @@ mod tests {
             assert_eq!(scope(&target, None), expected, "{target:?}");
             assert_eq!(scope(&target, Some(true)), (Scope::Everyone, false));
             assert_eq!(scope(&target, Some(false)), (Scope::Unlisted, false));
-        }
-    }
-
-    #[test]
-    fn sixty_four_digits_are_a_hash_and_other_words_a_name() {
-        let digits = "AB".repeat(32);
-        assert!(matches!(digits.parse(), Ok(Target::Hash(_))));
-        assert!(matches!(
-            format!("pelago:{digits}").parse(),
-            Ok(Target::Link(_))
-        ));
-        assert!(matches!("ab".repeat(20).parse(), Ok(Target::Name(_))));
-        assert!(matches!("holiday.jpg".parse(), Ok(Target::Name(_))));
-        assert!("sha256:00".parse::<Target>().is_err(), "reserved");
-        assert!("".parse::<Target>().is_err());
-        for mistyped in [
-            "ab".repeat(31),
-            "ab".repeat(33),
-            format!("g{}", &digits[1..]),
-        ] {
-            let refused = mistyped.parse::<Target>();
-            assert!(matches!(refused, Err(InvalidTarget::Hash(_))), "{mistyped}");
         }
     }
 }

@@ -1,23 +1,23 @@
-//! What this node shares: recorded, withdrawn and listed with nothing but a store. Everything here
-//! blocks.
+//! Shares a file or a directory: hashes it, and records that it is shared.
 
 use std::{
     fs, io,
     ops::ControlFlow,
-    path::{Path, PathBuf},
+    path::{MAIN_SEPARATOR, Path, PathBuf},
 };
 
-use pelago_content::{Descriptor, Hash, Kind, Link};
+use pelago_content::Descriptor;
+use thiserror::Error;
 
-use super::{Listed, ShareError, UnshareError, selector::Selector};
-use crate::access::{Action, allows};
-use crate::store::{
-    Cursor, DatabaseError, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState,
-    NewFolder, NewShare, Origin, Scope, Scopes, Share, Store, shown,
+use super::Shared;
+use crate::{
+    network::Closed,
+    node::CodedError,
+    store::{
+        self, Exclusion, Fingerprint, FolderError, FolderOptions, HashError, Hashed, MemberState,
+        NewFolder, NewShare, Origin, Scope, Scopes, Store, shown,
+    },
 };
-
-/// Shares read from the database at a time.
-const PAGE: usize = 1000;
 
 /// What to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,76 +34,116 @@ pub struct ShareRequest {
     pub skip_unsupported: bool,
 }
 
-/// Something shared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shared {
-    /// Its hash.
-    pub hash: Hash,
-    /// What it is called.
-    pub name: String,
-    /// Its bytes; a folder's in all files below.
-    pub size: u64,
-    /// File or folder.
-    pub kind: Kind,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// All that a receiver needs.
-    pub link: Link,
-    /// What was listed at its path until now, if that was other content.
-    pub replaced: Option<Hash>,
-    /// Whether a program still had it, or a file in it, open for writing when it was hashed: what is
-    /// sent of such a file is proven first.
-    pub in_doubt: bool,
-    /// What to know of how it was shared, each in a sentence: what is left out, and which link was followed.
-    pub notes: Vec<String>,
-}
-
-impl From<Share> for Shared {
-    fn from(share: Share) -> Self {
-        let scopes = share.scopes;
-        Self::new(
-            share.descriptor,
-            share.name,
-            share.totals.bytes,
-            share.path,
-            &scopes,
-        )
-    }
-}
-
-impl Shared {
-    fn new(
-        descriptor: Descriptor,
-        name: String,
-        size: u64,
+/// Why something was not shared.
+#[derive(Debug, Error)]
+pub enum ShareError {
+    /// The directory cannot be a folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// It is a symbolic link.
+    #[error("{} is a symbolic link", shown(path))]
+    Symlink {
+        /// The link.
         path: PathBuf,
-        scopes: &Scopes,
-    ) -> Self {
-        let hash = descriptor.hash();
-        let link = Link {
-            hash,
-            name: Some(name.clone()),
-            size: Some(size),
-            is_unlisted: !is_listed(scopes),
-            peers: Vec::new(),
-        };
-        Self {
-            hash,
-            name,
-            size,
-            kind: descriptor.kind(),
-            path,
-            link,
-            replaced: None,
-            in_doubt: false,
-            notes: Vec::new(),
+    },
+    /// It is what this node must keep to itself: its key, its database.
+    #[error("{} is in the data folder of this node", shown(path))]
+    Private {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file cannot be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    /// A program still writes to the file.
+    #[error(
+        "{} is still being written: it is hashed again when no program writes to it",
+        shown(path)
+    )]
+    StillWritten {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is still excluded from its watched folder.
+    #[error("{} is still excluded from its watched folder: {source}", shown(path))]
+    NotIncluded {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It cannot be written down.
+    #[error(transparent)]
+    Store(#[from] store::ShareError),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl ShareError {
+    /// Whether the same attempt may succeed later, because a disk was full or could not be read.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::Store(store::ShareError::Path { .. }) => false,
+            Self::Store(_) | Self::StillWritten { .. } => true,
+            Self::Hash(error) => matches!(
+                error,
+                HashError::Unreadable { .. } | HashError::Changed { .. } | HashError::Tree(_)
+            ),
+            Self::Folder(error) => matches!(
+                error,
+                FolderError::Unreadable { .. }
+                    | FolderError::Hash(_)
+                    | FolderError::Manifests(_)
+                    | FolderError::Share(_)
+            ),
+            _ => false,
         }
     }
 }
 
-/// Whether everyone is told of what is in these scopes.
-pub(super) fn is_listed(scopes: &Scopes) -> bool {
-    scopes.iter().any(|scope| allows(scope, Action::List))
+impl CodedError for ShareError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Symlink { .. } => "symlink",
+            Self::Private { .. } => "private",
+            Self::Folder(error) => error.code(),
+            Self::Hash(_) | Self::StillWritten { .. } => "file-not-hashed",
+            Self::Store(_) | Self::NotIncluded { .. } => "not-recorded",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Folder(error) => error.hint(),
+            Self::Symlink { .. } => Some("share the file that it leads to".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl CodedError for FolderError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Hash(_) => "file-not-hashed",
+            Self::Manifests(_) | Self::Share(_) => "not-recorded",
+            Self::Unsupported { .. } => "unsupported-entries",
+            _ => "folder-not-hashed",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Unsupported { .. } => {
+                "make these readable, rename them, or share the folder without them: --skip-unsupported"
+            }
+            Self::HoldsData { .. } => "it holds the key of this node: share what is beside it",
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
 }
 
 /// Hashes a file or directory, but for files that are known and unchanged unless the request says so,
@@ -233,7 +273,7 @@ fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
 fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result<(), ShareError> {
     let included = include(store, &new.path)?;
     if let Some(exclusion) = included.into_iter().find(|_| is_plain) {
-        let name = super::scan::share_name(&exclusion.folder, &new.path);
+        let name = share_name(&exclusion.folder, &new.path);
         new.name = name.unwrap_or_else(|| new.name.clone());
         new.origin = Origin::Folder(exclusion.folder);
     }
@@ -242,9 +282,7 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
 
 /// Whether a program had a file of the folder open for writing when it was hashed. The log names it.
 fn has_member_in_doubt(store: &Store, folder: &Path) -> Result<bool, ShareError> {
-    let members = store
-        .members(folder)
-        .map_err(crate::store::ShareError::from)?;
+    let members = store.members(folder).map_err(store::ShareError::from)?;
     let mut in_doubt = members.iter().filter(|member| match member.state {
         MemberState::File(fingerprint) => fingerprint.is_in_doubt(),
         MemberState::Folder(_) => false,
@@ -273,16 +311,14 @@ fn scopes(request: &ShareRequest) -> Scopes {
 }
 
 /// What a file is: as it was written down if it is unchanged since, else hashed.
-pub(super) fn hash_unless_known(
+pub(in crate::node) fn hash_unless_known(
     store: &Store,
     path: &Path,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<(Descriptor, Fingerprint), ShareError> {
     if let Ok(metadata) = path.symlink_metadata() {
         let now = Fingerprint::new(&metadata);
-        let known = store
-            .share_at(path)
-            .map_err(crate::store::ShareError::from)?;
+        let known = store.share_at(path).map_err(store::ShareError::from)?;
         if let Some(known) = known.filter(|k| k.fingerprint == now && store.has_tree(&k.descriptor))
         {
             return Ok((known.descriptor, now));
@@ -293,7 +329,7 @@ pub(super) fn hash_unless_known(
 }
 
 /// What a file is, hashed whether it is known or not.
-pub(super) fn hash(
+pub(in crate::node) fn hash(
     store: &Store,
     path: &Path,
     progress: &dyn Fn(u64) -> ControlFlow<()>,
@@ -306,104 +342,8 @@ pub(super) fn hash(
     Ok(store.hash_file(path, progress)?)
 }
 
-/// Everything shared, by name.
-///
-/// # Errors
-/// The database cannot be read.
-pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
-    let mut listed = Vec::new();
-    each_page(store, |shares| {
-        listed.extend(shares.into_iter().map(|share| Listed {
-            state: store.state_of(&share),
-            unavailable_files: store.unavailable_members(&share.path),
-            hash: share.hash,
-            name: share.name,
-            size: share.totals.bytes,
-            kind: share.descriptor.kind(),
-            peers: 0,
-            holders: Vec::new(),
-            path: Some(share.path),
-            is_unlisted: !is_listed(&share.scopes),
-        }));
-        Ok(())
-    })?;
-    listed.sort_by(|a, b| (&a.name, a.hash, &a.path).cmp(&(&b.name, b.hash, &b.path)));
-    Ok(listed)
-}
-
-/// What has this hash, begins with these digits of one, or has this name; or everything, by name: each
-/// once, wherever it lies. The links name no peer.
-///
-/// # Errors
-/// Nothing is called so; or several contents are.
-pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareError> {
-    let mut shares = Vec::new();
-    match what {
-        Some(what) => shares = store.shares_of(&select_hash(store, what)?)?,
-        None => each_page(store, |page| {
-            shares.extend(page);
-            Ok(())
-        })?,
-    }
-    let mut links: Vec<_> = shares.into_iter().map(Shared::from).collect();
-    links.sort_by(|a, b| (&a.name, a.hash).cmp(&(&b.name, b.hash)));
-    links.dedup_by(|a, b| a.hash == b.hash && (what.is_some() || a.name == b.name));
-    Ok(links)
-}
-
-/// The one content that `what` calls.
-pub(super) fn select_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
-    let shares = select(store, what)?;
-    let not_shared = || UnshareError::NotShared {
-        what: what.to_owned(),
-    };
-    shares
-        .first()
-        .map(|share| share.hash)
-        .ok_or_else(not_shared)
-}
-
-/// The places that `what` calls, all of one content: with a hash or its first digits all places of that
-/// content, with a name those of that name. None if nothing is called so.
-pub(super) fn select(store: &Store, what: &str) -> Result<Vec<Share>, UnshareError> {
-    let selector = Selector::new(what);
-    let shares = match &selector {
-        Selector::Hash(hash) => store.shares_of(hash)?,
-        Selector::Name(name) => store.shares_named(name)?,
-        Selector::Prefix(..) => {
-            let mut shares = Vec::new();
-            each_page(store, |page| {
-                let meant = page.into_iter();
-                shares.extend(meant.filter(|share| selector.matches(&share.hash, &share.name)));
-                Ok(())
-            })?;
-            shares
-        }
-    };
-    let mut choices: Vec<_> = shares.iter().cloned().map(Shared::from).collect();
-    choices.sort_by_key(|shared| shared.hash);
-    choices.dedup_by_key(|shared| shared.hash);
-    if choices.len() > 1 {
-        return Err(UnshareError::Ambiguous {
-            what: what.to_owned(),
-            choices,
-        });
-    }
-    Ok(shares)
-}
-
-/// Gives all live shares, some at a time, in the order of their hashes.
-pub(super) fn each_page(
-    store: &Store,
-    mut take: impl FnMut(Vec<Share>) -> Result<(), DatabaseError>,
-) -> Result<(), DatabaseError> {
-    let mut after: Option<Cursor> = None;
-    loop {
-        let page = store.shares_page(after.as_ref(), PAGE, |_| true)?;
-        take(page.shares)?;
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(()),
-        }
-    }
+/// What a file below a shared folder is called: its path from there, with `/` on every system.
+pub(in crate::node) fn share_name(folder: &Path, path: &Path) -> Option<String> {
+    let name = path.strip_prefix(folder).ok()?.to_str()?;
+    Some(name.replace(MAIN_SEPARATOR, "/"))
 }

@@ -5,10 +5,7 @@
 
 use std::path::Path;
 
-use super::{
-    Shared, UnshareError,
-    shares::{each_page, select},
-};
+use super::{Shared, UnshareError, each_page, select::select};
 use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
 
 /// Withdraws what `what` means: a hash or its first digits mean all places of that content, a name those

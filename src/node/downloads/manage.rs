@@ -1,19 +1,102 @@
 //! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use libp2p::Multiaddr;
 use pelago_content::Hash;
+use thiserror::Error;
 
-use super::{
-    DownloadStatus, Followers, ManageError, Node, QueuePosition,
-    handle::{NodeCore, blocking},
-    selector::Selector,
-};
 use crate::{
-    store::{DatabaseError, Origin, Share, Store},
-    transfer::{Cell, SourceStatus},
+    network::Closed,
+    node::{
+        CodedError, DownloadStatus, Followers, Node, blocking::blocking, core::NodeCore,
+        selector::Selector,
+    },
+    store::{DatabaseError, Origin, Printable, Share, Store},
+    transfer::{self, Cell, QueuePosition, SourceStatus},
 };
+
+/// Why a download was not changed as asked.
+#[derive(Clone, Debug, Error)]
+pub enum ManageError {
+    /// The node knows no such download.
+    #[error("no download is called {what:?}")]
+    NoSuchDownload {
+        /// The hash, its first digits, or the name.
+        what: String,
+    },
+    /// Several are called so.
+    #[error("{what:?} can be several downloads:\n{}", downloads_by(choices))]
+    Ambiguous {
+        /// The first digits or the name.
+        what: String,
+        /// What it can mean.
+        choices: Vec<DownloadStatus>,
+    },
+    /// A place that there is not.
+    #[error("{what:?} cannot go before itself")]
+    BeforeItself {
+        /// The hash, its first digits, or the name.
+        what: String,
+    },
+    /// See [`transfer::ChangeError`].
+    #[error(transparent)]
+    Change(#[from] transfer::ChangeError),
+    /// All downloads are as they were to be, but an earlier change of them is not kept.
+    #[error("nothing had to be changed, but the next start of the node does not know of it: {0}")]
+    NotKept(transfer::NotKept),
+    /// What was downloaded is removed, but still listed as shared.
+    #[error("it is removed, but still listed as shared: {0}")]
+    Database(Arc<DatabaseError>),
+    /// The node shut down.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+}
+
+impl From<DatabaseError> for ManageError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl CodedError for ManageError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchDownload { .. } => "not-downloading",
+            Self::Ambiguous { .. } => "ambiguous-name",
+            Self::BeforeItself { .. } => "bad-place",
+            Self::Change(error) => error.code(),
+            Self::NotKept(why) => why.code(),
+            Self::Database(_) => "database",
+            Self::Closed(_) => "shutting-down",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoSuchDownload { .. } => Some(
+                "`pelago downloads` shows them; give a hash, at least 6 of its first digits, or a name"
+                    .to_owned(),
+            ),
+            Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
+            Self::Change(error) => error.hint(),
+            Self::NotKept(why) => Some(why.hint()),
+            _ => None,
+        }
+    }
+}
+
+fn downloads_by(choices: &[DownloadStatus]) -> String {
+    let line = |choice: &DownloadStatus| {
+        let name = Printable(&choice.name);
+        let (hash, state) = (choice.hash, choice.state.as_str());
+        format!("  {hash}  {name}, {state}")
+    };
+    choices.iter().map(line).collect::<Vec<_>>().join("\n")
+}
 
 /// Where to put a download in the order of those that wait.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,33 @@
+//! The parts of a running node, which its handle, its duties and its downloads share.
+//!
+//! A type that is a field here never names [`NodeCore`] or `Node`: what the node does with it is in a file of
+//! its own.
+
+use std::time::Instant;
+
+use super::{
+    Settings, being_written::WriteTracker, catalogues::CatalogueCache, gauges::Gauges,
+    known_links::KnownLinks, uploads::Uploads, watch::Watches,
+};
+use crate::{
+    duties::Duties, limits::Limits, network::Network, publish::Publisher, serve::RehashQueue,
+    store::Store, transfer::Transfers,
+};
+
+pub(super) struct NodeCore {
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) network: Network,
+    pub(super) publisher: Publisher,
+    pub(super) transfers: Transfers,
+    pub(super) limits: Limits,
+    pub(super) rehash: RehashQueue,
+    pub(super) uploads: Uploads,
+    pub(super) being_written: WriteTracker,
+    pub(super) duties: Duties,
+    pub(super) watches: Watches,
+    pub(super) gauges: Gauges,
+    pub(super) links: KnownLinks,
+    pub(super) catalogue: CatalogueCache,
+    pub(super) started: Instant,
+}

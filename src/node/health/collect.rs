@@ -1,0 +1,130 @@
+//! Collects how a node fares.
+
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+use libp2p::Multiaddr;
+use tokio::task::spawn_blocking;
+
+use super::{DiskSpace, Health, SystemLimits, WaitingDownload, clock_lag, notices};
+use crate::{
+    network::Closed,
+    node::{DownloadStatus, Node, PeerAddress, WaitReason, core::NodeCore},
+    store::{OnDisk, files_set_aside},
+};
+
+/// Downloads that wait and are named, at most.
+const MAX_WAITING: usize = 20;
+
+impl Node {
+    /// How the node fares.
+    ///
+    /// # Errors
+    /// The node has shut down.
+    pub async fn health(&self) -> Result<Health, Closed> {
+        let peers = self.core.network.peers().await?;
+        let bootstrap = &self.core.settings.bootstrap;
+        let is_there = |node: &&PeerAddress| {
+            peers.iter().any(|peer| match node.peer() {
+                Some(id) => peer.peer_id == id,
+                None => peer
+                    .addresses
+                    .iter()
+                    .any(|remote| is_at(remote, node.address())),
+            })
+        };
+        let downloads = self.downloads();
+        let waiting = waiting(&downloads);
+        let mut health = Health {
+            peers: peers.len() as u64,
+            inbound_peers: peers.iter().filter(|peer| peer.is_inbound).count() as u64,
+            dht_nodes: *self.core.network.routable().borrow() as u64,
+            bootstrap: bootstrap.len() as u64,
+            bootstrap_connected: bootstrap.iter().filter(is_there).count() as u64,
+            identity_clash: self
+                .core
+                .network
+                .identity_clash()
+                .map(|clash| clash.address),
+            watches: self.watched_folders(),
+            duties: self.core.duties.report(),
+            waiting_count: waiting.len() as u64,
+            waiting: waiting.into_iter().take(MAX_WAITING).collect(),
+            ..Health::default()
+        };
+        // A database that cannot be read shows as a duty that fails.
+        let unavailable = self.unavailable().await.unwrap_or_default();
+        health.count_states(&unavailable, self.exclusions().len() as u64);
+        let core = Arc::clone(&self.core);
+        let reading = spawn_blocking(move || {
+            core.inspect_machine(&mut health);
+            health.notices = notices::of(&health, &downloads);
+            health
+        });
+        reading.await.map_err(|_| Closed)
+    }
+}
+
+impl NodeCore {
+    /// What takes calls of the system to find out.
+    fn inspect_machine(&self, health: &mut Health) {
+        let watches = health.watches.iter().map(|folder| folder.watches).sum();
+        health.limits = SystemLimits {
+            connections_budget: self.settings.memory_budget,
+            read_ahead_budget: self.settings.read_ahead,
+            ..SystemLimits::read(watches)
+        };
+        health.disks = self.disks();
+        let folder = self.store.folder();
+        // A folder that cannot be read shows elsewhere.
+        let set_aside = folder.and_then(|folder| files_set_aside(folder).ok());
+        health.set_aside = set_aside.unwrap_or_default();
+        health.clock_lag = folder.and_then(|folder| clock_lag(folder, SystemTime::now()));
+    }
+
+    /// Each disk once, by the first of the folders that is on it.
+    fn disks(&self) -> Vec<DiskSpace> {
+        let (settings, mut devices, mut disks) = (&self.settings, Vec::new(), Vec::new());
+        let own = self.store.folder().map(Path::to_owned);
+        let folders = own.into_iter().chain(settings.download_folder.clone());
+        for path in folders.chain(settings.share_folders.clone()) {
+            // A folder that is not there yet will be on the disk of the one above.
+            let there = path.ancestors().find(|above| above.exists());
+            let Some((device, disk)) = there.and_then(|at| Some((at.device()?, at.disk()?))) else {
+                continue;
+            };
+            if !devices.contains(&device) {
+                devices.push(device);
+                disks.push(DiskSpace {
+                    path,
+                    size: disk.size,
+                    free: disk.free,
+                    reserve: disk.reserve(),
+                });
+            }
+        }
+        disks
+    }
+}
+
+/// The downloads that wait, those without a source first.
+fn waiting(downloads: &[DownloadStatus]) -> Vec<WaitingDownload> {
+    let waits = |download: &DownloadStatus| {
+        let why = download.waits.as_ref();
+        let why = why.filter(|_| !download.state.is_ended())?;
+        let waiting = WaitingDownload {
+            hash: download.hash,
+            name: download.name.clone(),
+            why: why.to_string(),
+        };
+        Some((matches!(why, WaitReason::Source { .. }), waiting))
+    };
+    let mut waiting: Vec<_> = downloads.iter().filter_map(waits).collect();
+    waiting.sort_by_key(|(has_no_source, _)| !has_no_source);
+    waiting.into_iter().map(|(_, waiting)| waiting).collect()
+}
+
+/// Whether the remote end of a connection is `address`, whatever is said of it on top.
+fn is_at(remote: &Multiaddr, address: &Multiaddr) -> bool {
+    let mut remote = remote.iter();
+    address.iter().all(|part| remote.next() == Some(part))
+}

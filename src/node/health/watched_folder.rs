@@ -1,0 +1,99 @@
+//! What a person has to know of a watched folder.
+
+use super::{Notice, NoticeKind};
+use crate::node::{RelyOn, WatchedFolder};
+
+/// What a person has to know of a watched folder.
+pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
+    let notice = |is_problem, what: String, why: &str, remedy: Option<&str>| Notice {
+        kind: NoticeKind::Watch,
+        is_problem,
+        what,
+        why: why.to_owned(),
+        remedy: remedy.map(str::to_owned),
+    };
+    let (folder, mut notices) = (watched.path.display(), Vec::new());
+    if !watched.is_there {
+        notices.push(notice(
+            true,
+            format!("the watched folder {folder} is not there"),
+            "its path leads to no folder, or its disk is not mounted",
+            Some("mount its disk, or make the folder again: the node sees it within 2 s"),
+        ));
+    }
+    if let Some(why) = &watched.failure {
+        let what = format!("the watched folder {folder} could not be looked at");
+        notices.push(notice(
+            true,
+            what,
+            why,
+            Some("the node tries again within 60 s"),
+        ));
+    }
+    if let Some((path, why)) = watched.unread.first() {
+        let what = format!(
+            "{} of the watched folder {folder} not shared, such as {}",
+            match watched.unread_count {
+                1 => "1 file is".to_owned(),
+                count => format!("{count} files are"),
+            },
+            crate::store::shown(path)
+        );
+        let remedy = "mend what is in the way: the node tries again within 10 min";
+        notices.push(notice(true, what, why, Some(remedy)));
+    }
+    let own = watched
+        .why
+        .iter()
+        .map(|why| (&watched.path, watched.relies_on, why));
+    let parts = watched
+        .parts
+        .iter()
+        .map(|part| (&part.path, part.relies_on, &part.why));
+    for (path, relies_on, why) in own.chain(parts) {
+        // Slow looks beside events are the normal way of such a file system.
+        if let RelyOn::Polling(_) = relies_on {
+            let what = format!(
+                "{} raises no events: {relies_on}",
+                crate::store::shown(path)
+            );
+            notices.push(notice(false, what, why, None));
+        }
+    }
+    notices
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use super::*;
+    use crate::node::WatchedPart;
+
+    #[test]
+    fn a_folder_says_what_is_wrong_and_nothing_while_it_is_well() {
+        let mut folder = WatchedFolder::new(Path::new("/music"));
+        assert_eq!(of_watched_folder(&folder), []);
+        folder.relies_on = RelyOn::EventsAndPolling(Duration::from_secs(600));
+        folder.why = Some("nfs4 raises no events".to_owned());
+        assert_eq!(of_watched_folder(&folder), [], "this is its normal way");
+        folder.parts.push(WatchedPart {
+            path: "/music/deep".into(),
+            relies_on: RelyOn::Polling(Duration::from_secs(60)),
+            why: "Permission denied".to_owned(),
+        });
+        folder.failure = Some("the disk is full".to_owned());
+        folder.is_there = false;
+        let told: Vec<_> = folder
+            .notices()
+            .into_iter()
+            .map(|n| (n.is_problem, n.what))
+            .collect();
+        let expected = [
+            (true, "the watched folder /music is not there"),
+            (true, "the watched folder /music could not be looked at"),
+            (false, "/music/deep raises no events: a look every 60 s"),
+        ];
+        assert_eq!(told, expected.map(|(is, what)| (is, what.to_owned())));
+    }
+}

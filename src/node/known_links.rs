@@ -1,0 +1,56 @@
+//! What the links said that people asked to read: names and peers of content.
+
+use std::collections::VecDeque;
+
+use parking_lot::{Mutex, MutexGuard};
+use pelago_content::{Hash, Link};
+
+use super::{PeerAddress, link_peers::peers_of};
+
+/// Contents whose links are remembered, at most; the first are forgotten first.
+const MAX_LINKS: usize = 256;
+
+/// Peers that are remembered of a link, at most.
+const MAX_LINK_PEERS: usize = 16;
+
+/// What links said that were asked for, those asked for last at the end.
+#[derive(Default)]
+pub(super) struct KnownLinks(Mutex<VecDeque<KnownLink>>);
+
+struct KnownLink {
+    hash: Hash,
+    name: Option<String>,
+    peers: Vec<PeerAddress>,
+}
+
+impl KnownLinks {
+    pub(super) fn remember(&self, link: &Link) {
+        let mut peers = peers_of(link);
+        peers.truncate(MAX_LINK_PEERS);
+        // A bare hash says nothing that is to be remembered, or to be forgotten.
+        if peers.is_empty() && link.name.is_none() {
+            return;
+        }
+        let mut links = self.lock();
+        links.retain(|known| known.hash != link.hash);
+        links.push_back(KnownLink {
+            hash: link.hash,
+            name: link.name.clone(),
+            peers,
+        });
+        if links.len() > MAX_LINKS {
+            links.pop_front();
+        }
+    }
+
+    pub(super) fn of(&self, hash: &Hash) -> (Option<String>, Vec<PeerAddress>) {
+        let links = self.lock();
+        let known = links.iter().find(|known| known.hash == *hash);
+        let known = known.map(|known| (known.name.clone(), known.peers.clone()));
+        known.unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<KnownLink>> {
+        self.0.lock()
+    }
+}

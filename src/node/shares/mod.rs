@@ -1,0 +1,17 @@
+//! What this node shares: recorded, withdrawn and listed with nothing but a store. Everything here
+//! blocks.
+
+mod list;
+mod select;
+mod share;
+mod shared;
+mod unshare;
+
+pub(super) use list::each_page;
+pub use list::list;
+pub(super) use select::select_hash;
+pub use select::{UnshareError, links};
+pub use share::{ShareError, ShareRequest, follow, share};
+pub(super) use share::{hash, hash_unless_known, share_name};
+pub use shared::Shared;
+pub use unshare::unshare;

@@ -1,0 +1,208 @@
+//! Starts a node: makes its parts, connects them, and begins its duties.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use libp2p::{PeerId, identity};
+use pelago_behaviour::{InvalidNetworkName, OwnKeys};
+use pelago_content::Hash;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{
+    CodedError, Mode, Node, Settings,
+    background::{self, ASKERS_QUEUED},
+    being_written::WriteTracker,
+    blocking::blocking,
+    catalogues::CatalogueCache,
+    core::NodeCore,
+    gauges::Gauges,
+    known_links::KnownLinks,
+    known_peers::known_peers,
+    share_states::DOUBTFUL_QUEUED,
+    uploads::Uploads,
+    watch::Watches,
+};
+use crate::{
+    access::Access,
+    duties::Duties,
+    limits::Limits,
+    network::{self, Network},
+    publish::Publisher,
+    serve::{Notices, RehashQueue, Server},
+    store::{DatabaseError, Store},
+    transfer::{self, SavedList, Transfers},
+};
+
+/// Streams that peers opened and nobody serves yet, at most; further ones are reset.
+const INBOUND_QUEUED: usize = 256;
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The network's name cannot be used.
+    #[error(transparent)]
+    NetworkName(#[from] InvalidNetworkName),
+    /// The node cannot take part in the network.
+    #[error(transparent)]
+    Network(#[from] network::StartError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A newer version wrote the list of downloads.
+    #[error(transparent)]
+    Downloads(#[from] transfer::LoadError),
+}
+
+impl StartError {
+    /// Whether an address to listen on belongs to another program.
+    #[must_use]
+    pub fn is_address_in_use(&self) -> bool {
+        matches!(
+            self,
+            Self::Network(network::StartError::Listen {
+                is_in_use: true,
+                ..
+            })
+        )
+    }
+}
+
+impl CodedError for StartError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NetworkName(_) => "network-name",
+            Self::Network(_) if self.is_address_in_use() => "port-in-use",
+            Self::Network(_) => "network",
+            Self::Database(_) => "database",
+            Self::Downloads(_) => "newer-data",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Downloads(error) => Some(error.hint()),
+            _ if self.is_address_in_use() => {
+                Some("choose another port with --port, or 0 for any that is free".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Node {
+    /// Starts the node of `keypair` over `store`. It listens when this returns. Everything that takes
+    /// time (announcing, hashing shared folders, resuming downloads) happens in the background.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(
+        settings: Settings,
+        store: Store,
+        keypair: &identity::Keypair,
+    ) -> Result<Self, StartError> {
+        let saved = match settings.mode {
+            Mode::LongRunning => Some(SavedList::read(&store).await?),
+            Mode::OneShot => None,
+        };
+        let (own_keys, duties) = (OwnKeys::default(), Duties::default());
+        let (inbound, streams) = mpsc::channel(INBOUND_QUEUED);
+        let queued_streams = inbound.downgrade();
+        let network = settings.network(known_peers(&settings, &store).await?)?;
+        let network = Network::start(keypair, network, own_keys.clone(), inbound, &duties).await?;
+        let publisher = match settings.announce {
+            true => {
+                let (network, store) = (network.clone(), store.clone());
+                Publisher::start(network, store, own_keys, &settings.publish(), &duties)
+            }
+            false => Publisher::silent(),
+        };
+        let (limits, rehash) = (Limits::new(settings.limits), RehashQueue::default());
+        let transfers = Transfers::new(
+            network.clone(),
+            limits.clone(),
+            store.clone(),
+            settings.transfer(),
+        );
+        let (notices, askers, doubtful) = notices(&rehash);
+        let server = Server::new(
+            store.clone(),
+            Access::new(store.clone()),
+            network.clone(),
+            limits.clone(),
+            notices,
+            &settings.serve(),
+        );
+        store.set_live_folders(settings.share_folders.clone());
+        note_missing(&settings, &store).await;
+        let core = Arc::new(NodeCore {
+            gauges: Gauges::new(server.metrics(), queued_streams),
+            settings,
+            store,
+            network,
+            publisher,
+            transfers,
+            limits,
+            rehash,
+            uploads: Uploads::default(),
+            being_written: WriteTracker::default(),
+            duties,
+            watches: Watches::default(),
+            links: KnownLinks::default(),
+            catalogue: CatalogueCache::default(),
+            started: Instant::now(),
+        });
+        background::begin_serving(&core, server, streams, askers, doubtful);
+        if let Some(saved) = saved {
+            begin_lasting_work(&core, saved).await;
+        }
+        Ok(Self::new(core))
+    }
+}
+
+/// The queues of what the server finds: what it is given, peers that asked for content, and paths that
+/// it could not serve.
+fn notices(
+    rehash: &RehashQueue,
+) -> (
+    Notices,
+    mpsc::Receiver<(Hash, PeerId)>,
+    mpsc::Receiver<PathBuf>,
+) {
+    let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
+    let (doubtful, doubted) = mpsc::channel(DOUBTFUL_QUEUED);
+    let rehash = rehash.clone();
+    let notices = Notices {
+        rehash,
+        doubtful,
+        asked,
+    };
+    (notices, askers, doubted)
+}
+
+/// Begins what a node does that runs for long: its further duties, and the downloads of earlier runs.
+async fn begin_lasting_work(core: &Arc<NodeCore>, saved: SavedList) {
+    background::begin_lasting(core);
+    if core.store.folder().is_some()
+        && let Err(error) = core.transfers.clear_cache().await
+    {
+        tracing::warn!(%error, "what an earlier run only read is still here");
+    }
+    core.resume_downloads(saved).await;
+}
+
+/// Takes note of watched folders that are not there, before anything is served from them.
+async fn note_missing(settings: &Settings, store: &Store) {
+    let (folders, store) = (settings.share_folders.clone(), store.clone());
+    let noting = blocking(move || {
+        for folder in folders {
+            let missing = store.missing_folders(&folder, &folder);
+            let (gone, _) = store.set_missing(&folder, &folder, &missing);
+            for folder in gone {
+                let folder = folder.display();
+                tracing::warn!(%folder, "missing: its shares are offered again when it is back");
+            }
+        }
+    });
+    // It fails only when the runtime ends.
+    let _ = noting.await;
+}

@@ -1,0 +1,496 @@
+//! Watches one folder: scans what changed in it once it has settled.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet, spawn_blocking},
+    time::{MissedTickBehavior, interval, sleep, sleep_until},
+};
+
+use super::{
+    changes::{Changes, MAX_CHANGED, Report},
+    coverage::{Coverage, LeftOut, Silence},
+    mounts::{MountPoint, Mounts},
+    scan_task::{ScanResult, ScanState, ScanTask, run_scan},
+    status::{MAX_PARTS, RelyOn, WatchedPart},
+};
+use crate::{
+    duties::{Backoff, Outcome},
+    node::{
+        core::NodeCore,
+        scan::{DuePath, ScanError, Scanned},
+        settling::QUIET,
+    },
+};
+
+/// How long a file may change without a pause until the node looks whether it is being written.
+const EARLY: Duration = Duration::from_secs(2);
+
+/// How often the node looks whether a folder that was gone is back, and what else is due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often the node looks at what raises no events, at least.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The longest pause between attempts to read or record a file. A change of the file itself ends it.
+const MAX_FILE_PAUSE: Duration = Duration::from_secs(600);
+
+/// Files that could not be read or recorded and are known by path, at most: with more, the node looks
+/// at the whole folder again.
+const MAX_UNREAD: usize = 1000;
+
+/// A folder that is watched.
+pub(super) struct FolderWatch {
+    core: Arc<NodeCore>,
+    folder: PathBuf,
+    changes: Changes,
+    scan_state: ScanState,
+    /// When to look at each path in which something changed.
+    changed: HashMap<PathBuf, Change>,
+    /// When to look at all of it, after a failure or where there was no room for a file that waits.
+    again: Option<Instant>,
+    /// When the parts without events were last looked at.
+    polled: Instant,
+    followed: watch::Receiver<Arc<Mounts>>,
+    mounts: Arc<Mounts>,
+    slow: JoinSet<Result<ScanResult, JoinError>>,
+    /// When the next slow look begins.
+    slow_due: Instant,
+    failures: Backoff,
+    file_failures: Backoff,
+    unread: BTreeMap<PathBuf, String>,
+    is_gone: bool,
+}
+
+/// When to look at a path in which something changed: at the earlier of these.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    /// When nothing will have changed for a moment.
+    settled: Instant,
+    /// Whatever changes until then.
+    latest: Instant,
+}
+
+impl Change {
+    fn due(&self) -> Instant {
+        self.settled.min(self.latest)
+    }
+}
+
+impl FolderWatch {
+    fn new(
+        core: Arc<NodeCore>,
+        folder: PathBuf,
+        mut followed: watch::Receiver<Arc<Mounts>>,
+    ) -> Self {
+        let (now, mounts) = (Instant::now(), Arc::clone(&followed.borrow_and_update()));
+        let slow_due = now + core.settings.rescan_interval;
+        Self {
+            core,
+            folder,
+            changes: Changes::none(),
+            scan_state: ScanState::default(),
+            changed: HashMap::new(),
+            again: None,
+            polled: now,
+            followed,
+            mounts,
+            slow: JoinSet::new(),
+            slow_due,
+            failures: Backoff::default(),
+            file_failures: Backoff::up_to(MAX_FILE_PAUSE),
+            unread: BTreeMap::new(),
+            is_gone: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> Outcome {
+        self.scan_all().await?;
+        let mut check = interval(CHECK_INTERVAL);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let due = self.changed.values().map(Change::due).min();
+            let due_at = due.unwrap_or_else(|| Instant::now() + CHECK_INTERVAL);
+            tokio::select! {
+                report = self.changes.next() => match report {
+                    Report::Changed(path) => self.note(path),
+                    Report::Missed => {}
+                    Report::Ended => self.scan_all().await?,
+                },
+                Ok(()) = self.followed.changed() => self.follow_mounts().await?,
+                () = sleep_until(due_at.into()), if due.is_some() => self.scan_due().await?,
+                Some(looked) = self.slow.join_next() => self.end_slow_scan(looked??),
+                _ = check.tick() => self.check().await?,
+            }
+            if self.changes.missed.take() {
+                self.scan_all().await?;
+            }
+        }
+    }
+
+    /// Begins what is due by the clock.
+    async fn check(&mut self) -> Result<(), JoinError> {
+        let now = Instant::now();
+        let is_back = self.is_gone && self.is_there();
+        if is_back || self.again.is_some_and(|again| again <= now) {
+            return self.scan_all().await;
+        }
+        if now.saturating_duration_since(self.polled) >= self.poll_interval() {
+            self.polled = now;
+            let silent = self.scan_state.coverage.as_ref().map(Coverage::silent);
+            let silent = silent.map(|silent| silent.keys().cloned().collect());
+            let due: Vec<_> = silent.unwrap_or_default();
+            if due.contains(&self.folder) {
+                self.scan_all().await?;
+            } else if !due.is_empty() {
+                self.scan_paths(due.into_iter().map(due_path).collect())
+                    .await?;
+            }
+        }
+        if self.slow_due <= now {
+            self.begin_slow_scan();
+        }
+        Ok(())
+    }
+
+    /// How often the node looks at what raises no events.
+    fn poll_interval(&self) -> Duration {
+        POLL_INTERVAL.min(self.core.settings.rescan_interval)
+    }
+
+    /// Looks at the places where other file systems are seen than before.
+    async fn follow_mounts(&mut self) -> Result<(), JoinError> {
+        let now = Arc::clone(&self.followed.borrow_and_update());
+        let before = std::mem::replace(&mut self.mounts, now);
+        let changed = self.mounts.changed(&before, &self.folder);
+        if changed.is_empty() {
+            self.publish();
+            return Ok(());
+        }
+        for path in &changed {
+            tracing::info!(path = %path.display(), "a disk was mounted or unmounted here");
+        }
+        if changed.contains(&self.folder) {
+            return self.scan_all().await;
+        }
+        if let Some(coverage) = &mut self.scan_state.coverage {
+            changed.iter().for_each(|path| coverage.drop_below(path));
+        }
+        let due = changed.into_iter().map(due_path).collect();
+        self.scan_paths(due).await.map(drop)
+    }
+
+    /// Takes note of a change that the system reports.
+    fn note(&mut self, path: PathBuf) {
+        let now = Instant::now();
+        let settled = now + QUIET;
+        if let Some(change) = self.changed.get_mut(&path) {
+            change.settled = settled;
+        } else if self.changed.len() < MAX_CHANGED {
+            let latest = now + EARLY;
+            self.changed.insert(path, Change { settled, latest });
+        } else {
+            self.changes.missed.tell();
+        }
+    }
+
+    /// Takes note of when to look again at a file that waits.
+    fn wait(&mut self, path: PathBuf, again: Instant) {
+        if self.changed.len() < MAX_CHANGED || self.changed.contains_key(&path) {
+            let (settled, latest) = (again, again);
+            self.changed.insert(path, Change { settled, latest });
+        } else {
+            self.scan_all_by(Instant::now() + POLL_INTERVAL);
+        }
+    }
+
+    fn is_there(&self) -> bool {
+        self.core.store.presence(&self.folder).is_there()
+    }
+
+    fn scan_all_by(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    }
+
+    /// Looks at what has settled, and at files that have not for a while.
+    async fn scan_due(&mut self) -> Result<(), JoinError> {
+        let due = self.take_due();
+        let is_whole = |due: &DuePath| due.path == self.folder && !due.is_early;
+        if due.iter().any(is_whole) {
+            // The folder itself may be another than it was.
+            self.scan_all().await
+        } else {
+            self.scan_paths(due).await.map(drop)
+        }
+    }
+
+    fn take_due(&mut self) -> Vec<DuePath> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for (path, change) in &mut self.changed {
+            if change.due() <= now {
+                let is_early = change.settled > now;
+                let path = path.clone();
+                due.push(DuePath { path, is_early });
+                // It is looked at again when it has settled.
+                change.latest = now + POLL_INTERVAL;
+            }
+        }
+        self.changed.retain(|_, change| change.settled > now);
+        due
+    }
+
+    /// Watches the folder anew, and looks at all of it.
+    async fn scan_all(&mut self) -> Result<(), JoinError> {
+        let begun = Instant::now();
+        self.changed.clear();
+        (self.again, self.polled) = (None, begun);
+        self.is_gone = !self.is_there();
+        self.core.watches.change(&self.folder, |folder| {
+            folder.looks_since = Some(SystemTime::now());
+        });
+        self.watch_anew().await?;
+        let all = vec![due_path(self.folder.clone())];
+        let Some(mut scanned) = self.scan_watched(all).await? else {
+            return Ok(());
+        };
+        self.scan_state.settling.forget_unseen(begun);
+        let waiting = self.scan_state.settling.waiting();
+        self.core.being_written.set(&self.folder, waiting);
+        // Most files that were written a moment ago are whole a moment later.
+        if !scanned.changing.is_empty() {
+            sleep(QUIET).await;
+            let due = self.take_due();
+            let again = self.scan_paths(due).await?.unwrap_or_default();
+            scanned.shared += again.shared;
+            scanned.left_out += again.left_out;
+            scanned.gone += again.gone;
+        }
+        self.report(&scanned);
+        Ok(())
+    }
+
+    fn report(&self, scanned: &Scanned) {
+        self.core.watches.change(&self.folder, |folder| {
+            folder.looked_at = Some(SystemTime::now());
+            folder.looks_since = None;
+        });
+        let (folder, gone) = (self.folder.display(), scanned.gone);
+        if self.is_gone {
+            tracing::warn!(%folder, gone, "the folder is gone: it is shared again when it is back");
+        } else {
+            let (shared, left_out) = (scanned.shared, scanned.left_out);
+            tracing::info!(%folder, files = shared, left_out, gone, "folder shared");
+        }
+    }
+
+    /// Makes the watch of the folder before it is looked at, so that no change falls in between.
+    async fn watch_anew(&mut self) -> Result<(), JoinError> {
+        // The old watches go first: the system allows only so many.
+        let (folder, store, old) = (
+            self.folder.clone(),
+            self.core.store.clone(),
+            self.scan_state.coverage.take(),
+        );
+        let watching = spawn_blocking(move || {
+            drop(old);
+            Coverage::whole(&mut LeftOut::new(&folder, &store))
+        });
+        let (coverage, changes) = watching.await?;
+        for (path, why) in coverage.silent().iter().take(1) {
+            let (path, why, count) = (path.display(), self.why(why), coverage.silent().len());
+            tracing::warn!(%path, why, count, "raises no events: it is looked at once a minute");
+        }
+        (self.scan_state.coverage, self.changes) = (Some(coverage), changes);
+        Ok(())
+    }
+
+    /// Watches what is at the paths that are `due`, and brings what is shared in line with it. None if
+    /// that failed: then the whole folder is looked at later.
+    async fn scan_paths(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
+        self.scan(due, false).await
+    }
+
+    /// The same for what is watched already.
+    async fn scan_watched(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
+        self.scan(due, true).await
+    }
+
+    async fn scan(
+        &mut self,
+        due: Vec<DuePath>,
+        is_watched: bool,
+    ) -> Result<Option<Scanned>, JoinError> {
+        self.forget_unread(&due);
+        let task = ScanTask {
+            folder: self.folder.clone(),
+            due,
+            noted_at: self.folder.clone(),
+            is_watched,
+            is_slow: false,
+        };
+        let (scanned, scan_state) =
+            run_scan(&self.core, task, std::mem::take(&mut self.scan_state)).await?;
+        self.scan_state = scan_state;
+        Ok(self.take_scanned(scanned))
+    }
+
+    fn take_scanned(&mut self, scanned: Result<Scanned, ScanError>) -> Option<Scanned> {
+        let (now, is_pending) = (Instant::now(), self.again.is_some());
+        let scanned = match scanned {
+            Ok(scanned) => scanned,
+            Err(error) => {
+                let pause = self.failures.failed(now);
+                self.scan_all_by(now + pause);
+                let folder = self.folder.display();
+                tracing::error!(%folder, %error, "the folder is looked at again in {pause:?}");
+                let failure = Some(error.to_string());
+                self.core.watches.change(&self.folder, |folder| {
+                    folder.failure = failure;
+                    folder.looks_since = None;
+                });
+                self.publish();
+                return None;
+            }
+        };
+        for (path, again) in scanned.changing.iter().cloned() {
+            self.wait(path, again);
+        }
+        if !scanned.failed.is_empty() {
+            let again = now + self.file_failures.failed(now);
+            for (path, why) in &scanned.failed {
+                if self.unread.len() < MAX_UNREAD {
+                    self.wait(path.clone(), again);
+                    self.unread.insert(path.clone(), why.clone());
+                } else {
+                    self.scan_all_by(again);
+                }
+            }
+        } else if self.unread.is_empty() {
+            self.file_failures.succeeded();
+        }
+        if !is_pending {
+            self.failures.succeeded();
+            self.core
+                .watches
+                .change(&self.folder, |folder| folder.failure = None);
+        }
+        self.publish();
+        Some(scanned)
+    }
+
+    /// What is looked at now is unread only if that fails again.
+    fn forget_unread(&mut self, due: &[DuePath]) {
+        let is_due = |path: &Path| due.iter().any(|due| path.starts_with(&due.path));
+        self.unread.retain(|path, _| !is_due(path));
+    }
+
+    /// The places where changes may come without an event.
+    fn silent_places(&self) -> Vec<(PathBuf, String)> {
+        let silent = self
+            .mounts
+            .around(&self.folder)
+            .into_iter()
+            .filter(|mount| mount.is_silent());
+        let place = |mount: &MountPoint| {
+            let is_below = mount.path.starts_with(&self.folder);
+            let path = if is_below { &mount.path } else { &self.folder };
+            let kind = &mount.kind;
+            let why = format!(
+                "changes that others make on a file system of the kind {kind} raise no event"
+            );
+            (path.clone(), why)
+        };
+        silent.map(place).collect()
+    }
+
+    /// Begins a look at low priority at what may have changed without an event.
+    fn begin_slow_scan(&mut self) {
+        self.slow_due = Instant::now() + self.core.settings.rescan_interval;
+        let due = self
+            .silent_places()
+            .into_iter()
+            .map(|(path, _)| due_path(path));
+        let due: Vec<_> = due.collect();
+        let Some(first) = due.first().filter(|_| self.slow.is_empty()) else {
+            return;
+        };
+        let (core, scan_state) = (Arc::clone(&self.core), ScanState::default());
+        let task = ScanTask {
+            folder: self.folder.clone(),
+            // Apart from those that the other looks wait for.
+            noted_at: first.path.join("."),
+            due,
+            is_watched: true,
+            is_slow: true,
+        };
+        self.slow
+            .spawn(async move { run_scan(&core, task, scan_state).await });
+    }
+
+    fn end_slow_scan(&mut self, (scanned, _): ScanResult) {
+        self.slow_due = Instant::now() + self.core.settings.rescan_interval;
+        self.take_scanned(scanned);
+    }
+
+    fn why(&self, silence: &Silence) -> String {
+        match silence {
+            Silence::Limit => {
+                "the system allows no more inotify watches (fs.inotify.max_user_watches)".to_owned()
+            }
+            Silence::Failed(why) => why.clone(),
+        }
+    }
+
+    /// Shows how things stand.
+    fn publish(&self) {
+        let coverage = self.scan_state.coverage.as_ref();
+        let silent = coverage.map(Coverage::silent).into_iter().flatten();
+        let silent = silent.map(|(path, why)| WatchedPart {
+            path: path.clone(),
+            relies_on: RelyOn::Polling(self.poll_interval()),
+            why: self.why(why),
+        });
+        let slow = self
+            .silent_places()
+            .into_iter()
+            .map(|(path, why)| WatchedPart {
+                path,
+                relies_on: RelyOn::EventsAndPolling(self.core.settings.rescan_interval),
+                why,
+            });
+        let mut parts: Vec<_> = silent.chain(slow).collect();
+        let own = parts.iter().position(|part| part.path == self.folder);
+        let own = own.map(|at| parts.remove(at));
+        let (is_there, watches) = (!self.is_gone, coverage.map_or(0, Coverage::watches));
+        let unread = self.unread.iter().take(MAX_PARTS);
+        let unread = unread
+            .map(|(path, why)| (path.clone(), why.clone()))
+            .collect();
+        self.core.watches.change(&self.folder, |folder| {
+            folder.is_there = is_there;
+            folder.watches = watches as u64;
+            folder.relies_on = own.as_ref().map_or(RelyOn::Events, |own| own.relies_on);
+            folder.why = own.map(|own| own.why);
+            folder.parts_count = parts.len() as u64;
+            parts.truncate(MAX_PARTS);
+            folder.parts = parts;
+            folder.unread_count = self.unread.len() as u64;
+            folder.unread = unread;
+        });
+    }
+}
+
+/// A path at which nothing has changed for a moment.
+const fn due_path(path: PathBuf) -> DuePath {
+    DuePath {
+        path,
+        is_early: false,
+    }
+}
