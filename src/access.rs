@@ -1,26 +1,27 @@
-//! Who may know of what: the one place that every request is taken to.
+//! Decides who may do what with which content. Every request of a peer passes this module.
 //!
-//! A request comes with the authenticated id of the peer; the answer is yes or no, and no looks
-//! exactly as if the content were not there. Content carries a set of scopes (kept by the store);
-//! what a scope allows is decided here and nowhere else.
+//! A request comes with the authenticated id of the peer. The answer is yes or no, and a peer
+//! cannot tell a no from content that is not here. The store keeps a set of scopes for all content;
+//! this module alone decides what a scope allows.
 
 use libp2p::PeerId;
 use pelago_content::Hash;
 
 use crate::store::{DatabaseError, Scope, Scopes, Share, Store};
 
-/// What a peer, or this node for the network at large, wants to do with content.
+/// What a peer wants to do with content, or what this node wants to do with it for the whole
+/// network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Be sent chunks.
+    /// Receive chunks.
     Fetch,
-    /// Be told which blocks are here, having shown that it knows the hash.
+    /// Learn which blocks are here, after proving knowledge of the hash.
     Availability,
-    /// The same, having shown nothing.
+    /// Learn which blocks are here, without that proof.
     ListedAvailability,
     /// See it in the catalogue.
     List,
-    /// Have a provider record published.
+    /// Publish a provider record.
     Announce,
 }
 
@@ -40,7 +41,7 @@ impl Access {
     /// Whether `requester` may do `action` with the content `hash`. Blocks on the database.
     ///
     /// # Errors
-    /// The database cannot be read: to be treated as no.
+    /// The database cannot be read. Callers treat that as a no.
     pub fn decide(
         &self,
         _requester: &PeerId,
@@ -51,27 +52,27 @@ impl Access {
         Ok(scopes.is_some_and(|scopes| scopes.iter().any(|scope| allows(scope, action))))
     }
 
-    /// Whether `requester`, who does `action` with the content, is told what it is called where it is in
-    /// `scopes`.
+    /// Whether `requester`, which does `action` with content, may learn the name that the content
+    /// has in `scopes`.
     #[must_use]
     pub fn tells(&self, _requester: &PeerId, action: Action, scopes: &Scopes) -> bool {
         scopes.iter().any(|scope| allows(scope, action))
     }
 
-    /// Whether `requester` may see `share` in a catalogue: its name is told by the scopes of this
-    /// share alone, whoever else may know the content under another.
+    /// Whether `requester` may see `share` in a catalogue. Only the scopes of this share count:
+    /// another share of the same content reveals its own name, not this one.
     #[must_use]
     pub fn lists(&self, _requester: &PeerId, share: &Share) -> bool {
         share.scopes.iter().any(|scope| allows(scope, Action::List))
     }
 }
 
-/// What a scope allows to everyone.
+/// Whether a scope allows `action` to every peer.
 #[must_use]
 pub fn allows(scope: Scope, action: Action) -> bool {
     match scope {
         Scope::Everyone => true,
-        // Those who know the hash may have it; nobody learns of it from us.
+        // A peer that knows the hash may have the content. This node reveals the hash to none.
         Scope::Unlisted => matches!(action, Action::Fetch | Action::Availability),
     }
 }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unlisted_content_is_given_to_who_knows_it_and_told_to_nobody() {
+    fn unlisted_content_is_served_by_hash_and_never_listed_or_announced() {
         assert!(allows(Scope::Unlisted, Action::Fetch));
         assert!(allows(Scope::Unlisted, Action::Availability));
         assert!(!allows(Scope::Unlisted, Action::ListedAvailability));

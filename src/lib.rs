@@ -1,9 +1,9 @@
 //! Pelago: a fully decentralised file-sharing node.
 //!
-//! Every node is equal: it shares files from where they lie, finds others' by hash, and proves every
-//! block before it keeps it. [`node::Node`] is the way in: start one over a [`store::Store`], share
-//! files, download by hash. [`api`] and [`cli`] are features. The rooms, and who may call whom, are
-//! drawn in `docs/ARCHITECTURE.md`.
+//! All nodes are equal. A node shares files from where they are stored, finds the files of others
+//! by hash, and verifies every block before it keeps it. Begin with [`node::Node`]: start one over
+//! a [`store::Store`], share files, and download by hash. [`api`] and [`cli`] are features.
+//! `docs/ARCHITECTURE.md` shows the modules and which of them may call which.
 
 pub mod access;
 #[cfg(feature = "api")]
@@ -27,7 +27,7 @@ pub mod transfer;
 
 pub use pelago_content as content;
 
-/// What `benches/` measures inside of the library.
+/// The parts of the library that `benches/` measures.
 #[cfg(feature = "benchmarks")]
 #[doc(hidden)]
 pub mod benchmarks {

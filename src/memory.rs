@@ -1,9 +1,10 @@
-//! How much memory this process may use, and how much of it goes to what.
+//! How much memory this process may use, and the budgets that follow from it.
 //!
-//! The limit is the smallest of all cgroups that the process is in (version 1 or 2, from its own group up to
-//! the root of what is mounted) and of the machine's memory. What the settings ask for is cut to a part of it,
-//! so that a node in a small container is slower, and is not killed. Owns no state; what the system does not
-//! tell is none.
+//! The limit is the smallest of the machine's memory and the limits of all cgroups that contain the
+//! process (version 1 or 2, from its own group up to the root of the mounted hierarchy). Each
+//! budget is the setting, but at most a fixed part of the limit, so that a node in a small
+//! container is slower and is not killed. This module holds no state. Values that the system does
+//! not report are `None`.
 
 mod trim;
 
@@ -16,14 +17,15 @@ pub use trim::return_free_memory;
 
 const MIB: u64 = 1 << 20;
 
-/// The least memory that connections are given, whatever the limit is: the smallest that the setting allows.
+/// The least memory for connections, however small the limit is: the minimum of the setting. In
+/// bytes.
 const LEAST_FOR_CONNECTIONS: u64 = 16 * MIB;
 
-/// Bytes that are fetched ahead of all readers together: at most, and at least.
+/// Bytes that the node fetches ahead of all readers together: the most and the least.
 const READ_AHEAD: u64 = 64 * MIB;
 const LEAST_READ_AHEAD: u64 = 4 * MIB;
 
-/// The least that may be in flight at one source.
+/// The least that may be in flight from one source, in bytes.
 const LEAST_IN_FLIGHT: u64 = MIB;
 
 /// How much memory this process may use.
@@ -33,12 +35,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// That of this process; without a limit where the system tells none.
+    /// The memory of this process. It has no limit where the system reports none.
     #[must_use]
     pub fn of_this_process() -> Self {
         let cgroup = Cgroup::of_this_process().map(|group| group.limit);
         let machine = read(Path::new("/proc/meminfo"));
-        let machine = machine.and_then(|told| bytes_of(&told, "MemTotal:"));
+        let machine = machine.and_then(|text| bytes_of(&text, "MemTotal:"));
         Self {
             limit: cgroup.into_iter().chain(machine).min(),
         }
@@ -50,20 +52,20 @@ impl Memory {
         self.limit
     }
 
-    /// Bytes for connections: as many as the settings say, but no more than a quarter.
+    /// Bytes for connections: the setting, but at most a quarter of the limit.
     #[must_use]
     pub fn connections(self, wanted: u64) -> u64 {
         self.cut(wanted, 4, LEAST_FOR_CONNECTIONS)
     }
 
-    /// Bytes that are fetched ahead of all readers together: no more than a sixteenth.
+    /// Bytes that the node fetches ahead of all readers together: at most a sixteenth of the limit.
     #[must_use]
     pub fn read_ahead(self) -> u64 {
         self.cut(READ_AHEAD, 16, LEAST_READ_AHEAD)
     }
 
-    /// Bytes in flight at one source: as many as the settings say, but no more than a sixty-fourth. What comes
-    /// from a source is in memory until it is proven.
+    /// Bytes in flight from one source: the setting, but at most a sixty-fourth of the limit. Data
+    /// from a source stays in memory until it is verified.
     #[must_use]
     pub fn in_flight(self, wanted: u64) -> u64 {
         self.cut(wanted, 64, LEAST_IN_FLIGHT)
@@ -78,7 +80,7 @@ impl Memory {
 /// A control group with a limit on memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup {
-    /// Its path, from the root of what is mounted.
+    /// Its path, from the root of the mounted hierarchy.
     pub name: String,
     /// Bytes of memory that the group may hold.
     pub limit: u64,
@@ -87,7 +89,7 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// Of the groups that this process is in, the one with the smallest limit.
+    /// The group with the smallest limit among those that contain this process.
     #[must_use]
     pub fn of_this_process() -> Option<Self> {
         smallest_group(read)
@@ -97,7 +99,7 @@ impl Cgroup {
 /// Bytes of memory that this process holds.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
-    read(Path::new("/proc/self/status")).and_then(|told| bytes_of(&told, "VmRSS:"))
+    read(Path::new("/proc/self/status")).and_then(|text| bytes_of(&text, "VmRSS:"))
 }
 
 fn read(path: &Path) -> Option<String> {
@@ -126,7 +128,7 @@ fn smallest_group(read: impl Fn(&Path) -> Option<String>) -> Option<Cgroup> {
             continue;
         };
         for folder in mount.folders_of(path) {
-            // "max" is no limit, and version 1 says so by a number that no machine has.
+            // "max" means unlimited. Version 1 writes a number that exceeds any machine instead.
             let limits = limits.iter().filter_map(|file| number(folder.join(file)));
             let limit = limits.filter(|limit| *limit < 1 << 60).min();
             let inner = folder.strip_prefix(mount.at).unwrap_or(&folder);
@@ -140,7 +142,7 @@ fn smallest_group(read: impl Fn(&Path) -> Option<String>) -> Option<Cgroup> {
     found.into_iter().min_by_key(|group| group.limit)
 }
 
-/// The value of a line of `/proc` that is in kB, in bytes.
+/// The value in bytes of a line of `/proc` that gives it in kB.
 fn bytes_of(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -155,13 +157,13 @@ fn has_word(list: &str, word: &str) -> bool {
 #[derive(Debug)]
 struct Mount<'a> {
     is_v2: bool,
-    /// Which of its groups is the root of what is mounted.
+    /// The group that is the root of this mount.
     root: &'a str,
     at: &'a str,
 }
 
 impl<'a> Mount<'a> {
-    /// From a line of `/proc/self/mountinfo`; none if it is of another kind.
+    /// Parses a line of `/proc/self/mountinfo`. `None` for other file systems.
     fn parse(line: &'a str) -> Option<Self> {
         let (mount, kind) = line.split_once(" - ")?;
         let mut kind = kind.split(' ');
@@ -179,11 +181,11 @@ impl<'a> Mount<'a> {
         })
     }
 
-    /// The folders of the group `path` and of all groups above it, as far as they are mounted.
+    /// The folders of the group `path` and of all groups above it that are mounted.
     fn folders_of(&self, path: &str) -> Vec<PathBuf> {
         let at = Path::new(self.at);
         let below = Path::new(path).strip_prefix(self.root).ok();
-        // In a container the group may be outside of what is mounted: then its root is what counts.
+        // In a container the group may be outside the mounted hierarchy: then the root counts.
         let below = below.filter(|below| below.components().all(is_name));
         let folder = at.join(below.unwrap_or(Path::new("")));
         let above = folder
@@ -298,11 +300,15 @@ mod tests {
             ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "67108864\n"),
         ];
         assert_eq!(limit(&files), Some(64 * MIB));
-        assert_eq!(limit(&files[..3]), None, "the largest number is no limit");
+        assert_eq!(
+            limit(&files[..3]),
+            None,
+            "the largest number means unlimited"
+        );
     }
 
     #[test]
-    fn what_is_no_cgroup_is_no_limit() {
+    fn other_text_sets_no_limit() {
         let nonsense = [
             ("/proc/self/cgroup", "nonsense\n4:memory\n0::/\n::\n"),
             (

@@ -23,8 +23,8 @@ impl Duties {
         self.begin(name, false, duty);
     }
 
-    /// Runs a duty of one task among many alike. It shows in [`Duties::report`] only after a failure, and
-    /// disappears when it ends.
+    /// Runs a duty of one task among many alike. It shows in [`Duties::report`] only after a
+    /// failure, and disappears when it ends.
     pub fn run_single<F, Fut>(&self, name: &str, duty: F)
     where
         F: FnMut() -> Fut + Send + 'static,

@@ -20,8 +20,8 @@ where
 {
     let mut backoff = Backoff::default();
     loop {
-        // The call may panic, and so may the future. The next run reads nothing that a failed run leaves
-        // behind, except what a lock that survives panics protects.
+        // The call may panic, and so may the future. The next run reads nothing that a failed run
+        // leaves behind, except what a lock that survives panics protects.
         let run = async { duty().await };
         let error = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(())) => return registry.ended(&name),

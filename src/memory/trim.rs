@@ -1,16 +1,17 @@
-//! Memory that was freed, given back to the system: one call of the C library, which no crate that we use offers.
+//! Returns freed memory to the system, by a call of the C library that no crate in use offers.
 //!
-//! After many small pieces were held and freed, glibc keeps all but the last of each of its heaps: a node that
-//! peers once brought to its limits would stay as large.
+//! After many small allocations are freed, glibc returns only the end of each of its heaps. Without
+//! this call, a node that peers once drove to its limits would stay that large.
 
-/// Gives back what is free.
+/// Returns free memory to the system.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[allow(unsafe_code, reason = "no crate that is well kept has this call")]
+#[allow(unsafe_code, reason = "no well-maintained crate has this call")]
 pub fn return_free_memory() {
-    // SAFETY: it takes no pointer, may be called at any time and from any thread, and touches only free memory.
+    // SAFETY: it takes no pointer, is safe to call at any time from any thread, and touches only
+    // free memory.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Gives back what is free: other allocators do so by themselves.
+/// Does nothing: other allocators return free memory by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub const fn return_free_memory() {}

@@ -1,4 +1,5 @@
-//! Announces what is shared and withdraws what is not any more, as far as access allows.
+//! Announces shares to the network and withdraws content that is no longer shared, as access
+//! allows.
 
 use std::sync::Arc;
 
@@ -13,13 +14,14 @@ use crate::{
     store::{DatabaseError, Scopes, Share, Store},
 };
 
-/// Pages of hashes on their way to the publisher, at most; whoever finds them waits.
+/// The most pages of hashes on their way to the publisher. Scans wait when there are more.
 pub(super) const HASHES_QUEUED: usize = 16;
 
-/// Duties at which no lookup of a hash becomes another one: a task and a name each, some 10 MB in all.
+/// With this many duties, a failed lookup of a hash does not become another one. Each is a task and
+/// a name: about 10 MB in all.
 const MAX_DUTIES: usize = 10_000;
 
-/// Whether the network may be told of a share.
+/// Whether a share may be announced.
 fn is_announced(share: &Share) -> bool {
     share
         .scopes
@@ -27,10 +29,11 @@ fn is_announced(share: &Share) -> bool {
         .any(|scope| allows(scope, Action::Announce))
 }
 
-/// Provides everything that is shared: at the start, and again when the publisher has lost its plan.
+/// Provides everything that is shared: at the start, and again after the publisher has lost its
+/// plan.
 pub(super) async fn announce_shares(core: Arc<NodeCore>) -> Outcome {
     core.inspect_shares().await;
-    // The first peer that asks need not wait until it is made.
+    // Otherwise the first peer that asks has to wait for the index.
     let store = core.store.clone();
     spawn_blocking(move || store.index_provider_keys()).await??;
     loop {
@@ -47,7 +50,7 @@ async fn provide_recorded(core: &Arc<NodeCore>) -> Outcome {
             let announced = shares
                 .iter()
                 .filter(|share| is_announced(share) && store.state_of(share).is_available());
-            // The node may be shutting down: then nobody needs the rest.
+            // Sending fails when the node shuts down: then the hashes are not needed.
             let _ = found.blocking_send(announced.map(|share| share.hash).collect());
             Ok(())
         })
@@ -61,7 +64,7 @@ async fn provide_recorded(core: &Arc<NodeCore>) -> Outcome {
 }
 
 impl NodeCore {
-    /// Provides `hash`, of which a download has some, if everyone may know of that.
+    /// Provides `hash`, of which a download has some blocks, if access allows that.
     pub(super) async fn provide_while_downloading(&self, hash: Hash) -> Outcome {
         let store = self.store.clone();
         let scopes = spawn_blocking(move || store.scopes(&hash)).await??;
@@ -72,12 +75,12 @@ impl NodeCore {
         Ok(())
     }
 
-    /// Provides `hash` if it is shared: later, if the database cannot be read now.
+    /// Provides `hash` if it is shared. Tries again later if the database cannot be read.
     pub(super) async fn provide_if_shared(&self, hash: Hash) {
         self.settle_announcement(hash, true).await;
     }
 
-    /// Withdraws `hash` if it is not shared: later, if the database cannot be read now.
+    /// Withdraws `hash` if it is not shared. Tries again later if the database cannot be read.
     pub(super) async fn withdraw_if_gone(&self, hash: Hash) {
         self.settle_announcement(hash, false).await;
     }
@@ -90,16 +93,19 @@ impl NodeCore {
             return;
         };
         if self.duties.count() < MAX_DUTIES {
-            tracing::warn!(%hash, %error, "whether this is shared is not known: it is looked up again");
+            tracing::warn!(%hash, %error, "cannot look up whether this is shared: trying again");
             let name = format!("announce-shares {hash}");
             self.duties.run_single(&name, attempt);
         } else {
-            tracing::error!(%hash, %error, "whether this is shared is not known until the next start");
+            tracing::error!(
+                %hash, %error, "cannot look up whether this is shared: trying again at the next \
+                 start"
+            );
         }
     }
 }
 
-/// Provides `hash` if it is offered, or withdraws it if it is not.
+/// Provides `hash` if it `provides` and the hash is offered; withdraws it if neither is so.
 async fn announce_or_withdraw(
     store: Store,
     publisher: Publisher,

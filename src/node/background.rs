@@ -1,6 +1,7 @@
-//! The background duties of a node: the table of all of them, and the small ones themselves.
+//! The background duties of a node: begins all of them, and holds the small ones.
 //!
-//! The supervisor in `duties` restarts each with back-off. `rehash` and `watch` own the large ones.
+//! The supervisor in `duties` restarts each with back-off. The large ones have modules of their
+//! own.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,17 +29,17 @@ use crate::{
     transfer::Transfers,
 };
 
-/// Peers interested in some content that were not told to its download yet, at most.
+/// The most peers that asked for content and that its download does not know yet.
 pub(super) const ASKERS_QUEUED: usize = 256;
 
-/// How often room is kept for a full disk.
+/// How often the node makes sure that space is reserved for when the disk is full.
 const SPARE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How often files that nobody reads any more are closed: with the time that a file may be idle, a
-/// person who unmounts a disk waits a few seconds.
+/// How often idle files are closed. Together with the time that a file may be idle, a person who
+/// unmounts a disk waits a few seconds.
 const CLOSE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often trees and manifests that nothing needs any more are removed.
+/// How often unused trees and manifests are removed.
 const COLLECT_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Begins the duties of every node.
@@ -72,7 +73,7 @@ pub(super) fn begin_serving(
     duties.run("close-idle-files", move || close_idle(store.clone()));
 }
 
-/// Begins the duties of a node that is there to stay.
+/// Begins the further duties of a long-running node.
 pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     let duties = &core.duties;
     duties.run("return-memory", return_memory);
@@ -90,8 +91,8 @@ pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
             found
         }
     });
-    // What was lost with a damaged database is found first. A failed attempt is no reason to wait for
-    // the next one.
+    // Shares that were lost with a damaged database are recovered first. If that fails, watching
+    // does not wait for the next attempt.
     watch::begin(core, &recovered);
     let (node, mut runs) = (Arc::clone(core), 0_u64);
     duties.run("remember-peers", move || {
@@ -112,7 +113,7 @@ pub(super) fn begin_lasting(core: &Arc<NodeCore>) {
     });
 }
 
-/// Removes what the store keeps and nothing needs any more, at the start and from time to time.
+/// Removes unused trees and manifests, at the start and once per interval.
 async fn collect(store: Store) -> Outcome {
     let mut tick = interval(COLLECT_INTERVAL);
     loop {
@@ -120,12 +121,13 @@ async fn collect(store: Store) -> Outcome {
         let store = store.clone();
         let Collected { trees, manifests } = spawn_blocking(move || store.collect()).await??;
         if trees + manifests > 0 {
-            tracing::info!(trees, manifests, "removed what nothing needs any more");
+            tracing::info!(trees, manifests, "removed unused trees and manifests");
         }
     }
 }
 
-/// Keeps room for what cannot wait when the disk of the data folder is full, and warns when it is.
+/// Keeps space reserved on the disk of the data folder for writes that cannot wait, and warns when
+/// the disk is full.
 async fn keep_spare(store: Store) -> Outcome {
     let mut tick = interval(SPARE_INTERVAL);
     let mut was_full = false;
@@ -135,24 +137,24 @@ async fn keep_spare(store: Store) -> Outcome {
         let is_full = match spawn_blocking(move || keeping.keep_spare()).await? {
             Ok(is_full) => is_full,
             Err(error) => {
-                tracing::debug!(%error, "no room is kept for a full disk");
+                tracing::debug!(%error, "cannot reserve space for a full disk");
                 true
             }
         };
         if is_full && !was_full {
             let folder = store.folder().unwrap_or(Path::new("")).display();
             tracing::warn!(
-                "the disk with the data folder {folder} is full: new shares, downloads and known peers \
-                 may not be kept. Make room: pelago remove --with-data, pelago cancel, or delete other \
-                 files"
+                "the disk with the data folder {folder} is full: new shares, downloads and known \
+                 peers may be lost. Free space: pelago remove --with-data, pelago cancel, or \
+                 delete other files"
             );
         }
         was_full = is_full;
     }
 }
 
-/// Closes files that nobody has read for a while: an open file keeps its disk from being unmounted,
-/// and its space from coming back once it is deleted.
+/// Closes idle files: an open file prevents unmounting its disk, and keeps its space after it is
+/// deleted.
 async fn close_idle(store: Store) -> Outcome {
     let mut tick = interval(CLOSE_INTERVAL);
     loop {
@@ -164,7 +166,7 @@ async fn close_idle(store: Store) -> Outcome {
     }
 }
 
-/// Has downloads ask those who are interested in the same.
+/// Offers peers that ask for content to the download of that content: they may have some of it.
 async fn offer_askers(
     transfers: Transfers,
     askers: Arc<Mutex<mpsc::Receiver<(Hash, PeerId)>>>,

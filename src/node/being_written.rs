@@ -1,6 +1,6 @@
-//! The files in watched folders that are not shared yet, as programs may still write to them.
+//! The files in watched folders that are not shared yet because programs may still write to them.
 //!
-//! Bounded: of many files only the first are named, and the others are counted.
+//! Bounded: with many files, the first are named and the others are counted.
 
 use std::{
     collections::HashMap,
@@ -10,10 +10,10 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// Files that are named, at most: more than anybody reads, and 150 KB of JSON.
+/// The most files that are named: more than a person reads, and 150 KB of JSON.
 const MAX_NAMED: usize = 1000;
 
-/// A file in a watched folder that may still be being written.
+/// A file in a watched folder that a program may still write to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileBeingWritten {
     /// The file.
@@ -22,7 +22,7 @@ pub struct FileBeingWritten {
     pub size: u64,
 }
 
-/// The files in watched folders that may still be being written.
+/// The files in watched folders that programs may still write to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BeingWritten {
     /// How many there are.
@@ -31,12 +31,12 @@ pub struct BeingWritten {
     pub files: Vec<FileBeingWritten>,
 }
 
-/// The same by watched folder; clones are the same.
+/// These files by watched folder. A handle: clones share the same files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WriteTracker(Arc<Mutex<HashMap<PathBuf, BeingWritten>>>);
 
 impl WriteTracker {
-    /// Takes these for the files of `folder` that may still be being written.
+    /// Replaces the files of `folder` that programs may still write to.
     pub(super) fn set<'f>(&self, folder: &Path, files: impl Iterator<Item = (&'f Path, u64)>) {
         let files = files.map(|(path, size)| FileBeingWritten {
             path: path.to_owned(),

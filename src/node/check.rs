@@ -1,4 +1,4 @@
-//! Reads all that is shared, and compares it with what is listed. Changes nothing. Blocks.
+//! Reads all shared files and compares them with the recorded hashes. Changes nothing. Blocks.
 
 use std::{
     cell::RefCell,
@@ -11,59 +11,59 @@ use pelago_content::{Descriptor, Hash, Kind};
 use super::shares::each_page;
 use crate::store::{DatabaseError, HashError, MemberState, Share, Store, hash_file};
 
-/// Files of one shared folder that are named, at most; the others are counted.
+/// The most files of one shared folder that are named; the others are counted.
 const MAX_NAMED: usize = 20;
 
-/// What a check of all shares comes across, in this order.
+/// The events of a check of all shares, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckEvent {
-    /// So much there is to be read.
+    /// The check begins.
     Begun {
-        /// Shares.
+        /// How many shares there are.
         shares: u64,
-        /// Bytes of all their files.
+        /// Bytes in all their files.
         bytes: u64,
     },
-    /// So far it is.
+    /// The check makes progress.
     Reading {
-        /// The share that is being read.
+        /// The share that it is reading.
         path: PathBuf,
-        /// Bytes read so far, of all shares.
+        /// Bytes read so far, in all shares.
         bytes: u64,
     },
-    /// A share was read.
+    /// A share has been read.
     Checked(CheckedShare),
 }
 
-/// A share after it was read.
+/// The result for one share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedShare {
-    /// The hash that it is listed with.
+    /// Its recorded hash.
     pub hash: Hash,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// File or folder.
     pub kind: Kind,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// Bytes that are listed; of a folder, in all files below.
+    /// Its recorded size in bytes; for a folder, of all files below.
     pub size: u64,
-    /// Files that are not what is listed: the share itself, or some of those in a shared folder.
+    /// The first files that do not match: the share itself, or files of a shared folder.
     pub wrong: Vec<WrongFile>,
     /// How many such files there are.
     pub wrong_count: u64,
 }
 
-/// A file that is not what is listed.
+/// A file that does not match its recorded hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongFile {
-    /// Where it lies, or should.
+    /// Its path.
     pub path: PathBuf,
     /// What is there instead.
     pub found: FoundFile,
 }
 
-/// What is at the path of a shared file.
+/// What is at the path of a shared file that does not match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FoundFile {
     /// Other content.
@@ -77,7 +77,7 @@ pub enum FoundFile {
     Unreadable(String),
 }
 
-/// Reads every live share. `take` is given what is found, and may stop it.
+/// Reads every live share. Gives events to `take`, which may stop the check.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -98,7 +98,7 @@ pub fn check_shares(
         take: RefCell::new(take),
         read: 0,
     };
-    if check.tell(CheckEvent::Begun { shares, bytes }).is_break() {
+    if check.emit(CheckEvent::Begun { shares, bytes }).is_break() {
         return Ok(());
     }
     let mut flow = ControlFlow::Continue(());
@@ -115,12 +115,12 @@ pub fn check_shares(
 struct Check<'c> {
     store: &'c Store,
     take: RefCell<&'c mut dyn FnMut(CheckEvent) -> ControlFlow<()>>,
-    /// Bytes of the files that are done.
+    /// Bytes of the files that have been read.
     read: u64,
 }
 
 impl Check<'_> {
-    fn tell(&self, event: CheckEvent) -> ControlFlow<()> {
+    fn emit(&self, event: CheckEvent) -> ControlFlow<()> {
         (self.take.borrow_mut())(event)
     }
 
@@ -145,10 +145,10 @@ impl Check<'_> {
                 checked.wrong.push(WrongFile { path, found });
             }
         }
-        Ok(self.tell(CheckEvent::Checked(checked)))
+        Ok(self.emit(CheckEvent::Checked(checked)))
     }
 
-    /// The files that the share at `path` is made of. A folder that is gone counts as one.
+    /// The files of the share at `path`. A missing folder counts as one file.
     fn files_of(
         &self,
         path: &Path,
@@ -163,7 +163,8 @@ impl Check<'_> {
         Ok(files.collect())
     }
 
-    /// What is at `path` instead of what is listed; none if it is that. A break if it is to stop.
+    /// What is at `path` instead of the recorded content; `None` if it matches. Breaks if the check
+    /// is to stop.
     fn file(
         &mut self,
         share: &Path,
@@ -171,7 +172,7 @@ impl Check<'_> {
         listed: &Descriptor,
     ) -> ControlFlow<(), Option<FoundFile>> {
         let progress = |bytes| {
-            self.tell(CheckEvent::Reading {
+            self.emit(CheckEvent::Reading {
                 path: share.to_owned(),
                 bytes: self.read.saturating_add(bytes),
             })
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_what_is_listed_is_not_complained_of() {
+    fn matching_files_are_not_reported() {
         let (store, _folder, hashes) = shares();
         let checked = checked(&store);
         let found = checked.iter().map(|share| (share.hash, share.wrong_count));
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn each_file_that_is_not_what_is_listed_is_named() {
+    fn each_file_that_does_not_match_is_named() {
         let (store, folder, _) = shares();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("file"), "FILE").unwrap();
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_it_is_told_to() {
+    fn it_stops_when_take_breaks() {
         let (store, _folder, _) = shares();
         let mut events = 0;
         check_shares(&store, &mut |_| {

@@ -1,7 +1,7 @@
 //! The parts of a running node, which its handle, its duties and its downloads share.
 //!
-//! A type that is a field here never names [`NodeCore`] or `Node`: what the node does with it is in a file of
-//! its own.
+//! A type that is a field here never names [`NodeCore`] or `Node`: what the node does with it is in
+//! a file of its own.
 
 use std::time::Instant;
 

@@ -1,4 +1,5 @@
-//! What the errors of calls on a node have in common. Each error is beside the call that fails with it.
+//! What the errors of calls on a node have in common. Each error type is beside the call that
+//! returns it.
 
 /// An error that programs recognise and that people can act on.
 pub trait CodedError: std::error::Error {

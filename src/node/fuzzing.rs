@@ -1,9 +1,9 @@
-//! What people type, for fuzzing.
+//! Texts that people type, for fuzzing.
 
 use super::selector::Selector;
 use crate::content::Hash;
 
-/// What is meant by a hash, the first digits of one, or a name.
+/// A hash, the first digits of one, or a name.
 pub(crate) fn selector(text: &str) {
     let selector = Selector::new(text);
     let is_hash = matches!(selector, Selector::Hash(_));

@@ -1,4 +1,4 @@
-//! The gauges of a node: how things stand, set when the metrics are asked for.
+//! The gauges of a node: its present state, set when its metrics are read.
 
 use std::{
     sync::Arc,
@@ -12,7 +12,7 @@ use prometheus_client::{
 };
 use tokio::sync::mpsc::WeakSender;
 
-/// What is looked up when somebody asks.
+/// The gauges, the registry that holds them, and the sources of their values.
 pub(super) struct Gauges {
     pub(super) registry: Registry,
     pub(super) served: Arc<Registry>,
@@ -26,11 +26,12 @@ pub(super) struct Gauges {
 }
 
 impl Gauges {
-    /// For a node that serves as `served` counts, the streams that come through `inbound`.
+    /// The gauges of a node. `served` are the counters of its server, `inbound` its queue of
+    /// streams.
     pub(super) fn new(served: Arc<Registry>, inbound: WeakSender<streams::Event>) -> Self {
         let mut registry = Registry::with_prefix("pelago");
         let version = [("version", env!("CARGO_PKG_VERSION"))].to_vec();
-        registry.register("build", "What this node is", Info::new(version));
+        registry.register("build", "The version of this node", Info::new(version));
         let started = Gauge::<i64>::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         started.set(now.map_or(0, |now| now.as_secs() as i64));
@@ -41,21 +42,18 @@ impl Gauges {
             registry.register(name, help, gauge.clone());
             gauge
         };
-        let shares = gauge("shares", "What is shared");
-        let peers = gauge("peers", "Peers connected to");
-        let dht_nodes = gauge("dht_nodes", "Nodes of the DHT that are known");
-        let streams_queued = gauge(
-            "streams_queued",
-            "Streams of peers that wait for a task to serve them",
-        );
+        let shares = gauge("shares", "Shared files and folders");
+        let peers = gauge("peers", "Connected peers");
+        let dht_nodes = gauge("dht_nodes", "Known nodes of the DHT");
+        let streams_queued = gauge("streams_queued", "Streams of peers that wait to be served");
         let announcements_due = gauge(
             "announcements_due",
-            "Announcements that should have been made by now and are not under way",
+            "Announcements that are overdue and not in flight",
         );
         let downloads = Family::default();
         registry.register(
             "downloads",
-            "Downloads in the list, by what they do",
+            "Downloads in the list, by state",
             Family::clone(&downloads),
         );
         Self {

@@ -1,4 +1,4 @@
-//! The handle to a node: what it is doing, and how it ends.
+//! The handle to a node: its status, and its end.
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,22 +12,22 @@ use crate::{
     transfer::{Download, Transfers},
 };
 
-/// How long the content of downloads that are too late to stop may take to be put in place, as the node
-/// ends. The next run finds it there if it takes longer.
+/// How long downloads that are too late to stop may take to put their content in place when the
+/// node ends. If it takes longer, the next run finds the content there.
 const PLACING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a node may take to end in good order, apart from that.
+/// How long the rest of an orderly shutdown may take.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A running node. A handle: clones are the same node; it ends with [`Node::shutdown`] or with the
-/// last handle.
+/// A running node. A handle: clones refer to the same node. It ends with [`Node::shutdown`] or with
+/// the last handle.
 #[derive(Clone)]
 pub struct Node {
     pub(super) core: Arc<NodeCore>,
     lifetime: Arc<Lifetime>,
 }
 
-/// The duties and downloads of a node: they end with it.
+/// The duties and downloads of a node, which end with its last handle.
 struct Lifetime {
     duties: Duties,
     transfers: Transfers,
@@ -46,22 +46,22 @@ impl Lifetime {
     }
 }
 
-/// What a node is doing.
+/// The status of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Who it is.
+    /// Its id.
     pub peer_id: PeerId,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Where it listens, with its id.
+    /// The addresses at which it listens, each with its id.
     pub listen: Vec<Multiaddr>,
-    /// How many things it shares.
+    /// How many files and folders it shares.
     pub shares: u64,
-    /// How many downloads run.
+    /// How many of its downloads have not ended.
     pub downloads: u64,
     /// How many peers it is connected to.
     pub peers: u64,
-    /// Since it started.
+    /// The time since it started.
     pub uptime: Duration,
 }
 
@@ -77,34 +77,34 @@ impl Node {
         }
     }
 
-    /// The background duties of this node: a part of the program that serves it adds its own.
+    /// The background duties of this node. Other parts of the program add their own.
     #[must_use]
     pub fn duties(&self) -> &Duties {
         &self.core.duties
     }
 
-    /// Who this node is.
+    /// The id of this node.
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.core.network.local_peer_id()
     }
 
-    /// What others see it called.
+    /// The name of this node, as others see it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.core.settings.name
     }
 
-    /// A number that is another after each change of what this node shares.
+    /// A number that changes with each change of the shares of this node.
     #[must_use]
     pub fn shares_revision(&self) -> u64 {
         self.core.store.shares_revision()
     }
 
-    /// The folder of downloads for which nobody chose one. It is there when this returns.
+    /// The folder for downloads without a chosen target. It exists when this returns.
     ///
     /// # Errors
-    /// No such folder was set, or it cannot be made.
+    /// No such folder is set, or it cannot be created.
     pub async fn download_folder(&self) -> io::Result<PathBuf> {
         let folder = self.core.settings.download_folder.clone();
         let folder = folder.ok_or(io::ErrorKind::NotFound)?;
@@ -113,7 +113,7 @@ impl Node {
             .map_err(io::Error::other)?
     }
 
-    /// What the node is doing.
+    /// The status of the node.
     ///
     /// # Errors
     /// The node has shut down, or its database cannot be read.
@@ -135,30 +135,37 @@ impl Node {
         })
     }
 
-    /// Waits until everything that was shared before this call has been announced: it takes for as
-    /// long as no other node is known.
+    /// Waits until everything shared before this call has been announced. While no other node is
+    /// known, that does not happen.
     pub async fn announced(&self) {
         self.core.publisher.announced().await;
     }
 
-    /// Ends the node within a few seconds: downloads are stopped, to go on with the next start, peers remembered, connections closed.
+    /// Ends the node within a few seconds: stops downloads, which resume at the next start, records
+    /// known peers, and closes connections.
     pub async fn shutdown(&self) {
         let late = self.core.transfers.stop_all();
         let ends = join_all(late.iter().map(Download::finished));
         if timeout(PLACING_TIMEOUT, ends).await.is_err() {
-            tracing::warn!("a download is still being put in its place");
+            tracing::warn!(
+                "a download is still moving its content into place: the next start finds it \
+                 there"
+            );
         }
         let in_order = async {
             self.core.transfers.save_or_log().await;
             if self.core.settings.mode == Mode::LongRunning
                 && let Err(error) = self.core.remember_peers().await
             {
-                tracing::warn!(%error, "the next start knows no peers of this run");
+                tracing::warn!(
+                    %error, "cannot record known peers: the next start does not know the peers \
+                     of this run"
+                );
             }
             self.core.network.shutdown().await;
         };
         if timeout(SHUTDOWN_TIMEOUT, in_order).await.is_err() {
-            tracing::warn!("the node did not end in good order in time");
+            tracing::warn!("the node did not shut down in time: its connections are dropped");
         }
         self.lifetime.end();
     }

@@ -1,4 +1,4 @@
-//! What the links said that people asked to read: names and peers of content.
+//! The names and peers in links that people asked to read.
 
 use std::collections::VecDeque;
 
@@ -7,13 +7,13 @@ use pelago_content::{Hash, Link};
 
 use super::{PeerAddress, link_peers::peers_of};
 
-/// Contents whose links are remembered, at most; the first are forgotten first.
+/// The most links that are remembered; the oldest are forgotten first.
 const MAX_LINKS: usize = 256;
 
-/// Peers that are remembered of a link, at most.
+/// The most peers of a link that are remembered.
 const MAX_LINK_PEERS: usize = 16;
 
-/// What links said that were asked for, those asked for last at the end.
+/// The links that people asked to read, the latest at the end.
 #[derive(Default)]
 pub(super) struct KnownLinks(Mutex<VecDeque<KnownLink>>);
 
@@ -27,7 +27,7 @@ impl KnownLinks {
     pub(super) fn remember(&self, link: &Link) {
         let mut peers = peers_of(link);
         peers.truncate(MAX_LINK_PEERS);
-        // A bare hash says nothing that is to be remembered, or to be forgotten.
+        // A bare hash has nothing to remember, and must not replace an earlier link.
         if peers.is_empty() && link.name.is_none() {
             return;
         }

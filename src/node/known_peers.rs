@@ -15,13 +15,13 @@ use crate::{
     store::{DatabaseError, KnownPeer, Store},
 };
 
-/// Peers of earlier runs that a node tries when it starts.
+/// The most peers of earlier runs that a node dials when it starts.
 const KNOWN_TRIED: usize = 16;
 
-/// How often the peers connected to are written down.
+/// How often the connected peers are recorded.
 const REMEMBER_INTERVAL: Duration = Duration::from_secs(300);
 
-/// The addresses of peers of earlier runs, for a node that runs for long.
+/// The addresses of peers of earlier runs. A one-shot node uses none.
 pub(super) async fn known_peers(
     settings: &Settings,
     store: &Store,
@@ -41,7 +41,8 @@ pub(super) async fn known_peers(
     Ok(addresses.collect())
 }
 
-/// Writes down who is connected, so that the next run knows somebody.
+/// Records the connected peers from time to time, so that the next run knows some. `is_overdue`:
+/// begins immediately.
 pub(super) async fn keep_known_peers(core: Arc<NodeCore>, is_overdue: bool) -> Outcome {
     let mut tick = interval(REMEMBER_INTERVAL);
     if !is_overdue {
@@ -54,7 +55,7 @@ pub(super) async fn keep_known_peers(core: Arc<NodeCore>, is_overdue: bool) -> O
 }
 
 impl NodeCore {
-    /// Writes down the peers connected to.
+    /// Records the connected peers.
     pub(super) async fn remember_peers(&self) -> Outcome {
         let peers = self.network.peers().await?;
         let seen = SystemTime::now()

@@ -1,4 +1,4 @@
-//! The peers that links and records name, and what is damaged of them.
+//! The peers that links name, and which of them are invalid.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use pelago_content::Link;
 
 use super::{InvalidAddress, PeerAddress};
 
-/// Peers of a link that are asked, at most. Whoever made the link names them, and each is dialed again and
-/// again while a download waits.
+/// The most peers of a link that are asked. The author of the link chose them, and a waiting
+/// download dials each of them again and again.
 const MAX_ASKED: usize = 16;
 
-/// Peers that a link names and that cannot be used.
+/// The peers of a link that are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedPeers {
     first: InvalidAddress,
@@ -19,7 +19,7 @@ pub struct DamagedPeers {
 }
 
 impl DamagedPeers {
-    /// What is damaged of the peers of `link`; `None` if nothing is.
+    /// The invalid peers of `link`; `None` if all are valid.
     #[must_use]
     pub fn of(link: &Link) -> Option<Self> {
         let parsed = link.peers.iter().map(|peer| peer.parse::<PeerAddress>());
@@ -41,13 +41,13 @@ impl fmt::Display for DamagedPeers {
         } = self;
         write!(
             f,
-            "{damaged} of the {all} peers that the link names cannot be asked: {first}. Was the link cut? Get \
-             it again, or name a peer with --peer HOST:PORT"
+            "{damaged} of the {all} peers in the link are invalid: {first}. The link may be \
+             truncated: get it again, or name a peer with --peer HOST:PORT"
         )
     }
 }
 
-/// The peers that a link names and that can be asked. The others are reported at once.
+/// The valid peers of a link. Logs the others.
 pub(super) fn peers_of(link: &Link) -> Vec<PeerAddress> {
     if let Some(damaged) = DamagedPeers::of(link) {
         tracing::warn!("{damaged}");
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_has_a_few_peers_asked_whatever_it_names() {
+    fn only_the_first_peers_of_a_link_are_asked() {
         let mut link = Link::new(Hash::from_bytes([1; 32]));
         link.peers = (1..=64)
             .map(|port| format!("/ip4/127.0.0.1/tcp/{port}"))
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_was_cut_is_named_with_what_is_wrong_of_it() {
+    fn a_truncated_peer_is_named_with_its_defect() {
         let mut link = Link::new(Hash::from_bytes([1; 32]));
         assert_eq!(DamagedPeers::of(&link), None);
         link.peers = vec![
@@ -81,9 +81,10 @@ mod tests {
             "/ip4/10.0.0".to_owned(),
         ];
         assert_eq!(peers_of(&link).len(), 1);
-        let told = DamagedPeers::of(&link).unwrap().to_string();
-        let beginning = "2 of the 3 peers that the link names cannot be asked: \"/ip4/10.0.0.1/tcp/80/p2p/12D3Koo\"";
-        assert!(told.starts_with(beginning), "{told}");
+        let text = DamagedPeers::of(&link).unwrap().to_string();
+        let beginning =
+            "2 of the 3 peers in the link are invalid: \"/ip4/10.0.0.1/tcp/80/p2p/12D3Koo\"";
+        assert!(text.starts_with(beginning), "{text}");
         link.peers = vec![format!("/ip4/10.0.0.1/tcp/80{}", "\u{1b}[2J")];
         assert!(
             !DamagedPeers::of(&link)

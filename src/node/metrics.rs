@@ -1,4 +1,5 @@
-//! What a node counts, as text for Prometheus: what each module below counts, and how things stand now.
+//! The metrics of a node, as text for Prometheus: the counters of each module, and the present
+//! state.
 
 use prometheus_client::{
     encoding::text::{encode_eof, encode_registry},
@@ -8,13 +9,13 @@ use prometheus_client::{
 use super::{DownloadState, ListError, Node, blocking::blocking};
 
 impl Node {
-    /// What this node and each of its rooms count, in the text format of OpenMetrics 1.0, which
+    /// The metrics of this node and its modules, in the text format of OpenMetrics 1.0, which
     /// Prometheus reads.
     ///
     /// # Errors
     /// The node has shut down, or its database cannot be read.
     pub async fn metrics(&self) -> Result<String, ListError> {
-        self.look_up().await?;
+        self.set_gauges().await?;
         let core = &self.core;
         let mut text = String::new();
         let registries = [
@@ -29,12 +30,12 @@ impl Node {
             .try_for_each(|registry| encode_registry(&mut text, registry))
             .and_then(|()| encode_eof(&mut text));
         if let Err(error) = written {
-            tracing::error!(%error, "the metrics are cut short");
+            tracing::error!(%error, "the metrics are incomplete");
         }
         Ok(text)
     }
 
-    async fn look_up(&self) -> Result<(), ListError> {
+    async fn set_gauges(&self) -> Result<(), ListError> {
         let core = &self.core;
         let now = &core.gauges;
         let store = core.store.clone();

@@ -1,7 +1,11 @@
-//! The node room: wires the rooms below together, and offers what people do with a node as calls.
+//! The node: connects the modules below it, and offers what people do with a node as calls.
 //!
-//! [`Node`] is a handle; every call on it ends, with a value or an error that says what was tried and
-//! what to do next. What works without a network ([`shares`]) takes a store only.
+//! [`Node`] is a handle. Every call on it ends, with a value or with an error ([`CodedError`]) that
+//! says what was tried and what to do next. Calls that need no network take a store only
+//! ([`shares`]).
+//!
+//! A part of the node (a field of `NodeCore`) is a type that knows neither `NodeCore` nor [`Node`].
+//! What the node does with it is in a file of its own.
 
 mod announce;
 mod background;

@@ -1,4 +1,4 @@
-//! What content is, before it is downloaded; and the links by which others get ours.
+//! Describes content before it is downloaded, and makes links to shares of this node.
 
 use std::time::Duration;
 
@@ -16,68 +16,68 @@ use crate::{
     transfer::{NoHolder, Opened, Totals, open},
 };
 
-/// How long others are looked for who have what we have ourselves.
+/// How long to look for other peers that have content which this node shares itself.
 const OTHERS: Duration = Duration::from_secs(1);
 
-/// What to look at.
+/// The content to describe.
 #[derive(Clone, Debug)]
 pub struct OpenRequest {
-    /// The content, with what a link says of it.
+    /// The content, with the name and peers that its link gives.
     pub link: Link,
-    /// Peers to ask, beside those that are found.
+    /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
-    /// Nodes by which to join the network.
+    /// Nodes through which to join the network.
     pub bootstrap: Vec<PeerAddress>,
-    /// How long to look for somebody who has it.
+    /// How long to look for peers that have it.
     pub timeout: Duration,
 }
 
-/// What is known of content before it is downloaded.
+/// A description of content before it is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentInfo {
     /// Its hash.
     pub hash: Hash,
-    /// What somebody calls it. Untrusted.
+    /// Its name, as the link or a peer gives it. Untrusted.
     pub name: Option<String>,
     /// File or folder.
     pub kind: Kind,
-    /// Its bytes, a folder's in all files below; none where that is not cheaply known.
+    /// Its size in bytes, for a folder that of all files below; `None` if it is not known cheaply.
     pub size: Option<u64>,
-    /// How many files it is; none where that is not cheaply known.
+    /// How many files it has; `None` if it is not known cheaply.
     pub files: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
-    /// Who else has it.
+    /// The other peers that have it.
     pub holders: Vec<Holder>,
 }
 
 /// A peer that has content, or some of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Who it is.
+    /// Its id.
     pub peer_id: PeerId,
-    /// What it calls itself. Untrusted.
+    /// Its name. Untrusted.
     pub name: Option<String>,
-    /// How many bytes of it the peer says that it has; of a folder with small files, at most so many.
+    /// How many bytes of it the peer claims to have. For a folder with small files, an upper bound.
     pub bytes: u64,
 }
 
-/// Why nothing is known of content.
+/// Why content could not be described.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Nobody who was asked has it.
+    /// No peer that was asked has it.
     #[error(
         "no source for {hash} within {} s: {nobody}", timeout.as_secs_f64()
     )]
     NoSource {
-        /// What was looked for.
+        /// The content.
         hash: Hash,
-        /// How long.
+        /// How long the node looked.
         timeout: Duration,
-        /// How many were asked.
+        /// How many peers were asked.
         nobody: NoHolder,
     },
-    /// Our own shares cannot be read.
+    /// The shares of this node cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The node shut down.
@@ -96,14 +96,14 @@ impl CodedError for OpenError {
 
     fn hint(&self) -> Option<String> {
         matches!(self, Self::NoSource { .. }).then(|| {
-            "is a node that shares it running? name one with --peer HOST:PORT, join the network \
-             with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
+            "check that a node that shares it is running. Name one with --peer HOST:PORT, join the \
+             network with --bootstrap HOST:PORT, or wait longer with --timeout SECONDS"
                 .to_owned()
         })
     }
 }
 
-/// A share of this content that can be had from here.
+/// A share of this content that is available from this node.
 fn available(store: &Store, hash: &Hash) -> Result<Option<Share>, DatabaseError> {
     let is_here = |share: &Share| {
         store.state_of(share).is_available() && store.look_at_share(share).state.is_available()
@@ -112,7 +112,7 @@ fn available(store: &Store, hash: &Hash) -> Result<Option<Share>, DatabaseError>
 }
 
 impl Node {
-    /// Finds out what content is and who has it, and downloads none of it.
+    /// Describes content and finds the peers that have it. Downloads none of it.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -148,8 +148,8 @@ impl Node {
         Ok(content)
     }
 
-    /// What is shared under this hash or name, or all that is, each with a link that names where this
-    /// node can be reached.
+    /// The shares with this hash or name, or all shares, each with a link that names addresses of
+    /// this node.
     ///
     /// # Errors
     /// See [`UnshareError`].

@@ -1,7 +1,7 @@
-//! Peers that people select: by id, or by a name that any peer can give itself.
+//! Selects peers by id, or by a name, which any peer can choose for itself.
 //!
-//! A name stands for the peer that it was first used for. Another peer never takes its place silently.
-//! Several peers of one name are an error that shows their ids.
+//! A name is bound to the peer that it was first used for. Another peer never takes its place
+//! silently. If several peers have the name, an error shows their ids.
 
 use std::time::Duration;
 
@@ -11,19 +11,20 @@ use tokio::time::{Instant, timeout_at};
 use super::{DownloadError, blocking::blocking, core::NodeCore};
 use crate::network;
 
-/// How long the peer that a name stands for is waited for, while another of that name is connected.
+/// How long to wait for the peer that a name is bound to, while another peer of that name is
+/// connected.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// How long those who are connected may take to say what they are called, where a name is used first.
+/// How long connected peers may take to tell their names, when a name is used for the first time.
 const INTRODUCTION: Duration = Duration::from_secs(1);
 
-/// Whom a selection means.
+/// The result of a selection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Selected {
     Peer(PeerId),
-    /// The peer, and that the name stands for it from now on.
+    /// This peer, to which the name is bound from now on.
     New(PeerId),
-    /// Another than the one that the name stands for.
+    /// Other peers than the one that the name is bound to.
     Changed {
         was: PeerId,
         now: Vec<PeerId>,
@@ -32,13 +33,13 @@ enum Selected {
     Missing,
 }
 
-/// Whom `text` selects among the `called`, those connected of that name, where it stands for `bound`.
-fn select(text: &str, called: &[PeerId], bound: Option<PeerId>) -> Selected {
+/// What `text` selects among `named`, the connected peers of that name, if it is bound to `bound`.
+fn select(text: &str, named: &[PeerId], bound: Option<PeerId>) -> Selected {
     if let Ok(peer) = text.parse() {
         return Selected::Peer(peer);
     }
-    match (bound, called) {
-        (Some(bound), called) if called.contains(&bound) => Selected::Peer(bound),
+    match (bound, named) {
+        (Some(bound), named) if named.contains(&bound) => Selected::Peer(bound),
         (_, []) => Selected::Missing,
         (Some(was), now) => Selected::Changed {
             was,
@@ -49,14 +50,14 @@ fn select(text: &str, called: &[PeerId], bound: Option<PeerId>) -> Selected {
     }
 }
 
-/// `NAME=ID`: the name, and whom it is to stand for.
+/// Parses `NAME=ID`: the name, and the peer to bind it to.
 fn binding(text: &str) -> Option<(String, PeerId)> {
     let (name, id) = text.rsplit_once('=')?;
     Some((name.to_owned(), id.parse().ok()?))
 }
 
-/// The ids of those `connected` peers that call themselves `name`.
-fn called(connected: &[network::Peer], name: &str) -> Vec<PeerId> {
+/// The ids of the `connected` peers with that name.
+fn named(connected: &[network::Peer], name: &str) -> Vec<PeerId> {
     let those = connected
         .iter()
         .filter(|peer| peer.name.as_deref() == Some(name));
@@ -64,7 +65,7 @@ fn called(connected: &[network::Peer], name: &str) -> Vec<PeerId> {
 }
 
 impl Selected {
-    /// The peer, or why there is none yet.
+    /// The selected peer, or the error.
     fn peer(&self, text: &str) -> Result<PeerId, DownloadError> {
         let name = text.to_owned();
         Err(match self {
@@ -84,7 +85,7 @@ impl Selected {
 }
 
 impl NodeCore {
-    /// The ids of the peers that `from` selects, waiting until `deadline` for those that are called by a
+    /// The ids of the peers that `from` selects. Waits until `deadline` for those that are given by
     /// name. Names that are used for the first time, and those given as `NAME=ID`, are bound.
     pub(super) async fn select_peers(
         &self,
@@ -100,7 +101,7 @@ impl NodeCore {
                 Some((_, peer)) => Selected::New(peer),
                 None => {
                     let bound = self.store.peer_of_name(text);
-                    select(text, &called(&connected, text), bound)
+                    select(text, &named(&connected, text), bound)
                 }
             });
             let selected: Vec<_> = selected.collect();
@@ -125,21 +126,22 @@ impl NodeCore {
                 DownloadError::OtherPeer { .. } => grace,
                 _ => deadline,
             };
-            // Whether one arrived or some were missed: all are looked at again.
+            // Whether one arrived or some were missed: all are checked again.
             if timeout_at(until, arrivals.recv()).await.is_err() {
                 return Err(error);
             }
         }
     }
 
-    /// Has new names stand for their peers. Where that cannot be written down, the next use is the first.
+    /// Binds new names to their peers. If that cannot be recorded, the next use counts as the
+    /// first.
     async fn bind(&self, from: &[String], selected: &[Selected]) {
         let new = from.iter().zip(selected).filter_map(|(text, selected)| {
             let Selected::New(peer) = selected else {
                 return None;
             };
             let name = binding(text).map_or_else(|| text.clone(), |(name, _)| name);
-            tracing::info!(name, %peer, "the name stands for this peer from now on");
+            tracing::info!(name, %peer, "bound the name to this peer");
             Some((name, *peer))
         });
         let new: Vec<_> = new.collect();
@@ -148,7 +150,7 @@ impl NodeCore {
             return;
         }
         if let Ok(Err(error)) = blocking(move || store.bind_names(&new)).await {
-            tracing::warn!(%error, "whom a name stands for is not written down");
+            tracing::warn!(%error, "cannot record which peer a name is bound to");
         }
     }
 }
@@ -160,7 +162,7 @@ mod tests {
     #[test]
     fn a_name_never_passes_to_another_peer_by_itself() {
         let [a, b, c] = [(); 3].map(|()| PeerId::random());
-        let by_name = |called: &[PeerId], bound| select("anna", called, bound);
+        let by_name = |named: &[PeerId], bound| select("anna", named, bound);
         assert_eq!(by_name(&[], None), Selected::Missing);
         assert_eq!(by_name(&[a], None), Selected::New(a));
         assert_eq!(by_name(&[a, b], None), Selected::Several(vec![a, b]));

@@ -1,4 +1,4 @@
-//! What a node knows of others: its peers, how others reach it, and what they share with it.
+//! What a node knows of other nodes: its peers, how they reach it, and what they share with it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,19 +9,19 @@ use tokio::sync::watch;
 use super::{Catalogue, ListError, Node, PeerAddress, Shared, catalogues};
 use crate::network::{self, Closed, Reach};
 
-/// Peers named in a link.
+/// The most addresses that a link names.
 const LINK_PEERS: usize = 6;
 
 /// A connected peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Who it is.
+    /// Its id.
     pub peer_id: PeerId,
-    /// What it calls itself. Untrusted.
+    /// Its name. Untrusted.
     pub name: Option<String>,
-    /// Where it is.
+    /// The addresses of its connections.
     pub addresses: Vec<Multiaddr>,
-    /// The latest round trip.
+    /// The latest round-trip time.
     pub rtt: Option<Duration>,
     /// Bytes of content sent to it.
     pub sent_bytes: u64,
@@ -30,7 +30,7 @@ pub struct Peer {
 }
 
 impl Node {
-    /// The addresses that the node listens at and that lead to it from anywhere, each with its id.
+    /// The addresses at which the node listens and that other machines can reach, each with its id.
     ///
     /// # Errors
     /// The node has shut down.
@@ -44,7 +44,7 @@ impl Node {
             .collect())
     }
 
-    /// The peers that the node is connected to.
+    /// The connected peers.
     ///
     /// # Errors
     /// The node has shut down.
@@ -64,7 +64,7 @@ impl Node {
         Ok(peers.into_iter().map(peer).collect())
     }
 
-    /// Connects to a peer: by that the node joins the network, if it had not yet.
+    /// Connects to a peer. The node joins the network through it, unless it has joined already.
     ///
     /// # Errors
     /// See [`network::ConnectError`].
@@ -75,7 +75,7 @@ impl Node {
             .await
     }
 
-    /// Where this node can be reached, for a link: by the addresses that others can use, if there are any.
+    /// The addresses of this node for a link: those that most other machines can reach.
     ///
     /// # Errors
     /// The node has shut down.
@@ -90,7 +90,7 @@ impl Node {
             .collect())
     }
 
-    /// All that a receiver needs to get what is shared under `shared`'s hash from this node.
+    /// The link by which others download `shared` from this node.
     ///
     /// # Errors
     /// The node has shut down.
@@ -101,7 +101,7 @@ impl Node {
         })
     }
 
-    /// What the peer at `address` shares with this node.
+    /// The catalogue of the peer at `address`.
     ///
     /// # Errors
     /// See [`ListError`].
@@ -109,7 +109,7 @@ impl Node {
         catalogues::of_peer(&self.core.network, address).await
     }
 
-    /// What all peers in reach share with this node, after waiting `wait` for peers to turn up.
+    /// The catalogues of all peers in reach, after waiting `wait` for peers to connect.
     ///
     /// # Errors
     /// The node has shut down.
@@ -117,26 +117,26 @@ impl Node {
         catalogues::of_network(&self.core.network, wait).await
     }
 
-    /// How many nodes of the DHT this node knows.
+    /// How many nodes of the DHT this node knows. Changes are sent to the receiver.
     #[must_use]
     pub fn routable(&self) -> watch::Receiver<usize> {
         self.core.network.routable()
     }
 
-    /// How many requests this node has sent in the DHT to find providers.
+    /// How many requests to find providers this node has sent in the DHT.
     #[must_use]
     pub fn lookup_requests(&self) -> u64 {
         self.core.network.lookup_requests()
     }
 
-    /// The list of the peer at this address, or of all peers in reach, that
-    /// [`cache_catalogue`](Self::cache_catalogue) kept a moment ago.
+    /// The catalogue of the peer at this address, or of all peers in reach, if
+    /// [`cache_catalogue`](Self::cache_catalogue) still keeps it.
     #[must_use]
     pub fn cached_catalogue(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
         self.core.catalogue.get(of)
     }
 
-    /// Keeps a list for a reader that reads it page by page.
+    /// Keeps a catalogue for a caller that reads it page by page.
     pub fn cache_catalogue(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
         self.core.catalogue.keep(of, catalogue);
     }

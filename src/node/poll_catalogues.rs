@@ -1,8 +1,8 @@
-//! Reads what peers list, for the sake of downloads that wait for a source.
+//! Reads the catalogues of peers for downloads that wait for a source.
 //!
-//! One listing tells about all of them. Nothing is read while nothing waits, and each listing is a part of
-//! the budget that all waiting downloads share. A peer is asked when it connects, and again after pauses
-//! that double: what it shares later is found by that.
+//! One catalogue serves all of them. Nothing is read while no download waits, and each catalogue
+//! counts towards the budget that all waiting downloads share. A peer is asked when it connects,
+//! and again after pauses that double, so that content it shares later is found.
 
 use std::{
     collections::HashMap,
@@ -15,16 +15,17 @@ use tokio::{sync::broadcast::error::RecvError, time::sleep_until};
 
 use super::{catalogues, core::NodeCore};
 
-/// The pause before a peer is asked again; each further one is twice as long, up to the last.
+/// The pause before a peer is asked again. Each further pause is twice as long, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LAST_PAUSE: Duration = Duration::from_secs(300);
 
-/// When to ask which peer. Pure: the time is an argument.
+/// When to ask which peer. Pure: the time is an argument. For each peer: when it is due, and the
+/// pause after that.
 #[derive(Default)]
 struct Schedule(HashMap<PeerId, (Instant, Duration)>);
 
 impl Schedule {
-    /// These are connected: those that are new are asked now, those that are gone are forgotten.
+    /// Sets the connected peers: new ones are due now, and others are forgotten.
     fn connected(&mut self, peers: &[PeerId], now: Instant) {
         self.0.retain(|peer, _| peers.contains(peer));
         for peer in peers {
@@ -44,7 +45,7 @@ impl Schedule {
     }
 }
 
-/// Offers what peers list to downloads that wait, as long as the node runs.
+/// Offers content in the catalogues of peers to downloads that wait, for as long as the node runs.
 pub(super) async fn run(core: Arc<NodeCore>) {
     let mut waiters = core.transfers.waiters();
     loop {
@@ -82,7 +83,7 @@ pub(super) async fn run(core: Arc<NodeCore>) {
     }
 }
 
-/// Reads what a peer lists; downloads that wait for some of it begin again.
+/// Reads the catalogue of a peer. Downloads that wait for content in it resume.
 async fn offer_listed(core: &NodeCore, peer: PeerId) {
     let waiting = core.transfers.waiting();
     let take = |hash| {
@@ -91,7 +92,7 @@ async fn offer_listed(core: &NodeCore, peer: PeerId) {
         }
     };
     if let Err(error) = catalogues::of_connected(&core.network, peer, take).await {
-        tracing::debug!(%peer, error, "no listing, or not all of it");
+        tracing::debug!(%peer, error, "the catalogue is missing or incomplete");
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_asked_when_it_comes_and_then_less_and_less_often() {
+    fn a_peer_is_asked_when_it_connects_and_then_less_and_less_often() {
         let ([first, second], start) = ([PeerId::random(), PeerId::random()], Instant::now());
         let mut schedule = Schedule::default();
         assert_eq!(schedule.next(), None);
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(asked, [0, 5, 15, 35, 75, 155, 315, 615]);
         schedule.connected(&[first, second], now);
         assert_eq!(schedule.next(), Some((now, second)));
-        // One that went and came back is asked again.
+        // A peer that disconnected and came back is asked again.
         schedule.connected(&[second], now);
         schedule.asked(&second, now);
         schedule.connected(&[first, second], now);

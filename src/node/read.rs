@@ -1,5 +1,5 @@
-//! Content as somebody on this machine reads it: a file from any byte on, or what is in a folder, held
-//! here or not.
+//! Reads content for programs on this machine: a file from any byte on, or the entries of a folder,
+//! whether this node has it or fetches it.
 
 use std::{ops::Range, time::Duration};
 
@@ -22,39 +22,40 @@ use crate::{
 pub struct ReadRequest {
     /// The content.
     pub hash: Hash,
-    /// Of a folder: the names that lead to what is to be read. Of a file nothing, or what somebody calls it.
+    /// For a folder: the names that lead to the file or folder to read. For a file: empty, or any
+    /// name.
     pub path: Vec<String>,
-    /// How long there may be no source for what is not here.
+    /// How long content that is not here may have no source.
     pub timeout: Duration,
-    /// Bytes that are fetched ahead of what is read, of what is not here.
+    /// How many bytes are fetched ahead of the reader, if the content is not here.
     pub read_ahead: u64,
 }
 
-/// Content that can be read.
+/// Content that is open for reading.
 pub struct Reading {
     stat: Stat,
     name: Option<String>,
     descriptor: Descriptor,
     reader: Reader,
-    /// Takes files that are not as they were.
+    /// Takes files that have changed.
     rehash: RehashQueue,
 }
 
-/// What can be read.
+/// The kind of content that is open for reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stat {
     /// A file.
     File {
         /// Its hash.
         hash: Hash,
-        /// Its bytes.
+        /// Its size in bytes.
         size: u64,
     },
     /// A folder.
     Folder {
         /// Its hash.
         hash: Hash,
-        /// What is in it, by name.
+        /// Its entries, by name.
         entries: Vec<ManifestEntry>,
     },
 }
@@ -62,16 +63,16 @@ pub enum Stat {
 /// Why content cannot be read.
 #[derive(Debug, Error)]
 pub enum ReadError {
-    /// The path leads nowhere.
-    #[error("there is nothing of this name")]
+    /// Nothing exists at the path.
+    #[error("the folder has no entry of this name")]
     NotFound,
-    /// It is not here, and could not be had.
+    /// It is not here, and could not be fetched.
     #[error(transparent)]
     Transfer(#[from] transfer::ReadError),
 }
 
 impl ReadError {
-    /// Whether others have to be done with reading first.
+    /// Whether other readers have to finish first.
     #[must_use]
     pub fn is_too_many_readers(&self) -> bool {
         let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
@@ -80,7 +81,7 @@ impl ReadError {
         matches!(**error, DownloadError::TooManyRead)
     }
 
-    /// Whether it was shared here, and its file is gone or holds something else.
+    /// Whether it was shared here, and its file is gone or has other content.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         let Self::Transfer(transfer::ReadError::Here(error)) = self else {
@@ -93,7 +94,7 @@ impl ReadError {
         }
     }
 
-    /// The content that no source was found for, if that is why.
+    /// The content without a source, if that is the reason.
     #[must_use]
     pub fn without_source(&self) -> Option<Hash> {
         let Self::Transfer(transfer::ReadError::Fetch(error)) = self else {
@@ -105,7 +106,7 @@ impl ReadError {
         }
     }
 
-    /// Whether it is this node that failed, and no other can help.
+    /// Whether this node failed, so that no other node can help.
     #[must_use]
     pub fn is_of_this_node(&self) -> bool {
         match self {
@@ -119,7 +120,7 @@ impl ReadError {
 }
 
 impl Node {
-    /// Opens content to be read: finds out what it is and, of a folder, follows the path in it.
+    /// Opens content for reading. In a folder, follows the path.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -149,7 +150,7 @@ impl Node {
             descriptor = below(&manifest, name).ok_or(ReadError::NotFound)?;
             at = reader(descriptor.hash());
         }
-        // A file that was asked for by its own hash may be called anything.
+        // A file that was requested by its own hash may have any name.
         let left = path.count();
         let is_itself = descriptor.hash() == found_by;
         if left > usize::from(is_itself) {
@@ -177,16 +178,16 @@ impl Node {
         }
     }
 
-    /// What somebody means who wants to read it: the link of what is shared or downloaded here under
-    /// this hash or name; or what any hash or link says, whose peers are remembered for it.
+    /// The link of content to read, and its kind if that is known. `what` is the hash or name of a
+    /// share or download of this node, or any hash or link, whose name and peers are remembered.
     ///
     /// # Errors
-    /// [`UnshareError`]: it is a name, and of nothing here, or of several.
+    /// [`UnshareError`]: it is a name that nothing here has, or that several contents have.
     pub async fn readable(&self, what: &str) -> Result<(Link, Option<Kind>), UnshareError> {
         let link = match what.parse() {
             Ok(Target::Hash(hash)) => Link::new(hash),
             Ok(Target::Link(link)) => link,
-            // What is mistyped is the name of nothing.
+            // A mistyped hash is looked up as a name, which nothing has.
             Ok(Target::Name(_)) | Err(_) => match self.find_download(what) {
                 Ok(download) => Link::new(download.hash),
                 Err(_) => {
@@ -213,7 +214,7 @@ impl Node {
     }
 }
 
-/// What is called so in the directory; nothing, if that is a symbolic link.
+/// The entry of this name in the directory; `None` if it is a symbolic link.
 fn below(manifest: &Manifest, name: &str) -> Option<Descriptor> {
     let entries = manifest.entries();
     let at = entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
@@ -226,21 +227,21 @@ fn below(manifest: &Manifest, name: &str) -> Option<Descriptor> {
 }
 
 impl Reading {
-    /// What this is.
+    /// Its kind.
     #[must_use]
     pub const fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// What it is called, where that is known.
+    /// Its name, if that is known.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The bytes of a file from `bytes.start` on, in order, each verified before it is given; after an
-    /// error there is nothing more. What is not here is fetched as it is read, and no more once this is
-    /// dropped. Of a folder there are none.
+    /// The bytes of a file in this range, in order. Each is verified first, and an error ends the
+    /// stream. Data that is not here is fetched while the stream is read, and until it is dropped.
+    /// A folder has no bytes.
     pub fn range(self, bytes: Range<u64>) -> impl Stream<Item = Result<Vec<u8>, ReadError>> + Send {
         let file = self.descriptor;
         let end = match self.stat {
@@ -252,7 +253,7 @@ impl Reading {
             let (mut reader, rehash, at) = left.filter(|(.., at)| *at < end)?;
             let piece = reader.piece(file, at..end).await;
             if let Some(transfer::ReadError::Here(error)) = reader.take_unreadable() {
-                // It is hashed again, now or when somebody asks the next time.
+                // The file is hashed again, now or at the next request.
                 rehash.enqueue_for_error(&error);
             }
             match piece {
@@ -262,7 +263,7 @@ impl Reading {
                 }
                 Err(error) => {
                     if let transfer::ReadError::Here(error) = &error {
-                        // It is hashed again, now or when somebody asks the next time.
+                        // The file is hashed again, now or at the next request.
                         rehash.enqueue_for_error(error);
                     }
                     Some((Err(error.into()), None))

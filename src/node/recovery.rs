@@ -1,8 +1,8 @@
-//! Shares that were lost with a damaged database, and are looked for when a node starts.
+//! Recovers shares that were lost with a damaged database, when a node starts.
 //!
-//! Owns how each is found again: a file is hashed, as it is when it changed; a folder is walked, and
-//! shared only if it is the same folder still. What is not found stays on the list. What goes
-//! wrong fails this duty, which the supervisor restarts.
+//! A file is hashed, as it is after a change. A folder is walked, and shared only if its hash is
+//! still the same. Shares that are not recovered stay on the list. An error fails this duty, and
+//! the supervisor restarts it.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -15,13 +15,13 @@ use crate::{
     store::{LostShare, NewFolder, NewShare, RecoveryError, Share, Store, named},
 };
 
-/// Looks for what was lost, and provides what is found. The log of shares is right when this ends.
+/// Recovers lost shares, and provides them. The log of shares is up to date when this ends.
 pub(super) async fn find_lost(core: Arc<NodeCore>) -> Outcome {
     let (found, mut hashes) = mpsc::channel(HASHES_QUEUED);
     let store = core.store.clone();
     let finding = spawn_blocking(move || {
         find(&store, &|hash| {
-            // The node may be shutting down: then nobody needs the rest.
+            // Sending fails when the node shuts down: then the hash is not needed.
             let _ = found.blocking_send(hash);
         })
     });
@@ -34,14 +34,14 @@ pub(super) async fn find_lost(core: Arc<NodeCore>) -> Outcome {
 fn find(store: &Store, found: &dyn Fn(Hash)) -> Result<(), RecoveryError> {
     let mut still_lost = Vec::new();
     for LostShare { path, share } in store.lost_shares()? {
-        let again = share.map(|share| share_again(store, share));
+        let again = share.map(|share| recover(store, share));
         match again {
             Some(Ok(hash)) => {
-                tracing::info!(path = %path.display(), %hash, "found again, and shared");
+                tracing::info!(path = %path.display(), %hash, "recovered a lost share");
                 found(hash);
             }
             Some(Err(error)) => {
-                tracing::warn!(path = %path.display(), %error, "not found again");
+                tracing::warn!(path = %path.display(), %error, "cannot recover a lost share");
                 still_lost.push(path);
             }
             None => still_lost.push(path),
@@ -54,15 +54,15 @@ fn find(store: &Store, found: &dyn Fn(Hash)) -> Result<(), RecoveryError> {
             .collect();
         let (count, names) = (names.len(), named(names.iter()));
         tracing::warn!(
-            "{count} shares were lost with the damaged database: share them again, or see pelago \
-             doctor: {names}"
+            "{count} shares were lost with the damaged database. Share them again, or see `pelago \
+             doctor`: {names}"
         );
     }
     store.keep_lost(&still_lost)
 }
 
-fn share_again(store: &Store, share: Share) -> Result<Hash, ShareError> {
-    let go_on = |_| ControlFlow::Continue(());
+fn recover(store: &Store, share: Share) -> Result<Hash, ShareError> {
+    let progress = |_| ControlFlow::Continue(());
     if share.descriptor.kind() == Kind::Folder {
         let folder = NewFolder {
             path: share.path,
@@ -70,10 +70,10 @@ fn share_again(store: &Store, share: Share) -> Result<Hash, ShareError> {
             scopes: share.scopes,
             origin: share.origin,
         };
-        let (descriptor, _) = store.share_folder_again(&folder, &share.hash, &go_on)?;
+        let (descriptor, _) = store.share_folder_again(&folder, &share.hash, &progress)?;
         return Ok(descriptor.hash());
     }
-    let (descriptor, fingerprint) = hash_unless_known(store, &share.path, &go_on)?;
+    let (descriptor, fingerprint) = hash_unless_known(store, &share.path, &progress)?;
     let new = NewShare {
         descriptor,
         name: share.name,

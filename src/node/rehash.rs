@@ -1,7 +1,7 @@
-//! Hashes shared files again when what is listed of them may not be what they hold, one at a time.
+//! Hashes shared files again, one at a time, when their content may differ from what is recorded.
 //!
-//! Owns what follows from the new hash: a file that is shared by itself is listed under it; a file of a
-//! shared folder whose content is another is not served until the folder is shared again.
+//! Acts on the new hash: a file that is shared by itself is then shared under it. A file of a
+//! shared folder with other content is not served until the folder is shared again.
 
 use std::{
     ops::ControlFlow,
@@ -20,18 +20,18 @@ use crate::{
     store::{self, Fingerprint, HashError, Hashed, Member, MemberState, NewShare, Store},
 };
 
-/// What hashing a file again showed.
+/// The result of hashing a file again.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Rehashed {
-    /// Whether it was hashed: it is not if nothing is listed at its path that depends on that.
+    /// Whether it was hashed. It is not if no share or member at its path depends on the hash.
     is_hashed: bool,
-    /// The hash that it was shared under by itself, and the one that it is now.
+    /// The hash under which it was shared by itself, and its hash now.
     share: Option<(Hash, Hash)>,
-    /// The shared folders that list it with other content.
+    /// The shared folders that record it with other content.
     outdated: Vec<PathBuf>,
 }
 
-/// Hashes the files that wait for it, as long as the node runs.
+/// Hashes the files in the queue, for as long as the node runs.
 pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
     let queue = core.rehash.clone();
     loop {
@@ -40,17 +40,17 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
         let (caller, waiting) = oneshot::channel::<()>();
         let began = Instant::now();
         let hashing = spawn_blocking(move || {
-            // Gone with this task, when the node ends.
-            let go_on = |_| match caller.is_closed() {
+            // The receiver is dropped with this task, when the node ends.
+            let progress = |_| match caller.is_closed() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             };
-            rehash(&store, &path, reason, &go_on)
+            rehash(&store, &path, reason, &progress)
         });
         let rehashed = match hashing.await {
             Ok(rehashed) => rehashed,
             Err(panic) => {
-                // The file has its turn again, as after any other failure.
+                // The file is tried again, as after any other failure.
                 queue.retry(file);
                 return Err(panic.into());
             }
@@ -59,7 +59,7 @@ pub(super) async fn rehash_all(core: Arc<NodeCore>) -> Outcome {
         queue.hashed(file.path.clone(), began.elapsed());
         match rehashed {
             Ok(rehashed) => {
-                core.take_rehashed(&file, rehashed).await;
+                core.apply_rehashed(&file, rehashed).await;
                 core.inspect_path(file.path).await;
             }
             Err(error) => {
@@ -81,44 +81,49 @@ fn try_again(queue: &RehashQueue, file: QueuedFile, error: &ShareError) {
     let path = path.display();
     match reason {
         RehashReason::Doubted => {
-            tracing::warn!(%path, %error, "in doubt, and cannot be hashed: each chunk is proven before it is sent");
+            tracing::warn!(
+                %path, %error, "the file is in doubt and cannot be hashed: each chunk is \
+                 verified before it is sent"
+            );
         }
         RehashReason::Changed | RehashReason::NoTree => {
-            tracing::warn!(%path, %error, "no longer served")
+            tracing::warn!(%path, %error, "the file is no longer served")
         }
     }
 }
 
 impl NodeCore {
-    async fn take_rehashed(&self, file: &QueuedFile, rehashed: Rehashed) {
+    async fn apply_rehashed(&self, file: &QueuedFile, rehashed: Rehashed) {
         let path = file.path.display();
         for folder in &rehashed.outdated {
             let folder = folder.display();
             tracing::warn!(
-                %path, %folder, "other content than when its folder was shared, and not available: share \
-                 the folder again"
+                %path, %folder, "the file has changed since its folder was shared, and is not \
+                 available: share the folder again"
             );
         }
         match rehashed.share {
             Some((before, after)) if before != after => {
-                tracing::info!(%path, %before, %after, "changed file shared anew");
+                tracing::info!(
+                    %path, %before, %after, "the changed file is shared under its new hash"
+                );
                 self.provide_if_shared(after).await;
                 self.withdraw_if_gone(before).await;
             }
             _ if !rehashed.is_hashed || !rehashed.outdated.is_empty() => {}
             _ => match file.reason {
                 RehashReason::NoTree => {
-                    tracing::info!(%path, "served again: its stored tree was rebuilt");
+                    tracing::info!(%path, "the file is served again: its stored tree was rebuilt");
                 }
                 RehashReason::Changed | RehashReason::Doubted => {
-                    tracing::info!(%path, "hashed again: the content is what is listed");
+                    tracing::info!(%path, "hashed the file again: its content is unchanged");
                 }
             },
         }
     }
 }
 
-/// Hashes the file at `path`, known or not, and brings what is listed of it in line. Blocks.
+/// Hashes the file at `path`, and updates what is recorded of it. Blocks.
 ///
 /// # Errors
 /// The file cannot be hashed, for example because it is still growing.
@@ -126,17 +131,17 @@ fn rehash(
     store: &Store,
     path: &Path,
     reason: RehashReason,
-    go_on: &dyn Fn(u64) -> ControlFlow<()>,
+    progress: &dyn Fn(u64) -> ControlFlow<()>,
 ) -> Result<Rehashed, ShareError> {
     let share = share_of(store, path)?;
-    let is_unknown = |(_, member): &(PathBuf, Member)| !is_known_to_be_other(member, path);
+    let is_unknown = |(_, member): &(PathBuf, Member)| !is_known_to_differ(member, path);
     let is_member = members_of(store, path)?.iter().any(is_unknown);
     // The tree of a file may be that of a folder which is being downloaded.
     if share.is_none() && !is_member && reason != RehashReason::NoTree {
         return Ok(Rehashed::default());
     }
     share.as_ref().map_or(Ok(()), check_settled)?;
-    let hashed = shares::hash(store, path, go_on)?;
+    let hashed = shares::hash(store, path, progress)?;
     Ok(Rehashed {
         is_hashed: true,
         share: renew(store, path, hashed)?,
@@ -154,9 +159,9 @@ fn members_of(store: &Store, path: &Path) -> Result<Vec<(PathBuf, Member)>, stor
     Ok(store.members_at(path)?)
 }
 
-/// Whether the file at `path` was hashed as it looks now, and holds other content than the member that is
-/// listed there; what is no file has nothing to hash.
-fn is_known_to_be_other(member: &Member, path: &Path) -> bool {
+/// Whether it is known that the file at `path` differs from the member recorded there: it was
+/// hashed with its present fingerprint, or is not a file.
+fn is_known_to_differ(member: &Member, path: &Path) -> bool {
     match (member.state, path.symlink_metadata()) {
         (MemberState::File(listed), Ok(metadata)) => {
             !metadata.is_file() || listed.is_of_other_content(&Fingerprint::new(&metadata))
@@ -165,7 +170,7 @@ fn is_known_to_be_other(member: &Member, path: &Path) -> bool {
     }
 }
 
-/// Shares a file that is shared by itself as what it is now. It may have been withdrawn meanwhile.
+/// Updates the share of a file that is shared by itself. It may have been unshared meanwhile.
 fn renew(
     store: &Store,
     path: &Path,
@@ -186,8 +191,8 @@ fn renew(
     Ok(Some((known.hash, hashed.descriptor.hash())))
 }
 
-/// Writes down, in the folders that the file is in, that it is what they list. Gives those that list
-/// something else: there it is not served any more.
+/// Records in the folders that contain the file that it matches. Returns the folders where it does
+/// not: they no longer serve it.
 fn confirm_members(
     store: &Store,
     path: &Path,
@@ -211,7 +216,7 @@ mod tests {
     use super::*;
     use crate::store::{DataFolder, Fingerprint, NewFolder, Origin, ReadError, Scope};
 
-    /// More than one run of blocks that is proven at once: such a file has a stored tree.
+    /// More than one run of blocks that is verified together: such a file has a stored tree.
     const SIZE: usize = 600_000;
 
     const ON: &dyn Fn(u64) -> ControlFlow<()> = &|_| ControlFlow::Continue(());
@@ -265,7 +270,8 @@ mod tests {
             self.path("data/trees").join(hash.to_string())
         }
 
-        /// Lists the member at `path` as it looks now, in doubt, with the content that it had.
+        /// Records the member at `path` with its present fingerprint, in doubt, and its earlier
+        /// content.
         fn doubt(&self, path: &Path) {
             let now = Fingerprint::new(&path.metadata().unwrap()).doubted();
             for (folder, member) in self.store.members_at(path).unwrap() {
@@ -318,7 +324,7 @@ mod tests {
     fn a_file_that_is_what_is_listed_stays_listed_with_its_new_fingerprint() {
         let (home, files) = Home::new();
         for (path, hash) in &files {
-            // Another file of the same content in its place: the look tells a change.
+            // Another file of the same content in its place: the fingerprint shows a change.
             let copy = path.with_extension("copy");
             fs::copy(path, &copy).unwrap();
             fs::rename(copy, path).unwrap();
@@ -338,7 +344,7 @@ mod tests {
         for path in [own, member] {
             fs::write(path, vec![3; SIZE]).unwrap();
         }
-        // As if the change had left no mark: what is listed looks like what is there.
+        // As if the change had left no trace: the recorded fingerprint matches.
         home.doubt(member);
         let now = store::hash_file(own, ON).unwrap().descriptor.hash();
 
@@ -352,7 +358,7 @@ mod tests {
         assert_eq!(rehashed.outdated, [home.path("tree")]);
         let error = home.reads(member_hash).unwrap_err();
         assert!(matches!(error, ReadError::Changed { .. }), "{error}");
-        // It is not hashed once more before the folder is shared again, which puts it right.
+        // It is not hashed again until the folder is shared again, which corrects the record.
         assert_eq!(
             home.rehash(member, RehashReason::Doubted),
             Rehashed::default()
@@ -385,7 +391,7 @@ mod tests {
         let content = fs::read(member).unwrap();
         fs::write(member, "other").unwrap();
         assert_eq!(home.rehash(member, RehashReason::Changed).outdated.len(), 1);
-        // What was there comes back from a backup.
+        // The earlier content is restored from a backup.
         fs::write(member, &content).unwrap();
         assert!(home.reads(hash).is_err());
         let rehashed = home.rehash(member, RehashReason::Changed);

@@ -1,4 +1,4 @@
-//! The duty that gives memory back to the system after it was needed for a while.
+//! The duty that returns memory to the system after the process has shrunk.
 
 use std::time::{Duration, Instant};
 
@@ -12,16 +12,17 @@ use crate::{
     memory::{resident_bytes, return_free_memory},
 };
 
-/// How often the memory of the process is looked at: a line of `/proc`.
-const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often the memory of the process is read: a line of `/proc`.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Growth from which on giving back is worth the milliseconds that it takes, in bytes.
+/// The growth, in bytes, from which returning memory is worth the milliseconds that it takes.
 const NOTABLE_GROWTH: u64 = 16 << 20;
 
-/// Pause between two attempts: the process cannot tell what it needs from what the allocator keeps.
+/// The pause between two attempts: the process cannot tell memory in use from memory that the
+/// allocator keeps.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The least that the process ever held, and when memory was given back the last time. Pure.
+/// The least memory that the process has held, and when memory was last returned. Pure.
 #[derive(Debug)]
 struct Level {
     lowest: u64,
@@ -36,8 +37,8 @@ impl Level {
         }
     }
 
-    /// Whether it is time to give memory back, now that so much is held.
-    fn look(&mut self, resident: u64, now: Instant) -> bool {
+    /// Whether to return memory now that the process holds `resident` bytes.
+    fn is_due(&mut self, resident: u64, now: Instant) -> bool {
         self.lowest = self.lowest.min(resident);
         let is_early = |at: Instant| now.saturating_duration_since(at) < ATTEMPT_INTERVAL;
         if resident <= self.lowest + NOTABLE_GROWTH || self.attempt.is_some_and(is_early) {
@@ -48,9 +49,9 @@ impl Level {
     }
 }
 
-/// Looks for as long as the node runs; ends where the system does not tell.
+/// Returns memory for as long as the node runs. Ends if the system does not report memory.
 pub(super) async fn return_memory() -> Outcome {
-    let mut ticks = interval(LOOK_INTERVAL);
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let Some(resident) = resident_bytes() else {
         return Ok(());
@@ -61,7 +62,7 @@ pub(super) async fn return_memory() -> Outcome {
         let Some(resident) = resident_bytes() else {
             return Ok(());
         };
-        if level.look(resident, Instant::now()) {
+        if level.is_due(resident, Instant::now()) {
             spawn_blocking(return_free_memory).await?;
         }
     }
@@ -74,16 +75,16 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     #[test]
-    fn memory_is_given_back_after_growth_again_and_again_with_pauses() {
+    fn memory_is_returned_after_growth_repeatedly_with_pauses() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut level = Level::new(50 * MIB);
-        assert!(!level.look(30 * MIB, start));
-        assert!(!level.look(46 * MIB, start));
-        assert!(level.look(200 * MIB, start));
-        assert!(!level.look(200 * MIB, after(10)));
-        // It was in use before, and may be free by now.
-        assert!(level.look(200 * MIB, after(30)));
-        assert!(!level.look(35 * MIB, after(60)));
+        assert!(!level.is_due(30 * MIB, start));
+        assert!(!level.is_due(46 * MIB, start));
+        assert!(level.is_due(200 * MIB, start));
+        assert!(!level.is_due(200 * MIB, after(10)));
+        // The memory was in use before, and may be free by now.
+        assert!(level.is_due(200 * MIB, after(30)));
+        assert!(!level.is_due(35 * MIB, after(60)));
     }
 }

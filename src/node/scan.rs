@@ -1,4 +1,5 @@
-//! Shared folders: each file below is a share of its own, named by its path from the folder. Blocks.
+//! Scans watched folders. Each file below one is a share of its own, named by its path from the
+//! folder. Blocks.
 
 #[cfg(test)]
 #[cfg(target_os = "linux")]
@@ -25,55 +26,56 @@ use crate::store::{
     Scope, Share, Store, Writers, device, is_gone,
 };
 
-/// Shares that are written down in one commit, at most.
+/// The most shares that are recorded in one commit.
 const BATCH: usize = 1000;
 
-/// How long a file that is hashed may wait to be written down.
+/// How long a hashed file may wait to be recorded.
 const BATCH_TIME: Duration = Duration::from_secs(1);
 
-/// Levels of folders below a shared one that are looked into.
+/// How many levels of folders below a watched one are scanned.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// Is told what a scan of a folder finds. A break stops the scan.
+/// Receives the results of a scan as they come. A break stops the scan.
 pub(super) trait ScanObserver {
-    /// These are shared now.
+    /// These hashes are shared now.
     fn shared(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
 
-    /// These are shared nowhere any more.
+    /// No available share has these hashes any more.
     fn gone(&self, hashes: Vec<Hash>) -> ControlFlow<()>;
 
-    /// Some of these files wait.
+    /// The files that wait may have changed.
     fn waiting(&self, files: &Settling);
 
     /// Called for each entry and for each page of shares: a slow scan pauses here.
     fn pause(&self) {}
 }
 
-/// What was found out.
+/// The result of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scanned {
-    /// Files that are shared now.
+    /// How many files are shared now.
     pub(super) shared: usize,
-    /// Entries that cannot be shared: the log says why.
+    /// How many entries cannot be shared. The log gives the reasons.
     pub(super) left_out: usize,
-    /// Shares withdrawn, as their files are gone or to be left out.
+    /// How many shares were removed, because their files are gone or excluded.
     pub(super) gone: usize,
-    /// Files that may still be being written, and when to look at them again.
+    /// The files that programs may still write to, and when to check them again.
     pub(super) changing: Vec<(PathBuf, Instant)>,
-    /// Files and directories that could not be read or recorded, and why: the next attempt may succeed.
+    /// The files and directories that could not be read or recorded, and why. The next attempt may
+    /// succeed.
     pub(super) failed: Vec<(PathBuf, String)>,
 }
 
-/// A path to look at.
+/// A path to scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DuePath {
     pub(super) path: PathBuf,
-    /// Whether something changed there a moment ago: then a file is looked at, and nothing else.
+    /// Whether the path changed a moment ago. Then it is scanned only if it is a file.
     pub(super) is_early: bool,
 }
 
 impl DuePath {
-    /// What is looked at: a change of what is to be left out is a change of everything around it.
+    /// The path at which the scan begins: a changed ignore file affects everything in its folder.
     pub(super) fn scan_root(&self) -> &Path {
         let is_rules = self
             .path
@@ -84,13 +86,13 @@ impl DuePath {
     }
 }
 
-/// Why a folder was not looked at.
+/// Why a scan failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ScanError {
     /// The database cannot be read or written.
     #[error(transparent)]
     Share(#[from] crate::store::ShareError),
-    /// It cannot be told which files are downloads under way.
+    /// The records of running downloads, whose files are left out, cannot be read.
     #[error("the records of downloads cannot be read: {0}")]
     Records(io::Error),
 }
@@ -101,8 +103,8 @@ impl From<DatabaseError> for ScanError {
     }
 }
 
-/// Brings what is shared of `folder` in line with what is at the paths that are `due`, and below those
-/// that are folders.
+/// Updates the shares of `folder` to what is at the paths that are `due`, and below those that are
+/// folders.
 ///
 /// # Errors
 /// See [`ScanError`].
@@ -136,7 +138,7 @@ pub(super) fn scan(
             break;
         }
     }
-    // The end is the end in any case.
+    // The scan ends here in any case.
     let _ = scan.write()?;
     Ok(scan.scanned)
 }
@@ -149,9 +151,9 @@ struct Scan<'a> {
     growing: Growing,
     settling: &'a mut Settling,
     batch: Vec<NewShare>,
-    /// What was shared before at the paths of the batch.
+    /// What was shared at the paths of the batch until now.
     replaced: Vec<Hash>,
-    /// What is not there any more and is still shared.
+    /// What is still shared, but is gone or excluded.
     gone: Vec<(Hash, PathBuf)>,
     written: Instant,
     scanned: Scanned,
@@ -162,7 +164,7 @@ impl Scan<'_> {
         if self.note_missing(path)?.is_break() || self.withdraw(path)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        // Nothing there any more is nothing to walk, and what a link leads to is not below the folder.
+        // A missing path has nothing to walk, and the target of a link is not below the folder.
         let is_missing = self.store.is_below_missing(path);
         if is_missing || path.symlink_metadata().is_err() || self.is_behind_link(path) {
             self.settling.forget(path);
@@ -182,7 +184,10 @@ impl Scan<'_> {
         let remembered = self.store.remember_mounts(self.folder, &mounts.found);
         if let Err(error) = remembered {
             let folder = self.folder.display();
-            tracing::warn!(%folder, %error, "the node may not notice when its disk is not mounted");
+            tracing::warn!(
+                %folder, %error, "cannot record the mounts below the folder: the node may not \
+                 notice when one is missing"
+            );
         }
         Ok(walked)
     }
@@ -221,7 +226,10 @@ impl Scan<'_> {
                 }
             };
             if let Err(reason) = taken {
-                tracing::warn!(folder = %self.folder.display(), reason, "left out");
+                tracing::warn!(
+                    folder = %self.folder.display(), reason, "left out: this entry cannot be \
+                     shared"
+                );
                 self.scanned.left_out += 1;
             }
             if self.is_due() && self.write()?.is_break() {
@@ -231,23 +239,25 @@ impl Scan<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether something is to be left out, or, being the node's own folder, has to be.
+    /// Whether an entry is excluded or ignored, is a growing download, or is the node's own folder.
     fn leaves_out(&mut self, path: &Path, is_folder: bool) -> bool {
         let is_top = path == self.folder;
         let is_excluded = self.store.is_excluded(path);
-        let is_told = is_excluded || !is_top && self.ignores.leave_out(path, is_folder);
-        if is_told || is_folder && self.store.is_private(path) {
+        let is_unwanted = is_excluded || !is_top && self.ignores.leave_out(path, is_folder);
+        if is_unwanted || is_folder && self.store.is_private(path) {
             return true;
         }
         let is_growing = !is_top && self.growing.contains(path);
         if is_growing {
-            tracing::info!(path = %path.display(), "left out: a download under way");
+            tracing::info!(
+                path = %path.display(), "the file is not shared: a download is writing it"
+            );
             self.scanned.left_out += 1;
         }
         is_growing
     }
 
-    /// Whether a link leads to the path, from the folder down.
+    /// Whether the path leads through a link below the folder.
     fn is_behind_link(&self, path: &Path) -> bool {
         let above = path.ancestors().skip(1);
         let mut above = above.take_while(|above| *above != self.folder);
@@ -257,7 +267,7 @@ impl Scan<'_> {
     fn take_file(&mut self, path: PathBuf) -> Result<(), String> {
         let metadata = match path.symlink_metadata() {
             Ok(metadata) => metadata,
-            // The system tells of a removal, too.
+            // The system reports removals as well.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(format!("{}: {error}", crate::store::shown(&path))),
         };
@@ -268,7 +278,7 @@ impl Scan<'_> {
             )
         })?;
         let known = self.known(&path, &metadata);
-        // Mostly it is: then nothing is written, and the network knows already.
+        // Mostly it is unchanged: then nothing is recorded, and it is announced already.
         if known.is_some_and(|known| self.is_ours(&known) && known.name == name) {
             self.settling.forget(&path);
             self.scanned.shared += 1;
@@ -287,14 +297,14 @@ impl Scan<'_> {
             Verdict::ShareInDoubt => {
                 tracing::info!(
                     path = %path.display(),
-                    "still open for writing, but unchanged for 10 minutes: shared in doubt"
+                    "the file is open for writing, but unchanged for 10 minutes: shared in doubt"
                 );
                 self.share(path, name, Some(seen))
             }
         }
     }
 
-    /// Hashes what is at the path, which is a file if it was `seen` as one, and shares it.
+    /// Hashes the entry at the path, which is a file if it was `seen` as one, and shares it.
     fn share(
         &mut self,
         path: PathBuf,
@@ -340,18 +350,19 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// The share at the path, if the file can be served as it was hashed. One in doubt is proven when it
-    /// is sent, and hashed again by and by.
+    /// The share at the path, if the file can be served as it was hashed. A file in doubt is
+    /// verified when it is sent, and hashed again later.
     fn known(&self, path: &Path, metadata: &Metadata) -> Option<Share> {
         let known = self.store.share_at(path).ok().flatten()?;
         let is_same = metadata.is_file() && known.fingerprint.look(metadata) != Changed;
-        // The file was open when it was hashed, and is closed now: that is hashed before anybody asks.
+        // The file was open when it was hashed, and is closed now: it is hashed again before a peer
+        // asks for it.
         let is_closed = known.fingerprint.is_in_doubt() && Writers::at(path) != Writers::Present;
         let is_same = is_same && !is_closed;
         (is_same && self.store.has_tree(&known.descriptor)).then_some(known)
     }
 
-    /// Whether it is this folder that shares it.
+    /// Whether the share comes from this folder.
     fn is_ours(&self, share: &Share) -> bool {
         matches!(&share.origin, Origin::Folder(from) if from == self.folder)
     }
@@ -379,7 +390,7 @@ impl Scan<'_> {
         Ok(self.report_gone(replaced))
     }
 
-    /// Withdraws in one commit what was found to be gone.
+    /// Removes in one commit the shares that are gone.
     fn write_gone(&mut self) -> Result<ControlFlow<()>, DatabaseError> {
         let gone = std::mem::take(&mut self.gone);
         if gone.is_empty() {
@@ -390,17 +401,17 @@ impl Scan<'_> {
         Ok(self.report_gone(hashes))
     }
 
-    /// Finds what the folder shares at `path` or below and that is not there, or to be left out.
+    /// Finds shares of the folder at `path` or below that are gone or excluded.
     fn withdraw(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
         let at = self.store.share_at(path)?;
         let mut page: Vec<_> = at.into_iter().collect();
         let mut after: Option<PathBuf> = None;
         loop {
             self.observer.pause();
-            page.retain(|share| self.is_over(share));
+            page.retain(|share| self.is_gone_or_excluded(share));
             let gone = page.drain(..).map(|share| (share.hash, share.path));
             let mut gone: Vec<_> = gone.collect();
-            // An unmounted disk takes its files with it.
+            // Files may be missing because their disk is not mounted.
             if !gone.is_empty() && self.note_missing(path)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -417,16 +428,16 @@ impl Scan<'_> {
         }
     }
 
-    /// Whether what the folder shares is not there any more, or to be left out.
-    fn is_over(&mut self, share: &Share) -> bool {
+    /// Whether a share of the folder is gone or excluded.
+    fn is_gone_or_excluded(&mut self, share: &Share) -> bool {
         let (path, folder) = (&share.path, self.folder);
         if !self.is_ours(share) || self.store.is_below_missing(path) {
             return false;
         }
-        // What is there now may be a folder, a link, or behind one.
+        // The path may be a folder or a link now, or lead through one.
         let is_there = match path.symlink_metadata() {
             Ok(metadata) => metadata.is_file() && !self.is_behind_link(path),
-            // What cannot be looked at may be there.
+            // An entry that cannot be read may exist.
             Err(error) => !is_gone(&error),
         };
         let grows = || self.growing.contains(path) || self.growing.above(path, folder).is_some();
@@ -434,19 +445,24 @@ impl Scan<'_> {
         !is_there || grows() || is_excluded() || self.ignores.leave_out(path, false)
     }
 
-    /// Finds out whether the folder, or a mount around `path`, is there. Shares on one that is not stay
-    /// listed, and are not offered.
+    /// Checks whether the folder and the mounts around `path` are there. Shares on missing ones
+    /// stay recorded, and are not offered.
     fn note_missing(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
         let missing = self.store.missing_folders(self.folder, path);
         let (gone, back) = self.store.set_missing(self.folder, path, &missing);
         for folder in gone {
-            tracing::warn!(folder = %folder.display(), "missing: its shares are offered again when it is back");
+            tracing::warn!(
+                folder = %folder.display(), "missing: its shares are offered again when it is \
+                 back"
+            );
             if self.each_below(&folder, Self::report_gone)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         for folder in back {
-            tracing::info!(folder = %folder.display(), "back: its shares are offered again");
+            tracing::info!(
+                folder = %folder.display(), "the folder is back: its shares are offered again"
+            );
             if self
                 .each_below(&folder, |scan, found| scan.observer.shared(found))?
                 .is_break()
@@ -457,7 +473,7 @@ impl Scan<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Passes the hashes of what is shared below `folder` on, some at a time.
+    /// Passes on the hashes of the shares below `folder`, page by page.
     fn each_below(
         &self,
         folder: &Path,
@@ -493,9 +509,10 @@ impl Scan<'_> {
     }
 }
 
-/// The file systems that are mounted below a path, found as it is walked.
+/// The file systems that are mounted below a path, found while it is walked.
 struct Mounts {
-    /// The devices of the folders down to the one that is walked; that of the folder above first.
+    /// The devices of the folders down to the one that is being walked, beginning with the parent
+    /// of the path.
     devices: Vec<Option<u64>>,
     found: Vec<PathBuf>,
 }
@@ -519,15 +536,15 @@ impl Mounts {
     }
 }
 
-/// Refuses a file of a watched folder that a program still writes to: the node would share half of it as
-/// the whole. A file that a person shared by hand, and one that changed without a trace, are hashed as
-/// they are, and are in doubt.
+/// Rejects a file of a watched folder that a program still writes to: the node would share half of
+/// it as the whole. A file that a person shared, and one that changed without a trace, are hashed
+/// as they are, and are in doubt.
 ///
 /// # Errors
 /// [`ShareError::StillWritten`].
 pub(super) fn check_settled(share: &Share) -> Result<(), ShareError> {
     let Ok(metadata) = share.path.symlink_metadata() else {
-        // Hashing says what is in the way.
+        // Hashing reports the problem.
         return Ok(());
     };
     let is_watched = matches!(share.origin, Origin::Folder(_));

@@ -1,18 +1,19 @@
-//! What people call something that this node knows: by its hash, the first digits of one, or its name.
+//! Selects shares and downloads of this node by the text that a person gives: a hash, the first
+//! digits of one, or a name.
 
 use pelago_content::Hash;
 
-/// Digits of a hash that may stand for it, at least.
+/// The least number of digits that select a hash.
 const MIN_DIGITS: usize = 6;
 
-/// By what something is called.
+/// What a text selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selector<'a> {
-    /// A whole hash: that and nothing else, whatever others call theirs.
+    /// The content with this hash, even if other content has it as its name.
     Hash(Hash),
-    /// What can be a name or how a hash begins; the digits are in lower case.
+    /// Content with this name, or with a hash that begins with these digits, in lower case.
     Prefix(&'a str, String),
-    /// All else.
+    /// Content with this name.
     Name(&'a str),
 }
 
@@ -21,15 +22,15 @@ impl<'a> Selector<'a> {
         if let Ok(hash) = what.parse() {
             return Self::Hash(hash);
         }
-        let is_short = what.len() >= MIN_DIGITS && what.bytes().all(|b| b.is_ascii_hexdigit());
-        if is_short {
+        let is_prefix = what.len() >= MIN_DIGITS && what.bytes().all(|b| b.is_ascii_hexdigit());
+        if is_prefix {
             Self::Prefix(what, what.to_ascii_lowercase())
         } else {
             Self::Name(what)
         }
     }
 
-    /// Whether that may be what has this hash and name.
+    /// Whether it selects content with this hash and name.
     pub(super) fn matches(&self, hash: &Hash, name: &str) -> bool {
         match self {
             Self::Hash(own) => own == hash,

@@ -1,4 +1,4 @@
-//! How a node runs.
+//! The settings of a node.
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -11,76 +11,78 @@ use crate::{
     publish, serve, transfer,
 };
 
-/// Whether a node is there to stay.
+/// Whether a node runs for long or for one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// It serves, answers the DHT, goes on with downloads and makes files safe from power loss.
+    /// It serves peers, is a server of the DHT, resumes downloads, and makes files safe from power
+    /// loss.
     LongRunning,
-    /// It exists for one command: a client of the DHT that leaves nothing running.
+    /// It runs for one command, is a client of the DHT, and leaves nothing running.
     OneShot,
 }
 
-/// How a node runs. `config/default.toml` says what each value costs.
+/// The settings of a node. `config/default.toml` gives the cost of each value.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether it is there to stay.
+    /// Whether it runs for long or for one command.
     pub mode: Mode,
-    /// How it is reached.
+    /// The transports that it uses.
     pub transport: TransportKind,
     /// The name of the network it belongs to.
     pub network: String,
-    /// What it is called, for people.
+    /// Its name, for people.
     pub name: String,
-    /// Where it listens.
+    /// The addresses at which it listens.
     pub listen: Vec<Multiaddr>,
-    /// Nodes by which it joins the network.
+    /// Nodes through which it joins the network.
     pub bootstrap: Vec<PeerAddress>,
     /// Whether it looks for peers on the local network.
     pub mdns: bool,
     /// Whether it announces what it shares.
     pub announce: bool,
-    /// Memory that connections may take, in bytes.
+    /// The most memory for connections, in bytes.
     pub memory_budget: u64,
-    /// Nodes that keep each provider record.
+    /// How many nodes keep each provider record.
     pub replication: NonZeroUsize,
-    /// Announcements under way at a time.
+    /// The most announcements at a time.
     pub concurrent_announcements: usize,
-    /// Between two announcements of one hash.
+    /// The time between two announcements of one hash.
     pub announce_interval: Duration,
-    /// How long an idle connection is kept: no shorter than an announcement takes, or records go astray.
+    /// How long an idle connection is kept. If it is shorter than an announcement takes, records
+    /// are lost.
     pub idle_timeout: Duration,
-    /// Folders whose files are shared, for this run.
+    /// The folders whose files are shared in this run, and which are watched.
     pub share_folders: Vec<PathBuf>,
-    /// Between two slow looks at file systems that others change without an event.
+    /// The time between two slow scans of file systems that others change without an event.
     pub rescan_interval: Duration,
-    /// Folder of the downloads for which nobody chose one; made when first needed.
+    /// The folder for downloads without a chosen target. It is created when it is first needed.
     pub download_folder: Option<PathBuf>,
-    /// Sources of one download, at most.
+    /// The most sources of one download.
     pub max_sources: usize,
-    /// Candidates that one download connects to or asks what they have at a time, at most.
+    /// The most candidates that one download connects to, or asks what they have, at a time.
     pub max_asked: usize,
-    /// Downloads that fetch at a time; others wait for their turn.
+    /// The most downloads that fetch at a time. Others wait in the queue.
     pub max_downloads: usize,
-    /// Bytes in flight at one source, at most.
+    /// The most bytes in flight from one source.
     pub in_flight_bytes: u64,
-    /// Chunks that are read and sent at a time, to all peers together.
+    /// The most chunks that are read and sent at a time, to all peers together.
     pub upload_slots: usize,
-    /// The same, to one peer.
+    /// The most chunks that are read and sent at a time to one peer.
     pub slots_per_peer: usize,
-    /// How long a peer may make no progress.
+    /// How long a peer may go without progress before its stream ends.
     pub stall: Duration,
-    /// Whether what was downloaded is shared on.
+    /// Whether downloads are seeded.
     pub seed: bool,
-    /// How fast content may pass, at first.
+    /// The limits on the rates of content at the start.
     pub limits: Rates,
-    /// Bytes of content that was only read and may stay in the data folder, at most.
+    /// The most bytes in the data folder of content that was read and not downloaded.
     pub read_cache: u64,
-    /// Bytes of content that are fetched ahead of all readers together, at most.
+    /// The most bytes that the node fetches ahead of all readers together.
     pub read_ahead: u64,
 }
 
 impl Default for Settings {
-    /// A long-running node on free ports of every interface, which shares nothing yet.
+    /// A long-running node on free ports of every interface, without shares.
     fn default() -> Self {
         let any = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
         Self {
@@ -89,7 +91,10 @@ impl Default for Settings {
             network: "pelago".to_owned(),
             name: String::new(),
             listen: any
-                .map(|a| a.parse().expect("both are multiaddrs, as the tests show"))
+                .map(|a| {
+                    a.parse()
+                        .expect("both are valid multiaddrs, as a test shows")
+                })
                 .into(),
             bootstrap: Vec::new(),
             mdns: true,
@@ -117,8 +122,8 @@ impl Default for Settings {
     }
 }
 
-/// What is handed over to peers and unsent may take one part in so many of the memory for connections: it comes on
-/// top of that.
+/// Content that is read and not yet sent may take one part in this many of the memory for
+/// connections, in addition to that memory.
 const UNSENT_PART: u64 = 4;
 
 impl Settings {
@@ -143,8 +148,8 @@ impl Settings {
         })
     }
 
-    pub(super) fn publish(&self) -> publish::Settings {
-        publish::Settings {
+    pub(super) fn publish(&self) -> publish::PublishSettings {
+        publish::PublishSettings {
             interval: self.announce_interval,
             concurrent: self.concurrent_announcements,
             replication: self.replication.get(),

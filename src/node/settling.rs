@@ -1,8 +1,9 @@
-//! When a file in a watched folder is hashed: once it has settled.
+//! Decides when a file in a watched folder is hashed: once it has settled.
 //!
-//! Pure: what was seen and the time in, a [`Verdict`] out. Owns what earlier looks saw of each file that
-//! waits, and what the last hashing of each file cost that may have to be hashed again. Bounded: what
-//! finds no room here waits only by its own times.
+//! Pure: takes an observation of a file and the time, and returns a [`Verdict`]. It keeps what
+//! earlier scans observed of each file that waits, and the cost of the last hashing of each file
+//! that may have to be hashed again. Bounded: beyond the bound, a file waits by its own timestamps
+//! alone.
 
 #[cfg(test)]
 mod tests;
@@ -16,49 +17,51 @@ use std::{
 
 use crate::store::{Fingerprint, Writers};
 
-/// How long a file has to be unchanged before it is hashed, at least: most programs write more often.
+/// The least time that a file has to be unchanged before it is hashed: most programs write more
+/// often.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
-/// Where the system cannot tell who writes, a file has to be unchanged for this part of the time that it
-/// has been growing: a slow writer pauses for longer.
+/// If the system cannot tell whether a program has the file open, the file has to be unchanged for
+/// this part of the time that it has been growing: a slow writer pauses for longer.
 const GROWTH_PART: u32 = 10;
 
-/// And no longer than this: a writer that pauses for longer is taken to be done.
+/// The longest such time: a writer that pauses for longer counts as done.
 const MAX_GROWTH_QUIET: Duration = Duration::from_secs(60);
 
-/// How long a file has to be unchanged that a program has open for writing. Disk images and databases
-/// are always open: they are shared, in doubt.
+/// How long a file has to be unchanged while a program has it open for writing. Disk images and
+/// databases are always open: they are shared in doubt.
 pub(super) const HELD_OPEN: Duration = Duration::from_secs(600);
 
-/// The longest time that changes during or soon after hashing make a file wait, by doubling.
+/// The longest wait after changes during or soon after hashing, each of which doubles it.
 const MAX_QUIET: Duration = Duration::from_secs(600);
 
-/// How far ahead of our clock the time of a file may be and still be that of its last change.
+/// How far the timestamp of a file may be ahead of the clock and still count as its last change.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(10);
 
-/// A file that was hashed in vain has to be unchanged for this many times what that took: so a file
-/// costs a twentieth of the time at most.
+/// A file that was hashed in vain has to be unchanged for this many times as long as that took. So
+/// hashing a file takes at most a twentieth of the time.
 const COST_FACTOR: u32 = 20;
 
-/// Files that are known here, at most: about 3 MB.
+/// The most files that are remembered: about 3 MB.
 pub(super) const MAX_FILES: usize = 10_000;
 
-/// A decision on a file.
+/// The decision on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It has settled: hash and share it.
     Share,
-    /// A program has it open for writing, but has not changed it for long: hash and share it, in doubt.
+    /// A program has it open for writing, but has not changed it for long: hash it, and share it in
+    /// doubt.
     ShareInDoubt,
-    /// It may change: look again then.
+    /// It may change: check it again at this time.
     CheckAgain(Instant),
 }
 
-/// A file as a look at it found it.
+/// What a scan observed of a file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Observation {
     fingerprint: Fingerprint,
-    /// For how long it has been unchanged, by its own times.
+    /// How long it has been unchanged, by its own timestamps.
     unchanged: Duration,
     writers: Writers,
 }
@@ -73,7 +76,7 @@ impl Observation {
     }
 }
 
-/// For how long nothing of a file has changed.
+/// How long a file has been unchanged.
 fn unchanged(metadata: &Metadata) -> Duration {
     let now = SystemTime::now();
     let since = |time: SystemTime| since(time, now);
@@ -81,7 +84,7 @@ fn unchanged(metadata: &Metadata) -> Duration {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        // Programs that copy set the time of modification; this one shows when they did.
+        // Programs that copy set the time of modification. This time shows when they did so.
         let changed = Duration::new(
             metadata.ctime().try_into().unwrap_or(0),
             metadata.ctime_nsec().try_into().unwrap_or(0),
@@ -92,8 +95,9 @@ fn unchanged(metadata: &Metadata) -> Duration {
     modified
 }
 
-/// How long before `now` that time is. A time in the near future counts as now: clocks differ. One further ahead
-/// was written by a clock that was wrong, and counts as long ago: else the file would wait until that time.
+/// How long `time` is before `now`. A time in the near future counts as now, because clocks differ.
+/// A time further ahead comes from a wrong clock and counts as long ago: otherwise the file would
+/// wait until then.
 fn since(time: SystemTime, now: SystemTime) -> Duration {
     match now.duration_since(time) {
         Ok(since) => since,
@@ -102,30 +106,30 @@ fn since(time: SystemTime, now: SystemTime) -> Duration {
     }
 }
 
-/// The files that wait, and those that were hashed a short time ago.
+/// The files that wait, and those that were hashed recently.
 #[derive(Debug, Default)]
 pub(super) struct Settling {
     files: HashMap<PathBuf, SettlingFile>,
-    /// When it was last cleared of what is no longer needed.
+    /// When files that are no longer needed were last removed.
     cleared: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct SettlingFile {
     seen: Fingerprint,
-    looked: Instant,
+    observed: Instant,
     first_change: Instant,
     last_change: Instant,
-    /// How long it has to be unchanged, by how often it was hashed in vain.
+    /// How long it has to be unchanged, given how often it was hashed in vain.
     quiet: Duration,
-    /// The same by what hashing it cost.
+    /// How long it has to be unchanged, given how long hashing took.
     cost: Duration,
-    /// When it was hashed, unless it has changed since: then it waits.
+    /// When it was hashed. `None` if it has changed since: then it waits.
     hashed: Option<Instant>,
 }
 
-/// Decides on a file that first changed, and last changed, at these times, and that has to be unchanged
-/// for `quiet`.
+/// Decides on a file that changed first and last at these times, and that has to be unchanged for
+/// `quiet`.
 fn decide(
     now: Instant,
     first_change: Instant,
@@ -145,8 +149,8 @@ fn decide(
     let settled = last_change + demanded;
     match writers {
         Writers::Present if settled <= now => Verdict::ShareInDoubt,
-        // The system tells when a program closes the file. A closing that it does not tell of is found
-        // by looking again.
+        // The system reports when a program closes the file. If it does not, checking again finds
+        // out.
         Writers::Present => Verdict::CheckAgain(settled.min(now + growth(now))),
         Writers::Absent | Writers::Unknown if settled <= now => Verdict::Share,
         Writers::Absent | Writers::Unknown => Verdict::CheckAgain(settled),
@@ -154,11 +158,11 @@ fn decide(
 }
 
 impl Settling {
-    /// Judges a file that is not shared as it is now.
+    /// Judges a file whose present content is not shared.
     pub(super) fn judge(&mut self, path: &Path, seen: Observation, now: Instant) -> Verdict {
         let changed = now.checked_sub(seen.unchanged).unwrap_or(now);
         if let Some(file) = self.files.get_mut(path) {
-            file.see(seen.fingerprint, changed, now);
+            file.observe(seen.fingerprint, changed, now);
             return file.judge(now, seen.writers);
         }
         let file = SettlingFile::new(seen.fingerprint, changed, now);
@@ -169,11 +173,11 @@ impl Settling {
         verdict
     }
 
-    /// Takes note that the file was hashed as it was seen, which took so long.
+    /// Notes that the file was hashed as observed, which took `took`.
     pub(super) fn hashed(&mut self, path: &Path, seen: Observation, took: Duration, now: Instant) {
         let cost = took * COST_FACTOR;
         let known = self.files.get(path).copied();
-        // Most files are left alone for good: a first look at a large folder keeps none of them.
+        // Most files never change again: a first scan of a large folder remembers none of them.
         if known.is_none() && seen.unchanged >= MAX_QUIET && cost <= QUIET {
             return;
         }
@@ -181,7 +185,7 @@ impl Settling {
         let file = known.unwrap_or_else(|| SettlingFile::new(seen.fingerprint, changed, now));
         let file = SettlingFile {
             seen: seen.fingerprint,
-            looked: now,
+            observed: now,
             cost,
             hashed: Some(now),
             ..file
@@ -189,7 +193,7 @@ impl Settling {
         self.insert(path, file, now);
     }
 
-    /// Takes note that the file changed while it was hashed, which took so long. Returns when to look
+    /// Notes that the file changed while it was hashed, which took `took`. Returns when to check it
     /// again.
     pub(super) fn overtaken(
         &mut self,
@@ -201,23 +205,23 @@ impl Settling {
         let known = self.files.get(path).copied();
         let mut file = known.unwrap_or_else(|| SettlingFile::new(seen.fingerprint, now, now));
         file.overtaken();
-        (file.cost, file.last_change, file.looked) = (took * COST_FACTOR, now, now);
+        (file.cost, file.last_change, file.observed) = (took * COST_FACTOR, now, now);
         let again = now + file.demanded();
         self.insert(path, file, now);
         again
     }
 
-    /// Forgets that the file waits: it is gone, left out, or shared as it is.
+    /// Forgets a file that waits: it is gone, excluded, or shared as it is.
     pub(super) fn forget(&mut self, path: &Path) {
         if self.files.get(path).is_some_and(SettlingFile::waits) {
             self.files.remove(path);
         }
     }
 
-    /// Forgets the files that wait and were not looked at since then: they are gone.
+    /// Forgets the waiting files that no scan has observed since then: they are gone.
     pub(super) fn forget_unseen(&mut self, since: Instant) {
         self.files
-            .retain(|_, file| !file.waits() || file.looked >= since);
+            .retain(|_, file| !file.waits() || file.observed >= since);
     }
 
     /// The files that wait, with their sizes.
@@ -228,7 +232,7 @@ impl Settling {
 
     fn insert(&mut self, path: &Path, file: SettlingFile, now: Instant) {
         if self.files.len() >= MAX_FILES && !self.files.contains_key(path) {
-            // Not each time: where nothing can go, that costs more than it gives.
+            // Not every time: if none can be removed, trying costs more than it gains.
             let is_due = |cleared: Instant| cleared + QUIET <= now;
             if !self.cleared.is_none_or(is_due) {
                 return;
@@ -247,7 +251,7 @@ impl SettlingFile {
     const fn new(seen: Fingerprint, changed: Instant, now: Instant) -> Self {
         Self {
             seen,
-            looked: now,
+            observed: now,
             first_change: changed,
             last_change: changed,
             quiet: QUIET,
@@ -264,19 +268,20 @@ impl SettlingFile {
         self.quiet.max(self.cost)
     }
 
-    /// Whether it was hashed and has been unchanged for so long since that the next change is a first
-    /// one.
+    /// Whether it has been unchanged for so long since it was hashed that the next change counts as
+    /// its first.
     fn is_settled(&self, now: Instant) -> bool {
         self.hashed
             .is_some_and(|hashed| hashed + self.demanded() <= now)
     }
 
-    /// Compares the file with what was seen before.
-    fn see(&mut self, seen: Fingerprint, changed: Instant, now: Instant) {
-        // It was unchanged when it was last looked at, or hashed; a clock may be wrong.
+    /// Compares the file with the last observation.
+    fn observe(&mut self, seen: Fingerprint, changed: Instant, now: Instant) {
+        // It was unchanged when it was last observed or hashed. Its timestamp may come from a wrong
+        // clock.
         let changed = changed.max(self.hashed.unwrap_or(self.last_change));
         if seen == self.seen {
-            self.looked = now;
+            self.observed = now;
             return;
         }
         if self.is_settled(changed) {
@@ -286,7 +291,7 @@ impl SettlingFile {
         if !self.waits() {
             self.overtaken();
         }
-        (self.seen, self.last_change, self.looked) = (seen, changed, now);
+        (self.seen, self.last_change, self.observed) = (seen, changed, now);
     }
 
     fn overtaken(&mut self) {
@@ -295,7 +300,7 @@ impl SettlingFile {
     }
 
     fn judge(&self, now: Instant, writers: Writers) -> Verdict {
-        // The cost of hashing matters once a hashing was in vain.
+        // The cost of hashing matters only after a hashing was in vain.
         let quiet = if self.quiet > QUIET {
             self.demanded()
         } else {

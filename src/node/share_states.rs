@@ -1,9 +1,10 @@
-//! Finds out whether what this node shares can be had, from time to time and when serving it fails.
+//! Inspects whether the shares of this node are available: from time to time, and when serving one
+//! fails.
 //!
-//! Owns what follows from a state that changes: what is not available is not announced, what is again is,
-//! and the log says so. A look costs a call of the system a file and reads none; files that may hold
-//! other content are left to the queue of files to hash. A file that is gone from a watched folder is the
-//! watcher's business.
+//! Acts when a state changes: withdraws what is not available, announces what is available again,
+//! and logs both. An inspection takes one call of the system for each file and reads none. Files
+//! that may have other content go to the queue of files to hash. The watch of a folder handles
+//! files that are gone from it.
 
 use std::{
     collections::BTreeMap,
@@ -36,36 +37,36 @@ use crate::{
     },
 };
 
-/// Paths of files that could not be served and were not looked at yet, at most.
+/// The most paths of files that could not be served and wait for an inspection.
 pub(super) const DOUBTFUL_QUEUED: usize = 256;
 
-/// Between two looks at everything, at least and at most.
+/// The least and the most time between two inspections of all shares.
 const MIN_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
-/// Between two looks passes this many times what the last one took: half a percent of one core.
+/// The pause after an inspection is this many times as long as it took: half a percent of one core.
 const PAUSE_FACTOR: u32 = 200;
 
-/// Members of a folder that are read from the database at a time.
+/// How many members of a folder are read from the database at a time.
 const PAGE: usize = 1000;
 
-/// Files of a folder that a log line names, at most.
+/// The most files of a folder that a log line names.
 const NAMED: usize = 3;
 
-/// Unavailable places that are told, at most: more than anybody reads.
-const MAX_TOLD: usize = 1000;
+/// The most unavailable shares that are listed: more than a person reads.
+const MAX_LISTED: usize = 1000;
 
-/// What is not available of what this node shares.
+/// The shares of this node that are not available.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnavailableShares {
-    /// How many places there are.
+    /// How many there are.
     pub count: u64,
     /// The first 1000 of them, by path.
     pub places: Vec<Unavailable>,
 }
 
-/// Looks at what is shared as long as the node runs: all of it now and then, and the `doubtful` paths
-/// at once.
+/// Inspects shares for as long as the node runs: all of them from time to time, and the `doubtful`
+/// paths immediately.
 pub(super) async fn keep_states(
     core: Arc<NodeCore>,
     doubtful: Arc<AsyncMutex<mpsc::Receiver<PathBuf>>>,
@@ -89,22 +90,26 @@ pub(super) async fn keep_states(
 }
 
 impl NodeCore {
-    /// Looks at everything that is shared.
+    /// Inspects all shares.
     pub(super) async fn inspect_shares(&self) {
         let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.take(move || inspect_shares(&store, &rehash)).await;
-    }
-
-    /// Looks at what is shared at `path`, or below it in a shared folder.
-    pub(super) async fn inspect_path(&self, path: PathBuf) {
-        let (store, rehash) = (self.store.clone(), self.rehash.clone());
-        self.take(move || inspect_path(&store, &rehash, &path))
+        self.announce_changed(move || inspect_shares(&store, &rehash))
             .await;
     }
 
-    /// Announces what a look found to be available, and withdraws what is not any more.
-    async fn take(&self, look: impl FnOnce() -> Result<Vec<Hash>, DatabaseError> + Send + 'static) {
-        match blocking(look).await {
+    /// Inspects the share at `path`, and the member of shared folders there.
+    pub(super) async fn inspect_path(&self, path: PathBuf) {
+        let (store, rehash) = (self.store.clone(), self.rehash.clone());
+        self.announce_changed(move || inspect_path(&store, &rehash, &path))
+            .await;
+    }
+
+    /// Announces the hashes that `inspect` finds available again, and withdraws those that are not.
+    async fn announce_changed(
+        &self,
+        inspect: impl FnOnce() -> Result<Vec<Hash>, DatabaseError> + Send + 'static,
+    ) {
+        match blocking(inspect).await {
             Ok(Ok(changed)) => {
                 for hash in changed {
                     self.provide_if_shared(hash).await;
@@ -112,14 +117,14 @@ impl NodeCore {
                 }
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "what is shared cannot be looked at: tried again soon");
+                tracing::warn!(%error, "cannot inspect shares: trying again soon");
             }
             Err(_) => {}
         }
     }
 }
 
-/// The hashes of shares that are available and were not, or the other way around.
+/// Inspects all shares. Returns the hashes of those that became available or unavailable.
 fn inspect_shares(store: &Store, rehash: &RehashQueue) -> Result<Vec<Hash>, DatabaseError> {
     let mut changed = inspect_folders(store)?;
     each_page(store, |page| {
@@ -132,7 +137,8 @@ fn inspect_shares(store: &Store, rehash: &RehashQueue) -> Result<Vec<Hash>, Data
     Ok(changed)
 }
 
-/// The hashes of shares in watched folders, or on mounts below them, that are missing now, or back.
+/// Returns the hashes of shares in watched folders, or on mounts below them, that have gone missing
+/// or come back.
 fn inspect_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
     let mut changed = Vec::new();
     for folder in store.folders_served() {
@@ -141,9 +147,9 @@ fn inspect_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
         for path in gone.iter().chain(&back) {
             let folder = path.display();
             match back.contains(path) {
-                true => tracing::info!(%folder, "back: its shares are offered again"),
+                true => tracing::info!(%folder, "the folder is back: its shares are offered again"),
                 false => tracing::warn!(
-                    %folder, "missing: its shares are offered again when it is back"
+                    %folder, "the folder is missing: its shares are offered again when it is back"
                 ),
             }
             let mut after: Option<PathBuf> = None;
@@ -178,20 +184,23 @@ fn inspect_path(
         store.set_member_state(&folder, &member.path, sight.state);
         if before != sight.state {
             let (path, state) = (path.display(), sight.state.as_str());
-            tracing::info!(%path, state, folder = %folder.display(), "a file of a shared folder");
+            tracing::info!(
+                %path, state, folder = %folder.display(), "the state of a file in a shared \
+                 folder changed"
+            );
         }
     }
     Ok(changed)
 }
 
-/// Whether the share is available and was not, or the other way around.
+/// Inspects a share. Returns whether it became available or unavailable.
 fn inspect_share(
     store: &Store,
     rehash: &RehashQueue,
     share: &Share,
 ) -> Result<bool, DatabaseError> {
     let is_watched = matches!(share.origin, Origin::Folder(_));
-    // Whoever watches the folder knows more of it.
+    // The watch of the folder knows more of it.
     if is_watched && store.is_below_missing(&share.path) {
         return Ok(false);
     }
@@ -211,15 +220,19 @@ fn inspect_share(
         let (path, state) = (share.path.display(), after.as_str());
         let hash = share.hash;
         match after {
-            ShareState::Available => tracing::info!(%path, %hash, "offered again"),
-            _ => tracing::warn!(%path, %hash, state, "not offered any more until it is back"),
+            ShareState::Available => tracing::info!(%path, %hash, "the share is offered again"),
+            _ => {
+                tracing::warn!(
+                    %path, %hash, state, "the share is not offered until it is available again"
+                );
+            }
         }
     }
     Ok(is_changed)
 }
 
-/// Looks at all files of the folder shared at `folder`, and gives the state of the folder: it is missing
-/// if all its files are.
+/// Inspects all files of the folder shared at `folder`. Returns the state of the folder: it is
+/// missing if all its files are.
 fn inspect_members(
     store: &Store,
     rehash: &RehashQueue,
@@ -250,26 +263,26 @@ fn inspect_members(
         store.set_member_states(folder, BTreeMap::new());
         return Ok(ShareState::Missing);
     }
-    let named: Vec<_> = states.iter().take(NAMED).map(name).collect();
+    let named: Vec<_> = states.iter().take(NAMED).map(describe).collect();
     let (count, named) = (states.len(), named.join(", "));
     if store.set_member_states(folder, states) {
         let folder = folder.display();
         match count {
             0 => tracing::info!(%folder, "all files of the shared folder are available again"),
             _ => tracing::warn!(
-                %folder, count, "some files of the shared folder are not available, and the others are \
-                 offered; share it again to share it as it is: {named}"
+                %folder, count, "some files of the shared folder are not available, and the others \
+                 are offered. To share the folder as it is now, share it again: {named}"
             ),
         }
     }
     Ok(ShareState::Available)
 }
 
-fn name((path, state): (&String, &ShareState)) -> String {
+fn describe((path, state): (&String, &ShareState)) -> String {
     format!("{path} ({})", state.as_str())
 }
 
-/// Has a file hashed again if that may tell more.
+/// Queues a file to be hashed again if that may settle its state.
 fn note(rehash: &RehashQueue, path: &Path, sight: &Sight) {
     match sight.rehash {
         Some(Look::InDoubt) => rehash.enqueue_doubted(path.to_owned()),
@@ -278,12 +291,12 @@ fn note(rehash: &RehashQueue, path: &Path, sight: &Sight) {
     }
 }
 
-/// What is not available of what is shared, by the last look. Blocks.
+/// The shares that are not available, as of the last inspection. Blocks.
 ///
 /// # Errors
 /// The database cannot be read.
 pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
-    let (mut count, mut places) = store.unavailable_files(MAX_TOLD);
+    let (mut count, mut places) = store.unavailable_files(MAX_LISTED);
     each_page(store, |page| {
         for share in page {
             let state = store.state_of(&share);
@@ -291,7 +304,7 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
                 continue;
             }
             count += 1;
-            if places.len() < 2 * MAX_TOLD {
+            if places.len() < 2 * MAX_LISTED {
                 places.push(Unavailable {
                     path: share.path,
                     state,
@@ -302,11 +315,11 @@ pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
         Ok(())
     })?;
     places.sort_unstable();
-    places.truncate(MAX_TOLD);
+    places.truncate(MAX_LISTED);
     Ok(UnavailableShares { count, places })
 }
 
-/// Looks at everything that is shared, without a node. Blocks.
+/// Inspects all shares, without a node. Blocks.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -314,7 +327,7 @@ pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
     inspect_shares(store, &RehashQueue::default()).map(drop)
 }
 
-/// Takes the hashes that a look at a watched folder finds, to be announced after it.
+/// Collects the hashes that a scan of a watched folder finds, to be announced after it.
 #[derive(Default)]
 struct Collected(Mutex<Vec<Hash>>);
 
@@ -328,29 +341,32 @@ impl ScanObserver for Collected {
         self.shared(hashes)
     }
 
-    // The watcher tells which files wait.
+    // The watch of the folder shows which files wait.
     fn waiting(&self, _: &Settling) {}
 }
 
 impl NodeCore {
-    /// Shares what watched folders hold at places that are not excluded any more.
+    /// Shares the files of watched folders at places that are no longer excluded.
     pub(super) async fn share_included(&self, places: Vec<Exclusion>) {
         if places.is_empty() {
             return;
         }
         let store = self.store.clone();
-        let look_at = move || {
+        let scan_places = move || {
             let found = Collected::default();
             for Exclusion { path, folder } in places {
                 let is_early = false;
                 let due = [DuePath { path, is_early }];
                 let looked = scan(&store, &folder, &due, &mut Settling::default(), &found);
                 if let Err(error) = looked {
-                    tracing::warn!(folder = %folder.display(), %error, "looked at again later");
+                    tracing::warn!(
+                        folder = %folder.display(), %error, "cannot scan the folder: trying \
+                         again later"
+                    );
                 }
             }
             Ok(found.0.into_inner())
         };
-        self.take(look_at).await;
+        self.announce_changed(scan_places).await;
     }
 }

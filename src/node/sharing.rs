@@ -1,4 +1,4 @@
-//! What people do with what a node shares: share, unshare, list, check.
+//! What people do with the shares of a node: share, unshare, list, check, upload.
 
 use std::{ops::ControlFlow, path::PathBuf};
 
@@ -16,8 +16,8 @@ use crate::{
 };
 
 impl Node {
-    /// Shares a file or directory from where it lies, and announces it. `progress` is given the bytes
-    /// hashed so far. Dropping the call ends the hashing.
+    /// Shares a file or directory from where it is stored, and announces it. `progress` receives
+    /// the bytes hashed so far. Dropping the call stops hashing.
     ///
     /// # Errors
     /// See [`ShareError`].
@@ -32,7 +32,7 @@ impl Node {
         let (caller, waiting) = oneshot::channel::<()>();
         let hashing = move |bytes| {
             progress(bytes);
-            // Gone with this future.
+            // The receiver is dropped with this future.
             match caller.is_closed() {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -49,9 +49,9 @@ impl Node {
         Ok(shared)
     }
 
-    /// Withdraws what `what` means: a hash or at least 6 of its first digits mean all places of that
-    /// content, a name those of that name, an absolute path that place. `path` is what a relative path
-    /// leads to, for what nothing is called. Gives each place.
+    /// Stops sharing what `what` selects. A hash, or at least 6 of its first digits, selects all
+    /// places of that content; a name those of that name; an absolute path that place. `path` is
+    /// `what` as an absolute path, which counts if no hash or name matches. Returns each place.
     ///
     /// # Errors
     /// See [`UnshareError`].
@@ -68,7 +68,7 @@ impl Node {
         Ok(withdrawn)
     }
 
-    /// What this node shares, by name.
+    /// The shares of this node, by name.
     ///
     /// # Errors
     /// The database cannot be read, or the node has shut down.
@@ -77,8 +77,8 @@ impl Node {
         Ok(blocking(move || shares::list(&store)).await??)
     }
 
-    /// Reads all that this node shares, and compares it with what is listed. `take` is given what is
-    /// found, on a thread that may block, and may stop it.
+    /// Reads all shared files and compares them with the recorded hashes. Gives events to `take`,
+    /// on a thread that may block; `take` may stop the check.
     ///
     /// # Errors
     /// The database cannot be read, or the node has shut down.
@@ -90,7 +90,7 @@ impl Node {
         Ok(blocking(move || check_shares(&store, &mut take)).await??)
     }
 
-    /// What is not available of what this node shares, by the last look.
+    /// The shares that are not available, as of the last inspection.
     ///
     /// # Errors
     /// The database cannot be read, or the node has shut down.
@@ -99,44 +99,44 @@ impl Node {
         Ok(blocking(move || unavailable(&store)).await??)
     }
 
-    /// Whether content was shared here and cannot be had from here any more.
+    /// Whether content was shared here and is no longer available.
     pub async fn is_gone(&self, hash: Hash) -> bool {
         let store = self.core.store.clone();
-        let told = blocking(move || store.is_gone(&hash)).await;
-        told.is_ok_and(|told| told.unwrap_or(false))
+        let is_gone = blocking(move || store.is_gone(&hash)).await;
+        is_gone.is_ok_and(|is_gone| is_gone.unwrap_or(false))
     }
 
-    /// The places in watched folders that a person withdrew, by path.
+    /// The places in watched folders that a person excluded, by path.
     #[must_use]
     pub fn exclusions(&self) -> Vec<Exclusion> {
         self.core.store.exclusions()
     }
 
-    /// The files in watched folders that are not shared yet, or no longer, as programs may still write
-    /// to them.
+    /// The files in watched folders that are not shared, or no longer, because programs may still
+    /// write to them.
     #[must_use]
     pub fn being_written(&self) -> BeingWritten {
         self.core.being_written.all()
     }
 
-    /// The watched folders, and what each relies on.
+    /// The watched folders, and how the node learns of changes in each.
     #[must_use]
     pub fn watched_folders(&self) -> Vec<WatchedFolder> {
         self.core.watches.all()
     }
 
-    /// Begins to take a file of `len` bytes into the first shared folder, under a name made of `name` as
-    /// those of downloads are.
+    /// Begins to upload a file of `len` bytes into the first shared folder. Its name is derived
+    /// from `name` like the names of downloads.
     ///
     /// # Errors
     /// See [`UploadError`].
     pub async fn upload(&self, name: &str, len: u64) -> Result<Upload, UploadError> {
         let folders = &self.core.settings.share_folders;
         let folder = folders.first().ok_or(UploadError::NoFolder)?.clone();
-        let wrong = || UploadError::Name {
+        let invalid = || UploadError::Name {
             name: name.to_owned(),
         };
-        let name = sanitised(name).ok_or_else(wrong)?;
+        let name = sanitised(name).ok_or_else(invalid)?;
         let permit = self.core.uploads.permit(folder.join(&name))?;
         let room = self.core.store.room().clone();
         let file = blocking(move || NewFile::create(&room, &folder, &name, len)).await??;

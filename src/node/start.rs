@@ -33,28 +33,28 @@ use crate::{
     transfer::{self, SavedList, Transfers},
 };
 
-/// Streams that peers opened and nobody serves yet, at most; further ones are reset.
+/// The most inbound streams that wait to be served. Further ones are reset.
 const INBOUND_QUEUED: usize = 256;
 
 /// Why a node did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The network's name cannot be used.
+    /// The name of the network is invalid.
     #[error(transparent)]
     NetworkName(#[from] InvalidNetworkName),
-    /// The node cannot take part in the network.
+    /// The node cannot join the network.
     #[error(transparent)]
     Network(#[from] network::StartError),
     /// The database cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// A newer version wrote the list of downloads.
+    /// The list of downloads was written by a newer version.
     #[error(transparent)]
     Downloads(#[from] transfer::LoadError),
 }
 
 impl StartError {
-    /// Whether an address to listen on belongs to another program.
+    /// Whether another program uses an address to listen at.
     #[must_use]
     pub fn is_address_in_use(&self) -> bool {
         matches!(
@@ -90,8 +90,9 @@ impl CodedError for StartError {
 }
 
 impl Node {
-    /// Starts the node of `keypair` over `store`. It listens when this returns. Everything that takes
-    /// time (announcing, hashing shared folders, resuming downloads) happens in the background.
+    /// Starts the node of `keypair` over `store`. It listens when this returns. Everything that
+    /// takes time (announcing, hashing shared folders, resuming downloads) happens in the
+    /// background.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -159,8 +160,8 @@ impl Node {
     }
 }
 
-/// The queues of what the server finds: what it is given, peers that asked for content, and paths that
-/// it could not serve.
+/// The queues into which the server puts what it notices; with the receivers of peers that asked
+/// for content, and of paths that it could not serve.
 fn notices(
     rehash: &RehashQueue,
 ) -> (
@@ -179,18 +180,18 @@ fn notices(
     (notices, askers, doubted)
 }
 
-/// Begins what a node does that runs for long: its further duties, and the downloads of earlier runs.
+/// Begins the work of a long-running node: its further duties, and the downloads of earlier runs.
 async fn begin_lasting_work(core: &Arc<NodeCore>, saved: SavedList) {
     background::begin_lasting(core);
     if core.store.folder().is_some()
         && let Err(error) = core.transfers.clear_cache().await
     {
-        tracing::warn!(%error, "what an earlier run only read is still here");
+        tracing::warn!(%error, "cannot clear the cache of content that an earlier run read");
     }
     core.resume_downloads(saved).await;
 }
 
-/// Takes note of watched folders that are not there, before anything is served from them.
+/// Marks missing watched folders, before anything is served from them.
 async fn note_missing(settings: &Settings, store: &Store) {
     let (folders, store) = (settings.share_folders.clone(), store.clone());
     let noting = blocking(move || {
@@ -199,10 +200,13 @@ async fn note_missing(settings: &Settings, store: &Store) {
             let (gone, _) = store.set_missing(&folder, &folder, &missing);
             for folder in gone {
                 let folder = folder.display();
-                tracing::warn!(%folder, "missing: its shares are offered again when it is back");
+                tracing::warn!(
+                    %folder, "the folder is missing: its shares are offered again when it is \
+                     back"
+                );
             }
         }
     });
-    // It fails only when the runtime ends.
+    // It fails only when the runtime is shutting down.
     let _ = noting.await;
 }

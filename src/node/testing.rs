@@ -1,4 +1,4 @@
-//! What tests of the rooms above need: a node that has nobody to talk to.
+//! For tests of the modules above: a node without peers.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ pub(crate) async fn alone() -> Node {
     with(Vec::new()).await
 }
 
-/// The same that shares the files in a folder.
+/// A node in memory, without a network, that shares the files in a folder.
 pub(crate) async fn sharing(folder: &Path) -> Node {
     with(vec![folder.to_owned()]).await
 }

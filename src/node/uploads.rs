@@ -1,4 +1,5 @@
-//! Files that people drop on the page: they go into the first shared folder, and the watch does the rest.
+//! Files that people drop on the page. They are written into the first shared folder, whose watch
+//! shares them.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -11,25 +12,25 @@ use crate::{
     store::{NewFile, NewFileError},
 };
 
-/// Files that are taken at a time, at most: each keeps a connection busy and the disk writing.
+/// The most uploads at a time: each keeps a connection busy and the disk writing.
 const MAX_UPLOADS: usize = 8;
 
-/// Bytes that are gathered before they are written.
+/// How many bytes are gathered before they are written.
 const BATCH_LEN: usize = 256 << 10;
 
-/// The files that are being taken.
+/// The paths of the files that are being uploaded. A handle: clones share the same paths.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Uploads(Arc<Mutex<HashSet<PathBuf>>>);
 
-/// A file that is being taken. Dropped before its end, nothing of it stays.
+/// A file that is being uploaded. If it is dropped before [`Upload::finish`], the file is removed.
 #[derive(Debug)]
 pub struct Upload {
-    /// None while a batch is being written. Its permit is free when it is closed.
+    /// `None` while a batch is being written. The permit is released after the file is closed.
     file: Option<(NewFile, UploadPermit)>,
     gathered: Vec<u8>,
 }
 
-/// A permit among the files that are being taken.
+/// Permits one upload to a path.
 #[derive(Debug)]
 pub(super) struct UploadPermit {
     target: PathBuf,
@@ -42,25 +43,25 @@ impl Drop for UploadPermit {
     }
 }
 
-/// Why a file was not taken.
+/// Why an upload failed.
 #[derive(Debug, Error)]
 pub enum UploadError {
-    /// The node shares no folder.
-    #[error("this node shares no folder that a file could be put into")]
+    /// The node has no watched folder.
+    #[error("this node shares no folder to put a file into")]
     NoFolder,
-    /// The name is none that a file here can have.
-    #[error("{name:?} is no name for a file")]
+    /// No file here can have the name.
+    #[error("{name:?} is not a valid file name")]
     Name {
         /// The name.
         name: String,
     },
-    /// The same file, or too many others, are being taken.
+    /// The same file, or too many others, are being uploaded.
     #[error(
-        "{} has to wait until others that are being taken are done",
+        "{} cannot be uploaded until other uploads are done",
         crate::store::shown(path)
     )]
     Busy {
-        /// Where it was to be.
+        /// The path of the file.
         path: PathBuf,
     },
     /// See [`NewFileError`].
@@ -86,9 +87,9 @@ impl CodedError for UploadError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoFolder => "`pelago start --dir DIR` shares one",
-            Self::File(NewFileError::Exists { .. }) => "give it another name",
-            Self::File(NewFileError::Full { .. }) => "remove what is not needed",
+            Self::NoFolder => "share one with `pelago start --dir DIR`",
+            Self::File(NewFileError::Exists { .. }) => "choose another name",
+            Self::File(NewFileError::Full { .. }) => "free space on the disk",
             _ => return None,
         };
         Some(hint.to_owned())
@@ -121,7 +122,7 @@ impl Upload {
         }
     }
 
-    /// Takes what comes next.
+    /// Appends the next bytes.
     ///
     /// # Errors
     /// See [`UploadError`].
@@ -133,15 +134,15 @@ impl Upload {
         Ok(())
     }
 
-    /// All has come: puts it in its permit, and returns where that is.
+    /// Ends the file, puts it in place, and returns its path.
     ///
     /// # Errors
     /// See [`UploadError`].
     pub async fn finish(mut self) -> Result<PathBuf, UploadError> {
         self.flush().await?;
-        // It was lost only if the node shut down, which is told.
+        // It is absent only if the node shut down during a write.
         let (file, permit) = self.file.take().ok_or(Closed)?;
-        // The permit is taken until it is done, also if nobody waits for that any more.
+        // The permit is held until the file is in place, even if the caller no longer waits.
         let finish = move || {
             let _place = permit;
             file.finish()

@@ -1,7 +1,7 @@
-//! A clock that only goes forward, whatever is done to the time of day, and that goes on while the machine
-//! sleeps: the records that others keep expire meanwhile.
+//! A monotonic clock, independent of the time of day, that also counts while the machine sleeps:
+//! the records that other nodes keep expire meanwhile.
 
-/// Seconds on that clock; from when on is not known.
+/// Seconds on that clock, from an arbitrary beginning.
 #[cfg(target_os = "linux")]
 pub(super) fn seconds() -> u64 {
     use rustix::time::{ClockId, clock_gettime};
@@ -9,7 +9,7 @@ pub(super) fn seconds() -> u64 {
     u64::try_from(clock_gettime(ClockId::Boottime).tv_sec).unwrap_or(0)
 }
 
-/// Seconds on that clock; from when on is not known.
+/// Seconds on that clock, from an arbitrary beginning.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn seconds() -> u64 {
     use std::{sync::LazyLock, time::Instant};

@@ -1,6 +1,6 @@
-//! When each hash is announced next. Pure: the time is seconds of a clock that only goes forward, given by the
-//! caller. What is remembered over restarts is in seconds since 1970; [`remembered_due`] and [`to_remember`]
-//! convert.
+//! Decides when each hash is announced next. Pure: the caller gives the time, in seconds of a
+//! monotonic clock. Times that outlive a restart are in seconds since 1970; [`remembered_due`] and
+//! [`to_remember`] convert.
 
 use std::collections::{BTreeSet, HashMap, hash_map::Entry::Vacant};
 
@@ -9,31 +9,32 @@ use pelago_content::Hash;
 /// Pause before an announcement that failed is tried again, in seconds.
 const RETRY: u64 = 60;
 
-/// Part of the interval by which announcements are spread, so that what was shared at once is not
-/// announced at once for ever after: a tenth.
+/// Announcements are spread over this part of the interval, a tenth: content that was shared at the
+/// same time is not announced at the same time ever after.
 const SPREAD: u64 = 10;
 
-/// When a hash is due that was remembered as due at `due` since 1970: no later than `interval` from now, as no
-/// announcement is planned further ahead. A clock that was wrong when it was written down does no harm.
+/// When a hash is due that was recorded as due at `due`, in seconds since 1970. It is at most
+/// `interval` from `now`, as no announcement is planned further ahead: a wrong clock at the time of
+/// recording does no harm.
 pub(super) fn remembered_due(due: u64, unix_now: u64, interval: u64, now: u64) -> u64 {
     now + due.saturating_sub(unix_now).min(interval)
 }
 
-/// The time since 1970 that stands for `due`.
+/// The time since 1970 to record for `due`.
 pub(super) const fn to_remember(due: u64, now: u64, unix_now: u64) -> u64 {
     unix_now.saturating_add(due.saturating_sub(now))
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct PlannedHash {
     due: u64,
-    /// How many nodes of the DHT have to be known for the record to be due before that: those near
-    /// the key may be others then.
+    /// With this many known nodes in the DHT the record is due earlier: by then other nodes may be
+    /// nearest to the key.
     outgrown_at: usize,
 }
 
-impl Entry {
-    /// Due then, whatever the network does.
+impl PlannedHash {
+    /// Due at `due`, however the network grows.
     const fn new(due: u64) -> Self {
         Self {
             due,
@@ -42,20 +43,21 @@ impl Entry {
     }
 }
 
-/// What is to be announced, and when.
+/// The hashes to announce, and when.
 #[derive(Debug)]
 pub(super) struct Plan {
     interval: u64,
     max_in_flight: usize,
     /// Nodes that should keep a record.
     replication: usize,
-    entries: HashMap<Hash, Entry>,
-    /// The entries that are not in flight, by when they are due.
+    entries: HashMap<Hash, PlannedHash>,
+    /// The hashes that are not in flight, by when they are due.
     waiting: BTreeSet<(u64, Hash)>,
 }
 
 impl Plan {
-    /// Each hash every `interval` seconds to `replication` nodes, at most `max_in_flight` at a time.
+    /// Each hash every `interval` seconds to `replication` nodes, at most `max_in_flight` at a
+    /// time.
     pub(super) fn new(interval: u64, max_in_flight: usize, replication: usize) -> Self {
         Self {
             interval: interval.max(1),
@@ -66,15 +68,15 @@ impl Plan {
         }
     }
 
-    /// Has `hash` announced at `due`, unless it is planned already.
+    /// Plans to announce `hash` at `due`, unless it is planned already.
     pub(super) fn add(&mut self, hash: Hash, due: u64) {
         if let Vacant(entry) = self.entries.entry(hash) {
-            entry.insert(Entry::new(due));
+            entry.insert(PlannedHash::new(due));
             self.waiting.insert((due, hash));
         }
     }
 
-    /// Announces `hash` no more.
+    /// Stops announcing `hash`.
     pub(super) fn remove(&mut self, hash: &Hash) {
         if let Some(entry) = self.entries.remove(hash) {
             self.waiting.remove(&(entry.due, *hash));
@@ -86,16 +88,16 @@ impl Plan {
         self.entries.contains_key(hash)
     }
 
-    /// The hashes to announce now; they are in flight until [`announced`](Self::announced) or
+    /// Takes the hashes to announce now. They are in flight until [`announced`](Self::announced) or
     /// [`failed`](Self::failed).
     pub(super) fn take_due(&mut self, now: u64) -> Vec<Hash> {
         let in_flight = self.entries.len() - self.waiting.len();
-        let room = self.max_in_flight.saturating_sub(in_flight);
+        let free = self.max_in_flight.saturating_sub(in_flight);
         let due = self
             .waiting
             .iter()
             .take_while(|(due, _)| *due <= now)
-            .take(room);
+            .take(free);
         let due: Vec<_> = due.copied().collect();
         due.iter().for_each(|entry| {
             self.waiting.remove(entry);
@@ -111,8 +113,8 @@ impl Plan {
             .count()
     }
 
-    /// `hash` was announced to `nodes` nodes while `known` were known. Returns when it is due next;
-    /// `None` if it was removed meanwhile.
+    /// Notes that `hash` was announced to `nodes` nodes while `known` were known. Returns when it
+    /// is due next; `None` if it was removed meanwhile.
     pub(super) fn announced(
         &mut self,
         hash: &Hash,
@@ -126,29 +128,29 @@ impl Plan {
         self.wait(hash, now + self.interval - spread, known + growth)
     }
 
-    /// Announcing `hash` failed while `known` nodes were known.
+    /// Notes that announcing `hash` failed while `known` nodes were known.
     pub(super) fn failed(&mut self, hash: &Hash, known: usize, now: u64) {
         self.wait(hash, now + RETRY, known + 1);
     }
 
-    /// So many nodes are known now: what was announced to far fewer is due.
+    /// Notes that `known` nodes are known now: hashes that were announced to far fewer are due.
     pub(super) fn network_grew(&mut self, known: usize, now: u64) {
         for (hash, entry) in &mut self.entries {
             let is_outgrown = entry.outgrown_at <= known && entry.due > now;
             if is_outgrown && self.waiting.remove(&(entry.due, *hash)) {
-                *entry = Entry::new(now);
+                *entry = PlannedHash::new(now);
                 self.waiting.insert((now, *hash));
             }
         }
     }
 
-    /// Whether nothing is due, or in flight.
+    /// Whether nothing is due and nothing is in flight.
     pub(super) fn is_announced(&self, now: u64) -> bool {
         let in_flight = self.entries.len() - self.waiting.len();
         in_flight == 0 && self.waiting.first().is_none_or(|(due, _)| *due > now)
     }
 
-    /// When something is due next; `None` while nothing is, or as much is in flight as may be.
+    /// When a hash is due next; `None` if none is planned, or as many are in flight as may be.
     pub(super) fn next_due(&self) -> Option<u64> {
         let in_flight = self.entries.len() - self.waiting.len();
         let next = self.waiting.first().map(|(due, _)| *due);
@@ -157,11 +159,12 @@ impl Plan {
 
     fn wait(&mut self, hash: &Hash, due: u64, outgrown_at: usize) -> Option<u64> {
         let entry = self.entries.get_mut(hash)?;
-        // Removed and added again while in flight: it waits already, and is announced once more.
+        // It was removed and added again while in flight: it waits already, and is announced once
+        // more.
         if self.waiting.contains(&(entry.due, *hash)) {
             return None;
         }
-        *entry = Entry { due, outgrown_at };
+        *entry = PlannedHash { due, outgrown_at };
         self.waiting.insert((due, *hash));
         Some(due)
     }
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_announced_at_once_and_again_before_its_records_expire() {
+    fn a_share_is_announced_immediately_and_again_before_its_records_expire() {
         let mut plan = Plan::new(22 * HOUR, 4, 4);
         plan.add(hash(1), 100);
         assert_eq!(plan.take_due(100), [hash(1)]);
@@ -198,17 +201,13 @@ mod tests {
         assert_eq!(first.len(), 3);
         assert!(plan.take_due(0).is_empty());
         assert_eq!(plan.count_due(0), 97);
-        assert_eq!(
-            plan.next_due(),
-            None,
-            "there is nothing to wake up for until one ends"
-        );
+        assert_eq!(plan.next_due(), None, "no reason to wake up until one ends");
         plan.announced(&first[0], 4, 50, 0);
         assert_eq!(plan.take_due(0).len(), 1);
     }
 
     #[test]
-    fn what_is_unshared_is_never_announced_again() {
+    fn an_unshared_hash_is_never_announced_again() {
         let mut plan = Plan::new(HOUR, 3, 4);
         plan.add(hash(1), 0);
         plan.add(hash(2), 0);
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_small_network_was_told_is_told_again_as_it_grows() {
+    fn a_hash_is_announced_again_as_a_small_network_grows() {
         let mut plan = Plan::new(22 * HOUR, 3, 4);
         plan.add(hash(1), 0);
         plan.take_due(0);
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_was_wrong_delays_nothing_for_longer_than_an_interval() {
+    fn a_wrong_clock_delays_nothing_for_longer_than_an_interval() {
         let (interval, unix_now, now) = (22 * HOUR, 1_800_000_000, 500);
         let due = |remembered| remembered_due(remembered, unix_now, interval, now);
         assert_eq!(due(unix_now + HOUR), now + HOUR);

@@ -1,4 +1,4 @@
-//! Carries the plan out.
+//! The task that carries the plan out.
 
 use std::{
     collections::HashSet,
@@ -28,27 +28,27 @@ use crate::{
     store::Store,
 };
 
-/// Changes to what is shared that wait for the publisher, at most; whoever shares waits then.
+/// The most changes of shares that wait for the publisher. When there are more, callers wait.
 const CHANGES_QUEUED: usize = 1024;
 
-/// How long due times are collected before they are written down: one commit for many.
+/// How long due times are collected before they are recorded: one commit for many.
 const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the network is let grow before thin records are announced again.
+/// How long the network may grow before hashes on too few nodes are announced again.
 const GROWTH_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long to sleep until something is due, at most: the clock of the plan goes on while the machine sleeps,
-/// and that of timers does not.
+/// The longest sleep until something is due, in seconds: the clock of the plan counts while the
+/// machine sleeps, and that of timers does not.
 const LONGEST_SLEEP: u64 = 600;
 
-/// How much is announced.
+/// How often, and how many at a time, hashes are announced.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// Between two announcements of one hash. Records live 48 h.
+pub struct PublishSettings {
+    /// Time between two announcements of one hash. Records expire after 48 h.
     pub interval: Duration,
-    /// Announcements under way at a time.
+    /// The most announcements at a time.
     pub concurrent: usize,
-    /// Nodes that should keep a record.
+    /// How many nodes should keep a record.
     pub replication: usize,
 }
 
@@ -57,7 +57,7 @@ enum Change {
     Withdraw(Hash),
     Await(oneshot::Sender<()>),
     CountDue(oneshot::Sender<usize>),
-    /// Panic, as a defect would.
+    /// Panics, as a defect would.
     #[cfg(test)]
     Panic,
 }
@@ -66,24 +66,24 @@ enum Change {
 #[derive(Clone)]
 pub struct Publisher {
     own_keys: OwnKeys,
-    /// None where nothing is announced to anyone.
+    /// None if nothing is announced.
     changes: Option<mpsc::Sender<Change>>,
     metrics: Arc<Registry>,
     restarted: Arc<Notify>,
 }
 
-/// Announcements that have ended, by how.
+/// Announcements that have ended, by result.
 type Announcements = Family<[(&'static str, &'static str); 1], Counter>;
 
 impl Publisher {
-    /// Announces what is provided to `network`, and keeps the plan in `store`. `own_keys` are those
-    /// that the network answers for.
+    /// Announces to `network` what is provided, and records the plan in `store`. `own_keys` are the
+    /// provider keys for which the network answers that this node provides.
     #[must_use]
     pub fn start(
         network: Network,
         store: Store,
         own_keys: OwnKeys,
-        settings: &Settings,
+        settings: &PublishSettings,
         duties: &Duties,
     ) -> Self {
         let (changes, queue) = mpsc::channel(CHANGES_QUEUED);
@@ -106,7 +106,7 @@ impl Publisher {
                 waiting: Vec::new(),
                 announcements: announcements.clone(),
             };
-            // The plan is gone with the run that failed: it is made anew from what is shared.
+            // The plan is lost with the run that failed: it is made again from the shares.
             if !std::mem::take(&mut is_first) {
                 lost.notify_one();
             }
@@ -124,13 +124,13 @@ impl Publisher {
         }
     }
 
-    /// Waits until the publisher has failed and begun again with an empty plan: then everything that
-    /// is shared has to be provided again.
+    /// Waits until the publisher has failed and restarted with an empty plan. Then the caller has
+    /// to provide all shares again.
     pub async fn restarted(&self) {
         self.restarted.notified().await;
     }
 
-    /// Announces nothing, ever.
+    /// A publisher that never announces anything.
     #[must_use]
     pub fn silent() -> Self {
         Self {
@@ -141,43 +141,44 @@ impl Publisher {
         }
     }
 
-    /// What this room counts.
+    /// The counters of this module.
     #[must_use]
     pub fn metrics(&self) -> &Registry {
         &self.metrics
     }
 
-    /// How many announcements should have been made by now and are not under way yet.
+    /// How many announcements are overdue and not in flight.
     pub async fn due(&self) -> usize {
         let Some(changes) = &self.changes else {
             return 0;
         };
         let (reply, due) = oneshot::channel();
-        // When the node shuts down, nothing is due any more.
+        // Sending fails when the node shuts down: then nothing is due.
         let _ = changes.send(Change::CountDue(reply)).await;
         due.await.unwrap_or(0)
     }
 
-    /// Provides `hash` from now on: those who ask this node are told at once, the DHT soon.
+    /// Provides `hash` from now on. Peers that ask this node learn of it immediately, the DHT soon.
     pub async fn provide(&self, hash: Hash) {
         if let Some(changes) = &self.changes {
             self.own_keys.insert(&hash);
-            // Closed only when the node shuts down: then the store brings it back next time.
+            // Sending fails only when the node shuts down: the next start provides it from the
+            // store.
             let _ = changes.send(Change::Provide(hash)).await;
         }
     }
 
-    /// Waits until everything that was provided before this call has been announced.
+    /// Waits until everything provided before this call has been announced.
     pub async fn announced(&self) {
         if let Some(changes) = &self.changes {
             let (reply, done) = oneshot::channel();
-            // When the node shuts down, nothing is left to wait for.
+            // Sending fails when the node shuts down: then there is nothing to wait for.
             let _ = changes.send(Change::Await(reply)).await;
             let _ = done.await;
         }
     }
 
-    /// Provides `hash` no more. Records that others keep expire by themselves.
+    /// Stops providing `hash`. Records on other nodes expire by themselves.
     pub async fn withdraw(&self, hash: Hash) {
         if let Some(changes) = &self.changes {
             self.own_keys.remove(&hash);
@@ -193,11 +194,11 @@ struct Task {
     network: Network,
     store: Store,
     announcing: JoinSet<(Hash, Result<u32, AnnounceError>)>,
-    /// Due times that are not yet written down.
+    /// Due times that are not recorded yet.
     unwritten: Vec<(Hash, u64)>,
-    /// Those that are withdrawn and still written down.
+    /// Withdrawn hashes that are still recorded.
     withdrawn: HashSet<Hash>,
-    /// Who waits until nothing is left to announce.
+    /// Callers that wait until nothing is left to announce.
     waiting: Vec<oneshot::Sender<()>>,
     announcements: Announcements,
 }
@@ -223,7 +224,7 @@ impl Task {
             self.announce_due();
             if !self.waiting.is_empty() && self.plan.is_announced(clock::seconds()) {
                 for waiting in self.waiting.drain(..) {
-                    // It may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = waiting.send(());
                 }
             }
@@ -248,11 +249,11 @@ impl Task {
                     }
                     Some(Change::Await(reply)) => self.waiting.push(reply),
                     Some(Change::CountDue(reply)) => {
-                        // It may have stopped waiting.
+                        // The caller may have stopped waiting.
                         let _ = reply.send(self.plan.count_due(clock::seconds()));
                     }
                     #[cfg(test)]
-                    Some(Change::Panic) => panic!("as a test asked"),
+                    Some(Change::Panic) => panic!("requested by a test"),
                     None => return self.write().await,
                 },
                 Some(Ok((hash, result))) = self.announcing.join_next() => {
@@ -278,13 +279,16 @@ impl Task {
         }
     }
 
-    /// The due times of earlier runs.
+    /// The due times that earlier runs recorded.
     async fn remembered(&self) -> std::collections::HashMap<Hash, u64> {
         let store = self.store.clone();
         match spawn_blocking(move || store.publications()).await {
             Ok(Ok(publications)) => publications.into_iter().collect(),
             Ok(Err(error)) => {
-                tracing::error!(%error, "everything is announced anew");
+                tracing::error!(
+                    %error, "due times of earlier runs cannot be read: everything is announced \
+                     again"
+                );
                 Default::default()
             }
             Err(_) => Default::default(),
@@ -326,7 +330,7 @@ impl Task {
         }
     }
 
-    /// When something is to be announced, in the clock that can be slept on. Alone, never.
+    /// When to wake up to announce something. Never while no other node is known.
     fn next_due(&self) -> Option<Instant> {
         if *self.network.routable().borrow() == 0 {
             return None;
@@ -342,7 +346,7 @@ impl Task {
         }
     }
 
-    /// Writes down what has changed: one commit for what is withdrawn, and one for what is due when.
+    /// Records what has changed: one commit for withdrawn hashes, and one for due times.
     async fn write(&mut self) {
         let withdrawn: Vec<_> = std::mem::take(&mut self.withdrawn).into_iter().collect();
         if !withdrawn.is_empty() {
@@ -352,7 +356,9 @@ impl Task {
             let store = self.store.clone();
             let removed = spawn_blocking(move || store.remove_publications(&withdrawn)).await;
             if let Ok(Err(error)) = removed {
-                tracing::error!(%error, "withdrawn publications are still written down");
+                tracing::error!(
+                    %error, "withdrawn announcements could not be removed from the database"
+                );
             }
         }
         if self.unwritten.is_empty() {
@@ -361,7 +367,10 @@ impl Task {
         let (store, due) = (self.store.clone(), std::mem::take(&mut self.unwritten));
         let written = spawn_blocking(move || store.schedule_publications(&due)).await;
         if let Ok(Err(error)) = written {
-            tracing::error!(%error, "publications are not written down: they are repeated earlier");
+            tracing::error!(
+                %error, "due times could not be recorded: a restart announces these hashes \
+                 again"
+            );
         }
     }
 }
@@ -382,7 +391,7 @@ mod tests {
     #[tokio::test]
     async fn thousands_are_withdrawn_in_one_commit() {
         let store = Store::in_memory();
-        let settings = Settings {
+        let settings = PublishSettings {
             interval: Duration::from_secs(3600),
             concurrent: 4,
             replication: 4,
@@ -410,7 +419,7 @@ mod tests {
             assert_eq!(publisher.due().await, 0);
         };
         timeout(Duration::from_secs(20), written).await.unwrap();
-        // A machine that is slow in taking them in writes after each second.
+        // A slow machine takes more than a second, and writes once in each.
         assert!(store.commits() <= 3, "{}", store.commits());
         duties.stop();
     }
@@ -419,7 +428,7 @@ mod tests {
     async fn a_panic_loses_the_plan_and_says_so() {
         let duties = Duties::default();
         let (network, keys) = (network(&duties).await, OwnKeys::default());
-        let settings = Settings {
+        let settings = PublishSettings {
             interval: Duration::from_secs(3600),
             concurrent: 1,
             replication: 1,

@@ -405,7 +405,7 @@ fn what_is_watched_fits_the_terminal() {
     let last = "12".repeat(32);
     b.run(&["move", "121212", "--before", &last])
         .failed()
-        .says("cannot go before itself");
+        .says("cannot be moved before itself");
 
     let mut watched = Terminal::sized(&b, &["downloads", "--watch"], (60, 4));
     watched.sees("HASH");
@@ -444,7 +444,7 @@ fn a_name_that_may_mean_several_lists_them() {
     assert!(why.contains("no peer was found to ask"), "{why}");
     b.run(&["pause", "same.bin"])
         .failed()
-        .says("can be several downloads")
+        .says("matches several downloads")
         .says(&hashes[0])
         .says(&hashes[1]);
     let failed = b.run(&["--json", "pause", "same.bin"]).failed().document();

@@ -57,7 +57,7 @@ fn links_are_drawn_as_codes() {
     a.run(&["link", &hash[..6]]).done().prints(hash);
     a.run(&["unshare", &hash[..5]])
         .failed()
-        .says("nothing called");
+        .says("no share matches");
     // Programs get documents only.
     let document = a.json(&["link", "x.txt", "--qr"]);
     assert_eq!(
@@ -74,7 +74,7 @@ fn links_are_drawn_as_codes() {
     a.run(&["share", &other, "--no-serve"]).done();
     a.run(&["unshare", &hash[..6]])
         .failed()
-        .says("can be several things")
+        .says("matches several shares")
         .says(hash)
         .says(&a.hash(&other));
     a.run(&["unshare", &hash[..7]])

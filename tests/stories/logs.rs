@@ -62,7 +62,7 @@ fn every_line_on_stderr_is_an_object() {
     for what in [
         "folder shared",
         "left out",
-        "not offered any more",
+        "not offered until it is available again",
         "ending",
     ] {
         assert!(

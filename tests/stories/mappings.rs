@@ -142,7 +142,10 @@ fn a_download_says_why_a_source_lost_the_file_and_the_source_finds_out() {
         .failed()
         .says("may have changed since it was shared");
     assert!(!copy.exists());
-    first.run.err.line("changed file shared anew");
+    first
+        .run
+        .err
+        .line("the changed file is shared under its new hash");
     eventually("A to list what it has", || {
         (listed(&a, "data").as_ref() == Some(&now)).then_some(())
     });

@@ -328,7 +328,7 @@ fn a_damaged_peer_of_a_link_is_named_at_once() {
     let (a, b) = (world.home("a"), world.home("b"));
     let hash = a.hash(&world.file("x", b"x"));
     let link = format!("pelago:{hash}?name=x&peer=/ip4/127.0.0.1/tcp/1/p2p/12D3KooWcut");
-    let told = "1 of the 1 peers that the link names cannot be asked";
+    let told = "1 of the 1 peers in the link are invalid";
     for verb in ["download", "open"] {
         let command = b.spawn(&[verb, &link, "--timeout", "50"]);
         command.err.line(told);

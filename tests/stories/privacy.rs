@@ -234,7 +234,7 @@ fn a_name_stands_for_one_peer() {
     // It stays with the first, and another is never taken for it.
     let changed = from("anna", &[&at_other]).failed();
     changed
-        .says("not the name of the same peer")
+        .says("is now the name of another peer")
         .says(&format!("Before:\n  {}", anna.peer_id()))
         .says(&format!("Now:\n  {}", other.peer_id()));
     let chosen = format!("anna={}", other.peer_id());
@@ -242,6 +242,6 @@ fn a_name_stands_for_one_peer() {
     from("anna", &[&at_other]).done();
     from("anna", &[&at_anna])
         .failed()
-        .says("not the name of the same peer");
+        .says("is now the name of another peer");
     from(&anna.peer_id(), &[&at_anna]).done();
 }

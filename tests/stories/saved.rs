@@ -89,7 +89,7 @@ fn a_change_that_cannot_be_kept_is_made_and_said() {
     not_kept(&b, &["move", second, "--first"], "is moved, but");
     assert_eq!(listed(&b, second).unwrap()["position"], 0);
     let begin = ["download", third, "--peer", &way, "--detach"];
-    not_kept(&b, &begin, "has begun, but");
+    not_kept(&b, &begin, "has started, but");
     assert!(listed(&b, third).is_some());
     let pause = api(&b, &format!("/v1/downloads/{first}/pause"));
     assert_eq!(pause, 507);
@@ -222,7 +222,7 @@ fn a_list_that_cannot_be_read_is_not_replaced() {
     node.run.err.line("could not be read");
     b.run(&["download", &hash, "-o", "got", "--detach"])
         .failed()
-        .says("has begun, but")
+        .says("has started, but")
         .says("could not be read when the node started")
         .says("move it away");
     until(&b, &hash, "done");

@@ -1,4 +1,4 @@
-//! The last list that a reader reads page by page, kept until it has been read.
+//! The last catalogue that a reader reads page by page, kept until it has been read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,26 +7,27 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Catalogue;
 use crate::network::PeerAddress;
 
-/// How long a list is kept for its next page: a reader that is slower asks for a new one.
+/// How long a catalogue is kept for its next page. A slower reader causes it to be fetched again.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// The last list that had further pages, and whose it is: of one peer, or of all in reach. One is enough:
-/// a second reader at most causes the list to be fetched again.
+/// The last catalogue that had further pages: of one peer, or of all in reach. One is enough: a
+/// second reader at most causes a catalogue to be fetched again. A handle: clones share the same
+/// catalogue.
 #[derive(Clone, Default)]
 pub(in crate::node) struct CatalogueCache(Arc<Mutex<Option<CachedList>>>);
 
-/// Whose list it is, and the list.
+/// The peer that it is of, if of one, and the catalogue.
 type CachedList = (Option<PeerAddress>, Arc<Catalogue>);
 
 impl CatalogueCache {
-    /// The list of this peer, or of all in reach, if that is the one kept.
+    /// The catalogue of this peer, or of all in reach, if it is the one kept.
     pub(in crate::node) fn get(&self, of: Option<&PeerAddress>) -> Option<Arc<Catalogue>> {
         let kept = self.lock();
         let (whose, catalogue) = kept.as_ref()?;
         (whose.as_ref() == of).then(|| Arc::clone(catalogue))
     }
 
-    /// Keeps a list for a while, in place of the one before.
+    /// Keeps a catalogue for a while, in place of the one before.
     pub(in crate::node) fn keep(&self, of: Option<PeerAddress>, catalogue: &Arc<Catalogue>) {
         let is_same = |(_, kept): &CachedList| Arc::ptr_eq(kept, catalogue);
         let mut kept = self.lock();

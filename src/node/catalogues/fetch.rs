@@ -1,4 +1,4 @@
-//! Asks peers for their catalogues, page by page, until one deadline.
+//! Requests catalogues from peers, page by page, until a deadline.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use tokio::time::{Instant, timeout_at};
 use super::{Catalogue, merge::Merge};
 use crate::network::{Network, StreamError};
 
-/// Peers asked at a time.
+/// The most peers that are asked at a time.
 pub(super) const ASKED_AT_A_TIME: usize = 16;
 
-/// Pages of one catalogue, at most: pages may be short, even empty, where much is filtered out; but not without
-/// end. Twice as many as the entries that are taken fill.
+/// The most pages of one catalogue: twice as many as the accepted entries fill. Pages may be short,
+/// even empty, where much is filtered out, but their number has to be bounded.
 const MAX_PAGES: usize = 2 * 100_000 / MAX_ENTRIES;
 
 /// How long one peer may take to send its catalogue.
@@ -27,7 +27,7 @@ pub(super) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long all peers together may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Why a catalogue is not whole.
+/// Why a catalogue is incomplete.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error(transparent)]
@@ -40,7 +40,7 @@ pub(super) enum FetchError {
     TooManyPages,
 }
 
-/// The catalogues of `peers`, as far as the budget goes. Of those who do not answer there is nothing.
+/// The catalogues of `peers`, within the budget. Peers that do not answer are left out.
 pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>, query: &str) -> Catalogue {
     let deadline = Instant::now() + TIMEOUT;
     let merge = Mutex::new(Merge::new(peers.len()));
@@ -55,7 +55,7 @@ pub(super) async fn fetch_all(network: &Network, peers: Vec<PeerId>, query: &str
     }
 }
 
-/// Takes the catalogue of one peer; whether it is not cut short, as far as can be told.
+/// Merges the catalogue of one peer. Returns whether it is complete, as far as can be known.
 async fn fetch(
     network: &Network,
     peer: PeerId,
@@ -71,13 +71,14 @@ async fn fetch(
     match read {
         Ok(is_last) => is_last,
         Err(error) => {
-            tracing::debug!(%peer, %error, "no catalogue, or not all of it");
+            tracing::debug!(%peer, %error, "the catalogue is missing or incomplete");
             matches!(error, FetchError::Stream(_))
         }
     }
 }
 
-/// Gives the pages of a connected peer to `take`, until it wants no more; whether it was given all.
+/// Gives the pages of a connected peer to `take`, until that returns false. Returns whether it was
+/// given all.
 pub(super) async fn read_pages(
     network: &Network,
     peer: PeerId,

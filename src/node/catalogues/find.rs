@@ -1,4 +1,4 @@
-//! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
+//! Reads catalogues: of one peer, of all peers in reach, or to find content by name.
 
 use std::{
     cmp::Reverse,
@@ -22,22 +22,22 @@ use crate::{
     node::DownloadError,
 };
 
-/// Contents of one name that are told, at most, those that most peers have: more than a person reads, and
-/// with all their names less than a line of an answer holds.
+/// The most contents of one name that an error lists, those that most peers have first: more than a
+/// person reads, and with all their names less than one line of an answer holds.
 const MAX_CHOICES: usize = 20;
 
-/// Peers told of one choice, at most.
+/// The most peers that are named for one choice.
 const MAX_SHARERS: usize = 4;
 
-/// How long others are waited for after the first peer turned up, so that a name which several have
-/// is seen to be ambiguous.
+/// How long to wait for further peers after the first answers, so that a name that several peers
+/// use for different content is found to be ambiguous.
 const GATHERING: Duration = Duration::from_secs(1);
 
-/// Something that has been found by its name.
+/// Content that was found by its name.
 pub(in crate::node) struct Named {
     pub(in crate::node) hash: Hash,
     pub(in crate::node) name: String,
-    /// Who has it.
+    /// The peers that have it.
     pub(in crate::node) peers: Vec<PeerId>,
 }
 
@@ -77,7 +77,7 @@ pub(in crate::node) async fn of_peer(
     })
 }
 
-/// The catalogues of all peers in reach, after waiting `wait` for peers to turn up.
+/// The catalogues of all peers in reach, after waiting `wait` for peers to connect.
 pub(in crate::node) async fn of_network(
     network: &Network,
     wait: Duration,
@@ -88,7 +88,7 @@ pub(in crate::node) async fn of_network(
     Ok(fetch_all(network, peers, "").await)
 }
 
-/// Finds what is called `name`, at the peers `among` or at all in reach, within `within`.
+/// Finds content by `name`, at the peers `among` or at all in reach, within `within`.
 pub(in crate::node) async fn find_name(
     network: &Network,
     name: &str,
@@ -132,7 +132,7 @@ pub(in crate::node) async fn find_name(
             .filter(|at| is_found && *at > now)
             .unwrap_or(deadline);
         tokio::select! {
-            // Whether one came or some were missed: those who are there are listed again.
+            // Whether one arrived or some were missed: the connected peers are listed again.
             _ = timeout_at(until, arrivals.recv()) => {}
             () = sleep_until(until) => {}
         }
@@ -185,8 +185,8 @@ fn decide(
     })
 }
 
-/// What each of `peers` shares under exactly this name, no more than can be told; those that do not answer are
-/// left out.
+/// The content that each of `peers` shares under exactly this name, as much as an error lists.
+/// Peers that do not answer are left out.
 async fn find_at(
     network: &Network,
     peers: Vec<PeerId>,
@@ -206,10 +206,10 @@ async fn find_at(
         };
         let read = read_pages(network, peer, name, deadline, take).await;
         match read {
-            // What came in time counts.
+            // Entries that arrived in time count.
             Ok(_) | Err(FetchError::TooLong | FetchError::TooManyPages) => Some((peer, found)),
             Err(error) => {
-                tracing::debug!(%peer, %error, "no catalogue");
+                tracing::debug!(%peer, %error, "the peer sent no catalogue");
                 None
             }
         }
@@ -218,7 +218,7 @@ async fn find_at(
     found.filter_map(std::future::ready).collect().await
 }
 
-/// Gives `take` the hashes that a connected peer lists, as they come.
+/// Gives `take` the hashes in the catalogue of a connected peer, as they arrive.
 pub(in crate::node) async fn of_connected(
     network: &Network,
     peer: PeerId,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_two_contents_is_for_people_to_decide() {
+    fn a_name_of_two_contents_is_ambiguous() {
         let (a, b) = (PeerId::random(), PeerId::random());
         let names = HashMap::from([(b, "bert".to_owned())]);
         let same = vec![(a, vec![entry(1, "x")]), (b, vec![entry(1, "x")])];
@@ -262,8 +262,8 @@ mod tests {
         let Err(error) = decide("x", two, &names) else {
             panic!("decided")
         };
-        let told = error.to_string();
-        assert!(told.contains(&format!("1 byte, from bert, {a}")), "{told}");
-        assert!(told.ends_with("1 byte, from bert"), "{told}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("1 byte, from bert, {a}")), "{text}");
+        assert!(text.ends_with("1 byte, from bert"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! What peers share, as people see it.
+//! What a list of shares contains, of this node's own or of other peers.
 
 use std::path::PathBuf;
 
@@ -12,60 +12,61 @@ use crate::{
     store::{DatabaseError, ShareState},
 };
 
-/// Something that is shared, by us or by others.
+/// Content that is shared, by this node or by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its hash.
     pub hash: Hash,
-    /// What it is called. Untrusted, if others share it.
+    /// Its name. Untrusted if others share it.
     pub name: String,
-    /// What it weighs, in bytes.
+    /// Its size in bytes.
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
     /// How many other peers in reach have it.
     pub peers: u64,
-    /// The first of them, two at most.
+    /// The first of these peers, at most two.
     pub holders: Vec<PeerId>,
-    /// Where it lies, if this node shares it.
+    /// Its path, if this node shares it.
     pub path: Option<PathBuf>,
-    /// Whether this node shares it with those who have the hash only.
+    /// Whether this node shares it only with peers that know the hash.
     pub is_unlisted: bool,
-    /// Whether it can be had from this node, if this node shares it.
+    /// Whether it is available from this node, if this node shares it.
     pub state: ShareState,
-    /// Of a folder that this node shares: files that are not available.
+    /// For a folder that this node shares: how many files are not available.
     pub unavailable_files: u64,
 }
 
-/// What others share, as far as it was told and taken.
+/// What others share, as far as it was received and accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Catalogue {
     /// By name.
     pub listed: Vec<Listed>,
-    /// How many peers share more than is listed here: there was no room for it, or it did not come in time.
+    /// How many peers share more than is listed here, because of the limits on a list or on its
+    /// time.
     pub incomplete: usize,
 }
 
-/// One of several contents that are shared under one name, and by whom.
+/// One of several contents that are shared under one name, and the peers that share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// What it is.
+    /// The content.
     pub listed: Listed,
-    /// Who shares it, as far as that is told: those with names first.
+    /// The first peers that share it: those with names first.
     pub from: Vec<Sharer>,
 }
 
-/// A peer that shares something.
+/// A peer that shares content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharer {
-    /// Who it is.
+    /// Its id.
     pub peer_id: PeerId,
-    /// What it calls itself. Untrusted.
+    /// Its name. Untrusted.
     pub name: Option<String>,
 }
 
 impl Sharer {
-    /// A word by which it can be chosen: its name if that can be seen and typed, else its id.
+    /// A word that selects the peer: its name if that can be read and typed, else its id.
     #[must_use]
     pub fn word(&self) -> String {
         let is_plain = |name: &&String| !name.is_empty() && !name.contains(is_unsafe);
@@ -76,18 +77,18 @@ impl Sharer {
     }
 }
 
-/// Why a catalogue was not listed.
+/// Why shares or a catalogue could not be listed.
 #[derive(Debug, Error)]
 pub enum ListError {
-    /// The peer cannot be connected to.
-    #[error("{peer} could not be reached: {source}")]
+    /// The node cannot connect to the peer.
+    #[error("cannot connect to {peer}: {source}")]
     Unreachable {
         /// The peer, as it was given.
         peer: String,
         /// Why.
         source: ConnectError,
     },
-    /// The peer was lost, or did not answer as the protocol says.
+    /// The connection failed, or the peer broke the protocol.
     #[error("{peer} did not send its catalogue: {reason}")]
     NoCatalogue {
         /// The peer.
@@ -95,7 +96,7 @@ pub enum ListError {
         /// Why.
         reason: String,
     },
-    /// Our own shares cannot be read.
+    /// The shares of this node cannot be read.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The node shut down.
@@ -114,8 +115,9 @@ impl CodedError for ListError {
     }
 
     fn hint(&self) -> Option<String> {
-        matches!(self, Self::Unreachable { .. })
-            .then(|| "is `pelago start` running there, and its port open?".to_owned())
+        matches!(self, Self::Unreachable { .. }).then(|| {
+            "check that `pelago start` is running there, and that its port is open".to_owned()
+        })
     }
 }
 
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_peer_is_called_by_what_can_be_typed() {
+    fn a_word_for_a_peer_can_be_typed() {
         let peer_id = PeerId::random();
         let word = |name: Option<&str>| {
             let name = name.map(str::to_owned);

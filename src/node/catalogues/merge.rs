@@ -1,7 +1,8 @@
-//! One list of several catalogues, entry by entry as they arrive, and how much of them is taken.
+//! Merges several catalogues into one list, entry by entry as they arrive, within a budget.
 //!
-//! Pure. A request has one budget of entries and of bytes of names; each peer has its part of it, and what others
-//! left of theirs. What several peers have under one name stands in the list once.
+//! Pure. A request has one budget of entries and of bytes of names. Each peer has an equal part of
+//! it, and may also use what other peers left of theirs. Content that several peers share under one
+//! name is listed once.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,14 +16,15 @@ use pelago_content::Hash;
 use super::Listed;
 use crate::store::ShareState;
 
-/// Entries taken for one request, at most: as many as a node is built to share.
+/// The most entries of one request: as many as a node is built to share.
 const MAX_ENTRIES: usize = 100_000;
 
-/// Bytes of names taken for one request, at most: as many entries with names of ordinary length.
+/// The most bytes of names of one request: enough for as many entries with names of ordinary
+/// length.
 const MAX_NAME_BYTES: usize = 8 << 20;
 
-/// Of those who have something, so many are told by name: people read no more in a list.
-const TOLD_HOLDERS: usize = 2;
+/// How many of the peers that have some content are named: people read no more in a list.
+const NAMED_HOLDERS: usize = 2;
 
 /// Some entries, and the bytes of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +56,9 @@ impl Amount {
 /// The catalogues of some peers, merged.
 pub(super) struct Merge {
     listed: BTreeMap<(String, Hash), Listed>,
-    /// What each peer may take of the budget.
+    /// The part of the budget of each peer.
     part: Amount,
-    /// What peers whose catalogues have ended left of their parts.
+    /// What is left of the parts of peers whose catalogues have ended.
     spare: Amount,
     hasher: RandomState,
 }
@@ -65,12 +67,12 @@ pub(super) struct Merge {
 pub(super) struct Part {
     peer: PeerId,
     left: Amount,
-    /// What it has listed already, by a hash of name and content.
+    /// Its entries so far, by a hash of name and content.
     seen: HashSet<u64>,
 }
 
 impl Merge {
-    /// For the catalogues of so many peers.
+    /// A merge of the catalogues of `peers` peers.
     pub(super) fn new(peers: usize) -> Self {
         let peers = peers.max(1);
         Self {
@@ -87,7 +89,7 @@ impl Merge {
         }
     }
 
-    /// Begins with the catalogue of one of them.
+    /// Begins the catalogue of one of them.
     pub(super) fn begin(&self, peer: PeerId) -> Part {
         Part {
             peer,
@@ -96,7 +98,8 @@ impl Merge {
         }
     }
 
-    /// Takes a page. Whether there is room for another; what does not fit is left out.
+    /// Takes a page, and leaves out what exceeds the budget. Returns whether the budget allows
+    /// another entry.
     pub(super) fn take(&mut self, part: &mut Part, entries: Vec<CatalogueEntry>) -> bool {
         for entry in entries {
             let cost = Amount {
@@ -119,7 +122,7 @@ impl Merge {
         one.fits(part.left) || one.fits(self.spare)
     }
 
-    /// A catalogue has ended: what it left is for others.
+    /// Ends a catalogue: others may use what is left of its part.
     pub(super) fn end(&mut self, part: &Part) {
         self.spare = self.spare.plus(part.left);
     }
@@ -143,7 +146,7 @@ impl Merge {
         };
         let listed = self.listed.entry(key).or_insert_with_key(new);
         listed.peers += 1;
-        if listed.holders.len() < TOLD_HOLDERS {
+        if listed.holders.len() < NAMED_HOLDERS {
             listed.holders.push(part.peer);
         }
     }
@@ -172,38 +175,38 @@ mod tests {
     }
 
     #[test]
-    fn what_several_peers_have_is_listed_once() {
+    fn content_of_several_peers_is_listed_once() {
         let (a, b) = (PeerId::random(), PeerId::random());
         let mut merge = Merge::new(2);
         let (mut of_a, mut of_b) = (merge.begin(a), merge.begin(b));
-        // Their pages come by turns.
+        // Their pages arrive in turn.
         assert!(merge.take(&mut of_a, vec![entry(1, "x"), entry(2, "a")]));
         assert!(merge.take(&mut of_b, vec![entry(1, "x"), entry(3, "x")]));
         assert!(merge.take(&mut of_a, vec![entry(1, "x")]));
         let listed = merge.finish();
         assert_eq!(listed[1].holders, [a, b]);
-        let told: Vec<_> = listed
+        let shown: Vec<_> = listed
             .iter()
             .map(|l| (l.name.as_str(), l.hash.as_bytes()[31], l.peers))
             .collect();
-        assert_eq!(told, [("a", 2, 1), ("x", 1, 2), ("x", 3, 1)]);
+        assert_eq!(shown, [("a", 2, 1), ("x", 1, 2), ("x", 3, 1)]);
     }
 
     #[test]
-    fn a_peer_that_lists_without_end_takes_its_part_and_what_others_left() {
+    fn an_endless_catalogue_takes_its_part_and_what_others_left() {
         let mut merge = Merge::new(4);
         let [mut endless, mut modest] = [(); 2].map(|()| merge.begin(PeerId::random()));
         let silent = [(); 2].map(|()| merge.begin(PeerId::random()));
         let page = |from: u64| (from..from + 256).map(|n| entry(n, "name")).collect();
         let mut pages = 0..;
-        let mut goes_on = |merge: &mut Merge| {
+        let mut has_room = |merge: &mut Merge| {
             let from = pages.next().unwrap_or_default() * 256;
             merge.take(&mut endless, page(from))
         };
-        while goes_on(&mut merge) {}
+        while has_room(&mut merge) {}
         assert_eq!(merge.listed.len(), MAX_ENTRIES / 4);
         silent.iter().for_each(|part| merge.end(part));
-        while goes_on(&mut merge) {}
+        while has_room(&mut merge) {}
         assert_eq!(merge.listed.len(), MAX_ENTRIES / 4 * 3);
         let others = (0..1000).map(|n| entry(n, "of another")).collect();
         assert!(merge.take(&mut modest, others), "it has its part");

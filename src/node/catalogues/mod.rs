@@ -1,4 +1,5 @@
-//! What others share: one peer's catalogue, everyone's in reach, and who has something of a name.
+//! The catalogues of other nodes: of one peer, of all peers in reach, and which peers share a given
+//! name.
 
 mod cache;
 mod fetch;

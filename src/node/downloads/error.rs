@@ -1,4 +1,4 @@
-//! Why a download does not begin, or does not end with its content.
+//! Why a download does not start, or ends without its content.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::{
     transfer,
 };
 
-/// Why a download did not end with its file.
+/// Why a download did not start, or ended without its content.
 #[derive(Clone, Debug, Error)]
 pub enum DownloadError {
-    /// Nobody in reach shares anything of that name.
+    /// No peer in reach shares content of that name.
     #[error(
-        "nobody in reach shares anything called {name:?} ({} asked)", match asked {
-            0 => "there was nobody to be".to_owned(),
-            asked => counted(*asked as u64, "peer"),
+        "no peer in reach shares anything called {name:?} ({})", match asked {
+            0 => "no peer is connected".to_owned(),
+            asked => format!("{} asked", counted(*asked as u64, "peer")),
         }
     )]
     NameNotFound {
@@ -29,42 +29,45 @@ pub enum DownloadError {
         asked: usize,
     },
     /// Several contents have that name.
-    #[error("{name:?} is the name of several things:\n{}", choices_by(choices))]
+    #[error(
+        "{name:?} is the name of several different contents:\n{}",
+        choices_by(choices)
+    )]
     Ambiguous {
         /// The name.
         name: String,
-        /// What it can mean, each with who has it.
+        /// What it can mean, each with peers that have it.
         choices: Vec<Choice>,
     },
-    /// Nobody connected is called that.
+    /// No connected peer has that name.
     #[error("no peer in reach is called {0:?}")]
     UnknownPeer(String),
-    /// Several peers have the name, and it does not stand for one of them yet.
+    /// Several peers have the name, and it is not bound to one of them yet.
     #[error("{name:?} is the name of several peers:\n{}", peers_by(peers))]
     SeveralPeers {
         /// The name.
         name: String,
-        /// Those who are called so.
+        /// The peers with that name.
         peers: Vec<PeerId>,
     },
-    /// The name stands for another peer than those that have it now.
+    /// The name is bound to a peer other than those that have it now.
     #[error(
-        "{name:?} is not the name of the same peer as before. Before:\n  {was}\nNow:\n{}",
+        "{name:?} is now the name of another peer. Before:\n  {was}\nNow:\n{}",
         peers_by(now)
     )]
     OtherPeer {
         /// The name.
         name: String,
-        /// Whom it stood for when it was first used.
+        /// The peer that it is bound to since its first use.
         was: Box<PeerId>,
-        /// Who is called so now.
+        /// The peers that have the name now.
         now: Vec<PeerId>,
     },
-    /// What is wanted of a folder cannot be told.
+    /// A glob for the files of a folder is invalid.
     #[error(transparent)]
     Selection(#[from] SelectionError),
-    /// The node runs it, but its next start does not know of it.
-    #[error("the download has begun, but the next start of the node does not know of it: {0}")]
+    /// The download runs, but could not be recorded for the next start of the node.
+    #[error("the download has started, but the next start of the node does not know of it: {0}")]
     NotKept(transfer::NotKept),
     /// See [`transfer::DownloadError`].
     #[error(transparent)]
@@ -92,18 +95,18 @@ impl CodedError for DownloadError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NameNotFound { .. } => Some(
-                "`pelago list --network` shows what is in reach; a hash is found anywhere, a name \
-                 only nearby"
+                "see what is in reach with `pelago list --network`, or give a hash: hashes are \
+                 found anywhere, names only at connected peers"
                     .to_owned(),
             ),
             Self::Ambiguous { .. } => {
                 Some("give the hash, or choose the peer with --from".to_owned())
             }
-            Self::UnknownPeer(_) => Some("`pelago peers` shows who is in reach".to_owned()),
-            Self::SeveralPeers { .. } => Some("give the id of the peer that you mean".to_owned()),
+            Self::UnknownPeer(_) => Some("see the names of peers with `pelago peers`".to_owned()),
+            Self::SeveralPeers { .. } => Some("give the id of one of these peers".to_owned()),
             Self::OtherPeer { name, .. } => Some(format!(
-                "any peer can call itself {name:?}: ask its person for the id, and give that; \
-                 --from NAME=ID has the name stand for that id from then on"
+                "any peer can call itself {name:?}: ask its owner for the id and give that; \
+                 --from NAME=ID binds the name to that id from then on"
             )),
             Self::NotKept(why) => Some(why.hint()),
             Self::Transfer(error) => error.hint(),

@@ -1,4 +1,5 @@
-//! What people do with the downloads that a node knows: named by hash, the first digits of one, or name.
+//! Pauses, resumes, cancels, removes and reorders downloads of the list. A person selects one by
+//! its hash, the first digits of it, or its name.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,25 +20,25 @@ use crate::{
     transfer::{self, Cell, QueuePosition, SourceStatus},
 };
 
-/// Why a download was not changed as asked.
+/// Why a download could not be changed.
 #[derive(Clone, Debug, Error)]
 pub enum ManageError {
-    /// The node knows no such download.
+    /// No download in the list matches.
     #[error("no download is called {what:?}")]
     NoSuchDownload {
         /// The hash, its first digits, or the name.
         what: String,
     },
-    /// Several are called so.
-    #[error("{what:?} can be several downloads:\n{}", downloads_by(choices))]
+    /// Several downloads match.
+    #[error("{what:?} matches several downloads:\n{}", downloads_by(choices))]
     Ambiguous {
         /// The first digits or the name.
         what: String,
-        /// What it can mean.
+        /// The downloads that match.
         choices: Vec<DownloadStatus>,
     },
-    /// A place that there is not.
-    #[error("{what:?} cannot go before itself")]
+    /// A download cannot be put before itself.
+    #[error("{what:?} cannot be moved before itself")]
     BeforeItself {
         /// The hash, its first digits, or the name.
         what: String,
@@ -45,11 +46,11 @@ pub enum ManageError {
     /// See [`transfer::ChangeError`].
     #[error(transparent)]
     Change(#[from] transfer::ChangeError),
-    /// All downloads are as they were to be, but an earlier change of them is not kept.
+    /// No change was needed, but an earlier change of the list is not recorded.
     #[error("nothing had to be changed, but the next start of the node does not know of it: {0}")]
     NotKept(transfer::NotKept),
-    /// What was downloaded is removed, but still listed as shared.
-    #[error("it is removed, but still listed as shared: {0}")]
+    /// The content was removed, but is still recorded as shared.
+    #[error("the content is removed, but is still recorded as shared: {0}")]
     Database(Arc<DatabaseError>),
     /// The node shut down.
     #[error(transparent)]
@@ -78,7 +79,8 @@ impl CodedError for ManageError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoSuchDownload { .. } => Some(
-                "`pelago downloads` shows them; give a hash, at least 6 of its first digits, or a name"
+                "see them with `pelago downloads`; give a hash, at least 6 of its first digits, or \
+                 a name"
                     .to_owned(),
             ),
             Self::Ambiguous { .. } => Some("give more digits of the hash".to_owned()),
@@ -98,50 +100,50 @@ fn downloads_by(choices: &[DownloadStatus]) -> String {
     choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Where to put a download in the order of those that wait.
+/// A new position of a download in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NewPosition {
     /// Before all others.
     First,
     /// After all others.
     Last,
-    /// Just before this one: a hash, the first digits of one, or a name.
+    /// Before this download: a hash, the first digits of one, or a name.
     Before(String),
 }
 
-/// Where the blocks of a download came from.
+/// The sources of the blocks of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDetail {
-    /// Of which.
+    /// The hash of the download.
     pub hash: Hash,
-    /// Its blocks; 0 until that is known.
+    /// How many blocks it has; 0 until that is known.
     pub block_count: u64,
-    /// They, in at most 1024 equal runs; the last may be shorter.
+    /// Its blocks, in at most 1024 runs of equal length; the last may be shorter.
     pub cells: Vec<Cell>,
-    /// Who was asked, as far as the node remembers.
+    /// The peers that were asked, as far as the node remembers.
     pub sources: Vec<DownloadSource>,
 }
 
 /// A source of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadSource {
-    /// Who, and what it does.
+    /// The peer, and what it does.
     pub status: SourceStatus,
-    /// What it calls itself, while it is connected. Untrusted.
+    /// Its name while it is connected. Untrusted.
     pub name: Option<String>,
-    /// Where it is, while it is connected.
+    /// Its address while it is connected.
     pub address: Option<Multiaddr>,
 }
 
 impl Node {
-    /// The downloads that the node knows, in the order in which they get their turns: also those that
-    /// earlier runs left, and those that are done since it started.
+    /// The downloads in the list, in the order of the queue. They include those of earlier runs,
+    /// and those that have ended since the node started.
     #[must_use]
     pub fn downloads(&self) -> Vec<DownloadStatus> {
         self.core.transfers.list()
     }
 
-    /// The download that `what` names.
+    /// The download that `what` selects.
     ///
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
@@ -149,7 +151,7 @@ impl Node {
         find(what, &self.downloads())
     }
 
-    /// Who wants the download that `what` names to go on.
+    /// Who keeps the download that `what` selects running.
     ///
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`].
@@ -157,7 +159,7 @@ impl Node {
         Ok(self.core.transfers.followers(&self.find_hash(what)?))
     }
 
-    /// Where the blocks of the download that `what` names came from, and by whom.
+    /// The sources of the blocks of the download that `what` selects.
     ///
     /// # Errors
     /// [`ManageError::NoSuchDownload`], [`ManageError::Ambiguous`]; the node has shut down.
@@ -181,7 +183,7 @@ impl Node {
         })
     }
 
-    /// Pauses a download, also over a restart. What was verified is kept.
+    /// Pauses a download until it is resumed, also across restarts. Verified data is kept.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -190,7 +192,7 @@ impl Node {
         Ok(self.core.transfers.pause(&hash).await?)
     }
 
-    /// Goes on with a download that was paused or has failed.
+    /// Resumes a download that is paused or has failed.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -204,18 +206,18 @@ impl Node {
         Ok(kept?)
     }
 
-    /// Pauses all that run.
+    /// Pauses all downloads that run.
     ///
     /// # Errors
-    /// See [`ManageError`]: that of the first which failed, once all others are paused.
+    /// See [`ManageError`]: the first failure, after all others are paused.
     pub async fn pause_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
         Ok(self.core.transfers.pause_all().await?)
     }
 
-    /// Goes on with all that are paused or have failed.
+    /// Resumes all downloads that are paused or have failed.
     ///
     /// # Errors
-    /// See [`ManageError`]: that of the first which failed, once all others are resumed.
+    /// See [`ManageError`]: the first failure, after all others are resumed.
     pub async fn resume_all(&self) -> Result<Vec<DownloadStatus>, ManageError> {
         let resumed = self.core.transfers.resume_all(|download| {
             if download.is_to_seed() {
@@ -225,7 +227,7 @@ impl Node {
         Ok(resumed.await?)
     }
 
-    /// Stops a download, and removes what is here of it. A finished file is never removed.
+    /// Stops a download, and removes its incomplete data. Finished files are never removed.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -238,8 +240,8 @@ impl Node {
         Ok(status)
     }
 
-    /// Takes a download that has ended off the list; with its data, it removes what was downloaded, and
-    /// shares it no more.
+    /// Removes a download that has ended from the list. `with_data` also removes its content, and
+    /// stops sharing it.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -258,13 +260,13 @@ impl Node {
             let status = download.status().borrow().clone();
             return Ok(DownloadStatus { notice, ..status });
         };
-        // Both are tried, whatever becomes of the other.
+        // Both are tried, even if one fails.
         let kept = transfers.save_change(&download, "removed").await;
         self.core.unshare_removed(hash, path).await?;
         Ok(DownloadStatus { notice, ..kept? })
     }
 
-    /// Puts a download somewhere else in the order of those that wait, and returns all in their order.
+    /// Moves a download to another position in the queue. Returns all downloads in order.
     ///
     /// # Errors
     /// See [`ManageError`].
@@ -293,32 +295,32 @@ impl Node {
     }
 }
 
-/// The one download that `what` names.
+/// The one download that `what` selects.
 fn find(what: &str, downloads: &[DownloadStatus]) -> Result<DownloadStatus, ManageError> {
     let selector = Selector::new(what);
-    // A whole hash that none has may still be what one is called.
+    // A whole hash that no download has may still be the name of one.
     let selector = match selector {
         Selector::Hash(hash) if downloads.iter().all(|download| download.hash != hash) => {
             Selector::Name(what)
         }
         selector => selector,
     };
-    let is_meant = |download: &&DownloadStatus| selector.matches(&download.hash, &download.name);
-    let mut meant: Vec<_> = downloads.iter().filter(is_meant).cloned().collect();
-    match meant.len() {
+    let matches = |download: &&DownloadStatus| selector.matches(&download.hash, &download.name);
+    let mut selected: Vec<_> = downloads.iter().filter(matches).cloned().collect();
+    match selected.len() {
         0 => Err(ManageError::NoSuchDownload {
             what: what.to_owned(),
         }),
-        1 => Ok(meant.remove(0)),
+        1 => Ok(selected.remove(0)),
         _ => Err(ManageError::Ambiguous {
             what: what.to_owned(),
-            choices: meant,
+            choices: selected,
         }),
     }
 }
 
 impl NodeCore {
-    /// Withdraws what a download shared that was removed from `path`.
+    /// Stops sharing what a download shared at `path`, from where it was removed.
     async fn unshare_removed(&self, hash: Hash, path: PathBuf) -> Result<(), ManageError> {
         let store = self.store.clone();
         for hash in blocking(move || unshare_download(&store, &hash, &path)).await?? {
@@ -328,7 +330,7 @@ impl NodeCore {
     }
 }
 
-/// Withdraws what a download shared; the hashes that were. Blocks.
+/// Stops sharing what a download shared at `path`. Returns the hashes that were shared. Blocks.
 fn unshare_download(store: &Store, hash: &Hash, path: &Path) -> Result<Vec<Hash>, DatabaseError> {
     let below = store.shares_under(path, None, usize::MAX)?;
     let at = store.shares_of(hash)?;
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_goes_by_its_hash_its_first_digits_or_its_name() {
+    fn a_download_is_selected_by_hash_first_digits_or_name() {
         let downloads = [
             download("abcdef1", "film"),
             download("abcdef2", "film"),
@@ -379,15 +381,15 @@ mod tests {
         );
         for ambiguous in ["film", "abcdef", "123456"] {
             let error = find(ambiguous, &downloads).unwrap_err();
-            let told = error.to_string();
-            assert!(matches!(error, ManageError::Ambiguous { .. }), "{told}");
-            assert_eq!(told.lines().count(), 3, "{told}");
+            let text = error.to_string();
+            assert!(matches!(error, ManageError::Ambiguous { .. }), "{text}");
+            assert_eq!(text.lines().count(), 3, "{text}");
         }
         let hash = downloads[0].hash;
         let impostor = [downloads[0].clone(), download("99", &hash.to_string())];
-        let meant = find(&hash.to_string(), &impostor).unwrap();
-        assert_eq!(meant.hash, hash, "others may call theirs anything");
-        // Fewer digits are a name.
+        let found = find(&hash.to_string(), &impostor).unwrap();
+        assert_eq!(found.hash, hash, "other downloads may have any name");
+        // Fewer digits count as a name.
         for unknown in ["77000", "fil", "", "abcdef3"] {
             let error = find(unknown, &downloads).unwrap_err();
             assert!(

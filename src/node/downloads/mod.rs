@@ -1,4 +1,4 @@
-//! What people do with downloads: begin them, follow them, and change those that the node knows.
+//! What people do with downloads: start them, follow them, and change those in the list.
 
 mod error;
 mod manage;

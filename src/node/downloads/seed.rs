@@ -1,4 +1,4 @@
-//! Shares a download on once it is done, and announces it while it runs.
+//! Seeds downloads: announces one while it runs, and shares it once it is done.
 
 use std::{ops::ControlFlow, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl NodeCore {
-    /// Shares a download on from where it lies, once it is done, if the node is there to stay and
-    /// shares on. A failure, such as a full disk, is tried again.
+    /// Shares a download from where it is stored, once it is done, if the node is long-running and
+    /// seeds. Tries again after a failure, such as a full disk.
     pub(in crate::node) fn seed_when_done(self: &Arc<Self>, download: &Download) {
         if self.settings.mode != Mode::LongRunning {
             return;
@@ -36,8 +36,8 @@ impl NodeCore {
 async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
     let mut status = download.status();
     let hash = status.borrow().hash;
-    // Others can have what is there so far.
-    // While it is proven again what an earlier run left, that is what was looked at.
+    // Others can fetch the blocks that are verified so far. While data of an earlier run is checked
+    // again, the number counts what was read.
     let verified = |status: &DownloadStatus| match status.state {
         DownloadState::Checking => 0,
         _ => status.verified_bytes.unwrap_or(0),
@@ -52,21 +52,21 @@ async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
         core.provide_while_downloading(hash).await?;
     }
     let finished = download.finished().await;
-    // Whether it is to be shared on may have changed meanwhile.
+    // The setting may have changed meanwhile.
     let is_to_be = |finished: &Finished| finished.is_shared || core.transfers.seeds();
     let Some(finished) = finished.ok().filter(is_to_be) else {
         core.withdraw_if_gone(hash).await;
         return Ok(());
     };
-    // What was there before is not shared yet.
+    // Content that was complete before the download is not shared yet.
     if !finished.is_shared {
         let store = core.store.clone();
         let scopes = download.scopes().clone();
-        let share = move || share_standing(&store, finished, scopes);
+        let share = move || share_complete(&store, finished, scopes);
         let shared = tokio::task::spawn_blocking(share).await?;
         if let Err(error) = shared {
             if !error.may_pass() {
-                tracing::warn!(%hash, %error, "downloaded, but not shared on");
+                tracing::warn!(%hash, %error, "downloaded, but not seeded");
                 core.withdraw_if_gone(hash).await;
                 return Ok(());
             }
@@ -77,15 +77,15 @@ async fn seed(core: Arc<NodeCore>, download: Download) -> Outcome {
     Ok(())
 }
 
-/// Shares what was there before, unless it is shared from there already.
-fn share_standing(store: &Store, finished: Finished, scopes: Scopes) -> Result<(), ShareError> {
+/// Shares content that was complete before the download, unless it is shared from there already.
+fn share_complete(store: &Store, finished: Finished, scopes: Scopes) -> Result<(), ShareError> {
     let path = finished.path;
     let shared = store.share_at(&path).map_err(store::ShareError::from)?;
     if shared.is_some_and(|share| share.hash == finished.hash) {
         return Ok(());
     }
     let (name, origin) = (finished.name, Origin::Downloaded);
-    let go_on = |_| ControlFlow::Continue(());
+    let progress = |_| ControlFlow::Continue(());
     if path.is_dir() {
         let folder = NewFolder {
             path,
@@ -93,10 +93,10 @@ fn share_standing(store: &Store, finished: Finished, scopes: Scopes) -> Result<(
             scopes,
             origin,
         };
-        store.share_folder(&folder, &go_on)?;
+        store.share_folder(&folder, &progress)?;
         return Ok(());
     }
-    let (descriptor, fingerprint) = hash_unless_known(store, &path, &go_on)?;
+    let (descriptor, fingerprint) = hash_unless_known(store, &path, &progress)?;
     let share = NewShare {
         descriptor,
         name,

@@ -1,4 +1,4 @@
-//! From what a person asks for to a download: names are looked up, links taken apart.
+//! Starts downloads: looks up names, and resolves links.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,52 +16,51 @@ use crate::{
     transfer::{self, Download, Follower},
 };
 
-/// A download as a person asks for it.
+/// A request to download content.
 #[derive(Clone, Debug)]
 pub struct DownloadRequest {
-    /// What.
+    /// The content.
     pub target: Target,
-    /// Where to.
+    /// Where to put it.
     pub output: Output,
-    /// Peers to ask, beside those that are found.
+    /// Peers to ask, in addition to those that are found.
     pub peers: Vec<PeerAddress>,
-    /// Only these may be asked: ids or names of nodes. Empty: anyone.
+    /// The only peers that may be asked: ids or names. Empty: any peer.
     pub from: Vec<String>,
-    /// Nodes by which to join the network.
+    /// Nodes through which to join the network.
     pub bootstrap: Vec<PeerAddress>,
-    /// How long nothing may arrive.
+    /// How long the download may make no progress.
     pub timeout: Duration,
-    /// Whether it waits for a source after that, for as long as it is neither paused nor cancelled. A
-    /// [`Mode::OneShot`] node never does.
+    /// Whether it then waits for a source until it is paused or cancelled. A [`Mode::OneShot`] node
+    /// never waits.
     pub waits: bool,
-    /// Of a folder: which files, as globs over their paths in it; none: all.
+    /// For a folder: the files to download, as globs over their paths in it. Empty: all.
     pub only: Vec<String>,
     /// Whether other content at the target may be replaced.
     pub overwrite: bool,
-    /// Of a folder: which symbolic links are created.
+    /// For a folder: which symbolic links are created.
     pub links: Links,
-    /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
+    /// For a folder: whether it fails if the target's file system cannot hold a name in it.
     pub strict_names: bool,
-    /// Of a folder: whether it may have far more entries than its manifests account for.
+    /// For a folder: whether it may have far more entries than its manifests account for.
     pub may_expand: bool,
-    /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not shared
-    /// on.
+    /// Whether it is done before it is safe from a power cut. Then it is not seeded.
     pub no_sync: bool,
-    /// Whether to share it on, where the node and its settings allow that.
+    /// Whether to seed it, if the node and its settings allow that.
     pub seed: bool,
-    /// Whether what is shared on is listed and announced. None: if it was asked for by its name, or if a
-    /// source lists it and no link says that it is unlisted.
+    /// Whether it is listed and announced when it is seeded. `None`: it is if it was requested by
+    /// name, or if a source lists it and the link does not say that it is unlisted.
     pub listed: Option<bool>,
 }
 
 impl Node {
-    /// Starts a download, or joins the one of the same content that is under way, for the node to run to
-    /// its end. A name is looked up first; everything later shows in the [`Download`].
+    /// Starts a download, or joins the running one of the same content. The node runs it to its
+    /// end. A name is looked up first; the [`Download`] shows everything after that.
     ///
     /// # Errors
-    /// A glob that is none; a name nobody has, or that several contents have; a peer named by `from` who
-    /// is not in reach; a download of the same content under way that is not as it was asked for now;
-    /// [`DownloadError::NotKept`], and the download runs all the same.
+    /// An invalid glob; a name that no content has, or that several contents have; a peer in `from`
+    /// that is not in reach; a running download of the same content with other parameters;
+    /// [`DownloadError::NotKept`], in which case the download runs nevertheless.
     pub async fn download(&self, request: DownloadRequest) -> Result<Download, DownloadError> {
         let seed = request.seed;
         let started = self.core.transfers.start(self.prepare(request).await?);
@@ -74,8 +73,8 @@ impl Node {
         Ok(download)
     }
 
-    /// The same for as long as somebody follows it: it is paused when the last who does drops it, unless
-    /// the node was asked to run it to its end.
+    /// Starts or joins a download that runs for as long as it is followed: it is paused when the
+    /// last follower drops it, unless the node was asked to run it to its end.
     ///
     /// # Errors
     /// As [`Node::download`].
@@ -91,9 +90,9 @@ impl Node {
         Ok(followed)
     }
 
-    /// What is to be downloaded: a name is looked up, a link taken apart.
+    /// Resolves a request: looks up a name, or reads a link.
     async fn prepare(&self, request: DownloadRequest) -> Result<transfer::Request, DownloadError> {
-        // Before anybody is asked for anything.
+        // Before any peer is asked.
         Selection::new(&request.only)?;
         let network = &self.core.network;
         self.join(&request.bootstrap, request.timeout).await;
@@ -135,7 +134,7 @@ impl Node {
             peers,
             allowed,
             timeout: request.timeout,
-            // A command that runs without a node ends then.
+            // A command that runs without a node ends after the time-out.
             waits: request.waits && !is_one_shot,
             only: request.only,
             overwrite: request.overwrite,
@@ -143,14 +142,14 @@ impl Node {
             strict_names: request.strict_names,
             may_expand: request.may_expand,
             resume_on_start: !is_one_shot,
-            // What may be gone with the power is not offered to others.
+            // Content that a power cut may destroy is not offered to others.
             seed: request.seed && !request.no_sync,
             scopes: scope.into(),
             lists_as_sources,
         })
     }
 
-    /// Begins to join the network by `nodes`, and goes on for as long as `patience`.
+    /// Begins to join the network through `nodes`, and keeps trying for `patience`.
     pub(in crate::node) async fn join(&self, nodes: &[PeerAddress], patience: Duration) {
         if !nodes.is_empty() {
             self.core.network.join(nodes.to_vec(), patience).await;
@@ -158,9 +157,10 @@ impl Node {
     }
 }
 
-/// Who may know of what is downloaded as `target`, where a person says so or not; and whether everyone may
-/// once a source lists it. What was found in a list is in lists already, what a link calls unlisted is in
-/// none, and of a bare hash only its sources know.
+/// The scope of content that is downloaded as `target`, given what a person said about listing it;
+/// and whether the scope becomes everyone once a source lists it. Content found by name is in a
+/// list already, content that a link calls unlisted is in none, and for a bare hash only its
+/// sources can tell.
 fn scope(target: &Target, listed: Option<bool>) -> (Scope, bool) {
     match (listed, target) {
         (Some(true), _) | (None, Target::Name(_)) => (Scope::Everyone, false),
@@ -170,14 +170,16 @@ fn scope(target: &Target, listed: Option<bool>) -> (Scope, bool) {
     }
 }
 
-/// Connects to the peers at `addresses`; who they are, as far as that worked.
+/// Connects to the peers at `addresses`. Returns the ids of those that it reached.
 async fn connect_all(network: &Network, addresses: &[PeerAddress]) -> Vec<PeerId> {
     let connects = addresses.iter().map(|address| async move {
         let connected = network
             .connect(address.peer(), vec![address.address().clone()])
             .await;
         connected
-            .inspect_err(|error| tracing::warn!(peer = %address, %error, "not reached"))
+            .inspect_err(
+                |error| tracing::warn!(peer = %address, %error, "cannot connect to the peer"),
+            )
             .ok()
     });
     futures::future::join_all(connects)
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_lists_is_not_listed_unless_a_person_says_so() {
+    fn unlisted_content_stays_unlisted_unless_a_person_lists_it() {
         let hash = Hash::from_bytes([7; 32]);
         let unlisted = Link {
             is_unlisted: true,

@@ -1,4 +1,4 @@
-//! What to download: a hash, a link or a name, read from what a person typed.
+//! What to download: a hash, a link or a name, parsed from the text that a person typed.
 
 use std::str::FromStr;
 
@@ -8,40 +8,41 @@ use thiserror::Error;
 /// What to download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// This content.
+    /// The content with this hash.
     Hash(Hash),
-    /// This content, with what a link says of it.
+    /// The content of a link, with the link's name and peers.
     Link(Link),
-    /// What somebody in reach calls by this name.
+    /// Content that a peer in reach shares under this name.
     Name(String),
 }
 
-/// Text that is nothing to download.
+/// Why a text is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum InvalidTarget {
-    /// It was to be a hash.
+    /// An invalid hash.
     #[error(transparent)]
     Hash(#[from] HashError),
-    /// It was to be a link.
+    /// An invalid link.
     #[error(transparent)]
     Link(#[from] LinkError),
-    /// There is nothing there.
-    #[error("nothing to download was named: give a hash, a link or a name")]
+    /// An empty text.
+    #[error("the target is empty: give a hash, a link or a name")]
     Empty,
 }
 
 /// Hexadecimal digits of a hash.
 const HASH_DIGITS: usize = 64;
 
-/// How many signs may be missing, too many or no digits in what is still meant to be a hash. No
-/// usual name looks like that; the hashes of other tools (Git's has 40 digits) do not either.
+/// How many characters may be missing, extra or wrong in a text that still counts as a mistyped
+/// hash. Usual names do not look like that, and neither do hashes of other tools (Git's have 40
+/// digits).
 const MISTYPED: usize = 6;
 
 impl FromStr for Target {
     type Err = InvalidTarget;
 
-    /// 64 hexadecimal digits are always a hash, `pelago:` begins a link, anything else is a name;
-    /// but a mistyped hash is refused rather than looked for as a name.
+    /// 64 hexadecimal digits are a hash, `pelago:` begins a link, and anything else is a name. A
+    /// mistyped hash is an error rather than a name.
     fn from_str(text: &str) -> Result<Self, InvalidTarget> {
         let has_scheme = |scheme: &str| {
             text.get(..scheme.len())
@@ -60,9 +61,9 @@ impl FromStr for Target {
 }
 
 fn is_meant_as_hash(text: &str) -> bool {
-    let signs = text.chars().count();
+    let characters = text.chars().count();
     let others = text.chars().filter(|c| !c.is_ascii_hexdigit()).count();
-    signs.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
+    characters.abs_diff(HASH_DIGITS) + others <= MISTYPED && text.chars().all(char::is_alphanumeric)
 }
 
 #[cfg(test)]

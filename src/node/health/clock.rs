@@ -1,5 +1,5 @@
-//! Whether the clock of this machine can be right. No message of ours carries the time, so the clock is
-//! compared with what was written here.
+//! Detects a clock that is behind. No message of the protocols carries the time, so the clock is
+//! compared with files that were written here earlier.
 
 use std::{
     env, fs,
@@ -7,11 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How far ahead of the clock a file may be: file systems and clocks are not that exact.
+/// How far a file may be ahead of the clock: file systems and clocks are not exact.
 const TOLERANCE: Duration = Duration::from_secs(60);
 
-/// How far the clock is behind what was written in the data folder already, or behind the program itself,
-/// if it is at `now`. Blocks.
+/// How far a clock that shows `now` is behind the newest file of the data folder, or behind the
+/// program file. `None` if it is not. Blocks.
 #[must_use]
 pub fn clock_lag(data_folder: &Path, now: SystemTime) -> Option<Duration> {
     let kept = fs::read_dir(data_folder).into_iter().flatten().flatten();
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_went_back_is_told_by_what_was_written() {
+    fn a_clock_that_went_back_is_behind_files() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("x"), "").unwrap();
         let now = SystemTime::now();

@@ -1,4 +1,4 @@
-//! Collects how a node fares.
+//! Collects the health of a node.
 
 use std::{path::Path, sync::Arc, time::SystemTime};
 
@@ -12,11 +12,11 @@ use crate::{
     store::{OnDisk, files_set_aside},
 };
 
-/// Downloads that wait and are named, at most.
+/// The most waiting downloads that are named.
 const MAX_WAITING: usize = 20;
 
 impl Node {
-    /// How the node fares.
+    /// The health of the node.
     ///
     /// # Errors
     /// The node has shut down.
@@ -51,7 +51,7 @@ impl Node {
             waiting: waiting.into_iter().take(MAX_WAITING).collect(),
             ..Health::default()
         };
-        // A database that cannot be read shows as a duty that fails.
+        // If the database cannot be read, a duty fails, which the report shows.
         let unavailable = self.unavailable().await.unwrap_or_default();
         health.count_states(&unavailable, self.exclusions().len() as u64);
         let core = Arc::clone(&self.core);
@@ -65,7 +65,7 @@ impl Node {
 }
 
 impl NodeCore {
-    /// What takes calls of the system to find out.
+    /// Adds what calls of the system tell. Blocks.
     fn inspect_machine(&self, health: &mut Health) {
         let watches = health.watches.iter().map(|folder| folder.watches).sum();
         health.limits = SystemLimits {
@@ -75,19 +75,19 @@ impl NodeCore {
         };
         health.disks = self.disks();
         let folder = self.store.folder();
-        // A folder that cannot be read shows elsewhere.
+        // Another part of the report shows a folder that cannot be read.
         let set_aside = folder.and_then(|folder| files_set_aside(folder).ok());
         health.set_aside = set_aside.unwrap_or_default();
         health.clock_lag = folder.and_then(|folder| clock_lag(folder, SystemTime::now()));
     }
 
-    /// Each disk once, by the first of the folders that is on it.
+    /// Each disk once, with the first of the node's folders on it.
     fn disks(&self) -> Vec<DiskSpace> {
         let (settings, mut devices, mut disks) = (&self.settings, Vec::new(), Vec::new());
         let own = self.store.folder().map(Path::to_owned);
         let folders = own.into_iter().chain(settings.download_folder.clone());
         for path in folders.chain(settings.share_folders.clone()) {
-            // A folder that is not there yet will be on the disk of the one above.
+            // A folder that does not exist yet will be on the disk of its parent.
             let there = path.ancestors().find(|above| above.exists());
             let Some((device, disk)) = there.and_then(|at| Some((at.device()?, at.disk()?))) else {
                 continue;
@@ -123,7 +123,7 @@ fn waiting(downloads: &[DownloadStatus]) -> Vec<WaitingDownload> {
     waiting.into_iter().map(|(_, waiting)| waiting).collect()
 }
 
-/// Whether the remote end of a connection is `address`, whatever is said of it on top.
+/// Whether `remote`, the remote end of a connection, begins with `address`.
 fn is_at(remote: &Multiaddr, address: &Multiaddr) -> bool {
     let mut remote = remote.iter();
     address.iter().all(|part| remote.next() == Some(part))

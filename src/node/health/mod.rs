@@ -1,4 +1,5 @@
-//! How a node fares: what only it can know. `pelago status` and `pelago doctor` show it.
+//! The health of a node: facts that only the node knows. `pelago status` and `pelago doctor` show
+//! it.
 
 mod clock;
 mod collect;

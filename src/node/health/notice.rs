@@ -1,4 +1,4 @@
-//! One fact that a person has to know.
+//! One fact that a person should know.
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -9,7 +9,7 @@ pub enum NoticeKind {
     Duty,
     /// A limit of the system for this process.
     Limit,
-    /// Something that is shared.
+    /// A share.
     Share,
     /// A download.
     Download,
@@ -44,17 +44,17 @@ impl NoticeKind {
     }
 }
 
-/// A fact that a person has to know.
+/// A fact that a person should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// What it is about.
     pub kind: NoticeKind,
-    /// Whether something does not work because of it; else it works with a drawback.
+    /// Whether something does not work because of it. Otherwise it works with a drawback.
     pub is_problem: bool,
-    /// What is so: a short sentence that names the folder, duty or download.
+    /// The fact: a short sentence that names the folder, duty or download.
     pub what: String,
-    /// Why.
+    /// Its cause.
     pub why: String,
-    /// What to do about it; none if nothing has to be done.
+    /// What to do about it; `None` if nothing has to be done.
     pub remedy: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Facts that a person has to know, each with its cause and what to do about it.
+//! Turns the health of a node into notices, each with its cause and what to do about it.
 //!
-//! A part of the node that learns of such a fact keeps it in its own type, and has one line in [`of`]
-//! that makes notices of it. Pure.
+//! Each part of the node that learns of a fact keeps it in its own type, and has one line in
+//! [`of`]. Pure.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::{
     store::{ByteSize, ShareState},
 };
 
-/// How long a duty that runs again is still mentioned.
+/// How long a restarted duty is still mentioned.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// Notices that are given, at most: more than a person reads.
+/// The most notices: more than a person reads.
 const MAX_NOTICES: usize = 200;
 
-/// Downloads that have a notice, at most.
+/// The most downloads with a notice.
 const MAX_DOWNLOADS: usize = 50;
 
-/// The notices of a node: one line for each part that has something to say. Problems come first.
+/// The notices of a node, one line for each part of it. Problems come first.
 pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     let mut notices = Vec::new();
     notices.extend(health.watches.iter().flat_map(of_watched_folder));
@@ -42,7 +42,7 @@ pub(super) fn of(health: &Health, downloads: &[DownloadStatus]) -> Vec<Notice> {
     notices
 }
 
-/// A duty that failed a short time ago.
+/// The notice of a duty that failed recently.
 fn of_duty(duty: &Duty) -> Option<Notice> {
     let failure = duty.failure.as_ref()?;
     let is_waiting = matches!(duty.state, DutyState::Waiting(_));
@@ -57,11 +57,11 @@ fn of_duty(duty: &Duty) -> Option<Notice> {
         is_problem: is_waiting,
         what: format!("the duty {} failed and {now}", duty.name),
         why: failure.error.clone(),
-        remedy: is_waiting.then(|| "mend the cause: nothing has to be started again".to_owned()),
+        remedy: is_waiting.then(|| "remove the cause: the duty restarts by itself".to_owned()),
     })
 }
 
-/// Limits of which four fifths are used.
+/// The notices of limits of which four fifths are used.
 fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
     let is_near = |used: u64, limit: u64| used >= limit / 5 * 4;
     let mut notices = Vec::new();
@@ -72,7 +72,7 @@ fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
             kind: NoticeKind::Limit,
             is_problem: used + 8 >= limit,
             what: format!("the node has {used} of {limit} files and connections open"),
-            why: "the system allows its process no more".to_owned(),
+            why: "that is the limit of the system for its process".to_owned(),
             remedy: Some(
                 "start the node after `ulimit -n 4096`, or with LimitNOFILE=4096 in its service"
                     .to_owned(),
@@ -87,9 +87,8 @@ fn of_limits(limits: &SystemLimits) -> Vec<Notice> {
             kind: NoticeKind::Limit,
             is_problem: false,
             what: format!("the node has {} of {limit} inotify watches", limits.watches),
-            why:
-                "each watched directory takes one, and folders without one are looked at every 60 s"
-                    .to_owned(),
+            why: "each watched directory takes one, and folders without one are scanned every 60 s"
+                .to_owned(),
             remedy: Some(format!("sysctl fs.inotify.max_user_watches={}", 4 * limit)),
         });
     }
@@ -107,7 +106,7 @@ fn of_memory(limits: &SystemLimits) -> Option<Notice> {
             ByteSize(used),
             ByteSize(limit)
         ),
-        why: format!("the system ends it when the control group {group} has no more"),
+        why: format!("the system kills the node when the control group {group} exceeds its limit"),
         remedy: Some(
             "raise the limit of its container or service, or lower network.memory_budget_mib"
                 .to_owned(),
@@ -121,16 +120,16 @@ fn of_disk(disk: &DiskSpace) -> Option<Notice> {
         kind: NoticeKind::Disk,
         is_problem: true,
         what: format!(
-            "the disk with {path} has {} free, and downloads leave {} free",
+            "the disk with {path} has {} free, and downloads keep {} free",
             ByteSize(disk.free),
             ByteSize(disk.reserve)
         ),
-        why: "other programs or finished downloads have filled it: downloads to it stop".to_owned(),
-        remedy: Some("make room: pelago remove --with-data, or delete other files".to_owned()),
+        why: "other programs or finished downloads filled it, and downloads to it stop".to_owned(),
+        remedy: Some("free space: pelago remove --with-data, or delete other files".to_owned()),
     })
 }
 
-/// A download that fetches nothing, or about which there is something to know.
+/// The notice of a download that has failed, waits for a source, or may not finish.
 fn of_download(download: &DownloadStatus) -> Option<Notice> {
     let (name, hash) = (&download.name, download.hash);
     let notice = |is_problem, what: String, why: String, remedy: Option<String>| Notice {
@@ -142,7 +141,7 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
     };
     if let (DownloadState::Failed, Some(failure)) = (download.state, &download.failure) {
         let what = format!("the download {name} failed");
-        let again = format!("start it again: pelago resume {hash}");
+        let again = format!("resume it: pelago resume {hash}");
         let remedy = failure.hint.clone().unwrap_or(again);
         return Some(notice(true, what, failure.message.clone(), Some(remedy)));
     }
@@ -152,11 +151,11 @@ fn of_download(download: &DownloadStatus) -> Option<Notice> {
     if let Some(why @ WaitReason::Source { .. }) = &download.waits {
         let what = format!("the download {name} waits for a source");
         let named = format!("pelago download {hash} --peer HOST:PORT");
-        let remedy = format!("start a node that has it, or name one: {named}");
+        let remedy = format!("start a node that has the content, or name one: {named}");
         return Some(notice(false, what, why.to_string(), Some(remedy)));
     }
     let why = download.notice.clone()?;
-    let what = format!("the download {name} may not end");
+    let what = format!("the download {name} may not finish");
     Some(notice(false, what, why, None))
 }
 
@@ -168,9 +167,9 @@ fn of_shares(health: &Health) -> Option<Notice> {
     Some(Notice {
         kind: NoticeKind::Share,
         is_problem: false,
-        what: format!("of what is shared, {count} places are not available"),
+        what: format!("{count} shares are not available"),
         why: format!("{} is {state}", crate::store::shown(path)),
-        remedy: Some("`pelago doctor` names each, with what to do".to_owned()),
+        remedy: Some("see each of them, and what to do, with `pelago doctor`".to_owned()),
     })
 }
 
@@ -180,11 +179,13 @@ fn of_clock(health: &Health) -> Option<Notice> {
         kind: NoticeKind::Clock,
         is_problem: true,
         what: format!(
-            "the clock is {} s behind what the node wrote already",
+            "the clock is {} s behind files that the node wrote earlier",
             lag.as_secs()
         ),
-        why: "it went back, or was ahead then: a changed file may seem unchanged".to_owned(),
-        remedy: Some("set the clock, and keep it right: timedatectl set-ntp true".to_owned()),
+        why: "it was set back, or was ahead then: a changed file may seem unchanged".to_owned(),
+        remedy: Some(
+            "set the clock, and keep it synchronised: timedatectl set-ntp true".to_owned(),
+        ),
     })
 }
 
@@ -194,9 +195,9 @@ fn of_identity(health: &Health) -> Option<Notice> {
         kind: NoticeKind::Identity,
         is_problem: true,
         what: format!("another node has the same identity; it was seen at {address}"),
-        why: "a data folder was copied, so that others take the two nodes for one".to_owned(),
+        why: "a data folder was copied, and others cannot tell the two nodes apart".to_owned(),
         remedy: Some(
-            "end one of the two, move identity.key out of its data folder, and start it again"
+            "stop one of the two, move identity.key out of its data folder, and start it again"
                 .to_owned(),
         ),
     })
@@ -209,8 +210,8 @@ fn of_set_aside(health: &Health) -> Option<Notice> {
         kind: NoticeKind::SetAside,
         is_problem: false,
         what: format!("damaged files were set aside: {count}, such as {first}"),
-        why: "the node could not read them, and began anew".to_owned(),
-        remedy: Some("see what is missing with pelago doctor, then delete them".to_owned()),
+        why: "the node could not read them, and replaced them with empty ones".to_owned(),
+        remedy: Some("see what is missing with `pelago doctor`, then delete them".to_owned()),
     })
 }
 
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_well_has_no_notice() {
+    fn a_healthy_node_has_no_notices() {
         let health = Health {
             limits: SystemLimits {
                 open_files: Some(100),
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_out_or_fails_has_one_and_problems_come_first() {
+    fn shortages_and_failures_have_notices_and_problems_come_first() {
         let duty = |name: &str, state, age| Duty {
             name: name.to_owned(),
             state,
@@ -304,7 +305,7 @@ mod tests {
         let share = of(&health, &[])
             .into_iter()
             .find(|notice| notice.kind == NoticeKind::Share);
-        let expected = "of what is shared, 2 places are not available";
+        let expected = "2 shares are not available";
         assert_eq!(share.map(|share| share.what).as_deref(), Some(expected));
     }
 }

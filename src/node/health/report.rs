@@ -1,4 +1,4 @@
-//! The report on how a node fares.
+//! The report on the health of a node.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -12,42 +12,42 @@ use crate::{
     store::ShareState,
 };
 
-/// How a node fares.
+/// The health of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// How many peers it is connected to.
     pub peers: u64,
-    /// How many of them have connected to it by themselves.
+    /// How many of these peers dialed it.
     pub inbound_peers: u64,
     /// How many nodes of the DHT it knows.
     pub dht_nodes: u64,
-    /// How many nodes it was given to enter the network by.
+    /// How many bootstrap nodes it has.
     pub bootstrap: u64,
-    /// How many of them it is connected to, as far as their addresses show.
+    /// How many bootstrap nodes it is connected to, as far as addresses show.
     pub bootstrap_connected: u64,
-    /// Where another node with the same identity was seen, if one was.
+    /// The address at which another node with the same identity was seen.
     pub identity_clash: Option<Multiaddr>,
-    /// What the system allows the node's process.
+    /// The limits of the system for the node's process.
     pub limits: SystemLimits,
-    /// The watched folders, and what each relies on.
+    /// The watched folders, and how the node learns of changes in each.
     pub watches: Vec<WatchedFolder>,
     /// The background duties.
     pub duties: Vec<Duty>,
     /// The disks of the data folder, the download folder and the watched folders.
     pub disks: Vec<DiskSpace>,
-    /// The first 20 downloads that wait, and for what.
+    /// The first 20 downloads that wait, and what for.
     pub waiting: Vec<WaitingDownload>,
     /// How many downloads wait.
     pub waiting_count: u64,
-    /// How many places that are shared are in each state but `available`, by the last look.
+    /// How many shares are in each state except `available`, at the last inspection.
     pub share_states: BTreeMap<&'static str, u64>,
-    /// One of the places that are not available, with its state.
+    /// One of the shares that are not available, with its state.
     pub unavailable: Option<(PathBuf, &'static str)>,
-    /// How far the clock is behind what the node wrote already.
+    /// How far the clock is behind files that the node wrote earlier.
     pub clock_lag: Option<Duration>,
     /// Damaged files that the node set aside.
     pub set_aside: Vec<PathBuf>,
-    /// What a person has to know: problems first.
+    /// What a person should know: problems first.
     pub notices: Vec<Notice>,
 }
 
@@ -56,9 +56,9 @@ pub struct Health {
 pub struct WaitingDownload {
     /// Its hash.
     pub hash: Hash,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// For what, in a sentence.
+    /// What it waits for, in a sentence.
     pub why: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the system allows this process, and how much of it the process uses.
+//! The limits of the system for this process, and how much of them the process uses.
 
 use std::{
     fs,
@@ -7,17 +7,17 @@ use std::{
 
 use crate::memory::{Cgroup, resident_bytes};
 
-/// What the system allows this process. A limit that the system does not report, or that does not
-/// exist, is none.
+/// The limits of the system for this process. A limit that the system does not report, or that does
+/// not exist, is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemLimits {
-    /// Files and connections that are open.
+    /// How many files and connections are open.
     pub open_files: Option<u64>,
-    /// Files and connections that may be open.
+    /// How many files and connections may be open.
     pub max_open_files: Option<u64>,
-    /// Directories that the node has a watch of the system for.
+    /// How many directories the node watches through the system.
     pub watches: u64,
-    /// Watches that this user may have, in all programs.
+    /// How many watches this user may have, in all programs.
     pub max_watches: Option<u64>,
     /// Bytes of memory that the process holds.
     pub memory: Option<u64>,
@@ -27,9 +27,9 @@ pub struct SystemLimits {
     pub cgroup_memory: Option<u64>,
     /// Bytes of memory that the group may hold.
     pub max_cgroup_memory: Option<u64>,
-    /// Bytes of memory for connections, as they follow from settings and limits.
+    /// Bytes of memory for connections, by settings and limits.
     pub connections_budget: u64,
-    /// Bytes that are fetched ahead of all readers together.
+    /// Bytes that the node fetches ahead of all readers together.
     pub read_ahead_budget: u64,
 }
 
@@ -56,7 +56,7 @@ fn number(path: impl AsRef<Path>) -> Option<u64> {
 }
 
 fn open_files() -> Option<u64> {
-    // The directory that is read is open itself.
+    // The directory itself is open while it is read.
     let open = fs::read_dir("/proc/self/fd").ok()?;
     Some((open.count() as u64).saturating_sub(1))
 }
@@ -68,7 +68,7 @@ fn max_open_files() -> Option<u64> {
     None
 }
 
-/// The machine has one limit, and each namespace of users may have a smaller one.
+/// The machine has one limit, and each user namespace may have a smaller one.
 fn max_watches() -> Option<u64> {
     let limits = [
         "/proc/sys/fs/inotify/max_user_watches",
@@ -82,7 +82,7 @@ fn max_watches() -> Option<u64> {
 pub struct DiskSpace {
     /// A folder on it.
     pub path: PathBuf,
-    /// Bytes in all.
+    /// Its size in bytes.
     pub size: u64,
     /// Bytes that are free for this user.
     pub free: u64,

@@ -1,9 +1,9 @@
-//! What a person has to know of a watched folder.
+//! The notices of a watched folder.
 
 use super::{Notice, NoticeKind};
 use crate::node::{RelyOn, WatchedFolder};
 
-/// What a person has to know of a watched folder.
+/// The notices of a watched folder.
 pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
     let notice = |is_problem, what: String, why: &str, remedy: Option<&str>| Notice {
         kind: NoticeKind::Watch,
@@ -16,13 +16,13 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
     if !watched.is_there {
         notices.push(notice(
             true,
-            format!("the watched folder {folder} is not there"),
-            "its path leads to no folder, or its disk is not mounted",
-            Some("mount its disk, or make the folder again: the node sees it within 2 s"),
+            format!("the watched folder {folder} is missing"),
+            "no folder exists at its path, or its disk is not mounted",
+            Some("mount its disk, or create the folder: the node notices within 2 s"),
         ));
     }
     if let Some(why) = &watched.failure {
-        let what = format!("the watched folder {folder} could not be looked at");
+        let what = format!("the watched folder {folder} could not be scanned");
         notices.push(notice(
             true,
             what,
@@ -39,7 +39,7 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
             },
             crate::store::shown(path)
         );
-        let remedy = "mend what is in the way: the node tries again within 10 min";
+        let remedy = "remove the cause: the node tries again within 10 min";
         notices.push(notice(true, what, why, Some(remedy)));
     }
     let own = watched
@@ -51,7 +51,7 @@ pub(super) fn of_watched_folder(watched: &WatchedFolder) -> Vec<Notice> {
         .iter()
         .map(|part| (&part.path, part.relies_on, &part.why));
     for (path, relies_on, why) in own.chain(parts) {
-        // Slow looks beside events are the normal way of such a file system.
+        // Such a file system normally has slow scans in addition to events.
         if let RelyOn::Polling(_) = relies_on {
             let what = format!(
                 "{} raises no events: {relies_on}",
@@ -71,12 +71,12 @@ mod tests {
     use crate::node::WatchedPart;
 
     #[test]
-    fn a_folder_says_what_is_wrong_and_nothing_while_it_is_well() {
+    fn a_folder_has_notices_only_while_something_is_wrong() {
         let mut folder = WatchedFolder::new(Path::new("/music"));
         assert_eq!(of_watched_folder(&folder), []);
         folder.relies_on = RelyOn::EventsAndPolling(Duration::from_secs(600));
         folder.why = Some("nfs4 raises no events".to_owned());
-        assert_eq!(of_watched_folder(&folder), [], "this is its normal way");
+        assert_eq!(of_watched_folder(&folder), [], "this is normal for it");
         folder.parts.push(WatchedPart {
             path: "/music/deep".into(),
             relies_on: RelyOn::Polling(Duration::from_secs(60)),
@@ -84,16 +84,16 @@ mod tests {
         });
         folder.failure = Some("the disk is full".to_owned());
         folder.is_there = false;
-        let told: Vec<_> = folder
+        let shown: Vec<_> = folder
             .notices()
             .into_iter()
             .map(|n| (n.is_problem, n.what))
             .collect();
         let expected = [
-            (true, "the watched folder /music is not there"),
-            (true, "the watched folder /music could not be looked at"),
-            (false, "/music/deep raises no events: a look every 60 s"),
+            (true, "the watched folder /music is missing"),
+            (true, "the watched folder /music could not be scanned"),
+            (false, "/music/deep raises no events: a scan every 60 s"),
         ];
-        assert_eq!(told, expected.map(|(is, what)| (is, what.to_owned())));
+        assert_eq!(shown, expected.map(|(is, what)| (is, what.to_owned())));
     }
 }

@@ -1,4 +1,4 @@
-//! Lists what is shared.
+//! Lists all shares.
 
 use super::shared::is_listed;
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     store::{Cursor, DatabaseError, Share, Store},
 };
 
-/// Shares read from the database at a time.
+/// How many shares are read from the database at a time.
 const PAGE: usize = 1000;
 
-/// Everything shared, by name.
+/// All shares, by name.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -34,7 +34,7 @@ pub fn list(store: &Store) -> Result<Vec<Listed>, DatabaseError> {
     Ok(listed)
 }
 
-/// Gives all live shares, some at a time, in the order of their hashes.
+/// Gives all live shares to `take`, page by page, in the order of their hashes.
 pub(in crate::node) fn each_page(
     store: &Store,
     mut take: impl FnMut(Vec<Share>) -> Result<(), DatabaseError>,

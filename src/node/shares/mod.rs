@@ -1,5 +1,4 @@
-//! What this node shares: recorded, withdrawn and listed with nothing but a store. Everything here
-//! blocks.
+//! The shares of a node: calls that need a store and no network. All of them block.
 
 mod list;
 mod select;

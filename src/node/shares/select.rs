@@ -1,4 +1,4 @@
-//! Finds the shares that a person names: by hash, the first digits of one, or name.
+//! Finds the shares that a person selects by hash, the first digits of one, or name.
 
 use std::{io, path::PathBuf};
 
@@ -12,11 +12,11 @@ use crate::{
     store::{DatabaseError, Printable, Share, Store, shown},
 };
 
-/// Why something was not found among what is shared here, to unshare it or to give its link.
+/// Why no single share was found to unshare, to read, or to make a link for.
 #[derive(Debug, Error)]
 pub enum UnshareError {
-    /// Nothing of that hash or name is shared.
-    #[error("nothing called {what:?} is shared here")]
+    /// No share has that hash or name.
+    #[error("no share matches {what:?}")]
     NotShared {
         /// The hash, its first digits, or the name.
         what: String,
@@ -29,18 +29,18 @@ pub enum UnshareError {
     InFolder {
         /// The path.
         what: String,
-        /// Where the folder lies.
+        /// The path of the folder.
         folder: PathBuf,
     },
-    /// The exclusions from watched folders cannot be written.
-    #[error("nothing is withdrawn, because it cannot be kept: {0}")]
+    /// The exclusions from watched folders cannot be recorded.
+    #[error("nothing was unshared, because the change cannot be recorded: {0}")]
     NotKept(io::Error),
-    /// Several contents are called so.
-    #[error("{what:?} can be several things:\n{}", shares_by(choices))]
+    /// Shares with different contents match.
+    #[error("{what:?} matches several shares:\n{}", shares_by(choices))]
     Ambiguous {
         /// The first digits or the name.
         what: String,
-        /// What it can mean.
+        /// The shares that match.
         choices: Vec<Shared>,
     },
     /// The database cannot be read or written.
@@ -64,13 +64,13 @@ impl CodedError for UnshareError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotShared { .. } => Some("`pelago list` shows what is".to_owned()),
+            Self::NotShared { .. } => Some("see the shares with `pelago list`".to_owned()),
             Self::InFolder { folder, .. } => Some(format!(
-                "withdraw the folder: pelago unshare {folder:?}; or name the file in the folder's \
+                "unshare the folder: pelago unshare {folder:?}; or name the file in the folder's \
                  .pelagoignore, and share the folder again"
             )),
             Self::NotKept(_) => {
-                Some("make room on the disk of the data folder, and try again".to_owned())
+                Some("free space on the disk of the data folder, and try again".to_owned())
             }
             Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
             _ => None,
@@ -78,11 +78,11 @@ impl CodedError for UnshareError {
     }
 }
 
-/// What has this hash, begins with these digits of one, or has this name; or everything, by name: each
-/// once, wherever it lies. The links name no peer.
+/// The shares that `what` selects, or all shares, by name: each content once. Their links name no
+/// peer.
 ///
 /// # Errors
-/// Nothing is called so; or several contents are.
+/// No share matches, or shares with different contents do; or the database cannot be read.
 pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareError> {
     let mut shares = Vec::new();
     match what {
@@ -98,7 +98,7 @@ pub fn links(store: &Store, what: Option<&str>) -> Result<Vec<Shared>, UnshareEr
     Ok(links)
 }
 
-/// The one content that `what` calls.
+/// The hash of the one content that `what` selects.
 pub(in crate::node) fn select_hash(store: &Store, what: &str) -> Result<Hash, UnshareError> {
     let shares = select(store, what)?;
     let not_shared = || UnshareError::NotShared {
@@ -110,8 +110,8 @@ pub(in crate::node) fn select_hash(store: &Store, what: &str) -> Result<Hash, Un
         .ok_or_else(not_shared)
 }
 
-/// The places that `what` calls, all of one content: with a hash or its first digits all places of that
-/// content, with a name those of that name. None if nothing is called so.
+/// The shares that `what` selects, all with the same content: a hash or its first digits selects
+/// all places of that content, a name those of that name. Empty if no share matches.
 pub(in crate::node::shares) fn select(
     store: &Store,
     what: &str,

@@ -19,35 +19,38 @@ use crate::{
     },
 };
 
-/// What to share.
+/// A file or directory to share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareRequest {
-    /// The file or directory; absolute.
+    /// Its path; absolute.
     pub path: PathBuf,
-    /// What to call it; as it is called on disk if none is given.
+    /// Its name. `None`: its name on disk.
     pub name: Option<String>,
-    /// Whether to keep it out of every list.
+    /// Whether to keep it out of all lists.
     pub unlisted: bool,
-    /// Whether to hash all of it, also files that look as they did when they were hashed before.
+    /// Whether to hash all files, even those that are unchanged since they were last hashed.
     pub rehash: bool,
-    /// Of a directory: whether to leave out what has content and cannot be carried.
+    /// For a directory: whether to leave out entries that cannot be shared.
     pub skip_unsupported: bool,
 }
 
-/// Why something was not shared.
+/// Why a file or directory could not be shared.
 #[derive(Debug, Error)]
 pub enum ShareError {
-    /// The directory cannot be a folder.
+    /// The directory cannot be shared as a folder.
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// It is a symbolic link.
-    #[error("{} is a symbolic link", shown(path))]
+    #[error("{} is a symbolic link, which cannot be shared", shown(path))]
     Symlink {
         /// The link.
         path: PathBuf,
     },
-    /// It is what this node must keep to itself: its key, its database.
-    #[error("{} is in the data folder of this node", shown(path))]
+    /// It is private to this node, such as its key or its database.
+    #[error(
+        "{} is in the data folder of this node, which cannot be shared",
+        shown(path)
+    )]
     Private {
         /// The file.
         path: PathBuf,
@@ -57,7 +60,7 @@ pub enum ShareError {
     Hash(#[from] HashError),
     /// A program still writes to the file.
     #[error(
-        "{} is still being written: it is hashed again when no program writes to it",
+        "{} is still being written: it is hashed when no program writes to it",
         shown(path)
     )]
     StillWritten {
@@ -69,10 +72,10 @@ pub enum ShareError {
     NotIncluded {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// It cannot be written down.
+    /// It cannot be recorded.
     #[error(transparent)]
     Store(#[from] store::ShareError),
     /// The node shut down.
@@ -81,7 +84,7 @@ pub enum ShareError {
 }
 
 impl ShareError {
-    /// Whether the same attempt may succeed later, because a disk was full or could not be read.
+    /// Whether a later attempt may succeed, for example after a full disk or a failed read.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         match self {
@@ -118,7 +121,7 @@ impl CodedError for ShareError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Folder(error) => error.hint(),
-            Self::Symlink { .. } => Some("share the file that it leads to".to_owned()),
+            Self::Symlink { .. } => Some("share its target instead".to_owned()),
             _ => None,
         }
     }
@@ -137,17 +140,19 @@ impl CodedError for FolderError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Unsupported { .. } => {
-                "make these readable, rename them, or share the folder without them: --skip-unsupported"
+                "make these readable, rename them, or share the folder without them: \
+                 --skip-unsupported"
             }
-            Self::HoldsData { .. } => "it holds the key of this node: share what is beside it",
+            Self::HoldsData { .. } => "it contains the key of this node: share other folders",
             _ => return None,
         };
         Some(hint.to_owned())
     }
 }
 
-/// Hashes a file or directory, but for files that are known and unchanged unless the request says so,
-/// and writes down that it is shared. `progress` is given the bytes hashed so far, and may stop it.
+/// Shares a file or directory: hashes it, except for files that are unchanged since they were last
+/// hashed, and records the share. `progress` receives the bytes hashed so far, and may stop the
+/// call.
 ///
 /// # Errors
 /// See [`ShareError`].
@@ -176,10 +181,10 @@ pub fn share(
     })
 }
 
-/// The path of what is shared: if that is a symbolic link, where it leads, and a sentence that says so.
+/// Resolves the path to share: the target if it is a symbolic link, with a sentence that says so.
 ///
 /// # Errors
-/// The link leads to nothing that can be looked at.
+/// The target of the link does not exist or cannot be read.
 pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
     if !path.is_symlink() {
         return Ok((path.to_owned(), None));
@@ -193,7 +198,7 @@ pub fn follow(path: &Path) -> io::Result<(PathBuf, Option<String>)> {
         _ => error,
     })?;
     let (link, there) = (shown(path), shown(&leads_to));
-    let note = format!("{link} is a link: this is {there}, where it leads");
+    let note = format!("{link} is a link: its target {there} is used");
     Ok((leads_to, Some(note)))
 }
 
@@ -259,7 +264,7 @@ fn share_resolved(
     Ok(Shared { in_doubt, ..shared })
 }
 
-/// Ends the exclusion of what is at `path` and below.
+/// Ends the exclusion of `path` and of all paths below.
 fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
     let included = store.include(path);
     included.map_err(|source| ShareError::NotIncluded {
@@ -268,8 +273,8 @@ fn include(store: &Store, path: &Path) -> Result<Vec<Exclusion>, ShareError> {
     })
 }
 
-/// Ends the exclusion of a file. A plain share of it, without a name or scope of its own, is that of its
-/// watched folder again.
+/// Ends the exclusion of a file. If it is shared without a name or scope of its own, it is again a
+/// share of its watched folder.
 fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result<(), ShareError> {
     let included = include(store, &new.path)?;
     if let Some(exclusion) = included.into_iter().find(|_| is_plain) {
@@ -280,7 +285,7 @@ fn share_as_watched(store: &Store, is_plain: bool, new: &mut NewShare) -> Result
     Ok(())
 }
 
-/// Whether a program had a file of the folder open for writing when it was hashed. The log names it.
+/// Whether a program had a file of the folder open for writing when it was hashed. Logs the first.
 fn has_member_in_doubt(store: &Store, folder: &Path) -> Result<bool, ShareError> {
     let members = store.members(folder).map_err(store::ShareError::from)?;
     let mut in_doubt = members.iter().filter(|member| match member.state {
@@ -290,12 +295,15 @@ fn has_member_in_doubt(store: &Store, folder: &Path) -> Result<bool, ShareError>
     let first = in_doubt.next();
     if let Some(member) = first {
         let (path, others) = (folder.join(&member.path), in_doubt.count());
-        tracing::warn!(path = %path.display(), others, "shared while it is open for writing");
+        tracing::warn!(
+            path = %path.display(), others, "the file was shared while a program had it open \
+             for writing"
+        );
     }
     Ok(first.is_some())
 }
 
-/// What to call it: as asked, else as it is called on disk.
+/// The name of the share: the requested one, else the one on disk.
 fn name(request: &ShareRequest) -> Option<String> {
     let on_disk = || Some(request.path.file_name()?.to_string_lossy().into_owned());
     request.name.clone().or_else(on_disk)
@@ -310,7 +318,8 @@ fn scopes(request: &ShareRequest) -> Scopes {
     scope.into()
 }
 
-/// What a file is: as it was written down if it is unchanged since, else hashed.
+/// The descriptor and fingerprint of a file: the recorded ones if it is unchanged, else by hashing
+/// it.
 pub(in crate::node) fn hash_unless_known(
     store: &Store,
     path: &Path,
@@ -328,7 +337,7 @@ pub(in crate::node) fn hash_unless_known(
     Ok((hashed.descriptor, hashed.fingerprint))
 }
 
-/// What a file is, hashed whether it is known or not.
+/// Hashes a file, whether it is known or not.
 pub(in crate::node) fn hash(
     store: &Store,
     path: &Path,
@@ -338,11 +347,11 @@ pub(in crate::node) fn hash(
         let path = path.to_owned();
         return Err(ShareError::Symlink { path });
     }
-    // Whatever else is wrong with the path, hashing it says so.
+    // Hashing reports any other problem with the path.
     Ok(store.hash_file(path, progress)?)
 }
 
-/// What a file below a shared folder is called: its path from there, with `/` on every system.
+/// The name of a file of a watched folder: its path from the folder, with `/` on every system.
 pub(in crate::node) fn share_name(folder: &Path, path: &Path) -> Option<String> {
     let name = path.strip_prefix(folder).ok()?.to_str()?;
     Some(name.replace(MAIN_SEPARATOR, "/"))

@@ -1,4 +1,4 @@
-//! Something that this node shares, as people see it.
+//! A share, as people see it.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,28 @@ use crate::{
     store::{Scopes, Share},
 };
 
-/// Something shared.
+/// A share of this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shared {
     /// Its hash.
     pub hash: Hash,
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Its bytes; a folder's in all files below.
+    /// Its size in bytes; for a folder, that of all files below.
     pub size: u64,
     /// File or folder.
     pub kind: Kind,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// All that a receiver needs.
+    /// The link by which others download it.
     pub link: Link,
-    /// What was listed at its path until now, if that was other content.
+    /// The content that was shared at its path until now, if that was other content.
     pub replaced: Option<Hash>,
-    /// Whether a program still had it, or a file in it, open for writing when it was hashed: what is
-    /// sent of such a file is proven first.
+    /// Whether a program had it, or a file in it, open for writing when it was hashed. Chunks of
+    /// such a file are verified before they are sent.
     pub in_doubt: bool,
-    /// What to know of how it was shared, each in a sentence: what is left out, and which link was followed.
+    /// Notes on how it was shared, each a sentence: which entries are left out, and which link was
+    /// followed.
     pub notes: Vec<String>,
 }
 
@@ -76,7 +77,7 @@ impl Shared {
     }
 }
 
-/// Whether everyone is told of what is in these scopes.
+/// Whether catalogues list content in these scopes.
 pub(super) fn is_listed(scopes: &Scopes) -> bool {
     scopes.iter().any(|scope| allows(scope, Action::List))
 }

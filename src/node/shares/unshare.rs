@@ -1,19 +1,20 @@
-//! What a person stops sharing: a place, the places of a name, or all places of some content. Blocks.
+//! Stops sharing a place, the places of a name, or all places of some content. Blocks.
 //!
-//! Owns what a word means, and that a place in a watched folder stays withdrawn. Failures leave as an
-//! [`UnshareError`]; nothing is withdrawn then.
+//! A place in a watched folder is also excluded, so that it stays unshared. An error is an
+//! [`UnshareError`]; then nothing has been unshared.
 
 use std::path::Path;
 
 use super::{Shared, UnshareError, each_page, select::select};
 use crate::store::{DatabaseError, Exclusion, Origin, Share, Store};
 
-/// Withdraws what `what` means: a hash or its first digits mean all places of that content, a name those
-/// of that name, a path that place and all that a watched folder shares below it. `path` is the path that
-/// `what` is, if it is one, for what nothing is called. Gives what was withdrawn, each place.
+/// Stops sharing what `what` selects. A hash or its first digits selects all places of that
+/// content; a name those of that name; an absolute path that place, or all that a watched folder
+/// shares below it. `path` is `what` as a path, which counts if no hash or name matches. Returns
+/// each place that was shared.
 ///
 /// # Errors
-/// Nothing is called so, or several contents are; or it cannot be kept.
+/// No share matches, or shares with different contents do; or the change cannot be recorded.
 pub fn unshare(
     store: &Store,
     what: &str,
@@ -31,14 +32,14 @@ pub fn unshare(
     if shares.is_empty() && excluded.is_empty() {
         return Err(not_shared(store, what, path.unwrap_or(given))?);
     }
-    // First: what is withdrawn must not come back.
+    // Exclude first, so that the watch does not share it again.
     store.exclude(excluded).map_err(UnshareError::NotKept)?;
     let places: Vec<_> = shares.iter().map(|s| (s.hash, s.path.clone())).collect();
     store.remove_shares(&places)?;
     Ok(shares.into_iter().map(Shared::from).collect())
 }
 
-/// These shares, and the exclusions that keep watched folders from sharing them again.
+/// The shares, and the exclusions that prevent watched folders from sharing them again.
 fn excluding(shares: Vec<Share>) -> (Vec<Share>, Vec<Exclusion>) {
     let exclusion = |share: &Share| match &share.origin {
         Origin::Folder(folder) => Some(Exclusion {
@@ -51,7 +52,7 @@ fn excluding(shares: Vec<Share>) -> (Vec<Share>, Vec<Exclusion>) {
     (shares, excluded)
 }
 
-/// What is shared at `path`; else what watched folders share below it.
+/// The share at `path`; else the shares of watched folders below it.
 fn at(store: &Store, path: &Path) -> Result<(Vec<Share>, Vec<Exclusion>), DatabaseError> {
     if let Some(share) = store.share_at(path)? {
         return Ok(excluding(vec![share]));
@@ -69,7 +70,7 @@ fn at(store: &Store, path: &Path) -> Result<(Vec<Share>, Vec<Exclusion>), Databa
     Ok((below, exclusion.into_iter().collect()))
 }
 
-/// Why nothing is withdrawn: a file of a shared folder is part of that.
+/// Why nothing is shared at `path`: it may be part of a shared folder.
 fn not_shared(store: &Store, what: &str, path: &Path) -> Result<UnshareError, DatabaseError> {
     let what = what.to_owned();
     let over = store.members_at(path)?.into_iter().next();
@@ -118,17 +119,17 @@ mod tests {
             self.folder.path().join(name)
         }
 
-        /// Shares a file, from the watched folder if it is there.
-        fn share(&self, name: &str, called: &str, content: &str) {
+        /// Shares a file; as part of the watched folder if it is in there.
+        fn share(&self, name: &str, share_name: &str, content: &str) {
             let path = self.path(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, content).unwrap();
-            let go_on = |_| ControlFlow::Continue(());
-            let hashed = self.store.hash_file(&path, &go_on).unwrap();
+            let progress = |_| ControlFlow::Continue(());
+            let hashed = self.store.hash_file(&path, &progress).unwrap();
             let watched = self.path("watched");
             let share = NewShare {
                 descriptor: hashed.descriptor,
-                name: called.to_owned(),
+                name: share_name.to_owned(),
                 origin: match path.starts_with(&watched) {
                     true => Origin::Folder(watched),
                     false => Origin::Explicit,
@@ -140,10 +141,10 @@ mod tests {
             self.store.add_shares(&[share]).unwrap();
         }
 
-        fn withdraw(&self, what: &str) -> Result<Vec<PathBuf>, UnshareError> {
+        fn unshare(&self, what: &str) -> Result<Vec<PathBuf>, UnshareError> {
             let path = self.path(what);
-            let withdrawn = unshare(&self.store, what, Some(&path))?;
-            Ok(withdrawn.into_iter().map(|shared| shared.path).collect())
+            let unshared = unshare(&self.store, what, Some(&path))?;
+            Ok(unshared.into_iter().map(|shared| shared.path).collect())
         }
 
         fn left(&self) -> usize {
@@ -152,20 +153,20 @@ mod tests {
     }
 
     #[test]
-    fn a_path_withdraws_a_place_a_name_its_places_and_a_hash_all_of_them() {
+    fn a_path_selects_a_place_a_name_its_places_and_a_hash_all_places() {
         let home = Home::new();
         for (path, name) in [("one", "a"), ("two", "a"), ("three", "b"), ("four", "c")] {
             home.share(path, name, "the same");
         }
         let one = home.path("one");
-        assert_eq!(home.withdraw(one.to_str().unwrap()).unwrap(), [one]);
+        assert_eq!(home.unshare(one.to_str().unwrap()).unwrap(), [one]);
         home.share("one", "a", "the same");
-        let mut of_name = home.withdraw("a").unwrap();
+        let mut of_name = home.unshare("a").unwrap();
         of_name.sort();
         assert_eq!(of_name, [home.path("one"), home.path("two")]);
         assert_eq!(home.left(), 2, "others of the same content stay");
-        // Nothing is called so: it is a path.
-        assert_eq!(home.withdraw("three").unwrap(), [home.path("three")]);
+        // No share has this name: it is a path.
+        assert_eq!(home.unshare("three").unwrap(), [home.path("three")]);
         home.share("three", "b", "the same");
         let hash = home
             .store
@@ -173,34 +174,34 @@ mod tests {
             .unwrap()
             .unwrap()
             .hash;
-        assert_eq!(home.withdraw(&hash.to_string()).unwrap().len(), 2);
+        assert_eq!(home.unshare(&hash.to_string()).unwrap().len(), 2);
         assert_eq!(home.left(), 0);
         assert!(matches!(
-            home.withdraw("a"),
+            home.unshare("a"),
             Err(UnshareError::NotShared { .. })
         ));
     }
 
     #[test]
-    fn a_name_of_several_contents_withdraws_none() {
+    fn a_name_of_several_contents_selects_none() {
         let home = Home::new();
         home.share("one", "a", "1");
         home.share("two", "a", "2");
         assert!(matches!(
-            home.withdraw("a"),
+            home.unshare("a"),
             Err(UnshareError::Ambiguous { .. })
         ));
         assert_eq!(home.left(), 2);
     }
 
     #[test]
-    fn what_is_withdrawn_from_a_watched_folder_is_excluded_until_it_is_shared_again() {
+    fn an_unshared_file_of_a_watched_folder_is_excluded_until_it_is_shared_again() {
         let home = Home::new();
         home.share("watched/file", "file", "1");
         home.share("watched/sub/a", "sub/a", "2");
         home.share("watched/sub/b", "sub/b", "3");
-        home.withdraw("file").unwrap();
-        assert_eq!(home.withdraw("watched/sub").unwrap().len(), 2);
+        home.unshare("file").unwrap();
+        assert_eq!(home.unshare("watched/sub").unwrap().len(), 2);
         let excluded = |home: &Home| {
             let paths = home.store.exclusions().into_iter();
             paths.map(|exclusion| exclusion.path).collect::<Vec<_>>()
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_shared_folder_is_withdrawn_with_it_only() {
+    fn a_file_of_a_shared_folder_cannot_be_unshared_alone() {
         let home = Home::new();
         fs::create_dir(home.path("box")).unwrap();
         fs::write(home.path("box/file"), "1").unwrap();
@@ -237,7 +238,7 @@ mod tests {
         };
         share(&home.store, &request, &|_| ControlFlow::Continue(())).unwrap();
         let file = home.path("box/file");
-        let error = home.withdraw(file.to_str().unwrap()).unwrap_err();
+        let error = home.unshare(file.to_str().unwrap()).unwrap_err();
         assert!(matches!(error, UnshareError::InFolder { .. }), "{error}");
         assert_eq!(home.left(), 1);
     }

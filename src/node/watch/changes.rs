@@ -1,4 +1,4 @@
-//! What the system reports of changes in a folder.
+//! The changes in a folder that the system reports.
 
 use std::{
     path::PathBuf,
@@ -16,39 +16,39 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::node::settling::MAX_FILES;
 
-/// Paths in which something changed and that are not looked at yet, at most: with more, all are.
+/// The most changed paths that wait for a scan. When there are more, the whole folder is scanned.
 pub(super) const MAX_CHANGED: usize = MAX_FILES;
 
-/// Paths in which something changed. Bounded: what finds no room counts as missed.
+/// The changed paths of a folder. Bounded: further changes count as missed.
 pub(super) struct Changes {
-    /// None while nothing reports changes.
+    /// `None` while nothing reports changes.
     paths: Option<mpsc::Receiver<PathBuf>>,
     pub(super) missed: Arc<Missed>,
 }
 
-/// What the system reports.
+/// One report of the system.
 #[derive(Debug)]
 pub(super) enum Report {
-    /// Something changed here.
+    /// This path changed.
     Changed(PathBuf),
-    /// Something changed for which there was no room.
+    /// Changes were missed.
     Missed,
-    /// There are no reports any more.
+    /// No further reports will come.
     Ended,
 }
 
-/// That something changed that is not among the paths.
+/// Whether changes were missed, and a signal when some are.
 #[derive(Default)]
 pub(super) struct Missed {
     any: AtomicBool,
-    told: Notify,
+    signal: Notify,
 }
 
-/// Takes what a watcher reports.
+/// Receives the events of a watcher.
 pub(super) type Handler = Box<dyn FnMut(notify::Result<notify::Event>) + Send>;
 
 impl Changes {
-    /// Changes that nothing reports.
+    /// No changes: nothing reports any.
     pub(super) fn none() -> Self {
         Self {
             paths: None,
@@ -56,12 +56,12 @@ impl Changes {
         }
     }
 
-    /// The handler for a watcher, and what it passes on.
+    /// The handler for a watcher, and the changes that it passes on.
     pub(super) fn reported() -> (Handler, Self) {
         let (sender, paths) = mpsc::channel(MAX_CHANGED);
         let missed = Arc::new(Missed::default());
-        let told = Arc::clone(&missed);
-        let handler = Box::new(move |event| pass_on(event, &sender, &told));
+        let sink = Arc::clone(&missed);
+        let handler = Box::new(move |event| pass_on(event, &sender, &sink));
         let paths = Some(paths);
         (handler, Self { paths, missed })
     }
@@ -73,16 +73,16 @@ impl Changes {
         };
         tokio::select! {
             path = paths.recv() => path.map_or(Report::Ended, Report::Changed),
-            () = self.missed.told.notified() => Report::Missed,
+            () = self.missed.signal.notified() => Report::Missed,
         }
     }
 }
 
-/// Passes on what an event reports as changed.
+/// Passes on the changed paths of an event.
 fn pass_on(event: notify::Result<notify::Event>, sender: &mpsc::Sender<PathBuf>, missed: &Missed) {
     let event = match event {
         Ok(event) if !event.need_rescan() => event,
-        _ => return missed.tell(),
+        _ => return missed.set(),
     };
     let is_of_readers = match event.kind {
         EventKind::Access(AccessKind::Close(mode)) => mode != AccessMode::Write,
@@ -94,18 +94,18 @@ fn pass_on(event: notify::Result<notify::Event>, sender: &mpsc::Sender<PathBuf>,
     }
     for path in event.paths {
         if sender.try_send(path).is_err() {
-            missed.tell();
+            missed.set();
         }
     }
 }
 
 impl Missed {
-    pub(super) fn tell(&self) {
+    pub(super) fn set(&self) {
         self.any.store(true, Ordering::Relaxed);
-        self.told.notify_one();
+        self.signal.notify_one();
     }
 
-    /// Whether anything was missed since the last call.
+    /// Whether changes were missed since the last call.
     pub(super) fn take(&self) -> bool {
         self.any.swap(false, Ordering::Relaxed)
     }

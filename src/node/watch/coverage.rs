@@ -1,7 +1,7 @@
-//! Which directories of a folder raise events, and why others do not.
+//! Tracks which directories of a folder raise events, and why others do not.
 //!
-//! On Linux each directory has a watch of its own, so that one that cannot be watched costs no other its
-//! events. Elsewhere the system watches the whole tree. Blocks.
+//! On Linux each directory has a watch of its own, so that one that cannot be watched does not
+//! affect the others. Elsewhere the system watches the whole tree. Blocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use crate::{
     store::{Ignores, Store},
 };
 
-/// Parts of a folder that raise no events and are known by path, at most: with more, the whole folder
+/// The most parts without events that are remembered by path. When there are more, the whole folder
 /// counts as one.
 const MAX_SILENT: usize = 1000;
 
@@ -39,11 +39,11 @@ pub(super) enum Silence {
 pub(super) struct Coverage {
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
-    /// The topmost directories that raise no events.
+    /// The topmost directories without events.
     silent: BTreeMap<PathBuf, Silence>,
 }
 
-/// What of a folder is not watched, as nothing of it is shared.
+/// The directories of a folder that are not watched because they are not shared.
 pub(super) struct LeftOut<'a> {
     folder: &'a Path,
     store: &'a Store,
@@ -66,10 +66,10 @@ impl<'a> LeftOut<'a> {
 }
 
 impl Coverage {
-    /// Watches all of the folder, and gives what the system reports from then on.
+    /// Watches the whole folder. Returns the changes that the system reports from then on.
     pub(super) fn whole(left_out: &mut LeftOut<'_>) -> (Self, Changes) {
         let (handler, changes) = Changes::reported();
-        // What a link leads to is not in the folder.
+        // The target of a link is not in the folder.
         let config = notify::Config::default().with_follow_symlinks(false);
         let folder = left_out.folder;
         let mut coverage = Self::default();
@@ -84,8 +84,8 @@ impl Coverage {
         (coverage, changes)
     }
 
-    /// Watches the directory at `path` and those below, as they are now: parts that could not be watched
-    /// before are tried again.
+    /// Watches the directory at `path` and those below as they are now. Tries parts again that
+    /// could not be watched before.
     pub(super) fn add(&mut self, path: &Path, left_out: &mut LeftOut<'_>) {
         self.forget(path);
         if !IS_BY_DIRECTORY {
@@ -110,7 +110,7 @@ impl Coverage {
             if !self.watch(&directory, RecursiveMode::NonRecursive) || depth >= MAX_DEPTH {
                 continue;
             }
-            // Read after it is watched, so that no change falls in between.
+            // Read after it is watched, so that no change is missed in between.
             match directories(&directory) {
                 Ok(below) => waiting.extend(below.map(|below| (below, depth + 1))),
                 Err(error) => self.fail(&directory, Silence::Failed(error.to_string())),
@@ -118,32 +118,32 @@ impl Coverage {
         }
     }
 
-    /// Gives up the watches at `path` and below, for directories that are no longer seen there.
+    /// Removes the watches at `path` and below, of directories that are no longer seen there.
     pub(super) fn drop_below(&mut self, path: &Path) {
         let below = self.below(path);
         if let Some(watcher) = &mut self.watcher {
             for directory in below {
-                // Its directory may be gone, and its watch with it.
+                // The directory and its watch may be gone.
                 let _ = watcher.unwatch(&directory);
             }
         }
         self.forget(path);
     }
 
-    /// The parts that raise no events, and why.
+    /// The parts without events, and why.
     pub(super) const fn silent(&self) -> &BTreeMap<PathBuf, Silence> {
         &self.silent
     }
 
-    /// How many watches of the system this takes.
+    /// How many watches of the system it uses.
     pub(super) fn watches(&self) -> usize {
         self.watched.len()
     }
 
-    /// Whether it took the watch.
+    /// Watches a directory. Returns whether that succeeded.
     fn watch(&mut self, directory: &Path, mode: RecursiveMode) -> bool {
         let is_directory = if self.watched.is_empty() {
-            // The folder itself may be reached by a link.
+            // The path of the folder itself may be a link.
             directory.is_dir()
         } else {
             directory
@@ -192,7 +192,7 @@ fn silence(error: &notify::Error) -> Silence {
     }
 }
 
-/// The directories directly in `directory`; none if that is gone. No link is followed.
+/// The directories directly in `directory`; none if it is gone. Follows no link.
 fn directories(directory: &Path) -> io::Result<impl Iterator<Item = PathBuf> + use<>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => Some(entries),

@@ -29,38 +29,40 @@ use crate::{
     },
 };
 
-/// How long a file may change without a pause until the node looks whether it is being written.
+/// How long a file may change without a pause until it is scanned anyway, to show that it is being
+/// written.
 const EARLY: Duration = Duration::from_secs(2);
 
-/// How often the node looks whether a folder that was gone is back, and what else is due.
+/// How often the node checks whether a missing folder is back, and what else is due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How often the node looks at what raises no events, at least.
+/// The longest time between two scans of parts without events.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The longest pause between attempts to read or record a file. A change of the file itself ends it.
+/// The longest pause between attempts to read or record a file. A change of the file ends the
+/// pause.
 const MAX_FILE_PAUSE: Duration = Duration::from_secs(600);
 
-/// Files that could not be read or recorded and are known by path, at most: with more, the node looks
-/// at the whole folder again.
+/// The most files that could not be read or recorded and are remembered by path. When there are
+/// more, the whole folder is scanned again.
 const MAX_UNREAD: usize = 1000;
 
-/// A folder that is watched.
+/// The watch of one folder.
 pub(super) struct FolderWatch {
     core: Arc<NodeCore>,
     folder: PathBuf,
     changes: Changes,
     scan_state: ScanState,
-    /// When to look at each path in which something changed.
+    /// When to scan each changed path.
     changed: HashMap<PathBuf, Change>,
-    /// When to look at all of it, after a failure or where there was no room for a file that waits.
+    /// When to scan the whole folder, after a failure, or because too many files wait.
     again: Option<Instant>,
-    /// When the parts without events were last looked at.
+    /// When the parts without events were last scanned.
     polled: Instant,
     followed: watch::Receiver<Arc<Mounts>>,
     mounts: Arc<Mounts>,
     slow: JoinSet<Result<ScanResult, JoinError>>,
-    /// When the next slow look begins.
+    /// When the next slow scan begins.
     slow_due: Instant,
     failures: Backoff,
     file_failures: Backoff,
@@ -68,12 +70,12 @@ pub(super) struct FolderWatch {
     is_gone: bool,
 }
 
-/// When to look at a path in which something changed: at the earlier of these.
+/// When to scan a changed path: at the earlier of these times.
 #[derive(Clone, Copy, Debug)]
 struct Change {
-    /// When nothing will have changed for a moment.
+    /// When it will have been unchanged for a moment.
     settled: Instant,
-    /// Whatever changes until then.
+    /// The latest time, even if it changes until then.
     latest: Instant,
 }
 
@@ -134,7 +136,7 @@ impl FolderWatch {
         }
     }
 
-    /// Begins what is due by the clock.
+    /// Does what is due by the clock.
     async fn check(&mut self) -> Result<(), JoinError> {
         let now = Instant::now();
         let is_back = self.is_gone && self.is_there();
@@ -159,12 +161,12 @@ impl FolderWatch {
         Ok(())
     }
 
-    /// How often the node looks at what raises no events.
+    /// How often the node scans parts without events.
     fn poll_interval(&self) -> Duration {
         POLL_INTERVAL.min(self.core.settings.rescan_interval)
     }
 
-    /// Looks at the places where other file systems are seen than before.
+    /// Scans the places where the mounted file systems have changed.
     async fn follow_mounts(&mut self) -> Result<(), JoinError> {
         let now = Arc::clone(&self.followed.borrow_and_update());
         let before = std::mem::replace(&mut self.mounts, now);
@@ -186,7 +188,7 @@ impl FolderWatch {
         self.scan_paths(due).await.map(drop)
     }
 
-    /// Takes note of a change that the system reports.
+    /// Notes a change that the system reports.
     fn note(&mut self, path: PathBuf) {
         let now = Instant::now();
         let settled = now + QUIET;
@@ -196,11 +198,11 @@ impl FolderWatch {
             let latest = now + EARLY;
             self.changed.insert(path, Change { settled, latest });
         } else {
-            self.changes.missed.tell();
+            self.changes.missed.set();
         }
     }
 
-    /// Takes note of when to look again at a file that waits.
+    /// Notes when to check a file again that waits.
     fn wait(&mut self, path: PathBuf, again: Instant) {
         if self.changed.len() < MAX_CHANGED || self.changed.contains_key(&path) {
             let (settled, latest) = (again, again);
@@ -218,12 +220,12 @@ impl FolderWatch {
         self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 
-    /// Looks at what has settled, and at files that have not for a while.
+    /// Scans paths that have settled, and files that have not for a while.
     async fn scan_due(&mut self) -> Result<(), JoinError> {
         let due = self.take_due();
         let is_whole = |due: &DuePath| due.path == self.folder && !due.is_early;
         if due.iter().any(is_whole) {
-            // The folder itself may be another than it was.
+            // The folder itself may have been replaced.
             self.scan_all().await
         } else {
             self.scan_paths(due).await.map(drop)
@@ -238,7 +240,7 @@ impl FolderWatch {
                 let is_early = change.settled > now;
                 let path = path.clone();
                 due.push(DuePath { path, is_early });
-                // It is looked at again when it has settled.
+                // It is scanned again when it has settled.
                 change.latest = now + POLL_INTERVAL;
             }
         }
@@ -246,7 +248,7 @@ impl FolderWatch {
         due
     }
 
-    /// Watches the folder anew, and looks at all of it.
+    /// Watches the folder anew, and scans all of it.
     async fn scan_all(&mut self) -> Result<(), JoinError> {
         let begun = Instant::now();
         self.changed.clear();
@@ -263,7 +265,7 @@ impl FolderWatch {
         self.scan_state.settling.forget_unseen(begun);
         let waiting = self.scan_state.settling.waiting();
         self.core.being_written.set(&self.folder, waiting);
-        // Most files that were written a moment ago are whole a moment later.
+        // Most files that were written a moment ago are complete a moment later.
         if !scanned.changing.is_empty() {
             sleep(QUIET).await;
             let due = self.take_due();
@@ -283,16 +285,19 @@ impl FolderWatch {
         });
         let (folder, gone) = (self.folder.display(), scanned.gone);
         if self.is_gone {
-            tracing::warn!(%folder, gone, "the folder is gone: it is shared again when it is back");
+            tracing::warn!(
+                %folder, gone, "the folder is missing: it is shared again when it is back"
+            );
         } else {
             let (shared, left_out) = (scanned.shared, scanned.left_out);
-            tracing::info!(%folder, files = shared, left_out, gone, "folder shared");
+            tracing::info!(%folder, files = shared, left_out, gone, "watched folder shared");
         }
     }
 
-    /// Makes the watch of the folder before it is looked at, so that no change falls in between.
+    /// Creates the watches of the folder before it is scanned, so that no change is missed in
+    /// between.
     async fn watch_anew(&mut self) -> Result<(), JoinError> {
-        // The old watches go first: the system allows only so many.
+        // The old watches are removed first: the system limits their number.
         let (folder, store, old) = (
             self.folder.clone(),
             self.core.store.clone(),
@@ -305,19 +310,21 @@ impl FolderWatch {
         let (coverage, changes) = watching.await?;
         for (path, why) in coverage.silent().iter().take(1) {
             let (path, why, count) = (path.display(), self.why(why), coverage.silent().len());
-            tracing::warn!(%path, why, count, "raises no events: it is looked at once a minute");
+            tracing::warn!(
+                %path, why, count, "the directory raises no events: it is scanned once a minute"
+            );
         }
         (self.scan_state.coverage, self.changes) = (Some(coverage), changes);
         Ok(())
     }
 
-    /// Watches what is at the paths that are `due`, and brings what is shared in line with it. None if
-    /// that failed: then the whole folder is looked at later.
+    /// Watches the paths that are `due`, and updates the shares to what is there. `None` if that
+    /// failed: then the whole folder is scanned later.
     async fn scan_paths(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
         self.scan(due, false).await
     }
 
-    /// The same for what is watched already.
+    /// Does the same for paths that are watched already.
     async fn scan_watched(&mut self, due: Vec<DuePath>) -> Result<Option<Scanned>, JoinError> {
         self.scan(due, true).await
     }
@@ -349,7 +356,9 @@ impl FolderWatch {
                 let pause = self.failures.failed(now);
                 self.scan_all_by(now + pause);
                 let folder = self.folder.display();
-                tracing::error!(%folder, %error, "the folder is looked at again in {pause:?}");
+                tracing::error!(
+                    %folder, %error, "cannot scan the folder: trying again in {pause:?}"
+                );
                 let failure = Some(error.to_string());
                 self.core.watches.change(&self.folder, |folder| {
                     folder.failure = failure;
@@ -385,13 +394,13 @@ impl FolderWatch {
         Some(scanned)
     }
 
-    /// What is looked at now is unread only if that fails again.
+    /// Forgets failures at paths that are scanned now.
     fn forget_unread(&mut self, due: &[DuePath]) {
         let is_due = |path: &Path| due.iter().any(|due| path.starts_with(&due.path));
         self.unread.retain(|path, _| !is_due(path));
     }
 
-    /// The places where changes may come without an event.
+    /// The places where changes may raise no event, and why.
     fn silent_places(&self) -> Vec<(PathBuf, String)> {
         let silent = self
             .mounts
@@ -403,14 +412,14 @@ impl FolderWatch {
             let path = if is_below { &mount.path } else { &self.folder };
             let kind = &mount.kind;
             let why = format!(
-                "changes that others make on a file system of the kind {kind} raise no event"
+                "changes that other machines or mounts make on a {kind} file system raise no event"
             );
             (path.clone(), why)
         };
         silent.map(place).collect()
     }
 
-    /// Begins a look at low priority at what may have changed without an event.
+    /// Begins a scan at low priority of the places where changes may raise no event.
     fn begin_slow_scan(&mut self) {
         self.slow_due = Instant::now() + self.core.settings.rescan_interval;
         let due = self
@@ -424,7 +433,7 @@ impl FolderWatch {
         let (core, scan_state) = (Arc::clone(&self.core), ScanState::default());
         let task = ScanTask {
             folder: self.folder.clone(),
-            // Apart from those that the other looks wait for.
+            // Kept apart from the files for which other scans wait.
             noted_at: first.path.join("."),
             due,
             is_watched: true,
@@ -448,7 +457,7 @@ impl FolderWatch {
         }
     }
 
-    /// Shows how things stand.
+    /// Publishes the state of the watch.
     fn publish(&self) {
         let coverage = self.scan_state.coverage.as_ref();
         let silent = coverage.map(Coverage::silent).into_iter().flatten();
@@ -487,7 +496,7 @@ impl FolderWatch {
     }
 }
 
-/// A path at which nothing has changed for a moment.
+/// A path that has been unchanged for a moment.
 const fn due_path(path: PathBuf) -> DuePath {
     DuePath {
         path,

@@ -1,20 +1,21 @@
-//! Watches the shared folders: looks at what changed in one once it has settled.
+//! Watches folders: scans what changed in one once it has settled.
 //!
-//! One loop for each folder knows what each part of it relies on: events, where the system reports them;
-//! a look every 60 s, where it does not; and a slow look from time to time where changes made elsewhere
-//! raise no event. After each gap (events that were lost, a disk that was mounted or unmounted, a failed
-//! look) it watches and looks again. How many changes it remembers is bounded: with too many of them it
-//! looks at all of the folder. When a file has settled, `settling` decides.
+//! Each folder has a loop. It knows how to learn of changes in each part of the folder: by events,
+//! where the system reports them; by a scan every 60 s, where it does not; and by slow scans in
+//! addition to events, where changes made elsewhere raise none. After each gap (lost events, a disk
+//! that was mounted or unmounted, a failed scan) it watches and scans the folder again. The number
+//! of remembered changes is bounded: when there are more, it scans the whole folder. `settling`
+//! decides when a file has settled.
 //!
 //! | file | owns |
 //! |---|---|
 //! | `folder_watch` | the loop of one folder |
-//! | `changes` | what the system reports, bounded |
+//! | `changes` | the changes that the system reports, bounded |
 //! | `coverage` | which directories raise events, and why others do not |
 //! | `mounts` | mounted file systems, and which of them are silent |
 //! | `scan_task` | one scan, on a thread that may block |
-//! | `pace` | how a slow scan leaves the disk to others |
-//! | `status` | what people see of all this |
+//! | `pace` | the pauses of a slow scan, which leave the disk to others |
+//! | `status` | the state of the watches, for people |
 
 mod changes;
 mod coverage;
@@ -33,12 +34,12 @@ pub use self::status::{RelyOn, WatchedFolder, WatchedPart};
 use self::{folder_watch::FolderWatch, mounts::Mounts};
 use super::core::NodeCore;
 
-/// Watches all folders that this node shares, as long as it runs, once `ready` is true.
+/// Watches all watched folders for as long as the node runs, once `ready` is true.
 pub(super) fn begin(core: &Arc<NodeCore>, ready: &watch::Receiver<bool>) {
     if core.settings.share_folders.is_empty() {
         return;
     }
-    // Read before the first look, so that no change falls in between.
+    // Read before the first scan, so that no change is missed in between.
     let mounted = Mounts::read().unwrap_or_default();
     let (mounts, followed) = watch::channel(Arc::new(mounted));
     core.duties
@@ -50,7 +51,7 @@ pub(super) fn begin(core: &Arc<NodeCore>, ready: &watch::Receiver<bool>) {
             let watched = FolderWatch::new(Arc::clone(&node), folder.clone(), followed.clone());
             let mut ready = ready.clone();
             async move {
-                // The sender is gone only when the node ends.
+                // The sender is dropped only when the node ends.
                 let _ = ready.wait_for(|ready| *ready).await;
                 watched.run().await
             }

@@ -1,7 +1,7 @@
-//! The mounted file systems: which lie at, below or above a folder, and which of them raise no event for
-//! changes that another machine or another mount makes.
+//! The mounted file systems: which are at, below or above a folder, and which of them raise no
+//! event for changes that another machine or mount makes.
 //!
-//! Reads `/proc/self/mountinfo` again and again: a few kilobytes that the system has in memory.
+//! Reads `/proc/self/mountinfo` repeatedly: a few kilobytes that the system has in memory.
 
 use std::{
     io,
@@ -25,9 +25,9 @@ const READ_INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(target_os = "linux")]
 const MOUNT_INFO: &str = "/proc/self/mountinfo";
 
-/// Kinds of file systems whose content changes without an event, by the start of their names. `fuse.`
-/// is followed by a program, and each such program may show what lies elsewhere. `fuseblk` has a disk
-/// of its own, which nobody else writes to.
+/// The file system types whose content changes without an event, by the start of their names. The
+/// name of a program follows `fuse.`, and any such program may show files that are stored
+/// elsewhere. `fuseblk` has a disk of its own, to which no other machine writes.
 const SILENT: [&str; 17] = [
     "nfs",
     "cifs",
@@ -51,7 +51,7 @@ const SILENT: [&str; 17] = [
 /// A mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MountPoint {
-    /// Another number after each mount.
+    /// A number that each mount changes.
     id: u64,
     pub(super) path: PathBuf,
     pub(super) kind: String,
@@ -69,7 +69,7 @@ impl MountPoint {
 pub(super) struct Mounts(Vec<MountPoint>);
 
 impl Mounts {
-    /// Those that are mounted now.
+    /// The file systems that are mounted now.
     pub(super) fn read() -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         return Ok(Self::parse(&std::fs::read(MOUNT_INFO)?));
@@ -83,14 +83,14 @@ impl Mounts {
         Self(lines.filter_map(parse_line).collect())
     }
 
-    /// The file system that holds `path`.
+    /// The file system that contains `path`.
     pub(super) fn holding(&self, path: &Path) -> Option<&MountPoint> {
         let holding = self.0.iter().filter(|mount| path.starts_with(&mount.path));
-        // Of several at one path the last one is seen.
+        // The last of several mounts at one path is visible.
         holding.max_by_key(|mount| mount.path.as_os_str().len())
     }
 
-    /// The file systems below `folder` that are seen, and the one that holds it.
+    /// The visible file systems below `folder`, and the one that contains it.
     pub(super) fn around(&self, folder: &Path) -> Vec<&MountPoint> {
         let below = self.0.iter().filter(|mount| mount.path.starts_with(folder));
         let mut paths: Vec<_> = below.map(|mount| &*mount.path).chain([folder]).collect();
@@ -101,8 +101,8 @@ impl Mounts {
         around
     }
 
-    /// Where in `folder` other file systems are seen than `before`: the folder itself if that is true of
-    /// it or of a folder above.
+    /// The places in `folder` where other file systems are visible than `before`: the folder itself
+    /// if the change is there or above.
     pub(super) fn changed(&self, before: &Self, folder: &Path) -> Vec<PathBuf> {
         if self.holding(folder) != before.holding(folder) {
             return vec![folder.to_owned()];
@@ -120,7 +120,7 @@ impl Mounts {
     }
 }
 
-/// Takes one line apart; see proc_pid_mountinfo(5). None if it is none.
+/// Parses one line; see proc_pid_mountinfo(5). `None` if it is malformed.
 #[cfg(target_os = "linux")]
 fn parse_line(line: &[u8]) -> Option<MountPoint> {
     let mut fields = line.split(|byte| *byte == b' ');
@@ -134,7 +134,7 @@ fn parse_line(line: &[u8]) -> Option<MountPoint> {
     })
 }
 
-/// A path in which spaces, tabs, line breaks and backslashes are octal numbers.
+/// Decodes a path in which spaces, tabs, line breaks and backslashes are octal numbers.
 #[cfg(target_os = "linux")]
 fn unescape(path: &[u8]) -> PathBuf {
     use std::{ffi::OsString, os::unix::ffi::OsStringExt};
@@ -153,13 +153,13 @@ fn unescape(path: &[u8]) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-/// Keeps `mounts` as the system has them.
+/// Keeps `mounts` up to date.
 pub(super) async fn follow(mounts: watch::Sender<Arc<Mounts>>) -> Outcome {
     let mut tick = interval(READ_INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        // The system may hold the list back while it mounts something.
+        // The system may delay the list while it mounts something.
         let now = spawn_blocking(Mounts::read).await??;
         mounts.send_if_modified(|mounts| {
             let is_new = **mounts != now;
@@ -189,7 +189,7 @@ line noise";
     }
 
     #[test]
-    fn mounts_are_read_with_what_is_seen_of_them() {
+    fn mounts_are_read_and_the_visible_ones_found() {
         let mounts = Mounts::parse(TEXT);
         assert_eq!(mounts.0.len(), 5);
         let at = |path: &str| mounts.holding(Path::new(path)).unwrap().kind.clone();
@@ -249,13 +249,13 @@ line noise";
         };
         assert!(changed(&all, "/mnt").is_empty());
         assert_eq!(changed(&without(33), "/mnt"), ["/mnt/disk/deep"]);
-        assert!(changed(&without(32), "/mnt").is_empty(), "nobody saw it");
+        assert!(changed(&without(32), "/mnt").is_empty(), "it was hidden");
         assert_eq!(
             changed(&without(33), "/mnt/disk/deep/er"),
             ["/mnt/disk/deep/er"]
         );
         assert!(changed(&without(33), "/home").is_empty());
-        // Mounted again, by another number.
+        // Mounted again, with another number.
         let mut again = all.clone();
         again.0[2].id = 99;
         assert_eq!(changed(&again, "/mnt"), ["/mnt/disk"]);

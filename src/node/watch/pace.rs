@@ -1,14 +1,15 @@
-//! How a look at low priority leaves the disk to others: it pauses four times as long as it works.
+//! The pace of a scan at low priority, which leaves the disk to others: it pauses four times as
+//! long as it works.
 
 use std::time::{Duration, Instant};
 
-/// How long it works until it pauses.
+/// How long it works before a pause.
 const WORK: Duration = Duration::from_millis(50);
 
 /// The longest pause, after a large file was hashed.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pauses of one look.
+/// The pauses of one scan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     begun: Instant,
@@ -19,7 +20,7 @@ impl Pace {
         Self { begun: now }
     }
 
-    /// How long to pause now, if it is time for that.
+    /// How long to pause now, if a pause is due.
     pub(super) fn step(&mut self, now: Instant) -> Option<Duration> {
         let worked = now.saturating_duration_since(self.begun);
         if worked < WORK {

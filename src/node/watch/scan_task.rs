@@ -1,4 +1,4 @@
-//! One look at paths of a folder, on a thread that may block, with the network told of what it finds.
+//! Scans paths of a folder on a thread that may block, and announces what it finds.
 
 use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread, time::Instant};
 
@@ -21,33 +21,33 @@ use crate::node::{
     settling::Settling,
 };
 
-/// What a look needs and changes.
+/// The state that a scan uses and changes.
 #[derive(Default)]
 pub(super) struct ScanState {
     pub(super) settling: Settling,
-    /// None where a look changes no watches.
+    /// `None` if the scan changes no watches.
     pub(super) coverage: Option<Coverage>,
 }
 
-/// What came of a look.
+/// The result of a scan, and its state.
 pub(super) type ScanResult = (Result<Scanned, ScanError>, ScanState);
 
-/// What to look at, and how.
+/// What to scan, and how.
 pub(super) struct ScanTask {
     pub(super) folder: PathBuf,
     pub(super) due: Vec<DuePath>,
-    /// Where the files that wait are noted.
+    /// The path under which the files that wait are noted.
     pub(super) noted_at: PathBuf,
-    /// Whether all of it is watched already.
+    /// Whether all paths are watched already.
     pub(super) is_watched: bool,
-    /// Whether others come first.
+    /// Whether the scan runs at low priority.
     pub(super) is_slow: bool,
 }
 
-/// Brings what is shared in line with what is at the paths that are due, once those are watched.
+/// Watches the paths that are due, and updates the shares to what is there.
 ///
 /// # Errors
-/// The look panicked.
+/// The scan panicked.
 pub(super) async fn run_scan(
     core: &Arc<NodeCore>,
     task: ScanTask,
@@ -79,7 +79,7 @@ pub(super) async fn run_scan(
     work.await
 }
 
-/// Without the paths below others: a look at a directory is a look at everything below it.
+/// Removes paths below others: a scan of a directory includes everything below it.
 fn outermost(mut due: Vec<DuePath>) -> Vec<DuePath> {
     due.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut above: Option<PathBuf> = None;
@@ -103,7 +103,7 @@ fn outermost(mut due: Vec<DuePath>) -> Vec<DuePath> {
     due
 }
 
-/// What was found while a folder was looked at.
+/// A change of shares that a scan made.
 enum ShareChange {
     Shared(Vec<Hash>),
     Gone(Vec<Hash>),
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_below_another_directory_is_looked_at_once() {
+    fn paths_below_a_scanned_directory_are_scanned_once() {
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
         fs::create_dir_all(at("a/b")).unwrap();

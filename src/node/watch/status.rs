@@ -1,4 +1,4 @@
-//! What people see of the watched folders: what each relies on, and what is wrong.
+//! The state of the watched folders, for people: how the node learns of changes, and what is wrong.
 
 use std::{
     collections::BTreeMap,
@@ -10,62 +10,62 @@ use std::{
 
 use parking_lot::Mutex;
 
-/// Parts of one folder that are named, at most.
+/// The most parts of one folder that are named.
 pub(super) const MAX_PARTS: usize = 20;
 
 /// A folder of `storage.share_folders`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedFolder {
-    /// The folder.
+    /// Its path.
     pub path: PathBuf,
-    /// Whether it is there.
+    /// Whether it exists.
     pub is_there: bool,
-    /// By what the node learns of changes.
+    /// How the node learns of changes.
     pub relies_on: RelyOn,
-    /// Why not by events alone.
+    /// Why events alone are not enough.
     pub why: Option<String>,
-    /// Directories with a watch of the system.
+    /// How many directories the system watches.
     pub watches: u64,
-    /// The first 20 parts that rely on something else.
+    /// The first 20 parts where the node learns of changes in another way.
     pub parts: Vec<WatchedPart>,
     /// How many such parts there are.
     pub parts_count: u64,
-    /// What went wrong when it was last looked at, and that is tried again.
+    /// Why the last scan failed. It is tried again.
     pub failure: Option<String>,
-    /// The first 20 files that could not be read or recorded, and why; they are tried again.
+    /// The first 20 files that could not be read or recorded, and why. They are tried again.
     pub unread: Vec<(PathBuf, String)>,
     /// How many such files there are.
     pub unread_count: u64,
-    /// When the node finished the last look at all of it.
+    /// When the last scan of the whole folder ended.
     pub looked_at: Option<SystemTime>,
-    /// Since when it looks at it.
+    /// When the running scan of the whole folder began.
     pub looks_since: Option<SystemTime>,
 }
 
 /// A part of a watched folder: a mounted file system or a subfolder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchedPart {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
-    /// By what the node learns of changes.
+    /// How the node learns of changes.
     pub relies_on: RelyOn,
-    /// Why not by events alone.
+    /// Why events alone are not enough.
     pub why: String,
 }
 
-/// By what the node learns of changes.
+/// How the node learns of changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelyOn {
-    /// Events of the system.
+    /// By events of the system.
     Events,
-    /// Events, and a slow look at everything from time to time.
+    /// By events, and by slow scans at this interval.
     EventsAndPolling(Duration),
-    /// A look at everything from time to time.
+    /// By scans at this interval.
     Polling(Duration),
 }
 
 impl RelyOn {
-    /// The same as programs read it: it stays the same between versions.
+    /// The word for programs. It stays the same between versions.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ impl RelyOn {
         }
     }
 
-    /// How often it is looked at without an event.
+    /// The interval between scans without an event.
     #[must_use]
     pub const fn interval(self) -> Option<Duration> {
         match self {
@@ -90,15 +90,15 @@ impl fmt::Display for RelyOn {
         match self {
             Self::Events => write!(f, "events"),
             Self::EventsAndPolling(interval) => {
-                write!(f, "events and a look every {} s", interval.as_secs())
+                write!(f, "events and a scan every {} s", interval.as_secs())
             }
-            Self::Polling(interval) => write!(f, "a look every {} s", interval.as_secs()),
+            Self::Polling(interval) => write!(f, "a scan every {} s", interval.as_secs()),
         }
     }
 }
 
 impl WatchedFolder {
-    /// A folder that was not looked at yet.
+    /// A folder that has not been scanned yet.
     pub(in crate::node) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -117,7 +117,7 @@ impl WatchedFolder {
     }
 }
 
-/// All watched folders, by path; clones are the same.
+/// All watched folders, by path. A handle: clones share the same folders.
 #[derive(Clone, Default)]
 pub(in crate::node) struct Watches(Arc<Mutex<BTreeMap<PathBuf, WatchedFolder>>>);
 
