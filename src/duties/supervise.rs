@@ -98,18 +98,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_a_duty_reads_from_outlives_its_panic() {
+    async fn the_queue_of_a_duty_survives_its_panic() {
         let duties = Duties::default();
         let (sender, receiver) = mpsc::channel(8);
-        let (told, mut heard) = mpsc::channel(8);
+        let (sent, mut received) = mpsc::channel(8);
         let receiver = Arc::new(Mutex::new(receiver));
         duties.run("test", move || {
-            let (receiver, told) = (Arc::clone(&receiver), told.clone());
+            let (receiver, sent) = (Arc::clone(&receiver), sent.clone());
             async move {
                 let mut receiver = receiver.lock().await;
                 while let Some(number) = receiver.recv().await {
                     assert_ne!(number, 2, "it cannot do this one");
-                    let _ = told.send(number).await;
+                    let _ = sent.send(number).await;
                 }
                 Ok(())
             }
@@ -117,15 +117,15 @@ mod tests {
         for number in 1..=3 {
             sender.send(number).await.unwrap();
         }
-        assert_eq!(heard.recv().await, Some(1));
-        assert_eq!(heard.recv().await, Some(3));
+        assert_eq!(received.recv().await, Some(1));
+        assert_eq!(received.recv().await, Some(3));
         drop(sender);
-        assert_eq!(heard.recv().await, None);
+        assert_eq!(received.recv().await, None);
         assert_eq!(duties.report()[0].state, DutyState::Ended);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_of_many_shows_only_while_it_fails() {
+    async fn a_single_duty_shows_only_while_it_fails() {
         let (duties, runs) = (Duties::default(), Arc::new(AtomicU32::new(0)));
         let counted = Arc::clone(&runs);
         duties.run_single("sharing on x", move || {

@@ -112,12 +112,12 @@ async fn announce_or_withdraw(
     hash: Hash,
     provides: bool,
 ) -> Outcome {
-    let look = move || {
+    let is_shared = move || {
         let is_offered =
             |share: &Share| is_announced(share) && store.state_of(share).is_available();
         Ok::<_, DatabaseError>(store.shares_of(&hash)?.iter().any(is_offered))
     };
-    match (spawn_blocking(look).await??, provides) {
+    match (spawn_blocking(is_shared).await??, provides) {
         (true, true) => publisher.provide(hash).await,
         (false, false) => publisher.withdraw(hash).await,
         _ => {}

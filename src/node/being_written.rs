@@ -18,7 +18,7 @@ const MAX_NAMED: usize = 1000;
 pub struct FileBeingWritten {
     /// The file.
     pub path: PathBuf,
-    /// Its size when the node last looked, in bytes.
+    /// Its size at the last scan, in bytes.
     pub size: u64,
 }
 

@@ -198,7 +198,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::node::shares::{ShareRequest, share};
+    use crate::node::shares::{self, ShareRequest};
 
     fn share(store: &Store, folder: &TempDir, name: &str) -> Hash {
         let request = ShareRequest {
@@ -208,7 +208,7 @@ mod tests {
             rehash: false,
             skip_unsupported: false,
         };
-        let shared = share(store, &request, &|_| ControlFlow::Continue(()));
+        let shared = shares::share(store, &request, &|_| ControlFlow::Continue(()));
         shared.unwrap().hash
     }
 

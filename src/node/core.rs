@@ -14,6 +14,7 @@ use crate::{
     store::Store, transfer::Transfers,
 };
 
+/// The parts of a running node.
 pub(super) struct NodeCore {
     pub(super) settings: Settings,
     pub(super) store: Store,

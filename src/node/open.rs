@@ -67,15 +67,15 @@ pub struct Holder {
 pub enum OpenError {
     /// No peer that was asked has it.
     #[error(
-        "no source for {hash} within {} s: {nobody}", timeout.as_secs_f64()
+        "no source for {hash} within {} s: {reason}", timeout.as_secs_f64()
     )]
     NoSource {
         /// The content.
         hash: Hash,
-        /// How long the node looked.
+        /// How long the node searched.
         timeout: Duration,
-        /// How many peers were asked.
-        nobody: NoHolder,
+        /// Which peers were asked, and what they answered.
+        reason: NoHolder,
     },
     /// The shares of this node cannot be read.
     #[error(transparent)]
@@ -127,13 +127,13 @@ impl Node {
         let peers = [request.peers, peers_of(&request.link)].concat();
         let (network, limits) = (&self.core.network, &self.core.limits);
         let mut content = match (open(network, limits, hash, peers, patience).await, shared) {
-            (looked, Some(share)) => ContentInfo::ours(share, looked.ok()),
-            (Ok(looked), None) => ContentInfo::others(looked),
-            (Err(nobody), None) => {
+            (opened, Some(share)) => ContentInfo::ours(share, opened.ok()),
+            (Ok(opened), None) => ContentInfo::others(opened),
+            (Err(reason), None) => {
                 return Err(OpenError::NoSource {
                     hash,
                     timeout: request.timeout,
-                    nobody,
+                    reason,
                 });
             }
         };
@@ -164,25 +164,25 @@ impl Node {
     }
 }
 
-impl Content {
-    fn others(looked: Opened) -> Self {
+impl ContentInfo {
+    fn others(opened: Opened) -> Self {
         let holder = |(peer_id, bytes)| Holder {
             peer_id,
             name: None,
             bytes,
         };
         Self {
-            hash: looked.descriptor.hash(),
-            name: looked.name,
-            kind: looked.descriptor.kind(),
-            size: looked.weight.map(|weight| weight.bytes),
-            files: looked.weight.map(|weight| weight.files),
+            hash: opened.descriptor.hash(),
+            name: opened.name,
+            kind: opened.descriptor.kind(),
+            size: opened.weight.map(|weight| weight.bytes),
+            files: opened.weight.map(|weight| weight.files),
             shared: false,
-            holders: looked.holders.into_iter().map(holder).collect(),
+            holders: opened.holders.into_iter().map(holder).collect(),
         }
     }
 
-    fn ours(share: Share, looked: Option<Opened>) -> Self {
+    fn ours(share: Share, opened: Option<Opened>) -> Self {
         let ours = Opened {
             descriptor: share.descriptor,
             name: Some(share.name),
@@ -190,7 +190,7 @@ impl Content {
                 bytes: share.totals.bytes,
                 files: share.totals.files,
             }),
-            holders: looked.map(|looked| looked.holders).unwrap_or_default(),
+            holders: opened.map(|opened| opened.holders).unwrap_or_default(),
         };
         Self {
             shared: true,

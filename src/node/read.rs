@@ -7,10 +7,7 @@ use futures::Stream;
 use pelago_content::{Descriptor, EntryKind, Hash, Kind, Link, Manifest, ManifestEntry};
 use thiserror::Error;
 
-use super::{
-    Node, PeerAddress, Target, UnshareError, blocking::blocking, link_peers::peers_of,
-    shares::select_hash,
-};
+use super::{Node, Target, UnshareError, blocking::blocking, shares::select_hash};
 use crate::{
     serve::RehashQueue,
     store::{self, DatabaseError},

@@ -275,11 +275,13 @@ mod tests {
         fn doubt(&self, path: &Path) {
             let now = Fingerprint::new(&path.metadata().unwrap()).doubted();
             for (folder, member) in self.store.members_at(path).unwrap() {
-                let looks = Hashed {
+                let recorded = Hashed {
                     descriptor: member.descriptor,
                     fingerprint: now,
                 };
-                self.store.confirm_member(&folder, &member, &looks).unwrap();
+                self.store
+                    .confirm_member(&folder, &member, &recorded)
+                    .unwrap();
             }
         }
 
@@ -293,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_tree_is_made_anew_though_the_file_has_not_changed() {
+    fn a_lost_tree_is_rebuilt_though_the_file_has_not_changed() {
         let (home, files) = Home::new();
         for (path, hash) in &files {
             fs::remove_file(home.tree(hash)).unwrap();
@@ -308,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_of_the_right_length_and_wrong_nodes_is_made_anew() {
+    fn a_tree_of_the_right_length_and_wrong_nodes_is_rebuilt() {
         let (home, files) = Home::new();
         for (path, hash) in &files {
             let length = fs::metadata(home.tree(hash)).unwrap().len();

@@ -1,6 +1,8 @@
 //! Scans watched folders. Each file below one is a share of its own, named by its path from the
 //! folder. Blocks.
 
+mod gone;
+mod mounts;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
@@ -9,21 +11,22 @@ use std::{
     fs::Metadata,
     io,
     ops::ControlFlow,
-    path::{MAIN_SEPARATOR, Path, PathBuf},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use pelago_content::Hash;
-use walkdir::{DirEntry, WalkDir};
+use walkdir::WalkDir;
 
+use self::mounts::Mounts;
 use super::{
     ShareError,
     settling::{Observation, Settling, Verdict},
-    shares::hash_unless_known,
+    shares::{hash_unless_known, share_name},
 };
 use crate::store::{
     DatabaseError, Growing, HashError, IGNORE_FILE, Ignores, Look::Changed, NewShare, Origin,
-    Scope, Share, Store, Writers, device, is_gone,
+    Scope, Share, Store, Writers,
 };
 
 /// The most shares that are recorded in one commit.
@@ -388,151 +391,6 @@ impl Scan<'_> {
         }
         let replaced = std::mem::take(&mut self.replaced);
         Ok(self.report_gone(replaced))
-    }
-
-    /// Removes in one commit the shares that are gone.
-    fn write_gone(&mut self) -> Result<ControlFlow<()>, DatabaseError> {
-        let gone = std::mem::take(&mut self.gone);
-        if gone.is_empty() {
-            return Ok(ControlFlow::Continue(()));
-        }
-        self.scanned.gone += self.store.remove_shares(&gone)?;
-        let hashes = gone.into_iter().map(|(hash, _)| hash).collect();
-        Ok(self.report_gone(hashes))
-    }
-
-    /// Finds shares of the folder at `path` or below that are gone or excluded.
-    fn withdraw(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
-        let at = self.store.share_at(path)?;
-        let mut page: Vec<_> = at.into_iter().collect();
-        let mut after: Option<PathBuf> = None;
-        loop {
-            self.observer.pause();
-            page.retain(|share| self.is_gone_or_excluded(share));
-            let gone = page.drain(..).map(|share| (share.hash, share.path));
-            let mut gone: Vec<_> = gone.collect();
-            // Files may be missing because their disk is not mounted.
-            if !gone.is_empty() && self.note_missing(path)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            gone.retain(|(_, path)| !self.store.is_below_missing(path));
-            self.gone.extend(gone);
-            if self.gone.len() >= BATCH && self.write_gone()?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            page = self.store.shares_under(path, after.as_deref(), BATCH)?;
-            match page.last() {
-                Some(last) => after = Some(last.path.clone()),
-                None => return Ok(ControlFlow::Continue(())),
-            }
-        }
-    }
-
-    /// Whether a share of the folder is gone or excluded.
-    fn is_gone_or_excluded(&mut self, share: &Share) -> bool {
-        let (path, folder) = (&share.path, self.folder);
-        if !self.is_ours(share) || self.store.is_below_missing(path) {
-            return false;
-        }
-        // The path may be a folder or a link now, or lead through one.
-        let is_there = match path.symlink_metadata() {
-            Ok(metadata) => metadata.is_file() && !self.is_behind_link(path),
-            // An entry that cannot be read may exist.
-            Err(error) => !is_gone(&error),
-        };
-        let grows = || self.growing.contains(path) || self.growing.above(path, folder).is_some();
-        let is_excluded = || self.store.is_excluded(path);
-        !is_there || grows() || is_excluded() || self.ignores.leave_out(path, false)
-    }
-
-    /// Checks whether the folder and the mounts around `path` are there. Shares on missing ones
-    /// stay recorded, and are not offered.
-    fn note_missing(&mut self, path: &Path) -> Result<ControlFlow<()>, DatabaseError> {
-        let missing = self.store.missing_folders(self.folder, path);
-        let (gone, back) = self.store.set_missing(self.folder, path, &missing);
-        for folder in gone {
-            tracing::warn!(
-                folder = %folder.display(), "missing: its shares are offered again when it is \
-                 back"
-            );
-            if self.each_below(&folder, Self::report_gone)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        for folder in back {
-            tracing::info!(
-                folder = %folder.display(), "the folder is back: its shares are offered again"
-            );
-            if self
-                .each_below(&folder, |scan, found| scan.observer.shared(found))?
-                .is_break()
-            {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
-    }
-
-    /// Passes on the hashes of the shares below `folder`, page by page.
-    fn each_below(
-        &self,
-        folder: &Path,
-        pass: impl Fn(&Self, Vec<Hash>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, DatabaseError> {
-        let mut after: Option<PathBuf> = None;
-        loop {
-            let page = self.store.shares_under(folder, after.as_deref(), BATCH)?;
-            let Some(last) = page.last() else {
-                return Ok(ControlFlow::Continue(()));
-            };
-            after = Some(last.path.clone());
-            let ours = page.iter().filter(|share| self.is_ours(share));
-            let hashes = ours.map(|share| share.hash).collect();
-            if pass(self, hashes).is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-    }
-
-    fn report_gone(&self, mut hashes: Vec<Hash>) -> ControlFlow<()> {
-        let is_offered = |share: &Share| self.store.state_of(share).is_available();
-        let is_gone = |hash: &Hash| {
-            let shares = self.store.shares_of(hash);
-            shares.is_ok_and(|shares| !shares.iter().any(is_offered))
-        };
-        hashes.retain(is_gone);
-        if hashes.is_empty() {
-            ControlFlow::Continue(())
-        } else {
-            self.observer.gone(hashes)
-        }
-    }
-}
-
-/// The file systems that are mounted below a path, found while it is walked.
-struct Mounts {
-    /// The devices of the folders down to the one that is being walked, beginning with the parent
-    /// of the path.
-    devices: Vec<Option<u64>>,
-    found: Vec<PathBuf>,
-}
-
-impl Mounts {
-    fn above(path: &Path) -> Self {
-        let above = path.parent().and_then(|above| above.metadata().ok());
-        Self {
-            devices: vec![above.as_ref().map(device)],
-            found: Vec::new(),
-        }
-    }
-
-    fn enter(&mut self, folder: &DirEntry) {
-        let own = folder.metadata().ok().as_ref().map(device);
-        self.devices.truncate(folder.depth() + 1);
-        if self.devices.last() != Some(&own) {
-            self.found.push(folder.path().to_owned());
-        }
-        self.devices.push(own);
     }
 }
 

@@ -357,8 +357,8 @@ impl NodeCore {
             for Exclusion { path, folder } in places {
                 let is_early = false;
                 let due = [DuePath { path, is_early }];
-                let looked = scan(&store, &folder, &due, &mut Settling::default(), &found);
-                if let Err(error) = looked {
+                let scanned = scan(&store, &folder, &due, &mut Settling::default(), &found);
+                if let Err(error) = scanned {
                     tracing::warn!(
                         folder = %folder.display(), %error, "cannot scan the folder: trying \
                          again later"

@@ -61,11 +61,11 @@ impl Node {
         path: Option<PathBuf>,
     ) -> Result<Vec<Shared>, UnshareError> {
         let (store, what) = (self.core.store.clone(), what.to_owned());
-        let withdrawn = blocking(move || shares::unshare(&store, &what, path.as_deref())).await??;
-        for shared in &withdrawn {
+        let unshared = blocking(move || shares::unshare(&store, &what, path.as_deref())).await??;
+        for shared in &unshared {
             self.core.withdraw_if_gone(shared.hash).await;
         }
-        Ok(withdrawn)
+        Ok(unshared)
     }
 
     /// The shares of this node, by name.
@@ -138,8 +138,8 @@ impl Node {
         };
         let name = sanitised(name).ok_or_else(invalid)?;
         let permit = self.core.uploads.permit(folder.join(&name))?;
-        let room = self.core.store.room().clone();
-        let file = blocking(move || NewFile::create(&room, &folder, &name, len)).await??;
+        let space = self.core.store.room().clone();
+        let file = blocking(move || NewFile::create(&space, &folder, &name, len)).await??;
         Ok(Upload::new(file, permit))
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashSet, fs, time::Duration};
 use futures::{AsyncWriteExt, executor::block_on};
 use pelago::{
     content::{Hash, Link},
-    node::{Output, Target},
+    node::{CodedError as _, Output, Target},
 };
 use pelago_behaviour::{
     Protocol, availability,

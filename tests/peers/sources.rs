@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use pelago::{node::Settings, store::ReadError};
+use pelago::{
+    node::{CodedError as _, Settings},
+    store::ReadError,
+};
 use pelago_behaviour::{
     Protocol,
     chunk::{Answer, Item},

@@ -8,7 +8,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use libp2p::PeerId;
-use pelago_behaviour::catalogue::Entry;
+use pelago_behaviour::catalogue::CatalogueEntry;
 use pelago_content::Hash;
 use tokio::time::{Instant, sleep_until, timeout_at};
 

@@ -84,8 +84,7 @@ mod tests {
         });
         folder.failure = Some("the disk is full".to_owned());
         folder.is_there = false;
-        let shown: Vec<_> = folder
-            .notices()
+        let shown: Vec<_> = of_watched_folder(&folder)
             .into_iter()
             .map(|n| (n.is_problem, n.what))
             .collect();

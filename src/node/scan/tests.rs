@@ -6,7 +6,7 @@ use std::{
 
 use super::*;
 
-/// Passes nothing on.
+/// Ignores all results.
 struct Silent;
 
 impl ScanObserver for Silent {
@@ -21,7 +21,7 @@ impl ScanObserver for Silent {
     fn waiting(&self, _: &Settling) {}
 }
 
-/// A watched folder, and what is known of its files.
+/// A watched folder, and the state of its files.
 struct Folder {
     store: Store,
     settling: Settling,
@@ -53,7 +53,7 @@ impl Folder {
         scan(&self.store, folder, &[due], &mut self.settling, &Silent).unwrap()
     }
 
-    /// Looks until no file waits for less than a second more.
+    /// Scans until no file has to wait for less than another second.
     fn settle(&mut self) -> Scanned {
         loop {
             let scanned = self.scan();
@@ -81,7 +81,7 @@ fn a_file_in_doubt_stays_so_until_it_is_closed() {
     let sure = folder.share("disk.img").unwrap();
     assert!(!sure.fingerprint.is_in_doubt());
 
-    // As it is shared when a program has had it open for 10 minutes.
+    // As a file that a program has had open for 10 minutes is shared.
     let writer = File::options().append(true).open(&path).unwrap();
     let doubted = NewShare {
         descriptor: sure.descriptor,
@@ -100,7 +100,7 @@ fn a_file_in_doubt_stays_so_until_it_is_closed() {
 }
 
 #[test]
-fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
+fn a_file_that_is_overwritten_is_hashed_again_when_it_is_closed() {
     let mut folder = Folder::new();
     let path = folder.path("file");
     fs::write(&path, "before").unwrap();
@@ -111,7 +111,7 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
     let scanned = folder.settle();
     assert_eq!((scanned.shared, scanned.changing.len()), (0, 1));
     assert_eq!(folder.share("file"), Some(before.clone()));
-    // A peer that asks for the old content does not cause an earlier hashing.
+    // A peer that asks for the old content does not cause it to be hashed earlier.
     let refused = check_settled(&before).unwrap_err();
     assert!(
         matches!(refused, ShareError::StillWritten { .. }),
@@ -122,7 +122,7 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
     let after = folder.share("file").unwrap();
     assert_ne!(after.hash, before.hash);
     check_settled(&after).unwrap();
-    // A file that a person shared by hand is hashed as it is.
+    // A file that a person shared is hashed as it is.
     let by_hand = Share {
         origin: Origin::Explicit,
         ..before
@@ -132,7 +132,7 @@ fn a_file_that_is_written_anew_is_hashed_again_when_it_is_closed() {
 }
 
 #[test]
-fn thousands_of_removed_files_are_withdrawn_in_a_commit_a_batch() {
+fn thousands_of_removed_files_are_unshared_in_one_commit_for_each_batch() {
     let mut folder = Folder::new();
     let names: Vec<_> = (0..2 * BATCH + 500)
         .map(|number| number.to_string())
@@ -154,7 +154,7 @@ fn thousands_of_removed_files_are_withdrawn_in_a_commit_a_batch() {
     let scanned = scan(&folder.store, at, &due, &mut folder.settling, &Silent).unwrap();
     assert_eq!(scanned.gone, names.len());
     assert_eq!(folder.store.count().unwrap(), 0);
-    // Three batches, and one for each second that they take.
+    // Three batches, and one commit for each second that they take.
     let commits = folder.store.commits() - before;
     assert!(commits < 20, "{commits} commits");
 }

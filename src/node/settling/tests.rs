@@ -8,7 +8,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A file that changes, and a clock that is moved.
+/// A file that changes, and a clock that the test moves.
 struct Scene {
     settling: Settling,
     begin: Instant,
@@ -58,7 +58,7 @@ impl Scene {
         self.settling.judge(&self.path, seen, self.now)
     }
 
-    /// When it is to be looked at again, from the beginning.
+    /// When to check it again, measured from the beginning.
     #[track_caller]
     fn waits(&mut self, writers: Writers) -> Duration {
         match self.judge(writers) {
@@ -98,17 +98,17 @@ fn a_file_that_no_program_writes_to_is_shared_a_second_after_its_last_change() {
 #[test]
 fn a_file_that_is_held_open_waits_until_it_is_closed() {
     let mut scene = Scene::new();
-    let mut looks = 0;
+    let mut checks = 0;
     while scene.now < scene.begin + HELD_OPEN - QUIET {
         let again = scene.begin + scene.waits(Writers::Present);
         assert!(again > scene.now && again - scene.now <= MINUTE);
         scene.now = again;
-        looks += 1;
-        if looks % 10 == 0 {
+        checks += 1;
+        if checks % 10 == 0 {
             scene.change();
             scene.begin = scene.now;
         }
-        if looks == 100 {
+        if checks == 100 {
             break;
         }
     }
@@ -129,17 +129,17 @@ fn a_file_that_is_held_open_and_left_alone_is_shared_in_doubt_after_ten_minutes(
     assert_eq!(
         scene.waits(Writers::Present),
         HELD_OPEN * 3 / 2,
-        "looked at when its time has come"
+        "checked when it is due"
     );
     scene.now += QUIET;
     assert_eq!(scene.judge(Writers::Present), Verdict::ShareInDoubt);
-    // By its own times alone, too: nothing is known of it after a start.
+    // The same by its own timestamps alone: after a start nothing else is known.
     scene.settling = Settling::default();
     assert_eq!(scene.judge(Writers::Present), Verdict::ShareInDoubt);
 }
 
 #[test]
-fn where_writers_are_unknown_the_wait_grows_with_the_file() {
+fn if_writers_are_unknown_the_wait_grows_with_the_file() {
     let mut scene = Scene::new();
     assert_eq!(scene.waits(Writers::Unknown), QUIET);
     for (growing, demanded) in [(5, 1), (30, 3), (300, 30), (3600, 60), (90_000, 60)] {
@@ -184,7 +184,7 @@ fn each_hashing_in_vain_doubles_the_wait_until_the_file_settles() {
 }
 
 #[test]
-fn a_file_that_is_dear_to_hash_waits_for_twenty_times_the_cost() {
+fn a_file_that_is_expensive_to_hash_waits_for_twenty_times_the_cost() {
     let mut scene = Scene::new();
     scene.now += QUIET;
     scene.hash(seconds(3));
@@ -221,17 +221,17 @@ fn a_change_a_second_is_hashed_twice_at_most() {
 }
 
 #[test]
-fn only_so_many_files_are_known() {
+fn the_number_of_remembered_files_is_bounded() {
     let mut scene = Scene::new();
     for at in 0..MAX_FILES + 10 {
         scene.path = at.to_string().into();
         scene.waits(Writers::Present);
     }
     assert_eq!(scene.waiting(), MAX_FILES);
-    // A file that finds no room is judged by its own times.
+    // A further file is judged by its own timestamps.
     scene.now += QUIET;
     assert_eq!(scene.judge(Writers::Absent), Verdict::Share);
-    // A file that was hashed and has settled makes room.
+    // A file that was hashed and has settled is forgotten in favour of others.
     scene.path = "0".into();
     scene.hash(Duration::ZERO);
     scene.now += QUIET;
@@ -248,11 +248,11 @@ fn only_so_many_files_are_known() {
 }
 
 #[test]
-fn the_times_of_a_file_tell_when_it_last_changed() {
+fn the_timestamps_of_a_file_show_when_it_last_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let file = fs::File::create(&path).unwrap();
-    // As `cp -p` leaves it.
+    // As after `cp -p`.
     file.set_modified(SystemTime::UNIX_EPOCH + MINUTE).unwrap();
     assert!(unchanged(&file.metadata().unwrap()) < MINUTE);
     file.set_modified(SystemTime::now() + MINUTE).unwrap();
@@ -271,7 +271,7 @@ fn a_time_ahead_of_the_clock_keeps_no_file_waiting() {
         assert_eq!(since(now + ahead, now), MAX_QUIET);
     }
     assert!(since(SystemTime::UNIX_EPOCH - MINUTE, now) > MAX_QUIET);
-    // However many wait already, it is shared.
+    // It is shared, even if the bound is reached.
     let mut scene = Scene::new();
     for at in 0..MAX_FILES {
         scene.path = at.to_string().into();

@@ -123,8 +123,8 @@ pub(in crate::node::shares) fn select(
         Selector::Prefix(..) => {
             let mut shares = Vec::new();
             each_page(store, |page| {
-                let meant = page.into_iter();
-                shares.extend(meant.filter(|share| selector.matches(&share.hash, &share.name)));
+                let page = page.into_iter();
+                shares.extend(page.filter(|share| selector.matches(&share.hash, &share.name)));
                 Ok(())
             })?;
             shares

@@ -73,7 +73,7 @@ pub enum ShareError {
         /// The path.
         path: PathBuf,
         /// The error of the system.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// It cannot be recorded.
     #[error(transparent)]

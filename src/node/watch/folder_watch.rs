@@ -15,10 +15,9 @@ use tokio::{
 
 use super::{
     changes::{Changes, MAX_CHANGED, Report},
-    coverage::{Coverage, LeftOut, Silence},
-    mounts::{MountPoint, Mounts},
+    coverage::{Coverage, LeftOut},
+    mounts::Mounts,
     scan_task::{ScanResult, ScanState, ScanTask, run_scan},
-    status::{MAX_PARTS, RelyOn, WatchedPart},
 };
 use crate::{
     duties::{Backoff, Outcome},
@@ -49,10 +48,10 @@ const MAX_UNREAD: usize = 1000;
 
 /// The watch of one folder.
 pub(super) struct FolderWatch {
-    core: Arc<NodeCore>,
-    folder: PathBuf,
+    pub(super) core: Arc<NodeCore>,
+    pub(super) folder: PathBuf,
     changes: Changes,
-    scan_state: ScanState,
+    pub(super) scan_state: ScanState,
     /// When to scan each changed path.
     changed: HashMap<PathBuf, Change>,
     /// When to scan the whole folder, after a failure, or because too many files wait.
@@ -60,14 +59,14 @@ pub(super) struct FolderWatch {
     /// When the parts without events were last scanned.
     polled: Instant,
     followed: watch::Receiver<Arc<Mounts>>,
-    mounts: Arc<Mounts>,
+    pub(super) mounts: Arc<Mounts>,
     slow: JoinSet<Result<ScanResult, JoinError>>,
     /// When the next slow scan begins.
     slow_due: Instant,
     failures: Backoff,
     file_failures: Backoff,
-    unread: BTreeMap<PathBuf, String>,
-    is_gone: bool,
+    pub(super) unread: BTreeMap<PathBuf, String>,
+    pub(super) is_gone: bool,
 }
 
 /// When to scan a changed path: at the earlier of these times.
@@ -86,7 +85,7 @@ impl Change {
 }
 
 impl FolderWatch {
-    fn new(
+    pub(super) fn new(
         core: Arc<NodeCore>,
         folder: PathBuf,
         mut followed: watch::Receiver<Arc<Mounts>>,
@@ -127,7 +126,7 @@ impl FolderWatch {
                 },
                 Ok(()) = self.followed.changed() => self.follow_mounts().await?,
                 () = sleep_until(due_at.into()), if due.is_some() => self.scan_due().await?,
-                Some(looked) = self.slow.join_next() => self.end_slow_scan(looked??),
+                Some(scanned) = self.slow.join_next() => self.end_slow_scan(scanned??),
                 _ = check.tick() => self.check().await?,
             }
             if self.changes.missed.take() {
@@ -162,7 +161,7 @@ impl FolderWatch {
     }
 
     /// How often the node scans parts without events.
-    fn poll_interval(&self) -> Duration {
+    pub(super) fn poll_interval(&self) -> Duration {
         POLL_INTERVAL.min(self.core.settings.rescan_interval)
     }
 
@@ -248,7 +247,7 @@ impl FolderWatch {
         due
     }
 
-    /// Watches the folder anew, and scans all of it.
+    /// Watches the whole folder again, and scans it.
     async fn scan_all(&mut self) -> Result<(), JoinError> {
         let begun = Instant::now();
         self.changed.clear();
@@ -257,7 +256,7 @@ impl FolderWatch {
         self.core.watches.change(&self.folder, |folder| {
             folder.looks_since = Some(SystemTime::now());
         });
-        self.watch_anew().await?;
+        self.watch_again().await?;
         let all = vec![due_path(self.folder.clone())];
         let Some(mut scanned) = self.scan_watched(all).await? else {
             return Ok(());
@@ -278,25 +277,9 @@ impl FolderWatch {
         Ok(())
     }
 
-    fn report(&self, scanned: &Scanned) {
-        self.core.watches.change(&self.folder, |folder| {
-            folder.looked_at = Some(SystemTime::now());
-            folder.looks_since = None;
-        });
-        let (folder, gone) = (self.folder.display(), scanned.gone);
-        if self.is_gone {
-            tracing::warn!(
-                %folder, gone, "the folder is missing: it is shared again when it is back"
-            );
-        } else {
-            let (shared, left_out) = (scanned.shared, scanned.left_out);
-            tracing::info!(%folder, files = shared, left_out, gone, "watched folder shared");
-        }
-    }
-
     /// Creates the watches of the folder before it is scanned, so that no change is missed in
     /// between.
-    async fn watch_anew(&mut self) -> Result<(), JoinError> {
+    async fn watch_again(&mut self) -> Result<(), JoinError> {
         // The old watches are removed first: the system limits their number.
         let (folder, store, old) = (
             self.folder.clone(),
@@ -400,25 +383,6 @@ impl FolderWatch {
         self.unread.retain(|path, _| !is_due(path));
     }
 
-    /// The places where changes may raise no event, and why.
-    fn silent_places(&self) -> Vec<(PathBuf, String)> {
-        let silent = self
-            .mounts
-            .around(&self.folder)
-            .into_iter()
-            .filter(|mount| mount.is_silent());
-        let place = |mount: &MountPoint| {
-            let is_below = mount.path.starts_with(&self.folder);
-            let path = if is_below { &mount.path } else { &self.folder };
-            let kind = &mount.kind;
-            let why = format!(
-                "changes that other machines or mounts make on a {kind} file system raise no event"
-            );
-            (path.clone(), why)
-        };
-        silent.map(place).collect()
-    }
-
     /// Begins a scan at low priority of the places where changes may raise no event.
     fn begin_slow_scan(&mut self) {
         self.slow_due = Instant::now() + self.core.settings.rescan_interval;
@@ -446,53 +410,6 @@ impl FolderWatch {
     fn end_slow_scan(&mut self, (scanned, _): ScanResult) {
         self.slow_due = Instant::now() + self.core.settings.rescan_interval;
         self.take_scanned(scanned);
-    }
-
-    fn why(&self, silence: &Silence) -> String {
-        match silence {
-            Silence::Limit => {
-                "the system allows no more inotify watches (fs.inotify.max_user_watches)".to_owned()
-            }
-            Silence::Failed(why) => why.clone(),
-        }
-    }
-
-    /// Publishes the state of the watch.
-    fn publish(&self) {
-        let coverage = self.scan_state.coverage.as_ref();
-        let silent = coverage.map(Coverage::silent).into_iter().flatten();
-        let silent = silent.map(|(path, why)| WatchedPart {
-            path: path.clone(),
-            relies_on: RelyOn::Polling(self.poll_interval()),
-            why: self.why(why),
-        });
-        let slow = self
-            .silent_places()
-            .into_iter()
-            .map(|(path, why)| WatchedPart {
-                path,
-                relies_on: RelyOn::EventsAndPolling(self.core.settings.rescan_interval),
-                why,
-            });
-        let mut parts: Vec<_> = silent.chain(slow).collect();
-        let own = parts.iter().position(|part| part.path == self.folder);
-        let own = own.map(|at| parts.remove(at));
-        let (is_there, watches) = (!self.is_gone, coverage.map_or(0, Coverage::watches));
-        let unread = self.unread.iter().take(MAX_PARTS);
-        let unread = unread
-            .map(|(path, why)| (path.clone(), why.clone()))
-            .collect();
-        self.core.watches.change(&self.folder, |folder| {
-            folder.is_there = is_there;
-            folder.watches = watches as u64;
-            folder.relies_on = own.as_ref().map_or(RelyOn::Events, |own| own.relies_on);
-            folder.why = own.map(|own| own.why);
-            folder.parts_count = parts.len() as u64;
-            parts.truncate(MAX_PARTS);
-            folder.parts = parts;
-            folder.unread_count = self.unread.len() as u64;
-            folder.unread = unread;
-        });
     }
 }
 

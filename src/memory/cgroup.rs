@@ -1,81 +1,8 @@
-//! How much memory this process may use, and the budgets that follow from it.
-//!
-//! The limit is the smallest of the machine's memory and the limits of all cgroups that contain the
-//! process (version 1 or 2, from its own group up to the root of the mounted hierarchy). Each
-//! budget is the setting, but at most a fixed part of the limit, so that a node in a small
-//! container is slower and is not killed. This module holds no state. Values that the system does
-//! not report are `None`.
+//! The control group that limits the memory of this process.
 
-mod trim;
+use std::path::{Path, PathBuf};
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
-
-pub use trim::return_free_memory;
-
-const MIB: u64 = 1 << 20;
-
-/// The least memory for connections, however small the limit is: the minimum of the setting. In
-/// bytes.
-const LEAST_FOR_CONNECTIONS: u64 = 16 * MIB;
-
-/// Bytes that the node fetches ahead of all readers together: the most and the least.
-const READ_AHEAD: u64 = 64 * MIB;
-const LEAST_READ_AHEAD: u64 = 4 * MIB;
-
-/// The least that may be in flight from one source, in bytes.
-const LEAST_IN_FLIGHT: u64 = MIB;
-
-/// How much memory this process may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
-    limit: Option<u64>,
-}
-
-impl Memory {
-    /// The memory of this process. It has no limit where the system reports none.
-    #[must_use]
-    pub fn of_this_process() -> Self {
-        let cgroup = Cgroup::of_this_process().map(|group| group.limit);
-        let machine = read(Path::new("/proc/meminfo"));
-        let machine = machine.and_then(|text| bytes_of(&text, "MemTotal:"));
-        Self {
-            limit: cgroup.into_iter().chain(machine).min(),
-        }
-    }
-
-    /// The limit, in bytes.
-    #[must_use]
-    pub const fn limit(self) -> Option<u64> {
-        self.limit
-    }
-
-    /// Bytes for connections: the setting, but at most a quarter of the limit.
-    #[must_use]
-    pub fn connections(self, wanted: u64) -> u64 {
-        self.cut(wanted, 4, LEAST_FOR_CONNECTIONS)
-    }
-
-    /// Bytes that the node fetches ahead of all readers together: at most a sixteenth of the limit.
-    #[must_use]
-    pub fn read_ahead(self) -> u64 {
-        self.cut(READ_AHEAD, 16, LEAST_READ_AHEAD)
-    }
-
-    /// Bytes in flight from one source: the setting, but at most a sixty-fourth of the limit. Data
-    /// from a source stays in memory until it is verified.
-    #[must_use]
-    pub fn in_flight(self, wanted: u64) -> u64 {
-        self.cut(wanted, 64, LEAST_IN_FLIGHT)
-    }
-
-    fn cut(self, wanted: u64, part: u64, least: u64) -> u64 {
-        let most = self.limit.map_or(u64::MAX, |limit| limit / part);
-        wanted.min(most.max(least))
-    }
-}
+use super::proc::read;
 
 /// A control group with a limit on memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,16 +21,6 @@ impl Cgroup {
     pub fn of_this_process() -> Option<Self> {
         smallest_group(read)
     }
-}
-
-/// Bytes of memory that this process holds.
-#[must_use]
-pub fn resident_bytes() -> Option<u64> {
-    read(Path::new("/proc/self/status")).and_then(|text| bytes_of(&text, "VmRSS:"))
-}
-
-fn read(path: &Path) -> Option<String> {
-    fs::read_to_string(path).ok()
 }
 
 fn smallest_group(read: impl Fn(&Path) -> Option<String>) -> Option<Cgroup> {
@@ -140,13 +57,6 @@ fn smallest_group(read: impl Fn(&Path) -> Option<String>) -> Option<Cgroup> {
         }
     }
     found.into_iter().min_by_key(|group| group.limit)
-}
-
-/// The value in bytes of a line of `/proc` that gives it in kB.
-fn bytes_of(text: &str, key: &str) -> Option<u64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 fn has_word(list: &str, word: &str) -> bool {
@@ -204,6 +114,8 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+
+    const MIB: u64 = 1 << 20;
 
     fn group(files: &[(&str, &str)]) -> Option<Cgroup> {
         let files: HashMap<_, _> = files.iter().copied().collect();
@@ -317,28 +229,5 @@ mod tests {
             ),
         ];
         assert_eq!(limit(&nonsense), None);
-        let total = |told| bytes_of(told, "MemTotal:");
-        assert_eq!(total("MemFree: 1 kB\nMemTotal:   24 kB\n"), Some(24 * 1024));
-        assert_eq!(total("MemTotal: much\n"), None);
-    }
-
-    #[test]
-    fn budgets_follow_the_limit_down_to_a_least() {
-        let of = |limit| Memory { limit };
-        let budgets = |memory: Memory| {
-            [
-                memory.connections(256 * MIB),
-                memory.read_ahead(),
-                memory.in_flight(64 * MIB),
-            ]
-            .map(|bytes| bytes / MIB)
-        };
-        assert_eq!(budgets(of(None)), [256, 64, 64]);
-        assert_eq!(budgets(of(Some(16 << 30))), [256, 64, 64]);
-        assert_eq!(budgets(of(Some(512 * MIB))), [128, 32, 8]);
-        assert_eq!(budgets(of(Some(96 * MIB))), [24, 6, 1]);
-        assert_eq!(budgets(of(Some(MIB))), [16, 4, 1]);
-        assert_eq!(of(Some(96 * MIB)).connections(16 * MIB), 16 * MIB);
-        assert_eq!(of(Some(96 * MIB)).in_flight(16384), 16384);
     }
 }
