@@ -187,7 +187,7 @@ impl Transfers {
             status_of(&download).path,
         );
         let abandon = move || {
-            let mut left = store.abandon(&hash, target.as_deref())?;
+            let mut left = store.cancel_partial(&hash, target.as_deref())?;
             let placed = remove_placed(&store, &hash, target.as_deref(), &mut left)?;
             Ok::<_, ChangeError>((placed, left))
         };

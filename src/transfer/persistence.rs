@@ -240,7 +240,7 @@ impl Transfers {
             let listed: HashSet<_> = kept.iter().map(SavedDownload::hash).collect();
             let store = self.services.store.clone();
             let clear = move || {
-                let cleared = store.clear_torn_records(&listed);
+                let cleared = store.clear_damaged_records(&listed);
                 cleared.and(store.keep_receipts_of(&listed))
             };
             let cleared = spawn_blocking(clear).await;

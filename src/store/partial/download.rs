@@ -24,14 +24,13 @@ use pelago_content::{
 };
 
 use super::{
-    Differences, PartialSpec, SelectionError,
-    foreign::Guard,
-    growth::{self, Growth},
-    opened::{Handles, Opened},
-    record::{Active, Known, Partials, Record, Recorded},
+    Differences, PartialSpec, SelectionError, holes,
+    open_parts::{OpenPart, PartState},
+    part_file::{self, PartFile},
+    record::{Active, EarlierRun, Partials, Record, Recorded},
     resume::{self, Proving},
     spec::{Key, MAX_SPEC_LEN},
-    zeros,
+    tampering::Guard,
 };
 use crate::store::{
     DatabaseError, ReadError, Scope, Scopes, Share, Store,
@@ -49,8 +48,8 @@ pub struct Partial {
     spec: PartialSpec,
     /// Those of everyone, once a source was found to list it.
     listed: OnceLock<Scopes>,
-    pub(super) growth: Growth,
-    pub(super) handles: Mutex<Handles>,
+    pub(super) part_file: PartFile,
+    pub(super) handles: Mutex<PartState>,
     pub(super) verified: Mutex<BlockRanges>,
     /// Held by those who write, so that whoever ends the download waits for them.
     pub(super) writing: RwLock<()>,
@@ -112,32 +111,32 @@ impl Partial {
         check_target(&spec)?;
         let reservation = Reservation::new(store, &spec)?;
         let known = known(store, &spec)?;
-        let opened = growth::open(&store.inner.partials, &spec, &known)?;
+        let opened = part_file::open(&store.inner.partials, &spec, &known)?;
         Self::begin(reservation, spec, &known, opened, progress)
     }
 
-    /// The same of a file in a folder, which grows at `inner` in `dir`; `make_room` sees to it that
+    /// The same of a file in a folder, which grows at `inner` in `dir`; `clear_path` sees to it that
     /// nothing else is there, if it is begun.
     pub(super) fn create_in(
         store: &Store,
         spec: PartialSpec,
         dir: Arc<Dir>,
         inner: String,
-        make_room: &dyn Fn() -> io::Result<()>,
+        clear_path: &dyn Fn() -> io::Result<()>,
     ) -> Result<Arc<Self>, PartialError> {
         check_target(&spec)?;
         let reservation = Reservation::new(store, &spec)?;
         let known = known(store, &spec)?;
         let partials = &store.inner.partials;
-        let opened = growth::open_in(partials, &spec, &known, dir, inner, make_room)?;
+        let opened = part_file::open_in(partials, &spec, &known, dir, inner, clear_path)?;
         Self::begin(reservation, spec, &known, opened, &|_| ())
     }
 
     fn begin(
         reservation: Reservation,
         spec: PartialSpec,
-        known: &Known,
-        (growth, part): (Growth, File),
+        known: &EarlierRun,
+        (part_file, part): (PartFile, File),
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Arc<Self>, PartialError> {
         let store = reservation.store.clone();
@@ -145,7 +144,7 @@ impl Partial {
         let sync_failed = partials.has_failed_sync(&reservation.key, known);
         let recorded = Recorded {
             spec: spec.clone(),
-            growth: Some(growth.recorded()),
+            part: Some(part_file.recorded()),
             sync_failed,
         };
         let record = partials.open(&recorded);
@@ -155,10 +154,10 @@ impl Partial {
         })?;
         let guard = Guard::new(partials.watches(), &part, spec.descriptor.size());
         let guard = guard.map_err(|source| PartialError::Io {
-            path: growth.path(),
+            path: part_file.path(),
             source,
         })?;
-        let opened = Arc::new(Opened {
+        let opened = Arc::new(OpenPart {
             part,
             record,
             guard,
@@ -167,8 +166,8 @@ impl Partial {
         let partial = Arc::new(Self {
             spec,
             listed: OnceLock::new(),
-            growth,
-            handles: Mutex::new(Handles::Open(Arc::clone(&opened))),
+            part_file,
+            handles: Mutex::new(PartState::Open(Arc::clone(&opened))),
             verified: Mutex::default(),
             writing: RwLock::default(),
             was_suspect: AtomicBool::new(false),
@@ -245,14 +244,14 @@ impl Partial {
             return Ok(());
         }
         let start = chunk.bytes(geometry).start;
-        let at_part = |source| self.disk_error(self.growth.path(), source);
+        let at_part = |source| self.disk_error(self.part_file.path(), source);
         let opened = self.opened().map_err(at_part)?;
         let store = &self.reservation.store;
         store
-            .check_room(&self.spec, &opened.part, zeros::written_len(data))
+            .check_room(&self.spec, &opened.part, holes::written_len(data))
             .map_err(at_part)?;
         opened.guard.before_write(&opened.part).map_err(at_part)?;
-        zeros::write(&opened.part, data, start).map_err(at_part)?;
+        holes::write(&opened.part, data, start).map_err(at_part)?;
         self.is_dirty.store(true, Ordering::Release);
         let recorded = self.record_proven(&opened.record, chunk, &leaves, proof);
         recorded.map_err(|source| {
@@ -299,7 +298,7 @@ impl Partial {
     }
 
     /// Whether somebody else may have written to the file.
-    pub(super) fn is_suspect(&self, opened: &Opened) -> bool {
+    pub(super) fn is_suspect(&self, opened: &OpenPart) -> bool {
         self.was_suspect.load(Ordering::Acquire) || opened.guard.is_suspect(&opened.part)
     }
 
@@ -320,7 +319,7 @@ impl Partial {
 pub(super) fn check_target(spec: &PartialSpec) -> Result<(), PartialError> {
     let recorded = Recorded {
         spec: spec.clone(),
-        growth: None,
+        part: None,
         sync_failed: false,
     };
     if spec.target.is_absolute() && recorded.to_page().is_some() {
@@ -332,7 +331,7 @@ pub(super) fn check_target(spec: &PartialSpec) -> Result<(), PartialError> {
 }
 
 /// What is known of an earlier run of what `spec` says.
-pub(super) fn known(store: &Store, spec: &PartialSpec) -> Result<Known, PartialError> {
+pub(super) fn known(store: &Store, spec: &PartialSpec) -> Result<EarlierRun, PartialError> {
     let partials = &store.inner.partials;
     let known = partials.known(&spec.key());
     known.map_err(|source| PartialError::Io {
@@ -384,7 +383,7 @@ impl Store {
         let is_shared = |share: Option<Share>| share.is_some_and(|share| share.hash == *hash);
         let partials = &self.inner.partials;
         let is_recorded = || match partials.known(&Key::of(*hash)) {
-            Ok(Known::Is(recorded)) => recorded.spec.target == path,
+            Ok(EarlierRun::Recorded(recorded)) => recorded.spec.target == path,
             _ => false,
         };
         self.share_at(path).is_ok_and(is_shared) || is_recorded()
@@ -396,8 +395,8 @@ impl Store {
     /// # Errors
     ///
     /// What the system said of the folder of records.
-    pub fn clear_torn_records(&self, listed: &HashSet<Hash>) -> io::Result<()> {
-        self.inner.partials.clear_torn(listed)
+    pub fn clear_damaged_records(&self, listed: &HashSet<Hash>) -> io::Result<()> {
+        self.inner.partials.clear_damaged(listed)
     }
 
     /// Where all downloads recorded grow: files and, of folders, directories.
@@ -407,7 +406,7 @@ impl Store {
     /// What the system said of the folder of records.
     pub fn growing_paths(&self) -> io::Result<HashSet<PathBuf>> {
         let recorded = self.inner.partials.list()?;
-        Ok(recorded.iter().map(Recorded::part).collect())
+        Ok(recorded.iter().map(Recorded::part_path).collect())
     }
 }
 
@@ -431,7 +430,7 @@ impl Source for Arc<Partial> {
         let opened = self.opened();
         let read = opened.and_then(|opened| files::read_vec_at(&opened.part, bytes.start, len));
         read.map_err(|source| ReadError::Unreadable {
-            path: self.growth.path(),
+            path: self.part_file.path(),
             source,
         })
     }

@@ -14,11 +14,11 @@ use pelago_content::{Descriptor, STORED_LEVEL};
 use super::{
     Ending, Partial, PartialError,
     download::Reservation,
-    growth::place_of,
     mark,
-    opened::Opened,
+    open_parts::OpenPart,
+    part_file::place_of,
     record::Record,
-    remove::Home,
+    removal::Destination,
     resume::{Proving, prove_recorded},
 };
 use crate::store::{
@@ -59,7 +59,7 @@ pub struct Finished {
     pub fingerprint: Fingerprint,
     /// Whether it is shared on.
     pub is_shared: bool,
-    pub(super) home: Home,
+    pub(super) home: Destination,
 }
 
 impl Partial {
@@ -135,14 +135,14 @@ impl Partial {
     }
 
     /// The file as it is now, at its target.
-    fn placed(&self, opened: &Opened) -> io::Result<Finished> {
+    fn placed(&self, opened: &OpenPart) -> io::Result<Finished> {
         let spec = self.spec();
         Ok(Finished {
             path: spec.target.clone(),
             descriptor: spec.descriptor,
             fingerprint: Fingerprint::new(&opened.part.metadata()?),
             is_shared: false,
-            home: Home::of(&spec.target)?,
+            home: Destination::of(&spec.target)?,
         })
     }
 
@@ -153,7 +153,7 @@ impl Partial {
 
     /// The same of a file in a folder, which lies in its place already: nothing is moved, nothing is made
     /// durable yet, and it stays marked until the folder is done. Keeps its tree.
-    pub(super) fn finish_in_folder(self: &Arc<Self>) -> Result<Arc<Opened>, FinishError> {
+    pub(super) fn finish_in_folder(self: &Arc<Self>) -> Result<Arc<OpenPart>, FinishError> {
         let _ended = self.writing.write();
         self.check_whole()?;
         let opened = self.opened().map_err(|error| self.failed(error))?;
@@ -188,7 +188,7 @@ impl Partial {
 
     /// Makes what was written so far durable, content and record. If the disk refuses, all of it is to be
     /// written again, as the system may show what the disk does not have: the record says so.
-    pub(super) fn sync_data(&self, opened: &Opened) -> io::Result<()> {
+    pub(super) fn sync_data(&self, opened: &OpenPart) -> io::Result<()> {
         let Reservation { store, key } = &self.reservation;
         let synced = opened.part.sync_data();
         synced.inspect_err(|_| store.inner.partials.note_failed_sync(key))
@@ -197,9 +197,9 @@ impl Partial {
     /// Sees to it that what is about to be put in place is what was verified: the file is as long as it
     /// should be and lies where it was begun, and if somebody else may have written to it, all of it is
     /// proven again. What that shows to be missing is missing from then on.
-    fn check_unharmed<'o>(&self, opened: &'o Opened) -> Result<Option<Alone<'o>>, FinishError> {
+    fn check_unharmed<'o>(&self, opened: &'o OpenPart) -> Result<Option<Alone<'o>>, FinishError> {
         let altered = || FinishError::Altered {
-            path: self.growth.path(),
+            path: self.part_file.path(),
             missing: self.missing(),
         };
         let (part, size) = (&opened.part, self.spec().descriptor.size());
@@ -213,7 +213,7 @@ impl Partial {
         if is_suspect {
             self.was_suspect.store(false, Ordering::Release);
             opened.guard.clear();
-            let path = self.growth.path();
+            let path = self.part_file.path();
             tracing::debug!(path = %path.display(), "others may have written to it: proving all of it again");
             *self.verified.lock() = pelago_content::BlockRanges::new();
             prove_recorded(self, opened, Proving::Only, &|_| ());
@@ -225,8 +225,8 @@ impl Partial {
     }
 
     /// Whether the file that was written to still has the name that it was begun under.
-    fn is_where_it_was(&self, opened: &Opened) -> bool {
-        let there = self.growth.dir.look(&self.growth.inner);
+    fn is_where_it_was(&self, opened: &OpenPart) -> bool {
+        let there = self.part_file.dir.look(&self.part_file.inner);
         let here = entry_of(&opened.part);
         matches!((there, here), (Ok(there), Ok(here)) if there.identity == here.identity)
     }
@@ -275,22 +275,22 @@ impl Partial {
 
     fn put_in_place(
         &self,
-        opened: &Opened,
+        opened: &OpenPart,
         dir: &Dir,
         name: &str,
         options: FinishOptions,
     ) -> Result<(), FinishError> {
-        let Self { growth, .. } = self;
-        let moved = growth
+        let Self { part_file, .. } = self;
+        let moved = part_file
             .dir
-            .rename(&growth.inner, dir, name, options.overwrite);
+            .rename(&part_file.inner, dir, name, options.overwrite);
         moved.map_err(|error| self.failed(error))?;
         let is_ours = || -> io::Result<bool> {
             Ok(dir.look(name)?.identity == entry_of(&opened.part)?.identity)
         };
         if !is_ours().map_err(|error| self.failed(error))? {
             // Another file was put in the place of ours a moment ago: it goes back to where it was.
-            let _ = dir.rename(name, &growth.dir, &growth.inner, false);
+            let _ = dir.rename(name, &part_file.dir, &part_file.inner, false);
             let error = io::Error::other("another file was put in its place");
             return Err(self.failed(error));
         }

@@ -1,7 +1,7 @@
 //! The mark of what grows: an extended attribute that says which download made a file or folder.
 //!
 //! Owns the attribute and its value. A mark tells our own files from a person's that happen to have the
-//! same name; where a file system has no attributes, the record has to do (`growth`).
+//! same name; where a file system has no attributes, the record has to do (`part_file`).
 
 use std::fs::File;
 

@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `spec` | what is downloaded and where to, and the page that says so |
 //! | `record` | the page and the tree, on disk or in memory; which downloads exist |
-//! | `growth` | the file that grows: its name, and that it is ours |
+//! | `part_file` | the file that grows: its name, and that it is ours |
 //! | `mark` | the attribute by which our own are known |
 //! | `foreign` | whether somebody else writes to it |
 //! | `zeros` | content to a file, with holes for zeros |
@@ -29,24 +29,24 @@
 //! | `remove` | removes what was put in place; the receipt that this needs |
 //! | `folder` | the same of a folder: a tree of files |
 
-mod abandon;
+mod cancel;
 mod download;
 mod ending;
 mod finish;
 mod folder;
-mod foreign;
-mod growth;
+mod holes;
 mod mark;
-mod opened;
+mod open_parts;
+mod part_file;
+mod reading;
 mod record;
-mod remove;
+mod removal;
 mod resume;
-mod runs;
 mod spec;
+mod tampering;
 #[cfg(test)]
 mod tests;
 mod write_out;
-mod zeros;
 
 pub use download::{Partial, PartialError, WriteError};
 pub use ending::Ending;
@@ -60,7 +60,7 @@ pub use folder::{
 pub(super) use mark::ATTRIBUTE as MARK;
 pub(super) use record::PARTIAL_FOLDER;
 pub(super) use record::Partials;
-pub use remove::{Receipt, RemoveError};
+pub use removal::{Receipt, RemoveError};
 pub use spec::PartialSpec;
 #[cfg(all(feature = "api", any(test, feature = "fuzzing")))]
 pub(super) use spec::fuzz_record;

@@ -15,12 +15,12 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use pelago_content::{Hash, Layout, Node};
 
-pub(super) use super::spec::{Recorded, RecordedGrowth};
+pub(super) use super::spec::{Recorded, RecordedPart};
 use super::{
     Partial, PartialFolder, PartialSpec,
-    foreign::Watches,
-    opened::OpenParts,
+    open_parts::OpenParts,
     spec::{Key, PAGE_LEN, Page},
+    tampering::Watches,
 };
 use crate::{
     durable,
@@ -36,7 +36,7 @@ const UNKNOWN: Node = [0; 32];
 
 /// All records of one store, and the downloads that use them.
 pub(in crate::store) struct Partials {
-    place: Place,
+    storage: Storage,
     /// What is being downloaded.
     active: Mutex<HashMap<Key, Active>>,
     /// Told whenever one of them is released.
@@ -58,21 +58,21 @@ pub(super) enum Active {
 }
 
 /// What is known of an earlier run of a download.
-pub(super) enum Known {
+pub(super) enum EarlierRun {
     /// There was none.
     None,
     /// There was one, and its record does not say any more what it did.
-    Torn,
-    Is(Box<Recorded>),
+    Damaged,
+    Recorded(Box<Recorded>),
 }
 
-impl Known {
+impl EarlierRun {
     /// Whether the earlier run had this target. One that does not say is taken to.
     pub(super) fn is_for(&self, target: &Path) -> bool {
         match self {
             Self::None => false,
-            Self::Torn => true,
-            Self::Is(recorded) => recorded.spec.target == target,
+            Self::Damaged => true,
+            Self::Recorded(recorded) => recorded.spec.target == target,
         }
     }
 
@@ -82,7 +82,7 @@ impl Known {
     }
 }
 
-enum Place {
+enum Storage {
     Folder(PathBuf),
     Memory(Mutex<HashMap<Key, MemoryRecord>>),
 }
@@ -98,17 +98,17 @@ impl Partials {
     pub(in crate::store) fn in_folder(folder: &Path) -> io::Result<Self> {
         let path = folder.join(PARTIAL_FOLDER);
         files::create_private_folder(&path)?;
-        Ok(Self::new(Place::Folder(path)))
+        Ok(Self::new(Storage::Folder(path)))
     }
 
     /// Records that end with this value.
     pub(in crate::store) fn in_memory() -> Self {
-        Self::new(Place::Memory(Mutex::default()))
+        Self::new(Storage::Memory(Mutex::default()))
     }
 
-    fn new(place: Place) -> Self {
+    fn new(storage: Storage) -> Self {
         Self {
-            place,
+            storage,
             active: Mutex::default(),
             released: Condvar::new(),
             interrupted: Mutex::default(),
@@ -201,9 +201,9 @@ impl Partials {
 
     /// Where the record lies, if it is a file.
     pub(super) fn path(&self, key: &Key) -> Option<PathBuf> {
-        match &self.place {
-            Place::Folder(folder) => Some(folder.join(key.file_name())),
-            Place::Memory(_) => None,
+        match &self.storage {
+            Storage::Folder(folder) => Some(folder.join(key.file_name())),
+            Storage::Memory(_) => None,
         }
     }
 
@@ -213,20 +213,20 @@ impl Partials {
     ///
     /// What the system said of the file: then nothing is known, which is not the same as no record. Also
     /// if a newer version wrote it.
-    pub(super) fn known(&self, key: &Key) -> io::Result<Known> {
-        match &self.place {
-            Place::Folder(folder) => match File::open(folder.join(key.file_name())) {
+    pub(super) fn known(&self, key: &Key) -> io::Result<EarlierRun> {
+        match &self.storage {
+            Storage::Folder(folder) => match File::open(folder.join(key.file_name())) {
                 Ok(file) => match read_page(file)? {
-                    Page::Says(recorded) => Ok(Known::Is(recorded)),
-                    Page::Torn => Ok(Known::Torn),
+                    Page::Valid(recorded) => Ok(EarlierRun::Recorded(recorded)),
+                    Page::Damaged => Ok(EarlierRun::Damaged),
                     Page::Newer(version) => Err(newer(version)),
                 },
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Known::None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(EarlierRun::None),
                 Err(error) => Err(error),
             },
-            Place::Memory(records) => Ok(match records.lock().get(key) {
-                Some(record) => Known::Is(Box::new(record.recorded.clone())),
-                None => Known::None,
+            Storage::Memory(records) => Ok(match records.lock().get(key) {
+                Some(record) => EarlierRun::Recorded(Box::new(record.recorded.clone())),
+                None => EarlierRun::None,
             }),
         }
     }
@@ -235,9 +235,11 @@ impl Partials {
     pub(super) fn open(&self, recorded: &Recorded) -> io::Result<Record> {
         let (key, page) = (recorded.spec.key(), recorded.to_page());
         let page = page.ok_or(io::ErrorKind::InvalidInput)?;
-        let nodes = match &self.place {
-            Place::Folder(folder) => Nodes::File(open_file(&folder.join(key.file_name()), &page)?),
-            Place::Memory(records) => {
+        let nodes = match &self.storage {
+            Storage::Folder(folder) => {
+                Nodes::File(open_file(&folder.join(key.file_name()), &page)?)
+            }
+            Storage::Memory(records) => {
                 let mut records = records.lock();
                 let record = records.entry(key).or_insert_with(|| MemoryRecord {
                     recorded: recorded.clone(),
@@ -254,9 +256,9 @@ impl Partials {
     /// Opens what was recorded of the tree, if anything was.
     pub(super) fn nodes(&self, spec: &PartialSpec) -> Option<Record> {
         let key = spec.key();
-        let nodes = match &self.place {
-            Place::Folder(folder) => Nodes::File(File::open(folder.join(key.file_name())).ok()?),
-            Place::Memory(records) => Nodes::Memory(Arc::clone(&records.lock().get(&key)?.nodes)),
+        let nodes = match &self.storage {
+            Storage::Folder(folder) => Nodes::File(File::open(folder.join(key.file_name())).ok()?),
+            Storage::Memory(records) => Nodes::Memory(Arc::clone(&records.lock().get(&key)?.nodes)),
         };
         let layout = Layout::new(spec.descriptor.size(), 0);
         Some(Record { layout, nodes })
@@ -265,7 +267,7 @@ impl Partials {
     /// Opens a record that has to be there, and says what it did.
     pub(super) fn open_again(&self, spec: &PartialSpec) -> io::Result<Record> {
         match self.known(&spec.key())? {
-            Known::Is(recorded) => self.open(&recorded),
+            EarlierRun::Recorded(recorded) => self.open(&recorded),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -275,7 +277,7 @@ impl Partials {
     pub(super) fn note_failed_sync(&self, key: &Key) {
         self.sync_failed.lock().insert(*key);
         let noted = self.known(key).and_then(|known| match known {
-            Known::Is(mut recorded) => {
+            EarlierRun::Recorded(mut recorded) => {
                 recorded.sync_failed = true;
                 self.open(&recorded)?.sync()
             }
@@ -288,35 +290,35 @@ impl Partials {
     }
 
     /// Whether what an earlier run wrote may not be what is on the disk.
-    pub(super) fn has_failed_sync(&self, key: &Key, known: &Known) -> bool {
-        let is_noted = matches!(known, Known::Is(recorded) if recorded.sync_failed);
+    pub(super) fn has_failed_sync(&self, key: &Key, known: &EarlierRun) -> bool {
+        let is_noted = matches!(known, EarlierRun::Recorded(recorded) if recorded.sync_failed);
         is_noted || self.sync_failed.lock().contains(key)
     }
 
     /// Makes all records durable.
     pub(super) fn sync_all(&self) -> io::Result<()> {
-        match &self.place {
-            Place::Folder(folder) => Dir::open(folder)?.sync_file_system(),
-            Place::Memory(_) => Ok(()),
+        match &self.storage {
+            Storage::Folder(folder) => Dir::open(folder)?.sync_file_system(),
+            Storage::Memory(_) => Ok(()),
         }
     }
 
     /// Whether records are on the same disk as this directory.
     pub(super) fn are_on_disk_of(&self, dir: &Dir) -> bool {
-        match &self.place {
-            Place::Folder(folder) => {
+        match &self.storage {
+            Storage::Folder(folder) => {
                 let device = folder.device();
                 device.is_some() && device == dir.device()
             }
-            Place::Memory(_) => true,
+            Storage::Memory(_) => true,
         }
     }
 
     /// Makes the names of records durable.
     pub(super) fn sync_names(&self) -> io::Result<()> {
-        match &self.place {
-            Place::Folder(folder) => Dir::open(folder)?.sync(),
-            Place::Memory(_) => Ok(()),
+        match &self.storage {
+            Storage::Folder(folder) => Dir::open(folder)?.sync(),
+            Storage::Memory(_) => Ok(()),
         }
     }
 
@@ -332,9 +334,9 @@ impl Partials {
 
     /// What each record says, but for those that cannot be read.
     pub(super) fn list(&self) -> io::Result<Vec<Recorded>> {
-        match &self.place {
-            Place::Folder(folder) => list(folder),
-            Place::Memory(records) => {
+        match &self.storage {
+            Storage::Folder(folder) => list(folder),
+            Storage::Memory(records) => {
                 let records = records.lock();
                 let recorded = |record: &MemoryRecord| record.recorded.clone();
                 Ok(records.values().map(recorded).collect())
@@ -345,13 +347,13 @@ impl Partials {
     /// Where the downloads of a data folder grow, which another process may use.
     pub(in crate::store) fn growing_in(folder: &Path) -> io::Result<HashSet<PathBuf>> {
         let recorded = list(&folder.join(PARTIAL_FOLDER))?;
-        Ok(recorded.iter().map(Recorded::part).collect())
+        Ok(recorded.iter().map(Recorded::part_path).collect())
     }
 
     /// Removes or sets aside the records that are torn and of downloads that nobody knows: they do not say
     /// any more what they were of. Those of `listed` downloads are of use when these are resumed.
-    pub(super) fn clear_torn(&self, listed: &HashSet<Hash>) -> io::Result<()> {
-        let Place::Folder(folder) = &self.place else {
+    pub(super) fn clear_damaged(&self, listed: &HashSet<Hash>) -> io::Result<()> {
+        let Storage::Folder(folder) = &self.storage else {
             return Ok(());
         };
         for entry in fs::read_dir(folder)? {
@@ -363,8 +365,8 @@ impl Partials {
                 continue;
             };
             let path = entry.path();
-            let is_torn = matches!(File::open(&path).and_then(read_page), Ok(Page::Torn));
-            if !is_torn || is_set_aside(&path) || listed.contains(&hash) {
+            let is_damaged = matches!(File::open(&path).and_then(read_page), Ok(Page::Damaged));
+            if !is_damaged || is_set_aside(&path) || listed.contains(&hash) {
                 continue;
             }
             if entry.metadata()?.len() <= PAGE_LEN as u64 {
@@ -381,7 +383,7 @@ impl Partials {
 
     /// Removes all records of files of this folder, whatever they say.
     pub(super) fn remove_parts_of(&self, folder: &Hash) -> io::Result<()> {
-        let Place::Folder(records) = &self.place else {
+        let Storage::Folder(records) = &self.storage else {
             return Ok(());
         };
         let prefix = format!("{folder}-");
@@ -402,8 +404,8 @@ impl Partials {
     /// costs a sync.
     pub(super) fn remove(&self, key: &Key, durably: bool) -> io::Result<()> {
         self.sync_failed.lock().remove(key);
-        match &self.place {
-            Place::Folder(folder) => {
+        match &self.storage {
+            Storage::Folder(folder) => {
                 let path = folder.join(key.file_name());
                 match fs::remove_file(&path) {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -411,7 +413,7 @@ impl Partials {
                     removed => removed,
                 }
             }
-            Place::Memory(records) => {
+            Storage::Memory(records) => {
                 records.lock().remove(key);
                 Ok(())
             }
@@ -428,8 +430,8 @@ fn list(folder: &Path) -> io::Result<Vec<Recorded>> {
             continue;
         }
         match File::open(&path).and_then(read_page) {
-            Ok(Page::Says(recorded)) => found.push(*recorded),
-            Ok(Page::Torn) => {
+            Ok(Page::Valid(recorded)) => found.push(*recorded),
+            Ok(Page::Damaged) => {
                 let path = path.display();
                 tracing::warn!(%path, "the record of a download is damaged, passing it over");
             }
@@ -491,7 +493,7 @@ enum Nodes {
 }
 
 impl Record {
-    /// The node at this place, if it is known. Nothing that an earlier process wrote is true until
+    /// The node at this storage, if it is known. Nothing that an earlier process wrote is true until
     /// it verifies.
     pub(super) fn node(&self, level: u8, index: u64) -> io::Result<Option<Node>> {
         let Some(offset) = self.layout.offset(level, index) else {

@@ -17,7 +17,7 @@ use pelago_content::{Chunk, Geometry, Node, STORED_LEVEL, siblings, verify_leave
 
 use super::{
     Partial, PartialSpec,
-    opened::Opened,
+    open_parts::OpenPart,
     record::{Partials, Record},
 };
 use crate::store::{disk, files};
@@ -53,7 +53,7 @@ pub(super) fn proves_something(partials: &Partials, spec: &PartialSpec, file: &F
 /// Proves all that is recorded, on all cores, or what it can until it is interrupted. `progress` is given the bytes looked at so far.
 pub(super) fn prove_recorded(
     partial: &Partial,
-    opened: &Opened,
+    opened: &OpenPart,
     proving: Proving,
     progress: &(dyn Fn(u64) + Sync),
 ) {
@@ -125,7 +125,7 @@ impl Iterator for RecordedGroups<'_> {
 }
 
 /// Proves what is recorded of a group: all at once if its data is whole, else block by block.
-fn prove_group(partial: &Partial, opened: &Opened, proving: Proving, group: Chunk) {
+fn prove_group(partial: &Partial, opened: &OpenPart, proving: Proving, group: Chunk) {
     let geometry = partial.geometry();
     let blocks = group.blocks(geometry);
     let recorded: Vec<u64> = blocks
@@ -142,7 +142,7 @@ fn prove_group(partial: &Partial, opened: &Opened, proving: Proving, group: Chun
 }
 
 /// Proves one chunk, if data and proof allow it.
-fn prove(partial: &Partial, opened: &Opened, proving: Proving, chunk: Chunk) -> Option<()> {
+fn prove(partial: &Partial, opened: &OpenPart, proving: Proving, chunk: Chunk) -> Option<()> {
     let Proven {
         data,
         leaves,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    folder::{Abilities, Links},
-    growth::default_path,
+    folder::{FileSystem, Links},
     mark::{ID_LEN, Id},
+    part_file::default_path,
 };
 use crate::store::Scopes;
 
@@ -130,7 +130,7 @@ struct Fields {
     #[serde(rename = "c", default, skip_serializing_if = "std::ops::Not::not")]
     strict_names: bool,
     #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
-    abilities: Option<Abilities>,
+    file_system: Option<FileSystem>,
 }
 
 /// What a record says.
@@ -138,7 +138,7 @@ struct Fields {
 pub(super) struct Recorded {
     pub(super) spec: PartialSpec,
     /// Where the content grows; none if a version before format 2 wrote the record.
-    pub(super) growth: Option<RecordedGrowth>,
+    pub(super) part: Option<RecordedPart>,
     /// Whether the disk refused to make what was written durable: then it holds other bytes than it
     /// shows, until they are written again.
     pub(super) sync_failed: bool,
@@ -146,23 +146,23 @@ pub(super) struct Recorded {
 
 /// Where content grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RecordedGrowth {
+pub(super) struct RecordedPart {
     pub(super) id: Id,
     /// Absolute, and valid UTF-8.
-    pub(super) part: PathBuf,
+    pub(super) path: PathBuf,
     /// Of a folder: what its file system holds. An earlier version did not ask.
-    pub(super) abilities: Option<Abilities>,
+    pub(super) file_system: Option<FileSystem>,
 }
 
 impl Recorded {
     /// What the file system of a folder that grows was found to hold.
-    pub(super) fn abilities(&self) -> Option<&Abilities> {
-        self.growth.as_ref()?.abilities.as_ref()
+    pub(super) fn file_system(&self) -> Option<&FileSystem> {
+        self.part.as_ref()?.file_system.as_ref()
     }
 
     /// Where the content grows.
-    pub(super) fn part(&self) -> PathBuf {
-        let part = self.growth.as_ref().map(|growth| growth.part.clone());
+    pub(super) fn part_path(&self) -> PathBuf {
+        let part = self.part.as_ref().map(|part| part.path.clone());
         part.unwrap_or_else(|| default_path(&self.spec.target))
     }
 }
@@ -170,8 +170,8 @@ impl Recorded {
 /// What a page is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Page {
-    Says(Box<Recorded>),
-    Torn,
+    Valid(Box<Recorded>),
+    Damaged,
     /// Of this version, which is not known here.
     Newer(u8),
 }
@@ -189,7 +189,7 @@ impl Recorded {
     /// The page that says this; none if paths and name are too long or no valid UTF-8.
     pub(super) fn to_page(&self) -> Option<Vec<u8>> {
         let spec = &self.spec;
-        let growth = self.growth.as_ref();
+        let part = self.part.as_ref();
         let fields = Fields {
             descriptor: spec.descriptor.to_bytes().to_vec(),
             target: spec.target.clone(),
@@ -200,12 +200,12 @@ impl Recorded {
             part_of: spec.part_of.map(|folder| (*folder.as_bytes()).into()),
             overwrite: spec.overwrite,
             is_named: spec.is_named,
-            id: growth.map(|growth| (*growth.id.as_bytes()).into()),
-            part: growth.map(|growth| growth.part.clone()),
+            id: part.map(|part| (*part.id.as_bytes()).into()),
+            part: part.map(|part| part.path.clone()),
             sync_failed: self.sync_failed,
             links: spec.links,
             strict_names: spec.strict_names,
-            abilities: growth.and_then(|growth| growth.abilities.clone()),
+            file_system: part.and_then(|part| part.file_system.clone()),
         };
         let cbor = cbor4ii::serde::to_vec(Vec::new(), &fields).ok()?;
         if cbor.len() > MAX_SPEC_LEN {
@@ -229,9 +229,9 @@ impl Recorded {
         match version {
             Some(version) if version > VERSION => Page::Newer(version),
             Some(1..) => {
-                Self::read(page).map_or(Page::Torn, |recorded| Page::Says(Box::new(recorded)))
+                Self::read(page).map_or(Page::Damaged, |recorded| Page::Valid(Box::new(recorded)))
             }
-            _ => Page::Torn,
+            _ => Page::Damaged,
         }
     }
 
@@ -244,10 +244,10 @@ impl Recorded {
             return None;
         }
         let fields: Fields = cbor4ii::serde::from_slice(cbor).ok()?;
-        let growth = fields.id.zip(fields.part).map(|(id, part)| RecordedGrowth {
+        let part = fields.id.zip(fields.part).map(|(id, path)| RecordedPart {
             id: Id::from_bytes(id.into_array()),
-            part,
-            abilities: fields.abilities,
+            path,
+            file_system: fields.file_system,
         });
         Some(Self {
             spec: PartialSpec {
@@ -265,7 +265,7 @@ impl Recorded {
                 links: fields.links,
                 strict_names: fields.strict_names,
             },
-            growth,
+            part,
             sync_failed: fields.sync_failed,
         })
     }
@@ -277,10 +277,10 @@ pub(crate) fn fuzz_record(data: &[u8]) {
     let _ = Recorded::from_page(data);
     let len = u32::try_from(data.len()).unwrap_or(u32::MAX).to_be_bytes();
     let page = [&MAGIC[..], &[VERSION], &len, &Sha256::digest(data), data].concat();
-    if let Page::Says(recorded) = Recorded::from_page(&page)
+    if let Page::Valid(recorded) = Recorded::from_page(&page)
         && let Some(page) = recorded.to_page()
     {
-        assert_eq!(Recorded::from_page(&page), Page::Says(recorded));
+        assert_eq!(Recorded::from_page(&page), Page::Valid(recorded));
     }
 }
 
@@ -306,20 +306,20 @@ mod tests {
             links: Links::None,
             strict_names: true,
         };
-        let growth = RecordedGrowth {
+        let part = RecordedPart {
             id: Id::random(),
-            part: "/tmp/é.part".into(),
-            abilities: Some(Abilities::on_windows()),
+            path: "/tmp/é.part".into(),
+            file_system: Some(FileSystem::windows()),
         };
         let mut recorded = Recorded {
             spec,
-            growth: Some(growth),
+            part: Some(part),
             sync_failed: true,
         };
         let page = recorded.to_page().unwrap();
         assert_eq!(page.len(), PAGE_LEN);
         let says = |page: &[u8]| match Recorded::from_page(page) {
-            Page::Says(recorded) => Some(*recorded),
+            Page::Valid(recorded) => Some(*recorded),
             _ => None,
         };
         assert_eq!(says(&page), Some(recorded.clone()));
@@ -329,13 +329,13 @@ mod tests {
             let found = Recorded::from_page(&torn);
             // The version is in no checksum: a page that says the same is no harm.
             if bit / 8 == MAGIC.len() {
-                assert!(!matches!(found, Page::Says(_)) || torn[bit / 8] < VERSION);
+                assert!(!matches!(found, Page::Valid(_)) || torn[bit / 8] < VERSION);
             } else {
-                assert_eq!(found, Page::Torn, "bit {bit}");
+                assert_eq!(found, Page::Damaged, "bit {bit}");
             }
         }
         for len in [0, 7, 8, 11, 43, 44, 90] {
-            assert_eq!(Recorded::from_page(&page[..len]), Page::Torn);
+            assert_eq!(Recorded::from_page(&page[..len]), Page::Damaged);
         }
         let mut newer = page;
         newer[MAGIC.len()] = VERSION + 1;

@@ -400,14 +400,14 @@ fn an_abandoned_download_leaves_nothing() {
         let partial = begin(&home.store, seed.spec(&target));
         seed.give(&partial, 4, 0);
         let hash = seed.hash();
-        let error = home.store.abandon(&hash, None).unwrap_err();
+        let error = home.store.cancel_partial(&hash, None).unwrap_err();
         assert!(matches!(error, PartialError::InUse { .. }), "{error}");
         drop(partial);
         assert!(home.store.is_free_within(&hash, Duration::ZERO));
-        home.store.abandon(&hash, None).unwrap();
+        home.store.cancel_partial(&hash, None).unwrap();
         assert!(!part(&target).exists());
         assert_eq!(home.store.partials().unwrap(), []);
-        home.store.abandon(&hash, None).unwrap();
+        home.store.cancel_partial(&hash, None).unwrap();
         assert_eq!(begin(&home.store, seed.spec(&target)).missing(), 300_000);
     });
 }
@@ -433,9 +433,9 @@ fn targets_that_cannot_be_are_named() {
             let grows_at = |name: &str| {
                 let partial = try_begin(&home.path(name)).unwrap();
                 seed.give(&partial, 0, 0);
-                let path = partial.growth.path();
+                let path = partial.part_file.path();
                 drop(partial);
-                home.store.abandon(&seed.hash(), None).unwrap();
+                home.store.cancel_partial(&seed.hash(), None).unwrap();
                 assert!(!path.exists());
                 path
             };
@@ -688,7 +688,7 @@ fn damaged_records_that_nobody_knows_go_and_others_stay() {
     }
     let listed = [seeds[1].hash()].into();
     for _ in 0..2 {
-        home.store.clear_torn_records(&listed).unwrap();
+        home.store.clear_damaged_records(&listed).unwrap();
         let aside = record(&seeds[2]).with_extension("damaged-1");
         let there = [0, 1, 2, 3].map(|at| record(&seeds[at]).exists());
         assert_eq!((there, aside.exists()), ([false, true, false, true], true));

@@ -21,13 +21,13 @@ impl Partial {
             return Ok(());
         }
         let partials = &self.reservation.store.inner.partials;
-        let at_part = |source| self.disk_error(self.growth.path(), source);
+        let at_part = |source| self.disk_error(self.part_file.path(), source);
         let at_record = |source| self.disk_error(record_path(partials, self.spec()), source);
         let opened = self.opened().map_err(at_part)?;
         self.sync_data(&opened).map_err(at_part)?;
         opened.record.sync().map_err(at_record)?;
         if !self.has_durable_names.load(Ordering::Acquire) {
-            self.growth.dir.sync().map_err(at_part)?;
+            self.part_file.dir.sync().map_err(at_part)?;
             partials.sync_names().map_err(at_record)?;
             self.has_durable_names.store(true, Ordering::Release);
         }

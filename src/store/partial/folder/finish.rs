@@ -4,13 +4,15 @@ use std::{collections::HashMap, fs, io, path::PathBuf, sync::Arc};
 
 use pelago_content::{Descriptor, EntryKind, ListedEntry, ListedFile, Listing, Totals};
 
-use super::{Differences, Done, FileState, PartialFolder, PlacedFolder, Reservation, tree::At};
+use super::{
+    CompleteFile, Differences, FileState, PartialFolder, PlacedFolder, Reservation, staging::Base,
+};
 use crate::store::{
     Fingerprint, FolderError, Look, Member, MemberState, NewShare, Origin, Scopes, ShareError,
     Store,
     dir::Kind,
     hashing,
-    partial::{Ending, FinishError, FinishOptions, Receipt, remove::Home},
+    partial::{Ending, FinishError, FinishOptions, Receipt, removal::Destination},
 };
 
 /// A folder that was downloaded, or what was chosen of it.
@@ -71,7 +73,7 @@ impl PartialFolder {
         if !ending.commit() {
             return Err(FinishError::Stopped { target });
         }
-        let home = Home::of(&target).map_err(|source| failed((target.clone(), source)))?;
+        let home = Destination::of(&target).map_err(|source| failed((target.clone(), source)))?;
         if options.receipt {
             self.keep_receipt(&home, &self.members());
         }
@@ -99,7 +101,7 @@ impl PartialFolder {
         Ok(finished)
     }
 
-    fn keep_receipt(&self, home: &Home, members: &[Member]) {
+    fn keep_receipt(&self, home: &Destination, members: &[Member]) {
         let is_new = !self.tree.is_in_place();
         let placed = PlacedFolder::new(members, &self.local, is_new);
         let Reservation { store, key } = &self.reservation;
@@ -133,7 +135,7 @@ impl PartialFolder {
     fn check_unharmed(&self) -> Result<(), FinishError> {
         let mut harmed = None;
         for file in self.files.numbers() {
-            let FileState::Done(done) = self.state.lock().files[file] else {
+            let FileState::Complete(done) = self.state.lock().files[file] else {
                 continue;
             };
             let Some(listed) = self.files.get(&self.listing, file) else {
@@ -145,7 +147,7 @@ impl PartialFolder {
                 .checked(done, &listed, &path)
                 .map_err(|source| failed((at(), source)))?
             {
-                Some(done) => self.state.lock().files[file] = FileState::Done(done),
+                Some(done) => self.state.lock().files[file] = FileState::Complete(done),
                 None => {
                     tracing::warn!(path = %at().display(), "another program changed it: fetching it again");
                     self.is_missing(file);
@@ -163,7 +165,12 @@ impl PartialFolder {
     }
 
     /// A file that is still what it was; none if it is not.
-    fn checked(&self, done: Done, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<Done>> {
+    fn checked(
+        &self,
+        done: CompleteFile,
+        listed: &ListedFile<'_>,
+        path: &str,
+    ) -> io::Result<Option<CompleteFile>> {
         let Some(entry) = self.tree.find(done.at, path)? else {
             return Ok(None);
         };
@@ -198,7 +205,7 @@ impl PartialFolder {
         for path in self.to_merge() {
             let is_staged = self
                 .tree
-                .find(At::Staged, &path)
+                .find(Base::Staging, &path)
                 .is_ok_and(|found| found.is_some());
             if is_staged && into.find(&path).is_ok_and(|found| found.is_some()) {
                 let target = self.tree.target(&path);
@@ -248,8 +255,8 @@ impl PartialFolder {
             merged.map_err(|source| failed((self.tree.target(&path), source)))?;
         }
         for state in &mut self.state.lock().files {
-            if let FileState::Done(done) = state {
-                done.at = At::Target;
+            if let FileState::Complete(done) = state {
+                done.at = Base::Target;
             }
         }
         self.sync_target(durable)?;
@@ -289,7 +296,7 @@ impl PartialFolder {
         let Reservation { store, key } = &self.reservation;
         // Of large files that came otherwise in the end something may be left.
         let removed = store
-            .abandon_parts(&self.spec)
+            .remove_parts(&self.spec)
             .map_err(|error| error.to_string());
         let removed = removed.and_then(|_| {
             let removed = store.inner.partials.remove(key, durably);
@@ -303,7 +310,7 @@ impl PartialFolder {
     /// Makes everything that is wanted and not there yet.
     pub(super) fn complete(&self) -> Result<(), (PathBuf, io::Error)> {
         let at = |path: &str| {
-            let path = self.tree.path(At::Staged, path);
+            let path = self.tree.path(Base::Staging, path);
             move |source| (path, source)
         };
         let go_on = |path: &str| match self.reservation.is_interrupted() {
@@ -311,7 +318,7 @@ impl PartialFolder {
             false => Ok(()),
         };
         for file in self.files.numbers() {
-            let is_done = matches!(self.state.lock().files[file], FileState::Done(_));
+            let is_done = matches!(self.state.lock().files[file], FileState::Complete(_));
             let Some(listed) = self.files.get(&self.listing, file).filter(|_| !is_done) else {
                 continue;
             };
@@ -322,7 +329,7 @@ impl PartialFolder {
                     .tree
                     .put(&path, &[], listed.executable)
                     .map_err(at(&path))?;
-                self.is_done(file, Done::staged(put, false));
+                self.is_done(file, CompleteFile::staged(put, false));
             } else {
                 self.repeat(file, &listed).map_err(at(&path))?;
             }
@@ -358,7 +365,7 @@ impl PartialFolder {
                 let sum = folders.entry(folder.index()).or_default();
                 *sum = sum.checked_add(totals).unwrap_or(*sum);
             }
-            if let FileState::Done(done) = state.files[file] {
+            if let FileState::Complete(done) = state.files[file] {
                 members.push(Member {
                     path: self.local.path(listed.entry),
                     descriptor: listed.descriptor,

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `selection` | which files are wanted |
 //! | `probe` | what the file system can hold, by asking it |
-//! | `abilities` | what a file system can hold, and other names for what it cannot |
+//! | `file_system` | what a file system can hold, and other names for what it cannot |
 //! | `links` | which symbolic links are created |
 //! | `local` | the path that each entry has on this disk, and what is left out |
 //! | `staging` | the directory in which the folder grows, and that it is ours |
@@ -21,20 +21,20 @@
 //! | `abandon` | the other end: nothing is left |
 //! | `remove` | removes what was put into a folder |
 
-mod abandon;
-mod abilities;
+mod cancel;
+mod file_system;
 mod files;
 mod finish;
 mod links;
-mod local;
+mod local_paths;
 mod probe;
 mod prove;
 mod remove;
 mod selection;
 mod staging;
+mod staging_dir;
 #[cfg(test)]
 mod tests;
-mod tree;
 mod write;
 
 use std::{
@@ -51,22 +51,22 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use pelago_content::{BlockRanges, Descriptor, Hash, Listing, Sequence};
 
-pub(super) use self::{abandon::remove_staged, abilities::Abilities, remove::PlacedFolder};
+pub(super) use self::{cancel::remove_staged, file_system::FileSystem, remove::PlacedFolder};
 use self::{
     files::Files,
-    local::Local,
-    tree::{At, Tree},
+    local_paths::LocalPaths,
+    staging::{Base, Staging},
 };
 pub use self::{
     finish::FinishedFolder,
     links::{InvalidLinks, LinkOmission, Links},
-    local::{Difference, Differences, MAX_LISTED_DIFFERENCES},
+    local_paths::{Difference, Differences, MAX_LISTED_DIFFERENCES},
     selection::{Selection, SelectionError},
 };
 use super::{
     Partial, PartialError, PartialSpec,
     download::{Reservation, check_target, known, record_path},
-    record::{Active, Known, Partials, Recorded},
+    record::{Active, EarlierRun, Partials, Recorded},
 };
 use crate::store::{Fingerprint, Scope, Scopes, Store, handles::Place};
 
@@ -81,9 +81,9 @@ pub struct PartialFolder {
     sequence: Arc<Sequence>,
     selection: Selection,
     files: Files,
-    local: Arc<Local>,
-    tree: Tree,
-    state: Mutex<State>,
+    local: Arc<LocalPaths>,
+    tree: Staging,
+    state: Mutex<FolderProgress>,
     /// Large files that are begun and not whole, by their numbers.
     growing: Mutex<HashMap<usize, Arc<Partial>>>,
     /// Small files that have come in part, by their numbers.
@@ -97,7 +97,7 @@ pub struct PartialFolder {
     reservation: Reservation,
 }
 
-struct State {
+struct FolderProgress {
     /// Blocks that are in their places, or in the record of a large file.
     verified: BlockRanges,
     /// Blocks of small files that are not whole yet.
@@ -114,16 +114,16 @@ enum FileState {
     /// Not whole.
     Missing,
     /// Whole, and being put in its place.
-    Closing,
+    Completing,
     /// Whole.
-    Done(Done),
+    Complete(CompleteFile),
 }
 
 /// A file that is whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Done {
+struct CompleteFile {
     fingerprint: Fingerprint,
-    at: At,
+    at: Base,
     /// Whether it carries the mark of what grows.
     is_marked: bool,
 }
@@ -157,19 +157,19 @@ impl PartialFolder {
         let reservation = Reservation::new(store, &spec)?;
         let known = known(store, &spec)?;
         // What was begun has some of them already.
-        if matches!(known, Known::None) {
+        if matches!(known, EarlierRun::None) {
             check_inodes(&spec, wanted)?;
         }
         let (partials, key) = (&store.inner.partials, reservation.key);
-        let tree = Tree::open(&spec, &known, &listing)?;
-        let local = Arc::new(Local::new(&listing, tree.abilities(), spec.links));
+        let tree = Staging::open(&spec, &known, &listing)?;
+        let local = Arc::new(LocalPaths::new(&listing, tree.file_system(), spec.links));
         if let Err(error) = check_local(&local, &spec, &selection) {
             tree.take_back();
             return Err(error);
         }
         let recorded = Recorded {
             spec: spec.clone(),
-            growth: Some(tree.recorded()),
+            part: Some(tree.recorded()),
             sync_failed: partials.has_failed_sync(&key, &known),
         };
         let opened = partials.open(&recorded);
@@ -177,7 +177,7 @@ impl PartialFolder {
             path: record_path(partials, &spec),
             source,
         })?;
-        let state = State {
+        let state = FolderProgress {
             verified: BlockRanges::new(),
             arrived: BlockRanges::new(),
             files: vec![FileState::Missing; files.len()],
@@ -311,7 +311,7 @@ impl PartialFolder {
         let first = self.files.first_with(hash)?;
         let whole = self.files.same_as(first).find_map(|file| {
             let listed = self.files.get(&self.listing, file)?;
-            let FileState::Done(done) = self.state.lock().files[file] else {
+            let FileState::Complete(done) = self.state.lock().files[file] else {
                 return None;
             };
             Some(Place {
@@ -373,7 +373,7 @@ const fn check_inodes(_: &PartialSpec, _: u64) -> Result<(), PartialError> {
 
 /// Refuses a folder that cannot lie as it is to, or of which more would have to be known than is kept.
 fn check_local(
-    local: &Local,
+    local: &LocalPaths,
     spec: &PartialSpec,
     selection: &Selection,
 ) -> Result<(), PartialError> {

@@ -11,7 +11,7 @@ use std::{
 
 use pelago_content::{EntryKind, Listing, MAX_NAME_LEN, Manifest};
 
-use super::abilities::{Abilities, Form, is_device};
+use super::file_system::{FileSystem, Normalization, is_device};
 use crate::store::dir::{Dir, Mode};
 
 /// What the directory is called; with a number where the folder has an entry of that name.
@@ -70,17 +70,17 @@ impl Needs {
 }
 
 /// What the file system of `dir` holds, as far as the folder needs it.
-pub(super) fn abilities(dir: &Dir, listing: &Listing) -> io::Result<Abilities> {
+pub(super) fn file_system(dir: &Dir, listing: &Listing) -> io::Result<FileSystem> {
     if listing.is_empty() {
-        return Ok(Abilities::all());
+        return Ok(FileSystem::unrestricted());
     }
     let needs = Needs::of(listing.manifests());
     let probe = Probe::new(dir, &listing.manifests()[0])?;
-    let abilities = probe.ask(&needs);
+    let file_system = probe.ask(&needs);
     let removed = dir.remove_folder(&probe.name);
-    let abilities = abilities?;
+    let file_system = file_system?;
     removed?;
-    Ok(abilities)
+    Ok(file_system)
 }
 
 /// The directory in which a file system is asked.
@@ -108,42 +108,42 @@ impl Probe {
         Ok(Self { dir, name })
     }
 
-    fn ask(&self, needs: &Needs) -> io::Result<Abilities> {
+    fn ask(&self, needs: &Needs) -> io::Result<FileSystem> {
         let plain = self.make(PLAIN)?;
         let found = self.dir.find(&PLAIN.to_uppercase());
         let keeps_executable = !needs.executables || keeps_executable(&plain)?;
         drop(plain);
         self.dir.remove_file(PLAIN)?;
-        let mut abilities = self.first()?;
-        abilities.tells_case &= found?.is_none();
-        abilities.keeps_executable &= keeps_executable;
+        let mut file_system = self.first()?;
+        file_system.is_case_sensitive &= found?.is_none();
+        file_system.keeps_executable &= keeps_executable;
         if needs.links {
-            abilities.holds_links = self.holds_link()?;
+            file_system.supports_links = self.holds_link()?;
         }
         if needs.endings {
             let keeps = self.keeps("pelago.")? && self.keeps("pelago ")?;
-            abilities.keeps_endings &= keeps;
+            file_system.keeps_trailing_dots &= keeps;
         }
         if needs.devices {
-            abilities.holds_devices &= self.keeps("aux.c")? && self.keeps("con")?;
+            file_system.allows_device_names &= self.keeps("aux.c")? && self.keeps("con")?;
         }
         if needs.longest > SHORT_NAME {
-            abilities.max_name = self.longest(needs.longest)?;
+            file_system.max_name_len = self.longest(needs.longest)?;
         }
         let mut characters: Vec<char> = needs.characters.iter().copied().collect();
-        characters.retain(|character| !abilities.refused.contains(character));
+        characters.retain(|character| !file_system.refused.contains(character));
         if characters.iter().any(|character| !character.is_ascii()) {
-            abilities.form = self.form()?;
+            file_system.normalization = self.normalization()?;
         }
         for characters in characters.chunks(CHARACTERS_AT_ONCE) {
-            self.refused(characters, &mut abilities.refused)?;
-            if abilities.refused.len() > MAX_REFUSED {
-                abilities.is_ascii_only = true;
-                abilities.refused.retain(char::is_ascii);
+            self.refused(characters, &mut file_system.refused)?;
+            if file_system.refused.len() > MAX_REFUSED {
+                file_system.is_ascii_only = true;
+                file_system.refused.retain(char::is_ascii);
                 break;
             }
         }
-        Ok(abilities)
+        Ok(file_system)
     }
 
     /// What is known before anything is asked.
@@ -152,11 +152,11 @@ impl Probe {
         clippy::unused_self,
         reason = "the same on all systems"
     )]
-    fn first(&self) -> io::Result<Abilities> {
+    fn first(&self) -> io::Result<FileSystem> {
         #[cfg(windows)]
-        return Ok(Abilities::on_windows());
+        return Ok(FileSystem::windows());
         #[cfg(not(windows))]
-        Ok(Abilities::all())
+        Ok(FileSystem::unrestricted())
     }
 
     /// Makes a file, also where a run that was killed left it.
@@ -230,26 +230,26 @@ impl Probe {
         Ok(held)
     }
 
-    fn form(&self) -> io::Result<Form> {
+    fn normalization(&self) -> io::Result<Normalization> {
         let (composed, decomposed) = FORMS;
         if self.given(composed)?.as_deref() == Some(decomposed) {
-            return Ok(Form::Decomposed);
+            return Ok(Normalization::Decomposed);
         }
         if self.given(decomposed)?.as_deref() == Some(composed) {
-            return Ok(Form::Composed);
+            return Ok(Normalization::Composed);
         }
         match self.make(composed) {
             Ok(file) => drop(file),
             // Then the characters are found to be refused.
-            Err(error) if is_about_the_name(&error) => return Ok(Form::Apart),
+            Err(error) if is_about_the_name(&error) => return Ok(Normalization::Apart),
             Err(error) => return Err(error),
         }
         let found = self.dir.find(decomposed);
         self.dir.remove_file(composed)?;
         match found {
-            Ok(Some(_)) => Ok(Form::Same),
-            Ok(None) => Ok(Form::Apart),
-            Err(error) if is_about_the_name(&error) => Ok(Form::Apart),
+            Ok(Some(_)) => Ok(Normalization::Same),
+            Ok(None) => Ok(Normalization::Apart),
+            Err(error) if is_about_the_name(&error) => Ok(Normalization::Apart),
             Err(error) => Err(error),
         }
     }
@@ -340,11 +340,11 @@ mod tests {
         std::fs::create_dir(folder.path().join(".pelago-probe-3")).unwrap();
         std::fs::write(folder.path().join(".pelago-probe-3/pelago"), "").unwrap();
         std::fs::write(folder.path().join(PROBE), "").unwrap();
-        let found = abilities(&dir, &listing(&names)).unwrap();
+        let found = file_system(&dir, &listing(&names)).unwrap();
         assert_eq!(dir.names().unwrap(), [PROBE]);
         // The file systems of machines that build this.
         #[cfg(target_os = "linux")]
-        assert_eq!(found, Abilities::all());
+        assert_eq!(found, FileSystem::unrestricted());
         #[cfg(not(target_os = "linux"))]
         let _ = found;
     }

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
 use super::{
-    Done, FileState, Held, PartialFolder,
-    tree::{At, MAX_ATOMIC, finished},
+    CompleteFile, FileState, Held, PartialFolder,
+    staging::{Base, MAX_ATOMIC, finished},
 };
 use crate::store::{
     dir, files,
@@ -63,7 +63,7 @@ impl PartialFolder {
     /// Refuses to grow in a folder that is there and has nothing of this one, if nobody said that it
     /// should: whoever has the content says what it is called, and may say `bin`.
     pub(super) fn check_chosen(&self) -> Result<(), PartialError> {
-        let is_done = |state: &FileState| matches!(state, FileState::Done(_));
+        let is_done = |state: &FileState| matches!(state, FileState::Complete(_));
         let has_some = || {
             let mut numbers = self.files.numbers();
             let state = self.state.lock();
@@ -76,7 +76,7 @@ impl PartialFolder {
             files.any(|listed| {
                 let existing = self
                     .tree
-                    .existing(At::Target, &self.local.path(listed.entry));
+                    .existing(Base::Target, &self.local.path(listed.entry));
                 let existing = existing.ok().flatten();
                 let existing = existing.filter(|_| listed.descriptor.size() > 0);
                 existing.is_some_and(|file| self.is_same(&file, &listed).unwrap_or(false))
@@ -157,7 +157,7 @@ impl PartialFolder {
         path: &str,
         listed: &ListedFile<'_>,
     ) -> Result<bool, PartialError> {
-        let existing = self.tree.existing(At::Target, path);
+        let existing = self.tree.existing(Base::Target, path);
         let same = existing.and_then(|existing| match existing {
             Some(existing) if self.is_same(&existing, listed)? => {
                 finished(&existing, listed.executable).map(Some)
@@ -167,9 +167,9 @@ impl PartialFolder {
         });
         match same {
             Ok(Some(fingerprint)) => {
-                let done = Done {
+                let done = CompleteFile {
                     fingerprint,
-                    at: At::Target,
+                    at: Base::Target,
                     is_marked: false,
                 };
                 self.is_done(file, done);
@@ -186,7 +186,7 @@ impl PartialFolder {
 
     /// Whether a file is whole in the tree that grows.
     fn prove_staged(&self, file: usize, path: &str, listed: &ListedFile<'_>) -> bool {
-        let Ok(Some(existing)) = self.tree.existing(At::Staged, path) else {
+        let Ok(Some(existing)) = self.tree.existing(Base::Staging, path) else {
             return false;
         };
         if !self.is_same(&existing, listed).unwrap_or(false) {
@@ -198,7 +198,10 @@ impl PartialFolder {
         let Ok(fingerprint) = finished(&existing, listed.executable) else {
             return false;
         };
-        self.is_done(file, Done::staged(fingerprint, mark::is_there(&existing)));
+        self.is_done(
+            file,
+            CompleteFile::staged(fingerprint, mark::is_there(&existing)),
+        );
         true
     }
 
@@ -210,7 +213,11 @@ impl PartialFolder {
     }
 
     /// Copies the file from wherever else it is shared.
-    fn copied(&self, path: &str, listed: &ListedFile<'_>) -> Result<Option<Done>, PartialError> {
+    fn copied(
+        &self,
+        path: &str,
+        listed: &ListedFile<'_>,
+    ) -> Result<Option<CompleteFile>, PartialError> {
         let places = self
             .reservation
             .store
@@ -227,7 +234,12 @@ impl PartialFolder {
         Ok(None)
     }
 
-    fn copy(&self, place: Place, path: &str, listed: &ListedFile<'_>) -> io::Result<Option<Done>> {
+    fn copy(
+        &self,
+        place: Place,
+        path: &str,
+        listed: &ListedFile<'_>,
+    ) -> io::Result<Option<CompleteFile>> {
         let (descriptor, from) = (listed.descriptor, place.path.clone());
         // Whether it is still what it was.
         SharedFile::open(place, &self.reservation.store.inner.trees).map_err(io::Error::other)?;
@@ -240,14 +252,17 @@ impl PartialFolder {
                 return Ok(None);
             }
             let fingerprint = self.tree.put(path, &data, listed.executable)?;
-            return Ok(Some(Done::staged(fingerprint, data.len() > MAX_ATOMIC)));
+            return Ok(Some(CompleteFile::staged(
+                fingerprint,
+                data.len() > MAX_ATOMIC,
+            )));
         }
         let copy = self.tree.copy(path, &mut from)?;
         if !self.is_same(&copy, listed)? {
             return Ok(None);
         }
         let fingerprint = finished(&copy, listed.executable)?;
-        Ok(Some(Done::staged(fingerprint, true)))
+        Ok(Some(CompleteFile::staged(fingerprint, true)))
     }
 
     /// Goes on with a large file that an earlier run began; the bytes of it that are there, if one did.
@@ -270,7 +285,9 @@ impl PartialFolder {
             WriteError::Partial(error) => *error,
             WriteError::Disk { path, source, .. } => PartialError::Io { path, source },
             WriteError::Proof(error) => PartialError::Io {
-                path: self.tree.path(At::Staged, &self.local.path(listed.entry)),
+                path: self
+                    .tree
+                    .path(Base::Staging, &self.local.path(listed.entry)),
                 source: io::Error::other(error),
             },
         };

@@ -10,15 +10,15 @@ use pelago_content::EntryKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Local,
-    tree::{remove_folders, remove_root},
+    LocalPaths,
+    staging::{remove_folders, remove_root},
 };
 use crate::store::{
     Member, MemberState,
     dir::Dir,
     partial::{
         RemoveError,
-        remove::{Home, Made, Removal, is_link_in_the_way},
+        removal::{Destination, PlacedFile, Removal, is_link_in_the_way},
     },
 };
 
@@ -26,7 +26,7 @@ use crate::store::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store::partial) struct PlacedFolder {
     #[serde(rename = "f")]
-    files: Vec<(String, Made)>,
+    files: Vec<(String, PlacedFile)>,
     /// With what they lead to.
     #[serde(rename = "l")]
     links: Vec<(String, String)>,
@@ -40,11 +40,11 @@ pub(in crate::store::partial) struct PlacedFolder {
 
 impl PlacedFolder {
     /// `is_new`: nothing was there before.
-    pub(super) fn new(members: &[Member], local: &Local, is_new: bool) -> Self {
+    pub(super) fn new(members: &[Member], local: &LocalPaths, is_new: bool) -> Self {
         let files = members.iter().filter_map(|member| match member.state {
             MemberState::File(fingerprint) => {
                 let descriptor = member.descriptor;
-                let made = Made {
+                let made = PlacedFile {
                     descriptor,
                     fingerprint,
                 };
@@ -82,7 +82,7 @@ impl PlacedFolder {
     pub(in crate::store::partial) fn remove(
         &self,
         at: &Path,
-        home: &Home,
+        home: &Destination,
     ) -> Result<Vec<PathBuf>, RemoveError> {
         let path = || at.to_owned();
         if !self.is_new {

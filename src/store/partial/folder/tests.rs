@@ -12,7 +12,7 @@ use super::*;
 use crate::store::{
     Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, RemoveError, Scope,
     WriteError,
-    partial::record::Known,
+    partial::record::EarlierRun,
     testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
 };
 
@@ -649,7 +649,10 @@ fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
         let hash = seed.descriptor.hash();
         drop(seed.begin(&home.store, &home.path("photos"), &[]));
         assert!(home.path("photos.2.part").exists());
-        assert_eq!(home.store.abandon(&hash, None).unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(
+            home.store.cancel_partial(&hash, None).unwrap(),
+            [] as [PathBuf; 0]
+        );
         assert!(!home.path("photos.2.part").exists());
         let folder = seed.begin(&home.store, &home.path("photos"), &[]);
         seed.give_all(&folder, 6);
@@ -785,7 +788,7 @@ fn an_abandoned_folder_leaves_what_it_did_not_make() {
             drop(folder);
             assert_eq!(home.store.partials().unwrap().len(), 2);
 
-            home.store.abandon(&hash, None).unwrap();
+            home.store.cancel_partial(&hash, None).unwrap();
             assert_eq!(home.store.partials().unwrap(), []);
             assert!(!home.path("copy.part").exists());
             assert!(!target.join("large.part").exists());
@@ -868,7 +871,7 @@ fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
     for record in fs::read_dir(&records).unwrap() {
         fs::write(record.unwrap().path(), "torn").unwrap();
     }
-    let left = home.store.abandon(&hash, Some(&target)).unwrap();
+    let left = home.store.cancel_partial(&hash, Some(&target)).unwrap();
     assert_eq!(left, [home.path("copy.part")]);
     let names: Vec<_> = fs::read_dir(home.path("copy.part")).unwrap().collect();
     assert_eq!(names.len(), 1, "{names:?}");
@@ -876,13 +879,13 @@ fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
 }
 
 /// What exFAT holds, as a download that began there recorded it.
-fn exfat() -> Abilities {
-    Abilities {
-        tells_case: false,
-        holds_links: false,
+fn exfat() -> FileSystem {
+    FileSystem {
+        is_case_sensitive: false,
+        supports_links: false,
         keeps_executable: false,
         refused: BTreeSet::from([':']),
-        ..Abilities::all()
+        ..FileSystem::unrestricted()
     }
 }
 
@@ -905,10 +908,10 @@ fn begun_on_exfat(
     };
     drop(begin());
     let partials = &home.store.inner.partials;
-    let Known::Is(mut recorded) = partials.known(&spec.key()).unwrap() else {
+    let EarlierRun::Recorded(mut recorded) = partials.known(&spec.key()).unwrap() else {
         panic!("no record");
     };
-    recorded.growth.as_mut().unwrap().abilities = Some(exfat());
+    recorded.part.as_mut().unwrap().file_system = Some(exfat());
     partials.open(&recorded).unwrap();
     let folder = begin();
     (seed, folder)
@@ -1009,7 +1012,9 @@ fn a_folder_with_other_names_is_abandoned_wholly() {
     drop(folder);
     assert!(home.path("copy.part/twins (2)/A_B").exists());
     assert_eq!(
-        home.store.abandon(&seed.descriptor.hash(), None).unwrap(),
+        home.store
+            .cancel_partial(&seed.descriptor.hash(), None)
+            .unwrap(),
         [] as [PathBuf; 0]
     );
     assert!(!home.path("copy.part").exists());

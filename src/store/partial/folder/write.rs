@@ -12,8 +12,8 @@ use std::{
 use pelago_content::{Chunk, ListedFile, Node, verify};
 
 use super::{
-    Done, FileState, Links, Partial, PartialFolder,
-    tree::{At, MAX_ATOMIC, finished},
+    CompleteFile, FileState, Links, Partial, PartialFolder,
+    staging::{Base, MAX_ATOMIC, finished},
 };
 use crate::store::{
     Fingerprint,
@@ -21,12 +21,12 @@ use crate::store::{
     partial::{FinishError, PartialError, PartialSpec, WriteError, remove::has_content},
 };
 
-impl Done {
+impl CompleteFile {
     /// A file in the tree that grows.
     pub(super) const fn staged(fingerprint: Fingerprint, is_marked: bool) -> Self {
         Self {
             fingerprint,
-            at: At::Staged,
+            at: Base::Staging,
             is_marked,
         }
     }
@@ -91,11 +91,11 @@ impl PartialFolder {
             if !is_missing || !is_whole && !state.arrived.contains_range(all) {
                 return Ok(());
             }
-            state.files[file] = FileState::Closing;
+            state.files[file] = FileState::Completing;
         }
         let placed = if is_whole {
             let put = self.tree.put(&path, data, listed.executable);
-            put.map(|fingerprint| Some(Done::staged(fingerprint, data.len() > MAX_ATOMIC)))
+            put.map(|fingerprint| Some(CompleteFile::staged(fingerprint, data.len() > MAX_ATOMIC)))
         } else {
             self.close_small(listed, &path)
         };
@@ -128,14 +128,15 @@ impl PartialFolder {
     }
 
     /// A small file of which all parts have come; none if somebody else wrote to it meanwhile.
-    fn close_small(&self, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<Done>> {
-        let Some(file) = self.tree.existing(At::Staged, path)? else {
+    fn close_small(&self, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<CompleteFile>> {
+        let Some(file) = self.tree.existing(Base::Staging, path)? else {
             return Ok(None);
         };
         if !has_content(&file, &listed.descriptor)? {
             return Ok(None);
         }
-        finished(&file, listed.executable).map(|fingerprint| Some(Done::staged(fingerprint, true)))
+        finished(&file, listed.executable)
+            .map(|fingerprint| Some(CompleteFile::staged(fingerprint, true)))
     }
 
     fn write_large(
@@ -183,8 +184,8 @@ impl PartialFolder {
             strict_names: false,
         };
         let (store, dir) = (&self.reservation.store, Arc::clone(self.tree.staged()));
-        let make_room = || self.tree.make_room(&inner);
-        let partial = Partial::create_in(store, spec, dir, inner.clone(), &make_room)?;
+        let clear_path = || self.tree.clear_path(&inner);
+        let partial = Partial::create_in(store, spec, dir, inner.clone(), &clear_path)?;
         growing.insert(file, Arc::clone(&partial));
         Ok(Some(partial))
     }
@@ -212,7 +213,7 @@ impl PartialFolder {
             if state.files[file] != FileState::Missing {
                 return Ok(());
             }
-            state.files[file] = FileState::Closing;
+            state.files[file] = FileState::Completing;
         }
         let path = self.local.path(listed.entry);
         let finished = partial.finish_in_folder();
@@ -229,9 +230,9 @@ impl PartialFolder {
     }
 
     /// A large file that is whole: until the folder is done, it carries the mark of that.
-    fn close_large(&self, file: &File, run: bool) -> io::Result<Option<Done>> {
+    fn close_large(&self, file: &File, run: bool) -> io::Result<Option<CompleteFile>> {
         self.tree.mark(file);
-        finished(file, run).map(|fingerprint| Some(Done::staged(fingerprint, true)))
+        finished(file, run).map(|fingerprint| Some(CompleteFile::staged(fingerprint, true)))
     }
 
     /// A large file was found to lack blocks that it had, or not to be where it was: then it is begun
@@ -258,7 +259,7 @@ impl PartialFolder {
         &self,
         file: usize,
         path: &str,
-        placed: io::Result<Option<Done>>,
+        placed: io::Result<Option<CompleteFile>>,
     ) -> Result<(), WriteError> {
         match placed {
             Ok(Some(done)) => {
@@ -287,7 +288,7 @@ impl PartialFolder {
         let mut state = self.state.lock();
         state.files[file] = FileState::Missing;
         state.arrived.remove(blocks.clone());
-        let is_done = |at: usize| matches!(state.files[at], FileState::Done(_));
+        let is_done = |at: usize| matches!(state.files[at], FileState::Complete(_));
         // It is copied from another one that is whole, or else all of them are to be fetched.
         if is_growing || self.files.same_as(first).any(is_done) {
             return;
@@ -301,9 +302,9 @@ impl PartialFolder {
     }
 
     /// The file is whole. Others with its content need not be fetched.
-    pub(super) fn is_done(&self, file: usize, done: Done) {
+    pub(super) fn is_done(&self, file: usize, done: CompleteFile) {
         let mut state = self.state.lock();
-        state.files[file] = FileState::Done(done);
+        state.files[file] = FileState::Complete(done);
         let blocks = self.sequence.blocks_of_file(file);
         state.arrived.remove(blocks.clone());
         state.verified.insert(blocks.clone());
@@ -323,7 +324,7 @@ impl PartialFolder {
 
     pub(super) fn disk_error(&self, inner: &str, source: io::Error) -> WriteError {
         WriteError::Disk {
-            path: self.tree.path(At::Staged, inner),
+            path: self.tree.path(Base::Staging, inner),
             missing: self.missing_bytes(),
             source,
         }

@@ -13,7 +13,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Partial, foreign::Guard, record::Record};
+use super::{Partial, record::Record, tampering::Guard};
 use crate::store::{Fingerprint, Look};
 
 /// Parts of folders that are open at a time: each takes two handles, and processes may often have no
@@ -21,15 +21,15 @@ use crate::store::{Fingerprint, Look};
 const MAX_OPEN: usize = 128;
 
 /// Both files.
-pub(super) struct Opened {
+pub(super) struct OpenPart {
     pub(super) part: File,
     pub(super) record: Record,
     pub(super) guard: Guard,
 }
 
 /// The files of one download.
-pub(super) enum Handles {
-    Open(Arc<Opened>),
+pub(super) enum PartState {
+    Open(Arc<OpenPart>),
     /// As its data was when it was closed.
     Closed(Fingerprint),
 }
@@ -57,15 +57,15 @@ impl OpenParts {
 
 impl Partial {
     /// Both files, opened again if they were closed.
-    pub(super) fn opened(self: &Arc<Self>) -> io::Result<Arc<Opened>> {
+    pub(super) fn opened(self: &Arc<Self>) -> io::Result<Arc<OpenPart>> {
         let mut handles = self.handles.lock();
         let before = match &*handles {
-            Handles::Open(opened) => return Ok(Arc::clone(opened)),
-            Handles::Closed(before) => *before,
+            PartState::Open(opened) => return Ok(Arc::clone(opened)),
+            PartState::Closed(before) => *before,
         };
         let spec = self.spec();
         let partials = &self.reservation.store.inner.partials;
-        let part = self.growth.reopen(&self.reservation.key.hash)?;
+        let part = self.part_file.reopen(&self.reservation.key.hash)?;
         // Other bytes may be there without a trace: then all is proven before the end.
         match before.look(&part.metadata()?) {
             Look::Sure if !before.is_coarse() => {}
@@ -73,12 +73,12 @@ impl Partial {
         }
         let record = partials.open_again(spec)?;
         let guard = Guard::new(partials.watches(), &part, spec.descriptor.size())?;
-        let opened = Arc::new(Opened {
+        let opened = Arc::new(OpenPart {
             part,
             record,
             guard,
         });
-        *handles = Handles::Open(Arc::clone(&opened));
+        *handles = PartState::Open(Arc::clone(&opened));
         drop(handles);
         partials.open_parts().add(self);
         Ok(opened)
@@ -90,7 +90,7 @@ impl Partial {
         let Some(mut handles) = self.handles.try_lock() else {
             return false;
         };
-        let Handles::Open(opened) = &*handles else {
+        let PartState::Open(opened) = &*handles else {
             return true;
         };
         let idle = Arc::strong_count(opened) == 1;
@@ -101,7 +101,7 @@ impl Partial {
         if opened.guard.is_suspect(&opened.part) {
             self.was_suspect.store(true, Ordering::Release);
         }
-        *handles = Handles::Closed(now);
+        *handles = PartState::Closed(now);
         true
     }
 }

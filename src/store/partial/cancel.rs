@@ -16,9 +16,9 @@ use super::{
     Links, PartialError, PartialSpec,
     download::{Reservation, known, record_path},
     folder,
-    growth::{self, default_path},
     mark::Id,
-    record::{Known, Recorded},
+    part_file::{self, default_path},
+    record::{EarlierRun, Recorded},
     spec::Key,
 };
 use crate::store::{Scopes, Store, files};
@@ -32,7 +32,7 @@ impl Store {
     ///
     /// [`PartialError::InUse`] if it runs; [`PartialError::Io`] if something cannot be removed: the
     /// record stays then.
-    pub fn abandon(
+    pub fn cancel_partial(
         &self,
         hash: &Hash,
         target: Option<&Path>,
@@ -41,15 +41,15 @@ impl Store {
         let partials = &self.inner.partials;
         let known = partials.known(&key);
         let recorded = match known.map_err(|source| self.failed_at(&key, source))? {
-            Known::None => return Ok(Vec::new()),
-            Known::Is(recorded) => *recorded,
-            Known::Torn => return self.abandon_torn(key, target),
+            EarlierRun::None => return Ok(Vec::new()),
+            EarlierRun::Recorded(recorded) => *recorded,
+            EarlierRun::Damaged => return self.cancel_damaged(key, target),
         };
         let spec = &recorded.spec;
         let _reservation = Reservation::new(self, spec)?;
         let left = match spec.descriptor.kind() {
             Kind::File => {
-                let (left, part) = (self.remove_growth(&recorded)?, recorded.part());
+                let (left, part) = (self.remove_part_file(&recorded)?, recorded.part_path());
                 // Gone for good, also through a power cut. Where its folder is gone, so is the file.
                 if part.parent().is_some_and(Path::exists) {
                     files::sync_folder_of(&part).map_err(|source| self.failed(spec, source))?;
@@ -57,7 +57,7 @@ impl Store {
                 left
             }
             Kind::Folder => {
-                let mut left = self.abandon_parts(spec)?;
+                let mut left = self.remove_parts(spec)?;
                 left.extend(folder::remove_staged(self, &recorded)?);
                 self.release_manifests(&self.manifests_below(hash));
                 left
@@ -68,16 +68,20 @@ impl Store {
     }
 
     /// What grew is told by its mark, which names the content, too.
-    fn abandon_torn(&self, key: Key, target: Option<&Path>) -> Result<Vec<PathBuf>, PartialError> {
+    fn cancel_damaged(
+        &self,
+        key: Key,
+        target: Option<&Path>,
+    ) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
         let manifest = self.manifest(&key.hash).ok().flatten();
         match (target, manifest) {
             (Some(target), Some(manifest)) => {
-                left.extend(self.abandon_torn_folder(target, manifest.descriptor())?);
+                left.extend(self.cancel_damaged_folder(target, manifest.descriptor())?);
             }
             (Some(target), None) => {
                 let part = default_path(target);
-                left.extend(growth::remove_marked(&part, None, &key.hash)?);
+                left.extend(part_file::remove_marked(&part, None, &key.hash)?);
             }
             (None, _) => {}
         }
@@ -86,7 +90,7 @@ impl Store {
         Ok(left)
     }
 
-    fn abandon_torn_folder(
+    fn cancel_damaged_folder(
         &self,
         target: &Path,
         descriptor: Descriptor,
@@ -105,10 +109,10 @@ impl Store {
             links: Links::default(),
             strict_names: false,
         };
-        let mut left = self.abandon_parts(&spec)?;
+        let mut left = self.remove_parts(&spec)?;
         let recorded = Recorded {
             spec,
-            growth: None,
+            part: None,
             sync_failed: false,
         };
         left.extend(folder::remove_staged(self, &recorded)?);
@@ -119,7 +123,7 @@ impl Store {
     }
 
     /// Removes what is left of the large files of a folder that have not found their places.
-    pub(super) fn abandon_parts(&self, folder: &PartialSpec) -> Result<Vec<PathBuf>, PartialError> {
+    pub(super) fn remove_parts(&self, folder: &PartialSpec) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
         for part in self.parts_of(folder)? {
             left.extend(self.remove_part(&part)?);
@@ -132,25 +136,25 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::abandon`].
+    /// As [`Store::cancel_partial`].
     pub(in crate::store) fn remove_part(
         &self,
         part: &PartialSpec,
     ) -> Result<Option<PathBuf>, PartialError> {
         let _reservation = Reservation::new(self, part)?;
         let left = match known(self, part)? {
-            Known::Is(recorded) => self.remove_growth(&recorded)?.pop(),
-            Known::Torn | Known::None => None,
+            EarlierRun::Recorded(recorded) => self.remove_part_file(&recorded)?.pop(),
+            EarlierRun::Damaged | EarlierRun::None => None,
         };
         self.remove_record(part, false)?;
         Ok(left)
     }
 
     /// Removes the file in which the content grows, if it is ours.
-    fn remove_growth(&self, recorded: &Recorded) -> Result<Vec<PathBuf>, PartialError> {
-        let Recorded { spec, growth, .. } = recorded;
-        let id: Option<Id> = growth.as_ref().map(|growth| growth.id);
-        let left = growth::remove(&self.inner.partials, spec, &recorded.part(), id)?;
+    fn remove_part_file(&self, recorded: &Recorded) -> Result<Vec<PathBuf>, PartialError> {
+        let Recorded { spec, part, .. } = recorded;
+        let id: Option<Id> = part.as_ref().map(|part| part.id);
+        let left = part_file::remove(&self.inner.partials, spec, &recorded.part_path(), id)?;
         Ok(left.into_iter().collect())
     }
 
@@ -158,7 +162,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::abandon`].
+    /// As [`Store::cancel_partial`].
     pub(in crate::store) fn remove_part_within(
         &self,
         part: &PartialSpec,
@@ -173,17 +177,17 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::abandon`].
+    /// As [`Store::cancel_partial`].
     pub fn forget_partial(&self, hash: &Hash) -> Result<(), PartialError> {
         let key = Key::of(*hash);
         let known = self.inner.partials.known(&key);
         let spec = match known.map_err(|source| self.failed_at(&key, source))? {
-            Known::Is(recorded) => recorded.spec,
-            Known::Torn => {
+            EarlierRun::Recorded(recorded) => recorded.spec,
+            EarlierRun::Damaged => {
                 let removed = self.inner.partials.remove(&key, true);
                 return removed.map_err(|source| self.failed_at(&key, source));
             }
-            Known::None => return Ok(()),
+            EarlierRun::None => return Ok(()),
         };
         let _reservation = Reservation::new(self, &spec)?;
         for part in self.parts_of(&spec)? {
@@ -197,10 +201,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::abandon`].
+    /// As [`Store::cancel_partial`].
     pub fn forget_partial_at(&self, hash: &Hash, target: &Path) -> Result<(), PartialError> {
         match self.inner.partials.known(&Key::of(*hash)) {
-            Ok(Known::Is(recorded)) if recorded.spec.target == target => self.forget_partial(hash),
+            Ok(EarlierRun::Recorded(recorded)) if recorded.spec.target == target => {
+                self.forget_partial(hash)
+            }
             _ => Ok(()),
         }
     }

@@ -19,8 +19,8 @@ use sha2::{Digest, Sha256};
 use super::{
     PartialError, PartialSpec,
     mark::{self, Id, Mark},
-    record::{Known, Partials, RecordedGrowth},
-    remove::{Removal, remove_this},
+    record::{EarlierRun, Partials, RecordedPart},
+    removal::{Removal, remove_this},
     resume::proves_something,
 };
 use crate::store::dir::{Dir, Kind, Mode, entry_of};
@@ -35,11 +35,11 @@ const MAX_NAME: usize = 255;
 const MAX_NAMES: u32 = 100;
 
 /// Where content grows, open and locked.
-pub(super) type Grown = (Growth, File);
+pub(super) type LockedPart = (PartFile, File);
 
 /// Where content grows.
 #[derive(Clone, Debug)]
-pub(super) struct Growth {
+pub(super) struct PartFile {
     /// The directory that holds it, for as long as the download lives.
     pub(super) dir: Arc<Dir>,
     /// Its path from there.
@@ -48,18 +48,18 @@ pub(super) struct Growth {
     pub(super) id: Id,
 }
 
-impl Growth {
+impl PartFile {
     /// Where it is, for people and the record.
     pub(super) fn path(&self) -> PathBuf {
         self.dir.path_of(&self.inner)
     }
 
     /// What the record says of it.
-    pub(super) fn recorded(&self) -> RecordedGrowth {
-        RecordedGrowth {
+    pub(super) fn recorded(&self) -> RecordedPart {
+        RecordedPart {
             id: self.id,
-            part: self.path(),
-            abilities: None,
+            path: self.path(),
+            file_system: None,
         }
     }
 
@@ -121,8 +121,8 @@ pub(super) fn place_of(target: &Path) -> Result<(Arc<Dir>, String), PartialError
 pub(super) fn open(
     partials: &Partials,
     spec: &PartialSpec,
-    known: &Known,
-) -> Result<Grown, PartialError> {
+    known: &EarlierRun,
+) -> Result<LockedPart, PartialError> {
     let (dir, name) = place_of(&spec.target)?;
     let opening = Opening {
         partials,
@@ -137,16 +137,16 @@ pub(super) fn open(
     }
 }
 
-/// The same of a file in a folder: there it grows under its own name, once `make_room` has seen to it that
+/// The same of a file in a folder: there it grows under its own name, once `clear_path` has seen to it that
 /// nothing else has it.
 pub(super) fn open_in(
     partials: &Partials,
     spec: &PartialSpec,
-    known: &Known,
+    known: &EarlierRun,
     dir: Arc<Dir>,
     inner: String,
-    make_room: &dyn Fn() -> io::Result<()>,
-) -> Result<Grown, PartialError> {
+    clear_path: &dyn Fn() -> io::Result<()>,
+) -> Result<LockedPart, PartialError> {
     let opening = Opening {
         partials,
         spec,
@@ -167,13 +167,13 @@ pub(super) fn open_in(
         if recorded == path {
             return Ok(left);
         }
-        make_room().map_err(|source| PartialError::Io {
+        clear_path().map_err(|source| PartialError::Io {
             path: path.clone(),
             source,
         })?;
         return opening.move_in(left);
     }
-    make_room().map_err(|source| PartialError::Io {
+    clear_path().map_err(|source| PartialError::Io {
         path: path.clone(),
         source,
     })?;
@@ -182,7 +182,7 @@ pub(super) fn open_in(
 }
 
 /// One attempt to open where content grows.
-struct Opening<'a> {
+struct PartOpener<'a> {
     partials: &'a Partials,
     spec: &'a PartialSpec,
     hash: Hash,
@@ -191,9 +191,9 @@ struct Opening<'a> {
     name: String,
 }
 
-impl Opening<'_> {
+impl PartOpener<'_> {
     /// What an earlier run left, at its place or moved to this target.
-    fn earlier(&self, known: &Known) -> Result<Option<Grown>, PartialError> {
+    fn earlier(&self, known: &EarlierRun) -> Result<Option<LockedPart>, PartialError> {
         let Some((left, recorded)) = self.left(known)? else {
             return Ok(None);
         };
@@ -231,7 +231,7 @@ impl Opening<'_> {
 
     /// Moves what an earlier run left of a file in a folder to where it grows now: before format 2 it grew
     /// as `<path>.part`, and in a folder that was there before among what is there.
-    fn move_in(&self, left: Grown) -> Result<Grown, PartialError> {
+    fn move_in(&self, left: LockedPart) -> Result<LockedPart, PartialError> {
         let (dir, inner) = (&left.0.dir, &left.0.inner);
         match dir.rename(inner, &self.dir, &self.name, false) {
             Ok(()) => Ok(self.moved(left, self.name.clone())),
@@ -247,12 +247,12 @@ impl Opening<'_> {
     }
 
     /// What the record names, if it is there, ours, and nobody else's at the moment; and where it is.
-    fn left(&self, known: &Known) -> Result<Option<(Grown, PathBuf)>, PartialError> {
+    fn left(&self, known: &EarlierRun) -> Result<Option<(LockedPart, PathBuf)>, PartialError> {
         let path = match known {
-            Known::Is(recorded) => recorded.part(),
+            EarlierRun::Recorded(recorded) => recorded.part_path(),
             // It does not say any more where the content grew.
-            Known::Torn => default_path(&self.spec.target),
-            Known::None => return Ok(None),
+            EarlierRun::Damaged => default_path(&self.spec.target),
+            EarlierRun::None => return Ok(None),
         };
         let Ok((dir, inner)) = place_of(&path) else {
             return Ok(None);
@@ -268,13 +268,13 @@ impl Opening<'_> {
         &self,
         dir: Arc<Dir>,
         inner: String,
-        known: &Known,
-    ) -> Result<Option<Grown>, PartialError> {
+        known: &EarlierRun,
+    ) -> Result<Option<LockedPart>, PartialError> {
         let Ok(file) = dir.file(&inner, Mode::Write) else {
             return Ok(None);
         };
         let recorded = match known {
-            Known::Is(recorded) => recorded.growth.as_ref().map(|growth| growth.id),
+            EarlierRun::Recorded(recorded) => recorded.part.as_ref().map(|part| part.id),
             _ => None,
         };
         let proves = || proves_something(self.partials, self.spec, &file);
@@ -282,7 +282,7 @@ impl Opening<'_> {
             &file,
             recorded,
             &self.hash,
-            !matches!(known, Known::None),
+            !matches!(known, EarlierRun::None),
             proves,
         );
         let Some(id) = ours.filter(|_| entry_of(&file).is_ok_and(|entry| entry.links == 1)) else {
@@ -295,13 +295,13 @@ impl Opening<'_> {
         }
         let id = id.unwrap_or_else(Id::random);
         mark::set(&file, id, &self.hash);
-        Ok(Some((Growth { dir, inner, id }, file)))
+        Ok(Some((PartFile { dir, inner, id }, file)))
     }
 
-    fn moved(&self, left: Grown, inner: String) -> Grown {
+    fn moved(&self, left: LockedPart, inner: String) -> LockedPart {
         let dir = Arc::clone(&self.dir);
         (
-            Growth {
+            PartFile {
                 dir,
                 inner,
                 ..left.0
@@ -311,7 +311,7 @@ impl Opening<'_> {
     }
 
     /// What an earlier run left on another disk is fetched anew.
-    fn give_up(&self, left: &Growth) {
+    fn give_up(&self, left: &PartFile) {
         let (from, to) = (left.path(), &self.spec.target);
         let (from, to) = (from.display(), to.display());
         tracing::info!(%from, %to, "what was downloaded is on another disk: fetching it again");
@@ -321,14 +321,16 @@ impl Opening<'_> {
     }
 
     /// A new file, under the first name that is free.
-    fn new_file(&self) -> Result<Grown, PartialError> {
+    fn new_file(&self) -> Result<LockedPart, PartialError> {
         for attempt in 1..=MAX_NAMES {
             let inner = part_name(&self.name, attempt);
             if let Some(made) = self.make(&inner)? {
                 return Ok(made);
             }
             // A run whose record was lost may have left it.
-            if let Some(left) = self.take(Arc::clone(&self.dir), inner.clone(), &Known::None)? {
+            if let Some(left) =
+                self.take(Arc::clone(&self.dir), inner.clone(), &EarlierRun::None)?
+            {
                 return Ok(left);
             }
             if self.is_busy(&inner) {
@@ -351,7 +353,7 @@ impl Opening<'_> {
     }
 
     /// A new file with this name; none if there is something.
-    fn make(&self, inner: &str) -> Result<Option<Grown>, PartialError> {
+    fn make(&self, inner: &str) -> Result<Option<LockedPart>, PartialError> {
         let failed = |source| PartialError::Io {
             path: self.dir.path_of(inner),
             source,
@@ -365,12 +367,12 @@ impl Opening<'_> {
         }
         let id = Id::random();
         mark::set(&file, id, &self.hash);
-        let growth = Growth {
+        let part_file = PartFile {
             dir: Arc::clone(&self.dir),
             inner: inner.to_owned(),
             id,
         };
-        Ok(Some((growth, file)))
+        Ok(Some((part_file, file)))
     }
 }
 

@@ -12,18 +12,18 @@ use std::{
 use pelago_content::{EntryKind, Expander, Hash, ListedFile, Listing};
 
 use super::{
-    Abilities, Links, Local,
-    tree::{remove_folders, remove_root},
+    FileSystem, Links, LocalPaths,
+    staging::{remove_folders, remove_root},
 };
 use crate::store::{
     Store,
     dir::{Dir, Kind, Mode},
     partial::{
         PartialError,
-        growth::place_of,
         mark::{self, Id, Mark},
+        part_file::place_of,
         record::Recorded,
-        remove::{Removal, has_content, is_link_in_the_way, remove_this},
+        removal::{Removal, has_content, is_link_in_the_way, remove_this},
     },
 };
 
@@ -33,7 +33,7 @@ pub(in crate::store::partial) fn remove_staged(
     store: &Store,
     recorded: &Recorded,
 ) -> Result<Vec<PathBuf>, PartialError> {
-    let part = recorded.part();
+    let part = recorded.part_path();
     let failed = |source| PartialError::Io {
         path: part.clone(),
         source,
@@ -47,7 +47,7 @@ pub(in crate::store::partial) fn remove_staged(
         Err(error) if is_link_in_the_way(&error) => return Ok(vec![part]),
         Err(error) => return Err(failed(error)),
     };
-    let id = recorded.growth.as_ref().map(|growth| growth.id);
+    let id = recorded.part.as_ref().map(|part| part.id);
     if !is_ours(&top, id, &recorded.spec.descriptor.hash()) {
         return Ok(vec![part]);
     }
@@ -59,9 +59,9 @@ pub(in crate::store::partial) fn remove_staged(
     let mut left = match listing(store, recorded) {
         Some(listing) => {
             let listing = Arc::new(listing);
-            let all = Abilities::all();
-            let abilities = recorded.abilities().unwrap_or(&all);
-            let local = Local::new(&listing, abilities, Links::All);
+            let all = FileSystem::unrestricted();
+            let file_system = recorded.file_system().unwrap_or(&all);
+            let local = LocalPaths::new(&listing, file_system, Links::All);
             removing.all_of(&listing, &local).map_err(failed)?
         }
         None => Vec::new(),
@@ -104,7 +104,7 @@ struct Removing<'a> {
 }
 
 impl Removing<'_> {
-    fn all_of(&self, listing: &Listing, local: &Local) -> io::Result<Vec<PathBuf>> {
+    fn all_of(&self, listing: &Listing, local: &LocalPaths) -> io::Result<Vec<PathBuf>> {
         let mut left = Vec::new();
         for file in listing.files() {
             let path = local.path(file.entry);

@@ -34,7 +34,7 @@ const MAX_ENDING: usize = 16;
 
 /// What one file system holds. The record of a download keeps it, so that names stay the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store::partial) struct Abilities {
+pub(in crate::store::partial) struct FileSystem {
     /// Characters that it refuses in names.
     #[serde(rename = "c", default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) refused: BTreeSet<char>,
@@ -43,22 +43,22 @@ pub(in crate::store::partial) struct Abilities {
     pub(super) is_ascii_only: bool,
     /// Whether a name keeps a dot or a space at its end.
     #[serde(rename = "e")]
-    pub(super) keeps_endings: bool,
+    pub(super) keeps_trailing_dots: bool,
     /// Whether the names of devices are names like others.
     #[serde(rename = "d")]
-    pub(super) holds_devices: bool,
+    pub(super) allows_device_names: bool,
     /// Whether names that differ in letter case are different names.
     #[serde(rename = "t")]
-    pub(super) tells_case: bool,
+    pub(super) is_case_sensitive: bool,
     /// What it does with the forms of one character.
     #[serde(rename = "f")]
-    pub(super) form: Form,
+    pub(super) normalization: Normalization,
     /// Bytes of the longest name.
     #[serde(rename = "m")]
-    pub(super) max_name: usize,
+    pub(super) max_name_len: usize,
     /// Whether it holds symbolic links.
     #[serde(rename = "l")]
-    pub(super) holds_links: bool,
+    pub(super) supports_links: bool,
     /// Whether a file keeps whether its owner may run it.
     #[serde(rename = "x")]
     pub(super) keeps_executable: bool,
@@ -66,7 +66,7 @@ pub(in crate::store::partial) struct Abilities {
 
 /// What a file system does with names that Unicode takes for the same: composed or decomposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::store::partial) enum Form {
+pub(in crate::store::partial) enum Normalization {
     /// They are different names.
     #[serde(rename = "a")]
     Apart,
@@ -81,18 +81,18 @@ pub(in crate::store::partial) enum Form {
     Decomposed,
 }
 
-impl Abilities {
+impl FileSystem {
     /// A file system that holds everything.
-    pub(super) const fn all() -> Self {
+    pub(super) const fn unrestricted() -> Self {
         Self {
             refused: BTreeSet::new(),
             is_ascii_only: false,
-            keeps_endings: true,
-            holds_devices: true,
-            tells_case: true,
-            form: Form::Apart,
-            max_name: MAX_NAME_LEN,
-            holds_links: true,
+            keeps_trailing_dots: true,
+            allows_device_names: true,
+            is_case_sensitive: true,
+            normalization: Normalization::Apart,
+            max_name_len: MAX_NAME_LEN,
+            supports_links: true,
             keeps_executable: true,
         }
     }
@@ -100,26 +100,26 @@ impl Abilities {
     /// What programs can name on Windows, on whichever file system. It is known and not asked for: a
     /// name that has a separator in it would lead elsewhere.
     #[cfg(any(windows, test))]
-    pub(in crate::store::partial) fn on_windows() -> Self {
+    pub(in crate::store::partial) fn windows() -> Self {
         let controls = (0..0x20_u8).map(char::from);
         Self {
             refused: controls.chain(REFUSED_BY_WINDOWS.chars()).collect(),
-            keeps_endings: false,
-            holds_devices: false,
-            tells_case: false,
+            keeps_trailing_dots: false,
+            allows_device_names: false,
+            is_case_sensitive: false,
             keeps_executable: false,
-            ..Self::all()
+            ..Self::unrestricted()
         }
     }
 
     /// Whether every name is held as it is.
     fn holds_all_names(&self) -> bool {
         let names = Self {
-            holds_links: true,
+            supports_links: true,
             keeps_executable: true,
             ..self.clone()
         };
-        names == Self::all()
+        names == Self::unrestricted()
     }
 
     /// Other names for those of one directory that it cannot hold: the place of each among `names`,
@@ -159,9 +159,11 @@ impl Abilities {
 
     /// A name, or the nearest that it holds.
     fn held<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        let mut held: Cow<'n, str> = match self.form {
-            Form::Composed if !name.is_ascii() => ComposingNormalizer::new_nfc().normalize(name),
-            Form::Decomposed if !name.is_ascii() => {
+        let mut held: Cow<'n, str> = match self.normalization {
+            Normalization::Composed if !name.is_ascii() => {
+                ComposingNormalizer::new_nfc().normalize(name)
+            }
+            Normalization::Decomposed if !name.is_ascii() => {
                 DecomposingNormalizer::new_nfd().normalize(name)
             }
             _ => name.into(),
@@ -173,15 +175,15 @@ impl Abilities {
             };
             held = held.chars().map(substitute).collect::<String>().into();
         }
-        if held.len() > self.max_name {
-            held = cut(&held, "", self.max_name).into();
+        if held.len() > self.max_name_len {
+            held = cut(&held, "", self.max_name_len).into();
         }
-        if !self.holds_devices && is_device(&held) {
+        if !self.allows_device_names && is_device(&held) {
             let (stem, rest) = held.split_at(held.find('.').unwrap_or(held.len()));
             let stem = stem.trim_end_matches(' ');
-            held = cut(&format!("{stem}{SUBSTITUTE}{rest}"), "", self.max_name).into();
+            held = cut(&format!("{stem}{SUBSTITUTE}{rest}"), "", self.max_name_len).into();
         }
-        if !self.keeps_endings && held.ends_with(['.', ' ']) {
+        if !self.keeps_trailing_dots && held.ends_with(['.', ' ']) {
             let kept = held.trim_end_matches(['.', ' ']).len();
             let ending = held.len() - kept;
             held.to_mut().truncate(kept);
@@ -198,25 +200,26 @@ impl Abilities {
 
     /// A held name with a number before its ending.
     fn numbered(&self, held: &str, number: u64) -> String {
-        cut(held, &format!(" ({number})"), self.max_name)
+        cut(held, &format!(" ({number})"), self.max_name_len)
     }
 
     /// What two names have in common exactly if it takes them for the same; with both, a canonical
     /// caseless match (Unicode, D145).
     fn key<'n>(&self, name: &'n str) -> Cow<'n, str> {
-        if self.tells_case && (self.form == Form::Apart || name.is_ascii()) {
+        if self.is_case_sensitive && (self.normalization == Normalization::Apart || name.is_ascii())
+        {
             return name.into();
         }
         if name.is_ascii() {
             return name.to_ascii_lowercase().into();
         }
         let decompose = DecomposingNormalizer::new_nfd();
-        let decomposed = |text: &str| match self.form {
-            Form::Apart => text.to_owned(),
+        let decomposed = |text: &str| match self.normalization {
+            Normalization::Apart => text.to_owned(),
             _ => decompose.normalize(text).into_owned(),
         };
         let mut key = decomposed(name);
-        if !self.tells_case {
+        if !self.is_case_sensitive {
             key = decomposed(&CaseMapper::new().fold_string(&key));
         }
         key.into()
@@ -256,19 +259,19 @@ mod tests {
 
     use super::*;
 
-    fn exfat() -> Abilities {
-        Abilities {
+    fn exfat() -> FileSystem {
+        FileSystem {
             refused: "<>:\"|?*\\\n".chars().collect(),
-            tells_case: false,
-            holds_links: false,
+            is_case_sensitive: false,
+            supports_links: false,
             keeps_executable: false,
-            ..Abilities::all()
+            ..FileSystem::unrestricted()
         }
     }
 
     /// The names that a directory gets; those that stay are left out.
-    fn renamed(abilities: &Abilities, names: &[&str]) -> Vec<(String, String)> {
-        let renamed = abilities.renamed(names.iter().copied());
+    fn renamed(file_system: &FileSystem, names: &[&str]) -> Vec<(String, String)> {
+        let renamed = file_system.renamed(names.iter().copied());
         let named = |(at, held): (usize, String)| (names[at].to_owned(), held);
         renamed.into_iter().map(named).collect()
     }
@@ -281,7 +284,7 @@ mod tests {
     #[test]
     fn a_file_system_that_holds_everything_changes_no_name() {
         let names = ["A", "CON", "a", "a.", "a:b", "e\u{301}", "\u{e9}", "x\ny"];
-        assert_eq!(renamed(&Abilities::all(), &names), []);
+        assert_eq!(renamed(&FileSystem::unrestricted(), &names), []);
     }
 
     #[test]
@@ -310,10 +313,10 @@ mod tests {
             ("x. .", "x___"),
             (r"..\up", ".._up"),
         ];
-        assert_eq!(renamed(&Abilities::on_windows(), &names), pairs(&expected));
+        assert_eq!(renamed(&FileSystem::windows(), &names), pairs(&expected));
         let expected = [("aux.c", "aux_.c")];
         assert_eq!(
-            renamed(&Abilities::on_windows(), &["aux.c"]),
+            renamed(&FileSystem::windows(), &["aux.c"]),
             pairs(&expected)
         );
     }
@@ -344,23 +347,32 @@ mod tests {
     #[test]
     fn forms_of_one_character_are_told_apart_where_the_file_system_does() {
         let names = ["e\u{301}", "\u{e9}"];
-        let with = |form| Abilities {
-            form,
-            ..Abilities::all()
+        let with = |normalization| FileSystem {
+            normalization,
+            ..FileSystem::unrestricted()
         };
         let expected = [("\u{e9}", "\u{e9} (2)")];
-        assert_eq!(renamed(&with(Form::Same), &names), pairs(&expected));
+        assert_eq!(
+            renamed(&with(Normalization::Same), &names),
+            pairs(&expected)
+        );
         let expected = [("e\u{301}", "\u{e9} (2)")];
-        assert_eq!(renamed(&with(Form::Composed), &names), pairs(&expected));
+        assert_eq!(
+            renamed(&with(Normalization::Composed), &names),
+            pairs(&expected)
+        );
         let expected = [("\u{e9}", "e\u{301} (2)")];
-        assert_eq!(renamed(&with(Form::Decomposed), &names), pairs(&expected));
+        assert_eq!(
+            renamed(&with(Normalization::Decomposed), &names),
+            pairs(&expected)
+        );
     }
 
     #[test]
     fn long_names_keep_their_ending() {
-        let abilities = Abilities {
-            max_name: 20,
-            ..Abilities::all()
+        let file_system = FileSystem {
+            max_name_len: 20,
+            ..FileSystem::unrestricted()
         };
         let names = [
             "a long name of some kind.jpg",
@@ -368,15 +380,20 @@ mod tests {
             "üüüüüüüüüüüüüü",
         ];
         let expected = ["a long name of s.jpg", "a long name  (2).jpg", "üüüüüüüüüü"];
-        let held: Vec<_> = renamed(&abilities, &names)
+        let held: Vec<_> = renamed(&file_system, &names)
             .into_iter()
             .map(|(_, held)| held)
             .collect();
         assert_eq!(held, expected);
     }
 
-    fn any_abilities() -> impl Strategy<Value = Abilities> {
-        let forms = [Form::Apart, Form::Same, Form::Composed, Form::Decomposed];
+    fn any_file_system() -> impl Strategy<Value = FileSystem> {
+        let forms = [
+            Normalization::Apart,
+            Normalization::Same,
+            Normalization::Composed,
+            Normalization::Decomposed,
+        ];
         let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         let rest = (
             prop::sample::select(forms.to_vec()),
@@ -384,19 +401,22 @@ mod tests {
             "[\\PC\n]{0,8}",
         );
         (flags, rest).prop_map(
-            |((keeps_endings, holds_devices, tells_case), (form, max_name, refused))| {
-                Abilities {
+            |(
+                (keeps_trailing_dots, allows_device_names, is_case_sensitive),
+                (normalization, max_name_len, refused),
+            )| {
+                FileSystem {
                     // A substitute that is refused would leave no name at all.
                     refused: refused
                         .chars()
                         .filter(|refused| !"_ ()0123456789".contains(*refused))
                         .collect(),
-                    keeps_endings,
-                    holds_devices,
-                    tells_case,
-                    form,
-                    max_name,
-                    ..Abilities::all()
+                    keeps_trailing_dots,
+                    allows_device_names,
+                    is_case_sensitive,
+                    normalization,
+                    max_name_len,
+                    ..FileSystem::unrestricted()
                 }
             },
         )
@@ -424,21 +444,21 @@ mod tests {
         #[test]
         fn names_are_held_lead_nowhere_and_differ(
             names in any_names(),
-            abilities in prop_oneof![any_abilities(), Just(Abilities::on_windows())],
+            file_system in prop_oneof![any_file_system(), Just(FileSystem::windows())],
         ) {
             let mut local: Vec<String> = names.clone();
-            for (at, held) in abilities.renamed(names.iter().map(String::as_str)) {
+            for (at, held) in file_system.renamed(names.iter().map(String::as_str)) {
                 local[at] = held;
             }
             let mut keys = HashSet::new();
             for name in &local {
                 prop_assert_eq!(pelago_content::check_name(name), Ok(()));
                 prop_assert!(!name.contains(std::path::is_separator), "{}", name);
-                prop_assert!(name.len() <= abilities.max_name.max(12), "{}", name);
-                prop_assert!(!name.contains(|c| abilities.refused.contains(&c)), "{}", name);
-                prop_assert!(abilities.holds_devices || !is_device(name), "{}", name);
-                prop_assert!(abilities.keeps_endings || !name.ends_with(['.', ' ']), "{}", name);
-                prop_assert!(keys.insert(abilities.key(name).into_owned()), "{} twice", name);
+                prop_assert!(name.len() <= file_system.max_name_len.max(12), "{}", name);
+                prop_assert!(!name.contains(|c| file_system.refused.contains(&c)), "{}", name);
+                prop_assert!(file_system.allows_device_names || !is_device(name), "{}", name);
+                prop_assert!(file_system.keeps_trailing_dots || !name.ends_with(['.', ' ']), "{}", name);
+                prop_assert!(keys.insert(file_system.key(name).into_owned()), "{} twice", name);
             }
         }
     }

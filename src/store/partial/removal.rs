@@ -25,7 +25,7 @@ use crate::store::{
 
 /// The directory that something was put into, to be found again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Home {
+pub(super) struct Destination {
     /// Without links on the way.
     #[serde(rename = "f")]
     folder: PathBuf,
@@ -40,7 +40,7 @@ pub struct Receipt {
     #[serde(rename = "p")]
     path: PathBuf,
     #[serde(rename = "h")]
-    home: Home,
+    home: Destination,
     #[serde(rename = "c")]
     placed: Placed,
 }
@@ -48,12 +48,12 @@ pub struct Receipt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Placed {
     #[serde(rename = "f")]
-    File(Made),
+    File(PlacedFile),
     #[serde(rename = "d")]
     Folder(PlacedFolder),
 }
 
-impl Home {
+impl Destination {
     /// The home of what lies at `path`.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().and_then(|name| name.to_str());
@@ -76,7 +76,7 @@ impl Home {
 impl Finished {
     /// What is needed to remove the file later.
     pub fn receipt(&self) -> Receipt {
-        let made = Made {
+        let made = PlacedFile {
             descriptor: self.descriptor,
             fingerprint: self.fingerprint,
         };
@@ -85,7 +85,7 @@ impl Finished {
 }
 
 impl Receipt {
-    fn new(path: &Path, home: &Home, placed: Placed) -> Self {
+    fn new(path: &Path, home: &Destination, placed: Placed) -> Self {
         Self {
             path: path.to_owned(),
             home: home.clone(),
@@ -93,7 +93,7 @@ impl Receipt {
         }
     }
 
-    pub(super) fn of_folder(path: &Path, home: &Home, placed: PlacedFolder) -> Self {
+    pub(super) fn of_folder(path: &Path, home: &Destination, placed: PlacedFolder) -> Self {
         Self::new(path, home, Placed::Folder(placed))
     }
 
@@ -104,11 +104,11 @@ impl Receipt {
         descriptor: Descriptor,
         fingerprint: Fingerprint,
     ) -> io::Result<Self> {
-        let made = Made {
+        let made = PlacedFile {
             descriptor,
             fingerprint,
         };
-        Ok(Self::new(path, &Home::of(path)?, Placed::File(made)))
+        Ok(Self::new(path, &Destination::of(path)?, Placed::File(made)))
     }
 
     /// Whether an earlier receipt can change what this one says.
@@ -146,7 +146,7 @@ impl Receipt {
         }
     }
 
-    fn remove_file(&self, made: &Made) -> Result<(), RemoveError> {
+    fn remove_file(&self, made: &PlacedFile) -> Result<(), RemoveError> {
         let path = || self.path.clone();
         let failed = |source| RemoveError::Io {
             path: path(),
@@ -168,7 +168,7 @@ impl Receipt {
 
 /// A file that a download made, as it was then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Made {
+pub(super) struct PlacedFile {
     #[serde(rename = "d", with = "descriptor_bytes")]
     pub(super) descriptor: Descriptor,
     #[serde(rename = "f")]
@@ -205,7 +205,7 @@ pub(super) enum Removal {
     NotOurs,
 }
 
-impl Made {
+impl PlacedFile {
     /// Removes the file at `inner`, if it is this one.
     pub(super) fn remove(&self, dir: &Dir, inner: &str) -> io::Result<Removal> {
         let entry = match dir.find(inner) {

@@ -14,7 +14,7 @@ use pelago_content::{EntryKind, ListedEntry, Listing};
 
 use super::{
     Selection,
-    abilities::Abilities,
+    file_system::FileSystem,
     links::{Inside, LinkOmission, Links},
 };
 use crate::store::{escape::escaped, received::Received};
@@ -24,7 +24,7 @@ pub const MAX_LISTED_DIFFERENCES: usize = 1000;
 
 /// How one folder lies here.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(super) struct LocalPaths {
     listing: Arc<Listing>,
     /// The names of entries that cannot keep their own, by the manifest and the entry in it: the same
     /// wherever that manifest is listed.
@@ -106,12 +106,12 @@ impl fmt::Display for Differences {
     }
 }
 
-impl Local {
-    pub(super) fn new(listing: &Arc<Listing>, abilities: &Abilities, links: Links) -> Self {
+impl LocalPaths {
+    pub(super) fn new(listing: &Arc<Listing>, file_system: &FileSystem, links: Links) -> Self {
         let mut names = HashMap::new();
         for (number, manifest) in listing.manifests().iter().enumerate() {
             let of_manifest = manifest.entries().iter().map(|entry| entry.name.as_str());
-            let renamed = abilities.renamed(of_manifest);
+            let renamed = file_system.renamed(of_manifest);
             names.extend(
                 renamed
                     .into_iter()
@@ -126,7 +126,7 @@ impl Local {
             match links {
                 Links::None => Some(LinkOmission::Unwanted),
                 Links::Inside if !inside.stays(entry, target) => Some(LinkOmission::LeadsOut),
-                _ if !abilities.holds_links => Some(LinkOmission::Unsupported),
+                _ if !file_system.supports_links => Some(LinkOmission::Unsupported),
                 _ => None,
             }
         };
@@ -136,7 +136,7 @@ impl Local {
             left_out: left_out.collect(),
             listing: Arc::clone(listing),
             names,
-            keeps_executable: abilities.keeps_executable,
+            keeps_executable: file_system.keeps_executable,
         }
     }
 
