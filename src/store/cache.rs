@@ -15,7 +15,9 @@ use std::{
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use pelago_content::{BLOCK_SIZE, Descriptor, Hash, Manifest};
 
-use super::{Links, OnDisk, Partial, PartialError, PartialSpec, Scope, Store, Writer, files};
+use super::{
+    Links, Partial, PartialError, PartialSpec, Scope, Store, Writer, files, partial::cache_owner,
+};
 
 /// The folder in the data folder.
 pub(super) const CACHE_FOLDER: &str = "gateway";
@@ -127,7 +129,7 @@ impl Cache {
             scopes: Scope::Unlisted.into(),
             resume_on_start: false,
             only: Vec::new(),
-            part_of: Some(owner(number)),
+            part_of: Some(cache_owner(number)),
             overwrite: false,
             is_named: false,
             links: Links::default(),
@@ -283,42 +285,6 @@ impl Entries {
     }
 }
 
-impl Store {
-    /// Allows the download that `spec` describes to write `len` more bytes to the disk of `at`. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageFull`](io::ErrorKind::StorageFull) if less than the reserve would stay free.
-    pub(super) fn check_room<D: OnDisk + ?Sized>(
-        &self,
-        spec: &PartialSpec,
-        at: &D,
-        len: u64,
-    ) -> io::Result<()> {
-        self.room().check(writer_of(spec), at, len)
-    }
-}
-
-/// Whether a download fills the cache or is there to stay.
-fn writer_of(spec: &PartialSpec) -> Writer {
-    match spec.part_of {
-        Some(folder) if is_owner(&folder) => Writer::Cache,
-        _ => Writer::Permanent,
-    }
-}
-
-/// Whose part the content with this number is said to be, in its record: no folder has such a hash.
-fn owner(number: u64) -> Hash {
-    let mut bytes = [0; 32];
-    bytes[24..].copy_from_slice(&number.to_be_bytes());
-    Hash::from_bytes(bytes)
-}
-
-/// Whether [`owner`] made this.
-fn is_owner(hash: &Hash) -> bool {
-    hash.as_bytes()[..24] == [0; 24]
-}
-
 /// Removes what an earlier run left.
 fn clear(store: &Store, folder: &Path) -> io::Result<()> {
     if !folder.exists() {
@@ -345,11 +311,11 @@ mod tests {
                 return;
             };
             let cached = cache.begin(describe(b"content")).unwrap();
-            assert_eq!(writer_of(cached.spec()), Writer::Cache);
+            assert_eq!(cached.spec().writer(), Writer::Cache);
             let mut spec = cached.spec().clone();
             for part_of in [None, Some(spec.descriptor.hash())] {
                 spec.part_of = part_of;
-                assert_eq!(writer_of(&spec), Writer::Permanent);
+                assert_eq!(spec.writer(), Writer::Permanent);
             }
         });
     }

@@ -32,7 +32,7 @@ impl Store {
         let of_downloads = self.manifests_of_downloads();
         let inner = &self.inner;
         Ok(Collected {
-            trees: self.collect_from(&inner.trees, &HashSet::new())?,
+            trees: self.collect_from(&*inner.trees, &HashSet::new())?,
             manifests: self.collect_from(&inner.manifests, &of_downloads)?,
         })
     }

@@ -43,7 +43,7 @@ pub struct Store {
 
 pub(super) struct Inner {
     pub(super) database: Database,
-    pub(super) trees: Trees,
+    pub(super) trees: Arc<Trees>,
     pub(super) manifests: Manifests,
     pub(super) partials: Partials,
     pub(super) downloads: Downloads,
@@ -91,29 +91,33 @@ impl Store {
             folder: path.to_owned(),
             source,
         };
-        let trees = Trees::in_folder(path).map_err(failed)?;
+        let trees = Arc::new(Trees::in_folder(path).map_err(failed)?);
         let manifests = Manifests::in_folder(path).map_err(failed)?;
-        let partials = Partials::in_folder(path).map_err(failed)?;
+        let room = Room::default();
+        let partials = Partials::in_folder(path, Arc::clone(&trees), room.clone());
+        let partials = partials.map_err(failed)?;
         let saved = Saved::in_folder(path).map_err(failed)?;
         let database = Database::in_folder(path);
         let folder = Some(folder.clone());
         Ok(Self::new(
-            database, trees, manifests, partials, saved, folder,
+            database, trees, room, manifests, partials, saved, folder,
         ))
     }
 
     /// A store that keeps its records in memory and ends with its last clone. Downloads still
     /// write their data to disk.
     pub fn in_memory() -> Self {
-        let (database, trees) = (Database::in_memory(), Trees::in_memory());
-        let (manifests, partials) = (Manifests::in_memory(), Partials::in_memory());
+        let (database, trees) = (Database::in_memory(), Arc::new(Trees::in_memory()));
+        let (manifests, room) = (Manifests::in_memory(), Room::default());
+        let partials = Partials::in_memory(Arc::clone(&trees), room.clone());
         let saved = Saved::in_memory();
-        Self::new(database, trees, manifests, partials, saved, None)
+        Self::new(database, trees, room, manifests, partials, saved, None)
     }
 
     fn new(
         database: Database,
-        trees: Trees,
+        trees: Arc<Trees>,
+        room: Room,
         manifests: Manifests,
         partials: Partials,
         saved: Saved,
@@ -132,7 +136,7 @@ impl Store {
             }),
             handles: Handles::default(),
             provider_keys: ProviderKeys::default(),
-            room: Room::default(),
+            room,
             received: folder
                 .as_ref()
                 .map_or_else(ReceivedFolders::in_memory, |folder| {

@@ -189,7 +189,8 @@ mod tests {
 
     fn receipt(home: &Home, name: &str) -> (Hash, Receipt) {
         let share = home.share(name, &bytes(1000, 1));
-        let receipt = Receipt::of_file(&share.path, share.descriptor, share.fingerprint).unwrap();
+        let receipt =
+            Receipt::of_test_file(&share.path, share.descriptor, share.fingerprint).unwrap();
         (share.descriptor.hash(), receipt)
     }
 

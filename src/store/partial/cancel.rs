@@ -1,58 +1,59 @@
-//! The end of a download that nobody wants any more: nothing is left of it.
+//! Cancels downloads: removes what they left.
 //!
-//! Owns the order: the data goes before the record, so that whatever fails can be tried again. Removes
-//! what a download made and nothing else: in a folder that was there before, only what has not found
-//! its place yet.
+//! Owns the order: data is removed before its record, so that a removal that fails can be repeated.
+//! Removes only what a download created. In a folder that existed before, files that are already in
+//! place stay.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use pelago_content::{Descriptor, Hash, Kind};
 
 use super::{
-    Links, PartialError, PartialSpec,
-    download::{Reservation, known, record_path},
-    folder,
-    mark::Id,
-    part_file::{self, default_path},
-    record::{EarlierRun, Recorded},
+    Links, PartialError, PartialSpec, folder,
+    page::Recorded,
+    part_file,
+    part_name::default_part_path,
+    records::{EarlierRun, Records},
+    reservations::{Reservation, Reservations},
     spec::Key,
 };
 use crate::store::{Scopes, Store, files};
 
 impl Store {
-    /// Removes what is here of a download that does not run, and its record, for good: it does not return
-    /// after a power cut. One that is not recorded has left nothing. Where the record is torn, it was for
-    /// `target`, as far as the caller knows. Gives what lies where it grew and is not ours: that stays.
+    /// Removes the data and the record of a download that does not run. They do not return after a
+    /// power cut. `target` is used if the record is damaged. Returns the paths of other files that
+    /// were in the way, which stay.
     ///
     /// # Errors
     ///
-    /// [`PartialError::InUse`] if it runs; [`PartialError::Io`] if something cannot be removed: the
+    /// [`PartialError::InUse`] if it runs. [`PartialError::Io`] if something cannot be removed: its
     /// record stays then.
     pub fn cancel_partial(
         &self,
         hash: &Hash,
         target: Option<&Path>,
     ) -> Result<Vec<PathBuf>, PartialError> {
-        let key = Key::of(*hash);
-        let partials = &self.inner.partials;
-        let known = partials.known(&key);
-        let recorded = match known.map_err(|source| self.failed_at(&key, source))? {
+        let key = Key::standalone(*hash);
+        let earlier = self.records().earlier_run(&key);
+        let recorded = match earlier.map_err(|source| self.failed_at(&key, source))? {
             EarlierRun::None => return Ok(Vec::new()),
             EarlierRun::Recorded(recorded) => *recorded,
             EarlierRun::Damaged => return self.cancel_damaged(key, target),
         };
         let spec = &recorded.spec;
-        let _reservation = Reservation::new(self, spec)?;
+        let _reservation = self.reserve(spec)?;
         let left = match spec.descriptor.kind() {
             Kind::File => {
                 let (left, part) = (self.remove_part_file(&recorded)?, recorded.part_path());
-                // Gone for good, also through a power cut. Where its folder is gone, so is the file.
+                // A sync, so that it does not return. If its folder is gone, so is the file.
                 if part.parent().is_some_and(Path::exists) {
-                    files::sync_folder_of(&part).map_err(|source| self.failed(spec, source))?;
+                    files::sync_folder_of(&part)
+                        .map_err(|source| self.records().failed(spec, source))?;
                 }
                 left
             }
@@ -67,7 +68,7 @@ impl Store {
         Ok(left)
     }
 
-    /// What grew is told by its mark, which names the content, too.
+    /// Without a readable record, the mark identifies what the download created.
     fn cancel_damaged(
         &self,
         key: Key,
@@ -80,12 +81,12 @@ impl Store {
                 left.extend(self.cancel_damaged_folder(target, manifest.descriptor())?);
             }
             (Some(target), None) => {
-                let part = default_path(target);
-                left.extend(part_file::remove_marked(&part, None, &key.hash)?);
+                let part = default_part_path(target);
+                left.extend(part_file::remove_marked(&part, &key.hash)?);
             }
             (None, _) => {}
         }
-        let removed = self.inner.partials.remove(&key, true);
+        let removed = self.records().remove(&key, true);
         removed.map_err(|source| self.failed_at(&key, source))?;
         Ok(left)
     }
@@ -116,13 +117,13 @@ impl Store {
             sync_failed: false,
         };
         left.extend(folder::remove_staged(self, &recorded)?);
-        let removed = self.inner.partials.remove_parts_of(&hash);
-        removed.map_err(|source| self.failed(&recorded.spec, source))?;
+        let removed = self.records().remove_parts_of(&hash);
+        removed.map_err(|source| self.records().failed(&recorded.spec, source))?;
         self.release_manifests(&self.manifests_below(&hash));
         Ok(left)
     }
 
-    /// Removes what is left of the large files of a folder that have not found their places.
+    /// Removes the part files and records of a folder's large files that are not done.
     pub(super) fn remove_parts(&self, folder: &PartialSpec) -> Result<Vec<PathBuf>, PartialError> {
         let mut left = Vec::new();
         for part in self.parts_of(folder)? {
@@ -131,18 +132,18 @@ impl Store {
         Ok(left)
     }
 
-    /// Removes what is here of one part of something, which nobody downloads, and its record. Gives what
-    /// lies there and is not ours.
+    /// Removes the data and the record of one part that does not run. Returns the path of another
+    /// file that was in the way.
     ///
     /// # Errors
     ///
-    /// As [`Store::cancel_partial`].
+    /// See [`Store::cancel_partial`].
     pub(in crate::store) fn remove_part(
         &self,
         part: &PartialSpec,
     ) -> Result<Option<PathBuf>, PartialError> {
-        let _reservation = Reservation::new(self, part)?;
-        let left = match known(self, part)? {
+        let _reservation = self.reserve(part)?;
+        let left = match self.records().earlier_run_of(part)? {
             EarlierRun::Recorded(recorded) => self.remove_part_file(&recorded)?.pop(),
             EarlierRun::Damaged | EarlierRun::None => None,
         };
@@ -150,60 +151,59 @@ impl Store {
         Ok(left)
     }
 
-    /// Removes the file in which the content grows, if it is ours.
+    /// Removes a part file, if the download created it.
     fn remove_part_file(&self, recorded: &Recorded) -> Result<Vec<PathBuf>, PartialError> {
         let Recorded { spec, part, .. } = recorded;
-        let id: Option<Id> = part.as_ref().map(|part| part.id);
-        let left = part_file::remove(&self.inner.partials, spec, &recorded.part_path(), id)?;
+        let id = part.as_ref().map(|part| part.id);
+        let left = part_file::remove(self.records(), spec, &recorded.part_path(), id)?;
         Ok(left.into_iter().collect())
     }
 
-    /// The same, once nothing is written to it any more, which may take as long as `patience`.
+    /// Waits up to `patience` until one part does not run, then removes its data and record.
     ///
     /// # Errors
     ///
-    /// As [`Store::cancel_partial`].
+    /// See [`Store::cancel_partial`].
     pub(in crate::store) fn remove_part_within(
         &self,
         part: &PartialSpec,
         patience: Duration,
     ) -> Result<(), PartialError> {
-        self.inner.partials.is_free_within(&part.key(), patience);
+        self.reservations().is_free_within(&part.key(), patience);
         self.remove_part(part).map(drop)
     }
 
-    /// Removes the record of a download that does not run, and of those that are parts of it. What was
-    /// written stays, as bytes that nothing is known of.
+    /// Removes the record of a download that does not run, and those of its parts. Its data stays.
     ///
     /// # Errors
     ///
-    /// As [`Store::cancel_partial`].
+    /// See [`Store::cancel_partial`].
     pub fn forget_partial(&self, hash: &Hash) -> Result<(), PartialError> {
-        let key = Key::of(*hash);
-        let known = self.inner.partials.known(&key);
-        let spec = match known.map_err(|source| self.failed_at(&key, source))? {
+        let key = Key::standalone(*hash);
+        let earlier = self.records().earlier_run(&key);
+        let spec = match earlier.map_err(|source| self.failed_at(&key, source))? {
             EarlierRun::Recorded(recorded) => recorded.spec,
             EarlierRun::Damaged => {
-                let removed = self.inner.partials.remove(&key, true);
+                let removed = self.records().remove(&key, true);
                 return removed.map_err(|source| self.failed_at(&key, source));
             }
             EarlierRun::None => return Ok(()),
         };
-        let _reservation = Reservation::new(self, &spec)?;
+        let _reservation = self.reserve(&spec)?;
         for part in self.parts_of(&spec)? {
-            let _reservation = Reservation::new(self, &part)?;
+            let _reservation = self.reserve(&part)?;
             self.remove_record(&part, false)?;
         }
         self.remove_record(&spec, true)
     }
 
-    /// Removes the record of a download that does not run, if it is of one to this target.
+    /// Removes the record of a download that does not run, if it had this target. Its data stays.
     ///
     /// # Errors
     ///
-    /// As [`Store::cancel_partial`].
+    /// See [`Store::cancel_partial`].
     pub fn forget_partial_at(&self, hash: &Hash, target: &Path) -> Result<(), PartialError> {
-        match self.inner.partials.known(&Key::of(*hash)) {
+        match self.records().earlier_run(&Key::standalone(*hash)) {
             Ok(EarlierRun::Recorded(recorded)) if recorded.spec.target == target => {
                 self.forget_partial(hash)
             }
@@ -211,44 +211,50 @@ impl Store {
         }
     }
 
-    /// Ends what is being proven for a download of this hash that was stopped, within a moment. What was
-    /// recorded stays, and is proven by the next run.
+    /// Interrupts the proofs of a download that was stopped. What is recorded stays, and the next
+    /// run proves it.
     pub fn interrupt(&self, hash: &Hash) {
-        self.inner.partials.interrupt(*hash);
+        self.reservations().interrupt(hash);
     }
 
-    /// Waits until no download of this hash runs; false if one does for longer than `patience`. One
-    /// that was stopped runs until what it was writing is written.
+    /// Waits until no download of this hash runs. Returns false if one still does after `patience`.
+    /// A stopped download runs until its writes are complete.
     pub fn is_free_within(&self, hash: &Hash, patience: Duration) -> bool {
-        self.inner
-            .partials
-            .is_free_within(&Key::of(*hash), patience)
+        self.reservations()
+            .is_free_within(&Key::standalone(*hash), patience)
     }
 
-    /// The files that are recorded as parts of a folder.
+    /// The recorded parts of a folder.
     fn parts_of(&self, folder: &PartialSpec) -> Result<Vec<PartialSpec>, PartialError> {
         if folder.descriptor.kind() != Kind::Folder {
             return Ok(Vec::new());
         }
         let recorded = self.partials();
-        let mut recorded = recorded.map_err(|source| self.failed(folder, source))?;
+        let mut recorded = recorded.map_err(|source| self.records().failed(folder, source))?;
         let hash = folder.descriptor.hash();
         recorded.retain(|part| part.part_of == Some(hash));
         Ok(recorded)
     }
 
     fn remove_record(&self, spec: &PartialSpec, durably: bool) -> Result<(), PartialError> {
-        let removed = self.inner.partials.remove(&spec.key(), durably);
-        removed.map_err(|source| self.failed(spec, source))
+        let removed = self.records().remove(&spec.key(), durably);
+        removed.map_err(|source| self.records().failed(spec, source))
     }
 
     fn failed_at(&self, key: &Key, source: io::Error) -> PartialError {
-        let path = self.inner.partials.path(key).unwrap_or_default();
+        let path = self.records().path(key).unwrap_or_default();
         PartialError::Io { path, source }
     }
 
-    fn failed(&self, spec: &PartialSpec, source: io::Error) -> PartialError {
-        let path = record_path(&self.inner.partials, spec);
-        PartialError::Io { path, source }
+    fn reserve(&self, spec: &PartialSpec) -> Result<Reservation, PartialError> {
+        self.reservations().reserve(spec)
+    }
+
+    fn records(&self) -> &Records {
+        self.inner.partials.records()
+    }
+
+    fn reservations(&self) -> &Arc<Reservations> {
+        &self.inner.partials.workspace.reservations
     }
 }

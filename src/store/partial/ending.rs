@@ -1,4 +1,5 @@
-//! The point of no return of a download: whether it was stopped or put in place is decided once.
+//! The point of no return of a download: it is either stopped or put in place, and that is decided
+//! once.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -6,19 +7,18 @@ const OPEN: u8 = 0;
 const STOPPED: u8 = 1;
 const COMMITTED: u8 = 2;
 
-/// Decides between a verb that stops a download and the end of that download: the first one wins.
+/// Decides between stopping a download and putting it in place: the first one wins.
 #[derive(Debug, Default)]
 pub struct Ending(AtomicU8);
 
 impl Ending {
-    /// The download is to stop. False if it is too late: its content is being put in place, and the
-    /// download is about to be done.
+    /// Stops the download. Returns false if it is too late: its content is being put in place.
     pub fn stop(&self) -> bool {
         self.decide(STOPPED)
     }
 
-    /// The content is about to be put in place. False if the download was stopped before: then it has to
-    /// stay as it is.
+    /// Announces that the content is about to be put in place. Returns false if the download was
+    /// stopped before: then nothing may be moved.
     pub fn commit(&self) -> bool {
         self.decide(COMMITTED)
     }

@@ -1,83 +1,87 @@
-//! The end of a download: whole at its target.
+//! The end of a file's download: the content is whole and at its target.
 //!
-//! Owns the order of the last steps: whatever fails, the download can go on, and nothing at the
-//! target is replaced unless asked. Failures leave as a [`FinishError`].
+//! Owns the order of the last steps. After any failure the download can resume. Nothing at the
+//! target is replaced unless the person asked for it. Failures leave as a [`FinishError`].
 
-use std::{
-    io,
-    path::PathBuf,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, path::PathBuf, sync::Arc};
 
-use pelago_content::{Descriptor, STORED_LEVEL};
+use pelago_content::{BlockRanges, Descriptor, STORED_LEVEL};
 
 use super::{
-    Ending, Partial, PartialError,
-    download::Reservation,
-    mark,
+    Ending, FinishError, Partial, PartialError, Receipt, mark,
     open_parts::OpenPart,
-    part_file::place_of,
+    part_name::open_parent,
     record::Record,
-    removal::Destination,
-    resume::{Proving, prove_recorded},
+    removal::{Destination, PlacedFile},
+    resume::Proving,
 };
 use crate::store::{
-    Fingerprint, NewShare, Origin, TreeError,
+    Fingerprint, NewShare, Origin, Store, TreeError,
     dir::{Dir, entry_of},
-    escape::shown,
     hashing::GROUP_SIZE,
-    write_failure,
     writers::Alone,
 };
 
-/// Bytes of a file in a folder up to which its record goes before its content is durable.
+/// Bytes of the largest file in a folder whose record is removed before its content is durable.
 const MAX_UNSYNCED: u64 = 16 << 20;
 
-/// How a download is to end.
+/// How a download ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FinishOptions {
-    /// Wait until the content is safe from a power cut: two syncs.
+    /// Wait until the content survives a power cut: two syncs.
     pub durable: bool,
     /// Replace another file at the target.
     pub overwrite: bool,
-    /// Share it on from there, in the scopes that it has: before the record goes, so that nothing
-    /// comes in between at which others find it gone.
+    /// Share the content from the target, in the scopes of the download. This happens before the
+    /// record is removed, so that peers find the content at all times.
     pub share: bool,
-    /// Keep a receipt, by which what is put in place can be removed later, also if the process ends at
-    /// any moment of it.
+    /// Keep a receipt, so that what is put in place can be removed later, even if the process is
+    /// killed meanwhile.
     pub receipt: bool,
 }
 
 /// A finished download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finished {
-    /// Where the content lies.
+    /// The path of the content.
     pub path: PathBuf,
     /// Kind, size and root.
     pub descriptor: Descriptor,
     /// The file as it is now.
     pub fingerprint: Fingerprint,
-    /// Whether it is shared on.
+    /// Whether it is shared.
     pub is_shared: bool,
-    pub(super) home: Destination,
+    destination: Destination,
+}
+
+impl Finished {
+    /// What is needed to remove the file later.
+    pub fn receipt(&self) -> Receipt {
+        let file = PlacedFile {
+            descriptor: self.descriptor,
+            fingerprint: self.fingerprint,
+        };
+        Receipt::of_file(&self.path, &self.destination, file)
+    }
 }
 
 impl Partial {
-    /// Puts the whole content at its target and removes the record; shares it on from there, if that is
-    /// asked for. Content that somebody else may have written to meanwhile is proven once more before.
+    /// Puts the whole content at its target and removes the record. Content that another program
+    /// may have changed is proven again first.
     ///
     /// # Errors
     ///
-    /// See [`FinishError`]; the download can go on then.
+    /// See [`FinishError`]. The download can resume then.
     pub fn finish(
-        self: &Arc<Self>,
+        &self,
+        store: &Store,
         options: FinishOptions,
         ending: &Ending,
     ) -> Result<Finished, FinishError> {
         let _ended = self.writing.write();
         self.check_whole()?;
         let target = &self.spec().target;
-        let (dir, name) = place_of(target).map_err(|error| match error {
+        let (dir, name) = open_parent(target).map_err(|error| match error {
             PartialError::Io { source, .. } => self.failed(source),
             error => self.failed(io::Error::other(error)),
         })?;
@@ -89,13 +93,13 @@ impl Partial {
             let target = target.clone();
             return Err(FinishError::Exists { target });
         }
-        let opened = self.opened().map_err(|error| self.failed(error))?;
+        let opened = self.files.opened().map_err(|error| self.failed(error))?;
         if options.durable {
             self.sync_data(&opened)
                 .map_err(|error| self.failed(error))?;
         }
-        // Nobody else writes to it from here on until it is in its place.
-        let alone = self.check_unharmed(&opened)?;
+        // From here on, no other program can open it for writing until it is in place.
+        let alone = self.check_unchanged(&opened)?;
         if options.share {
             self.keep_tree(&opened.record)?;
         }
@@ -104,30 +108,30 @@ impl Partial {
             return Err(FinishError::Stopped { target });
         }
         if options.receipt {
-            // Renaming changes nothing that tells this file from others.
+            // Renaming changes nothing that identifies this file.
             let placed = self.placed(&opened);
-            self.keep_receipt(&placed.map_err(|error| self.failed(error))?);
+            self.keep_receipt(store, &placed.map_err(|error| self.failed(error))?);
         }
         self.put_in_place(&opened, &dir, &name, options)?;
         drop(alone);
-        // A record that came back with the power would make an unfinished download of a finished one. On one
-        // disk the sync of the folder makes its removal durable as well.
-        let is_on_one_disk = self.reservation.store.inner.partials.are_on_disk_of(&dir);
+        // A record that returned after a power cut would turn a finished download into an
+        // unfinished one. On one disk, the sync of the folder makes its removal durable too.
+        let is_on_one_disk = self.workspace.records.are_on_disk_of(&dir);
         if is_on_one_disk {
             self.remove_record(false);
         }
-        // From here on the content is at its target. That it may be lost with the power is said, and is no
-        // reason to say that it is not there.
+        // The content is at its target now. If a power cut may still lose it, a warning says so,
+        // but the download does not fail.
         if options.durable
             && let Err(error) = dir.sync()
         {
-            tracing::warn!(target = %target.display(), %error, "the folder cannot be synced");
+            tracing::warn!(target = %target.display(), %error, "cannot sync the folder of the target: a power cut may lose the download");
         }
         let mut finished = self.placed(&opened).map_err(|error| self.failed(error))?;
         if options.receipt {
-            self.keep_receipt(&finished);
+            self.keep_receipt(store, &finished);
         }
-        finished.is_shared = options.share && self.share(finished.fingerprint);
+        finished.is_shared = options.share && self.share(store, finished.fingerprint);
         if !is_on_one_disk {
             self.remove_record(options.durable);
         }
@@ -142,23 +146,23 @@ impl Partial {
             descriptor: spec.descriptor,
             fingerprint: Fingerprint::new(&opened.part.metadata()?),
             is_shared: false,
-            home: Destination::of(&spec.target)?,
+            destination: Destination::of(&spec.target)?,
         })
     }
 
-    fn keep_receipt(&self, finished: &Finished) {
-        let Reservation { store, key } = &self.reservation;
-        store.keep_receipt_or_log(&key.hash, finished.receipt());
+    fn keep_receipt(&self, store: &Store, finished: &Finished) {
+        store.keep_receipt_or_log(&self.hash(), finished.receipt());
     }
 
-    /// The same of a file in a folder, which lies in its place already: nothing is moved, nothing is made
-    /// durable yet, and it stays marked until the folder is done. Keeps its tree.
-    pub(super) fn finish_in_folder(self: &Arc<Self>) -> Result<Arc<OpenPart>, FinishError> {
+    /// Ends the download of a file in a folder. It already has its path, and keeps its mark until
+    /// the folder is done. Small files are not synced yet. Keeps the tree and removes the record.
+    pub(super) fn finish_in_folder(&self) -> Result<Arc<OpenPart>, FinishError> {
         let _ended = self.writing.write();
         self.check_whole()?;
-        let opened = self.opened().map_err(|error| self.failed(error))?;
-        drop(self.check_unharmed(&opened)?);
-        // Without its record it is whole or nothing: what a power cut may cost is to be seconds' worth.
+        let opened = self.files.opened().map_err(|error| self.failed(error))?;
+        drop(self.check_unchanged(&opened)?);
+        // Without its record it is whole or lost. A power cut should cost no more than seconds of
+        // work.
         if self.spec().descriptor.size() > MAX_UNSYNCED {
             self.sync_data(&opened)
                 .map_err(|error| self.failed(error))?;
@@ -186,53 +190,53 @@ impl Partial {
         }
     }
 
-    /// Makes what was written so far durable, content and record. If the disk refuses, all of it is to be
-    /// written again, as the system may show what the disk does not have: the record says so.
+    /// Makes the content written so far durable. If the disk refuses, the record notes that
+    /// everything has to be written again: the system may show bytes that the disk does not hold.
     pub(super) fn sync_data(&self, opened: &OpenPart) -> io::Result<()> {
-        let Reservation { store, key } = &self.reservation;
+        let (records, key) = (&self.workspace.records, &self.reservation.key);
         let synced = opened.part.sync_data();
-        synced.inspect_err(|_| store.inner.partials.note_failed_sync(key))
+        synced.inspect_err(|_| records.note_failed_sync(key))
     }
 
-    /// Sees to it that what is about to be put in place is what was verified: the file is as long as it
-    /// should be and lies where it was begun, and if somebody else may have written to it, all of it is
-    /// proven again. What that shows to be missing is missing from then on.
-    fn check_unharmed<'o>(&self, opened: &'o OpenPart) -> Result<Option<Alone<'o>>, FinishError> {
+    /// Makes sure that what is about to be put in place is what was verified: the file has its
+    /// length and its path. If another program may have written to it, everything is proven again,
+    /// and blocks that do not verify are missing from then on.
+    fn check_unchanged<'o>(&self, opened: &'o OpenPart) -> Result<Option<Alone<'o>>, FinishError> {
         let altered = || FinishError::Altered {
-            path: self.part_file.path(),
+            path: self.files.path(),
             missing: self.missing(),
         };
         let (part, size) = (&opened.part, self.spec().descriptor.size());
         let len = part.metadata().map_err(|error| self.failed(error))?.len();
         let alone = Alone::with(part);
-        // Asked for after that: who had it open for writing has closed it by now.
-        let is_suspect = alone.is_none() || self.is_suspect(opened);
+        // Only now: a program that had it open for writing has closed it by now.
+        let is_suspect = alone.is_none() || self.files.is_suspect(opened);
         if len != size {
             part.set_len(size).map_err(|error| self.failed(error))?;
         }
         if is_suspect {
-            self.was_suspect.store(false, Ordering::Release);
-            opened.guard.clear();
-            let path = self.part_file.path();
-            tracing::debug!(path = %path.display(), "others may have written to it: proving all of it again");
-            *self.verified.lock() = pelago_content::BlockRanges::new();
-            prove_recorded(self, opened, Proving::Only, &|_| ());
+            self.files.clear_suspicion(opened);
+            let path = self.files.path();
+            tracing::debug!(path = %path.display(), "another program may have written to it: proving everything again");
+            *self.verified.lock() = BlockRanges::new();
+            self.prove_recorded(opened, Proving::Only, &|_| ());
         }
-        if self.missing() > 0 || !self.is_where_it_was(opened) {
+        if self.missing() > 0 || !self.has_its_path(opened) {
             return Err(altered());
         }
         Ok(alone)
     }
 
-    /// Whether the file that was written to still has the name that it was begun under.
-    fn is_where_it_was(&self, opened: &OpenPart) -> bool {
-        let there = self.part_file.dir.look(&self.part_file.inner);
+    /// Whether the path of the part file still leads to the file that was written.
+    fn has_its_path(&self, opened: &OpenPart) -> bool {
+        let part_file = &self.files.part_file;
+        let there = part_file.dir.look(&part_file.inner);
         let here = entry_of(&opened.part);
         matches!((there, here), (Ok(there), Ok(here)) if there.identity == here.identity)
     }
 
-    /// Shares the file on; whether that is written down.
-    fn share(&self, fingerprint: Fingerprint) -> bool {
+    /// Shares the file. Returns whether it is shared.
+    fn share(&self, store: &Store, fingerprint: Fingerprint) -> bool {
         let spec = self.spec().clone();
         let path = spec.target;
         let share = NewShare {
@@ -243,27 +247,22 @@ impl Partial {
             origin: Origin::Downloaded,
             fingerprint,
         };
-        let shared = self.reservation.store.add_shares(&[share]);
+        let shared = store.add_shares(&[share]);
         if let Err(error) = &shared {
-            tracing::warn!(path = %path.display(), %error, "downloaded, but not shared on");
+            tracing::warn!(path = %path.display(), %error, "downloaded the file, but cannot share it");
         }
         shared.is_ok()
     }
 
-    /// Copies the recorded tree from the stored level up. Every node of it is known, as every
-    /// block is verified.
+    /// Copies the recorded tree from the stored level up. Every block is verified, so every node is
+    /// known.
     fn keep_tree(&self, record: &Record) -> Result<(), FinishError> {
         let (descriptor, geometry) = (self.spec().descriptor, self.geometry());
         if descriptor.size() <= GROUP_SIZE {
             return Ok(());
         }
-        let hash = self.reservation.key.hash;
-        let mut tree = self
-            .reservation
-            .store
-            .inner
-            .trees
-            .begin(descriptor.size())?;
+        let hash = self.hash();
+        let mut tree = self.workspace.trees.begin(descriptor.size())?;
         for level in STORED_LEVEL..=geometry.height() {
             for index in 0..geometry.nodes_at(level) {
                 let node = record.node(level, index).ok().flatten();
@@ -280,7 +279,7 @@ impl Partial {
         name: &str,
         options: FinishOptions,
     ) -> Result<(), FinishError> {
-        let Self { part_file, .. } = self;
+        let part_file = &self.files.part_file;
         let moved = part_file
             .dir
             .rename(&part_file.inner, dir, name, options.overwrite);
@@ -289,9 +288,9 @@ impl Partial {
             Ok(dir.look(name)?.identity == entry_of(&opened.part)?.identity)
         };
         if !is_ours().map_err(|error| self.failed(error))? {
-            // Another file was put in the place of ours a moment ago: it goes back to where it was.
+            // Another file took the path of ours a moment ago: it goes back.
             let _ = dir.rename(name, &part_file.dir, &part_file.inner, false);
-            let error = io::Error::other("another file was put in its place");
+            let error = io::Error::other("another file took the path of the part file");
             return Err(self.failed(error));
         }
         mark::remove(&opened.part);
@@ -299,77 +298,9 @@ impl Partial {
     }
 
     fn remove_record(&self, durably: bool) {
-        let Reservation { store, key } = &self.reservation;
-        if let Err(error) = store.inner.partials.remove(key, durably) {
-            tracing::warn!(hash = %key.hash, %error, "the record of a download cannot be removed");
-        }
-    }
-}
-
-/// Why a download did not end.
-#[derive(Debug, thiserror::Error)]
-pub enum FinishError {
-    /// Not every block is verified.
-    #[error("{missing} bytes of {} are still missing", shown(target))]
-    Incomplete {
-        /// The target.
-        target: PathBuf,
-        /// Bytes of the content that are not yet verified.
-        missing: u64,
-    },
-    /// Something is at the target.
-    #[error(
-        "{} exists already: move it away, choose another place with -o, or replace it with \
-         --overwrite",
-        shown(target)
-    )]
-    Exists {
-        /// The target.
-        target: PathBuf,
-    },
-    /// Another program wrote to what was downloaded, or put something else in its place. What is not right
-    /// any more is missing from now on.
-    #[error(
-        "another program changed {} while it was downloaded, and {missing} bytes of it are not right \
-         any more: have that program leave it alone, then download again",
-        shown(path)
-    )]
-    Altered {
-        /// Where the content grows.
-        path: PathBuf,
-        /// Bytes of the content that are not verified any more.
-        missing: u64,
-    },
-    /// The download was stopped before its content was put in place.
-    #[error("the download of {} was stopped", shown(target))]
-    Stopped {
-        /// The target.
-        target: PathBuf,
-    },
-    /// The content cannot be put in place.
-    #[error(
-        "{} cannot be put in place: {}: {}, then download again; what is verified is kept",
-        shown(target),
-        write_failure::cause(source),
-        write_failure::remedy(source)
-    )]
-    Io {
-        /// The target.
-        target: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Its tree cannot be kept.
-    #[error(transparent)]
-    Tree(#[from] TreeError),
-}
-
-impl FinishError {
-    /// What a person can do about it before the same is tried again, in a clause.
-    pub fn remedy(&self) -> Option<&'static str> {
-        match self {
-            Self::Io { source, .. } => Some(write_failure::remedy(source)),
-            _ => None,
+        let (records, key) = (&self.workspace.records, &self.reservation.key);
+        if let Err(error) = records.remove(key, durably) {
+            tracing::warn!(hash = %key.hash, %error, "cannot remove the record of a download");
         }
     }
 }

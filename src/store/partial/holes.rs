@@ -1,6 +1,6 @@
-//! Content to a file, with holes where it is zeros.
+//! Writes content to a file, with holes for blocks of zeros.
 //!
-//! An image of a disk that is mostly empty takes no more room here than where it comes from.
+//! A disk image that is mostly empty takes no more space here than at its source.
 
 use std::{fs::File, io};
 
@@ -34,7 +34,7 @@ pub(super) fn write(file: &File, data: &[u8], offset: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of `data` that take room on the disk: all but whole blocks of zeros.
+/// Bytes of `data` that take space on the disk: all but whole blocks of zeros.
 pub(super) fn written_len(data: &[u8]) -> u64 {
     let blocks = data.chunks(BLOCK_SIZE as usize);
     let is_written = |block: &&[u8]| block.iter().any(|byte| *byte != 0);
@@ -50,7 +50,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn zeros_take_no_room_and_read_as_such() {
+    fn zeros_take_no_space_and_read_as_zeros() {
         use std::os::unix::fs::MetadataExt;
         let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
         let path = folder.path().join("file");
@@ -59,7 +59,7 @@ mod tests {
             return;
         }
         let len = 64 * BLOCK_SIZE;
-        // What was there before must not show through.
+        // Older bytes must not show through.
         files::write_all_at(&file, &vec![7; len as usize], 0).unwrap();
         let mut data = vec![0; len as usize];
         data[20 * BLOCK_SIZE as usize] = 1;

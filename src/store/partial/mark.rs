@@ -1,24 +1,25 @@
-//! The mark of what grows: an extended attribute that says which download made a file or folder.
+//! The mark of an unfinished download: an extended attribute that names the download which created
+//! a file or directory.
 //!
-//! Owns the attribute and its value. A mark tells our own files from a person's that happen to have the
-//! same name; where a file system has no attributes, the record has to do (`part_file`).
+//! Owns the attribute and its value. A mark tells our own files from other files of the same name.
+//! Where a file system has no extended attributes, the record decides (`part_file`).
 
 use std::fs::File;
 
 use pelago_content::Hash;
 
-/// The attribute. Its value is the id of the download and the hash of the content; versions before format
-/// 2 wrote an empty one.
+/// The name of the attribute. Its value is the id of the download and the hash of the content.
+/// Versions before format 2 wrote an empty value.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub(in crate::store) const ATTRIBUTE: &str = "user.pelago.part";
 
-/// Bytes of an id: chosen at random, so that no two downloads have the same.
+/// Bytes of an id: random, so that no two downloads have the same.
 pub(super) const ID_LEN: usize = 16;
 
 /// Bytes of a value.
 const MARK_LEN: usize = ID_LEN + Hash::LEN;
 
-/// Names one download on this disk; its record and all that it makes carry it.
+/// Identifies one download on this disk. Its record and everything that it creates carry the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Id([u8; ID_LEN]);
 
@@ -36,34 +37,34 @@ impl Id {
     }
 }
 
-/// What a mark says.
+/// What a file has as its mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// This download made it, for this content.
+    /// This download created it, for this content.
     Of(Id, Hash),
-    /// A version before format 2 made it.
+    /// A version before format 2 created it.
     Old,
-    /// There is none.
+    /// It has no mark.
     None,
-    /// The file system has no attributes.
+    /// The file system has no extended attributes.
     Unsupported,
 }
 
-/// Marks a file or folder, where the file system can.
+/// Marks a file or directory, if the file system supports that.
 pub(super) fn set(file: &File, id: Id, hash: &Hash) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     {
         let mut value = [0; MARK_LEN];
         value[..ID_LEN].copy_from_slice(id.as_bytes());
         value[ID_LEN..].copy_from_slice(hash.as_bytes());
-        // Without the mark the record has to do.
+        // Without a mark, the record decides.
         let _ = rustix::fs::fsetxattr(file, ATTRIBUTE, &value, rustix::fs::XattrFlags::empty());
     }
     #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     let _ = (file, id, hash);
 }
 
-/// Takes the mark off what is in its place.
+/// Removes the mark of what is in its place.
 pub(super) fn remove(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);
@@ -97,7 +98,7 @@ pub(super) fn read(file: &File) -> Mark {
     }
 }
 
-/// Whether any download of anybody's made it.
+/// Whether any download created it, of this node or another.
 pub(in crate::store) fn is_there(file: &File) -> bool {
     matches!(read(file), Mark::Of(..) | Mark::Old)
 }

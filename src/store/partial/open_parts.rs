@@ -1,107 +1,192 @@
-//! The two files of a download, open: its data and its record.
+//! The two files of a download, open: its part file and its record.
 //!
-//! Owns how many parts of folders have theirs open at a time. A download by itself has them open to
-//! its end, and so the lock of its `.part`; a part of a folder, whose tree is locked, may be closed while
-//! nobody writes to it. What others did to its files meanwhile is found when it is opened again.
+//! Owns how many files of folders are open at a time. A standalone download keeps its files open,
+//! and with them the lock of its part file. A file of a folder, whose staging directory is locked,
+//! may be closed while it is idle. When it is opened again, its fingerprint shows whether others
+//! changed it meanwhile.
 
 use std::{
     collections::VecDeque,
     fs::File,
     io,
-    sync::{Arc, Weak, atomic::Ordering},
+    path::PathBuf,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
 
-use super::{Partial, record::Record, tampering::Guard};
+use super::{
+    PartialError,
+    page::Recorded,
+    part_file::PartFile,
+    record::Record,
+    records::Records,
+    spec::Key,
+    tampering::{Guard, Watches},
+};
 use crate::store::{Fingerprint, Look};
 
-/// Parts of folders that are open at a time: each takes two handles, and processes may often have no
-/// more than 1,024.
+/// Files of folders that are open at a time. Each takes two handles, and many systems allow a
+/// process 1,024.
 const MAX_OPEN: usize = 128;
 
-/// Both files.
+/// Both files of a download, open.
 pub(super) struct OpenPart {
     pub(super) part: File,
     pub(super) record: Record,
     pub(super) guard: Guard,
 }
 
-/// The files of one download.
-pub(super) enum PartState {
+/// The files of one download, opened when they are used.
+pub(super) struct DownloadFiles {
+    pub(super) part_file: PartFile,
+    key: Key,
+    size: u64,
+    state: Mutex<PartState>,
+    /// Whether another program may have written to the part file before it was opened the last
+    /// time.
+    was_suspect: AtomicBool,
+    open_parts: Arc<OpenParts>,
+}
+
+enum PartState {
     Open(Arc<OpenPart>),
-    /// As its data was when it was closed.
+    /// The fingerprint of the part file when it was closed.
     Closed(Fingerprint),
 }
 
-/// Those of all parts of folders that are open, the one opened last at the end.
-#[derive(Default)]
-pub(super) struct OpenParts(Mutex<VecDeque<Weak<Partial>>>);
+/// The open files of all folders, and what is needed to open them.
+pub(super) struct OpenParts {
+    /// The file opened last is at the end.
+    open: Mutex<VecDeque<Weak<DownloadFiles>>>,
+    records: Arc<Records>,
+    watches: Arc<Watches>,
+}
 
 impl OpenParts {
-    /// Another one is open: closes those opened first that nobody uses, until there is room.
-    pub(super) fn add(&self, partial: &Arc<Partial>) {
-        let mut open = self.0.lock();
-        open.push_back(Arc::downgrade(partial));
+    pub(super) fn new(records: &Arc<Records>) -> Self {
+        Self {
+            open: Mutex::default(),
+            records: Arc::clone(records),
+            watches: Arc::default(),
+        }
+    }
+
+    /// Opens the record of a download whose part file is open, and watches that file.
+    ///
+    /// # Errors
+    ///
+    /// [`PartialError::Io`].
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        (part_file, part): (PartFile, File),
+        recorded: &Recorded,
+    ) -> Result<(Arc<DownloadFiles>, Arc<OpenPart>), PartialError> {
+        let (key, size) = (recorded.spec.key(), recorded.spec.descriptor.size());
+        let record = self.records.open(recorded);
+        let record = record.map_err(|source| self.records.failed(&recorded.spec, source))?;
+        let guard = Guard::new(&self.watches, &part, size);
+        let guard = guard.map_err(|source| PartialError::Io {
+            path: part_file.path(),
+            source,
+        })?;
+        let opened = Arc::new(OpenPart {
+            part,
+            record,
+            guard,
+        });
+        let files = DownloadFiles {
+            part_file,
+            key,
+            size,
+            state: Mutex::new(PartState::Open(Arc::clone(&opened))),
+            was_suspect: AtomicBool::new(false),
+            open_parts: Arc::clone(self),
+        };
+        Ok((Arc::new(files), opened))
+    }
+
+    /// Lets the files of a download be closed when too many are open, and closes idle ones that
+    /// were opened earlier.
+    pub(super) fn add(&self, files: &Arc<DownloadFiles>) {
+        let mut open = self.open.lock();
+        open.push_back(Arc::downgrade(files));
         for _ in MAX_OPEN..open.len() {
             let first = open.pop_front();
-            let Some(partial) = first.as_ref().and_then(Weak::upgrade) else {
+            let Some(files) = first.as_ref().and_then(Weak::upgrade) else {
                 continue;
             };
-            if !partial.close() {
+            if !files.close() {
                 open.extend(first);
             }
         }
     }
 }
 
-impl Partial {
-    /// Both files, opened again if they were closed.
+impl DownloadFiles {
+    /// The path of the part file.
+    pub(super) fn path(&self) -> PathBuf {
+        self.part_file.path()
+    }
+
+    /// Both files. Opens them again if they were closed.
     pub(super) fn opened(self: &Arc<Self>) -> io::Result<Arc<OpenPart>> {
-        let mut handles = self.handles.lock();
-        let before = match &*handles {
+        let mut state = self.state.lock();
+        let before = match &*state {
             PartState::Open(opened) => return Ok(Arc::clone(opened)),
             PartState::Closed(before) => *before,
         };
-        let spec = self.spec();
-        let partials = &self.reservation.store.inner.partials;
-        let part = self.part_file.reopen(&self.reservation.key.hash)?;
-        // Other bytes may be there without a trace: then all is proven before the end.
+        let part = self.part_file.reopen(&self.key.hash)?;
+        // It may hold other bytes without a trace: then everything is proven before the end.
         match before.look(&part.metadata()?) {
             Look::Sure if !before.is_coarse() => {}
             _ => self.was_suspect.store(true, Ordering::Release),
         }
-        let record = partials.open_again(spec)?;
-        let guard = Guard::new(partials.watches(), &part, spec.descriptor.size())?;
+        let record = self.open_parts.records.reopen(&self.key)?;
+        let guard = Guard::new(&self.open_parts.watches, &part, self.size)?;
         let opened = Arc::new(OpenPart {
             part,
             record,
             guard,
         });
-        *handles = PartState::Open(Arc::clone(&opened));
-        drop(handles);
-        partials.open_parts().add(self);
+        *state = PartState::Open(Arc::clone(&opened));
+        drop(state);
+        self.open_parts.add(self);
         Ok(opened)
     }
 
-    /// Closes both files, unless somebody uses them.
+    /// Whether another program may have written to the part file.
+    pub(super) fn is_suspect(&self, opened: &OpenPart) -> bool {
+        self.was_suspect.load(Ordering::Acquire) || opened.guard.is_suspect(&opened.part)
+    }
+
+    /// Forgets what other programs did so far: the caller is about to prove everything again.
+    pub(super) fn clear_suspicion(&self, opened: &OpenPart) {
+        self.was_suspect.store(false, Ordering::Release);
+        opened.guard.clear();
+    }
+
+    /// Closes both files, unless they are in use. Returns whether they are closed.
     fn close(&self) -> bool {
-        // Whoever opens it now, uses it.
-        let Some(mut handles) = self.handles.try_lock() else {
+        // A thread that holds this lock is about to use them.
+        let Some(mut state) = self.state.try_lock() else {
             return false;
         };
-        let PartState::Open(opened) = &*handles else {
+        let PartState::Open(opened) = &*state else {
             return true;
         };
-        let idle = Arc::strong_count(opened) == 1;
-        let now = opened.part.metadata().ok().filter(|_| idle);
+        let is_idle = Arc::strong_count(opened) == 1;
+        let now = opened.part.metadata().ok().filter(|_| is_idle);
         let Some(now) = now.map(|now| Fingerprint::new(&now)) else {
             return false;
         };
         if opened.guard.is_suspect(&opened.part) {
             self.was_suspect.store(true, Ordering::Release);
         }
-        *handles = PartState::Closed(now);
+        *state = PartState::Closed(now);
         true
     }
 }

@@ -1,9 +1,10 @@
-//! Whether anybody else writes to a file while it grows.
+//! Whether another program writes to a part file.
 //!
-//! Owns one inotify instance for each store. A program that opened the file for writing is noticed when it
-//! closes it, as our own handle stays open; one that cuts the file short, by its length, which is that of
-//! the whole content from the start. Where the system tells neither, as on network file systems,
-//! everybody is suspected: the content is then proven once more before it is put in place.
+//! Owns one inotify instance for each store. A program that wrote to the file is noticed when it
+//! closes the file, as our own handle stays open. A program that cut the file short is noticed by
+//! the length, which is that of the whole content from the start. Where the system reports neither,
+//! as on network file systems, every file is suspect: its content is proven again before it is put
+//! in place.
 
 use std::{
     fs::File,
@@ -20,16 +21,16 @@ use crate::store::disk;
 #[derive(Debug)]
 pub(super) struct Guard {
     watch: Option<Watch>,
-    /// Bytes that the file has from the start; none where a file cannot have a length without content.
+    /// Bytes of the file from the start. None where a file cannot be longer than what was written.
     len: Option<u64>,
     was_cut: AtomicBool,
 }
 
 impl Guard {
-    /// Gives a file, which is open for writing and to have `len` bytes in the end, that length, and watches
-    /// it.
+    /// Gives a file, which is open for writing, its final length `len`, and watches it.
     pub(super) fn new(watches: &Arc<Watches>, file: &File, len: u64) -> io::Result<Self> {
-        // A length that the file system does not take is a claim that will not hold.
+        // A file system refuses a length only if the content cannot fit: the claimed size is wrong,
+        // then.
         let has_holes = disk::has_holes(file);
         let has_len = has_holes && (file.metadata()?.len() == len || file.set_len(len).is_ok());
         Ok(Self {
@@ -39,7 +40,8 @@ impl Guard {
         })
     }
 
-    /// Looks whether the file was cut short; to be called before each write, which could hide it.
+    /// Notes whether the file was cut short. Has to be called before each write, which could hide
+    /// it.
     pub(super) fn before_write(&self, file: &File) -> io::Result<()> {
         if let Some(len) = self.len
             && file.metadata()?.len() < len
@@ -49,14 +51,14 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether anybody may have written to the file, or cut it short.
+    /// Whether another program may have written to the file, or cut it short.
     pub(super) fn is_suspect(&self, file: &File) -> bool {
         let is_watched = self.watch.as_ref().is_some_and(|watch| !watch.has_news());
         let is_unknown = !is_watched || self.len.is_none() || self.before_write(file).is_err();
         is_unknown || self.was_cut.load(Ordering::Acquire)
     }
 
-    /// Forgets what was noticed so far: all of it is about to be proven again.
+    /// Forgets what was noticed so far: the caller is about to prove everything again.
     pub(super) fn clear(&self) {
         self.was_cut.store(false, Ordering::Release);
         if let Some(watch) = &self.watch {
@@ -90,7 +92,7 @@ impl Watches {
     }
 }
 
-/// One watch; it ends when dropped.
+/// One watch. It ends when it is dropped.
 #[derive(Debug)]
 struct Watch {
     #[cfg(target_os = "linux")]
@@ -123,7 +125,7 @@ impl Drop for Watch {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    //! inotify, read when somebody wants to know.
+    //! inotify, read on demand.
 
     use std::{
         collections::HashMap,
@@ -139,7 +141,7 @@ mod linux {
     use parking_lot::Mutex;
     use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
-    /// Bytes of events read at once.
+    /// Bytes of events read at a time.
     const BUFFER_LEN: usize = 4096;
 
     /// A writer closed the file, or the file was moved or removed.
@@ -149,7 +151,7 @@ mod linux {
 
     #[derive(Debug, Default)]
     pub(super) struct Inotify {
-        /// Made with the first watch; none where that fails.
+        /// Created with the first watch. None if that fails.
         handle: OnceLock<Option<OwnedFd>>,
         watched: Mutex<HashMap<i32, Arc<AtomicBool>>>,
     }
@@ -158,7 +160,7 @@ mod linux {
         pub(super) fn add(&self, file: &File) -> Option<(i32, Arc<AtomicBool>)> {
             let handle = self.handle()?;
             let path = format!("/proc/self/fd/{}", file.as_fd().as_raw_fd());
-            // Held from before the watch, so that no event of it is read and not known.
+            // Locked before the watch exists, so that no event is read before its watch is known.
             let mut watched = self.watched.lock();
             let number = inotify::add_watch(handle, path, WATCHED).ok()?;
             let has_news = Arc::new(AtomicBool::new(false));
@@ -169,18 +171,18 @@ mod linux {
         pub(super) fn remove(&self, number: i32) {
             self.watched.lock().remove(&number);
             if let Some(handle) = self.handle() {
-                // A file that is gone has no watch any more.
+                // The system has removed the watch of a removed file already.
                 let _ = inotify::remove_watch(handle, number);
             }
         }
 
-        /// Takes note of all events so far.
+        /// Reads all events so far.
         pub(super) fn read(&self) {
             let Some(handle) = self.handle() else { return };
             let watched = self.watched.lock();
             let mut buffer = [MaybeUninit::uninit(); BUFFER_LEN];
             let mut events = Reader::new(handle, &mut buffer);
-            // It fails when there is no more.
+            // It fails after the last event.
             while let Ok(event) = events.next() {
                 if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
                     let all = watched.values();
@@ -209,7 +211,7 @@ mod tests {
     type Act = fn(&std::path::Path);
 
     #[test]
-    fn a_foreign_writer_is_noticed_and_our_own_writes_are_not() {
+    fn another_writer_is_noticed_and_our_own_writes_are_not() {
         let acts: [(&str, Act, bool); 6] = [
             ("nothing", |_| {}, false),
             ("read", |path| drop(fs::read(path).unwrap()), false),

@@ -80,7 +80,7 @@ impl Seed {
             }
         }
         let finished = partial
-            .finish(FinishOptions::default(), &Ending::default())
+            .finish(store, FinishOptions::default(), &Ending::default())
             .unwrap();
         assert!(fs::read(&finished.path).unwrap() == self.data);
         assert!(!part(&finished.path).exists());
@@ -366,7 +366,7 @@ fn nothing_at_the_target_is_lost() {
         let (seed, target) = (Seed::new(300_000), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
         let incomplete = partial
-            .finish(FinishOptions::default(), &Ending::default())
+            .finish(&home.store, FinishOptions::default(), &Ending::default())
             .unwrap_err();
         assert!(matches!(
             incomplete,
@@ -378,7 +378,7 @@ fn nothing_at_the_target_is_lost() {
         seed.give(&partial, 5, 0);
         fs::write(&target, "precious").unwrap();
         let exists = partial
-            .finish(FinishOptions::default(), &Ending::default())
+            .finish(&home.store, FinishOptions::default(), &Ending::default())
             .unwrap_err();
         assert!(matches!(exists, FinishError::Exists { .. }));
         assert_eq!(fs::read(&target).unwrap(), b"precious");
@@ -388,7 +388,9 @@ fn nothing_at_the_target_is_lost() {
             share: false,
             receipt: false,
         };
-        partial.finish(options, &Ending::default()).unwrap();
+        partial
+            .finish(&home.store, options, &Ending::default())
+            .unwrap();
         assert!(fs::read(&target).unwrap() == seed.data);
     });
 }
@@ -433,7 +435,7 @@ fn targets_that_cannot_be_are_named() {
             let grows_at = |name: &str| {
                 let partial = try_begin(&home.path(name)).unwrap();
                 seed.give(&partial, 0, 0);
-                let path = partial.part_file.path();
+                let path = partial.files.path();
                 drop(partial);
                 home.store.cancel_partial(&seed.hash(), None).unwrap();
                 assert!(!path.exists());
@@ -633,7 +635,9 @@ fn what_is_not_known_to_be_ours_is_left_alone() {
                 overwrite,
                 ..FinishOptions::default()
             };
-            partial.finish(options, &Ending::default()).unwrap();
+            partial
+                .finish(&home.store, options, &Ending::default())
+                .unwrap();
             assert_eq!(fs::read(&target).unwrap(), seed.data);
             let kept = fs::read(home.path("report.part")).unwrap();
             assert_eq!(kept, b"somebody's own");
@@ -654,7 +658,7 @@ fn the_longest_name_has_a_place_to_grow() {
         let partial = Partial::create_or_resume(&home.store, spec, &|_| {}).unwrap();
         seed.give(&partial, 6, 0);
         partial
-            .finish(FinishOptions::default(), &Ending::default())
+            .finish(&home.store, FinishOptions::default(), &Ending::default())
             .unwrap();
         assert_eq!(fs::read(&target).unwrap(), seed.data);
     }

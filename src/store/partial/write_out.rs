@@ -1,34 +1,32 @@
-//! What was verified, made durable while the download goes on: a power cut then loses seconds of it, and the
-//! sync at the end is short.
+//! Makes verified content durable while the download continues. A power cut then loses seconds of
+//! it, and the sync at the end is short.
 
-use std::{
-    io,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{io, sync::atomic::Ordering};
 
-use super::{Partial, PartialFolder, WriteError, download::record_path, record::Partials};
+use super::{Partial, PartialFolder, WriteError};
 
 impl Partial {
-    /// Makes what was verified so far durable, data and record. Blocks, while others may write. Costs two
-    /// syncs if anything was written since the last time, and two more the first time.
+    /// Makes the content and the record durable as far as they are written. Blocks, while other
+    /// threads may write. Costs two syncs if anything was written since the last call, and four the
+    /// first time.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Disk`]: the disk refused. What was not durable before is written once more when the
-    /// download is resumed.
-    pub fn write_out(self: &Arc<Self>) -> Result<(), WriteError> {
+    /// [`WriteError::Disk`] if the disk refuses. When the download resumes, it writes everything
+    /// again that was not durable before.
+    pub fn write_out(&self) -> Result<(), WriteError> {
         if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let partials = &self.reservation.store.inner.partials;
-        let at_part = |source| self.disk_error(self.part_file.path(), source);
-        let at_record = |source| self.disk_error(record_path(partials, self.spec()), source);
-        let opened = self.opened().map_err(at_part)?;
+        let records = &self.workspace.records;
+        let at_part = |source| self.disk_error(self.files.path(), source);
+        let at_record = |source| self.disk_error(self.record_path(), source);
+        let opened = self.files.opened().map_err(at_part)?;
         self.sync_data(&opened).map_err(at_part)?;
         opened.record.sync().map_err(at_record)?;
         if !self.has_durable_names.load(Ordering::Acquire) {
-            self.part_file.dir.sync().map_err(at_part)?;
-            partials.sync_names().map_err(at_record)?;
+            self.files.part_file.dir.sync().map_err(at_part)?;
+            records.sync_names().map_err(at_record)?;
             self.has_durable_names.store(true, Ordering::Release);
         }
         Ok(())
@@ -36,24 +34,25 @@ impl Partial {
 }
 
 impl PartialFolder {
-    /// The same of all files of the folder. Costs three syncs, however many files there are.
+    /// Makes the content and the records of all files durable as far as they are written. Costs
+    /// three syncs, however many files there are.
     ///
     /// # Errors
     ///
-    /// As [`Partial::write_out`].
+    /// See [`Partial::write_out`].
     pub fn write_out(&self) -> Result<(), WriteError> {
-        if !self.take_dirty() {
+        if !self.is_dirty.swap(false, Ordering::AcqRel) {
             return Ok(());
         }
-        let partials: &Partials = self.partials();
+        let records = &self.workspace.records;
         let failed = |path, source: io::Error| WriteError::Disk {
             path,
             missing: self.missing_bytes(),
             source,
         };
         let synced = self.sync();
-        synced.map_err(|source| failed(self.staged_path(), source))?;
-        let synced = partials.sync_all();
-        synced.map_err(|source| failed(record_path(partials, self.spec()), source))
+        synced.map_err(|source| failed(self.staging.dir().path().to_owned(), source))?;
+        let synced = records.sync_all();
+        synced.map_err(|source| failed(records.path_of(self.spec()), source))
     }
 }

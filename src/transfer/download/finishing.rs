@@ -63,13 +63,14 @@ impl Task {
             // A command that runs without a node keeps no list of what it downloaded.
             receipt: self.request.resume_on_start,
         };
+        let store = self.store.clone();
         match sink.clone() {
             Sink::File(partial) => {
-                let finish = move || partial.finish(options, &ending);
+                let finish = move || partial.finish(&store, options, &ending);
                 Ok(blocking(finish).await??.is_shared)
             }
             Sink::Folder(folder) => {
-                let finish = move || folder.finish(options, &ending);
+                let finish = move || folder.finish(&store, options, &ending);
                 Ok(blocking(finish).await??.is_shared)
             }
             Sink::Manifests(_) => Err(DownloadError::Internal("finished with its manifests")),

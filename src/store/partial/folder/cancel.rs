@@ -1,7 +1,7 @@
-//! The end of a folder's download that nobody wants any more: what it wrote is removed, and nothing else.
+//! Cancels the download of a folder: removes what it wrote, and nothing else.
 //!
-//! A file in the tree is ours if it carries the mark of the download, or if it holds what was to be there. All
-//! else stays, and is named.
+//! A file in the staging directory is ours if it carries the mark of the download, or has the
+//! content that belongs there. All other files stay, and their paths are returned.
 
 use std::{
     io,
@@ -12,8 +12,9 @@ use std::{
 use pelago_content::{EntryKind, Expander, Hash, ListedFile, Listing};
 
 use super::{
-    FileSystem, Links, LocalPaths,
-    staging::{remove_folders, remove_root},
+    FileSystem, Links,
+    cleanup::{remove_empty_folders, remove_if_empty},
+    local_paths::LocalPaths,
 };
 use crate::store::{
     Store,
@@ -21,14 +22,14 @@ use crate::store::{
     partial::{
         PartialError,
         mark::{self, Id, Mark},
-        part_file::place_of,
-        record::Recorded,
-        removal::{Removal, has_content, is_link_in_the_way, remove_this},
+        page::Recorded,
+        part_name::open_parent,
+        removal::{Removal, has_content, is_link_in_the_way, remove_entry},
     },
 };
 
-/// Removes the tree in which a folder grew, as `recorded` says; what is in it and not ours. The folder's
-/// record and those of its parts are there still.
+/// Removes the staging directory of a recorded download. Its record and those of its parts still
+/// exist. Returns the paths of other files, which stay.
 pub(in crate::store::partial) fn remove_staged(
     store: &Store,
     recorded: &Recorded,
@@ -38,10 +39,10 @@ pub(in crate::store::partial) fn remove_staged(
         path: part.clone(),
         source,
     };
-    let Ok((home, name)) = place_of(&part) else {
+    let Ok((parent, name)) = open_parent(&part) else {
         return Ok(Vec::new());
     };
-    let top = match home.sub(&name) {
+    let top = match parent.sub(&name) {
         Ok(top) => top,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) if is_link_in_the_way(&error) => return Ok(vec![part]),
@@ -59,16 +60,16 @@ pub(in crate::store::partial) fn remove_staged(
     let mut left = match listing(store, recorded) {
         Some(listing) => {
             let listing = Arc::new(listing);
-            let all = FileSystem::unrestricted();
-            let file_system = recorded.file_system().unwrap_or(&all);
+            let unrestricted = FileSystem::unrestricted();
+            let file_system = recorded.file_system().unwrap_or(&unrestricted);
             let local = LocalPaths::new(&listing, file_system, Links::All);
             removing.all_of(&listing, &local).map_err(failed)?
         }
         None => Vec::new(),
     };
     drop(top);
-    left.extend(remove_root(&home, &name).map_err(failed)?);
-    home.sync_file_system().map_err(failed)?;
+    left.extend(remove_if_empty(&parent, &name).map_err(failed)?);
+    parent.sync_file_system().map_err(failed)?;
     Ok(left)
 }
 
@@ -82,7 +83,7 @@ fn is_ours(top: &Dir, id: Option<Id>, hash: &Hash) -> bool {
     }
 }
 
-/// What is in the folder, as far as its manifests are here.
+/// The listing of the folder. None if one of its manifests is missing.
 fn listing(store: &Store, recorded: &Recorded) -> Option<Listing> {
     let mut expander = Expander::new(recorded.spec.descriptor).ok()?;
     loop {
@@ -120,11 +121,11 @@ impl Removing<'_> {
                 EntryKind::File { .. } => {}
             }
         }
-        remove_folders(self.top, &folders)?;
+        remove_empty_folders(self.top, &folders)?;
         Ok(left)
     }
 
-    /// Removes a file, if it is ours; whether it is gone.
+    /// Removes a file, if it is ours. Returns whether it is gone.
     fn file(&self, path: &str, listed: &ListedFile<'_>) -> io::Result<bool> {
         let entry = match self.top.find(path) {
             Ok(Some(entry)) => entry,
@@ -138,13 +139,13 @@ impl Removing<'_> {
         let file = self.top.file(path, Mode::Read)?;
         let is_marked = match (mark::read(&file), self.id) {
             (Mark::Of(found, _), Some(id)) => found == id,
-            // Without a record: what lies in a tree that is ours and carries any mark.
+            // Without an id, any mark counts: the staging directory itself is ours.
             (Mark::Of(..) | Mark::Old, None) => true,
             _ => false,
         };
         let is_ours =
             is_marked || file.metadata()?.len() == 0 || has_content(&file, &listed.descriptor)?;
-        Ok(is_ours && remove_this(self.top, path, entry.identity)? == Removal::Gone)
+        Ok(is_ours && remove_entry(self.top, path, entry.identity)? == Removal::Gone)
     }
 
     fn link(&self, path: &str, target: &str) -> io::Result<()> {

@@ -9,12 +9,12 @@ use std::{
 
 use pelago_content::{BlockRanges, EntryKind, Hash, ListedFile, Listing};
 
-use super::Selection;
+use super::selection::Selection;
 use crate::store::partial::PartialError;
 
 /// The files of a folder, numbered as in its sequence.
 pub(super) struct Files {
-    /// Where each is in the listing.
+    /// The index of each file in the listing.
     entries: Vec<u32>,
     is_wanted: Vec<bool>,
     wanted: BlockRanges,
@@ -22,12 +22,12 @@ pub(super) struct Files {
     fetched: BlockRanges,
     /// The first wanted file with each content.
     first: HashMap<Hash, u32>,
-    /// The wanted files that have the content of an earlier one, by that.
+    /// By a first wanted file, the later ones with the same content.
     repeats: HashMap<u32, Vec<u32>>,
-    /// Sub-folders.
+    /// The hashes of sub-folders.
     folders: HashSet<Hash>,
-    /// The first wanted files by the beginnings of their provider keys, once somebody asks for one by its
-    /// key.
+    /// The first wanted files by the first bytes of their provider keys. Filled when a peer
+    /// first asks for a key.
     by_key: OnceLock<Vec<(u32, u32)>>,
 }
 
@@ -108,7 +108,7 @@ impl Files {
         self.first.get(hash).map(|file| *file as usize)
     }
 
-    /// The first wanted files that may have this provider key.
+    /// The first wanted files whose provider keys begin like this one.
     pub(super) fn with_key(
         &self,
         listing: &Listing,
@@ -130,14 +130,14 @@ impl Files {
         alike.map(|(_, file)| *file as usize)
     }
 
-    /// A first file, and the wanted ones that have the same content.
+    /// A first file, and the other wanted files with the same content.
     pub(super) fn same_as(&self, first: usize) -> impl Iterator<Item = usize> + '_ {
         let repeats = self.repeats.get(&(first as u32));
         let repeats = repeats.into_iter().flatten().map(|file| *file as usize);
         std::iter::once(first).chain(repeats)
     }
 
-    /// Whether there are others with the content of a first file.
+    /// Whether other wanted files have the content of a first file.
     pub(super) fn is_repeated(&self, first: usize) -> bool {
         self.repeats.contains_key(&(first as u32))
     }

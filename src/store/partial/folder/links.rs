@@ -1,6 +1,5 @@
-//! Which symbolic links of a folder are created where it is received.
-//!
-//! Pure. A link is created as it is or not at all; nothing here, and nothing that downloads, follows one.
+//! Which symbolic links of a folder are created.
+//! Pure. A link is created unchanged or not at all. No download follows a link.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -11,17 +10,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Links {
-    /// Those that stay inside the folder.
+    /// Links that stay inside the folder.
     #[default]
     Inside,
-    /// All, wherever they lead.
+    /// All links.
     All,
     /// None.
     None,
 }
 
 impl Links {
-    /// The words for them.
+    /// The words that people use for the choices.
     pub const WORDS: [(&str, Self); 3] = [
         ("inside", Self::Inside),
         ("all", Self::All),
@@ -48,7 +47,7 @@ impl FromStr for Links {
     }
 }
 
-/// Text that names no choice of links.
+/// A text that is not a choice of links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} does not say which links to create: use inside, all or none")]
 pub struct InvalidLinks(String);
@@ -56,11 +55,11 @@ pub struct InvalidLinks(String);
 /// Why a link is not created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkOmission {
-    /// It leads out of the folder, or where it leads depends on other links.
+    /// It leads out of the folder, or its target depends on other links.
     LeadsOut,
     /// The person asked for none.
     Unwanted,
-    /// The file system holds no links.
+    /// The file system does not support links.
     Unsupported,
 }
 
@@ -74,10 +73,10 @@ impl fmt::Display for LinkOmission {
     }
 }
 
-/// Tells which links stay inside a folder.
+/// Finds out which links stay inside a folder.
 pub(super) struct Inside<'l> {
     manifests: &'l [Manifest],
-    /// The manifests by their hashes; made for the first link that needs it.
+    /// The indices of the manifests by hash, filled for the first link that needs them.
     by_hash: HashMap<Hash, usize>,
 }
 
@@ -89,28 +88,28 @@ impl<'l> Inside<'l> {
         }
     }
 
-    /// Whether a link stays inside the folder listed: it is relative, never climbs above the top, and
-    /// climbs only from what is a folder in the list. Behind the name of a link, `..` would lead
-    /// above wherever that leads.
+    /// Whether a link stays inside the folder: it is relative, never climbs above the top, and
+    /// climbs only from folders in the listing. After the name of a link, `..` would climb from
+    /// the target of that link.
     pub(super) fn stays(&mut self, link: ListedEntry<'_>, target: &str) -> bool {
         if is_absolute(target) {
             return false;
         }
         let above = std::iter::successors(link.parent(), |entry| entry.parent());
-        let mut way: Vec<_> = above.map(|folder| Some(folder.origin().0)).collect();
-        way.reverse();
-        way.push(Some(link.origin().0));
+        let mut folders: Vec<_> = above.map(|folder| Some(folder.origin().0)).collect();
+        folders.reverse();
+        folders.push(Some(link.origin().0));
         for name in target.split(['/', std::path::MAIN_SEPARATOR]) {
             match name {
                 "" | "." => {}
-                // The top has nothing above it.
-                ".." if way.len() == 1 || way.last() == Some(&None) => return false,
+                // Nothing is above the top.
+                ".." if folders.len() == 1 || folders.last() == Some(&None) => return false,
                 ".." => {
-                    way.pop();
+                    folders.pop();
                 }
                 name => {
-                    let at = way.last().copied().flatten();
-                    way.push(at.and_then(|manifest| self.folder(manifest, name)));
+                    let at = folders.last().copied().flatten();
+                    folders.push(at.and_then(|manifest| self.folder(manifest, name)));
                 }
             }
         }
@@ -135,7 +134,7 @@ impl<'l> Inside<'l> {
     }
 }
 
-/// Whether a target begins elsewhere on any system: at a root, or on a drive.
+/// Whether a target is absolute on any system: it begins at a root, or on a drive.
 fn is_absolute(target: &str) -> bool {
     let has_drive = || target.as_bytes().get(1) == Some(&b':') && cfg!(windows);
     target.starts_with(['/', std::path::MAIN_SEPARATOR]) || has_drive()
@@ -146,7 +145,7 @@ mod tests {
     use super::*;
     use crate::store::testing::{folder, link, manifest, unfold_these};
 
-    /// `a/b/` and `a/link`, and in `a/b` the link that is asked about.
+    /// `a/b/` and `a/link`, and in `a/b` the link under test.
     fn tree(target: &str) -> Listing {
         let b = manifest([link("asked", target)]);
         let a = manifest([folder("b", &b), link("link", "b")]);
@@ -171,7 +170,7 @@ mod tests {
             ("/", false),
             ("/etc/passwd", false),
             ("//host/share", false),
-            // Where it leads depends on the link, or on what is not there.
+            // The target depends on a link, or on an entry that does not exist.
             ("../link/../x", false),
             ("../../gone/../x", false),
             ("asked/..", false),

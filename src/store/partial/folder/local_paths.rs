@@ -1,109 +1,32 @@
-//! How a folder lies on this disk, where that is not as its manifests say: names that the file system
-//! cannot hold, and links that are not created.
-//!
-//! Pure, and the same each time for the same folder, file system and choice of links, so that a download
-//! that resumes finds its files. All paths that a download writes to come from here.
+//! The paths that the entries of a folder have on this disk, and which links are left out. Pure:
+//! the same folder, file system and choice of links give the same paths, so that a download that
+//! resumes finds its files. Every path that a download writes to comes from here.
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
     sync::Arc,
 };
 
 use pelago_content::{EntryKind, ListedEntry, Listing};
 
 use super::{
-    Selection,
+    differences::{Difference, Differences, MAX_LISTED_DIFFERENCES},
     file_system::FileSystem,
     links::{Inside, LinkOmission, Links},
+    selection::Selection,
 };
-use crate::store::{escape::escaped, received::Received};
+use crate::store::received::Received;
 
-/// Differences that are listed for people, at most: a folder may have millions.
-pub const MAX_LISTED_DIFFERENCES: usize = 1000;
-
-/// How one folder lies here.
+/// The paths of one folder.
 #[derive(Debug)]
 pub(super) struct LocalPaths {
     listing: Arc<Listing>,
-    /// The names of entries that cannot keep their own, by the manifest and the entry in it: the same
-    /// wherever that manifest is listed.
+    /// Other names for entries that cannot keep their own, by manifest and entry. They are the
+    /// same wherever that manifest occurs.
     names: HashMap<(usize, usize), String>,
-    /// Links that are not created, by their places in the listing.
+    /// Links that are not created, by their indices in the listing.
     left_out: HashMap<usize, LinkOmission>,
     keeps_executable: bool,
-}
-
-/// Something that lies here other than its manifest says, or not at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Difference {
-    /// The file system cannot hold the name of an entry.
-    Renamed {
-        /// The path of the entry in the folder.
-        path: String,
-        /// What it is called here.
-        name: String,
-    },
-    /// A symbolic link is not created.
-    LinkLeftOut {
-        /// Its path in the folder.
-        path: String,
-        /// Its target.
-        target: String,
-        /// Why.
-        why: LinkOmission,
-    },
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Renamed { path, name } => {
-                write!(f, "{} is called {} here", escaped(path), escaped(name))
-            }
-            Self::LinkLeftOut { path, target, why } => {
-                let (path, target) = (escaped(path), escaped(target));
-                write!(f, "the link {path} -> {target} is left out: {why}")
-            }
-        }
-    }
-}
-
-/// What lies here other than its manifests say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Differences {
-    /// How many entries have another name.
-    pub renamed: u64,
-    /// How many symbolic links are left out.
-    pub links_left_out: u64,
-    /// The first of them, at most [`MAX_LISTED_DIFFERENCES`].
-    pub listed: Vec<Difference>,
-}
-
-impl Differences {
-    /// Whether all is as its manifests say.
-    pub const fn is_empty(&self) -> bool {
-        self.renamed == 0 && self.links_left_out == 0
-    }
-}
-
-/// How many there are, in a few words.
-impl fmt::Display for Differences {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |number: u64, one: &str, many: &str| match number {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            number => Some(format!("{number} {many}")),
-        };
-        let renamed = count(self.renamed, "name is changed", "names are changed");
-        let links = count(
-            self.links_left_out,
-            "link is left out",
-            "links are left out",
-        );
-        let both: Vec<_> = renamed.into_iter().chain(links).collect();
-        f.write_str(&both.join(", "))
-    }
 }
 
 impl LocalPaths {
@@ -144,7 +67,7 @@ impl LocalPaths {
         &self.listing
     }
 
-    /// The path of an entry on this disk, from the folder, with `/` between the names.
+    /// The path of an entry from the top of the folder, with `/` between the names.
     pub(super) fn path(&self, entry: ListedEntry<'_>) -> String {
         if self.names.is_empty() {
             return entry.path();
@@ -160,12 +83,12 @@ impl LocalPaths {
         other.map_or_else(|| entry.name(), String::as_str)
     }
 
-    /// Whether an entry is to be here: links may be left out.
+    /// Whether an entry is created. Links may be left out.
     pub(super) fn has(&self, entry: ListedEntry<'_>) -> bool {
         !self.left_out.contains_key(&entry.index())
     }
 
-    /// What of the selection lies here other than its manifests say.
+    /// How the selected entries differ from their manifests.
     pub(super) fn differences(&self, selection: &Selection) -> Differences {
         let mut differences = Differences::default();
         if self.names.is_empty() && self.left_out.is_empty() {
@@ -198,7 +121,7 @@ impl LocalPaths {
         differences
     }
 
-    /// The differences that the file system imposes, which strict names refuse.
+    /// The differences that the file system requires. `strict_names` refuses these.
     pub(super) fn imposed(&self, selection: &Selection) -> Differences {
         let mut differences = self.differences(selection);
         let is_imposed = |why: LinkOmission| why == LinkOmission::Unsupported;
@@ -211,7 +134,8 @@ impl LocalPaths {
         differences
     }
 
-    /// What is to be known of it when it is shared again; none if it lies as its manifests say.
+    /// What has to be kept, so that the folder has the same hash when it is shared again. None if
+    /// nothing differs.
     pub(super) fn received(&self) -> Option<Received> {
         if self.names.is_empty() && self.left_out.is_empty() && self.keeps_executable {
             return None;

@@ -1,7 +1,6 @@
-//! Asks a file system what it holds, by making files in a directory of its own that is removed again.
-//!
-//! Owns that directory. Asks only for what the folder to be written has: plain names cost a few calls of
-//! the system. Failures that say nothing about a name (a full disk, no permission) leave as they are.
+//! Finds out what a file system supports, by creating files in a temporary directory. Owns that
+//! directory. Probes only what the folder needs: plain names cost a few system calls. Failures that
+//! are not about a name (a full disk, no permission) leave as they are.
 
 use std::{
     collections::BTreeSet,
@@ -14,28 +13,28 @@ use pelago_content::{EntryKind, Listing, MAX_NAME_LEN, Manifest};
 use super::file_system::{FileSystem, Normalization, is_device};
 use crate::store::dir::{Dir, Mode};
 
-/// What the directory is called; with a number where the folder has an entry of that name.
+/// The name of the directory. A number is appended if the folder has an entry of that name.
 const PROBE: &str = ".pelago-probe";
 
-/// A name that every file system holds.
+/// A name that every file system can hold.
 const PLAIN: &str = "pelago";
 
-/// Characters that every file system holds, besides letters and digits.
+/// Characters that every file system allows, besides letters and digits.
 const PLAIN_CHARACTERS: &str = " !#$%&'()+,-.;=@[]^_`{}~";
 
-/// Bytes of a name that every file system takes: longer ones are tried.
+/// Bytes of a name that every file system can hold. Longer names are probed.
 const SHORT_NAME: usize = 100;
 
-/// Characters that are tried in one name, at most: so many have at most 200 bytes.
+/// How many characters are tried in one name: together they have at most 200 bytes.
 const CHARACTERS_AT_ONCE: usize = 50;
 
-/// Refused characters that are told apart, at most: the record of a download has to hold them.
+/// How many refused characters are kept one by one: the record of a download has to hold them.
 const MAX_REFUSED: usize = 256;
 
 /// One character, composed and decomposed.
 const FORMS: (&str, &str) = ("pelago-\u{e9}", "pelago-e\u{301}");
 
-/// What a folder asks of a file system.
+/// What a folder needs of a file system.
 #[derive(Debug, Default)]
 struct Needs {
     characters: BTreeSet<char>,
@@ -53,7 +52,7 @@ impl Needs {
             let name = &entry.name[..];
             let is_plain = |c: char| c.is_ascii_alphanumeric() || PLAIN_CHARACTERS.contains(c);
             let others = name.chars().filter(|character| !is_plain(*character));
-            // A separator is refused without being tried.
+            // Separators are refused without a probe.
             let others = others.filter(|character| !std::path::is_separator(*character));
             needs.characters.extend(others);
             needs.endings |= name.ends_with(['.', ' ']);
@@ -69,7 +68,7 @@ impl Needs {
     }
 }
 
-/// What the file system of `dir` holds, as far as the folder needs it.
+/// What the file system of `dir` supports, as far as the folder needs it.
 pub(super) fn file_system(dir: &Dir, listing: &Listing) -> io::Result<FileSystem> {
     if listing.is_empty() {
         return Ok(FileSystem::unrestricted());
@@ -83,7 +82,7 @@ pub(super) fn file_system(dir: &Dir, listing: &Listing) -> io::Result<FileSystem
     Ok(file_system)
 }
 
-/// The directory in which a file system is asked.
+/// The temporary directory.
 struct Probe {
     dir: Dir,
     name: String,
@@ -100,7 +99,7 @@ impl Probe {
             name = format!("{PROBE}-{number}");
         }
         match dir.make_new(&name) {
-            // A run that was killed left it.
+            // A killed run left it.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => made?,
         }
@@ -146,7 +145,7 @@ impl Probe {
         Ok(file_system)
     }
 
-    /// What is known before anything is asked.
+    /// What is known before the first probe.
     #[allow(
         clippy::unnecessary_wraps,
         clippy::unused_self,
@@ -159,7 +158,7 @@ impl Probe {
         Ok(FileSystem::unrestricted())
     }
 
-    /// Makes a file, also where a run that was killed left it.
+    /// Creates a file. If a killed run left one, it is replaced.
     fn make(&self, name: &str) -> io::Result<File> {
         match self.dir.file(name, Mode::New) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -170,7 +169,11 @@ impl Probe {
         }
     }
 
-    /// Whether a file of this name can be made; another failure than that the name is refused leaves.
+    /// Whether a file of this name can be created.
+    ///
+    /// # Errors
+    ///
+    /// Failures that are not about the name.
     fn holds(&self, name: &str) -> io::Result<bool> {
         match self.make(name) {
             Ok(file) => {
@@ -183,12 +186,12 @@ impl Probe {
         }
     }
 
-    /// Whether a file of this name can be made, and has this name then.
+    /// Whether a file of this name can be created, and keeps this name.
     fn keeps(&self, name: &str) -> io::Result<bool> {
         Ok(self.given(name)?.as_deref() == Some(name))
     }
 
-    /// The name that a file has which is made with this one; none if the name is refused.
+    /// The name that a file gets when it is created with this one. None if the name is refused.
     fn given(&self, name: &str) -> io::Result<Option<String>> {
         match self.make(name) {
             Ok(file) => {
@@ -240,7 +243,7 @@ impl Probe {
         }
         match self.make(composed) {
             Ok(file) => drop(file),
-            // Then the characters are found to be refused.
+            // A later probe finds that the characters are refused.
             Err(error) if is_about_the_name(&error) => return Ok(Normalization::Apart),
             Err(error) => return Err(error),
         }
@@ -254,7 +257,7 @@ impl Probe {
         }
     }
 
-    /// Adds those of the characters that are refused in names.
+    /// Adds the characters that are refused in names.
     fn refused(&self, characters: &[char], refused: &mut BTreeSet<char>) -> io::Result<()> {
         let name: String = characters.iter().collect();
         if self.holds(&format!("c{name}c"))? {
@@ -274,7 +277,8 @@ impl Probe {
     }
 }
 
-/// Whether a file keeps whether its owner may run it: some file systems let all files be run, others none.
+/// Whether a file keeps the executable bit of its owner. Some file systems set it for all files,
+/// others for none.
 fn keeps_executable(file: &File) -> io::Result<bool> {
     #[cfg(unix)]
     {
@@ -283,7 +287,7 @@ fn keeps_executable(file: &File) -> io::Result<bool> {
         for mode in [0o700, 0o600] {
             let mut permissions = file.metadata()?.permissions();
             permissions.set_mode(mode);
-            // Where permissions cannot be set, they are not kept.
+            // Permissions that cannot be set are not kept.
             keeps &= file.set_permissions(permissions).is_ok()
                 && file.metadata()?.permissions().mode() & 0o100 == mode & 0o100;
         }
@@ -296,12 +300,12 @@ fn keeps_executable(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether a failure to make a file may be due to its name.
+/// Whether a failure to create a file may be due to its name.
 fn is_about_the_name(error: &io::Error) -> bool {
     !says_nothing(error)
 }
 
-/// Whether a failure says nothing about what the file system holds.
+/// Whether a failure has nothing to do with names or links.
 fn says_nothing(error: &io::Error) -> bool {
     use ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull, TimedOut};
     #[cfg(unix)]
@@ -336,13 +340,13 @@ mod tests {
             "x.",
             &"n".repeat(255),
         ];
-        // A run that was killed left this.
+        // A killed run left this.
         std::fs::create_dir(folder.path().join(".pelago-probe-3")).unwrap();
         std::fs::write(folder.path().join(".pelago-probe-3/pelago"), "").unwrap();
         std::fs::write(folder.path().join(PROBE), "").unwrap();
         let found = file_system(&dir, &listing(&names)).unwrap();
         assert_eq!(dir.names().unwrap(), [PROBE]);
-        // The file systems of machines that build this.
+        // Common file systems of Linux.
         #[cfg(target_os = "linux")]
         assert_eq!(found, FileSystem::unrestricted());
         #[cfg(not(target_os = "linux"))]

@@ -1,8 +1,8 @@
-//! What of a folder is here already: from an earlier run, from whoever put it there, or in another
-//! share.
+//! Finds out which content of a folder is here already: from an earlier run, from another program,
+//! or in another share.
 //!
-//! Never trusts a name, a length or a time: what is there is hashed, on all cores, and is of use or is
-//! not. Content that another share has is copied and hashed like anything else.
+//! Never trusts a name, a length or a time: every file is hashed, on all cores. Content of another
+//! share is copied, and hashed like any other.
 
 use std::{
     fs::File,
@@ -17,34 +17,42 @@ use parking_lot::Mutex;
 use pelago_content::{Descriptor, EntryKind, Kind, ListedFile, STORED_LEVEL, subtree};
 
 use super::{
-    CompleteFile, FileState, Held, PartialFolder,
-    staging::{Base, MAX_ATOMIC, finished},
+    PartialFolder,
+    download::Held,
+    executable::finalize,
+    progress::{CompleteFile, FileState},
+    staging::{Base, MAX_ATOMIC},
 };
 use crate::store::{
-    dir, files,
+    Store, dir, files,
     handles::{Place, SharedFile},
     hashing::{self, GROUP_SIZE},
     partial::{PartialError, WriteError, mark, spec::Key},
 };
 
 impl PartialFolder {
-    /// Finds out what is here already. `progress` is given the bytes looked at so far.
-    pub(super) fn prove(&self, progress: &(dyn Fn(u64) + Sync)) -> Result<(), PartialError> {
-        let has_shares = self.reservation.store.count()? > 0;
-        if self.tree.is_new() && !has_shares {
+    /// Finds out what is here already. `progress` receives the bytes examined so far.
+    pub(super) fn prove(
+        &self,
+        store: &Store,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<(), PartialError> {
+        let has_shares = store.count()? > 0;
+        let shares = has_shares.then_some(store);
+        if self.staging.is_new() && !has_shares {
             return Ok(());
         }
-        self.check_places()?;
+        self.check_target_entries()?;
         let numbers: Vec<usize> = self.files.numbers().collect();
-        let (next, looked_at) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let (next, examined) = (AtomicUsize::new(0), AtomicU64::new(0));
         let failed = Mutex::new(None);
         let work = || {
             while let Some(file) = numbers.get(next.fetch_add(1, Ordering::Relaxed))
                 && failed.lock().is_none()
                 && !self.reservation.is_interrupted()
             {
-                match self.prove_file(*file, has_shares) {
-                    Ok(bytes) => progress(looked_at.fetch_add(bytes, Ordering::Relaxed) + bytes),
+                match self.prove_file(*file, shares) {
+                    Ok(bytes) => progress(examined.fetch_add(bytes, Ordering::Relaxed) + bytes),
                     Err(error) => {
                         failed.lock().get_or_insert(error);
                     }
@@ -60,30 +68,30 @@ impl PartialFolder {
         failed.into_inner().map_or(Ok(()), Err)
     }
 
-    /// Refuses to grow in a folder that is there and has nothing of this one, if nobody said that it
-    /// should: whoever has the content says what it is called, and may say `bin`.
+    /// Refuses to write into an existing folder that has no content in common with this one, unless
+    /// a person chose it: a peer chooses the name of the content, and may choose `bin`.
     pub(super) fn check_chosen(&self) -> Result<(), PartialError> {
         let is_done = |state: &FileState| matches!(state, FileState::Complete(_));
         let has_some = || {
             let mut numbers = self.files.numbers();
-            let state = self.state.lock();
-            let is_here = |file| is_done(&state.files[file]) && !self.is_empty(file);
+            let progress = self.progress.lock();
+            let is_here = |file| is_done(&progress.files[file]) && !self.is_empty(file);
             numbers.any(is_here)
         };
-        // What was chosen another time tells as well.
+        // Files that were chosen another time count too.
         let has_others = || {
             let mut files = self.listing.files();
             files.any(|listed| {
                 let existing = self
-                    .tree
+                    .staging
                     .existing(Base::Target, &self.local.path(listed.entry));
                 let existing = existing.ok().flatten();
                 let existing = existing.filter(|_| listed.descriptor.size() > 0);
                 existing.is_some_and(|file| self.is_same(&file, &listed).unwrap_or(false))
             })
         };
-        let is_by_chance = self.tree.is_by_chance() && !self.tree.may_replace();
-        if is_by_chance && !has_some() && !has_others() {
+        let is_unchosen = self.staging.is_unchosen() && !self.staging.may_replace();
+        if is_unchosen && !has_some() && !has_others() {
             let path = self.spec.target.clone();
             return Err(PartialError::Exists { path });
         }
@@ -94,10 +102,14 @@ impl PartialFolder {
         self.sequence.blocks_of_file(file).is_empty()
     }
 
-    /// Refuses what lies where a folder or a link is to be, unless it may be replaced: before anything is
-    /// fetched.
-    fn check_places(&self) -> Result<(), PartialError> {
-        let Some(into) = self.tree.merged_into().filter(|_| !self.tree.may_replace()) else {
+    /// Refuses entries at the target that are in the way of folders and links, unless they may be
+    /// replaced, before anything is fetched.
+    fn check_target_entries(&self) -> Result<(), PartialError> {
+        let Some(into) = self
+            .staging
+            .existing_target()
+            .filter(|_| !self.staging.may_replace())
+        else {
             return Ok(());
         };
         for entry in self
@@ -116,20 +128,21 @@ impl PartialFolder {
                 }
             };
             if !is_free && self.selection.takes(&entry.path()) {
-                let path = self.tree.target(&path);
+                let path = self.staging.target(&path);
                 return Err(PartialError::Exists { path });
             }
         }
         Ok(())
     }
 
-    /// Finds out what is here of one file; gives the bytes that were looked at.
-    fn prove_file(&self, file: usize, has_shares: bool) -> Result<u64, PartialError> {
+    /// Finds out what is here of one file. `shares` is the store, if it shares anything. Returns
+    /// the bytes examined.
+    fn prove_file(&self, file: usize, shares: Option<&Store>) -> Result<u64, PartialError> {
         let Some(listed) = self.files.get(&self.listing, file) else {
             return Ok(0);
         };
         let (path, size) = (self.local.path(listed.entry), listed.descriptor.size());
-        if self.tree.is_in_place() && self.prove_target(file, &path, &listed)? {
+        if self.staging.has_existing_target() && self.prove_target(file, &path, &listed)? {
             return Ok(size);
         }
         let resumed = self.resume_file(file, &listed)?;
@@ -140,16 +153,16 @@ impl PartialFolder {
             return Ok(size);
         }
         if size > 0
-            && has_shares
-            && let Some(done) = self.copied(&path, &listed)?
+            && let Some(store) = shares
+            && let Some(done) = self.copy_from_share(store, &path, &listed)?
         {
-            self.is_done(file, done);
+            self.set_complete(file, done);
             return Ok(size);
         }
         Ok(0)
     }
 
-    /// Whether a file is in the folder that was there before. Other content is refused, unless it may be
+    /// Whether a file is in the existing folder. Other content is refused, unless it may be
     /// replaced.
     fn prove_target(
         &self,
@@ -157,10 +170,10 @@ impl PartialFolder {
         path: &str,
         listed: &ListedFile<'_>,
     ) -> Result<bool, PartialError> {
-        let existing = self.tree.existing(Base::Target, path);
+        let existing = self.staging.existing(Base::Target, path);
         let same = existing.and_then(|existing| match existing {
             Some(existing) if self.is_same(&existing, listed)? => {
-                finished(&existing, listed.executable).map(Some)
+                finalize(&existing, listed.executable).map(Some)
             }
             Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
             None => Ok(None),
@@ -169,66 +182,66 @@ impl PartialFolder {
             Ok(Some(fingerprint)) => {
                 let done = CompleteFile {
                     fingerprint,
-                    at: Base::Target,
+                    base: Base::Target,
                     is_marked: false,
                 };
-                self.is_done(file, done);
+                self.set_complete(file, done);
                 Ok(true)
             }
             Ok(None) => Ok(false),
-            Err(_) if self.tree.may_replace() => Ok(false),
+            Err(_) if self.staging.may_replace() => Ok(false),
             Err(_) => {
-                let path = self.tree.target(path);
+                let path = self.staging.target(path);
                 Err(PartialError::Exists { path })
             }
         }
     }
 
-    /// Whether a file is whole in the tree that grows.
+    /// Whether a file is whole in the staging directory.
     fn prove_staged(&self, file: usize, path: &str, listed: &ListedFile<'_>) -> bool {
-        let Ok(Some(existing)) = self.tree.existing(Base::Staging, path) else {
+        let Ok(Some(existing)) = self.staging.existing(Base::Staging, path) else {
             return false;
         };
         if !self.is_same(&existing, listed).unwrap_or(false) {
             return false;
         }
-        if self.write_again && self.tree.write_again(path).is_err() {
+        if self.write_again && self.staging.write_again(path).is_err() {
             return false;
         }
-        let Ok(fingerprint) = finished(&existing, listed.executable) else {
+        let Ok(fingerprint) = finalize(&existing, listed.executable) else {
             return false;
         };
-        self.is_done(
+        self.set_complete(
             file,
-            CompleteFile::staged(fingerprint, mark::is_there(&existing)),
+            CompleteFile::in_staging(fingerprint, mark::is_there(&existing)),
         );
         true
     }
 
-    /// Whether a file is what is listed. The tree of a large one is kept then.
+    /// Whether a file has the listed content. If so, the tree of a large file is kept.
     fn is_same(&self, file: &File, listed: &ListedFile<'_>) -> io::Result<bool> {
-        let trees = &self.reservation.store.inner.trees;
+        let trees = &self.workspace.trees;
         let is_stopped = || self.reservation.is_interrupted();
         hashing::has_content(file, &listed.descriptor, Some(trees), &is_stopped)
     }
 
-    /// Copies the file from wherever else it is shared.
-    fn copied(
+    /// Copies the file from another share that has its content.
+    fn copy_from_share(
         &self,
+        store: &Store,
         path: &str,
         listed: &ListedFile<'_>,
     ) -> Result<Option<CompleteFile>, PartialError> {
-        let places = self
-            .reservation
-            .store
-            .places_of(&listed.descriptor.hash())?;
+        let places = store.places_of(&listed.descriptor.hash())?;
         for place in places {
             let from = place.path.clone();
             match self.copy(place, path, listed) {
                 Ok(Some(done)) => return Ok(Some(done)),
                 Ok(None) => {}
-                // It is fetched then, and whatever is in the way is met again.
-                Err(error) => tracing::debug!(from = %from.display(), %error, "not copied"),
+                // The file is fetched instead. The same error may occur again then.
+                Err(error) => {
+                    tracing::debug!(from = %from.display(), %error, "cannot copy the file from a share")
+                }
             }
         }
         Ok(None)
@@ -241,31 +254,32 @@ impl PartialFolder {
         listed: &ListedFile<'_>,
     ) -> io::Result<Option<CompleteFile>> {
         let (descriptor, from) = (listed.descriptor, place.path.clone());
-        // Whether it is still what it was.
-        SharedFile::open(place, &self.reservation.store.inner.trees).map_err(io::Error::other)?;
+        // Fails if it changed since it was hashed.
+        SharedFile::open(place, &self.workspace.trees).map_err(io::Error::other)?;
         let mut from = File::open(from)?;
-        let store = &self.reservation.store;
-        store.check_room(&self.spec, self.tree.staged().as_ref(), descriptor.size())?;
+        self.workspace
+            .check_space(&self.spec, self.staging.dir().as_ref(), descriptor.size())?;
         if descriptor.size() <= GROUP_SIZE {
             let data = files::read_vec_at(&from, 0, descriptor.size() as usize)?;
             if !is_small(&descriptor, &data) {
                 return Ok(None);
             }
-            let fingerprint = self.tree.put(path, &data, listed.executable)?;
-            return Ok(Some(CompleteFile::staged(
+            let fingerprint = self.staging.put(path, &data, listed.executable)?;
+            return Ok(Some(CompleteFile::in_staging(
                 fingerprint,
                 data.len() > MAX_ATOMIC,
             )));
         }
-        let copy = self.tree.copy(path, &mut from)?;
+        let copy = self.staging.copy(path, &mut from)?;
         if !self.is_same(&copy, listed)? {
             return Ok(None);
         }
-        let fingerprint = finished(&copy, listed.executable)?;
-        Ok(Some(CompleteFile::staged(fingerprint, true)))
+        let fingerprint = finalize(&copy, listed.executable)?;
+        Ok(Some(CompleteFile::in_staging(fingerprint, true)))
     }
 
-    /// Goes on with a large file that an earlier run began; the bytes of it that are there, if one did.
+    /// Resumes a large file that an earlier run began. Returns the bytes that are here of it. None
+    /// if no earlier run began it.
     fn resume_file(
         &self,
         file: usize,
@@ -273,10 +287,10 @@ impl PartialFolder {
     ) -> Result<Option<u64>, PartialError> {
         let hash = listed.descriptor.hash();
         let is_first = self.files.first_with(&hash) == Some(file);
-        let key = Key::part(hash, self.reservation.key.hash);
+        let key = Key::part(hash, self.hash());
         let is_recorded = || {
-            let known = self.reservation.store.inner.partials.known(&key);
-            known.is_ok_and(|known| known.is_some())
+            let earlier = self.workspace.records.earlier_run(&key);
+            earlier.is_ok_and(|earlier| earlier.is_some())
         };
         if !is_first || listed.descriptor.size() <= GROUP_SIZE || !is_recorded() {
             return Ok(None);
@@ -286,7 +300,7 @@ impl PartialFolder {
             WriteError::Disk { path, source, .. } => PartialError::Io { path, source },
             WriteError::Proof(error) => PartialError::Io {
                 path: self
-                    .tree
+                    .staging
                     .path(Base::Staging, &self.local.path(listed.entry)),
                 source: io::Error::other(error),
             },
@@ -295,14 +309,14 @@ impl PartialFolder {
             return Ok(Some(0));
         };
         for run in partial.verified().iter() {
-            self.large_has(file, run);
+            self.add_verified(file, run);
         }
         self.close_if_whole(file, &partial, listed)
             .map_err(failed)?;
         Ok(Some(listed.descriptor.size() - partial.missing()))
     }
 
-    /// Makes the files that have the content of another, which is in its place.
+    /// Creates a file from another one that has its content and is whole.
     pub(super) fn repeat(&self, file: usize, listed: &ListedFile<'_>) -> io::Result<()> {
         let Some(Held::Whole(done)) = self.held(&listed.descriptor.hash()) else {
             return Err(io::ErrorKind::NotFound.into());
@@ -310,14 +324,14 @@ impl PartialFolder {
         let changed =
             || io::Error::other(format!("{} has changed", crate::store::shown(&done.path)));
         match self.copy(done.clone(), &self.local.path(listed.entry), listed)? {
-            Some(done) => self.is_done(file, done),
+            Some(done) => self.set_complete(file, done),
             None => return Err(changed()),
         }
         Ok(())
     }
 }
 
-/// Whether this is the content, of at most one group.
+/// Whether this data, of at most one group, is the content.
 fn is_small(descriptor: &Descriptor, data: &[u8]) -> bool {
     let height = descriptor.geometry().height().min(STORED_LEVEL);
     let root = subtree(data, height);

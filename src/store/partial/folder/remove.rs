@@ -1,5 +1,5 @@
-//! Removes a folder that was downloaded: the very files that were put there, and directories that are empty
-//! then.
+//! Removes a folder that was downloaded: the files that the download put there, and directories
+//! that are empty then.
 
 use std::{
     io,
@@ -10,8 +10,8 @@ use pelago_content::EntryKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LocalPaths,
-    staging::{remove_folders, remove_root},
+    cleanup::{remove_empty_folders, remove_if_empty},
+    local_paths::LocalPaths,
 };
 use crate::store::{
     Member, MemberState,
@@ -22,24 +22,24 @@ use crate::store::{
     },
 };
 
-/// What was put into a folder: paths are those in it.
+/// What a download put into a folder, by paths in the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store::partial) struct PlacedFolder {
     #[serde(rename = "f")]
     files: Vec<(String, PlacedFile)>,
-    /// With what they lead to.
+    /// With their targets.
     #[serde(rename = "l")]
     links: Vec<(String, String)>,
     /// Each before those in it.
     #[serde(rename = "d")]
     folders: Vec<String>,
-    /// Whether nothing was there before.
+    /// Whether the folder did not exist before.
     #[serde(rename = "n")]
     is_new: bool,
 }
 
 impl PlacedFolder {
-    /// `is_new`: nothing was there before.
+    /// `is_new`: the folder did not exist before.
     pub(super) fn new(members: &[Member], local: &LocalPaths, is_new: bool) -> Self {
         let files = members.iter().filter_map(|member| match member.state {
             MemberState::File(fingerprint) => {
@@ -73,16 +73,17 @@ impl PlacedFolder {
         self.is_new
     }
 
-    /// What was there when this was put in place may be what an earlier attempt had put there.
+    /// Takes over what an earlier attempt knew: the folder may have existed only because of that
+    /// attempt.
     pub(in crate::store::partial) fn continue_from(&mut self, earlier: &Self) {
         self.is_new |= earlier.is_new;
     }
 
-    /// Removes the folder at `at`. Gives what was downloaded and stays.
+    /// Removes the folder at `at`. Returns the downloaded files that stay, as they changed.
     pub(in crate::store::partial) fn remove(
         &self,
         at: &Path,
-        home: &Destination,
+        destination: &Destination,
     ) -> Result<Vec<PathBuf>, RemoveError> {
         let path = || at.to_owned();
         if !self.is_new {
@@ -92,11 +93,11 @@ impl PlacedFolder {
             path: path(),
             source,
         };
-        let opened = home.open().and_then(|(home, name)| {
-            let top = home.sub(name)?;
-            Ok((home, name, top))
+        let opened = destination.open().and_then(|(parent, name)| {
+            let top = parent.sub(name)?;
+            Ok((parent, name, top))
         });
-        let (home, name, top) = match opened {
+        let (parent, name, top) = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) if is_link_in_the_way(&error) => {
                 return Err(RemoveError::Changed { path: path() });
@@ -105,14 +106,14 @@ impl PlacedFolder {
         };
         let mut left = self.remove_files(&top).map_err(failed)?;
         left.extend(self.remove_links(&top).map_err(failed)?);
-        remove_folders(&top, &self.folders).map_err(failed)?;
+        remove_empty_folders(&top, &self.folders).map_err(failed)?;
         drop(top);
-        remove_root(&home, name).map_err(failed)?;
-        home.sync_file_system().map_err(failed)?;
+        remove_if_empty(&parent, name).map_err(failed)?;
+        parent.sync_file_system().map_err(failed)?;
         Ok(left.into_iter().map(|inner| at.join(inner)).collect())
     }
 
-    /// Gives those that stay.
+    /// Returns those that stay.
     fn remove_files(&self, top: &Dir) -> io::Result<Vec<&String>> {
         let mut left = Vec::new();
         for (path, made) in &self.files {
@@ -123,7 +124,7 @@ impl PlacedFolder {
         Ok(left)
     }
 
-    /// Gives those that stay.
+    /// Returns those that stay.
     fn remove_links(&self, top: &Dir) -> io::Result<Vec<&String>> {
         let mut left = Vec::new();
         for (path, target) in &self.links {

@@ -5,36 +5,35 @@ use std::collections::HashSet;
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 use pelago_content::Listing;
 
-/// Which files of a folder are wanted, by names or globs over their paths in it.
-///
-/// As in a `.gitignore`: without a `/` a glob is one of names, at any depth; with one, of paths from
-/// the top. A folder that is chosen is so with all that is in it. Where the folder has an entry that is
-/// called exactly so, that is meant, and not what the glob matches.
+/// Which files of a folder are wanted, by names or globs over their paths in it. As in a
+/// `.gitignore`: a glob without a `/` matches names at any depth, a glob with one matches paths
+/// from the top. A chosen folder includes everything in it. If an entry is called exactly like a
+/// glob, only that entry is chosen.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     globs: Vec<String>,
     set: GlobSet,
-    /// What is meant as it is written: names at any depth, and paths from the top.
+    /// Names at any depth, and paths from the top, that are meant literally.
     names: HashSet<String>,
     paths: HashSet<String>,
 }
 
 impl Selection {
-    /// What the globs choose, of any folder; everything if there is none.
+    /// The selection of these globs in any folder. Without globs, everything is selected.
     ///
     /// # Errors
     ///
-    /// [`SelectionError::Glob`]: all together they are too much.
+    /// [`SelectionError::Glob`] if all together are too large.
     pub fn new(globs: &[String]) -> Result<Self, SelectionError> {
-        // What is no glob may still be the name of an entry.
+        // A text that is not a valid glob may still be the name of an entry.
         Self::built(globs, |glob| parsed(glob).is_err())
     }
 
-    /// The same, of this folder.
+    /// The selection of the same globs in this folder.
     ///
     /// # Errors
     ///
-    /// [`SelectionError::Glob`] for one that is no glob, and the name of nothing in the folder.
+    /// [`SelectionError::Glob`] for one that is neither a valid glob nor the name of an entry.
     pub(super) fn among(&self, listing: &Listing) -> Result<Self, SelectionError> {
         let globs = self.globs.iter().map(String::as_str);
         let mut others: HashSet<&str> = globs.filter(|glob| is_glob(glob)).collect();
@@ -85,7 +84,7 @@ impl Selection {
         self.is_all() || self.set.is_match(path) || self.is_named(path)
     }
 
-    /// Whether the entry, or a folder that it is in, is meant as it is written.
+    /// Whether the entry, or a folder above it, is named literally.
     fn is_named(&self, path: &str) -> bool {
         let has_name = |name: &str| self.names.contains(name);
         if !self.names.is_empty() && path.split('/').any(has_name) {
@@ -95,7 +94,7 @@ impl Selection {
         !self.paths.is_empty() && above.chain([path]).any(|path| self.paths.contains(path))
     }
 
-    /// What it means that nothing is.
+    /// The error for a selection that matches nothing.
     pub(super) fn takes_nothing(&self) -> SelectionError {
         SelectionError::Nothing {
             globs: self.globs.join(" "),
@@ -103,7 +102,7 @@ impl Selection {
     }
 }
 
-/// The globs that a glob stands for: of entries, and of what is in them.
+/// The patterns of a glob: one for entries, and one for everything in them.
 fn parsed(glob: &str) -> Result<[Glob; 2], SelectionError> {
     let refused = |source| SelectionError::Glob {
         glob: glob.to_owned(),
@@ -118,7 +117,7 @@ fn parsed(glob: &str) -> Result<[Glob; 2], SelectionError> {
     Ok([built("")?, built("/**")?])
 }
 
-/// Whether a glob is one of names at any depth, and not of paths.
+/// Whether a glob matches names at any depth, and not paths.
 fn is_of_names(glob: &str) -> bool {
     !glob.starts_with('/') && !glob.trim_matches('/').contains('/')
 }
@@ -138,10 +137,10 @@ fn is_called(glob: &str, name: &str, path: impl Fn() -> String) -> bool {
     literal.ends_with(name) && path() == literal
 }
 
-/// Why nothing can be chosen.
+/// Why a selection fails.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum SelectionError {
-    /// A glob is none.
+    /// A text is not a valid glob.
     #[error(
         "--only {glob:?} is neither a name in the folder nor a pattern ({}): use one like '*.jpg', \
          'photos/2024/**' or 'docs'",
@@ -228,7 +227,7 @@ mod tests {
             ("a[", &["a["]),
             (r"c\d", &[r"c\d"]),
             ("{x,y}", &["{x,y}"]),
-            // Nothing is called so.
+            // No entry has this name.
             ("b[1].flac", &["b1.flac"]),
             ("?1.flac", &["a1.flac", "b1.flac"]),
             ("sub?1?/b1.flac", &["b1.flac"]),

@@ -6,13 +6,15 @@ use std::{
     thread,
 };
 
-use pelago_content::{Descriptor, EntryKind, Hash, Listing, Manifest, ManifestEntry, Part};
+use pelago_content::{
+    BlockRanges, Descriptor, EntryKind, Hash, Listing, Manifest, ManifestEntry, Part,
+};
 
-use super::*;
+use super::{FileSystem, Links, PartialFolder};
 use crate::store::{
-    Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, RemoveError, Scope,
-    WriteError,
-    partial::record::EarlierRun,
+    Ending, FinishError, FinishOptions, FolderOptions, NewFolder, Origin, Partial, PartialError,
+    PartialSpec, RemoveError, Scope, Store, WriteError,
+    partial::records::EarlierRun,
     testing::{Home, absent, bytes, describe, go_on, on_every_store, unfold},
 };
 
@@ -178,7 +180,9 @@ fn a_folder_arrives_whole_at_any_level() {
             seed.give_all(&folder, level);
             assert_eq!(folder.missing_bytes(), 0);
             assert!(!target.exists(), "not before it is whole");
-            let finished = folder.finish(QUICK, &Ending::default()).unwrap();
+            let finished = folder
+                .finish(&home.store, QUICK, &Ending::default())
+                .unwrap();
             assert!(finished.is_whole);
             assert_same(&target, &seed.root());
             assert!(!files_below(home.folder.path(), ".part"));
@@ -213,7 +217,9 @@ fn what_was_downloaded_is_shared_without_hashing_it_again() {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &[]);
         seed.give_all(&folder, 6);
-        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
+        let finished = folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         drop(folder);
         let everyone = Scope::Everyone.into();
         home.store
@@ -281,7 +287,9 @@ fn chosen_parts_come_first_and_the_rest_later() {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &["z"]);
         assert_eq!(seed.give_all(&folder, 6), 3);
-        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
+        let finished = folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         assert!(!finished.is_whole);
         drop(folder);
         let mut names: Vec<_> = fs::read_dir(&target).unwrap().collect();
@@ -297,7 +305,9 @@ fn chosen_parts_come_first_and_the_rest_later() {
 
         let folder = seed.begin(&home.store, &target, &[]);
         assert_eq!(seed.give_all(&folder, 6), 2, "a and deep; large is in z");
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         assert_eq!(fs::read(target.join("my own")).unwrap(), b"stays");
         fs::remove_file(target.join("my own")).unwrap();
         assert_same(&target, &seed.root());
@@ -333,7 +343,9 @@ fn a_crash_at_any_moment_costs_only_what_was_not_verified() {
             given += 1;
         }
         if parts.len() <= 3 {
-            folder.finish(QUICK, &Ending::default()).unwrap();
+            folder
+                .finish(&home.store, QUICK, &Ending::default())
+                .unwrap();
             break;
         }
         assert!(given < 2 * all, "it never ends");
@@ -358,7 +370,9 @@ fn what_a_power_cut_left_is_never_trusted() {
     let bytes = folder.missing_bytes();
     assert_eq!(bytes, 100_000 + 2 * 700_000 + 20_000);
     seed.give_all(&folder, 6);
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_same(&target, &seed.root());
 }
 
@@ -369,7 +383,9 @@ fn one_changed_file_is_all_that_is_fetched() {
         let first = home.path("first");
         let folder = seed.begin(&home.store, &first, &[]);
         seed.give_all(&folder, 6);
-        let finished = folder.finish(QUICK, &Ending::default()).unwrap();
+        let finished = folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         drop(folder);
         let everyone = Scope::Everyone.into();
         let shared = home
@@ -384,7 +400,9 @@ fn one_changed_file_is_all_that_is_fetched() {
         let folder = seed.begin(&home.store, &second, &[]);
         assert_eq!(folder.missing_bytes(), 262_146);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         drop(folder);
         assert_same(&second, &seed.root());
         // In place: what differs is named, and replaced if that is asked for.
@@ -396,7 +414,9 @@ fn one_changed_file_is_all_that_is_fetched() {
         let folder = seed.try_begin(&home.store, &first, &[], true).unwrap();
         assert_eq!(folder.missing_bytes(), 262_146);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         assert_same(&first, &seed.root());
     });
 }
@@ -408,7 +428,9 @@ fn a_folder_that_is_there_already_is_not_fetched() {
         for _ in 0..2 {
             let folder = seed.begin(&home.store, &target, &[]);
             seed.give_all(&folder, 6);
-            folder.finish(QUICK, &Ending::default()).unwrap();
+            folder
+                .finish(&home.store, QUICK, &Ending::default())
+                .unwrap();
         }
         let folder = seed.begin(&home.store, &target, &[]);
         assert_eq!(folder.missing(), BlockRanges::new());
@@ -429,7 +451,9 @@ fn lies_change_nothing() {
         assert!(matches!(error, Err(WriteError::Proof(_))));
     }
     assert!(folder.verified().is_empty());
-    let incomplete = folder.finish(QUICK, &Ending::default()).unwrap_err();
+    let incomplete = folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap_err();
     assert!(matches!(incomplete, FinishError::Incomplete { .. }));
 }
 
@@ -450,7 +474,9 @@ fn many_threads_may_write_at_once() {
             });
         }
     });
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -479,7 +505,9 @@ fn a_download_moves_with_its_target() {
     assert_eq!(folder.verified(), verified);
     assert!(!home.path("one.part").exists());
     seed.give_all(&folder, 4);
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_same(&home.path("two"), &seed.root());
 }
 
@@ -508,7 +536,7 @@ fn nothing_is_written_through_a_link() {
                 for part in Seed::parts(&folder, 6) {
                     let _ = seed.try_give(&folder, part);
                 }
-                let _ = folder.finish(QUICK, &Ending::default());
+                let _ = folder.finish(&home.store, QUICK, &Ending::default());
             }
             assert_eq!(fs::read(outside.join("file")).unwrap(), b"precious");
             let written = fs::read_dir(outside.join("folder")).unwrap().count();
@@ -520,7 +548,9 @@ fn nothing_is_written_through_a_link() {
     fs::create_dir(home.path("elsewhere")).unwrap();
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
     seed.give_all(&folder, 6);
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_same(&home.path("copy"), &seed.root());
     assert_eq!(fs::read_dir(home.path("elsewhere")).unwrap().count(), 0);
     assert!(home.path("copy.part").is_symlink());
@@ -558,7 +588,9 @@ fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
         let part = folder.sequence().part(0, file).unwrap();
         folder.write(part.file, part.chunk, data, &[]).unwrap();
     }
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_eq!(fs::read(home.path("copy/x")).unwrap(), b"1");
     assert_eq!(fs::read(home.path("copy/x.part")).unwrap(), b"2");
 }
@@ -581,7 +613,11 @@ fn more_large_files_than_may_be_open_still_arrive() {
         verified = folder.verified().len();
     }
     // What is verified is served, whether its file is open or not.
-    drop(folder.finish(QUICK, &Ending::default()).unwrap());
+    drop(
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap(),
+    );
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -629,7 +665,9 @@ fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
             let target = home.path(&format!("copy {runs}"));
             let folder = other.begin(&home.store, &target, &[]);
             other.give_all(&folder, 6);
-            folder.finish(QUICK, &Ending::default()).unwrap();
+            folder
+                .finish(&home.store, QUICK, &Ending::default())
+                .unwrap();
             assert_same(&target, &other.root());
             drop(alone);
         }
@@ -656,7 +694,9 @@ fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
         assert!(!home.path("photos.2.part").exists());
         let folder = seed.begin(&home.store, &home.path("photos"), &[]);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         assert_same(&home.path("photos"), &seed.root());
         assert_eq!(fs::read(&own).unwrap(), b"somebody's own");
     });
@@ -708,7 +748,9 @@ fn somebodys_part_in_a_folder_is_left_alone() {
         let folder = seed
             .try_begin(&home.store, &target, &[], overwrite)
             .unwrap();
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         for part in ["a.part", "large.part"] {
             assert_eq!(fs::read(target.join(part)).unwrap(), b"somebody's own");
         }
@@ -732,7 +774,9 @@ fn no_part_is_left_in_a_finished_folder() {
         drop(folder);
         let folder = seed.begin(&home.store, &target, &["b", "z"]);
         seed.give_all(&folder, 6);
-        folder.finish(QUICK, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, QUICK, &Ending::default())
+            .unwrap();
         assert!(!files_below(&target, ".part"));
         assert_eq!(home.store.partials().unwrap(), []);
     });
@@ -746,7 +790,9 @@ fn many_files_with_one_content_are_made_of_one() {
     let (home, seed) = (Home::in_memory(), Seed::with(&files));
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
     assert_eq!(seed.give_all(&folder, 0), 1);
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert_same(&home.path("copy"), &seed.root());
 }
 
@@ -760,7 +806,12 @@ fn a_folder_is_shared_before_its_record_goes() {
             share: true,
             ..QUICK
         };
-        assert!(folder.finish(share, &Ending::default()).unwrap().is_shared);
+        assert!(
+            folder
+                .finish(&home.store, share, &Ending::default())
+                .unwrap()
+                .is_shared
+        );
         let hash = seed.descriptor.hash();
         assert_eq!(home.store.shares_of(&hash).unwrap().len(), 1);
         // Also while the download is still held by somebody.
@@ -807,7 +858,9 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
             receipt: true,
             ..QUICK
         };
-        folder.finish(receipt, &Ending::default()).unwrap();
+        folder
+            .finish(&home.store, receipt, &Ending::default())
+            .unwrap();
         let hash = seed.descriptor.hash();
         let kept = home.store.receipt(&hash).unwrap().unwrap();
         home.store.forget_receipt(&hash).unwrap();
@@ -889,8 +942,8 @@ fn exfat() -> FileSystem {
     }
 }
 
-/// A folder with twins, a refused character, links and a program, of which an earlier run found what the file
-/// system at `target` holds.
+/// A folder with twins, a refused character, links and a program, of which an earlier run found
+/// what the file system at `target` holds.
 fn begun_on_exfat(
     home: &Home,
     target: &Path,
@@ -907,12 +960,12 @@ fn begun_on_exfat(
         PartialFolder::create_or_resume(&home.store, spec.clone(), seed.listing(), &|_| {}).unwrap()
     };
     drop(begin());
-    let partials = &home.store.inner.partials;
-    let EarlierRun::Recorded(mut recorded) = partials.known(&spec.key()).unwrap() else {
+    let records = home.store.inner.partials.records();
+    let EarlierRun::Recorded(mut recorded) = records.earlier_run(&spec.key()).unwrap() else {
         panic!("no record");
     };
     recorded.part.as_mut().unwrap().file_system = Some(exfat());
-    partials.open(&recorded).unwrap();
+    records.open(&recorded).unwrap();
     let folder = begin();
     (seed, folder)
 }
@@ -934,7 +987,9 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
             receipt: true,
             ..QUICK
         };
-        let finished = folder.finish(options, &Ending::default()).unwrap();
+        let finished = folder
+            .finish(&home.store, options, &Ending::default())
+            .unwrap();
         drop(folder);
         let told: Vec<_> = finished
             .differences
@@ -1036,7 +1091,9 @@ fn links_of_an_earlier_run_that_are_to_be_left_out_are_removed() {
     };
     let folder =
         PartialFolder::create_or_resume(&home.store, spec, seed.listing(), &|_| {}).unwrap();
-    folder.finish(QUICK, &Ending::default()).unwrap();
+    folder
+        .finish(&home.store, QUICK, &Ending::default())
+        .unwrap();
     assert!(fs::symlink_metadata(target.join("no files/link")).is_err());
     assert_same_as_received(&home, &target, &seed);
 }

@@ -1,6 +1,7 @@
-//! Verified chunks to the files of a folder.
+//! Writes verified chunks to the files of a folder.
 //!
-//! Owns the large files that grow. All of them lie in the tree at their own paths from the start.
+//! Owns the large files that are not whole yet. Every file has its own path in the staging
+//! directory from the start.
 
 use std::{
     fs::File,
@@ -12,34 +13,24 @@ use std::{
 use pelago_content::{Chunk, ListedFile, Node, verify};
 
 use super::{
-    CompleteFile, FileState, Links, Partial, PartialFolder,
-    staging::{Base, MAX_ATOMIC, finished},
+    Links, PartialFolder,
+    executable::finalize,
+    progress::{CompleteFile, FileState},
+    staging::{Base, MAX_ATOMIC},
 };
 use crate::store::{
-    Fingerprint,
     hashing::GROUP_SIZE,
-    partial::{FinishError, PartialError, PartialSpec, WriteError, remove::has_content},
+    partial::{FinishError, Partial, PartialSpec, WriteError, removal::has_content},
 };
 
-impl CompleteFile {
-    /// A file in the tree that grows.
-    pub(super) const fn staged(fingerprint: Fingerprint, is_marked: bool) -> Self {
-        Self {
-            fingerprint,
-            at: Base::Staging,
-            is_marked,
-        }
-    }
-}
-
 impl PartialFolder {
-    /// Verifies a chunk of one of the files and writes it. May be called from many threads at once; a
-    /// chunk that is there already is not written again.
+    /// Verifies a chunk of one of the files and writes it, unless it is verified already. Many
+    /// threads may call this at the same time.
     ///
     /// # Errors
     ///
-    /// [`WriteError::Proof`] if it does not verify: nothing was changed. Others if it cannot be
-    /// written: it counts as missing, and nothing that was verified is lost.
+    /// [`WriteError::Proof`] if it does not verify: nothing changes. Others if it cannot be
+    /// written: the chunk is still missing, and no verified block is lost.
     pub fn write(
         &self,
         file: usize,
@@ -69,9 +60,8 @@ impl PartialFolder {
     ) -> Result<(), WriteError> {
         verify(&listed.descriptor, chunk, data, proof)?;
         let (geometry, path) = (listed.descriptor.geometry(), self.local.path(listed.entry));
-        let store = &self.reservation.store;
-        store
-            .check_room(&self.spec, self.tree.staged().as_ref(), data.len() as u64)
+        self.workspace
+            .check_space(&self.spec, self.staging.dir().as_ref(), data.len() as u64)
             .map_err(|source| self.disk_error(&path, source))?;
         let all = self.sequence.blocks_of_file(file);
         let blocks = chunk.blocks(geometry);
@@ -83,26 +73,31 @@ impl PartialFolder {
             }
         }
         {
-            let mut state = self.state.lock();
-            state
+            let mut progress = self.progress.lock();
+            progress
                 .arrived
                 .insert(all.start + blocks.start..all.start + blocks.end);
-            let is_missing = state.files[file] == FileState::Missing;
-            if !is_missing || !is_whole && !state.arrived.contains_range(all) {
+            let is_missing = progress.files[file] == FileState::Missing;
+            if !is_missing || !is_whole && !progress.arrived.contains_range(all) {
                 return Ok(());
             }
-            state.files[file] = FileState::Completing;
+            progress.files[file] = FileState::Completing;
         }
-        let placed = if is_whole {
-            let put = self.tree.put(&path, data, listed.executable);
-            put.map(|fingerprint| Some(CompleteFile::staged(fingerprint, data.len() > MAX_ATOMIC)))
+        let completed = if is_whole {
+            let put = self.staging.put(&path, data, listed.executable);
+            put.map(|fingerprint| {
+                Some(CompleteFile::in_staging(
+                    fingerprint,
+                    data.len() > MAX_ATOMIC,
+                ))
+            })
         } else {
             self.close_small(listed, &path)
         };
-        self.placed(file, &path, placed)
+        self.note_completed(file, &path, completed)
     }
 
-    /// Writes a part of a small file; false if the file is whole already.
+    /// Writes a chunk of a small file. Returns false if the file is whole already.
     fn write_in_parts(
         &self,
         file: usize,
@@ -111,32 +106,32 @@ impl PartialFolder {
         data: &[u8],
     ) -> io::Result<bool> {
         let (descriptor, path) = (&listed.descriptor, self.local.path(listed.entry));
-        if self.state.lock().files[file] != FileState::Missing {
+        if self.progress.lock().files[file] != FileState::Missing {
             return Ok(false);
         }
         {
-            // Held while it is begun: two who need it shall not both do that.
+            // Held while the file is created, so that only one thread does so.
             let mut in_parts = self.in_parts.lock();
             if !in_parts.contains(&file) {
-                self.tree.begin_part(&path, descriptor.size())?;
+                self.staging.begin_part(&path, descriptor.size())?;
                 in_parts.insert(file);
             }
         }
         let offset = chunk.bytes(descriptor.geometry()).start;
-        self.tree.write_part(&path, data, offset)?;
+        self.staging.write_part(&path, data, offset)?;
         Ok(true)
     }
 
-    /// A small file of which all parts have come; none if somebody else wrote to it meanwhile.
+    /// Completes a small file of which all chunks are written. None if another program changed it.
     fn close_small(&self, listed: &ListedFile<'_>, path: &str) -> io::Result<Option<CompleteFile>> {
-        let Some(file) = self.tree.existing(Base::Staging, path)? else {
+        let Some(file) = self.staging.existing(Base::Staging, path)? else {
             return Ok(None);
         };
         if !has_content(&file, &listed.descriptor)? {
             return Ok(None);
         }
-        finished(&file, listed.executable)
-            .map(|fingerprint| Some(CompleteFile::staged(fingerprint, true)))
+        finalize(&file, listed.executable)
+            .map(|fingerprint| Some(CompleteFile::in_staging(fingerprint, true)))
     }
 
     fn write_large(
@@ -151,19 +146,19 @@ impl PartialFolder {
             return Ok(());
         };
         partial.write(chunk, data, proof)?;
-        self.large_has(file, chunk.blocks(listed.descriptor.geometry()));
+        self.add_verified(file, chunk.blocks(listed.descriptor.geometry()));
         self.close_if_whole(file, &partial, listed)
     }
 
-    /// The large file, begun if it is not; none if it is whole.
+    /// Begins a large file, unless it is begun. None if it is whole.
     pub(super) fn open_file(
         &self,
         file: usize,
         listed: &ListedFile<'_>,
     ) -> Result<Option<Arc<Partial>>, WriteError> {
-        // Held while it is begun: two who need it shall not both try.
+        // Held while the file is begun, so that only one thread does so.
         let mut growing = self.growing.lock();
-        if self.state.lock().files[file] != FileState::Missing {
+        if self.progress.lock().files[file] != FileState::Missing {
             return Ok(None);
         }
         if let Some(partial) = growing.get(&file) {
@@ -172,33 +167,33 @@ impl PartialFolder {
         let inner = self.local.path(listed.entry);
         let spec = PartialSpec {
             descriptor: listed.descriptor,
-            target: self.tree.target(&inner),
+            target: self.staging.target(&inner),
             name: listed.entry.name().to_owned(),
             scopes: self.spec.scopes.clone(),
             resume_on_start: false,
             only: Vec::new(),
-            part_of: Some(self.reservation.key.hash),
+            part_of: Some(self.hash()),
             overwrite: false,
             is_named: false,
             links: Links::default(),
             strict_names: false,
         };
-        let (store, dir) = (&self.reservation.store, Arc::clone(self.tree.staged()));
-        let clear_path = || self.tree.clear_path(&inner);
-        let partial = Partial::create_in(store, spec, dir, inner.clone(), &clear_path)?;
+        let dir = Arc::clone(self.staging.dir());
+        let clear_path = || self.staging.clear_path(&inner);
+        let partial = Partial::create_in(&self.workspace, spec, dir, inner.clone(), &clear_path)?;
         growing.insert(file, Arc::clone(&partial));
         Ok(Some(partial))
     }
 
-    /// Blocks of a large file are verified, in its own numbering. Those of its repeats are when all of
-    /// it is.
-    pub(super) fn large_has(&self, file: usize, blocks: Range<u64>) {
+    /// Notes verified blocks of a large file, in its own numbering. Blocks of its repeats follow
+    /// once it is whole.
+    pub(super) fn add_verified(&self, file: usize, blocks: Range<u64>) {
         let first = self.sequence.blocks_of_file(file).start;
         let blocks = first + blocks.start..first + blocks.end;
-        self.state.lock().verified.insert(blocks);
+        self.progress.lock().verified.insert(blocks);
     }
 
-    /// Puts a large file in its place if it is whole.
+    /// Completes a large file if it is whole.
     pub(super) fn close_if_whole(
         &self,
         file: usize,
@@ -209,138 +204,135 @@ impl PartialFolder {
             return Ok(());
         }
         {
-            let mut state = self.state.lock();
-            if state.files[file] != FileState::Missing {
+            let mut progress = self.progress.lock();
+            if progress.files[file] != FileState::Missing {
                 return Ok(());
             }
-            state.files[file] = FileState::Completing;
+            progress.files[file] = FileState::Completing;
         }
         let path = self.local.path(listed.entry);
         let finished = partial.finish_in_folder();
-        let placed = match finished {
+        let completed = match finished {
             Ok(opened) => self.close_large(&opened.part, listed.executable),
-            // What is missing then is fetched again.
-            Err(FinishError::Altered { .. }) => self.large_lacks(file, partial).map(|()| None),
+            // Its missing blocks are fetched again.
+            Err(FinishError::Altered { .. }) => self.recheck_large(file, partial).map(|()| None),
             Err(error) => Err(as_io_error(error)),
         };
-        if matches!(placed, Ok(Some(_))) {
+        if matches!(completed, Ok(Some(_))) {
             self.growing.lock().remove(&file);
         }
-        self.placed(file, &path, placed)
+        self.note_completed(file, &path, completed)
     }
 
-    /// A large file that is whole: until the folder is done, it carries the mark of that.
-    fn close_large(&self, file: &File, run: bool) -> io::Result<Option<CompleteFile>> {
-        self.tree.mark(file);
-        finished(file, run).map(|fingerprint| Some(CompleteFile::staged(fingerprint, true)))
+    /// Completes a large file that is whole. It carries the mark of the folder until that is done.
+    fn close_large(&self, file: &File, is_executable: bool) -> io::Result<Option<CompleteFile>> {
+        self.staging.mark(file);
+        finalize(file, is_executable)
+            .map(|fingerprint| Some(CompleteFile::in_staging(fingerprint, true)))
     }
 
-    /// A large file was found to lack blocks that it had, or not to be where it was: then it is begun
-    /// anew.
-    fn large_lacks(&self, file: usize, partial: &Arc<Partial>) -> io::Result<()> {
+    /// Takes over which blocks a large file has, after another program changed it. If the file is
+    /// not at its path any more, it is begun again.
+    fn recheck_large(&self, file: usize, partial: &Arc<Partial>) -> io::Result<()> {
         let all = self.sequence.blocks_of_file(file);
         if partial.missing() == 0 {
             self.growing.lock().remove(&file);
-            let partials = &self.reservation.store.inner.partials;
-            partials.remove(&partial.spec().key(), false)?;
+            self.workspace
+                .records
+                .remove(&partial.spec().key(), false)?;
             return Ok(());
         }
-        let mut state = self.state.lock();
-        state.verified.remove(all.clone());
+        let mut progress = self.progress.lock();
+        progress.verified.remove(all.clone());
         for run in partial.verified().iter() {
             let run = all.start + run.start..all.start + run.end;
-            state.verified.insert(run);
+            progress.verified.insert(run);
         }
         Ok(())
     }
 
-    /// What came of completing a file; none, if it is not right and has to be fetched again.
-    fn placed(
+    /// Notes the outcome of completing a file. None: its content is wrong and has to be fetched
+    /// again.
+    fn note_completed(
         &self,
         file: usize,
         path: &str,
-        placed: io::Result<Option<CompleteFile>>,
+        completed: io::Result<Option<CompleteFile>>,
     ) -> Result<(), WriteError> {
-        match placed {
+        match completed {
             Ok(Some(done)) => {
-                self.is_done(file, done);
+                self.set_complete(file, done);
                 Ok(())
             }
             Ok(None) => {
-                self.is_missing(file);
+                self.set_missing(file);
                 Ok(())
             }
             Err(source) => {
-                self.state.lock().files[file] = FileState::Missing;
+                self.progress.lock().files[file] = FileState::Missing;
                 Err(self.disk_error(path, source))
             }
         }
     }
 
-    /// The file is not whole (any more). What is known of a large one stays known.
-    pub(super) fn is_missing(&self, file: usize) {
+    /// Notes that a file is not whole, or no longer. Recorded blocks of a large file stay verified.
+    pub(super) fn set_missing(&self, file: usize) {
         let blocks = self.sequence.blocks_of_file(file);
         self.in_parts.lock().remove(&file);
         let is_growing = self.growing.lock().contains_key(&file);
         let hash = self.descriptor_of(file).map(|found| found.hash());
         let first = hash.and_then(|hash| self.files.first_with(&hash));
         let first = first.unwrap_or(file);
-        let mut state = self.state.lock();
-        state.files[file] = FileState::Missing;
-        state.arrived.remove(blocks.clone());
-        let is_done = |at: usize| matches!(state.files[at], FileState::Complete(_));
-        // It is copied from another one that is whole, or else all of them are to be fetched.
+        let mut progress = self.progress.lock();
+        progress.files[file] = FileState::Missing;
+        progress.arrived.remove(blocks.clone());
+        let is_done = |at: usize| matches!(progress.files[at], FileState::Complete(_));
+        // It is copied from a repeat that is whole. If there is none, they have to be fetched.
         if is_growing || self.files.same_as(first).any(is_done) {
             return;
         }
-        state.repeated.remove(&first);
-        state.verified.remove(blocks);
+        progress.repeated.remove(&first);
+        progress.verified.remove(blocks);
         for same in self.files.same_as(first) {
             let blocks = self.sequence.blocks_of_file(same);
-            state.verified.remove(blocks);
+            progress.verified.remove(blocks);
         }
     }
 
-    /// The file is whole. Others with its content need not be fetched.
-    pub(super) fn is_done(&self, file: usize, done: CompleteFile) {
-        let mut state = self.state.lock();
-        state.files[file] = FileState::Complete(done);
+    /// Notes that a file is whole. Others with its content need not be fetched.
+    pub(super) fn set_complete(&self, file: usize, done: CompleteFile) {
+        let mut progress = self.progress.lock();
+        progress.files[file] = FileState::Complete(done);
         let blocks = self.sequence.blocks_of_file(file);
-        state.arrived.remove(blocks.clone());
-        state.verified.insert(blocks.clone());
+        progress.arrived.remove(blocks.clone());
+        progress.verified.insert(blocks.clone());
         let listed = self.files.get(&self.listing, file);
         let first = listed.and_then(|file| self.files.first_with(&file.descriptor.hash()));
         let first = first.filter(|first| !blocks.is_empty() && self.files.is_repeated(*first));
-        // Told once: there may be a million of them.
-        let Some(first) = first.filter(|first| state.repeated.insert(*first)) else {
+        // Only the first time: there may be a million repeats.
+        let Some(first) = first.filter(|first| progress.repeated.insert(*first)) else {
             return;
         };
         for same in self.files.same_as(first) {
             let blocks = self.sequence.blocks_of_file(same);
-            state.arrived.remove(blocks.clone());
-            state.verified.insert(blocks);
+            progress.arrived.remove(blocks.clone());
+            progress.verified.insert(blocks);
         }
     }
 
     pub(super) fn disk_error(&self, inner: &str, source: io::Error) -> WriteError {
         WriteError::Disk {
-            path: self.tree.path(Base::Staging, inner),
+            path: self.staging.path(Base::Staging, inner),
             missing: self.missing_bytes(),
             source,
         }
     }
 }
 
-/// What the system said, where it is that.
+/// The error of the system, if that is the reason.
 fn as_io_error(error: FinishError) -> io::Error {
     match error {
         FinishError::Io { source, .. } => source,
         error => io::Error::other(error),
-    }
-}
-
-impl From<PartialError> for WriteError {
-    fn from(error: PartialError) -> Self {
-        Self::Partial(Box::new(error))
     }
 }
