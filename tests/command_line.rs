@@ -339,7 +339,7 @@ fn a_detached_download_needs_a_node_that_stays() {
     let output = machine.run(&["--json"]);
     assert_eq!(output.status.code(), Some(2));
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(answer["error"]["hint"], "pelago help");
+    assert_eq!(answer["error"]["hint"], "`pelago help` lists all commands");
 
     let (_node, _) = machine.node();
     assert_eq!(machine.json(&["download", &hash, "--detach"])["hash"], hash);
