@@ -21,7 +21,7 @@ now() { date +%s%N; }
 milliseconds_since() { echo $((($(now) - $1) / 1000000)); }
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 spread() { sort -n | awk 'NR == 1 {low = $1} {high = $1} END {print low " to " high}'; }
-rate() { echo $((gib2 / 1000 / $1)); } # MB/s of 2 GiB in so many milliseconds
+rate() { echo $((gib2 / 1000 / $1)); } # MB/s, if 2 GiB take $1 milliseconds
 ratio() { awk "BEGIN {printf \"%.2f\n\", $1 / $2}"; }
 mebibytes() { awk "BEGIN {printf \"%.1f MiB\n\", $1 / 1048576}"; }
 peak_memory() { awk '/VmHWM/ {print int($2 / 1024) " MiB"}' "/proc/$1/status"; }
@@ -155,7 +155,7 @@ sources() {
 # One running node downloads; the commands only ask it to.
 concurrent() {
   local n hash hashes=() source began alone running=()
-  echo "## 50 downloads of 20 MiB from one source: one after another, and at once"
+  echo "## 50 downloads of 20 MiB from one source: one after another, and concurrently"
   start source
   source=$node
   for n in $(seq 50); do
@@ -180,7 +180,7 @@ concurrent() {
   done
   wait "${running[@]}"
   began=$(milliseconds_since "$began")
-  echo "at once $began ms ($(ratio "$began" "$alone") of that), memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
+  echo "concurrently $began ms ($(ratio "$began" "$alone") of that), memory of the sink $(peak_memory $node), of the source $(peak_memory $source)"
   stop $node
   compare_twenties
   stop $source
@@ -227,15 +227,15 @@ $(mebibytes $(((sent - gib2) / killed))) a kill"
 # Prints what the source has sent to the node on the data folder `sink`, now and earlier. The source counts
 # by peer, and lists connected peers only.
 sent_to_sink() {
-  local source=$node sink told=
+  local source=$node sink sent=
   start sink -b "$(source_address)"
   sink=$node
   node=$source
-  until told=$("$pelago" --data-dir source --json peers | number sent_bytes) && [[ -n $told ]]; do
+  until sent=$("$pelago" --data-dir source --json peers | number sent_bytes) && [[ -n $sent ]]; do
     sleep 0.05
   done
   stop "$sink" >/dev/null
-  echo "$told"
+  echo "$sent"
 }
 
 # Ten sources have 256 MiB; 290 are dead. Half of these refuse connections, the others (in a namespace,

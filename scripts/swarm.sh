@@ -193,7 +193,7 @@ for ((host = 1; host <= hosts; host++)); do
 done
 [[ -z $logs ]] || { mkdir -p "$logs" && cp "$folder"/*.err "$folder"/*.json "$logs"; }
 
-echo "## $size MiB from 1 seed to $hosts at once, $rate Mbit/s each way, $kills killed half-way"
+echo "## $size MiB from 1 seed to $hosts hosts, $rate Mbit/s each way, $kills killed half-way"
 sort -n "$folder/finished" | while read -r nanoseconds host rest; do
   echo "host $host: $(seconds "$nanoseconds") s${rest:+ ($rest)}"
 done

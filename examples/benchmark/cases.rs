@@ -183,7 +183,7 @@ pub(crate) async fn concurrent(
         interest: Interest::Rate,
         rows: vec![
             Row::new("one after another", all, one_by_one),
-            Row::new("at once", all, at_once),
+            Row::new("concurrently", all, at_once),
         ],
     })
 }

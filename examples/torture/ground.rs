@@ -192,8 +192,8 @@ impl Ground {
 
     /// Bytes that are free on it.
     pub(crate) fn free(&self) -> Result<u64, Failure> {
-        let told = rustix::fs::statvfs(self.root())?;
-        Ok(told.f_bavail * told.f_frsize)
+        let disk = rustix::fs::statvfs(self.root())?;
+        Ok(disk.f_bavail * disk.f_frsize)
     }
 
     /// Frees the space again.

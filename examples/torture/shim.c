@@ -50,7 +50,7 @@ static uint64_t draw(void) {
 static int is_refused(uint32_t kind) {
     if (draw() % 1000 >= control->per_mille) return 0;
     __atomic_add_fetch(&control->refusals, 1, __ATOMIC_RELAXED);
-    /* A rename or sync has no room to lack that would be worth a kind of its own. */
+    /* Renames and syncs do not need a kind for lack of space. */
     errno = (int)control->error;
     return kind != 0;
 }

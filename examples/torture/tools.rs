@@ -50,6 +50,6 @@ pub(crate) fn run(command: &mut Command) -> Result<String, Failure> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{command:?} failed: {}", said.trim()).into())
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{command:?} failed: {}", printed.trim()).into())
 }
