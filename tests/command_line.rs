@@ -177,7 +177,7 @@ fn path(path: &Path) -> &str {
 }
 
 #[test]
-fn a_node_is_there_for_other_commands_until_it_is_told_to_end() {
+fn a_node_serves_other_commands_until_a_signal() {
     let machine = Machine::new();
     let file = machine.file("a.txt", b"hello");
     let (node, address) = machine.node();
@@ -302,7 +302,7 @@ fn share_serves_until_it_is_interrupted() {
 }
 
 #[test]
-fn an_interrupted_download_says_how_to_go_on() {
+fn an_interrupted_download_says_how_to_resume() {
     let machine = Machine::new();
     let hash = "ab".repeat(32);
     let download = machine.start(&["download", &hash, "-o", "a b.bin", "--timeout", "3600"]);

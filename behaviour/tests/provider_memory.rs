@@ -42,7 +42,7 @@ fn send(store: &mut ProviderStore, n: usize, provider: PeerId, remote: &str, sen
 /// 8 ids send 960 MiB: 61,440 records of 16 KiB. Then each of 65,536 records has a host and an id of its own, which
 /// takes most.
 #[test]
-fn the_store_stays_within_its_bytes_whatever_is_sent() {
+fn the_store_stays_within_its_bytes_for_any_records() {
     let mut store = ProviderStore::new(PeerId::random(), OwnKeys::default());
     let peers: Vec<_> = (0..8).map(|_| PeerId::random()).collect();
     let tail = format!("/unix/{}", "a".repeat(200));

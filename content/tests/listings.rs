@@ -237,7 +237,7 @@ fn repeated(shelf: &mut Shelf, top: usize, below: usize) -> Descriptor {
 }
 
 #[test]
-fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_somebody_vouches_for_it() {
+fn a_folder_out_of_proportion_to_its_manifests_is_refused_unless_a_person_allows_it() {
     let mut shelf = Shelf::default();
     // 18 KB for a million folders.
     let bomb = repeated(&mut shelf, 100, 10_000);

@@ -167,7 +167,7 @@ fn a_link_is_read_with_goodwill() {
 }
 
 #[test]
-fn what_is_wrong_with_a_link_is_said() {
+fn errors_in_a_link_are_reported() {
     assert_eq!(HASH.parse::<Link>(), Err(LinkError::Scheme));
     assert_eq!("pelägo".parse::<Link>(), Err(LinkError::Scheme));
     assert_eq!(

@@ -69,7 +69,7 @@ async fn address_of(home: &Home, kind: &str) -> Multiaddr {
 }
 
 #[tokio::test]
-async fn silent_sockets_keep_nobody_out() {
+async fn silent_sockets_keep_no_peer_out() {
     let content = Content::new(1000, 1);
     let home = small(&["/ip4/127.0.0.1/tcp/0"]).await;
     home.share("file", &content).await;
@@ -83,7 +83,7 @@ async fn silent_sockets_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_crowd_of_idle_peers_keeps_nobody_out() {
+async fn a_crowd_of_idle_peers_keeps_no_peer_out() {
     let content = Content::new(1000, 1);
     let home = small(&["/ip4/127.0.0.1/tcp/0"]).await;
     home.share("file", &content).await;

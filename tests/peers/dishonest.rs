@@ -257,7 +257,7 @@ async fn a_liar_that_is_gone_at_once_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_source_that_is_lost_inside_a_chunk_is_no_liar() {
+async fn a_source_that_is_lost_inside_a_chunk_is_not_a_liar() {
     // source (closes in the midst of its first answer) <--- getter: it is the only source
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();
@@ -274,7 +274,7 @@ async fn a_source_that_is_lost_inside_a_chunk_is_no_liar() {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_asked_for_spoil_nothing() {
+async fn unrequested_answers_spoil_nothing() {
     let content = Content::new(1000, 1);
     let truth = content.clone();
     // liar <--- getter: it is the only source
@@ -311,7 +311,7 @@ async fn a_lie_costs_nothing_of_what_was_proven_before() {
 }
 
 #[tokio::test]
-async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_goes_on_later() {
+async fn a_download_that_only_a_liar_fed_keeps_what_was_proven_and_resumes_later() {
     // liar <--- getter, which gives up; later: getter ---> honest
     let content = Content::new(THREE_CHUNKS, 1);
     let truth = content.clone();

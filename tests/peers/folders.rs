@@ -275,7 +275,7 @@ async fn a_file_that_changed_in_a_shared_folder_comes_from_another() {
 }
 
 #[tokio::test]
-async fn a_folder_of_which_nobody_has_a_file_any_more_says_so_and_goes_on_later() {
+async fn a_folder_with_a_file_that_no_source_has_reports_it_and_resumes_later() {
     // harmed <--- getter, which gives up; later: getter ---> whole
     let halves = Halves::new();
     let harmed = Home::start("harmed").await;

@@ -475,7 +475,7 @@ async fn a_manifest_of_wrong_bytes_is_found_out_and_comes_from_another() {
 }
 
 #[tokio::test]
-async fn a_folder_whose_manifest_nobody_sends_ends_with_an_error_and_nothing_is_left() {
+async fn a_folder_whose_manifest_no_source_sends_ends_with_an_error_and_nothing_is_left() {
     let (tree, inner, _) = honest_tree();
     let acts: [fn(Vec<u8>) -> Act; 2] = [|_| Act::Silence, flipped];
     for act in acts {

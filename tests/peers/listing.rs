@@ -196,7 +196,7 @@ async fn told_about(stranger: &Client, hash: Hash) -> [Vec<u8>; 2] {
 }
 
 #[tokio::test]
-async fn what_is_no_longer_given_looks_as_if_it_had_never_been_there() {
+async fn withdrawn_content_looks_as_if_it_had_never_been_shared() {
     let sharer = Home::start("sharer").await;
     let content = Content::new(THREE_CHUNKS, 1);
     let shared = sharer.share("original", &content).await;
@@ -276,7 +276,7 @@ async fn a_name_from_a_peer_leads_nowhere_but_into_the_folder() {
 }
 
 #[tokio::test]
-async fn a_chunk_past_the_end_is_out_of_range_and_the_stream_goes_on() {
+async fn a_chunk_past_the_end_is_out_of_range_and_the_stream_continues() {
     let sharer = Home::start("sharer").await;
     let content = Content::new(THREE_CHUNKS, 1);
     let hash = sharer.share("original", &content).await.hash;

@@ -42,7 +42,7 @@ async fn links_as_unlisted(home: &Home, hash: Hash) -> bool {
 ///   sharer (unlisted) <--- first (by hash) <--- second (by hash)
 /// ```
 #[tokio::test]
-async fn what_nobody_lists_stays_unlisted_from_node_to_node() {
+async fn unlisted_content_stays_unlisted_from_node_to_node() {
     let content = Content::new(THREE_CHUNKS, 1);
     let hash = content.hash();
     let [sharer, first, second] = [

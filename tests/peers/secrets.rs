@@ -392,7 +392,7 @@ async fn answers(client: &Client, hash: Hash) -> [Option<Update>; 2] {
 }
 
 #[tokio::test]
-async fn a_client_of_version_1_is_told_of_what_is_listed_and_of_nothing_else() {
+async fn a_client_of_version_1_learns_of_listed_content_only() {
     let sharer = Home::start("sharer").await;
     let (listed, unlisted) = (Content::new(1000, 1), Content::new(1000, 2));
     sharer.share("listed", &listed).await;

@@ -76,7 +76,7 @@ async fn a_peer_that_closes_inside_a_chunk_is_left() {
 }
 
 #[tokio::test]
-async fn a_listener_that_never_shakes_hands_holds_up_nobody() {
+async fn a_listener_that_never_shakes_hands_delays_no_download() {
     // The system accepts for a program that never does.
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let deaf = deaf.local_addr().unwrap().to_string();

@@ -57,7 +57,7 @@ fn replaced(path: &Path) {
 const HARMS: [Harm; 5] = [rewritten, truncated, grown, removed, replaced];
 
 #[tokio::test]
-async fn a_file_harmed_between_two_chunks_is_no_longer_given_under_its_hash() {
+async fn a_file_changed_between_two_chunks_is_not_sent_under_its_hash() {
     let content = Content::new(THREE_CHUNKS, 1);
     for harm in HARMS {
         let sharer = Home::start("sharer").await;
@@ -514,7 +514,7 @@ async fn files_at_the_edges_of_a_block_arrive() {
 ///   B ──'
 /// ```
 #[tokio::test]
-async fn it_is_told_which_source_sent_what() {
+async fn each_source_is_listed_with_what_it_sent() {
     let content = Content::new(4 * 1024 * 1024, 91);
     let blocks = 4 * 1024 * 1024 / 16_384;
     let [a, b] = [Home::start("a").await, Home::start("b").await];

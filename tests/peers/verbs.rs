@@ -162,7 +162,7 @@ async fn stop_each(a: &Home, b: &Home, all: Vec<Wanted>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_people_are_told_of_a_file_that_they_stopped_is_so() {
+async fn answers_about_a_stopped_file_are_true() {
     let (a, b) = (Home::start("a").await, Home::start("b").await);
     let mut all = Vec::new();
     for round in 0..ROUNDS {
@@ -172,7 +172,7 @@ async fn what_people_are_told_of_a_file_that_they_stopped_is_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_people_are_told_of_a_folder_that_they_stopped_is_so() {
+async fn answers_about_a_stopped_folder_are_true() {
     let (a, b) = (Home::start("a").await, Home::start("b").await);
     let mut all = Vec::new();
     for round in 0..ROUNDS {

@@ -364,7 +364,7 @@ async fn all_are_paused_with_one_write_of_the_list() {
 }
 
 #[tokio::test]
-async fn a_download_refused_at_its_place_goes_on_as_it_was_asked_for() {
+async fn a_download_refused_at_its_target_resumes_as_requested() {
     let content = Content::new(THREE_CHUNKS, 1);
     let (getter, sharer) = (Home::start("getter").await, Home::start("sharer").await);
     sharer.share("original", &content).await;

@@ -161,7 +161,7 @@ async fn failure(source: &Scripted, content: pelago::content::Hash) -> String {
 }
 
 #[tokio::test]
-async fn why_a_source_lost_a_file_is_said_and_only_three_make_it_a_liar() {
+async fn the_reason_for_losing_a_file_is_reported_and_only_three_make_a_liar() {
     let (tree, files) = folder();
     let untrue = "sent what is not true";
     for (lost, says, is_liar) in [

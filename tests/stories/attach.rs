@@ -99,7 +99,7 @@ fn a_share_in_the_foreground_serves_other_commands() {
 ///   A      was killed: its API file is still there, and means nothing
 /// ```
 #[test]
-fn what_a_killed_node_left_harms_nobody() {
+fn what_a_killed_node_left_does_no_harm() {
     let world = World::new();
     let a = world.home("a");
     a.start(&[]).kill();

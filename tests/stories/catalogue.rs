@@ -124,7 +124,7 @@ fn what_comes_by_an_unlisted_link_is_listed_on_only_if_a_person_says_so() {
 ///   B ── A      A changes its mind
 /// ```
 #[test]
-fn what_is_unshared_is_no_longer_given() {
+fn unshared_content_is_not_served() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);

@@ -103,7 +103,7 @@ fn without_panic(ended: &Ended) {
 }
 
 #[test]
-fn a_damaged_database_costs_no_share_and_is_told() {
+fn a_damaged_database_costs_no_share_and_is_reported() {
     let world = World::new();
     let home = world.home("a");
     let mut arguments = vec!["share".to_owned(), "--no-serve".to_owned()];

@@ -39,7 +39,7 @@ fn limited(home: &Home, arguments: &[&str]) -> Run {
 ///   B ── A      B's disk holds 4 MiB of 8
 /// ```
 #[test]
-fn a_full_disk_keeps_what_was_verified_and_the_download_goes_on_after_room_is_made() {
+fn a_full_disk_keeps_what_was_verified_and_the_download_resumes_once_there_is_space() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(mount) = Mount::new(world.path("small"), "size=4m") else {
@@ -92,7 +92,7 @@ fn a_full_disk_keeps_what_was_verified_and_the_download_goes_on_after_room_is_ma
 ///   B's command ── B's node ── A      the disk is full, then it is not; the node runs all the time
 /// ```
 #[test]
-fn a_node_survives_a_full_disk_and_goes_on_when_asked_again() {
+fn a_node_survives_a_full_disk_and_resumes_on_request() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(mount) = Mount::new(world.path("small"), "size=4m") else {
@@ -125,7 +125,7 @@ fn a_node_survives_a_full_disk_and_goes_on_when_asked_again() {
 ///   B ── A      what is full is the disk with B's data folder
 /// ```
 #[test]
-fn a_full_data_folder_is_named_and_the_download_goes_on_after_room_is_made() {
+fn a_full_data_folder_is_named_and_the_download_resumes_once_there_is_space() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(_mount) = Mount::new(b.data(), "size=1m") else {
@@ -356,7 +356,7 @@ fn a_limit_on_the_size_of_files_fails_a_download_and_ends_no_process() {
 ///   B ── A      no file system takes the name that B chose
 /// ```
 #[test]
-fn a_name_that_is_too_long_is_said_to_be_so() {
+fn a_name_that_is_too_long_is_reported() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let node = a.start(&[]);

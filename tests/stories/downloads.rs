@@ -312,7 +312,7 @@ fn those_that_wait_for_their_turn_are_put_in_order_also_for_the_next_run() {
 ///   two commands of B ── B's node ──valve── A
 /// ```
 #[test]
-fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it() {
+fn a_download_continues_while_it_is_followed_or_the_node_was_asked_to_run_it() {
     let world = World::new();
     let a = world.home("a");
     let a_node = a.start(&[]);
@@ -354,7 +354,7 @@ fn a_download_goes_on_while_somebody_follows_it_or_the_node_was_asked_to_run_it(
 ///               is looked for
 /// ```
 #[test]
-fn all_goes_on_ends_or_is_cleared_at_once() {
+fn all_downloads_are_resumed_cancelled_or_cleared_by_one_command() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let a_node = a.start(&[]);
@@ -500,7 +500,7 @@ fn watching_without_a_terminal_tells_what_changes_and_when_the_node_goes() {
 ///   B's node ── A      the disk is full, then it is not
 /// ```
 #[test]
-fn a_full_disk_is_told_and_resume_tries_again() {
+fn a_full_disk_is_reported_and_resume_retries() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(mount) = Mount::new(world.path("small"), "size=4m") else {

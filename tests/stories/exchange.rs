@@ -9,7 +9,7 @@ use super::world::{World, assert_content, noise, text};
 ///   B ─────── C     what C finds through A; still there when A is gone
 /// ```
 #[test]
-fn two_nodes_that_know_a_third_exchange_files_and_go_on_without_it() {
+fn two_nodes_that_know_a_third_exchange_files_and_continue_without_it() {
     let world = World::new();
     let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
     let contents = [noise(1, 3_000_000), noise(2, 16_385), noise(3, 700_000)];

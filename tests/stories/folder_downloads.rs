@@ -40,7 +40,7 @@ fn a_folder_arrives_as_it_is_and_is_not_fetched_twice() {
 ///   C ── B ── A      what B got, it shares on as the same folder; A is not there any more
 /// ```
 #[test]
-fn a_folder_that_was_downloaded_is_had_from_whoever_got_it() {
+fn a_folder_that_was_downloaded_is_served_to_others() {
     let pair = Pair::new();
     let (b, c) = (&pair.b, pair.world.home("c"));
     let b_node = b.start(&[]);

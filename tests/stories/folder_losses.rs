@@ -83,7 +83,7 @@ fn kills_cost_a_folder_little_where_there_is_one_already() {
 ///   B ──valve── A      B is interrupted, and prints how to resume
 /// ```
 #[test]
-fn an_interrupted_download_goes_on_with_what_was_chosen() {
+fn an_interrupted_download_resumes_what_was_chosen() {
     let pair = Pair::sharing(plant_many);
     let b = &pair.b;
     let valve = Valve::new(&pair.node.address(), 4 << 20);
@@ -114,7 +114,7 @@ fn an_interrupted_download_goes_on_with_what_was_chosen() {
 /// ```text
 ///   B's node ──valve── A      B is killed twice, starts again, and is asked for nothing
 /// ```
-fn a_killed_node_goes_on_by_itself(chosen: &[&str], size: usize) -> Pair {
+fn a_killed_node_resumes_its_downloads(chosen: &[&str], size: usize) -> Pair {
     let pair = Pair::sharing(plant_many);
     let b = &pair.b;
     let got = text(&b.path("got"));
@@ -144,14 +144,14 @@ fn a_killed_node_goes_on_by_itself(chosen: &[&str], size: usize) -> Pair {
 }
 
 #[test]
-fn a_node_that_was_killed_goes_on_with_a_folder_by_itself() {
-    let pair = a_killed_node_goes_on_by_itself(&[], MANY_SIZE);
+fn a_node_that_was_killed_resumes_a_folder_by_itself() {
+    let pair = a_killed_node_resumes_its_downloads(&[], MANY_SIZE);
     assert_same(&pair.b.path("got"), &pair.original());
 }
 
 #[test]
-fn a_node_that_was_killed_goes_on_with_what_was_chosen() {
-    let pair = a_killed_node_goes_on_by_itself(&["--only", "/large"], 3 * LARGE);
+fn a_node_that_was_killed_resumes_what_was_chosen() {
+    let pair = a_killed_node_resumes_its_downloads(&["--only", "/large"], 3 * LARGE);
     assert_same(&pair.b.path("got/large"), &pair.original().join("large"));
     assert_eq!(fs::read_dir(pair.b.path("got")).unwrap().count(), 1);
 }
@@ -160,7 +160,7 @@ fn a_node_that_was_killed_goes_on_with_what_was_chosen() {
 ///   B ── A      B's disk holds 8 MiB of 25
 /// ```
 #[test]
-fn a_full_disk_keeps_what_came_of_a_folder_and_it_goes_on_after_room_is_made() {
+fn a_full_disk_keeps_the_verified_part_of_a_folder_which_resumes_once_there_is_space() {
     let pair = Pair::sharing(plant_many);
     let Some(mount) = Mount::new(pair.world.path("small"), "size=8m") else {
         return;
@@ -194,7 +194,7 @@ fn a_full_disk_keeps_what_came_of_a_folder_and_it_goes_on_after_room_is_made() {
 ///   A ──valve── C ──valve── B      a file of A's changes when C has some of it; B's does not
 /// ```
 #[test]
-fn a_file_of_a_folder_that_changes_midway_comes_from_whoever_still_has_it() {
+fn a_file_of_a_folder_that_changes_midway_comes_from_another_source() {
     let pair = Pair::sharing(plant_many);
     let other = pair.world.path("other/box");
     plant_many(&other);

@@ -24,7 +24,7 @@ fn manifests(data: &Path) -> Vec<String> {
 ///   A, B     each hash the same tree: copied, made in another order, touched
 /// ```
 #[test]
-fn a_tree_has_one_hash_wherever_it_lies() {
+fn a_tree_has_one_hash_at_any_path() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let (one, other) = (noise(1, 300_000), noise(2, 10));

@@ -155,7 +155,7 @@ fn what_is_shared_is_read_whole_and_in_parts() {
 ///   client ── A      without permission
 /// ```
 #[test]
-fn whoever_does_not_know_a_url_learns_nothing() {
+fn a_client_without_the_url_learns_nothing() {
     let world = World::new();
     let a = world.home("a");
     let node = a.start(&["-v"]);

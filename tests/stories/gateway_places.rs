@@ -14,7 +14,7 @@ const CROWD: usize = 100;
 ///   silent, half a request, readers who read nothing ══ A ── a browser
 /// ```
 #[test]
-fn those_who_say_or_read_nothing_keep_nobody_out() {
+fn silent_clients_keep_no_client_out() {
     let world = World::new();
     let a = world.home("a");
     let _node = a.start(&[]);

@@ -51,7 +51,7 @@ fn a_download_without_a_source_says_what_it_waits_for() {
 
 /// The limits are the node's, not those of the command that asks.
 #[test]
-fn the_limits_of_the_node_are_told() {
+fn the_limits_of_the_node_are_reported() {
     let world = World::new();
     let a = world.home("a");
     let binary = env!("CARGO_BIN_EXE_pelago");

@@ -22,7 +22,7 @@ pub(crate) fn to_go_on(ended: &Ended) -> String {
 ///   B ──valve── A      B is interrupted after some bytes, and resumes
 /// ```
 #[test]
-fn an_interrupted_download_keeps_what_was_verified_and_goes_on() {
+fn an_interrupted_download_keeps_what_was_verified_and_resumes() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(1, SIZE);
@@ -130,7 +130,7 @@ fn interrupting_a_command_pauses_the_download_of_the_node() {
 ///   B ──valve── A      B is killed; what was verified is there
 /// ```
 #[test]
-fn a_killed_download_goes_on_where_it_was() {
+fn a_killed_download_resumes_where_it_was() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(1, SIZE);

@@ -116,7 +116,7 @@ const HARMS: [Harm; 7] = [
 ///   B ──valve── A      B is killed, its disk loses some of what was written, and B resumes
 /// ```
 #[test]
-fn whatever_a_power_cut_leaves_the_file_ends_right() {
+fn a_file_is_correct_after_any_power_cut() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let content = noise(1, 4_000_000);

@@ -271,7 +271,7 @@ fn what_changed_without_a_mark_is_found_by_the_doctor_and_put_right_by_a_share()
 ///   A (its stored trees were damaged) ◀── B
 /// ```
 #[test]
-fn damaged_and_lost_trees_are_made_anew_when_somebody_asks() {
+fn damaged_and_lost_trees_are_rebuilt_on_a_request() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let file = world.file("file", &noise(1, SIZE));

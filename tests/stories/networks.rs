@@ -166,7 +166,7 @@ fn discovery_that_fails_at_the_start_is_tried_again() {
 
 /// Has B download from A, changes the address of one of them on the way, and waits until more has come; it
 /// is waited for as long as anything may take: 60 s.
-fn goes_on_after_a_move(mdns: &str, moves_left: bool) {
+fn resumes_after_a_move(mdns: &str, moves_left: bool) {
     let Some(cable) = Cable::new() else { return };
     let world = World::new();
     let a = world
@@ -207,7 +207,7 @@ fn goes_on_after_a_move(mdns: &str, moves_left: bool) {
 /// ```
 #[test]
 fn a_source_that_moves_is_found_again() {
-    goes_on_after_a_move("true", true);
+    resumes_after_a_move("true", true);
 }
 
 /// ```text
@@ -215,7 +215,7 @@ fn a_source_that_moves_is_found_again() {
 /// ```
 #[test]
 fn a_downloader_that_moves_finds_its_source_again() {
-    goes_on_after_a_move("false", false);
+    resumes_after_a_move("false", false);
 }
 
 /// A port of loopback without a listener.

@@ -230,7 +230,7 @@ fn assert_same(shared: &Path, got: &Path, what: &str) {
 }
 
 #[test]
-fn a_persons_part_stays_whatever_is_asked_for() {
+fn a_persons_part_file_stays_after_every_command() {
     let scene = Scene::with_file();
     fs::write(scene.path("movie.mkv.part"), OWN).unwrap();
     fs::create_dir(scene.path("movie.mkv.2.part")).unwrap();

@@ -98,7 +98,7 @@ fn status(address: &str, bearer: &str) -> u16 {
 ///   page ── A, then another program at its port, then A again
 /// ```
 #[test]
-fn who_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
+fn a_program_that_takes_the_port_of_a_node_learns_nothing_that_opens_it() {
     let world = World::new();
     let a = world.home("a");
     let node = a.start(&[]);

@@ -86,7 +86,7 @@ fn without_a_source_it_says_what_was_tried() {
 ///   A      is asked to share what cannot be
 /// ```
 #[test]
-fn what_is_no_regular_file_is_reported_and_the_rest_is_shared() {
+fn entries_that_are_not_regular_files_are_reported_and_the_rest_is_shared() {
     let world = World::new();
     let a = world.home("a");
     let good = world.file("odd/good.txt", b"good");

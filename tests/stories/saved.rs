@@ -55,7 +55,7 @@ fn not_kept(home: &Home, command: &[&str], says: &str) {
 ///   B ──valve── A      the disk with B's data folder is full, which has to keep B's commands
 /// ```
 #[test]
-fn a_change_that_cannot_be_kept_is_made_and_said() {
+fn a_change_that_cannot_be_kept_is_made_and_reported() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let Some(mount) = Mount::new(b.data(), "size=4m") else {
@@ -245,7 +245,7 @@ fn a_list_that_cannot_be_read_is_not_replaced() {
 ///   B      a power cut tore the key of its gateway
 /// ```
 #[test]
-fn a_torn_gateway_key_is_set_aside_and_said() {
+fn a_torn_gateway_key_is_set_aside_and_reported() {
     let world = World::new();
     let b = world.home("b");
     b.start(&[]).stop();

@@ -76,7 +76,7 @@ fn the_units_are_sound_and_leave_little_open() {
 ///   manager  <-- READY, STOPPING --  A      as the unit starts it
 /// ```
 #[test]
-fn the_manager_is_told_when_a_node_is_ready_and_when_it_ends() {
+fn the_manager_learns_when_a_node_is_ready_and_when_it_ends() {
     let world = World::new();
     for name in ["pelago.service", "pelago-user.service"] {
         let home = world.home(name);

@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(5);
 ///   A      one signal
 /// ```
 #[test]
-fn a_node_ends_in_time_when_it_is_told_to() {
+fn a_node_ends_in_time_after_a_signal() {
     let world = World::new();
     for signal in ["TERM", "INT"] {
         let a = world.home(signal);

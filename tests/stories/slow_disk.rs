@@ -110,7 +110,7 @@ fn what_is_stopped_before_its_content_is_in_place_stays_stopped() {
 ///   B ── A      B's disk takes long to sync the folder, in which the file has its name already
 /// ```
 #[test]
-fn what_comes_too_late_is_told_that_the_download_is_done() {
+fn a_command_that_comes_too_late_learns_that_the_download_is_done() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let folder = b.path("in");
@@ -171,7 +171,7 @@ fn what_is_resumed_while_it_is_being_stopped_is_done_once() {
 ///   command ── B ── A      the command that follows the download is killed, and B's disk is slow
 /// ```
 #[test]
-fn what_nobody_follows_any_more_is_paused_or_done_and_nothing_between() {
+fn a_download_without_followers_is_paused_or_done_and_nothing_between() {
     for is_too_late in [false, true] {
         let world = World::new();
         let (a, b) = (world.home("a"), world.home("b"));

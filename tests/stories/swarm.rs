@@ -167,7 +167,7 @@ fn a_download_outlives_all_of_its_sources() {
 ///   A ──valve── C ──valve── B      A's file changes when C has some of it; B's does not
 /// ```
 #[test]
-fn a_file_that_changes_midway_comes_from_whoever_still_has_it() {
+fn a_file_that_changes_midway_comes_from_another_source() {
     let world = World::new();
     let (a, b, c) = (world.home("a"), world.home("b"), world.home("c"));
     let content = noise(1, SIZE);

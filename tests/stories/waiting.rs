@@ -15,7 +15,7 @@ use super::{
 ///   B <── A    A comes with it
 /// ```
 #[test]
-fn what_nobody_has_is_waited_for_until_somebody_does() {
+fn a_download_without_a_source_waits_until_there_is_one() {
     let world = World::new();
     let a = world.home("a");
     let b = world.home("b").with("PELAGO_TRANSFER_TIMEOUT_SECONDS", "1");

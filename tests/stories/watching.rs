@@ -140,7 +140,7 @@ fn a_subfolder_that_cannot_be_read_costs_no_other_its_events() {
 
 /// The system allows a limited number of watches; further folders are scanned, and watched when it allows more.
 #[test]
-fn watches_that_run_out_are_told_and_taken_again() {
+fn a_lack_of_watches_is_reported_and_new_ones_are_taken() {
     let world = World::new();
     let a = world.home("a");
     let folder = a.path("shared");

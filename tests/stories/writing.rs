@@ -324,7 +324,7 @@ fn is_being_written_or_shared(home: &Home, name: &str) {
 ///   B ── A      B downloads into a folder that it shares
 /// ```
 #[test]
-fn only_downloads_under_way_are_left_out_whatever_things_are_called() {
+fn only_running_downloads_are_left_out_under_any_name() {
     let world = World::new();
     let (a, b) = (world.home("a"), world.home("b"));
     let film = noise(4, 8_000_000);
