@@ -242,7 +242,7 @@ fn remove_takes_it_off_the_list_and_with_data_off_the_disk() {
     fs::write(b.path("mine"), b"mine").unwrap();
     b.run(&["remove", &hashes[0], "--with-data"])
         .failed()
-        .says("is not what was downloaded any more");
+        .says("changed since it was downloaded");
     b.run(&["remove", &hashes[0]])
         .done()
         .prints("no longer listed: ");

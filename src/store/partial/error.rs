@@ -12,8 +12,8 @@ use crate::store::{DatabaseError, TreeError, escape::shown, write_failure};
 pub enum PartialError {
     /// Another download has the same hash, or writes to the same target.
     #[error(
-        "the content of {} is being downloaded already, or another download writes there: wait \
-         for it, or stop it",
+        "cannot begin the download to {}: its content is being downloaded already, or another \
+         download has this target: wait for that download, or stop it",
         shown(target)
     )]
     InUse {
@@ -22,8 +22,8 @@ pub enum PartialError {
     },
     /// The target is relative, not valid UTF-8, or too long together with the name.
     #[error(
-        "{} cannot be a target: it has to be absolute, valid UTF-8 and, with the name, under \
-         {MAX_SPEC_LEN} bytes",
+        "{} is not a valid target: use an absolute path in UTF-8 that has, together with the name, \
+         less than {MAX_SPEC_LEN} bytes",
         shown(target)
     )]
     Target {
@@ -45,7 +45,7 @@ pub enum PartialError {
     },
     /// Another file or directory has the path of a file of the folder.
     #[error(
-        "{} exists already and is other content: move it away, choose another place with -o, or \
+        "{} exists already, with other content: move it away, choose another target with -o, or \
          replace what differs with --overwrite",
         shown(path)
     )]
@@ -55,8 +55,8 @@ pub enum PartialError {
     },
     /// The disk has fewer free inodes than the folder has entries.
     #[error(
-        "{} cannot be written: the folder has {needed} entries, and its disk has inodes for {free} more: remove \
-         files there, or choose a place on another disk with -o",
+        "{} cannot be written: the folder has {needed} entries, and its disk has only {free} free \
+         inodes: remove files there, or choose a target on another disk with -o",
         shown(target)
     )]
     Inodes {
@@ -82,8 +82,8 @@ pub enum PartialError {
     },
     /// The folder would differ from its manifests more than can be recorded.
     #[error(
-        "{} cannot hold so much of the folder that what differs is over 64 MiB of names: choose a place \
-         on another file system with -o, or create links with --links all",
+        "{} cannot hold too many names and links of the folder: the list of differences exceeds \
+         64 MiB: choose a target on another file system with -o, or create links with --links all",
         shown(target)
     )]
     TooDifferent {
@@ -179,7 +179,7 @@ pub enum FinishError {
     },
     /// The target exists already.
     #[error(
-        "{} exists already: move it away, choose another place with -o, or replace it with \
+        "{} exists already: move it away, choose another target with -o, or replace it with \
          --overwrite",
         shown(target)
     )]
@@ -190,8 +190,8 @@ pub enum FinishError {
     /// Another program changed or replaced the part file. Blocks that do not verify are missing
     /// from now on.
     #[error(
-        "another program changed {} while it was downloaded, and {missing} bytes of it are not right \
-         any more: have that program leave it alone, then download again",
+        "another program changed {} during the download, and {missing} bytes no longer verify: \
+         close that program, then download again",
         shown(path)
     )]
     Altered {
@@ -208,7 +208,7 @@ pub enum FinishError {
     },
     /// The content cannot be put in place.
     #[error(
-        "{} cannot be put in place: {}: {}, then download again; what is verified is kept",
+        "cannot move the download to {}: {}: {}, then download again; verified blocks are kept",
         shown(target),
         write_failure::cause(source),
         write_failure::remedy(source)

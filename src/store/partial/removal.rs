@@ -156,7 +156,8 @@ pub(super) fn is_link_in_the_way(error: &io::Error) -> bool {
 pub enum RemoveError {
     /// The file was changed or replaced, or a symbolic link has appeared in its path.
     #[error(
-        "{} is not what was downloaded any more: it stays; remove it yourself if you do not need it",
+        "{} changed since it was downloaded, so it was not removed: remove it yourself if you do \
+         not need it",
         shown(path)
     )]
     Changed {
@@ -164,7 +165,10 @@ pub enum RemoveError {
         path: PathBuf,
     },
     /// The folder existed before the download: it also holds other files.
-    #[error("{} was there before the download: it is not removed", shown(path))]
+    #[error(
+        "{} existed before the download, so it was not removed: remove what you do not need yourself",
+        shown(path)
+    )]
     InPlace {
         /// The folder.
         path: PathBuf,

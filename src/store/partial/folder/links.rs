@@ -49,7 +49,7 @@ impl FromStr for Links {
 
 /// A text that is not a choice of links.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not say which links to create: use inside, all or none")]
+#[error("{0:?} is not a choice of links: use inside, all or none")]
 pub struct InvalidLinks(String);
 
 /// Why a link is not created.
@@ -67,8 +67,8 @@ impl fmt::Display for LinkOmission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::LeadsOut => "it leads out of the folder",
-            Self::Unwanted => "links are left out, as asked for",
-            Self::Unsupported => "the file system holds no links",
+            Self::Unwanted => "no links were requested",
+            Self::Unsupported => "the file system does not support links",
         })
     }
 }

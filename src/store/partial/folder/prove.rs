@@ -321,8 +321,12 @@ impl PartialFolder {
         let Some(Held::Whole(done)) = self.held(&listed.descriptor.hash()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let changed =
-            || io::Error::other(format!("{} has changed", crate::store::shown(&done.path)));
+        let changed = || {
+            io::Error::other(format!(
+                "{} changed since it was verified",
+                crate::store::shown(&done.path)
+            ))
+        };
         match self.copy(done.clone(), &self.local.path(listed.entry), listed)? {
             Some(done) => self.set_complete(file, done),
             None => return Err(changed()),

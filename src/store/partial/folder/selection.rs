@@ -153,7 +153,7 @@ pub enum SelectionError {
         source: globset::Error,
     },
     /// The globs match nothing.
-    #[error("nothing in the folder matches --only {globs}")]
+    #[error("nothing in the folder matches --only {globs}: use a name or pattern of its listing")]
     Nothing {
         /// The globs.
         globs: String,
