@@ -211,8 +211,8 @@ impl Store {
         }
     }
 
-    /// Interrupts the proofs of a download that was stopped. What is recorded stays, and the next
-    /// run proves it.
+    /// Interrupts the proofs of a download that was stopped. Recorded blocks stay, and the next run
+    /// proves them.
     pub fn interrupt(&self, hash: &Hash) {
         self.reservations().interrupt(hash);
     }

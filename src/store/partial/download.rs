@@ -64,7 +64,7 @@ impl Partial {
         }
     }
 
-    /// What is downloaded, and where to.
+    /// The content, target and options of the download.
     pub const fn spec(&self) -> &PartialSpec {
         &self.spec
     }

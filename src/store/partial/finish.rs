@@ -35,8 +35,8 @@ pub struct FinishOptions {
     /// Share the content from the target, in the scopes of the download. This happens before the
     /// record is removed, so that peers find the content at all times.
     pub share: bool,
-    /// Keep a receipt, so that what is put in place can be removed later, even if the process is
-    /// killed meanwhile.
+    /// Keep a receipt, so that the content can be removed later, even if the process is killed
+    /// meanwhile.
     pub receipt: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Finished {
 }
 
 impl Finished {
-    /// What is needed to remove the file later.
+    /// The receipt that is needed to remove the file later.
     pub fn receipt(&self) -> Receipt {
         let file = PlacedFile {
             descriptor: self.descriptor,
@@ -125,7 +125,11 @@ impl Partial {
         if options.durable
             && let Err(error) = dir.sync()
         {
-            tracing::warn!(target = %target.display(), %error, "cannot sync the folder of the target: a power cut may lose the download");
+            tracing::warn!(
+                target = %target.display(),
+                %error,
+                "cannot sync the folder of the target: a power cut may lose the download"
+            );
         }
         let mut finished = self.placed(&opened).map_err(|error| self.failed(error))?;
         if options.receipt {
@@ -198,9 +202,9 @@ impl Partial {
         synced.inspect_err(|_| records.note_failed_sync(key))
     }
 
-    /// Makes sure that what is about to be put in place is what was verified: the file has its
-    /// length and its path. If another program may have written to it, everything is proven again,
-    /// and blocks that do not verify are missing from then on.
+    /// Makes sure that the part file has the verified content, its length and its path. If another
+    /// program may have written to it, everything is proven again, and blocks that do not verify
+    /// are missing from then on.
     fn check_unchanged<'o>(&self, opened: &'o OpenPart) -> Result<Option<Alone<'o>>, FinishError> {
         let altered = || FinishError::Altered {
             path: self.files.path(),
@@ -217,7 +221,10 @@ impl Partial {
         if is_suspect {
             self.files.clear_suspicion(opened);
             let path = self.files.path();
-            tracing::debug!(path = %path.display(), "another program may have written to it: proving everything again");
+            tracing::debug!(
+                path = %path.display(),
+                "another program may have written to it: proving everything again"
+            );
             *self.verified.lock() = BlockRanges::new();
             self.prove_recorded(opened, Proving::Only, &|_| ());
         }
@@ -249,7 +256,11 @@ impl Partial {
         };
         let shared = store.add_shares(&[share]);
         if let Err(error) = &shared {
-            tracing::warn!(path = %path.display(), %error, "downloaded the file, but cannot share it");
+            tracing::warn!(
+                path = %path.display(),
+                %error,
+                "downloaded the file, but cannot share it"
+            );
         }
         shared.is_ok()
     }

@@ -37,7 +37,7 @@ impl Id {
     }
 }
 
-/// What a file has as its mark.
+/// The mark of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     /// This download created it, for this content.
@@ -64,7 +64,7 @@ pub(super) fn set(file: &File, id: Id, hash: &Hash) {
     let _ = (file, id, hash);
 }
 
-/// Removes the mark of what is in its place.
+/// Removes the mark of a file or directory that is at its target.
 pub(super) fn remove(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "macos"))]
     let _ = rustix::fs::fremovexattr(file, ATTRIBUTE);

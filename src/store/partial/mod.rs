@@ -10,8 +10,8 @@
 //!
 //! | path | content |
 //! |---|---|
-//! | `NAME.part` | the content. It has its final length from the start, with holes, and is locked. |
-//! | `partial/<hash>` in the data folder | the record: a page, then the proven nodes of the hash tree |
+//! | `NAME.part` | the content, locked, of its final length from the start, with holes |
+//! | `partial/<hash>` in the data folder | the record: a page, then proven nodes of the tree |
 //!
 //! The *page* (`page`) holds target, name, scopes and options, the id of the download, and the path
 //! of the part file. The *nodes* (`record`) are at the offsets of the full tree; a node that is not
@@ -27,8 +27,8 @@
 //!
 //! # A folder on disk
 //!
-//! The download of a folder to `NAME` grows in the *staging directory* `NAME.part/`, which is
-//! marked and locked. Each file has its own path in it from the start:
+//! The download of a folder to `NAME` is assembled in the *staging directory* `NAME.part/`, which
+//! is marked and locked. Each file has its own path in it from the start:
 //!
 //! | file | written | record |
 //! |---|---|---|
@@ -42,12 +42,12 @@
 //! | step | a file | a folder |
 //! |---|---|---|
 //! | 1 | sync the data | create empty files, repeats and links, then sync |
-//! | 2 | prove what another program may have changed | the same, and remove the marks of its files |
+//! | 2 | prove what another program may have changed | the same, and unmark the files |
 //! | 3 | keep the tree in `trees/`, to share the file | |
 //! | 4 | pass the point of no return ([`Ending`]) | the same |
 //! | 5 | keep a receipt in `receipts/` | the same, and the changed names in `received/` |
-//! | 6 | rename it to `NAME`, remove the mark | the same; or move its files into an existing `NAME` |
-//! | 7 | share it, remove the record | the same |
+//! | 6 | rename it to `NAME`, remove the mark | the same, or move its files into `NAME` |
+//! | 7 | share it and remove the record | the same |
 //!
 //! # What a crash leaves
 //!

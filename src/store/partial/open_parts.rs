@@ -58,7 +58,7 @@ enum PartState {
     Closed(Fingerprint),
 }
 
-/// The open files of all folders, and what is needed to open them.
+/// The open files of all folders, and the means to open them.
 pub(super) struct OpenParts {
     /// The file opened last is at the end.
     open: Mutex<VecDeque<Weak<DownloadFiles>>>,

@@ -1,4 +1,4 @@
-//! The first page of a record: what a download is, and where it grows.
+//! The first page of a record: the options of a download, and the path of its part file.
 //!
 //! Owns its form: magic, version, length, checksum, CBOR. Never reads a file. A damaged page has no
 //! meaning. A page of a newer version does not count as damaged, so that it is not removed.
@@ -60,7 +60,7 @@ struct Fields {
     file_system: Option<FileSystem>,
 }
 
-/// What the page of a record states.
+/// The content of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Recorded {
     pub(super) spec: PartialSpec,

@@ -70,7 +70,7 @@ impl PartFile {
 }
 
 /// Removes the part file at `part`, if the download of `spec` created it and nothing writes to it.
-/// Returns its path if another file is there, which stays.
+/// Returns its path if it is another file, which stays.
 pub(super) fn remove(
     records: &Records,
     spec: &PartialSpec,

@@ -208,7 +208,11 @@ impl PartOpener<'_> {
     fn discard(&self, left: &PartFile) {
         let (from, to) = (left.path(), &self.spec.target);
         let (from, to) = (from.display(), to.display());
-        tracing::info!(%from, %to, "the earlier part file is on another disk: fetching the content again");
+        tracing::info!(
+            %from,
+            %to,
+            "the earlier part file is on another disk: fetching the content again"
+        );
         if let Err(error) = left.dir.remove_file(&left.inner) {
             tracing::warn!(%from, %error, "cannot remove the earlier part file");
         }
@@ -230,7 +234,10 @@ impl PartOpener<'_> {
                 return Err(self.in_use());
             }
             let path = self.dir.path_of(&inner);
-            tracing::info!(path = %path.display(), "another file has this name: trying the next one");
+            tracing::info!(
+                path = %path.display(),
+                "another file has this name: trying the next one"
+            );
         }
         let path = self.dir.path_of(&part_name(&self.name, 1));
         Err(PartialError::Exists { path })

@@ -91,7 +91,7 @@ impl Receipt {
 
     /// Removes the file or folder. In a folder, files that changed since, files of others and the
     /// directories that hold them stay. Returns the downloaded files that stay, as they changed.
-    /// What is already gone is not an error.
+    /// A missing file is not an error.
     ///
     /// # Errors
     ///

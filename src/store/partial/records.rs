@@ -1,4 +1,5 @@
-//! The records of downloads: each has a page that states what is downloaded, and the tree so far.
+//! The records of downloads. Each has a page with the options of the download, and the nodes that
+//! are proven so far.
 //!
 //! Owns `partial/` in the data folder, or the same in memory. Never looks at content.
 

@@ -166,7 +166,8 @@ pub enum RemoveError {
     },
     /// The folder existed before the download: it also holds other files.
     #[error(
-        "{} existed before the download, so it was not removed: remove what you do not need yourself",
+        "{} existed before the download, so it was not removed: remove what you do not need \
+         yourself",
         shown(path)
     )]
     InPlace {

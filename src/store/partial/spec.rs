@@ -1,4 +1,4 @@
-//! What is downloaded, and where to.
+//! The content, target and options of a download.
 
 use std::path::PathBuf;
 
@@ -16,13 +16,13 @@ pub(super) const PAGE_HEADER_LEN: usize = 8 + 4 + 32;
 /// Bytes of target, name, globs and the rest together, in CBOR.
 pub(super) const MAX_SPEC_LEN: usize = PAGE_LEN - PAGE_HEADER_LEN;
 
-/// What is downloaded, and where to.
+/// The content, target and options of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartialSpec {
     /// Kind, size (a claim until the last block is verified) and root.
     pub descriptor: Descriptor,
-    /// The path of the content once it is whole: absolute, and valid UTF-8. Until then it grows in
-    /// `<target>.part`.
+    /// The path of the content once it is whole: absolute, and valid UTF-8. Until then the content
+    /// is in `<target>.part`.
     pub target: PathBuf,
     /// The name that people see.
     pub name: String,

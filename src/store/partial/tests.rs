@@ -17,7 +17,7 @@ use crate::store::{
     testing::{Home, SIZES, bytes, go_on, on_every_store, open},
 };
 
-/// A store that has the content, as a peer would.
+/// A store that shares the content, as a peer would.
 struct Seed {
     home: Home,
     share: NewShare,
@@ -61,13 +61,13 @@ impl Seed {
         }
     }
 
-    /// Gives a download the chunk.
+    /// Writes one chunk to a download.
     fn give(&self, partial: &Arc<Partial>, level: u8, index: u64) {
         let read = self.chunk(level, index);
         partial.write(read.chunk, &read.data, &read.proof).unwrap();
     }
 
-    /// Gives a download all that it misses, finishes it, and looks at the result.
+    /// Writes all missing chunks to a download, finishes it, and checks the result.
     fn complete(&self, store: &Store, partial: &Arc<Partial>) {
         for index in 0..self.geometry().chunks(4) {
             let blocks = self
@@ -146,7 +146,7 @@ fn many_threads_may_write() {
 }
 
 #[test]
-fn a_lie_changes_nothing() {
+fn wrong_data_changes_nothing() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(1_000_000), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
@@ -161,14 +161,14 @@ fn a_lie_changes_nothing() {
         };
         let before = state();
         let good = seed.chunk(4, 0);
-        let mut lies = vec![good.clone(); 5];
-        lies[0].data[100] ^= 1;
-        lies[1].data.pop();
-        lies[2].proof.pop();
-        lies[3].proof[0] = [0; 32];
-        lies[4].proof.push([1; 32]);
-        for lie in lies {
-            let error = partial.write(lie.chunk, &lie.data, &lie.proof);
+        let mut wrong = vec![good.clone(); 5];
+        wrong[0].data[100] ^= 1;
+        wrong[1].data.pop();
+        wrong[2].proof.pop();
+        wrong[3].proof[0] = [0; 32];
+        wrong[4].proof.push([1; 32]);
+        for wrong in wrong {
+            let error = partial.write(wrong.chunk, &wrong.data, &wrong.proof);
             assert!(matches!(error, Err(WriteError::Proof(_))));
             assert_eq!(state(), before);
         }
@@ -184,7 +184,7 @@ fn a_lie_changes_nothing() {
 }
 
 #[test]
-fn what_was_verified_is_there_after_a_restart() {
+fn verified_blocks_survive_a_restart() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(5_000_001), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
@@ -203,11 +203,11 @@ fn what_was_verified_is_there_after_a_restart() {
 }
 
 #[test]
-fn what_a_crash_tore_is_missing_and_nothing_else() {
+fn only_what_a_crash_damaged_is_missing() {
     on_every_store(|home| {
         let seed = Seed::new(5_000_001);
         let blocks = seed.geometry().blocks();
-        // Which bytes of `.part` are lost, and the blocks that are missing then.
+        // The bytes of the part file that are lost, and the blocks that are missing then.
         for (number, (bytes, missing)) in [
             (0..1, 0..1),
             (16_384..16_385, 1..2),
@@ -244,7 +244,7 @@ fn what_a_crash_tore_is_missing_and_nothing_else() {
 }
 
 #[test]
-fn a_torn_record_costs_at_most_what_it_proved() {
+fn a_damaged_record_costs_at_most_what_it_proved() {
     let home = Home::on_disk();
     let (seed, target) = (Seed::new(5_000_001), home.path("target"));
     let record = home.path("data/partial").join(seed.hash().to_string());
@@ -306,7 +306,7 @@ fn one_download_a_hash_and_one_a_target() {
 }
 
 #[test]
-fn another_target_takes_over_what_is_there() {
+fn a_download_to_another_target_moves_the_part_file() {
     on_every_store(|home| {
         let seed = Seed::new(1_000_000);
         let (first, second) = (home.path("first"), home.path("second"));
@@ -322,7 +322,7 @@ fn another_target_takes_over_what_is_there() {
 }
 
 #[test]
-fn what_is_verified_is_served_at_every_level() {
+fn verified_blocks_are_served_at_every_level() {
     on_every_store(|home| {
         let seed = Seed::new(5_000_001);
         let partial = begin(&home.store, seed.spec(&home.path("target")));
@@ -396,7 +396,7 @@ fn nothing_at_the_target_is_lost() {
 }
 
 #[test]
-fn an_abandoned_download_leaves_nothing() {
+fn a_cancelled_download_leaves_nothing() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(300_000), home.path("target"));
         let partial = begin(&home.store, seed.spec(&target));
@@ -415,7 +415,7 @@ fn an_abandoned_download_leaves_nothing() {
 }
 
 #[test]
-fn targets_that_cannot_be_are_named() {
+fn invalid_targets_are_refused() {
     on_every_store(|home| {
         let seed = Seed::new(100);
         let try_begin = |target: &Path| {
@@ -451,7 +451,7 @@ fn targets_that_cannot_be_are_named() {
     });
 }
 
-/// One block of content that claims to have 2^50 bytes, with a proof that holds.
+/// One block of content that claims to have 2^50 bytes, with a valid proof.
 fn claim(data: &[u8]) -> (Descriptor, Chunk, Vec<Node>) {
     let size = 1 << 50;
     let proof: Vec<Node> = (0..36).map(|level| [level + 1; 32]).collect();
@@ -503,13 +503,13 @@ fn a_claimed_size_allocates_nothing() {
     });
 }
 
-/// A small file system of its own, unmounted at the end.
+/// A small file system, unmounted when it is dropped.
 #[cfg(unix)]
 struct SmallDisk(tempfile::TempDir);
 
 #[cfg(unix)]
 impl SmallDisk {
-    /// None where one may not mount.
+    /// None if this user may not mount.
     fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mounted = std::process::Command::new("mount")
@@ -534,7 +534,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Gives chunks until the disk of `full` is full; the error has to name it and tell what to do.
+/// Writes chunks until the disk of `full` is full. The error has to name that path and a remedy.
 #[cfg(unix)]
 fn fill(seed: &Seed, partial: &Arc<Partial>, full: &Path) {
     let error = (0..seed.geometry().chunks(4)).find_map(|index| {
@@ -555,7 +555,7 @@ fn fill(seed: &Seed, partial: &Arc<Partial>, full: &Path) {
 
 #[cfg(unix)]
 #[test]
-fn a_full_disk_loses_nothing_and_the_download_goes_on() {
+fn a_full_disk_loses_nothing_and_the_download_resumes() {
     let Some(disk) = SmallDisk::mount("6m") else {
         return;
     };
@@ -595,7 +595,7 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
     let record = store.folder().unwrap().join("partial").join(hash);
     fill(&seed, &partial, &record);
     let verified = partial.verified();
-    // Nor does the database: what cannot be written fails, and works again with room.
+    // Nor does the database: writes fail while the disk is full, and succeed afterwards.
     let shares: Vec<_> = (0..1000)
         .map(|number| NewShare {
             path: elsewhere.path().join(number.to_string()),
@@ -614,11 +614,11 @@ fn a_full_disk_below_the_data_folder_loses_nothing() {
 }
 
 #[test]
-fn what_is_not_known_to_be_ours_is_left_alone() {
+fn a_file_that_no_download_created_is_left_alone() {
     on_every_store(|home| {
         let seed = Seed::new(100_000);
         let target = home.path("report");
-        fs::write(home.path("report.part"), "somebody's own").unwrap();
+        fs::write(home.path("report.part"), "another file").unwrap();
         for overwrite in [false, true] {
             let spec = PartialSpec {
                 overwrite,
@@ -627,7 +627,7 @@ fn what_is_not_known_to_be_ours_is_left_alone() {
             let partial = begin(&home.store, spec.clone());
             seed.give(&partial, 0, 1);
             drop(partial);
-            // The other name is recorded.
+            // The record has the other name.
             let partial = begin(&home.store, spec);
             assert_eq!(partial.verified().len(), 1);
             seed.give(&partial, 6, 0);
@@ -640,13 +640,13 @@ fn what_is_not_known_to_be_ours_is_left_alone() {
                 .unwrap();
             assert_eq!(fs::read(&target).unwrap(), seed.data);
             let kept = fs::read(home.path("report.part")).unwrap();
-            assert_eq!(kept, b"somebody's own");
+            assert_eq!(kept, b"another file");
         }
     });
 }
 
 #[test]
-fn the_longest_name_has_a_place_to_grow() {
+fn the_longest_name_has_a_part_file() {
     let home = Home::on_disk();
     for name in [
         "n".repeat(255),
@@ -665,7 +665,7 @@ fn the_longest_name_has_a_place_to_grow() {
 }
 
 #[test]
-fn what_is_downloaded_is_called_what_was_asked_for() {
+fn the_target_has_the_requested_name() {
     let (seed, home) = (Seed::new(100_000), Home::in_memory());
     let _partial = begin(&home.store, seed.spec(&home.path("target")));
     let name = home.store.name_of(&seed.hash(), |_| true).unwrap();
@@ -675,7 +675,7 @@ fn what_is_downloaded_is_called_what_was_asked_for() {
 }
 
 #[test]
-fn damaged_records_that_nobody_knows_go_and_others_stay() {
+fn damaged_records_without_a_listed_download_are_removed() {
     let home = Home::on_disk();
     let seeds: Vec<_> = [300_000, 300_001, 300_002, 300_003].map(Seed::new).into();
     let record = |seed: &Seed| home.path("data/partial").join(seed.hash().to_string());
@@ -683,7 +683,7 @@ fn damaged_records_that_nobody_knows_go_and_others_stay() {
         let partial = begin(&home.store, seed.spec(&home.path(&seed.hash().to_string())));
         seed.give(&partial, 0, 0);
     }
-    // Never written, torn and listed, torn and not listed, whole.
+    // Without nodes, damaged and listed, damaged and not listed, valid.
     fs::write(record(&seeds[0]), "").unwrap();
     for seed in &seeds[1..3] {
         let mut bytes = fs::read(record(seed)).unwrap();
@@ -701,7 +701,7 @@ fn damaged_records_that_nobody_knows_go_and_others_stay() {
 }
 
 #[test]
-fn what_is_proven_again_ends_within_a_few_groups_once_nobody_waits_for_it() {
+fn an_interrupted_proof_ends_within_a_few_groups() {
     // 64 MiB in 256 groups.
     let seed = Seed::new(64 << 20);
     let home = Home::on_disk();
@@ -721,7 +721,7 @@ fn what_is_proven_again_ends_within_a_few_groups_once_nobody_waits_for_it() {
     let threads = thread::available_parallelism().unwrap().get() as u64;
     let proven = proven.into_inner();
     assert!(proven <= (threads + 1) << 18, "{proven} bytes were proven");
-    // Nothing of what was recorded is lost by that.
+    // No recorded block is lost.
     let partial = Partial::create_or_resume(&home.store, spec, &|_| ()).unwrap();
     assert_eq!(partial.missing(), 0);
 }

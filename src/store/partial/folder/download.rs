@@ -52,7 +52,7 @@ pub struct PartialFolder {
     pub(in crate::store::partial) workspace: Arc<Workspace>,
 }
 
-/// What is here of a file in a folder that is downloaded.
+/// A file of a folder that is downloaded, as far as it is here.
 pub(in crate::store) enum Held {
     /// The whole file.
     Whole(Place),
@@ -70,7 +70,7 @@ impl PartialFolder {
         self.local.differences(&self.selection)
     }
 
-    /// What is downloaded, and where to.
+    /// The content, target and options of the download.
     pub const fn spec(&self) -> &PartialSpec {
         &self.spec
     }
@@ -137,7 +137,7 @@ impl PartialFolder {
         })
     }
 
-    /// What is here of the file with this hash.
+    /// The file with this hash, as far as it is here.
     pub(in crate::store) fn held(&self, hash: &Hash) -> Option<Held> {
         let first = self.files.first_with(hash)?;
         let whole = self.files.same_as(first).find_map(|file| {

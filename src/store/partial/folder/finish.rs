@@ -27,7 +27,7 @@ pub struct FinishedFolder {
     pub totals: Totals,
     /// The directory as it is now.
     pub fingerprint: Fingerprint,
-    /// What is in it, as it is now. The folder is shared with these members.
+    /// Its members, as they are now. The folder is shared with these.
     pub members: Vec<Member>,
     /// Whether it is whole. Otherwise it holds only the chosen files.
     pub is_whole: bool,
@@ -155,7 +155,10 @@ impl PartialFolder {
             {
                 Some(done) => self.progress.lock().files[file] = FileState::Complete(done),
                 None => {
-                    tracing::warn!(path = %at().display(), "another program changed the file: fetching it again");
+                    tracing::warn!(
+                        path = %at().display(),
+                        "another program changed the file: fetching it again"
+                    );
                     self.set_missing(file);
                     changed = Some(at());
                 }
@@ -242,7 +245,7 @@ impl PartialFolder {
         folders.map(|folder| self.local.path(folder)).collect()
     }
 
-    /// Renames the staging directory, or moves what is in it into the existing folder.
+    /// Renames the staging directory, or moves its files into the existing folder.
     fn put_in_place(&self, durable: bool) -> Result<(), FinishError> {
         let target = || self.spec.target.clone();
         let Some(into) = self.staging.existing_target() else {
@@ -273,7 +276,10 @@ impl PartialFolder {
         match self.staging.remove_emptied(&self.folders(|_| true)) {
             Ok(None) => {}
             Ok(Some(left)) => {
-                tracing::warn!(path = %left.display(), "other files are in the staging directory: it stays");
+                tracing::warn!(
+                    path = %left.display(),
+                    "other files are in the staging directory: it stays"
+                );
             }
             Err(error) => tracing::warn!(%error, "cannot remove the staging directory"),
         }
@@ -283,7 +289,11 @@ impl PartialFolder {
     fn sync_target(&self, durable: bool) -> Result<(), FinishError> {
         if durable && let Err(error) = self.staging.sync_target() {
             let target = self.spec.target.display();
-            tracing::warn!(%target, %error, "cannot sync the folder: a power cut may lose the download");
+            tracing::warn!(
+                %target,
+                %error,
+                "cannot sync the folder: a power cut may lose the download"
+            );
         }
         Ok(())
     }

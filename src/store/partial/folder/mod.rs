@@ -9,15 +9,15 @@
 //! |---|---|
 //! | `download` | the folder while it is downloaded, for those who read it |
 //! | `progress` | how far each file is |
-//! | `begin` | the start: what is refused, and what an earlier run left |
+//! | `begin` | the start: which folders are refused, and the earlier run |
 //! | `selection` | which files are wanted |
 //! | `files` | the files of the folder: which are wanted, which repeat others |
 //! | `file_system`, `probe` | what a file system supports, and how that is found out |
 //! | `local_names` | other names for those that a file system cannot hold |
 //! | `links` | which symbolic links are created |
-//! | `local_paths`, `differences` | the path of each entry on this disk; how it differs from the manifests |
+//! | `local_paths`, `differences` | the path of each entry on this disk; how paths differ |
 //! | `staging` | the staging directory and the target, and every write to them |
-//! | `prove` | what is here already, from an earlier run or another share |
+//! | `prove` | content that is here already, from an earlier run or another share |
 //! | `write` | verified chunks to files |
 //! | `complete` | everything that needs no fetching |
 //! | `finish`, `share` | the end: the folder at its target, shared |

@@ -145,7 +145,7 @@ impl Probe {
         Ok(file_system)
     }
 
-    /// What is known before the first probe.
+    /// The properties that are known before the first probe.
     #[allow(
         clippy::unnecessary_wraps,
         clippy::unused_self,

@@ -24,14 +24,16 @@ use super::{
     staging::{Base, MAX_ATOMIC},
 };
 use crate::store::{
-    Store, dir, files,
+    Store, dir,
+    escape::shown,
+    files,
     handles::{Place, SharedFile},
     hashing::{self, GROUP_SIZE},
     partial::{PartialError, WriteError, mark, spec::Key},
 };
 
 impl PartialFolder {
-    /// Finds out what is here already. `progress` receives the bytes examined so far.
+    /// Finds the content that is here already. `progress` receives the bytes examined so far.
     pub(super) fn prove(
         &self,
         store: &Store,
@@ -135,8 +137,8 @@ impl PartialFolder {
         Ok(())
     }
 
-    /// Finds out what is here of one file. `shares` is the store, if it shares anything. Returns
-    /// the bytes examined.
+    /// Finds the content of one file that is here already. `shares` is the store, if it shares
+    /// anything. Returns the bytes examined.
     fn prove_file(&self, file: usize, shares: Option<&Store>) -> Result<u64, PartialError> {
         let Some(listed) = self.files.get(&self.listing, file) else {
             return Ok(0);
@@ -240,7 +242,11 @@ impl PartialFolder {
                 Ok(None) => {}
                 // The file is fetched instead. The same error may occur again then.
                 Err(error) => {
-                    tracing::debug!(from = %from.display(), %error, "cannot copy the file from a share")
+                    tracing::debug!(
+                        from = %from.display(),
+                        %error,
+                        "cannot copy the file from a share"
+                    )
                 }
             }
         }
@@ -321,17 +327,17 @@ impl PartialFolder {
         let Some(Held::Whole(done)) = self.held(&listed.descriptor.hash()) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let changed = || {
-            io::Error::other(format!(
-                "{} changed since it was verified",
-                crate::store::shown(&done.path)
-            ))
-        };
         match self.copy(done.clone(), &self.local.path(listed.entry), listed)? {
-            Some(done) => self.set_complete(file, done),
-            None => return Err(changed()),
+            Some(copy) => {
+                self.set_complete(file, copy);
+                Ok(())
+            }
+            None => {
+                let path = shown(&done.path);
+                let changed = format!("{path} changed since it was verified");
+                Err(io::Error::other(changed))
+            }
         }
-        Ok(())
     }
 }
 

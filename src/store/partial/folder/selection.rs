@@ -149,7 +149,7 @@ pub enum SelectionError {
     Glob {
         /// The glob.
         glob: String,
-        /// What is wrong with it.
+        /// The error in the glob.
         source: globset::Error,
     },
     /// The globs match nothing.

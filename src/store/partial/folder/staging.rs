@@ -1,7 +1,7 @@
-//! The staging directory in which a folder grows, and the target.
+//! The staging directory of a folder's download, and the target.
 //!
-//! A folder grows in `NAME.part/` beside the target. If NAME does not exist, the staging directory
-//! is renamed to it at the end. If it does, its files are moved there one by one.
+//! A folder is assembled in `NAME.part/` beside the target. If NAME does not exist, the staging
+//! directory is renamed to it at the end. If it does, its files are moved there one by one.
 //!
 //! Owns every directory that a folder download writes to, as handles. Paths come from `local_paths`
 //! and consist of safe names, and nothing below a handle is reached through a symbolic link, so no

@@ -31,7 +31,7 @@ struct Seed {
     descriptor: Descriptor,
 }
 
-/// What most of these tests download: small and large files, repeats, an empty one, links.
+/// The folder that most tests download: small and large files, repeats, an empty file, links.
 const FILES: [(&str, u64, u64); 8] = [
     ("a", 5, 1),
     ("b/c/deep", 100_000, 2),
@@ -150,7 +150,7 @@ impl Seed {
         folder.write(part.file, read.chunk, &read.data, &read.proof)
     }
 
-    /// Gives a download all that it misses; tells how many chunks that were.
+    /// Writes all missing chunks to a download. Returns their number.
     fn give_all(&self, folder: &PartialFolder, level: u8) -> usize {
         let parts = Self::parts(folder, level);
         parts
@@ -160,7 +160,7 @@ impl Seed {
     }
 }
 
-/// Whether two trees are the same in names, contents, links and who may run what.
+/// Asserts that two directories have the same names, contents, links and executable files.
 fn assert_same(one: &Path, other: &Path) {
     let hash = |path| {
         let options = FolderOptions::default();
@@ -199,7 +199,7 @@ fn files_below(path: &Path, suffix: &str) -> bool {
 }
 
 #[test]
-fn what_repeats_is_fetched_once() {
+fn repeated_content_is_fetched_once() {
     let (home, seed) = (Home::on_disk(), Seed::new());
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
     let missing = folder.missing();
@@ -212,7 +212,7 @@ fn what_repeats_is_fetched_once() {
 }
 
 #[test]
-fn what_was_downloaded_is_shared_without_hashing_it_again() {
+fn a_downloaded_folder_is_shared_without_hashing_it_again() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &[]);
@@ -225,7 +225,7 @@ fn what_was_downloaded_is_shared_without_hashing_it_again() {
         home.store
             .share_finished(&finished, "copy".into(), &everyone)
             .unwrap();
-        // As if somebody had shared it by hand.
+        // As if a person had shared it.
         let members = home.store.members(&target).unwrap();
         let again = NewFolder {
             path: target.clone(),
@@ -250,7 +250,7 @@ fn what_was_downloaded_is_shared_without_hashing_it_again() {
 }
 
 #[test]
-fn what_has_come_is_served_while_the_rest_is_fetched() {
+fn verified_files_are_served_while_others_are_fetched() {
     on_every_store(|home| {
         let seed = Seed::new();
         let folder = seed.begin(&home.store, &home.path("copy"), &[]);
@@ -334,7 +334,7 @@ fn a_crash_at_any_moment_costs_only_what_was_not_verified() {
     let all = Seed::parts(&seed.begin(&Store::in_memory(), &home.path("x"), &[]), 2).len();
     let mut given = 0;
     loop {
-        // Each round is a process of its own, which ends after three chunks.
+        // Each round stands for a process that ends after three chunks.
         let store = home.store.clone();
         let folder = seed.begin(&store, &target, &[]);
         let parts = Seed::parts(&folder, 2);
@@ -350,13 +350,13 @@ fn a_crash_at_any_moment_costs_only_what_was_not_verified() {
         }
         assert!(given < 2 * all, "it never ends");
     }
-    // What is lost are the chunks of small files that were not whole: at most two a round.
+    // The lost chunks belong to small files that were not whole: at most two a round.
     assert!(given <= all + 2 * (all / 3 + 1), "{given} of {all}");
     assert_same(&target, &seed.root());
 }
 
 #[test]
-fn what_a_power_cut_left_is_never_trusted() {
+fn data_left_by_a_power_cut_is_never_trusted() {
     let (seed, home) = (Seed::new(), Home::on_disk());
     let target = home.path("copy");
     let folder = seed.begin(&home.store, &target, &[]);
@@ -395,7 +395,7 @@ fn one_changed_file_is_all_that_is_fetched() {
 
         fs::write(seed.root().join("z/two"), bytes(262_146, 6)).unwrap();
         seed.share();
-        // Elsewhere: the rest is copied.
+        // At another target: the other files are copied.
         let second = home.path("second");
         let folder = seed.begin(&home.store, &second, &[]);
         assert_eq!(folder.missing_bytes(), 262_146);
@@ -405,7 +405,7 @@ fn one_changed_file_is_all_that_is_fetched() {
             .unwrap();
         drop(folder);
         assert_same(&second, &seed.root());
-        // In place: what differs is named, and replaced if that is asked for.
+        // At the same target: an error names what differs, unless it may be replaced.
         let refused = seed.try_begin(&home.store, &first, &[], false).unwrap_err();
         assert!(
             matches!(&refused, PartialError::Exists { path } if *path == first.join("z/two")),
@@ -422,7 +422,7 @@ fn one_changed_file_is_all_that_is_fetched() {
 }
 
 #[test]
-fn a_folder_that_is_there_already_is_not_fetched() {
+fn a_folder_that_exists_already_is_not_fetched() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(), home.path("copy"));
         for _ in 0..2 {
@@ -438,7 +438,7 @@ fn a_folder_that_is_there_already_is_not_fetched() {
 }
 
 #[test]
-fn lies_change_nothing() {
+fn wrong_data_changes_nothing() {
     let (home, seed) = (Home::on_disk(), Seed::new());
     let folder = seed.begin(&home.store, &home.path("copy"), &[]);
     for part in Seed::parts(&folder, 4) {
@@ -465,7 +465,7 @@ fn many_threads_may_write_at_once() {
     let barrier = Barrier::new(4);
     thread::scope(|scope| {
         for _ in 0..4 {
-            // Each writes everything, as in an end game.
+            // Each thread writes everything, as at the end of a download.
             scope.spawn(|| {
                 barrier.wait();
                 for part in &parts {
@@ -511,7 +511,7 @@ fn a_download_moves_with_its_target() {
     assert_same(&home.path("two"), &seed.root());
 }
 
-/// What somebody planted in the tree is never written through.
+/// Links that another user planted in the staging directory are never followed.
 #[cfg(unix)]
 #[test]
 fn nothing_is_written_through_a_link() {
@@ -557,7 +557,7 @@ fn nothing_is_written_through_a_link() {
 }
 
 #[test]
-fn an_entry_that_is_called_like_what_grows_of_another_is_no_matter() {
+fn an_entry_with_the_name_of_a_part_file_is_downloaded_too() {
     let home = Home::in_memory();
     let file = |name: &str, data: &[u8]| ManifestEntry {
         name: name.to_owned(),
@@ -612,7 +612,7 @@ fn more_large_files_than_may_be_open_still_arrive() {
         assert!(folder.verified().len() > verified, "nothing is forgotten");
         verified = folder.verified().len();
     }
-    // What is verified is served, whether its file is open or not.
+    // Verified blocks are served, whether their file is open or not.
     drop(
         folder
             .finish(&home.store, QUICK, &Ending::default())
@@ -622,7 +622,7 @@ fn more_large_files_than_may_be_open_still_arrive() {
 }
 
 #[test]
-fn what_is_verified_is_served_also_when_its_file_was_closed() {
+fn verified_blocks_of_a_closed_file_are_served() {
     let files: Vec<_> = (0..200)
         .map(|n| (format!("f{n}"), 300_000, 1000 + n))
         .collect();
@@ -642,7 +642,7 @@ fn what_is_verified_is_served_also_when_its_file_was_closed() {
 }
 
 #[test]
-fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
+fn a_file_alone_and_in_a_folder_is_downloaded_twice() {
     on_every_store(|home| {
         let (seed, other) = (Seed::new(), Seed::new());
         let large = describe(&bytes(700_000, 3));
@@ -678,12 +678,12 @@ fn a_file_by_itself_and_in_a_folder_are_two_downloads() {
 }
 
 #[test]
-fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
+fn a_directory_that_no_download_created_is_left_alone() {
     on_every_store(|home| {
         let seed = Seed::new();
         let own = home.path("photos.part/a");
         fs::create_dir(home.path("photos.part")).unwrap();
-        fs::write(&own, "somebody's own").unwrap();
+        fs::write(&own, "another file").unwrap();
         let hash = seed.descriptor.hash();
         drop(seed.begin(&home.store, &home.path("photos"), &[]));
         assert!(home.path("photos.2.part").exists());
@@ -698,18 +698,18 @@ fn a_tree_that_is_not_known_to_be_ours_is_left_alone() {
             .finish(&home.store, QUICK, &Ending::default())
             .unwrap();
         assert_same(&home.path("photos"), &seed.root());
-        assert_eq!(fs::read(&own).unwrap(), b"somebody's own");
+        assert_eq!(fs::read(&own).unwrap(), b"another file");
     });
 }
 
-/// Who has the content says what it is called: that may be the name of anything.
+/// A peer chooses the name of the content: it may be the name of any folder.
 #[test]
-fn nothing_is_put_into_a_folder_that_is_there_by_chance() {
+fn nothing_is_put_into_an_existing_folder_that_the_person_did_not_choose() {
     on_every_store(|home| {
         let seed = Seed::new();
         let target = home.path("bin");
         fs::create_dir(&target).unwrap();
-        fs::write(target.join("own"), "somebody's own").unwrap();
+        fs::write(target.join("own"), "another file").unwrap();
         let begin = |is_named| {
             let spec = PartialSpec {
                 is_named,
@@ -723,7 +723,7 @@ fn nothing_is_put_into_a_folder_that_is_there_by_chance() {
             "{error}"
         );
         assert_eq!(fs::read_dir(&target).unwrap().count(), 1);
-        // With something of it there, or said by a person, it is meant.
+        // It is chosen if it has a file in common, or if a person named it.
         begin(true).unwrap();
         home.store.forget_partial(&seed.descriptor.hash()).unwrap();
         fs::write(target.join("a"), bytes(5, 1)).unwrap();
@@ -732,12 +732,12 @@ fn nothing_is_put_into_a_folder_that_is_there_by_chance() {
 }
 
 #[test]
-fn somebodys_part_in_a_folder_is_left_alone() {
+fn another_file_with_the_name_of_a_part_file_is_left_alone() {
     let (home, seed) = (Home::on_disk(), Seed::new());
     let target = home.path("copy");
     fs::create_dir(&target).unwrap();
     for part in ["a.part", "large.part"] {
-        fs::write(target.join(part), "somebody's own").unwrap();
+        fs::write(target.join(part), "another file").unwrap();
     }
     for overwrite in [false, true] {
         let folder = seed
@@ -752,7 +752,7 @@ fn somebodys_part_in_a_folder_is_left_alone() {
             .finish(&home.store, QUICK, &Ending::default())
             .unwrap();
         for part in ["a.part", "large.part"] {
-            assert_eq!(fs::read(target.join(part)).unwrap(), b"somebody's own");
+            assert_eq!(fs::read(target.join(part)).unwrap(), b"another file");
         }
         assert_eq!(fs::read(target.join("a")).unwrap(), bytes(5, 1));
         assert_eq!(fs::read(target.join("large")).unwrap(), bytes(700_000, 3));
@@ -760,11 +760,11 @@ fn somebodys_part_in_a_folder_is_left_alone() {
 }
 
 #[test]
-fn no_part_is_left_in_a_finished_folder() {
+fn no_part_file_is_left_in_a_finished_folder() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &[]);
-        // Some of each file, then all of the small ones at once.
+        // One chunk of each file, then the whole small files.
         for part in Seed::parts(&folder, 0)
             .iter()
             .filter(|p| p.chunk.index() == 0)
@@ -782,9 +782,9 @@ fn no_part_is_left_in_a_finished_folder() {
     });
 }
 
-/// Work that grows with the square of the number of files would take hours here.
+/// Quadratic work in the number of files would take hours here.
 #[test]
-fn many_files_with_one_content_are_made_of_one() {
+fn many_files_with_one_content_are_copies_of_one() {
     let names: Vec<_> = (0..10_000).map(|n| format!("{}/{n}", n / 1000)).collect();
     let files: Vec<_> = names.iter().map(|name| (&name[..], 3, 7)).collect();
     let (home, seed) = (Home::in_memory(), Seed::with(&files));
@@ -797,7 +797,7 @@ fn many_files_with_one_content_are_made_of_one() {
 }
 
 #[test]
-fn a_folder_is_shared_before_its_record_goes() {
+fn a_folder_is_shared_before_its_record_is_removed() {
     on_every_store(|home| {
         let (seed, target) = (Seed::new(), home.path("copy"));
         let folder = seed.begin(&home.store, &target, &[]);
@@ -814,14 +814,14 @@ fn a_folder_is_shared_before_its_record_goes() {
         );
         let hash = seed.descriptor.hash();
         assert_eq!(home.store.shares_of(&hash).unwrap().len(), 1);
-        // Also while the download is still held by somebody.
+        // Even while the download is still in use.
         let large = describe(&bytes(700_000, 3));
         home.store.read_chunk(&large.hash(), 0, 0, true).unwrap();
     });
 }
 
 #[test]
-fn an_abandoned_folder_leaves_what_it_did_not_make() {
+fn a_cancelled_folder_leaves_what_it_did_not_create() {
     on_every_store(|home| {
         let seed = Seed::new();
         let (hash, target) = (seed.descriptor.hash(), home.path("copy"));
@@ -849,7 +849,7 @@ fn an_abandoned_folder_leaves_what_it_did_not_make() {
 }
 
 #[test]
-fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
+fn a_downloaded_folder_is_removed_except_for_other_files() {
     let (seed, home) = (Seed::new(), Home::in_memory());
     let finish = |target: &Path| {
         let folder = seed.begin(&home.store, target, &[]);
@@ -892,7 +892,7 @@ fn a_downloaded_folder_is_removed_but_for_what_others_put_there() {
 }
 
 #[test]
-fn what_is_in_a_folder_is_called_what_it_is_called_there() {
+fn files_of_a_folder_keep_their_names() {
     let (seed, home) = (Seed::new(), Home::in_memory());
     let deep = describe(&bytes(100_000, 2)).hash();
     let root = seed.descriptor.hash();
@@ -908,7 +908,7 @@ fn what_is_in_a_folder_is_called_what_it_is_called_there() {
 }
 
 #[test]
-fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
+fn a_folder_with_a_damaged_record_is_cancelled_wholly() {
     let (seed, home) = (Seed::new(), Home::on_disk());
     let (hash, target) = (seed.descriptor.hash(), home.path("copy"));
     for manifest in seed.listing().manifests() {
@@ -922,7 +922,7 @@ fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
     fs::write(home.path("copy.part/mine"), "mine").unwrap();
     let records = home.path("data/partial");
     for record in fs::read_dir(&records).unwrap() {
-        fs::write(record.unwrap().path(), "torn").unwrap();
+        fs::write(record.unwrap().path(), "damaged").unwrap();
     }
     let left = home.store.cancel_partial(&hash, Some(&target)).unwrap();
     assert_eq!(left, [home.path("copy.part")]);
@@ -931,7 +931,7 @@ fn a_folder_whose_record_is_torn_is_abandoned_wholly() {
     assert_eq!(fs::read_dir(&records).unwrap().count(), 0);
 }
 
-/// What exFAT holds, as a download that began there recorded it.
+/// What exFAT supports, as the record of a download there has it.
 fn exfat() -> FileSystem {
     FileSystem {
         is_case_sensitive: false,
@@ -942,8 +942,8 @@ fn exfat() -> FileSystem {
     }
 }
 
-/// A folder with twins, a refused character, links and a program, of which an earlier run found
-/// what the file system at `target` holds.
+/// A folder with names that differ in case, a refused character, links and a program. An earlier
+/// run recorded that `target` is on exFAT.
 fn begun_on_exfat(
     home: &Home,
     target: &Path,
@@ -1027,7 +1027,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
                 .len(),
             16_384
         );
-        // No file there is one that its owner may run, as if the file system did not tell.
+        // No file is executable, as on a file system without that bit.
         for program in ["twins (2)/z/run", "z/run"] {
             let file = fs::File::open(target.join(program)).unwrap();
             let mut permissions = file.metadata().unwrap().permissions();
@@ -1056,7 +1056,7 @@ fn a_folder_with_other_names_resumes_is_served_and_is_the_same_when_it_is_shared
 }
 
 #[test]
-fn a_folder_with_other_names_is_abandoned_wholly() {
+fn a_folder_with_other_names_is_cancelled_wholly() {
     let home = Home::on_disk();
     let target = home.path("copy");
     let (seed, folder) = begun_on_exfat(&home, &target, |spec| spec);
@@ -1098,7 +1098,7 @@ fn links_of_an_earlier_run_that_are_to_be_left_out_are_removed() {
     assert_same_as_received(&home, &target, &seed);
 }
 
-/// Whether the folder is recognised, though not all of it lies there.
+/// Asserts that the folder has the same hash, though parts of it are left out.
 fn assert_same_as_received(home: &Home, target: &Path, seed: &Seed) {
     let folder = NewFolder {
         path: target.to_owned(),

@@ -71,7 +71,10 @@ impl Staging {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     let path = self.dir.path_of(&aside);
-                    tracing::warn!(path = %path.display(), "another file was in the way, and has this name now");
+                    tracing::warn!(
+                        path = %path.display(),
+                        "another file was in the way, and has this name now"
+                    );
                     return Ok(());
                 }
             }

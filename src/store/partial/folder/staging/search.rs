@@ -65,7 +65,11 @@ impl StagingSearch<'_> {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => {
                     let path = found.parent.path_of(&found.name);
-                    tracing::warn!(path = %path.display(), %error, "cannot move the earlier staging directory: fetching its content again");
+                    tracing::warn!(
+                        path = %path.display(),
+                        %error,
+                        "cannot move the earlier staging directory: fetching its content again"
+                    );
                     return None;
                 }
                 Ok(()) => {
@@ -154,7 +158,10 @@ impl StagingSearch<'_> {
             }
             self.check_idle(&name)?;
             let path = self.target_parent.path_of(&name);
-            tracing::info!(path = %path.display(), "another directory has this name: trying the next one");
+            tracing::info!(
+                path = %path.display(),
+                "another directory has this name: trying the next one"
+            );
         }
         let path = self.target_parent.path_of(&part_name(self.target_name, 1));
         Err(PartialError::Exists { path })
