@@ -85,15 +85,10 @@ impl<'w> Begin<'w> {
             sync_failed,
         };
         let open_parts = &self.workspace.open_parts;
-        let (files, opened) = open_parts.begin(locked, &recorded)?;
+        let (files, opened) = open_parts.begin(locked, self.reservation, &recorded)?;
         let is_part = recorded.spec.part_of.is_some();
         let workspace = Arc::clone(self.workspace);
-        let partial = Arc::new(Partial::new(
-            recorded.spec,
-            files,
-            self.reservation,
-            workspace,
-        ));
+        let partial = Arc::new(Partial::new(recorded.spec, files, workspace));
         let proving = if sync_failed {
             Proving::WriteAgain
         } else {

@@ -20,8 +20,7 @@ use pelago_content::{
 };
 
 use super::{
-    PartialSpec, WriteError, holes, open_parts::DownloadFiles, record::Record,
-    reservations::Reservation, workspace::Workspace,
+    PartialSpec, WriteError, holes, open_parts::DownloadFiles, record::Record, workspace::Workspace,
 };
 use crate::store::{Scope, Scopes};
 
@@ -40,7 +39,6 @@ pub struct Partial {
     pub(super) has_durable_names: AtomicBool,
     /// Whether anything was written since the last sync.
     pub(super) is_dirty: AtomicBool,
-    pub(super) reservation: Reservation,
     pub(super) workspace: Arc<Workspace>,
 }
 
@@ -48,7 +46,6 @@ impl Partial {
     pub(super) fn new(
         spec: PartialSpec,
         files: Arc<DownloadFiles>,
-        reservation: Reservation,
         workspace: Arc<Workspace>,
     ) -> Self {
         Self {
@@ -59,7 +56,6 @@ impl Partial {
             writing: RwLock::default(),
             has_durable_names: AtomicBool::new(false),
             is_dirty: AtomicBool::new(false),
-            reservation,
             workspace,
         }
     }
@@ -164,8 +160,8 @@ impl Partial {
         shared.map_or(u8::MAX, |level| level - 1)
     }
 
-    pub(super) const fn hash(&self) -> Hash {
-        self.reservation.key.hash
+    pub(super) fn hash(&self) -> Hash {
+        self.files.reservation.key.hash
     }
 
     /// The path of the record, for messages.

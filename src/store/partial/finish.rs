@@ -197,7 +197,7 @@ impl Partial {
     /// Makes the content written so far durable. If the disk refuses, the record notes that
     /// everything has to be written again: the system may show bytes that the disk does not hold.
     pub(super) fn sync_data(&self, opened: &OpenPart) -> io::Result<()> {
-        let (records, key) = (&self.workspace.records, &self.reservation.key);
+        let (records, key) = (&self.workspace.records, &self.files.reservation.key);
         let synced = opened.part.sync_data();
         synced.inspect_err(|_| records.note_failed_sync(key))
     }
@@ -309,7 +309,7 @@ impl Partial {
     }
 
     fn remove_record(&self, durably: bool) {
-        let (records, key) = (&self.workspace.records, &self.reservation.key);
+        let (records, key) = (&self.workspace.records, &self.files.reservation.key);
         if let Err(error) = records.remove(key, durably) {
             tracing::warn!(hash = %key.hash, %error, "cannot remove the record of a download");
         }

@@ -24,7 +24,7 @@ use super::{
     part_file::PartFile,
     record::Record,
     records::Records,
-    spec::Key,
+    reservations::Reservation,
     tampering::{Guard, Watches},
 };
 use crate::store::{Fingerprint, Look};
@@ -43,13 +43,14 @@ pub(super) struct OpenPart {
 /// The files of one download, opened when they are used.
 pub(super) struct DownloadFiles {
     pub(super) part_file: PartFile,
-    key: Key,
     size: u64,
     state: Mutex<PartState>,
     /// Whether another program may have written to the part file before it was opened the last
     /// time.
     was_suspect: AtomicBool,
     open_parts: Arc<OpenParts>,
+    /// The last field: the files are closed before another run can begin.
+    pub(super) reservation: Reservation,
 }
 
 enum PartState {
@@ -83,9 +84,10 @@ impl OpenParts {
     pub(super) fn begin(
         self: &Arc<Self>,
         (part_file, part): (PartFile, File),
+        reservation: Reservation,
         recorded: &Recorded,
     ) -> Result<(Arc<DownloadFiles>, Arc<OpenPart>), PartialError> {
-        let (key, size) = (recorded.spec.key(), recorded.spec.descriptor.size());
+        let size = recorded.spec.descriptor.size();
         let record = self.records.open(recorded);
         let record = record.map_err(|source| self.records.failed(&recorded.spec, source))?;
         let guard = Guard::new(&self.watches, &part, size);
@@ -100,11 +102,11 @@ impl OpenParts {
         });
         let files = DownloadFiles {
             part_file,
-            key,
             size,
             state: Mutex::new(PartState::Open(Arc::clone(&opened))),
             was_suspect: AtomicBool::new(false),
             open_parts: Arc::clone(self),
+            reservation,
         };
         Ok((Arc::new(files), opened))
     }
@@ -139,13 +141,14 @@ impl DownloadFiles {
             PartState::Open(opened) => return Ok(Arc::clone(opened)),
             PartState::Closed(before) => *before,
         };
-        let part = self.part_file.reopen(&self.key.hash)?;
+        let key = &self.reservation.key;
+        let part = self.part_file.reopen(&key.hash)?;
         // It may hold other bytes without a trace: then everything is proven before the end.
         match before.look(&part.metadata()?) {
             Look::Sure if !before.is_coarse() => {}
             _ => self.was_suspect.store(true, Ordering::Release),
         }
-        let record = self.open_parts.records.reopen(&self.key)?;
+        let record = self.open_parts.records.reopen(key)?;
         let guard = Guard::new(&self.open_parts.watches, &part, self.size)?;
         let opened = Arc::new(OpenPart {
             part,

@@ -38,7 +38,7 @@ impl Partial {
         let groups = Mutex::new(RecordedGroups::new(&opened.record, self.geometry()));
         let examined = AtomicU64::new(0);
         let work = || {
-            while !self.reservation.is_interrupted() {
+            while !self.files.reservation.is_interrupted() {
                 let Some(group) = groups.lock().next() else {
                     return;
                 };
