@@ -129,7 +129,7 @@ struct UpdateFrame {
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// The unit of the ranges: a chunk of this level.
-    #[serde(rename = "l", default)]
+    #[serde(rename = "l", default, deserialize_with = "frame::number")]
     level: u8,
     /// First and end of each run, one after the other.
     #[serde(rename = "r", default, skip_serializing_if = "Vec::is_empty")]
@@ -243,7 +243,7 @@ impl TryFrom<UpdateFrame> for Update {
         let is_long = |address: &ByteBuf| address.len() > MAX_ADDRESS;
         if frame.peers.len() > MAX_PEERS || frame.peers.iter().any(is_long) {
             return Err(malformed(format!(
-                "more than {MAX_PEERS} peers, or an address of more than {MAX_ADDRESS} bytes"
+                "more than {MAX_PEERS} peers, or an address longer than {MAX_ADDRESS} bytes"
             )));
         }
         let peers = frame.peers.into_iter();
@@ -278,7 +278,7 @@ fn flatten(ranges: &BlockRanges) -> Vec<u64> {
 fn unflatten(ends: &[u64], level: u8, blocks: u64) -> Result<BlockRanges, FrameError> {
     let (runs, rest) = ends.as_chunks::<2>();
     if !rest.is_empty() || runs.len() > MAX_RUNS {
-        return Err(malformed(format!("{} ends of runs", ends.len())));
+        return Err(malformed(format!("{} numbers for runs", ends.len())));
     }
     let at_block = |chunk: u64| chunk.saturating_mul(1 << level.min(63)).min(blocks);
     let runs = runs

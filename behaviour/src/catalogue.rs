@@ -82,7 +82,7 @@ struct EntryFrame {
     hash: ByteArray<32>,
     #[serde(rename = "n")]
     name: String,
-    #[serde(rename = "k", default)]
+    #[serde(rename = "k", default, deserialize_with = "frame::number")]
     kind: u8,
     #[serde(rename = "s")]
     size: u64,
@@ -126,7 +126,7 @@ pub async fn read_request(
 
 fn check_request(query: &str, cursor: Option<&[u8]>) -> Result<(), FrameError> {
     if query.len() > MAX_QUERY || cursor.is_some_and(|cursor| cursor.len() > MAX_CURSOR) {
-        return Err(FrameError::malformed("a query or cursor that is too long"));
+        return Err(FrameError::malformed("a query or a cursor is too long"));
     }
     Ok(())
 }
@@ -166,7 +166,7 @@ pub async fn read_page(io: &mut (impl AsyncRead + Unpin)) -> Result<Page, FrameE
             .as_ref()
             .is_some_and(|cursor| cursor.len() > MAX_CURSOR)
     {
-        return Err(FrameError::malformed("a page with too much on it"));
+        return Err(FrameError::malformed("a page exceeds its limits"));
     }
     let entries = page.entries.into_iter().filter_map(|entry| {
         let kind = Kind::try_from(entry.kind).ok()?;

@@ -63,7 +63,7 @@ pub enum Answer {
         /// How many bytes of data follow.
         length: u32,
     },
-    /// The node of the chunk, as was asked: no data follows.
+    /// The node of the chunk, as requested: no data follows.
     Node {
         /// Kind, size and root of the content.
         descriptor: Descriptor,
@@ -72,11 +72,11 @@ pub enum Answer {
         /// The node above the chunk.
         node: Node,
     },
-    /// The peer does not have it, or does not give it to us: it does not say which.
+    /// The peer does not have the content, or not for this node: it does not say which.
     Absent,
     /// The content has no such chunk.
     OutOfRange,
-    /// The peer has too much to do: ask again after this long.
+    /// The peer is busy: retry after this time.
     Busy(Duration),
     /// The file has changed since it was shared.
     Changed,
@@ -88,13 +88,13 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum WrongAnswer {
     /// The descriptor belongs to other content.
-    #[error("the peer sent a descriptor that does not hash to what was asked for")]
+    #[error("the peer sent a descriptor of other content")]
     Descriptor,
     /// The content of the descriptor has no such chunk.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
     /// More or fewer bytes than the chunk has.
-    #[error("the peer offers {found} bytes for a chunk of {expected}")]
+    #[error("the peer offers {found} bytes for a chunk of {expected} bytes")]
     Length {
         /// The bytes of the chunk.
         expected: u64,
@@ -102,7 +102,7 @@ pub enum WrongAnswer {
         found: u64,
     },
     /// More or fewer nodes than the chunk's proof has.
-    #[error("the peer offers a proof of {found} nodes for a chunk whose proof has {expected}")]
+    #[error("the peer offers a proof of {found} nodes instead of {expected}")]
     Proof {
         /// The nodes of the chunk's proof.
         expected: usize,
@@ -110,7 +110,7 @@ pub enum WrongAnswer {
         found: usize,
     },
     /// Data instead of a node, or a node instead of data.
-    #[error("the peer answered another question than the one asked")]
+    #[error("the peer sent data instead of a node, or a node instead of data")]
     Form,
 }
 
@@ -167,7 +167,7 @@ struct RequestFrame {
 struct ItemFrame {
     #[serde(rename = "h")]
     hash: ByteArray<32>,
-    #[serde(rename = "l", default)]
+    #[serde(rename = "l", default, deserialize_with = "frame::number")]
     level: u8,
     #[serde(rename = "i", default)]
     index: u64,
@@ -177,7 +177,7 @@ struct ItemFrame {
 
 #[derive(Default, Serialize, Deserialize)]
 struct AnswerFrame {
-    #[serde(rename = "s")]
+    #[serde(rename = "s", deserialize_with = "frame::number")]
     status: u8,
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     descriptor: Option<ByteBuf>,
@@ -248,7 +248,7 @@ fn check_count(items: usize) -> Result<(), FrameError> {
         Ok(())
     } else {
         Err(FrameError::malformed(format!(
-            "{items} items where 1 to {MAX_ITEMS} are allowed"
+            "{items} items instead of 1 to {MAX_ITEMS}"
         )))
     }
 }
@@ -376,7 +376,67 @@ fn content_answer(frame: AnswerFrame) -> Result<Answer, FrameError> {
             length,
         }),
         _ => Err(FrameError::malformed(
-            "an answer with neither or both of data and node",
+            "an answer with both data and a node, or with neither",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{executor::block_on, io::Cursor};
+
+    use super::*;
+
+    /// A request with one item, whose level and index are these bytes of CBOR.
+    fn request(level: &[u8], index: &[u8]) -> Result<Option<Vec<Item>>, FrameError> {
+        let hash = [&[0x58, 32][..], &[7; 32]].concat();
+        let item = [
+            &[0xa3, 0x61, b'h'],
+            &hash[..],
+            &[0x61, b'l'],
+            level,
+            &[0x61, b'i'],
+            index,
+        ];
+        let map = [&[0xa1, 0x61, b'i', 0x81][..], &item.concat()].concat();
+        let frame = [&(map.len() as u32).to_be_bytes()[..], &map].concat();
+        block_on(read_request(&mut Cursor::new(frame)))
+    }
+
+    /// Every encoding of a number that CBOR allows, the shortest first.
+    fn encodings(number: u8) -> [Vec<u8>; 5] {
+        [
+            vec![number],
+            vec![0x18, number],
+            vec![0x19, 0, number],
+            vec![0x1a, 0, 0, 0, number],
+            vec![0x1b, 0, 0, 0, 0, 0, 0, 0, number],
+        ]
+    }
+
+    #[test]
+    fn level_and_index_may_have_any_valid_encoding() {
+        for level in encodings(4) {
+            for index in encodings(9) {
+                let items = request(&level, &index).unwrap().unwrap();
+                assert_eq!(
+                    (items[0].level, items[0].index),
+                    (4, 9),
+                    "{level:?} {index:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_out_of_range_and_a_negative_index_are_malformed() {
+        for (level, index) in [
+            (&[0x19, 1, 44][..], &[0][..]),
+            (&[0], &[0x20]),
+            (&[0x20], &[0]),
+        ] {
+            let read = request(level, index);
+            assert!(matches!(read, Err(FrameError::Malformed(_))), "{read:?}");
+        }
     }
 }

@@ -8,7 +8,10 @@ use std::{fmt, io};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use pelago_content::Printable;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use thiserror::Error;
 
 /// Why a message could not be read or written.
@@ -18,7 +21,7 @@ pub enum FrameError {
     #[error("the stream failed: {0}")]
     Io(#[from] io::Error),
     /// The message claims to be longer than its kind may be.
-    #[error("a message of {length} bytes where at most {limit} are allowed")]
+    #[error("a message of {length} bytes exceeds the limit of {limit}")]
     TooLong {
         /// The claimed length, in bytes.
         length: usize,
@@ -82,6 +85,20 @@ pub(crate) async fn write<T: Serialize>(
     frame[..4].copy_from_slice(&prefix.to_be_bytes());
     io.write_all(&frame).await?;
     Ok(())
+}
+
+/// Reads a small number in any valid encoding. The library refuses encodings that are longer than
+/// the type.
+///
+/// # Errors
+/// The value is not an unsigned number, or out of the range of the type.
+pub(crate) fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let number = u64::deserialize(deserializer)?;
+    T::try_from(number).map_err(|_| D::Error::custom(format!("{number} is out of range")))
 }
 
 #[cfg(test)]
