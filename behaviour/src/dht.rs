@@ -4,6 +4,10 @@
 //! with the peer that named it, and Kademlia gets only the ids. A provider record reaches the
 //! store together with its announcer. The dialer also judges the addresses of the routing table.
 
+mod handler;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::HashMap,
     ops::{Deref, DerefMut},
@@ -21,6 +25,7 @@ use libp2p::{
     },
 };
 
+use self::handler::Handler;
 use crate::{
     AddressScope,
     dial::{Dialer, Namer, is_vouched},
@@ -123,7 +128,7 @@ impl DerefMut for Dht {
 }
 
 impl NetworkBehaviour for Dht {
-    type ConnectionHandler = <Kademlia as NetworkBehaviour>::ConnectionHandler;
+    type ConnectionHandler = Handler;
     type ToSwarm = kad::Event;
 
     fn handle_pending_inbound_connection(
@@ -143,8 +148,10 @@ impl NetworkBehaviour for Dht {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.kad
-            .handle_established_inbound_connection(id, peer, local, remote)
+        let handler = self
+            .kad
+            .handle_established_inbound_connection(id, peer, local, remote)?;
+        Ok(Handler::new(handler))
     }
 
     fn handle_pending_outbound_connection(
@@ -171,8 +178,10 @@ impl NetworkBehaviour for Dht {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.kad
-            .handle_established_outbound_connection(id, peer, address, role, port)
+        let handler = self
+            .kad
+            .handle_established_outbound_connection(id, peer, address, role, port)?;
+        Ok(Handler::new(handler))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
