@@ -59,7 +59,7 @@ impl Addresses {
         known.truncate(MAX_ADDRESSES);
     }
 
-    /// Removes an address at which `peer` is no longer seen.
+    /// Removes an address at which `peer` was not seen again.
     pub(crate) fn remove(&mut self, peer: &PeerId, address: &Multiaddr) {
         if let Some(known) = self.peers.get_mut(peer) {
             known.addresses.retain(|(known, _)| known != address);

@@ -8,6 +8,9 @@
 
 mod account;
 mod held;
+mod holder;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,
@@ -21,6 +24,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 
+use self::holder::Holder;
 use crate::Origin;
 
 pub(crate) use account::Account;
@@ -70,7 +74,7 @@ struct Shared {
     /// Connections closed because they held the most.
     closed: AtomicU64,
     next: AtomicU64,
-    accounts: Mutex<HashMap<u64, Weak<Account>>>,
+    holders: Mutex<HashMap<u64, Weak<Holder>>>,
 }
 
 impl Memory {
@@ -81,16 +85,16 @@ impl Memory {
             is_short: AtomicBool::new(false),
             closed: AtomicU64::new(0),
             next: AtomicU64::new(0),
-            accounts: Mutex::default(),
+            holders: Mutex::default(),
         }))
     }
 
-    /// Opens an account for a connection with a peer of `origin`.
-    pub(crate) fn open(&self, origin: Origin) -> Arc<Account> {
+    /// Adds a connection with a peer of `origin`.
+    fn add(&self, origin: Origin) -> Arc<Holder> {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let account = Arc::new(Account::new(id, origin, self.clone()));
-        self.accounts().insert(id, Arc::downgrade(&account));
-        account
+        let holder = Arc::new(Holder::new(id, origin));
+        self.holders().insert(id, Arc::downgrade(&holder));
+        holder
     }
 
     /// Bytes held for all connections.
@@ -121,19 +125,19 @@ impl Memory {
             if total >= shared.bounds.soft && !shared.is_short.swap(true, Ordering::Relaxed) {
                 tracing::debug!(held = total, "memory for connections runs short");
                 // Quiet connections that hold much have to notice that their time is running.
-                self.each(|account| account.wake());
+                self.each(Holder::wake);
             }
         } else if after < before {
             let less = before - after;
             let total = shared.total.fetch_sub(less, Ordering::Relaxed) - less;
             if total < shared.bounds.relaxed && shared.is_short.swap(false, Ordering::Relaxed) {
-                self.each(|account| account.resume());
+                self.each(Holder::resume);
             }
         }
     }
 
-    /// Whether `account` is the largest one of the origin that holds the most.
-    fn is_worst(&self, account: &Account) -> bool {
+    /// Whether `holder` is the largest one of the origin that holds the most.
+    fn is_worst(&self, holder: &Holder) -> bool {
         let mut by_origin: HashMap<Origin, (u64, (u64, u64))> = HashMap::new();
         // What closed connections still hold is freed when their streams are dropped.
         self.each(|other| {
@@ -141,101 +145,29 @@ impl Memory {
                 return;
             }
             let (sum, largest) = by_origin.entry(other.origin()).or_default();
-            *sum += other.held();
-            *largest = (*largest).max((other.held(), other.id()));
+            *sum += other.charge();
+            *largest = (*largest).max((other.charge(), other.id()));
         });
         let worst = by_origin.into_values().max();
-        worst.is_some_and(|(_, (_, id))| id == account.id())
+        worst.is_some_and(|(_, (_, id))| id == holder.id())
     }
 
-    fn forget(&self, account: u64) {
-        self.accounts().remove(&account);
+    fn forget(&self, holder: &Holder) {
+        self.holders().remove(&holder.id());
     }
 
-    fn each(&self, mut act: impl FnMut(&Account)) {
-        let accounts: Vec<_> = self.accounts().values().filter_map(Weak::upgrade).collect();
-        accounts.iter().for_each(|account| act(account));
+    fn each(&self, mut act: impl FnMut(&Holder)) {
+        let holders: Vec<_> = self.holders().values().filter_map(Weak::upgrade).collect();
+        holders.iter().for_each(|holder| act(holder));
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<u64, Weak<Account>>> {
-        self.0.accounts.lock()
+    fn holders(&self) -> MutexGuard<'_, HashMap<u64, Weak<Holder>>> {
+        self.0.holders.lock()
     }
 }
 
 impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Memory").field(&self.total()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use libp2p::PeerId;
-
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    fn memory(budget: u64, connections: u64) -> Memory {
-        Memory::new(Bounds::new(budget, connections))
-    }
-
-    fn at(address: &str) -> Origin {
-        Origin::new(PeerId::random(), &address.parse().unwrap())
-    }
-
-    fn fill(account: &Account, bytes: u64) {
-        account.fill(bytes);
-    }
-
-    #[test]
-    fn nobody_waits_while_there_is_enough() {
-        let memory = memory(16 * MIB, 16);
-        let account = memory.open(at("/ip4/8.8.8.8/tcp/1"));
-        fill(&account, 11 * MIB);
-        assert!(!memory.has_to_wait(account.held()));
-    }
-
-    #[test]
-    fn all_shares_fit_between_the_bound_and_the_budget() {
-        let connections = 16;
-        let memory = memory(16 * MIB, connections);
-        let accounts: Vec<_> = (0..connections)
-            .map(|_| memory.open(at("/memory/1")))
-            .collect();
-        fill(&accounts[0], 12 * MIB);
-        for account in &accounts {
-            while !memory.has_to_wait(account.held()) {
-                fill(account, 1024);
-            }
-        }
-        assert!(memory.total() <= 16 * MIB, "{}", memory.total());
-    }
-
-    #[test]
-    fn the_worst_is_the_largest_of_the_origin_that_holds_the_most() {
-        let memory = memory(16 * MIB, 16);
-        let [first, second] = [(); 2].map(|()| memory.open(at("/ip4/8.8.8.8/tcp/1")));
-        let other = memory.open(at("/ip4/9.9.9.9/tcp/1"));
-        fill(&first, 3 * MIB);
-        fill(&second, 2 * MIB);
-        fill(&other, 4 * MIB);
-        assert!(memory.is_worst(&first));
-        assert!(!memory.is_worst(&second) && !memory.is_worst(&other));
-        drop(first);
-        assert!(memory.is_worst(&other));
-        assert_eq!(memory.total(), 6 * MIB);
-    }
-
-    #[test]
-    fn memory_is_no_longer_short_once_somebody_leaves() {
-        let memory = memory(16 * MIB, 16);
-        let [worst, small] = [(); 2].map(|()| memory.open(at("/memory/1")));
-        fill(&worst, 12 * MIB);
-        fill(&small, MIB);
-        assert!(memory.has_to_wait(small.held()));
-        assert!(!memory.has_to_wait(100), "who holds little goes on");
-        drop(worst);
-        assert!(!memory.has_to_wait(small.held()));
     }
 }

@@ -36,7 +36,7 @@ impl Protocol {
 /// A network name that cannot be part of a protocol name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "the network name {0:?} is refused: use 1 to {MAX_NETWORK_NAME} letters, digits, '-', '_' or '.'"
+    "{0:?} is not a valid network name: use 1 to {MAX_NETWORK_NAME} letters, digits, '-', '_' or '.'"
 )]
 pub struct InvalidNetworkName(String);
 

@@ -18,7 +18,7 @@ use thiserror::Error;
 use crate::{
     Connections, Origin,
     connections::{Gate, Kind, QUIC_WINDOW},
-    memory::Memory,
+    memory::{Account, Memory},
     muxer::{MAX_STREAMS, Upgrade},
 };
 
@@ -34,7 +34,7 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(25);
 const DIAL_CONCURRENCY: NonZeroU8 = NonZeroU8::new(8).expect("eight is not zero");
 
 /// Callers with our own id to remember, at most; beyond that, the oldest are forgotten.
-const MAX_NAMESAKES: usize = 64;
+const MAX_OWN_ID_CALLERS: usize = 64;
 
 /// Callers that have proven to have our own id, until their connections are reported as failed.
 /// The dialer of such a connection hangs up as soon as it knows, often before the swarm could
@@ -49,7 +49,7 @@ impl OwnIdCallers {
         };
         if local == peer {
             let mut seen = self.0.lock();
-            if seen.len() >= MAX_NAMESAKES {
+            if seen.len() >= MAX_OWN_ID_CALLERS {
                 seen.pop_front();
             }
             seen.push_back(send_back_addr.clone());
@@ -155,7 +155,7 @@ fn end_when_dead(stream: &tcp::tokio::TcpStream) {
     {
         let socket = socket2::SockRef::from(&stream.0);
         if let Err(error) = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT)) {
-            tracing::debug!(%error, "a dead connection is noticed by its pings only");
+            tracing::debug!(%error, "cannot set the time-out of a TCP connection: only pings will notice its end");
         }
     }
     #[cfg(not(target_os = "linux"))]
@@ -164,5 +164,5 @@ fn end_when_dead(stream: &tcp::tokio::TcpStream) {
 
 fn muxer(memory: &Memory, peer: &PeerId, endpoint: &ConnectedPoint) -> Upgrade {
     let origin = Origin::new(*peer, endpoint.get_remote_address());
-    Upgrade::new(memory.open(origin))
+    Upgrade::new(Account::open(memory, origin))
 }

@@ -19,7 +19,7 @@ use super::{permits::ConnectionPermit, table::Established};
 pub(super) enum AdmittedError<E: Error> {
     #[error(transparent)]
     Muxer(E),
-    #[error("it gave its place to another connection, as there were too many")]
+    #[error("closed in favour of another connection: the limit of connections is reached")]
     Evicted,
 }
 

@@ -28,11 +28,11 @@ use super::{Connections, Kind, admitted::Admitted, permits::ConnectionPermits};
 pub(crate) enum GateError<E: Error> {
     #[error(transparent)]
     Transport(E),
-    #[error("the node has as many connections as it may have, and all are in use")]
+    #[error("the limit of connections is reached, and all of them are in use")]
     Full,
-    #[error("the node dials as many addresses as it may at a time, or has no place for more")]
+    #[error("too many dials are running, or the limit of connections is reached")]
     TooManyDials,
-    #[error("the handshake took long, and others waited for its place")]
+    #[error("the handshake took too long while others were waiting")]
     Late,
 }
 
@@ -163,6 +163,6 @@ where
 /// Converts an event other than a connection.
 fn without_upgrade<U, V, E: Error>(event: TransportEvent<U, E>) -> TransportEvent<V, GateError<E>> {
     event
-        .map_upgrade(|_| unreachable!("a connection was handled before"))
+        .map_upgrade(|_| unreachable!("connections are handled by the caller"))
         .map_err(GateError::Transport)
 }

@@ -14,54 +14,27 @@ mod capacity;
 mod eviction;
 mod gate;
 mod history;
+mod kind;
 mod permits;
+mod report;
 mod table;
 
 use std::sync::Arc;
 
 pub(crate) use capacity::QUIC_WINDOW;
 pub(crate) use gate::Gate;
+pub(crate) use kind::Kind;
+pub use report::ConnectionsReport;
 
 use crate::memory::Memory;
 use capacity::Capacity;
 use permits::ConnectionPermits;
-
-/// What a connection runs over. Connections inside a process count as TCP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Tcp,
-    Quic,
-}
 
 /// The connections of one node, with their limits. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Connections {
     memory: Memory,
     permits: Arc<ConnectionPermits>,
-}
-
-/// The state of the connections of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionsReport {
-    /// Established connections over TCP.
-    pub tcp: usize,
-    /// Established connections over QUIC.
-    pub quic: usize,
-    /// The limit of connections.
-    pub max: usize,
-    /// The limit of connections over QUIC.
-    pub max_quic: usize,
-    /// Connections of peers that are not yet established.
-    pub pending: usize,
-    /// Connections that were closed in favour of others, so far.
-    pub evicted: u64,
-    /// Newcomers that were refused, so far.
-    pub refused: u64,
-    /// Bytes held for all connections: received and not read, written and not sent, and what QUIC
-    /// may hold.
-    pub held_bytes: u64,
-    /// Connections that were closed because they held the most while memory was short, so far.
-    pub closed_for_memory: u64,
 }
 
 impl Connections {

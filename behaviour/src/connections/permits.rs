@@ -26,7 +26,7 @@ pub(crate) struct ConnectionPermits {
     capacity: Capacity,
     memory: Memory,
     /// Stands in for the ids of peers that have not proven theirs yet.
-    nobody: PeerId,
+    unproven: PeerId,
     next: AtomicU64,
     evicted: AtomicU64,
     refused: AtomicU64,
@@ -53,7 +53,7 @@ impl ConnectionPermits {
         Self {
             capacity,
             memory,
-            nobody: PeerId::random(),
+            unproven: PeerId::random(),
             next: AtomicU64::new(0),
             evicted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -70,7 +70,7 @@ impl ConnectionPermits {
         address: &Multiaddr,
         abort: AbortHandle,
     ) -> Option<HandshakePermit> {
-        let origin = Origin::new(self.nobody, address);
+        let origin = Origin::new(self.unproven, address);
         let now = Instant::now();
         let mut table = self.table();
         // A peer that is refused before the handshake tries TCP; after the handshake it would
@@ -112,7 +112,7 @@ impl ConnectionPermits {
     /// refused.
     pub(super) fn dial(self: &Arc<Self>, kind: Kind) -> Option<DialPermit> {
         let mut table = self.table();
-        let origin = Origin::new(self.nobody, &Multiaddr::empty());
+        let origin = Origin::new(self.unproven, &Multiaddr::empty());
         // Otherwise it would connect before the same peer is reached over TCP, and end
         // immediately.
         let is_in_vain = kind == Kind::Quic
@@ -141,11 +141,11 @@ impl ConnectionPermits {
         let mut table = self.table();
         let Ok(victim) = table.choose(&self.capacity, &established) else {
             self.count_refused();
-            tracing::debug!(%peer, %address, "no place for another connection");
+            tracing::debug!(%peer, %address, "connection refused: the limit is reached");
             return None;
         };
         if let Some(victim) = victim.and_then(|victim| table.standing.remove(&victim)) {
-            tracing::debug!(peer = %victim.peer, "a connection gives its place to another");
+            tracing::debug!(peer = %victim.peer, "connection closed in favour of another");
             self.evicted.fetch_add(1, Ordering::Relaxed);
             victim.evict();
         }

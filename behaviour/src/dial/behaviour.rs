@@ -1,4 +1,4 @@
-//! The behaviour by which the swarm asks what to dial and reports the outcome.
+//! The behaviour by which the swarm asks what to dial, and reports the outcome.
 
 use std::{
     convert::Infallible,
@@ -23,23 +23,23 @@ use parking_lot::{Mutex, MutexGuard};
 use super::{NamedBy, Namer, check, planner::Planner};
 use crate::AddressScope;
 
-/// Decides what is dialed. A handle: clones share what is known.
+/// Decides what is dialed. A handle: clones share the state.
 #[derive(Clone)]
 pub struct Dialer(Arc<Mutex<Planner>>);
 
 impl Dialer {
-    /// That of the node `local`.
+    /// The dialer of the node `local`.
     pub(crate) fn new(local: PeerId) -> Self {
         Self(Arc::new(Mutex::new(Planner::new(local))))
     }
 
-    /// States that `by` named the addresses that the dial `id` brings along. Must precede the dial; the
-    /// addresses of a dial without it count as named by a person.
+    /// States that `by` named the addresses in the dial `id`. Must precede the dial; the addresses
+    /// of a dial without this count as named by a person.
     pub fn expect(&self, id: ConnectionId, by: NamedBy) {
         self.lock().expect(id, by);
     }
 
-    /// `peer` as one that names addresses, if it is connected, or was not long ago.
+    /// `peer` as a namer of addresses, if it is connected or was recently.
     #[must_use]
     pub fn namer(&self, peer: &PeerId) -> Option<Namer> {
         self.lock().namer(peer)
@@ -51,17 +51,19 @@ impl Dialer {
         self.lock().allowed(namer, addresses)
     }
 
-    /// Notes that `namer` names `addresses` of `peer`. Dials of `peer` try those that `namer` may name.
+    /// Records that `namer` names `addresses` of `peer`. Dials of `peer` try those that `namer`
+    /// may name.
     pub fn add_named(&self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         self.lock().add_named(namer, peer, addresses);
     }
 
-    /// Replaces what is known of `peer`.
+    /// Replaces the known addresses of `peer`.
     pub fn replace(&self, peer: PeerId, addresses: Vec<(Multiaddr, NamedBy)>) {
         self.lock().book.replace(peer, addresses);
     }
 
-    /// Notes an address of `peer` that was seen on the local network. False if it may not be dialed.
+    /// Records an address of `peer` that was seen on the local network. False if it may not be
+    /// dialed.
     #[must_use]
     pub fn seen(&self, peer: PeerId, address: Multiaddr) -> bool {
         let mut planner = self.lock();
@@ -73,7 +75,7 @@ impl Dialer {
         is_allowed
     }
 
-    /// Forgets an address at which `peer` is not seen any more.
+    /// Forgets an address at which `peer` was not seen again.
     pub fn unseen(&self, peer: &PeerId, address: &Multiaddr) {
         self.lock().book.remove(peer, address);
     }
@@ -83,7 +85,8 @@ impl Dialer {
     }
 }
 
-/// Supplies each dial with the addresses that are known of its peer, and denies dials that the policy refuses.
+/// Adds the known addresses of a peer to each dial of it, and denies dials that the policy
+/// refuses.
 ///
 /// Must come before all other behaviours that supply addresses.
 pub struct Behaviour {
@@ -91,13 +94,14 @@ pub struct Behaviour {
     interfaces: Interfaces,
 }
 
-/// The source from which our own subnets are learned.
+/// The source of our own subnets.
 enum Interfaces {
     /// None yet: so far only addresses of this machine occurred.
     Unwatched,
     /// The system.
     Watched(Box<IfWatcher>),
-    /// The addresses that the node listens at, each with a prefix of usual length: the system does not say.
+    /// The listen addresses of the node, each with a prefix of usual length, as the system reports
+    /// no subnets.
     Guessed,
 }
 
@@ -110,7 +114,7 @@ impl Behaviour {
         }
     }
 
-    /// Decides what is dialed.
+    /// The dialer, which decides what is dialed.
     #[must_use]
     pub fn dialer(&self) -> &Dialer {
         &self.dialer
@@ -121,7 +125,7 @@ impl Behaviour {
         if is_elsewhere && matches!(self.interfaces, Interfaces::Unwatched) {
             self.interfaces = IfWatcher::new().map_or_else(
                 |error| {
-                    tracing::debug!(%error, "the subnets of this machine are guessed");
+                    tracing::debug!(%error, "cannot watch the interfaces: guessing the subnets of this machine");
                     Interfaces::Guessed
                 },
                 |watcher| Interfaces::Watched(Box::new(watcher)),
@@ -132,7 +136,7 @@ impl Behaviour {
         {
             let prefix = if ip.is_ipv4() { 24 } else { 64 };
             let net = if_watch::IpNet::new(ip, prefix);
-            // Both prefixes are shorter than addresses are.
+            // Both prefixes are valid for their address family.
             net.into_iter()
                 .for_each(|net| self.dialer.lock().subnets.add(net));
         }
@@ -236,7 +240,7 @@ impl NetworkBehaviour for Behaviour {
             match event {
                 Ok(IfEvent::Up(net)) => subnets.add(net),
                 Ok(IfEvent::Down(net)) => subnets.remove(&net),
-                Err(error) => tracing::debug!(%error, "the subnets of this machine are not known"),
+                Err(error) => tracing::debug!(%error, "cannot read the subnets of this machine"),
             }
         }
         Poll::Pending

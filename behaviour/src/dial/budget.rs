@@ -1,8 +1,8 @@
-//! How many addresses are dialed at a time, and in all. Pure: the time is an argument.
+//! How many addresses are dialed at a time, and in total. Pure: time is an argument.
 //!
-//! Every dialed address counts against its host and against the peer that named it. A dial that reaches the
-//! host is given back, so that only dials in vain are limited. The number of accounts is bounded; the one
-//! that was used longest ago is forgotten first.
+//! Every dialed address counts against its host and against the peer that named it. A dial that
+//! reaches the host is refunded, so that only failed dials are limited. The number of accounts is
+//! bounded; the least recently used one is forgotten first.
 
 use std::{
     collections::HashMap,
@@ -15,19 +15,19 @@ use crate::{Origin, Prefix};
 #[cfg(test)]
 mod tests;
 
-/// What one account allows.
+/// The limits of one account.
 #[derive(Clone, Copy)]
 struct Limit {
-    /// Dials at a time.
+    /// Running dials.
     at_a_time: u32,
-    /// Dials in vain at once.
+    /// Failed dials in one burst.
     burst: u32,
-    /// After how long one more is allowed.
+    /// The time after which one more is allowed.
     refill: Duration,
 }
 
-/// For one peer that names addresses: 8 at a time, and 32 in all within 8 minutes. The same for one host, so
-/// that many namers together cannot do to it what one cannot.
+/// For one peer that names addresses: 8 at a time, and 32 in total within 8 minutes. The same for
+/// one host, so that many namers together cannot do to it what one cannot.
 const NAMED: Limit = Limit {
     at_a_time: 8,
     burst: 24,
@@ -41,18 +41,18 @@ const SITE: Limit = Limit {
     refill: Duration::from_secs(15),
 };
 
-/// To one global host at the word of a person, or where a peer was met. A link names up to 16 peers and
-/// each is tried again every 8 s, so that this is far from what a person needs.
+/// For one global host that a person named, or where a peer was met. A link names up to 16 peers,
+/// each of which is retried every 8 s, so this is far more than a person needs.
 const TRUSTED: Limit = Limit {
     at_a_time: 64,
     burst: 64,
     refill: Duration::from_secs(1),
 };
 
-/// Accounts that are kept, at most: about 200 bytes each.
+/// Accounts to keep, at most: about 200 bytes each.
 const MAX_ACCOUNTS: usize = 8192;
 
-/// Whose account it is.
+/// The holder of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Holder {
     /// A host that peers named.
@@ -67,16 +67,16 @@ enum Holder {
 
 struct Account {
     under_way: u32,
-    /// Dials in vain that were not yet given back by time.
+    /// Failed and running dials that time has not refunded yet.
     spent: u32,
-    /// When `spent` was last brought up to date.
+    /// When `spent` was last updated.
     since: Instant,
 }
 
-/// What one dialed address is counted against. To be given back with [`Budget::ended`].
+/// The accounts charged for one dialed address. To be returned with [`Budget::ended`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Charge {
-    /// The host that the address leads to.
+    /// The host of the address.
     pub(crate) host: Origin,
     holders: [Option<Holder>; 3],
 }
@@ -113,7 +113,7 @@ impl Account {
 }
 
 impl Budget {
-    /// Counts a dial of an address of `host`.
+    /// Charges a dial of an address of `host`.
     pub(crate) fn begin(
         &mut self,
         by: &NamedBy,
@@ -144,7 +144,7 @@ impl Budget {
         Ok(Charge { host, holders })
     }
 
-    /// A dial has ended; `is_given_back` if it reached its host or was never made.
+    /// Ends a dial; `is_given_back` if it reached its host or was never made.
     pub(crate) fn ended(&mut self, charge: &Charge, is_given_back: bool) {
         for holder in charge.holders.into_iter().flatten() {
             if let Some(account) = self.0.get_mut(&holder) {
@@ -160,7 +160,7 @@ impl Budget {
             return Ok(());
         };
         account.refresh(limit, now);
-        // Those under way may yet be given back.
+        // Running dials may yet be refunded.
         let in_vain = account.spent.saturating_sub(account.under_way);
         if in_vain >= limit.burst {
             Err(Refusal::Spent)
@@ -182,7 +182,7 @@ impl Budget {
         })
     }
 
-    /// Makes room: for all that have nothing to remember, or else for the one used longest ago.
+    /// Forgets the accounts without charges, or else the least recently used one.
     fn forget_one(&mut self, now: Instant) {
         self.0.retain(|holder, account| {
             account.refresh(holder.limit(), now);

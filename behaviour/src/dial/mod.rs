@@ -1,9 +1,9 @@
-//! The one place that decides which addresses are dialed, and how often.
+//! The only place that decides which addresses are dialed, and how often.
 //!
-//! Owns the known addresses of peers, the policy by which an address is dialed, and the accounts of
-//! dials in vain. Every dial of the swarm passes through it: behaviours dial peers without naming addresses,
-//! and the addresses that a dial of the program brings along are judged by who named them. A refused address
-//! is left out; a dial that brings one along fails with a [`Refusal`]. Never dials by itself.
+//! Owns the known addresses of peers, the policy for addresses, and the accounts of failed dials.
+//! Every dial of the swarm passes through it: behaviours dial peers without naming addresses, and
+//! addresses in a dial of the program are judged by their namer. Refused addresses are left out; a
+//! dial that contains one fails with a [`Refusal`]. Never dials by itself.
 
 mod behaviour;
 mod budget;

@@ -1,7 +1,7 @@
-//! The addresses of peers according to other peers. Pure.
+//! The addresses of peers as other peers name them. Pure.
 //!
-//! Owns a bounded list for each peer that names others. A namer that exceeds its bound loses its own oldest
-//! entry; when all lists together exceed theirs, the longest list loses its oldest entry.
+//! Owns a bounded list for each namer. A namer that exceeds its bound loses its own oldest entry;
+//! when all lists together exceed theirs, the longest list loses its oldest entry.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,14 +10,14 @@ use libp2p::{Multiaddr, PeerId};
 use super::Namer;
 use crate::Origin;
 
-/// Peers that one namer names, at most; of more, the first are forgotten. A few answers of the DHT, with up
-/// to 40 peers each.
+/// Peers that one namer may name, at most; beyond that, the oldest are forgotten. This is enough
+/// for a few answers of the DHT, with up to 40 peers each.
 const MAX_PEERS_PER_NAMER: usize = 256;
 
-/// Peers of all namers, at most: with addresses about 500 bytes each, so 2 MiB.
+/// Peers of all namers, at most: about 500 bytes each with addresses, 2 MiB in total.
 const MAX_PEERS: usize = 4096;
 
-/// Addresses of one peer that one namer names, at most: TCP and QUIC over IPv4 and IPv6.
+/// Addresses of one peer by one namer, at most: TCP and QUIC over IPv4 and IPv6.
 pub(crate) const MAX_ADDRESSES_PER_NAME: usize = 4;
 
 struct NamedPeer {
@@ -34,7 +34,8 @@ pub(crate) struct NamedAddresses {
 }
 
 impl NamedAddresses {
-    /// `namer` names `addresses` of `peer`, instead of what it named before. They were checked.
+    /// Records `addresses` of `peer`, which replace what `namer` named before. The caller has
+    /// checked them.
     pub(crate) fn add(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         if addresses.is_empty() {
             return;

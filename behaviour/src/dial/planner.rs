@@ -1,4 +1,4 @@
-//! Decides which addresses each dial tries, and keeps account of it. Pure: the time is an argument.
+//! Decides which addresses each dial tries, and keeps account of it. Pure: time is an argument.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,19 +18,19 @@ use crate::{Origin, addresses::Addresses};
 #[cfg(test)]
 mod tests;
 
-/// Peers that are remembered as namers after they have left, at most: what they named may be tried later.
+/// Disconnected peers to remember as namers, at most: the addresses they named may be tried later.
 const MAX_DEPARTED: usize = 1024;
 
-/// Dials whose namer is noted and that have not begun, at most; they begin at once.
+/// Announced dials that have not begun, at most; they begin immediately.
 const MAX_EXPECTED: usize = 64;
 
-/// Dials that are under way, at most, of which it is known what they cost: more than there are connections.
+/// Running dials whose charges are known, at most: more than there are connections.
 const MAX_DIALS: usize = 4096;
 
-/// Time after which a dial counts as ended even without a report: long past every time-out.
+/// Time after which a dial counts as ended without a report: far beyond every time-out.
 const LOST_AFTER: Duration = Duration::from_secs(120);
 
-/// A dial that is under way.
+/// A running dial.
 struct Dial {
     charges: Vec<Charge>,
     since: Instant,
@@ -50,7 +50,7 @@ pub(crate) struct Planner {
 }
 
 impl Planner {
-    /// That of the node `local`.
+    /// The planner of the node `local`.
     pub(crate) fn new(local: PeerId) -> Self {
         Self {
             local,
@@ -72,7 +72,7 @@ impl Planner {
         self.departed.retain(|(departed, _)| *departed != peer);
     }
 
-    /// A connection is gone.
+    /// A connection was closed.
     pub(crate) fn disconnected(&mut self, peer: PeerId, id: ConnectionId) {
         let Some(connections) = self.connections.get_mut(&peer) else {
             return;
@@ -87,7 +87,7 @@ impl Planner {
         }
     }
 
-    /// `peer` as a namer: by the connection that tells most of where it is.
+    /// `peer` as a namer, judged by its nearest connection.
     pub(crate) fn namer(&self, peer: &PeerId) -> Option<Namer> {
         let connected = self.connections.get(peer).into_iter();
         let nearest = connected
@@ -99,7 +99,7 @@ impl Planner {
             .copied()
     }
 
-    /// Those of `addresses` that `peer` may name.
+    /// Those of `addresses` that `namer` may name.
     pub(crate) fn allowed(&self, namer: Namer, addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
         let by = NamedBy::Peer(namer);
         let addresses = addresses.into_iter();
@@ -108,14 +108,14 @@ impl Planner {
             .collect()
     }
 
-    /// `namer` names `addresses` of `peer`.
+    /// Records that `namer` names `addresses` of `peer`.
     pub(crate) fn add_named(&mut self, namer: Namer, peer: PeerId, addresses: Vec<Multiaddr>) {
         let mut addresses = self.allowed(namer, addresses);
         addresses.truncate(MAX_ADDRESSES_PER_NAME);
         self.named_addresses.add(namer, peer, addresses);
     }
 
-    /// The addresses that the dial `id` brings along were named by `by`.
+    /// Records that `by` named the addresses in the dial `id`.
     pub(crate) fn expect(&mut self, id: ConnectionId, by: NamedBy) {
         if self.expected.len() >= MAX_EXPECTED {
             self.expected.pop_front();
@@ -123,7 +123,8 @@ impl Planner {
         self.expected.push_back((id, by));
     }
 
-    /// A dial begins, with the addresses `brought`. Counts it, and returns what else it may try.
+    /// Begins a dial with the addresses `brought`: charges them, and returns further addresses to
+    /// try.
     pub(crate) fn begin(
         &mut self,
         id: ConnectionId,
@@ -131,7 +132,8 @@ impl Planner {
         brought: &[Multiaddr],
         now: Instant,
     ) -> Result<Vec<Multiaddr>, Refusal> {
-        // No behaviour brings addresses along: what was not announced is by the program that owns the swarm.
+        // Behaviours add no addresses: an unannounced dial comes from the program that owns the
+        // swarm.
         let expected = self.expected.iter().position(|(known, _)| *known == id);
         let expected = expected.and_then(|at| self.expected.remove(at));
         let by = expected.map_or(NamedBy::User, |(_, by)| by);
@@ -162,7 +164,8 @@ impl Planner {
         Ok(more)
     }
 
-    /// Those of `addresses` that the dial `id` may try as well. A table of peers that were met supplies them.
+    /// Those of `addresses`, from a table of peers that were met, that the dial `id` may try as
+    /// well.
     pub(crate) fn extend(
         &mut self,
         id: ConnectionId,
@@ -185,7 +188,7 @@ impl Planner {
         more
     }
 
-    /// A dial reached its peer at `remote`: what it cost is given back, where it led to that host.
+    /// A dial reached its peer at `remote`: refunds the charges of that host.
     pub(crate) fn reached(&mut self, id: ConnectionId, peer: PeerId, remote: &Multiaddr) {
         let host = Origin::new(peer, remote);
         if let Some(dial) = self.dials.remove(&id) {
@@ -195,7 +198,7 @@ impl Planner {
         }
     }
 
-    /// A dial came to nothing; `was_made` unless no address of it was tried.
+    /// A dial failed; `was_made` unless none of its addresses was tried.
     pub(crate) fn failed(&mut self, id: ConnectionId, was_made: bool) {
         if let Some(dial) = self.dials.remove(&id) {
             match was_made {
@@ -208,7 +211,7 @@ impl Planner {
         }
     }
 
-    /// All that is known of `peer`, the best evidence first.
+    /// All known addresses of `peer`, the best evidence first.
     fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, NamedBy)> {
         let heard = self.named_addresses.of(peer).into_iter();
         let heard = heard.map(|(address, namer)| (without_peer(address), NamedBy::Peer(namer)));
@@ -223,7 +226,7 @@ impl Planner {
         now: Instant,
     ) -> Result<Charge, Refusal> {
         check(by, address, &self.subnets)?;
-        // Only a person names a peer without an id; hosts elsewhere are told apart by address.
+        // Only a person names a peer without an id; other hosts are identified by address.
         let host = Origin::new(peer.unwrap_or(self.local), address);
         self.budget.begin(by, host, now)
     }
@@ -247,7 +250,7 @@ impl Planner {
     }
 }
 
-/// The address without the id of the peer that it leads to.
+/// The address without the id of its peer.
 fn without_peer(mut address: Multiaddr) -> Multiaddr {
     if let Some(Protocol::P2p(_)) = address.iter().last() {
         address.pop();

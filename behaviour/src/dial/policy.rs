@@ -1,8 +1,9 @@
-//! Decides which addresses are dialed, by who named them. Pure.
+//! Decides which addresses are dialed, by their namer. Pure.
 //!
-//! A peer can name any address, and a node that dials it connects to a machine of the peer's choice. So the
-//! scope of the peer that names an address bounds the scope of the address: only a peer on this machine
-//! names loopback, and only a peer in a private network names private addresses outside our own subnets.
+//! A peer can name any address, and a node that dials it connects to a machine of the peer's
+//! choice. So the scope of the namer bounds the scope of the address: only a peer on this machine
+//! names loopback addresses, and only a peer in a private network names private addresses outside
+//! our own subnets.
 
 use std::net::IpAddr;
 
@@ -18,33 +19,33 @@ mod tests;
 /// Longest address that a peer can name, in bytes: one through a relay has about 130.
 pub const MAX_ADDRESS_BYTES: usize = 256;
 
-/// The first port that programs without privileges use. Services below it are somebody else's.
+/// The first port for programs without privileges. Lower ports belong to services of the system.
 const FIRST_PORT: u16 = 1024;
 
-/// The port at which relays listen where a network lets nothing else pass.
+/// The port of relays in networks that block others.
 const RELAY_PORT: u16 = 443;
 
-/// Who named an address.
+/// The namer of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamedBy {
     /// A person: in the settings, in a command, or in a link that they opened.
     User,
     /// This node was connected there before.
     Reached,
-    /// It was recorded while the peer was connected, and was checked then.
+    /// It was recorded, and checked, while the peer was connected.
     Record,
-    /// A packet of mDNS: it came from our own link.
+    /// A packet of mDNS from our own link.
     LocalNetwork,
     /// A peer.
     Peer(Namer),
 }
 
-/// A peer that names addresses, as far as its connection tells.
+/// A peer that names addresses, as its connection describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namer {
     /// How far the address reaches from which the peer is connected.
     pub scope: AddressScope,
-    /// Whom the quotas count it as.
+    /// As whom quotas count the peer.
     pub origin: Origin,
 }
 
@@ -55,19 +56,19 @@ pub enum Refusal {
     #[error("the address is longer than {MAX_ADDRESS_BYTES} bytes")]
     TooLong,
     /// It is neither TCP nor QUIC at an IP address.
-    #[error("a peer can only name an IP address with a port of TCP or QUIC")]
+    #[error("peers may only name IP addresses with a TCP or QUIC port")]
     Form,
     /// Its port belongs to a service of the system.
-    #[error("a peer cannot name a port below {FIRST_PORT}")]
+    #[error("peers may not name ports below {FIRST_PORT}")]
     Port,
     /// Its scope is nearer than that of the peer that named it.
-    #[error("the peer that named the address cannot know that network")]
+    #[error("the peer that named the address cannot know its network")]
     Scope,
-    /// As many dials as are allowed are under way.
-    #[error("too many dials to that host, or named by that peer, are under way")]
+    /// The number of running dials is at its limit.
+    #[error("too many dials to that host, or on behalf of that peer, are running")]
     Busy,
-    /// As many dials as are allowed in some minutes came to nothing.
-    #[error("too many dials to that host, or named by that peer, came to nothing")]
+    /// The number of recent failed dials is at its limit.
+    #[error("too many dials to that host, or on behalf of that peer, have failed")]
     Spent,
 }
 
@@ -106,7 +107,7 @@ impl NamedBy {
     }
 }
 
-/// Whether `address` may be dialed, apart from how often.
+/// Whether `address` may be dialed, regardless of how often.
 ///
 /// # Errors
 /// [`Refusal`].
@@ -125,7 +126,8 @@ pub fn check(by: &NamedBy, address: &Multiaddr, subnets: &Subnets) -> Result<(),
             if port < FIRST_PORT && !(is_relay && is_relayed(address)) {
                 return Err(Refusal::Port);
             }
-            // An address of one link cannot be dialed without the name of an interface (RFC 4291, 2.5.6).
+            // A link-local address cannot be dialed without the name of an interface (RFC 4291,
+            // 2.5.6).
             if matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local()) {
                 return Err(Refusal::Scope);
             }
@@ -143,7 +145,7 @@ pub fn check(by: &NamedBy, address: &Multiaddr, subnets: &Subnets) -> Result<(),
     }
 }
 
-/// The IP address and port that an address leads to first; `None` for one within this process.
+/// The IP address and port at the start of an address; `None` for an address in this process.
 fn host(address: &Multiaddr) -> Result<Option<(IpAddr, u16)>, Refusal> {
     let mut parts = address.iter();
     let ip: IpAddr = match parts.next() {
@@ -175,9 +177,9 @@ fn host(address: &Multiaddr) -> Result<Option<(IpAddr, u16)>, Refusal> {
     is_known.then_some(Some((ip, port))).ok_or(Refusal::Form)
 }
 
-/// Whether this node may tell others that a peer is at `address`, if it is connected from, or at, `remote`. The
-/// IP address must be the same; the port may differ. The IP address behind a name is not known, and a
-/// person chose the name: any address passes then.
+/// Whether this node may tell others that a peer is at `address`, given that it is connected from,
+/// or at, `remote`. The IP addresses must be equal; the ports may differ. The IP address behind a
+/// name is unknown, and a person chose the name, so any address passes then.
 #[must_use]
 pub fn is_vouched(remote: &Multiaddr, address: &Multiaddr) -> bool {
     match AddressScope::of(remote) {

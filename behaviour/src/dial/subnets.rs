@@ -1,13 +1,13 @@
-//! The networks that this machine is in. Pure.
+//! The networks of this machine. Pure.
 
 use std::net::IpAddr;
 
 use if_watch::IpNet;
 
-/// Networks that are kept, at most: a machine with many containers has some dozens.
+/// Networks to keep, at most: a machine with many containers has a few dozen.
 const MAX_SUBNETS: usize = 256;
 
-/// Shortest prefix of a subnet, in bits: a wider one says nothing about where an address is.
+/// Shortest prefix of a subnet, in bits: wider ones do not locate an address.
 const MIN_PREFIX: u8 = 8;
 
 /// The subnets of our own interfaces.
@@ -15,7 +15,7 @@ const MIN_PREFIX: u8 = 8;
 pub struct Subnets(Vec<IpNet>);
 
 impl Subnets {
-    /// An interface has this address, with the prefix of its network.
+    /// Adds the address of an interface, with the prefix of its network.
     pub fn add(&mut self, net: IpNet) {
         let ip = net.addr();
         let is_elsewhere = !ip.is_loopback() && !ip.is_unspecified() && !ip.is_multicast();
@@ -25,12 +25,12 @@ impl Subnets {
         }
     }
 
-    /// No interface has this address any more.
+    /// Removes the address of an interface.
     pub fn remove(&mut self, net: &IpNet) {
         self.0.retain(|known| known != net);
     }
 
-    /// Whether the address lies in one of them.
+    /// Whether one of them contains the address.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&ip))

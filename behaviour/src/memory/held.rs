@@ -9,21 +9,22 @@ use thiserror::Error;
 
 use crate::muxer::{MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW};
 
-/// What a stream is reckoned at beside its data, in bytes: state, queue and negotiation.
+/// The cost of a stream in addition to its data, in bytes: state, queue and negotiation.
 const STREAM_COST: u64 = 4 << 10;
 
-/// What a received frame is reckoned at beside its data, in bytes: its allocation, rounded up, and our note
-/// of its length. Without it a window filled byte by byte would cost a hundred times as much as it counts.
+/// The cost of a received frame in addition to its data, in bytes: its allocation, rounded up, and
+/// our record of its length. Without it, a window filled byte by byte would cost a hundred times
+/// as much as it counts.
 const FRAME_COST: u64 = 56;
 
-/// What a queue keeps for each frame that it once held, in bytes. It never shrinks.
+/// The cost of each frame that a queue ever held at a time, in bytes: queues never shrink.
 const QUEUE_COST: u64 = 40;
 
-/// Bytes that a peer can have sent without breaking the rules: every window full, one of them grown.
+/// Unread bytes that the rules allow a peer: every window full, one of them grown.
 const MAX_UNREAD: u64 = MAX_STREAMS as u64 * STREAM_WINDOW + MAX_WINDOW;
 
-/// Streams that are kept account of, at most: a peer that opens more breaks the rules. Twice the streams
-/// that there may be, as one that has ended is noticed a little later here.
+/// Streams to keep account of, at most: a peer that opens more breaks the rules. Twice the limit
+/// of streams, as this account notices the end of a stream a little later.
 const MAX_KNOWN: usize = 2 * MAX_STREAMS;
 
 /// A peer broke the rules of the multiplexer.
@@ -39,30 +40,30 @@ pub(crate) enum Overrun {
 #[derive(Default)]
 pub(super) struct Held {
     streams: HashMap<u32, Stream>,
-    /// The body of a frame that is being received.
+    /// Bytes of the frame that is being received.
     partial: u64,
     unread: u64,
     unsent: u64,
     charge: u64,
-    /// Streams that were dropped, and those of them that the multiplexer has certainly let go of after its
-    /// next turn.
+    /// Streams that were dropped; `leaving` are those that the multiplexer has certainly released
+    /// after its next turn.
     dropped: Vec<u32>,
     leaving: Vec<u32>,
     is_closed: bool,
-    /// Whether a stream may have a writer that waits.
+    /// Whether a writer may be waiting.
     has_writers: bool,
-    /// Who reads the socket, while it waits for memory.
+    /// The reader of the socket, while it waits for memory.
     pub(super) reader: Option<Waker>,
 }
 
 #[derive(Default)]
 struct Stream {
-    /// Bytes left of each frame that was not read, the next first.
+    /// The unread bytes of each frame, the next one first.
     frames: VecDeque<u32>,
     unread: u64,
-    /// As many frames as its queue ever held.
+    /// The most frames that its queue ever held.
     peak: usize,
-    /// Whether somebody of ours has it.
+    /// Whether a task of this node has taken it.
     is_taken: bool,
     writer: Option<Waker>,
 }
@@ -100,7 +101,7 @@ impl Held {
         Ok(())
     }
 
-    /// Somebody of ours has the stream from now on.
+    /// A task of this node takes the stream.
     pub(super) fn taken(&mut self, stream: u32) {
         let charge = &mut self.charge;
         let known = self.streams.entry(stream).or_insert_with(|| {
@@ -110,7 +111,7 @@ impl Held {
         known.is_taken = true;
     }
 
-    /// The body of a frame begins: it is allocated at once.
+    /// The body of a frame begins, and is allocated.
     pub(super) fn begun(&mut self, body: u32) -> Result<(), Overrun> {
         if self.unread + u64::from(body) > MAX_UNREAD {
             return Err(Overrun::Windows);
@@ -120,7 +121,7 @@ impl Held {
         Ok(())
     }
 
-    /// The body of a frame is whole. Of a stream that is gone, nobody keeps it.
+    /// The body of a frame is complete. If its stream is gone, it is released.
     pub(super) fn received(&mut self, stream: u32, body: u32) {
         self.partial -= u64::from(body);
         self.charge -= u64::from(body);
@@ -135,7 +136,7 @@ impl Held {
         self.charge += known.charge() - before;
     }
 
-    /// Somebody of ours has read from a stream.
+    /// A task of this node has read from a stream.
     pub(super) fn read(&mut self, stream: u32, bytes: usize) {
         let Some(known) = self.streams.get_mut(&stream) else {
             return;
@@ -158,7 +159,7 @@ impl Held {
         self.charge -= before - known.charge();
     }
 
-    /// Somebody of ours has written to a stream.
+    /// A task of this node has written to a stream.
     pub(super) fn written(&mut self, bytes: usize) {
         if !self.is_closed {
             self.unsent += bytes as u64;
@@ -166,7 +167,7 @@ impl Held {
         }
     }
 
-    /// Who writes to `stream` is to be woken when more may be unsent.
+    /// Registers the writer of `stream`, which is woken when more may be unsent.
     pub(super) fn wait_to_write(&mut self, stream: u32, waker: &Waker) {
         if let Some(known) = self.streams.get_mut(&stream) {
             known.writer = Some(waker.clone());
@@ -174,14 +175,14 @@ impl Held {
         }
     }
 
-    /// Bytes of streams have left.
+    /// Bytes of streams were sent.
     pub(super) fn sent(&mut self, bytes: u64) {
         let bytes = bytes.min(self.unsent);
         self.unsent -= bytes;
         self.charge -= bytes;
     }
 
-    /// Those who wait to write.
+    /// Takes the waiting writers.
     pub(super) fn writers(&mut self) -> Vec<Waker> {
         if !std::mem::take(&mut self.has_writers) {
             return Vec::new();
@@ -190,7 +191,7 @@ impl Held {
         streams.filter_map(|stream| stream.writer.take()).collect()
     }
 
-    /// A stream was dropped: the multiplexer lets go of what it holds in its next turn.
+    /// A stream was dropped: the multiplexer releases it in its next turn.
     pub(super) fn dropped(&mut self, stream: u32) {
         if self.is_closed {
             self.remove(stream);
@@ -204,14 +205,14 @@ impl Held {
         self.leaving.append(&mut self.dropped);
     }
 
-    /// It has done all that there was to do.
+    /// The turn is over: the multiplexer has no more work.
     pub(super) fn turn_is_done(&mut self) {
         for stream in std::mem::take(&mut self.leaving) {
             self.remove(stream);
         }
     }
 
-    /// The connection is gone; what remains is what streams hold that somebody of ours has.
+    /// The connection is closed; only taken streams still hold memory.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.turn_begins();
@@ -280,7 +281,7 @@ mod tests {
         let mut held = Held::default();
         held.begun(100_000).unwrap();
         assert_eq!(held.charge(), 100_000);
-        // Nobody has this stream.
+        // Stream 7 was never opened.
         held.received(7, 100_000);
         assert_eq!(held.charge(), 0);
     }

@@ -1,4 +1,4 @@
-//! The multiplexer itself.
+//! The multiplexer of one connection.
 
 use std::{
     collections::VecDeque,
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::memory::{Account, LOOK_INTERVAL, PATIENCE};
 
-/// How long the end of a connection may take to reach its peer. One that reads nothing must not keep it.
+/// How long closing a connection may take. A peer that reads nothing must not keep it open.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a connection ended.
@@ -28,7 +28,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) enum Error {
     #[error(transparent)]
     Yamux(#[from] yamux::ConnectionError),
-    #[error("it held {0} bytes, the most of all connections, while memory for them was short")]
+    #[error("it held {0} bytes, the most of all connections, while memory was short")]
     HeldTooMuch(u64),
 }
 
@@ -37,10 +37,10 @@ pub(crate) struct Muxer<C> {
     connection: yamux::Connection<Metered<C>>,
     account: Arc<Account>,
     blocked: Blocked,
-    /// Streams that the peer opened while nobody asked for any: no more than there may be streams.
+    /// Streams that the peer opened and that were not requested yet: at most the limit of streams.
     arrived: VecDeque<Stream>,
     arrival: Option<Waker>,
-    /// How long this connection may still hold more than its share.
+    /// How long this connection may continue to hold more than its share.
     patience: Option<Pin<Box<Sleep>>>,
     /// How long it may take to close.
     closing: Option<Pin<Box<Sleep>>>,
@@ -64,7 +64,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
         }
     }
 
-    /// Moves all streams on, until the peer opens one.
+    /// Advances all streams, until the peer opens one.
     fn poll_yamux(&mut self, context: &mut Context<'_>) -> Poll<Result<Stream, Error>> {
         self.account.turn_begins();
         match self.connection.poll_next_inbound(context) {
@@ -72,7 +72,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Err(error.into())),
             Poll::Ready(None) => Poll::Ready(Err(yamux::ConnectionError::Closed.into())),
             Poll::Pending => {
-                // Else a frame may wait, and behind it what was dropped.
+                // Otherwise a frame may be waiting, and behind it the end of a dropped stream.
                 if !self.blocked.load(Ordering::Relaxed) {
                     self.account.turn_is_done();
                 }
@@ -81,7 +81,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
         }
     }
 
-    /// Ready when this connection has to go so that others have memory.
+    /// Ready when this connection has to end so that others have memory.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         if !self.account.has_to_wait(context.waker()) {
             self.patience = None;
@@ -101,7 +101,7 @@ impl<C: AsyncRead + AsyncWrite + Unpin> Muxer<C> {
         tracing::info!(
             ?origin,
             held,
-            "a connection is closed: it held the most memory of all"
+            "connection closed: it held the most memory of all connections"
         );
         self.account.count_closed();
         Poll::Ready(Error::HeldTooMuch(held))
@@ -151,12 +151,12 @@ impl<C: AsyncRead + AsyncWrite + Unpin> StreamMuxer for Muxer<C> {
             return Poll::Ready(Err(error));
         }
         let stream = ready!(self.poll_yamux(context))?;
-        // yamux counts these against the streams that there may be, and refuses more.
+        // yamux counts these against the limit of streams, and refuses more.
         self.arrived.push_back(stream);
         if let Some(waker) = self.arrival.take() {
             waker.wake();
         }
-        // Others have their turn before the next.
+        // Other tasks run before the next turn.
         context.waker().wake_by_ref();
         Poll::Pending
     }

@@ -1,21 +1,21 @@
-//! Where frames begin and end in the bytes of a connection. Pure; whether they make sense is for yamux to say.
+//! Finds frames in the bytes of a connection. Pure; yamux decides whether they are valid.
 
 use thiserror::Error;
 
 /// Bytes of a header: version, type, flags, stream and length.
 const HEADER_LEN: usize = 12;
 
-/// The type of frames that carry data. Only they have a body.
+/// The type of data frames. Only they have a body.
 const DATA: u8 = 0;
 
 /// The flag of a frame that opens a stream.
 const SYN: u8 = 1;
 
-/// The longest body of a frame, in bytes: what the first window of a stream takes. Other implementations send
-/// at most 64 KiB at a time.
+/// The longest body of a frame, in bytes: as much as the initial window of a stream. Other
+/// implementations send at most 64 KiB at a time.
 pub(super) const MAX_BODY: u32 = yamux::DEFAULT_CREDIT;
 
-/// A frame is longer than any that is accepted.
+/// A frame is longer than the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("a frame of {0} bytes is longer than {MAX_BODY}")]
 pub(super) struct TooLong(u32);
@@ -23,11 +23,11 @@ pub(super) struct TooLong(u32);
 /// A piece of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A header: a body of this length follows.
+    /// A header, which a body of this length follows.
     Header { stream: u32, opens: bool, body: u32 },
-    /// So much of the body of a frame.
+    /// This many bytes of the body of a frame.
     Body(u32),
-    /// The end of a body, which was so long.
+    /// The end of a body of this length.
     End { stream: u32, body: u32 },
 }
 
@@ -35,16 +35,16 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     header: [u8; HEADER_LEN],
-    /// Bytes of the header that are here.
+    /// Bytes of the header received so far.
     have: usize,
     stream: u32,
     body: u32,
-    /// Bytes of the body that are not here yet.
+    /// Bytes of the body still to come.
     left: u32,
 }
 
 impl Frames {
-    /// Goes through the next bytes.
+    /// Parses the next bytes.
     pub(super) fn pass<E: From<TooLong>>(
         &mut self,
         mut bytes: &[u8],
@@ -121,7 +121,7 @@ mod tests {
     fn frames_are_found_however_the_bytes_are_cut() {
         let mut bytes = header(DATA, SYN, 5, 3);
         bytes.extend(b"abc");
-        // A window update of so many bytes, which has no body.
+        // A window update, whose length is not that of a body.
         bytes.extend(header(1, SYN, 7, 1 << 30));
         bytes.extend(header(2, SYN, 0, 9));
         bytes.extend(header(DATA, 4, 5, 0));

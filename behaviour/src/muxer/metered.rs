@@ -1,4 +1,5 @@
-//! The socket below the multiplexer: tells the account what passes, and lets nothing in while that has to wait.
+//! The socket below the multiplexer: reports to the account what passes, and reads nothing while
+//! the account has to wait.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use thiserror::Error;
 use super::frames::{Frames, Part, TooLong};
 use crate::memory::{Account, Overrun};
 
-/// What a peer must not send.
+/// A violation of the rules by the peer.
 #[derive(Debug, Error)]
 enum Violation {
     #[error(transparent)]
@@ -33,11 +34,11 @@ pub(super) struct Metered<C> {
     account: Arc<Account>,
     received: Frames,
     sent: Frames,
-    /// Shared with the multiplexer above: whether the last write has to go on later.
+    /// Shared with the multiplexer above: whether the last write is incomplete.
     pub(super) blocked: Blocked,
 }
 
-/// Whether something is stuck on its way to the socket.
+/// Whether bytes are waiting for the socket.
 pub(super) type Blocked = Arc<std::sync::atomic::AtomicBool>;
 
 impl<C> Metered<C> {

@@ -1,12 +1,14 @@
 //! Many streams over one connection: yamux, as libp2p speaks it, with an account of what it holds.
 //!
-//! libp2p's own multiplexer hides its windows and what they hold. This one is the same on the wire. It tells an
-//! [`Account`](crate::memory::Account) of every byte that is received and not yet read, or written and not yet
-//! sent, reads no further while the account has to wait, and fails when it is the worst for too long.
-//! Errors end the connection; libp2p reports them as the reason.
+//! libp2p's own multiplexer hides its windows and what they hold. This one is the same on the
+//! wire. It reports to an [`Account`](crate::memory::Account) every byte that is received and not
+//! yet read, or written and not yet sent; stops reading while the account has to wait; and fails
+//! if the account holds the most for too long. Errors end the connection; libp2p reports them as
+//! the reason.
 
 mod connection;
 mod frames;
+mod limits;
 mod metered;
 mod stream;
 
@@ -23,23 +25,14 @@ use libp2p::core::upgrade::{InboundConnectionUpgrade, OutboundConnectionUpgrade,
 use crate::memory::Account;
 
 pub(crate) use connection::Muxer;
+pub(crate) use limits::{MAX_STREAMS, MAX_WINDOW, STREAM_WINDOW};
 
-/// Streams of one connection, at most, both sides and all protocols counted.
-pub(crate) const MAX_STREAMS: usize = 128;
-
-/// The window that yamux gives each stream at first, in bytes; its specification says so.
-pub(crate) const STREAM_WINDOW: u64 = yamux::DEFAULT_CREDIT as u64;
-
-/// By how much the windows of all streams of a connection may grow together, in bytes: fills 1 Gbit/s at 200
-/// ms. A window grows with the path's round trip, which the peer itself decides.
-pub(crate) const MAX_WINDOW: u64 = 24 << 20;
-
-/// How a connection becomes a multiplexer: agrees on yamux, and says nothing more.
+/// Turns a connection into a multiplexer: only negotiates yamux.
 #[derive(Clone, Debug)]
 pub(crate) struct Upgrade(Arc<Account>);
 
 impl Upgrade {
-    /// For one connection, which has this account.
+    /// The upgrade of the connection with this account.
     pub(crate) const fn new(account: Arc<Account>) -> Self {
         Self(account)
     }

@@ -1,4 +1,4 @@
-//! A stream of ours or of the peer, which tells the account what is read and written.
+//! A stream that reports to the account what is read and written.
 
 use std::{
     io,
@@ -71,7 +71,8 @@ impl AsyncWrite for Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // First yamux is told: what it has not heard of, it does not let go of in its next turn.
+        // yamux comes first: it releases in its next turn only streams that it knows to be
+        // dropped.
         drop(self.stream.take());
         self.account.dropped(self.id);
     }

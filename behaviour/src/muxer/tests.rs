@@ -23,10 +23,10 @@ use crate::{
 
 const MIB: usize = 1 << 20;
 
-/// No story takes longer, unless something hangs.
+/// No test takes longer, unless something hangs.
 const STORY: Duration = Duration::from_secs(60);
 
-/// A node whose swarm runs by itself.
+/// A node whose swarm runs in a task.
 struct Node {
     peer: PeerId,
     open: mpsc::Sender<(PeerId, Protocol, Reply)>,
@@ -125,7 +125,7 @@ async fn theirs(address: &Multiaddr) -> Node {
     }
 }
 
-/// Moves bytes both ways on one stream, at the same time.
+/// Moves bytes in both directions on one stream at the same time.
 async fn exchange(here: impl AsyncReadExt + AsyncWriteExt + Unpin, bytes: usize) {
     let (mut reader, mut writer) = here.split();
     let write = async {
@@ -205,7 +205,7 @@ async fn who_holds_the_most_is_not_read_and_then_closed_and_others_go_on() {
     let held_bytes = connections.report().held_bytes;
     assert!(held_bytes < 16 << 20, "{held_bytes}");
 
-    // What the node still has of it goes with its streams.
+    // What the node still holds of it is freed with its streams.
     held.clear();
     let honest = theirs(&address).await;
     let origin = Origin::new(honest.peer, &address);
@@ -217,7 +217,7 @@ async fn who_holds_the_most_is_not_read_and_then_closed_and_others_go_on() {
             if here.held.origin == origin {
                 return exchange(here, 4 * MIB).await;
             }
-            // The other one still comes with more.
+            // The other flooding peer still opens streams.
             held.push(here);
         }
     };
@@ -247,7 +247,7 @@ async fn what_a_peer_does_not_read_is_not_written_without_end() {
             while here.write_all(&[7; 16 << 10]).await.is_ok() {}
         }));
     }
-    // The peer stops altogether, socket included.
+    // The peer stops completely, including its socket.
     peer.swarm.abort();
     let before = connections.report().held_bytes;
     for _ in 0..10_000 {

@@ -1,16 +1,15 @@
-//! How the providers of one key are shared out among where they come from. Pure.
+//! How the providers of one key are divided among hosts and sites. Pure.
 
 use std::collections::HashMap;
 
-use super::records::StoredRecord;
 use crate::{Origin, Prefix};
 
-/// The share of one host, and of one site, in the providers of a key: a household, or an office, that has the
-/// same file. More are kept, and answered, only where there is room.
+/// The share of one host, and of one site, among the providers of a key: a household, or an
+/// office, with the same file. More are kept, and returned, only while there is space.
 const MAX_PROVIDERS_PER_KEY_AND_HOST: usize = 4;
 const MAX_PROVIDERS_PER_KEY_AND_SITE: usize = 8;
 
-/// How many records of one key each host and each site has.
+/// The number of records of one key from each host and each site.
 #[derive(Default)]
 pub(super) struct KeyQuotas {
     hosts: HashMap<Origin, usize>,
@@ -18,15 +17,14 @@ pub(super) struct KeyQuotas {
 }
 
 impl KeyQuotas {
-    pub(super) fn of<'a>(entries: impl Iterator<Item = &'a StoredRecord>) -> Self {
+    pub(super) fn of(origins: impl Iterator<Item = Origin>) -> Self {
         let mut quotas = Self::default();
-        entries.for_each(|entry| quotas.take(entry));
+        origins.for_each(|origin| quotas.add(origin));
         quotas
     }
 
-    /// Counts one more.
-    pub(super) fn take(&mut self, entry: &StoredRecord) {
-        let origin = entry.origin();
+    /// Counts one more record of `origin`.
+    pub(super) fn add(&mut self, origin: Origin) {
         *self.hosts.entry(origin).or_default() += 1;
         if let Some(site) = origin.site() {
             *self.sites.entry(site).or_default() += 1;

@@ -1,11 +1,13 @@
-//! The store of provider records: which keys we provide, and who else told us that it provides some.
+//! The store of provider records: the keys that this node provides, and those that other nodes
+//! announced to it.
 //!
-//! The library's memory store counts both together, so that strangers could use up the room for our
-//! own keys. Here they are apart: our own keys are a set of 32 bytes each, shared with whoever
-//! publishes, out of which records are made when somebody asks. Strangers' records have quotas in bytes and
-//! in number, by where they come from, so that nobody can fill the store or push others off a key.
+//! The library's memory store counts both together, so that strangers could use up the space for
+//! our own keys. Here they are separate: our own keys are a set of 32 bytes each, shared with the
+//! publisher, and records are made of them on request. Strangers' records have quotas in bytes and
+//! in number, by where they come from, so that no peer can fill the store or push others off a
+//! key.
 //!
-//! Value records are not part of Pelago and always refused.
+//! Value records are not part of Pelago, and are always refused.
 
 mod key_quotas;
 mod own_keys;

@@ -6,17 +6,17 @@ use libp2p::kad::RecordKey;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use pelago_content::Hash;
 
-/// SHA-256 as a multihash: its code and its length, before the digest.
+/// The prefix of a SHA-256 multihash: its code and its length.
 const MULTIHASH_PREFIX: [u8; 2] = [0x12, 32];
 
-/// The Kademlia key that provider records for `hash` are filed under: the sha2-256 multihash of
-/// [`Hash::provider_key`], from which the hash cannot be found.
+/// The Kademlia key of provider records for `hash`: the sha2-256 multihash of
+/// [`Hash::provider_key`], which does not reveal the hash.
 #[must_use]
 pub fn record_key(hash: &Hash) -> RecordKey {
     RecordKey::from([&MULTIHASH_PREFIX[..], &hash.provider_key()].concat())
 }
 
-/// The digest in a record key; `None` if it is no key of ours.
+/// The digest in a record key; `None` if it is not a valid key.
 pub(super) fn digest(key: &RecordKey) -> Option<[u8; 32]> {
     key.as_ref()
         .strip_prefix(&MULTIHASH_PREFIX)?
@@ -29,17 +29,17 @@ pub(super) fn digest(key: &RecordKey) -> Option<[u8; 32]> {
 pub struct OwnKeys(Arc<RwLock<HashSet<[u8; 32]>>>);
 
 impl OwnKeys {
-    /// Provides `hash` from now on, to those who ask this node.
+    /// Starts to provide `hash`.
     pub fn insert(&self, hash: &Hash) {
         self.write().insert(hash.provider_key());
     }
 
-    /// Provides `hash` no longer.
+    /// Stops providing `hash`.
     pub fn remove(&self, hash: &Hash) {
         self.write().remove(&hash.provider_key());
     }
 
-    /// How many there are.
+    /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read().len()

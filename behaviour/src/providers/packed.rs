@@ -1,20 +1,20 @@
-//! The addresses of a record in one piece of memory.
+//! The addresses of a record in one allocation.
 
 use libp2p::Multiaddr;
 
 use crate::dial::MAX_ADDRESS_BYTES;
 
-/// Addresses kept with a record, at most: a node has few, a liar many.
+/// Addresses kept with a record, at most: honest nodes have few, liars many.
 pub(super) const MAX_ADDRESSES: usize = 8;
 
 /// Bytes of all addresses of a record, at most: eight of usual length, or two through relays.
 pub(super) const MAX_ADDRESS_BYTES_PER_RECORD: usize = 512;
 
-/// Addresses, each behind its length in one byte.
+/// Addresses, each after its length in one byte.
 pub(super) struct PackedAddresses(Box<[u8]>);
 
 impl PackedAddresses {
-    /// Those of `addresses` that are kept: at an IP address, short, and not too many.
+    /// Keeps those of `addresses` that begin with an IP address, are short, and fit the limits.
     pub(super) fn new(addresses: &[Multiaddr]) -> Self {
         let mut bytes = Vec::new();
         for address in addresses

@@ -1,4 +1,5 @@
-//! The records of others, and which of them make room. Owns the quotas.
+//! The records of other nodes, with their quotas, and which one is replaced when the store is
+//! full.
 
 use std::{
     collections::HashMap,
@@ -14,33 +15,36 @@ use rand::RngExt;
 use super::{key_quotas::KeyQuotas, packed::PackedAddresses, usage::Usage};
 use crate::{Origin, dial::Namer};
 
-/// Strangers' records that one node keeps, in all.
+/// Records of other nodes, at most.
 pub const MAX_RECORDS: usize = 65_536;
 
-/// Memory that strangers' records take, at most, in bytes: [`MAX_RECORDS`] with a few addresses each.
+/// Memory for records of other nodes, in bytes: [`MAX_RECORDS`] with a few addresses each.
 pub const MAX_BYTES: usize = 64 << 20;
 
-/// Memory that a record takes apart from its addresses, in bytes: the record, its key, and the counts of its
-/// provider and host, each with the room that tables keep free.
+/// Memory of a record in addition to its addresses, in bytes: the record, its key, and the counts
+/// of its provider and host, each with the spare space of hash tables.
 const RECORD_BYTES: usize = 960;
 
-/// The share of one host, an eighth of the store: it keeps more only while nobody else needs the room.
+/// The share of one host, an eighth of the store: it keeps more only while others do not need the
+/// space.
 pub const MAX_RECORDS_PER_HOST: usize = 8_192;
 
 /// The share of one site: two full hosts.
 const MAX_RECORDS_PER_SITE: usize = 2 * MAX_RECORDS_PER_HOST;
 
-/// Providers kept for one key: three answers, so that liars have to push out many before one is missing.
+/// Providers kept for one key: three answers, so that liars have to replace many before an honest
+/// one is missing.
 pub const MAX_PROVIDERS_PER_KEY: usize = 64;
 
-/// Records that are looked at to find the one that makes room.
+/// Records that are compared to find the one to replace.
 const SAMPLE: usize = 16;
 
-/// Tries to find a record of a host that has an eighth of the store, or more: one in 5,000 is in vain.
+/// Attempts to find a record of a host that has an eighth of the store, or more: one in 5,000
+/// searches fails.
 const TRIES: usize = 64;
 
-/// A provider that announces again after so long is there to stay. Honest ones do every 22 h; a liar
-/// has to come back.
+/// A provider that announces again after this long is likely to stay. Honest ones announce every
+/// 22 h; a liar has to come back.
 const RENEWED_AFTER: Duration = Duration::from_secs(3600);
 
 /// One record.
@@ -54,11 +58,11 @@ pub(super) struct StoredRecord {
     pub(super) is_renewed: bool,
 }
 
-/// All records, each key's and each origin's within its quota.
+/// All records, with the quotas of each key and each origin.
 #[derive(Default)]
 pub(super) struct Records {
     entries: Vec<StoredRecord>,
-    /// Where the records of each key are in `entries`.
+    /// The indexes in `entries` of the records of each key.
     keys: HashMap<[u8; 32], Vec<u32>>,
     usage: Usage,
     bytes: usize,
@@ -104,7 +108,7 @@ impl Records {
         }
     }
 
-    /// Keeps a record, in the index of another where there is no room.
+    /// Stores a record; replaces another one if the store is full.
     pub(super) fn add(&mut self, entry: StoredRecord, is_reached: bool) -> Result<()> {
         let known = self.index_of(&entry.key, &entry.provider);
         if let Some(known) = known {
@@ -120,7 +124,8 @@ impl Records {
             records.entries.len() >= MAX_RECORDS || records.bytes + entry.cost() > MAX_BYTES
         };
         if is_full(self) {
-            // Who has more than a share replaces its own; others replace those who have.
+            // A host or site with more than its share replaces its own records; others replace
+            // those of hosts and sites that have more.
             if self.usage.of_host(origin) >= MAX_RECORDS_PER_HOST {
                 self.remove_one(|other| other.origin() == origin)?;
             } else if self.usage.of_site(origin) >= MAX_RECORDS_PER_SITE {
@@ -147,12 +152,12 @@ impl Records {
         self.entries.push(entry);
     }
 
-    /// The provider announces what it has announced before.
+    /// Updates the record of a provider that announces again.
     fn renew(&mut self, index: usize, new: StoredRecord, is_reached: bool) {
         let known = &self.entries[index];
         let (since, is_renewed) = (known.since, known.is_renewed);
         let is_old = new.since.duration_since(since) >= RENEWED_AFTER;
-        // Added first: a provider without a record is not known to have been reached.
+        // Added first: without a record, the provider would lose the mark of having been reached.
         self.usage.add(new.origin(), new.provider, is_reached);
         self.usage.remove(known.origin(), &known.provider);
         self.bytes = self.bytes + new.cost() - known.cost();
@@ -163,14 +168,18 @@ impl Records {
         };
     }
 
-    /// The record that makes room for one more of its key from `origin`, if there has to be one: of the same
-    /// host or site if that has its share, else of one that has more.
+    /// The record to replace by another one of its key from `origin`, if the key is full: one of
+    /// the same host or site if that has its share, otherwise one of a host or site that has more.
     fn spare_of_key(&self, key: &[u8; 32], origin: Origin, now: Instant) -> Option<usize> {
         let indexes = self.keys.get(key)?;
         if indexes.len() < MAX_PROVIDERS_PER_KEY {
             return None;
         }
-        let quotas = KeyQuotas::of(indexes.iter().map(|index| &self.entries[*index as usize]));
+        let quotas = KeyQuotas::of(
+            indexes
+                .iter()
+                .map(|index| self.entries[*index as usize].origin()),
+        );
         let is_crowd = |index: &usize| quotas.exceeds(self.entries[*index].origin());
         let is_own = |index: &usize| {
             let other = self.entries[*index].origin();
@@ -189,7 +198,7 @@ impl Records {
         of(&is_crowd).or_else(|| of(&|_| true))
     }
 
-    /// How much a record is worth keeping. Among equals chance decides.
+    /// How much a record is worth keeping; random among equals.
     fn worth(&self, index: usize, now: Instant) -> (u8, u32) {
         let entry = &self.entries[index];
         let origin = entry.origin();
@@ -206,7 +215,7 @@ impl Records {
         (rank, rand::rng().random())
     }
 
-    /// Removes one at random of those that are `theirs`, who have an eighth of the store.
+    /// Removes a random one of the records that are `theirs`, which are an eighth of the store.
     fn remove_one(&mut self, theirs: impl Fn(&StoredRecord) -> bool) -> Result<()> {
         let mut indexes = (0..TRIES).map(|_| self.random_index());
         let index = indexes.find(|index| theirs(&self.entries[*index]));

@@ -1,4 +1,4 @@
-//! The store as Kademlia asks for it: the records of others, and our own.
+//! The record store in the form that Kademlia uses: the records of others, and our own.
 
 use std::{
     borrow::Cow,
@@ -23,20 +23,20 @@ use super::{
 };
 use crate::dial::Namer;
 
-/// Bytes of an answer that providers may take: less than half of Kademlia's packet of 16 KiB, the rest
-/// being for nodes that are closer to the key.
+/// Bytes of an answer for providers: less than half of Kademlia's packet of 16 KiB, as the rest is
+/// for nodes closer to the key.
 const MAX_ANSWER_BYTES: usize = 6 << 10;
 
-/// Bytes that a provider takes in an answer, apart from its addresses: its id and lengths.
+/// Bytes of a provider in an answer, in addition to its addresses: its id and lengths.
 const ANSWERED_BYTES: usize = 64;
 
-/// How long a record lives that does not say so itself.
+/// How long a record lives that does not specify it.
 const LIFETIME: Duration = Duration::from_secs(48 * 3600);
 
-/// Where a record comes from.
+/// The peer that announces a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Announcer {
-    /// The provider, as its connection shows it.
+    /// The provider, as its connection describes it.
     pub namer: Namer,
     /// Whether this node has connected to it.
     pub is_reached: bool,
@@ -47,7 +47,7 @@ pub struct ProviderStore {
     pub(super) local: PeerId,
     own: OwnKeys,
     pub(super) records: Records,
-    /// Where the record comes from that Kademlia is about to add.
+    /// The announcer of the record that Kademlia is about to add.
     expected: Option<Announcer>,
 }
 
@@ -63,29 +63,29 @@ impl ProviderStore {
         }
     }
 
-    /// How many of strangers' records are held.
+    /// How many records of other nodes are stored.
     #[must_use]
     pub fn records_held(&self) -> usize {
         self.records.len()
     }
 
-    /// How many bytes strangers' records take: at most [`MAX_BYTES`](super::MAX_BYTES).
+    /// How many bytes the records of other nodes take: at most [`MAX_BYTES`](super::MAX_BYTES).
     #[must_use]
     pub const fn bytes_held(&self) -> usize {
         self.records.bytes()
     }
 
-    /// Where the next record comes from. One that nobody announced is refused.
+    /// Sets the announcer of the next record. Records without one are refused.
     pub fn expect(&mut self, announcer: Option<Announcer>) {
         self.expected = announcer;
     }
 
-    /// This node has connected to a peer, whose records are kept before others' from now on.
+    /// Records that this node has connected to a peer, whose records now take precedence.
     pub fn reached(&mut self, provider: &PeerId) {
         self.records.usage_mut().reached(provider);
     }
 
-    /// Where `provider` of `key` is by its own word, and how far that counts.
+    /// The addresses that `provider` of `key` announced, with the provider as their namer.
     #[must_use]
     pub fn addresses(&self, key: &RecordKey, provider: &PeerId) -> Option<(Namer, Vec<Multiaddr>)> {
         let key = digest(key)?;
@@ -94,7 +94,7 @@ impl ProviderStore {
         Some((record.namer, record.addresses.unpack()))
     }
 
-    /// The records of a key that are told to somebody who asks, as many as fit: those of providers that were
+    /// The records of a key for an answer, as many as fit: first those of providers that were
     /// reached, then others at random, and last those of hosts and sites beyond their share.
     fn drawn(&self, key: &RecordKey, now: Instant) -> Vec<ProviderRecord> {
         let Some(digest) = digest(key) else {
@@ -105,9 +105,9 @@ impl ProviderStore {
         entries.shuffle(&mut rand::rng());
         let (mut quotas, usage) = (KeyQuotas::default(), self.records.usage());
         let ranked = entries.into_iter().map(|entry| {
-            quotas.take(entry);
+            quotas.add(entry.origin());
             let is_reached = usage.is_reached(&entry.provider);
-            // One without an address is of use only where it happens to be known otherwise.
+            // A provider without an address is of use only if its address is known by other means.
             let is_useful = entry.addresses.len() > 0 && !quotas.exceeds(entry.origin());
             (Reverse((is_reached, is_useful)), entry)
         });
@@ -151,7 +151,7 @@ impl RecordStore for ProviderStore {
     fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
         let key = digest(&record.key).ok_or(Error::ValueTooLarge)?;
         if record.provider == self.local {
-            // Our own keys live in `own`, put there by whoever quotas.
+            // Our own keys are in `own`, where the publisher puts them.
             return Ok(());
         }
         let announcer = self.expected.take().ok_or(Error::MaxProvidedKeys)?;
@@ -176,7 +176,7 @@ impl RecordStore for ProviderStore {
     }
 
     fn provided(&self) -> Self::ProvidedIter<'_> {
-        // Read only by the library's republish job, which is off: the publish plan announces.
+        // Only the library's republish job, which is off, reads this: the publish plan announces.
         std::iter::empty()
     }
 

@@ -29,7 +29,7 @@ fn store() -> (ProviderStore, OwnKeys) {
     (ProviderStore::new(PeerId::random(), own.clone()), own)
 }
 
-/// `record` comes from a peer that is connected from `remote`.
+/// Adds `record` as announced by a peer that is connected from `remote`.
 fn add(store: &mut ProviderStore, remote: &str, record: ProviderRecord) -> Result<()> {
     let namer = Namer::new(record.provider, &remote.parse().unwrap());
     store.expect(Some(Announcer {
@@ -44,7 +44,7 @@ fn providers(store: &ProviderStore, n: usize) -> Vec<PeerId> {
     records.iter().map(|record| record.provider).collect()
 }
 
-/// Whether an answer has `provider`, of a few: what is drawn at random may leave it out.
+/// Whether any of several answers contains `provider`: a random one may leave it out.
 fn is_answered(store: &ProviderStore, n: usize, provider: PeerId) -> bool {
     (0..200).any(|_| providers(store, n).contains(&provider))
 }
@@ -74,7 +74,7 @@ fn a_site_fills_free_room_only_and_yields_to_others() {
     }
     assert_eq!(store.records_held(), MAX_RECORDS);
     assert!(providers(&store, 1).contains(&honest));
-    // Others take the room of the crowd, and none of each other's.
+    // Others take the space of the crowd, and none of each other's.
     let others: Vec<_> = (0..1000).map(|_| PeerId::random()).collect();
     for (n, other) in others.iter().enumerate() {
         let remote = format!("/ip4/13.0.{}.1/tcp/50000", n % 250);
@@ -97,7 +97,7 @@ fn twenty_messages_do_not_push_an_honest_provider_off_its_key() {
         }
         assert!(is_answered(&store, 1, honest), "{remote}");
     }
-    // From one address any number is in vain, and so it is from one network.
+    // Any number of records from one address, or one network, has no effect.
     let (mut store, _) = store();
     let honest = PeerId::random();
     add(&mut store, HONEST, record(1, honest)).unwrap();
@@ -158,7 +158,7 @@ fn providers_that_were_reached_are_kept_and_told_first() {
         add(&mut store, &remote, record(1, PeerId::random())).unwrap();
     }
     assert_eq!(store.records_held(), MAX_PROVIDERS_PER_KEY);
-    // Announcing again changes nothing of that.
+    // Announcing again does not change this.
     add(&mut store, HONEST, record(1, honest)).unwrap();
     for _ in 0..50 {
         let told = providers(&store, 1);

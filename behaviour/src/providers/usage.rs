@@ -1,4 +1,4 @@
-//! Who has how much of the store.
+//! How much of the store each host, site and provider uses.
 
 use std::{collections::HashMap, hash::Hash};
 
@@ -6,7 +6,7 @@ use libp2p::PeerId;
 
 use crate::{Origin, Prefix};
 
-/// How many records there are of each.
+/// The number of records of each.
 #[derive(Default)]
 pub(super) struct Usage {
     hosts: HashMap<Origin, usize>,
@@ -49,13 +49,13 @@ impl Usage {
         self.hosts.get(&origin).copied().unwrap_or(0)
     }
 
-    /// How many come from its site; none if it has no site.
+    /// How many records come from its site; 0 if it has no site.
     pub(super) fn of_site(&self, origin: Origin) -> usize {
         let site = origin.site().and_then(|site| self.sites.get(&site));
         site.copied().unwrap_or(0)
     }
 
-    /// This node has connected to the provider.
+    /// Records that this node has connected to the provider.
     pub(super) fn reached(&mut self, provider: &PeerId) {
         if let Some(known) = self.providers.get_mut(provider) {
             known.is_reached = true;

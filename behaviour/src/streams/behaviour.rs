@@ -1,4 +1,5 @@
-//! Routes requests for streams to a connection of the peer, and inbound streams to the swarm's owner.
+//! Routes requests for streams to a connection of the peer, and inbound streams to the owner of
+//! the swarm.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{Origin, Protocol, Protocols};
 
-/// What happens on our protocols: a peer opened a stream.
+/// A peer opened a stream of one of our protocols.
 #[derive(Debug)]
 pub struct Event {
     /// The authenticated peer.
@@ -33,11 +34,11 @@ pub struct Event {
     pub inbound: Inbound,
 }
 
-/// A connection that streams can be opened on.
+/// A connection for streams.
 struct Connection {
     id: ConnectionId,
-    /// QUIC costs more CPU a byte than TCP (about half the rate on one core, docs/PROTOCOL.md), so
-    /// TCP is preferred where both exist.
+    /// TCP is preferred where both exist, as QUIC costs more CPU for each byte (about half the
+    /// rate on one core, docs/PERFORMANCE.md).
     is_tcp: bool,
 }
 
@@ -46,7 +47,7 @@ pub struct Behaviour {
     protocols: Protocols,
     /// By peer, the newest connection last.
     connections: HashMap<PeerId, Vec<Connection>>,
-    /// When bytes last moved, of all connections that have a handler.
+    /// When bytes last moved, for every connection with a handler.
     last_activity: HashMap<ConnectionId, LastActivity>,
     events: VecDeque<ToSwarm<Event, Open>>,
     refused: Arc<AtomicU64>,
@@ -65,7 +66,7 @@ impl Behaviour {
         }
     }
 
-    /// How many streams were reset because their peer had too many open, as it grows.
+    /// The number of streams that were reset because their peer had too many open; it is updated.
     #[must_use]
     pub fn refused(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.refused)
@@ -83,8 +84,8 @@ impl Behaviour {
         )
     }
 
-    /// How long ago bytes last moved on a stream of `connection`, or since when there is that connection.
-    /// `None` if there is none.
+    /// How long ago bytes last moved on a stream of `connection`, or else the age of the
+    /// connection. `None` if there is no such connection.
     #[must_use]
     pub fn silence(&self, connection: ConnectionId) -> Option<Duration> {
         self.last_activity
@@ -92,16 +93,18 @@ impl Behaviour {
             .map(LastActivity::elapsed)
     }
 
-    /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the reason.
+    /// Opens a stream of `protocol` on a connection to `peer`; `reply` gets the stream or the
+    /// error.
     ///
-    /// Never dials. The reply is dropped unanswered only when the connection closes meanwhile.
+    /// Never dials. The reply is dropped only if the connection closes meanwhile.
     pub fn open(&mut self, peer: PeerId, protocol: Protocol, reply: Reply) {
         let connections = self.connections.get(&peer).map_or(&[][..], Vec::as_slice);
-        // The newest: a peer that has moved connects anew while the old connection still looks alive.
+        // The newest: a peer that has moved connects again while the old connection still looks
+        // alive.
         let newest_tcp = connections.iter().rfind(|c| c.is_tcp);
         let preferred = newest_tcp.or(connections.last());
         let Some(connection) = preferred else {
-            // The asker may have stopped waiting: nothing is lost then.
+            // The caller may have stopped waiting: nothing is lost then.
             let _ = reply.send(Err(OpenError::NotConnected));
             return;
         };
@@ -175,7 +178,7 @@ impl NetworkBehaviour for Behaviour {
                     }
                 }
             }
-            // Another behaviour may have denied a connection after its handler was made.
+            // Another behaviour may have denied a connection after its handler was created.
             FromSwarm::DialFailure(DialFailure { connection_id, .. })
             | FromSwarm::ListenFailure(ListenFailure { connection_id, .. }) => {
                 self.last_activity.remove(&connection_id);
@@ -195,7 +198,7 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
-        // Pushed to only from calls of the swarm's own task, which polls again after each of them.
+        // Pushed to only in calls from the swarm's own task, which polls again after each of them.
         self.events.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }
@@ -225,7 +228,7 @@ mod tests {
         Swarm::new(transport, behaviour, keypair.public().to_peer_id(), config)
     }
 
-    /// Where a swarm listens in this process.
+    /// The address at which a swarm listens in this process.
     async fn listen(swarm: &mut Swarm<Behaviour>) -> Multiaddr {
         swarm.listen_on("/memory/0".parse().unwrap()).unwrap();
         loop {
@@ -235,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Connects `a` to `b`, as often as this is called; the connection at `a`.
+    /// Connects `a` to `b` once more; returns the connection at `a`.
     async fn connect(
         a: &mut Swarm<Behaviour>,
         b: &mut Swarm<Behaviour>,
@@ -288,7 +291,7 @@ mod tests {
             None
         );
 
-        // Nothing is kept of a connection that is gone.
+        // Nothing is kept of a closed connection.
         a.close_connection(old);
         while a.behaviour().silence(old).is_some() {
             tokio::select! {

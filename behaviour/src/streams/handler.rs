@@ -1,4 +1,4 @@
-//! One connection's share of the protocols: negotiates streams and counts them.
+//! The streams of one connection: negotiates and counts them.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{Origin, Protocol, Protocols};
 
-/// Where the outcome of a request for a stream goes.
+/// The channel for the result of a request for a stream.
 pub type Reply = oneshot::Sender<Result<Outbound, OpenError>>;
 
 /// Why a stream could not be opened.
@@ -39,10 +39,10 @@ pub enum OpenError {
     #[error("not connected to the peer")]
     NotConnected,
     /// The peer does not speak this protocol of this network.
-    #[error("the peer does not speak {0}: it is no Pelago node of this network")]
+    #[error("the peer does not speak {0}: it is not a Pelago node of this network")]
     Unsupported(StreamProtocol),
     /// Too many streams of this connection wait to be negotiated.
-    #[error("{MAX_PENDING_STREAMS} streams to the peer are waiting to be opened already")]
+    #[error("too many streams to the peer are being opened (at most {MAX_PENDING_STREAMS})")]
     Busy,
     /// The negotiation took too long.
     #[error("the peer did not answer the request for a stream in time")]
@@ -52,7 +52,7 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
-/// A request to the handler: open a stream.
+/// Asks the handler to open a stream.
 #[derive(Debug)]
 pub struct Open {
     pub(super) protocol: Protocol,
@@ -62,12 +62,13 @@ pub struct Open {
 /// A stream that a peer opened.
 pub type Inbound = PeerStream<Accepted>;
 
-/// What is known of a stream that a peer opened. Counts against the peer's limit until it is dropped.
+/// What is known of a stream that a peer opened. Counts against the limit of the peer until it is
+/// dropped.
 #[derive(Debug)]
 pub struct Accepted {
-    /// What is spoken on the stream.
+    /// The protocol of the stream.
     pub protocol: Protocol,
-    /// Whom limits count the peer as.
+    /// As whom limits count the peer.
     pub origin: Origin,
     _counted: Arc<()>,
 }
@@ -80,13 +81,13 @@ pub struct Handler {
     /// Requests passed on whose negotiation has not ended.
     negotiating: usize,
     arrived: VecDeque<Inbound>,
-    /// One clone lives in every inbound stream: the strong count less one is their number.
+    /// Every inbound stream has a clone: the strong count less one is their number.
     inbound: Arc<()>,
-    /// Streams that were one too many, of all connections.
+    /// How many streams exceeded the limit, over all connections.
     refused: Arc<AtomicU64>,
-    /// When bytes moved on a stream of this connection.
+    /// When bytes last moved on a stream of this connection.
     last_activity: LastActivity,
-    /// Where its peer comes from.
+    /// Where the peer comes from.
     origin: Origin,
 }
 
@@ -112,7 +113,7 @@ impl Handler {
     fn accept(&mut self, stream: Stream, protocol: Protocol) {
         if Arc::strong_count(&self.inbound) > MAX_INBOUND_STREAMS {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(?protocol, "peer has too many streams open: reset");
+            tracing::debug!(?protocol, "stream reset: the peer has too many open");
             return;
         }
         let accepted = Accepted {
@@ -158,7 +159,7 @@ impl ConnectionHandler for Handler {
 
     fn on_behaviour_event(&mut self, open: Open) {
         if self.queue.len() + self.negotiating >= MAX_PENDING_STREAMS {
-            // The asker may have stopped waiting: nothing is lost then.
+            // The caller may have stopped waiting: nothing is lost then.
             let _ = open.reply.send(Err(OpenError::Busy));
         } else {
             self.queue.push_back(open);
@@ -176,7 +177,7 @@ impl ConnectionHandler for Handler {
                 info: open,
             }) => {
                 self.negotiating -= 1;
-                // Dropping a stream that nobody waits for any more resets it.
+                // If the caller has stopped waiting, the stream is dropped, which resets it.
                 let stream = Outbound::new(stream, self.last_activity.clone());
                 let _ = open.reply.send(Ok(stream));
             }
@@ -196,11 +197,11 @@ impl ConnectionHandler for Handler {
     }
 }
 
-/// Negotiates the name of a protocol and leaves the stream as it is.
+/// Negotiates the name of a protocol, and does not change the stream.
 #[derive(Clone, Debug)]
 pub struct Upgrade(Vec<(Protocol, StreamProtocol)>);
 
-/// A protocol and the name it is negotiated under.
+/// A protocol with its negotiated name.
 #[derive(Clone, Debug)]
 pub struct Offer(Protocol, StreamProtocol);
 

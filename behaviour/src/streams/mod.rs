@@ -1,9 +1,9 @@
-//! Streams of our own protocols between connected peers: who may open how many, and nothing else.
+//! Streams of our own protocols between connected peers: opens, accepts and counts them.
 //!
-//! The swarm task only hands streams over: the bytes on them are read and written by whoever asked
-//! for the stream or receives it, so that neither hashing nor disk can hold up a connection.
-//! A stream that cannot be opened is reported to the one who asked ([`OpenError`]); an inbound stream
-//! past its limit is reset.
+//! The swarm task only hands streams over. Their bytes are read and written by the task that
+//! requested or received the stream, so that neither hashing nor disk can hold up a connection. A
+//! stream that cannot be opened is reported to the caller ([`OpenError`]); an inbound stream
+//! beyond the limit is reset.
 
 mod behaviour;
 mod handler;
@@ -13,9 +13,10 @@ pub use behaviour::{Behaviour, Event};
 pub use handler::{Accepted, Inbound, OpenError, Reply};
 pub use peer_stream::{Outbound, PeerStream};
 
-/// Streams of our protocols that one connection may have open towards us at a time. An honest node
-/// opens one chunk stream and one availability stream a download, and one catalogue stream.
+/// Streams of our protocols that one connection may have open towards this node at a time. An
+/// honest node opens one chunk stream and one availability stream for each download, and one
+/// catalogue stream.
 pub const MAX_INBOUND_STREAMS: usize = 32;
 
-/// Streams that may be waiting for negotiation on one connection at a time, our side.
+/// Streams of ours that may wait for negotiation on one connection at a time.
 pub const MAX_PENDING_STREAMS: usize = 32;

@@ -1,6 +1,6 @@
-//! When bytes last moved on the streams of a connection: a connection that moves bytes is alive, even if a
-//! ping is stuck behind them. Bytes that are taken count as well as those that come: behind a slow uplink, an
-//! upload is all that moves.
+//! Streams that record when bytes last moved on their connection: a connection that moves bytes is
+//! alive, even if a ping is stuck behind them. Sent bytes count as well as received ones: behind a
+//! slow uplink, an upload is all that moves.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -16,7 +16,7 @@ use std::{
 use futures::{AsyncRead, AsyncWrite};
 use libp2p::Stream;
 
-/// The time that all values of [`LastActivity`] are relative to.
+/// The time to which all values of [`LastActivity`] are relative.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// When bytes last moved on one connection. Clones share the value.
@@ -24,7 +24,7 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub(super) struct LastActivity(Arc<AtomicU64>);
 
 impl LastActivity {
-    /// A new connection counts as last_activity from now.
+    /// A new connection counts as active now.
     pub(super) fn now() -> Self {
         let last_activity = Self(Arc::default());
         last_activity.mark();
@@ -44,12 +44,12 @@ impl LastActivity {
     }
 }
 
-/// A stream of a connection, which records when bytes move on it.
+/// A stream that records when bytes move on it.
 #[derive(Debug)]
 pub struct PeerStream<H> {
     stream: Stream,
     last_activity: LastActivity,
-    /// What is held for as long as the stream is open. Dropped after the stream.
+    /// Held for as long as the stream is open. Dropped after the stream.
     pub held: H,
 }
 
@@ -66,7 +66,7 @@ impl Outbound {
         }
     }
 
-    /// The same, which holds something from now on.
+    /// The same stream, which also holds `held`.
     pub fn holding<H>(self, held: H) -> PeerStream<H> {
         PeerStream {
             stream: self.stream,

@@ -15,7 +15,8 @@ fn named_by(address: &str) -> NamedBy {
     NamedBy::Peer(Namer::new(PeerId::random(), &address.parse().unwrap()))
 }
 
-/// Dials whatever is allowed until nothing is; how many in all, and how many at a time.
+/// Dials everything that is allowed, until nothing is; returns how many dials in total, and at a
+/// time.
 fn dial_all(budget: &mut Budget, by: &NamedBy, hosts: usize, now: Instant) -> (usize, usize) {
     let (mut in_all, mut at_a_time) = (0, 0);
     loop {
@@ -44,7 +45,7 @@ fn on_behalf_of_one_namer_8_are_dialed_at_a_time_and_32_in_8_minutes() {
         in_all += dial_all(&mut budget, &liar, 1024, now).0;
     }
     assert!(in_all <= 32, "{in_all}");
-    // Another id of the same host is the same namer.
+    // Another id on the same host is the same namer.
     let again = named_by("/ip4/12.0.0.1/tcp/9");
     let refused = budget.begin(&again, host(2000), start + Duration::from_secs(479));
     assert_eq!(refused, Err(Refusal::Spent));
@@ -87,7 +88,7 @@ fn dials_that_reach_their_host_are_not_limited_in_number() {
         let charge = budget.begin(&seed, host(n), now).unwrap();
         budget.ended(&charge, true);
     }
-    // While they are under way, one more is only put off.
+    // While they run, one more is only postponed.
     let begun: Vec<_> = (0..8)
         .map(|n| budget.begin(&seed, host(n), now).unwrap())
         .collect();

@@ -88,7 +88,7 @@ fn only_the_host_that_was_reached_is_given_back() {
     let now = Instant::now();
     let mut tried = 0;
     for n in 0..20 {
-        // One address is right, the others are somebody else's.
+        // One address is right, the others belong to other hosts.
         let (peer, at) = (PeerId::random(), address("/ip4/11.0.0.2/tcp/4001"));
         let others = (1..4).map(|i| address(&format!("/ip4/12.{n}.{i}.1/tcp/4001")));
         planner.add_named(namer, peer, others.chain([at.clone()]).collect());

@@ -20,7 +20,8 @@ fn checked(by: &NamedBy, address: &str) -> Result<(), Refusal> {
 
 #[test]
 fn the_scope_of_the_namer_bounds_the_scope_of_the_address() {
-    // A row for each namer: loopback, another private network, one of our subnets, a global address.
+    // A row for each namer: loopback, another private network, one of our subnets, a global
+    // address.
     let addresses = [
         "/ip4/127.0.0.1/tcp/4001",
         "/ip4/10.9.9.9/tcp/4001",
@@ -36,7 +37,7 @@ fn the_scope_of_the_namer_bounds_the_scope_of_the_address() {
         ("/ip4/100.64.0.3/tcp/50000", [false, true, true, true]),
         ("/ip4/11.0.0.3/tcp/50000", [false, false, true, true]),
         ("/ip6/2a00::3/udp/5/quic-v1", [false, false, true, true]),
-        // An address that does not tell where the peer is counts as global.
+        // An address without a known location counts as global.
         ("/ip4/192.0.2.1/tcp/50000", [false, false, true, true]),
         ("/dns/example.org/tcp/50000", [false, false, true, true]),
     ] {

@@ -1,0 +1,8 @@
+//! The transport of a connection.
+
+/// What a connection runs over. Connections inside a process count as TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Tcp,
+    Quic,
+}
