@@ -61,7 +61,7 @@ impl EventLoop {
         };
         let Some(named_by) = self.named_by(named_by) else {
             let _ = reply.send(Err(ConnectError::Failed(
-                "the peer that named its address is no longer known".into(),
+                "the peer that named its address has disconnected".into(),
             )));
             return;
         };

@@ -7,14 +7,14 @@ use std::{
 };
 
 use futures::future::BoxFuture;
-use libp2p::{Multiaddr, PeerId};
+use libp2p::PeerId;
 use pelago_content::Hash;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     time::sleep,
 };
 
-use super::{Network, PeerAddress};
+use super::{Candidate, FoundBy, Network, PeerAddress};
 
 /// Candidates that wait for the reader, at most; the search then waits.
 const CANDIDATES_QUEUED: usize = 64;
@@ -28,60 +28,6 @@ const MAX_NAMED: usize = 1024;
 /// Peers that a search accepts from one other peer, at most: peers that are reached name others in
 /// turn.
 const MAX_NAMED_BY_ONE: usize = 64;
-
-/// A peer that may have the content.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Candidate {
-    /// The peer's id, if known.
-    pub peer: Option<PeerId>,
-    /// Addresses of the peer, in addition to those that the network knows.
-    pub addresses: Vec<Multiaddr>,
-    /// How it was found.
-    pub found_by: FoundBy,
-    /// The peer that named its addresses; `None` if a person or a link did.
-    pub named_by: Option<PeerId>,
-}
-
-impl Candidate {
-    /// A candidate that a person or a link named.
-    #[must_use]
-    pub fn given(address: &PeerAddress) -> Self {
-        let at = address.address();
-        Self {
-            peer: address.peer(),
-            addresses: if at.is_empty() {
-                Vec::new()
-            } else {
-                vec![at.clone()]
-            },
-            found_by: FoundBy::Given,
-            named_by: None,
-        }
-    }
-
-    /// A candidate without addresses of its own: the network knows where it is.
-    fn known(peer: PeerId, found_by: FoundBy) -> Self {
-        Self {
-            peer: Some(peer),
-            addresses: Vec::new(),
-            found_by,
-            named_by: None,
-        }
-    }
-}
-
-/// How a candidate was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FoundBy {
-    /// The user or a link named it.
-    Given,
-    /// This node is connected to it, on the local network or elsewhere.
-    Connected,
-    /// It has a provider record.
-    Dht,
-    /// Another source named it, or it asked this node for the content.
-    Named,
-}
 
 /// Waits until the next query of the DHT may be made.
 pub type LookupPace = Box<dyn FnMut() -> BoxFuture<'static, ()> + Send>;

@@ -7,17 +7,17 @@ use std::{
 
 use futures::channel::oneshot as stream_reply;
 use libp2p::{Multiaddr, PeerId};
-use pelago_behaviour::{Protocol, streams::OpenError};
+use pelago_behaviour::Protocol;
 use pelago_content::Hash;
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
-use thiserror::Error;
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     time::sleep,
 };
 
 use super::{
-    Candidate, IdentityClash, Peer, PeerAddress, Traffic,
+    AnnounceError, Candidate, Closed, ConnectError, IdentityClash, Peer, PeerAddress, StreamError,
+    Traffic,
     command::Command,
     outgoing::{Outgoing, OutgoingStreams},
 };
@@ -45,56 +45,6 @@ pub struct Network {
     pub(super) outgoing: OutgoingStreams,
     pub(super) lookup_requests: Counter,
     pub(super) metrics: Arc<Registry>,
-}
-
-/// The network has shut down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the node has shut down")]
-pub struct Closed;
-
-/// Why a connection to a peer could not be made.
-#[derive(Clone, Debug, Error)]
-pub enum ConnectError {
-    /// The dial failed; the text says at which addresses and why.
-    #[error("{0}")]
-    Failed(String),
-    /// The number of running dials to this host, or on behalf of the peer that named it, is at its
-    /// limit.
-    #[error(
-        "too many dials to this host, or on behalf of the peer that named it, are running: try again later"
-    )]
-    Later,
-    /// The address leads to this node itself.
-    #[error("the address is that of this node")]
-    Ourselves,
-    /// See [`Closed`].
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
-/// Why an announcement did not reach any node.
-#[derive(Clone, Debug, Error)]
-pub enum AnnounceError {
-    /// The query took too long.
-    #[error("the announcement reached no node in time")]
-    TimedOut,
-    /// This node knows no other node that could keep a record.
-    #[error("no other node is known")]
-    Alone,
-    /// See [`Closed`].
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
-/// Why a stream could not be opened.
-#[derive(Debug, Error)]
-pub enum StreamError {
-    /// See [`OpenError`].
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The connection or the node was closed meanwhile.
-    #[error("the connection closed")]
-    ConnectionClosed,
 }
 
 impl Network {
@@ -287,6 +237,8 @@ impl Network {
 
 #[cfg(test)]
 mod tests {
+    use pelago_behaviour::streams::OpenError;
+
     use super::*;
     use crate::{duties::Duties, network::testing};
 

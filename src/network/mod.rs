@@ -6,11 +6,13 @@
 //! a full queue: what it cannot pass on immediately is dropped, and counted.
 
 mod address;
+mod candidate;
 mod command;
 mod connection_metrics;
 mod connections;
 mod dht_queries;
 mod discovery;
+mod errors;
 mod event_loop;
 mod handle;
 mod identity_clash;
@@ -28,9 +30,10 @@ pub(crate) mod testing;
 mod traffic;
 
 pub use address::{InvalidAddress, PeerAddress};
-pub use discovery::{Candidate, Discovery, FoundBy, LookupPace, steady_pace};
-
-pub use handle::{AnnounceError, Closed, ConnectError, Network, StreamError};
+pub use candidate::{Candidate, FoundBy};
+pub use discovery::{Discovery, LookupPace, steady_pace};
+pub use errors::{AnnounceError, Closed, ConnectError, StreamError};
+pub use handle::Network;
 pub use identity_clash::IdentityClash;
 pub use outgoing::{Outgoing, OutgoingPermit, StreamDemand};
 pub use peers::Peer;

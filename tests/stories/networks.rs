@@ -161,7 +161,7 @@ fn discovery_that_fails_at_the_start_is_tried_again() {
     first
         .run
         .err
-        .line("peers are looked for on the local network over IPv4 again");
+        .line("looking for peers on the local network over IPv4 again");
 }
 
 /// Has B download from A, changes the address of one of them on the way, and waits until more has come; it
