@@ -71,7 +71,7 @@ impl Bucket {
         let now = TokioClock.now();
         if cells > 0 {
             let taken = self.limiter.check_n(whole(cells));
-            let taken = taken.expect("a granule is no more than a bucket holds");
+            let taken = taken.expect("a granule fits into a bucket");
             taken.map_err(|not_until| not_until.wait_time_from(now))?;
         }
         self.left = self.left + cells * self.cell - bytes;

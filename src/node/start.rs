@@ -28,7 +28,7 @@ use crate::{
     limits::Limits,
     network::{self, Network},
     publish::Publisher,
-    serve::{Notices, RehashQueue, Server},
+    serve::{RehashQueue, Reports, Server},
     store::{DatabaseError, Store},
     transfer::{self, SavedList, Transfers},
 };
@@ -124,13 +124,13 @@ impl Node {
             store.clone(),
             settings.transfer(),
         );
-        let (notices, askers, doubtful) = notices(&rehash);
+        let (reports, askers, doubtful) = reports(&rehash);
         let server = Server::new(
             store.clone(),
             Access::new(store.clone()),
             network.clone(),
             limits.clone(),
-            notices,
+            reports,
             &settings.serve(),
         );
         store.set_live_folders(settings.share_folders.clone());
@@ -160,24 +160,24 @@ impl Node {
     }
 }
 
-/// The queues into which the server puts what it notices; with the receivers of peers that asked
+/// The queues into which the server puts its reports, with the receivers of peers that asked
 /// for content, and of paths that it could not serve.
-fn notices(
+fn reports(
     rehash: &RehashQueue,
 ) -> (
-    Notices,
+    Reports,
     mpsc::Receiver<(Hash, PeerId)>,
     mpsc::Receiver<PathBuf>,
 ) {
     let (asked, askers) = mpsc::channel(ASKERS_QUEUED);
     let (doubtful, doubted) = mpsc::channel(DOUBTFUL_QUEUED);
     let rehash = rehash.clone();
-    let notices = Notices {
+    let reports = Reports {
         rehash,
         doubtful,
         asked,
     };
-    (notices, askers, doubted)
+    (reports, askers, doubted)
 }
 
 /// Begins the work of a long-running node: its further duties, and the downloads of earlier runs.

@@ -73,7 +73,7 @@ impl<T> RequestQueue<T> {
         Some(self.0.remove(index).ticket)
     }
 
-    /// Removes a request that is no longer needed.
+    /// Removes a request that was given up.
     pub(super) fn give_up(&mut self, ticket: Ticket) {
         self.0.retain(|waiting| waiting.ticket != ticket);
     }
@@ -121,7 +121,7 @@ impl<G> Tickets<G> {
         (ticket, granted)
     }
 
-    /// Takes a ticket back; `None` if it is no longer issued.
+    /// Takes a ticket back; `None` if it was taken back before.
     pub(super) fn take(&mut self, ticket: Ticket) -> Option<oneshot::Sender<G>> {
         self.out.remove(&ticket)
     }

@@ -4,7 +4,10 @@ mod availability;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use futures::{AsyncReadExt, AsyncWriteExt, io::BufWriter};
+use futures::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+    io::{BufReader, BufWriter},
+};
 use libp2p::PeerId;
 use pelago_behaviour::{
     FrameError, Protocol, Stall, catalogue, chunk,
@@ -12,92 +15,93 @@ use pelago_behaviour::{
 };
 use pelago_content::Hash;
 use prometheus_client::registry::Registry;
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
-    answers::{Answers, PreparedAnswer, RemainingItems},
+    answers::{Answered, Answers, PreparedAnswer, RemainingItems},
     buffers::Buffers,
     changes::ContentChanges,
+    findings::{Finding, Findings},
     metrics::{Metrics, Refusal},
     rehash_queue::RehashQueue,
     requester::Requester,
+    requests::{self, READ_BUFFER},
     sending::{paced, send},
     streams::Streams,
     subscribers::Subscribers,
-    work::Work,
+    work::{JobKind, Work},
 };
 use crate::{access::Access, limits::Limits, network::Network, store::Store};
 
-/// Streams served at a time, from all peers together. A stream without requests costs a few KiB.
+/// Streams served at a time, for all peers together. A stream without requests costs a few KiB.
 const MAX_STREAMS: usize = 2048;
 
 /// Streams served at a time for one peer: all that it may open on two connections, TCP and QUIC.
 const MAX_STREAMS_PER_PEER: usize = 2 * MAX_INBOUND_STREAMS;
 
-/// Chunks that are read ahead of the one being sent, on one stream.
+/// Chunks read ahead of the one being sent, on each stream.
 const PREPARED_AHEAD: usize = 1;
 
 /// Bytes of small answers that are sent together: each write is a frame of yamux and of noise.
 const WRITE_BUFFER: usize = 32 << 10;
 
-/// How long a peer may keep a stream open without asking for anything, so that streams nobody uses do
-/// not fill the room for others. Whoever has more to ask opens another.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// How long a busy node asks others to wait.
+/// How long a busy node asks requesters to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Bytes that may be handed over and unsent for all peers together, at least: what one response has, for a few of
-/// them. More slots are for more of them, as far as there is memory.
+/// Unsent bytes for all peers together, at least: those of four responses. More slots allow for more,
+/// as far as there is memory.
 const MIN_UNSENT: u64 = 4 * chunk::MAX_RESPONSE;
 
-/// How much is served at a time.
+/// Limits of serving.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// Chunks that are read at a time for all peers together. As many responses, each of at most 4 MiB, may be
-    /// handed over and unsent.
+    /// Chunks that are read at a time for all peers together. The same number of responses, of at most
+    /// 4 MiB each, may be unsent.
     pub slots: usize,
     /// The same for one peer.
     pub slots_per_peer: usize,
-    /// Bytes that may be handed over and unsent for all peers together, at most; 16 MiB in any case.
+    /// Unsent bytes for all peers together, at most; values below 16 MiB count as that.
     pub max_unsent: u64,
-    /// How long a peer may take nothing of what it asked for.
+    /// How long a peer may take nothing of what it requested.
     pub stall: Duration,
 }
 
 /// Serves peers.
 pub struct Server {
+    store: Store,
+    work: Work,
     answers: Answers,
+    findings: Findings,
     buffers: Buffers,
     subscribers: Subscribers,
     changes: ContentChanges,
     network: Network,
     limits: Limits,
-    notices: Notices,
+    /// See [`Reports::asked`].
+    asked: mpsc::Sender<(Hash, PeerId)>,
     stall: Duration,
     metrics: Metrics,
 }
 
-/// What serving comes across that is others' to act on. What does not fit in is passed over: it comes
-/// up again.
-pub struct Notices {
-    /// Shared files that are to be hashed again.
+/// Where the server reports what it learns. A report that does not fit is dropped: it recurs.
+pub struct Reports {
+    /// Shared files that have to be hashed again.
     pub rehash: RehashQueue,
     /// Paths of shared files that could not be served.
     pub doubtful: mpsc::Sender<PathBuf>,
-    /// Peers that asked what we have of some content: they have some of it, or will.
+    /// Peers that asked for the availability of some content: they have some of it, or will.
     pub asked: mpsc::Sender<(Hash, PeerId)>,
 }
 
 impl Server {
-    /// Serves what `store` has and `access` allows, as fast as `limits` allow.
+    /// Serves content of `store` to peers that `access` admits, as fast as `limits` allow.
     #[must_use]
     pub fn new(
         store: Store,
         access: Access,
         network: Network,
         limits: Limits,
-        notices: Notices,
+        reports: Reports,
         settings: &ServeSettings,
     ) -> Self {
         let work = Work::new(settings.slots, settings.slots_per_peer);
@@ -107,37 +111,33 @@ impl Server {
             .max(MIN_UNSENT);
         let buffers = Buffers::new(unsent, bytes(settings.slots_per_peer.max(1)));
         Self {
-            answers: Answers::new(
-                network.local_peer_id(),
-                store,
-                access,
-                notices.rehash.clone(),
-                notices.doubtful.clone(),
-                work.clone(),
-            ),
-            metrics: Metrics::new(work, buffers.clone()),
+            answers: Answers::new(network.local_peer_id(), store.clone(), access, work.clone()),
+            findings: Findings::new(store.clone(), reports.rehash, reports.doubtful),
+            metrics: Metrics::new(work.clone(), buffers.clone()),
+            store,
+            work,
             buffers,
             subscribers: Subscribers::default(),
             changes: ContentChanges::default(),
             network,
             limits,
-            notices,
+            asked: reports.asked,
             stall: settings.stall,
         }
     }
 
-    /// What this room counts.
+    /// The metrics of this module.
     #[must_use]
     pub fn metrics(&self) -> Arc<Registry> {
         Arc::clone(&self.metrics.registry)
     }
 
-    /// Serves the streams that arrive at `inbound`, until it closes; then ends those under way.
+    /// Serves the streams that arrive at `inbound`. When it closes, ends the open streams and returns.
     pub async fn run(self: Arc<Self>, inbound: &mut mpsc::Receiver<streams::Event>) {
         let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
         let mut tasks = JoinSet::new();
-        tasks.spawn(server.changes.clone().run(server.answers.store.clone()));
+        tasks.spawn(server.changes.clone().run(server.store.clone()));
         loop {
             tokio::select! {
                 stream = inbound.recv() => {
@@ -146,14 +146,14 @@ impl Server {
                     let requester = Requester { peer: stream.peer, origin };
                     let Some(mut permit) = streams.enter(requester) else {
                         server.metrics.refused(Refusal::TooManyStreams);
-                        tracing::debug!(peer = %stream.peer, "stream reset: too many are served");
+                        tracing::debug!(peer = %stream.peer, "stream reset: the limit of streams is reached");
                         continue;
                     };
                     let served = Arc::clone(&server).serve(requester, stream.inbound);
                     tasks.spawn(async move {
                         tokio::select! {
                             () = served => {}
-                            () = permit.revoked() => tracing::debug!("stream reset for another peer"),
+                            () = permit.revoked() => tracing::debug!("stream reset in favour of another peer"),
                         }
                     });
                 }
@@ -181,7 +181,7 @@ impl Server {
         }
     }
 
-    /// Reads ahead of what it sends: the next chunk comes from the disk while one is on the wire.
+    /// Reads ahead of what it sends: the next chunk is read from disk while one is being sent.
     async fn serve_chunks(
         &self,
         requester: Requester,
@@ -197,19 +197,23 @@ impl Server {
     async fn prepare_chunks(
         &self,
         requester: Requester,
-        mut reader: impl futures::AsyncRead + Unpin,
+        reader: impl AsyncRead + Unpin,
         prepared: mpsc::Sender<PreparedAnswer>,
     ) -> Result<(), FrameError> {
-        while let Some(items) = asked(chunk::read_request(&mut reader)).await? {
-            let mut remaining_items = RemainingItems::new(items);
-            while !remaining_items.items.is_empty() {
-                let answers = self.answer_some(requester, &remaining_items).await;
-                remaining_items.answered(&answers);
-                let mut remaining = answers.len();
+        let mut reader = BufReader::with_capacity(READ_BUFFER, reader);
+        while requests::begins(&mut reader).await?
+            && let Some(items) = requests::complete(chunk::read_request(&mut reader)).await?
+        {
+            let mut remaining = RemainingItems::new(items);
+            while !remaining.items.is_empty() {
+                let Answered { answers, findings } = self.answer_some(requester, &remaining).await;
+                self.handle_findings(requester, findings).await;
+                remaining.remove_answered(&answers);
+                let mut unsent = answers.len();
                 for mut answer in answers {
                     self.metrics.answered(&answer.answer);
-                    remaining -= 1;
-                    answer.ends_request = remaining == 0 && remaining_items.items.is_empty();
+                    unsent -= 1;
+                    answer.ends_request = unsent == 0 && remaining.items.is_empty();
                     if prepared.send(answer).await.is_err() {
                         return Ok(());
                     }
@@ -219,41 +223,48 @@ impl Server {
         Ok(())
     }
 
-    /// Answers the first items that remain of a request, at least one.
-    async fn answer_some(
-        &self,
-        requester: Requester,
-        remaining_items: &RemainingItems,
-    ) -> Vec<PreparedAnswer> {
-        let busy = || vec![PreparedAnswer::busy(RETRY_AFTER)];
-        let Ok(buffer) = self
-            .buffers
-            .acquire(requester, remaining_items.next_bytes())
-            .await
-        else {
+    /// Answers the first of the remaining items of a request, at least one.
+    async fn answer_some(&self, requester: Requester, remaining: &RemainingItems) -> Answered {
+        let busy = || Answered {
+            answers: vec![PreparedAnswer::busy(RETRY_AFTER)],
+            findings: Vec::new(),
+        };
+        let next_bytes = remaining.next_bytes();
+        let Ok(buffer) = self.buffers.acquire(requester, next_bytes).await else {
             return busy();
         };
-        let answers = self
-            .answers
-            .chunks(requester, remaining_items.clone(), buffer)
-            .await;
-        answers
-            .ok()
-            .filter(|answers| !answers.is_empty())
+        let answered = self.answers.chunks(requester, remaining.clone(), buffer);
+        let answered = answered.await.ok();
+        answered
+            .filter(|answered| !answered.answers.is_empty())
             .unwrap_or_else(busy)
+    }
+
+    /// Acts on what answering showed of shared files, at the cost of the requester.
+    async fn handle_findings(&self, requester: Requester, findings: Vec<Finding>) {
+        if findings.is_empty() {
+            return;
+        }
+        let handler = self.findings.clone();
+        let handle = move || {
+            let findings = findings.into_iter();
+            (findings.for_each(|finding| handler.handle(finding)), 0)
+        };
+        // Where too much is waiting, the findings are dropped.
+        let _ = self.work.run(requester, JobKind::Read, handle).await;
     }
 
     async fn send_chunks(
         &self,
         peer: PeerId,
-        writer: impl futures::AsyncWrite + Unpin,
+        writer: impl AsyncWrite + Unpin,
         mut ready: mpsc::Receiver<PreparedAnswer>,
     ) -> Result<(), FrameError> {
         let writer = Stall::new(writer, self.stall);
         let mut writer = BufWriter::with_capacity(WRITE_BUFFER, writer);
         while let Some(prepared) = ready.recv().await {
             writer.get_mut().arm();
-            // The data goes by itself, as fast as it may.
+            // The data follows separately, as fast as the limits allow.
             let buffer = prepared.buffer.as_deref();
             let written = chunk::write_answer(&mut writer, &prepared.answer, &[]);
             paced(buffer, 0, written).await?;
@@ -277,22 +288,20 @@ impl Server {
         requester: Requester,
         stream: streams::Inbound,
     ) -> Result<(), FrameError> {
-        let mut stream = Stall::new(stream, self.stall);
+        let stream = Stall::new(stream, self.stall);
+        let mut stream = BufReader::with_capacity(READ_BUFFER, stream);
         loop {
-            stream.disarm();
-            let Some(request) = asked(catalogue::read_request(&mut stream)).await? else {
+            stream.get_mut().disarm();
+            if !requests::begins(&mut stream).await? {
+                return Ok(());
+            }
+            let request = requests::complete(catalogue::read_request(&mut stream)).await?;
+            let Some(request) = request else {
                 return Ok(());
             };
             let page = self.answers.catalogue(requester, request).await?;
-            stream.arm();
-            catalogue::write_page(&mut stream, &page).await?;
+            stream.get_mut().arm();
+            catalogue::write_page(stream.get_mut(), &page).await?;
         }
     }
-}
-
-/// What a peer asks for; `None` if it asks for nothing more, or not in time.
-async fn asked<T>(
-    request: impl Future<Output = Result<Option<T>, FrameError>>,
-) -> Result<Option<T>, FrameError> {
-    timeout(IDLE_TIMEOUT, request).await.unwrap_or(Ok(None))
 }

@@ -185,7 +185,7 @@ impl Subscription {
                 && *pieces + Suggestions::pieces_of(whole) <= MAX_PIECES
             {
                 *pieces += Suggestions::pieces_of(whole);
-                content.suggestions = Some(Suggestions::new(whole));
+                content.suggestions = Some(Suggestions::new(whole, rand::random()));
             }
             // A single subscriber may as well use its own order.
             if content.subscribers.len() > 1

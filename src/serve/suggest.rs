@@ -1,6 +1,6 @@
 //! Which blocks a seed suggests to which subscriber, so that it rarely sends a block twice.
 //!
-//! Pure but for the generator that the caller passes in. Each piece of the content is suggested to
+//! Pure: the caller passes a seed. Each piece of the content is suggested to
 //! one subscriber, in random order; faster subscribers have more suggestions at a time. Pieces
 //! that a subscriber leaves unsent are suggested to others. Once every piece has been sent or
 //! suggested, the suggestions end, and subscribers choose by rarity.
@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 
 use libp2p::PeerId;
 use pelago_content::BlockRanges;
-use rand::seq::SliceRandom;
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 /// Pieces suggested beyond those that were sent, at least: one is on the way and one is requested
 /// while others wait.
@@ -56,12 +56,12 @@ impl Suggestions {
         self.is_sent.len()
     }
 
-    /// Of content with so many blocks, nothing was suggested yet.
-    pub(super) fn new(blocks: u64) -> Self {
+    /// No suggestions yet for content of this many blocks. `seed` determines the order of pieces.
+    pub(super) fn new(blocks: u64, seed: u64) -> Self {
         let level = level_of(blocks);
         let pieces = Self::pieces_of(blocks) as u32;
         let mut unsuggested: Vec<_> = (0..pieces).collect();
-        unsuggested.shuffle(&mut rand::rng());
+        unsuggested.shuffle(&mut StdRng::seed_from_u64(seed));
         Self {
             level,
             blocks,
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn no_piece_is_suggested_to_two() {
         let [a, b] = [PeerId::random(), PeerId::random()];
-        let mut suggestions = Suggestions::new(1600);
+        let mut suggestions = Suggestions::new(1600, 7);
         let mut seen = BlockRanges::new();
         for _ in 0..100 {
             for peer in [a, b] {
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn who_takes_nothing_is_suggested_no_more_and_leaves_its_part_to_others() {
         let [idle, keen] = [PeerId::random(), PeerId::random()];
-        let mut suggestions = Suggestions::new(1600);
+        let mut suggestions = Suggestions::new(1600, 7);
         assert_eq!(pieces(&suggestions.suggest(idle)), 4);
         assert!(suggestions.suggest(idle).is_empty());
         let mut sent = 0;
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn what_was_sent_without_being_suggested_is_suggested_to_nobody() {
         let [a, b] = [PeerId::random(), PeerId::random()];
-        let mut suggestions = Suggestions::new(64);
+        let mut suggestions = Suggestions::new(64, 7);
         suggestions.record_sent(a, 0..64);
         assert!(suggestions.suggest(b).is_empty());
     }

@@ -1,7 +1,7 @@
-//! What of some content is here, for a peer that shows that it knows the hash, or for everybody.
+//! Answers availability requests of peers that prove to have the hash, and those for listed content.
 //!
-//! A question names the content by its provider key. The hash, the name and the blocks are told only to a
-//! peer that has proven to have the hash. All other answers are the same, and cost the same work.
+//! A request names the content by its provider key. Only a peer that has proven to have the hash gets
+//! the hash, the name and the blocks. All other answers are equal, and cost the same work.
 
 use libp2p::PeerId;
 use pelago_behaviour::availability::{Availability, Proof, Request};
@@ -10,20 +10,20 @@ use pelago_content::Hash;
 use super::{Answers, JobKind, QueueFull, Requester};
 use crate::access::Action;
 
-/// Stands in for the hash of content that is not here: its proofs are checked all the same.
-const NOBODY: Hash = Hash::from_bytes([0; 32]);
+/// Stands in for the hash of absent content, so that the proof is checked all the same.
+const ABSENT_HASH: Hash = Hash::from_bytes([0; 32]);
 
-/// How a peer asks what is here of some content.
+/// How a peer asks for the blocks that this node has of some content.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::serve) enum Question {
     /// By its provider key, with a proof that it has the hash.
     Proven(Request),
-    /// By its hash, in version 1 of the protocol: only what everybody may know is answered.
+    /// By its hash, in version 1 of the protocol: answered only if any peer may know of the content.
     Named(Hash),
 }
 
 impl Question {
-    /// What `peer`, who asks so, wants to do.
+    /// The action that the requester needs access for.
     pub(in crate::serve) const fn action(&self) -> Action {
         match self {
             Self::Proven(_) => Action::Availability,
@@ -33,8 +33,8 @@ impl Question {
 }
 
 impl Answers {
-    /// What is here of the content that is asked about, with the proof that is due; none if nothing is, or not
-    /// for this peer.
+    /// The availability of the requested content, with our proof; `None` if this node has nothing of
+    /// it, or nothing for this peer.
     pub(in crate::serve) async fn asked(
         &self,
         requester: Requester,
@@ -53,7 +53,7 @@ impl Answers {
         self.work.run(requester, JobKind::LookUp, run).await
     }
 
-    /// What is here of `hash` by now, for one who may do `action` with it.
+    /// The present availability of `hash`, if the requester may do `action` with it.
     pub(in crate::serve) async fn availability(
         &self,
         requester: Requester,
@@ -65,16 +65,16 @@ impl Answers {
         self.work.run(requester, JobKind::LookUp, held).await
     }
 
-    /// The hash that the question is about, if the peer has it.
+    /// The hash of the requested content, if the peer has it.
     fn hash_of(&self, peer: PeerId, question: Question) -> Option<Hash> {
         match question {
             Question::Named(hash) => Some(hash),
             Question::Proven(Request { key, proof }) => {
                 let hash = self.store.hash_of_key(&key).unwrap_or_else(|error| {
-                    tracing::error!(%error, "refused, as the database cannot be read");
+                    tracing::error!(%error, "request refused: the database cannot be read");
                     None
                 });
-                let is_shown = proof.shows(&hash.unwrap_or(NOBODY), &peer, &self.local);
+                let is_shown = proof.shows(&hash.unwrap_or(ABSENT_HASH), &peer, &self.local);
                 hash.filter(|_| is_shown)
             }
         }
@@ -85,8 +85,8 @@ impl Answers {
             return None;
         }
         let (descriptor, blocks) = self.store.holding(&hash).ok()??;
-        let is_told = |scopes: &_| self.access.tells(&peer, action, scopes);
-        let name = self.store.name_of(&hash, is_told).ok()?;
+        let may_know = |scopes: &_| self.access.tells(&peer, action, scopes);
+        let name = self.store.name_of(&hash, may_know).ok()?;
         Some(Availability {
             name,
             blocks,

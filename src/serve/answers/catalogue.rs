@@ -41,7 +41,7 @@ impl Answers {
                     is_new
                         && self.store.state_of(share).is_available()
                         && share.name.len() <= catalogue::MAX_NAME
-                        && holds_all(&share.name, &words)
+                        && contains_all(&share.name, &words)
                         && self.access.lists(&peer, share)
                 });
         let Page { shares, next } = page.ok()?;
@@ -67,8 +67,8 @@ fn words(query: &str) -> Vec<String> {
         .collect()
 }
 
-/// Whether `name` holds each of `words`, letter case apart.
-fn holds_all(name: &str, words: &[String]) -> bool {
+/// Whether `name` contains each of `words`, in any letter case.
+fn contains_all(name: &str, words: &[String]) -> bool {
     let name = name.to_lowercase();
     words.iter().all(|word| name.contains(word))
 }
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_query_asks_for_all_its_words_in_any_case() {
         let query = words(" Sea  SHELL ");
-        assert!(holds_all("shells of the sea.txt", &query));
-        assert!(!holds_all("sea.txt", &query));
-        assert!(holds_all("anything", &words("")));
+        assert!(contains_all("shells of the sea.txt", &query));
+        assert!(!contains_all("sea.txt", &query));
+        assert!(contains_all("anything", &words("")));
     }
 }

@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// How often it is looked where a subscriber can be reached, once in [`UPDATE_INTERVAL`], before it is only looked
-/// when there is an update.
+/// How often to look up the address of a subscriber, once in each [`UPDATE_INTERVAL`]. After that, it
+/// is looked up only when there is an update.
 const LOCATE_ATTEMPTS: u32 = 8;
 
 impl Server {
@@ -35,7 +35,7 @@ impl Server {
         stream: Inbound,
     ) -> Result<(), FrameError> {
         let mut stream = Stall::new(stream, self.stall);
-        // A peer opens this stream to ask at once: a few bytes, which take no longer than a stall.
+        // The request is a few bytes, which the peer sends as it opens the stream.
         let request = timeout(self.stall, availability::read_request(&mut stream)).await;
         match request.unwrap_or(Ok(None))? {
             Some(request) => {
@@ -46,7 +46,7 @@ impl Server {
         }
     }
 
-    /// The same for version 1 of the protocol.
+    /// Serves version 1 of the protocol.
     pub(super) async fn serve_listed_availability(
         &self,
         requester: Requester,
@@ -72,13 +72,13 @@ impl Server {
             return Ok(stream.close().await?);
         };
         if matches!(question, Question::Proven(_)) {
-            let _ = self.notices.asked.try_send((hash, requester.peer));
+            let _ = self.asked.try_send((hash, requester.peer));
         }
         self.send_updates(requester, stream, hash, question.action(), has)
             .await
     }
 
-    /// Tells the requester what is here of `hash`, and what comes, for as long as it listens.
+    /// Sends the availability of `hash` and its changes, until the requester closes the stream.
     async fn send_updates(
         &self,
         requester: Requester,
@@ -90,13 +90,13 @@ impl Server {
         let peer = requester.peer;
         let mut subscription = self.subscribers.subscribe(hash, peer);
         let mut watcher = self.changes.watch(hash);
-        // How far that was, at least, at the last look of this subscriber.
+        // The progress of the content before the last look of this subscription.
         let mut looked = None;
         let mut here = subscription.set_blocks(take(&mut has.blocks), looked);
         loop {
             self.locate(peer, &subscription).await;
             let update = subscription.next_update(&has, &here);
-            // What one update does not take follows in the next one.
+            // Blocks that do not fit into this update follow in the next one.
             let may_have_more = update.is_some();
             if let Some(update) = update {
                 stream.arm();
@@ -106,7 +106,7 @@ impl Server {
             stream.disarm();
             let mut nothing = [0];
             let change = tokio::select! {
-                // Nothing more is expected: it listens no more.
+                // Nothing more is expected: the requester has closed the stream.
                 closed = stream.read(&mut nothing) => return Ok(closed.map(drop)?),
                 change = self.next_change(peer, &subscription, &mut watcher) => change,
                 () = sleep(UPDATE_INTERVAL), if may_have_more => Change::Subscribers,
@@ -114,7 +114,7 @@ impl Server {
             if change == Change::Subscribers {
                 continue;
             }
-            // As long as who may know of it is the same, what another subscriber found since is enough.
+            // While access is unchanged, a look by another subscription is as good.
             let seen = watcher.progress();
             if let (Some(before), Some(now)) = (looked, seen)
                 && before.revision == now.revision
@@ -125,7 +125,7 @@ impl Server {
             }
             let found = self.answers.availability(requester, action, hash).await?;
             let Some(found) = found else {
-                // Withdrawn meanwhile.
+                // The share was withdrawn meanwhile.
                 return Ok(stream.close().await?);
             };
             (has, looked) = (found, seen);
@@ -133,7 +133,7 @@ impl Server {
         }
     }
 
-    /// Waits for a change; meanwhile looks where others can reach the subscriber.
+    /// Waits for a change; meanwhile looks up the address of the subscriber.
     async fn next_change(
         &self,
         peer: PeerId,
@@ -156,7 +156,7 @@ impl Server {
         }
     }
 
-    /// Finds out where others can reach the subscriber, if that is not known yet.
+    /// Looks up the address of the subscriber, unless it is known.
     async fn locate(&self, peer: PeerId, subscription: &Subscription) {
         if subscription.is_located() {
             return;

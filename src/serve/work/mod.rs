@@ -69,8 +69,8 @@ impl Work {
     }
 
     /// Runs `job` for `requester` when it is its turn. The job returns, with its result, how many
-    /// bytes of content it read. A job that has started is finished, even if its result is no
-    /// longer needed.
+    /// bytes of content it read. A job that has started is finished, even if its result is not
+    /// needed any more.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         requester: Requester,

@@ -1,0 +1,134 @@
+//! Acts on what serving finds out about shared files: queues them to be hashed again, has their
+//! state checked, and logs what is not served any more.
+//!
+//! Answers report a [`Finding`] and do nothing else about it. A finding that is lost is found again
+//! with the next request.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use pelago_content::Hash;
+use tokio::sync::mpsc;
+
+use super::{
+    log_throttle::LogThrottle,
+    rehash_queue::{RehashQueue, RehashReason},
+};
+use crate::store::{Member, MemberState, ReadError, Store};
+
+/// What reading content for an answer showed.
+#[derive(Debug)]
+pub(super) enum Finding {
+    /// The content was served, each chunk proven first, but a file may no longer hold it.
+    InDoubt(Hash),
+    /// The content could not be served.
+    Unserved(Hash, ReadError),
+}
+
+/// Acts on findings. A handle: clones share the throttles.
+#[derive(Clone)]
+pub(super) struct Findings {
+    store: Store,
+    rehash: RehashQueue,
+    /// Takes paths of shared files that could not be served.
+    doubtful: mpsc::Sender<PathBuf>,
+    logged: LogThrottle,
+    /// Content whose files in doubt were queued recently.
+    rechecked: LogThrottle,
+}
+
+impl Findings {
+    pub(super) fn new(store: Store, rehash: RehashQueue, doubtful: mpsc::Sender<PathBuf>) -> Self {
+        Self {
+            store,
+            rehash,
+            doubtful,
+            logged: LogThrottle::default(),
+            rechecked: LogThrottle::default(),
+        }
+    }
+
+    /// Acts on a finding. Blocks.
+    pub(super) fn handle(&self, finding: Finding) {
+        match finding {
+            Finding::InDoubt(hash) if self.rechecked.allows(&hash, Instant::now()) => {
+                self.rehash_doubted(&hash);
+            }
+            Finding::InDoubt(_) => {}
+            Finding::Unserved(hash, error) => self.handle_error(&hash, error),
+        }
+    }
+
+    fn handle_error(&self, hash: &Hash, error: ReadError) {
+        let may_log = self.logged.allows(hash, Instant::now());
+        match error {
+            ReadError::Changed { path } => {
+                if may_log {
+                    tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
+                }
+                self.rehash_changed(&path);
+                self.check_state(path);
+            }
+            ReadError::Unreadable { path, source } => {
+                if may_log {
+                    let path = path.display();
+                    tracing::warn!(%hash, %path, error = %source, "a shared file cannot be read");
+                }
+                self.store.note_unreadable(&path);
+                self.check_state(path);
+            }
+            error @ ReadError::Tree { .. } => {
+                self.rehash.enqueue_for_error(&error);
+                if may_log {
+                    tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt from the file");
+                }
+            }
+            error if may_log => {
+                tracing::warn!(%hash, %error, "a shared file cannot be read");
+            }
+            _ => {}
+        }
+    }
+
+    /// Queues the files that may no longer hold this content.
+    fn rehash_doubted(&self, hash: &Hash) {
+        match self.store.in_doubt(hash) {
+            Ok(paths) => {
+                for path in paths {
+                    self.rehash.enqueue_doubted(path);
+                }
+            }
+            Err(error) => tracing::error!(%error, "cannot look up a file in doubt"),
+        }
+    }
+
+    /// Queues a changed file, unless it is known to hold other content, as it is now.
+    fn rehash_changed(&self, path: &Path) {
+        let share = self.store.share_at(path);
+        let members = self.store.members_at(path);
+        let (share, members) = match (share, members) {
+            (Ok(share), Ok(members)) => (share, members),
+            (Err(error), _) | (_, Err(error)) => {
+                return tracing::error!(%error, "cannot look up a changed file");
+            }
+        };
+        let is_due = |(_, member): &(PathBuf, Member)| match member.state {
+            // A change that left no mark would be served where chunks are not proven.
+            MemberState::File(listed) => {
+                let sight = self.store.look_at_file(path, &listed);
+                sight.rehash.is_some() || sight.state.is_available()
+            }
+            MemberState::Folder(_) => false,
+        };
+        if share.is_some() || members.iter().any(is_due) {
+            self.rehash.enqueue(path.to_owned(), RehashReason::Changed);
+        }
+    }
+
+    /// Has the state of a share checked. While too many wait, the path is dropped.
+    fn check_state(&self, path: PathBuf) {
+        let _ = self.doubtful.try_send(path);
+    }
+}
