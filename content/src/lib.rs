@@ -46,6 +46,7 @@ mod layout;
 mod link;
 mod listing;
 mod manifest;
+mod node;
 mod printable;
 mod proof;
 mod ranges;
@@ -68,10 +69,11 @@ pub use manifest::{
     MAX_TARGET_LEN, Manifest, ManifestEntry, ManifestError, NameError, TargetError, check_name,
     check_target,
 };
+pub use node::Node;
 pub use printable::{Printable, escaped, is_unsafe};
 pub use proof::{
     ProofError, proof_len, proven_nodes, siblings, verify, verify_leaves, verify_node,
 };
 pub use ranges::{BlockRanges, RangesError};
 pub use sequence::{Part, Sequence};
-pub use tree::{Node, leaf, padding, parent, subtree, subtree_leaves};
+pub use tree::{leaf, padding, parent, subtree, subtree_leaves};

@@ -6,62 +6,24 @@
 //! [`ManifestError`].
 
 mod codec;
+mod entry;
+mod error;
 mod name;
 
+pub use self::entry::{
+    EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, MAX_MANIFEST_LEN, ManifestEntry,
+};
+pub use self::error::ManifestError;
+use self::error::shown;
 pub use self::name::{
     MAX_NAME_LEN, MAX_TARGET_LEN, NameError, TargetError, check_name, check_target,
 };
 use crate::{Descriptor, DescriptorError, Hasher, Kind};
 
-/// Bytes of the longest manifest: bounds what a folder costs before anything of it is known.
-pub const MAX_MANIFEST_LEN: u64 = 64 << 20;
-
-/// Entries in one manifest, at most. A file's takes 55 bytes and more, so nearly as many fit into
-/// the longest manifest; symbolic links take less, and are held to the same.
-pub const MAX_MANIFEST_ENTRIES: usize = 1 << 20;
-
-/// The version of manifests written and read here.
-pub const MANIFEST_VERSION: u64 = 1;
-
 /// What is in one directory, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     entries: Vec<ManifestEntry>,
-}
-
-/// Something in a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManifestEntry {
-    /// One component of a path, as found on disk.
-    pub name: String,
-    /// What it is.
-    pub kind: EntryKind,
-}
-
-/// What an entry is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A file.
-    File {
-        /// Its content.
-        descriptor: Descriptor,
-        /// Whether its owner may run it.
-        executable: bool,
-    },
-    /// A directory.
-    Folder {
-        /// Its manifest.
-        descriptor: Descriptor,
-        /// Bytes in all files below. A claim until it is expanded.
-        bytes: u64,
-        /// How many files are below. A claim until it is expanded.
-        files: u64,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// Its target, as it was found on disk. It may lead anywhere.
-        target: String,
-    },
 }
 
 impl Manifest {
@@ -180,11 +142,6 @@ fn check(entry: &ManifestEntry) -> Result<(), ManifestError> {
     }
 }
 
-/// A name in a refusal, cut off where any name ends.
-fn shown(name: &str) -> String {
-    name.chars().take(MAX_NAME_LEN).collect()
-}
-
 /// Whether one directory may hold all these names, which are sorted: each by itself, and none twice.
 ///
 /// # Errors
@@ -204,91 +161,4 @@ fn check_names<'n>(names: impl Iterator<Item = &'n str>) -> Result<(), ManifestE
         before = Some(name);
     }
     Ok(())
-}
-
-/// Why something is no manifest.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ManifestError {
-    /// Longer than any manifest.
-    #[error("a manifest has at most {MAX_MANIFEST_LEN} bytes, this has {found}")]
-    Length {
-        /// How many bytes it has.
-        found: u64,
-    },
-    /// More entries than a manifest may have.
-    #[error("a manifest has at most {MAX_MANIFEST_ENTRIES} entries, this has {found}")]
-    Entries {
-        /// How many entries it has.
-        found: u64,
-    },
-    /// Of a version that is not known here.
-    #[error("manifests of version {found} are unknown; expected {MANIFEST_VERSION}")]
-    Version {
-        /// Its version.
-        found: u64,
-    },
-    /// Not built as a manifest is.
-    #[error("malformed: {0}")]
-    Malformed(String),
-    /// Not the one form that there is of it: order, spelling of numbers and lengths, repetition.
-    #[error("not in the one form that a manifest has")]
-    Form,
-    /// An entry has a key that is unknown.
-    #[error("entry {number} has the unknown key {key:?}")]
-    Key {
-        /// Which entry, counted from 1.
-        number: usize,
-        /// The key.
-        key: String,
-    },
-    /// An entry has a name that it may not have.
-    #[error("an entry may not be called {name:?}: {source}")]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        source: NameError,
-    },
-    /// A symbolic link has no valid target.
-    #[error("the symbolic link {name:?} is refused: {source}")]
-    Target {
-        /// Its name.
-        name: String,
-        /// Why.
-        source: TargetError,
-    },
-    /// Two entries have one name.
-    #[error("there are two entries called {name:?}")]
-    Twice {
-        /// The name.
-        name: String,
-    },
-    /// A file's descriptor is that of a folder, or the other way round.
-    #[error("{name:?} is said to be a {expected}, and its descriptor is that of a {found}")]
-    Kind {
-        /// The entry's name.
-        name: String,
-        /// What the entry is.
-        expected: Kind,
-        /// What its descriptor says.
-        found: Kind,
-    },
-    /// A descriptor is none.
-    #[error("the descriptor of {name:?} is wrong: {source}")]
-    Descriptor {
-        /// The entry's name.
-        name: String,
-        /// Why.
-        source: DescriptorError,
-    },
-    /// A sub-folder's manifest would be longer than a manifest may be.
-    #[error(
-        "the manifest of {name:?} has {found} bytes, over the limit of {MAX_MANIFEST_LEN} bytes"
-    )]
-    FolderLength {
-        /// The entry's name.
-        name: String,
-        /// How many bytes it is said to have.
-        found: u64,
-    },
 }

@@ -13,10 +13,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::{BLOCK_SIZE, lanes::digest_each};
-
-/// A hash in the tree.
-pub type Node = [u8; 32];
+use crate::{BLOCK_SIZE, Node, lanes::digest_each};
 
 /// Bytes in a block, where lengths of slices are compared.
 const BLOCK: usize = BLOCK_SIZE as usize;

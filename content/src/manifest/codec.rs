@@ -13,7 +13,8 @@ use cbor4ii::core::{
 };
 
 use super::{
-    EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, ManifestEntry, ManifestError, shown,
+    entry::{EntryKind, MANIFEST_VERSION, MAX_MANIFEST_ENTRIES, ManifestEntry},
+    error::{ManifestError, shown},
 };
 use crate::Descriptor;
 
