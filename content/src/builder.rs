@@ -1,8 +1,8 @@
 //! The tree of whole content from the nodes of one level, in constant memory.
 //!
 //! Owns the order in which nodes become known, and closes the right edge with padding. Never
-//! hashes content: runs may be hashed on many threads and pushed here in order. A count of nodes
-//! that does not fit the size leaves as a [`BuildError`].
+//! hashes content: runs may be hashed on many threads and pushed here in order. If the number of
+//! nodes does not fit the size, the result is a [`BuildError`].
 
 use crate::{Geometry, Node, padding, parent};
 
@@ -11,9 +11,9 @@ use crate::{Geometry, Node, padding, parent};
 /// The nodes to push are those above the chunks of the base level, whose level [`Geometry::chunk`]
 /// clips: content lower than the base level is pushed as its root, not padded up to the base.
 ///
-/// The sink is given level, index and node, for each node of the base level and above that has
-/// content below it, exactly once, children before parents and each level from left to right. Of
-/// content lower than the base level it is given nothing, as a stored tree has nothing to keep.
+/// The sink gets level, index and node, for each node of the base level and above that has content
+/// below it: exactly once, children before parents, and each level from left to right. For content
+/// lower than the base level it gets nothing, as a stored tree has nothing to keep.
 #[derive(Clone, Debug)]
 pub struct Builder {
     base_level: u8,
@@ -38,9 +38,9 @@ impl Builder {
         self.pushed
     }
 
-    /// Takes the next node of the base level, and emits what is now known for certain.
+    /// Takes the next node of the base level, and emits all nodes that are now known.
     pub fn push(&mut self, node: Node, sink: &mut impl FnMut(u8, u64, Node)) {
-        // Whether the first node lies at the base level or is a lower root shows with the second.
+        // The second node shows that the first one is at the base level, and not a lower root.
         if let (1, [first]) = (self.pushed, &self.waiting[..]) {
             sink(self.base_level, 0, *first);
         }
@@ -60,14 +60,14 @@ impl Builder {
         self.pushed += 1;
     }
 
-    /// Ends content of `size` bytes: emits the nodes on the right edge and gives the root.
+    /// Ends content of `size` bytes: emits the nodes on the right edge, and returns the root.
     ///
-    /// Empty content has the root of 32 zero bytes and needs no node; pushing that one, the node of
-    /// its only chunk, is welcome too.
+    /// Empty content has the root of 32 zero bytes and needs no node; that node, of its only
+    /// chunk, may be pushed as well.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] if content of this size has another number of nodes than were pushed.
+    /// [`BuildError`] if content of this size has a different number of nodes than were pushed.
     pub fn finish(
         mut self,
         size: u64,
@@ -94,7 +94,7 @@ impl Builder {
         Ok(self.close(geometry.height(), sink))
     }
 
-    /// Climbs the right edge from the base level, pairing what waits there with padding.
+    /// Climbs the right edge from the base level, pairing waiting nodes with padding.
     fn close(&mut self, height: u8, sink: &mut impl FnMut(u8, u64, Node)) -> Node {
         let mut edge = None;
         for level in self.base_level..height {
@@ -119,7 +119,7 @@ impl Builder {
     }
 }
 
-/// The number of nodes pushed is not that of content of this size: it changed while being read.
+/// The number of pushed nodes is not that of content of this size: it changed while being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("content of {size} bytes has {expected} chunks, but {found} were hashed")]
 pub struct BuildError {

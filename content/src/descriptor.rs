@@ -1,7 +1,8 @@
-//! The descriptor: the 41 bytes that decide a hash.
+//! The descriptor: the 41 bytes that determine a hash.
 //!
-//! Owns which descriptors exist: one in hand has passed every check that needs no content. Whether
-//! its size and root are true only proofs can tell. Refusals leave as a [`DescriptorError`].
+//! Owns which descriptors are valid: a value has passed every check that needs no content. Only
+//! proofs show whether its size and root are true. Invalid descriptors result in a
+//! [`DescriptorError`].
 
 use std::fmt;
 
@@ -34,7 +35,7 @@ impl TryFrom<u8> for Kind {
     }
 }
 
-/// The word for it: `file` or `folder`.
+/// The word `file` or `folder`.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -46,8 +47,8 @@ impl fmt::Display for Kind {
 
 /// Kind, size and root of some content, well-formed.
 ///
-/// The size is a *claim* until the last block has been verified: allocate nothing in proportion
-/// to it before.
+/// The size is a *claim* until the last block has been verified: allocate nothing in proportion to
+/// it before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Descriptor {
     kind: Kind,
@@ -63,8 +64,8 @@ impl Descriptor {
     ///
     /// # Errors
     ///
-    /// [`DescriptorError::Size`] above [`MAX_SIZE`], [`DescriptorError::Root`] if one of size and
-    /// root says "empty" and the other does not.
+    /// [`DescriptorError::Size`] above [`MAX_SIZE`]; [`DescriptorError::Root`] if one of size and
+    /// root means "empty" and the other does not.
     pub fn new(kind: Kind, size: u64, root: Node) -> Result<Self, DescriptorError> {
         if size > MAX_SIZE {
             return Err(DescriptorError::Size { found: size });
@@ -75,12 +76,12 @@ impl Descriptor {
         Ok(Self { kind, size, root })
     }
 
-    /// Reads the 41 bytes: kind, size (big-endian), root.
+    /// Parses the 41 bytes: kind, size (big-endian), root.
     ///
     /// # Errors
     ///
-    /// Those of [`Descriptor::new`], [`DescriptorError::Length`] for any other number of bytes and
-    /// [`DescriptorError::Kind`] for a kind not known here.
+    /// Those of [`Descriptor::new`], [`DescriptorError::Length`] for any other number of bytes,
+    /// and [`DescriptorError::Kind`] for an unknown kind.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DescriptorError> {
         let wrong = DescriptorError::Length { found: bytes.len() };
         let (kind, rest) = bytes.split_first_chunk::<1>().ok_or(wrong)?;
@@ -89,7 +90,7 @@ impl Descriptor {
         Self::new(Kind::try_from(kind[0])?, u64::from_be_bytes(*size), root)
     }
 
-    /// The 41 bytes, of which there is exactly one form.
+    /// The 41 bytes. Each descriptor has exactly one encoding.
     pub fn to_bytes(&self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
         bytes[0] = self.kind as u8;
@@ -125,7 +126,7 @@ impl Descriptor {
     }
 }
 
-/// Why something is no descriptor.
+/// Why a descriptor is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DescriptorError {
     /// Not 41 bytes.
@@ -134,19 +135,19 @@ pub enum DescriptorError {
         /// How many bytes there are.
         found: usize,
     },
-    /// A kind that this version does not know.
+    /// A kind that is unknown to this version.
     #[error("kind {found} is unknown; expected 0 (file) or 1 (folder)")]
     Kind {
         /// The kind's byte.
         found: u8,
     },
-    /// Larger than anything that has a hash.
+    /// Larger than any content.
     #[error("a size of {found} bytes is over the limit of {MAX_SIZE} bytes (1 PiB)")]
     Size {
         /// The size, in bytes.
         found: u64,
     },
-    /// Size and root disagree on whether there is content at all.
+    /// Only one of size and root means that there is no content.
     #[error("size {size} and root disagree: a root is all zeroes exactly if the size is 0")]
     Root {
         /// The size, in bytes.

@@ -1,12 +1,12 @@
 //! The shape of a tree, which follows from the size alone: blocks, height, nodes, chunks.
 //!
 //! Owns all arithmetic on sizes, levels and indices, so that it is checked in one place; levels
-//! and indices from hostile peers overflow nothing. Never looks at a byte of content. A place that
-//! the content does not have leaves as [`OutOfRange`].
+//! and indices from hostile peers overflow nothing. Never looks at a byte of content. A chunk that
+//! the content does not have results in [`OutOfRange`].
 
 use std::ops::Range;
 
-/// Bytes in a block, the unit of proof. BEP 52 fixes it: another value is another tree.
+/// Bytes in a block, the unit of proof. BEP 52 fixes it: a different value gives different trees.
 pub const BLOCK_SIZE: u64 = 16 * 1024;
 
 /// Bytes in the largest content: 1 PiB, so that a tree has at most 36 levels above its leaves.
@@ -35,7 +35,7 @@ impl Geometry {
         self.size
     }
 
-    /// How many blocks the content has; the last may be short. None if it is empty.
+    /// How many blocks the content has; the last one may be short. Zero if the content is empty.
     pub const fn blocks(self) -> u64 {
         self.size.div_ceil(BLOCK_SIZE)
     }
@@ -49,7 +49,7 @@ impl Geometry {
         }
     }
 
-    /// How many nodes of `level` have content below them. None above the height, or of empty
+    /// How many nodes of `level` have content below them. Zero above the height, and for empty
     /// content; the rest of the level is padding.
     pub const fn nodes_at(self, level: u8) -> u64 {
         if level > self.height() {
@@ -60,7 +60,7 @@ impl Geometry {
     }
 
     /// How many chunks of `level` (clipped to the height) there are. At least one: empty content
-    /// has one empty chunk, so that there is something to ask for.
+    /// has one empty chunk, which can be requested.
     pub const fn chunks(self, level: u8) -> u64 {
         let height = self.height();
         let nodes = self.nodes_at(if level < height { level } else { height });
@@ -103,11 +103,11 @@ impl Geometry {
     }
 }
 
-/// An aligned run of `2^level` blocks, cut short where the content ends; also the node above it.
+/// An aligned run of `2^level` blocks, cut off where the content ends; also the node above it.
 ///
-/// Made by [`Geometry::chunk`] only, so one in hand lies within content of some size and none of
-/// its arithmetic can overflow. Given the geometry of *shorter* content, its ranges are empty or
-/// cut; whoever verifies checks it again.
+/// Only [`Geometry::chunk`] creates one, so it is part of content of some size, and none of its
+/// arithmetic can overflow. With the geometry of *shorter* content, its ranges are empty or cut
+/// off; verification checks it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chunk {
     level: u8,
@@ -120,7 +120,7 @@ impl Chunk {
         self.level
     }
 
-    /// The place of the run among those of its level.
+    /// The index of the run among those of its level.
     pub const fn index(self) -> u64 {
         self.index
     }
@@ -140,7 +140,7 @@ impl Chunk {
     }
 }
 
-/// A level and index that the content does not reach.
+/// A level and index beyond the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("chunk {index} of level {level} is out of range: the content has {chunks} of them")]
 pub struct OutOfRange {

@@ -1,7 +1,7 @@
 //! The hash: 32 bytes that name content, as people type them and as records are filed under them.
 //!
-//! Owns the text form and the provider key. Never hashes content itself: that is the tree's and
-//! the descriptor's work. Text that is no hash leaves as a [`HashError`].
+//! Owns the text form and the provider key. Never hashes content itself: the tree and the
+//! descriptor do. Invalid text results in a [`HashError`].
 
 use std::{fmt, str::FromStr};
 
@@ -27,7 +27,7 @@ impl Hash {
     /// How many hex digits a hash has in text.
     pub const DIGITS: usize = 2 * Self::LEN;
 
-    /// Takes 32 bytes, from a message or a record, for a hash.
+    /// Interprets 32 bytes, from a message or a record, as a hash.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -39,7 +39,7 @@ impl Hash {
 
     /// The key under which providers of this content are recorded in the DHT.
     ///
-    /// One-way: whoever stores a provider record cannot fetch the content with it.
+    /// One-way: nodes that store a provider record cannot fetch the content with it.
     pub fn provider_key(&self) -> [u8; 32] {
         Sha256::new_with_prefix(PROVIDER_DOMAIN)
             .chain_update(self.0)
@@ -93,7 +93,7 @@ impl FromStr for Hash {
     }
 }
 
-/// Why a text is no hash.
+/// Why a text is not a valid hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
     /// Not 64 characters.
@@ -102,7 +102,7 @@ pub enum HashError {
         /// How many characters there are.
         found: usize,
     },
-    /// 64 characters, but one is no hex digit.
+    /// 64 characters, but one is not a hex digit.
     #[error("digit {position} of the hash is {found:?}; expected 0-9 or a-f")]
     Digit {
         /// Which character, counted from 1.
@@ -110,7 +110,7 @@ pub enum HashError {
         /// The character.
         found: char,
     },
-    /// Starts with `sha256:`, which is kept for another meaning.
+    /// Starts with `sha256:`, which is reserved for another meaning.
     #[error(
         "`sha256:` is reserved: a SHA-256 of the file's bytes is not its hash here; \
          give the 64 hex digits that `share` or `hash` printed"

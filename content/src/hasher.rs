@@ -1,23 +1,23 @@
 //! The descriptor of content that arrives in order, in pieces of any length.
 //!
 //! Owns a buffer of 64 KiB and the nodes on the right edge, nothing else. Only a total over the
-//! limit can fail, and leaves as a [`DescriptorError`].
+//! limit can fail, with a [`DescriptorError`].
 
 use crate::{BLOCK_SIZE, Builder, Descriptor, DescriptorError, Kind, Node, subtree_leaves};
 
-/// Bytes hashed in one go: as many blocks as share a core.
+/// Bytes hashed at a time: as many blocks as share a core.
 const RUN: usize = 4 * BLOCK_SIZE as usize;
 
 /// Hashes content on the caller's thread.
 ///
-/// Long pieces are hashed from where they lie; what is left of them waits until it makes a run of
-/// four blocks.
+/// Long pieces are hashed in place; the remainder waits until it is complete as a run of four
+/// blocks.
 #[derive(Clone, Debug)]
 pub struct Hasher {
     kind: Kind,
     size: u64,
     tree: Builder,
-    /// The run begun; shorter than a run between calls.
+    /// The incomplete run between two calls.
     waiting: Vec<u8>,
     leaves: Vec<Node>,
 }

@@ -2,8 +2,8 @@
 //!
 //! SHA-256 of one message is a chain in which each step waits for the one before; processors with
 //! instructions for it then idle for half the time. Blocks are independent of each other, so their
-//! chains are interleaved. Owns the choice of how; what is computed is plain SHA-256, everywhere.
-//! `sha2` is the portable path and the judge in the tests.
+//! chains are interleaved. Owns only the choice of implementation; the result is plain SHA-256
+//! everywhere. `sha2` is the portable implementation, and the reference in the tests.
 
 use sha2::{Digest, Sha256};
 
@@ -12,7 +12,7 @@ use crate::Node;
 #[cfg(target_arch = "x86_64")]
 mod x86_64;
 
-/// Writes the SHA-256 of each message; there is exactly one place for each.
+/// Writes the SHA-256 of each message to the slot with the same index.
 pub(crate) fn digest_each<const LENGTH: usize>(messages: &[[u8; LENGTH]], digests: &mut [Node]) {
     debug_assert_eq!(messages.len(), digests.len(), "one place for each message");
     let done = digest_interleaved(messages, digests);
@@ -21,7 +21,7 @@ pub(crate) fn digest_each<const LENGTH: usize>(messages: &[[u8; LENGTH]], digest
     }
 }
 
-/// Digests messages from the front as far as interleaving helps, and says how many it did.
+/// Digests messages from the front while interleaving helps; returns how many it digested.
 #[cfg(target_arch = "x86_64")]
 fn digest_interleaved<const LENGTH: usize>(
     messages: &[[u8; LENGTH]],

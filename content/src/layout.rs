@@ -1,8 +1,8 @@
-//! Where each node lies in a flat file of nodes.
+//! The position of each node in a flat file of nodes.
 //!
 //! Levels follow each other from the base level up to the root, each from left to right, without
-//! padding nodes, gaps or a header. Owns positions only; who writes the file, and which nodes are
-//! in it so far, is the store's business. A node that has no place is `None`.
+//! padding nodes, gaps or a header. Owns positions only; the store writes the file, and knows
+//! which nodes it holds so far. A node without a position is `None`.
 
 use std::ops::Range;
 
@@ -35,8 +35,8 @@ impl Layout {
         self.base_level
     }
 
-    /// The byte at which the node begins; it has 32 bytes. `None` if it is below the base level,
-    /// above the root or past the content.
+    /// The byte at which the 32 bytes of the node begin. `None` if the node is below the base
+    /// level, above the root or past the content.
     pub fn offset(self, level: u8, index: u64) -> Option<u64> {
         if level < self.base_level || index >= self.geometry.nodes_at(level) {
             return None;
@@ -55,7 +55,7 @@ impl Layout {
         self.level_range(self.geometry.height()).end
     }
 
-    /// Whether the file holds no node at all.
+    /// Whether the file holds no nodes.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }

@@ -1,10 +1,10 @@
 //! What content *is* in Pelago: its hash tree, its descriptor, its hash, the proof that a chunk
-//! belongs to it, the manifests of folders and what they unfold to, the set of blocks one holds of
-//! it, and the link that names it.
+//! belongs to it, the manifests of folders and their expansion, sets of blocks, and the link that
+//! names it.
 //!
 //! Everything here is pure: bytes in, values out. No I/O, no async, no threads, no network types,
-//! and nothing is allocated in proportion to a size that somebody merely claims. Each operation
-//! that can fail has one error enum of its own; nothing panics on what a peer may send.
+//! and no allocation in proportion to a size that is merely claimed. Each operation that can fail
+//! has its own error enum; nothing panics on data from a peer.
 //!
 //! | word | meaning |
 //! |---|---|
@@ -12,12 +12,13 @@
 //! | node | a hash in the tree; level 0 are the blocks' hashes, or leaves |
 //! | chunk | the aligned run of `2^level` blocks below one node, the unit of a request |
 //! | root | the top node; BitTorrent v2 (BEP 52) calls it the pieces root |
-//! | descriptor | kind, size and root: all that decides a hash |
+//! | descriptor | kind, size and root: everything that determines a hash |
 //! | hash | SHA-256 over the descriptor: *the* name of the content |
-//! | manifest | what is in one directory: the content of kind folder |
-//! | listing | all that is below a folder, in one order for everyone |
+//! | manifest | the entries of one directory: the content of kind folder |
+//! | listing | everything below a folder, in the same order for all nodes |
 //!
-//! Whoever has content describes it once, and proves any part of it to whoever has the hash:
+//! A node with the content describes it once, and proves any part of it to nodes that have the
+//! hash:
 //!
 //! ```
 //! use pelago_content::{Descriptor, Hasher, Kind, leaf, verify};

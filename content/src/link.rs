@@ -1,9 +1,9 @@
-//! The link: all that a receiver needs, as one line of text.
+//! The link: everything that a receiver needs, as one line of text.
 //!
 //! `pelago:<hash>?name=<name>&size=<bytes>&unlisted=1&peer=<multiaddr>&peer=...`, with values
 //! percent-encoded.
-//! Owns the text form and its bounds. Never judges a peer's address, nor a name: everything but the
-//! hash is a hint by whoever wrote the link. Text that is no link leaves as a [`LinkError`].
+//! Owns the text form and its bounds. Never judges a peer's address or a name: everything but the
+//! hash is a hint by the author of the link. Invalid text results in a [`LinkError`].
 
 use std::{
     fmt::{self, Write},
@@ -14,35 +14,37 @@ use crate::{Hash, HashError};
 
 const SCHEME: &str = "pelago:";
 
-/// Content, and what somebody says of it.
+/// Content, with what the author of the link says of it.
 ///
-/// Displays as a link that always parses again: what would exceed a limit is left out (the last
-/// peers; a name over [`Link::MAX_NAME_LEN`]).
+/// Displays as a link that always parses again: parts that would exceed a limit are left out (the
+/// last peers; a name over [`Link::MAX_NAME_LEN`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The content.
     pub hash: Hash,
-    /// What to call it. Any text: sanitise it before it becomes a path or meets a terminal.
+    /// A name for the content. Any text: sanitise it before using it as a path or printing it to a
+    /// terminal.
     pub name: Option<String>,
-    /// What the content weighs in bytes, the total for a folder. A claim.
+    /// The size of the content in bytes; for a folder, the total of its files. A claim.
     pub size: Option<u64>,
-    /// Whether the content is for those who have the hash: in no list, and not announced.
+    /// Whether the content is only for those who have the hash: it is in no list, and not
+    /// announced.
     pub is_unlisted: bool,
     /// Where to ask first: multiaddrs, best first, not parsed here.
     pub peers: Vec<String>,
 }
 
 impl Link {
-    /// Bytes in the longest link: what fits a QR code twice over, and a chat message once.
+    /// Bytes in the longest link: half the capacity of a QR code, and one chat message.
     pub const MAX_LEN: usize = 8 * 1024;
 
-    /// Peers in one link, so that a link cannot make its reader dial without end.
+    /// Peers in one link, at most, to bound the dials that it can cause.
     pub const MAX_PEERS: usize = 64;
 
-    /// Bytes of the longest name, decoded: four times what file systems take for a component.
+    /// Bytes of the longest name, decoded: four times what file systems accept for a component.
     pub const MAX_NAME_LEN: usize = 1024;
 
-    /// A link that says nothing but the hash.
+    /// A link with nothing but the hash.
     pub const fn new(hash: Hash) -> Self {
         Self {
             hash,
@@ -58,7 +60,7 @@ impl Link {
             "name" => set(&mut self.name, "name", name(decode("name", value)?)?),
             "size" => set(&mut self.size, "size", size(&decode("size", value)?)?),
             "unlisted" => {
-                // Anything but a clear no is a yes: what is listed cannot be taken back.
+                // Anything but a clear no counts as yes: a listing cannot be undone.
                 self.is_unlisted |= decode("unlisted", value)? != "0";
                 Ok(())
             }
@@ -144,7 +146,7 @@ fn name(name: String) -> Result<String, LinkError> {
     }
 }
 
-/// Digits only: `u64::from_str` would take a sign too.
+/// Accepts digits only: `u64::from_str` would accept a sign, too.
 fn size(text: &str) -> Result<u64, LinkError> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse()
@@ -163,8 +165,8 @@ fn set<T>(place: &mut Option<T>, key: &'static str, value: T) -> Result<(), Link
     }
 }
 
-/// Leaves what RFC 3986 calls unreserved, and `/` and `:`, which a query may hold and addresses
-/// consist of.
+/// Keeps the characters that RFC 3986 calls unreserved, and `/` and `:`, which a query may contain
+/// and addresses consist of.
 fn encode(value: &str, text: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/:".contains(&byte) {
@@ -175,8 +177,8 @@ fn encode(value: &str, text: &mut String) {
     }
 }
 
-/// Strict where it could mislead: a `%` starts two hex digits, and the result is UTF-8. A `+` is a
-/// plus, and Unicode that a browser decoded for display is taken as it is.
+/// Strict where leniency could mislead: `%` must precede two hex digits, and the result must be
+/// UTF-8. `+` is a plus, and Unicode that a browser decoded for display is accepted.
 fn decode(key: &'static str, value: &str) -> Result<String, LinkError> {
     let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
     let mut decoded = Vec::with_capacity(value.len());
@@ -195,7 +197,7 @@ fn decode(key: &'static str, value: &str) -> Result<String, LinkError> {
     String::from_utf8(decoded).map_err(|_| LinkError::Utf8 { key })
 }
 
-/// Why a text is no link.
+/// Why a text is not a valid link.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LinkError {
     /// It does not start with `pelago:`.
@@ -207,7 +209,7 @@ pub enum LinkError {
         /// Its length, in bytes.
         found: usize,
     },
-    /// What follows the scheme is no hash.
+    /// The text after the scheme is not a valid hash.
     #[error("the link's hash is wrong: {0}")]
     Hash(#[from] HashError),
     /// The name is too long.
@@ -219,16 +221,16 @@ pub enum LinkError {
         /// Its length, in bytes, decoded.
         found: usize,
     },
-    /// The size is no number.
+    /// The size is not a number.
     #[error("the link's size {found:?} is not a number of bytes below 2^64")]
     Size {
-        /// What is there instead.
+        /// The given text.
         found: String,
     },
     /// There are too many peers.
     #[error("a link names at most {} peers", Link::MAX_PEERS)]
     Peers,
-    /// Something that there is one of is said twice.
+    /// A parameter that may occur once is repeated.
     #[error("the link gives its {key} more than once")]
     Repeated {
         /// Which key.
@@ -240,7 +242,7 @@ pub enum LinkError {
         /// Which key.
         key: &'static str,
     },
-    /// A value decodes to something that is no text.
+    /// A decoded value is not text.
     #[error("the link's {key} is not UTF-8")]
     Utf8 {
         /// Which key.

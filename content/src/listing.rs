@@ -1,8 +1,8 @@
-//! A folder unfolded: everything below it, in the one order that all nodes agree on.
+//! An expanded folder: everything below it, in an order that is the same for all nodes.
 //!
-//! Owns that order, and by it the *sequence* of a folder: the blocks of its files, one file after
-//! another. How a listing comes to be from manifests, and what is refused on the way, is in
-//! `expander`; one in hand has been checked. Nothing here can fail.
+//! Owns that order, and with it the *sequence* of a folder: the blocks of its files, one file
+//! after another. `expander` creates listings from manifests, and rejects invalid ones; a listing
+//! has been checked. Nothing here can fail.
 
 mod expander;
 
@@ -11,33 +11,34 @@ use std::{fmt, ops::Range};
 pub use self::expander::{Expander, ListingError};
 use crate::{Descriptor, EntryKind, Manifest, ManifestEntry};
 
-/// Names in the longest path: what bounds the folders open at a time, and recursion.
+/// Names in the longest path: bounds recursion, and the folders that are open at a time.
 pub const MAX_DEPTH: usize = 64;
 
-/// Entries below a folder, at most, each counted as often as it is unfolded. A listing of so many
+/// Entries below a folder, at most, each counted as often as it occurs. A listing of this many
 /// takes 240 MB.
 pub const MAX_LISTED: u64 = 10_000_000;
 
-/// Entries that are listed without a question. Each takes an inode, and most file systems have millions.
+/// Entries that are accepted without a check of proportion. Each takes an inode, and most file
+/// systems have millions.
 pub const UNQUESTIONED_ENTRIES: u64 = 100_000;
 
-/// Bytes of manifests that account for an entry beyond those. An entry takes some 60 bytes: a folder is in
-/// proportion that lists each entry four times.
+/// Bytes of manifests for each further entry. An entry takes some 60 bytes, so a folder may list
+/// each entry up to four times.
 pub const BYTES_OF_ENTRY: u64 = 16;
 
-/// What content amounts to, all in all.
+/// The totals of some content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Totals {
     /// Bytes in all files.
     pub bytes: u64,
-    /// How many files there are; links and folders are none.
+    /// How many files there are, without links and folders.
     pub files: u64,
-    /// Blocks in all files: each begins with a block of its own.
+    /// Blocks in all files; no block spans two files.
     pub blocks: u64,
 }
 
 impl Totals {
-    /// Those of one file.
+    /// The totals of one file.
     pub const fn of_file(descriptor: &Descriptor) -> Self {
         Self {
             bytes: descriptor.size(),
@@ -46,7 +47,7 @@ impl Totals {
         }
     }
 
-    /// Both together; none if that is over 2^64.
+    /// The sum; `None` if it exceeds 2^64.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Some(Self {
             bytes: self.bytes.checked_add(other.bytes)?,
@@ -56,28 +57,28 @@ impl Totals {
     }
 }
 
-/// Everything below a folder, depth first: a folder comes before what is in it, and entries of one
-/// folder by name, bytewise.
+/// Everything below a folder, depth first: a folder comes before its entries, and the entries of
+/// one folder are in bytewise order of their names.
 #[derive(Clone)]
 pub struct Listing {
-    /// Each once, however often it is unfolded.
+    /// Each manifest once, however often it occurs.
     manifests: Vec<Manifest>,
     items: Vec<ListingItem>,
     totals: Totals,
     folders: u64,
 }
 
-/// An entry: where it is, and what of the sequence comes before it.
+/// An entry: its position, and how much of the sequence comes before it.
 #[derive(Clone, Copy)]
 struct ListingItem {
-    /// The item of the folder that it is in; [`NO_PARENT`] at the top.
+    /// The item of its folder; [`NO_PARENT`] at the top.
     parent: u32,
     manifest: u32,
     entry: u32,
     first_block: u64,
 }
 
-/// Above all items: there are at most [`MAX_LISTED`].
+/// Greater than any index of an item: there are at most [`MAX_LISTED`].
 const NO_PARENT: u32 = u32::MAX;
 
 impl Listing {
@@ -86,7 +87,7 @@ impl Listing {
         self.items.len()
     }
 
-    /// The manifests that it was unfolded from, each once.
+    /// The manifests of all folders, each once.
     pub fn manifests(&self) -> &[Manifest] {
         &self.manifests
     }
@@ -111,7 +112,7 @@ impl Listing {
         self.totals.blocks
     }
 
-    /// The entry with this many before it.
+    /// The entry at `index`.
     pub const fn get(&self, index: usize) -> Option<ListedEntry<'_>> {
         if index < self.items.len() {
             let listing = self;
@@ -162,19 +163,19 @@ impl<'l> ListedEntry<'l> {
         &self.entry().kind
     }
 
-    /// Where it comes from: a manifest, by its place in [`Listing::manifests`], and an entry of that. The
-    /// manifest of the folder that is listed is the first.
+    /// The index of its manifest in [`Listing::manifests`], and its index in that manifest. The
+    /// first manifest is that of the listed folder.
     pub fn origin(self) -> (usize, usize) {
         let item = self.item();
         (item.manifest as usize, item.entry as usize)
     }
 
-    /// The folder that it is in; none if that is the one listed.
+    /// The folder that contains it; `None` for the listed folder.
     pub fn parent(self) -> Option<Self> {
         self.listing.get(self.item().parent as usize)
     }
 
-    /// Its path from the folder listed, with `/` between the names.
+    /// Its path from the listed folder, with `/` between the names.
     pub fn path(self) -> String {
         let mut names: Vec<_> = std::iter::successors(Some(self), |entry| entry.parent())
             .map(Self::name)
@@ -183,7 +184,7 @@ impl<'l> ListedEntry<'l> {
         names.join("/")
     }
 
-    /// The file that it is; none if it is something else.
+    /// The file, if the entry is one.
     pub fn file(self) -> Option<ListedFile<'l>> {
         match self.kind() {
             EntryKind::File {
@@ -226,7 +227,7 @@ pub struct ListedFile<'l> {
 }
 
 impl ListedFile<'_> {
-    /// Its path from the folder listed, with `/` between the names.
+    /// Its path from the listed folder, with `/` between the names.
     pub fn path(&self) -> String {
         self.entry.path()
     }

@@ -1,9 +1,9 @@
 //! The manifest of one directory: the content of kind folder.
 //!
-//! Owns which manifests exist: one in hand is sorted, holds no name twice, and has exactly one
-//! encoding (`codec`). Never looks below the directory: that totals are true shows when it is
-//! expanded. Never decides what a receiver can hold. Refusals name the entry and leave as a
-//! [`ManifestError`].
+//! Owns which manifests are valid: a value is sorted, has no name twice, and has exactly one
+//! encoding (`codec`). Never looks below the directory: expanding it shows whether its totals are
+//! true. Never decides which names a receiver can store. Invalid manifests result in a
+//! [`ManifestError`], which names the entry.
 
 mod codec;
 mod entry;
@@ -20,7 +20,7 @@ pub use self::name::{
 };
 use crate::{Descriptor, DescriptorError, Hasher, Kind};
 
-/// What is in one directory, sorted by name.
+/// The entries of one directory, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
     entries: Vec<ManifestEntry>,
@@ -48,8 +48,8 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Reads a manifest, of which there is exactly one form: whatever differs from what
-    /// [`Manifest::to_bytes`] makes of it is refused.
+    /// Parses a manifest. Each manifest has exactly one encoding: bytes that differ from what
+    /// [`Manifest::to_bytes`] returns are rejected.
     ///
     /// # Errors
     ///
@@ -72,18 +72,18 @@ impl Manifest {
         codec::encode(&self.entries)
     }
 
-    /// What is in the directory, sorted bytewise by name.
+    /// The entries, in bytewise order of their names.
     pub fn entries(&self) -> &[ManifestEntry] {
         &self.entries
     }
 
-    /// The descriptor of this manifest: what it is as content.
+    /// The descriptor of this manifest as content.
     #[allow(clippy::missing_panics_doc, reason = "it never does")]
     pub fn descriptor(&self) -> Descriptor {
         Self::describe(&self.to_bytes()).expect("the longest manifest is far below 1 PiB")
     }
 
-    /// The entries, taken out.
+    /// Returns the entries.
     pub fn into_entries(self) -> Vec<ManifestEntry> {
         self.entries
     }
@@ -104,7 +104,7 @@ impl Manifest {
     }
 }
 
-/// Whether what an entry is said to be can be.
+/// Checks that the kind and the descriptor of an entry agree.
 fn check(entry: &ManifestEntry) -> Result<(), ManifestError> {
     let name = || entry.name.clone();
     let of_kind = |descriptor: &Descriptor, expected| {
@@ -142,7 +142,7 @@ fn check(entry: &ManifestEntry) -> Result<(), ManifestError> {
     }
 }
 
-/// Whether one directory may hold all these names, which are sorted: each by itself, and none twice.
+/// Checks sorted names: that each is valid, and none occurs twice.
 ///
 /// # Errors
 ///

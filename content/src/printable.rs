@@ -1,16 +1,16 @@
-//! Text by others as people may see it: on one line, and unable to pass for something else or to do
-//! anything to a terminal.
+//! Untrusted text made safe for people to see: on one line, without characters that could deceive
+//! a reader or control a terminal.
 //!
-//! Whatever a peer chose (names, addresses, protocol names, errors that quote them) goes through here
-//! before it becomes part of a text for people. Programs are given what it is, exactly.
+//! All text that a peer chose (names, addresses, protocol names, errors that quote them) passes
+//! through here before it becomes part of a message. Programs get the exact text.
 
 use std::{
     borrow::Cow,
     fmt::{self, Display, Write},
 };
 
-/// Shows what a peer chose, with an escape (`\n`, `\u{1b}`) for each character that is not seen or does more
-/// than being seen.
+/// Displays untrusted text, with an escape (`
+/// `, `\u{1b}`) for each character that is invisible or has other effects.
 ///
 /// ```
 /// use pelago_content::Printable;
@@ -26,7 +26,7 @@ impl<T: Display> Display for Printable<T> {
     }
 }
 
-/// Escapes what is written to it.
+/// Escapes all text that is written to it.
 struct Escaping<'f, 'b>(&'f mut fmt::Formatter<'b>);
 
 impl Write for Escaping<'_, '_> {
@@ -54,8 +54,8 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a character is not seen, reorders or hides what is, or separates lines. Joiners do not: words
-/// of some languages, and many emoji, are made with them.
+/// Whether a character is invisible, reorders or hides others, or separates lines. Joiners are
+/// safe: words of some languages, and many emoji, need them.
 #[must_use]
 pub const fn is_unsafe(character: char) -> bool {
     matches!(

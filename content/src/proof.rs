@@ -1,11 +1,11 @@
-//! Proofs that a chunk belongs to content: which nodes they hold, and whether they hold.
+//! Proofs that a chunk belongs to content: their nodes, and their verification.
 //!
-//! A proof is the siblings on the way from the chunk's node up to the root, bottom-up, leaving out
-//! those wholly past the end of the content: they are constants, which the verifier supplies. Its
-//! length follows from size, level and index, so a proof has exactly one form.
+//! A proof consists of the siblings on the path from the chunk's node to the root, bottom-up,
+//! without those wholly past the end of the content: these are constants, which the verifier
+//! supplies. Its length follows from size, level and index, so a proof has exactly one form.
 //!
-//! Never reads or keeps content. What does not verify leaves as a [`ProofError`]; nothing is
-//! handed out before everything has verified.
+//! Never reads or keeps content. A failed verification results in a [`ProofError`]; nothing is
+//! returned before everything is verified.
 
 use crate::{
     Chunk, Descriptor, Geometry, Node, OutOfRange, padding, parent, subtree, subtree_leaves,
@@ -28,7 +28,7 @@ pub fn proof_len(geometry: Geometry, chunk: Chunk) -> usize {
 ///
 /// # Errors
 ///
-/// See [`ProofError`]. The data may be at fault, or the proof; it cannot be told which.
+/// See [`ProofError`]. It does not tell whether the data or the proof is wrong.
 pub fn verify(
     descriptor: &Descriptor,
     chunk: Chunk,
@@ -39,11 +39,11 @@ pub fn verify(
     verify_node(descriptor, chunk, subtree(data, chunk.level()), proof)
 }
 
-/// Verifies like [`verify`], and appends the leaves of `data` if it holds.
+/// Verifies like [`verify`], and appends the leaves of `data` on success.
 ///
 /// # Errors
 ///
-/// Those of [`verify`]; `leaves` is then as it was.
+/// Those of [`verify`]; `leaves` is then unchanged.
 pub fn verify_leaves(
     descriptor: &Descriptor,
     chunk: Chunk,
@@ -87,11 +87,11 @@ pub fn verify_node(
     }
 }
 
-/// Gives the sink (level, index, node) for every node that a verified chunk teaches: the leaves,
-/// the nodes between them and the chunk's node, the proof, and the path up to the root.
+/// Passes (level, index, node) to the sink for every node that a verified chunk proves: the
+/// leaves, the nodes between them and the chunk's node, the proof, and the path up to the root.
 ///
-/// `leaves` and `proof` are those with which [`verify_leaves`] succeeded. Each node is given once,
-/// padding never; with a [`Layout`](crate::Layout) this fills a partial tree.
+/// `leaves` and `proof` are those with which [`verify_leaves`] succeeded. Each node is passed
+/// once, padding never; with a [`Layout`](crate::Layout) this fills a partial tree.
 pub fn proven_nodes(
     geometry: Geometry,
     chunk: Chunk,
@@ -118,13 +118,14 @@ pub fn proven_nodes(
     }
 }
 
-/// The positions on the way from the chunk's node up to, but without, the root.
+/// The positions on the path from the chunk's node to the root, without the root.
 fn path(geometry: Geometry, chunk: Chunk) -> impl Iterator<Item = (u8, u64)> {
     (chunk.level()..geometry.height())
         .map(move |level| (level, chunk.index() >> (level - chunk.level())))
 }
 
-/// Gives each node above the chunk's own, from its parent up to the root, as the proof has it.
+/// Passes each node above the chunk's own to the sink, from its parent up to the root, computed
+/// from the proof.
 fn climb(
     geometry: Geometry,
     chunk: Chunk,
@@ -149,7 +150,7 @@ fn climb(
     }
 }
 
-/// Refuses a chunk that was made for content of another size, unless both have it.
+/// Rejects a chunk of content of another size, unless this content has it, too.
 fn check_chunk(geometry: Geometry, chunk: Chunk) -> Result<(), ProofError> {
     if geometry.chunk(chunk.level(), chunk.index())? == chunk {
         return Ok(());
@@ -180,7 +181,7 @@ pub enum ProofError {
     /// The content has no such chunk.
     #[error(transparent)]
     OutOfRange(#[from] OutOfRange),
-    /// The data has another length than the chunk.
+    /// The data is longer or shorter than the chunk.
     #[error("the chunk has {expected} bytes, but {found} were given")]
     Data {
         /// The chunk's length, in bytes.
@@ -188,15 +189,15 @@ pub enum ProofError {
         /// The data's length, in bytes.
         found: u64,
     },
-    /// The proof has another number of nodes than this chunk's.
+    /// The proof has more or fewer nodes than this chunk's.
     #[error("the chunk's proof has {expected} nodes, but {found} were given")]
     Length {
-        /// How many nodes the proof has to have.
+        /// How many nodes the proof must have.
         expected: usize,
         /// How many it has.
         found: usize,
     },
-    /// Data and proof lead to another root.
+    /// Data and proof lead to a different root.
     #[error("data and proof do not lead to the content's root: one of them is wrong")]
     Root,
 }

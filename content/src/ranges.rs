@@ -1,8 +1,8 @@
-//! Which blocks: a set of block numbers kept as runs.
+//! A set of block numbers, kept as runs.
 //!
 //! Owns set arithmetic. A run of any length costs one entry, so complete content of the largest
-//! size is as cheap as one block. Never knows how many blocks there are: bounds are the caller's.
-//! Pairs that are no set leave as a [`RangesError`].
+//! size costs as little as one block. Never knows how many blocks there are: the caller checks
+//! bounds. Invalid pairs result in a [`RangesError`].
 
 use std::{collections::BTreeMap, fmt, ops::Range};
 
@@ -61,7 +61,7 @@ impl BlockRanges {
         self.run_at(block).is_some_and(|run| run.contains(&block))
     }
 
-    /// Whether every block of `range` is in the set; so always for an empty range.
+    /// Whether every block of `range` is in the set; true for an empty range.
     pub fn contains_range(&self, range: Range<u64>) -> bool {
         range.is_empty()
             || self
@@ -69,7 +69,7 @@ impl BlockRanges {
                 .is_some_and(|run| range.end <= run.end)
     }
 
-    /// The run that `block` is in; none if it is not in the set.
+    /// The run that contains `block`; `None` if it is not in the set.
     pub fn run_of(&self, block: u64) -> Option<Range<u64>> {
         self.run_at(block).filter(|run| run.contains(&block))
     }
@@ -79,7 +79,7 @@ impl BlockRanges {
         self.within(range).next().is_some()
     }
 
-    /// The parts of the runs that lie in `range`, from left to right.
+    /// The parts of the runs within `range`, from left to right.
     pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let before = self
             .run_at(range.start)
@@ -96,7 +96,7 @@ impl BlockRanges {
             .filter(|run| !run.is_empty())
     }
 
-    /// The parts of `range` that are in no run, from left to right.
+    /// The parts of `range` that are not in the set, from left to right.
     pub fn gaps(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         let Range { start, end } = range;
         let runs = self.within(start..end).chain(std::iter::once(end..end));
@@ -122,7 +122,7 @@ impl BlockRanges {
         self.put(start, end);
     }
 
-    /// Takes away the blocks of `range`.
+    /// Removes the blocks of `range`.
     pub fn remove(&mut self, range: Range<u64>) {
         if range.is_empty() {
             return;
@@ -175,8 +175,8 @@ impl BlockRanges {
         self.runs.iter().map(|(start, end)| (*start, *end))
     }
 
-    /// Takes pairs as [`BlockRanges::pairs`] gives them. Each set has one form only. The caller
-    /// bounds their number first.
+    /// Creates a set from pairs as [`BlockRanges::pairs`] returns them. Each set has exactly one
+    /// form. The caller bounds the number of pairs.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl BlockRanges {
         self.len -= end - start;
     }
 
-    /// Puts a run where none overlaps or touches; an empty one is nothing.
+    /// Adds a run that neither overlaps nor touches another one; an empty run adds nothing.
     fn put(&mut self, start: u64, end: u64) {
         if start < end {
             self.runs.insert(start, end);
@@ -253,10 +253,10 @@ impl Extend<Range<u64>> for BlockRanges {
     }
 }
 
-/// Why pairs are no set of blocks.
+/// Why pairs are not a valid set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RangesError {
-    /// A run without a block.
+    /// A run without blocks.
     #[error("run {position} from block {start} to {end} is empty")]
     Empty {
         /// Which run, counted from 0.
@@ -266,7 +266,7 @@ pub enum RangesError {
         /// The end given, exclusive.
         end: u64,
     },
-    /// A run that is not to the right of the one before it, with a gap between them.
+    /// A run that does not follow the one before it with a gap between them.
     #[error("run {position} begins at block {start}; expected one past block {previous}")]
     Order {
         /// Which run, counted from 0.

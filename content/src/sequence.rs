@@ -1,14 +1,14 @@
-//! Files one after another: the blocks of all of them under one numbering.
+//! Files one after another, with the blocks of all of them under one numbering.
 //!
 //! Owns the arithmetic between a block of the sequence and a block of one of its files. A single
-//! file is a sequence of one, so whoever schedules, serves or announces blocks need not know how many
-//! files there are. Never knows names or hashes. An empty file has no blocks.
+//! file is a sequence of one, so code that schedules, serves or announces blocks does not depend
+//! on the number of files. Never knows names or hashes. An empty file has no blocks.
 
 use std::ops::Range;
 
 use crate::{Chunk, Geometry};
 
-/// Files one after another. A few words a file, whatever their sizes.
+/// Files one after another. Takes a few words for each file, of any size.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
     files: Vec<Placed>,
@@ -27,15 +27,15 @@ struct Placed {
 /// A chunk of one of the files of a [`Sequence`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Part {
-    /// Which file, counted from zero.
+    /// The index of the file.
     pub file: usize,
-    /// Which chunk of it.
+    /// The chunk of that file.
     pub chunk: Chunk,
 }
 
 impl Sequence {
-    /// The files of these sizes, in bytes. Sizes are claims: what they add up to is cut off at the
-    /// largest number there is, which no content reaches.
+    /// The files of these sizes, in bytes. Sizes are claims: their sum saturates, which no real
+    /// content reaches.
     pub fn new(sizes: impl IntoIterator<Item = u64>) -> Self {
         let mut sequence = Self::default();
         for size in sizes {
@@ -95,7 +95,7 @@ impl Sequence {
         bytes.end - bytes.start
     }
 
-    /// How many bytes the blocks in `range` have: those past the end none.
+    /// How many bytes the blocks in `range` have; blocks past the end have none.
     pub fn bytes_in(&self, range: Range<u64>) -> u64 {
         let end = self.bytes_before(range.end);
         end.saturating_sub(self.bytes_before(range.start))
@@ -106,18 +106,18 @@ impl Sequence {
             return self.bytes;
         };
         let placed = self.files[file];
-        // Past the end of a file is the next one: no block before this one is short.
+        // The block after the end of a file belongs to the next file: no block before it is short.
         placed.bytes + (block - placed.first) * crate::BLOCK_SIZE
     }
 
-    /// Which file has this block; none past the end.
+    /// The index of the file with this block; `None` past the end.
     pub fn file_of(&self, block: u64) -> Option<usize> {
         // Of files that begin at the same block, all but the last are empty.
         let after = self.files.partition_point(|placed| placed.first <= block);
         (block < self.blocks).then(|| after - 1)
     }
 
-    /// The chunk of `level` (clipped to the file's height) that holds this block; none past the end.
+    /// The chunk of `level` (clipped to the file's height) with this block; `None` past the end.
     pub fn part(&self, level: u8, block: u64) -> Option<Part> {
         let file = self.file_of(block)?;
         let placed = self.files[file];

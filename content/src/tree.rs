@@ -1,13 +1,13 @@
-//! The hash tree of BitTorrent v2 (BEP 52): what a node is, and nodes computed from content.
+//! The hash tree of BitTorrent v2 (BEP 52), and nodes computed from content.
 //!
 //! A leaf is the SHA-256 of one block, the last one short and not padded. Leaves missing up to the
 //! next power of two *of the block count* are 32 zero bytes; a parent is the SHA-256 of its two
-//! children, with no prefix. So a file of 3 blocks has its root at level 2, whatever levels anybody
-//! stores or asks for. Leaves and parents share one domain: only a [`Descriptor`](crate::Descriptor)
-//! binds the length, and a bare root never names content.
+//! children, with no prefix. So a file of 3 blocks has its root at level 2, independent of the
+//! levels that are stored or requested. Leaves and parents share one domain: only a
+//! [`Descriptor`](crate::Descriptor) binds the length, and a bare root never names content.
 //!
-//! Never allocates beyond what the caller hands in. Nothing here can fail but by a mistake of the
-//! caller, a run longer than its level, which panics.
+//! Never allocates beyond what the caller passes in. The only failure is a mistake of the caller,
+//! a run longer than its level, which panics.
 
 use std::sync::LazyLock;
 
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 
 use crate::{BLOCK_SIZE, Node, lanes::digest_each};
 
-/// Bytes in a block, where lengths of slices are compared.
+/// Bytes in a block, for comparison with lengths of slices.
 const BLOCK: usize = BLOCK_SIZE as usize;
 
-/// Blocks hashed in one go, with their leaves on the stack.
+/// Blocks hashed at a time, with their leaves on the stack.
 const RUN_BLOCKS: usize = 1 << RUN_LEVEL;
 const RUN_LEVEL: u8 = 4;
 
@@ -50,7 +50,7 @@ pub fn leaf(block: &[u8]) -> Node {
 }
 
 /// The node of `level` above `data`, an aligned run of up to `2^level` blocks of which only the
-/// last of the content may be short. What is missing counts as padding, all of it if `data` is
+/// last one of the content may be short. Missing blocks count as padding, all of them if `data` is
 /// empty.
 ///
 /// This is a root only if `level` is the height of the tree: take the level from a
@@ -89,8 +89,8 @@ pub fn subtree_leaves(data: &[u8], leaves: &mut Vec<Node>) {
     hash_leaves(data, &mut leaves[start..]);
 }
 
-/// The node of `level` above `nodes`, which are leaves, at most `2^level` of them; the rest is
-/// padding. Overwrites them on the way.
+/// The node of `level` above `nodes`, at most `2^level` leaves; the rest is padding. Overwrites
+/// the leaves.
 pub(crate) fn fold(nodes: &mut [Node], level: u8) -> Node {
     let mut count = nodes.len();
     for below in 0..level {
@@ -99,8 +99,8 @@ pub(crate) fn fold(nodes: &mut [Node], level: u8) -> Node {
     nodes.first().copied().unwrap_or_else(|| padding(level))
 }
 
-/// Writes the parents of `nodes`, which are neighbours at `level`, over the first of them, and says
-/// how many there are. An odd last one is paired with padding.
+/// Overwrites the first of `nodes`, which are neighbours at `level`, with their parents; returns
+/// how many there are. Pairs an odd last node with padding.
 pub(crate) fn ascend(nodes: &mut [Node], level: u8) -> usize {
     let whole = nodes.len() / 2;
     for start in (0..whole).step_by(RUN_BLOCKS) {
@@ -116,7 +116,7 @@ pub(crate) fn ascend(nodes: &mut [Node], level: u8) -> usize {
     nodes.len().div_ceil(2)
 }
 
-/// Writes the leaf of each block of `data`; there is one place for each.
+/// Writes the leaf of each block of `data` to the slot with the same index.
 fn hash_leaves(data: &[u8], leaves: &mut [Node]) {
     let (blocks, rest) = data.as_chunks::<BLOCK>();
     let (whole, short) = leaves.split_at_mut(blocks.len());

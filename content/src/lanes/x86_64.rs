@@ -1,8 +1,8 @@
 //! SHA-256 of several messages at a time with the SHA instructions of x86-64.
 //!
-//! The one place in this crate with unsafe code: a single call that needs instructions which were
-//! detected before. Loads and stores are ordinary Rust. There are loops where closures would read
-//! better: `array::from_fn` and `map` do not have the instructions, and so nothing inlines into them.
+//! The only unsafe code in this crate: a single call that needs instructions which were detected
+//! before. Loads and stores are ordinary Rust. Some loops could be closures, but `array::from_fn`
+//! and `map` lack the target features, so nothing would inline into them.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 
 use crate::Node;
 
-/// Bytes that SHA-256 compresses in one go.
+/// Bytes that SHA-256 compresses at a time.
 const COMPRESSED: usize = 64;
 
 /// The initial state: FIPS 180-4, 5.3.3.
@@ -41,7 +41,7 @@ const ROUND: [[u32; 4]; 16] = [
     [0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2],
 ];
 
-/// Proof that this processor has what the code below needs.
+/// Proof that this processor has the instructions that the code below needs.
 #[derive(Clone, Copy)]
 pub(super) struct Sha(());
 
@@ -66,7 +66,7 @@ impl Sha {
     }
 }
 
-/// The state of one message, in the order the instructions want it: ABEF and CDGH.
+/// The state of one message, in the order of the instructions: ABEF and CDGH.
 type HashState = [__m128i; 2];
 
 /// The last 16 words of one message's schedule, four by four.
@@ -100,7 +100,7 @@ fn digest<const N: usize, const LENGTH: usize>(messages: &[[u8; LENGTH]; N]) -> 
     nodes
 }
 
-/// Takes the next 64 bytes of each message into its state.
+/// Compresses the next 64 bytes of each message into its state.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
 fn compress<const N: usize>(states: &mut [HashState; N], blocks: [&[u8; COMPRESSED]; N]) {
@@ -146,7 +146,7 @@ fn rounds<const N: usize, const AT: usize>(
     }
 }
 
-/// Replaces the words at `AT` of each schedule by those 16 further on.
+/// Replaces the words at `AT` of each schedule by those 16 positions later.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
 fn extend<const N: usize, const AT: usize>(schedules: &mut [Schedule; N]) {
@@ -177,7 +177,7 @@ fn load(block: &[u8; COMPRESSED]) -> Schedule {
     schedule
 }
 
-/// The digest that a state stands for.
+/// The digest of a final state.
 #[inline]
 #[target_feature(enable = "sha,ssse3,sse4.1,avx")]
 fn node([abef, cdgh]: HashState) -> Node {

@@ -1,8 +1,8 @@
-//! From a folder's descriptor to its listing, manifest by manifest as they arrive.
+//! Creates a folder's listing from its descriptor, manifest by manifest as they arrive.
 //!
-//! Owns which manifests are still needed, and all that is refused of a tree: it is measured before
-//! anything is allocated for what it unfolds to. Never checks that a manifest is the content of its
-//! hash: whoever fetched it has. Refusals name the entry and leave as a [`ListingError`].
+//! Owns which manifests are still needed, and all checks of a tree: it is measured before anything
+//! is allocated for its expansion. Never checks that a manifest is the content of its hash: the
+//! caller has done so. An invalid tree results in a [`ListingError`], which names the entry.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,17 @@ use super::{
 };
 use crate::{Descriptor, EntryKind, Hash, Kind, MAX_MANIFEST_LEN, Manifest};
 
-/// Asks for the manifests of a folder, and unfolds them.
+/// Requests the manifests of a folder, and expands them.
 #[derive(Clone, Debug)]
 pub struct Expander {
-    /// Every folder known so far, each once; the first is the one to be listed.
+    /// All known folders, each once; the first is the one to list.
     folders: Vec<Folder>,
     by_hash: HashMap<Hash, u32>,
-    /// Known, and not given out yet.
+    /// Known manifests that were not requested yet.
     wanted: Vec<Descriptor>,
-    /// How many manifests have not been taken.
+    /// How many manifests are missing.
     missing: usize,
-    /// Entries in the manifests taken.
+    /// Entries in the manifests that arrived.
     entries: u64,
     /// Bytes of the manifests of all folders known, each once.
     manifest_bytes: u64,
@@ -30,7 +30,7 @@ pub struct Expander {
 
 #[derive(Clone, Debug)]
 struct Folder {
-    /// Names in the path by which it was first found. What it is found by later shows at the end.
+    /// Names in the path by which it was first found. Longer paths are checked at the end.
     depth: usize,
     taken: Option<Taken>,
 }
@@ -38,17 +38,17 @@ struct Folder {
 #[derive(Clone, Debug)]
 struct Taken {
     manifest: Manifest,
-    /// The folders among its entries, in their order.
+    /// The folders among its entries, in order.
     children: Vec<u32>,
 }
 
 impl Expander {
-    /// Starts with the folder whose descriptor this is.
+    /// Starts with the descriptor of the folder.
     ///
     /// # Errors
     ///
-    /// [`ListingError::NotAFolder`], or [`ListingError::TooLong`] if it is longer than a manifest
-    /// may be.
+    /// [`ListingError::NotAFolder`], or [`ListingError::TooLong`] if it exceeds the limit of a
+    /// manifest.
     pub fn new(root: Descriptor) -> Result<Self, ListingError> {
         if root.kind() != Kind::Folder {
             return Err(ListingError::NotAFolder);
@@ -69,22 +69,22 @@ impl Expander {
         Ok(expander)
     }
 
-    /// The manifests needed next: each is given once, over all calls.
+    /// The manifests to fetch next. Each is returned once, over all calls.
     pub fn wanted(&mut self) -> Vec<Descriptor> {
         std::mem::take(&mut self.wanted)
     }
 
-    /// How many manifests have not been taken yet, of those known to be needed.
+    /// How many of the known manifests are missing.
     pub const fn missing(&self) -> usize {
         self.missing
     }
 
-    /// Takes the manifest whose content was found to have this hash.
+    /// Takes a manifest, which is the content of this hash.
     ///
     /// # Errors
     ///
-    /// [`ListingError::Unwanted`] if it is not needed, or not any more. [`ListingError::TooMany`]
-    /// and [`ListingError::TooDeep`] as soon as they show.
+    /// [`ListingError::Unwanted`] if it is not needed, or has arrived before.
+    /// [`ListingError::TooMany`] and [`ListingError::TooDeep`] as soon as they are detected.
     pub fn take(&mut self, hash: &Hash, manifest: Manifest) -> Result<(), ListingError> {
         let unwanted = ListingError::Unwanted { hash: *hash };
         let Some(&id) = self.by_hash.get(hash) else {
@@ -122,7 +122,7 @@ impl Expander {
         Ok(())
     }
 
-    /// Unfolds the manifests.
+    /// Expands the manifests.
     ///
     /// # Errors
     ///
@@ -131,8 +131,8 @@ impl Expander {
         self.unfold(false)
     }
 
-    /// The same for a folder that nobody vouches for: refuses one that has far more entries than its manifests
-    /// account for, as a folder that is listed again and again costs its maker nothing.
+    /// Expands a folder from an untrusted source: rejects one with far more entries than its
+    /// manifests account for, as repeating a folder costs its author nothing.
     ///
     /// # Errors
     ///
@@ -174,9 +174,9 @@ impl Expander {
         Ok(listing)
     }
 
-    /// The number of this folder, which is wanted if it was not known.
+    /// The index of this folder. Requests its manifest if the folder is new.
     fn folder(&mut self, descriptor: Descriptor, depth: usize) -> u32 {
-        // There are at most as many as there are entries.
+        // There are at most as many folders as entries.
         let new = self.folders.len() as u32;
         if !self.by_hash.contains_key(&descriptor.hash()) {
             self.manifest_bytes += descriptor.size();
@@ -191,11 +191,11 @@ impl Expander {
     }
 }
 
-/// What one folder amounts to, wherever it is.
+/// The totals of one folder, which do not depend on where it occurs.
 #[derive(Clone, Copy)]
 struct Measured {
     totals: Totals,
-    /// Entries below it, unfolded.
+    /// Entries below it, expanded.
     entries: u64,
     /// Folders among them.
     folders: u64,
@@ -203,12 +203,12 @@ struct Measured {
     height: usize,
 }
 
-/// Measures each folder once, from below, and holds what is said of it against that.
+/// Measures each folder once, bottom-up, and compares the result with the totals in manifests.
 struct Measuring<'e> {
     manifests: &'e [Manifest],
     children: &'e [Vec<u32>],
     known: Vec<Option<Measured>>,
-    /// The names on the way to where it is.
+    /// The names in the path to the current folder.
     path: Vec<&'e str>,
 }
 
@@ -226,7 +226,7 @@ impl<'e> Measuring<'e> {
         self.measure(0)
     }
 
-    /// Recurses no deeper than a path may be long.
+    /// Recurses at most as deep as the longest path.
     fn measure(&mut self, id: u32) -> Result<Measured, ListingError> {
         if let Some(measured) = self.known[id as usize] {
             self.check_depth(measured.height)?;
@@ -246,7 +246,7 @@ impl<'e> Measuring<'e> {
             let totals = match &entry.kind {
                 EntryKind::File { descriptor, .. } => Totals::of_file(descriptor),
                 EntryKind::Folder { bytes, files, .. } => {
-                    // `take` has put down one for each.
+                    // `take` has added one child for each folder.
                     let Some(child) = children.next() else {
                         continue;
                     };
@@ -292,9 +292,9 @@ impl<'e> Measuring<'e> {
     }
 }
 
-/// Lists all entries, which have been measured: depth and number are within bounds.
+/// Lists all entries. They were measured before: depth and number are within bounds.
 fn unfold(listing: &mut Listing, children: &[Vec<u32>]) {
-    /// A folder being listed: its number, its item, its next entry, its next child.
+    /// A folder being listed: its index, its item, its next entry, its next child.
     struct Open {
         id: u32,
         item: u32,
@@ -336,19 +336,19 @@ fn unfold(listing: &mut Listing, children: &[Vec<u32>]) {
     }
 }
 
-/// Why a folder is not listed.
+/// Why a folder cannot be listed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListingError {
     /// The descriptor is that of a file.
     #[error("it is a file, not a folder")]
     NotAFolder,
-    /// The descriptor is that of a manifest which is too long.
+    /// The descriptor is that of a manifest that is too long.
     #[error("its manifest has {found} bytes, over the limit of {MAX_MANIFEST_LEN} bytes")]
     TooLong {
-        /// How many bytes it is said to have.
+        /// How many bytes its descriptor claims.
         found: u64,
     },
-    /// A manifest came that was not asked for.
+    /// A manifest arrived that was not requested.
     #[error("the manifest {hash} is not needed")]
     Unwanted {
         /// Its hash.
@@ -360,17 +360,17 @@ pub enum ListingError {
         /// How many, of those known to be needed.
         missing: usize,
     },
-    /// Too much to unfold.
+    /// It expands to too many entries or bytes.
     #[error("it unfolds to more than {MAX_LISTED} entries, or 2^64 bytes")]
     TooMany,
-    /// It unfolds to far more than its manifests account for.
+    /// It expands to far more entries than its manifests account for.
     #[error(
         "its manifests of {bytes} bytes unfold to {entries} entries, {folders} of them folders"
     )]
     Expands {
         /// Bytes of all manifests, each once.
         bytes: u64,
-        /// Entries, each as often as it is listed.
+        /// Entries, each as often as it occurs.
         entries: u64,
         /// Folders among them.
         folders: u64,
@@ -381,7 +381,7 @@ pub enum ListingError {
         /// A path on the way there.
         path: String,
     },
-    /// What is said of a sub-folder is not so.
+    /// The totals of a sub-folder are wrong.
     #[error(
         "{path:?} is said to have {files} files of {bytes} bytes, and has {} of {}",
         found.files, found.bytes
@@ -389,11 +389,11 @@ pub enum ListingError {
     Totals {
         /// The sub-folder.
         path: String,
-        /// Bytes it is said to have.
+        /// Bytes that its entry claims.
         bytes: u64,
-        /// Files it is said to have.
+        /// Files that its entry claims.
         files: u64,
-        /// What it has.
+        /// Its actual totals.
         found: Totals,
     },
 }

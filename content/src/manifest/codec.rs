@@ -1,7 +1,7 @@
 //! The bytes of a manifest: deterministic CBOR (RFC 8949, 4.2.1).
 //!
-//! Owns keys and their order. Decoding allocates for what has been read only, never for a length
-//! that is claimed; that the form is the only one is checked by encoding again, by the caller.
+//! Owns keys and their order. Decoding allocates only for what has been read, never for a claimed
+//! length. The caller encodes the result again to check that the encoding is the valid one.
 
 use std::convert::Infallible;
 
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::Descriptor;
 
-/// Keys of the manifest, in the order in which they are written.
+/// Keys of the manifest, in the order of their encoding.
 const VERSION: &str = "v";
 const ENTRIES: &str = "entries";
 
-/// Keys of an entry, in the order in which they are written.
+/// Keys of an entry, in the order of their encoding.
 const BYTES: &str = "b";
 const FILES: &str = "c";
 const FOLDER: &str = "d";
@@ -31,7 +31,7 @@ const SYMLINK: &str = "l";
 const NAME: &str = "n";
 const EXECUTABLE: &str = "x";
 
-/// Entries that room is made for before the first is read.
+/// Entries for which memory is reserved before the first is read.
 const MAX_RESERVED: usize = 1024;
 
 pub(super) fn encode(entries: &[ManifestEntry]) -> Vec<u8> {
@@ -118,7 +118,7 @@ fn write_entry<W: Write>(entry: &ManifestEntry, to: &mut W) -> Result<(), enc::E
     Ok(())
 }
 
-/// Reads the entries, in whatever order they are.
+/// Reads the entries, in any order.
 pub(super) fn decode(bytes: &[u8]) -> Result<Vec<ManifestEntry>, ManifestError> {
     let mut from = SliceReader::new(bytes);
     if length(Map::len(&mut from))? != 2 {
@@ -142,7 +142,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<ManifestEntry>, ManifestError> 
     Ok(entries)
 }
 
-/// What an entry says of itself.
+/// The values of an entry.
 #[derive(Default)]
 struct Fields<'b> {
     bytes: Option<u64>,
@@ -228,7 +228,7 @@ impl<'b> Fields<'b> {
     }
 }
 
-/// A wrong kind is refused with all else that is wrong with an entry; see `check`.
+/// The wrong kind is reported later, with other errors of the entry: see `check`.
 fn descriptor(name: &str, bytes: &[u8]) -> Result<Descriptor, ManifestError> {
     Descriptor::from_bytes(bytes).map_err(|source| ManifestError::Descriptor {
         name: shown(name),
@@ -249,7 +249,7 @@ fn read<'b, T: Decode<'b>>(from: &mut SliceReader<'b>) -> Result<T, ManifestErro
     T::decode(from).map_err(|error| malformed(&error.to_string()))
 }
 
-/// A length that is said beforehand; others have no place in deterministic CBOR.
+/// A definite length; deterministic CBOR does not allow others.
 fn length<E: std::fmt::Debug>(
     length: Result<Option<usize>, dec::Error<E>>,
 ) -> Result<usize, ManifestError> {

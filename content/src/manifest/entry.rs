@@ -1,18 +1,18 @@
-//! The entries of a manifest, and how many there may be.
+//! The entries of a manifest, and their limits.
 
 use crate::Descriptor;
 
-/// Bytes of the longest manifest: bounds what a folder costs before anything of it is known.
+/// Bytes of the longest manifest: bounds the cost of a folder before anything of it is known.
 pub const MAX_MANIFEST_LEN: u64 = 64 << 20;
 
-/// Entries in one manifest, at most. A file's takes 55 bytes and more, so nearly as many fit into
-/// the longest manifest; symbolic links take less, and are held to the same.
+/// Entries in one manifest, at most. That of a file takes 55 bytes or more, so nearly as many fit
+/// into the longest manifest; symbolic links take less, and have the same limit.
 pub const MAX_MANIFEST_ENTRIES: usize = 1 << 20;
 
-/// The version of manifests written and read here.
+/// The version of manifests that this crate writes and reads.
 pub const MANIFEST_VERSION: u64 = 1;
 
-/// Something in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManifestEntry {
     /// One component of a path, as found on disk.
@@ -21,14 +21,14 @@ pub struct ManifestEntry {
     pub kind: EntryKind,
 }
 
-/// What an entry is.
+/// The kind of an entry, with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryKind {
     /// A file.
     File {
         /// Its content.
         descriptor: Descriptor,
-        /// Whether its owner may run it.
+        /// Whether its owner may execute it.
         executable: bool,
     },
     /// A directory.
@@ -42,7 +42,7 @@ pub enum EntryKind {
     },
     /// A symbolic link.
     Symlink {
-        /// Its target, as it was found on disk. It may lead anywhere.
+        /// Its target, as found on disk. It may lead anywhere.
         target: String,
     },
 }

@@ -6,34 +6,34 @@ use super::{
 };
 use crate::{DescriptorError, Kind};
 
-/// Why something is no manifest.
+/// Why a manifest is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// Longer than any manifest.
+    /// It exceeds the limit of bytes.
     #[error("a manifest has at most {MAX_MANIFEST_LEN} bytes, this has {found}")]
     Length {
         /// How many bytes it has.
         found: u64,
     },
-    /// More entries than a manifest may have.
+    /// It exceeds the limit of entries.
     #[error("a manifest has at most {MAX_MANIFEST_ENTRIES} entries, this has {found}")]
     Entries {
         /// How many entries it has.
         found: u64,
     },
-    /// Of a version that is not known here.
+    /// Its version is unknown.
     #[error("manifests of version {found} are unknown; expected {MANIFEST_VERSION}")]
     Version {
         /// Its version.
         found: u64,
     },
-    /// Not built as a manifest is.
+    /// Its structure is wrong.
     #[error("malformed: {0}")]
     Malformed(String),
-    /// Not the one form that there is of it: order, spelling of numbers and lengths, repetition.
+    /// It does not have the only valid encoding: order, numbers and lengths, or a repetition.
     #[error("not in the one form that a manifest has")]
     Form,
-    /// An entry has a key that is unknown.
+    /// An entry has an unknown key.
     #[error("entry {number} has the unknown key {key:?}")]
     Key {
         /// Which entry, counted from 1.
@@ -41,15 +41,15 @@ pub enum ManifestError {
         /// The key.
         key: String,
     },
-    /// An entry has a name that it may not have.
+    /// The name of an entry is invalid.
     #[error("an entry may not be called {name:?}: {source}")]
     Name {
         /// The name.
         name: String,
-        /// Why not.
+        /// Why.
         source: NameError,
     },
-    /// A symbolic link has no valid target.
+    /// The target of a symbolic link is invalid.
     #[error("the symbolic link {name:?} is refused: {source}")]
     Target {
         /// Its name.
@@ -57,13 +57,13 @@ pub enum ManifestError {
         /// Why.
         source: TargetError,
     },
-    /// Two entries have one name.
+    /// Two entries have the same name.
     #[error("there are two entries called {name:?}")]
     Twice {
         /// The name.
         name: String,
     },
-    /// A file's descriptor is that of a folder, or the other way round.
+    /// The descriptor of a file is that of a folder, or the other way round.
     #[error("{name:?} is said to be a {expected}, and its descriptor is that of a {found}")]
     Kind {
         /// The entry's name.
@@ -73,7 +73,7 @@ pub enum ManifestError {
         /// What its descriptor says.
         found: Kind,
     },
-    /// A descriptor is none.
+    /// The descriptor of an entry is invalid.
     #[error("the descriptor of {name:?} is wrong: {source}")]
     Descriptor {
         /// The entry's name.
@@ -81,19 +81,19 @@ pub enum ManifestError {
         /// Why.
         source: DescriptorError,
     },
-    /// A sub-folder's manifest would be longer than a manifest may be.
+    /// The manifest of a sub-folder exceeds the limit.
     #[error(
         "the manifest of {name:?} has {found} bytes, over the limit of {MAX_MANIFEST_LEN} bytes"
     )]
     FolderLength {
         /// The entry's name.
         name: String,
-        /// How many bytes it is said to have.
+        /// How many bytes its descriptor claims.
         found: u64,
     },
 }
 
-/// A name in a refusal, cut off where any name ends.
+/// A name for an error message, truncated to the length of a valid name.
 pub(super) fn shown(name: &str) -> String {
     name.chars().take(MAX_NAME_LEN).collect()
 }

@@ -1,16 +1,16 @@
-//! Which names and link targets a manifest may hold: what some file system holds.
+//! Which names and link targets a manifest may hold: those that some file system supports.
 //!
-//! Never decides what a receiver can hold: two names that one system takes for the same, or a target
-//! that leads out of the folder, are valid here. Refusals leave as a [`NameError`] or a
-//! [`TargetError`], which leave it to the caller to say whose name it is.
+//! Never decides what a receiver can store: two names that one system considers equal, or a target
+//! outside of the folder, are valid here. Invalid values result in a [`NameError`] or a
+//! [`TargetError`]; the caller knows which entry they belong to.
 
-/// Bytes of the longest name: what file systems take for a component.
+/// Bytes of the longest name: what file systems accept for a component.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// Bytes of the longest target of a symbolic link: what Linux takes.
+/// Bytes of the longest target of a symbolic link: what Linux accepts.
 pub const MAX_TARGET_LEN: usize = 4095;
 
-/// Whether a folder may have an entry of this name: one component of a path.
+/// Checks the name of an entry: one component of a path.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// Whether a symbolic link may have this target, wherever it leads.
+/// Checks the target of a symbolic link, which may lead anywhere.
 ///
 /// # Errors
 ///
@@ -40,10 +40,10 @@ pub fn check_target(target: &str) -> Result<(), TargetError> {
     }
 }
 
-/// Why an entry may not have a name.
+/// Why a name is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No character.
+    /// It has no characters.
     #[error("it is empty")]
     Empty,
     /// `.` or `..`.
@@ -63,10 +63,10 @@ pub enum NameError {
     Nul,
 }
 
-/// Why a symbolic link may not have a target.
+/// Why the target of a symbolic link is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// No character.
+    /// It has no characters.
     #[error("its target is empty")]
     Empty,
     /// Too long.
