@@ -1,5 +1,5 @@
-//! What it costs to say a chunk request and its answer, without any network: writing into memory, and
-//! reading back, checks included.
+//! What it costs to say a chunk request and its answer, without any network: writing into memory,
+//! and reading back, checks included.
 
 use std::hint::black_box;
 

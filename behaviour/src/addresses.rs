@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_says_replaces_all_that_was_known() {
+    fn addresses_from_identify_replace_all_others() {
         let (mut addresses, peer) = (Addresses::default(), PeerId::random());
         addresses.add(peer, address(1), LAN);
         addresses.replace(peer, vec![(address(2), LAN), (address(3), LAN)]);

@@ -197,7 +197,8 @@ mod tests {
             names in prop::collection::vec(".{0,20}", 0..20),
             next in prop::option::of(prop::collection::vec(any::<u8>(), 0..64)),
         ) {
-            let entry = |name| CatalogueEntry { hash: Hash::from_bytes([7; 32]), name, kind: Kind::File, size: 9 };
+            let hash = Hash::from_bytes([7; 32]);
+            let entry = |name| CatalogueEntry { hash, name, kind: Kind::File, size: 9 };
             let page = Page { entries: names.into_iter().map(entry).collect(), next };
             let mut bytes = Vec::new();
             block_on(write_page(&mut bytes, &page)).unwrap();

@@ -134,7 +134,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused_but_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_are_read_or_refused_but_never_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = block_on(read::<Vec<(u64, String)>>(&mut Cursor::new(bytes), 150));
         }
     }

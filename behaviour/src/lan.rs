@@ -132,8 +132,8 @@ impl Family {
                 if is_first {
                     tracing::warn!(
                         %error,
-                        "cannot look for peers on the local network over {}: another program may be using UDP \
-                         port {PORT}; retrying with pauses of up to {} s",
+                        "cannot look for peers on the local network over {}: another program may \
+                         be using UDP port {PORT}; retrying with pauses of up to {} s",
                         self.name(),
                         LAST_RETRY.as_secs()
                     );

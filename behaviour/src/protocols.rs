@@ -36,7 +36,8 @@ impl Protocol {
 /// A network name that cannot be part of a protocol name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{0:?} is not a valid network name: use 1 to {MAX_NETWORK_NAME} letters, digits, '-', '_' or '.'"
+    "{0:?} is not a valid network name: use 1 to {MAX_NETWORK_NAME} letters, digits, '-', '_' \
+     or '.'"
 )]
 pub struct InvalidNetworkName(String);
 

@@ -155,7 +155,7 @@ fn end_when_dead(stream: &tcp::tokio::TcpStream) {
     {
         let socket = socket2::SockRef::from(&stream.0);
         if let Err(error) = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIMEOUT)) {
-            tracing::debug!(%error, "cannot set the time-out of a TCP connection: only pings will notice its end");
+            tracing::debug!(%error, "TCP time-out not set: only pings notice dead connections");
         }
     }
     #[cfg(not(target_os = "linux"))]

@@ -39,8 +39,8 @@ fn send(store: &mut ProviderStore, n: usize, provider: PeerId, remote: &str, sen
     store.add_provider(record).unwrap();
 }
 
-/// 8 ids send 960 MiB: 61,440 records of 16 KiB. Then each of 65,536 records has a host and an id of its own, which
-/// takes most.
+/// 8 ids send 960 MiB: 61,440 records of 16 KiB. Then each of 65,536 records has a host and an id
+/// of its own, which takes most.
 #[test]
 fn the_store_stays_within_its_bytes_for_any_records() {
     let mut store = ProviderStore::new(PeerId::random(), OwnKeys::default());

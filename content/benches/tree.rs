@@ -71,8 +71,8 @@ impl Zeroes {
     }
 }
 
-/// Whoever gives a chunk proves it, whoever gets it verifies that and keeps what it learnt: the last
-/// chunk of 1 GiB.
+/// The sender of a chunk proves it; the receiver verifies the proof and keeps the proven nodes: the
+/// last chunk of 1 GiB.
 fn proving(c: &mut Criterion) {
     let Some(zeroes) = Zeroes::new() else { return };
     let geometry = zeroes.descriptor.geometry();

@@ -210,7 +210,7 @@ pub enum LinkError {
         found: usize,
     },
     /// The text after the scheme is not a valid hash.
-    #[error("the link's hash is wrong: {0}")]
+    #[error("the link's hash is invalid: {0}")]
     Hash(#[from] HashError),
     /// The name is too long.
     #[error(

@@ -1,4 +1,5 @@
-//! Trees built from runs or from a stream, and the positions of their nodes, against the plain tree.
+//! Trees built from runs or from a stream, and the positions of their nodes, against the plain
+//! tree.
 
 mod support;
 

@@ -10,7 +10,7 @@ use pelago_content::{
 };
 use proptest::prelude::*;
 
-/// Manifests by hash, as somebody who has the folder would serve them.
+/// Manifests by hash, as a node with the folder would serve them.
 #[derive(Default)]
 struct Shelf(HashMap<Hash, Manifest>);
 

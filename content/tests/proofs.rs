@@ -152,10 +152,10 @@ proptest! {
         let last = Geometry::new(size).chunks(level) - 1;
         let it = Proven::new(size, 0, any_chunk(size, level, last));
         for wrong in [other, size + by, size.saturating_sub(by), MAX_SIZE] {
-            if let Ok(lie) = Descriptor::new(Kind::File, wrong, it.descriptor.root())
+            if let Ok(false_size) = Descriptor::new(Kind::File, wrong, it.descriptor.root())
                 && wrong != size
             {
-                prop_assert!(verify(&lie, it.chunk, it.data, &it.proof).is_err());
+                prop_assert!(verify(&false_size, it.chunk, it.data, &it.proof).is_err());
             }
         }
     }

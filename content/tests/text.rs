@@ -64,7 +64,7 @@ proptest! {
         prop_assert_eq!(text.parse(), Ok(link));
     }
 
-    /// Nobody gets a link from us that we would refuse.
+    /// Every link that is displayed can be parsed.
     #[test]
     fn any_link_shown_can_be_read(
         hash in any_hash(), name in "\\PC{0,1200}", peers in prop::collection::vec("\\PC{0,300}", 0..80),
@@ -190,7 +190,7 @@ fn errors_in_a_link_are_reported() {
     }
     assert_eq!(
         "pelago:abc".parse::<Link>().unwrap_err().to_string(),
-        "the link's hash is wrong: a hash has 64 hex digits, this has 3"
+        "the link's hash is invalid: a hash has 64 hex digits, this has 3"
     );
 }
 
@@ -206,11 +206,11 @@ fn a_link_is_bounded() {
     assert!(name(Link::MAX_NAME_LEN).is_ok());
     let found = Link::MAX_NAME_LEN + 1;
     assert_eq!(name(found), Err(LinkError::Name { found }));
-    let room = Link::MAX_LEN - format!("pelago:{HASH}?").len();
-    assert!(parse(&"x".repeat(room)).is_ok());
+    let space = Link::MAX_LEN - format!("pelago:{HASH}?").len();
+    assert!(parse(&"x".repeat(space)).is_ok());
     let found = Link::MAX_LEN + 1;
     assert_eq!(
-        parse(&"x".repeat(room + 1)),
+        parse(&"x".repeat(space + 1)),
         Err(LinkError::Length { found })
     );
 }

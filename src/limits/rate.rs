@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_what_is_allowed() {
+    fn invalid_rates_are_rejected_with_the_valid_form() {
         for text in [
             "", "k", "-1", "fast", "5 apples", "1.2.3k", "1e6", "0x10", "50 KB/h",
         ] {

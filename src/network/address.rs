@@ -16,8 +16,8 @@ pub struct PeerAddress {
 /// Text that is not a valid peer address.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "{text:?} is not a valid peer address ({reason}): use host:port, such as 192.168.1.5:8080, or a \
-     multiaddr, such as /ip4/192.168.1.5/tcp/8080"
+    "{text:?} is not a valid peer address ({reason}): use host:port, such as 192.168.1.5:8080, \
+     or a multiaddr, such as /ip4/192.168.1.5/tcp/8080"
 )]
 pub struct InvalidAddress {
     text: String,

@@ -99,14 +99,14 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn listens(&mut self, address: Multiaddr) {
+    pub(super) fn add_listen_address(&mut self, address: Multiaddr) {
         if self.listen_addresses.add(&address) == AddressChange::Network {
             self.redial.address_changed(Instant::now());
         }
         self.swarm.add_external_address(address);
     }
 
-    pub(super) fn listens_no_more(&mut self, address: &Multiaddr) {
+    pub(super) fn remove_listen_address(&mut self, address: &Multiaddr) {
         if self.listen_addresses.remove(address) == AddressChange::Network {
             let now = Instant::now();
             self.redial.address_changed(now);
@@ -179,8 +179,8 @@ impl EventLoop {
         if is_news {
             tracing::warn!(
                 address = %clash.address,
-                "another node has the same identity as this one, so peers cannot tell them apart: was the \
-                 data folder copied? `pelago doctor` says what to do"
+                "another node has the same identity as this one, so peers cannot tell them apart: \
+                 was the data folder copied? `pelago doctor` says what to do"
             );
         }
         self.clash.send_replace(Some(clash));

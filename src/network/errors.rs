@@ -17,7 +17,8 @@ pub enum ConnectError {
     /// The number of running dials to this host, or on behalf of the peer that named it, is at its
     /// limit.
     #[error(
-        "too many dials to this host, or on behalf of the peer that named it, are running: try again later"
+        "too many dials to this host, or on behalf of the peer that named it, are running: try \
+         again later"
     )]
     Later,
     /// The address leads to this node itself.

@@ -201,8 +201,8 @@ impl EventLoop {
                 let now = Instant::now();
                 self.self_dials.incoming(send_back_addr, has_our_id, now);
             }
-            SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
-            SwarmEvent::ExpiredListenAddr { address, .. } => self.listens_no_more(&address),
+            SwarmEvent::NewListenAddr { address, .. } => self.add_listen_address(address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.remove_listen_address(&address),
             SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener failed"),
             _ => {}
         }

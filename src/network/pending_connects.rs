@@ -54,9 +54,9 @@ impl PendingConnects {
 
     /// Replies to all callers that wait for this connection, by dial or by id.
     pub(super) fn established(&mut self, connection: ConnectionId, peer: PeerId) {
-        let told =
+        let is_served =
             |waiter: &mut Waiter| waiter.dial == Some(connection) || waiter.peer == Some(peer);
-        for waiter in self.0.extract_if(.., told) {
+        for waiter in self.0.extract_if(.., is_served) {
             let _ = waiter.reply.send(Ok(peer));
         }
     }
@@ -68,11 +68,11 @@ impl PendingConnects {
         peer: Option<PeerId>,
         error: &ConnectError,
     ) {
-        let told = |waiter: &mut Waiter| match waiter.dial {
+        let is_served = |waiter: &mut Waiter| match waiter.dial {
             Some(dial) => dial == connection,
             None => waiter.peer.is_some() && waiter.peer == peer,
         };
-        for waiter in self.0.extract_if(.., told) {
+        for waiter in self.0.extract_if(.., is_served) {
             let _ = waiter.reply.send(Err(error.clone()));
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_dial_ends_its_own_waiter_and_those_who_joined_it() {
+    fn a_failed_dial_ends_its_own_caller_and_those_that_joined_it() {
         let (peer, mut connects) = (PeerId::random(), PendingConnects::default());
         let ids = [1, 2].map(ConnectionId::new_unchecked);
         let [mut first, mut joined, mut other] = [Some(ids[0]), None, Some(ids[1])].map(|dial| {
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_dialled_once_for_all_who_want_it() {
+    fn an_address_is_dialled_once_for_all_callers() {
         let (peer, mut connects) = (PeerId::random(), PendingConnects::default());
         let address: Multiaddr = "/ip4/10.0.0.1/tcp/1".parse().unwrap();
         let dial = ConnectionId::new_unchecked(1);

@@ -28,7 +28,8 @@ impl EventLoop {
             .protocols
             .contains(self.protocols.name(Protocol::Chunk))
         {
-            tracing::debug!(peer = %peer_id, agent = info.agent_version, "peer disconnected: it is not a node of this network");
+            let agent = info.agent_version;
+            tracing::debug!(peer = %peer_id, agent, "peer of another network disconnected");
             // It may be disconnected already.
             let _ = self.swarm.disconnect_peer_id(peer_id);
             return;

@@ -250,7 +250,7 @@ async fn listen(
         let failed = |error| listen_failed(address, error);
         let listener = swarm.listen_on(address.clone()).map_err(failed)?;
         if lacks_ipv6(address) {
-            tracing::info!(%address, "not listening over IPv6 yet: this machine has no IPv6 address");
+            tracing::info!(%address, "not listening yet: this machine has no IPv6 address");
         } else {
             waiting.push(listener);
         }
@@ -264,7 +264,8 @@ async fn listen(
     }
     if !has_some {
         tracing::warn!(
-            "the node has no address to listen on yet: check the network connection; it listens once there is one"
+            "the node has no address to listen on yet: check the network connection; it listens \
+             once there is one"
         );
     }
     Ok(early)

@@ -1,5 +1,5 @@
-//! Finds the answers to requests: asks `Access`, then the store. Decides nothing, and changes nothing:
-//! what it finds out about shared files is returned as a [`Finding`].
+//! Finds the answers to requests: asks `Access`, then the store. Decides nothing, and changes
+//! nothing: what it finds out about shared files is returned as a [`Finding`].
 
 mod availability;
 mod catalogue;
@@ -64,8 +64,8 @@ pub(super) struct RemainingItems {
     pub(super) items: Vec<Item>,
     /// Bytes of data that their answers may hold.
     pub(super) budget: u64,
-    /// Whether content may still be read and hashed for a proof without data. This is allowed for one
-    /// item of a request, as it costs thousands of times more than the item does.
+    /// Whether content may still be read and hashed for a proof without data. This is allowed for
+    /// one item of a request, as it costs thousands of times more than the item does.
     pub(super) may_prove: bool,
 }
 
@@ -127,8 +127,8 @@ impl Answers {
         }
     }
 
-    /// Answers the first of the remaining items, at least one: small ones are read by one job, up to
-    /// [`READ_BATCH`] bytes. `buffer` holds the bytes that are read.
+    /// Answers the first of the remaining items, at least one: small ones are read by one job, up
+    /// to [`READ_BATCH`] bytes. `buffer` holds the bytes that are read.
     pub(super) async fn chunks(
         &self,
         requester: Requester,
@@ -175,8 +175,8 @@ impl Answers {
         (answered, bytes_read)
     }
 
-    /// Reads the chunk or node of an item; the error is the answer that refuses it. What reading shows
-    /// of the shared files is added to `findings`.
+    /// Reads the chunk or node of an item; the error is the answer that refuses it. What reading
+    /// shows of the shared files is added to `findings`.
     fn read(
         &self,
         peer: PeerId,

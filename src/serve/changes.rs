@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_who_listen_are_woken_by_news_and_by_nothing_else() {
+    async fn watchers_wake_for_changes_and_nothing_else() {
         let changes = ContentChanges::default();
         let [one, other] = [1, 2].map(|n| Hash::from_bytes([n; 32]));
         let mut of_one = watch(&changes, one).await;

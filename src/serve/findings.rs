@@ -66,7 +66,8 @@ impl Findings {
         match error {
             ReadError::Changed { path } => {
                 if may_log {
-                    tracing::info!(%hash, path = %path.display(), "no longer served: the file changed");
+                    let path = path.display();
+                    tracing::info!(%hash, %path, "not served any more: the file changed");
                 }
                 self.rehash_changed(&path);
                 self.check_state(path);
@@ -82,7 +83,7 @@ impl Findings {
             error @ ReadError::Tree { .. } => {
                 self.rehash.enqueue_for_error(&error);
                 if may_log {
-                    tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt from the file");
+                    tracing::warn!(%hash, %error, "not served until its stored tree is rebuilt");
                 }
             }
             error if may_log => {

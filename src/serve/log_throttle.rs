@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_said_again_after_a_while_only() {
+    fn the_same_content_is_logged_again_after_the_pause() {
         let (logged, start) = (LogThrottle::default(), Instant::now());
         assert!(logged.allows(&hash(1), start) && logged.allows(&hash(2), start));
         assert!(!logged.allows(&hash(1), start + PAUSE / 2));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn it_remembers_no_more_than_it_may_and_says_no_more_either() {
+    fn memory_and_log_lines_are_bounded() {
         let (logged, start) = (LogThrottle::default(), Instant::now());
         let allowed = (0..2 * MAX_LOGGED).filter(|at| logged.allows(&hash(*at), start));
         assert_eq!(allowed.count(), MAX_LOGGED);

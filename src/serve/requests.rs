@@ -1,4 +1,5 @@
-//! Waits for the requests on a stream: how long a peer may be idle, and how long a request may take.
+//! Waits for the requests on a stream: how long a peer may be idle, and how long a request may
+//! take.
 
 use std::{io, time::Duration};
 

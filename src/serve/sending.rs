@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_peer_is_served_whatever_waits() {
+    async fn a_slow_peer_is_served_while_others_wait() {
         let (modem, _) = sent(128 << 10, 20_000, Rates::default()).await;
         modem.unwrap();
         let (slower, _) = sent(16 << 10, 1000, Rates::default()).await;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_peer_that_we_keep_waiting_does_not_lose_what_is_held_for_it() {
+    async fn a_peer_slowed_by_our_limits_keeps_its_buffer() {
         let rates = Rates {
             upload_per_peer: Some(Rate::new(2000).unwrap()),
             ..Rates::default()

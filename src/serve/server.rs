@@ -48,15 +48,15 @@ const WRITE_BUFFER: usize = 32 << 10;
 /// How long a busy node asks requesters to wait.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Unsent bytes for all peers together, at least: those of four responses. More slots allow for more,
-/// as far as there is memory.
+/// Unsent bytes for all peers together, at least: those of four responses. More slots allow for
+/// more, as far as there is memory.
 const MIN_UNSENT: u64 = 4 * chunk::MAX_RESPONSE;
 
 /// Limits of serving.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// Chunks that are read at a time for all peers together. The same number of responses, of at most
-    /// 4 MiB each, may be unsent.
+    /// Chunks that are read at a time for all peers together. The same number of responses, of at
+    /// most 4 MiB each, may be unsent.
     pub slots: usize,
     /// The same for one peer.
     pub slots_per_peer: usize,
@@ -132,7 +132,8 @@ impl Server {
         Arc::clone(&self.metrics.registry)
     }
 
-    /// Serves the streams that arrive at `inbound`. When it closes, ends the open streams and returns.
+    /// Serves the streams that arrive at `inbound`. When it closes, ends the open streams and
+    /// returns.
     pub async fn run(self: Arc<Self>, inbound: &mut mpsc::Receiver<streams::Event>) {
         let server = self;
         let streams = Streams::new(MAX_STREAMS, MAX_STREAMS_PER_PEER);
@@ -146,14 +147,16 @@ impl Server {
                     let requester = Requester { peer: stream.peer, origin };
                     let Some(mut permit) = streams.enter(requester) else {
                         server.metrics.refused(Refusal::TooManyStreams);
-                        tracing::debug!(peer = %stream.peer, "stream reset: the limit of streams is reached");
+                        tracing::debug!(peer = %stream.peer, "stream reset: too many are open");
                         continue;
                     };
                     let served = Arc::clone(&server).serve(requester, stream.inbound);
                     tasks.spawn(async move {
                         tokio::select! {
                             () = served => {}
-                            () = permit.revoked() => tracing::debug!("stream reset in favour of another peer"),
+                            () = permit.revoked() => {
+                                tracing::debug!("stream reset for another peer");
+                            }
                         }
                     });
                 }

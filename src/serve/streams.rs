@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_have_one_nobody_loses_it() {
+    fn where_all_have_one_stream_none_is_revoked() {
         let streams = Streams::new(3, 3);
         let held = (0..3).map(|n| streams.enter(Requester::at(&format!("11.0.{n}.1"))));
         let _held: Vec<_> = held.map(Option::unwrap).collect();

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn no_piece_is_suggested_to_two() {
+    fn each_piece_is_suggested_to_one_subscriber() {
         let [a, b] = [PeerId::random(), PeerId::random()];
         let mut suggestions = Suggestions::new(1600, 7);
         let mut seen = BlockRanges::new();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_nothing_is_suggested_no_more_and_leaves_its_part_to_others() {
+    fn an_idle_subscriber_gets_no_more_suggestions_and_leaves_its_own_to_others() {
         let [idle, keen] = [PeerId::random(), PeerId::random()];
         let mut suggestions = Suggestions::new(1600, 7);
         assert_eq!(pieces(&suggestions.suggest(idle)), 4);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_without_being_suggested_is_suggested_to_nobody() {
+    fn pieces_sent_without_a_suggestion_are_not_suggested() {
         let [a, b] = [PeerId::random(), PeerId::random()];
         let mut suggestions = Suggestions::new(64, 7);
         suggestions.record_sent(a, 0..64);

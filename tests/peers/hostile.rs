@@ -293,19 +293,19 @@ async fn an_entry_whose_descriptor_is_of_the_other_kind_is_refused() {
     let cases = [
         (
             file("x", &a_folder),
-            "\"x\" is said to be a file, and its descriptor is that of a folder",
+            "\"x\" is a file, but its descriptor is that of a folder",
         ),
         (
             folder("x", &a_file.descriptor, 0, 0),
-            "\"x\" is said to be a folder, and its descriptor is that of a file",
+            "\"x\" is a folder, but its descriptor is that of a file",
         ),
         (
             map(&[("f", Value::Bytes(vec![0; 40])), ("n", text("x"))]),
-            "the descriptor of \"x\" is wrong",
+            "the descriptor of \"x\" is invalid",
         ),
         (
             map(&[("f", Value::Bytes(vec![9; 41])), ("n", text("x"))]),
-            "the descriptor of \"x\" is wrong",
+            "the descriptor of \"x\" is invalid",
         ),
     ];
     for (wrong, why) in cases {
@@ -344,7 +344,7 @@ async fn totals_that_prove_wrong_are_refused() {
     for (bytes, files) in [(9, 1), (11, 1), (10, 0), (10, 2), (u64::MAX, 1), (0, 0)] {
         let sub = folder("sub", &inner.descriptor, bytes, files);
         let tree = Tree::new([manifest(vec![sub]), inner.clone()], 1);
-        let claimed = format!("\"sub\" is said to have {files} files of {bytes} bytes");
+        let claimed = format!("\"sub\" claims to have {files} files of {bytes} bytes");
         is_refused(&tree, &[&claimed, "and has 1 of 10"]).await;
     }
 }
@@ -370,7 +370,7 @@ async fn a_folder_that_unfolds_without_end_costs_nothing_and_is_refused() {
     let one = manifest(vec![file("file", &anything())]);
     is_refused(&doubled(one.clone(), 40, (10, 1)), &too_many).await;
     // The totals deny it.
-    is_refused(&doubled(one, 40, (0, 0)), &["is said to have 0 files"]).await;
+    is_refused(&doubled(one, 40, (0, 0)), &["claims to have 0 files"]).await;
     // Few entries, and more bytes than can be counted.
     let huge = Content {
         bytes: Vec::new(),

@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn the_bytes_of_a_proof_are_those_of_the_specification() {
-        // In Python: hmac.new(bytes([7] * 32), b"pelago/availability/2" + a + b, "sha256"), with the ids of
-        // the Ed25519 keys made of 32 bytes of 1 and of 2.
+        // In Python: hmac.new(bytes([7] * 32), b"pelago/availability/2" + a + b, "sha256"), with
+        // the ids of the Ed25519 keys made of 32 bytes of 1 and of 2.
         let id = |byte: u8| {
             let secret = libp2p::identity::Keypair::ed25519_from_bytes([byte; 32]).unwrap();
             secret.public().to_peer_id()

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_have_the_most_yield_to_others() {
+    fn sites_with_the_most_connections_yield_to_others() {
         let mut all: Vec<_> = (0..9).map(|id| standing(id, "8.8.8.8", id)).collect();
         all.push(standing(9, "9.9.9.9", 100));
         assert_eq!(victim(&all, at("7.7.7.7"), Claim::Fair), Some(8));

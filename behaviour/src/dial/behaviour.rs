@@ -125,7 +125,7 @@ impl Behaviour {
         if is_elsewhere && matches!(self.interfaces, Interfaces::Unwatched) {
             self.interfaces = IfWatcher::new().map_or_else(
                 |error| {
-                    tracing::debug!(%error, "cannot watch the interfaces: guessing the subnets of this machine");
+                    tracing::debug!(%error, "cannot watch the interfaces: guessing our subnets");
                     Interfaces::Guessed
                 },
                 |watcher| Interfaces::Watched(Box::new(watcher)),
@@ -240,7 +240,7 @@ impl NetworkBehaviour for Behaviour {
             match event {
                 Ok(IfEvent::Up(net)) => subnets.add(net),
                 Ok(IfEvent::Down(net)) => subnets.remove(&net),
-                Err(error) => tracing::debug!(%error, "cannot read the subnets of this machine"),
+                Err(error) => tracing::debug!(%error, "cannot read our subnets"),
             }
         }
         Poll::Pending

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn all_together_are_bounded_and_those_who_name_few_are_kept() {
+    fn all_lists_together_are_bounded_and_short_ones_are_kept() {
         let (mut named_addresses, peer) = (NamedAddresses::default(), PeerId::random());
         named_addresses.add(namer(0), peer, address(1));
         for n in 1..100 {

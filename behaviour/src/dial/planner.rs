@@ -213,9 +213,9 @@ impl Planner {
 
     /// All known addresses of `peer`, the best evidence first.
     fn known(&self, peer: &PeerId) -> Vec<(Multiaddr, NamedBy)> {
-        let heard = self.named_addresses.of(peer).into_iter();
-        let heard = heard.map(|(address, namer)| (without_peer(address), NamedBy::Peer(namer)));
-        self.book.of(peer).iter().cloned().chain(heard).collect()
+        let named = self.named_addresses.of(peer).into_iter();
+        let named = named.map(|(address, namer)| (without_peer(address), NamedBy::Peer(namer)));
+        self.book.of(peer).iter().cloned().chain(named).collect()
     }
 
     fn charge(

@@ -6,6 +6,6 @@ pub(crate) const MAX_STREAMS: usize = 128;
 /// The initial window of each stream, in bytes, as the specification of yamux defines it.
 pub(crate) const STREAM_WINDOW: u64 = yamux::DEFAULT_CREDIT as u64;
 
-/// By how much the windows of all streams of a connection may grow together, in bytes: fills 1 Gbit/s at 200
-/// ms. A window grows with the path's round trip, which the peer itself decides.
+/// By how much the windows of all streams of a connection may grow together, in bytes: fills 1
+/// Gbit/s at 200 ms. A window grows with the path's round trip, which the peer itself decides.
 pub(crate) const MAX_WINDOW: u64 = 24 << 20;

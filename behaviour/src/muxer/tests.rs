@@ -132,11 +132,11 @@ async fn exchange(here: impl AsyncReadExt + AsyncWriteExt + Unpin, bytes: usize)
         writer.write_all(&vec![7; bytes]).await.unwrap();
         writer.close().await.unwrap();
     };
-    let mut heard = Vec::new();
-    let read = reader.read_to_end(&mut heard);
+    let mut received = Vec::new();
+    let read = reader.read_to_end(&mut received);
     let (result, ()) = futures::join!(read, write);
     result.unwrap();
-    assert_eq!(heard.len(), bytes);
+    assert_eq!(received.len(), bytes);
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn flood(open: mpsc::Sender<(PeerId, Protocol, Reply)>, node: PeerId) {
 ///   one that is honest        ──>
 /// ```
 #[tokio::test(start_paused = true)]
-async fn who_holds_the_most_is_not_read_and_then_closed_and_others_go_on() {
+async fn the_largest_holder_is_not_read_then_closed_and_others_continue() {
     let connections = Connections::new(16 << 20);
     let (mut node, address) = ours(&connections).await;
     let first = theirs(&address).await;
@@ -231,7 +231,7 @@ async fn who_holds_the_most_is_not_read_and_then_closed_and_others_go_on() {
 ///   a peer that asks for much and reads nothing <── the node, which writes
 /// ```
 #[tokio::test]
-async fn what_a_peer_does_not_read_is_not_written_without_end() {
+async fn unread_bytes_for_a_peer_are_bounded() {
     let connections = Connections::new(64 << 20);
     let (mut node, address) = ours(&connections).await;
     let peer = theirs(&address).await;

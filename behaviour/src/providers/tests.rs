@@ -126,8 +126,8 @@ fn an_answer_has_a_share_of_each_site_before_it_has_more_of_one() {
         add(&mut store, &remote, at(&remote, *peer)).unwrap();
     }
     for _ in 0..50 {
-        let told = providers(&store, 1);
-        assert!(honest.iter().all(|peer| told[..14].contains(peer)));
+        let answered = providers(&store, 1);
+        assert!(honest.iter().all(|peer| answered[..14].contains(peer)));
     }
 }
 
@@ -148,7 +148,7 @@ fn a_full_store_takes_honest_records() {
 }
 
 #[test]
-fn providers_that_were_reached_are_kept_and_told_first() {
+fn providers_that_were_reached_are_kept_and_answered_first() {
     let (mut store, _) = store();
     let honest = PeerId::random();
     add(&mut store, HONEST, record(1, honest)).unwrap();
@@ -161,8 +161,11 @@ fn providers_that_were_reached_are_kept_and_told_first() {
     // Announcing again does not change this.
     add(&mut store, HONEST, record(1, honest)).unwrap();
     for _ in 0..50 {
-        let told = providers(&store, 1);
-        assert_eq!((told.len(), told[0]), (MAX_PROVIDERS_PER_KEY, honest));
+        let answered = providers(&store, 1);
+        assert_eq!(
+            (answered.len(), answered[0]),
+            (MAX_PROVIDERS_PER_KEY, honest)
+        );
     }
 }
 
@@ -177,19 +180,19 @@ fn what_does_not_fit_an_answer_is_drawn_at_random() {
         record.addresses = addresses.map(|address| address.parse().unwrap()).collect();
         add(&mut store, &remote, record).unwrap();
     }
-    let mut told = std::collections::HashSet::new();
+    let mut answered = std::collections::HashSet::new();
     for _ in 0..500 {
         let records = store.providers(&record_key(&hash(1)));
         let addresses = records.iter().flat_map(|record| &record.addresses);
         let bytes: usize = addresses.map(|address| address.len() + 3).sum();
         assert!(bytes + 50 * records.len() < 8 << 10 && records.len() >= 10);
-        told.extend(records.iter().map(|record| record.provider));
+        answered.extend(records.iter().map(|record| record.provider));
     }
-    assert_eq!(told.len(), MAX_PROVIDERS_PER_KEY);
+    assert_eq!(answered.len(), MAX_PROVIDERS_PER_KEY);
 }
 
 #[test]
-fn expired_records_are_neither_told_nor_kept_before_others() {
+fn expired_records_are_neither_answered_nor_kept_before_others() {
     let (mut store, own) = store();
     for n in 0..MAX_PROVIDERS_PER_KEY {
         let remote = format!("/ip4/11.0.{n}.1/tcp/50000");

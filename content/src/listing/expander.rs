@@ -376,14 +376,14 @@ pub enum ListingError {
         folders: u64,
     },
     /// A path is too long.
-    #[error("below {path:?} folders lie deeper than {MAX_DEPTH} levels")]
+    #[error("below {path:?} the folder is deeper than {MAX_DEPTH} levels")]
     TooDeep {
         /// A path on the way there.
         path: String,
     },
     /// The totals of a sub-folder are wrong.
     #[error(
-        "{path:?} is said to have {files} files of {bytes} bytes, and has {} of {}",
+        "{path:?} claims to have {files} files of {bytes} bytes, but has {} of {}",
         found.files, found.bytes
     )]
     Totals {

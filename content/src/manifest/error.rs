@@ -31,7 +31,7 @@ pub enum ManifestError {
     #[error("malformed: {0}")]
     Malformed(String),
     /// It does not have the only valid encoding: order, numbers and lengths, or a repetition.
-    #[error("not in the one form that a manifest has")]
+    #[error("not in the one form that a manifest may have")]
     Form,
     /// An entry has an unknown key.
     #[error("entry {number} has the unknown key {key:?}")]
@@ -64,7 +64,7 @@ pub enum ManifestError {
         name: String,
     },
     /// The descriptor of a file is that of a folder, or the other way round.
-    #[error("{name:?} is said to be a {expected}, and its descriptor is that of a {found}")]
+    #[error("{name:?} is a {expected}, but its descriptor is that of a {found}")]
     Kind {
         /// The entry's name.
         name: String,
@@ -74,7 +74,7 @@ pub enum ManifestError {
         found: Kind,
     },
     /// The descriptor of an entry is invalid.
-    #[error("the descriptor of {name:?} is wrong: {source}")]
+    #[error("the descriptor of {name:?} is invalid: {source}")]
     Descriptor {
         /// The entry's name.
         name: String,

@@ -116,7 +116,7 @@ async fn downloads_and_uploads_do_not_count_against_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_who_share_a_limit_get_half_each() {
+async fn two_movers_that_share_a_limit_get_half_each() {
     let limits = upload(1_000_000);
     let early = Mover::uploads(&limits, PeerId::random());
     seconds(10).await;
@@ -164,7 +164,7 @@ async fn a_change_holds_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_goes_on_at_once_when_the_limit_is_lifted() {
+async fn waiters_resume_immediately_when_the_limit_is_lifted() {
     let limits = upload(1_000);
     let peer = PeerId::random();
     assert_eq!(
@@ -186,7 +186,7 @@ async fn who_waits_goes_on_at_once_when_the_limit_is_lifted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_waiting_takes_nothing_from_others() {
+async fn a_waiter_that_gives_up_takes_nothing_from_others() {
     let limits = upload(1_000_000);
     let mover = Mover::uploads(&limits, PeerId::random());
     let (began, mut moved, mut given_up) = (Instant::now(), 0, 0);

@@ -42,7 +42,7 @@ fn a_node_that_comes_late_is_dialed_with_growing_random_pauses_until_it_is_reach
 }
 
 #[test]
-fn who_was_reached_is_dialed_again_after_a_change_of_address_or_when_nobody_is_connected() {
+fn reached_nodes_are_dialed_again_after_a_change_of_address_or_when_alone() {
     let now = Instant::now();
     let peer = PeerId::random();
     let known = node(&format!("/ip4/10.0.0.2/tcp/4001/p2p/{peer}"));

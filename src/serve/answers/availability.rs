@@ -1,7 +1,8 @@
-//! Answers availability requests of peers that prove to have the hash, and those for listed content.
+//! Answers availability requests of peers that prove to have the hash, and those for listed
+//! content.
 //!
-//! A request names the content by its provider key. Only a peer that has proven to have the hash gets
-//! the hash, the name and the blocks. All other answers are equal, and cost the same work.
+//! A request names the content by its provider key. Only a peer that has proven to have the hash
+//! gets the hash, the name and the blocks. All other answers are equal, and cost the same work.
 
 use libp2p::PeerId;
 use pelago_behaviour::availability::{Availability, Proof, Request};
@@ -18,7 +19,8 @@ const ABSENT_HASH: Hash = Hash::from_bytes([0; 32]);
 pub(in crate::serve) enum Question {
     /// By its provider key, with a proof that it has the hash.
     Proven(Request),
-    /// By its hash, in version 1 of the protocol: answered only if any peer may know of the content.
+    /// By its hash, in version 1 of the protocol: answered only if any peer may know of the
+    /// content.
     Named(Hash),
 }
 
@@ -33,8 +35,8 @@ impl Question {
 }
 
 impl Answers {
-    /// The availability of the requested content, with our proof; `None` if this node has nothing of
-    /// it, or nothing for this peer.
+    /// The availability of the requested content, with our proof; `None` if this node has nothing
+    /// of it, or nothing for this peer.
     pub(in crate::serve) async fn asked(
         &self,
         requester: Requester,

@@ -73,7 +73,7 @@ const fn item(hash: Hash, level: u8, index: u64, data: bool) -> Item {
 }
 
 #[tokio::test]
-async fn what_is_read_and_not_sent_takes_turns_like_what_is_sent() {
+async fn hashing_for_proofs_takes_turns_like_sending() {
     let (serving, folder) = (
         Serving::of(Store::in_memory()),
         tempfile::tempdir().unwrap(),

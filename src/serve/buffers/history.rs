@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_what_it_asks_for_is_proven_also_beside_a_slow_one() {
+    fn a_fast_requester_is_proven_even_beside_a_slow_one() {
         let (mut history, now) = (RequesterHistory::default(), Instant::now());
         let [slow, fast] = ["8.8.8.8", "8.8.8.8"].map(Requester::at);
         for _ in 0..9 {

@@ -157,7 +157,7 @@ fn slow_ids_in_as_many_networks_soon_yield() {
 }
 
 #[test]
-fn what_nobody_else_waits_for_is_kept_however_slowly_it_is_taken() {
+fn a_buffer_without_waiters_is_kept_however_slow_its_requester() {
     let mut world = World::new();
     let slow = Requester::at("11.0.0.1");
     let ticket = world.ask(slow, 4 * MIB);

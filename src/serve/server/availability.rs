@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// How often to look up the address of a subscriber, once in each [`UPDATE_INTERVAL`]. After that, it
-/// is looked up only when there is an update.
+/// How often to look up the address of a subscriber, once in each [`UPDATE_INTERVAL`]. After that,
+/// it is looked up only when there is an update.
 const LOCATE_ATTEMPTS: u32 = 8;
 
 impl Server {

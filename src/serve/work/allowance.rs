@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_takes_no_more_than_its_part_whatever_its_ids() {
+    fn a_host_takes_its_share_however_many_ids_it_has() {
         let ids: Vec<_> = (0..50).map(|_| Requester::at("11.0.0.1")).collect();
         let used = used(&ids, Duration::from_secs(20));
         assert!(used < Duration::from_secs(4), "{used:?}");

@@ -80,7 +80,7 @@ fn a_flood_of_questions_does_not_keep_a_processor_busy() {
 }
 
 #[test]
-fn who_was_silent_has_saved_nothing_up() {
+fn an_idle_requester_saves_nothing_up() {
     let (mut queue, now) = (FairQueue::new(LIMITS), Instant::now());
     let [busy, silent] = ["11.0.0.1", "11.0.1.1"].map(Requester::at);
     let run = |queue: &mut FairQueue| match queue.next(now) {

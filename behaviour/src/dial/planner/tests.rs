@@ -19,7 +19,7 @@ fn planner(remote: &str) -> (Planner, PeerId, Namer) {
 }
 
 #[test]
-fn what_is_heard_of_a_peer_is_dialed_as_far_as_its_namer_may() {
+fn named_addresses_are_dialed_as_far_as_their_namer_may() {
     let (mut planner, _, namer) = planner(GLOBAL);
     let (target, now) = (PeerId::random(), Instant::now());
     let named = [
@@ -35,7 +35,7 @@ fn what_is_heard_of_a_peer_is_dialed_as_far_as_its_namer_may() {
 }
 
 #[test]
-fn what_a_dial_brings_along_is_judged_by_who_named_it() {
+fn addresses_in_a_dial_are_judged_by_their_namer() {
     let (mut planner, _, namer) = planner(GLOBAL);
     let (target, now) = (Some(PeerId::random()), Instant::now());
     let loopback = [address("/ip4/127.0.0.1/tcp/4001")];
