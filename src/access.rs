@@ -25,14 +25,14 @@ pub enum Action {
     Announce,
 }
 
-/// Decides what may be done with content.
+/// Decides what peers may do with content.
 #[derive(Clone)]
 pub struct Access {
     store: Store,
 }
 
 impl Access {
-    /// Decides by the scopes that `store` holds.
+    /// Decides by the scopes in `store`.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self { store }

@@ -65,7 +65,7 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
     };
     let mut signals = Signals::listen()?;
     let node = NodeHandle::open(context).await?;
-    download::note_damaged_peers(context, &node, &args.target);
+    download::note_invalid_peers(context, &node, &args.target);
     let looked = tokio::select! {
         looked = look(&node.client, &request, &context.output) => looked,
         () = signals.next() => {

@@ -1,22 +1,22 @@
-//! When to try again after a failure.
+//! Decides when to try again after a failure.
 
 use std::time::{Duration, Instant};
 
 /// The first pause after a failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause: a person who has mended the cause waits no longer than this.
+/// The longest pause: a person who has removed the cause waits no longer than this.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// A failure this long after the last one counts as a first failure.
 const RECOVERY: Duration = Duration::from_secs(300);
 
-/// Pauses between attempts: 1 s, doubled after each failure up to 60 s, from the start again after
-/// five minutes without a failure or a call of [`Backoff::succeeded`].
+/// Pauses between attempts. The first is 1 s, and each failure doubles it, up to 60 s. It starts
+/// again at 1 s after five minutes without a failure, or after a call of [`Backoff::succeeded`].
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     failures: u32,
-    /// When the pause after the last failure was over.
+    /// When the pause after the last failure ends.
     tried: Option<Instant>,
     longest: Duration,
 }
@@ -28,7 +28,7 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The same with another longest pause.
+    /// Pauses of at most `longest`.
     #[must_use]
     pub const fn up_to(longest: Duration) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Backoff {
         }
     }
 
-    /// Takes note of a failure, and gives how long to wait before the next attempt.
+    /// Notes a failure. Returns how long to wait before the next attempt.
     pub fn failed(&mut self, now: Instant) -> Duration {
         let has_recovered = |tried: Instant| now.saturating_duration_since(tried) >= RECOVERY;
         if self.tried.is_some_and(has_recovered) {
@@ -51,7 +51,7 @@ impl Backoff {
         pause
     }
 
-    /// Takes note that an attempt succeeded.
+    /// Notes that an attempt succeeded.
     pub const fn succeeded(&mut self) {
         self.failures = 0;
     }

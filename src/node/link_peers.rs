@@ -12,13 +12,13 @@ const MAX_ASKED: usize = 16;
 
 /// The peers of a link that are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DamagedPeers {
+pub struct InvalidPeers {
     first: InvalidAddress,
-    damaged: usize,
+    invalid: usize,
     all: usize,
 }
 
-impl DamagedPeers {
+impl InvalidPeers {
     /// The invalid peers of `link`; `None` if all are valid.
     #[must_use]
     pub fn of(link: &Link) -> Option<Self> {
@@ -26,22 +26,22 @@ impl DamagedPeers {
         let errors: Vec<_> = parsed.filter_map(Result::err).collect();
         Some(Self {
             first: errors.first()?.clone(),
-            damaged: errors.len(),
+            invalid: errors.len(),
             all: link.peers.len(),
         })
     }
 }
 
-impl fmt::Display for DamagedPeers {
+impl fmt::Display for InvalidPeers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             first,
-            damaged,
+            invalid,
             all,
         } = self;
         write!(
             f,
-            "{damaged} of the {all} peers in the link are invalid: {first}. The link may be \
+            "{invalid} of the {all} peers in the link are invalid: {first}. The link may be \
              truncated: get it again, or name a peer with --peer HOST:PORT"
         )
     }
@@ -49,8 +49,8 @@ impl fmt::Display for DamagedPeers {
 
 /// The valid peers of a link. Logs the others.
 pub(super) fn peers_of(link: &Link) -> Vec<PeerAddress> {
-    if let Some(damaged) = DamagedPeers::of(link) {
-        tracing::warn!("{damaged}");
+    if let Some(invalid) = InvalidPeers::of(link) {
+        tracing::warn!("{invalid}");
     }
     let peers = link.peers.iter().filter_map(|peer| peer.parse().ok());
     peers.take(MAX_ASKED).collect()
@@ -74,20 +74,20 @@ mod tests {
     #[test]
     fn a_truncated_peer_is_named_with_its_defect() {
         let mut link = Link::new(Hash::from_bytes([1; 32]));
-        assert_eq!(DamagedPeers::of(&link), None);
+        assert_eq!(InvalidPeers::of(&link), None);
         link.peers = vec![
             "/ip4/10.0.0.1/tcp/80".to_owned(),
             "/ip4/10.0.0.1/tcp/80/p2p/12D3Koo".to_owned(),
             "/ip4/10.0.0".to_owned(),
         ];
         assert_eq!(peers_of(&link).len(), 1);
-        let text = DamagedPeers::of(&link).unwrap().to_string();
+        let text = InvalidPeers::of(&link).unwrap().to_string();
         let beginning =
             "2 of the 3 peers in the link are invalid: \"/ip4/10.0.0.1/tcp/80/p2p/12D3Koo\"";
         assert!(text.starts_with(beginning), "{text}");
         link.peers = vec![format!("/ip4/10.0.0.1/tcp/80{}", "\u{1b}[2J")];
         assert!(
-            !DamagedPeers::of(&link)
+            !InvalidPeers::of(&link)
                 .unwrap()
                 .to_string()
                 .contains('\u{1b}')

@@ -57,7 +57,7 @@ pub use downloads::{
 pub use error::CodedError;
 pub use handle::{Node, Status};
 pub use health::{DiskSpace, Health, Notice, NoticeKind, SystemLimits, WaitingDownload, clock_lag};
-pub use link_peers::DamagedPeers;
+pub use link_peers::InvalidPeers;
 pub use open::{ContentInfo, Holder, OpenError, OpenRequest};
 pub use peers::Peer;
 pub use read::{ReadError, ReadRequest, Reading, Stat};

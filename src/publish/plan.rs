@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, hash_map::Entry::Vacant};
 
 use pelago_content::Hash;
 
-/// Pause before an announcement that failed is tried again, in seconds.
+/// The pause before a failed announcement is tried again, in seconds.
 const RETRY: u64 = 60;
 
 /// Announcements are spread over this part of the interval, a tenth: content that was shared at the
@@ -48,7 +48,7 @@ impl PlannedHash {
 pub(super) struct Plan {
     interval: u64,
     max_in_flight: usize,
-    /// Nodes that should keep a record.
+    /// How many nodes should keep a record.
     replication: usize,
     entries: HashMap<Hash, PlannedHash>,
     /// The hashes that are not in flight, by when they are due.
@@ -105,7 +105,7 @@ impl Plan {
         due.into_iter().map(|(_, hash)| hash).collect()
     }
 
-    /// How many are due and not in flight.
+    /// How many hashes are due and not in flight.
     pub(super) fn count_due(&self, now: u64) -> usize {
         self.waiting
             .iter()

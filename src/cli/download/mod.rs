@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::types::{DownloadRequest, Links, Output},
     content::{Hash, HashError, Link},
-    node::{DamagedPeers, InvalidTarget, Target},
+    node::{InvalidPeers, InvalidTarget, Target},
 };
 pub(super) use follow::{fetch, step};
 
@@ -161,17 +161,17 @@ pub(super) async fn run(context: &Context, args: &DownloadArgs) -> anyhow::Resul
     } else {
         NodeHandle::open(context).await?
     };
-    note_damaged_peers(context, &node, &request.target);
+    note_invalid_peers(context, &node, &request.target);
     let words = process_args::given().map(|word| word.to_string_lossy().into_owned());
     fetch(context, node, request, signals, &command(words)).await
 }
 
-/// Warns of peers in a link that are truncated or damaged. A node in this process logs them itself.
-pub(super) fn note_damaged_peers(context: &Context, node: &NodeHandle, target: &str) {
+/// Warns of invalid peers in a link. A node in this process logs them itself.
+pub(super) fn note_invalid_peers(context: &Context, node: &NodeHandle, target: &str) {
     let link = target.parse::<Link>().ok();
-    let damaged = link.as_ref().and_then(DamagedPeers::of);
-    if let Some(damaged) = damaged.filter(|_| node.is_attached()) {
-        context.output.note(damaged);
+    let invalid = link.as_ref().and_then(InvalidPeers::of);
+    if let Some(invalid) = invalid.filter(|_| node.is_attached()) {
+        context.output.note(invalid);
     }
 }
 

@@ -24,7 +24,7 @@ const MAX_PAGES: usize = 2 * 100_000 / MAX_ENTRIES;
 /// How long one peer may take to send its catalogue.
 pub(super) const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long all peers together may take.
+/// How long all peers together may take to send their catalogues.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a catalogue is incomplete.
