@@ -1,7 +1,7 @@
 //! Watches one folder: scans what changed in it once it has settled.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -14,9 +14,10 @@ use tokio::{
 };
 
 use super::{
-    changes::{Changes, MAX_CHANGED, Report},
+    changes::{Changes, Report},
     coverage::{Coverage, LeftOut},
     mounts::Mounts,
+    pending::{POLL_INTERVAL, Pending},
     scan_task::{ScanResult, ScanState, ScanTask, run_scan},
 };
 use crate::{
@@ -28,15 +29,8 @@ use crate::{
     },
 };
 
-/// How long a file may change without a pause until it is scanned anyway, to show that it is being
-/// written.
-const EARLY: Duration = Duration::from_secs(2);
-
 /// How often the node checks whether a missing folder is back, and what else is due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The longest time between two scans of parts without events.
-const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest pause between attempts to read or record a file. A change of the file ends the
 /// pause.
@@ -52,8 +46,7 @@ pub(super) struct FolderWatch {
     pub(super) folder: PathBuf,
     changes: Changes,
     pub(super) scan_state: ScanState,
-    /// When to scan each changed path.
-    changed: HashMap<PathBuf, Change>,
+    pending: Pending,
     /// When to scan the whole folder, after a failure, or because too many files wait.
     again: Option<Instant>,
     /// When the parts without events were last scanned.
@@ -69,21 +62,6 @@ pub(super) struct FolderWatch {
     pub(super) is_gone: bool,
 }
 
-/// When to scan a changed path: at the earlier of these times.
-#[derive(Clone, Copy, Debug)]
-struct Change {
-    /// When it will have been unchanged for a moment.
-    settled: Instant,
-    /// The latest time, even if it changes until then.
-    latest: Instant,
-}
-
-impl Change {
-    fn due(&self) -> Instant {
-        self.settled.min(self.latest)
-    }
-}
-
 impl FolderWatch {
     pub(super) fn new(
         core: Arc<NodeCore>,
@@ -97,7 +75,7 @@ impl FolderWatch {
             folder,
             changes: Changes::none(),
             scan_state: ScanState::default(),
-            changed: HashMap::new(),
+            pending: Pending::default(),
             again: None,
             polled: now,
             followed,
@@ -116,7 +94,7 @@ impl FolderWatch {
         let mut check = interval(CHECK_INTERVAL);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let due = self.changed.values().map(Change::due).min();
+            let due = self.pending.next_due();
             let due_at = due.unwrap_or_else(|| Instant::now() + CHECK_INTERVAL);
             tokio::select! {
                 report = self.changes.next() => match report {
@@ -189,24 +167,14 @@ impl FolderWatch {
 
     /// Notes a change that the system reports.
     fn note(&mut self, path: PathBuf) {
-        let now = Instant::now();
-        let settled = now + QUIET;
-        if let Some(change) = self.changed.get_mut(&path) {
-            change.settled = settled;
-        } else if self.changed.len() < MAX_CHANGED {
-            let latest = now + EARLY;
-            self.changed.insert(path, Change { settled, latest });
-        } else {
+        if !self.pending.note(path, Instant::now()) {
             self.changes.missed.set();
         }
     }
 
     /// Notes when to check a file again that waits.
     fn wait(&mut self, path: PathBuf, again: Instant) {
-        if self.changed.len() < MAX_CHANGED || self.changed.contains_key(&path) {
-            let (settled, latest) = (again, again);
-            self.changed.insert(path, Change { settled, latest });
-        } else {
+        if !self.pending.wait(path, again) {
             self.scan_all_by(Instant::now() + POLL_INTERVAL);
         }
     }
@@ -221,7 +189,7 @@ impl FolderWatch {
 
     /// Scans paths that have settled, and files that have not for a while.
     async fn scan_due(&mut self) -> Result<(), JoinError> {
-        let due = self.take_due();
+        let due = self.pending.take_due(Instant::now());
         let is_whole = |due: &DuePath| due.path == self.folder && !due.is_early;
         if due.iter().any(is_whole) {
             // The folder itself may have been replaced.
@@ -231,26 +199,10 @@ impl FolderWatch {
         }
     }
 
-    fn take_due(&mut self) -> Vec<DuePath> {
-        let now = Instant::now();
-        let mut due = Vec::new();
-        for (path, change) in &mut self.changed {
-            if change.due() <= now {
-                let is_early = change.settled > now;
-                let path = path.clone();
-                due.push(DuePath { path, is_early });
-                // It is scanned again when it has settled.
-                change.latest = now + POLL_INTERVAL;
-            }
-        }
-        self.changed.retain(|_, change| change.settled > now);
-        due
-    }
-
     /// Watches the whole folder again, and scans it.
     async fn scan_all(&mut self) -> Result<(), JoinError> {
         let begun = Instant::now();
-        self.changed.clear();
+        self.pending.clear();
         (self.again, self.polled) = (None, begun);
         self.is_gone = !self.is_there();
         self.core.watches.change(&self.folder, |folder| {
@@ -267,7 +219,7 @@ impl FolderWatch {
         // Most files that were written a moment ago are complete a moment later.
         if !scanned.changing.is_empty() {
             sleep(QUIET).await;
-            let due = self.take_due();
+            let due = self.pending.take_due(Instant::now());
             let again = self.scan_paths(due).await?.unwrap_or_default();
             scanned.shared += again.shared;
             scanned.left_out += again.left_out;

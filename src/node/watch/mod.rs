@@ -14,6 +14,7 @@
 //! | `coverage` | which directories raise events, and why others do not |
 //! | `mounts` | mounted file systems, and which of them are silent |
 //! | `scan_task` | one scan, on a thread that may block |
+//! | `pending` | the changed paths, and when to scan each |
 //! | `publish_status` | what a loop shows of itself |
 //! | `pace` | the pauses of a slow scan, which leave the disk to others |
 //! | `status` | the state of the watches, for people |
@@ -23,6 +24,7 @@ mod coverage;
 mod folder_watch;
 mod mounts;
 mod pace;
+mod pending;
 mod publish_status;
 mod scan_task;
 mod status;
