@@ -1,82 +1,12 @@
 //! Finds the shares that a person selects by hash, the first digits of one, or name.
 
-use std::{io, path::PathBuf};
-
 use pelago_content::Hash;
-use thiserror::Error;
 
-use super::{Shared, each_page};
+use super::{Shared, UnshareError, each_page};
 use crate::{
-    network::Closed,
-    node::{CodedError, selector::Selector},
-    store::{DatabaseError, Printable, Share, Store, shown},
+    node::selector::Selector,
+    store::{Share, Store},
 };
-
-/// Why no single share was found to unshare, to read, or to make a link for.
-#[derive(Debug, Error)]
-pub enum UnshareError {
-    /// No share has that hash or name.
-    #[error("no share matches {what:?}")]
-    NotShared {
-        /// The hash, its first digits, or the name.
-        what: String,
-    },
-    /// It is part of a shared folder.
-    #[error(
-        "{what:?} is not shared by itself: it is part of the shared folder {}",
-        shown(folder)
-    )]
-    InFolder {
-        /// The path.
-        what: String,
-        /// The path of the folder.
-        folder: PathBuf,
-    },
-    /// The exclusions from watched folders cannot be recorded.
-    #[error("nothing was unshared, because the change cannot be recorded: {0}")]
-    NotKept(io::Error),
-    /// Shares with different contents match.
-    #[error("{what:?} matches several shares:\n{}", shares_by(choices))]
-    Ambiguous {
-        /// The first digits or the name.
-        what: String,
-        /// The shares that match.
-        choices: Vec<Shared>,
-    },
-    /// The database cannot be read or written.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The node shut down.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
-impl CodedError for UnshareError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::NotShared { .. } | Self::InFolder { .. } => "not-shared",
-            Self::NotKept(_) => "not-kept",
-            Self::Ambiguous { .. } => "ambiguous-name",
-            Self::Database(_) => "database",
-            Self::Closed(_) => "shutting-down",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::NotShared { .. } => Some("see the shares with `pelago list`".to_owned()),
-            Self::InFolder { folder, .. } => Some(format!(
-                "unshare the folder: pelago unshare {folder:?}; or name the file in the folder's \
-                 .pelagoignore, and share the folder again"
-            )),
-            Self::NotKept(_) => {
-                Some("free space on the disk of the data folder, and try again".to_owned())
-            }
-            Self::Ambiguous { .. } => Some("give the hash, or more of its digits".to_owned()),
-            _ => None,
-        }
-    }
-}
 
 /// The shares that `what` selects, or all shares, by name: each content once. Their links name no
 /// peer.
@@ -140,13 +70,4 @@ pub(in crate::node::shares) fn select(
         });
     }
     Ok(shares)
-}
-
-fn shares_by(choices: &[Shared]) -> String {
-    let line = |choice: &Shared| {
-        let (hash, name) = (choice.hash, Printable(&choice.name));
-        let path = shown(&choice.path);
-        format!("  {hash}  {name}, {path}")
-    };
-    choices.iter().map(line).collect::<Vec<_>>().join("\n")
 }

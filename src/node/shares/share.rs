@@ -7,16 +7,11 @@ use std::{
 };
 
 use pelago_content::Descriptor;
-use thiserror::Error;
 
-use super::Shared;
-use crate::{
-    network::Closed,
-    node::CodedError,
-    store::{
-        self, Exclusion, Fingerprint, FolderError, FolderOptions, HashError, Hashed, MemberState,
-        NewFolder, NewShare, Origin, Scope, Scopes, Store, shown,
-    },
+use super::{ShareError, Shared};
+use crate::store::{
+    self, Exclusion, Fingerprint, FolderOptions, HashError, Hashed, MemberState, NewFolder,
+    NewShare, Origin, Scope, Scopes, Store, shown,
 };
 
 /// A file or directory to share.
@@ -32,122 +27,6 @@ pub struct ShareRequest {
     pub rehash: bool,
     /// For a directory: whether to leave out entries that cannot be shared.
     pub skip_unsupported: bool,
-}
-
-/// Why a file or directory could not be shared.
-#[derive(Debug, Error)]
-pub enum ShareError {
-    /// The directory cannot be shared as a folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// It is a symbolic link.
-    #[error("{} is a symbolic link, which cannot be shared", shown(path))]
-    Symlink {
-        /// The link.
-        path: PathBuf,
-    },
-    /// It is private to this node, such as its key or its database.
-    #[error(
-        "{} is in the data folder of this node, which cannot be shared",
-        shown(path)
-    )]
-    Private {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file cannot be hashed.
-    #[error(transparent)]
-    Hash(#[from] HashError),
-    /// A program still writes to the file.
-    #[error(
-        "{} is still being written: it is hashed when no program writes to it",
-        shown(path)
-    )]
-    StillWritten {
-        /// The file.
-        path: PathBuf,
-    },
-    /// It is still excluded from its watched folder.
-    #[error("{} is still excluded from its watched folder: {source}", shown(path))]
-    NotIncluded {
-        /// The path.
-        path: PathBuf,
-        /// The error of the system.
-        source: io::Error,
-    },
-    /// It cannot be recorded.
-    #[error(transparent)]
-    Store(#[from] store::ShareError),
-    /// The node shut down.
-    #[error(transparent)]
-    Closed(#[from] Closed),
-}
-
-impl ShareError {
-    /// Whether a later attempt may succeed, for example after a full disk or a failed read.
-    #[must_use]
-    pub const fn may_pass(&self) -> bool {
-        match self {
-            Self::Store(store::ShareError::Path { .. }) => false,
-            Self::Store(_) | Self::StillWritten { .. } => true,
-            Self::Hash(error) => matches!(
-                error,
-                HashError::Unreadable { .. } | HashError::Changed { .. } | HashError::Tree(_)
-            ),
-            Self::Folder(error) => matches!(
-                error,
-                FolderError::Unreadable { .. }
-                    | FolderError::Hash(_)
-                    | FolderError::Manifests(_)
-                    | FolderError::Share(_)
-            ),
-            _ => false,
-        }
-    }
-}
-
-impl CodedError for ShareError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Symlink { .. } => "symlink",
-            Self::Private { .. } => "private",
-            Self::Folder(error) => error.code(),
-            Self::Hash(_) | Self::StillWritten { .. } => "file-not-hashed",
-            Self::Store(_) | Self::NotIncluded { .. } => "not-recorded",
-            Self::Closed(_) => "shutting-down",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Folder(error) => error.hint(),
-            Self::Symlink { .. } => Some("share its target instead".to_owned()),
-            _ => None,
-        }
-    }
-}
-
-impl CodedError for FolderError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Hash(_) => "file-not-hashed",
-            Self::Manifests(_) | Self::Share(_) => "not-recorded",
-            Self::Unsupported { .. } => "unsupported-entries",
-            _ => "folder-not-hashed",
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Unsupported { .. } => {
-                "make these readable, rename them, or share the folder without them: \
-                 --skip-unsupported"
-            }
-            Self::HoldsData { .. } => "it contains the key of this node: share other folders",
-            _ => return None,
-        };
-        Some(hint.to_owned())
-    }
 }
 
 /// Shares a file or directory: hashes it, except for files that are unchanged since they were last

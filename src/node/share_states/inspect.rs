@@ -1,0 +1,241 @@
+//! Inspects shares: compares them with what is on the disk. Needs a store only, and blocks.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use pelago_content::{Hash, Kind};
+
+use crate::{
+    node::shares::each_page,
+    serve::{RehashQueue, RehashReason},
+    store::{
+        DatabaseError, Look, Member, MemberState, Origin, Share, ShareState, Sight, Store,
+        Unavailable,
+    },
+};
+
+/// How many members of a folder are read from the database at a time.
+const PAGE: usize = 1000;
+
+/// The most files of a folder that a log line names.
+const NAMED: usize = 3;
+
+/// The most unavailable shares that are listed: more than a person reads.
+const MAX_LISTED: usize = 1000;
+
+/// The shares of this node that are not available.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnavailableShares {
+    /// How many there are.
+    pub count: u64,
+    /// The first 1000 of them, by path.
+    pub places: Vec<Unavailable>,
+}
+
+/// Inspects all shares. Returns the hashes of those that became available or unavailable.
+pub(super) fn inspect_shares(
+    store: &Store,
+    rehash: &RehashQueue,
+) -> Result<Vec<Hash>, DatabaseError> {
+    let mut changed = inspect_folders(store)?;
+    each_page(store, |page| {
+        for share in page {
+            let is_changed = inspect_share(store, rehash, &share)?;
+            changed.extend(is_changed.then_some(share.hash));
+        }
+        Ok(())
+    })?;
+    Ok(changed)
+}
+
+/// Returns the hashes of shares in watched folders, or on mounts below them, that have gone missing
+/// or come back.
+fn inspect_folders(store: &Store) -> Result<Vec<Hash>, DatabaseError> {
+    let mut changed = Vec::new();
+    for folder in store.folders_served() {
+        let missing = store.missing_folders(&folder, &folder);
+        let (gone, back) = store.set_missing(&folder, &folder, &missing);
+        for path in gone.iter().chain(&back) {
+            let folder = path.display();
+            match back.contains(path) {
+                true => tracing::info!(%folder, "the folder is back: its shares are offered again"),
+                false => tracing::warn!(
+                    %folder, "the folder is missing: its shares are offered again when it is back"
+                ),
+            }
+            let mut after: Option<PathBuf> = None;
+            loop {
+                let page = store.shares_under(path, after.as_deref(), PAGE)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.path.clone());
+                changed.extend(page.iter().map(|share| share.hash));
+            }
+        }
+    }
+    Ok(changed)
+}
+
+pub(super) fn inspect_path(
+    store: &Store,
+    rehash: &RehashQueue,
+    path: &Path,
+) -> Result<Vec<Hash>, DatabaseError> {
+    let mut changed = Vec::new();
+    if let Some(share) = store.share_at(path)? {
+        let is_changed = inspect_share(store, rehash, &share)?;
+        changed.extend(is_changed.then_some(share.hash));
+    }
+    for (folder, member) in store.members_at(path)? {
+        let MemberState::File(listed) = member.state else {
+            continue;
+        };
+        let before = store.member_state(&folder, &member.path);
+        let sight = store.look_at_file(path, &listed);
+        note(rehash, path, &sight);
+        store.set_member_state(&folder, &member.path, sight.state);
+        if before != sight.state {
+            let (path, state) = (path.display(), sight.state.as_str());
+            tracing::info!(
+                %path, state, folder = %folder.display(), "the state of a file in a shared \
+                 folder changed"
+            );
+        }
+    }
+    Ok(changed)
+}
+
+/// Inspects a share. Returns whether it became available or unavailable.
+fn inspect_share(
+    store: &Store,
+    rehash: &RehashQueue,
+    share: &Share,
+) -> Result<bool, DatabaseError> {
+    let is_watched = matches!(share.origin, Origin::Folder(_));
+    // The watch of the folder knows more of it.
+    if is_watched && store.is_below_missing(&share.path) {
+        return Ok(false);
+    }
+    let before = store.state_of(share);
+    let mut sight = store.look_at_share(share);
+    if share.descriptor.kind() == Kind::Folder && sight.state.is_available() {
+        sight.state = inspect_members(store, rehash, &share.path)?;
+    }
+    // A file of a watched folder has to settle before it is hashed.
+    if !is_watched || sight.rehash == Some(Look::InDoubt) {
+        note(rehash, &share.path, &sight);
+    }
+    store.set_state(&share.path, sight.state);
+    let after = store.state_of(share);
+    let is_changed = before.is_available() != after.is_available();
+    if is_changed {
+        let (path, state) = (share.path.display(), after.as_str());
+        let hash = share.hash;
+        match after {
+            ShareState::Available => tracing::info!(%path, %hash, "the share is offered again"),
+            _ => {
+                tracing::warn!(
+                    %path, %hash, state, "the share is not offered until it is available again"
+                );
+            }
+        }
+    }
+    Ok(is_changed)
+}
+
+/// Inspects all files of the folder shared at `folder`. Returns the state of the folder: it is
+/// missing if all its files are.
+fn inspect_members(
+    store: &Store,
+    rehash: &RehashQueue,
+    folder: &Path,
+) -> Result<ShareState, DatabaseError> {
+    let mut states = BTreeMap::new();
+    let (mut files, mut missing) = (0_u64, 0);
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.members_page(folder, after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.path.clone());
+        for Member { path, state, .. } in page {
+            let MemberState::File(listed) = state else {
+                continue;
+            };
+            let at = folder.join(&path);
+            let sight = store.look_at_file(&at, &listed);
+            note(rehash, &at, &sight);
+            files += 1;
+            missing += u64::from(sight.state == ShareState::Missing);
+            if !sight.state.is_available() {
+                states.insert(path, sight.state);
+            }
+        }
+    }
+    if files > 0 && missing == files {
+        store.set_member_states(folder, BTreeMap::new());
+        return Ok(ShareState::Missing);
+    }
+    let named: Vec<_> = states.iter().take(NAMED).map(describe).collect();
+    let (count, named) = (states.len(), named.join(", "));
+    if store.set_member_states(folder, states) {
+        let folder = folder.display();
+        match count {
+            0 => tracing::info!(%folder, "all files of the shared folder are available again"),
+            _ => tracing::warn!(
+                %folder, count, "some files of the shared folder are not available, and the others \
+                 are offered. To share the folder as it is now, share it again: {named}"
+            ),
+        }
+    }
+    Ok(ShareState::Available)
+}
+
+fn describe((path, state): (&String, &ShareState)) -> String {
+    format!("{path} ({})", state.as_str())
+}
+
+/// Queues a file to be hashed again if that may settle its state.
+fn note(rehash: &RehashQueue, path: &Path, sight: &Sight) {
+    match sight.rehash {
+        Some(Look::InDoubt) => rehash.enqueue_doubted(path.to_owned()),
+        Some(Look::Changed) => rehash.enqueue(path.to_owned(), RehashReason::Changed),
+        Some(Look::Sure) | None => {}
+    }
+}
+
+/// The shares that are not available, as of the last inspection. Blocks.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn unavailable(store: &Store) -> Result<UnavailableShares, DatabaseError> {
+    let (mut count, mut places) = store.unavailable_files(MAX_LISTED);
+    each_page(store, |page| {
+        for share in page {
+            let state = store.state_of(&share);
+            if state.is_available() {
+                continue;
+            }
+            count += 1;
+            if places.len() < 2 * MAX_LISTED {
+                places.push(Unavailable {
+                    path: share.path,
+                    state,
+                    folder: None,
+                });
+            }
+        }
+        Ok(())
+    })?;
+    places.sort_unstable();
+    places.truncate(MAX_LISTED);
+    Ok(UnavailableShares { count, places })
+}
+
+/// Inspects all shares, without a node. Blocks.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn inspect_all(store: &Store) -> Result<(), DatabaseError> {
+    inspect_shares(store, &RehashQueue::default()).map(drop)
+}
