@@ -52,7 +52,7 @@ pub(super) enum Caller {
     /// A page with a session.
     Page,
     /// Whoever asks for the page's files, or begins a session.
-    Anybody,
+    Anonymous,
 }
 
 impl Access {
@@ -84,10 +84,10 @@ impl Access {
         let host = self.host(uri, headers)?;
         if is_of_page(method, uri.path()) {
             self.is_address(&host)?;
-            Ok(Caller::Anybody)
+            Ok(Caller::Anonymous)
         } else if is_before_a_session(method, uri.path()) {
             self.is_own_page(&host, method, headers)?;
-            Ok(Caller::Anybody)
+            Ok(Caller::Anonymous)
         } else if let Some(claimed) = claimed(headers) {
             if self.sessions.find(claimed).is_some() {
                 self.is_own_page(&host, method, headers)?;
@@ -242,15 +242,15 @@ fn unauthorized() -> ApiError {
 }
 
 /// The bearer that a page of ours shows; nothing from others.
-pub(super) struct Shown(Option<Vec<u8>>);
+pub(super) struct BearerHeader(Option<Vec<u8>>);
 
-impl Shown {
+impl BearerHeader {
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Shown {
+impl<S: Send + Sync> FromRequestParts<S> for BearerHeader {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
@@ -259,9 +259,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Shown {
 }
 
 /// Lets in those only who know the token, and no page.
-pub(super) struct Commands;
+pub(super) struct CommandOnly;
 
-impl<S: Send + Sync> FromRequestParts<S> for Commands {
+impl<S: Send + Sync> FromRequestParts<S> for CommandOnly {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {

@@ -19,56 +19,59 @@ pub(super) const MAX_CALLS: usize = 16;
 
 /// The callers that are being answered, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Anonymous(Mutex<Places>);
+pub(super) struct Anonymous(Mutex<Calls>);
 
 #[derive(Debug, Default)]
-struct Places {
-    taken: VecDeque<(u64, oneshot::Sender<()>)>,
+struct Calls {
+    running: VecDeque<(u64, oneshot::Sender<()>)>,
     next: u64,
 }
 
 impl Anonymous {
     /// The answer to one, unless it has to yield before.
     pub(super) async fn answer(&self, answer: impl Future<Output = Response>) -> Response {
-        let mut place = self.enter();
+        let mut call = self.enter();
         tokio::select! {
             answer = answer => answer,
-            _ = &mut place.lost => too_many(),
+            _ = &mut call.displaced => too_many(),
         }
     }
 
-    fn enter(&self) -> Place<'_> {
-        let (sender, lost) = oneshot::channel();
-        let mut places = self.lock();
-        if places.taken.len() >= MAX_CALLS {
-            places.taken.pop_front();
+    fn enter(&self) -> Call<'_> {
+        let (sender, displaced) = oneshot::channel();
+        let mut calls = self.lock();
+        if calls.running.len() >= MAX_CALLS {
+            calls.running.pop_front();
         }
-        let id = places.next;
-        places.next += 1;
-        places.taken.push_back((id, sender));
-        Place {
+        let id = calls.next;
+        calls.next += 1;
+        calls.running.push_back((id, sender));
+        Call {
             anonymous: self,
             id,
-            lost,
+            displaced,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
         self.0.lock()
     }
 }
 
 /// The place of one caller, until this is dropped.
-struct Place<'s> {
+struct Call<'s> {
     anonymous: &'s Anonymous,
     id: u64,
     /// Ends when the place is another's.
-    lost: oneshot::Receiver<()>,
+    displaced: oneshot::Receiver<()>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.anonymous.lock().taken.retain(|(id, _)| *id != self.id);
+        self.anonymous
+            .lock()
+            .running
+            .retain(|(id, _)| *id != self.id);
     }
 }
 
@@ -104,8 +107,8 @@ mod tests {
         let answered = anonymous.answer(ready(Response::new(Body::empty()))).await;
         assert_eq!(answered.status(), StatusCode::OK);
         endless.next().await.unwrap();
-        assert_eq!(anonymous.lock().taken.len(), MAX_CALLS - 1);
+        assert_eq!(anonymous.lock().running.len(), MAX_CALLS - 1);
         drop(endless);
-        assert!(anonymous.lock().taken.is_empty());
+        assert!(anonymous.lock().running.is_empty());
     }
 }

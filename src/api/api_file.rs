@@ -24,7 +24,7 @@ const MAX_LEN: u64 = 4096;
 
 /// What the file says.
 #[derive(Serialize, Deserialize)]
-struct Content {
+struct Record {
     address: SocketAddr,
     token: String,
     pid: u32,
@@ -44,12 +44,12 @@ impl ApiFile {
     /// [`ApiFileError`] if the folder cannot be written.
     pub fn write(folder: &Path, address: SocketAddr, token: &Token) -> Result<Self, ApiFileError> {
         let path = folder.join(FILE);
-        let content = Content {
+        let record = Record {
             address,
             token: token.as_str().to_owned(),
             pid: process::id(),
         };
-        let written = serde_json::to_vec(&content)
+        let written = serde_json::to_vec(&record)
             .map_err(io::Error::from)
             .and_then(|bytes| durable::replace_unsynced(&path, &bytes));
         match written {
@@ -84,8 +84,8 @@ impl ApiFile {
 
 /// None if it says nothing.
 pub(super) fn parse(bytes: &[u8]) -> Option<(SocketAddr, Token)> {
-    let content: Content = serde_json::from_slice(bytes).ok()?;
-    Some((content.address, Token::from(content.token)))
+    let record: Record = serde_json::from_slice(bytes).ok()?;
+    Some((record.address, Token::from(record.token)))
 }
 
 impl Drop for ApiFile {

@@ -7,7 +7,7 @@ use std::{
 
 use axum::extract::FromRef;
 
-use super::{Log, feed::Feed};
+use super::{Log, events::Snapshots};
 use crate::{config::LiveSettings, node::Node};
 
 /// What the routes work on. A handle: clones are the same.
@@ -16,7 +16,7 @@ pub struct App {
     pub(super) node: Node,
     pub(super) log: Log,
     pub(super) settings: Arc<LiveSettings>,
-    pub(super) feed: Arc<Feed>,
+    pub(super) snapshots: Arc<Snapshots>,
     /// When this began to serve, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
 }
@@ -28,7 +28,7 @@ impl App {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| now.as_millis());
         Self {
-            feed: Arc::new(Feed::new(node.clone())),
+            snapshots: Arc::new(Snapshots::new(node.clone())),
             started_unix_ms: u64::try_from(now).unwrap_or(u64::MAX),
             node,
             log,

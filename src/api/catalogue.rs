@@ -11,9 +11,9 @@ use axum::{
 use super::{
     convert::{address, offered},
     error::ApiError,
-    extract::Parameters,
+    extract::QueryParameters,
     openapi::Refused,
-    paging::{Page, page},
+    paging::{ListPage, page},
     seconds,
     types::{CatalogueQuery, Listed},
 };
@@ -35,9 +35,9 @@ pub(super) const INCOMPLETE: HeaderName = HeaderName::from_static("pelago-incomp
 )]
 pub(super) async fn catalogue(
     State(node): State<Node>,
-    Parameters(query): Parameters<CatalogueQuery>,
+    QueryParameters(query): QueryParameters<CatalogueQuery>,
     uri: Uri,
-) -> Result<Page<Listed>, ApiError> {
+) -> Result<ListPage<Listed>, ApiError> {
     let peer = query.peer.as_deref().map(address).transpose()?;
     if peer.is_some() && query.wait.is_some() {
         let message = "give either peer or wait, not both";
@@ -58,7 +58,7 @@ pub(super) async fn catalogue(
     let names = peers.into_iter().filter_map(named).collect();
     let key = |listed: &&node::Listed| (listed.name.clone(), listed.hash);
     let all = found.listed.iter().collect();
-    let (mut headers, Json(listed)) = page(all, query.wanted(), &uri, key)?;
+    let (mut headers, Json(listed)) = page(all, query.page_query(), &uri, key)?;
     if headers.contains_key(LINK) {
         node.cache_catalogue(peer, &found);
     }

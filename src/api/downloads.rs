@@ -6,10 +6,10 @@ use futures::{FutureExt, StreamExt, future::Either, stream};
 use super::{
     convert::{download_request, in_order},
     error::ApiError,
-    events::{lines, until},
-    extract::{Body, Named, Parameters},
+    extract::{JsonBody, PathParameter, QueryParameters},
+    ndjson::{lines, until},
     openapi::Refused,
-    paging::{Page, page},
+    paging::{ListPage, page},
     types::{
         DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, ListQuery,
         OrderChange, RemoveQuery,
@@ -25,11 +25,11 @@ use crate::node::{self, DownloadError, ManageError, Node};
 )]
 pub(super) async fn list(
     State(node): State<Node>,
-    Parameters(query): Parameters<ListQuery>,
+    QueryParameters(query): QueryParameters<ListQuery>,
     uri: Uri,
-) -> Result<Page<DownloadStatus>, ApiError> {
+) -> Result<ListPage<DownloadStatus>, ApiError> {
     let downloads = in_order(&node.downloads());
-    page(downloads, query.wanted(), &uri, |download| {
+    page(downloads, query.page_query(), &uri, |download| {
         download.hash.clone()
     })
 }
@@ -42,7 +42,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn one(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     let found = node.find_download(&what)?;
     let all = in_order(&node.downloads());
@@ -59,7 +59,7 @@ pub(super) async fn one(
 )]
 pub(super) async fn detail(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<DownloadDetail>, ApiError> {
     Ok(Json(node.download_detail(&what).await?.into()))
 }
@@ -72,7 +72,7 @@ pub(super) async fn detail(
 )]
 pub(super) async fn followers(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<Followers>, ApiError> {
     Ok(Json(node.followers(&what)?.into()))
 }
@@ -85,7 +85,7 @@ pub(super) async fn followers(
 )]
 pub(super) async fn download(
     State(node): State<Node>,
-    Body(request): Body<DownloadRequest>,
+    JsonBody(request): JsonBody<DownloadRequest>,
 ) -> Result<Response, ApiError> {
     let detach = request.detach;
     let request = download_request(&node, request).await?;
@@ -116,7 +116,7 @@ pub(super) async fn download(
 )]
 pub(super) async fn pause(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     changed(node.pause(&what).await)
 }
@@ -129,7 +129,7 @@ pub(super) async fn pause(
 )]
 pub(super) async fn resume(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     changed(node.resume(&what).await)
 }
@@ -142,7 +142,7 @@ pub(super) async fn resume(
 )]
 pub(super) async fn cancel(
     State(node): State<Node>,
-    Named(what): Named,
+    PathParameter(what): PathParameter,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     changed(node.cancel(&what).await)
 }
@@ -155,8 +155,8 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn remove(
     State(node): State<Node>,
-    Named(what): Named,
-    Parameters(query): Parameters<RemoveQuery>,
+    PathParameter(what): PathParameter,
+    QueryParameters(query): QueryParameters<RemoveQuery>,
 ) -> Result<Json<DownloadStatus>, ApiError> {
     changed(node.remove_download(&what, query.data).await)
 }
@@ -168,10 +168,10 @@ pub(super) async fn remove(
     request_body = OrderChange,
     responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
 )]
-pub(super) async fn put(
+pub(super) async fn reorder(
     State(node): State<Node>,
-    Named(what): Named,
-    Body(change): Body<OrderChange>,
+    PathParameter(what): PathParameter,
+    JsonBody(change): JsonBody<OrderChange>,
 ) -> Result<Json<Vec<DownloadStatus>>, ApiError> {
     let downloads = node.reorder_download(&what, &change.place.into()).await?;
     Ok(Json(in_order(&downloads)))

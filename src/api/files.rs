@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::{
     error::ApiError,
-    extract::Named,
+    extract::PathParameter,
     openapi::Refused,
     types::{Added, ErrorInfo},
 };
@@ -29,9 +29,9 @@ const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, description = "It is there", body = Added), Refused),
 )]
-pub(super) async fn put(
+pub(super) async fn add(
     State(node): State<Node>,
-    Named(name): Named,
+    PathParameter(name): PathParameter,
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<(StatusCode, Json<Added>), ApiError> {

@@ -1,6 +1,6 @@
 //! What clients and files say, for fuzzing.
 
-use super::{api_file, gateway, kept};
+use super::{api_file, gateway, saved_sessions};
 
 pub(crate) use gateway::fuzzing::{conditions, gateway_path, range};
 
@@ -11,5 +11,5 @@ pub(crate) fn api_file(data: &[u8]) {
 
 /// Sessions of pages as they are kept.
 pub(crate) fn saved_sessions(data: &[u8]) {
-    let _ = kept::parse(data);
+    let _ = saved_sessions::parse(data);
 }

@@ -8,32 +8,32 @@ use tokio::net::TcpListener;
 use super::{
     ApiFile, ApiFileError, Token,
     access::Access,
-    kept::{Kept, KeptFile},
+    saved_sessions::{SavedSessions, SavedSessionsFile},
     serve::Server,
     sessions::Sessions,
 };
 
 /// An API that can be found from the data folder, until dropped.
 #[derive(Debug)]
-pub struct Local {
+pub struct LocalApi {
     listener: TcpListener,
     token: Token,
     address: SocketAddr,
     file: ApiFile,
-    file_of_pages: KeptFile,
-    pages: Kept,
+    sessions_file: SavedSessionsFile,
+    saved_sessions: SavedSessions,
 }
 
-impl Local {
+impl LocalApi {
     /// Listens at `listen` and says so in `folder`, whose lock the caller holds.
     ///
     /// # Errors
     ///
-    /// [`LocalError`]; then nothing listens, and nothing is said.
-    pub async fn open(folder: &Path, listen: SocketAddr) -> Result<Self, LocalError> {
-        let unusable = |source| LocalError::Listen { listen, source };
-        let (file_of_pages, pages) = KeptFile::open(folder);
-        let listener = bind(listen, pages.port).await.map_err(unusable)?;
+    /// [`LocalApiError`]; then nothing listens, and nothing is said.
+    pub async fn open(folder: &Path, listen: SocketAddr) -> Result<Self, LocalApiError> {
+        let unusable = |source| LocalApiError::Listen { listen, source };
+        let (sessions_file, saved_sessions) = SavedSessionsFile::open(folder);
+        let listener = bind(listen, saved_sessions.port).await.map_err(unusable)?;
         let address = listener.local_addr().map_err(unusable)?;
         let token = Token::generate();
         let file = ApiFile::write(folder, address, &token)?;
@@ -42,8 +42,8 @@ impl Local {
             token,
             address,
             file,
-            file_of_pages,
-            pages,
+            sessions_file,
+            saved_sessions,
         })
     }
 
@@ -59,10 +59,10 @@ impl Local {
 
     /// What serves `router`.
     #[must_use]
-    pub fn server(self, router: Router) -> LocalServer {
-        let sessions = Sessions::kept(self.file_of_pages, self.pages, self.address);
+    pub fn server(self, router: Router) -> LocalApiServer {
+        let sessions = Sessions::restored(self.sessions_file, self.saved_sessions, self.address);
         let access = Access::new(self.token, self.address, sessions);
-        LocalServer {
+        LocalApiServer {
             sessions: Arc::clone(access.sessions()),
             server: Server::new(access, self.listener, router),
             _file: self.file,
@@ -70,25 +70,25 @@ impl Local {
     }
 }
 
-/// A router on the socket of a [`Local`]. Its file, and those that lead to the page, go when this is
+/// A router on the socket of a [`LocalApi`]. Its file, and those that lead to the page, go when this is
 /// dropped.
 #[derive(Debug)]
-pub struct LocalServer {
+pub struct LocalApiServer {
     server: Server,
     sessions: Arc<Sessions>,
     _file: ApiFile,
 }
 
-impl LocalServer {
+impl LocalApiServer {
     /// Serves as [`serve`](super::serve) does. It can run again after a panic.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         self.server.run(shutdown).await;
     }
 }
 
-impl Drop for LocalServer {
+impl Drop for LocalApiServer {
     fn drop(&mut self) {
-        self.sessions.end_codes();
+        self.sessions.forget_all_codes();
     }
 }
 
@@ -106,7 +106,7 @@ async fn bind(listen: SocketAddr, last_port: u16) -> io::Result<TcpListener> {
 
 /// Why there is no API.
 #[derive(Debug, thiserror::Error)]
-pub enum LocalError {
+pub enum LocalApiError {
     /// The address cannot be listened at.
     #[error("the API cannot listen on {listen}: {source}")]
     Listen {

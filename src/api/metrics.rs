@@ -16,7 +16,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{
-    access::{Commands, is_loopback_name},
+    access::{CommandOnly, is_loopback_name},
     error::ApiError,
     openapi::Refused,
     router::{not_allowed, unknown},
@@ -32,7 +32,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
     get, path = "/metrics", operation_id = "metrics",
     responses((status = 200, description = "Done", body = String, content_type = "application/openmetrics-text"), Refused),
 )]
-pub(super) async fn metrics(_: Commands, State(node): State<Node>) -> Result<Response, ApiError> {
+pub(super) async fn metrics(
+    _: CommandOnly,
+    State(node): State<Node>,
+) -> Result<Response, ApiError> {
     let text = node.metrics().await?;
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }

@@ -28,12 +28,12 @@
 //! | `GET /v1/shares` | list of [`types::Listed`] |
 //! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
 //! | `GET /v1/unavailable` | [`types::UnavailableShares`] |
-//! | `GET /v1/exclusions` | list of [`types::ExcludedPlace`] |
+//! | `GET /v1/exclusions` | list of [`types::ExcludedPath`] |
 //! | `DELETE /v1/shares?what=HASH` (or a name, or an absolute path) | list of [`types::Shared`] |
 //! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
 //! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
 //! | `PUT /v1/files/{name}`, the file | [`types::Added`] |
-//! | `POST /v1/look` [`types::LookRequest`] | [`types::Content`] |
+//! | `POST /v1/look` [`types::OpenRequest`] | [`types::ContentInfo`] |
 //! | `GET /v1/gateway?what=HASH` (or a link, or a name) | [`types::Gateway`] |
 //! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
 //! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
@@ -56,30 +56,28 @@ mod downloads;
 mod error;
 mod events;
 mod extract;
-mod feed;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gateway;
-mod health;
-mod kept;
-mod live;
 mod local;
 mod log;
-mod look;
 mod metrics;
+mod ndjson;
+mod open;
 mod openapi;
 mod page;
 mod paging;
 mod qr;
 mod redirect;
 mod router;
+mod saved_sessions;
 pub(crate) mod seconds;
 mod serve;
-mod session;
 mod sessions;
 mod settings;
 mod shares;
+mod sign_in;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -88,13 +86,13 @@ pub mod types;
 
 pub use api_file::{ApiFile, ApiFileError};
 pub use app::App;
-pub use client::{CallError, Client, Events, Page};
-pub use gateway::{Gateway, GatewayError, GatewaySettings, KeyError, Links};
-pub use local::{Local, LocalError, LocalServer};
+pub use client::{CallError, Client, Events, PageUrl};
+pub use gateway::{Gateway, GatewayError, GatewaySettings, GatewayUrls, KeyError};
+pub use local::{LocalApi, LocalApiError, LocalApiServer};
 pub use log::Log;
 pub use metrics::{MetricsServer, serve_metrics};
-pub use qr::Code;
+pub use qr::QrCode;
 pub use router::router;
 pub use serve::serve;
-pub use settings::wanted;
+pub use settings::setting_values;
 pub use token::Token;

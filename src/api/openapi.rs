@@ -41,14 +41,14 @@ use super::types::{
         Shared,
         Status,
     )),
-    modifiers(&Ways)
+    modifiers(&SecuritySchemes)
 )]
 pub(super) struct Document;
 
 /// The two ways in.
-struct Ways;
+struct SecuritySchemes;
 
-impl Modify for Ways {
+impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut openapi::OpenApi) {
         let components = document.components.get_or_insert_default();
         let bearer = || SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
@@ -74,11 +74,13 @@ pub(super) struct Refused(Problem);
 
 /// The document, once all routes are known.
 #[derive(Clone)]
-pub(super) struct Described(pub(super) Arc<openapi::OpenApi>);
+pub(super) struct OpenApiDocument(pub(super) Arc<openapi::OpenApi>);
 
 /// This document.
 #[utoipa::path(get, path = "/v1/openapi.json", operation_id = "openapi",
     responses((status = 200, description = "The document", body = Object), Refused))]
-pub(super) async fn document(Extension(described): Extension<Described>) -> Json<openapi::OpenApi> {
+pub(super) async fn document(
+    Extension(described): Extension<OpenApiDocument>,
+) -> Json<openapi::OpenApi> {
     Json(openapi::OpenApi::clone(&described.0))
 }

@@ -19,22 +19,22 @@ const DEFAULT_LIMIT: u64 = 1000;
 pub(super) const MAX_LIMIT: u64 = 10_000;
 
 /// A page, and the name of the next one.
-pub(super) type Page<T> = (HeaderMap, Json<Vec<T>>);
+pub(super) type ListPage<T> = (HeaderMap, Json<Vec<T>>);
 
 /// What a caller may say of the page that it wants.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted<'a> {
+pub(super) struct PageQuery<'a> {
     pub(super) limit: Option<u64>,
     pub(super) after: Option<&'a str>,
 }
 
 /// Queries that say which page is wanted.
-macro_rules! wanted {
+macro_rules! page_queries {
     ($($query:ident),*) => {$(
         impl types::$query {
             /// The page that is wanted.
-            pub(super) fn wanted(&self) -> Wanted<'_> {
-                Wanted {
+            pub(super) fn page_query(&self) -> PageQuery<'_> {
+                PageQuery {
                     limit: self.limit,
                     after: self.after.as_deref(),
                 }
@@ -43,15 +43,15 @@ macro_rules! wanted {
     )*};
 }
 
-wanted!(CatalogueQuery, LinksQuery, ListQuery, LogQuery);
+page_queries!(CatalogueQuery, LinksQuery, ListQuery, LogQuery);
 
 /// The page of `items` that is wanted; `key` tells an item from all others. `uri` is that of the request.
 pub(super) fn page<T, K: Hash>(
     mut items: Vec<T>,
-    wanted: Wanted<'_>,
+    wanted: PageQuery<'_>,
     uri: &Uri,
     key: impl Fn(&T) -> K,
-) -> Result<Page<T>, ApiError> {
+) -> Result<ListPage<T>, ApiError> {
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         let message = format!("a page has 1 to {MAX_LIMIT} items");
@@ -93,7 +93,7 @@ fn cut<T>(
     before: usize,
     uri: &Uri,
     name: impl Fn(&T) -> u64,
-) -> Page<T> {
+) -> ListPage<T> {
     let is_more = items.len() > limit;
     items.truncate(limit);
     let mut headers = HeaderMap::new();
@@ -140,7 +140,7 @@ mod tests {
                 serde_urlencoded::from_str(uri.query().unwrap()).unwrap();
             assert!(query.contains(&("what".to_owned(), "a b".to_owned())));
             let after = query.iter().find(|(name, _)| name == "after");
-            let wanted = Wanted {
+            let wanted = PageQuery {
                 limit: Some(limit),
                 after: after.map(|(_, after)| &**after),
             };
@@ -181,7 +181,7 @@ mod tests {
     fn a_page_has_its_bounds() {
         let uri: Uri = "/v1/x".parse().unwrap();
         let refused = |limit, after| {
-            let wanted = Wanted { limit, after };
+            let wanted = PageQuery { limit, after };
             page(vec![1], wanted, &uri, |item| *item).is_err()
         };
         assert!(!refused(Some(MAX_LIMIT), None));

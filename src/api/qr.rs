@@ -5,11 +5,11 @@ use axum::{
     http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS},
     response::{IntoResponse, Response},
 };
-use qrcode::{EcLevel, QrCode, Version, render::svg, types::QrError};
+use qrcode::{EcLevel, Version, render::svg, types::QrError};
 
 use super::{
     error::ApiError,
-    extract::Parameters,
+    extract::QueryParameters,
     openapi::Refused,
     types::{ErrorInfo, QrQuery},
 };
@@ -20,21 +20,21 @@ use crate::{content::Link, node::Node};
 const MAX_VERSION: i16 = 13;
 
 /// A code that fits.
-pub struct Code {
+pub struct QrCode {
     /// The code.
-    pub code: QrCode,
+    pub code: qrcode::QrCode,
     /// How many of the link's addresses it leaves out.
     pub left_out: usize,
 }
 
-impl Code {
+impl QrCode {
     /// The code of a text as it is, however large.
     ///
     /// # Errors
     ///
     /// It is longer than any code.
     pub fn of_text(text: &str) -> Result<Self, QrError> {
-        let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
+        let code = qrcode::QrCode::with_error_correction_level(text, EcLevel::L)?;
         Ok(Self { code, left_out: 0 })
     }
 
@@ -47,8 +47,8 @@ impl Code {
         let all = link.peers.len();
         let mut link = link.clone();
         loop {
-            let code = QrCode::with_error_correction_level(link.to_string(), EcLevel::L);
-            let fits = |code: &QrCode| matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION);
+            let code = qrcode::QrCode::with_error_correction_level(link.to_string(), EcLevel::L);
+            let fits = |code: &qrcode::QrCode| matches!(code.version(), Version::Normal(version) if version <= MAX_VERSION);
             match code {
                 Ok(code) if fits(&code) => {
                     let left_out = all - link.peers.len();
@@ -83,14 +83,14 @@ impl Code {
 )]
 pub(super) async fn image(
     State(node): State<Node>,
-    Parameters(query): Parameters<QrQuery>,
+    QueryParameters(query): QueryParameters<QrQuery>,
 ) -> Result<Response, ApiError> {
     let mut links = node.links(Some(query.what)).await?.into_iter();
     let refused = |message: String| ErrorInfo::new("not-drawn", message);
     let shared = links
         .next()
         .ok_or_else(|| refused("nothing is shared".to_owned()))?;
-    let code = Code::of(&shared.link).map_err(|error| refused(error.to_string()))?;
+    let code = QrCode::of(&shared.link).map_err(|error| refused(error.to_string()))?;
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),
         (CONTENT_SECURITY_POLICY, "default-src 'none'"),

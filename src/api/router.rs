@@ -13,9 +13,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     App, catalogue, downloads,
     error::ApiError,
-    files, gateway, live, look, metrics,
-    openapi::{self, Described, Document},
-    page, qr, session, settings, shares, status,
+    events, files, gateway, metrics, open,
+    openapi::{self, Document, OpenApiDocument},
+    page, qr, settings, shares, sign_in, status,
 };
 
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
@@ -26,17 +26,17 @@ pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 pub fn router(app: impl Into<App>) -> Router {
     let described = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(openapi::document))
-        .routes(routes!(session::code))
-        .routes(routes!(session::run))
+        .routes(routes!(sign_in::code))
+        .routes(routes!(sign_in::run))
         .routes(routes!(
-            session::session,
-            session::sign_in,
-            session::sign_out
+            sign_in::session,
+            sign_in::sign_in,
+            sign_in::sign_out
         ))
-        .routes(routes!(live::events))
+        .routes(routes!(events::events))
         .routes(routes!(status::log))
         .routes(routes!(metrics::metrics))
-        .routes(routes!(gateway::links::url))
+        .routes(routes!(gateway::urls::url))
         .routes(routes!(status::status))
         .routes(routes!(status::peers))
         .routes(routes!(status::health))
@@ -49,8 +49,8 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(shares::unavailable))
         .routes(routes!(shares::exclusions))
         .routes(routes!(qr::image))
-        .routes(routes!(files::put))
-        .routes(routes!(look::look))
+        .routes(routes!(files::add))
+        .routes(routes!(open::open))
         .routes(routes!(catalogue::catalogue))
         .routes(routes!(downloads::list, downloads::download))
         .routes(routes!(downloads::one, downloads::remove))
@@ -59,7 +59,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .routes(routes!(downloads::pause))
         .routes(routes!(downloads::resume))
         .routes(routes!(downloads::cancel))
-        .routes(routes!(downloads::put))
+        .routes(routes!(downloads::reorder))
         .routes(routes!(downloads::pause_all))
         .routes(routes!(downloads::resume_all));
     let (router, document) = described.split_for_parts();
@@ -68,7 +68,7 @@ pub fn router(app: impl Into<App>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
-        .layer(Extension(Described(Arc::new(document))))
+        .layer(Extension(OpenApiDocument(Arc::new(document))))
         .with_state(app.into())
 }
 

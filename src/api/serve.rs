@@ -23,7 +23,7 @@ use super::{
     Token,
     access::{Access, Caller},
     anonymous::Anonymous,
-    connections::{self, Bounds, Holding},
+    connections::{self, Bounds, GuardedBody},
     error::ApiError,
     sessions::Sessions,
     status::Served,
@@ -85,7 +85,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(access: Access, listener: TcpListener, router: Router) -> Self {
         let (sender, ending) = watch::channel(false);
-        let router = router.layer(Extension(Ending(ending)));
+        let router = router.layer(Extension(ShutdownSignal(ending)));
         Self {
             listener,
             router: guarded(router, access),
@@ -129,7 +129,7 @@ pub(super) async fn accept_all(
 
 /// Whether the API is to end: then what has no end of its own ends.
 #[derive(Clone, Debug)]
-pub(super) struct Ending(pub(super) watch::Receiver<bool>);
+pub(super) struct ShutdownSignal(pub(super) watch::Receiver<bool>);
 
 /// The router behind the door.
 fn guarded(router: Router, access: Access) -> Router {
@@ -149,7 +149,7 @@ fn guarded(router: Router, access: Access) -> Router {
                     match caller {
                         Caller::Command => next.run(request).await,
                         Caller::Page => placed(request, next, places).await,
-                        Caller::Anybody => anonymous.answer(next.run(request)).await,
+                        Caller::Anonymous => anonymous.answer(next.run(request)).await,
                     }
                 }
                 Err(refusal) => refusal.into_response(),
@@ -185,5 +185,5 @@ async fn placed(request: Request, next: Next, places: Arc<Semaphore>) -> Respons
         return refusal.retry_after(1).into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| Body::new(Holding::new(body, place)))
+    response.map(|body| Body::new(GuardedBody::new(body, place)))
 }

@@ -25,8 +25,8 @@ use sha2::Sha256;
 use super::{
     Token,
     access::page_address,
-    kept::{Kept, KeptFile},
     redirect::Redirect,
+    saved_sessions::{SavedSessions, SavedSessionsFile},
 };
 
 /// How long a code can be used: a browser takes seconds to start.
@@ -44,17 +44,17 @@ const PURPOSE: &str = "pelago/page/1";
 /// The sessions of one API.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    inner: Mutex<Inner>,
+    registry: Mutex<Registry>,
     /// What tells this run from others.
     run: Token,
     /// Where the page is.
     address: SocketAddr,
     /// Where they are kept.
-    kept: Option<KeptFile>,
+    kept: Option<SavedSessionsFile>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct Registry {
     codes: VecDeque<Code>,
     /// Oldest first.
     sessions: VecDeque<Session>,
@@ -81,7 +81,7 @@ impl Sessions {
     /// None yet, for an API at `served`, and none that outlast it.
     pub(super) fn new(served: SocketAddr) -> Self {
         Self {
-            inner: Mutex::default(),
+            registry: Mutex::default(),
             run: Token::generate(),
             address: page_address(served),
             kept: None,
@@ -89,16 +89,20 @@ impl Sessions {
     }
 
     /// Those that were `kept` in `file`, which keeps them from now on.
-    pub(super) fn kept(file: KeptFile, kept: Kept, served: SocketAddr) -> Self {
+    pub(super) fn restored(
+        file: SavedSessionsFile,
+        kept: SavedSessions,
+        served: SocketAddr,
+    ) -> Self {
         let mut sessions = Self::new(served);
         Redirect::clear(file.folder());
         let secrets = kept.secrets.into_iter().take(MAX_SESSIONS);
         let known: VecDeque<_> = secrets
             .map(|secret| sessions.session(secret.into()))
             .collect();
-        sessions.inner = Mutex::new(Inner {
+        sessions.registry = Mutex::new(Registry {
             sessions: known,
-            ..Inner::default()
+            ..Registry::default()
         });
         sessions.kept = Some(file);
         sessions
@@ -115,12 +119,12 @@ impl Sessions {
     }
 
     /// Writes down what there is, if it is kept.
-    fn keep(&self, inner: &Inner) -> io::Result<()> {
+    fn keep(&self, registry: &Registry) -> io::Result<()> {
         let Some(file) = &self.kept else {
             return Ok(());
         };
-        let secrets = inner.sessions.iter().map(|session| &session.secret);
-        let written = file.write(Kept {
+        let secrets = registry.sessions.iter().map(|session| &session.secret);
+        let written = file.write(SavedSessions {
             port: self.address.port(),
             secrets: secrets.map(|secret| secret.as_str().to_owned()).collect(),
         });
@@ -131,7 +135,7 @@ impl Sessions {
     }
 
     /// A new code, given out at `now`.
-    pub(super) fn code(&self, now: Instant) -> Token {
+    pub(super) fn new_code(&self, now: Instant) -> Token {
         let code = Token::generate();
         self.add_code(code.clone(), now, None);
         code
@@ -143,10 +147,10 @@ impl Sessions {
     /// # Errors
     ///
     /// What the system said; then there is no code.
-    pub(super) fn code_in_file(&self, now: Instant) -> io::Result<(Token, Option<PathBuf>)> {
+    pub(super) fn new_code_in_file(&self, now: Instant) -> io::Result<(Token, Option<PathBuf>)> {
         let code = Token::generate();
         let url = format!("http://{}/#code={}", self.address, code.as_str());
-        let folder = self.kept.as_ref().map(KeptFile::folder);
+        let folder = self.kept.as_ref().map(SavedSessionsFile::folder);
         let redirect = folder.map(|folder| Redirect::write(folder, &url));
         let redirect = redirect.transpose()?;
         let path = redirect.as_ref().map(|redirect| redirect.path().to_owned());
@@ -155,11 +159,11 @@ impl Sessions {
     }
 
     fn add_code(&self, code: Token, given: Instant, redirect: Option<Redirect>) {
-        let mut inner = self.lock();
-        if inner.codes.len() >= MAX_CODES {
-            inner.codes.pop_front();
+        let mut registry = self.lock();
+        if registry.codes.len() >= MAX_CODES {
+            registry.codes.pop_front();
         }
-        inner.codes.push_back(Code {
+        registry.codes.push_back(Code {
             code,
             given,
             _redirect: redirect,
@@ -173,7 +177,7 @@ impl Sessions {
     }
 
     /// Forgets all codes, as the API ends.
-    pub(super) fn end_codes(&self) {
+    pub(super) fn forget_all_codes(&self) {
         self.lock().codes.clear();
     }
 
@@ -181,24 +185,24 @@ impl Sessions {
     /// session that cannot be kept ends with the node.
     pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Session> {
         self.forget_codes(now);
-        let mut inner = self.lock();
+        let mut registry = self.lock();
         let is_it = |known: &Code| known.code.is(code.as_bytes());
-        let at = inner.codes.iter().position(is_it)?;
-        inner.codes.remove(at);
-        if inner.sessions.len() >= MAX_SESSIONS {
-            inner.sessions.pop_front();
+        let at = registry.codes.iter().position(is_it)?;
+        registry.codes.remove(at);
+        if registry.sessions.len() >= MAX_SESSIONS {
+            registry.sessions.pop_front();
         }
         let session = self.session(Token::generate());
-        inner.sessions.push_back(session.clone());
+        registry.sessions.push_back(session.clone());
         // The warning says so; the page works.
-        let _ = self.keep(&inner);
+        let _ = self.keep(&registry);
         Some(session)
     }
 
     /// The session whose page shows `bearer`, if there is one.
     pub(super) fn find(&self, bearer: &[u8]) -> Option<Session> {
-        let inner = self.lock();
-        let mut sessions = inner.sessions.iter();
+        let registry = self.lock();
+        let mut sessions = registry.sessions.iter();
         sessions.find(|known| known.bearer.is(bearer)).cloned()
     }
 
@@ -208,13 +212,13 @@ impl Sessions {
     ///
     /// What the system said: it is ended, but the next node knows it again.
     pub(super) fn end(&self, bearer: &[u8]) -> io::Result<()> {
-        let mut inner = self.lock();
-        inner.sessions.retain(|known| !known.bearer.is(bearer));
-        self.keep(&inner)
+        let mut registry = self.lock();
+        registry.sessions.retain(|known| !known.bearer.is(bearer));
+        self.keep(&registry)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock()
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock()
     }
 }
 
@@ -242,13 +246,13 @@ mod tests {
     }
 
     fn kept(folder: &Path) -> Sessions {
-        let (file, kept) = KeptFile::open(folder);
-        Sessions::kept(file, kept, at(7))
+        let (file, kept) = SavedSessionsFile::open(folder);
+        Sessions::restored(file, kept, at(7))
     }
 
     fn begun(sessions: &Sessions) -> Session {
         let now = Instant::now();
-        let code = sessions.code(now);
+        let code = sessions.new_code(now);
         sessions.begin(code.as_str(), now).unwrap()
     }
 
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn a_code_is_good_once_and_for_a_minute() {
         let (sessions, now) = (Sessions::new(at(7)), Instant::now());
-        let code = sessions.code(now);
+        let code = sessions.new_code(now);
         assert!(sessions.begin("", now).is_none());
         let session = sessions.begin(code.as_str(), now).unwrap();
         assert!(sessions.begin(code.as_str(), now).is_none(), "reused");
@@ -268,7 +272,7 @@ mod tests {
         sessions.end(session.bearer.as_str().as_bytes()).unwrap();
         assert!(!is(&sessions, &session.bearer));
 
-        let code = sessions.code(now);
+        let code = sessions.new_code(now);
         assert!(sessions.begin(code.as_str(), now + CODE_LIFETIME).is_none());
     }
 
@@ -276,20 +280,20 @@ mod tests {
     fn the_file_of_a_code_goes_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let (sessions, now) = (kept(folder.path()), Instant::now());
-        let (code, file) = sessions.code_in_file(now).unwrap();
+        let (code, file) = sessions.new_code_in_file(now).unwrap();
         let file = file.unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains(&format!("http://127.0.0.1:7/#code={}", code.as_str())));
         sessions.begin(code.as_str(), now).unwrap();
         assert!(!file.exists());
 
-        let (_, old) = sessions.code_in_file(now).unwrap();
+        let (_, old) = sessions.new_code_in_file(now).unwrap();
         let old = old.unwrap();
         sessions.forget_codes(now + CODE_LIFETIME / 2);
         assert!(old.exists());
         sessions.forget_codes(now + CODE_LIFETIME);
         assert!(!old.exists());
-        assert_eq!(Sessions::new(at(7)).code_in_file(now).unwrap().1, None);
+        assert_eq!(Sessions::new(at(7)).new_code_in_file(now).unwrap().1, None);
     }
 
     #[test]
@@ -338,9 +342,9 @@ mod tests {
     #[test]
     fn the_oldest_goes_where_there_are_too_many() {
         let (sessions, now) = (Sessions::new(at(7)), Instant::now());
-        let first = sessions.code(now);
+        let first = sessions.new_code(now);
         for _ in 0..MAX_CODES {
-            sessions.code(now);
+            sessions.new_code(now);
         }
         assert!(sessions.begin(first.as_str(), now).is_none());
         let begun: Vec<_> = (0..=MAX_SESSIONS).map(|_| begun(&sessions)).collect();

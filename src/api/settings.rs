@@ -7,15 +7,14 @@ use serde_json::Value;
 
 use super::{
     Log,
+    convert::limits_change,
     error::ApiError,
-    extract::Body,
+    extract::JsonBody,
     openapi::Refused,
-    types::{
-        self, ErrorInfo, LimitsChange, OriginKind, SettingKind, SettingOrigin, SettingsChange,
-    },
+    types::{self, ErrorInfo, LimitsChange, SettingsChange},
 };
 use crate::{
-    config::{ChangeError, Config, LiveSettings, LogLevel, NewValue, SetBy, Setting, ValueKind},
+    config::{ChangeError, Config, LiveSettings, NewValue},
     node::Node,
 };
 
@@ -38,10 +37,10 @@ pub(super) async fn change(
     State(node): State<Node>,
     State(log): State<Log>,
     State(settings): State<Arc<LiveSettings>>,
-    Body(changes): Body<SettingsChange>,
+    JsonBody(changes): JsonBody<SettingsChange>,
 ) -> Result<Json<Vec<types::Setting>>, ApiError> {
-    let changes =
-        wanted(changes).map_err(|error| ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, error))?;
+    let changes = setting_values(changes)
+        .map_err(|error| ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, error))?;
     keep(&node, &log, &settings, changes).await?;
     Ok(Json(listed(&settings)))
 }
@@ -65,9 +64,9 @@ pub(super) async fn change_limits(
     State(node): State<Node>,
     State(log): State<Log>,
     State(settings): State<Arc<LiveSettings>>,
-    Body(change): Body<LimitsChange>,
+    JsonBody(change): JsonBody<LimitsChange>,
 ) -> Result<Json<types::Limits>, ApiError> {
-    let changes = super::convert::limits_change(change)?;
+    let changes = limits_change(change)?;
     keep(&node, &log, &settings, changes).await?;
     Ok(Json(node.limits().into()))
 }
@@ -82,7 +81,9 @@ pub(super) fn listed(settings: &LiveSettings) -> Vec<types::Setting> {
 /// # Errors
 ///
 /// Some are no values of a setting.
-pub fn wanted(changes: SettingsChange) -> Result<Vec<(String, Option<NewValue>)>, ErrorInfo> {
+pub fn setting_values(
+    changes: SettingsChange,
+) -> Result<Vec<(String, Option<NewValue>)>, ErrorInfo> {
     let wanted = |(name, value)| {
         let wanted = match &value {
             Value::Null => None,
@@ -140,16 +141,6 @@ fn apply(node: &Node, log: &Log, changes: &[(String, Option<NewValue>)], now: &C
     }
 }
 
-impl From<ChangeError> for ErrorInfo {
-    fn from(error: ChangeError) -> Self {
-        let info = Self::new(error.code(), error.to_string());
-        match error.hint() {
-            Some(hint) => info.with_hint(hint),
-            None => info,
-        }
-    }
-}
-
 fn refused(error: ChangeError) -> ApiError {
     let status = match &error {
         ChangeError::Unknown { .. } | ChangeError::Value { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -157,57 +148,4 @@ fn refused(error: ChangeError) -> ApiError {
         ChangeError::NotSaved { .. } => StatusCode::INTERNAL_SERVER_ERROR,
     };
     ApiError::with(status, error.into())
-}
-
-impl From<Setting> for types::Setting {
-    fn from(from: Setting) -> Self {
-        let (kind, choices) = match from.kind {
-            ValueKind::Rate => (SettingKind::Rate, &[][..]),
-            ValueKind::Number => (SettingKind::Number, &[][..]),
-            ValueKind::Bool => (SettingKind::Bool, &[][..]),
-            ValueKind::Choice(choices) => (SettingKind::Choice, choices),
-            ValueKind::Text => (SettingKind::Text, &[][..]),
-        };
-        // Settings are text, numbers, yes or no, or lists of text: JSON has all of these.
-        let json = |value| serde_json::to_value(value).unwrap_or_default();
-        Self {
-            name: from.name,
-            value: json(from.value),
-            default: json(from.default),
-            description: from.description.to_owned(),
-            unit: from.unit.map(str::to_owned),
-            allowed: from.allowed,
-            kind,
-            choices: choices.iter().map(|&choice| choice.to_owned()).collect(),
-            changeable: from.changeable,
-            origin: from.set_by.into(),
-            locked: from.locked,
-        }
-    }
-}
-
-impl From<SetBy> for SettingOrigin {
-    fn from(from: SetBy) -> Self {
-        let kind = match &from {
-            SetBy::Default => OriginKind::Default,
-            SetBy::File { .. } => OriginKind::File,
-            SetBy::Saved { .. } => OriginKind::Kept,
-            SetBy::Variable(_) => OriginKind::Environment,
-            SetBy::Flag(_) => OriginKind::Flag,
-        };
-        let source = (kind != OriginKind::Default).then(|| from.to_string());
-        Self { kind, source }
-    }
-}
-
-impl From<LogLevel> for types::LogLevel {
-    fn from(from: LogLevel) -> Self {
-        match from {
-            LogLevel::Error => Self::Error,
-            LogLevel::Warn => Self::Warn,
-            LogLevel::Info => Self::Info,
-            LogLevel::Debug => Self::Debug,
-            LogLevel::Trace => Self::Trace,
-        }
-    }
 }

@@ -16,12 +16,12 @@ use tokio::{
 use super::{
     convert::share_request,
     error::ApiError,
-    events::{lines, until},
-    extract::{Body, Parameters},
+    extract::{JsonBody, QueryParameters},
+    ndjson::{lines, until},
     openapi::Refused,
-    paging::{Page, page},
+    paging::{ListPage, page},
     types::{
-        BeingWritten, CheckEvent, ExcludedPlace, LinksQuery, ListQuery, Listed, ShareEvent,
+        BeingWritten, CheckEvent, ExcludedPath, LinksQuery, ListQuery, Listed, ShareEvent,
         ShareRequest, Shared, UnavailableShares, UnshareQuery,
     },
 };
@@ -38,12 +38,12 @@ const CHECK_EVENTS_QUEUED: usize = 16;
 )]
 pub(super) async fn list(
     State(node): State<Node>,
-    Parameters(query): Parameters<ListQuery>,
+    QueryParameters(query): QueryParameters<ListQuery>,
     uri: Uri,
-) -> Result<Page<Listed>, ApiError> {
+) -> Result<ListPage<Listed>, ApiError> {
     let listed = node.list().await?;
     let listed = listed.into_iter().map(Listed::from).collect();
-    page(listed, query.wanted(), &uri, key)
+    page(listed, query.page_query(), &uri, key)
 }
 
 /// Shares a path. The stream drives it: closing the connection ends it.
@@ -54,7 +54,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn share(
     State(node): State<Node>,
-    Body(request): Body<ShareRequest>,
+    JsonBody(request): JsonBody<ShareRequest>,
 ) -> Result<Response, ApiError> {
     let request = share_request(request)?;
     let size = size_of(request.path.clone()).await;
@@ -142,9 +142,9 @@ pub(super) async fn unavailable(
 /// The places in watched folders that a person withdrew.
 #[utoipa::path(
     get, path = "/v1/exclusions", operation_id = "exclusions",
-    responses((status = 200, description = "Done", body = Vec<ExcludedPlace>), Refused),
+    responses((status = 200, description = "Done", body = Vec<ExcludedPath>), Refused),
 )]
-pub(super) async fn exclusions(State(node): State<Node>) -> Json<Vec<ExcludedPlace>> {
+pub(super) async fn exclusions(State(node): State<Node>) -> Json<Vec<ExcludedPath>> {
     Json(node.exclusions().into_iter().map(Into::into).collect())
 }
 
@@ -156,13 +156,13 @@ pub(super) async fn exclusions(State(node): State<Node>) -> Json<Vec<ExcludedPla
 )]
 pub(super) async fn links(
     State(node): State<Node>,
-    Parameters(query): Parameters<LinksQuery>,
+    QueryParameters(query): QueryParameters<LinksQuery>,
     uri: Uri,
-) -> Result<Page<Shared>, ApiError> {
+) -> Result<ListPage<Shared>, ApiError> {
     let links = node.links(query.what.clone()).await?;
     let links = links.into_iter().map(Shared::from).collect();
     let key = |shared: &Shared| (shared.name.clone(), shared.hash.clone());
-    page(links, query.wanted(), &uri, key)
+    page(links, query.page_query(), &uri, key)
 }
 
 /// Ends sharing.
@@ -173,7 +173,7 @@ pub(super) async fn links(
 )]
 pub(super) async fn unshare(
     State(node): State<Node>,
-    Parameters(query): Parameters<UnshareQuery>,
+    QueryParameters(query): QueryParameters<UnshareQuery>,
 ) -> Result<Json<Vec<Shared>>, ApiError> {
     let path = query.path.map(PathBuf::from);
     let unshared = node.unshare(&query.what, path).await?;

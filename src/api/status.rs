@@ -9,11 +9,11 @@ use axum::{
 };
 
 use super::{
-    Links, Log,
+    GatewayUrls, Log,
     error::ApiError,
-    extract::Parameters,
+    extract::QueryParameters,
     openapi::Refused,
-    paging::{Page, page},
+    paging::{ListPage, page},
     types::{self, ListQuery, LogLevel, LogLine, LogQuery},
 };
 use crate::node::{ListError, Node, Status};
@@ -33,10 +33,10 @@ impl<S: Sync> FromRequestParts<S> for Addresses {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let (served, links) = (parts.extensions.get(), parts.extensions.get());
+        let (served, urls) = (parts.extensions.get(), parts.extensions.get());
         Ok(Self {
             api: served.map(|Served(address)| address.to_string()),
-            gateway: links.map(Links::origin),
+            gateway: urls.map(GatewayUrls::origin),
         })
     }
 }
@@ -72,13 +72,13 @@ pub(super) async fn status(
 )]
 pub(super) async fn peers(
     State(node): State<Node>,
-    Parameters(query): Parameters<ListQuery>,
+    QueryParameters(query): QueryParameters<ListQuery>,
     uri: Uri,
-) -> Result<Page<types::Peer>, ApiError> {
+) -> Result<ListPage<types::Peer>, ApiError> {
     let mut peers = node.peers().await.map_err(ListError::from)?;
     peers.sort_by_key(|peer| peer.peer_id);
     let peers = peers.into_iter().map(types::Peer::from).collect();
-    page(peers, query.wanted(), &uri, |peer| peer.peer_id.clone())
+    page(peers, query.page_query(), &uri, |peer| peer.peer_id.clone())
 }
 
 /// The last lines that the program logged, the oldest first.
@@ -89,12 +89,12 @@ pub(super) async fn peers(
 )]
 pub(super) async fn log(
     State(log): State<Log>,
-    Parameters(query): Parameters<LogQuery>,
+    QueryParameters(query): QueryParameters<LogQuery>,
     uri: Uri,
-) -> Result<Page<LogLine>, ApiError> {
+) -> Result<ListPage<LogLine>, ApiError> {
     let lines = log.lines(query.level.unwrap_or(LogLevel::Trace));
     let key = |line: &LogLine| (line.unix_ms, line.message.clone());
-    page(lines, query.wanted(), &uri, key)
+    page(lines, query.page_query(), &uri, key)
 }
 
 /// How well it is connected.

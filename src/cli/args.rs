@@ -243,7 +243,7 @@ mod tests {
             ("pelago download pelago:00".to_owned(), "this has 2"),
             (
                 format!("pelago download {hash} --timeout -1"),
-                "no time to wait",
+                "not a valid waiting time",
             ),
             (format!("pelago download {hash} --peer host"), "no port"),
             ("pelago completions tcl".to_owned(), "possible values"),

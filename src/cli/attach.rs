@@ -19,7 +19,7 @@ use tokio::{
 
 use super::{context::Context, local, node_settings, output::Printer, signals::Signals};
 use crate::{
-    api::{ApiFile, Client, Local, router, types::ErrorInfo},
+    api::{ApiFile, Client, LocalApi, router, types::ErrorInfo},
     node::Node,
     store::{DataFolder, LockError},
 };
@@ -224,7 +224,7 @@ async fn serve_others(
         // An error also means that the command has ended.
         let _ = ended.await;
     };
-    match Local::open(&folder, listen).await {
+    match LocalApi::open(&folder, listen).await {
         Ok(api) => api.serve(router, ended).await,
         Err(error) => tracing::warn!(%error, "other commands cannot use the node of this command"),
     }

@@ -10,7 +10,7 @@ use super::{
     qr,
 };
 use crate::{
-    api::{Code, types::Shared},
+    api::{QrCode, types::Shared},
     content::Link,
 };
 
@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: &LinkArgs) -> anyhow::Result<Ex
             .gateway(what)
             .await?;
         if args.qr {
-            print_code(output, &Code::of_text(&gateway.url)?)?;
+            print_code(output, &QrCode::of_text(&gateway.url)?)?;
         }
         output.result(&gateway, || gateway.url.clone())?;
         return Ok(Exit::Done);
@@ -73,7 +73,7 @@ pub(super) fn draw(output: &Printer, shared: &Shared) -> anyhow::Result<()> {
     if output.json {
         return Ok(());
     }
-    let code = Code::of(&shared.link.parse::<Link>()?)?;
+    let code = QrCode::of(&shared.link.parse::<Link>()?)?;
     print_code(output, &code)?;
     if code.left_out > 0 {
         output.note(format_args!(
@@ -84,7 +84,7 @@ pub(super) fn draw(output: &Printer, shared: &Shared) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_code(output: &Printer, code: &Code) -> anyhow::Result<()> {
+fn print_code(output: &Printer, code: &QrCode) -> anyhow::Result<()> {
     // Without colours, some terminals show a code that cannot be read: so NO_COLOR is ignored.
     output.raw(&qr::drawn(code, io::stdout().is_terminal()))
 }

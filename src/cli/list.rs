@@ -11,7 +11,7 @@ use super::{
     value_parsers::{peer_address, seconds},
 };
 use crate::api::types::{
-    BeingWritten, CatalogueQuery, ExcludedPlace, Kind, Listed, ShareState, UnavailableShare,
+    BeingWritten, CatalogueQuery, ExcludedPath, Kind, Listed, ShareState, UnavailableShare,
     UnavailableShares,
 };
 
@@ -111,7 +111,7 @@ async fn run_excluded(context: &Context) -> anyhow::Result<Exit> {
             .output
             .note("nothing is excluded: `pelago unshare PATH` excludes a file of a watched folder");
     }
-    let line = |place: &ExcludedPlace| format!("excluded  {}", escape(&place.path));
+    let line = |place: &ExcludedPath| format!("excluded  {}", escape(&place.path));
     let text = || excluded.iter().map(line).collect::<Vec<_>>().join("\n");
     context.output.result(&excluded, text)?;
     Ok(Exit::Done)

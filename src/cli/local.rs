@@ -13,7 +13,7 @@ use super::paths;
 use crate::{
     api::{
         ApiFile,
-        types::{self, ErrorInfo, ExcludedPlace, Hashed, Kind, Listed, Shared, UnavailableShares},
+        types::{self, ErrorInfo, ExcludedPath, Hashed, Kind, Listed, Shared, UnavailableShares},
     },
     content::Descriptor,
     node::{self, CodedError as _, Node, Settings, share_states, shares},
@@ -80,7 +80,7 @@ fn open_and_check(folder: &DataFolder, folders: Vec<PathBuf>) -> anyhow::Result<
 }
 
 /// The paths in watched folders that a person withdrew, while no node runs.
-pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPlace>> {
+pub(super) fn exclusions(folder: &DataFolder) -> anyhow::Result<Vec<ExcludedPath>> {
     let exclusions = Store::open(folder)?.exclusions();
     Ok(exclusions.into_iter().map(Into::into).collect())
 }

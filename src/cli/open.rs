@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::{
         CallError, Client,
-        types::{Content, Holder, Kind, LookRequest},
+        types::{ContentInfo, Holder, Kind, OpenRequest},
     },
     node::Target,
 };
@@ -57,7 +57,7 @@ fn target(text: &str) -> Result<String, String> {
 }
 
 pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Exit> {
-    let request = LookRequest {
+    let request = OpenRequest {
         target: args.target.clone(),
         peers: args.peer.clone(),
         bootstrap: args.bootstrap.clone(),
@@ -98,10 +98,10 @@ pub(super) async fn run(context: &Context, args: &OpenArgs) -> anyhow::Result<Ex
 /// Opens the content, and tells the person if that takes a while.
 async fn look(
     client: &Client,
-    request: &LookRequest,
+    request: &OpenRequest,
     output: &Printer,
-) -> Result<Content, CallError> {
-    let mut looked = pin!(client.look(request));
+) -> Result<ContentInfo, CallError> {
+    let mut looked = pin!(client.open(request));
     match timeout(UNEXPLAINED, &mut looked).await {
         Ok(looked) => looked,
         Err(_) => {
@@ -123,7 +123,7 @@ fn download_command(args: &OpenArgs) -> String {
     command(words.into_iter().map(str::to_owned))
 }
 
-fn describe(content: &Content) -> String {
+fn describe(content: &ContentInfo) -> String {
     let kind = match (content.kind, content.files) {
         (Kind::File, _) => "file".to_owned(),
         (Kind::Folder, Some(files)) => format!("folder of {}", count(files, "file")),
@@ -172,13 +172,13 @@ fn describe_holder(holder: &Holder, size: Option<u64>) -> String {
 mod tests {
     use super::*;
 
-    fn content() -> Content {
+    fn content() -> ContentInfo {
         let holder = |name: Option<&str>, bytes| Holder {
             peer_id: "12D3".to_owned(),
             name: name.map(str::to_owned),
             bytes,
         };
-        Content {
+        ContentInfo {
             hash: "ab".to_owned(),
             name: Some("a\u{1b}[2J\u{202e}b".to_owned()),
             kind: Kind::Folder,
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn unknown_values_are_not_guessed() {
-        let unknown = Content {
+        let unknown = ContentInfo {
             name: None,
             size: None,
             files: None,

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{process_args, text::escape_lines};
 use crate::{
     api::{
-        CallError, LocalError,
+        CallError, LocalApiError,
         types::{ErrorInfo, Failure},
     },
     config::ConfigError,
@@ -172,7 +172,7 @@ pub(super) fn error_info(error: &anyhow::Error) -> ErrorInfo {
         ("data-folder-in-use", None)
     } else if error.is::<LockError>() {
         ("data-folder", None)
-    } else if error.is::<LocalError>() {
+    } else if error.is::<LocalApiError>() {
         (
             "api",
             Some("use another address with --api, or none with --api off".to_owned()),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn causes_are_printed_once() {
         let cause = io::Error::other("the disk is gone");
-        let failure = LocalError::Listen {
+        let failure = LocalApiError::Listen {
             listen: ([127, 0, 0, 1], 1).into(),
             source: cause,
         };

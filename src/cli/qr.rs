@@ -2,7 +2,7 @@
 
 use qrcode::render::unicode::Dense1x2;
 
-use crate::api::Code;
+use crate::api::QrCode;
 
 /// Black on white, which cameras need; independent of the colours of the terminal.
 const BLACK_ON_WHITE: &str = "\u{1b}[38;5;16;48;5;231m";
@@ -10,7 +10,7 @@ const PLAIN: &str = "\u{1b}[0m";
 
 /// The code in half blocks, two rows a line. Without colours, cameras can read it on dark terminals
 /// only.
-pub(super) fn drawn(code: &Code, coloured: bool) -> String {
+pub(super) fn drawn(code: &QrCode, coloured: bool) -> String {
     let mut renderer = code.code.render::<Dense1x2>();
     if !coloured {
         return renderer
@@ -43,7 +43,7 @@ mod tests {
     }
 
     /// The link that a camera reads.
-    fn read(code: &Code) -> Link {
+    fn read(code: &QrCode) -> Link {
         let text = drawn(code, false);
         let rows: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
         // Four pixels to a module, light where the block is drawn.
@@ -66,14 +66,14 @@ mod tests {
     #[test]
     fn a_camera_reads_the_link() {
         let link = link(2, "holiday film.mkv");
-        let code = Code::of(&link).unwrap();
+        let code = QrCode::of(&link).unwrap();
         assert_eq!((read(&code), code.left_out), (link, 0));
     }
 
     #[test]
     fn addresses_that_do_not_fit_are_left_out_from_the_end() {
         let link = link(10, "holiday film.mkv");
-        let code = Code::of(&link).unwrap();
+        let code = QrCode::of(&link).unwrap();
         let read = read(&code);
         assert_eq!(read.peers, link.peers[..3]);
         assert_eq!((read.name, code.left_out), (link.name, 7));
@@ -86,13 +86,13 @@ mod tests {
 
     #[test]
     fn a_very_long_name_is_left_out_last() {
-        let code = Code::of(&link(1, &"x".repeat(1000))).unwrap();
+        let code = QrCode::of(&link(1, &"x".repeat(1000))).unwrap();
         assert_eq!(read(&code).name, None);
     }
 
     #[test]
     fn colours_are_set_in_each_line() {
-        let text = drawn(&Code::of(&link(0, "x")).unwrap(), true);
+        let text = drawn(&QrCode::of(&link(0, "x")).unwrap(), true);
         assert!(
             text.lines()
                 .all(|line| { line.starts_with(BLACK_ON_WHITE) && line.ends_with(PLAIN) })

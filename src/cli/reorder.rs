@@ -1,7 +1,7 @@
 //! `pelago move`: changes the order of queued downloads.
 
 use super::{attach, context::Context, downloads_table, output::Exit};
-use crate::api::types::Place;
+use crate::api::types::QueuePosition;
 
 /// Which download to move, and where to.
 #[derive(Debug, clap::Args)]
@@ -31,18 +31,18 @@ struct PositionArgs {
 }
 
 impl PositionArgs {
-    fn position(&self) -> Place {
+    fn position(&self) -> QueuePosition {
         match &self.before {
-            Some(other) => Place::Before(other.clone()),
-            None if self.first => Place::First,
-            None => Place::Last,
+            Some(other) => QueuePosition::Before(other.clone()),
+            None if self.first => QueuePosition::First,
+            None => QueuePosition::Last,
         }
     }
 }
 
 pub(super) async fn run(context: &Context, args: &MoveArgs) -> anyhow::Result<Exit> {
     let client = attach::require_running(context).await?;
-    let downloads = client.put(&args.what, args.position.position()).await?;
+    let downloads = client.reorder(&args.what, args.position.position()).await?;
     downloads_table::print(&context.output, &downloads)?;
     Ok(Exit::Done)
 }

@@ -10,8 +10,8 @@ use super::{
     text::escape,
 };
 use crate::api::{
+    setting_values,
     types::{ErrorInfo, OriginKind, Setting, SettingsChange},
-    wanted,
 };
 
 /// The setting to show or change. A change applies immediately and is saved for later runs. It
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: &SettingsArgs) -> anyhow::Resul
         // No other process changes settings while this one holds the folder.
         NodeState::Absent(_folder) => {
             if let Some(change) = change {
-                let changes = wanted(change)?;
+                let changes = setting_values(change)?;
                 let changed = context.settings.change(&changes, |_| {});
                 changed.map_err(ErrorInfo::from)?;
             }

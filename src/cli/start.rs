@@ -25,7 +25,7 @@ use super::{
     value_parsers::peer_address,
 };
 use crate::{
-    api::{Gateway, GatewaySettings, Links, Local, LocalServer, router, serve_metrics},
+    api::{Gateway, GatewaySettings, GatewayUrls, LocalApi, LocalApiServer, router, serve_metrics},
     config::{Config, SetBy},
     node::{Node, Settings},
     store::Printable,
@@ -162,7 +162,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
     let shared = share_folders(context)?;
     let node = start_node(context, &NodeFiles::new(&folder)?, &shared).await?;
     let api = match &context.config.api {
-        api if api.enabled => Some(Local::open(folder.path(), api.listen).await?),
+        api if api.enabled => Some(LocalApi::open(folder.path(), api.listen).await?),
         _ => None,
     };
     if let Some(listen) = context.config.api.metrics {
@@ -182,9 +182,9 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
         });
     }
     let gateway = open_gateway(context, folder.path()).await?;
-    let links = gateway.as_ref().map(|gateway| gateway.links().clone());
+    let links = gateway.as_ref().map(|gateway| gateway.urls().clone());
     // The node also runs if its stdout is closed.
-    let address = api.as_ref().map(Local::address);
+    let address = api.as_ref().map(LocalApi::address);
     let _ = announce(context, &node, address, links.as_ref()).await;
     advise(context, &shared);
     let router = match links {
@@ -207,7 +207,7 @@ pub(super) async fn run(context: &Context) -> anyhow::Result<Exit> {
 }
 
 /// Starts the servers of the API and the gateway.
-fn serve(node: &Node, api: Option<LocalServer>, gateway: Option<Gateway>) {
+fn serve(node: &Node, api: Option<LocalApiServer>, gateway: Option<Gateway>) {
     if let Some(api) = api {
         let api = Arc::new(api);
         node.duties().run(API, move || {
@@ -299,7 +299,7 @@ async fn announce(
     context: &Context,
     node: &Node,
     api: Option<SocketAddr>,
-    links: Option<&Links>,
+    links: Option<&GatewayUrls>,
 ) -> anyhow::Result<()> {
     let mut listen: Vec<_> = node
         .addresses()
@@ -319,7 +319,7 @@ async fn announce(
         peer_id: node.peer_id().to_string(),
         listen: listen.clone(),
         api: api.map(|address| address.to_string()),
-        gateway: links.map(Links::origin),
+        gateway: links.map(GatewayUrls::origin),
     };
     context.output.result(&ready, text)
 }

@@ -313,7 +313,7 @@ fn offers_say_who_has_them_and_shares_where_they_lie() {
     );
     // Content that is being downloaded leads to its download.
     c.run(&["download", &film, "--detach"]).done();
-    phone.sees("#network .row .peers", "on its way");
+    phone.sees("#network .row .peers", "downloading");
     phone.click("#network .row button[aria-label='Show the download']");
     phone.sees("aside h2", "film.mkv");
     // Bob may have been asked and said no before anybody looked.

@@ -5,8 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{CallError, Client, Events, request, with_query};
 use crate::api::types::{
-    DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange, Place,
-    RemoveQuery,
+    DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange,
+    QueuePosition, RemoveQuery,
 };
 
 impl Client {
@@ -110,7 +110,11 @@ impl Client {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn put(&self, what: &str, place: Place) -> Result<Vec<DownloadStatus>, CallError> {
+    pub async fn reorder(
+        &self,
+        what: &str,
+        place: QueuePosition,
+    ) -> Result<Vec<DownloadStatus>, CallError> {
         let change = serde_json::to_vec(&OrderChange { place })?;
         let path = of_download(what, "/order");
         self.answer(request(Method::PUT, &path, Some(change))?)

@@ -31,9 +31,9 @@ use super::{
     catalogue::INCOMPLETE,
     paging::{MAX_LIMIT, next_path},
     types::{
-        BeingWritten, CatalogueQuery, CheckEvent, Code, CodeQuery, Content, ErrorInfo,
-        ExcludedPlace, Gateway, GatewayQuery, Health, Limits, LimitsChange, LinksQuery, Listed,
-        LookRequest, Peer, Problem, Setting, SettingsChange, ShareEvent, ShareRequest, Shared,
+        BeingWritten, CatalogueQuery, CheckEvent, Code, CodeQuery, ContentInfo, ErrorInfo,
+        ExcludedPath, Gateway, GatewayQuery, Health, Limits, LimitsChange, LinksQuery, Listed,
+        OpenRequest, Peer, Problem, Setting, SettingsChange, ShareEvent, ShareRequest, Shared,
         Status, UnavailableShares, UnshareQuery,
     },
 };
@@ -46,25 +46,25 @@ const MAX_PAGES: usize = 1000;
 
 /// A caller of the API.
 #[derive(Clone, Debug)]
-pub struct Client(Way);
+pub struct Client(Transport);
 
 /// Where the page is opened. Both are secrets until the code is used.
 #[derive(Clone)]
-pub struct Page {
+pub struct PageUrl {
     /// Its URL. Give it to no program as an argument: other users of this machine see those.
     pub url: String,
     /// A file that only its owner can read and that leads there.
     pub file: Option<PathBuf>,
 }
 
-impl fmt::Debug for Page {
+impl fmt::Debug for PageUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Page(..)")
+        f.write_str("PageUrl(..)")
     }
 }
 
 #[derive(Clone, Debug)]
-enum Way {
+enum Transport {
     InProcess(Router),
     Socket(SocketAddr, Token),
 }
@@ -72,7 +72,7 @@ enum Way {
 impl Client {
     /// Calls `router` without a socket.
     pub fn in_process(router: Router) -> Self {
-        Self(Way::InProcess(router))
+        Self(Transport::InProcess(router))
     }
 
     /// Calls the node whose API is at `address`, once something accepts connections there.
@@ -82,7 +82,7 @@ impl Client {
     /// Those of connecting: nobody listens.
     pub async fn connect(address: SocketAddr, token: Token) -> io::Result<Self> {
         TcpStream::connect(address).await?;
-        Ok(Self(Way::Socket(address, token)))
+        Ok(Self(Transport::Socket(address, token)))
     }
 
     /// Where a browser on this host opens the page, signed in by a code that is good once; with a file that
@@ -91,14 +91,14 @@ impl Client {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn page(&self, file: bool) -> Result<Option<Page>, CallError> {
-        let Way::Socket(address, _) = &self.0 else {
+    pub async fn page(&self, file: bool) -> Result<Option<PageUrl>, CallError> {
+        let Transport::Socket(address, _) = &self.0 else {
             return Ok(None);
         };
         let path = with_query("/v1/codes", &CodeQuery { file })?;
         let Code { code, file, .. } = self.post(&path).await?;
         let address = page_address(*address);
-        Ok(Some(Page {
+        Ok(Some(PageUrl {
             url: format!("http://{address}/#code={code}"),
             file: file.map(PathBuf::from),
         }))
@@ -206,7 +206,7 @@ impl Client {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn exclusions(&self) -> Result<Vec<ExcludedPlace>, CallError> {
+    pub async fn exclusions(&self) -> Result<Vec<ExcludedPath>, CallError> {
         self.get("/v1/exclusions").await
     }
 
@@ -277,7 +277,7 @@ impl Client {
     /// # Errors
     ///
     /// [`CallError`].
-    pub async fn look(&self, request: &LookRequest) -> Result<Content, CallError> {
+    pub async fn open(&self, request: &OpenRequest) -> Result<ContentInfo, CallError> {
         let request = serde_json::to_vec(request)?;
         self.answer(self::request(Method::POST, "/v1/look", Some(request))?)
             .await
@@ -343,11 +343,11 @@ impl Client {
     /// The one way to call: what fails gives its error.
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
         let response = match &self.0 {
-            Way::InProcess(router) => {
+            Transport::InProcess(router) => {
                 let Ok(response) = router.clone().oneshot(request).await;
                 response
             }
-            Way::Socket(address, token) => send(*address, token, request).await?,
+            Transport::Socket(address, token) => send(*address, token, request).await?,
         };
         if response.status().is_success() {
             return Ok(response);

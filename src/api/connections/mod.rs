@@ -38,7 +38,7 @@ use tokio::{
 };
 
 use activity::{Activity, HEAD_START, Site, yielding};
-use stream::Patient;
+use stream::PatientStream;
 
 /// Bytes of the longest request head: an 8 KiB link in a query, and headers.
 const MAX_HEAD_LEN: usize = 16 * 1024;
@@ -120,7 +120,7 @@ struct Connections {
 struct Open {
     task: AbortHandle,
     site: Site,
-    noted: Arc<Noted>,
+    noted: Arc<SharedActivity>,
 }
 
 impl Connections {
@@ -181,7 +181,7 @@ impl Connections {
         site: Site,
         answer: impl Fn(hyper::Request<Incoming>) -> F + Send + Sync + 'static,
     ) {
-        let noted = Noted::new();
+        let noted = SharedActivity::new();
         let run = connection(stream, Arc::clone(&noted), self.bounds, answer);
         let task = self.tasks.spawn(run);
         self.open.insert(task.id(), Open { task, site, noted });
@@ -199,19 +199,19 @@ impl Connections {
 
 async fn connection<F: Future<Output = Response> + Send + 'static>(
     stream: TcpStream,
-    noted: Arc<Noted>,
+    noted: Arc<SharedActivity>,
     bounds: Bounds,
     answer: impl Fn(hyper::Request<Incoming>) -> F + Send + Sync + 'static,
 ) {
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, Arc::clone(&noted), bounds.send);
+    let stream = PatientStream::new(stream, Arc::clone(&noted), bounds.send);
     let counted = Arc::clone(&noted);
     let service = service_fn(move |request| {
         let busy = Busy::new(&counted);
         let answer = answer(request);
         async move {
             let response = answer.await;
-            Ok::<_, Infallible>(response.map(|body| Holding::new(body, busy)))
+            Ok::<_, Infallible>(response.map(|body| GuardedBody::new(body, busy)))
         }
     });
     let served = http1::Builder::new()
@@ -239,13 +239,13 @@ async fn connection<F: Future<Output = Response> + Send + 'static>(
 
 /// What a connection does, noted by those who carry it.
 #[derive(Debug)]
-struct Noted {
+struct SharedActivity {
     activity: Mutex<Activity>,
     /// Told when the place is to be another's.
     yields: Notify,
 }
 
-impl Noted {
+impl SharedActivity {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             activity: Mutex::new(Activity::new(Instant::now())),
@@ -267,10 +267,10 @@ impl Noted {
 }
 
 /// A request is being answered, until this is dropped.
-struct Busy(Arc<Noted>);
+struct Busy(Arc<SharedActivity>);
 
 impl Busy {
-    fn new(noted: &Arc<Noted>) -> Self {
+    fn new(noted: &Arc<SharedActivity>) -> Self {
         noted.lock().begin(Instant::now());
         Self(Arc::clone(noted))
     }
@@ -283,18 +283,18 @@ impl Drop for Busy {
 }
 
 /// A body, and what it holds until it is sent or its reader is gone.
-pub(super) struct Holding<T> {
+pub(super) struct GuardedBody<T> {
     body: Body,
     _held: T,
 }
 
-impl<T> Holding<T> {
+impl<T> GuardedBody<T> {
     pub(super) fn new(body: Body, held: T) -> Self {
         Self { body, _held: held }
     }
 }
 
-impl<T: Unpin> hyper::body::Body for Holding<T> {
+impl<T: Unpin> hyper::body::Body for GuardedBody<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

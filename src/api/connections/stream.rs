@@ -14,20 +14,20 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::Noted;
+use super::SharedActivity;
 
 /// A stream that ends when the other side takes nothing for so long.
-pub(super) struct Patient<S> {
+pub(super) struct PatientStream<S> {
     stream: S,
-    noted: Arc<Noted>,
+    noted: Arc<SharedActivity>,
     timeout: Duration,
     /// When to give up, while something is to be sent and cannot be.
     until: Pin<Box<Sleep>>,
     is_stuck: bool,
 }
 
-impl<S> Patient<S> {
-    pub(super) fn new(stream: S, noted: Arc<Noted>, timeout: Duration) -> Self {
+impl<S> PatientStream<S> {
+    pub(super) fn new(stream: S, noted: Arc<SharedActivity>, timeout: Duration) -> Self {
         Self {
             stream,
             noted,
@@ -61,7 +61,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -71,7 +71,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -115,7 +115,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_dropped_and_one_that_takes_little_is_not() {
         let (ours, mut theirs) = duplex(1);
-        let mut ours = Patient::new(ours, Noted::new(), TIMEOUT);
+        let mut ours = PatientStream::new(ours, SharedActivity::new(), TIMEOUT);
         let sending = tokio::spawn(async move {
             ours.write_all(&[0; 5]).await.unwrap();
             ours.write_all(&[0; 5]).await.unwrap_err().kind()

@@ -16,12 +16,12 @@ use axum::{
 use futures::{Stream, StreamExt, stream};
 
 use super::{
-    conditions, headers,
+    conditions, headers, html,
     key::Key,
-    links::encoded,
-    listing, page,
+    listing,
     path::{InvalidPath, Target},
-    range::Selected,
+    range::SelectedRange,
+    urls::encoded,
 };
 use crate::{
     content::{Hash, ManifestEntry},
@@ -32,14 +32,14 @@ use crate::{
 const GONE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What answers need.
-pub(super) struct Content {
+pub(super) struct Responder {
     pub(super) node: Node,
     pub(super) key: Key,
     pub(super) timeout: Duration,
     pub(super) read_ahead: u64,
 }
 
-impl Content {
+impl Responder {
     /// The answer to a request whose host is ours.
     pub(super) async fn answer(&self, request: &Parts) -> Response<Body> {
         let is_head = request.method == Method::HEAD;
@@ -61,7 +61,7 @@ impl Content {
             Err(InvalidPath::NotFound) => return not_found(),
             Err(InvalidPath::Malformed) => {
                 let text = "The path is not encoded as paths are.";
-                return page::failure(StatusCode::BAD_REQUEST, "Malformed", text);
+                return html::failure(StatusCode::BAD_REQUEST, "Malformed", text);
             }
         };
         let timeout = match self.node.is_gone(target.hash).await {
@@ -126,10 +126,10 @@ impl File {
         let headers = response.headers_mut();
         headers::of_file(headers, self.reading.name(), is_download(request));
         insert(headers, ETAG, &etag);
-        if conditions::is_for_another(&request.headers, &etag) {
+        if conditions::fails_precondition(&request.headers, &etag) {
             return changed();
         }
-        if conditions::is_known(&request.headers, &etag) {
+        if conditions::is_not_modified(&request.headers, &etag) {
             headers.remove(CONTENT_TYPE);
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             return response;
@@ -137,22 +137,22 @@ impl File {
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         // Parts are for GET: other requests are answered as if none were asked for.
         let range = conditions::range(&request.headers, &etag).filter(|_| !self.is_head);
-        let bytes = match range.map(|range| Selected::new(range, self.size)) {
-            Some(Selected::Unsatisfiable) => {
+        let bytes = match range.map(|range| SelectedRange::new(range, self.size)) {
+            Some(SelectedRange::Unsatisfiable) => {
                 let text = format!("There are {} bytes.", self.size);
                 let status = StatusCode::RANGE_NOT_SATISFIABLE;
-                let mut response = page::failure(status, "No such part", &text);
+                let mut response = html::failure(status, "No such part", &text);
                 let range = format!("bytes */{}", self.size);
                 insert(response.headers_mut(), CONTENT_RANGE, &range);
                 return response;
             }
-            Some(Selected::Part(bytes)) => {
+            Some(SelectedRange::Part(bytes)) => {
                 let range = format!("bytes {}-{}/{}", bytes.start, bytes.end - 1, self.size);
                 insert(headers, CONTENT_RANGE, &range);
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                 bytes
             }
-            Some(Selected::Whole) | None => 0..self.size,
+            Some(SelectedRange::Whole) | None => 0..self.size,
         };
         let length = HeaderValue::from(bytes.end - bytes.start);
         response.headers_mut().insert(CONTENT_LENGTH, length);
@@ -209,10 +209,10 @@ fn folder(
     insert(response.headers_mut(), ETAG, &etag);
     insert(response.headers_mut(), VARY, "accept");
     insert(response.headers_mut(), CACHE_CONTROL, "private, no-cache");
-    if conditions::is_for_another(headers, &etag) {
+    if conditions::fails_precondition(headers, &etag) {
         return changed();
     }
-    if conditions::is_known(headers, &etag) {
+    if conditions::is_not_modified(headers, &etag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
@@ -242,18 +242,18 @@ fn below(request: &Parts, target: &Target) -> Response<Body> {
 /// The same for all that is not to be had, whatever the reason.
 fn not_found() -> Response<Body> {
     let text = "There is nothing here, or the address is not complete.";
-    page::failure(StatusCode::NOT_FOUND, "Not found", text)
+    html::failure(StatusCode::NOT_FOUND, "Not found", text)
 }
 
 /// The client has a part of something else, and wants the rest of that.
 fn changed() -> Response<Body> {
     let text = "What is here is not what you have a part of.";
-    page::failure(StatusCode::PRECONDITION_FAILED, "Something else", text)
+    html::failure(StatusCode::PRECONDITION_FAILED, "Something else", text)
 }
 
 pub(super) fn not_allowed() -> Response<Body> {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = page::failure(status, "Not possible", "This can only be read.");
+    let mut response = html::failure(status, "Not possible", "This can only be read.");
     insert(response.headers_mut(), ALLOW, "GET, HEAD");
     response
 }
@@ -262,7 +262,7 @@ pub(super) fn not_allowed() -> Response<Body> {
 fn gone(hash: &Hash, error: &ReadError) -> Response<Body> {
     tracing::info!(%hash, %error, "not to be had through the gateway");
     let text = "It was here, and is not any more.";
-    page::failure(StatusCode::GONE, "Gone", text)
+    html::failure(StatusCode::GONE, "Gone", text)
 }
 
 async fn failed(node: &Node, hash: &Hash, error: &ReadError) -> Response<Body> {
@@ -286,7 +286,7 @@ async fn failed(node: &Node, hash: &Hash, error: &ReadError) -> Response<Body> {
         }
         _ => format!("{error}."),
     };
-    page::failure(status, "Not to be had now", &text)
+    html::failure(status, "Not to be had now", &text)
 }
 
 /// Whether the file is to be saved: `?download`.

@@ -6,14 +6,14 @@ use axum::http::{
 };
 
 /// Whether the client says that it has what is called `etag`. A weak tag is as good here.
-pub(super) fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn is_not_modified(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut texts = values.filter_map(|value| value.to_str().ok());
     texts.any(|text| text.trim() == "*" || tags(text).any(|tag| tag == etag))
 }
 
 /// Whether the client wants nothing but another version. There is no other, so that it gets none.
-pub(super) fn is_for_another(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn fails_precondition(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_MATCH).iter();
     let mut values = values.peekable();
     let is_conditional = values.peek().is_some();
@@ -77,11 +77,11 @@ mod tests {
             ("", false),
         ] {
             let headers = headers(&[(IF_NONE_MATCH, value)]);
-            assert_eq!(is_known(&headers, ETAG), known, "{value}");
+            assert_eq!(is_not_modified(&headers, ETAG), known, "{value}");
         }
-        assert!(!is_known(&HeaderMap::new(), ETAG));
+        assert!(!is_not_modified(&HeaderMap::new(), ETAG));
         let two = headers(&[(IF_NONE_MATCH, "\"x\""), (IF_NONE_MATCH, "\"abc\"")]);
-        assert!(is_known(&two, ETAG));
+        assert!(is_not_modified(&two, ETAG));
     }
 
     #[test]
@@ -95,9 +95,9 @@ mod tests {
             ("", true),
         ] {
             let headers = headers(&[(IF_MATCH, value)]);
-            assert_eq!(is_for_another(&headers, ETAG), other, "{value}");
+            assert_eq!(fails_precondition(&headers, ETAG), other, "{value}");
         }
-        assert!(!is_for_another(&HeaderMap::new(), ETAG));
+        assert!(!fails_precondition(&HeaderMap::new(), ETAG));
     }
 
     #[test]

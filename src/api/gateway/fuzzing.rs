@@ -5,7 +5,7 @@ use axum::http::{
     header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
 
-use super::{conditions, key::Key, path::Target, range::Selected};
+use super::{conditions, key::Key, path::Target, range::SelectedRange};
 use crate::content::Hash;
 
 /// A `Range` header, for content of as many bytes as the first eight say.
@@ -15,7 +15,7 @@ pub(crate) fn range(data: &[u8]) {
     };
     let size = u64::from_be_bytes(*size);
     if let Ok(header) = HeaderValue::from_bytes(header)
-        && let Selected::Part(part) = Selected::new(&header, size)
+        && let SelectedRange::Part(part) = SelectedRange::new(&header, size)
     {
         assert!(part.start < part.end && part.end <= size);
     }
@@ -32,8 +32,8 @@ pub(crate) fn conditions(data: &[u8]) {
     }
     let etag = "\"abc\"";
     let _ = (
-        conditions::is_known(&headers, etag),
-        conditions::is_for_another(&headers, etag),
+        conditions::is_not_modified(&headers, etag),
+        conditions::fails_precondition(&headers, etag),
         conditions::range(&headers, etag),
     );
 }

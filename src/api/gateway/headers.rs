@@ -8,7 +8,7 @@ use axum::http::{
     },
 };
 
-use super::links::encoded;
+use super::urls::encoded;
 
 /// What content may do: what it shows comes from here, and it has no forms and is in no frame.
 macro_rules! content_policy {

@@ -9,8 +9,8 @@ use futures::stream;
 use serde::Serialize;
 
 use super::{
-    links::encoded,
-    page::{head, shown},
+    html::{escaped, head},
+    urls::encoded,
 };
 use crate::content::{EntryKind, ManifestEntry};
 
@@ -19,7 +19,7 @@ const ENTRIES_AT_A_TIME: usize = 256;
 
 /// An entry, for programs.
 #[derive(Serialize)]
-struct Listed<'e> {
+struct JsonEntry<'e> {
     name: &'e str,
     kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,7 +85,7 @@ fn in_pieces(
 }
 
 fn row(entry: &ManifestEntry) -> String {
-    let (name, href) = (shown(&entry.name), encoded(&entry.name));
+    let (name, href) = (escaped(&entry.name), encoded(&entry.name));
     match &entry.kind {
         EntryKind::File { descriptor, .. } => {
             let size = bytes(descriptor.size());
@@ -96,13 +96,13 @@ fn row(entry: &ManifestEntry) -> String {
             format!("<tr><td><a href=\"./{href}/\"><bdi>{name}</bdi>/</a><td>{size}\n")
         }
         EntryKind::Symlink { target } => {
-            let target = shown(target);
+            let target = escaped(target);
             format!("<tr><td><bdi>{name}</bdi> <small>→ <bdi>{target}</bdi></small><td>link\n")
         }
     }
 }
 
-fn listed(entry: &ManifestEntry) -> Listed<'_> {
+fn listed(entry: &ManifestEntry) -> JsonEntry<'_> {
     let name = entry.name.as_str();
     let (kind, hash, size, files, target) = match &entry.kind {
         EntryKind::File { descriptor, .. } => {
@@ -119,7 +119,7 @@ fn listed(entry: &ManifestEntry) -> Listed<'_> {
         }
         EntryKind::Symlink { target } => ("symlink", None, None, None, Some(target.as_str())),
     };
-    Listed {
+    JsonEntry {
         name,
         kind,
         hash,

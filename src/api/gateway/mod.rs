@@ -11,14 +11,14 @@
 //! | file | owns |
 //! |---|---|
 //! | `key` | the capabilities, and the key that they are made with |
-//! | `links` | URLs |
+//! | `urls` | URLs |
 //! | `path` | what a request's path names |
 //! | `range`, `conditions` | which bytes, and whether any, by RFC 9110 |
 //! | `headers` | what browsers are told of hostile content |
 //! | `answer` | a request's answer |
 //! | `listing` | folders, for people and programs |
-//! | `page` | failures, for people |
-//! | `port` | where it was the last time |
+//! | `html` | failures, for people |
+//! | `saved_port` | where it was the last time |
 //! | `server` | sockets: who is let in, and who is too slow |
 
 mod answer;
@@ -26,17 +26,17 @@ mod conditions;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzzing;
 mod headers;
+mod html;
 mod key;
-pub(super) mod links;
 mod listing;
-mod page;
 mod path;
-mod port;
 mod range;
+mod saved_port;
 mod server;
+pub(super) mod urls;
 
 pub use self::{
     key::KeyError,
-    links::Links,
     server::{Gateway, GatewayError, GatewaySettings},
+    urls::GatewayUrls,
 };

@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 
 /// What is to be sent of content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Selected {
+pub(super) enum SelectedRange {
     /// All of it: nothing else was asked for, or nothing that makes sense, or several parts.
     Whole,
     /// These bytes, of which there is at least one.
@@ -15,7 +15,7 @@ pub(super) enum Selected {
     Unsatisfiable,
 }
 
-impl Selected {
+impl SelectedRange {
     /// What the one `Range` header of a request selects of content of `size` bytes. A header that is
     /// not well-formed, or of a unit that is not known, is as good as none; several parts are answered
     /// with the whole, as is allowed.
@@ -94,8 +94,8 @@ mod tests {
 
     #[test]
     fn what_makes_sense_is_selected_and_what_does_not_is_ignored() {
-        let part = |range| Selected::Part(range);
-        let (whole, none) = (Selected::Whole, Selected::Unsatisfiable);
+        let part = |range| SelectedRange::Part(range);
+        let (whole, none) = (SelectedRange::Whole, SelectedRange::Unsatisfiable);
         let huge = "9".repeat(40);
         for (header, selected) in [
             ("bytes=0-0", part(0..1)),
@@ -144,18 +144,18 @@ mod tests {
             ("bytes=0-1;2-3", whole.clone()),
         ] {
             let value = HeaderValue::from_str(header).unwrap();
-            assert_eq!(Selected::new(&value, 100), selected, "{header}");
+            assert_eq!(SelectedRange::new(&value, 100), selected, "{header}");
         }
         let strange = HeaderValue::from_bytes(b"bytes=0-\xff").unwrap();
-        assert_eq!(Selected::new(&strange, 100), whole);
+        assert_eq!(SelectedRange::new(&strange, 100), whole);
     }
 
     #[test]
     fn of_nothing_there_is_no_part() {
-        let of_nothing = |header| Selected::new(&HeaderValue::from_static(header), 0);
-        assert_eq!(of_nothing("bytes=0-"), Selected::Unsatisfiable);
-        assert_eq!(of_nothing("bytes=0-0"), Selected::Unsatisfiable);
-        assert_eq!(of_nothing("bytes=-0"), Selected::Unsatisfiable);
-        assert_eq!(of_nothing("bytes=-5"), Selected::Whole);
+        let of_nothing = |header| SelectedRange::new(&HeaderValue::from_static(header), 0);
+        assert_eq!(of_nothing("bytes=0-"), SelectedRange::Unsatisfiable);
+        assert_eq!(of_nothing("bytes=0-0"), SelectedRange::Unsatisfiable);
+        assert_eq!(of_nothing("bytes=-0"), SelectedRange::Unsatisfiable);
+        assert_eq!(of_nothing("bytes=-5"), SelectedRange::Whole);
     }
 }

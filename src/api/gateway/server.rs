@@ -16,7 +16,9 @@ use axum::{
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-use super::{KeyError, Links, answer::Content, headers, key::Key, page, port::KeptPort};
+use super::{
+    GatewayUrls, KeyError, answer::Responder, headers, html, key::Key, saved_port::SavedPort,
+};
 use crate::{
     api::connections::{self, Bounds},
     node::Node,
@@ -52,7 +54,7 @@ pub struct GatewaySettings {
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
-    links: Links,
+    urls: GatewayUrls,
     key: Key,
     address: SocketAddr,
     settings: GatewaySettings,
@@ -84,13 +86,13 @@ impl Gateway {
         let listen = settings.listen;
         let key = Key::load_or_create(folder)?;
         let unusable = |source| GatewayError::Listen { listen, source };
-        let port = KeptPort::open(folder);
+        let port = SavedPort::open(folder);
         let listeners = bind_again(listen, &port).await.map_err(unusable)?;
         let address = listeners[0].local_addr().map_err(unusable)?;
         port.keep(address.port());
         Ok(Self {
             listeners,
-            links: Links::new(key.clone(), address),
+            urls: GatewayUrls::new(key.clone(), address),
             key,
             address,
             settings,
@@ -99,13 +101,13 @@ impl Gateway {
 
     /// What makes URLs of it.
     #[must_use]
-    pub const fn links(&self) -> &Links {
-        &self.links
+    pub const fn urls(&self) -> &GatewayUrls {
+        &self.urls
     }
 
     /// Serves what `node` has or can get, until dropped. It can run again after a panic.
     pub async fn serve(&self, node: Node) {
-        let content = Arc::new(Content {
+        let content = Arc::new(Responder {
             node,
             key: self.key.clone(),
             timeout: self.settings.timeout,
@@ -133,7 +135,7 @@ impl Gateway {
 }
 
 /// Listens at `listen`; if any port will do, at the one that it was the last time, which URLs name.
-async fn bind_again(listen: SocketAddr, last: &KeptPort) -> io::Result<Vec<TcpListener>> {
+async fn bind_again(listen: SocketAddr, last: &SavedPort) -> io::Result<Vec<TcpListener>> {
     if listen.port() == 0
         && let Some(port) = last.last()
         && let Ok(listeners) = bind(SocketAddr::new(listen.ip(), port)).await
@@ -187,7 +189,7 @@ fn is_us(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
 fn misdirected() -> Response<Body> {
     let text = "The Host header names another host or port.";
     let status = StatusCode::MISDIRECTED_REQUEST;
-    let mut response = page::failure(status, "Not here", text);
+    let mut response = html::failure(status, "Not here", text);
     headers::common(response.headers_mut());
     response
 }

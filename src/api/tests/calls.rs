@@ -11,7 +11,7 @@ use crate::api::{
     CallError, Client, router,
     types::{
         CatalogueQuery, DownloadEvent, DownloadRequest, ErrorInfo, Kind, Limits, LimitsChange,
-        LookRequest, Output, Place, ShareEvent, ShareRequest, Shared,
+        OpenRequest, Output, QueuePosition, ShareEvent, ShareRequest, Shared,
     },
 };
 
@@ -178,7 +178,7 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
         );
         let followers = client.followers(name).await.unwrap();
         assert_eq!((followers.followers, followers.detached), (0, true));
-        let order = client.put(name, Place::First).await.unwrap();
+        let order = client.reorder(name, QueuePosition::First).await.unwrap();
         assert_eq!(order[0].hash, hash);
     }
     assert_eq!(client.pause_all().await.unwrap().len(), names.len());
@@ -212,19 +212,19 @@ async fn what_is_shared_is_known_with_its_link_and_nothing_else_is() {
     };
     assert_eq!(error.code, "not-shared");
 
-    let look = |target: &str| LookRequest {
+    let open = |target: &str| OpenRequest {
         target: target.to_owned(),
         peers: Vec::new(),
         bootstrap: Vec::new(),
         timeout_seconds: 0.0,
     };
-    let content = client.look(&look(&shared.link)).await.unwrap();
+    let content = client.open(&open(&shared.link)).await.unwrap();
     assert_eq!(
         (content.size, content.files, content.shared),
         (Some(5), Some(1), true)
     );
     for (target, code) in [("ab".repeat(32), "no-source"), ("a".into(), "bad-target")] {
-        let Err(CallError::Refused(error)) = client.look(&look(&target)).await else {
+        let Err(CallError::Refused(error)) = client.open(&open(&target)).await else {
             panic!("{target} is nothing")
         };
         assert_eq!(error.code, code);

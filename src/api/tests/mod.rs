@@ -8,8 +8,8 @@
 
 mod calls;
 mod door;
+mod events;
 mod files;
-mod live;
 mod openapi;
 mod pages;
 mod settings;

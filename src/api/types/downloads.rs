@@ -29,7 +29,8 @@ pub enum Waiting {
 /// Which symbolic links of a folder are created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Links {
+#[schema(as = Links)]
+pub enum LinkPolicy {
     /// Those that stay inside the folder.
     #[default]
     Inside,
@@ -115,7 +116,8 @@ pub struct Followers {
 /// Where to put a download in the order of those that wait.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Place {
+#[schema(as = Place)]
+pub enum QueuePosition {
     /// Before all others.
     First,
     /// After all others.
@@ -129,7 +131,7 @@ pub enum Place {
 #[serde(deny_unknown_fields)]
 pub struct OrderChange {
     /// Where to.
-    pub place: Place,
+    pub place: QueuePosition,
 }
 
 /// How to remove a download.
@@ -149,8 +151,11 @@ mod tests {
     #[test]
     fn places_are_words_or_name_another_download() {
         for (json, place) in [
-            (r#"{"place":"first"}"#, Place::First),
-            (r#"{"place":{"before":"x"}}"#, Place::Before("x".to_owned())),
+            (r#"{"place":"first"}"#, QueuePosition::First),
+            (
+                r#"{"place":{"before":"x"}}"#,
+                QueuePosition::Before("x".to_owned()),
+            ),
         ] {
             let change = OrderChange { place };
             assert_eq!(serde_json::from_str::<OrderChange>(json).unwrap(), change);

@@ -20,7 +20,7 @@ use super::{
     value_parsers::{peer_address, seconds},
 };
 use crate::{
-    api::types::{DownloadRequest, Links, Output},
+    api::types::{DownloadRequest, LinkPolicy, Output},
     content::{Hash, HashError, Link},
     node::{InvalidPeers, InvalidTarget, Target},
 };
@@ -115,7 +115,7 @@ enum LinksArg {
     None,
 }
 
-impl From<LinksArg> for Links {
+impl From<LinksArg> for LinkPolicy {
     fn from(from: LinksArg) -> Self {
         match from {
             LinksArg::Inside => Self::Inside,

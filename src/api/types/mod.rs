@@ -2,6 +2,7 @@
 //!
 //! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
 
+mod being_written;
 mod check;
 mod downloads;
 mod events;
@@ -9,19 +10,19 @@ mod gateway;
 mod health;
 mod limits;
 mod log;
-mod look;
-mod session;
+mod open;
 mod settings;
-mod states;
-mod writing;
+mod share_states;
+mod sign_in;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+pub use being_written::{BeingWritten, FileBeingWritten, FileWritten};
 pub use check::{CheckEvent, CheckedShare, FoundFile, WrongFile};
 pub use downloads::{
-    Difference, Differences, DownloadDetail, DownloadSource, Followers, Links, OrderChange, Place,
-    RemoveQuery, Waiting,
+    Difference, Differences, DownloadDetail, DownloadSource, Followers, LinkPolicy, OrderChange,
+    QueuePosition, RemoveQuery, Waiting,
 };
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use gateway::{Gateway, GatewayQuery};
@@ -31,11 +32,10 @@ pub use health::{
 };
 pub use limits::{Limits, LimitsChange};
 pub use log::{LogLevel, LogLine, LogQuery};
-pub use look::{Content, Holder, LookRequest};
-pub use session::{Code, CodeQuery, Run, Session, SignIn};
+pub use open::{ContentInfo, Holder, OpenRequest};
 pub use settings::{OriginKind, Setting, SettingKind, SettingOrigin, SettingsChange};
-pub use states::{ExcludedPlace, ShareState, UnavailableShare, UnavailableShares};
-pub use writing::{BeingWritten, FileBeingWritten, FileWritten};
+pub use share_states::{ExcludedPath, ShareState, UnavailableShare, UnavailableShares};
+pub use sign_in::{Code, CodeQuery, Run, Session, SignIn};
 
 /// A node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -210,7 +210,7 @@ pub struct ShareRequest {
     /// Whether only those who have the hash may know of it.
     #[serde(default)]
     pub unlisted: bool,
-    /// Whether to hash all of it, also files that look as they did when they were hashed before.
+    /// Whether to hash all of it, also files that open as they did when they were hashed before.
     #[serde(default)]
     pub rehash: bool,
     /// Of a folder: whether to leave out what has content and cannot be carried: what cannot be read, and
@@ -347,7 +347,7 @@ pub struct DownloadRequest {
     pub overwrite: bool,
     /// Of a folder: which symbolic links are created.
     #[serde(default)]
-    pub links: Links,
+    pub links: LinkPolicy,
     /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
     #[serde(default)]
     pub strict_names: bool,

@@ -6,9 +6,9 @@ use axum::{Extension, Json, http::StatusCode};
 use tokio::{task::spawn_blocking, time::sleep};
 
 use super::{
-    access::{Access, Commands, Shown},
+    access::{Access, BearerHeader, CommandOnly},
     error::ApiError,
-    extract::{Body, Parameters},
+    extract::{JsonBody, QueryParameters},
     openapi::Refused,
     sessions::{self, CODE_LIFETIME},
     types::{Code, CodeQuery, Run, Session, SignIn},
@@ -24,14 +24,14 @@ type Door = Option<Extension<Access>>;
     responses((status = 200, description = "Done", body = Code), Refused),
 )]
 pub(super) async fn code(
-    _: Commands,
+    _: CommandOnly,
     door: Door,
-    Parameters(query): Parameters<CodeQuery>,
+    QueryParameters(query): QueryParameters<CodeQuery>,
 ) -> Result<Json<Code>, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let sessions = Arc::clone(access.sessions());
     let (code, file) = if query.file {
-        let made = spawn_blocking(move || sessions.code_in_file(Instant::now())).await;
+        let made = spawn_blocking(move || sessions.new_code_in_file(Instant::now())).await;
         let made = made.map_err(io::Error::other).flatten();
         let made = made.map_err(|error| not_written(&error))?;
         // A file that is never opened is removed as well.
@@ -42,7 +42,7 @@ pub(super) async fn code(
         });
         made
     } else {
-        (sessions.code(Instant::now()), None)
+        (sessions.new_code(Instant::now()), None)
     };
     Ok(Json(Code {
         code: code.as_str().to_owned(),
@@ -59,7 +59,7 @@ pub(super) async fn code(
 )]
 pub(super) async fn sign_in(
     door: Door,
-    Body(request): Body<SignIn>,
+    JsonBody(request): JsonBody<SignIn>,
 ) -> Result<Json<Session>, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let sessions = Arc::clone(access.sessions());
@@ -77,7 +77,7 @@ pub(super) async fn sign_in(
     get, path = "/v1/session", operation_id = "session",
     responses((status = 200, description = "Done", body = Session), Refused),
 )]
-pub(super) async fn session(door: Door, shown: Shown) -> Result<Json<Session>, ApiError> {
+pub(super) async fn session(door: Door, shown: BearerHeader) -> Result<Json<Session>, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let session = access.sessions().find(shown.bytes());
     session.as_ref().map(of_page).ok_or_else(no_session)
@@ -99,7 +99,7 @@ pub(super) async fn run(door: Door) -> Result<Json<Run>, ApiError> {
     delete, path = "/v1/session", operation_id = "signOut",
     responses((status = 204, description = "It is over"), Refused),
 )]
-pub(super) async fn sign_out(door: Door, shown: Shown) -> Result<StatusCode, ApiError> {
+pub(super) async fn sign_out(door: Door, shown: BearerHeader) -> Result<StatusCode, ApiError> {
     let Extension(access) = door.ok_or_else(no_page)?;
     let sessions = Arc::clone(access.sessions());
     let ended = spawn_blocking(move || sessions.end(shown.bytes())).await;

@@ -17,7 +17,7 @@ use super::{Served, alone, door::raw};
 use crate::{
     api::{
         App,
-        feed::MAX_STREAMS,
+        events::MAX_STREAMS,
         log::Log,
         types::{DownloadRequest, LogLevel, LogLine, Output, Problem, ShareRequest},
     },

@@ -9,7 +9,7 @@ use super::key::Key;
 use crate::{
     api::{
         error::ApiError,
-        extract::Parameters,
+        extract::QueryParameters,
         openapi::Refused,
         types::{self, GatewayQuery},
     },
@@ -31,12 +31,12 @@ pub(super) fn encoded(name: &str) -> String {
 
 /// Makes URLs of the gateway. Whoever has this can read everything through it.
 #[derive(Clone, Debug)]
-pub struct Links {
+pub struct GatewayUrls {
     key: Key,
     served: SocketAddr,
 }
 
-impl Links {
+impl GatewayUrls {
     pub(super) const fn new(key: Key, served: SocketAddr) -> Self {
         Self { key, served }
     }
@@ -86,14 +86,14 @@ impl Links {
 )]
 pub(in crate::api) async fn url(
     State(node): State<Node>,
-    Parameters(query): Parameters<GatewayQuery>,
-    links: Option<Extension<Links>>,
+    QueryParameters(query): QueryParameters<GatewayQuery>,
+    urls: Option<Extension<GatewayUrls>>,
 ) -> Result<Json<types::Gateway>, ApiError> {
-    let Some(Extension(links)) = links else {
+    let Some(Extension(urls)) = urls else {
         let message = "this node has no gateway: start it without --gateway off";
         return Err(ApiError::new(StatusCode::CONFLICT, "gateway-off", message));
     };
     let (link, kind) = node.readable(&query.what).await?;
-    let url = links.url(&link.hash, kind, link.name.as_deref());
+    let url = urls.url(&link.hash, kind, link.name.as_deref());
     Ok(Json(types::Gateway { url }))
 }

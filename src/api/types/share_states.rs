@@ -45,7 +45,8 @@ pub struct UnavailableShare {
 
 /// A place in a watched folder that a person withdrew: the node does not share it again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ExcludedPlace {
+#[schema(as = ExcludedPlace)]
+pub struct ExcludedPath {
     /// The file, or the folder with all that is in it.
     pub path: String,
     /// The watched folder.

@@ -24,7 +24,7 @@ small{opacity:.7}\
 
 /// The beginning of a page; `title` is text.
 pub(super) fn head(title: &str) -> String {
-    let title = shown(title);
+    let title = escaped(title);
     // The title takes no markup: what is odd is bare there.
     let bare = bare(&title);
     format!(
@@ -36,7 +36,7 @@ pub(super) fn head(title: &str) -> String {
 
 /// A failure, as a page.
 pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<Body> {
-    let page = format!("{}<p>{}</p>\n", head(title), shown(text));
+    let page = format!("{}<p>{}</p>\n", head(title), escaped(text));
     let mut response = Response::new(Body::from(page));
     *response.status_mut() = status;
     let html = HeaderValue::from_static("text/html; charset=utf-8");
@@ -49,8 +49,8 @@ pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<B
 }
 
 /// Text as HTML that shows it: markup is text, and what is not to be seen, or changes what is around it,
-/// is shown by its number.
-pub(super) fn shown(text: &str) -> String {
+/// is escaped by its number.
+pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -83,20 +83,20 @@ mod tests {
 
     #[test]
     fn names_are_shown_and_do_nothing() {
-        assert_eq!(shown("a & b"), "a &amp; b");
+        assert_eq!(escaped("a & b"), "a &amp; b");
         assert_eq!(
-            shown("<script>alert('\"')</script>"),
+            escaped("<script>alert('\"')</script>"),
             "&lt;script&gt;alert(&#39;&quot;&#39;)&lt;/script&gt;"
         );
         assert_eq!(
-            shown("\u{202e}gpj.exe\n\0"),
+            escaped("\u{202e}gpj.exe\n\0"),
             "<span class=odd>U+202E</span>gpj.exe<span class=odd>U+000A</span>\
              <span class=odd>U+0000</span>"
         );
-        assert_eq!(shown("größe שלום"), "größe שלום");
+        assert_eq!(escaped("größe שלום"), "größe שלום");
         // A joiner makes one picture of several.
         let joined = "\u{1f469}\u{200d}\u{1f52c}";
-        assert_eq!(shown(joined), joined);
+        assert_eq!(escaped(joined), joined);
         let page = head("</title>\u{202e}<b>");
         assert!(
             page.contains("<title>&lt;/title&gt;U+202E&lt;b&gt;</title>"),

@@ -2,8 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::types;
-use crate::node::{self, DutyState};
+use crate::{
+    api::types,
+    node::{self, DutyState},
+};
 
 impl From<node::Health> for types::Health {
     fn from(from: node::Health) -> Self {

@@ -30,12 +30,12 @@ struct Versioned {
     #[serde(default)]
     version: u32,
     #[serde(flatten)]
-    kept: Kept,
+    kept: SavedSessions,
 }
 
 /// What is kept for pages.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct SavedSessions {
     /// Where the API was.
     pub(super) port: u16,
     /// The secret of each session, in hex; oldest first.
@@ -43,40 +43,45 @@ pub(super) struct Kept {
     pub(super) secrets: Vec<String>,
 }
 
-impl fmt::Debug for Kept {
+impl fmt::Debug for SavedSessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kept({}, {} sessions)", self.port, self.secrets.len())
+        write!(
+            f,
+            "SavedSessions({}, {} sessions)",
+            self.port,
+            self.secrets.len()
+        )
     }
 }
 
 /// What a file says, as far as this version knows.
-pub(super) enum Said {
-    Kept(Kept),
+pub(super) enum Parsed {
+    Sessions(SavedSessions),
     /// A newer version wrote it.
     Newer,
 }
 
 /// Where that is kept.
 #[derive(Clone, Debug)]
-pub(super) struct KeptFile {
+pub(super) struct SavedSessionsFile {
     path: PathBuf,
     /// Whether what is there may be replaced: it could be read, or is set aside.
     may_be_replaced: bool,
 }
 
-impl KeptFile {
+impl SavedSessionsFile {
     /// The file in `folder`, whose lock the caller holds, and what was kept in it. Where that cannot be
     /// read, it is nothing, and the log says why.
-    pub(super) fn open(folder: &Path) -> (Self, Kept) {
+    pub(super) fn open(folder: &Path) -> (Self, SavedSessions) {
         let path = folder.join(FILE);
         let (kept, why) = match durable::read_or_set_aside(&path, MAX_LEN, parse) {
-            Ok(None) => (Kept::default(), None),
-            Ok(Some(Said::Kept(kept))) => (kept, None),
-            Ok(Some(Said::Newer)) => {
+            Ok(None) => (SavedSessions::default(), None),
+            Ok(Some(Parsed::Sessions(kept))) => (kept, None),
+            Ok(Some(Parsed::Newer)) => {
                 let why = "a newer version of Pelago wrote it".to_owned();
-                (Kept::default(), Some(why))
+                (SavedSessions::default(), Some(why))
             }
-            Err(error) => (Kept::default(), Some(error.to_string())),
+            Err(error) => (SavedSessions::default(), Some(error.to_string())),
         };
         if let Some(why) = &why {
             let path = path.display();
@@ -91,7 +96,7 @@ impl KeptFile {
     }
 
     /// Replaces what was kept. Blocks on the disk.
-    pub(super) fn write(&self, kept: Kept) -> io::Result<()> {
+    pub(super) fn write(&self, kept: SavedSessions) -> io::Result<()> {
         if !self.may_be_replaced {
             return Err(io::Error::other(
                 "it could not be read when the node started, and is not replaced",
@@ -113,7 +118,7 @@ impl KeptFile {
     }
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Option<Said> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Parsed> {
     #[derive(Deserialize)]
     struct Version {
         #[serde(default)]
@@ -121,10 +126,10 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Said> {
     }
     let Version { version } = serde_json::from_slice(bytes).ok()?;
     if version > VERSION {
-        return Some(Said::Newer);
+        return Some(Parsed::Newer);
     }
     let Versioned { kept, .. } = serde_json::from_slice(bytes).ok()?;
-    Some(Said::Kept(kept))
+    Some(Parsed::Sessions(kept))
 }
 
 #[cfg(test)]
@@ -136,25 +141,25 @@ mod tests {
     #[test]
     fn what_is_kept_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, nothing) = KeptFile::open(folder.path());
-        assert_eq!(nothing, Kept::default());
-        let kept = Kept {
+        let (file, nothing) = SavedSessionsFile::open(folder.path());
+        assert_eq!(nothing, SavedSessions::default());
+        let kept = SavedSessions {
             port: 7,
             secrets: vec!["ab".repeat(32)],
         };
         file.write(kept.clone()).unwrap();
-        assert_eq!(KeptFile::open(folder.path()).1, kept);
+        assert_eq!(SavedSessionsFile::open(folder.path()).1, kept);
         let path = folder.path().join(FILE);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(r#""version":2"#), "{text}");
         // As the first versions wrote it.
         for version in ["", r#""version":1,"#] {
             fs::write(&path, format!(r#"{{{version}"port":7,"sessions":["ab"]}}"#)).unwrap();
-            let over = Kept {
+            let over = SavedSessions {
                 port: 7,
                 secrets: Vec::new(),
             };
-            assert_eq!(KeptFile::open(folder.path()).1, over);
+            assert_eq!(SavedSessionsFile::open(folder.path()).1, over);
         }
     }
 
@@ -163,15 +168,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         fs::write(&path, "{").unwrap();
-        let (file, kept) = KeptFile::open(folder.path());
-        assert_eq!(kept, Kept::default());
+        let (file, kept) = SavedSessionsFile::open(folder.path());
+        assert_eq!(kept, SavedSessions::default());
         file.write(kept).unwrap();
         let aside = folder.path().join("pages.json.damaged-1");
         assert_eq!(fs::read_to_string(aside).unwrap(), "{");
 
         let newer = r#"{"version":3,"other":[]}"#;
         fs::write(&path, newer).unwrap();
-        let (file, kept) = KeptFile::open(folder.path());
+        let (file, kept) = SavedSessionsFile::open(folder.path());
         file.write(kept).unwrap_err();
         assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     }

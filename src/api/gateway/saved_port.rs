@@ -15,7 +15,7 @@ const LEFT_OVER: &str = "gateway.json.new";
 const MAX_LEN: u64 = 7;
 
 /// Where the port is kept.
-pub(super) struct KeptPort {
+pub(super) struct SavedPort {
     path: PathBuf,
     /// The port of the last time, if that is known.
     last: Option<u16>,
@@ -23,7 +23,7 @@ pub(super) struct KeptPort {
     may_be_replaced: bool,
 }
 
-impl KeptPort {
+impl SavedPort {
     /// In `folder`, whose lock the caller holds.
     pub(super) fn open(folder: &Path) -> Self {
         let left_over = folder.join(LEFT_OVER);
@@ -74,7 +74,7 @@ mod tests {
     fn what_an_older_version_left_unfinished_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(LEFT_OVER), "47").unwrap();
-        KeptPort::open(folder.path()).keep(4711);
+        SavedPort::open(folder.path()).keep(4711);
         let names = fs::read_dir(folder.path()).unwrap();
         let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, [FILE]);
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_port_is_read_back_and_nonsense_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || KeptPort::open(folder.path());
+        let open = || SavedPort::open(folder.path());
         assert_eq!(open().last(), None);
         open().keep(4711);
         assert_eq!(open().last(), Some(4711));

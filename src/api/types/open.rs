@@ -8,7 +8,8 @@ use super::Kind;
 /// What to look at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LookRequest {
+#[schema(as = LookRequest)]
+pub struct OpenRequest {
     /// A hash or a link.
     pub target: String,
     /// Addresses of peers to ask as well.
@@ -23,7 +24,8 @@ pub struct LookRequest {
 
 /// What is known of content before it is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Content {
+#[schema(as = Content)]
+pub struct ContentInfo {
     /// Its hash: 64 hex digits.
     pub hash: String,
     /// What the link or a peer calls it. Any text.

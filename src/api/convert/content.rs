@@ -1,0 +1,79 @@
+//! Content that others have, as JSON types.
+
+use std::collections::HashMap;
+
+use libp2p::PeerId;
+use pelago_content as content;
+
+use crate::{api::types, node};
+
+impl From<content::Kind> for types::Kind {
+    fn from(from: content::Kind) -> Self {
+        match from {
+            content::Kind::File => Self::File,
+            content::Kind::Folder => Self::Folder,
+        }
+    }
+}
+
+impl From<node::Listed> for types::Listed {
+    fn from(from: node::Listed) -> Self {
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            size: from.size,
+            kind: from.kind.into(),
+            peers: from.peers,
+            holders: Vec::new(),
+            state: Some(from.state.into()),
+            unavailable_files: from.unavailable_files,
+        }
+    }
+}
+
+/// What others share, with what those who have it call themselves.
+pub(in crate::api) fn offered(
+    from: node::Listed,
+    names: &HashMap<PeerId, String>,
+) -> types::Listed {
+    let is_told = from.peers == from.holders.len() as u64;
+    let named = from.holders.iter().map(|peer| names.get(peer).cloned());
+    let holders = named.collect::<Option<_>>().filter(|_| is_told);
+    types::Listed {
+        holders: holders.unwrap_or_default(),
+        state: None,
+        ..from.into()
+    }
+}
+
+impl From<node::ContentInfo> for types::ContentInfo {
+    fn from(from: node::ContentInfo) -> Self {
+        let holder = |holder: node::Holder| types::Holder {
+            peer_id: holder.peer_id.to_string(),
+            name: holder.name,
+            bytes: holder.bytes,
+        };
+        Self {
+            hash: from.hash.to_string(),
+            name: from.name,
+            kind: from.kind.into(),
+            size: from.size,
+            files: from.files,
+            shared: from.shared,
+            holders: from.holders.into_iter().map(holder).collect(),
+        }
+    }
+}
+
+impl From<node::Choice> for types::Choice {
+    fn from(from: node::Choice) -> Self {
+        let sharer = |sharer: node::Sharer| types::Sharer {
+            peer_id: sharer.peer_id.to_string(),
+            name: sharer.name,
+        };
+        Self {
+            listed: from.listed.into(),
+            from: from.from.into_iter().map(sharer).collect(),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The node's types to JSON types, field by field, and back for requests.
+
+mod content;
+mod downloads;
+mod errors;
+mod health;
+mod node;
+mod requests;
+mod settings;
+mod shares;
+
+use std::path::Path;
+
+pub(super) use self::{
+    content::offered,
+    downloads::in_order,
+    requests::{address, download_request, limits_change, open_request, share_request},
+    shares::{file_written, share_removed, shared},
+};
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,142 @@
+//! Requests, from JSON types.
+
+use std::path::PathBuf;
+
+use crate::{
+    api::{
+        error::ApiError,
+        seconds,
+        types::{self, ErrorInfo},
+    },
+    config::NewValue,
+    node::{self, Node},
+};
+
+/// The limits to change, as the settings that they are.
+pub(in crate::api) fn limits_change(
+    from: types::LimitsChange,
+) -> Result<Vec<(String, Option<NewValue>)>, ApiError> {
+    let limits = [
+        ("upload", "upload_limit", from.upload),
+        ("download", "download_limit", from.download),
+        (
+            "upload_per_peer",
+            "upload_limit_per_peer",
+            from.upload_per_peer,
+        ),
+        (
+            "download_per_peer",
+            "download_limit_per_peer",
+            from.download_per_peer,
+        ),
+    ];
+    let mut changes = Vec::new();
+    for (name, key, limit) in limits {
+        let Some(bytes) = limit else { continue };
+        let wrong =
+            |error| ApiError::bad("bad-limit", format!("{name}: {error}, or 0 for no limit"));
+        let limit = node::Rate::limit(bytes.unwrap_or(0)).map_err(wrong)?;
+        // A rate is at most a terabyte a second.
+        let bytes = limit.map_or(0, |rate| rate.bytes().cast_signed());
+        changes.push((format!("transfer.{key}"), Some(NewValue::Number(bytes))));
+    }
+    Ok(changes)
+}
+
+/// What to share, from JSON.
+pub(in crate::api) fn share_request(
+    from: types::ShareRequest,
+) -> Result<node::ShareRequest, ApiError> {
+    Ok(node::ShareRequest {
+        path: absolute(from.path)?,
+        name: from.name,
+        unlisted: from.unlisted,
+        rehash: from.rehash,
+        skip_unsupported: from.skip_unsupported,
+    })
+}
+
+/// What to download, from JSON.
+pub(in crate::api) async fn download_request(
+    node: &Node,
+    from: types::DownloadRequest,
+) -> Result<node::DownloadRequest, ApiError> {
+    let wrong_target = |error: node::InvalidTarget| ApiError::bad("bad-target", error.to_string());
+    let timeout = seconds::duration(from.timeout_seconds);
+    Ok(node::DownloadRequest {
+        target: from.target.parse().map_err(wrong_target)?,
+        output: match from.output {
+            types::Output::Default => node::Output::Into(download_folder(node).await?),
+            types::Output::Into(folder) => node::Output::Into(absolute(folder)?),
+            types::Output::At(path) => node::Output::At(absolute(path)?),
+        },
+        peers: addresses(&from.peers)?,
+        from: from.from,
+        bootstrap: addresses(&from.bootstrap)?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+        waits: from.wait,
+        only: from.only,
+        overwrite: from.overwrite,
+        links: from.links.into(),
+        strict_names: from.strict_names,
+        may_expand: from.may_expand,
+        no_sync: from.no_sync,
+        seed: from.seed,
+        listed: from.listed,
+    })
+}
+
+async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {
+    node.download_folder().await.map_err(|error| {
+        let message = format!("the node's folder for downloads cannot be used: {error}");
+        let hint = "set storage.download_folder, or say where this download goes";
+        ErrorInfo::new("no-download-folder", message)
+            .with_hint(hint)
+            .into()
+    })
+}
+
+/// What to look at, from JSON.
+pub(in crate::api) fn open_request(
+    from: &types::OpenRequest,
+) -> Result<node::OpenRequest, ApiError> {
+    let link = match from.target.parse() {
+        Ok(node::Target::Hash(hash)) => hash.into(),
+        Ok(node::Target::Link(link)) => link,
+        Ok(node::Target::Name(name)) => {
+            let message = format!("{name:?} is neither a hash nor a link");
+            return Err(ApiError::bad("bad-target", message));
+        }
+        Err(error) => return Err(ApiError::bad("bad-target", error.to_string())),
+    };
+    let timeout = seconds::duration(from.timeout_seconds);
+    Ok(node::OpenRequest {
+        link,
+        peers: addresses(&from.peers)?,
+        bootstrap: addresses(&from.bootstrap)?,
+        timeout: timeout.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?,
+    })
+}
+
+/// A peer's address, from text.
+pub(in crate::api) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
+    let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error.to_string());
+    text.parse().map_err(wrong)
+}
+
+fn addresses(texts: &[String]) -> Result<Vec<node::PeerAddress>, ApiError> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+/// The node's current folder is not the caller's, so a relative path would mean another file.
+fn absolute(path: String) -> Result<PathBuf, ApiError> {
+    let path = PathBuf::from(path);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let message = format!(
+        "{} is a relative path; the API takes absolute ones",
+        path.display()
+    );
+    Err(ApiError::bad("relative-path", message))
+}

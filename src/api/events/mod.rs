@@ -1,0 +1,84 @@
+//! Server-sent events: what is, then what changes.
+//!
+//! Each stream is driven by whoever reads it. It compares what it sent with what is, a frame at a time:
+//! what a slow reader has not taken yet is not written down anywhere.
+
+mod difference;
+mod snapshots;
+mod stream;
+mod topics;
+
+use std::convert::Infallible;
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::State,
+    http::{
+        StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+
+use self::{stream::EventStream, topics::Topics};
+use super::{
+    App,
+    error::ApiError,
+    extract::QueryParameters,
+    openapi::Refused,
+    serve::ShutdownSignal,
+    status::Addresses,
+    types::{EventsQuery, Hello},
+};
+
+#[cfg(test)]
+pub(super) use self::snapshots::MAX_STREAMS;
+pub(super) use self::snapshots::Snapshots;
+
+/// Seconds after which somebody who found no place may try again: pages are closed by people.
+const RETRY_SECONDS: u64 = 5;
+
+/// Server-sent events: `hello`, what is, `ready`, then what changes.
+#[utoipa::path(
+    get, path = "/v1/events", operation_id = "events",
+    params(EventsQuery),
+    responses((status = 200, description = "Events: hello Hello, status Status, download DownloadStatus, download-removed DownloadRemoved, share Shared, share-removed ShareRemoved, being-written FileBeingWritten, written FileWritten, peer Peer, peer-removed PeerRemoved, settings list of Setting, log LogLine, ready", body = String, content_type = "text/event-stream"), Refused),
+)]
+pub(super) async fn events(
+    State(app): State<App>,
+    addresses: Addresses,
+    shutdown: Option<Extension<ShutdownSignal>>,
+    QueryParameters(query): QueryParameters<EventsQuery>,
+) -> Result<Response, ApiError> {
+    let topics = Topics::new(query.of.as_deref())?;
+    let subscription = app.snapshots.subscribe().ok_or_else(|| {
+        let message = "there are as many streams of events as there may be";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", message)
+            .retry_after(RETRY_SECONDS)
+    })?;
+    let hello = Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        peer_id: app.node.peer_id().to_string(),
+        name: app.node.name().to_owned(),
+        started_unix_ms: app.started_unix_ms,
+    };
+    let stream = EventStream::new(
+        subscription,
+        topics,
+        app.log,
+        app.settings,
+        addresses,
+        shutdown.map(|Extension(ShutdownSignal(shutdown))| shutdown),
+        &hello,
+    );
+    let frames = futures::stream::unfold(stream, |mut stream| async {
+        let frame = stream.frame().await?;
+        Some((Ok::<_, Infallible>(frame), stream))
+    });
+    let headers = [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, Body::from_stream(frames)).into_response())
+}

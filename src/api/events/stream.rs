@@ -1,0 +1,288 @@
+//! One stream of events: what it sent, compared with the newest snapshot.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use axum::body::Bytes;
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
+
+use super::{
+    difference::{Difference, Step},
+    snapshots::{INTERVAL, Snapshot, Subscription, same_status, share_key},
+    topics::Topics,
+};
+use crate::{
+    api::{
+        Log,
+        convert::{file_written, share_removed, shared},
+        settings::listed,
+        status::Addresses,
+        types::{
+            DownloadRemoved, DownloadStatus, FileBeingWritten, Hello, Peer, PeerRemoved, Ready,
+        },
+    },
+    config::LiveSettings,
+};
+
+/// How often a word is said where there is nothing to tell, so that who has gone is found out.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Bytes of events after which a frame is sent, though there is more to tell.
+const FRAME_LEN: usize = 16 * 1024;
+
+/// Log lines of one frame, at most.
+const FRAME_LINES: usize = 64;
+
+/// One stream.
+pub(super) struct EventStream {
+    subscription: Subscription,
+    topics: Topics,
+    log: Log,
+    settings: Arc<LiveSettings>,
+    /// How often the settings had changed when they were sent.
+    settings_sent: Option<u64>,
+    addresses: Addresses,
+    /// Whether the API is to end: a stream would keep it for ever.
+    shutdown: Option<watch::Receiver<bool>>,
+    tick: Interval,
+    /// Events that are next.
+    frame: Frame,
+    sent: Arc<Snapshot>,
+    update: Option<Update>,
+    is_ready: bool,
+    /// Lines of the log that were sent, or are too old for that.
+    seen: u64,
+    spoke: Instant,
+}
+
+/// A snapshot that is being sent, and how far that is.
+struct Update {
+    snapshot: Arc<Snapshot>,
+    has_status: bool,
+    downloads: Difference,
+    shares: Difference,
+    writing: Difference,
+    peers: Difference,
+}
+
+/// Events, as text.
+#[derive(Default)]
+struct Frame(String);
+
+impl Frame {
+    fn event(&mut self, name: &str, data: &impl Serialize) {
+        // Our events have text keys and finite numbers: nothing that JSON could not say; and JSON has
+        // no line breaks.
+        let data = serde_json::to_string(data).unwrap_or_default();
+        // Writing to a String does not fail.
+        let _ = write!(self.0, "event: {name}\ndata: {data}\n\n");
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= FRAME_LEN
+    }
+}
+
+impl EventStream {
+    pub(super) fn new(
+        subscription: Subscription,
+        topics: Topics,
+        log: Log,
+        settings: Arc<LiveSettings>,
+        addresses: Addresses,
+        shutdown: Option<watch::Receiver<bool>>,
+        hello: &Hello,
+    ) -> Self {
+        let mut tick = interval(INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut frame = Frame::default();
+        frame.event("hello", hello);
+        Self {
+            subscription,
+            topics,
+            log,
+            settings,
+            settings_sent: None,
+            addresses,
+            shutdown,
+            tick,
+            frame,
+            sent: Arc::new(Snapshot::empty()),
+            update: None,
+            is_ready: false,
+            seen: 0,
+            spoke: Instant::now(),
+        }
+    }
+
+    /// The next frame; none if the node has ended.
+    pub(super) async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            self.fill()?;
+            if !self.frame.0.is_empty() {
+                self.spoke = Instant::now();
+                return Some(std::mem::take(&mut self.frame.0).into());
+            }
+            let ends = async {
+                match &mut self.shutdown {
+                    // An error means that the API has ended.
+                    Some(shutdown) => drop(
+                        shutdown
+                            .wait_for(|is_shutting_down| *is_shutting_down)
+                            .await,
+                    ),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.tick.tick() => {}
+                // Whoever has just come is not kept waiting.
+                () = self.subscription.first(), if !self.is_ready => {}
+                () = ends => return None,
+            }
+            if self.spoke.elapsed() >= KEEP_ALIVE {
+                self.frame.0.push_str(": nothing new\n\n");
+            }
+        }
+    }
+
+    /// Tells what there is to tell, until the frame is full.
+    fn fill(&mut self) -> Option<()> {
+        if self.update.is_none()
+            && let Some(snapshot) = self.subscription.newest().ok()?
+            && !Arc::ptr_eq(&snapshot, &self.sent)
+        {
+            self.update = Some(Update::new(snapshot));
+        }
+        if let Some(update) = &mut self.update {
+            update.fill(&self.sent, self.topics, &self.addresses, &mut self.frame);
+            if self.frame.is_full() {
+                return Some(());
+            }
+            self.sent = Arc::clone(&update.snapshot);
+            self.update = None;
+            if !self.is_ready {
+                self.is_ready = true;
+                self.push_settings();
+                self.push_log();
+                self.frame.event("ready", &Ready {});
+            }
+        }
+        if self.is_ready {
+            self.push_settings();
+            self.push_log();
+        }
+        Some(())
+    }
+
+    fn push_settings(&mut self) {
+        let revision = Some(self.settings.revision());
+        if self.topics.settings && revision != self.settings_sent {
+            self.settings_sent = revision;
+            self.frame.event("settings", &listed(&self.settings));
+        }
+    }
+
+    fn push_log(&mut self) {
+        while self.topics.log && !self.frame.is_full() {
+            let (lines, seen) = self.log.after(self.seen, FRAME_LINES);
+            self.seen = seen;
+            if lines.is_empty() {
+                return;
+            }
+            for line in lines {
+                self.frame.event("log", &*line);
+            }
+        }
+    }
+}
+
+impl Update {
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            has_status: false,
+            downloads: Difference::default(),
+            shares: Difference::default(),
+            writing: Difference::default(),
+            peers: Difference::default(),
+        }
+    }
+
+    /// Tells in what the snapshot is not what was sent, until the frame is full.
+    fn fill(&mut self, sent: &Snapshot, topics: Topics, addresses: &Addresses, frame: &mut Frame) {
+        if topics.shares {
+            self.push_writing(sent, frame);
+        }
+        let new = &*self.snapshot;
+        if topics.status && !self.has_status {
+            self.has_status = true;
+            if !same_status(sent.status.as_ref(), new.status.as_ref())
+                && let Some(status) = &new.status
+            {
+                frame.event("status", &addresses.with(status.clone()));
+            }
+        }
+        while topics.downloads && !frame.is_full() {
+            let (old, new) = (&sent.downloads, &new.downloads);
+            match self
+                .downloads
+                .next(old, new, false, |(download, _)| download.hash)
+            {
+                Some(Step::Is((download, place))) => {
+                    let mut download = DownloadStatus::from(download);
+                    download.position = Some(*place);
+                    frame.event("download", &download);
+                }
+                Some(Step::Gone((download, _))) => {
+                    let hash = download.hash.to_string();
+                    frame.event("download-removed", &DownloadRemoved { hash });
+                }
+                None => break,
+            }
+        }
+        while topics.peers && !frame.is_full() {
+            match self
+                .peers
+                .next(&sent.peers, &new.peers, false, |peer| peer.peer_id)
+            {
+                Some(Step::Is(peer)) => frame.event("peer", &Peer::from(peer.clone())),
+                Some(Step::Gone(peer)) => {
+                    let peer_id = peer.peer_id.to_string();
+                    frame.event("peer-removed", &PeerRemoved { peer_id });
+                }
+                None => break,
+            }
+        }
+        // Where the node is reached is in each link.
+        let is_elsewhere = sent.shares.peers != new.shares.peers;
+        let (sent, listed) = (&sent.shares.listed, &new.shares.listed);
+        while topics.shares && !frame.is_full() {
+            match self.shares.next(sent, listed, is_elsewhere, share_key) {
+                Some(Step::Is(listed)) => {
+                    frame.event("share", &shared(listed, &new.shares.peers));
+                }
+                Some(Step::Gone(listed)) => {
+                    frame.event("share-removed", &share_removed(listed));
+                }
+                None => break,
+            }
+        }
+    }
+
+    fn push_writing(&mut self, sent: &Snapshot, frame: &mut Frame) {
+        let (old, new) = (&sent.writing, &self.snapshot.writing);
+        while !frame.is_full() {
+            match self.writing.next(old, new, false, |file| &file.path) {
+                Some(Step::Is(file)) => {
+                    frame.event("being-written", &FileBeingWritten::from(file));
+                }
+                Some(Step::Gone(file)) => frame.event("written", &file_written(file)),
+                None => break,
+            }
+        }
+    }
+}

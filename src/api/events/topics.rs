@@ -1,0 +1,46 @@
+//! Which events a stream tells.
+
+use crate::api::error::ApiError;
+
+/// What to tell about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Topics {
+    pub(super) status: bool,
+    pub(super) downloads: bool,
+    pub(super) shares: bool,
+    pub(super) peers: bool,
+    pub(super) settings: bool,
+    pub(super) log: bool,
+}
+
+impl Topics {
+    pub(super) fn new(of: Option<&str>) -> Result<Self, ApiError> {
+        let mut topics = Self {
+            status: of.is_none(),
+            downloads: of.is_none(),
+            shares: of.is_none(),
+            peers: of.is_none(),
+            settings: of.is_none(),
+            log: false,
+        };
+        for topic in of.unwrap_or_default().split(',') {
+            match topic.trim() {
+                "" if of.is_none() => {}
+                "status" => topics.status = true,
+                "downloads" => topics.downloads = true,
+                "shares" => topics.shares = true,
+                "peers" => topics.peers = true,
+                "settings" => topics.settings = true,
+                "log" => topics.log = true,
+                other => {
+                    let message = format!(
+                        "{other:?} is nothing to tell about; there are status, downloads, shares, \
+                         peers, settings and log"
+                    );
+                    return Err(ApiError::bad("bad-request", message));
+                }
+            }
+        }
+        Ok(topics)
+    }
+}

@@ -1,0 +1,26 @@
+//! What content is, before it is downloaded.
+
+use axum::{Json, extract::State};
+
+use super::{
+    convert::open_request,
+    error::ApiError,
+    extract::JsonBody,
+    openapi::Refused,
+    types::{ContentInfo, OpenRequest},
+};
+use crate::node::Node;
+
+/// What content is, before it is downloaded.
+#[utoipa::path(
+    post, path = "/v1/look", operation_id = "look",
+    request_body = OpenRequest,
+    responses((status = 200, description = "Done", body = ContentInfo), Refused),
+)]
+pub(super) async fn open(
+    State(node): State<Node>,
+    JsonBody(request): JsonBody<OpenRequest>,
+) -> Result<Json<ContentInfo>, ApiError> {
+    let content = node.open(open_request(&request)?).await?;
+    Ok(Json(content.into()))
+}
