@@ -28,7 +28,12 @@ use axum::{
     },
 };
 
-use super::{Token, error::ApiError, sessions::Sessions};
+use super::{
+    Token,
+    error::ApiError,
+    host::{is_localhost, page_address},
+    sessions::Sessions,
+};
 
 /// Where a code is exchanged for a session, with neither.
 const SIGN_IN: &str = "/v1/session";
@@ -162,16 +167,6 @@ impl Access {
     }
 }
 
-/// Where a browser on this host finds the page of an API that listens at `served`.
-pub(super) fn page_address(served: SocketAddr) -> SocketAddr {
-    let ip = match served.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(std::net::Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, served.port())
-}
-
 /// Whether this is the page itself, which has no secrets.
 fn is_of_page(method: &Method, path: &str) -> bool {
     let is_reading = matches!(*method, Method::GET | Method::HEAD);
@@ -186,10 +181,6 @@ fn is_before_a_session(method: &Method, path: &str) -> bool {
 fn claimed(headers: &HeaderMap) -> Option<&[u8]> {
     let claimed = headers.get(AUTHORIZATION)?;
     claimed.as_bytes().strip_prefix(b"Bearer ")
-}
-
-fn is_localhost(host: &Authority) -> bool {
-    host.host().eq_ignore_ascii_case("localhost")
 }
 
 /// The value of a header that is there once.
@@ -214,20 +205,6 @@ fn is_no_page_but(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> 
         Some(origin) if origin.strip_prefix("http://") == Some(own.as_str()) => Ok(()),
         _ => is_no_page(headers),
     }
-}
-
-/// Whether `host`, as a request names it, is this host as seen from itself, by a name that no rebinding
-/// can fake.
-pub(super) fn is_loopback_name(host: &str) -> bool {
-    let authority: Option<Authority> = host.parse().ok();
-    authority.is_some_and(|authority| {
-        let host = authority.host();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        match address.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => host.eq_ignore_ascii_case("localhost"),
-        }
-    })
 }
 
 fn forbidden(message: impl Into<String>) -> ApiError {

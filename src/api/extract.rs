@@ -11,9 +11,12 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::{error::ApiError, router::MAX_BODY_LEN};
+use super::error::ApiError;
 
 const CODE: &str = "bad-request";
+
+/// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
+pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// How long a body may take: callers are on this host, and send what they have at once.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -16,10 +16,11 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{
-    access::{CommandOnly, is_loopback_name},
+    access::CommandOnly,
     error::ApiError,
+    fallback::{not_allowed, unknown},
+    host::is_loopback_name,
     openapi::Refused,
-    router::{not_allowed, unknown},
     serve::accept_all,
 };
 use crate::node::Node;

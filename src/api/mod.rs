@@ -56,10 +56,12 @@ mod downloads;
 mod error;
 mod events;
 mod extract;
+mod fallback;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod gateway;
+mod host;
 mod local;
 mod log;
 mod metrics;

@@ -2,24 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension, Router,
-    extract::DefaultBodyLimit,
-    http::{Method, StatusCode, Uri},
-};
+use axum::{Extension, Router, extract::DefaultBodyLimit};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    App, catalogue, downloads,
-    error::ApiError,
-    events, files, gateway, metrics, open,
+    App, catalogue, downloads, events,
+    extract::MAX_BODY_LEN,
+    fallback::{not_allowed, unknown},
+    files, gateway, metrics, open,
     openapi::{self, Document, OpenApiDocument},
     page, qr, settings, shares, sign_in, status,
 };
-
-/// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
-pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
 /// All routes of `app` (a node will do), as a service to call in-process. It trusts its caller: strangers meet it
 /// only behind [`serve`](super::serve), which asks for the token first.
@@ -70,14 +64,4 @@ pub fn router(app: impl Into<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .layer(Extension(OpenApiDocument(Arc::new(document))))
         .with_state(app.into())
-}
-
-pub(super) async fn unknown(uri: Uri) -> ApiError {
-    let message = format!("there is no {}", uri.path());
-    ApiError::new(StatusCode::NOT_FOUND, "unknown-path", message)
-}
-
-pub(super) async fn not_allowed(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{method} is not possible on {}", uri.path());
-    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "unknown-method", message)
 }

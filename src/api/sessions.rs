@@ -24,7 +24,7 @@ use sha2::Sha256;
 
 use super::{
     Token,
-    access::page_address,
+    host::page_address,
     redirect::Redirect,
     saved_sessions::{SavedSessions, SavedSessionsFile},
 };

@@ -3,7 +3,10 @@
 use axum::http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{CallError, Client, Events, request, with_query};
+use super::{
+    CallError, Client, Events,
+    transport::{request, with_query},
+};
 use crate::api::types::{
     DownloadDetail, DownloadEvent, DownloadRequest, DownloadStatus, Followers, OrderChange,
     QueuePosition, RemoveQuery,

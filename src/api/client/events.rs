@@ -6,10 +6,7 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 
-use super::CallError;
-
-/// Bytes of the longest line: an error that lists choices, or a link (8 KiB).
-pub(super) const MAX_LINE_LEN: usize = 64 * 1024;
+use super::error::{CallError, MAX_LINE_LEN};
 
 /// The events of one call. Dropping them before the last ends what they are about.
 #[derive(Debug)]

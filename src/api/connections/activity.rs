@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 /// How long a connection keeps its place at least: a caller that means it asks and reads at once.
-pub(in crate::api) const HEAD_START: Duration = Duration::from_millis(500);
+pub(super) const HEAD_START: Duration = Duration::from_millis(500);
 
 /// How long a client may read nothing of an answer before others may have its place.
 const STALL: Duration = Duration::from_secs(2);
@@ -93,12 +93,12 @@ impl Activity {
     }
 
     /// The client does not take what it is sent.
-    pub(super) fn stuck(&mut self, now: Instant) {
+    pub(super) fn write_blocked(&mut self, now: Instant) {
         self.unread_since.get_or_insert(now);
     }
 
     /// The client took bytes.
-    pub(super) fn took(&mut self, bytes: u64, now: Instant) {
+    pub(super) fn read_bytes(&mut self, bytes: u64, now: Instant) {
         if let Some(since) = self.unread_since.take() {
             self.unread += now.saturating_duration_since(since);
         }
@@ -144,7 +144,7 @@ impl Activity {
 /// The idle go first, then the slow, then those of a site that has more than half of the places. Among
 /// them the site with most connections gives one up, the one that does so for the longest time. A caller
 /// takes a busy place only from its own site, or from one that has more.
-pub(super) fn yielding<I: Copy + Eq + Hash>(
+pub(super) fn to_evict<I: Copy + Eq + Hash>(
     open: &[(I, Site, Activity)],
     site: Site,
     now: Instant,
@@ -188,7 +188,7 @@ mod tests {
     fn those_who_ask_for_nothing_yield_first_and_after_a_head_start() {
         let now = Instant::now();
         let mut stuck = answered(now);
-        stuck.stuck(now);
+        stuck.write_blocked(now);
         let mut done = answered(now);
         done.end(now + SECOND);
         let open = [
@@ -196,11 +196,11 @@ mod tests {
             (1, Site::Here, done),
             (2, Site::Here, Activity::new(now + SECOND / 2)),
         ];
-        let at = |after| yielding(&open, Site::Here, now + after);
+        let at = |after| to_evict(&open, Site::Here, now + after);
         assert_eq!(at(HEAD_START / 2), None);
         assert_eq!(at(SECOND / 2 + HEAD_START), Some(2));
-        assert_eq!(yielding(&open[..2], Site::Here, now + SECOND), Some(0));
-        assert_eq!(yielding(&open[..2], Site::Here, now + 2 * SECOND), Some(1));
+        assert_eq!(to_evict(&open[..2], Site::Here, now + SECOND), Some(0));
+        assert_eq!(to_evict(&open[..2], Site::Here, now + 2 * SECOND), Some(1));
     }
 
     #[test]
@@ -210,22 +210,22 @@ mod tests {
         let (mut drips, mut pauses) = (answered(begun), answered(begun));
         let mut now = begun;
         for _ in 0..40 {
-            drips.stuck(now);
-            pauses.stuck(now);
+            drips.write_blocked(now);
+            pauses.write_blocked(now);
             now += SECOND / 4;
-            drips.took(1000, now);
-            pauses.took(100_000, now);
-            waits.took(1000, now);
+            drips.read_bytes(1000, now);
+            pauses.read_bytes(100_000, now);
+            waits.read_bytes(1000, now);
         }
         assert!(drips.is_slow(now) && !pauses.is_slow(now) && !waits.is_slow(now));
         // What was read long ago does not help.
-        pauses.stuck(now);
+        pauses.write_blocked(now);
         assert!(!pauses.is_slow(now + STALL / 2) && pauses.is_slow(now + STALL));
-        pauses.took(1, now + STALL);
+        pauses.read_bytes(1, now + STALL);
         for _ in 0..30 {
-            pauses.stuck(now);
+            pauses.write_blocked(now);
             now += SECOND;
-            pauses.took(1, now);
+            pauses.read_bytes(1, now);
         }
         assert!(pauses.is_slow(now));
         // Another request on the same connection begins anew.
@@ -237,10 +237,10 @@ mod tests {
     fn what_is_made_but_not_read_is_not_idle() {
         let now = Instant::now();
         let mut activity = answered(now);
-        activity.stuck(now);
+        activity.write_blocked(now);
         activity.end(now);
         assert_eq!(activity.idle_for(now + SECOND), None);
-        activity.took(1, now + SECOND);
+        activity.read_bytes(1, now + SECOND);
         assert_eq!(activity.idle_for(now + SECOND), Some(SECOND));
     }
 
@@ -250,13 +250,13 @@ mod tests {
         let later = now + SECOND;
         let crowd = (0..3).map(|id| (id, there(1), answered(now)));
         let open: Vec<_> = crowd.chain([(3, there(2), answered(now))]).collect();
-        assert_eq!(yielding(&open, there(1), later), None);
-        assert_eq!(yielding(&open, there(3), later), Some(0));
-        assert_eq!(yielding(&open, there(2), later), Some(0));
+        assert_eq!(to_evict(&open, there(1), later), None);
+        assert_eq!(to_evict(&open, there(3), later), Some(0));
+        assert_eq!(to_evict(&open, there(2), later), Some(0));
         let mut slow = open.clone();
-        slow[3].2.stuck(now);
-        assert_eq!(yielding(&slow, there(1), now + STALL), None);
-        assert_eq!(yielding(&slow, there(2), now + STALL), Some(3));
+        slow[3].2.write_blocked(now);
+        assert_eq!(to_evict(&slow, there(1), now + STALL), None);
+        assert_eq!(to_evict(&slow, there(2), now + STALL), Some(3));
     }
 
     #[test]

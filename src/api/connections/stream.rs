@@ -1,67 +1,52 @@
-//! A socket that notes how its client reads, and ends when it reads nothing for too long.
+//! A socket that records how its client reads, and fails when the client reads nothing for too long.
 
 use std::{
-    future::Future,
     io,
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_io_timeout::TimeoutWriter;
 
-use super::SharedActivity;
+use super::shared_activity::SharedActivity;
 
-/// A stream that ends when the other side takes nothing for so long.
-pub(super) struct PatientStream<S> {
+/// A stream that fails when a write waits for the client for longer than `timeout`.
+pub(super) fn with_write_timeout<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
-    noted: Arc<SharedActivity>,
+    activity: Arc<SharedActivity>,
     timeout: Duration,
-    /// When to give up, while something is to be sent and cannot be.
-    until: Pin<Box<Sleep>>,
-    is_stuck: bool,
+) -> Pin<Box<impl AsyncRead + AsyncWrite>> {
+    let mut stream = TimeoutWriter::new(RecordedStream { stream, activity });
+    stream.set_timeout(Some(timeout));
+    Box::pin(stream)
 }
 
-impl<S> PatientStream<S> {
-    pub(super) fn new(stream: S, noted: Arc<SharedActivity>, timeout: Duration) -> Self {
-        Self {
-            stream,
-            noted,
-            timeout,
-            until: Box::pin(sleep(timeout)),
-            is_stuck: false,
-        }
-    }
+/// A stream that records whether its client reads what is sent.
+struct RecordedStream<S> {
+    stream: S,
+    activity: Arc<SharedActivity>,
+}
 
-    /// Takes what became of an attempt to send: how many bytes went.
-    fn take<T>(
-        &mut self,
-        context: &mut Context<'_>,
+impl<S> RecordedStream<S> {
+    /// Records the outcome of a write: how many `bytes` the client took, or that it takes none.
+    fn record<T>(
+        &self,
         sent: Poll<io::Result<T>>,
         bytes: impl FnOnce(&T) -> usize,
     ) -> Poll<io::Result<T>> {
-        if let Poll::Ready(sent) = sent {
-            self.is_stuck = false;
-            if let Ok(sent) = &sent {
-                self.noted.took(bytes(sent));
-            }
-            return Poll::Ready(sent);
+        match &sent {
+            Poll::Ready(Ok(sent)) => self.activity.read_bytes(bytes(sent)),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.activity.write_blocked(),
         }
-        if !self.is_stuck {
-            self.is_stuck = true;
-            self.noted.stuck();
-            self.until.as_mut().reset(Instant::now() + self.timeout);
-        }
-        ready!(self.until.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        sent
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for RecordedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -71,14 +56,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for RecordedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let sent = pin!(&mut self.stream).poll_write(context, data);
-        self.take(context, sent, |bytes| *bytes)
+        self.record(sent, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -87,7 +72,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let sent = pin!(&mut self.stream).poll_write_vectored(context, data);
-        self.take(context, sent, |bytes| *bytes)
+        self.record(sent, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -96,7 +81,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let sent = pin!(&mut self.stream).poll_flush(context);
-        self.take(context, sent, |()| 0)
+        self.record(sent, |()| 0)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -106,7 +91,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        time::{Instant, sleep},
+    };
 
     use super::*;
 
@@ -115,7 +103,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_dropped_and_one_that_takes_little_is_not() {
         let (ours, mut theirs) = duplex(1);
-        let mut ours = PatientStream::new(ours, SharedActivity::new(), TIMEOUT);
+        let mut ours = with_write_timeout(ours, SharedActivity::new(), TIMEOUT);
         let sending = tokio::spawn(async move {
             ours.write_all(&[0; 5]).await.unwrap();
             ours.write_all(&[0; 5]).await.unwrap_err().kind()

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{Served, alone};
-use crate::api::{router::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Problem};
+use crate::api::{extract::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Problem};
 
 /// Anything that is waited for in these tests takes seconds at most.
 const LIMIT: Duration = Duration::from_secs(20);

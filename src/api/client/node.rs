@@ -1,0 +1,78 @@
+//! Calls about the node itself.
+
+use axum::http::Method;
+
+use super::{CallError, Client, transport::request};
+use crate::api::types::{Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status};
+
+impl Client {
+    /// The node itself.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`], as all calls.
+    pub async fn status(&self) -> Result<Status, CallError> {
+        self.get("/v1/status").await
+    }
+
+    /// Whom it is connected to.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn peers(&self) -> Result<Vec<Peer>, CallError> {
+        self.list("/v1/peers").await
+    }
+
+    /// How well it is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn health(&self) -> Result<Health, CallError> {
+        self.get("/v1/health").await
+    }
+
+    /// How fast content may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn limits(&self) -> Result<Limits, CallError> {
+        self.get("/v1/limits").await
+    }
+
+    /// Changes how fast content may pass.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn set_limits(&self, change: &LimitsChange) -> Result<Limits, CallError> {
+        let change = serde_json::to_vec(change)?;
+        self.answer(request(Method::PUT, "/v1/limits", Some(change))?)
+            .await
+    }
+
+    /// What it is set to.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn settings(&self) -> Result<Vec<Setting>, CallError> {
+        self.get("/v1/settings").await
+    }
+
+    /// Changes what it is set to, and keeps that for later runs.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    pub async fn change_settings(
+        &self,
+        change: &SettingsChange,
+    ) -> Result<Vec<Setting>, CallError> {
+        let change = serde_json::to_vec(change)?;
+        self.answer(request(Method::PATCH, "/v1/settings", Some(change))?)
+            .await
+    }
+}

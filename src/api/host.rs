@@ -1,0 +1,33 @@
+//! Hosts: as requests name them, and as browsers find the page.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::http::uri::Authority;
+
+/// Where a browser on this host finds the page of an API that listens at `served`.
+pub(super) fn page_address(served: SocketAddr) -> SocketAddr {
+    let ip = match served.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, served.port())
+}
+
+/// Whether `host`, as a request names it, is this host as seen from itself, by a name that no rebinding
+/// can fake.
+pub(super) fn is_loopback_name(host: &str) -> bool {
+    let authority: Option<Authority> = host.parse().ok();
+    authority.is_some_and(|authority| {
+        let host = authority.host();
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        match address.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
+    })
+}
+
+pub(super) fn is_localhost(host: &Authority) -> bool {
+    host.host().eq_ignore_ascii_case("localhost")
+}

@@ -1,0 +1,36 @@
+//! Which page of a list to give.
+
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+/// Which page of a list to give.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    /// Items of the page, 1 to 10000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The cursor that the last page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// Whose shares to list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogueQuery {
+    /// A peer's address: its shares; none: those of all peers in reach.
+    #[serde(default)]
+    pub peer: Option<String>,
+    /// Seconds to wait for peers to answer, if no peer is given.
+    #[serde(default)]
+    pub wait: Option<f64>,
+    /// Items of the page, 1 to 10000 (default 1000).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The cursor that the last page named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
