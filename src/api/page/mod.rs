@@ -1,6 +1,6 @@
-//! The web page: files that are part of the program, served to whoever asks. What is on the page comes from
-//! the API, which asks for a session. No build step, and nothing from elsewhere: the policy sent along would
-//! not let it in.
+//! The web page: files that are part of the program, served without a session. Their data comes
+//! from the API, which needs one. The page needs no build step. Its content security policy blocks
+//! everything from elsewhere.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use axum::{
 };
 use sha2::{Digest, Sha256};
 
-/// What the page may load and do: its own files, images that it asked for, and calls to where it came from.
+/// The page may load its own files, show images that it fetched, and call its own origin.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -45,8 +45,17 @@ macro_rules! files {
 
 files! {
     "index.html": HTML,
-    "style.css": CSS,
     "icon.svg": SVG,
+    "style.css": CSS,
+    "frame.css": CSS,
+    "rows.css": CSS,
+    "downloads.css": CSS,
+    "shares.css": CSS,
+    "network.css": CSS,
+    "peers.css": CSS,
+    "log.css": CSS,
+    "settings.css": CSS,
+    "dialogs.css": CSS,
     "api.js": SCRIPT,
     "app.js": SCRIPT,
     "content.js": SCRIPT,
@@ -67,7 +76,7 @@ files! {
     "state.js": SCRIPT,
 }
 
-/// What tells this version of the page from others, for browsers that have one already.
+/// The entity tag of all files, for browsers that have them already.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let all = FILES
         .iter()
@@ -98,12 +107,12 @@ fn served(name: &str, headers: &HeaderMap) -> Response {
     let Some(file) = FILES.iter().find(|file| file.name == name) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let told = [
+    let head = [
         (CONTENT_TYPE, file.kind),
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
-        // Asked each time: a node of another version may be here the next.
+        // Browsers revalidate each time, as a node of another version may be here later.
         (CACHE_CONTROL, "no-cache"),
         (ETAG, &VERSION),
     ];
@@ -111,9 +120,9 @@ fn served(name: &str, headers: &HeaderMap) -> Response {
         .get(IF_NONE_MATCH)
         .is_some_and(|known| known.as_bytes() == VERSION.as_bytes());
     if is_known {
-        return (StatusCode::NOT_MODIFIED, told).into_response();
+        return (StatusCode::NOT_MODIFIED, head).into_response();
     }
-    (told, file.bytes).into_response()
+    (head, file.bytes).into_response()
 }
 
 #[cfg(test)]
@@ -121,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_names_only_files_that_there_are() {
+    fn the_page_names_only_files_that_exist() {
         let text = |file: &File| String::from_utf8(file.bytes.to_vec()).unwrap();
         let is_there = |name: &str| FILES.iter().any(|file| file.name == name);
         for file in FILES {
@@ -136,9 +145,9 @@ mod tests {
         }
     }
 
-    /// What others call things must not become markup, and nothing is fetched from elsewhere.
+    /// Names that others choose must not become markup, and nothing comes from elsewhere.
     #[test]
-    fn no_script_makes_markup_of_text_or_names_another_host() {
+    fn scripts_make_no_markup_of_text_and_name_no_other_host() {
         for file in FILES {
             let text = String::from_utf8(file.bytes.to_vec()).unwrap();
             for forbidden in [
