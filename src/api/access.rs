@@ -1,17 +1,17 @@
-//! Who may call: the token's holders, and pages of ours with a session; on this host, and no other page.
+//! Access control: commands that know the token, and our own page with a session.
 //!
-//! Neither way in is a cookie, which a browser would send along with whatever a page from elsewhere makes
-//! it ask here, and to every other port of this host. Such a page knows neither the token nor a session's
-//! bearer; yet it is turned away before either is looked at, by `Origin` and `Sec-Fetch-Site` (which
-//! browsers send with such requests) and by `Host` (which names the page's host if that was rebound to our
-//! address).
+//! No credential is a cookie: a browser attaches cookies to requests that a foreign page makes, and
+//! sends them to every port of a host. A foreign page knows neither the token nor the bearer of a
+//! session. Its requests are rejected before either is compared: by `Origin` and `Sec-Fetch-Site`,
+//! which browsers add to such requests, and by `Host`, which holds the name of the foreign host
+//! after DNS rebinding.
 //!
-//! | way in | `Host` | `Origin` | `Sec-Fetch-Site` |
+//! | credential | `Host` | `Origin` | `Sec-Fetch-Site` |
 //! |---|---|---|---|
-//! | the token | our address, or `localhost` | none | any |
-//! | a session's bearer | our address | ours; needed for all but GET and HEAD | `same-origin`, if sent |
-//! | nothing: to begin a session, and for the run | the same | the same | the same |
-//! | nothing: the page's files | our address | any | any |
+//! | the token | our address, or `localhost` | absent | any |
+//! | the bearer of a session | our address | ours; may be absent for GET and HEAD | `same-origin`, or absent |
+//! | none, to sign in or to ask for the run | our address | ours; may be absent for GET | `same-origin`, or absent |
+//! | none, for the files of the page | our address | any | any |
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -35,13 +35,13 @@ use super::{
     sessions::Sessions,
 };
 
-/// Where a code is exchanged for a session, with neither.
+/// The route that exchanges a code for a session. Needs no credential.
 const SIGN_IN: &str = "/v1/session";
 
-/// Where a page asks which run of the node this is, with neither.
+/// The route that tells a page the run of the node. Needs no credential.
 const RUN: &str = "/v1/run";
 
-/// What every request has to show.
+/// Checks the credentials of every request.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     token: Token,
@@ -49,14 +49,14 @@ pub(super) struct Access {
     sessions: Arc<Sessions>,
 }
 
-/// Who was let in; what comes from within the process has none.
+/// The caller of a request that came through a socket. In-process requests have none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// Who knows the token.
+    /// A program that knows the token.
     Command,
     /// A page with a session.
     Page,
-    /// Whoever asks for the page's files, or begins a session.
+    /// A caller without a credential, which loads the page's files or signs in.
     Anonymous,
 }
 
@@ -69,7 +69,7 @@ impl Access {
         }
     }
 
-    /// Where the API is.
+    /// The address that the API listens at.
     pub(super) fn served(&self) -> SocketAddr {
         self.served
     }
@@ -79,7 +79,11 @@ impl Access {
         &self.sessions
     }
 
-    /// Lets a request pass, or says why not.
+    /// The caller of a request.
+    ///
+    /// # Errors
+    ///
+    /// Why the request is rejected.
     pub(super) fn check(
         &self,
         method: &Method,
@@ -87,41 +91,42 @@ impl Access {
         headers: &HeaderMap,
     ) -> Result<Caller, ApiError> {
         let host = self.host(uri, headers)?;
-        if is_of_page(method, uri.path()) {
-            self.is_address(&host)?;
+        if is_page_file(method, uri.path()) {
+            self.require_address(&host)?;
             Ok(Caller::Anonymous)
-        } else if is_before_a_session(method, uri.path()) {
-            self.is_own_page(&host, method, headers)?;
+        } else if needs_no_session(method, uri.path()) {
+            self.require_own_page(&host, method, headers)?;
             Ok(Caller::Anonymous)
-        } else if let Some(claimed) = claimed(headers) {
+        } else if let Some(claimed) = bearer(headers) {
             if self.sessions.find(claimed).is_some() {
-                self.is_own_page(&host, method, headers)?;
+                self.require_own_page(&host, method, headers)?;
                 return Ok(Caller::Page);
             }
-            is_no_page_but(headers, &host)?;
+            reject_other_pages(headers, &host)?;
             if !self.token.is(claimed) {
                 return Err(unauthorized());
             }
-            is_no_page(headers)?;
+            reject_pages(headers)?;
             Ok(Caller::Command)
         } else {
-            is_no_page_but(headers, &host).and(Err(unauthorized()))
+            reject_other_pages(headers, &host).and(Err(unauthorized()))
         }
     }
 
-    /// The host that the request names, which is us: exactly one, by a name no rebinding can fake.
+    /// The host that the request names: exactly one, which is ours, by a name that DNS rebinding
+    /// cannot forge.
     fn host(&self, uri: &Uri, headers: &HeaderMap) -> Result<Authority, ApiError> {
         let host = match (only(headers, HOST.as_str()), uri.authority()) {
             (Some(host), None) => host.parse::<Authority>().ok(),
             _ => None,
         };
-        let is_us = |host: &Authority| {
+        let is_ours = |host: &Authority| {
             host.port_u16().unwrap_or(80) == self.served.port()
                 && !host.as_str().contains('@')
                 && (is_localhost(host) || self.is_own_address(host))
         };
-        host.filter(is_us)
-            .ok_or_else(|| forbidden("the Host header names another host or port"))
+        host.filter(is_ours)
+            .ok_or_else(|| forbidden("the Host header does not name this API"))
     }
 
     fn is_own_address(&self, host: &Authority) -> bool {
@@ -133,8 +138,9 @@ impl Access {
         })
     }
 
-    /// Pages have to come by our address: `localhost` is for what is shared, which may be hostile.
-    fn is_address(&self, host: &Authority) -> Result<(), ApiError> {
+    /// Rejects pages under the name `localhost`, which belongs to the gateway and its content,
+    /// which may be hostile.
+    fn require_address(&self, host: &Authority) -> Result<(), ApiError> {
         if self.is_own_address(host) {
             return Ok(());
         }
@@ -142,14 +148,14 @@ impl Access {
         Err(forbidden(format!("the page is at http://{own}/")))
     }
 
-    /// Whether a page of ours sends this, and no other.
-    fn is_own_page(
+    /// Rejects requests that our own page did not send.
+    fn require_own_page(
         &self,
         host: &Authority,
         method: &Method,
         headers: &HeaderMap,
     ) -> Result<(), ApiError> {
-        self.is_address(host)?;
+        self.require_address(host)?;
         let is_reading = matches!(*method, Method::GET | Method::HEAD);
         let is_ours = match only(headers, ORIGIN.as_str()) {
             Some(origin) => origin.strip_prefix("http://") == Some(host.as_str()),
@@ -163,27 +169,27 @@ impl Access {
         if is_ours && is_same {
             return Ok(());
         }
-        Err(forbidden("requests from other web pages are refused"))
+        Err(forbidden("requests from other web pages are rejected"))
     }
 }
 
-/// Whether this is the page itself, which has no secrets.
-fn is_of_page(method: &Method, path: &str) -> bool {
+/// Whether the request is for a file of the page. These hold no secrets.
+fn is_page_file(method: &Method, path: &str) -> bool {
     let is_reading = matches!(*method, Method::GET | Method::HEAD);
     is_reading && (path == "/" || path.starts_with("/page/"))
 }
 
-fn is_before_a_session(method: &Method, path: &str) -> bool {
+fn needs_no_session(method: &Method, path: &str) -> bool {
     (method == Method::POST && path == SIGN_IN) || (method == Method::GET && path == RUN)
 }
 
-/// The token or bearer that a request shows.
-fn claimed(headers: &HeaderMap) -> Option<&[u8]> {
+/// The token or bearer in the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let claimed = headers.get(AUTHORIZATION)?;
     claimed.as_bytes().strip_prefix(b"Bearer ")
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -192,18 +198,18 @@ fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     }
 }
 
-fn is_no_page(headers: &HeaderMap) -> Result<(), ApiError> {
+fn reject_pages(headers: &HeaderMap) -> Result<(), ApiError> {
     if headers.contains_key(ORIGIN) {
-        return Err(forbidden("requests from web pages are refused"));
+        return Err(forbidden("requests from web pages are rejected"));
     }
     Ok(())
 }
 
-/// Refuses pages, except our own: a page whose session is over gets 401 instead.
-fn is_no_page_but(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> {
+/// Rejects requests from pages, except our own, which gets 401 if its session has ended.
+fn reject_other_pages(headers: &HeaderMap, own: &Authority) -> Result<(), ApiError> {
     match only(headers, ORIGIN.as_str()) {
         Some(origin) if origin.strip_prefix("http://") == Some(own.as_str()) => Ok(()),
-        _ => is_no_page(headers),
+        _ => reject_pages(headers),
     }
 }
 
@@ -212,13 +218,13 @@ fn forbidden(message: impl Into<String>) -> ApiError {
 }
 
 fn unauthorized() -> ApiError {
-    let message = "the bearer token is missing or wrong, or the page's session is over";
+    let message = "the bearer token is missing or wrong, or the session of the page has ended";
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message).with_hint(
         "the token is in api.json in the data folder; `pelago ui` opens the page with a new session",
     )
 }
 
-/// The bearer that a page of ours shows; nothing from others.
+/// The bearer that a request holds; empty if it holds none.
 pub(super) struct BearerHeader(Option<Vec<u8>>);
 
 impl BearerHeader {
@@ -231,11 +237,11 @@ impl<S: Send + Sync> FromRequestParts<S> for BearerHeader {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(claimed(&parts.headers).map(<[u8]>::to_vec)))
+        Ok(Self(bearer(&parts.headers).map(<[u8]>::to_vec)))
     }
 }
 
-/// Lets in those only who know the token, and no page.
+/// Admits only callers that know the token, and in-process requests.
 pub(super) struct CommandOnly;
 
 impl<S: Send + Sync> FromRequestParts<S> for CommandOnly {
@@ -244,7 +250,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandOnly {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         match parts.extensions.get::<Caller>() {
             None | Some(Caller::Command) => Ok(Self),
-            Some(_) => Err(forbidden("this is for those who know the token")),
+            Some(_) => Err(forbidden("this request needs the token of the API")),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Callers without a token or a session: they get the page's files, and begin sessions.
+//! Calls without a credential, which load the page's files and sign in.
 //!
-//! They have few places of their own, so that they take none from commands and pages. The oldest call yields
-//! to the next one, so that requests that never end block no other caller.
+//! A limit of their own keeps them from displacing commands and pages. At the limit, the newest
+//! call displaces the oldest, so that calls that never end block no others.
 
 use std::{collections::VecDeque, future::Future};
 
@@ -14,10 +14,11 @@ use tokio::sync::oneshot;
 
 use super::error::ApiError;
 
-/// Callers without a token that are answered at once, at most: a browser that opens the page uses six.
+/// Calls without a credential that run at the same time, at most. A browser that opens the page
+/// uses six.
 pub(super) const MAX_CALLS: usize = 16;
 
-/// The callers that are being answered, the oldest first.
+/// The running calls, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Anonymous(Mutex<Calls>);
 
@@ -28,7 +29,7 @@ struct Calls {
 }
 
 impl Anonymous {
-    /// The answer to one, unless it has to yield before.
+    /// The response of one call, or an error if a newer call displaces it.
     pub(super) async fn answer(&self, answer: impl Future<Output = Response>) -> Response {
         let mut call = self.enter();
         tokio::select! {
@@ -58,11 +59,11 @@ impl Anonymous {
     }
 }
 
-/// The place of one caller, until this is dropped.
+/// One running call, until this is dropped.
 struct Call<'s> {
     anonymous: &'s Anonymous,
     id: u64,
-    /// Ends when the place is another's.
+    /// Resolves when a newer call displaces this one.
     displaced: oneshot::Receiver<()>,
 }
 
@@ -76,11 +77,11 @@ impl Drop for Call<'_> {
 }
 
 fn too_many() -> Response {
-    let message = "others without a token asked meanwhile: ask again";
+    let message = "too many calls without a credential: try again";
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let refusal = ApiError::new(status, "too-many-calls", message);
     let mut response = refusal.retry_after(1).into_response();
-    // Nothing more is read of a request that did not come to its end.
+    // The rest of an unfinished request is not read.
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
     response
@@ -96,13 +97,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_one_that_takes_the_longest_yields() {
+    async fn the_oldest_call_is_displaced() {
         let anonymous = Anonymous::default();
         let endless = |_| anonymous.answer(pending());
         let mut endless: FuturesUnordered<_> = (0..MAX_CALLS + 2).map(endless).collect();
         for _ in 0..2 {
-            let yielded = endless.next().await.unwrap();
-            assert_eq!(yielded.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let displaced = endless.next().await.unwrap();
+            assert_eq!(displaced.status(), StatusCode::SERVICE_UNAVAILABLE);
         }
         let answered = anonymous.answer(ready(Response::new(Body::empty()))).await;
         assert_eq!(answered.status(), StatusCode::OK);

@@ -1,7 +1,7 @@
-//! `api.json` in the data folder: where a running node's API is, and the token it asks for.
+//! `api.json` in the data folder: the address and the token of a running node's API.
 //!
-//! A hint, never the truth: whoever reads it tests the data folder's lock first, as the file of a
-//! node that was killed stays behind. Readable only by its owner. Failures leave as an
+//! A hint, not a proof that a node runs: a node that was killed leaves the file behind, so readers
+//! test the lock of the data folder first. Readable only by its owner. Errors leave as an
 //! [`ApiFileError`].
 
 use std::{
@@ -19,10 +19,10 @@ use crate::durable;
 
 const FILE: &str = "api.json";
 
-/// Bytes read of a file, at most; ours has under 200.
+/// Bytes of the file that are read, at most. The file has less than 200.
 const MAX_LEN: u64 = 4096;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Record {
     address: SocketAddr,
@@ -30,18 +30,18 @@ struct Record {
     pid: u32,
 }
 
-/// The file of an API that is served; removed when dropped.
+/// The file of a served API. Dropping it removes the file.
 #[derive(Debug)]
 pub struct ApiFile {
     path: PathBuf,
 }
 
 impl ApiFile {
-    /// Says in `folder`, whose lock the caller holds, that an API is served at `address`.
+    /// Writes the file to `folder`, whose lock the caller holds, for an API at `address`.
     ///
     /// # Errors
     ///
-    /// [`ApiFileError`] if the folder cannot be written.
+    /// [`ApiFileError`] if the file cannot be written.
     pub fn write(folder: &Path, address: SocketAddr, token: &Token) -> Result<Self, ApiFileError> {
         let path = folder.join(FILE);
         let record = Record {
@@ -58,11 +58,11 @@ impl ApiFile {
         }
     }
 
-    /// Removes what a killed node left in `folder`, whose lock the caller holds.
+    /// Removes the file that a killed node left in `folder`, whose lock the caller holds.
     ///
     /// # Errors
     ///
-    /// [`ApiFileError`] if there is a file that cannot be removed.
+    /// [`ApiFileError`] if the file exists and cannot be removed.
     pub fn clear(folder: &Path) -> Result<(), ApiFileError> {
         let path = folder.join(FILE);
         match fs::remove_file(&path) {
@@ -73,7 +73,7 @@ impl ApiFile {
         }
     }
 
-    /// Where the API of the node on `folder` is, if the file is there and whole.
+    /// The address and the token in the file of `folder`; `None` if it is absent or damaged.
     pub fn read(folder: &Path) -> Option<(SocketAddr, Token)> {
         let mut bytes = Vec::new();
         let file = File::open(folder.join(FILE)).ok()?;
@@ -82,7 +82,7 @@ impl ApiFile {
     }
 }
 
-/// None if it says nothing.
+/// The address and the token in `bytes`; `None` if they are damaged.
 pub(super) fn parse(bytes: &[u8]) -> Option<(SocketAddr, Token)> {
     let record: Record = serde_json::from_slice(bytes).ok()?;
     Some((record.address, Token::from(record.token)))
@@ -90,18 +90,18 @@ pub(super) fn parse(bytes: &[u8]) -> Option<(SocketAddr, Token)> {
 
 impl Drop for ApiFile {
     fn drop(&mut self) {
-        // If it stays behind, the lock says what it is worth.
+        // Readers ignore a file that stays behind, as the lock is free.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// The file cannot be written or removed.
+/// The error of writing or removing the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be written: {source}", path.display())]
 pub struct ApiFileError {
     /// The file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -113,7 +113,7 @@ mod tests {
         SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7);
 
     #[test]
-    fn it_is_there_while_the_api_is() {
+    fn the_file_exists_while_the_api_does() {
         let folder = tempfile::tempdir().unwrap();
         assert!(ApiFile::read(folder.path()).is_none());
         let token = Token::generate();
@@ -127,7 +127,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_may_read_it_whatever_was_there() {
+    fn only_its_owner_may_read_it_even_if_it_replaces_an_older_file() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         for left_over in ["api.json", "api.json.new"] {
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_node_left_is_cleared() {
+    fn the_file_of_a_killed_node_is_cleared() {
         let folder = tempfile::tempdir().unwrap();
         ApiFile::clear(folder.path()).unwrap();
         for left_over in ["", "{", r#"{"address":"x","token":"","pid":1}"#] {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_gone_is_named() {
+    fn the_error_names_a_missing_folder() {
         let error = ApiFile::write(Path::new("/no/such"), ADDRESS, &Token::generate());
         assert!(
             error

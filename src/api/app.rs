@@ -1,4 +1,4 @@
-//! What the routes work on: the node, and what this program knows beside it.
+//! The state that all routes share: the node, the log and the settings of the program.
 
 use std::{
     sync::Arc,
@@ -10,19 +10,19 @@ use axum::extract::FromRef;
 use super::{Log, events::Snapshots};
 use crate::{config::LiveSettings, node::Node};
 
-/// What the routes work on. A handle: clones are the same.
+/// The state that all routes share. A handle: clones refer to the same state.
 #[derive(Clone)]
 pub struct App {
     pub(super) node: Node,
     pub(super) log: Log,
     pub(super) settings: Arc<LiveSettings>,
     pub(super) snapshots: Arc<Snapshots>,
-    /// When this began to serve, in milliseconds since 1970.
+    /// When this state was created, in milliseconds since 1970.
     pub(super) started_unix_ms: u64,
 }
 
 impl App {
-    /// A node, and what its program logs and was set to.
+    /// The state of an API over `node`, with the log and the settings of the program.
     #[must_use]
     pub fn new(node: Node, log: Log, settings: Arc<LiveSettings>) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -37,8 +37,8 @@ impl App {
     }
 }
 
-/// A node of which nothing else is known: what is set is shown as the defaults, and changed for this
-/// run only.
+/// A node without a configuration: the API shows default settings, and changes last for this run
+/// only.
 impl From<Node> for App {
     fn from(node: Node) -> Self {
         let settings = LiveSettings::defaults();

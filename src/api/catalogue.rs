@@ -1,4 +1,4 @@
-//! What others share.
+//! The shares of other peers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,15 +19,15 @@ use super::{
 };
 use crate::node::{self, Catalogue, ListError, Node, Peer};
 
-/// How long to wait for all peers in reach, unless the caller says: mDNS and a round trip on a LAN
-/// take less, and a person waits that long.
+/// How long to wait for peers by default: longer than mDNS and a round trip on a LAN take, and
+/// short enough for a person who waits.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_secs(3);
 
-/// How many peers share more than the answer has.
+/// The header with the number of peers whose shares are not all in the response.
 pub(super) const INCOMPLETE: HeaderName = HeaderName::from_static("pelago-incomplete");
 
-/// What others share. If some of them share more than the list has, as there was no room for it or it did not come
-/// in time, the header `Pelago-Incomplete` says how many do.
+/// The shares of other peers. If the list omits shares of some peers, because they exceed a limit
+/// or arrived too late, the header `Pelago-Incomplete` holds the number of these peers.
 #[utoipa::path(
     get, path = "/v1/catalogue", operation_id = "catalogue",
     params(CatalogueQuery),
@@ -40,12 +40,12 @@ pub(super) async fn catalogue(
 ) -> Result<ListPage<Listed>, ApiError> {
     let peer = query.peer.as_deref().map(address).transpose()?;
     if peer.is_some() && query.wait.is_some() {
-        let message = "give either peer or wait, not both";
+        let message = "the parameters peer and wait exclude each other: give one of them";
         return Err(ApiError::bad("bad-request", message));
     }
     let wait = query.wait.map_or(Ok(DEFAULT_WAIT), seconds::duration);
     let wait = wait.map_err(|error| ApiError::bad("bad-seconds", error.to_string()))?;
-    // A further page is one of the same list: nobody is asked again.
+    // A further page comes from the same list, without new requests to peers.
     let kept = query.after.as_ref();
     let kept = kept.and_then(|_| node.cached_catalogue(peer.as_ref()));
     let found: Arc<Catalogue> = match (kept, &peer) {

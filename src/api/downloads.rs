@@ -1,4 +1,5 @@
-//! What this node downloads: hashes, at least 6 of their first digits, or names say which.
+//! The downloads of this node. A request selects one by its hash, by at least 6 of its first
+//! digits, or by its name.
 
 use axum::{Json, extract::State, http::Uri, response::Response};
 use futures::{FutureExt, StreamExt, future::Either, stream};
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::node::{self, DownloadError, ManageError, Node};
 
-/// All downloads, in their order.
+/// All downloads, in queue order.
 #[utoipa::path(
     get, path = "/v1/downloads", operation_id = "downloads",
     params(ListQuery),
@@ -34,7 +35,7 @@ pub(super) async fn list(
     })
 }
 
-/// How far a download is.
+/// The progress of a download.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}", operation_id = "oneDownload",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -51,7 +52,7 @@ pub(super) async fn one(
     Ok(Json(placed.unwrap_or_else(|| (&found).into())))
 }
 
-/// Where its blocks came from.
+/// The sources of a download, and which of them sent its blocks.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}/detail", operation_id = "downloadDetail",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -64,7 +65,7 @@ pub(super) async fn detail(
     Ok(Json(node.download_detail(&what).await?.into()))
 }
 
-/// Who wants it to go on.
+/// How many callers follow a download. It pauses when the last one stops, unless it is detached.
 #[utoipa::path(
     get, path = "/v1/downloads/{what}/followers", operation_id = "followers",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -77,11 +78,11 @@ pub(super) async fn followers(
     Ok(Json(node.followers(&what)?.into()))
 }
 
-/// Downloads. The stream is what follows it, so closing the connection ends that.
+/// Starts or follows a download. Closing the connection stops following it.
 #[utoipa::path(
     post, path = "/v1/downloads", operation_id = "download",
     request_body = DownloadRequest,
-    responses((status = 200, description = "A line an event", body = DownloadEvent, content_type = "application/x-ndjson"), Refused),
+    responses((status = 200, description = "One event per line", body = DownloadEvent, content_type = "application/x-ndjson"), Refused),
 )]
 pub(super) async fn download(
     State(node): State<Node>,
@@ -108,7 +109,7 @@ pub(super) async fn download(
     Ok(lines(events))
 }
 
-/// Pauses it.
+/// Pauses a download.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/pause", operation_id = "pause",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -121,7 +122,7 @@ pub(super) async fn pause(
     changed(node.pause(&what).await)
 }
 
-/// Goes on with it.
+/// Resumes a download.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/resume", operation_id = "resume",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -134,7 +135,7 @@ pub(super) async fn resume(
     changed(node.resume(&what).await)
 }
 
-/// Stops it, and removes what is here of it.
+/// Cancels a download and removes its partial data.
 #[utoipa::path(
     post, path = "/v1/downloads/{what}/cancel", operation_id = "cancel",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -147,7 +148,7 @@ pub(super) async fn cancel(
     changed(node.cancel(&what).await)
 }
 
-/// Takes one that has ended off the list.
+/// Removes an ended download from the list.
 #[utoipa::path(
     delete, path = "/v1/downloads/{what}", operation_id = "removeDownload",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name"), RemoveQuery),
@@ -161,7 +162,7 @@ pub(super) async fn remove(
     changed(node.remove_download(&what, query.data).await)
 }
 
-/// Puts it somewhere else in the order. Answers with all, in their new order.
+/// Moves a download in the queue. Returns all downloads in their new order.
 #[utoipa::path(
     put, path = "/v1/downloads/{what}/order", operation_id = "orderDownload",
     params(("what" = String, Path, description = "A hash, at least 6 of its first digits, or a name")),
@@ -177,7 +178,7 @@ pub(super) async fn reorder(
     Ok(Json(in_order(&downloads)))
 }
 
-/// Pauses all. Answers with those that ran.
+/// Pauses all running downloads, and returns them.
 #[utoipa::path(
     post, path = "/v1/pause", operation_id = "pauseAll",
     responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),
@@ -188,7 +189,7 @@ pub(super) async fn pause_all(
     Ok(all(&node.pause_all().await?))
 }
 
-/// Goes on with all that are paused or have failed. Answers with those.
+/// Resumes all paused and failed downloads, and returns them.
 #[utoipa::path(
     post, path = "/v1/resume", operation_id = "resumeAll",
     responses((status = 200, description = "Done", body = Vec<DownloadStatus>), Refused),

@@ -1,4 +1,4 @@
-//! Failures as answers: problem details (RFC 9457).
+//! Errors as responses: problem details (RFC 9457).
 
 use axum::{
     Json,
@@ -11,7 +11,7 @@ use axum::{
 
 use super::types::{ErrorInfo, Problem};
 
-/// A failure that is the whole answer to a request.
+/// An error that is the whole response to a request.
 #[derive(Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -20,7 +20,7 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// With a status code of its own.
+    /// An error with the given status code.
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -29,7 +29,7 @@ impl ApiError {
         }
     }
 
-    /// With a status code of its own, and all that is to be said.
+    /// An error with the given status code and all details.
     pub(super) const fn with(status: StatusCode, error: ErrorInfo) -> Self {
         Self {
             status,
@@ -38,26 +38,26 @@ impl ApiError {
         }
     }
 
-    /// The same, saying what to do next.
+    /// Adds a hint: what to do next.
     pub(super) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.error.hint = Some(hint.into());
         self
     }
 
-    /// The same, to be tried again after so many seconds.
+    /// Asks the client to retry after `seconds`.
     pub(super) const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
 
-    /// The request makes no sense.
+    /// The error of an invalid request.
     pub(super) fn bad(code: &str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }
 }
 
-/// What the node refused: the request was well-formed, but cannot be done as things are; or it was done,
-/// and cannot be kept.
+/// The error of the node for a valid request: it conflicts with the state of the node (409), or its
+/// result could not be saved (507).
 impl<E: Into<ErrorInfo>> From<E> for ApiError {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -88,16 +88,16 @@ impl IntoResponse for ApiError {
             hint: self.error.hint,
             choices: self.error.choices,
         };
-        // A value that had to be refused may be shown again: never as anything but JSON.
+        // The message may quote a hostile value, so browsers must not take it for HTML.
         let kind = [(CONTENT_TYPE, "application/problem+json")];
         let mut answer = (self.status, kind, Json(problem)).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 9110, section 15.5.2; browsers ask nobody for this.
+            // RFC 9110, section 15.5.2. Browsers open no dialog for this scheme.
             let headers = answer.headers_mut();
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         match self.retry_after {
-            // Whoever has to wait does not need to keep a connection for that.
+            // A client that waits needs no connection meanwhile.
             Some(seconds) => {
                 let close = [(CONNECTION, "close")];
                 ([(RETRY_AFTER, seconds)], close, answer).into_response()
@@ -112,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_not_known_is_told_what_to_show() {
+    fn an_unauthorized_response_names_the_scheme() {
         for (status, challenge) in [
             (StatusCode::UNAUTHORIZED, Some("Bearer")),
             (StatusCode::FORBIDDEN, None),
         ] {
             let answer = ApiError::new(status, "code", "message").into_response();
             let headers = answer.headers();
-            let told = headers.get(WWW_AUTHENTICATE).map(HeaderValue::as_bytes);
-            assert_eq!(told, challenge.map(str::as_bytes), "{status}");
+            let named = headers.get(WWW_AUTHENTICATE).map(HeaderValue::as_bytes);
+            assert_eq!(named, challenge.map(str::as_bytes), "{status}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Requests as the JSON types they should be; what is none is refused in our own form.
+//! Extractors for requests. Their rejections are problem details.
 
 use std::time::Duration;
 
@@ -18,33 +18,34 @@ const CODE: &str = "bad-request";
 /// Bytes of the longest request body: a download with the longest link (8 KiB) and as many peers.
 pub(super) const MAX_BODY_LEN: usize = 64 * 1024;
 
-/// How long a body may take: callers are on this host, and send what they have at once.
+/// How long a body may take. Callers are on this host and send it without delay.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The body, which has to be JSON and say so: a foreign page cannot send that unasked.
+/// A JSON body. The content type has to be JSON, too, which a foreign page cannot send without a
+/// CORS preflight.
 pub(super) struct JsonBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        // What says that it is too large need not be read to be believed.
+        // A body with a declared size over the limit is rejected without reading it.
         if request.body().size_hint().lower() > MAX_BODY_LEN as u64 {
-            let message = format!("a body has at most {MAX_BODY_LEN} bytes");
+            let message = format!("the body is too long: it may have {MAX_BODY_LEN} bytes at most");
             return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, CODE, message));
         }
         match timeout(BODY_TIMEOUT, Json::from_request(request, state)).await {
             Ok(Ok(Json(value))) => Ok(Self(value)),
             Ok(Err(refusal)) => Err(ApiError::new(refusal.status(), CODE, refusal.body_text())),
             Err(_) => {
-                let message = "the body did not come in time";
+                let message = "the body did not arrive in time";
                 Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, CODE, message))
             }
         }
     }
 }
 
-/// The part of the path that says what it is about.
+/// The parameter in the path of the URL.
 pub(super) struct PathParameter(pub(super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
@@ -58,7 +59,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParameter {
     }
 }
 
-/// What follows the `?`.
+/// The query of the URL.
 pub(super) struct QueryParameters<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameters<T> {

@@ -1,4 +1,4 @@
-//! Files that are dropped on the page.
+//! Files that are uploaded to a shared folder.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use super::{
 };
 use crate::node::{NewFileError, Node, UploadError};
 
-/// How long nothing of a file may come: browsers read it from a disk. Tests wait for it to be over.
+/// How long an upload may pause. Browsers read files from a disk. Tests wait for this time-out.
 const STALL: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-/// Takes a file into the first shared folder; Content-Length has to be said.
+/// Uploads a file into the first shared folder. Needs a Content-Length.
 #[utoipa::path(
     put, path = "/v1/files/{name}", operation_id = "addFile",
-    params(("name" = String, Path, description = "What to call it")),
+    params(("name" = String, Path, description = "The name of the file")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is there", body = Added), Refused),
+    responses((status = 201, description = "The file was added", body = Added), Refused),
 )]
 pub(super) async fn add(
     State(node): State<Node>,
@@ -38,13 +38,13 @@ pub(super) async fn add(
     let len = headers.get(CONTENT_LENGTH);
     let len = len.and_then(|len| len.to_str().ok()?.parse().ok());
     let len = len.ok_or_else(|| {
-        let message = "how long the file is has to be said, by Content-Length";
+        let message = "the upload has no Content-Length header: send the size of the file";
         ApiError::new(StatusCode::LENGTH_REQUIRED, "bad-request", message)
     })?;
     let mut upload = node.upload(&name, len).await.map_err(refused)?;
     loop {
         let frame = timeout(STALL, body.frame()).await.map_err(|_| {
-            let message = "nothing of the file came for too long";
+            let message = "the upload stalled: send the file again";
             ApiError::new(StatusCode::REQUEST_TIMEOUT, "bad-request", message)
         })?;
         match frame {
@@ -55,7 +55,7 @@ pub(super) async fn add(
                 }
             }
             Some(Err(error)) => {
-                let message = format!("the file did not come whole: {error}");
+                let message = format!("the upload ended early: {error}");
                 return Err(ApiError::bad("bad-request", message));
             }
         }

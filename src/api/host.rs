@@ -1,10 +1,10 @@
-//! Hosts: as requests name them, and as browsers find the page.
+//! Names of this host, as requests and browsers use them.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::uri::Authority;
 
-/// Where a browser on this host finds the page of an API that listens at `served`.
+/// The address at which a browser on this host finds the page of an API that listens at `served`.
 pub(super) fn page_address(served: SocketAddr) -> SocketAddr {
     let ip = match served.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
@@ -14,8 +14,7 @@ pub(super) fn page_address(served: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, served.port())
 }
 
-/// Whether `host`, as a request names it, is this host as seen from itself, by a name that no rebinding
-/// can fake.
+/// Whether `host`, as a request names it, is loopback, by a name that DNS rebinding cannot forge.
 pub(super) fn is_loopback_name(host: &str) -> bool {
     let authority: Option<Authority> = host.parse().ok();
     authority.is_some_and(|authority| {

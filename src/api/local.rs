@@ -1,4 +1,4 @@
-//! The API of one data folder: socket, token and `api.json` together.
+//! The API of one data folder: its socket, its token and its files.
 
 use std::{future::Future, io, net::SocketAddr, path::Path, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{
     sessions::Sessions,
 };
 
-/// An API that can be found from the data folder, until dropped.
+/// A listening API that clients find through the data folder, until this is dropped.
 #[derive(Debug)]
 pub struct LocalApi {
     listener: TcpListener,
@@ -25,11 +25,11 @@ pub struct LocalApi {
 }
 
 impl LocalApi {
-    /// Listens at `listen` and says so in `folder`, whose lock the caller holds.
+    /// Listens at `listen` and writes the address to `folder`, whose lock the caller holds.
     ///
     /// # Errors
     ///
-    /// [`LocalApiError`]; then nothing listens, and nothing is said.
+    /// [`LocalApiError`]. Then nothing listens, and no file is written.
     pub async fn open(folder: &Path, listen: SocketAddr) -> Result<Self, LocalApiError> {
         let unusable = |source| LocalApiError::Listen { listen, source };
         let (sessions_file, saved_sessions) = SavedSessionsFile::open(folder);
@@ -47,17 +47,18 @@ impl LocalApi {
         })
     }
 
-    /// Where it listens.
+    /// The address that it listens at.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves `router`, as [`serve`](super::serve) does. The file goes when this ends or is dropped.
+    /// Serves `router`, as [`serve`](super::serve) does. `api.json` is removed when this ends or is
+    /// dropped.
     pub async fn serve(self, router: Router, shutdown: impl Future<Output = ()>) {
         self.server(router).run(shutdown).await;
     }
 
-    /// What serves `router`.
+    /// The server of `router` on this socket.
     #[must_use]
     pub fn server(self, router: Router) -> LocalApiServer {
         let sessions = Sessions::restored(self.sessions_file, self.saved_sessions, self.address);
@@ -70,8 +71,8 @@ impl LocalApi {
     }
 }
 
-/// A router on the socket of a [`LocalApi`]. Its file, and those that lead to the page, go when this is
-/// dropped.
+/// A router on the socket of a [`LocalApi`]. Dropping it removes `api.json` and the files that open
+/// the page.
 #[derive(Debug)]
 pub struct LocalApiServer {
     server: Server,
@@ -80,7 +81,7 @@ pub struct LocalApiServer {
 }
 
 impl LocalApiServer {
-    /// Serves as [`serve`](super::serve) does. It can run again after a panic.
+    /// Serves as [`serve`](super::serve) does. Can be called again after a panic.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         self.server.run(shutdown).await;
     }
@@ -88,12 +89,12 @@ impl LocalApiServer {
 
 impl Drop for LocalApiServer {
     fn drop(&mut self) {
-        self.sessions.forget_all_codes();
+        self.sessions.remove_all_codes();
     }
 }
 
-/// Listens at `listen`; if any port will do, at the one that it was the last time, where open pages look
-/// for it.
+/// Listens at `listen`. If its port is 0, the port of the last run is tried first, as open pages
+/// use it.
 async fn bind(listen: SocketAddr, last_port: u16) -> io::Result<TcpListener> {
     if listen.port() == 0 && last_port != 0 {
         let again = SocketAddr::new(listen.ip(), last_port);
@@ -104,18 +105,18 @@ async fn bind(listen: SocketAddr, last_port: u16) -> io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
 
-/// Why there is no API.
+/// Why the API cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalApiError {
-    /// The address cannot be listened at.
+    /// The API cannot listen at the address.
     #[error("the API cannot listen on {listen}: {source}")]
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nobody can be told.
+    /// `api.json` cannot be written.
     #[error(transparent)]
     File(#[from] ApiFileError),
 }

@@ -1,4 +1,4 @@
-//! The last of what the program logged, for those who were not there.
+//! The last lines of the program's log, in memory.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -11,33 +11,33 @@ use parking_lot::{Mutex, MutexGuard};
 use super::types::{LogLevel, LogLine};
 use crate::config;
 
-/// Lines that are kept, at most: an hour or so of a node's log, and under 1 MB of usual lines.
+/// Lines that are kept, at most: about an hour of a node's log, and under 1 MB with typical lines.
 const MAX_LINES: usize = 2000;
 
-/// Bytes of a message that are kept, at most; most have under 200.
+/// Bytes of a message that are kept, at most. Most messages have less than 200.
 const MAX_MESSAGE_LEN: usize = 2048;
 
 /// Fields of a line that are kept, at most.
 const MAX_FIELDS: usize = 16;
 
-/// Bytes of a field's value that are kept, at most: a path, an address, an error.
+/// Bytes of a field's value that are kept, at most: enough for a path, an address or an error.
 const MAX_VALUE_LEN: usize = 512;
 
-/// The last lines, and how much is logged. A handle: clones are the same.
+/// The last lines, and the level of the log. A handle: clones refer to the same log.
 #[derive(Clone, Default)]
 pub struct Log {
     ring: Arc<Mutex<Ring>>,
     set_level: Option<Arc<SetLevel>>,
 }
 
-/// Has the program log more or less.
+/// Changes the level of the program's log.
 type SetLevel = dyn Fn(config::LogLevel) + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Ring {
     lines: VecDeque<Arc<LogLine>>,
-    /// How many there were before those that are kept.
-    gone: u64,
+    /// How many lines were dropped before those that are kept.
+    dropped: u64,
 }
 
 impl fmt::Debug for Log {
@@ -47,7 +47,7 @@ impl fmt::Debug for Log {
 }
 
 impl Log {
-    /// The same lines, of a log whose level is changed by `set_level`.
+    /// The same log, with a function that changes its level.
     #[must_use]
     pub fn with_level(self, set_level: impl Fn(config::LogLevel) + Send + Sync + 'static) -> Self {
         Self {
@@ -56,19 +56,19 @@ impl Log {
         }
     }
 
-    /// Has the program log more or less, if it can.
+    /// Changes the level of the program's log, if the program supports that.
     pub(super) fn set_level(&self, level: config::LogLevel) {
         if let Some(set_level) = &self.set_level {
             set_level(level);
         }
     }
 
-    /// Adds a line; the oldest goes where there are too many. What is too long is cut.
+    /// Adds a line. Over the limit, the oldest line is dropped. Long values are truncated.
     pub fn add(&self, mut line: LogLine) {
-        cut(&mut line.message, MAX_MESSAGE_LEN);
+        truncate(&mut line.message, MAX_MESSAGE_LEN);
         let fields = std::mem::take(&mut line.fields).into_iter();
         let shortened = |(name, mut value): (String, String)| {
-            cut(&mut value, MAX_VALUE_LEN);
+            truncate(&mut value, MAX_VALUE_LEN);
             (name, value)
         };
         line.fields = fields
@@ -78,18 +78,18 @@ impl Log {
         let mut ring = self.lock();
         if ring.lines.len() >= MAX_LINES {
             ring.lines.pop_front();
-            ring.gone += 1;
+            ring.dropped += 1;
         }
         ring.lines.push_back(Arc::new(line));
     }
 
-    /// All lines that are kept, the oldest first.
+    /// All lines that are kept, oldest first.
     #[must_use]
     pub fn last(&self) -> Vec<LogLine> {
         self.lines(LogLevel::Trace)
     }
 
-    /// The lines that are at least as grave as `level`, the oldest first.
+    /// The lines that are at least as severe as `level`, oldest first.
     pub(super) fn lines(&self, level: LogLevel) -> Vec<LogLine> {
         let ring = self.lock();
         let lines = ring.lines.iter();
@@ -97,11 +97,12 @@ impl Log {
         lines.map(|line| LogLine::clone(line)).collect()
     }
 
-    /// Up to `limit` lines after the first `seen` that there were, and how many there were with them.
+    /// Up to `limit` lines after the first `seen` ones ever logged, and the number of lines up to
+    /// the end of these.
     pub(super) fn after(&self, seen: u64, limit: usize) -> (Vec<Arc<LogLine>>, u64) {
         let ring = self.lock();
-        let from = seen.max(ring.gone);
-        let skipped = usize::try_from(from - ring.gone).unwrap_or(usize::MAX);
+        let from = seen.max(ring.dropped);
+        let skipped = usize::try_from(from - ring.dropped).unwrap_or(usize::MAX);
         let lines: Vec<_> = ring
             .lines
             .iter()
@@ -118,7 +119,7 @@ impl Log {
     }
 }
 
-fn cut(text: &mut String, len: usize) {
+fn truncate(text: &mut String, len: usize) {
     if text.len() > len {
         text.truncate(text.floor_char_boundary(len));
         text.push('…');
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_are_kept_and_no_more() {
+    fn only_the_last_lines_are_kept() {
         let log = Log::default();
         for number in 0..MAX_LINES + 5 {
             log.add(line(number));
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_between_characters() {
+    fn long_values_are_truncated_between_characters() {
         let log = Log::default();
         let long = "é".repeat(5000);
         let fields = (0..99).map(|number| (number.to_string(), long.clone()));

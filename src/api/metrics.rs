@@ -1,4 +1,4 @@
-//! What the node counts, for Prometheus: behind the token with all the rest, or by itself.
+//! The metrics of the node for Prometheus: as a route of the API, or on a socket of their own.
 
 use std::{future::pending, io, net::SocketAddr};
 
@@ -28,7 +28,7 @@ use crate::node::Node;
 /// The media type of OpenMetrics, version 1.0.0.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the node counts, for Prometheus.
+/// The metrics of the node, for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", operation_id = "metrics",
     responses((status = 200, description = "Done", body = String, content_type = "application/openmetrics-text"), Refused),
@@ -41,20 +41,20 @@ pub(super) async fn metrics(
     Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
 }
 
-/// Serves `/metrics` of `node`, and nothing else, at `listen` to everyone who reaches it, but for
-/// pages of the web. Returns where, and what serves.
+/// Opens a socket at `listen` that serves only `/metrics` of `node`, without a token. It rejects
+/// requests from web pages. Returns its address and its server.
 ///
 /// # Errors
-/// The address cannot be listened at.
+/// The error of listening at the address.
 pub async fn serve_metrics(
     node: Node,
     listen: SocketAddr,
 ) -> io::Result<(SocketAddr, MetricsServer)> {
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
-    let door = from_fn(move |request: Request, next: Next| async move {
+    let reject_pages = from_fn(move |request: Request, next: Next| async move {
         if is_from_page(address, request.headers()) {
-            let message = "requests from web pages are refused";
+            let message = "requests from web pages are rejected";
             ApiError::new(StatusCode::FORBIDDEN, "forbidden", message).into_response()
         } else {
             next.run(request).await
@@ -65,11 +65,11 @@ pub async fn serve_metrics(
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(node)
-        .layer(door);
+        .layer(reject_pages);
     Ok((address, MetricsServer { listener, router }))
 }
 
-/// The metrics on a socket of their own.
+/// Serves metrics on a socket of their own.
 #[derive(Debug)]
 pub struct MetricsServer {
     listener: TcpListener,
@@ -77,14 +77,14 @@ pub struct MetricsServer {
 }
 
 impl MetricsServer {
-    /// Serves until it is dropped. It can run again after a panic.
+    /// Serves until dropped. Can be called again after a panic.
     pub async fn run(&self) {
         accept_all(&self.listener, &self.router, "metrics", pending()).await;
     }
 }
 
-/// Whether a browser was made to ask: it says so, or it calls this host by a name that was rebound.
-/// Beyond loopback this host may have any name, and whoever is there is meant to read.
+/// Whether a web page sent this request: it has an `Origin`, or its `Host` was rebound to loopback.
+/// Beyond loopback, this host may have any name, and everyone who reaches the socket may read.
 fn is_from_page(served: SocketAddr, headers: &HeaderMap) -> bool {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     headers.contains_key(ORIGIN)
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_do_not_read_by_a_rebound_name() {
+    fn pages_cannot_read_through_a_rebound_name() {
         let headers = |host: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_static(host));

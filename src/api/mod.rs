@@ -1,48 +1,18 @@
 //! The local HTTP API: how commands and the web page reach a node on the same machine.
 //!
-//! Owns the routes, the JSON types, who may call, and the client. Handlers are thin: they turn JSON
-//! into a call of the [`Node`](crate::node::Node) handle and what comes back into JSON. Never
-//! decides what sharing or downloading means, and never reads the data folder but for `api.json`.
-//! Failures leave as problem details ([`types::Problem`], RFC 9457); once a stream has begun, as its
-//! last line.
+//! Owns the routes, the JSON types ([`types`]), access control, the web page, the gateway and the
+//! [`Client`]. Handlers are thin: they turn JSON into a call of the [`Node`](crate::node::Node)
+//! handle, and its result into JSON. Never decides what sharing or downloading means. In the data
+//! folder, it touches only its own files: `api.json`, `pages.json`, `page-*.html`, `gateway.key`
+//! and `gateway.port`. Errors leave as problem details ([`types::Problem`], RFC 9457); once a
+//! stream has begun, as its last line.
 //!
-//! What follows is what there is; `GET /v1/openapi.json` describes all of it.
+//! `GET /v1/openapi.json` describes every route. Long lists come in pages (`paging`). A stream of
+//! lines is newline-delimited JSON (`ndjson`), and closing its connection stops the operation:
+//! hashing ends and a download pauses, unless the request set `detach`.
 //!
-//! | method and path | answer |
-//! |---|---|
-//! | `GET /` and `GET /page/{file}` | the web page, without its data |
-//! | `POST /v1/codes` (with `?file=true`, and a file) | [`types::Code`]; for commands only |
-//! | `POST /v1/session` [`types::SignIn`], `GET /v1/session` | [`types::Session`]; for pages |
-//! | `DELETE /v1/session` | nothing; for pages |
-//! | `GET /v1/run` | [`types::Run`]; for pages |
-//! | `GET /v1/events?of=TOPICS` | server-sent events: what is, then what changes |
-//! | `GET /v1/log?level=LEVEL` | list of [`types::LogLine`] |
-//! | `GET /v1/status` | [`types::Status`] |
-//! | `GET /v1/peers` | list of [`types::Peer`] |
-//! | `GET /metrics` | text of OpenMetrics, for Prometheus |
-//! | `GET /v1/health` | [`types::Health`] |
-//! | `GET /v1/settings` | list of [`types::Setting`] |
-//! | `PATCH /v1/settings` [`types::SettingsChange`] | list of [`types::Setting`], as they are then |
-//! | `GET /v1/limits` | [`types::Limits`] |
-//! | `PUT /v1/limits` [`types::LimitsChange`] | [`types::Limits`], as they are then |
-//! | `GET /v1/shares` | list of [`types::Listed`] |
-//! | `POST /v1/shares` [`types::ShareRequest`] | lines of [`types::ShareEvent`] |
-//! | `GET /v1/unavailable` | [`types::UnavailableShares`] |
-//! | `GET /v1/exclusions` | list of [`types::ExcludedPath`] |
-//! | `DELETE /v1/shares?what=HASH` (or a name, or an absolute path) | list of [`types::Shared`] |
-//! | `GET /v1/links?what=HASH` (or a name; or nothing for all) | list of [`types::Shared`] |
-//! | `GET /v1/links/qr?what=HASH` (or a name) | its link as an SVG image |
-//! | `PUT /v1/files/{name}`, the file | [`types::Added`] |
-//! | `POST /v1/look` [`types::OpenRequest`] | [`types::ContentInfo`] |
-//! | `GET /v1/gateway?what=HASH` (or a link, or a name) | [`types::Gateway`] |
-//! | `GET /v1/catalogue?peer=ADDR` or `?wait=SECONDS` | list of [`types::Listed`] |
-//! | `GET /v1/downloads` | list of [`types::DownloadStatus`] |
-//! | `GET /v1/downloads/{what}/detail` | [`types::DownloadDetail`] |
-//! | `POST /v1/downloads` [`types::DownloadRequest`] | lines of [`types::DownloadEvent`] |
-//!
-//! Lists of shares, links, downloads, peers, lines and catalogues come in pages: `?limit=N&after=CURSOR`,
-//! the next one named by a `Link` header. Lines are newline-delimited JSON (`application/x-ndjson`). Closing the connection stops what
-//! the stream is about: hashing ends, a download pauses, unless it was asked for with `detach`.
+//! Embedders call [`router`] in-process, [`serve`] it on a socket of their own, or open a
+//! [`LocalApi`], which commands and pages find through the data folder.
 
 mod access;
 mod anonymous;

@@ -1,7 +1,7 @@
-//! Streams of events, one JSON document a line.
+//! Streams of events as newline-delimited JSON.
 //!
-//! A stream is driven by whoever reads it: nothing is queued for a slow reader but the newest
-//! progress, and what is dropped unread stops what it was about.
+//! The client drives its stream: only the newest progress is kept for a slow client, and closing
+//! the connection stops the operation that the stream reports.
 
 use std::{convert::Infallible, future::Future};
 
@@ -17,13 +17,13 @@ use tokio::sync::watch;
 /// Newline-delimited JSON.
 const NDJSON: &str = "application/x-ndjson";
 
-/// An answer of one line an event.
+/// A response with one line per event.
 pub(super) fn lines<E>(events: impl Stream<Item = E> + Send + 'static) -> Response
 where
     E: Serialize,
 {
     let lines = events.map(|event| {
-        // Our events have text keys and finite numbers: nothing that JSON could not say.
+        // Our events have text keys and finite numbers, which are always valid JSON.
         let mut line = serde_json::to_vec(&event).unwrap_or_default();
         line.push(b'\n');
         Ok::<_, Infallible>(line)
@@ -32,8 +32,8 @@ where
     (headers, Body::from_stream(lines)).into_response()
 }
 
-/// Each change that `watched` shows while `end` runs, then what `end` ended with. Changes between
-/// two reads are one.
+/// The changes of `watched` while `end` runs, then the output of `end`. Changes between two reads
+/// count as one.
 pub(super) fn until<T, F>(
     watched: watch::Receiver<T>,
     end: F,
@@ -47,7 +47,7 @@ where
         tokio::select! {
             biased;
             output = &mut end => Some((Either::Right(output), None)),
-            // A watch that has closed says nothing new: then only the end is waited for.
+            // A closed watch never changes again. Then only `end` remains.
             Ok(()) = watched.changed() => {
                 let value = watched.borrow_and_update().clone();
                 Some((Either::Left(value), Some((watched, end))))

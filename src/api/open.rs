@@ -1,4 +1,4 @@
-//! What content is, before it is downloaded.
+//! Describes content before it is downloaded.
 
 use axum::{Json, extract::State};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::node::Node;
 
-/// What content is, before it is downloaded.
+/// Describes content before it is downloaded: its kind, its size and its holders.
 #[utoipa::path(
     post, path = "/v1/look", operation_id = "look",
     request_body = OpenRequest,

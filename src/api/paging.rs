@@ -1,7 +1,7 @@
-//! Long lists, a page at a time.
+//! Long lists, one page at a time.
 //!
-//! The body is a list; a further page is named by a `Link` header with `rel="next"` (RFC 8288). A cursor
-//! says where a page ended: the item, and how many came before it, should it be gone by then.
+//! The body is a list. A `Link` header with `rel="next"` (RFC 8288) holds the URL of the next page,
+//! with a cursor: the last item of the page, and its position in case that the item disappears.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -12,27 +12,27 @@ use axum::{
 
 use super::{error::ApiError, types};
 
-/// Items of a page, unless the caller says.
+/// Items of a page by default.
 const DEFAULT_LIMIT: u64 = 1000;
 
 /// Items of a page, at most.
 pub(super) const MAX_LIMIT: u64 = 10_000;
 
-/// A page, and the name of the next one.
+/// A page of a list, and the headers that name the next one.
 pub(super) type ListPage<T> = (HeaderMap, Json<Vec<T>>);
 
-/// What a caller may say of the page that it wants.
+/// The page that a query asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageQuery<'a> {
     pub(super) limit: Option<u64>,
     pub(super) after: Option<&'a str>,
 }
 
-/// Queries that say which page is wanted.
+/// Implements `page_query` for queries with `limit` and `after`.
 macro_rules! page_queries {
     ($($query:ident),*) => {$(
         impl types::$query {
-            /// The page that is wanted.
+            /// The requested page.
             pub(super) fn page_query(&self) -> PageQuery<'_> {
                 PageQuery {
                     limit: self.limit,
@@ -45,7 +45,7 @@ macro_rules! page_queries {
 
 page_queries!(CatalogueQuery, LinksQuery, ListQuery, LogQuery);
 
-/// The page of `items` that is wanted; `key` tells an item from all others. `uri` is that of the request.
+/// The requested page of `items`. `key` identifies an item. `uri` is that of the request.
 pub(super) fn page<T, K: Hash>(
     mut items: Vec<T>,
     wanted: PageQuery<'_>,
@@ -54,7 +54,7 @@ pub(super) fn page<T, K: Hash>(
 ) -> Result<ListPage<T>, ApiError> {
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        let message = format!("a page has 1 to {MAX_LIMIT} items");
+        let message = format!("the limit {limit} is invalid: a page has 1 to {MAX_LIMIT} items");
         return Err(ApiError::bad("bad-request", message));
     }
     // At most MAX_LIMIT.
@@ -65,11 +65,17 @@ pub(super) fn page<T, K: Hash>(
         hasher.finish()
     };
     if let Some(after) = wanted.after {
-        let wrong = || ApiError::bad("bad-request", format!("{after:?} is no cursor of a list"));
+        let wrong = || {
+            ApiError::bad(
+                "bad-request",
+                format!("{after:?} is not a valid cursor: use the one in the Link header"),
+            )
+        };
         let (place, last) = after.split_once('-').ok_or_else(wrong)?;
         let place: usize = place.parse().map_err(|_| wrong())?;
         let last = u64::from_str_radix(last, 16).map_err(|_| wrong())?;
-        // Where it was, unless the list has changed: equal items are told apart by their places.
+        // The item is at its position unless the list has changed. The position also distinguishes
+        // equal items.
         let is_last = |item: &T| name(item) == last;
         let is_there = place
             .checked_sub(1)
@@ -104,13 +110,13 @@ fn cut<T>(
     (headers, Json(items))
 }
 
-/// The same request, for what comes behind `cursor`.
+/// The URL of the same request for the items after `cursor`.
 fn next(uri: &Uri, cursor: String) -> Option<HeaderValue> {
     let query = uri.query().unwrap_or_default();
     let mut query: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
     query.retain(|(name, _)| name != "after");
     query.push(("after".to_owned(), cursor));
-    // Whoever was to be waited for has been.
+    // The first page has waited already.
     let waited = query.iter_mut().find(|(name, _)| name == "wait");
     if let Some((_, wait)) = waited {
         "0".clone_into(wait);
@@ -120,7 +126,7 @@ fn next(uri: &Uri, cursor: String) -> Option<HeaderValue> {
     HeaderValue::from_str(&link).ok()
 }
 
-/// The path of the next page, if there is one.
+/// The path of the next page; `None` on the last page.
 pub(super) fn next_path(headers: &HeaderMap) -> Option<String> {
     let link = headers.get(LINK)?.to_str().ok()?;
     let (target, rest) = link.strip_prefix('<')?.split_once('>')?;
@@ -158,10 +164,10 @@ mod tests {
     fn pages_follow_each_other() {
         assert_eq!(pages(|_| {}, 2), [vec![0, 1], vec![2, 3], vec![4]]);
         assert_eq!(pages(|_| {}, 5), [vec![0, 1, 2, 3, 4]]);
-        // What comes before the cursor, and goes, moves nothing.
+        // Items that are added before the cursor shift nothing.
         let grow = |items: &mut Vec<u32>| items.insert(0, 9);
         assert_eq!(pages(grow, 2), [vec![0, 1], vec![2, 3], vec![4]]);
-        // The last one of a page is gone: it goes on at its place.
+        // The last item of a page is gone: the next page begins at its position.
         let mut is_first = true;
         let shrink = |items: &mut Vec<u32>| {
             if std::mem::take(&mut is_first) {
@@ -169,7 +175,7 @@ mod tests {
             }
         };
         assert_eq!(pages(shrink, 2), [vec![0, 1], vec![2, 3], vec![4]]);
-        // Equal ones are each told once.
+        // Equal items each occur once.
         let equal = |items: &mut Vec<u32>| items[..2].fill(7);
         assert_eq!(
             pages(equal, 1),
@@ -178,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_its_bounds() {
+    fn limits_and_cursors_are_checked() {
         let uri: Uri = "/v1/x".parse().unwrap();
         let refused = |limit, after| {
             let wanted = PageQuery { limit, after };

@@ -1,4 +1,4 @@
-//! Links as QR codes, for the camera of whoever sits opposite.
+//! Links as QR codes, for the camera of another device.
 
 use axum::{
     extract::State,
@@ -15,34 +15,35 @@ use super::{
 };
 use crate::{content::Link, node::Node};
 
-/// The largest code: with its margin 77 modules wide, of the 80 columns that every terminal has. It
-/// holds 425 bytes, a link with three addresses or so.
+/// The largest code of a link. With its margin it is 77 modules wide, which fits in 80 columns of a
+/// terminal. It holds 425 bytes: a link with about three addresses.
 const MAX_VERSION: i16 = 13;
 
-/// A code that fits.
+/// A QR code of a text or a link.
 pub struct QrCode {
     /// The code.
     pub code: qrcode::QrCode,
-    /// How many of the link's addresses it leaves out.
+    /// How many addresses of the link it omits.
     pub left_out: usize,
 }
 
 impl QrCode {
-    /// The code of a text as it is, however large.
+    /// The code of a text, of any size.
     ///
     /// # Errors
     ///
-    /// It is longer than any code.
+    /// The text is too long for any QR code.
     pub fn of_text(text: &str) -> Result<Self, QrError> {
         let code = qrcode::QrCode::with_error_correction_level(text, EcLevel::L)?;
         Ok(Self { code, left_out: 0 })
     }
 
-    /// The code of a link, without the last addresses and the name if there is no room for them.
+    /// The code of a link. Omits the last addresses, and then the name, until the code is small
+    /// enough.
     ///
     /// # Errors
     ///
-    /// It cannot be encoded, whatever is left out.
+    /// The link is too long even without addresses and name.
     pub fn of(link: &Link) -> Result<Self, QrError> {
         let all = link.peers.len();
         let mut link = link.clone();
@@ -75,7 +76,7 @@ impl QrCode {
     }
 }
 
-/// The link of what is shared, as a QR code.
+/// The link of a share, as a QR code.
 #[utoipa::path(
     get, path = "/v1/links/qr", operation_id = "linkImage",
     params(QrQuery),
@@ -87,9 +88,9 @@ pub(super) async fn image(
 ) -> Result<Response, ApiError> {
     let mut links = node.links(Some(query.what)).await?.into_iter();
     let refused = |message: String| ErrorInfo::new("not-drawn", message);
-    let shared = links
-        .next()
-        .ok_or_else(|| refused("nothing is shared".to_owned()))?;
+    let shared = links.next().ok_or_else(|| {
+        refused("this node shares nothing: share a file or folder first".to_owned())
+    })?;
     let code = QrCode::of(&shared.link).map_err(|error| refused(error.to_string()))?;
     let headers = [
         (CONTENT_TYPE, "image/svg+xml"),

@@ -1,7 +1,9 @@
-//! A file that leads a browser to the page, so that the code in its URL stands in no list of processes.
+//! A file that redirects a browser to the page. It keeps the code in the URL out of the list of
+//! processes.
 //!
-//! A browser is started with the file's name, which other users may see; only its owner can read the file.
-//! It is removed when the code is used or expires, and what a killed node left at the next start.
+//! A browser is started with the path of the file, which other users may see. Only the owner can
+//! read the file. It is removed when its code is used or expires. The next start removes the files
+//! of a killed node.
 
 use std::{
     fs,
@@ -14,12 +16,12 @@ use crate::durable;
 const PREFIX: &str = "page-";
 const SUFFIX: &str = ".html";
 
-/// A file that leads to a URL, until dropped.
+/// A file that redirects to a URL. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct Redirect(PathBuf);
 
 impl Redirect {
-    /// Writes one to `folder` that leads to `url`, which is of our own making: nothing in it is markup.
+    /// Writes a file in `folder` that redirects to `url`, which must hold no markup.
     pub(super) fn write(folder: &Path, url: &str) -> io::Result<Self> {
         let number: u64 = rand::random();
         let path = folder.join(format!("{PREFIX}{number:016x}{SUFFIX}"));
@@ -43,7 +45,7 @@ impl Redirect {
         &self.0
     }
 
-    /// Removes what a node left in `folder` that was killed.
+    /// Removes the files that a killed node left in `folder`.
     pub(super) fn clear(folder: &Path) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -68,8 +70,8 @@ fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
-        // The code in it is good once, and for a minute.
-        tracing::warn!(path = %path.display(), %error, "a file that led to the page is not removed");
+        // The code in it expires within a minute.
+        tracing::warn!(path = %path.display(), %error, "could not remove a file that opens the page");
     }
 }
 
@@ -78,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_its_owners_and_goes() {
+    fn only_its_owner_may_read_it_and_it_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let redirect = Redirect::write(folder.path(), "http://127.0.0.1:7/#code=ab").unwrap();
         let text = fs::read_to_string(redirect.path()).unwrap();

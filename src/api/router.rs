@@ -1,4 +1,5 @@
-//! The routes. Each is described where it is handled; the document is made of them.
+//! All routes. Each handler describes its own route, and the OpenAPI document is generated from
+//! these.
 
 use std::sync::Arc;
 
@@ -15,8 +16,9 @@ use super::{
     page, qr, settings, shares, sign_in, status,
 };
 
-/// All routes of `app` (a node will do), as a service to call in-process. It trusts its caller: strangers meet it
-/// only behind [`serve`](super::serve), which asks for the token first.
+/// All routes of `app`, which can be made from a [`Node`](crate::node::Node), as a service to call
+/// in-process. It trusts its caller. [`serve`](super::serve) checks the token of every request
+/// instead.
 pub fn router(app: impl Into<App>) -> Router {
     let described = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(openapi::document))

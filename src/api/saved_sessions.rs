@@ -1,10 +1,11 @@
-//! `pages.json` in the data folder: what the pages that are open need to go on when the node is back.
+//! `pages.json` in the data folder: keeps open pages signed in after a restart of the node.
 //!
-//! A page knows an address and the secret of its session. So the API is at the same port again if that is
-//! free, and knows the secrets: what a page has to show is made of them anew at each start, so that they
-//! are never sent. Readable only by its owner.
-//! Whatever is wrong with it, pages have to be opened anew, and nothing else: a damaged file is set aside,
-//! and one that cannot be read, or that a newer version wrote, is not replaced.
+//! A page knows the address of the API and the secret of its session. So the file holds the port
+//! and the secrets. Each run derives new bearers from the secrets, which are never sent. Only the
+//! owner can read the file.
+//!
+//! If the file cannot be used, people have to open their pages again. A damaged file is set aside.
+//! A file that cannot be read, or that a newer version wrote, is not replaced.
 
 use std::{
     fmt, io,
@@ -17,26 +18,26 @@ use crate::durable;
 
 const FILE: &str = "pages.json";
 
-/// Bytes read of a file, at most; the largest of ours has under 3000.
+/// Bytes of the file that are read, at most. The largest file has less than 3000.
 const MAX_LEN: u64 = 16 * 1024;
 
-/// Of the form below.
+/// The version of the format.
 const VERSION: u32 = 2;
 
-/// The file, which says of which form it is. The first version did not, and knew sessions by hashes: they
-/// are over.
+/// The content of the file with its version. Version 1 held hashes of sessions, which are not valid
+/// any more. Its first files held no version.
 #[derive(Serialize, Deserialize)]
 struct Versioned {
     #[serde(default)]
     version: u32,
     #[serde(flatten)]
-    kept: SavedSessions,
+    saved: SavedSessions,
 }
 
-/// What is kept for pages.
+/// The sessions of pages, and the port of the API.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedSessions {
-    /// Where the API was.
+    /// The port of the API.
     pub(super) port: u16,
     /// The secret of each session, in hex; oldest first.
     #[serde(default)]
@@ -54,29 +55,29 @@ impl fmt::Debug for SavedSessions {
     }
 }
 
-/// What a file says, as far as this version knows.
+/// A file, as far as this version understands it.
 pub(super) enum Parsed {
     Sessions(SavedSessions),
-    /// A newer version wrote it.
+    /// A newer version of Pelago wrote it.
     Newer,
 }
 
-/// Where that is kept.
+/// The file that holds saved sessions.
 #[derive(Clone, Debug)]
 pub(super) struct SavedSessionsFile {
     path: PathBuf,
-    /// Whether what is there may be replaced: it could be read, or is set aside.
+    /// Whether the file may be replaced: it could be read, was absent, or was set aside.
     may_be_replaced: bool,
 }
 
 impl SavedSessionsFile {
-    /// The file in `folder`, whose lock the caller holds, and what was kept in it. Where that cannot be
-    /// read, it is nothing, and the log says why.
+    /// The file in `folder`, whose lock the caller holds, and its sessions. If it cannot be read,
+    /// there are none, and the log has the reason.
     pub(super) fn open(folder: &Path) -> (Self, SavedSessions) {
         let path = folder.join(FILE);
-        let (kept, why) = match durable::read_or_set_aside(&path, MAX_LEN, parse) {
+        let (saved, why) = match durable::read_or_set_aside(&path, MAX_LEN, parse) {
             Ok(None) => (SavedSessions::default(), None),
-            Ok(Some(Parsed::Sessions(kept))) => (kept, None),
+            Ok(Some(Parsed::Sessions(saved))) => (saved, None),
             Ok(Some(Parsed::Newer)) => {
                 let why = "a newer version of Pelago wrote it".to_owned();
                 (SavedSessions::default(), Some(why))
@@ -85,26 +86,26 @@ impl SavedSessionsFile {
         };
         if let Some(why) = &why {
             let path = path.display();
-            tracing::warn!(%path, why, "open pages are not known, and none will outlast this node");
+            tracing::warn!(%path, why, "could not load the sessions of pages: open pages are signed out, now and after a restart");
         }
         let may_be_replaced = why.is_none();
         let file = Self {
             path,
             may_be_replaced,
         };
-        (file, kept)
+        (file, saved)
     }
 
-    /// Replaces what was kept. Blocks on the disk.
-    pub(super) fn write(&self, kept: SavedSessions) -> io::Result<()> {
+    /// Replaces the file. Blocks on the disk.
+    pub(super) fn write(&self, saved: SavedSessions) -> io::Result<()> {
         if !self.may_be_replaced {
             return Err(io::Error::other(
-                "it could not be read when the node started, and is not replaced",
+                "the file could not be read when the node started, and is not replaced",
             ));
         }
         let version = VERSION;
-        // Numbers and hex digits: nothing that JSON could not say.
-        let bytes = serde_json::to_vec(&Versioned { version, kept }).unwrap_or_default();
+        // Numbers and hex digits are always valid JSON.
+        let bytes = serde_json::to_vec(&Versioned { version, saved }).unwrap_or_default();
         durable::replace(&self.path, &bytes)
     }
 
@@ -112,7 +113,7 @@ impl SavedSessionsFile {
         &self.path
     }
 
-    /// The folder that it is in.
+    /// The folder of the file.
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
     }
@@ -128,8 +129,8 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Parsed> {
     if version > VERSION {
         return Some(Parsed::Newer);
     }
-    let Versioned { kept, .. } = serde_json::from_slice(bytes).ok()?;
-    Some(Parsed::Sessions(kept))
+    let Versioned { saved, .. } = serde_json::from_slice(bytes).ok()?;
+    Some(Parsed::Sessions(saved))
 }
 
 #[cfg(test)]
@@ -139,20 +140,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_read_back() {
+    fn saved_sessions_are_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let (file, nothing) = SavedSessionsFile::open(folder.path());
         assert_eq!(nothing, SavedSessions::default());
-        let kept = SavedSessions {
+        let saved = SavedSessions {
             port: 7,
             secrets: vec!["ab".repeat(32)],
         };
-        file.write(kept.clone()).unwrap();
-        assert_eq!(SavedSessionsFile::open(folder.path()).1, kept);
+        file.write(saved.clone()).unwrap();
+        assert_eq!(SavedSessionsFile::open(folder.path()).1, saved);
         let path = folder.path().join(FILE);
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(r#""version":2"#), "{text}");
-        // As the first versions wrote it.
+        // Files of the first versions.
         for version in ["", r#""version":1,"#] {
             fs::write(&path, format!(r#"{{{version}"port":7,"sessions":["ab"]}}"#)).unwrap();
             let over = SavedSessions {
@@ -164,20 +165,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_set_aside_and_what_is_newer_is_not_touched() {
+    fn a_damaged_file_is_set_aside_and_a_newer_one_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         fs::write(&path, "{").unwrap();
-        let (file, kept) = SavedSessionsFile::open(folder.path());
-        assert_eq!(kept, SavedSessions::default());
-        file.write(kept).unwrap();
+        let (file, saved) = SavedSessionsFile::open(folder.path());
+        assert_eq!(saved, SavedSessions::default());
+        file.write(saved).unwrap();
         let aside = folder.path().join("pages.json.damaged-1");
         assert_eq!(fs::read_to_string(aside).unwrap(), "{");
 
         let newer = r#"{"version":3,"other":[]}"#;
         fs::write(&path, newer).unwrap();
-        let (file, kept) = SavedSessionsFile::open(folder.path());
-        file.write(kept).unwrap_err();
+        let (file, saved) = SavedSessionsFile::open(folder.path());
+        file.write(saved).unwrap_err();
         assert_eq!(fs::read_to_string(&path).unwrap(), newer);
     }
 }

@@ -1,24 +1,25 @@
-//! Seconds as people and JSON give them: whole or not, never negative, never endless.
+//! Waiting times in seconds, as people and JSON give them: fractions are valid, negative and
+//! infinite values are not.
 
 use std::time::Duration;
 
-/// The longest time anybody may ask to wait, in seconds: a day.
+/// The longest waiting time, in seconds: a day.
 const MAX_SECONDS: f64 = 86_400.0;
 
-/// The time that `seconds` is.
+/// Converts `seconds` to a duration.
 ///
 /// # Errors
 ///
-/// [`SecondsError`] if it is none from 0 to a day.
+/// [`SecondsError`] if the value is not from 0 to a day.
 pub(crate) fn duration(seconds: f64) -> Result<Duration, SecondsError> {
     let allowed = (0.0..=MAX_SECONDS).contains(&seconds);
     let duration = allowed.then(|| Duration::try_from_secs_f64(seconds).ok());
     duration.flatten().ok_or(SecondsError { found: seconds })
 }
 
-/// Not a time to wait.
+/// The error of an invalid waiting time.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{found} is no time to wait; expected 0 to {MAX_SECONDS} seconds")]
+#[error("{found} is not a valid waiting time: use 0 to {MAX_SECONDS} seconds")]
 pub(crate) struct SecondsError {
     found: f64,
 }

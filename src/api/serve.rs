@@ -1,4 +1,4 @@
-//! The API on a socket: bounded connections, each asked for the token.
+//! The API on a socket: limited connections, and access control for every request.
 
 use std::{convert::Infallible, future::Future, slice, sync::Arc, time::Duration};
 
@@ -29,26 +29,26 @@ use super::{
     status::Served,
 };
 
-/// Connections at once; others take the places of those that ask for nothing, or wait in the system's
-/// queue. Each costs at most a request body and some buffers, so under 16 MiB in all.
+/// Open connections, at most. At the limit, a new one evicts an idle one, or waits in the queue of
+/// the system. Each costs at most a request body and some buffers, so all cost less than 16 MiB.
 pub(super) const MAX_CONNECTIONS: usize = 128;
 
-/// Answers that pages with a session are being given at once, at most, streams among them: commands
-/// always find a place.
+/// Responses, streams included, that pages with a session receive at the same time, at most. So
+/// commands always find a free connection.
 pub(super) const MAX_PAGE_CALLS: usize = 48;
 
-/// How long a request's head may take, and a connection be idle: callers are on this host. Tests wait
-/// for it to be over.
+/// How long the head of a request may take, and how long a connection may be idle. Callers are on
+/// this host. Tests wait for this time-out.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
-/// How long whoever is sent an answer may take nothing of it: it holds memory meanwhile. Tests wait for
-/// it to be over.
+/// How long a client may read nothing of a response, which holds memory meanwhile. Tests wait for
+/// this time-out.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 30 });
 
-/// Serves `router` on `listener` to those who know `token`, and to pages that were opened by them.
+/// Serves `router` on `listener` to commands that know `token`, and to pages that they opened.
 ///
-/// Once `shutdown` is over it ends when nobody is connected any more: calls under way go on to
-/// their end. Drop it to end them.
+/// Once `shutdown` resolves, this returns as soon as all requests in progress are complete. Drop it
+/// to abort them.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -58,14 +58,16 @@ pub async fn serve(
     match listener.local_addr() {
         Ok(address) => {
             let access = Access::new(token, address, Sessions::new(address));
-            serve_behind(access, listener, router, shutdown).await;
+            serve_with(access, listener, router, shutdown).await;
         }
-        Err(error) => tracing::warn!(%error, "the API has no address"),
+        Err(error) => {
+            tracing::warn!(%error, "could not read the address of the API: it is not served")
+        }
     }
 }
 
-/// The same, with `access` deciding who comes in.
-pub(super) async fn serve_behind(
+/// Serves with the given access control.
+pub(super) async fn serve_with(
     access: Access,
     listener: TcpListener,
     router: Router,
@@ -74,22 +76,22 @@ pub(super) async fn serve_behind(
     Server::new(access, listener, router).run(shutdown).await;
 }
 
-/// A router behind its door on a socket. It can run again after a panic.
+/// A router with access control on a socket. Can run again after a panic.
 #[derive(Debug)]
 pub(super) struct Server {
     listener: TcpListener,
     router: Router,
-    ending: watch::Sender<bool>,
+    shutdown: watch::Sender<bool>,
 }
 
 impl Server {
     pub(super) fn new(access: Access, listener: TcpListener, router: Router) -> Self {
-        let (sender, ending) = watch::channel(false);
-        let router = router.layer(Extension(ShutdownSignal(ending)));
+        let (sender, shutdown) = watch::channel(false);
+        let router = router.layer(Extension(ShutdownSignal(shutdown)));
         Self {
             listener,
-            router: guarded(router, access),
-            ending: sender,
+            router: with_access_control(router, access),
+            shutdown: sender,
         }
     }
 
@@ -97,13 +99,13 @@ impl Server {
     pub(super) async fn run(&self, shutdown: impl Future<Output = ()>) {
         let shutdown = async {
             shutdown.await;
-            self.ending.send_replace(true);
+            self.shutdown.send_replace(true);
         };
         accept_all(&self.listener, &self.router, "API", shutdown).await;
     }
 }
 
-/// Serves `router` on `listener` to everyone who reaches it, within the same bounds.
+/// Serves `router` on `listener` within the same limits, without access control.
 pub(super) async fn accept_all(
     listener: &TcpListener,
     router: &Router,
@@ -127,17 +129,17 @@ pub(super) async fn accept_all(
     connections::accept_all(slice::from_ref(listener), bounds, answer, shutdown).await;
 }
 
-/// Whether the API is to end: then what has no end of its own ends.
+/// Whether the API shuts down. Responses without an end of their own end then.
 #[derive(Clone, Debug)]
 pub(super) struct ShutdownSignal(pub(super) watch::Receiver<bool>);
 
-/// The router behind the door.
-fn guarded(router: Router, access: Access) -> Router {
+/// Adds access control to the router.
+fn with_access_control(router: Router, access: Access) -> Router {
     let served = access.served();
-    let places = Arc::new(Semaphore::new(MAX_PAGE_CALLS));
+    let permits = Arc::new(Semaphore::new(MAX_PAGE_CALLS));
     let anonymous = Arc::new(Anonymous::default());
-    let door = from_fn(move |mut request: Request, next: Next| {
-        let (access, places) = (access.clone(), Arc::clone(&places));
+    let access_control = from_fn(move |mut request: Request, next: Next| {
+        let (access, permits) = (access.clone(), Arc::clone(&permits));
         let anonymous = Arc::clone(&anonymous);
         async move {
             let (method, uri, headers) = (request.method(), request.uri(), request.headers());
@@ -148,7 +150,7 @@ fn guarded(router: Router, access: Access) -> Router {
                     request.extensions_mut().insert(access);
                     match caller {
                         Caller::Command => next.run(request).await,
-                        Caller::Page => placed(request, next, places).await,
+                        Caller::Page => answer_page(request, next, permits).await,
                         Caller::Anonymous => anonymous.answer(next.run(request)).await,
                     }
                 }
@@ -160,10 +162,13 @@ fn guarded(router: Router, access: Access) -> Router {
             Ok::<_, Infallible>(response)
         }
     });
-    router.layer(Extension(Served(served))).layer(door)
+    router
+        .layer(Extension(Served(served)))
+        .layer(access_control)
 }
 
-/// What the node says is neither kept by a browser, nor taken for something else, nor given to others.
+/// Tells browsers not to cache the response, not to guess its type, and not to give it to other
+/// origins.
 fn keep_private(headers: &mut HeaderMap) {
     for (name, value) in [
         (CACHE_CONTROL, "no-store"),
@@ -177,13 +182,13 @@ fn keep_private(headers: &mut HeaderMap) {
     }
 }
 
-/// The answer to a page, which has its place until it is sent or nobody reads it any more.
-async fn placed(request: Request, next: Next, places: Arc<Semaphore>) -> Response {
-    let Ok(place) = places.try_acquire_owned() else {
-        let message = "pages are being answered in too many places at once";
+/// The response to a page. It holds a permit until it is sent or the client disconnects.
+async fn answer_page(request: Request, next: Next, permits: Arc<Semaphore>) -> Response {
+    let Ok(permit) = permits.try_acquire_owned() else {
+        let message = "too many requests of pages are in progress: close a page, or try again";
         let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-calls", message);
         return refusal.retry_after(1).into_response();
     };
     let response = next.run(request).await;
-    response.map(|body| Body::new(GuardedBody::new(body, place)))
+    response.map(|body| Body::new(GuardedBody::new(body, permit)))
 }

@@ -1,13 +1,13 @@
-//! Sessions of web pages, and the one-time codes that they begin with.
+//! Sessions of web pages, and the one-time codes that begin them. A command, which knows the token,
+//! requests a code and passes it to the browser in the fragment of a URL, which browsers do not
+//! send. The page exchanges the code for the secret of a session and for a bearer, which it sends
+//! with each request. Neither is a cookie: browsers send cookies to every port of a host.
 //!
-//! A command, which knows the token, asks for a code and gives it to the browser in a URL's fragment,
-//! which is sent nowhere. The page exchanges it for the secret of a session and for a bearer, which it shows
-//! with each request. Nothing of it is a cookie: a browser sends those to every port of a host.
-//!
-//! Codes end with the API; sessions go on when the node is back, so that a page that stayed open need not
-//! be opened anew. Meanwhile another program may listen at its port. So the secret is
-//! never sent, and a bearer is good for one run at one address only: a MAC over both under the secret. At
-//! the next run the page asks for that run's number, which cannot be known before, and makes a new one.
+//! Codes end with the API. Sessions outlive it, so that an open page keeps working after a restart
+//! of the node. Meanwhile, another program may listen at the port. So a page never sends the
+//! secret, and a bearer is valid for one run at one address only: it is a MAC over both, keyed with
+//! the secret. After a restart, the page requests the id of the new run, which is unpredictable,
+//! and derives a new bearer.
 
 use std::{
     collections::VecDeque,
@@ -29,28 +29,28 @@ use super::{
     saved_sessions::{SavedSessions, SavedSessionsFile},
 };
 
-/// How long a code can be used: a browser takes seconds to start.
+/// How long a code is valid. A browser takes seconds to start.
 pub(super) const CODE_LIFETIME: Duration = Duration::from_secs(60);
 
-/// Codes that can be used at once, at most; the oldest goes first. People open a page or two.
+/// Valid codes, at most. Over the limit, the oldest is dropped. People open one or two pages.
 const MAX_CODES: usize = 16;
 
-/// Sessions at once, at most; the oldest goes first.
+/// Sessions, at most. Over the limit, the oldest is dropped.
 const MAX_SESSIONS: usize = 32;
 
-/// What the MAC is for, so that it never stands for anything else. The page has the same.
+/// Separates bearers from any other use of a secret. The page uses the same text.
 const PURPOSE: &str = "pelago/page/1";
 
 /// The sessions of one API.
 #[derive(Debug)]
 pub(super) struct Sessions {
     registry: Mutex<Registry>,
-    /// What tells this run from others.
+    /// The id of this run.
     run: Token,
-    /// Where the page is.
+    /// The address of the page.
     address: SocketAddr,
-    /// Where they are kept.
-    kept: Option<SavedSessionsFile>,
+    /// The file that saves them, if they are saved.
+    file: Option<SavedSessionsFile>,
 }
 
 #[derive(Debug, Default)]
@@ -64,39 +64,39 @@ struct Registry {
 struct Code {
     code: Token,
     given: Instant,
-    /// The file that leads there, if there is one.
+    /// The file that opens the page with this code, if there is one.
     _redirect: Option<Redirect>,
 }
 
-/// What a page knows.
+/// The session of one page.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     /// Never sent by a page.
     pub(super) secret: Token,
-    /// What it shows in this run.
+    /// The credential that the page sends in this run.
     pub(super) bearer: Token,
 }
 
 impl Sessions {
-    /// None yet, for an API at `served`, and none that outlast it.
+    /// No sessions yet, for an API at `served`. They are not saved.
     pub(super) fn new(served: SocketAddr) -> Self {
         Self {
             registry: Mutex::default(),
             run: Token::generate(),
             address: page_address(served),
-            kept: None,
+            file: None,
         }
     }
 
-    /// Those that were `kept` in `file`, which keeps them from now on.
+    /// The `saved` sessions of `file`, which also saves changes.
     pub(super) fn restored(
         file: SavedSessionsFile,
-        kept: SavedSessions,
+        saved: SavedSessions,
         served: SocketAddr,
     ) -> Self {
         let mut sessions = Self::new(served);
         Redirect::clear(file.folder());
-        let secrets = kept.secrets.into_iter().take(MAX_SESSIONS);
+        let secrets = saved.secrets.into_iter().take(MAX_SESSIONS);
         let known: VecDeque<_> = secrets
             .map(|secret| sessions.session(secret.into()))
             .collect();
@@ -104,11 +104,11 @@ impl Sessions {
             sessions: known,
             ..Registry::default()
         });
-        sessions.kept = Some(file);
+        sessions.file = Some(file);
         sessions
     }
 
-    /// What tells this run from others: no secret, and not to be guessed before.
+    /// The id of this run. Not a secret, but unpredictable.
     pub(super) const fn run(&self) -> &Token {
         &self.run
     }
@@ -118,9 +118,9 @@ impl Sessions {
         Session { secret, bearer }
     }
 
-    /// Writes down what there is, if it is kept.
-    fn keep(&self, registry: &Registry) -> io::Result<()> {
-        let Some(file) = &self.kept else {
+    /// Saves the sessions, if they have a file.
+    fn save(&self, registry: &Registry) -> io::Result<()> {
+        let Some(file) = &self.file else {
             return Ok(());
         };
         let secrets = registry.sessions.iter().map(|session| &session.secret);
@@ -130,27 +130,27 @@ impl Sessions {
         });
         written.inspect_err(|error| {
             let path = file.path().display();
-            tracing::warn!(%path, %error, "the next node does not know which pages are open");
+            tracing::warn!(%path, %error, "could not save the sessions of pages: they end with this node");
         })
     }
 
-    /// A new code, given out at `now`.
+    /// A new code, valid from `now`.
     pub(super) fn new_code(&self, now: Instant) -> Token {
         let code = Token::generate();
         self.add_code(code.clone(), now, None);
         code
     }
 
-    /// The same, and a file that leads a browser there; none where there is no folder for it. Blocks on the
-    /// disk.
+    /// A new code, and a file that opens the page with it; `None` if sessions are not saved, as
+    /// there is no folder for it. Blocks on the disk.
     ///
     /// # Errors
     ///
-    /// What the system said; then there is no code.
+    /// The error of the system. Then there is no code.
     pub(super) fn new_code_in_file(&self, now: Instant) -> io::Result<(Token, Option<PathBuf>)> {
         let code = Token::generate();
         let url = format!("http://{}/#code={}", self.address, code.as_str());
-        let folder = self.kept.as_ref().map(SavedSessionsFile::folder);
+        let folder = self.file.as_ref().map(SavedSessionsFile::folder);
         let redirect = folder.map(|folder| Redirect::write(folder, &url));
         let redirect = redirect.transpose()?;
         let path = redirect.as_ref().map(|redirect| redirect.path().to_owned());
@@ -170,21 +170,21 @@ impl Sessions {
         });
     }
 
-    /// Forgets codes that are too old, and the files that lead there.
-    pub(super) fn forget_codes(&self, now: Instant) {
-        let is_good = |code: &Code| now.saturating_duration_since(code.given) < CODE_LIFETIME;
-        self.lock().codes.retain(is_good);
+    /// Removes expired codes and their files.
+    pub(super) fn remove_expired_codes(&self, now: Instant) {
+        let is_valid = |code: &Code| now.saturating_duration_since(code.given) < CODE_LIFETIME;
+        self.lock().codes.retain(is_valid);
     }
 
-    /// Forgets all codes, as the API ends.
-    pub(super) fn forget_all_codes(&self) {
+    /// Removes all codes and their files, when the API ends.
+    pub(super) fn remove_all_codes(&self) {
         self.lock().codes.clear();
     }
 
-    /// Takes a code for a new session; none if the code is not, or no longer, good. Blocks on the disk. A
-    /// session that cannot be kept ends with the node.
+    /// Exchanges a code for a new session; `None` if the code is invalid or expired. Blocks on the
+    /// disk. A session that cannot be saved ends with the node.
     pub(super) fn begin(&self, code: &str, now: Instant) -> Option<Session> {
-        self.forget_codes(now);
+        self.remove_expired_codes(now);
         let mut registry = self.lock();
         let is_it = |known: &Code| known.code.is(code.as_bytes());
         let at = registry.codes.iter().position(is_it)?;
@@ -194,27 +194,27 @@ impl Sessions {
         }
         let session = self.session(Token::generate());
         registry.sessions.push_back(session.clone());
-        // The warning says so; the page works.
-        let _ = self.keep(&registry);
+        // The error is logged, and the page works until the node ends.
+        let _ = self.save(&registry);
         Some(session)
     }
 
-    /// The session whose page shows `bearer`, if there is one.
+    /// The session with this `bearer`, if there is one.
     pub(super) fn find(&self, bearer: &[u8]) -> Option<Session> {
         let registry = self.lock();
         let mut sessions = registry.sessions.iter();
         sessions.find(|known| known.bearer.is(bearer)).cloned()
     }
 
-    /// Ends the session whose page shows `bearer`, if there is one. Blocks on the disk.
+    /// Ends the session with this `bearer`, if there is one. Blocks on the disk.
     ///
     /// # Errors
     ///
-    /// What the system said: it is ended, but the next node knows it again.
+    /// The error of the system. The session has ended, but is valid again after a restart.
     pub(super) fn end(&self, bearer: &[u8]) -> io::Result<()> {
         let mut registry = self.lock();
         registry.sessions.retain(|known| !known.bearer.is(bearer));
-        self.keep(&registry)
+        self.save(&registry)
     }
 
     fn lock(&self) -> MutexGuard<'_, Registry> {
@@ -222,10 +222,10 @@ impl Sessions {
     }
 }
 
-/// What the page of a session shows at `address` in one run.
+/// The bearer of a session at `address` in one run.
 fn bearer(secret: &Token, run: &Token, address: SocketAddr) -> Token {
     let key = secret.as_str().as_bytes();
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length will do");
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(format!("{PURPOSE}\n{}\n{address}", run.as_str()).as_bytes());
     let code = mac.finalize().into_bytes();
     let digits = code.iter().fold(String::new(), |mut text, byte| {
@@ -245,9 +245,9 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
-    fn kept(folder: &Path) -> Sessions {
-        let (file, kept) = SavedSessionsFile::open(folder);
-        Sessions::restored(file, kept, at(7))
+    fn restored(folder: &Path) -> Sessions {
+        let (file, saved) = SavedSessionsFile::open(folder);
+        Sessions::restored(file, saved, at(7))
     }
 
     fn begun(sessions: &Sessions) -> Session {
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_once_and_for_a_minute() {
+    fn a_code_is_valid_once_and_for_a_minute() {
         let (sessions, now) = (Sessions::new(at(7)), Instant::now());
         let code = sessions.new_code(now);
         assert!(sessions.begin("", now).is_none());
@@ -277,9 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_code_goes_with_it() {
+    fn the_file_of_a_code_is_removed_with_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (sessions, now) = (kept(folder.path()), Instant::now());
+        let (sessions, now) = (restored(folder.path()), Instant::now());
         let (code, file) = sessions.new_code_in_file(now).unwrap();
         let file = file.unwrap();
         let text = std::fs::read_to_string(&file).unwrap();
@@ -289,36 +289,36 @@ mod tests {
 
         let (_, old) = sessions.new_code_in_file(now).unwrap();
         let old = old.unwrap();
-        sessions.forget_codes(now + CODE_LIFETIME / 2);
+        sessions.remove_expired_codes(now + CODE_LIFETIME / 2);
         assert!(old.exists());
-        sessions.forget_codes(now + CODE_LIFETIME);
+        sessions.remove_expired_codes(now + CODE_LIFETIME);
         assert!(!old.exists());
         assert_eq!(Sessions::new(at(7)).new_code_in_file(now).unwrap().1, None);
     }
 
     #[test]
-    fn sessions_outlast_the_node_and_what_was_sent_does_not() {
+    fn sessions_outlive_the_node_and_bearers_do_not() {
         let folder = tempfile::tempdir().unwrap();
-        let before = kept(folder.path());
+        let before = restored(folder.path());
         let session = begun(&before);
-        let after = kept(folder.path());
+        let after = restored(folder.path());
         assert!(
             !is(&after, &session.bearer),
             "it may have been sent to others"
         );
-        // As the page makes it.
+        // The page derives it in the same way.
         let again = bearer(&session.secret, after.run(), at(7));
         assert!(is(&after, &again) && !is(&before, &again));
-        // Whoever is where the node was passes on what a page made for that address.
+        // A program at the old address of the node could forward a bearer for that address.
         assert!(!is(&after, &bearer(&session.secret, after.run(), at(8))));
         after.end(again.as_str().as_bytes()).unwrap();
-        let last = kept(folder.path());
+        let last = restored(folder.path());
         assert!(!is(&last, &bearer(&session.secret, last.run(), at(7))));
     }
 
-    /// The page makes it of the same bytes (`page/session.js`).
+    /// The page derives it from the same bytes (`page/session.js`).
     #[test]
-    fn a_bearer_is_what_the_page_makes() {
+    fn the_page_derives_the_same_bearer() {
         let (secret, run) = (Token::from("ab".repeat(32)), Token::from("cd".repeat(32)));
         assert_eq!(
             bearer(&secret, &run, at(7)).as_str(),
@@ -327,9 +327,9 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_cannot_be_kept_ends_all_the_same() {
+    fn a_session_ends_even_if_that_cannot_be_saved() {
         let folder = tempfile::tempdir().unwrap();
-        let sessions = kept(folder.path());
+        let sessions = restored(folder.path());
         folder.close().unwrap();
         let session = begun(&sessions);
         assert!(is(&sessions, &session.bearer));
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_where_there_are_too_many() {
+    fn the_oldest_is_dropped_over_the_limit() {
         let (sessions, now) = (Sessions::new(at(7)), Instant::now());
         let first = sessions.new_code(now);
         for _ in 0..MAX_CODES {

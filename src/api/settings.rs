@@ -1,4 +1,4 @@
-//! What is set, and what of it can change while the node runs.
+//! Settings, and changes of them while the node runs.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
     node::Node,
 };
 
-/// What is set, and by whom.
+/// All settings: values, origins and descriptions.
 #[utoipa::path(
     get, path = "/v1/settings", operation_id = "settings",
     responses((status = 200, description = "Done", body = Vec<types::Setting>), Refused),
@@ -27,7 +27,7 @@ pub(super) async fn list(State(settings): State<Arc<LiveSettings>>) -> Json<Vec<
     Json(listed(&settings))
 }
 
-/// Changes settings by their names, and keeps that for later runs: all of them, or none.
+/// Changes settings by name, all or none, and saves the changes for later runs.
 #[utoipa::path(
     patch, path = "/v1/settings", operation_id = "changeSettings",
     request_body = HashMap<String, Value>,
@@ -41,11 +41,11 @@ pub(super) async fn change(
 ) -> Result<Json<Vec<types::Setting>>, ApiError> {
     let changes = setting_values(changes)
         .map_err(|error| ApiError::with(StatusCode::UNPROCESSABLE_ENTITY, error))?;
-    keep(&node, &log, &settings, changes).await?;
+    save(&node, &log, &settings, changes).await?;
     Ok(Json(listed(&settings)))
 }
 
-/// How fast content may pass.
+/// The rate limits of transfers.
 #[utoipa::path(
     get, path = "/v1/limits", operation_id = "limits",
     responses((status = 200, description = "Done", body = types::Limits), Refused),
@@ -54,7 +54,7 @@ pub(super) async fn limits(State(node): State<Node>) -> Json<types::Limits> {
     Json(node.limits().into())
 }
 
-/// The limits are settings like others, under shorter names.
+/// Changes rate limits. They are settings with shorter names.
 #[utoipa::path(
     put, path = "/v1/limits", operation_id = "changeLimits",
     request_body = LimitsChange,
@@ -67,20 +67,20 @@ pub(super) async fn change_limits(
     JsonBody(change): JsonBody<LimitsChange>,
 ) -> Result<Json<types::Limits>, ApiError> {
     let changes = limits_change(change)?;
-    keep(&node, &log, &settings, changes).await?;
+    save(&node, &log, &settings, changes).await?;
     Ok(Json(node.limits().into()))
 }
 
-/// All settings, for streams of events, too.
+/// All settings. Streams of events send these, too.
 pub(super) fn listed(settings: &LiveSettings) -> Vec<types::Setting> {
     settings.list().into_iter().map(Into::into).collect()
 }
 
-/// New values by the names of settings, as they are changed.
+/// Converts new values, by the names of their settings, to changes.
 ///
 /// # Errors
 ///
-/// Some are no values of a setting.
+/// A value has a type that no setting has.
 pub fn setting_values(
     changes: SettingsChange,
 ) -> Result<Vec<(String, Option<NewValue>)>, ErrorInfo> {
@@ -91,7 +91,9 @@ pub fn setting_values(
             Value::String(text) => Some(NewValue::Text(text.clone())),
             Value::Number(number) if number.is_i64() => number.as_i64().map(NewValue::Number),
             other => {
-                let message = format!("{name}: {other} is no value of a setting");
+                let message = format!(
+                    "{name}: {other} is not a valid value: use text, a whole number, true or false"
+                );
                 return Err(ErrorInfo::new("bad-setting", message));
             }
         };
@@ -100,14 +102,14 @@ pub fn setting_values(
     changes.into_iter().map(wanted).collect()
 }
 
-async fn keep(
+async fn save(
     node: &Node,
     log: &Log,
     settings: &Arc<LiveSettings>,
     changes: Vec<(String, Option<NewValue>)>,
 ) -> Result<(), ApiError> {
     let (node, log, settings) = (node.clone(), log.clone(), Arc::clone(settings));
-    // It waits for the disk.
+    // The change blocks on the disk.
     let change = move || settings.change(&changes, |now| apply(&node, &log, &changes, now));
     match tokio::task::spawn_blocking(change).await {
         Ok(changed) => changed.map_err(refused),
@@ -115,7 +117,7 @@ async fn keep(
     }
 }
 
-/// Has the node and the log do as the settings say now, as far as they were changed.
+/// Applies changed settings to the node and the log.
 fn apply(node: &Node, log: &Log, changes: &[(String, Option<NewValue>)], now: &Config) {
     let transfer = &now.transfer;
     for (name, _) in changes {
@@ -133,7 +135,7 @@ fn apply(node: &Node, log: &Log, changes: &[(String, Option<NewValue>)], now: &C
                     "transfer.download_limit_per_peer" => {
                         rates.download_per_peer = transfer.download_limit_per_peer;
                     }
-                    // Others are read by those who ask the node for something.
+                    // Other settings are read where they are used.
                     _ => {}
                 });
             }

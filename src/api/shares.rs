@@ -1,4 +1,4 @@
-//! What this node shares.
+//! The shares of this node.
 
 use std::{ops::ControlFlow, path::PathBuf};
 
@@ -27,10 +27,10 @@ use super::{
 };
 use crate::node::Node;
 
-/// Events of a check that wait to be read, at most: the check waits then.
+/// Events of a check that are queued, at most. The check waits for its reader then.
 const CHECK_EVENTS_QUEUED: usize = 16;
 
-/// What this node shares, by name.
+/// The shares of this node, ordered by name.
 #[utoipa::path(
     get, path = "/v1/shares", operation_id = "shares",
     params(ListQuery),
@@ -46,11 +46,11 @@ pub(super) async fn list(
     page(listed, query.page_query(), &uri, key)
 }
 
-/// Shares a path. The stream drives it: closing the connection ends it.
+/// Shares a file or folder. Closing the connection stops it.
 #[utoipa::path(
     post, path = "/v1/shares", operation_id = "share",
     request_body = ShareRequest,
-    responses((status = 200, description = "A line an event", body = ShareEvent, content_type = "application/x-ndjson"), Refused),
+    responses((status = 200, description = "One event per line", body = ShareEvent, content_type = "application/x-ndjson"), Refused),
 )]
 pub(super) async fn share(
     State(node): State<Node>,
@@ -75,11 +75,10 @@ pub(super) async fn share(
     Ok(lines(events))
 }
 
-/// Reads all that is shared, and compares it with what is listed. The stream drives it: closing the
-/// connection ends it.
+/// Reads all shared files and compares them with their hashes. Closing the connection stops it.
 #[utoipa::path(
     post, path = "/v1/shares/check", operation_id = "checkShares",
-    responses((status = 200, description = "A line an event", body = CheckEvent, content_type = "application/x-ndjson"), Refused),
+    responses((status = 200, description = "One event per line", body = CheckEvent, content_type = "application/x-ndjson"), Refused),
 )]
 pub(super) async fn check(State(node): State<Node>) -> Response {
     let (sender, events) = mpsc::channel(CHECK_EVENTS_QUEUED);
@@ -95,31 +94,31 @@ pub(super) async fn check(State(node): State<Node>) -> Response {
                 error: error.into(),
             },
         };
-        // Whoever asked may be gone.
+        // The client may have disconnected.
         let _ = last.send(event).await;
     };
     let events = stream::unfold(events, |mut events| async {
         let event = events.recv().await?;
         Some((event, events))
     });
-    // It says nothing itself, and runs as long as the events are read.
+    // The check runs while the events are read, and adds no events of its own.
     let checking = checking.into_stream().filter_map(|()| ready(None));
     lines(stream::select(events, checking))
 }
 
-/// Bytes of the file at `path`, for people to see progress; none for a directory, or if it cannot be
-/// had, which sharing it will explain.
+/// Bytes of the file at `path`, to show progress; `None` for a directory, or on an error, which
+/// sharing the file reports.
 async fn size_of(path: PathBuf) -> Option<u64> {
     let metadata = spawn_blocking(move || path.metadata()).await.ok()?.ok()?;
     metadata.is_file().then_some(metadata.len())
 }
 
-/// What tells listed content from all other.
+/// The key that identifies a listed share.
 pub(super) fn key(listed: &Listed) -> (String, String) {
     (listed.name.clone(), listed.hash.clone())
 }
 
-/// The files in watched folders that are not shared yet, as programs may still write to them.
+/// The files in watched folders that are not shared yet because programs may still write to them.
 #[utoipa::path(
     get, path = "/v1/being-written", operation_id = "beingWritten",
     responses((status = 200, description = "Done", body = BeingWritten), Refused),
@@ -128,7 +127,7 @@ pub(super) async fn being_written(State(node): State<Node>) -> Json<BeingWritten
     Json(node.being_written().into())
 }
 
-/// What is not available of what this node shares.
+/// The shares of this node that are not available.
 #[utoipa::path(
     get, path = "/v1/unavailable", operation_id = "unavailable",
     responses((status = 200, description = "Done", body = UnavailableShares), Refused),
@@ -139,7 +138,7 @@ pub(super) async fn unavailable(
     Ok(Json(node.unavailable().await?.into()))
 }
 
-/// The places in watched folders that a person withdrew.
+/// The paths in watched folders that a person excluded from sharing.
 #[utoipa::path(
     get, path = "/v1/exclusions", operation_id = "exclusions",
     responses((status = 200, description = "Done", body = Vec<ExcludedPath>), Refused),
@@ -148,7 +147,7 @@ pub(super) async fn exclusions(State(node): State<Node>) -> Json<Vec<ExcludedPat
     Json(node.exclusions().into_iter().map(Into::into).collect())
 }
 
-/// The links of what is shared.
+/// The links of shares.
 #[utoipa::path(
     get, path = "/v1/links", operation_id = "links",
     params(LinksQuery),
@@ -165,7 +164,7 @@ pub(super) async fn links(
     page(links, query.page_query(), &uri, key)
 }
 
-/// Ends sharing.
+/// Stops sharing.
 #[utoipa::path(
     delete, path = "/v1/shares", operation_id = "unshare",
     params(UnshareQuery),

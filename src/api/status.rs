@@ -1,4 +1,4 @@
-//! The node itself, whom it is connected to, and how well.
+//! The node itself: its status, peers, health and log.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -18,11 +18,11 @@ use super::{
 };
 use crate::node::{ListError, Node, Status};
 
-/// Where the API listens, as requests that came through a socket carry it.
+/// The address of the API, in the extensions of requests that came through a socket.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Served(pub(super) SocketAddr);
 
-/// Where the API and the gateway listen, as far as a request tells.
+/// The addresses of the API and the gateway, from the extensions of a request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
     api: Option<String>,
@@ -42,7 +42,7 @@ impl<S: Sync> FromRequestParts<S> for Addresses {
 }
 
 impl Addresses {
-    /// All that there is to say of a node.
+    /// Adds the addresses to the status of the node.
     pub(super) fn with(&self, status: Status) -> types::Status {
         types::Status {
             api: self.api.clone(),
@@ -52,7 +52,7 @@ impl Addresses {
     }
 }
 
-/// The node itself.
+/// The status of the node.
 #[utoipa::path(
     get, path = "/v1/status", operation_id = "status",
     responses((status = 200, description = "Done", body = types::Status), Refused),
@@ -64,7 +64,7 @@ pub(super) async fn status(
     Ok(Json(addresses.with(node.status().await?)))
 }
 
-/// Whom it is connected to.
+/// The connected peers.
 #[utoipa::path(
     get, path = "/v1/peers", operation_id = "peers",
     params(ListQuery),
@@ -81,7 +81,7 @@ pub(super) async fn peers(
     page(peers, query.page_query(), &uri, |peer| peer.peer_id.clone())
 }
 
-/// The last lines that the program logged, the oldest first.
+/// The last lines of the log, oldest first.
 #[utoipa::path(
     get, path = "/v1/log", operation_id = "log",
     params(LogQuery),
@@ -97,7 +97,7 @@ pub(super) async fn log(
     page(lines, query.page_query(), &uri, key)
 }
 
-/// How well it is connected.
+/// The health of the node: its connections, its limits and its problems.
 #[utoipa::path(
     get, path = "/v1/health", operation_id = "health",
     responses((status = 200, description = "Done", body = types::Health), Refused),

@@ -1,15 +1,15 @@
-//! The token: what a caller has to know.
+//! The token, which grants commands access to the API.
 
 use std::fmt::{self, Write};
 
 use subtle::ConstantTimeEq;
 
-/// 32 random bytes in hex, made anew whenever an API starts. Never logged: `Debug` hides it.
+/// 32 random bytes in hex. Every start of an API makes a new token. Never logged: `Debug` hides it.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// A new one, from the system's randomness.
+    /// A new token, from the system's random number generator.
     pub fn generate() -> Self {
         let bytes: [u8; 32] = rand::random();
         Self(bytes.iter().fold(String::new(), |mut text, byte| {
@@ -18,12 +18,12 @@ impl Token {
         }))
     }
 
-    /// Whether `claimed` is this token, in a time that does not tell how much of it is right.
+    /// Whether `claimed` is this token, compared in constant time.
     pub(super) fn is(&self, claimed: &[u8]) -> bool {
         self.0.as_bytes().ct_eq(claimed).into()
     }
 
-    /// The token, to send or to keep.
+    /// The token as text.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

@@ -13,7 +13,7 @@ use crate::api::types::{
 };
 
 impl Client {
-    /// Its downloads.
+    /// The downloads of the node.
     ///
     /// # Errors
     ///
@@ -22,8 +22,8 @@ impl Client {
         self.list("/v1/downloads").await
     }
 
-    /// Downloads, or follows what is being downloaded. Dropping the events before the last pauses it,
-    /// unless others follow it or the node runs it by itself.
+    /// Starts a download, or follows it if it exists. Dropping the events before the last one
+    /// pauses it, unless other callers follow it or it is detached.
     ///
     /// # Errors
     ///
@@ -35,7 +35,7 @@ impl Client {
         self.stream("/v1/downloads", request).await
     }
 
-    /// Where the blocks of `what` came from.
+    /// The sources of `what`, and which of them sent its blocks.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Client {
         self.get(&of_download(what, "/detail")).await
     }
 
-    /// Who wants `what` to go on.
+    /// How many callers follow `what`.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Client {
         self.post(&of_download(what, "/pause")).await
     }
 
-    /// Goes on with `what`.
+    /// Resumes `what`.
     ///
     /// # Errors
     ///
@@ -71,7 +71,7 @@ impl Client {
         self.post(&of_download(what, "/resume")).await
     }
 
-    /// Pauses all downloads that run; returns them.
+    /// Pauses all running downloads, and returns them.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl Client {
         self.post("/v1/pause").await
     }
 
-    /// Goes on with all downloads that are paused or have failed; returns them.
+    /// Resumes all paused and failed downloads, and returns them.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Client {
         self.post("/v1/resume").await
     }
 
-    /// Stops `what`, and removes what is here of it.
+    /// Cancels `what` and removes its partial data.
     ///
     /// # Errors
     ///
@@ -98,7 +98,8 @@ impl Client {
         self.post(&of_download(what, "/cancel")).await
     }
 
-    /// Takes `what`, which has ended, off the list; with `data`, removes what was downloaded, too.
+    /// Removes `what`, which has ended, from the list; with `data`, also removes the downloaded
+    /// files.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Client {
         self.answer(request(Method::DELETE, &path, None)?).await
     }
 
-    /// Puts `what` somewhere else in the order; returns all downloads in theirs.
+    /// Moves `what` in the queue, and returns all downloads in their new order.
     ///
     /// # Errors
     ///
@@ -125,7 +126,7 @@ impl Client {
     }
 }
 
-/// The path of one download.
+/// The path of the URL of one download.
 fn of_download(what: &str, verb: &str) -> String {
     let what = utf8_percent_encode(what, NON_ALPHANUMERIC);
     format!("/v1/downloads/{what}{verb}")

@@ -1,4 +1,4 @@
-//! Why a call gave no answer.
+//! The errors of calls.
 
 use std::io;
 
@@ -9,26 +9,28 @@ use crate::api::types::ErrorInfo;
 /// Bytes of the longest line: an error that lists choices, or a link (8 KiB).
 pub(super) const MAX_LINE_LEN: usize = 64 * 1024;
 
-/// Why a call gave no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// The node said no, and why.
+    /// The node rejected the request.
     #[error(transparent)]
     Refused(ErrorInfo),
-    /// Nobody listens there any more.
+    /// Nothing listens at the address of the node.
     #[error("the node cannot be reached: {0}")]
     Connect(io::Error),
-    /// The connection ended before the answer did.
+    /// The connection ended before the response was complete.
     #[error("the connection to the node broke: {0}")]
     Broken(String),
-    /// An answer in another form than the API's.
-    #[error("the answer is not a node's: status {0}")]
+    /// The response does not come from this API.
+    #[error(
+        "the response with status {0} does not come from a node: another program may use its port"
+    )]
     Foreign(StatusCode),
-    /// An answer that is not what was asked for.
-    #[error("the node's answer cannot be read: {0}; is it of the same version?")]
+    /// The response does not have the expected form.
+    #[error("the response of the node is invalid: {0}; is the node of the same version?")]
     Garbled(#[from] serde_json::Error),
-    /// A line of a stream that does not end.
-    #[error("a line of the node's answer is over {} bytes", MAX_LINE_LEN)]
+    /// A line of a stream is too long.
+    #[error("a line of the node's response is over {MAX_LINE_LEN} bytes")]
     Line,
 }
 

@@ -1,4 +1,4 @@
-//! A stream of events, read line by line.
+//! The events of a streamed response, read line by line.
 
 use std::marker::PhantomData;
 
@@ -8,11 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::error::{CallError, MAX_LINE_LEN};
 
-/// The events of one call. Dropping them before the last ends what they are about.
+/// The events of one call. Dropping them before the last one stops the operation that they report.
 #[derive(Debug)]
 pub struct Events<T> {
     body: Body,
-    /// What came and was not yet given out: at most a line and a frame.
+    /// Received bytes that were not returned yet: at most a line and a frame.
     read: Vec<u8>,
     event: PhantomData<fn() -> T>,
 }
@@ -28,11 +28,11 @@ impl<T> Events<T> {
 }
 
 impl<T: DeserializeOwned> Events<T> {
-    /// The next event; none after the last. Cancel-safe: nothing is lost.
+    /// The next event; `None` after the last. Cancel-safe: nothing is lost.
     ///
     /// # Errors
     ///
-    /// [`CallError`] if the stream breaks, or holds what is no such event.
+    /// [`CallError`] if the stream breaks or a line is not a valid event.
     pub async fn next(&mut self) -> Result<Option<T>, CallError> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lines_come_whole_however_they_were_cut() {
+    async fn lines_are_complete_however_they_were_split() {
         let mut events = events(&["1\n2", "3\n", "4", "\n"]);
         for expected in [Some(1), Some(23), Some(4), None] {
             assert_eq!(events.next().await.unwrap(), expected);
@@ -81,14 +81,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn half_a_line_is_no_event() {
+    async fn half_a_line_is_an_error() {
         let mut events = events(&["1\n2"]);
         assert_eq!(events.next().await.unwrap(), Some(1));
         assert!(matches!(events.next().await, Err(CallError::Broken(_))));
     }
 
     #[tokio::test]
-    async fn what_is_no_event_is_refused() {
+    async fn an_invalid_event_is_an_error() {
         assert!(matches!(
             events(&["x\n"]).next().await,
             Err(CallError::Garbled(_))
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_without_end_is_refused() {
+    async fn an_endless_line_is_an_error() {
         let body = stream::repeat_with(|| Ok::<_, Infallible>("1".repeat(1000)));
         let mut events = Events::<u64>::new(Body::from_stream(body));
         assert!(matches!(events.next().await, Err(CallError::Line)));

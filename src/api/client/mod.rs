@@ -1,7 +1,7 @@
-//! The client of the API: the same calls, to a router in this process or to a running node.
+//! The client of the API. Its calls go to a router in this process or to a running node.
 //!
-//! One way in: every verb is an HTTP request, and only the last step differs. Never retries.
-//! Failures leave as a [`CallError`].
+//! Every call is an HTTP request, and only the transport differs. Never retries. Errors leave as a
+//! [`CallError`].
 
 mod downloads;
 mod error;
@@ -30,19 +30,20 @@ use super::{
     types::{Code, CodeQuery},
 };
 
-/// Pages of the longest list: of ten million shares.
+/// Pages of the longest list: ten million shares.
 const MAX_PAGES: usize = 1000;
 
-/// A caller of the API.
+/// A client of the API.
 #[derive(Clone, Debug)]
 pub struct Client(Transport);
 
-/// Where the page is opened. Both are secrets until the code is used.
+/// The URL of the page, and a file that opens it. Both are secrets until their code is used.
 #[derive(Clone)]
 pub struct PageUrl {
-    /// Its URL. Give it to no program as an argument: other users of this machine see those.
+    /// The URL. Do not pass it to a program as an argument, which other users of this machine can
+    /// see.
     pub url: String,
-    /// A file that only its owner can read and that leads there.
+    /// A file that redirects to the URL. Only its owner can read it.
     pub file: Option<PathBuf>,
 }
 
@@ -53,23 +54,23 @@ impl fmt::Debug for PageUrl {
 }
 
 impl Client {
-    /// Calls `router` without a socket.
+    /// A client that calls `router` without a socket.
     pub fn in_process(router: Router) -> Self {
         Self(Transport::InProcess(router))
     }
 
-    /// Calls the node whose API is at `address`, once something accepts connections there.
+    /// A client of the node whose API is at `address`, after a test connection.
     ///
     /// # Errors
     ///
-    /// Those of connecting: nobody listens.
+    /// The error of connecting: nothing listens there.
     pub async fn connect(address: SocketAddr, token: Token) -> io::Result<Self> {
         TcpStream::connect(address).await?;
         Ok(Self(Transport::Socket(address, token)))
     }
 
-    /// Where a browser on this host opens the page, signed in by a code that is good once; with a file that
-    /// leads there, if one is wanted. None if this is a node in this process, which serves none.
+    /// The URL that opens and signs in the page in a browser on this host, once. With `file`, also
+    /// a file that redirects to it. `None` if the node runs in this process and serves no page.
     ///
     /// # Errors
     ///
@@ -95,12 +96,12 @@ impl Client {
         self.answer(request(Method::GET, path, None)?).await
     }
 
-    /// A whole list, page by page.
+    /// A whole list, fetched page by page.
     async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CallError> {
         Ok(self.list_with_headers(path).await?.0)
     }
 
-    /// The same, with the headers of its last page.
+    /// A whole list, and the headers of its last page.
     async fn list_with_headers<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -119,7 +120,7 @@ impl Client {
                 None => return Ok((list, head.headers)),
             }
         }
-        Err(CallError::Broken("the list has no end".to_owned()))
+        Err(CallError::Broken("the list has too many pages".to_owned()))
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: Request<Body>) -> Result<T, CallError> {

@@ -6,7 +6,7 @@ use super::{CallError, Client, transport::request};
 use crate::api::types::{Health, Limits, LimitsChange, Peer, Setting, SettingsChange, Status};
 
 impl Client {
-    /// The node itself.
+    /// The status of the node.
     ///
     /// # Errors
     ///
@@ -15,7 +15,7 @@ impl Client {
         self.get("/v1/status").await
     }
 
-    /// Whom it is connected to.
+    /// The connected peers.
     ///
     /// # Errors
     ///
@@ -24,7 +24,7 @@ impl Client {
         self.list("/v1/peers").await
     }
 
-    /// How well it is connected.
+    /// The health of the node.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Client {
         self.get("/v1/health").await
     }
 
-    /// How fast content may pass.
+    /// The rate limits of transfers.
     ///
     /// # Errors
     ///
@@ -42,7 +42,7 @@ impl Client {
         self.get("/v1/limits").await
     }
 
-    /// Changes how fast content may pass.
+    /// Changes rate limits.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Client {
             .await
     }
 
-    /// What it is set to.
+    /// All settings.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Client {
         self.get("/v1/settings").await
     }
 
-    /// Changes what it is set to, and keeps that for later runs.
+    /// Changes settings, and saves the changes for later runs.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Calls about content, shared here or by others.
+//! Calls about shares of this node and of other peers.
 
 use axum::http::Method;
 
@@ -16,7 +16,7 @@ use crate::api::{
 };
 
 impl Client {
-    /// What it shares.
+    /// The shares of the node.
     ///
     /// # Errors
     ///
@@ -25,7 +25,8 @@ impl Client {
         self.list("/v1/shares").await
     }
 
-    /// Which files in its watched folders it does not share yet, as programs may still write to them.
+    /// The files in watched folders that are not shared yet because programs may still write to
+    /// them.
     ///
     /// # Errors
     ///
@@ -34,7 +35,7 @@ impl Client {
         self.get("/v1/being-written").await
     }
 
-    /// What is not available of what the node shares.
+    /// The shares of the node that are not available.
     ///
     /// # Errors
     ///
@@ -43,7 +44,7 @@ impl Client {
         self.get("/v1/unavailable").await
     }
 
-    /// The places in watched folders that a person withdrew.
+    /// The paths in watched folders that a person excluded from sharing.
     ///
     /// # Errors
     ///
@@ -52,7 +53,7 @@ impl Client {
         self.get("/v1/exclusions").await
     }
 
-    /// Shares a path. Dropping the events before the last ends it.
+    /// Shares a file or folder. Dropping the events before the last one stops it.
     ///
     /// # Errors
     ///
@@ -61,8 +62,8 @@ impl Client {
         self.stream("/v1/shares", request).await
     }
 
-    /// Reads all that is shared, and compares it with what is listed. Dropping the events before the
-    /// last ends it.
+    /// Reads all shared files and compares them with their hashes. Dropping the events before the
+    /// last one stops it.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl Client {
         self.stream("/v1/shares/check", &()).await
     }
 
-    /// Ends sharing `what`: a hash or a name.
+    /// Stops sharing `what`: a hash, a name, or an absolute path. See [`UnshareQuery`].
     ///
     /// # Errors
     ///
@@ -89,7 +90,7 @@ impl Client {
         self.answer(request?).await
     }
 
-    /// What is shared under a hash or a name, or all that is, each with its link.
+    /// The shares with a hash or a name, or all shares, each with its link.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl Client {
         self.list(&with_query("/v1/links", &query)?).await
     }
 
-    /// Where to read `what` through the gateway: a hash, a link, or a name.
+    /// The URL of `what` at the gateway: a hash, a link, or a name.
     ///
     /// # Errors
     ///
@@ -114,7 +115,7 @@ impl Client {
         self.get(&with_query("/v1/gateway", &query)?).await
     }
 
-    /// What some content is, and who has it.
+    /// Describes content: its kind, its size and its holders.
     ///
     /// # Errors
     ///
@@ -129,7 +130,8 @@ impl Client {
         .await
     }
 
-    /// What one peer shares, or all in reach; and how many of them share more than that.
+    /// The shares of one peer or of all peers in reach, and the number of peers whose shares are
+    /// not all in the list.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The last step of a call: to a router in this process, or through a socket.
+//! How requests reach the API: directly in this process, or through a socket.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ use tower::ServiceExt;
 use super::error::{CallError, MAX_LINE_LEN};
 use crate::api::{Token, types::Problem};
 
-/// Bytes of the longest answer that is no stream: a page of links, and more.
+/// Bytes of the longest response that is not a stream: more than a page of links needs.
 const MAX_ANSWER_LEN: usize = 256 << 20;
 
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Sends a request. A refusal is an error.
+    /// Sends a request. A status other than success is an error.
     pub(super) async fn call(&self, request: Request<Body>) -> Result<Response<Body>, CallError> {
         let response = match self {
             Self::InProcess(router) => {
@@ -46,7 +46,7 @@ impl Transport {
     }
 }
 
-/// What a whole answer says.
+/// Reads a whole response.
 pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, CallError> {
     let body = Limited::new(body, MAX_ANSWER_LEN).collect().await;
     let body = body.map_err(|error| CallError::Broken(error.to_string()))?;
@@ -74,7 +74,7 @@ pub(super) fn with_query(path: &str, query: &impl Serialize) -> Result<String, C
     Ok(format!("{path}?{query}"))
 }
 
-/// Sends a request on a connection of its own, which ends with the answer or when that is dropped.
+/// Sends a request on a connection of its own, which closes when the response ends or is dropped.
 async fn send(
     address: SocketAddr,
     token: &Token,

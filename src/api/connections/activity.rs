@@ -1,4 +1,5 @@
-//! What a connection does, and which one yields its place to a caller that waits. Pure: time is an argument.
+//! The activity of a connection, and which connection is evicted at the limit. Pure: time is an
+//! argument.
 
 use std::{
     cmp::Reverse,
@@ -10,44 +11,46 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How long a connection keeps its place at least: a caller that means it asks and reads at once.
+/// How long every connection is safe from eviction: an honest client sends its request, and reads
+/// the response, immediately.
 pub(super) const HEAD_START: Duration = Duration::from_millis(500);
 
-/// How long a client may read nothing of an answer before others may have its place.
+/// How long a client may read nothing of a response before it counts as slow.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Bytes a second that a client reads at least while an answer waits for it: less than any film needs.
+/// Bytes per second that a client has to read while a response waits for it. Any video needs more.
 const MIN_RATE: u64 = 64 * 1024;
 
-/// How much time of waiting for a client counts; what was before that is half forgotten.
+/// The time of waiting for a client that counts fully. Beyond it, older time counts half.
 const WINDOW: Duration = Duration::from_secs(8);
 
-/// What one connection does.
+/// The activity of one connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Activity {
     is_answered: bool,
-    /// Since when it is answered, or waits for its next request.
+    /// When its current request began, or its last one ended.
     since: Instant,
-    /// Since when the client reads nothing of what it is sent.
+    /// Since when the client has read nothing of the response.
     unread_since: Option<Instant>,
-    /// For how long it read nothing, and how many bytes it read since the first time.
+    /// How long the client read nothing in all, and how many bytes it has read since the first
+    /// time.
     unread: Duration,
     read: u64,
 }
 
-/// Why a connection yields, the first to go first.
+/// Why a connection is evicted. Earlier reasons come first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reason {
-    /// It asks for nothing.
+    /// It has no request.
     Idle,
-    /// Its client reads too little of what it asked for.
+    /// Its client reads the response too slowly.
     Slow,
-    /// Its site has most of the places, and the caller that waits is from elsewhere.
+    /// Its site has most of the connections, and the new client is from another site.
     Crowd,
 }
 
-/// Where a caller comes from, as far as places are shared out by that: a host, or a network of IPv6
-/// (RFC 4291, 2.5.4). All of this machine is one.
+/// The origin of a client, for sharing connections fairly: an IPv4 host, or a /64 network of IPv6
+/// (RFC 4291, 2.5.4). This machine is one site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Site {
     Here,
@@ -68,7 +71,7 @@ impl Site {
 }
 
 impl Activity {
-    /// A connection that has asked for nothing yet.
+    /// A connection without a request yet.
     pub(super) const fn new(now: Instant) -> Self {
         Self {
             is_answered: false,
@@ -79,7 +82,7 @@ impl Activity {
         }
     }
 
-    /// A request has come.
+    /// A request begins.
     pub(super) fn begin(&mut self, now: Instant) {
         let unread_since = self.unread_since;
         *self = Self::new(now);
@@ -87,17 +90,17 @@ impl Activity {
         self.unread_since = unread_since;
     }
 
-    /// All of the answer is made; some may still be unread.
+    /// The response is complete. The client may not have read all of it.
     pub(super) fn end(&mut self, now: Instant) {
         (self.is_answered, self.since) = (false, now);
     }
 
-    /// The client does not take what it is sent.
+    /// The client does not read what is sent.
     pub(super) fn write_blocked(&mut self, now: Instant) {
         self.unread_since.get_or_insert(now);
     }
 
-    /// The client took bytes.
+    /// The client has read bytes.
     pub(super) fn read_bytes(&mut self, bytes: u64, now: Instant) {
         if let Some(since) = self.unread_since.take() {
             self.unread += now.saturating_duration_since(since);
@@ -105,7 +108,7 @@ impl Activity {
         if self.unread.is_zero() {
             return;
         }
-        // A long answer that was read fast says little about now.
+        // A fast start of a long response must not hide that the client is slow now.
         self.read = (self.read + bytes).min(MIN_RATE * 4 * WINDOW.as_secs());
         if self.unread > WINDOW {
             self.unread /= 2;
@@ -113,7 +116,7 @@ impl Activity {
         }
     }
 
-    /// For how long it asks for nothing, and has read all that it was sent.
+    /// How long the connection has been idle: no request, and the last response was read.
     pub(super) fn idle_for(&self, now: Instant) -> Option<Duration> {
         let is_idle = !self.is_answered && self.unread_since.is_none();
         is_idle.then(|| now.saturating_duration_since(self.since))
@@ -139,11 +142,11 @@ impl Activity {
     }
 }
 
-/// Which of the `open` connections yields its place to a caller from `site`, if any does.
+/// The one of the `open` connections that is evicted for a new one from `site`, if any may be.
 ///
-/// The idle go first, then the slow, then those of a site that has more than half of the places. Among
-/// them the site with most connections gives one up, the one that does so for the longest time. A caller
-/// takes a busy place only from its own site, or from one that has more.
+/// Idle connections come first, then slow ones, then those of a site with more than half of all
+/// connections. Among equals, the site with most connections loses its oldest one. A new connection
+/// evicts a busy one only from its own site, or from a site that has more.
 pub(super) fn to_evict<I: Copy + Eq + Hash>(
     open: &[(I, Site, Activity)],
     site: Site,
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_ask_for_nothing_yield_first_and_after_a_head_start() {
+    fn idle_connections_are_evicted_first_and_after_a_head_start() {
         let now = Instant::now();
         let mut stuck = answered(now);
         stuck.write_blocked(now);
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn who_reads_drop_by_drop_is_slow_and_who_waits_for_us_is_not() {
+    fn a_client_that_reads_slowly_is_slow_and_one_that_waits_for_us_is_not() {
         let begun = Instant::now();
         let mut waits = answered(begun);
         let (mut drips, mut pauses) = (answered(begun), answered(begun));
@@ -218,7 +221,7 @@ mod tests {
             waits.read_bytes(1000, now);
         }
         assert!(drips.is_slow(now) && !pauses.is_slow(now) && !waits.is_slow(now));
-        // What was read long ago does not help.
+        // Bytes that were read long ago do not help.
         pauses.write_blocked(now);
         assert!(!pauses.is_slow(now + STALL / 2) && pauses.is_slow(now + STALL));
         pauses.read_bytes(1, now + STALL);
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_made_but_not_read_is_not_idle() {
+    fn a_connection_with_an_unread_response_is_not_idle() {
         let now = Instant::now();
         let mut activity = answered(now);
         activity.write_blocked(now);
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_site_with_most_places_yields_to_others_and_not_the_other_way() {
+    fn a_site_with_most_connections_is_evicted_for_others_and_not_the_other_way() {
         let now = Instant::now();
         let later = now + SECOND;
         let crowd = (0..3).map(|id| (id, there(1), answered(now)));
@@ -260,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_site_and_so_is_a_network_of_ipv6() {
+    fn an_ipv4_host_is_a_site_and_so_is_an_ipv6_network() {
         let site = |ip: &str| Site::of(ip.parse().unwrap());
         assert_eq!(site("127.0.0.1"), site("::1"));
         assert_eq!(site("127.0.0.1"), site("127.9.9.9"));

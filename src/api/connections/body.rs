@@ -1,4 +1,4 @@
-//! A body that holds something until it is sent.
+//! A body with a guard, such as a permit, that is dropped when the body is.
 
 use std::{
     pin::Pin,
@@ -8,15 +8,18 @@ use std::{
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
 
-/// A body, and what it holds until it is sent or its reader is gone.
+/// A body and its guard. Both are dropped when the body is sent or its client disconnects.
 pub(in crate::api) struct GuardedBody<T> {
     body: Body,
-    _held: T,
+    _guard: T,
 }
 
 impl<T> GuardedBody<T> {
-    pub(in crate::api) fn new(body: Body, held: T) -> Self {
-        Self { body, _held: held }
+    pub(in crate::api) fn new(body: Body, guard: T) -> Self {
+        Self {
+            body,
+            _guard: guard,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accepts connections within their bounds, and evicts one where others need its place.
+//! Accepts connections up to a limit, and evicts one when a new client needs its place.
 
 use std::{
     collections::HashMap, convert::Infallible, future::Future, net::SocketAddr, pin::pin,
@@ -25,27 +25,27 @@ use super::{
 /// Bytes of the longest request head: an 8 KiB link in a query, and headers.
 const MAX_HEAD_LEN: usize = 16 * 1024;
 
-/// How long to wait after a connection could not be accepted: for lack of file descriptors, mostly.
+/// How long to pause after an accept failed, mostly for lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often those who wait look for a place.
+/// How often an accepted connection that waits checks for capacity.
 const CAPACITY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How much one listener takes.
+/// The limits of one listener.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct Bounds {
-    /// Connections at once.
+    /// Open connections, at most.
     pub(in crate::api) connections: usize,
-    /// How long a request's head may take, and a connection be idle.
+    /// How long the head of a request may take, and how long a connection may be idle.
     pub(in crate::api) head: Duration,
-    /// How long a client may take nothing of what it is sent.
+    /// How long a client may read nothing of a response.
     pub(in crate::api) send: Duration,
-    /// What is listened for, as the log calls it.
+    /// The name of the listener in the log.
     pub(in crate::api) name: &'static str,
 }
 
-/// Answers the requests that come to `listeners` by `answer`. Once `shutdown` is over it ends when no
-/// connection has a request under way.
+/// Answers the requests that reach `listeners` with `answer`. Once `shutdown` resolves, this
+/// returns as soon as no connection has a request in progress.
 pub(in crate::api) async fn accept_all<F: Future<Output = Response> + Send + 'static>(
     listeners: &[TcpListener],
     bounds: Bounds,
@@ -55,27 +55,27 @@ pub(in crate::api) async fn accept_all<F: Future<Output = Response> + Send + 'st
     let mut connections = Connections::new(bounds);
     let mut waiting: Option<(TcpStream, Site)> = None;
     let mut shutdown = pin!(shutdown);
-    let mut ending = false;
+    let mut shutting_down = false;
     loop {
         if let Some((stream, site)) =
             waiting.take_if(|(_, site)| connections.ensure_capacity(*site))
         {
             connections.begin(stream, site, answer.clone());
         }
-        if ending {
-            // Idle connections are not waited for: an open page asks again and again.
+        if shutting_down {
+            // An open page sends requests again and again, so idle connections are closed.
             connections.end_idle();
         }
-        if ending && connections.is_empty() && waiting.is_none() {
+        if shutting_down && connections.is_empty() && waiting.is_none() {
             return;
         }
         tokio::select! {
-            () = &mut shutdown, if !ending => ending = true,
-            () = connections.one_ends(), if !connections.is_empty() => {}
+            () = &mut shutdown, if !shutting_down => shutting_down = true,
+            () = connections.next_end(), if !connections.is_empty() => {}
             (stream, from) = accept(listeners, bounds.name), if waiting.is_none() => {
                 waiting = Some((stream, Site::of(from.ip())));
             }
-            () = sleep(CAPACITY_INTERVAL), if waiting.is_some() || ending => {}
+            () = sleep(CAPACITY_INTERVAL), if waiting.is_some() || shutting_down => {}
         }
     }
 }
@@ -87,14 +87,14 @@ async fn accept(listeners: &[TcpListener], name: &str) -> (TcpStream, SocketAddr
         match select_all(accepts).await.0 {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::debug!(%error, "a connection to the {name} was not accepted");
+                tracing::debug!(%error, "could not accept a connection to the {name}");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// The connections that there are.
+/// The open connections.
 struct Connections {
     bounds: Bounds,
     tasks: JoinSet<()>,
@@ -120,8 +120,8 @@ impl Connections {
         self.tasks.is_empty()
     }
 
-    /// Whether there is a place for a caller from `site`; where all are taken, one may yield its own. One that
-    /// asks for nothing is told to go, and does unless a request has come meanwhile.
+    /// Whether a connection from `site` may begin. At the limit, this evicts another if it can. An
+    /// idle connection closes by itself a little later, unless a request has come meanwhile.
     fn ensure_capacity(&mut self, site: Site) -> bool {
         if self.open.len() < self.bounds.connections {
             return true;
@@ -146,7 +146,7 @@ impl Connections {
         true
     }
 
-    /// Ends those that have asked for nothing for a while.
+    /// Ends the connections that have been idle for a while.
     fn end_idle(&mut self) {
         let now = Instant::now();
         self.open.retain(|_, open| {
@@ -178,7 +178,7 @@ impl Connections {
         );
     }
 
-    async fn one_ends(&mut self) {
+    async fn next_end(&mut self) {
         let ended = match self.tasks.join_next_with_id().await {
             Some(Ok((id, ()))) => id,
             Some(Err(error)) => error.id(),
@@ -213,7 +213,7 @@ async fn connection<F: Future<Output = Response> + Send + 'static>(
     let mut served = pin!(served);
     let ended = loop {
         tokio::select! {
-            // What has come is read first: it may be a request.
+            // Received data is read first: it may be a request.
             biased;
             ended = &mut served => break ended,
             () = activity.evicted() => {

@@ -1,8 +1,8 @@
-//! The connections of a listener: how many there are at once, and who yields a place to whom.
+//! The connections of a listener: how many are open, and which one is evicted at the limit.
 //!
-//! Owns the sockets of the API, the metrics and the gateway. Where all places are taken, a caller that
-//! waits takes that of a connection that is idle, or that reads too little of its answer
-//! (`activity`). Knows nothing of what is asked for. A failure ends one connection, and is logged.
+//! Owns the sockets of the API, the metrics and the gateway. At the limit, a new connection evicts
+//! one that is idle or whose client reads too slowly (`activity`). Knows nothing of the requests
+//! themselves. An error ends one connection and is logged.
 
 mod activity;
 mod body;

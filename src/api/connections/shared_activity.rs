@@ -1,4 +1,4 @@
-//! What a connection does, shared by the tasks that carry it.
+//! The activity of a connection, shared by its stream, its requests and the listener.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::activity::Activity;
 
-/// What a connection does, noted by those who carry it.
+/// The activity of a connection, and a way to evict it.
 #[derive(Debug)]
 pub(super) struct SharedActivity {
     activity: Mutex<Activity>,
@@ -46,7 +46,7 @@ impl SharedActivity {
     }
 }
 
-/// A request is being answered, until this is dropped.
+/// Marks the connection as answering a request, until this is dropped.
 pub(super) struct ActiveRequest(Arc<SharedActivity>);
 
 impl ActiveRequest {

@@ -1,4 +1,5 @@
-//! A socket that records how its client reads, and fails when the client reads nothing for too long.
+//! A socket that records how its client reads, and fails when the client reads nothing for too
+//! long.
 
 use std::{
     io,
@@ -101,7 +102,7 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(120);
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_dropped_and_one_that_takes_little_is_not() {
+    async fn a_client_that_reads_nothing_is_disconnected_and_one_that_reads_little_is_not() {
         let (ours, mut theirs) = duplex(1);
         let mut ours = with_write_timeout(ours, SharedActivity::new(), TIMEOUT);
         let sending = tokio::spawn(async move {

@@ -31,14 +31,14 @@ impl From<node::Listed> for types::Listed {
     }
 }
 
-/// What others share, with what those who have it call themselves.
+/// A share of other peers, with their names if all of them are known.
 pub(in crate::api) fn offered(
     from: node::Listed,
     names: &HashMap<PeerId, String>,
 ) -> types::Listed {
-    let is_told = from.peers == from.holders.len() as u64;
+    let is_complete = from.peers == from.holders.len() as u64;
     let named = from.holders.iter().map(|peer| names.get(peer).cloned());
-    let holders = named.collect::<Option<_>>().filter(|_| is_told);
+    let holders = named.collect::<Option<_>>().filter(|_| is_complete);
     types::Listed {
         holders: holders.unwrap_or_default(),
         state: None,

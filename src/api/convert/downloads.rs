@@ -6,7 +6,7 @@ use crate::{
     node,
 };
 
-/// Differences of a download in a list that are shown, at most: lists are sent often.
+/// Differences of a download that a list shows, at most. Lists are sent often.
 const SHOWN_DIFFERENCES: usize = 20;
 
 impl From<&node::DownloadStatus> for types::DownloadStatus {
@@ -33,7 +33,8 @@ impl From<&node::DownloadStatus> for types::DownloadStatus {
     }
 }
 
-/// What of a folder lies here other than it says, the first of it; none if nothing does.
+/// The differences between a folder and its copy on disk, of which `listed` are listed; `None` if
+/// there are none.
 fn differences(from: &node::Differences, listed: usize) -> Option<types::Differences> {
     let difference = |from: &node::Difference| match from.clone() {
         node::Difference::Renamed { path, name } => types::Difference::Renamed { path, name },
@@ -70,20 +71,19 @@ impl From<node::Links> for types::LinkPolicy {
     }
 }
 
-/// All downloads, in their order.
+/// All downloads, in queue order.
 pub(in crate::api) fn in_order(downloads: &[node::DownloadStatus]) -> Vec<types::DownloadStatus> {
-    let placed = |(place, download)| types::DownloadStatus {
-        position: Some(place),
+    let positioned = |(position, download)| types::DownloadStatus {
+        position: Some(position),
         ..types::DownloadStatus::from(download)
     };
-    (0..).zip(downloads).map(placed).collect()
+    (0..).zip(downloads).map(positioned).collect()
 }
 
-/// What a download waits for, why it failed, its notice, or what of it differs, in a sentence.
+/// What a download waits for, why it failed, its notice, or its differences, in a sentence.
 fn why(status: &node::DownloadStatus) -> Option<String> {
     let failed = || Some(status.failure.as_ref()?.message.clone());
     let waits = status.waits.as_ref().map(|waits| {
-        // What nobody said yet is not repeated.
         let is_waiting = status.state == node::DownloadState::Waiting;
         match is_waiting {
             true => format!(

@@ -22,7 +22,7 @@ impl From<node::DownloadError> for ErrorInfo {
     }
 }
 
-/// All the node's errors know their code, and what to do next.
+/// Converts errors of the node, which all have a code and a hint.
 macro_rules! to_error_info {
     ($($error:ident),*) => {$(
         impl From<node::$error> for ErrorInfo {

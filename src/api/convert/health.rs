@@ -1,4 +1,4 @@
-//! How a node fares, as JSON types.
+//! The health of a node, as JSON types.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

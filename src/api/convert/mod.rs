@@ -1,4 +1,4 @@
-//! The node's types to JSON types, field by field, and back for requests.
+//! Conversions of the node's types to JSON types, and of requests from JSON types.
 
 mod content;
 mod downloads;

@@ -1,4 +1,4 @@
-//! The node itself, as JSON types.
+//! The status, peers and limits of a node, as JSON types.
 
 use crate::{api::types, node};
 

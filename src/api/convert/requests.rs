@@ -12,7 +12,7 @@ use crate::{
     node::{self, Node},
 };
 
-/// The limits to change, as the settings that they are.
+/// A change of limits, as a change of the settings that hold them.
 pub(in crate::api) fn limits_change(
     from: types::LimitsChange,
 ) -> Result<Vec<(String, Option<NewValue>)>, ApiError> {
@@ -36,14 +36,14 @@ pub(in crate::api) fn limits_change(
         let wrong =
             |error| ApiError::bad("bad-limit", format!("{name}: {error}, or 0 for no limit"));
         let limit = node::Rate::limit(bytes.unwrap_or(0)).map_err(wrong)?;
-        // A rate is at most a terabyte a second.
+        // A rate is at most a terabyte per second, which fits.
         let bytes = limit.map_or(0, |rate| rate.bytes().cast_signed());
         changes.push((format!("transfer.{key}"), Some(NewValue::Number(bytes))));
     }
     Ok(changes)
 }
 
-/// What to share, from JSON.
+/// A request to share.
 pub(in crate::api) fn share_request(
     from: types::ShareRequest,
 ) -> Result<node::ShareRequest, ApiError> {
@@ -56,7 +56,7 @@ pub(in crate::api) fn share_request(
     })
 }
 
-/// What to download, from JSON.
+/// A request to download.
 pub(in crate::api) async fn download_request(
     node: &Node,
     from: types::DownloadRequest,
@@ -88,15 +88,15 @@ pub(in crate::api) async fn download_request(
 
 async fn download_folder(node: &Node) -> Result<PathBuf, ApiError> {
     node.download_folder().await.map_err(|error| {
-        let message = format!("the node's folder for downloads cannot be used: {error}");
-        let hint = "set storage.download_folder, or say where this download goes";
+        let message = format!("the download folder of the node cannot be used: {error}");
+        let hint = "set storage.download_folder, or give an output path for this download";
         ErrorInfo::new("no-download-folder", message)
             .with_hint(hint)
             .into()
     })
 }
 
-/// What to look at, from JSON.
+/// A request to describe content.
 pub(in crate::api) fn open_request(
     from: &types::OpenRequest,
 ) -> Result<node::OpenRequest, ApiError> {
@@ -104,7 +104,7 @@ pub(in crate::api) fn open_request(
         Ok(node::Target::Hash(hash)) => hash.into(),
         Ok(node::Target::Link(link)) => link,
         Ok(node::Target::Name(name)) => {
-            let message = format!("{name:?} is neither a hash nor a link");
+            let message = format!("{name:?} is neither a hash nor a link: use one of them");
             return Err(ApiError::bad("bad-target", message));
         }
         Err(error) => return Err(ApiError::bad("bad-target", error.to_string())),
@@ -118,7 +118,7 @@ pub(in crate::api) fn open_request(
     })
 }
 
-/// A peer's address, from text.
+/// Parses the address of a peer.
 pub(in crate::api) fn address(text: &str) -> Result<node::PeerAddress, ApiError> {
     let wrong = |error: node::InvalidAddress| ApiError::bad("bad-address", error.to_string());
     text.parse().map_err(wrong)
@@ -128,15 +128,13 @@ fn addresses(texts: &[String]) -> Result<Vec<node::PeerAddress>, ApiError> {
     texts.iter().map(|text| address(text)).collect()
 }
 
-/// The node's current folder is not the caller's, so a relative path would mean another file.
+/// Checks that a path is absolute. The node and its caller have different current folders, so a
+/// relative path would be ambiguous.
 fn absolute(path: String) -> Result<PathBuf, ApiError> {
     let path = PathBuf::from(path);
     if path.is_absolute() {
         return Ok(path);
     }
-    let message = format!(
-        "{} is a relative path; the API takes absolute ones",
-        path.display()
-    );
+    let message = format!("{} is a relative path: use an absolute one", path.display());
     Err(ApiError::bad("relative-path", message))
 }

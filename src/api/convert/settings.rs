@@ -14,7 +14,7 @@ impl From<Setting> for types::Setting {
             ValueKind::Choice(choices) => (SettingKind::Choice, choices),
             ValueKind::Text => (SettingKind::Text, &[][..]),
         };
-        // Settings are text, numbers, yes or no, or lists of text: JSON has all of these.
+        // Settings are text, numbers, booleans or lists of text, which are always valid JSON.
         let json = |value| serde_json::to_value(value).unwrap_or_default();
         Self {
             name: from.name,

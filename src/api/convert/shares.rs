@@ -60,7 +60,7 @@ impl From<node::CheckedShare> for types::CheckedShare {
     }
 }
 
-/// What is shared, with a link that names `peers`.
+/// A share of this node, with a link that holds the addresses `peers`.
 pub(in crate::api) fn shared(listed: &node::Listed, peers: &[String]) -> types::Shared {
     let link = content::Link {
         hash: listed.hash,
@@ -84,7 +84,7 @@ pub(in crate::api) fn shared(listed: &node::Listed, peers: &[String]) -> types::
     }
 }
 
-/// What is no longer shared from a place.
+/// A share that ended.
 pub(in crate::api) fn share_removed(listed: &node::Listed) -> types::ShareRemoved {
     types::ShareRemoved {
         hash: listed.hash.to_string(),
@@ -148,7 +148,7 @@ impl From<&node::FileBeingWritten> for types::FileBeingWritten {
     }
 }
 
-/// A file that is no longer being written.
+/// A file that programs have finished writing.
 pub(in crate::api) fn file_written(from: &node::FileBeingWritten) -> types::FileWritten {
     types::FileWritten {
         path: path_text(&from.path),

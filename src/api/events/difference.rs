@@ -1,57 +1,57 @@
-//! How two ordered lists differ, found one by one.
+//! The differences between two ordered lists, one by one.
 
 use std::cmp::Ordering;
 
-/// How two lists that are ordered by the same key differ, found one by one.
+/// A cursor over the differences between two lists that are ordered by the same key.
 #[derive(Debug, Default)]
 pub(super) struct Difference {
     old: usize,
     new: usize,
 }
 
-/// What is in one list, and not so in the other.
+/// One difference.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a, T> {
-    /// New, or another than before.
-    Is(&'a T),
-    /// No more.
-    Gone(&'a T),
+    /// An item that is new or has changed.
+    Changed(&'a T),
+    /// An item that is no longer in the list.
+    Removed(&'a T),
 }
 
 impl Difference {
-    /// The next difference; none after the last. With `anew`, what is the same as before is told, too.
+    /// The next difference; `None` after the last. With `all`, unchanged items count as changed.
     pub(super) fn next<'a, T: PartialEq, K: Ord>(
         &mut self,
         old: &'a [T],
         new: &'a [T],
-        anew: bool,
+        all: bool,
         key: impl Fn(&'a T) -> K,
     ) -> Option<Step<'a, T>> {
         loop {
             match (old.get(self.old), new.get(self.new)) {
                 (None, None) => return None,
-                (Some(gone), None) => {
+                (Some(removed), None) => {
                     self.old += 1;
-                    return Some(Step::Gone(gone));
+                    return Some(Step::Removed(removed));
                 }
-                (None, Some(is)) => {
+                (None, Some(added)) => {
                     self.new += 1;
-                    return Some(Step::Is(is));
+                    return Some(Step::Changed(added));
                 }
                 (Some(before), Some(now)) => match key(before).cmp(&key(now)) {
                     Ordering::Less => {
                         self.old += 1;
-                        return Some(Step::Gone(before));
+                        return Some(Step::Removed(before));
                     }
                     Ordering::Greater => {
                         self.new += 1;
-                        return Some(Step::Is(now));
+                        return Some(Step::Changed(now));
                     }
                     Ordering::Equal => {
                         self.old += 1;
                         self.new += 1;
-                        if anew || before != now {
-                            return Some(Step::Is(now));
+                        if all || before != now {
+                            return Some(Step::Changed(now));
                         }
                     }
                 },
@@ -76,9 +76,9 @@ mod tests {
         assert_eq!(
             steps,
             [
-                Step::Gone(&(1, 'a')),
-                Step::Is(&(2, 'x')),
-                Step::Is(&(3, 'c'))
+                Step::Removed(&(1, 'a')),
+                Step::Changed(&(2, 'x')),
+                Step::Changed(&(3, 'c'))
             ]
         );
     }

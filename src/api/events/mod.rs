@@ -1,7 +1,6 @@
-//! Server-sent events: what is, then what changes.
-//!
-//! Each stream is driven by whoever reads it. It compares what it sent with what is, a frame at a time:
-//! what a slow reader has not taken yet is not written down anywhere.
+//! Server-sent events: the state of the node, then its changes.
+//! The client drives its stream. The stream compares the snapshot that it sent last with the newest
+//! one, frame by frame, so nothing is queued for a slow client.
 
 mod difference;
 mod snapshots;
@@ -36,10 +35,10 @@ use super::{
 pub(super) use self::snapshots::MAX_STREAMS;
 pub(super) use self::snapshots::Snapshots;
 
-/// Seconds after which somebody who found no place may try again: pages are closed by people.
+/// Seconds after which a client without a stream may retry. People close pages meanwhile.
 const RETRY_SECONDS: u64 = 5;
 
-/// Server-sent events: `hello`, what is, `ready`, then what changes.
+/// Server-sent events: `hello`, the state of the node, `ready`, then changes.
 #[utoipa::path(
     get, path = "/v1/events", operation_id = "events",
     params(EventsQuery),
@@ -53,7 +52,7 @@ pub(super) async fn events(
 ) -> Result<Response, ApiError> {
     let topics = Topics::new(query.of.as_deref())?;
     let subscription = app.snapshots.subscribe().ok_or_else(|| {
-        let message = "there are as many streams of events as there may be";
+        let message = "too many streams of events are open: close a page, or try again later";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", message)
             .retry_after(RETRY_SECONDS)
     })?;

@@ -1,7 +1,6 @@
-//! What is, for all streams of events: looked at some times a second while anybody reads one.
-//!
-//! One task looks, however many streams there are. Each stream compares what it told with the newest
-//! snapshot: so nothing queues for a slow one, and what it holds is a snapshot that others may hold, too.
+//! Snapshots of the node for all streams of events, polled while a stream is open.
+//! One task polls for all streams. Each stream compares its last snapshot with the newest one, so
+//! nothing is queued for a slow client. Streams share the snapshots that they hold.
 
 use std::{
     path::Path,
@@ -19,24 +18,24 @@ use tokio::{
 
 use crate::node::{DownloadStatus, FileBeingWritten, ListError, Listed, Node, Peer, Status};
 
-/// How often the node is looked at: people see no difference to more.
+/// How often the node is polled. People notice no delay.
 pub(super) const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Streams at once, at most. Each costs some 100 KB with all its buffers, and a page needs one.
+/// Open streams, at most. Each costs about 100 KB with its buffers, and a page needs one.
 pub(in crate::api) const MAX_STREAMS: usize = 32;
 
-/// Shares are listed anew after this many times what it took the last time: so a tenth of a thread is
-/// spent on that at most, while thousands of files are being shared.
+/// The pause between two listings of the shares, in multiples of the duration of the last one. So
+/// listing takes at most a tenth of a thread while thousands of files are being shared.
 const LISTING_SHARE: u32 = 10;
 
-/// The newest snapshot, and who looks at it.
+/// The source of snapshots, shared by all streams.
 pub(in crate::api) struct Snapshots {
     node: Node,
     permits: Arc<Semaphore>,
     poller: Mutex<Weak<Poller>>,
 }
 
-/// The task that looks; it ends with the last stream.
+/// The task that polls. It ends with the last stream.
 struct Poller {
     newest: watch::Receiver<Option<Arc<Snapshot>>>,
     task: AbortHandle,
@@ -48,38 +47,38 @@ impl Drop for Poller {
     }
 }
 
-/// A place among the streams.
+/// One of the permitted streams.
 pub(super) struct Subscription {
     newest: watch::Receiver<Option<Arc<Snapshot>>>,
     _poller: Arc<Poller>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// What is at one moment.
+/// The state of the node at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) status: Option<Status>,
-    /// With their places, by hash.
+    /// Downloads and their positions in the queue, ordered by hash.
     pub(super) downloads: Vec<(DownloadStatus, u64)>,
     pub(super) shares: Arc<Shares>,
-    /// By path.
+    /// Ordered by path.
     pub(super) writing: Vec<FileBeingWritten>,
-    /// By id.
+    /// Ordered by peer id.
     pub(super) peers: Vec<Peer>,
 }
 
-/// What is shared at one moment.
+/// The shares at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     revision: Option<u64>,
-    /// By name, hash and path: the same content may be shared from several places.
+    /// Ordered by name, hash and path, as the same content may be shared from several paths.
     pub(super) listed: Vec<Listed>,
-    /// Where the node is reached, for the links.
+    /// The addresses of the node, for links.
     pub(super) peers: Vec<String>,
 }
 
 impl Snapshot {
-    /// What a stream has told that has told nothing.
+    /// The snapshot that a new stream compares with.
     pub(super) fn empty() -> Self {
         Self {
             status: None,
@@ -90,8 +89,8 @@ impl Snapshot {
         }
     }
 
-    /// Whether there is nothing to tell to who knows `other`.
-    fn is_like(&self, other: &Self) -> bool {
+    /// Whether a stream that sent `other` has nothing to send.
+    fn equals(&self, other: &Self) -> bool {
         same_status(self.status.as_ref(), other.status.as_ref())
             && self.downloads == other.downloads
             && self.peers == other.peers
@@ -100,7 +99,7 @@ impl Snapshot {
     }
 }
 
-/// Whether they say the same, but for the time.
+/// Whether they are equal apart from the uptime.
 pub(super) fn same_status(one: Option<&Status>, other: Option<&Status>) -> bool {
     let timeless = |status: &Status| Status {
         uptime: Duration::ZERO,
@@ -118,7 +117,7 @@ impl Snapshots {
         }
     }
 
-    /// A place for a stream, if there is one left.
+    /// Begins a stream; `None` if too many are open.
     pub(super) fn subscribe(&self) -> Option<Subscription> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         let mut poller = self.poller.lock();
@@ -138,7 +137,11 @@ impl Snapshots {
 }
 
 impl Subscription {
-    /// The newest snapshot: none before there is a first. An error if there will be no more.
+    /// The newest snapshot; `None` before the first one.
+    ///
+    /// # Errors
+    ///
+    /// [`Ended`] if the node has ended.
     pub(super) fn newest(&self) -> Result<Option<Arc<Snapshot>>, Ended> {
         if self.newest.has_changed().is_err() {
             return Err(Ended);
@@ -146,9 +149,9 @@ impl Subscription {
         Ok(self.newest.borrow().clone())
     }
 
-    /// Waits for the first snapshot, or until there will be none.
+    /// Waits for the first snapshot, or for the end of the node.
     pub(super) async fn first(&mut self) {
-        // What came of it shows when the newest is asked for.
+        // `newest` reports the outcome.
         drop(self.newest.wait_for(Option::is_some).await);
     }
 }
@@ -169,7 +172,7 @@ async fn poll(node: Node, newest: watch::Sender<Option<Arc<Snapshot>>>) {
         let is_new = |before: &Option<Arc<Snapshot>>| {
             before
                 .as_ref()
-                .is_none_or(|before| !snapshot.is_like(before))
+                .is_none_or(|before| !snapshot.equals(before))
         };
         if is_new(&newest.borrow()) {
             newest.send_replace(Some(Arc::new(snapshot)));
@@ -184,7 +187,7 @@ async fn snapshot(node: &Node, shares: &mut Listing) -> Result<Snapshot, ListErr
     let mut peers = node.peers().await?;
     peers.sort_by_key(|peer| peer.peer_id);
     for peer in &mut peers {
-        // Connections come in any order.
+        // The order of connections varies.
         peer.addresses.sort();
     }
     Ok(Snapshot {
@@ -196,7 +199,7 @@ async fn snapshot(node: &Node, shares: &mut Listing) -> Result<Snapshot, ListErr
     })
 }
 
-/// What is shared, as it was last listed.
+/// The shares as they were listed last.
 #[derive(Default)]
 struct Listing {
     shares: Arc<Shares>,
@@ -222,7 +225,7 @@ impl Listing {
     }
 }
 
-/// What orders shares.
+/// The key that orders shares.
 pub(super) fn share_key(listed: &Listed) -> (&str, Hash, Option<&Path>) {
     (&listed.name, listed.hash, listed.path.as_deref())
 }

@@ -1,4 +1,4 @@
-//! One stream of events: what it sent, compared with the newest snapshot.
+//! One stream of events: it sends the differences between two snapshots.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
@@ -27,38 +27,38 @@ use crate::{
     config::LiveSettings,
 };
 
-/// How often a word is said where there is nothing to tell, so that who has gone is found out.
+/// How often an idle stream sends a comment, which reveals a disconnected client.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Bytes of events after which a frame is sent, though there is more to tell.
+/// Bytes of events after which a frame is sent even if more events follow.
 const FRAME_LEN: usize = 16 * 1024;
 
-/// Log lines of one frame, at most.
+/// Log lines that are read at a time, at most.
 const FRAME_LINES: usize = 64;
 
-/// One stream.
+/// One stream of events.
 pub(super) struct EventStream {
     subscription: Subscription,
     topics: Topics,
     log: Log,
     settings: Arc<LiveSettings>,
-    /// How often the settings had changed when they were sent.
+    /// The revision of the settings that were sent last.
     settings_sent: Option<u64>,
     addresses: Addresses,
-    /// Whether the API is to end: a stream would keep it for ever.
+    /// Whether the API shuts down. A stream has no end of its own, and would delay that forever.
     shutdown: Option<watch::Receiver<bool>>,
     tick: Interval,
-    /// Events that are next.
+    /// The events to send next.
     frame: Frame,
     sent: Arc<Snapshot>,
     update: Option<Update>,
     is_ready: bool,
-    /// Lines of the log that were sent, or are too old for that.
-    seen: u64,
-    spoke: Instant,
+    /// The number of log lines that were sent, or were dropped before that.
+    log_seen: u64,
+    last_sent: Instant,
 }
 
-/// A snapshot that is being sent, and how far that is.
+/// A snapshot that is being sent, and how much of it was sent.
 struct Update {
     snapshot: Arc<Snapshot>,
     has_status: bool,
@@ -68,16 +68,16 @@ struct Update {
     peers: Difference,
 }
 
-/// Events, as text.
+/// Events in the text format of the stream.
 #[derive(Default)]
 struct Frame(String);
 
 impl Frame {
     fn event(&mut self, name: &str, data: &impl Serialize) {
-        // Our events have text keys and finite numbers: nothing that JSON could not say; and JSON has
-        // no line breaks.
+        // Our events have text keys and finite numbers, which are always valid JSON. JSON on one
+        // line holds no line breaks.
         let data = serde_json::to_string(data).unwrap_or_default();
-        // Writing to a String does not fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(self.0, "event: {name}\ndata: {data}\n\n");
     }
 
@@ -113,17 +113,17 @@ impl EventStream {
             sent: Arc::new(Snapshot::empty()),
             update: None,
             is_ready: false,
-            seen: 0,
-            spoke: Instant::now(),
+            log_seen: 0,
+            last_sent: Instant::now(),
         }
     }
 
-    /// The next frame; none if the node has ended.
+    /// The next frame; `None` if the node has ended.
     pub(super) async fn frame(&mut self) -> Option<Bytes> {
         loop {
             self.fill()?;
             if !self.frame.0.is_empty() {
-                self.spoke = Instant::now();
+                self.last_sent = Instant::now();
                 return Some(std::mem::take(&mut self.frame.0).into());
             }
             let ends = async {
@@ -139,17 +139,17 @@ impl EventStream {
             };
             tokio::select! {
                 _ = self.tick.tick() => {}
-                // Whoever has just come is not kept waiting.
+                // A new client gets the first snapshot without waiting for a tick.
                 () = self.subscription.first(), if !self.is_ready => {}
                 () = ends => return None,
             }
-            if self.spoke.elapsed() >= KEEP_ALIVE {
+            if self.last_sent.elapsed() >= KEEP_ALIVE {
                 self.frame.0.push_str(": nothing new\n\n");
             }
         }
     }
 
-    /// Tells what there is to tell, until the frame is full.
+    /// Adds events until the frame is full. `None` if the node has ended.
     fn fill(&mut self) -> Option<()> {
         if self.update.is_none()
             && let Some(snapshot) = self.subscription.newest().ok()?
@@ -188,8 +188,8 @@ impl EventStream {
 
     fn push_log(&mut self) {
         while self.topics.log && !self.frame.is_full() {
-            let (lines, seen) = self.log.after(self.seen, FRAME_LINES);
-            self.seen = seen;
+            let (lines, log_seen) = self.log.after(self.log_seen, FRAME_LINES);
+            self.log_seen = log_seen;
             if lines.is_empty() {
                 return;
             }
@@ -212,7 +212,8 @@ impl Update {
         }
     }
 
-    /// Tells in what the snapshot is not what was sent, until the frame is full.
+    /// Adds the differences between the snapshot and the one `sent` before, until the frame is
+    /// full.
     fn fill(&mut self, sent: &Snapshot, topics: Topics, addresses: &Addresses, frame: &mut Frame) {
         if topics.shares {
             self.push_writing(sent, frame);
@@ -232,12 +233,12 @@ impl Update {
                 .downloads
                 .next(old, new, false, |(download, _)| download.hash)
             {
-                Some(Step::Is((download, place))) => {
+                Some(Step::Changed((download, position))) => {
                     let mut download = DownloadStatus::from(download);
-                    download.position = Some(*place);
+                    download.position = Some(*position);
                     frame.event("download", &download);
                 }
-                Some(Step::Gone((download, _))) => {
+                Some(Step::Removed((download, _))) => {
                     let hash = download.hash.to_string();
                     frame.event("download-removed", &DownloadRemoved { hash });
                 }
@@ -249,23 +250,23 @@ impl Update {
                 .peers
                 .next(&sent.peers, &new.peers, false, |peer| peer.peer_id)
             {
-                Some(Step::Is(peer)) => frame.event("peer", &Peer::from(peer.clone())),
-                Some(Step::Gone(peer)) => {
+                Some(Step::Changed(peer)) => frame.event("peer", &Peer::from(peer.clone())),
+                Some(Step::Removed(peer)) => {
                     let peer_id = peer.peer_id.to_string();
                     frame.event("peer-removed", &PeerRemoved { peer_id });
                 }
                 None => break,
             }
         }
-        // Where the node is reached is in each link.
-        let is_elsewhere = sent.shares.peers != new.shares.peers;
+        // Each link holds the addresses of the node.
+        let has_new_addresses = sent.shares.peers != new.shares.peers;
         let (sent, listed) = (&sent.shares.listed, &new.shares.listed);
         while topics.shares && !frame.is_full() {
-            match self.shares.next(sent, listed, is_elsewhere, share_key) {
-                Some(Step::Is(listed)) => {
+            match self.shares.next(sent, listed, has_new_addresses, share_key) {
+                Some(Step::Changed(listed)) => {
                     frame.event("share", &shared(listed, &new.shares.peers));
                 }
-                Some(Step::Gone(listed)) => {
+                Some(Step::Removed(listed)) => {
                     frame.event("share-removed", &share_removed(listed));
                 }
                 None => break,
@@ -277,10 +278,10 @@ impl Update {
         let (old, new) = (&sent.writing, &self.snapshot.writing);
         while !frame.is_full() {
             match self.writing.next(old, new, false, |file| &file.path) {
-                Some(Step::Is(file)) => {
+                Some(Step::Changed(file)) => {
                     frame.event("being-written", &FileBeingWritten::from(file));
                 }
-                Some(Step::Gone(file)) => frame.event("written", &file_written(file)),
+                Some(Step::Removed(file)) => frame.event("written", &file_written(file)),
                 None => break,
             }
         }

@@ -1,8 +1,8 @@
-//! Which events a stream tells.
+//! The topics of a stream of events.
 
 use crate::api::error::ApiError;
 
-/// What to tell about.
+/// The topics that a stream sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Topics {
     pub(super) status: bool,
@@ -34,8 +34,8 @@ impl Topics {
                 "log" => topics.log = true,
                 other => {
                     let message = format!(
-                        "{other:?} is nothing to tell about; there are status, downloads, shares, \
-                         peers, settings and log"
+                        "{other:?} is not a topic: use status, downloads, shares, peers, settings \
+                         or log"
                     );
                     return Err(ApiError::bad("bad-request", message));
                 }

@@ -1,4 +1,4 @@
-//! From a request to its answer.
+//! The response to a request.
 
 use std::{io, ops::Range, time::Duration};
 
@@ -28,10 +28,10 @@ use crate::{
     node::{Node, ReadError, ReadRequest, Reading, Stat},
 };
 
-/// How long others are looked for who have what was shared here and is gone.
+/// How long to search for other sources of content that this node has stopped sharing.
 const GONE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What answers need.
+/// Answers requests from the contents of a node.
 pub(super) struct Responder {
     pub(super) node: Node,
     pub(super) key: Key,
@@ -40,7 +40,7 @@ pub(super) struct Responder {
 }
 
 impl Responder {
-    /// The answer to a request whose host is ours.
+    /// The response to a request whose `Host` header is ours.
     pub(super) async fn answer(&self, request: &Parts) -> Response<Body> {
         let is_head = request.method == Method::HEAD;
         let mut response = if is_head || request.method == Method::GET {
@@ -60,7 +60,7 @@ impl Responder {
             Ok(target) => target,
             Err(InvalidPath::NotFound) => return not_found(),
             Err(InvalidPath::Malformed) => {
-                let text = "The path is not encoded as paths are.";
+                let text = "The path of the URL is not percent-encoded UTF-8.";
                 return html::failure(StatusCode::BAD_REQUEST, "Malformed", text);
             }
         };
@@ -83,8 +83,8 @@ impl Responder {
                 let title = self.title(&reading, &hash).await;
                 folder(&request.headers, &target, &title, &hash, entries)
             }
-            Stat::Folder { .. } => below(request, &target),
-            // A file has nothing below.
+            Stat::Folder { .. } => add_slash(request, &target),
+            // A file contains no other entries.
             Stat::File { .. } if target.is_folder && !target.names.is_empty() => not_found(),
             Stat::File { hash, size } => {
                 let file = File {
@@ -99,7 +99,7 @@ impl Responder {
         }
     }
 
-    /// What a folder is called: as whoever asks for it says, else as it is shared or downloaded here.
+    /// The name of a folder: from the path of the request, else from this node's share or download.
     async fn title(&self, reading: &Reading, hash: &Hash) -> String {
         if let Some(name) = reading.name() {
             return name.to_owned();
@@ -110,7 +110,7 @@ impl Responder {
     }
 }
 
-/// A file that is asked for.
+/// A requested file.
 struct File {
     node: Node,
     hash: Hash,
@@ -135,13 +135,16 @@ impl File {
             return response;
         }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        // Parts are for GET: other requests are answered as if none were asked for.
+        // Ranges apply to GET only (RFC 9110, section 14.2).
         let range = conditions::range(&request.headers, &etag).filter(|_| !self.is_head);
         let bytes = match range.map(|range| SelectedRange::new(range, self.size)) {
             Some(SelectedRange::Unsatisfiable) => {
-                let text = format!("There are {} bytes.", self.size);
+                let text = format!(
+                    "The range is beyond the end: the file has {} bytes.",
+                    self.size
+                );
                 let status = StatusCode::RANGE_NOT_SATISFIABLE;
-                let mut response = html::failure(status, "No such part", &text);
+                let mut response = html::failure(status, "Invalid range", &text);
                 let range = format!("bytes */{}", self.size);
                 insert(response.headers_mut(), CONTENT_RANGE, &range);
                 return response;
@@ -167,18 +170,19 @@ impl File {
         response
     }
 
-    /// The bytes; nothing is answered before the first of them are there.
+    /// The content of the range. Waits for its first piece, so that an error can still have a
+    /// status.
     async fn body(self, bytes: Range<u64>) -> Result<Body, ReadError> {
         let hash = self.hash;
         let mut pieces = Box::pin(self.reading.range(bytes));
         let first = pieces.next().await.transpose()?;
-        Ok(Body::from_stream(rest(hash, first, pieces)))
+        Ok(Body::from_stream(with_first(hash, first, pieces)))
     }
 }
 
-/// The first piece and those that follow. When one does not come, the answer is cut off: it must not
-/// look as if it were whole.
-fn rest(
+/// The first piece and all further ones. An error cuts the connection, so that the client does not
+/// take the response for complete.
+fn with_first(
     hash: Hash,
     first: Option<Vec<u8>>,
     pieces: impl Stream<Item = Result<Vec<u8>, ReadError>> + Send + 'static,
@@ -186,7 +190,7 @@ fn rest(
     let pieces = stream::iter(first.map(Ok)).chain(pieces);
     pieces.map(move |piece| {
         piece.map(Bytes::from).map_err(|error| {
-            tracing::warn!(%hash, %error, "what is sent through the gateway is cut off");
+            tracing::warn!(%hash, %error, "the gateway cut off a response");
             io::Error::other(error)
         })
     })
@@ -225,8 +229,9 @@ fn folder(
     response
 }
 
-/// A folder is asked for as if it were a file: what it lists would be looked for beside it.
-fn below(request: &Parts, target: &Target) -> Response<Body> {
+/// Redirects a folder's URL without a final slash: browsers would resolve the links of its page
+/// beside it, not below it.
+fn add_slash(request: &Parts, target: &Target) -> Response<Body> {
     let last = match target.names.last() {
         Some(name) => encoded(name),
         None => target.hash.to_string(),
@@ -239,29 +244,29 @@ fn below(request: &Parts, target: &Target) -> Response<Body> {
     response
 }
 
-/// The same for all that is not to be had, whatever the reason.
+/// The same response for everything that is absent or forbidden.
 fn not_found() -> Response<Body> {
-    let text = "There is nothing here, or the address is not complete.";
+    let text = "Nothing is at this address, or the address is incomplete.";
     html::failure(StatusCode::NOT_FOUND, "Not found", text)
 }
 
-/// The client has a part of something else, and wants the rest of that.
+/// The client wants the rest of another version than this one.
 fn changed() -> Response<Body> {
-    let text = "What is here is not what you have a part of.";
-    html::failure(StatusCode::PRECONDITION_FAILED, "Something else", text)
+    let text = "This content differs from the content that the request expects.";
+    html::failure(StatusCode::PRECONDITION_FAILED, "Precondition failed", text)
 }
 
 pub(super) fn not_allowed() -> Response<Body> {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let mut response = html::failure(status, "Not possible", "This can only be read.");
+    let mut response = html::failure(status, "Method not allowed", "The gateway is read-only.");
     insert(response.headers_mut(), ALLOW, "GET, HEAD");
     response
 }
 
-/// It was shared here, and is not what or where it was.
+/// This node shared the content, and now it has been withdrawn, moved or changed.
 fn gone(hash: &Hash, error: &ReadError) -> Response<Body> {
-    tracing::info!(%hash, %error, "not to be had through the gateway");
-    let text = "It was here, and is not any more.";
+    tracing::info!(%hash, %error, "the gateway cannot read this content");
+    let text = "This node no longer has the content.";
     html::failure(StatusCode::GONE, "Gone", text)
 }
 
@@ -278,25 +283,25 @@ async fn failed(node: &Node, hash: &Hash, error: &ReadError) -> Response<Body> {
         error if error.is_of_this_node() => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::GATEWAY_TIMEOUT,
     };
-    tracing::info!(%hash, %error, "not to be had through the gateway");
-    // What is wrong here may name files, which are nobody's business.
+    tracing::info!(%hash, %error, "the gateway cannot read this content");
+    // The error may name local files, which the client must not learn.
     let text = match status {
         StatusCode::INTERNAL_SERVER_ERROR => {
-            "It cannot be read: the node's log says why.".to_owned()
+            "The content cannot be read. The log of the node has the reason.".to_owned()
         }
         _ => format!("{error}."),
     };
-    html::failure(status, "Not to be had now", &text)
+    html::failure(status, "Not available now", &text)
 }
 
-/// Whether the file is to be saved: `?download`.
+/// Whether the URL asks the browser to save the file: `?download`.
 fn is_download(request: &Parts) -> bool {
     let query = request.uri.query().unwrap_or_default();
     let mut names = query.split('&').map(|pair| pair.split('=').next());
     names.any(|name| name == Some("download"))
 }
 
-/// Whether a program asks, and not a browser.
+/// Whether the client prefers JSON to HTML.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let mut types = accept.unwrap_or_default().split(',').map(|range| {
@@ -307,7 +312,7 @@ fn wants_json(headers: &HeaderMap) -> bool {
     wanted == Some("application/json")
 }
 
-/// Sets a header that holds nothing but what headers may hold.
+/// Sets a header. Values that headers cannot hold are ignored.
 fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);

@@ -1,18 +1,21 @@
-//! Whether a client has the content already, by RFC 9110, section 13.
+//! Conditional requests (RFC 9110, section 13).
+//!
+//! Parsed by hand: the `headers` crate panics in debug builds on tags that hold a space.
 
 use axum::http::{
     HeaderMap, HeaderValue,
     header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE},
 };
 
-/// Whether the client says that it has what is called `etag`. A weak tag is as good here.
+/// Whether the client has the content with this `etag` already, by `If-None-Match`. Weak tags
+/// match, too.
 pub(super) fn is_not_modified(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_NONE_MATCH).iter();
     let mut texts = values.filter_map(|value| value.to_str().ok());
     texts.any(|text| text.trim() == "*" || tags(text).any(|tag| tag == etag))
 }
 
-/// Whether the client wants nothing but another version. There is no other, so that it gets none.
+/// Whether `If-Match` excludes the content with this `etag`.
 pub(super) fn fails_precondition(headers: &HeaderMap, etag: &str) -> bool {
     let values = headers.get_all(IF_MATCH).iter();
     let mut values = values.peekable();
@@ -22,14 +25,14 @@ pub(super) fn fails_precondition(headers: &HeaderMap, etag: &str) -> bool {
         && !texts.any(|text| text.trim() == "*" || strong_tags(text).any(|tag| tag == etag))
 }
 
-/// The `Range` header that counts: there is one, and it is for what the client has a part of.
+/// The `Range` header, if there is exactly one and `If-Range` does not exclude this `etag`.
 pub(super) fn range<'h>(headers: &'h HeaderMap, etag: &str) -> Option<&'h HeaderValue> {
     let mut ranges = headers.get_all(RANGE).iter();
     let (Some(range), None) = (ranges.next(), ranges.next()) else {
         return None;
     };
     let mut conditions = headers.get_all(IF_RANGE).iter();
-    // Not a date, as nothing here has one; and not a weak tag, as parts are put together byte by byte.
+    // Dates do not match, as content has none. Weak tags do not match, as the client joins bytes.
     match (conditions.next(), conditions.next()) {
         (None, _) => Some(range),
         (Some(only), None) if only.as_bytes() == etag.as_bytes() => Some(range),
@@ -37,13 +40,13 @@ pub(super) fn range<'h>(headers: &'h HeaderMap, etag: &str) -> Option<&'h Header
     }
 }
 
-/// The tags of a list, without their weakness. A tag holds no comma of ours, so that one which does is
-/// cut into what matches nothing.
+/// The tags of a list, without their `W/`. Our tags hold no comma, so the halves of a tag that
+/// holds one match nothing.
 fn tags(list: &str) -> impl Iterator<Item = &str> {
     strong_tags(list).map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
 }
 
-/// The tags of a list as they are.
+/// The tags of a list, unchanged.
 fn strong_tags(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(|tag| tag.trim_matches([' ', '\t']))
 }
@@ -63,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_has_is_not_sent_again() {
+    fn content_that_the_client_has_is_not_sent_again() {
         for (value, known) in [
             ("\"abc\"", true),
             ("W/\"abc\"", true),
@@ -85,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_is_not_sent_in_its_place() {
+    fn a_client_that_expects_another_version_gets_none() {
         for (value, other) in [
             ("\"abc\"", false),
             ("*", false),
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_sent_of_what_the_client_has_the_rest_of() {
+    fn a_range_is_sent_if_the_client_has_the_same_content() {
         let one = (RANGE, "bytes=0-1");
         assert!(range(&headers(std::slice::from_ref(&one)), ETAG).is_some());
         assert!(range(&HeaderMap::new(), ETAG).is_none());

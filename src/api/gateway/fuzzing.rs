@@ -1,4 +1,4 @@
-//! What clients of the gateway send, for fuzzing.
+//! The parsers of what clients of the gateway send, for fuzzing.
 
 use axum::http::{
     HeaderMap, HeaderValue,
@@ -8,7 +8,7 @@ use axum::http::{
 use super::{conditions, key::Key, path::Target, range::SelectedRange};
 use crate::content::Hash;
 
-/// A `Range` header, for content of as many bytes as the first eight say.
+/// A `Range` header. The first eight bytes are the size of the content.
 pub(crate) fn range(data: &[u8]) {
     let Some((size, header)) = data.split_first_chunk::<8>() else {
         return;
@@ -21,7 +21,7 @@ pub(crate) fn range(data: &[u8]) {
     }
 }
 
-/// Conditional headers: lines, each for the next of four.
+/// Conditional headers: each line is the value of the next of four headers.
 pub(crate) fn conditions(data: &[u8]) {
     let mut headers = HeaderMap::new();
     let names = [IF_NONE_MATCH, IF_MATCH, IF_RANGE, RANGE];
@@ -38,9 +38,9 @@ pub(crate) fn conditions(data: &[u8]) {
     );
 }
 
-/// The path of a URL: as it is, and behind a capability that is right.
+/// The path of a URL: alone, and after a valid capability.
 pub(crate) fn gateway_path(text: &str) {
-    let key = Key::from_bytes(vec![7; 32]).expect("so long");
+    let key = Key::from_bytes(vec![7; 32]).expect("the key has the right length and is not zero");
     let _ = Target::parse(text, &key);
     let hash = Hash::from_bytes([7; 32]);
     let _ = Target::parse(&format!("/{}/{hash}/{text}", key.capability(&hash)), &key);

@@ -1,4 +1,4 @@
-//! What browsers are told of content, which may be hostile.
+//! Response headers that confine content, which may be hostile.
 
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -10,7 +10,7 @@ use axum::http::{
 
 use super::urls::encoded;
 
-/// What content may do: what it shows comes from here, and it has no forms and is in no frame.
+/// The policy for content: it loads from this origin only, submits no forms and is in no frame.
 macro_rules! content_policy {
     ($sandbox:literal) => {
         concat!(
@@ -22,36 +22,36 @@ macro_rules! content_policy {
     };
 }
 
-/// Of content: nobody's origin, no script, no window.
+/// For content: an opaque origin, no scripts, no windows.
 const CONTENT_POLICY: &str = content_policy!("sandbox");
 
-/// Of sounds, films and pictures: the same with this origin, as browsers load what they play from the page
-/// that they make for it; no script runs there either.
+/// For audio, video and images: the same with this origin. The page that a browser makes for a
+/// media file loads the file from there. Scripts stay forbidden.
 const MEDIA_POLICY: &str = content_policy!("sandbox allow-same-origin");
 
-/// Of pages of our own, which have a style and nothing else.
+/// For our own pages, which have an inline style and nothing else.
 pub(super) const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// What a hash or a path below it stands for never changes.
+/// The content of a hash, or of a path below it, never changes.
 const FOREVER: &str = "private, max-age=31536000, immutable";
 
 const CORP: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-/// Bytes of a type that is not known.
+/// The type of files with an unknown ending.
 const ANY_TYPE: &str = "application/octet-stream";
 
-/// Characters of the name in a header, at most: file systems have 255 bytes.
+/// Characters of a file name in a header, at most. File systems allow 255 bytes.
 const MAX_NAME: usize = 255;
 
-/// What every answer has.
+/// Sets the headers of every response.
 pub(super) fn common(headers: &mut HeaderMap) {
     let nosniff = HeaderValue::from_static("nosniff");
     headers.insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     let no_referrer = HeaderValue::from_static("no-referrer");
     headers.insert(REFERRER_POLICY, no_referrer);
-    // The URL of what is shown holds a secret: only whoever knows that can embed it. A sandboxed page
-    // has no origin that could be the same as this one, and shows its own pictures only like this.
+    // The URL holds a secret, so only pages that know it can embed the content. A sandboxed page
+    // has an opaque origin and needs this to show its own images.
     headers.insert(CORP, HeaderValue::from_static("cross-origin"));
     let policy = HeaderValue::from_static(PAGE_POLICY);
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(policy);
@@ -59,7 +59,7 @@ pub(super) fn common(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(no_store);
 }
 
-/// What a file has that is called `name`, if it is called anything.
+/// Sets the headers of a file called `name`.
 pub(super) fn of_file(headers: &mut HeaderMap, name: Option<&str>, is_download: bool) {
     let content_type = content_type(name);
     let policy = match is_media(&content_type) {
@@ -76,7 +76,7 @@ pub(super) fn of_file(headers: &mut HeaderMap, name: Option<&str>, is_download: 
     }
 }
 
-/// By the ending of the name: what the content says of itself is not looked at.
+/// The content type, by the ending of the name. The content itself is not examined.
 fn content_type(name: Option<&str>) -> HeaderValue {
     let guessed = name.and_then(|name| mime_guess::from_path(name).first_raw());
     let guessed = guessed.unwrap_or(ANY_TYPE);
@@ -87,15 +87,15 @@ fn content_type(name: Option<&str>) -> HeaderValue {
     text.unwrap_or(HeaderValue::from_static(ANY_TYPE))
 }
 
-/// Whether it is a sound, a film or a picture; but not one that is a document, as SVG is.
+/// Whether it is audio, video or an image, but not a document as SVG is.
 fn is_media(content_type: &HeaderValue) -> bool {
     let text = content_type.to_str().unwrap_or_default();
     let kinds = ["audio/", "video/", "image/"];
     kinds.iter().any(|kind| text.starts_with(kind)) && !text.contains("xml")
 }
 
-/// How the file is to be shown, and what it is called if it is saved: once for all, once in ASCII for
-/// programs that know no better.
+/// The `Content-Disposition`: whether to show or to save the file, and its name in full and in
+/// ASCII for older clients.
 fn disposition(name: Option<&str>, is_download: bool) -> String {
     let how = if is_download { "attachment" } else { "inline" };
     let Some(name) = name else {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_follow_endings() {
+    fn the_ending_of_the_name_gives_the_type() {
         for (name, expected) in [
             ("film.mp4", "video/mp4"),
             ("film.webm", "video/webm"),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_no_document_keeps_its_origin() {
+    fn only_media_files_keep_their_origin() {
         let policy = |name| {
             let mut headers = HeaderMap::new();
             of_file(&mut headers, Some(name), false);
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_say_anything_else_in_a_header() {
+    fn a_name_cannot_inject_into_a_header() {
         assert_eq!(disposition(None, false), "inline");
         assert_eq!(disposition(None, true), "attachment");
         for (name, ascii, all) in [

@@ -1,4 +1,4 @@
-//! Pages of our own: what went wrong, and the frame of all of them. No script, and nothing from elsewhere.
+//! The layout of our own pages, and error pages. No script, and nothing from elsewhere.
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use axum::{
 
 use crate::node::is_unsafe;
 
-/// One style for light and dark, wide and narrow.
+/// One style for light and dark modes, and for wide and narrow windows.
 const STYLE: &str = "\
 :root{color-scheme:light dark}\
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:anywhere}\
@@ -22,10 +22,10 @@ a{text-decoration:none}a:hover,a:focus{text-decoration:underline}\
 small{opacity:.7}\
 .odd{border:1px solid;border-radius:.2em;padding:0 .2em;font-size:.75em}";
 
-/// The beginning of a page; `title` is text.
+/// The beginning of a page. `title` is plain text.
 pub(super) fn head(title: &str) -> String {
     let title = escaped(title);
-    // The title takes no markup: what is odd is bare there.
+    // The title element takes no markup, so escaped characters are shown without their frame.
     let bare = bare(&title);
     format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
@@ -34,7 +34,7 @@ pub(super) fn head(title: &str) -> String {
     )
 }
 
-/// A failure, as a page.
+/// An error page.
 pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<Body> {
     let page = format!("{}<p>{}</p>\n", head(title), escaped(text));
     let mut response = Response::new(Body::from(page));
@@ -48,8 +48,8 @@ pub(super) fn failure(status: StatusCode, title: &str, text: &str) -> Response<B
     response
 }
 
-/// Text as HTML that shows it: markup is text, and what is not to be seen, or changes what is around it,
-/// is escaped by its number.
+/// Escapes text for HTML. Characters that are invisible, or that change their surroundings, appear
+/// as their code point.
 pub(super) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for c in text.chars() {
@@ -60,9 +60,9 @@ pub(super) fn escaped(text: &str) -> String {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             c if is_unsafe(c) => {
-                html.push_str(ODD_BEGINS);
+                html.push_str(CODE_POINT_BEGINS);
                 html.push_str(&format!("U+{:04X}", u32::from(c)));
-                html.push_str(ODD_ENDS);
+                html.push_str(CODE_POINT_ENDS);
             }
             c => html.push(c),
         }
@@ -70,11 +70,12 @@ pub(super) fn escaped(text: &str) -> String {
     html
 }
 
-const ODD_BEGINS: &str = "<span class=odd>";
-const ODD_ENDS: &str = "</span>";
+const CODE_POINT_BEGINS: &str = "<span class=odd>";
+const CODE_POINT_ENDS: &str = "</span>";
 
 fn bare(html: &str) -> String {
-    html.replace(ODD_BEGINS, "").replace(ODD_ENDS, "")
+    html.replace(CODE_POINT_BEGINS, "")
+        .replace(CODE_POINT_ENDS, "")
 }
 
 #[cfg(test)]
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_shown_and_do_nothing() {
+    fn names_are_escaped() {
         assert_eq!(escaped("a & b"), "a &amp; b");
         assert_eq!(
             escaped("<script>alert('\"')</script>"),
@@ -94,7 +95,7 @@ mod tests {
              <span class=odd>U+0000</span>"
         );
         assert_eq!(escaped("größe שלום"), "größe שלום");
-        // A joiner makes one picture of several.
+        // A joiner combines several emoji into one.
         let joined = "\u{1f469}\u{200d}\u{1f52c}";
         assert_eq!(escaped(joined), joined);
         let page = head("</title>\u{202e}<b>");

@@ -1,4 +1,4 @@
-//! Capabilities: what somebody has to know to read a content, and the key that they are made with.
+//! Capabilities, which grant reading of one content, and the key that makes them.
 
 use std::{
     fmt::{self, Write as _},
@@ -18,10 +18,10 @@ const FILE: &str = "gateway.key";
 /// Bytes of the key.
 const KEY_LEN: usize = 32;
 
-/// Bytes of a capability: nobody guesses 128 bits over HTTP.
+/// Bytes of a capability: 128 bits cannot be guessed over HTTP.
 const CAPABILITY_LEN: usize = 16;
 
-/// What the key is used for, so that it never makes anything else.
+/// Separates capabilities from any other use of the key.
 const PURPOSE: &[u8] = b"pelago/gateway/1";
 
 /// The key of all capabilities. Never logged: `Debug` hides it.
@@ -29,8 +29,9 @@ const PURPOSE: &[u8] = b"pelago/gateway/1";
 pub(super) struct Key([u8; KEY_LEN]);
 
 impl Key {
-    /// The one in `folder`, whose lock the caller holds; made if there is none, so that URLs outlive the
-    /// node. Readable only by its owner. A file that holds no key is set aside, and the log says so.
+    /// The key in `folder`, whose lock the caller holds. Creates it if the file is absent, and
+    /// keeps it so that URLs stay valid after a restart. Only its owner can read the file. A
+    /// damaged file is set aside and logged.
     pub(super) fn load_or_create(folder: &Path) -> Result<Self, KeyError> {
         let path = folder.join(FILE);
         let loaded = match fs::read(&path) {
@@ -44,7 +45,7 @@ impl Key {
         loaded.map_err(|source| KeyError { path, source })
     }
 
-    /// The key in a file. Other lengths, and zeros only, are what a power cut leaves.
+    /// The key in `bytes`. A power cut can leave a wrong length or only zeros: these are damaged.
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
         let key = bytes.try_into().ok()?;
         (key != [0; KEY_LEN]).then_some(Self(key))
@@ -58,7 +59,8 @@ impl Key {
 
     /// The capability for `hash`, in hex.
     pub(super) fn capability(&self, hash: &Hash) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length will do");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         mac.update(PURPOSE);
         mac.update(hash.as_bytes());
         let code = mac.finalize().into_bytes();
@@ -70,7 +72,7 @@ impl Key {
             })
     }
 
-    /// Whether `claimed` is the capability for `hash`, in a time that does not tell how much of it is.
+    /// Whether `claimed` is the capability for `hash`, compared in constant time.
     pub(super) fn is_capability(&self, claimed: &str, hash: &Hash) -> bool {
         let capability = self.capability(hash);
         capability.as_bytes().ct_eq(claimed.as_bytes()).into()
@@ -80,8 +82,8 @@ impl Key {
 fn set_aside(path: &Path) -> io::Result<()> {
     let aside = durable::set_aside(path)?;
     tracing::error!(
-        "{} held no key and was renamed to {}: a new key is made, and URLs of the gateway that were \
-         passed on before lead nowhere; to use them again, end the node and put back a copy",
+        "{} was damaged and is now {}: the gateway has a new key, and its earlier URLs are invalid; \
+         to make them valid again, stop the node and restore a copy of the key",
         path.display(),
         aside.display()
     );
@@ -94,13 +96,13 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The key cannot be read or made.
+/// The error of reading or creating the key.
 #[derive(Debug, thiserror::Error)]
-#[error("the key of the gateway, {}, cannot be read or made: {source}", path.display())]
+#[error("the key of the gateway, {}, cannot be read or created: {source}", path.display())]
 pub struct KeyError {
-    /// Its file.
+    /// The file of the key.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system.
     pub source: io::Error,
 }
 
@@ -113,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_capability_is_for_one_hash_and_outlives_the_node() {
+    fn a_capability_is_for_one_hash_and_stays_valid_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let key = Key::load_or_create(folder.path()).unwrap();
         let capability = key.capability(&hash(1));

@@ -1,6 +1,6 @@
-//! What is in a folder, as a page or as JSON.
+//! The entries of a folder, as an HTML page or as JSON.
 //!
-//! Made piece by piece, as it is sent: a folder may have a million entries.
+//! Formatted piece by piece while the response is sent: a folder may have a million entries.
 
 use std::convert::Infallible;
 
@@ -14,10 +14,10 @@ use super::{
 };
 use crate::content::{EntryKind, ManifestEntry};
 
-/// Entries that are made into text at a time.
+/// Entries that are formatted at a time.
 const ENTRIES_AT_A_TIME: usize = 256;
 
-/// An entry, for programs.
+/// An entry in JSON.
 #[derive(Serialize)]
 struct JsonEntry<'e> {
     name: &'e str,
@@ -32,7 +32,7 @@ struct JsonEntry<'e> {
     target: Option<&'e str>,
 }
 
-/// A page that lists `entries`, of the folder that is called `title`.
+/// A page that lists the `entries` of the folder called `title`.
 pub(super) fn html(title: &str, entries: Vec<ManifestEntry>, is_top: bool) -> Body {
     let mut begin = head(title);
     begin.push_str("<table>\n");
@@ -49,7 +49,7 @@ pub(super) fn html(title: &str, entries: Vec<ManifestEntry>, is_top: bool) -> Bo
 pub(super) fn json(entries: Vec<ManifestEntry>) -> Body {
     in_pieces("[".to_owned(), entries, "]\n", |at, entry| {
         let separator = if at == 0 { "" } else { "," };
-        // Text and numbers can always be written.
+        // Text and numbers are always valid JSON.
         let listed = serde_json::to_string(&listed(entry)).unwrap_or_default();
         format!("{separator}{listed}")
     })
@@ -129,7 +129,7 @@ fn listed(entry: &ManifestEntry) -> JsonEntry<'_> {
     }
 }
 
-/// Bytes for people, in the form of the command line and the page.
+/// A size for people, in the format of the command line and the page.
 fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
@@ -137,7 +137,7 @@ fn bytes(count: u64) -> String {
     }
     let mut value = count as f64 / 1024.0;
     let mut unit = 0;
-    // What would be rounded up to 1024 belongs to the next unit.
+    // Values that would be rounded up to 1024 belong to the next unit.
     while value >= 1023.95 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hostile_names_are_names() {
+    async fn hostile_names_are_escaped() {
         let names = [
             "<img src=x onerror=alert(1)>",
             "javascript:alert(1)",
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_for_people() {
+    fn sizes_have_units() {
         for (count, expected) in [
             (0, "0 B"),
             (1023, "1023 B"),

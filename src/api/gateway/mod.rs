@@ -1,25 +1,25 @@
 //! The gateway: content as plain HTTP, for browsers and players, on an origin of its own.
 //!
-//! Owns its listeners, and which of the node's contents may be read by whom: whoever knows a capability,
-//! which is in the path and holds for one hash. Read-only. What is served may be hostile: it is told to
-//! browsers as something that may not run scripts nor reach anything else, and it lives on `localhost`
-//! while the API and the page live on an IP address, so that no cookie of theirs, which know no ports,
-//! comes here. No URL is ever logged.
+//! Owns its listeners, its URLs and their access control: a URL holds a capability, which grants
+//! reading of one hash. Read-only. Content may be hostile. Response headers forbid it to run
+//! scripts and to load anything from elsewhere. The gateway is `localhost`, while the API and the
+//! page are at an IP address: cookies ignore ports, so content must not share a host with the API.
+//! URLs are secrets and never logged.
 //!
-//! `http://localhost:PORT/CAPABILITY/HASH/NAME` is a file, `.../HASH/PATH/` what is in a folder.
+//! `http://localhost:PORT/CAPABILITY/HASH/NAME` is a file, and `.../HASH/PATH/` is a folder.
 //!
 //! | file | owns |
 //! |---|---|
-//! | `key` | the capabilities, and the key that they are made with |
-//! | `urls` | URLs |
-//! | `path` | what a request's path names |
-//! | `range`, `conditions` | which bytes, and whether any, by RFC 9110 |
-//! | `headers` | what browsers are told of hostile content |
-//! | `answer` | a request's answer |
-//! | `listing` | folders, for people and programs |
-//! | `html` | failures, for people |
-//! | `saved_port` | where it was the last time |
-//! | `server` | sockets: who is let in, and who is too slow |
+//! | `key` | capabilities, and the key that makes them |
+//! | `urls` | URLs of content |
+//! | `path` | the content that the path of a request names |
+//! | `range`, `conditions` | ranges and conditional requests (RFC 9110) |
+//! | `headers` | the headers that confine hostile content |
+//! | `answer` | the response to a request |
+//! | `listing` | folders, as HTML and as JSON |
+//! | `html` | the layout of pages, and error pages |
+//! | `saved_port` | the port of the last run |
+//! | `server` | sockets, and the check of the `Host` header |
 
 mod answer;
 mod conditions;

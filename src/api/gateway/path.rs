@@ -1,32 +1,32 @@
-//! What the path of a request names: capability, hash, and names below.
+//! The path of a request: capability, hash, and names below the hash.
 
 use percent_encoding::percent_decode_str;
 
 use super::key::Key;
 use crate::content::Hash;
 
-/// What is asked for, by somebody who may.
+/// The content that a path with a valid capability names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     /// The content.
     pub(super) hash: Hash,
-    /// The names that lead to something in it, or what it is called.
+    /// The names that lead to an entry in a folder, or the name of a file.
     pub(super) names: Vec<String>,
     /// Whether the path ends with a slash, as those of folders do.
     pub(super) is_folder: bool,
 }
 
-/// Why a path names nothing.
+/// Why a path is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InvalidPath {
-    /// It is no path of ours, or whoever asks may not: which of these, is nobody's business.
+    /// It has another form, or its capability is wrong. Clients must not learn which.
     NotFound,
-    /// It is not encoded as paths are.
+    /// It is not percent-encoded UTF-8.
     Malformed,
 }
 
 impl Target {
-    /// Reads a path as it was sent.
+    /// Parses a path as it was sent.
     pub(super) fn parse(path: &str, key: &Key) -> Result<Self, InvalidPath> {
         let path = path.strip_prefix('/').ok_or(InvalidPath::NotFound)?;
         let mut parts = path.split('/');
@@ -46,13 +46,13 @@ impl Target {
     }
 }
 
-/// Exactly as URLs are made: one content has one URL.
+/// A hash in its canonical form, so that one content has one URL.
 fn hash(text: &str) -> Option<Hash> {
     let hash: Hash = text.parse().ok()?;
     (hash.to_string() == text).then_some(hash)
 }
 
-/// One name, which can only be that of an entry: it leads nowhere else.
+/// One name. It can only name an entry of a folder, and cannot lead out of it.
 fn name(part: &str) -> Result<String, InvalidPath> {
     let is_encoded = part.split('%').skip(1).all(|after| {
         let digits = after.as_bytes().get(..2);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_know_the_capability_learns_nothing() {
+    fn a_client_without_the_capability_learns_nothing() {
         let (hash, other) = (Hash::from_bytes([0xab; 32]), Hash::from_bytes([8; 32]));
         let key = key();
         let capability = key.capability(&hash);

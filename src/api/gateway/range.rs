@@ -1,24 +1,27 @@
-//! Which bytes a `Range` header asks for, by RFC 9110, section 14.
+//! The `Range` header (RFC 9110, section 14).
+//!
+//! Parsed by hand: the `headers` crate drops suffixes that exceed the content, and knows no empty
+//! list elements and no numbers beyond 64 bits.
 
 use std::ops::Range;
 
 use axum::http::HeaderValue;
 
-/// What is to be sent of content.
+/// The bytes of content to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SelectedRange {
-    /// All of it: nothing else was asked for, or nothing that makes sense, or several parts.
+    /// All of them: the header is absent or invalid, or asks for several ranges.
     Whole,
-    /// These bytes, of which there is at least one.
+    /// This range, which is not empty.
     Part(Range<u64>),
-    /// Only what there is not: 416.
+    /// None: every range is beyond the end (status 416).
     Unsatisfiable,
 }
 
 impl SelectedRange {
-    /// What the one `Range` header of a request selects of content of `size` bytes. A header that is
-    /// not well-formed, or of a unit that is not known, is as good as none; several parts are answered
-    /// with the whole, as is allowed.
+    /// The bytes that the only `Range` header of a request selects of content of `size` bytes. A
+    /// header that is malformed, or has an unknown unit, is ignored. A request for several ranges
+    /// gets all bytes, as the RFC allows.
     pub(super) fn new(header: &HeaderValue, size: u64) -> Self {
         let specs = header.to_str().ok().and_then(parse);
         let Some(specs) = specs else {
@@ -27,24 +30,24 @@ impl SelectedRange {
         let mut satisfiable = specs.iter().filter_map(|spec| spec.of(size));
         match (satisfiable.next(), satisfiable.next()) {
             (None, _) => Self::Unsatisfiable,
-            // Of nothing there is no part that could be named.
+            // `Content-Range` cannot express a range of empty content.
             (Some(part), None) if !part.is_empty() => Self::Part(part),
             _ => Self::Whole,
         }
     }
 }
 
-/// One of the parts that are asked for.
+/// One requested range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spec {
-    /// From the first on, up to and with the last if there is one.
+    /// From the first byte to the last one, inclusive; to the end if there is no last one.
     From(u64, Option<u64>),
-    /// As many at the end.
+    /// This many bytes at the end.
     Last(u64),
 }
 
 impl Spec {
-    /// The bytes of content of `size` bytes; none if there are none such.
+    /// The selected bytes of content of `size` bytes; `None` if all are beyond the end.
     fn of(self, size: u64) -> Option<Range<u64>> {
         match self {
             Self::From(first, _) if first >= size => None,
@@ -56,7 +59,7 @@ impl Spec {
     }
 }
 
-/// The parts of a well-formed header in bytes.
+/// The ranges of a well-formed header whose unit is bytes.
 fn parse(header: &str) -> Option<Vec<Spec>> {
     let (unit, set) = header.split_once('=')?;
     if !unit.eq_ignore_ascii_case("bytes") {
@@ -65,7 +68,7 @@ fn parse(header: &str) -> Option<Vec<Spec>> {
     let elements = set
         .split(',')
         .map(|element| element.trim_matches([' ', '\t']));
-    // Lists may have empty elements.
+    // Lists may have empty elements (RFC 9110, section 5.6.1.2).
     let elements = elements.filter(|element| !element.is_empty());
     let specs: Vec<_> = elements.map(spec).collect::<Option<_>>()?;
     (!specs.is_empty()).then_some(specs)
@@ -82,7 +85,7 @@ fn spec(text: &str) -> Option<Spec> {
     }
 }
 
-/// Digits; a number beyond all sizes is as good as the largest.
+/// A number of decimal digits. Numbers over `u64::MAX` count as that.
 fn number(digits: &str) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| digits.parse().unwrap_or(u64::MAX))
@@ -93,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_sense_is_selected_and_what_does_not_is_ignored() {
+    fn valid_ranges_are_selected_and_invalid_headers_are_ignored() {
         let part = |range| SelectedRange::Part(range);
         let (whole, none) = (SelectedRange::Whole, SelectedRange::Unsatisfiable);
         let huge = "9".repeat(40);
@@ -119,11 +122,11 @@ mod tests {
             ("bytes=-0", none.clone()),
             (&format!("bytes={huge}-"), none.clone()),
             ("bytes=100-,200-300", none.clone()),
-            // One of them is left.
+            // Only one of them is satisfiable.
             ("bytes=100-,10-19", part(10..20)),
             ("bytes=0-1,3-4", whole.clone()),
             ("bytes=0-,0-,0-,0-,0-", whole.clone()),
-            // Nonsense.
+            // Invalid.
             ("", whole.clone()),
             ("bytes", whole.clone()),
             ("bytes=", whole.clone()),
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_there_is_no_part() {
+    fn empty_content_has_no_range() {
         let of_nothing = |header| SelectedRange::new(&HeaderValue::from_static(header), 0);
         assert_eq!(of_nothing("bytes=0-"), SelectedRange::Unsatisfiable);
         assert_eq!(of_nothing("bytes=0-0"), SelectedRange::Unsatisfiable);

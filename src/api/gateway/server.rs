@@ -1,4 +1,4 @@
-//! The gateway's sockets: who is let in, how many at a time, and who is too slow.
+//! The sockets of the gateway, their limits, and the check of the `Host` header.
 
 use std::{
     future::pending,
@@ -24,33 +24,33 @@ use crate::{
     node::Node,
 };
 
-/// Connections at once; others take the places of those that ask for nothing or read too slowly, or wait
-/// in the system's queue. Each costs two pieces of 512 KiB at most, and some buffers.
+/// Open connections, at most. At the limit, a new one evicts one that is idle or reads too slowly,
+/// or waits in the queue of the system. Each costs at most two pieces of 512 KiB, and some buffers.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a request's head may take, and a connection be idle.
+/// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what it is sent, while no other client needs its place. A player
-/// that is paused does not, and comes back when it is dropped.
+/// How long a client may read nothing of a response while no other client needs its connection. A
+/// paused player reads nothing, and reconnects after it was disconnected.
 const SEND_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How many ports are looked at for one that is free for IPv4 and IPv6.
+/// How many ports are tried to find one that is free for IPv4 and IPv6.
 const PORT_TRIES: usize = 16;
 
-/// How a gateway runs.
+/// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub struct GatewaySettings {
-    /// Where it listens. At 127.0.0.1 it does at the same port of `[::1]`, too, where there is one, as
-    /// both are `localhost`.
+    /// The address to listen at. With 127.0.0.1, the gateway also listens at the same port of
+    /// `[::1]` if the host has IPv6, as `localhost` means both.
     pub listen: SocketAddr,
-    /// How long there may be no source of what is not here.
+    /// How long to search for a source of content that this node does not have.
     pub timeout: Duration,
-    /// Bytes that are fetched ahead of each reader.
+    /// Bytes to fetch ahead of each reader.
     pub read_ahead: u64,
 }
 
-/// A gateway that listens.
+/// A listening gateway.
 #[derive(Debug)]
 pub struct Gateway {
     listeners: Vec<TcpListener>,
@@ -60,28 +60,28 @@ pub struct Gateway {
     settings: GatewaySettings,
 }
 
-/// Why there is no gateway.
+/// Why a gateway cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// The address cannot be listened at.
+    /// The gateway cannot listen at the address.
     #[error("the gateway cannot listen on {listen}: {source}")]
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// There is no key.
+    /// The key cannot be read or created.
     #[error(transparent)]
     Key(#[from] KeyError),
 }
 
 impl Gateway {
-    /// Listens. Its key is in `folder`, whose lock the caller holds.
+    /// Starts to listen. `folder` holds the key and the last port; the caller holds its lock.
     ///
     /// # Errors
     ///
-    /// [`GatewayError`]; then nothing listens.
+    /// [`GatewayError`]. Nothing listens then.
     pub async fn open(folder: &Path, settings: GatewaySettings) -> Result<Self, GatewayError> {
         let listen = settings.listen;
         let key = Key::load_or_create(folder)?;
@@ -89,7 +89,7 @@ impl Gateway {
         let port = SavedPort::open(folder);
         let listeners = bind_again(listen, &port).await.map_err(unusable)?;
         let address = listeners[0].local_addr().map_err(unusable)?;
-        port.keep(address.port());
+        port.save(address.port());
         Ok(Self {
             listeners,
             urls: GatewayUrls::new(key.clone(), address),
@@ -99,13 +99,14 @@ impl Gateway {
         })
     }
 
-    /// What makes URLs of it.
+    /// Makes URLs of this gateway.
     #[must_use]
     pub const fn urls(&self) -> &GatewayUrls {
         &self.urls
     }
 
-    /// Serves what `node` has or can get, until dropped. It can run again after a panic.
+    /// Serves content that `node` has or can download, until dropped. Can be called again after a
+    /// panic.
     pub async fn serve(&self, node: Node) {
         let content = Arc::new(Responder {
             node,
@@ -124,7 +125,7 @@ impl Gateway {
             let content = Arc::clone(&content);
             async move {
                 let (request, _) = request.into_parts();
-                match is_us(&request.uri, &request.headers, port) {
+                match names_gateway(&request.uri, &request.headers, port) {
                     true => content.answer(&request).await,
                     false => misdirected(),
                 }
@@ -134,7 +135,8 @@ impl Gateway {
     }
 }
 
-/// Listens at `listen`; if any port will do, at the one that it was the last time, which URLs name.
+/// Listens at `listen`. If its port is 0, the port of the last run is tried first, as earlier URLs
+/// hold it.
 async fn bind_again(listen: SocketAddr, last: &SavedPort) -> io::Result<Vec<TcpListener>> {
     if listen.port() == 0
         && let Some(port) = last.last()
@@ -145,7 +147,7 @@ async fn bind_again(listen: SocketAddr, last: &SavedPort) -> io::Result<Vec<TcpL
     bind(listen).await
 }
 
-/// Listens at an address; for all of `localhost`, if it is IPv4's.
+/// Listens at an address; at both addresses of `localhost` if it is that of IPv4.
 async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
     let mut tries = 0;
     loop {
@@ -158,7 +160,7 @@ async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
         let port = first.local_addr()?.port();
         match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
             Ok(second) => return Ok(vec![first, second]),
-            // Somebody else's: they would be sent our secrets by whoever calls that `localhost`.
+            // Another program listens there, and would receive our secret URLs of `localhost`.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 if listen.port() != 0 || tries >= PORT_TRIES {
                     return Err(error);
@@ -170,8 +172,9 @@ async fn bind(listen: SocketAddr) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-/// Whether the request names us: exactly one host, `localhost` or an address no rebinding can fake.
-fn is_us(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
+/// Whether the request names this gateway: exactly one host, which is `localhost` or an address, as
+/// DNS rebinding cannot forge these.
+fn names_gateway(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next(), uri.authority()) {
         (Some(host), None, None) => host.to_str().ok(),
@@ -187,9 +190,9 @@ fn is_us(uri: &Uri, headers: &HeaderMap, port: u16) -> bool {
 }
 
 fn misdirected() -> Response<Body> {
-    let text = "The Host header names another host or port.";
+    let text = "The Host header does not name this gateway.";
     let status = StatusCode::MISDIRECTED_REQUEST;
-    let mut response = html::failure(status, "Not here", text);
+    let mut response = html::failure(status, "Misdirected request", text);
     headers::common(response.headers_mut());
     response
 }
@@ -202,11 +205,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_names_are_taken() {
+    fn only_our_own_names_are_accepted() {
         let is_host = |host: &[u8], port| {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_bytes(host).unwrap());
-            is_us(&Uri::from_static("/"), &headers, port)
+            names_gateway(&Uri::from_static("/"), &headers, port)
         };
         for host in [
             "localhost:7",
@@ -234,19 +237,22 @@ mod tests {
             assert!(!is_host(host.as_bytes(), 7), "{host}");
         }
         assert!(!is_host(b"localhost\xff:7", 7));
-        assert!(!is_us(&Uri::from_static("/"), &HeaderMap::new(), 7), "none");
+        assert!(
+            !names_gateway(&Uri::from_static("/"), &HeaderMap::new(), 7),
+            "none"
+        );
         let mut two = HeaderMap::new();
         two.append(HOST, HeaderValue::from_static("localhost:7"));
         assert!(
-            !is_us(&Uri::from_static("http://localhost:7/"), &two, 7),
+            !names_gateway(&Uri::from_static("http://localhost:7/"), &two, 7),
             "twice"
         );
         two.append(HOST, HeaderValue::from_static("localhost:7"));
-        assert!(!is_us(&Uri::from_static("/"), &two, 7), "twice");
+        assert!(!names_gateway(&Uri::from_static("/"), &two, 7), "twice");
     }
 
     #[tokio::test]
-    async fn it_listens_at_all_that_is_localhost() {
+    async fn it_listens_at_both_addresses_of_localhost() {
         let listeners = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         for listener in &listeners {
@@ -254,9 +260,9 @@ mod tests {
         }
         let has_ipv6 = TcpListener::bind("[::1]:0").await.is_ok();
         assert_eq!(listeners.len(), 1 + usize::from(has_ipv6));
-        // And nothing else of that name is there.
+        // No other program can have this port of that name.
         TcpStream::connect(("localhost", port)).await.unwrap();
-        // A port that is taken on one side is not half used.
+        // A port that is in use at one of them is not used at the other.
         if has_ipv6 {
             let free = TcpListener::bind("[::1]:0").await.unwrap();
             let taken = SocketAddr::from((Ipv4Addr::LOCALHOST, free.local_addr().unwrap().port()));

@@ -17,19 +17,19 @@ use crate::{
     node::Node,
 };
 
-/// What is written as `%XX` in a part of a path.
+/// The characters that are percent-encoded in a segment of a path.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// A name as a part of a path.
+/// A name as a segment of a path.
 pub(super) fn encoded(name: &str) -> String {
     utf8_percent_encode(name, ENCODED).to_string()
 }
 
-/// Makes URLs of the gateway. Whoever has this can read everything through it.
+/// Makes URLs of the gateway. Holds the key, which grants reading of all content.
 #[derive(Clone, Debug)]
 pub struct GatewayUrls {
     key: Key,
@@ -41,12 +41,12 @@ impl GatewayUrls {
         Self { key, served }
     }
 
-    /// Scheme, host and port. The host is another than that of the API, which is never called
+    /// Scheme, host and port. The host differs from that of the API, which rejects pages at
     /// `localhost`.
     #[must_use]
     pub fn origin(&self) -> String {
         let (ip, port) = (self.served.ip(), self.served.port());
-        // Where both families of `localhost` are ours.
+        // The gateway then listens at both addresses of `localhost`.
         if ip == Ipv4Addr::LOCALHOST || ip == Ipv4Addr::UNSPECIFIED {
             format!("http://localhost:{port}")
         } else if ip.is_unspecified() {
@@ -56,7 +56,7 @@ impl GatewayUrls {
         }
     }
 
-    /// The URL of some content, which browsers save as `name`, if it is a file that has one.
+    /// The URL of content. Browsers save a file as `name`.
     #[must_use]
     pub fn url(&self, hash: &Hash, kind: Option<Kind>, name: Option<&str>) -> String {
         let (origin, capability) = (self.origin(), self.key.capability(hash));
@@ -64,21 +64,21 @@ impl GatewayUrls {
             Some(Kind::Folder) => String::new(),
             _ => name.map(encoded).unwrap_or_default(),
         };
-        // What would lead elsewhere is no name.
+        // These would lead to another path.
         let name = match name.as_str() {
             "." | ".." => "",
             name => name,
         };
         match (kind, name) {
             (Some(Kind::File), "") => format!("{origin}/{capability}/{hash}"),
-            // It may be a folder: a name would be looked for in it.
+            // It may be a folder, which would be searched for the name.
             (None, _) => format!("{origin}/{capability}/{hash}"),
             (Some(_), name) => format!("{origin}/{capability}/{hash}/{name}"),
         }
     }
 }
 
-/// The URL by which the gateway gives some content.
+/// The URL of content at the gateway.
 #[utoipa::path(
     get, path = "/v1/gateway", operation_id = "gateway",
     params(GatewayQuery),

@@ -1,11 +1,11 @@
-// The node's API: calls, and the stream of what changes.
+// The node's API: calls, and the stream of events.
 
 import { bearer, renew } from "./session.js";
 
-/** A failure in the node's own words (RFC 9457 problem details). */
+/** An error that the node reports (RFC 9457 problem details). */
 export class Problem extends Error {
   constructor(status, { detail, title, code, hint, choices }) {
-    super(detail || title || `the node answered ${status}`);
+    super(detail || title || `the node responded with status ${status}`);
     this.status = status;
     this.code = code;
     this.hint = hint;
@@ -13,60 +13,60 @@ export class Problem extends Error {
   }
 }
 
-/** The node did not answer at all. */
-const GONE = { detail: "the node does not answer", code: "gone" };
+/** The node did not respond. */
+const GONE = { detail: "the node does not respond", code: "gone" };
 
-async function fetched(method, path, body, signal) {
-  const shown = bearer();
-  const headers = shown ? { Authorization: `Bearer ${shown}` } : {};
-  const request = { method, signal, headers, credentials: "omit", cache: "no-store" };
+async function request(method, path, body, signal) {
+  const sent = bearer();
+  const headers = sent ? { Authorization: `Bearer ${sent}` } : {};
+  const options = { method, signal, headers, credentials: "omit", cache: "no-store" };
   if (body instanceof Blob) {
-    request.body = body;
+    options.body = body;
     headers["Content-Type"] = "application/octet-stream";
   } else if (body !== undefined) {
-    request.body = JSON.stringify(body);
+    options.body = JSON.stringify(body);
     headers["Content-Type"] = "application/json";
   }
   let response;
   try {
-    response = await fetch(path, request);
+    response = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, GONE);
   }
   if (response.ok) return response;
-  // The node may have been started anew.
-  if (response.status === 401 && (await renew(shown))) return fetched(method, path, body, signal);
+  // The node may have restarted.
+  if (response.status === 401 && (await renew(sent))) return request(method, path, body, signal);
   const problem = await response.json().catch(() => ({}));
   throw new Problem(response.status, problem);
 }
 
-/** A call that answers JSON, or nothing. */
+/** Calls the API. Resolves to the JSON of the response, or to nothing. */
 export async function call(method, path, body, signal) {
-  const response = await fetched(method, path, body, signal);
+  const response = await request(method, path, body, signal);
   const type = response.headers.get("Content-Type") || "";
   return type.includes("json") ? response.json() : undefined;
 }
 
-/** All of a list, however many pages it has: `onpage` is given each as it comes. */
+/** Fetches all pages of a list, and passes each to `onpage`. */
 export async function pages(path, onpage, signal) {
   let next = path;
   while (next) {
-    const response = await fetched("GET", next, undefined, signal);
+    const response = await request("GET", next, undefined, signal);
     onpage(await response.json());
     next = /<([^>]+)>;\s*rel="?next"?/.exec(response.headers.get("Link") || "")?.[1];
   }
 }
 
-/** What a call answers, as the URL of something in memory; it is for one use. */
+/** Fetches a response into memory. Resolves to a URL, which the caller has to revoke. */
 export async function blob(path) {
-  const response = await fetched("GET", path);
+  const response = await request("GET", path);
   return URL.createObjectURL(await response.blob());
 }
 
-/** The events of a call that answers in lines of JSON, until `onevent` is given the last; `signal` ends it. */
+/** Passes each line of a response of JSON lines to `onevent`. `signal` aborts the call. */
 export async function lines(method, path, body, onevent, signal) {
-  const response = await fetched(method, path, body, signal);
+  const response = await request(method, path, body, signal);
   await each(response, "\n", (line) => {
     const event = JSON.parse(line);
     if (event.error && event.event === "error") {
@@ -76,62 +76,62 @@ export async function lines(method, path, body, onevent, signal) {
   });
 }
 
-/** Gives `onpiece` each piece of an answer that ends with `end`, as it comes. */
+/** Splits a response at `end`, and passes each piece to `onpiece` when it arrives. */
 async function each(response, end, onpiece) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
+  let unfinished = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
-    const whole = (rest + value).split(end);
-    rest = whole.pop();
+    const whole = (unfinished + value).split(end);
+    unfinished = whole.pop();
     whole.forEach(onpiece);
   }
 }
 
-/** What a path names, so that it can be part of one. */
+/** Encodes a value as a segment of a path. */
 export const part = encodeURIComponent;
 
-// How long the stream may be silent: the node says something every 15 s.
+// How long the stream may be silent. The node sends something every 15 s.
 const SILENCE_MS = 40_000;
 const RETRY_MS = 1000;
-// Who is refused is refused again until something else happens: a person signs in, or closes a page.
-const REFUSED_MS = { "signed-out": 30_000, full: 5000 };
+// A rejected stream stays rejected until a person signs in or closes another page.
+const REJECTED_MS = { "signed-out": 30_000, full: 5000 };
 
 /**
- * The stream of what changes, for as long as the page is looked at: browsers open few connections to one
- * host, so a hidden tab gives its own up. `listeners` are by event; `onstate` is told `live`, `gone`,
- * `signed-out` or `full`. `open` of what is returned tries again at once.
+ * The stream of events, while the page is visible. Browsers open few connections to one host, so a hidden
+ * tab closes its own. `listeners` maps events to functions. `onstate` gets `connecting`, `live`, `gone`,
+ * `signed-out` or `full`. `open` of the returned object reconnects immediately.
  */
 export function events(topics, listeners, onstate) {
   const path = `/v1/events?of=${topics.join(",")}`;
   let stream = null;
   let timer = null;
-  let isRefused = false;
+  let isRejected = false;
 
   const close = () => {
     clearTimeout(timer);
     stream?.abort();
     stream = null;
-    isRefused = false;
+    isRejected = false;
   };
   const retry = (state) => {
     close();
     if (document.hidden) return;
     onstate(state);
-    isRefused = state in REFUSED_MS;
-    timer = setTimeout(open, REFUSED_MS[state] ?? RETRY_MS);
+    isRejected = state in REJECTED_MS;
+    timer = setTimeout(open, REJECTED_MS[state] ?? RETRY_MS);
   };
-  const heard = () => {
+  const received = () => {
     clearTimeout(timer);
     timer = setTimeout(() => retry("connecting"), SILENCE_MS);
   };
-  // A browser's own reader of events can show nothing but cookies.
+  // `EventSource` cannot send a bearer.
   async function read({ signal }) {
-    const response = await fetched("GET", path, undefined, signal);
+    const response = await request("GET", path, undefined, signal);
     await each(response, "\n\n", (frame) => {
       if (signal.aborted) return;
-      heard();
+      received();
       const event = /^event: (.*)$/m.exec(frame)?.[1];
       const data = /^data: (.*)$/m.exec(frame)?.[1];
       if (event === "hello") onstate("live");
@@ -142,7 +142,7 @@ export function events(topics, listeners, onstate) {
     close();
     const mine = (stream = new AbortController());
     const began = performance.now();
-    heard();
+    received();
     const state = await read(mine).then(
       () => "connecting",
       (problem) => {
@@ -151,13 +151,13 @@ export function events(topics, listeners, onstate) {
       },
     );
     if (mine.signal.aborted) return;
-    // A stream that was read for a while ended because the node did: whether it is back shows at once.
+    // A stream that had worked for a while ends because the node does: retry immediately.
     if (state !== "signed-out" && performance.now() - began > RETRY_MS) open();
     else retry(state);
   }
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
-  // Somebody may have signed in by another tab.
-  addEventListener("focus", () => isRefused && open());
+  // A person may have signed in with another tab.
+  addEventListener("focus", () => isRejected && open());
   if (!document.hidden) open();
   return { close, open };
 }

@@ -1,4 +1,4 @@
-// The page: signs in, shows one view at a time, and says how the node is.
+// The page: signs in, shows one view at a time, and shows the state of the node.
 
 import { get } from "./content.js";
 import { h, icon, setText } from "./dom.js";
@@ -15,18 +15,18 @@ import { listen, observe, state } from "./state.js";
 const VIEWS = [downloads, shares, network, peers, settings, log];
 
 const NOTICES = {
-  "signed-out": "This page is not signed in. Run `pelago ui` on the node's machine: it opens a page that is.",
-  gone: "The node is not running, or cannot be reached. Start it with `pelago start`: this page goes on by itself.",
-  full: "Too many pages show this node at once. Close one of them: this page goes on by itself.",
+  "signed-out": "This page is not signed in. Run `pelago ui` on the node's machine to open a page that is.",
+  gone: "The node is not running, or cannot be reached. Start it with `pelago start`: this page reconnects by itself.",
+  full: "Too many pages of this node are open. Close one of them: this page reconnects by itself.",
 };
 
-// `pelago ui` opens the page with a code that is good once. It is taken out of the address at once, so
-// that neither the history nor a bookmark holds it.
+// `pelago ui` opens the page with a one-time code. It is removed from the address immediately, so that
+// neither the history nor a bookmark holds it.
 async function signIn() {
   const code = /^#code=([\w-]+)$/.exec(location.hash)?.[1];
   if (!code) return;
   history.replaceState(null, "", "/#downloads");
-  // An older session may still be good; if it is not, the stream will say so.
+  // If the code is invalid, an older session may still be valid. The stream of events shows that.
   await begin(code);
 }
 
@@ -42,10 +42,10 @@ function build(stream) {
     const [id, ...rest] = location.hash.slice(1).split("/");
     const view = VIEWS.find((candidate) => candidate.id === id) ?? VIEWS[0];
     if (!opened.has(view.id)) {
-      const made = view.open();
-      const section = h("section", { id: view.id, "aria-labelledby": `tab-${view.id}` }, made.element);
+      const created = view.open();
+      const section = h("section", { id: view.id, "aria-labelledby": `tab-${view.id}` }, created.element);
       main.append(section);
-      opened.set(view.id, { ...made, section });
+      opened.set(view.id, { ...created, section });
     }
     for (const [key, { section, hidden }] of opened) {
       const isShown = key === view.id;
@@ -67,34 +67,34 @@ function build(stream) {
   show();
 }
 
-// What is going on, where it can always be seen.
+// Shows the name, the state and the rates of the node in the header.
 function showNode() {
   const dot = h("i", { class: "dot" });
   const title = h("bdi", { class: "node-name" });
-  const down = h("span", { class: "down", title: "What arrives" });
-  const up = h("span", { class: "up", title: "What is sent" });
+  const down = h("span", { class: "down", title: "Download rate" });
+  const up = h("span", { class: "up", title: "Upload rate" });
   document.getElementById("node").append(dot, title, down, up);
   const notice = document.getElementById("notice");
 
-  const tell = () => {
+  const show = () => {
     dot.dataset.state = state.connection;
     dot.title = state.connection;
     const text = NOTICES[state.connection];
     notice.hidden = !text;
     document.body.classList.toggle("stale", Boolean(text));
     if (text) {
-      // What is between backticks is to be typed.
+      // Backticks enclose commands.
       const pieces = text.split("`").map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
       notice.replaceChildren(...pieces);
     }
   };
-  observe("connection", tell);
+  observe("connection", show);
   observe("hello", () => setText(title, state.hello.name));
   observe("rates", () => {
     setText(down, `↓ ${rate(state.down.at(-1) ?? 0)}`);
     setText(up, `↑ ${rate(state.up.at(-1) ?? 0)}`);
   });
-  tell();
+  show();
 }
 
 function showCounts() {

@@ -1,31 +1,31 @@
-// One content: what it is before it is downloaded, and how it is passed on.
+// One content: its description before it is downloaded, and its link.
 
 import { blob, call, lines, part } from "./api.js";
 import { attempt, complain, copy, dialog, h, icon, name, toast } from "./dom.js";
 import { bytes, count, short, shortPeer } from "./format.js";
 
-/** How long to look for somebody who has it, in seconds. */
-const LOOK_SECONDS = 20;
-/** How long a download looks for a source before the node waits for one, in seconds. */
+/** How long to search for peers that have it, in seconds. */
+const DESCRIBE_SECONDS = 20;
+/** How long a download searches for a source before it waits for one, in seconds. */
 const SEARCH_SECONDS = 30;
 
 const isContent = (target) => /^[0-9a-f]{64}$/i.test(target) || /^pelago:/i.test(target);
 
-/** Gets what a person typed: a link or a hash at once, a name by way of who offers it. */
+/** Opens what a person typed: a link or a hash directly, a name as a search of the network. */
 export function get(target) {
-  if (isContent(target)) look(target);
+  if (isContent(target)) open(target);
   else location.hash = `#network/${encodeURIComponent(target)}`;
 }
 
-/** Shows what a hash or link is as soon as somebody says so, and offers to download it without waiting for that. */
-export async function look(target) {
-  const about = h("div", {}, h("p", { class: "busy" }, "Asking who has it…"));
+/** Describes the content of a hash or link as soon as a peer responds, and offers to download it before that. */
+export async function open(target) {
+  const about = h("div", {}, h("p", { class: "busy" }, "Asking peers for it…"));
   const order = form(target, () => box.close());
   const box = dialog("Get", h("div", { class: "look" }, about, order.element));
   order.button.focus();
   const gone = new AbortController();
   box.addEventListener("close", () => gone.abort());
-  const request = { target, timeout_seconds: LOOK_SECONDS };
+  const request = { target, timeout_seconds: DESCRIBE_SECONDS };
   try {
     const content = await call("POST", "/v1/look", request, gone.signal);
     about.replaceChildren(...facts(content));
@@ -33,7 +33,7 @@ export async function look(target) {
   } catch (problem) {
     if (problem.name === "AbortError") return;
     const mayCome = problem.code === "no-source";
-    const hint = mayCome ? "A download can wait for it: it starts as soon as somebody who has it is in reach." : problem.hint;
+    const hint = mayCome ? "A download can wait for it: it starts as soon as a peer that has it is in reach." : problem.hint;
     const words = [h("p", { class: "problem" }, problem.message), hint && h("p", { class: "hint" }, hint)];
     about.replaceChildren(...words.filter(Boolean));
     if (mayCome) order.wait();
@@ -55,20 +55,20 @@ function facts(content) {
       h("div", {}, h("strong", {}, name(content.name ?? content.hash)), h("p", {}, `${what}, ${bytes(content.size)}${files}`)),
     ),
     h("code", { class: "hash" }, content.hash),
-    content.shared && h("p", { class: "note" }, "You have it: this node shares it."),
-    h("h3", {}, holders.length ? "Who has it" : "Nobody in reach has it now"),
+    content.shared && h("p", { class: "note" }, "This node shares it already."),
+    h("h3", {}, holders.length ? "Peers that have it" : "No peer in reach has it now"),
     h("ul", { class: "holders" }, holders),
   ].filter(Boolean);
 }
 
-/** Which symbolic links of a folder are created. */
+/** Which symbolic links of a folder to create. */
 const LINKS = [
   ["inside", "those that stay inside the folder"],
   ["all", "all, wherever they lead"],
   ["none", "none"],
 ];
 
-/** What is asked before a download, and what to tell it: what the content is, or that nobody has it. */
+/** The form of a download. `know` shows the options of its kind of content, `wait` shows that no peer has it. */
 function form(target, close) {
   const folder = h("input", {
     type: "text",
@@ -78,7 +78,7 @@ function form(target, close) {
     value: localStorage.getItem("folder") ?? "",
   });
   const only = h("textarea", { rows: 2, placeholder: "*.jpg", spellcheck: "false", "aria-label": "Only these files" });
-  const choice = h("label", { hidden: true }, "Only these files ", h("small", {}, "patterns, one a line; none: all of it"), only);
+  const choice = h("label", { hidden: true }, "Only these files ", h("small", {}, "patterns, one per line; empty: all files"), only);
   const links = h("select", { "aria-label": "Links to create" }, ...LINKS.map(([value, text]) => h("option", { value }, text)));
   const strict = h("input", { type: "checkbox" });
   const overwrite = h("input", { type: "checkbox" });
@@ -86,7 +86,7 @@ function form(target, close) {
     "div",
     { hidden: true },
     h("label", {}, "Symbolic links to create", links),
-    h("label", { class: "check" }, strict, "Refuse it if a name in it cannot be kept as it is"),
+    h("label", { class: "check" }, strict, "Fail if this file system cannot store a name in it"),
   );
   const button = h("button", { class: "primary" }, "Download");
   const element = h(
@@ -109,18 +109,18 @@ function form(target, close) {
     h("label", {}, "Save in ", h("small", {}, "a folder on the node's machine"), folder),
     choice,
     details,
-    h("label", { class: "check" }, overwrite, "Replace other content that is there already"),
+    h("label", { class: "check" }, overwrite, "Replace other content that exists there"),
     h("footer", {}, button),
   );
   return {
     element,
     button,
     know: (content) => (choice.hidden = details.hidden = content.kind !== "folder"),
-    wait: () => (button.textContent = "Download once somebody has it"),
+    wait: () => (button.textContent = "Download when a peer has it"),
   };
 }
 
-/** Hands a download to the node. */
+/** Starts a download, which the node continues by itself. */
 export async function download(target, button, { folder, from = [], ...options } = {}) {
   const request = {
     target,
@@ -140,8 +140,8 @@ export async function download(target, button, { folder, from = [], ...options }
   });
 }
 
-/** Shows how to pass a share on: link, QR code, and where a browser opens it. */
-export function pass(share) {
+/** Shows the link of a share, as text and as a QR code, and opens it in the browser. */
+export function showLink(share) {
   const link = h("textarea", { readonly: true, rows: 3, "aria-label": "Link", onfocus: () => link.select() });
   link.value = share.link;
   const qr = h("img", {
@@ -167,14 +167,14 @@ export function pass(share) {
   );
 }
 
-/** Opens content by the node's gateway, complete or not. */
+/** Opens content at the node's gateway, even before it is complete. */
 export async function openInBrowser(hash, button) {
-  // Opened at once, as browsers let a page do only what follows a click; sent on its way when known.
+  // Browsers allow a new tab only as a direct result of a click, so it opens before the URL is known.
   const tab = window.open("about:blank", "_blank");
   try {
     if (button) button.disabled = true;
     const { url } = await call("GET", `/v1/gateway?what=${part(hash)}`);
-    if (!tab) return toast("The browser did not let this page open another", "error");
+    if (!tab) return toast("The browser blocked the new tab: allow this page to open tabs", "error");
     tab.opener = null;
     tab.location.href = url;
   } catch (problem) {
@@ -185,6 +185,6 @@ export async function openInBrowser(hash, button) {
   }
 }
 
-/** A hash that is copied by a click. */
+/** A button that shows a hash, and copies it. */
 export const hashButton = (hash) =>
   h("button", { type: "button", class: "hash-button", title: `Copy ${hash}`, onclick: () => copy(hash, "Hash") }, short(hash));

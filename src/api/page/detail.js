@@ -1,4 +1,4 @@
-// One download, close up: its rate, its blocks, and who sends them.
+// One download in detail: its rate, its blocks, and its sources.
 
 import { call } from "./api.js";
 import { attempt, copy, h, iconButton, name, setName, setText } from "./dom.js";
@@ -7,33 +7,33 @@ import { bytes, harmless, rate, short, shortPeer } from "./format.js";
 import { drawMap, plotRates, sourceColour } from "./plot.js";
 import { observe, state } from "./state.js";
 
-const SOURCE_WORDS = { asked: "was asked", idle: "waits", sending: "sends", gone: "gone", refused: "is not asked any more" };
+const SOURCE_WORDS = { asked: "asked", idle: "idle", sending: "sending", gone: "disconnected", refused: "rejected" };
 
-/** What a source is doing, in a few words. One that is connected, not used and sent nothing was asked in vain. */
+/** The state of a source, in a few words. A connected source that is gone has nothing that is still needed. */
 function doing({ state: word, address, received_bytes }, isOver) {
   if (word !== "gone" || !address) return isOver && word === "gone" ? "" : (SOURCE_WORDS[word] ?? word);
   if (isOver) return "";
-  return received_bytes ? "has no more of it" : "does not have it";
+  return received_bytes ? "has nothing more" : "does not have it";
 }
 
-/** Something of a folder that lies here other than the folder says, in a sentence. */
+/** One difference between a folder and its copy on disk, in a sentence. */
 function difference({ difference: kind, path: inner, name: here, target, why }) {
-  if (kind === "renamed") return harmless(`${inner} is called ${here} here`);
+  if (kind === "renamed") return harmless(`${inner} is saved as ${here}`);
   return harmless(`the link ${inner} → ${target} is left out: ${why}`);
 }
 
-/** How often blocks and sources are asked for while they are looked at. */
+/** How often blocks and sources are fetched while they are visible. */
 const PERIOD_MS = 1000;
 
 export function detail() {
   let hash = "";
   let timer = null;
-  // What has ended changes no more, and after a restart nothing is known of it.
+  // An ended download does not change any more, and after a restart the node has no details of it.
   let isSettled = false;
 
   const title = h("h2", {}, name(""));
   const words = h("p", { class: "words" });
-  const differences = h("ul", { class: "differences", hidden: true, "aria-label": "What lies here otherwise" });
+  const differences = h("ul", { class: "differences", hidden: true, "aria-label": "Differences from the folder" });
   const figures = h("p", { class: "figures" });
   const rates = h("canvas", { class: "rates", role: "img", "aria-label": "Rate over the last two minutes" });
   const map = h("canvas", { class: "map", role: "img" });
@@ -58,7 +58,7 @@ export function detail() {
     h(
       "dl",
       {},
-      h("dt", {}, "Where"),
+      h("dt", {}, "Path"),
       place,
       h("dt", {}, "Hash"),
       h("dd", {}, digits),
@@ -71,7 +71,7 @@ export function detail() {
     const asked = hash;
     if (!asked) return;
     const download = state.downloads.get(asked);
-    // One that was begun a moment ago may not have been told of yet.
+    // The event of a new download may not have arrived yet.
     const isOver = Boolean(download) && isEnded(download);
     if (download && !document.hidden && state.connection === "live" && !(isOver && isSettled)) {
       const known = await call("GET", path({ hash: asked }, "detail")).catch(() => null);
@@ -99,7 +99,7 @@ export function detail() {
   }
 
   function showBlocks({ cells, sources: list, block_count }) {
-    map.setAttribute("aria-label", `${block_count ?? 0} blocks and where each came from`);
+    map.setAttribute("aria-label", `${block_count ?? 0} blocks and the source of each`);
     drawMap(map, cells);
     const isOver = isEnded(state.downloads.get(hash) ?? { state: "done" });
     const rows = list.map((source, at) => {

@@ -1,13 +1,12 @@
-// Elements: the little that is needed to make them, and what all views share of them.
+// Elements: creating them, and those that all views share.
 //
-// Text becomes text nodes, never markup: there is no innerHTML in this page, so a name cannot be
-// anything but a name.
+// Text becomes text nodes, never markup. This page does not use innerHTML, so a hostile name stays text.
 
 import { harmless } from "./format.js";
 
 /**
- * An element. `properties` are attributes, but for `on…` (listeners) and `dataset`; children are
- * elements, texts, or nothing (null, false).
+ * Creates an element. `properties` are attributes, except `on…` (listeners) and `dataset`. Children are
+ * elements, texts, or nothing (null, undefined, false).
  */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -21,14 +20,14 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Text by others, kept from reordering what is beside it. */
+/** An element with a name that another person chose, isolated so that it cannot reorder its surroundings. */
 export function name(text) {
   const element = h("bdi", { class: "name" });
   setName(element, text);
   return element;
 }
 
-/** Changes what `name` made. */
+/** Changes the text of an element that `name` created. */
 export function setName(element, text) {
   const shown = harmless(text) || "(no name)";
   if (element.textContent === shown) return;
@@ -36,14 +35,14 @@ export function setName(element, text) {
   element.title = shown;
 }
 
-/** Changes an element's text if it is another one: what stays the same costs no layout. */
+/** Changes an element's text if it differs, as setting the same text costs a layout. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
 const SVG = "http://www.w3.org/2000/svg";
 
-// Each icon is one path in a field of 24 by 24, drawn with a line of 1.75.
+// Each icon is one path in a square of 24 by 24, drawn with a stroke of 1.75.
 const ICONS = {
   download: "M12 4v11m0 0 4.5-4.5M12 15l-4.5-4.5M5 20h14",
   share: "M12 15V4m0 0L7.5 8.5M12 4l4.5 4.5M5 20h14",
@@ -67,7 +66,7 @@ const ICONS = {
   search: "M11 17.500a6.500 6.500 0 1 0 0-13 6.500 6.500 0 0 0 0 13Zm5-1.500 4.500 4.500",
 };
 
-/** One of the icons. It says nothing by itself: what it is on has a label. */
+/** An icon. It is hidden from screen readers: the element that holds it has a label. */
 export function icon(which) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
@@ -79,7 +78,7 @@ export function icon(which) {
   return svg;
 }
 
-/** Shows another icon in a button that `iconButton` made, and says what it does. */
+/** Changes the icon and the label of a button that `iconButton` created. */
 export function setIcon(button, which, label) {
   if (button.dataset.icon === which) return;
   button.dataset.icon = which;
@@ -88,17 +87,17 @@ export function setIcon(button, which, label) {
   button.setAttribute("aria-label", label);
 }
 
-/** A button that is an icon. */
+/** A button that shows an icon. */
 export function iconButton(which, label, onclick) {
   const button = h("button", { type: "button", class: "icon-button", onclick });
   setIcon(button, which, label);
   return button;
 }
 
-/** What a view shows when it has nothing to show. */
+/** The placeholder of an empty view. */
 export const empty = (title, ...text) => h("div", { class: "empty" }, h("h2", {}, title), h("p", {}, ...text));
 
-/** A short message at the edge; `error`s stay until they are closed. */
+/** Shows a short message at the edge of the window. Errors stay until a person closes them. */
 export function toast(text, kind = "done") {
   const close = () => note.remove();
   const note = h(
@@ -109,26 +108,26 @@ export function toast(text, kind = "done") {
   );
   const shelf = document.getElementById("toasts");
   shelf.append(note);
-  // Above a dialog, too, if one was opened since.
+  // Showing it again places it above dialogs that opened later.
   if (shelf.matches(":popover-open")) shelf.hidePopover();
   shelf.showPopover();
   while (shelf.childElementCount > 4) shelf.firstElementChild.remove();
   if (kind !== "error") setTimeout(close, 5000);
 }
 
-/** Says what failed, in the node's own words. */
+/** Shows an error and its hint. */
 export function complain(problem) {
   const hint = problem.hint ? ` — ${problem.hint}` : "";
   toast(`${problem.message}${hint}`, "error");
 }
 
-/** Runs what a button is for, once at a time, and says what failed. */
+/** Runs the action of a button, which is disabled meanwhile, and shows its error. */
 export async function attempt(button, action) {
   if (button) button.disabled = true;
   try {
     return await action();
   } catch (problem) {
-    // What was called off by closing a dialog needs no telling.
+    // A person aborted it by closing a dialog.
     if (problem.name !== "AbortError") complain(problem);
     return undefined;
   } finally {
@@ -136,7 +135,7 @@ export async function attempt(button, action) {
   }
 }
 
-/** A dialog with a title: Escape, the backdrop and its cross close it. */
+/** Shows a dialog with a title. Escape, a click on the backdrop and its close button close it. */
 export function dialog(title, ...content) {
   const box = h(
     "dialog",
@@ -155,12 +154,12 @@ export function dialog(title, ...content) {
   });
   document.body.append(box);
   box.showModal();
-  // Not its cross, which would be the first thing in it.
+  // By default, its close button would have the focus.
   box.focus();
   return box;
 }
 
-/** Asks before something is lost. True if so decided. */
+/** Asks for confirmation. Resolves to true if the person confirms. */
 export function confirm(title, text, verb) {
   return new Promise((resolve) => {
     const yes = h("button", { class: "danger", type: "button", onclick: () => done(true) }, verb);
@@ -174,12 +173,12 @@ export function confirm(title, text, verb) {
   });
 }
 
-/** Copies text, and says so. */
+/** Copies text to the clipboard, and shows a message. */
 export async function copy(text, what) {
   try {
     await navigator.clipboard.writeText(text);
     toast(`${what} copied`);
   } catch {
-    toast(`${what} could not be copied: select it and copy it by hand`, "error");
+    toast(`The browser did not copy the ${what.toLowerCase()}: select the text and copy it yourself`, "error");
   }
 }

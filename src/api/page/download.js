@@ -1,17 +1,17 @@
-// One download in words, and what can be done about it.
+// One download: its description, and actions on it.
 
 import { call, part } from "./api.js";
 import { attempt, confirm, dialog, h, name } from "./dom.js";
 import { bytes, count, moment, percent, time } from "./format.js";
 
 const WORDS = {
-  queued: "Waits for its turn",
-  "finding-sources": "Looks for sources",
-  waiting: "Waits for a source",
-  listing: "Reads what is in it",
-  checking: "Checks what is here",
-  downloading: "Downloads",
-  finishing: "Finishes",
+  queued: "Waiting for its turn",
+  "finding-sources": "Finding sources",
+  waiting: "Waiting for a source",
+  listing: "Reading the list of files",
+  checking: "Checking existing data",
+  downloading: "Downloading",
+  finishing: "Finishing",
   done: "Done",
   paused: "Paused",
   failed: "Failed",
@@ -19,43 +19,43 @@ const WORDS = {
 
 export const isEnded = ({ state: word }) => word === "done" || word === "paused" || word === "failed";
 
-/** How it is, in a few words. */
+/** The state of a download, in a few words. */
 export function describe(download) {
   const { state: word, why, waits, sources } = download;
   if (word === "waiting" && waits?.for === "source")
-    return `Waits for a source since ${moment(waits.since)}, and starts when one turns up: ${waits.tried}`;
+    return `Waiting for a source since ${moment(waits.since)}. It starts when one appears: ${waits.tried}`;
   if (waits?.for === "source") return `No source since ${moment(waits.since)}: ${waits.tried}`;
   if (why) return why[0].toUpperCase() + why.slice(1);
   if (word === "downloading" && sources) return `From ${count(sources, "source")}`;
   return WORDS[word] ?? word;
 }
 
-/** How long it takes at its present rate, if it has one. */
+/** The remaining time at the present rate, if there is one. */
 export function left({ size, verified_bytes, bytes_per_second }) {
   if (size === null || verified_bytes === null || !bytes_per_second) return "";
   return `${time((size - verified_bytes) / bytes_per_second)} left`;
 }
 
-/** How much of it is here, for a bar: 0 to 100, or null. */
+/** The verified percentage, or null if it is unknown. */
 export const done = ({ size, verified_bytes, state: word }) =>
   word === "done" ? 100 : size === null || verified_bytes === null ? null : percent(verified_bytes, size);
 
-/** Where the API has it, or what to do with it. */
+/** The path of a download in the API, or of one of its verbs. */
 export const path = (download, verb) => `/v1/downloads/${part(download.hash)}${verb ? `/${verb}` : ""}`;
 
-/** Goes on with it, or stops it for now. */
+/** Pauses or resumes a download. */
 export const toggle = (download, button) =>
   attempt(button, () => call("POST", path(download, isEnded(download) ? "resume" : "pause")));
 
-/** Puts it elsewhere in the order of downloads: `first`, or `{ before: hash }`. */
+/** Moves a download in the queue: to `first`, or to `{ before: hash }`. */
 export const move = (download, place, button) =>
   attempt(button, () => call("PUT", path(download, "order"), { place }));
 
-/** Ends it for good, after asking if something is lost by that. */
+/** Cancels a download after a confirmation, or removes a finished one from the list. */
 export async function remove(download, button) {
   if (download.state === "done") return forget(download, button);
-  const lost = download.verified_bytes ? `${bytes(download.verified_bytes)} that are here already are removed.` : "";
-  const sure = await confirm("Cancel the download?", lost || "Nothing of it is here yet.", "Cancel it");
+  const lost = download.verified_bytes ? `The ${bytes(download.verified_bytes)} that were downloaded will be removed.` : "";
+  const sure = await confirm("Cancel the download?", lost || "Nothing was downloaded yet.", "Cancel it");
   if (sure) await attempt(button, () => call("POST", path(download, "cancel")));
 }
 
@@ -66,7 +66,7 @@ function forget(download, button) {
   };
   const box = dialog(
     "Remove",
-    h("p", {}, name(download.name), " is taken off this list. The file can stay where it is, and is shared as long as it does."),
+    h("p", {}, name(download.name), " will be removed from this list. If you keep the data, this node continues to share it."),
     h(
       "footer",
       {},

@@ -1,4 +1,4 @@
-// Downloads: how far each is, why it waits, and what can be done about it.
+// Downloads: the progress and the state of each, and actions on them.
 
 import { call } from "./api.js";
 import { openInBrowser } from "./content.js";
@@ -9,17 +9,17 @@ import { bytes, count, rate } from "./format.js";
 import { Rows } from "./rows.js";
 import { observe, state } from "./state.js";
 
-/** All that are listed, in their order. */
+/** All downloads, in queue order. */
 const inOrder = () => [...state.downloads.values()].sort((one, other) => one.position - other.position);
 
-// Changes places with the next that has not ended: what has ended waits for no turn.
+// Swaps a queued download with the next one above or below that has not ended.
 function step(download, by) {
   if (download.state !== "queued") return;
-  const going = inOrder().filter((other) => !isEnded(other));
-  const other = going[going.findIndex(({ hash }) => hash === download.hash) + by];
+  const active = inOrder().filter((other) => !isEnded(other));
+  const other = active[active.findIndex(({ hash }) => hash === download.hash) + by];
   if (!other) return;
   const [above, below] = by < 0 ? [download, other] : [other, download];
-  // Not with a button: what cannot be pressed for a moment loses the keyboard.
+  // Without a button, as a disabled button would lose the focus.
   move(above, { before: below.hash });
 }
 
@@ -27,12 +27,12 @@ function row(first) {
   let download = first;
   const title = name("");
   const words = h("p", { class: "words" });
-  const bar = h("progress", { max: 100, "aria-label": "How much is here" });
+  const bar = h("progress", { max: 100, "aria-label": "Progress" });
   const amount = h("span", { class: "amount" });
   const speed = h("span", { class: "speed" });
   const remaining = h("span", { class: "remaining" });
   const play = iconButton("pause", "Pause", () => toggle(download, play));
-  const watch = iconButton("open", "Open in the browser, while it arrives", () => openInBrowser(download.hash, watch));
+  const watch = iconButton("open", "Open in the browser, even before it is complete", () => openInBrowser(download.hash, watch));
   const end = iconButton("cancel", "Cancel", () => remove(download, end));
   const up = iconButton("up", "Move up (Alt+↑)", () => step(download, -1));
   const down = iconButton("down", "Move down (Alt+↓)", () => step(download, 1));
@@ -76,15 +76,15 @@ const show = (download) => {
 function open() {
   const rows = new Rows({ make: row, key: (download) => download.hash, label: "Downloads", onopen: show, onmove: step });
   const nothing = empty(
-    "Nothing is being downloaded",
-    "Paste a link above, or look at what the network offers. Whatever is proven here is shared on while the rest arrives.",
+    "No downloads",
+    "Paste a link above, or browse the network. This node shares verified parts while it downloads the rest.",
   );
   const all = (verb) => (event) => attempt(event.currentTarget, () => call("POST", `/v1/${verb}`));
   const clear = async (event) => {
     const ended = [...state.downloads.values()].filter((download) => download.state === "done");
     await attempt(event.currentTarget, async () => {
       for (const download of ended) await call("DELETE", path(download));
-      toast(`${count(ended.length, "finished download")} taken off the list`);
+      toast(`${count(ended.length, "finished download")} removed from the list`);
     });
   };
   const summary = h("p", { class: "summary" });

@@ -1,4 +1,4 @@
-// Log: what the node says it did, as it says it.
+// Log: the lines that the node logs.
 
 import { dialog, h, setText } from "./dom.js";
 import { count, harmless } from "./format.js";
@@ -11,7 +11,7 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 
 const fields = (line) => Object.entries(line.fields ?? {}).map(([key, value]) => `${key}=${value}`).join(" ");
 
-const said = (line) => harmless([line.message, fields(line)].filter(Boolean).join("  "));
+const text = (line) => harmless([line.message, fields(line)].filter(Boolean).join("  "));
 
 function row(line) {
   const element = h(
@@ -19,23 +19,23 @@ function row(line) {
     {
       class: "line",
       dataset: { level: line.level.toUpperCase() },
-      title: `${line.target}: ${said(line)}`,
-      // Whoever selects text wants that.
+      title: `${line.target}: ${text(line)}`,
+      // A person who selects text does not want a dialog.
       onclick: () => getSelection().isCollapsed && show(line),
     },
     h("time", {}, clock.format(line.unix_ms)),
     h("b", {}, line.level.toLowerCase()),
-    h("span", {}, said(line)),
+    h("span", {}, text(line)),
   );
   return { element, update() {} };
 }
 
-// All of a line, where its row has no room for it.
+// Shows a line in full.
 function show(line) {
   dialog(
     `${clock.format(line.unix_ms)} ${line.level.toLowerCase()}`,
     h("p", { class: "hint" }, line.target),
-    h("p", { class: "said" }, said(line)),
+    h("p", { class: "said" }, text(line)),
   );
 }
 
@@ -46,7 +46,7 @@ function open() {
     if (!numbers.has(line)) numbers.set(line, String((number += 1)));
     return numbers.get(line);
   };
-  const level = h("select", { "aria-label": "Least level", onchange: () => draw() }, LEVELS.map((name) => h("option", { value: name, selected: name === "INFO" }, name.toLowerCase())));
+  const level = h("select", { "aria-label": "Lowest level", onchange: () => draw() }, LEVELS.map((name) => h("option", { value: name, selected: name === "INFO" }, name.toLowerCase())));
   const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the log", oninput: () => draw() });
   const summary = h("p", { class: "summary" });
   const rows = new Rows({ make: row, key, label: "Log", onopen: show });
@@ -58,11 +58,11 @@ function open() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const fits = (line) => {
       if (LEVELS.indexOf(line.level.toUpperCase()) > most) return false;
-      const text = `${line.target} ${line.message} ${fields(line)}`.toLowerCase();
-      return words.every((word) => text.includes(word));
+      const searched = `${line.target} ${line.message} ${fields(line)}`.toLowerCase();
+      return words.every((word) => searched.includes(word));
     };
     const list = state.log.filter(fits);
-    // Whoever reads at the end stays there; whoever looks back is left alone.
+    // Follow new lines if the end was visible. Otherwise, keep the scroll position.
     const { scrollTop, scrollHeight, clientHeight } = rows.element;
     const isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
     rows.set(list);

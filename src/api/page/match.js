@@ -1,8 +1,8 @@
-// Finding by name: what a person types, against what things are called.
+// Finding items by name.
 
 const keys = new WeakMap();
 
-// What a thing is sorted and found by: made once a thing.
+// The lowercase name by which an item is sorted and found, computed once per item.
 function key(item) {
   let known = keys.get(item);
   if (known === undefined) {
@@ -12,7 +12,7 @@ function key(item) {
   return known;
 }
 
-/** Those with every word of `query` in their name, or a hash that begins with it; by name. */
+/** The items whose name contains every word of `query`, or whose hash begins with it, sorted by name. */
 export function matches(items, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
   const fits = (item) => {

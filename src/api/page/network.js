@@ -1,7 +1,7 @@
-// Network: what peers in reach offer.
+// Network: the shares of peers in reach.
 
 import { pages } from "./api.js";
-import { download, hashButton, look } from "./content.js";
+import { download, hashButton, open as describe } from "./content.js";
 import { complain, empty, h, icon, iconButton, name, setIcon, setName, setText } from "./dom.js";
 import { isEnded } from "./download.js";
 import { bytes, count, harmless } from "./format.js";
@@ -9,7 +9,7 @@ import { matches } from "./match.js";
 import { Rows } from "./rows.js";
 import { observe, shareOf, state } from "./state.js";
 
-/** What a part of an address stands for; itself, if it stands for nothing. */
+/** Decodes a segment of the address; returns it unchanged if it is malformed. */
 function decoded(part) {
   try {
     return decodeURIComponent(part);
@@ -18,21 +18,21 @@ function decoded(part) {
   }
 }
 
-/** How often peers are asked while the list is looked at; how long they may take. */
+/** How often peers are asked while the list is visible, and how long they may take. */
 const PERIOD_MS = 4000;
 const WAIT_SECONDS = 1;
 
-/** Who has it, by name if they are few. */
+/** The peers that have it, by name if they are few. */
 const who = ({ peers, holders }) => (holders?.length ? holders.map((text) => harmless(text) || "(no name)").join(" and ") : count(peers, "peer"));
 
-/** Shows what it is; what is being downloaded already, how far that is. */
-const show = (offer) => (offer.coming ? (location.hash = `#downloads/${offer.hash}`) : look(offer.hash));
+/** Describes the offer, or shows its download if it has one. */
+const show = (offer) => (offer.downloading ? (location.hash = `#downloads/${offer.hash}`) : describe(offer.hash));
 
 function row(first) {
   let offer = first;
   const title = name(offer.name);
   const peers = h("div", { class: "peers" });
-  const get = iconButton("download", "Download", () => (offer.coming ? show(offer) : download(offer.hash, get)));
+  const get = iconButton("download", "Download", () => (offer.downloading ? show(offer) : download(offer.hash, get)));
   const element = h(
     "div",
     { class: "offer", onclick: (event) => event.target.closest("button") || show(offer) },
@@ -46,23 +46,23 @@ function row(first) {
   const update = (now) => {
     offer = now;
     setName(title, now.name);
-    setText(peers, now.mine ? "you have it" : now.coming ? "on its way" : who(now));
+    setText(peers, now.mine ? "you share it" : now.downloading ? "downloading" : who(now));
     peers.title = who(now);
-    if (now.coming) setIcon(get, "goto", "Show the download");
+    if (now.downloading) setIcon(get, "goto", "Show the download");
     else setIcon(get, "download", "Download");
     element.classList.toggle("mine", now.mine);
   };
   return { element, update };
 }
 
-const isComing = ({ hash }) => state.downloads.has(hash) && !isEnded(state.downloads.get(hash));
+const isDownloading = ({ hash }) => state.downloads.has(hash) && !isEnded(state.downloads.get(hash));
 
 function open() {
   let offers = [];
   let timer = null;
   let isShown = false;
   let isAsked = false;
-  const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter what is offered", oninput: () => draw() });
+  const filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter offers", oninput: () => draw() });
   const summary = h("p", { class: "summary" });
   const rows = new Rows({ make: row, key: shareOf, label: "Offers", onopen: show });
   const nothing = h("div");
@@ -79,9 +79,9 @@ function open() {
 
   function why() {
     if (!isAsked) return empty("Asking peers…", "");
-    if (offers.length) return empty("Nobody in reach offers that", "It may be unlisted, or further away: with its hash or link it can still be found.");
-    if (state.peers.size === 0) return empty("No peer is in reach", "Peers on the same network are found by themselves. Others are reached by a link, or by `pelago start --bootstrap ADDR`.");
-    return empty("Peers in reach offer nothing", "What they share unlisted is got by its hash or link.");
+    if (offers.length) return empty("No peer in reach offers that", "It may be unlisted, or out of reach: its hash or link can still find it.");
+    if (state.peers.size === 0) return empty("No peer is in reach", "This node finds peers on the same network by itself. To reach others, use a link, or `pelago start --bootstrap ADDR`.");
+    return empty("Peers in reach offer nothing", "To download unlisted content, use its hash or link.");
   }
 
   async function ask() {
@@ -91,7 +91,7 @@ function open() {
       const own = new Set([...state.shares.values()].map(({ hash }) => hash));
       try {
         await pages(`/v1/catalogue?wait=${WAIT_SECONDS}`, (page) => list.push(...page));
-        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash), coming: isComing(offer) }));
+        offers = list.map((offer) => ({ ...offer, mine: own.has(offer.hash), downloading: isDownloading(offer) }));
         isAsked = true;
         draw();
       } catch (problem) {
@@ -102,10 +102,10 @@ function open() {
     if (isShown) timer = setTimeout(ask, PERIOD_MS);
   }
 
-  // A download that begins or ends shows at once, not with the next answer.
+  // Show the begin and end of a download immediately, not with the next list of offers.
   observe("downloads", () => {
-    if (!isShown || offers.every((offer) => offer.coming === isComing(offer))) return;
-    offers = offers.map((offer) => ({ ...offer, coming: isComing(offer) }));
+    if (!isShown || offers.every((offer) => offer.downloading === isDownloading(offer))) return;
+    offers = offers.map((offer) => ({ ...offer, downloading: isDownloading(offer) }));
     draw();
   });
   observe("peers", () => isShown && offers.length === 0 && draw());

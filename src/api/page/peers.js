@@ -1,11 +1,11 @@
-// Peers: who this node is connected to, how, and what went to and fro.
+// Peers: the connected peers, their transports and their traffic.
 
 import { empty, h, name, setName, setText } from "./dom.js";
 import { bytes, count, harmless, shortPeer } from "./format.js";
 import { Rows } from "./rows.js";
 import { observe, state } from "./state.js";
 
-/** How a multiaddr travels. */
+/** The transport of a multiaddr. */
 function transport(address) {
   if (address.includes("/p2p-circuit")) return "relay";
   if (address.includes("/quic")) return "QUIC";
@@ -13,7 +13,7 @@ function transport(address) {
   return "";
 }
 
-/** A multiaddr as host and port, where it is that simple. */
+/** The host and port of a multiaddr; the multiaddr itself if it has another form. */
 function place(address) {
   const parts = /^\/(ip4|ip6|dns4|dns6|dns)\/([^/]+)\/(?:tcp|udp)\/(\d+)/.exec(address);
   if (!parts) return address;
@@ -24,7 +24,7 @@ function row(peer) {
   const title = name("");
   const where = h("p", { class: "words" });
   const how = h("div", { class: "transport" });
-  const latency = h("div", { class: "latency", title: "There and back" });
+  const latency = h("div", { class: "latency", title: "Round-trip time" });
   const down = h("div", { class: "down", title: "Received" });
   const up = h("div", { class: "up", title: "Sent" });
   const element = h("div", { class: "peer" }, h("div", { class: "title" }, title, where), how, latency, down, up);
@@ -45,7 +45,7 @@ function row(peer) {
 function open() {
   const summary = h("p", { class: "summary" });
   const rows = new Rows({ make: row, key: (peer) => peer.peer_id, label: "Peers" });
-  const nothing = empty("No peers", "Nodes on the same network find each other. To meet others, start with the address of one: pelago start --bootstrap ADDR");
+  const nothing = empty("No peers", "Nodes on the same network find each other. To reach others, start this node with the address of one: pelago start --bootstrap ADDR");
   const element = h("div", { class: "view" }, h("div", { class: "bar" }, summary), nothing, rows.element);
   const moved = (peer) => peer.sent_bytes + peer.received_bytes;
   const draw = () => {

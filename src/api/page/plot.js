@@ -1,9 +1,9 @@
-// What is drawn rather than written: rates over time, and where blocks came from.
+// Drawings: rates over time, and the sources of blocks.
 
 import { rate } from "./format.js";
 import { HISTORY_SECONDS } from "./state.js";
 
-/** Fits a canvas to its place and the screen's density. */
+/** Clears a canvas and fits it to its size and the density of the screen. */
 function canvas(element) {
   const density = devicePixelRatio || 1;
   const { clientWidth: width, clientHeight: height } = element;
@@ -19,7 +19,7 @@ function canvas(element) {
 
 const colour = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
 
-/** A rate over the last two minutes, newest at the right. */
+/** Plots rates of the last two minutes, the newest at the right. */
 export function plotRates(element, rates) {
   const { context, width, height } = canvas(element);
   if (width === 0) return;
@@ -47,23 +47,23 @@ export function plotRates(element, rates) {
   if (most > 1) context.fillText(rate(most), 2, 1);
 }
 
-/** Hues that tell sources apart, for people who see few colours as well: by lightness, too. */
+/** Hues of sources. Further sources differ in lightness, which also helps colour-blind people. */
 const HUES = [190, 38, 280, 110, 350, 225, 75, 310];
 
-/** The colour of the source at `index`; of what was here before, if there is none. */
+/** The colour of the source at `index`; without one, that of data from earlier runs. */
 export function sourceColour(index) {
   if (index === null || index === undefined) return "var(--kept)";
   const round = Math.floor(index / HUES.length) % 3;
   return `hsl(${HUES[index % HUES.length]} 62% ${52 - round * 12}%)`;
 }
 
-/** The side of a cell, with the gap that follows it. */
+/** The side of a cell with the gap after it, in pixels. */
 const CELL = 8;
 const GAP = 1;
 
 /**
- * A map of blocks: each cell is an equal run of them, as full as it is proven, in the colour of the source
- * most of it came from.
+ * Draws a map of blocks. Each cell is a run of blocks, filled as far as it is verified, in the colour of
+ * the source that sent its latest block.
  */
 export function drawMap(element, cells) {
   const columns = Math.max(1, Math.floor((element.clientWidth + GAP) / CELL));

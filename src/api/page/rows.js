@@ -1,8 +1,8 @@
-// A list of any length, of which only what is in sight exists: ten thousand rows cost as much as twenty.
+// A virtual list: only visible rows exist, so ten thousand rows cost as much as twenty.
 
 import { h } from "./dom.js";
 
-/** Rows beyond each edge that exist already, so that scrolling shows no gaps. */
+/** Rows beyond each edge that also exist, so that scrolling shows no gaps. */
 const BEYOND = 6;
 
 export class Rows {
@@ -15,9 +15,9 @@ export class Rows {
   #space;
 
   /**
-   * `make(item)` gives `{ element, update(item) }` for a row; `key(item)` tells rows apart; `label` names
-   * the list. Rows are as high as `--row` says. `onopen(item)` is for Enter, `onmove(item, by)` for Alt and
-   * an arrow key, by -1 or 1.
+   * `make(item)` creates a row, `{ element, update(item) }`. `key(item)` identifies it. `label` names the
+   * list. `--row` is the height of a row. `onopen(item)` handles Enter, and `onmove(item, by)` handles Alt
+   * with an arrow key, by -1 or 1.
    */
   constructor({ make, key, label, onopen, onmove }) {
     this.#make = make;
@@ -35,30 +35,30 @@ export class Rows {
     }).observe(this.element);
   }
 
-  /** Shows these, in this order. */
+  /** Shows `items` in their order. */
   set(items) {
     this.#items = items;
     this.#draw();
   }
 
   #rowHeight() {
-    // Asked once a size: reading a style can cost a layout.
+    // Read once per size, as reading a style can cost a layout.
     this.#height ||= Number.parseFloat(getComputedStyle(this.element).getPropertyValue("--row")) || 56;
     return this.#height;
   }
 
   #draw() {
-    const sight = this.element.clientHeight;
-    // Out of sight nothing is drawn; showing it brings a change of size.
-    if (sight === 0) return;
+    const visible = this.element.clientHeight;
+    // A hidden list draws nothing. When it appears, its size changes and it is drawn.
+    if (visible === 0) return;
     const height = this.#rowHeight();
     const total = `${this.#items.length * height}px`;
     if (this.#space.style.height !== total) this.#space.style.height = total;
     const top = this.element.scrollTop;
     const first = Math.max(0, Math.floor(top / height) - BEYOND);
-    const last = Math.min(this.#items.length, Math.ceil((top + sight) / height) + BEYOND);
+    const last = Math.min(this.#items.length, Math.ceil((top + visible) / height) + BEYOND);
     const kept = new Set(this.#items.slice(first, last).map(this.#key));
-    // First, as whatever stays is then in its place already: what is moved loses the focus.
+    // Removing rows first leaves the others in place. A row that moves in the document loses the focus.
     for (const [key, { element }] of this.#shown) {
       if (kept.has(key)) continue;
       element.remove();
@@ -75,7 +75,7 @@ export class Rows {
       this.#place(row.element, at, height, before);
       before = row.element;
     }
-    // What is moved in the document loses the focus.
+    // A row that moved in the document has lost the focus.
     if (isHeld && held !== document.activeElement) held.focus({ preventScroll: true });
     this.#chooseTabStop();
   }
@@ -90,7 +90,7 @@ export class Rows {
     return row;
   }
 
-  // In the document in the order that is seen, for those who read it by keyboard or by ear.
+  // The order in the document is the visible order, for keyboards and screen readers.
   #place(element, at, height, before) {
     const next = before ? before.nextSibling : this.#space.firstChild;
     if (next !== element) this.#space.insertBefore(element, next);
@@ -100,7 +100,7 @@ export class Rows {
     element.setAttribute("aria-setsize", this.#items.length);
   }
 
-  // One row can be reached with Tab; the arrow keys go on from there.
+  // Tab reaches one row, and the arrow keys move from there.
   #chooseTabStop() {
     const rows = [...this.#space.children];
     const stop = rows.find((row) => row.dataset.key === this.#focused) ?? rows[0];

@@ -1,21 +1,21 @@
-// What this tab shows to be let in.
+// The session of this tab.
 //
-// The secret stays in this page's memory and is never sent. What is sent, and kept for when the tab is
-// loaded anew, is a bearer that is good for one run of the node at this address. Another program that listens
-// here while the node is down learns nothing that opens the node later.
+// The secret stays in the memory of this page and is never sent. The page sends a bearer, which is valid
+// for one run of the node at this address, and stores it for a reload of the tab. So another program that
+// listens here while the node is down learns nothing that the node accepts later.
 
-const KEPT = "pelago-bearer";
+const STORED = "pelago-bearer";
 const PURPOSE = "pelago/page/1";
 
 let secret = null;
-let current = sessionStorage.getItem(KEPT);
+let current = sessionStorage.getItem(STORED);
 
-/** What a request shows, if there is anything. */
+/** The bearer of this tab, or null. */
 export const bearer = () => current;
 
-function keep(shown) {
-  current = shown;
-  sessionStorage.setItem(KEPT, shown);
+function store(bearer) {
+  current = bearer;
+  sessionStorage.setItem(STORED, bearer);
 }
 
 async function answer(path, request) {
@@ -23,7 +23,7 @@ async function answer(path, request) {
   return response?.ok ? response.json().catch(() => null) : null;
 }
 
-/** Exchanges a code for a session. A session that there was goes on if the code is no good. */
+/** Exchanges a code for a session. If the code is invalid, an earlier session stays. */
 export async function begin(code) {
   const session = await answer("/v1/session", {
     method: "POST",
@@ -32,10 +32,10 @@ export async function begin(code) {
   });
   if (!session) return;
   secret = session.secret;
-  keep(session.bearer);
+  store(session.bearer);
 }
 
-/** Learns the secret again, which a page that is loaded anew has lost. */
+/** Fetches the secret again after a reload of the page. */
 export async function recall() {
   if (!current || secret) return;
   const session = await answer("/v1/session", { headers: { Authorization: `Bearer ${current}` } });
@@ -43,12 +43,12 @@ export async function recall() {
 }
 
 /**
- * Makes the bearer for the run that the node is in. True if there is another than `refused`, which was
- * shown in vain.
+ * Derives a bearer for the current run of the node. Resolves to true if there is another bearer than
+ * `rejected`.
  */
-export async function renew(refused) {
-  if (current !== refused) return true;
-  // Browsers have it for loopback; beyond that, a page is opened anew after each start of the node.
+export async function renew(rejected) {
+  if (current !== rejected) return true;
+  // Browsers have `crypto.subtle` for loopback only. Elsewhere, people open the page again after a restart.
   if (!secret || !globalThis.crypto?.subtle) return false;
   const run = (await answer("/v1/run"))?.run;
   if (!/^[0-9a-f]{64}$/.test(run ?? "")) return false;
@@ -56,8 +56,8 @@ export async function renew(refused) {
   const hmac = { name: "HMAC", hash: "SHA-256" };
   const key = await crypto.subtle.importKey("raw", text.encode(secret), hmac, false, ["sign"]);
   const code = await crypto.subtle.sign("HMAC", key, text.encode(`${PURPOSE}\n${run}\n${location.host}`));
-  const made = [...new Uint8Array(code)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  if (made === refused) return false;
-  keep(made);
+  const derived = [...new Uint8Array(code)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (derived === rejected) return false;
+  store(derived);
   return true;
 }

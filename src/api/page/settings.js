@@ -1,4 +1,4 @@
-// Settings: each with its value, where that comes from, and a way to change it if that can be done now.
+// Settings: the value of each, its origin, and a field to change it.
 
 import { call } from "./api.js";
 import { complain, h, setText, toast } from "./dom.js";
@@ -17,7 +17,7 @@ const SECTIONS = { transfer: "Transfers", network: "Network", storage: "Storage"
 
 const RATES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
 
-/** A rate as a person would type it: 1500000 is `1500 KB`; none, or 0, is nothing. */
+/** A rate as a person would type it, such as `1500 KB` for 1500000; empty for no limit. */
 function typed(rate) {
   if (!rate) return "";
   const [bytes, unit] = RATES.find(([bytes]) => rate % bytes === 0) ?? [1, ""];
@@ -29,7 +29,7 @@ const shown = ({ kind, value }) => {
   return Array.isArray(value) ? value.join("\n") : String(value ?? "");
 };
 
-/** `transfer.upload_limit_per_peer`: “Upload limit per peer”; a unit that stands beside the value is left out. */
+/** The title of a setting: “Upload limit per peer” for `transfer.upload_limit_per_peer`. Omits the unit, which follows the value. */
 function title({ name, unit }) {
   const words = name.split(".").pop().split("_");
   if (unit && words.length > 1 && words.at(-1) === unit.toLowerCase()) words.pop();
@@ -39,7 +39,7 @@ function title({ name, unit }) {
 
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
-/** What is allowed, if what it does does not say that already. */
+/** The valid values, unless the description holds them. */
 const allowed = ({ kind, allowed, description }) =>
   kind === "bool" || kind === "choice" || description.includes(allowed) ? "" : `Allowed: ${allowed}.`;
 
@@ -50,7 +50,7 @@ function field(setting) {
     return h("select", common, setting.choices.map((choice) => h("option", { value: choice }, choice)));
   }
   if (setting.kind === "number") return h("input", { ...common, type: "number" });
-  return h("input", { ...common, type: "text", spellcheck: "false", placeholder: setting.kind === "rate" ? "as fast as it can" : "" });
+  return h("input", { ...common, type: "text", spellcheck: "false", placeholder: setting.kind === "rate" ? "unlimited" : "" });
 }
 
 function line(first) {
@@ -69,10 +69,10 @@ function line(first) {
     refusal,
     about,
   );
-  // What was refused stays as it was typed, and marked, until it is changed.
-  let isRefused = false;
+  // A rejected value stays in the field, marked, until it changes.
+  let isRejected = false;
   const mark = (text) => {
-    isRefused = Boolean(text);
+    isRejected = Boolean(text);
     refusal.hidden = !text;
     setText(refusal, harmless(text));
     if (text) input.setAttribute("aria-invalid", "true");
@@ -99,25 +99,25 @@ function line(first) {
       update(setting);
     }
   }
-  input.addEventListener("input", () => isRefused && mark(""));
+  input.addEventListener("input", () => isRejected && mark(""));
   input.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !isRefused) return;
+    if (event.key !== "Escape" || !isRejected) return;
     mark("");
     input.value = shown(setting);
   });
   input.addEventListener("change", () => {
     const typed = value();
-    // An emptied field of a number says nothing.
+    // An empty number field keeps the setting.
     if (!Number.isNaN(typed)) save(typed);
-    else if (input.validity.badInput) mark(`That is no number; expected ${setting.allowed}`);
+    else if (input.validity.badInput) mark(`Not a number: expected ${setting.allowed}`);
     else update(setting);
   });
 
   function update(now) {
     setting = now;
     if (now.kind === "bool") input.checked = now.value;
-    // What is being typed is not overwritten.
-    else if (!isRefused && (document.activeElement !== input || input.disabled)) input.value = shown(now);
+    // Do not overwrite a field while a person types in it.
+    else if (!isRejected && (document.activeElement !== input || input.disabled)) input.value = shown(now);
     const source = now.origin.source ? ` (${now.origin.source})` : "";
     setText(origin, `${ORIGINS[now.origin.kind] ?? now.origin.kind}${source}`);
     origin.dataset.kind = now.origin.kind;
@@ -139,7 +139,7 @@ function open() {
       if (!sections.has(section)) sections.set(section, []);
       sections.get(section).push(setting);
     }
-    // What can be changed comes first.
+    // Changeable settings come first.
     const isNew = state.settings.some(({ name }) => !known.has(name));
     for (const setting of state.settings) known.get(setting.name)?.update(setting);
     if (!isNew) return;
@@ -150,9 +150,9 @@ function open() {
         const lines = settings
           .sort((one, other) => Number(other.changeable) - Number(one.changeable))
           .map((setting) => {
-            const made = line(setting);
-            known.set(setting.name, made);
-            return made.element;
+            const created = line(setting);
+            known.set(setting.name, created);
+            return created.element;
           });
         return h("fieldset", {}, h("legend", {}, SECTIONS[section] ?? section), lines);
       }),

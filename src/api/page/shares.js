@@ -1,7 +1,7 @@
-// Shares: what this node gives, how to give more, and how to pass it on.
+// Shares: the shares of this node, adding and ending them, and their links.
 
 import { call, lines, part } from "./api.js";
-import { hashButton, openInBrowser, pass } from "./content.js";
+import { hashButton, openInBrowser, showLink } from "./content.js";
 import { attempt, complain, confirm, dialog, empty, h, icon, iconButton, name, setName, setText, toast } from "./dom.js";
 import { bytes, count, harmless } from "./format.js";
 import { matches } from "./match.js";
@@ -16,15 +16,15 @@ function row(first) {
   const browse = iconButton("open", "Open in the browser", () => openInBrowser(share.hash, browse));
   const element = h(
     "div",
-    { class: "share", onclick: (event) => event.target.closest("button") || pass(share) },
+    { class: "share", onclick: (event) => event.target.closest("button") || showLink(share) },
     h("div", { class: "kind" }, icon(share.kind)),
     h("div", { class: "title" }, title, where),
     h("div", { class: "size" }, bytes(share.size)),
     hashButton(share.hash),
-    h("div", { class: "actions" }, browse, iconButton("link", "Link and QR code", () => pass(share)), end),
+    h("div", { class: "actions" }, browse, iconButton("link", "Link and QR code", () => showLink(share)), end),
   );
   const update = (now) => {
-    // Its link changes with the addresses of the node.
+    // The link changes with the addresses of the node.
     share = now;
     setName(title, now.name);
     const why = unavailable(now);
@@ -35,13 +35,13 @@ function row(first) {
   return { element, update };
 }
 
-// Why a share, or some of a folder, cannot be had at present.
+// Why a share, or a part of a folder, is not available.
 function unavailable({ state, unavailable_files: files }) {
   if (state && state !== "available") return `${state}: `;
   return files ? `${count(files, "file")} not available: ` : "";
 }
 
-// A file that is not shared yet, as a program may still write to it.
+// The row of a file that is not shared yet because a program may still write to it.
 function writtenRow(file) {
   const where = h("p", { class: "words", title: harmless(file.path) }, harmless(file.path));
   const size = h("div", { class: "size" });
@@ -51,32 +51,32 @@ function writtenRow(file) {
     h("div", { class: "kind" }, icon("file")),
     h("div", { class: "title" }, name(file.name), where),
     size,
-    h("div", { class: "badge", title: "It is shared when no program writes to it any more" }, "still being written"),
+    h("div", { class: "badge", title: "This node shares it as soon as no program writes to it" }, "still being written"),
   );
   return { element, update: (now) => setText(size, bytes(now.size)) };
 }
 
-// A file that is being written as a row shows it: the filter finds it by the last part of its path.
+// A file that is being written, with the last segment of its path as its name.
 const written = (file) => ({ ...file, name: file.path.split(/[\\/]/).at(-1), isWritten: true });
 
-// What is done when something is shared no more.
+// Called after a share ends.
 let onunshared = () => {};
 
 async function unshare(share, button) {
   const places = [...state.shares.values()].filter(({ hash }) => hash === share.hash).length;
-  const from = places > 1 ? ` It is shared from ${places} places, and then from none of them.` : "";
-  const text = `“${harmless(share.name)}” stays where it is, but nobody can get it from this node any more.${from}`;
+  const from = places > 1 ? ` This ends all ${places} shares of this content.` : "";
+  const text = `“${harmless(share.name)}” stays on disk, but other peers cannot download it from this node any more.${from}`;
   if (!(await confirm("Stop sharing?", text, "Stop sharing"))) return;
   await attempt(button, () => call("DELETE", `/v1/shares?what=${part(share.hash)}`));
   onunshared();
 }
 
-// The places in watched folders that somebody withdrew: they are shared again only when somebody says so.
+// The paths in watched folders that a person excluded: they stay excluded until a person shares them again.
 function excluded(places, ondone) {
   const share = async (place, button) => {
     const done = await attempt(button, async () => {
       let last = null;
-      await lines("POST", "/v1/shares", { path: place.path }, (told) => (last = told));
+      await lines("POST", "/v1/shares", { path: place.path }, (event) => (last = event));
       return last;
     });
     if (!done) return;
@@ -90,14 +90,14 @@ function excluded(places, ondone) {
   const box = dialog("Excluded from watched folders", h("div", {}, ...places.map(line)));
 }
 
-// Hashing goes on as long as the dialog is open, and says how far it is.
+// Shares a path. Hashing stops when the dialog is closed.
 function add() {
   const path = h("input", { type: "text", required: true, spellcheck: "false", placeholder: "/home/me/film.mkv", "aria-label": "Path" });
-  const title = h("input", { type: "text", placeholder: "as the file is called", "aria-label": "Name" });
+  const title = h("input", { type: "text", placeholder: "the name of the file", "aria-label": "Name" });
   const unlisted = h("input", { type: "checkbox" });
   const skip = h("input", { type: "checkbox" });
-  const bar = h("progress", { hidden: true, "aria-label": "How much is hashed" });
-  const said = h("p", { class: "hint" });
+  const bar = h("progress", { hidden: true, "aria-label": "Progress of hashing" });
+  const status = h("p", { class: "hint" });
   const button = h("button", { class: "primary" }, "Share");
   const closed = new AbortController();
   const share = async (event) => {
@@ -115,11 +115,11 @@ function add() {
         "POST",
         "/v1/shares",
         request,
-        (told) => {
-          last = told;
-          if (told.event !== "hashing") return;
-          if (told.size) bar.value = told.hashed_bytes / told.size;
-          setText(said, `${bytes(told.hashed_bytes)} hashed`);
+        (event) => {
+          last = event;
+          if (event.event !== "hashing") return;
+          if (event.size) bar.value = event.hashed_bytes / event.size;
+          setText(status, `${bytes(event.hashed_bytes)} hashed`);
         },
         closed.signal,
       );
@@ -128,8 +128,8 @@ function add() {
     bar.hidden = true;
     if (!shared) return;
     box.close();
-    pass(shared);
-    // What is left out, and which link was followed.
+    showLink(shared);
+    // Notes tell what was left out, and which link was followed.
     (shared.notes ?? []).forEach((note) => toast(note));
   };
   const box = dialog(
@@ -137,12 +137,12 @@ function add() {
     h(
       "form",
       { onsubmit: share },
-      h("label", {}, "Path ", h("small", {}, "on the node's machine; it is shared from where it lies"), path),
-      h("label", {}, "Name ", h("small", {}, "what others see"), title),
-      h("label", { class: "check" }, unlisted, "Unlisted: only who has the link can find it"),
-      h("label", { class: "check" }, skip, "Leave out what cannot be read, and names that are not UTF-8"),
+      h("label", {}, "Path ", h("small", {}, "on the node's machine; the file stays there"), path),
+      h("label", {}, "Name ", h("small", {}, "that other peers see"), title),
+      h("label", { class: "check" }, unlisted, "Unlisted: only people with the link can find it"),
+      h("label", { class: "check" }, skip, "Leave out unreadable files, and names that are not UTF-8"),
       bar,
-      said,
+      status,
       h("footer", {}, button),
     ),
   );
@@ -150,8 +150,8 @@ function add() {
   path.focus();
 }
 
-// A browser does not tell where a dropped file lies, only what is in it: so it is copied to the node's
-// shared folder.
+// A browser reveals the content of a dropped file, but not its path. So the file is copied to the shared
+// folder of the node.
 async function drop(files) {
   for (const file of files) {
     toast(`Copying “${harmless(file.name)}” to the shared folder`);
@@ -179,10 +179,10 @@ function listenToDrops(element) {
     event.preventDefault();
     depth = 0;
     element.classList.remove("dropping");
-    // A folder has no size and cannot be read as a file.
+    // Browsers cannot read a folder as a file.
     const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
     if (items.some((item) => item.webkitGetAsEntry?.()?.isDirectory)) {
-      toast("A folder is shared by its path: “Share…”", "error");
+      toast("To share a folder, use “Share…” and enter its path", "error");
     }
     drop(items.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory).map((item) => item.getAsFile()));
   });
@@ -196,7 +196,7 @@ function open() {
     make: (item) => (item.isWritten ? writtenRow(item) : row(item)),
     key: (item) => (item.isWritten ? `written ${item.path}` : shareOf(item)),
     label: "Shares",
-    onopen: (item) => item.isWritten || pass(item),
+    onopen: (item) => item.isWritten || showLink(item),
   });
   const exclusions = h("button", { type: "button", hidden: true }, "Excluded…");
   const readExclusions = async () => {
@@ -205,14 +205,14 @@ function open() {
       exclusions.hidden = places.length === 0;
       exclusions.onclick = () => excluded(places, readExclusions);
     } catch {
-      // The node is gone for a moment: the button stays as it was.
+      // The node is unreachable for a moment: the button stays unchanged.
     }
   };
   onunshared = readExclusions;
   readExclusions();
   const nothing = empty(
     "Nothing is shared yet",
-    "Share a file or folder from where it lies, or drop files here: they are copied to the node's shared folder.",
+    "Share a file or folder at its path, or drop files here to copy them to the shared folder of the node.",
   );
   const element = h(
     "div",

@@ -1,8 +1,8 @@
-// What is known of the node: told by its events, read by the views.
+// The state of the node: its events update it, and the views read it.
 
 import { events } from "./api.js";
 
-/** How far back rates are kept for their plots, one reading a second. */
+/** How long rates are kept for plots, with one sample per second. */
 export const HISTORY_SECONDS = 120;
 
 export const state = {
@@ -10,54 +10,54 @@ export const state = {
   connection: "connecting",
   hello: null,
   status: null,
-  /** By hash, by `shareOf`, and by peer id. */
+  /** Downloads by hash, shares by `shareOf`, peers by peer id. */
   downloads: new Map(),
   shares: new Map(),
-  /** Files in watched folders that may still be being written, by path. */
+  /** Files in watched folders that programs may still write to, by path. */
   writing: new Map(),
   peers: new Map(),
   settings: [],
   log: [],
-  /** Bytes a second, newest last: of all downloads, and to all peers. */
+  /** Bytes per second of all downloads and to all peers, newest last. */
   down: [],
   up: [],
-  /** The same for each download, by hash. */
+  /** Bytes per second of each download, by hash. */
   rates: new Map(),
 };
 
-/** Lines of the log that are kept. */
+/** Lines of the log that are kept, at most. */
 const LOG_LINES = 2000;
 
 const observers = new Map();
 const changed = new Set();
 
-/** Calls `observe` after changes of `topic`, at most once a frame. */
+/** Calls `observer` after changes of `topic`, at most once per frame. */
 export function observe(topic, observer) {
   if (!observers.has(topic)) observers.set(topic, new Set());
   observers.get(topic).add(observer);
 }
 
-/** Says that `topic` has changed. */
+/** Notifies the observers of `topic`. */
 export function change(topic) {
-  if (changed.size === 0) requestAnimationFrame(tell);
+  if (changed.size === 0) requestAnimationFrame(notify);
   changed.add(topic);
 }
 
-function tell() {
+function notify() {
   const topics = [...changed];
   changed.clear();
   for (const topic of topics) observers.get(topic)?.forEach((observer) => observer());
 }
 
-// What is told at the start of a stream is all there is: what was known before and is not told again
-// is gone. `fresh` holds what was told since then.
+// The start of a stream sends the complete state. `fresh` holds the keys that were sent since then, and at
+// `ready`, all others are removed.
 let fresh = null;
 
 function upsert(topic, key) {
   return (value) => {
     state[topic].set(key(value), value);
     fresh?.[topic].add(key(value));
-    // Thousands of shares are told one by one at first: they are shown once, when all are there.
+    // At first, the stream sends thousands of shares one by one. They are drawn once, at `ready`.
     if (!fresh || topic !== "shares") change(topic);
   };
 }
@@ -73,7 +73,7 @@ const hashOf = ({ hash }) => hash;
 const peerOf = ({ peer_id }) => peer_id;
 const pathOf = ({ path }) => path;
 
-/** What tells a share from others: the same content may be shared under several names, and from several places. */
+/** The key of a share. The same content may be shared under several names and from several paths. */
 export const shareOf = ({ hash, name, path }) => `${hash} ${name}\n${path ?? ""}`;
 
 const upsertDownload = upsert("downloads", hashOf);
@@ -97,7 +97,7 @@ const listeners = {
     change("status");
   },
   download(download) {
-    // It is not told again as time goes by: the moment stays true.
+    // The event is not repeated as time passes, so the time itself is kept.
     const { waits } = download;
     if (waits?.for === "source") waits.since = new Date(Date.now() - waits.seconds * 1000);
     upsertDownload(download);
@@ -120,9 +120,9 @@ const listeners = {
   },
 };
 
-/** Begins to listen to the node. */
+/** Begins to listen to the events of the node. */
 export function listen() {
-  setInterval(read, 1000);
+  setInterval(sample, 1000);
   return events(["status", "downloads", "shares", "peers", "settings", "log"], listeners, (connection) => {
     if (state.connection === connection) return;
     state.connection = connection;
@@ -130,13 +130,13 @@ export function listen() {
   });
 }
 
-// Bytes sent to each peer at the last reading.
+// Bytes sent to each peer at the last sample.
 let sent = new Map();
 
-// One reading of all rates.
-function read() {
+// Samples all rates.
+function sample() {
   if (document.hidden) {
-    // Nothing is told to a hidden page; what it missed is no reading.
+    // A hidden page gets no events, so it takes no samples.
     sent = new Map();
     return;
   }
@@ -152,7 +152,7 @@ function read() {
     }
   }
   for (const hash of state.rates.keys()) if (!state.downloads.has(hash)) state.rates.delete(hash);
-  // A peer's count is of the node's whole life: only what was added since the last reading is a rate.
+  // The counter of a peer covers the node's whole life: the rate is what was added since the last sample.
   let up = 0;
   const now = new Map();
   for (const { peer_id, sent_bytes } of state.peers.values()) {
@@ -165,7 +165,7 @@ function read() {
   change("rates");
 }
 
-function push(readings, reading) {
-  readings.push(reading);
-  if (readings.length > HISTORY_SECONDS) readings.shift();
+function push(samples, value) {
+  samples.push(value);
+  if (samples.length > HISTORY_SECONDS) samples.shift();
 }

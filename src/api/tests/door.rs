@@ -205,8 +205,8 @@ async fn methods_and_paths_that_are_none_are_refused_in_json() {
     }
 }
 
-/// Every place is taken by somebody who says nothing: they lose it when others come, or when their time
-/// is over.
+/// Every place is taken by somebody who says nothing: they lose it when others come, or when their
+/// time is over.
 #[tokio::test]
 async fn the_silent_do_not_keep_their_places() {
     let served = Served::new(alone().await).await;
@@ -228,8 +228,8 @@ async fn the_silent_do_not_keep_their_places() {
     }
 }
 
-/// Callers without a token who never finish what they ask, and those who ask for the page's files and read
-/// none of it: a browser signs in, its page works, and so do commands.
+/// Callers without a token who never finish what they ask, and those who ask for the page's files
+/// and read none of it: a browser signs in, its page works, and so do commands.
 #[tokio::test]
 async fn callers_without_a_token_keep_nobody_out() {
     let served = Served::new(alone().await).await;

@@ -49,8 +49,8 @@ async fn every_route_is_described_and_every_answer_too() {
                 refused["schema"]["$ref"], "#/components/schemas/Problem",
                 "{id}"
             );
-            // What is called without leave, does not exist, or is wrong, is refused as described; and
-            // what is described is there.
+            // What is called without leave, does not exist, or is wrong, is refused as described;
+            // and what is described is there.
             if method == "get" && !path.contains('{') && !["events", "catalogue"].contains(&id) {
                 let head = head.replace("/v1/openapi.json", path);
                 let (status, body) = raw(&served, &head, b"").await;

@@ -181,7 +181,8 @@ async fn the_page_is_for_everybody_and_what_is_on_it_is_not() {
     assert_eq!(served.page("GET /v1/status", &wrong, "").await.0, 401);
 }
 
-/// What is sent is of no use to whoever listens at another time; a page that is loaded anew has it all again.
+/// What is sent is of no use to whoever listens at another time; a page that is loaded anew has it
+/// all again.
 #[tokio::test]
 async fn a_secret_is_never_sent_and_learned_again_by_its_page_only() {
     let served = Served::new(alone().await).await;

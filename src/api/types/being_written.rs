@@ -1,29 +1,29 @@
-//! Files in watched folders that may still be being written, in JSON.
+//! Files in watched folders that programs may still write to, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// The files in watched folders that are not shared yet, as programs may still write to them.
+/// The files in watched folders that are not shared yet because programs may still write to them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BeingWritten {
-    /// How many there are.
+    /// The number of files.
     pub count: u64,
     /// The first 1000 of them, by path.
     pub files: Vec<FileBeingWritten>,
 }
 
-/// A file in a watched folder that may still be being written.
+/// A file in a watched folder that programs may still write to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileBeingWritten {
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// Its size when the node last looked, in bytes.
+    /// Its size in bytes when the node last checked it.
     pub size: u64,
 }
 
-/// A file that is no longer being written: it is shared now, or gone.
+/// A file that programs have finished writing: it is shared now, or was removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileWritten {
-    /// The file.
+    /// The path of the file.
     pub path: String,
 }

@@ -1,24 +1,24 @@
-//! A check of all that is shared.
+//! A check of all shared files, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{ErrorInfo, Kind};
 
-/// A line of the stream that a check of all shares is.
+/// A line of the stream of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum CheckEvent {
-    /// How much will be read. The first line.
+    /// How much the check will read. The first line.
     Begun {
-        /// How many shares.
+        /// The number of shares.
         shares: u64,
         /// Bytes of all their files.
         bytes: u64,
     },
-    /// How far it is.
+    /// The progress of the check.
     Reading {
-        /// Where the share lies that is being read.
+        /// The path of the share that is being read.
         path: String,
         /// Bytes read so far, of all shares.
         read_bytes: u64,
@@ -27,39 +27,38 @@ pub enum CheckEvent {
     Checked(CheckedShare),
     /// All shares were read. The last line.
     Done,
-    /// The check could not go on. The last line.
+    /// The check failed. The last line.
     Error {
-        /// Why.
+        /// The reason.
         error: ErrorInfo,
     },
 }
 
-/// A share after it was read.
+/// A share that was checked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CheckedShare {
-    /// The hash that it is listed with: 64 hex digits.
+    /// The hash under which it is shared: 64 hex digits.
     pub hash: String,
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// File or folder.
     pub kind: Kind,
-    /// Where it lies.
+    /// Its path.
     pub path: String,
-    /// Bytes that are listed; of a folder, in all files below.
+    /// Its size in bytes when it was hashed; for a folder, of all files below.
     pub size: u64,
-    /// Files that are not what is listed, at most 20: the share itself, or some of those in a shared
-    /// folder.
+    /// The first 20 files that differ from what was hashed: the share itself, or files in it.
     pub wrong: Vec<WrongFile>,
-    /// How many such files there are.
+    /// The number of all such files.
     pub wrong_count: u64,
 }
 
-/// A file that is not what is listed.
+/// A file that differs from what was hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WrongFile {
-    /// Where it lies, or should.
+    /// Its path.
     pub path: String,
-    /// What is there instead.
+    /// What is at its path instead.
     #[serde(flatten)]
     pub found: FoundFile,
 }
@@ -75,9 +74,9 @@ pub enum FoundFile {
     },
     /// Nothing.
     Missing,
-    /// Something that cannot be read.
+    /// Something unreadable.
     Unreadable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -5,122 +5,121 @@ use utoipa::ToSchema;
 
 use super::{Differences, ErrorInfo, LinkPolicy, Waiting};
 
-/// What to download.
+/// A request to download content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DownloadRequest {
     /// A hash, a link or a name.
     pub target: String,
-    /// Where to put it.
+    /// Where to save it.
     pub output: Output,
-    /// Addresses of peers to ask as well.
+    /// Addresses of further peers to ask.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Peer ids or names of the only peers to ask; none: any.
+    /// Peer ids or names of the only peers to ask. Empty: all peers.
     #[serde(default)]
     pub from: Vec<String>,
-    /// Addresses of nodes to enter the network by.
+    /// Addresses of further bootstrap nodes.
     #[serde(default)]
     pub bootstrap: Vec<String>,
-    /// Seconds without anything that arrives after which it fails, or waits.
+    /// Seconds without received data after which the download fails, or waits.
     pub timeout_seconds: f64,
-    /// Whether it waits for a source after that, for as long as it is neither paused nor cancelled. Only a
-    /// node that keeps running does.
+    /// Whether it then waits for a source until it is paused or cancelled. It waits only while the
+    /// node runs.
     #[serde(default)]
     pub wait: bool,
-    /// Of a folder: which files, as globs over their paths in it; none: all.
+    /// For a folder: globs that select files by their paths in it. Empty: all files.
     #[serde(default)]
     pub only: Vec<String>,
-    /// Whether other content that is there already may be replaced.
+    /// Whether to replace other content that exists at the target.
     #[serde(default)]
     pub overwrite: bool,
-    /// Of a folder: which symbolic links are created.
+    /// For a folder: which symbolic links to create.
     #[serde(default)]
     pub links: LinkPolicy,
-    /// Of a folder: whether to refuse it if the file system of the target cannot hold a name in it.
+    /// For a folder: whether to fail if the file system of the target cannot store a name in it.
     #[serde(default)]
     pub strict_names: bool,
-    /// Of a folder: whether it may have far more entries than its manifests account for. It is refused with the
-    /// code `folder-expands` otherwise.
+    /// For a folder: whether it may have far more entries than its manifests account for.
+    /// Otherwise, the download fails with the code `folder-expands`.
     #[serde(default)]
     pub may_expand: bool,
-    /// Whether to report it as done without waiting until it is safe from a power cut. Then it is not
-    /// shared on.
+    /// Whether to report it as done before it is safe from a power cut. It is not shared then.
     #[serde(default)]
     pub no_sync: bool,
-    /// Whether the node goes on sharing it afterwards.
+    /// Whether the node keeps sharing it after it is done.
     #[serde(default)]
     pub seed: bool,
-    /// Whether it is listed and announced then. If nothing is said: if it was asked for by its name, or if
-    /// a source lists it and no link says that it is unlisted.
+    /// Whether the node lists and announces it while it shares it. Default: yes if the target is a
+    /// name, or if a source lists it and the link does not mark it as unlisted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<bool>,
-    /// Whether to answer at once and leave it to the node.
+    /// Whether to detach: the response ends immediately, and the node continues the download.
     #[serde(default)]
     pub detach: bool,
 }
 
-/// Where to put a download.
+/// Where to save a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// Into the node's folder for downloads, under its own name (else its hash).
+    /// In the download folder of the node, under its own name, or its hash if it has none.
     Default,
-    /// Into this folder, under its own name (else its hash). Absolute.
+    /// In this folder, an absolute path, under its own name, or its hash if it has none.
     Into(String),
-    /// At this path; into it, if there is a folder. Absolute.
+    /// At this absolute path. If it is an existing folder, inside it.
     At(String),
 }
 
-/// A line of the stream that a download is.
+/// A line of the stream of a download.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum DownloadEvent {
-    /// How far it is.
+    /// The progress of the download.
     Progress(DownloadStatus),
-    /// The node goes on with it alone. The last line.
+    /// The node continues the download by itself. The last line.
     Detached(DownloadStatus),
-    /// It is complete. The last line.
+    /// The download is complete. The last line.
     Done(Finished),
-    /// It failed or was paused. The last line.
+    /// The download failed or was paused. The last line.
     Error {
-        /// Why.
+        /// The reason.
         error: ErrorInfo,
     },
 }
 
-/// A download and how far it is.
+/// A download and its progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadStatus {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// What it is called. Any text.
+    /// Its name. Any text.
     pub name: String,
-    /// Where it will be; none until its name is known.
+    /// Its path when it is done; null until its name is known.
     pub path: Option<String>,
-    /// How many come before it in the order of downloads; none where that is not told.
+    /// The number of downloads before it in the queue; null in responses that do not report it.
     pub position: Option<u64>,
-    /// A lowercase word: `downloading`, `paused`...
+    /// A lowercase word, such as `downloading` or `paused`.
     pub state: String,
-    /// Bytes; none until a source told.
+    /// Its size in bytes; null until a source reports it.
     pub size: Option<u64>,
-    /// Bytes proven and written; none until it is known what an earlier run left.
+    /// Bytes that are verified and written; null until the data of earlier runs is examined.
     pub verified_bytes: Option<u64>,
-    /// Bytes a second, at present.
+    /// Bytes per second, at present.
     pub bytes_per_second: u64,
-    /// How many peers it is fetched from.
+    /// The number of peers that it is fetched from.
     pub sources: u64,
-    /// What it waits for, if it does.
+    /// What it waits for, if it waits.
     pub waits: Option<Waiting>,
-    /// Something to know, in a sentence: the disk has no room for all of it, or what stays after `cancel` or
-    /// `remove`.
+    /// A remark, in a sentence: the disk has too little free space for all of it, or which files
+    /// stay after `cancel` or `remove`.
     #[serde(default)]
     pub notice: Option<String>,
-    /// What it waits for, why it failed, or the notice, in a sentence.
+    /// What it waits for, why it failed, its notice or its differences, in a sentence.
     pub why: Option<String>,
-    /// Why it failed.
+    /// The error of a failed download.
     pub error: Option<ErrorInfo>,
-    /// Of a folder: what of it lies here other than the folder says; none if nothing does.
+    /// For a folder: how its copy on disk differs from it; absent if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences: Option<Differences>,
 }
@@ -130,21 +129,21 @@ pub struct DownloadStatus {
 pub struct Finished {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// Where it is.
+    /// Its path.
     pub path: String,
-    /// Bytes.
+    /// Its size in bytes.
     pub size: u64,
-    /// Seconds it took, this time.
+    /// Seconds that this run took.
     pub seconds: f64,
-    /// Bytes fetched a second, this time.
+    /// Fetched bytes per second in this run.
     pub bytes_per_second: u64,
-    /// How many peers it was fetched from.
+    /// The number of peers that it was fetched from.
     pub sources: u64,
-    /// Bytes that were here from an earlier attempt.
+    /// Bytes that were present from earlier runs.
     pub resumed_bytes: u64,
-    /// Bytes fetched this time.
+    /// Bytes that were fetched in this run.
     pub fetched_bytes: u64,
-    /// Of a folder: what of it lies here other than the folder says; none if nothing does.
+    /// For a folder: how its copy on disk differs from it; absent if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub differences: Option<Differences>,
 }

@@ -1,4 +1,4 @@
-//! What a download waits for, and what is done with one, in JSON.
+//! Details of downloads, and changes of them, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -7,21 +7,21 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "for", rename_all = "lowercase")]
 pub enum Waiting {
-    /// Its turn.
+    /// Its turn in the queue.
     Turn {
-        /// How many come before it, with those that fetch.
+        /// The number of downloads before it, including those that run.
         ahead: u64,
     },
     /// A peer that has it, or the rest of it.
     Source {
-        /// How long there has been none.
+        /// Seconds since it last had a source.
         seconds: f64,
-        /// Who was asked, and what came of it. For people.
+        /// Which peers were asked, and with which results. For people.
         tried: String,
     },
-    /// Our own limit.
+    /// The download limit of this node.
     Limit {
-        /// What it lets in.
+        /// The limit.
         bytes_per_second: u64,
     },
 }
@@ -31,59 +31,60 @@ pub enum Waiting {
 #[serde(rename_all = "lowercase")]
 #[schema(as = Links)]
 pub enum LinkPolicy {
-    /// Those that stay inside the folder.
+    /// Links that stay inside the folder.
     #[default]
     Inside,
-    /// All, wherever they lead.
+    /// All links, wherever they lead.
     All,
-    /// None.
+    /// No links.
     None,
 }
 
-/// What of a folder lies here other than the folder says.
+/// How the copy of a folder on disk differs from the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Differences {
-    /// How many entries have another name.
+    /// The number of entries with another name.
     pub renamed: u64,
-    /// How many symbolic links are left out.
+    /// The number of symbolic links that were left out.
     pub links_left_out: u64,
-    /// The first of them: at most 1000 of a complete download, and 20 of one in a list.
+    /// The first differences: at most 1000 of a complete download, and 20 of one in a list.
     pub listed: Vec<Difference>,
 }
 
-/// Something of a folder that lies here other than the folder says.
+/// One difference between a folder and its copy on disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "difference", rename_all = "kebab-case")]
 pub enum Difference {
-    /// The file system cannot hold the name of an entry.
+    /// The file system cannot store the name of an entry, which has another name instead.
     Renamed {
         /// The path of the entry in the folder. Any text.
         path: String,
-        /// What it is called here.
+        /// Its name on disk.
         name: String,
     },
-    /// A symbolic link is not created.
+    /// A symbolic link was left out.
     LinkLeftOut {
         /// Its path in the folder. Any text.
         path: String,
         /// Its target. Any text.
         target: String,
-        /// Why, for people.
+        /// The reason, for people.
         why: String,
     },
 }
 
-/// Where the blocks of a download came from.
+/// The blocks of a download, and the sources that sent them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DownloadDetail {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// Its blocks of 16 KiB; 0 until that is known.
+    /// The number of its blocks of 16 KiB; 0 until it is known.
     pub block_count: u64,
-    /// They, in at most 1024 equal runs (the last may be shorter): how much of each is verified, 0 nothing
-    /// and 255 all that is wanted of it; and which of the sources sent the latest of it, if one did.
+    /// The blocks, in at most 1024 runs of equal length (the last may be shorter). For each run:
+    /// how much of its requested content is verified, from 0 to 255 (all); and the index of the
+    /// source that sent its latest block, or null.
     pub cells: Vec<(u8, Option<u16>)>,
-    /// Who was asked.
+    /// The peers that were asked.
     pub sources: Vec<DownloadSource>,
 }
 
@@ -92,28 +93,28 @@ pub struct DownloadDetail {
 pub struct DownloadSource {
     /// Its identity.
     pub peer_id: String,
-    /// What it calls itself, while it is connected. Any text.
+    /// Its name, while it is connected. Any text.
     pub name: Option<String>,
-    /// Where it is, as a multiaddr, while it is connected.
+    /// Its multiaddr, while it is connected.
     pub address: Option<String>,
-    /// Bytes it sent that were proven.
+    /// Verified bytes that it sent.
     pub received_bytes: u64,
-    /// Bytes a second, at present.
+    /// Bytes per second, at present.
     pub bytes_per_second: u64,
     /// `asked`, `idle`, `sending`, `gone` or `refused`.
     pub state: String,
 }
 
-/// Who wants a download to go on: it is paused when there is nobody any more.
+/// The followers of a download. It pauses when it has none and is not detached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Followers {
-    /// How many follow it.
+    /// The number of callers that follow it.
     pub followers: u64,
-    /// Whether the node runs it by itself.
+    /// Whether the node continues it without followers.
     pub detached: bool,
 }
 
-/// Where to put a download in the order of those that wait.
+/// A position in the queue of downloads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Place)]
@@ -126,20 +127,20 @@ pub enum QueuePosition {
     Before(String),
 }
 
-/// A download's new place.
+/// A request to move a download in the queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderChange {
-    /// Where to.
+    /// The new position.
     pub place: QueuePosition,
 }
 
-/// How to remove a download.
+/// How to remove a download from the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
-    /// Whether what was downloaded goes, too.
+    /// Whether to remove the downloaded files, too.
     #[serde(default)]
     pub data: bool,
 }
@@ -149,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_words_or_name_another_download() {
+    fn positions_are_words_or_name_another_download() {
         for (json, place) in [
             (r#"{"place":"first"}"#, QueuePosition::First),
             (

@@ -1,28 +1,28 @@
-//! Failures, in JSON.
+//! Errors, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Choice;
 
-/// A failure, as the whole answer to a request: problem details (RFC 9457).
+/// An error that is the whole response to a request: problem details (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// `about:blank`: the code says which failure it is.
+    /// `about:blank`, as `code` identifies the error.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What the status code means.
+    /// The meaning of the status code.
     pub title: String,
     /// The status code.
     pub status: u16,
-    /// What was tried, on what, and what happened: for people.
+    /// What was tried, and what was wrong. For people.
     pub detail: String,
-    /// Kebab-case, stable: for scripts.
+    /// The stable, kebab-case identifier of the error. For scripts.
     pub code: String,
-    /// What to do next, if there is something.
+    /// What to do next, if something helps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
+    /// For an ambiguous name (`ambiguous-name`): the contents to choose from, if known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
 }
@@ -38,30 +38,30 @@ impl From<Problem> for ErrorInfo {
     }
 }
 
-/// A failure of a command, as all that it prints.
+/// The output of a failed command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
-    /// Which.
+    /// The error.
     pub error: ErrorInfo,
 }
 
-/// A failure.
+/// An error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error, ToSchema)]
 #[error("{message}")]
 pub struct ErrorInfo {
-    /// Kebab-case, stable: for scripts.
+    /// The stable, kebab-case identifier of the error. For scripts.
     pub code: String,
-    /// What was tried, on what, and what happened: for people.
+    /// What was tried, and what was wrong. For people.
     pub message: String,
-    /// What to do next, if there is something.
+    /// What to do next, if something helps.
     pub hint: Option<String>,
-    /// Of a name that several things have (`ambiguous-name`): what to choose from, if that is known.
+    /// For an ambiguous name (`ambiguous-name`): the contents to choose from, if known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<Choice>,
 }
 
 impl ErrorInfo {
-    /// A failure without a hint.
+    /// An error without a hint.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             code: code.into(),
@@ -71,7 +71,7 @@ impl ErrorInfo {
         }
     }
 
-    /// The same failure, saying what to do next.
+    /// Adds a hint: what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

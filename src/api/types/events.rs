@@ -1,28 +1,29 @@
-//! What streams of events tell, in JSON.
+//! Streams of events, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// Which events to tell.
+/// Which events to send.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
-    /// Some of `status,downloads,shares,peers,settings,log`; none: all but `log`.
+    /// A comma-separated list of `status`, `downloads`, `shares`, `peers`, `settings` and `log`.
+    /// Default: all but `log`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
 }
 
-/// What a stream begins with.
+/// The first event of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Hello {
     /// The version of the program.
     pub version: String,
     /// The node's identity.
     pub peer_id: String,
-    /// What others see it called.
+    /// The name that other peers see.
     pub name: String,
-    /// When it began to serve, in milliseconds since 1970: another one is another run.
+    /// When the API started, in milliseconds since 1970. Another value means another run.
     pub started_unix_ms: u64,
 }
 
@@ -33,14 +34,14 @@ pub struct DownloadRemoved {
     pub hash: String,
 }
 
-/// Content that is no longer shared under a name from a place.
+/// A share that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ShareRemoved {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// The name.
+    /// Its name.
     pub name: String,
-    /// Where it lies.
+    /// Its path.
     #[serde(default)]
     pub path: Option<String>,
 }
@@ -52,6 +53,6 @@ pub struct PeerRemoved {
     pub peer_id: String,
 }
 
-/// What `ready` holds: nothing.
+/// The data of `ready`, which is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ready {}

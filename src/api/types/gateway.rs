@@ -1,20 +1,20 @@
-//! URLs of content.
+//! URLs of content at the gateway, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// What to read through the gateway.
+/// Which content to read through the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayQuery {
-    /// A hash, a link, or the name of something that is shared or downloaded here.
+    /// A hash, a link, or the name of a share or download of this node.
     pub what: String,
 }
 
-/// Where to read it.
+/// The URL of content at the gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Gateway {
-    /// Whoever has this URL can read the content, as long as the node runs: it holds a secret.
+    /// The URL. It holds a secret: every program on this host that knows it can read the content.
     pub url: String,
 }

@@ -1,30 +1,30 @@
-//! How a node fares, in JSON.
+//! The health of a node, in JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// How a node fares: whom it is connected to, what it relies on, and what is wrong.
+/// The health of a node: its connections, what it relies on, and its problems.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Health {
-    /// How many peers it is connected to.
+    /// The number of connected peers.
     pub peers: u64,
-    /// How many of them have connected to it by themselves.
+    /// The number of peers that connected to this node.
     pub inbound_peers: u64,
-    /// How many nodes of the DHT it knows.
+    /// The number of known DHT nodes.
     pub dht_nodes: u64,
-    /// How many nodes it was given to enter the network by.
+    /// The number of configured bootstrap nodes.
     pub bootstrap: u64,
-    /// How many of them it is connected to, as far as their addresses show.
+    /// The number of connected bootstrap nodes, as far as their addresses show.
     pub bootstrap_connected: u64,
-    /// The address of another node that has the same identity, if one was seen.
+    /// The address of another node with the same identity, if one was seen.
     #[serde(default)]
     pub identity_clash: Option<String>,
-    /// What the system allows the node's process.
+    /// The limits of the system for the node's process.
     #[serde(default)]
     pub limits: SystemLimits,
-    /// The watched folders, and what each relies on.
+    /// The watched folders, and how the node learns of changes in each.
     #[serde(default)]
     pub watches: Vec<WatchedFolder>,
     /// The background duties of the node.
@@ -33,46 +33,47 @@ pub struct Health {
     /// The disks of the data folder, the download folder and the watched folders.
     #[serde(default)]
     pub disks: Vec<DiskRoom>,
-    /// The first 20 downloads that wait, and for what.
+    /// The first 20 waiting downloads, and what they wait for.
     #[serde(default)]
     pub waiting: Vec<WaitingDownload>,
-    /// How many downloads wait.
+    /// The number of waiting downloads.
     #[serde(default)]
     pub waiting_count: u64,
-    /// How many places that are shared are in each state but `available`, by the last look.
+    /// The number of shares in each state other than `available`, at the last check.
     #[serde(default)]
     pub share_states: BTreeMap<String, u64>,
     /// Damaged files that the node set aside.
     #[serde(default)]
     pub set_aside: Vec<String>,
-    /// What a person has to know: problems first.
+    /// Facts that a person has to know, problems first.
     #[serde(default)]
     pub notices: Vec<Notice>,
 }
 
-/// What the system allows a node's process; null where the system does not say, or has no limit.
+/// The limits of the system for a node's process, and what it uses; null if the system does not
+/// report a value, or has no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SystemLimits {
-    /// Files and connections that are open.
+    /// Open files and connections.
     pub open_files: Option<u64>,
-    /// Files and connections that may be open.
+    /// Open files and connections, at most.
     pub max_open_files: Option<u64>,
-    /// Directories that the node has an inotify watch for.
+    /// Inotify watches that the node uses, one per directory.
     pub watches: u64,
-    /// Inotify watches that the user may have, in all programs.
+    /// Inotify watches of the user in all programs, at most.
     pub max_watches: Option<u64>,
-    /// Bytes of memory that the process holds.
+    /// Bytes of memory that the process uses.
     pub memory_bytes: Option<u64>,
-    /// The control group whose limit on memory is the smallest.
+    /// The control group with the smallest memory limit.
     pub cgroup: Option<String>,
-    /// Bytes of memory in that group, the cache of files included.
+    /// Bytes of memory that this group uses, including cached files.
     pub cgroup_memory_bytes: Option<u64>,
-    /// Bytes of memory that the group may hold.
+    /// Bytes of memory that this group may use.
     pub max_cgroup_memory_bytes: Option<u64>,
-    /// Bytes of memory for connections, as they follow from settings and limits.
+    /// The memory budget of connections in bytes, derived from settings and limits.
     #[serde(default)]
     pub connections_budget_bytes: u64,
-    /// Bytes that are fetched ahead of all readers together.
+    /// The read-ahead budget of all readers together, in bytes.
     #[serde(default)]
     pub read_ahead_budget_bytes: u64,
 }
@@ -80,42 +81,43 @@ pub struct SystemLimits {
 /// A folder of `storage.share_folders`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WatchedFolder {
-    /// The folder.
+    /// The path of the folder.
     pub path: String,
-    /// Whether it is there.
+    /// Whether the folder exists.
     pub is_there: bool,
-    /// By what the node learns of changes: `events`, `events-and-polling` or `polling`.
+    /// How the node learns of changes: `events`, `events-and-polling` or `polling`.
     pub relies_on: String,
-    /// Seconds between two looks without an event; null where it relies on events.
+    /// Seconds between two scans without an event; null if it relies on events.
     pub interval_seconds: Option<u64>,
     /// Why it does not rely on events alone.
     pub why: Option<String>,
-    /// Directories with an inotify watch.
+    /// The number of its directories with an inotify watch.
     pub watches: u64,
-    /// The first 20 parts (mounted file systems, subfolders) that rely on something else.
+    /// The first 20 parts (mounted file systems, subfolders) where the node learns of changes in
+    /// another way.
     pub parts: Vec<WatchedPart>,
-    /// How many such parts there are.
+    /// The number of all such parts.
     pub parts_count: u64,
-    /// What went wrong when it was last looked at, and is tried again.
+    /// The error of the last scan, which will be retried.
     pub failure: Option<String>,
-    /// The first 20 files that could not be read or recorded; they are tried again.
+    /// The first 20 files that could not be read or recorded. The node will retry.
     pub unread: Vec<UnreadFile>,
-    /// How many such files there are.
+    /// The number of all such files.
     pub unread_count: u64,
-    /// When the last look at all of it ended, in milliseconds since 1970.
+    /// When the last complete scan ended, in milliseconds since 1970.
     pub looked_at_unix_ms: Option<u64>,
-    /// Since when the node looks at it, in milliseconds since 1970; null while it does not.
+    /// When the current scan began, in milliseconds since 1970; null if none runs.
     pub looks_since_unix_ms: Option<u64>,
 }
 
 /// A part of a watched folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WatchedPart {
-    /// Where.
+    /// The path of the part.
     pub path: String,
-    /// By what the node learns of changes: `events-and-polling` or `polling`.
+    /// How the node learns of changes: `events-and-polling` or `polling`.
     pub relies_on: String,
-    /// Seconds between two looks without an event.
+    /// Seconds between two scans without an event.
     pub interval_seconds: Option<u64>,
     /// Why it does not rely on events alone.
     pub why: String,
@@ -124,9 +126,9 @@ pub struct WatchedPart {
 /// A file that could not be read or recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnreadFile {
-    /// The file.
+    /// The path of the file.
     pub path: String,
-    /// What is in the way.
+    /// The reason.
     pub why: String,
 }
 
@@ -135,54 +137,54 @@ pub struct UnreadFile {
 pub struct Duty {
     /// Its name.
     pub name: String,
-    /// `running`, `waiting` for its restart, or `ended`, with nothing left to do.
+    /// `running`, `waiting` for a restart, or `ended` with its work done.
     pub state: String,
-    /// How often the node has restarted it.
+    /// The number of restarts.
     pub restarts: u64,
-    /// Its last failure.
+    /// Its last error.
     pub error: Option<String>,
-    /// When that was, in milliseconds since 1970.
+    /// When it failed last, in milliseconds since 1970.
     pub failed_unix_ms: Option<u64>,
-    /// When the node restarts it, in milliseconds since 1970.
+    /// When the node will restart it, in milliseconds since 1970.
     pub restarts_unix_ms: Option<u64>,
 }
 
-/// The room on a disk.
+/// The space on a disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DiskRoom {
-    /// A folder on it.
+    /// A folder on the disk.
     pub path: String,
-    /// Bytes in all.
+    /// Bytes of the disk.
     pub size: u64,
-    /// Bytes that are free.
+    /// Free bytes.
     pub free: u64,
     /// Bytes that downloads leave free.
     pub reserve: u64,
 }
 
-/// A download that waits.
+/// A waiting download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WaitingDownload {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// What it is called. Any text.
+    /// Its name. Any text.
     pub name: String,
-    /// For what, in a sentence.
+    /// What it waits for, in a sentence.
     pub why: String,
 }
 
 /// A fact that a person has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Notice {
-    /// What it is about: `watch`, `duty`, `limit`, `share`, `download`, `clock`, `memory`, `disk`,
-    /// `identity`, `set-aside`; more may come.
+    /// Its subject: `watch`, `duty`, `limit`, `share`, `download`, `clock`, `memory`, `disk`,
+    /// `identity`, `set-aside`. Later versions may add more.
     pub kind: String,
-    /// Whether something does not work because of it; else it works with a drawback.
+    /// Whether something does not work. Otherwise, it works with a drawback.
     pub problem: bool,
-    /// What is so.
+    /// The fact.
     pub what: String,
-    /// Why.
+    /// The reason.
     pub why: String,
-    /// What to do about it.
+    /// What to do about it, if something helps.
     pub remedy: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! How fast content may pass, in JSON.
+//! Rate limits of transfers, in JSON.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-/// How fast content may pass, in bytes a second; null: as fast as it can.
+/// Rate limits of transfers, in bytes per second; null: unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Limits {
     /// To all peers together.
@@ -16,7 +16,7 @@ pub struct Limits {
     pub download_per_peer: Option<u64>,
 }
 
-/// The limits to change: null or 0 lifts one, a missing one stays as it is.
+/// A change of limits. Null or 0 removes a limit, and an absent one stays unchanged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsChange {
@@ -50,7 +50,7 @@ pub struct LimitsChange {
     pub download_per_peer: Option<Option<u64>>,
 }
 
-/// What is there, even if it is null.
+/// Deserialises a field that is present, even if it is null.
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u64>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_is_another_thing_than_null() {
+    fn an_absent_limit_differs_from_null() {
         let change: LimitsChange = serde_json::from_str(r#"{"upload":null,"download":5}"#).unwrap();
         let expected = LimitsChange {
             upload: Some(None),

@@ -1,17 +1,17 @@
-//! Which page of a list to give.
+//! Queries of lists.
 
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
-/// Which page of a list to give.
+/// Which page of a list to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
-    /// Items of the page, 1 to 10000 (default 1000).
+    /// Items of the page: 1 to 10000, by default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// The cursor that the last page named.
+    /// The cursor from the `Link` header of the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
@@ -21,16 +21,16 @@ pub struct ListQuery {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogueQuery {
-    /// A peer's address: its shares; none: those of all peers in reach.
+    /// The address of a peer, to list its shares. Default: the shares of all peers in reach.
     #[serde(default)]
     pub peer: Option<String>,
-    /// Seconds to wait for peers to answer, if no peer is given.
+    /// Seconds to wait for responses of peers. Excludes `peer`.
     #[serde(default)]
     pub wait: Option<f64>,
-    /// Items of the page, 1 to 10000 (default 1000).
+    /// Items of the page: 1 to 10000, by default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// The cursor that the last page named.
+    /// The cursor from the `Link` header of the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }

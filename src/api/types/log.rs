@@ -1,21 +1,21 @@
-//! What a node logged, in JSON.
+//! The log of a node, in JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// How grave a line is; the gravest first.
+/// The severity of a line, the most severe first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What failed for good.
+    /// A failure that was not recovered from.
     Error,
-    /// What went wrong, and was coped with.
+    /// A problem that the node worked around.
     Warn,
-    /// What the node did.
+    /// An action of the node.
     Info,
-    /// Why it did so.
+    /// The reasons for its actions.
     Debug,
     /// Every step.
     Trace,
@@ -24,30 +24,30 @@ pub enum LogLevel {
 /// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogLine {
-    /// When, in milliseconds since 1970.
+    /// When it was logged, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// How grave it is.
+    /// Its severity.
     pub level: LogLevel,
-    /// The part of the program that says so.
+    /// The module of the program that logged it.
     pub target: String,
-    /// What it says. Any text.
+    /// Its message. Any text.
     pub message: String,
-    /// What about, by name; also what the span around it is about. Any text.
+    /// Its fields, and those of the spans around it. Any text.
     pub fields: BTreeMap<String, String>,
 }
 
-/// Which lines to give.
+/// Which lines to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
-    /// Lines that are at least as grave; none: all.
+    /// The lowest severity of lines. Default: all lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<LogLevel>,
-    /// Items of the page, 1 to 10000 (default 1000).
+    /// Items of the page: 1 to 10000, by default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// The cursor that the last page named.
+    /// The cursor from the `Link` header of the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }

@@ -1,6 +1,7 @@
-//! What the API and `--json` say: JSON types, and nowhere else.
+//! The JSON types of the API and of `--json`.
 //!
-//! Counts, bytes and seconds are numbers; hashes, peer ids and addresses are text.
+//! Counts, bytes and seconds are numbers. Hashes, peer ids and addresses are text. "Any text" marks
+//! text that another peer chose: it can be hostile, so escape it before you show it.
 
 mod being_written;
 mod check;

@@ -3,27 +3,27 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A node.
+/// The status of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Its identity.
     pub peer_id: String,
-    /// What others see it called.
+    /// The name that other peers see.
     pub name: String,
     /// The version of the program.
     pub version: String,
-    /// Multiaddrs it listens on.
+    /// The multiaddrs that it listens on.
     pub listen: Vec<String>,
-    /// `IP:PORT` of its API; none if this came from within its process.
+    /// `IP:PORT` of its API; null in responses within its process.
     pub api: Option<String>,
-    /// Scheme, host and port of its gateway; none if it has none.
+    /// Scheme, host and port of its gateway; null if it has none.
     #[serde(default)]
     pub gateway: Option<String>,
-    /// How many contents it shares.
+    /// The number of its shares.
     pub shares: u64,
-    /// How many downloads it knows.
+    /// The number of its downloads.
     pub downloads: u64,
-    /// How many peers it is connected to.
+    /// The number of connected peers.
     pub peers: u64,
     /// Seconds since it started.
     pub uptime_seconds: f64,
@@ -34,11 +34,11 @@ pub struct Status {
 pub struct Peer {
     /// Its identity.
     pub peer_id: String,
-    /// What it calls itself, if it said so. Any text.
+    /// Its name, if it reported one. Any text.
     pub name: Option<String>,
-    /// Multiaddrs it is known by.
+    /// The multiaddrs of its connections.
     pub addresses: Vec<String>,
-    /// Milliseconds a message takes there and back, if measured.
+    /// The round-trip time in milliseconds, if measured.
     pub rtt_ms: Option<f64>,
     /// Bytes sent to it.
     pub sent_bytes: u64,

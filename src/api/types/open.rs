@@ -1,24 +1,24 @@
-//! What content is, before it is downloaded, in JSON.
+//! The description of content before it is downloaded, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Kind;
 
-/// What to look at.
+/// A request to describe content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = LookRequest)]
 pub struct OpenRequest {
     /// A hash or a link.
     pub target: String,
-    /// Addresses of peers to ask as well.
+    /// Addresses of further peers to ask.
     #[serde(default)]
     pub peers: Vec<String>,
-    /// Addresses of nodes to enter the network by.
+    /// Addresses of further bootstrap nodes.
     #[serde(default)]
     pub bootstrap: Vec<String>,
-    /// Seconds without any source after which it fails.
+    /// Seconds without a source after which the request fails.
     pub timeout_seconds: f64,
 }
 
@@ -28,27 +28,28 @@ pub struct OpenRequest {
 pub struct ContentInfo {
     /// Its hash: 64 hex digits.
     pub hash: String,
-    /// What the link or a peer calls it. Any text.
+    /// Its name, from the link or from a peer. Any text.
     pub name: Option<String>,
     /// File or folder.
     pub kind: Kind,
-    /// Bytes; of a folder, in all files below, as its maker says. Null where not cheaply known.
+    /// Its size in bytes; for a folder, of all files below, as its creator states; null if that is
+    /// costly to find out.
     pub size: Option<u64>,
-    /// How many files it is; null where not cheaply known.
+    /// The number of its files; null if that is costly to find out.
     pub files: Option<u64>,
     /// Whether this node shares it.
     pub shared: bool,
-    /// Who else has it, or some of it.
+    /// Other peers that have it, or parts of it.
     pub holders: Vec<Holder>,
 }
 
-/// A peer that has content, or some of it.
+/// A peer that has content, or parts of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Holder {
     /// Its identity.
     pub peer_id: String,
-    /// What it calls itself, if it said so. Any text.
+    /// Its name, if it reported one. Any text.
     pub name: Option<String>,
-    /// How many bytes it says that it has.
+    /// The number of bytes that it claims to have.
     pub bytes: u64,
 }

@@ -6,72 +6,72 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A setting, and who set it.
+/// A setting, its value and the origin of the value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Setting {
     /// `section.key`, as in the configuration file.
     pub name: String,
-    /// What it is set to.
+    /// Its value.
     pub value: Value,
-    /// What it is if nobody sets it.
+    /// Its default value.
     pub default: Value,
-    /// What it does and costs, in sentences: for people.
+    /// Its effect and cost, in sentences. For people.
     #[serde(default)]
     pub description: String,
-    /// What a number is counted in.
+    /// The unit of a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
-    /// What is allowed, for people.
+    /// The valid values. For people.
     pub allowed: String,
-    /// Of what kind it is.
+    /// The kind of its values.
     pub kind: SettingKind,
-    /// Of a choice: what there is to choose from.
+    /// For a choice: the values to choose from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
-    /// Whether it can be changed while a node runs.
+    /// Whether it can change while a node runs.
     pub changeable: bool,
-    /// Who set it.
+    /// The origin of its value.
     pub origin: SettingOrigin,
-    /// Why it cannot be changed now, if it cannot.
+    /// Why it cannot be changed now, if it is locked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked: Option<String>,
 }
 
-/// Of what kind a setting's values are.
+/// The kind of a setting's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SettingKind {
-    /// Bytes a second; 0: as fast as it can. To set: also text, as people write rates.
+    /// Bytes per second; 0: unlimited. Changes may also use text with a unit, such as `2MB`.
     Rate,
     /// A whole number.
     Number,
-    /// Yes or no.
+    /// A boolean.
     Bool,
-    /// One of some words.
+    /// One of several words.
     Choice,
-    /// Any other text, or a list of texts.
+    /// Other text, or a list of texts.
     Text,
 }
 
-/// Who set a setting.
+/// The origin of a setting's value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingOrigin {
-    /// The layer.
+    /// The layer that set it.
     pub kind: OriginKind,
-    /// The file (with the line), variable or flag.
+    /// The file with the line, the variable or the flag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
-/// The layers of settings; later ones rank above.
+/// The layers of settings. Later ones take precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OriginKind {
-    /// Nobody set it.
+    /// The default.
     Default,
     /// The configuration file.
     File,
-    /// Somebody, while a node ran.
+    /// A change while a node ran.
     Kept,
     /// An environment variable.
     Environment,
@@ -79,6 +79,6 @@ pub enum OriginKind {
     Flag,
 }
 
-/// New values by name: a number, true or false, or text as people write it; null: what the layers below
-/// say. All of them are taken, or none.
+/// New values by name: a number, a boolean, or text as people write it. Null removes a change, so
+/// that the layers below apply. All changes apply, or none.
 pub type SettingsChange = BTreeMap<String, Value>;

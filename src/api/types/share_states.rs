@@ -1,31 +1,31 @@
-//! Whether what this node shares can be had, in JSON.
+//! The availability of shares, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Whether a share can be had.
+/// The state of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ShareState {
-    /// It is offered to others. Of a folder, some files may not be available.
+    /// It is available to other peers. Some files of a folder may not be.
     Available,
     /// A program writes to it.
     #[serde(rename = "being written")]
     BeingWritten,
-    /// It is not at its path, or its disk is not mounted.
+    /// It is missing at its path, or its disk is not mounted.
     Missing,
-    /// Its content is not what is listed, or is not proven to be yet.
+    /// Its content differs from its hash, or was not verified yet.
     Changed,
-    /// The system does not let the node read it.
+    /// The system denies the node reading it.
     Unreadable,
-    /// A person withdrew it from a watched folder.
+    /// A person excluded it from a watched folder.
     Excluded,
 }
 
-/// What is not available of what this node shares.
+/// The shares of this node that are not available.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnavailableShares {
-    /// How many shares, and files in shared folders, are not available.
+    /// The number of shares, and of files in shared folders, that are not available.
     pub count: u64,
     /// The first 1000 of them, by path.
     pub places: Vec<UnavailableShare>,
@@ -34,20 +34,20 @@ pub struct UnavailableShares {
 /// A share, or a file in a shared folder, that is not available.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnavailableShare {
-    /// Where it lies, or lay.
+    /// Its path.
     pub path: String,
-    /// Why it is not available.
+    /// The reason.
     pub state: ShareState,
-    /// Where the shared folder lies that it is in; none if it is shared by itself.
+    /// The path of the shared folder that contains it; absent if it is a share itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
 }
 
-/// A place in a watched folder that a person withdrew: the node does not share it again by itself.
+/// A path in a watched folder that a person excluded: the node does not share it again by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ExcludedPlace)]
 pub struct ExcludedPath {
-    /// The file, or the folder with all that is in it.
+    /// The file, or the folder with everything in it.
     pub path: String,
     /// The watched folder.
     pub folder: String,

@@ -1,92 +1,94 @@
-//! What is shared and how that ends, in JSON.
+//! Sharing files and folders, and ending that, in JSON.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ErrorInfo, Shared};
 
-/// What to share.
+/// A request to share a file or folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ShareRequest {
-    /// An absolute path.
+    /// The absolute path of the file or folder.
     pub path: String,
-    /// What to call it; none: as the file is called.
+    /// The name of the share. Default: the name of the file or folder.
     #[serde(default)]
     pub name: Option<String>,
-    /// Whether only those who have the hash may know of it.
+    /// Whether to leave it out of lists and announcements, so that only peers with the hash find
+    /// it.
     #[serde(default)]
     pub unlisted: bool,
-    /// Whether to hash all of it, also files that open as they did when they were hashed before.
+    /// Whether to hash all files again, even those that look unchanged since they were hashed.
     #[serde(default)]
     pub rehash: bool,
-    /// Of a folder: whether to leave out what has content and cannot be carried: what cannot be read, and
-    /// names that are not UTF-8.
+    /// For a folder: whether to leave out unsupported entries instead of failing: files that cannot
+    /// be read, and names that are not UTF-8.
     #[serde(default)]
     pub skip_unsupported: bool,
 }
 
-/// A line of the stream that a share is.
+/// A line of the stream of a request to share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum ShareEvent {
-    /// How far hashing is.
+    /// The progress of hashing.
     Hashing {
-        /// Bytes hashed.
+        /// Bytes that were hashed so far.
         hashed_bytes: u64,
-        /// Bytes in all; none for a folder, which shows at the end.
+        /// Bytes of the file; null for a folder, whose size is not known before the end.
         size: Option<u64>,
     },
-    /// It is shared. The last line.
+    /// The file or folder is shared. The last line.
     Shared(Shared),
-    /// It is not shared. The last line.
+    /// Sharing failed. The last line.
     Error {
-        /// Why.
+        /// The reason.
         error: ErrorInfo,
     },
 }
 
-/// Which share to end.
+/// Which shares to end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct UnshareQuery {
-    /// A hash (64 hex digits) or at least 6 of its first digits: all places of that content. A name: the
-    /// places of that name. An absolute path: that place.
+    /// A hash (64 hex digits), or at least 6 of its first digits: all shares of that content. A
+    /// name: all shares with that name. An absolute path: the share at that path.
     pub what: String,
-    /// The absolute path that `what` is, if it is a relative one: for what nothing is called.
+    /// The absolute path of `what`, if `what` may be a relative path. It counts if no share is
+    /// called `what`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }
 
-/// Which links to give.
+/// Which links to return.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LinksQuery {
-    /// 64 hex digits or a name; none: of all that is shared.
+    /// A hash (64 hex digits) or a name. Default: the links of all shares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
-    /// Items of the page, 1 to 10000 (default 1000).
+    /// Items of the page: 1 to 10000, by default 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u64>,
-    /// The cursor that the last page named.
+    /// The cursor from the `Link` header of the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
 
-/// Which link to draw.
+/// The share whose link becomes a QR code.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct QrQuery {
-    /// 64 hex digits or a name.
+    /// A hash (64 hex digits) or a name.
     pub what: String,
 }
 
-/// A file that was put into a shared folder.
+/// A file that was uploaded to a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Added {
-    /// Where it is.
+    /// Its path.
     pub path: String,
 }

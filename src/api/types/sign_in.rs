@@ -1,53 +1,55 @@
-//! How a page signs in, in JSON.
+//! Signing in to the web page, in JSON.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-/// A code that a page begins its session with.
+/// A one-time code with which a page signs in.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Code {
-    /// The code: good once.
+    /// The code. It is valid once.
     pub code: String,
-    /// For how many seconds it is good.
+    /// Seconds until it expires.
     pub seconds: u64,
-    /// A file that leads a browser to the page with this code, if one was asked for and there is a folder
-    /// for it. Only its owner can read it, and it goes when the code is used or too old.
+    /// A file that opens the page with this code, if it was requested and the node has a data
+    /// folder. Only its owner can read it. It is removed when the code is used or expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }
 
-/// How a code is wanted.
+/// How to return a code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct CodeQuery {
-    /// Whether a file is to lead a browser to the page: what programs are started with, others see.
+    /// Whether to write a file that opens the page. Other users can see the arguments of programs,
+    /// and a file keeps the code out of them.
     pub file: bool,
 }
 
-/// What a page begins its session with.
+/// A request of a page to sign in.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
-    /// The code that it was opened with.
+    /// The code that the page was opened with.
     pub code: String,
 }
 
 /// The session of a page.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
-    /// What the page keeps to itself, to make a bearer of for the next run of the node.
+    /// The secret from which the page derives a bearer for the next run of the node. The page never
+    /// sends it.
     pub secret: String,
-    /// What it sends as `Authorization: Bearer` in this run.
+    /// The credential that the page sends as `Authorization: Bearer` in this run.
     pub bearer: String,
 }
 
 /// One run of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Run {
-    /// Another at each start, and not to be known before.
+    /// The id of the run, which is new and unpredictable at each start.
     pub run: String,
 }
 
