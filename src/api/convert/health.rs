@@ -110,7 +110,7 @@ impl From<node::Duty> for types::Duty {
     }
 }
 
-impl From<node::DiskSpace> for types::DiskRoom {
+impl From<node::DiskSpace> for types::DiskSpace {
     fn from(from: node::DiskSpace) -> Self {
         Self {
             path: from.path.display().to_string(),

@@ -1,4 +1,5 @@
 //! Snapshots of the node for all streams of events, polled while a stream is open.
+//!
 //! One task polls for all streams. Each stream compares its last snapshot with the newest one, so
 //! nothing is queued for a slow client. Streams share the snapshots that they hold.
 

@@ -1,4 +1,4 @@
-//! Calls, in process and through a socket: the same answers.
+//! Calls in process and through a socket, which have the same results.
 
 use std::{fs, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::api::{
     },
 };
 
-/// Anything that is waited for in these tests takes milliseconds.
+/// How long to wait at most. Everything in these tests takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn request(path: &str) -> ShareRequest {
@@ -48,7 +48,7 @@ async fn share(client: &Client, request: &ShareRequest) -> Result<Shared, ErrorI
     }
 }
 
-/// Of content that nobody has.
+/// A download of content that no peer has.
 fn missing(folder: &TempDir) -> DownloadRequest {
     DownloadRequest {
         target: "ab".repeat(32),
@@ -85,7 +85,7 @@ async fn until_state(client: &Client, state: &str) {
 }
 
 #[tokio::test]
-async fn both_ways_in_lead_to_the_same_node() {
+async fn both_transports_reach_the_same_node() {
     let node = alone().await;
     let inside = Client::in_process(router(node.clone()));
     let served = Served::new(node).await;
@@ -170,7 +170,7 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
         assert_eq!((&paused.hash, &*paused.state), (&hash, "paused"));
         let resumed = client.resume(&hash[..6]).await.unwrap();
         assert_eq!(resumed.name, name);
-        // It may have had its turn by now.
+        // It may have had its turn already.
         assert!(
             ["queued", "finding-sources"].contains(&&*resumed.state),
             "{}",
@@ -193,7 +193,7 @@ async fn a_download_of_any_name_is_paused_moved_resumed_and_cancelled() {
 }
 
 #[tokio::test]
-async fn what_is_shared_is_known_with_its_link_and_nothing_else_is() {
+async fn only_shares_have_links() {
     let client = Client::in_process(router(alone().await));
     let folder = tempfile::tempdir().unwrap();
     let shared = share(&client, &request(&file(&folder, "a b.txt", 5)))
@@ -270,14 +270,14 @@ async fn limits_change_one_by_one_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn what_fails_within_a_stream_is_its_last_line() {
+async fn an_error_within_a_stream_is_its_last_line() {
     let client = Served::new(alone().await).await.client().await;
     let error = share(&client, &request("/no/such/file")).await.unwrap_err();
     assert!(error.message.contains("/no/such/file"), "{error}");
 }
 
 #[tokio::test]
-async fn what_can_be_known_at_once_is_no_stream() {
+async fn an_error_that_is_known_immediately_is_the_whole_response() {
     let client = Served::new(alone().await).await.client().await;
     let refused = client.share(&request("relative")).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused(error) if error.code == "relative-path"));
@@ -298,7 +298,7 @@ async fn what_can_be_known_at_once_is_no_stream() {
 }
 
 #[tokio::test]
-async fn a_download_pauses_when_its_follower_goes() {
+async fn a_download_pauses_when_its_follower_disconnects() {
     let node = alone().await;
     let served = Served::new(node.clone()).await;
     for client in [
@@ -319,7 +319,7 @@ async fn a_download_pauses_when_its_follower_goes() {
 }
 
 #[tokio::test]
-async fn a_detached_download_goes_on() {
+async fn a_detached_download_continues() {
     let client = Served::new(alone().await).await.client().await;
     let folder = tempfile::tempdir().unwrap();
     let request = DownloadRequest {
@@ -334,12 +334,12 @@ async fn a_detached_download_goes_on() {
         Some(DownloadEvent::Detached(_))
     ));
     assert_eq!(events.next().await.unwrap(), None);
-    // It came to its own end, not to a pause.
+    // It ended by itself and was not paused.
     until_state(&client, "failed").await;
 }
 
 #[tokio::test]
-async fn a_download_that_fails_says_so_in_its_last_line() {
+async fn the_last_line_of_a_failed_download_is_its_error() {
     let client = Served::new(alone().await).await.client().await;
     let folder = tempfile::tempdir().unwrap();
     let request = DownloadRequest {
@@ -359,7 +359,7 @@ async fn a_download_that_fails_says_so_in_its_last_line() {
 }
 
 #[tokio::test]
-async fn an_ending_api_waits_for_calls_under_way() {
+async fn shutdown_waits_for_calls_in_progress() {
     let served = Served::new(alone().await).await;
     let client = served.client().await;
     let folder = tempfile::tempdir().unwrap();
@@ -367,7 +367,7 @@ async fn an_ending_api_waits_for_calls_under_way() {
     events.next().await.unwrap();
 
     served.end.send(()).unwrap();
-    // Others still come in while somebody is there.
+    // New calls are accepted until the last one is complete.
     client.status().await.unwrap();
     assert!(!served.task.is_finished());
 

@@ -1,4 +1,4 @@
-//! Who may come in, and how much they may bring.
+//! Access control, and limits of requests and connections.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use tokio::{
 use super::{Served, alone};
 use crate::api::{extract::MAX_BODY_LEN, serve::MAX_CONNECTIONS, types::Problem};
 
-/// Anything that is waited for in these tests takes seconds at most.
+/// How long to wait at most. Everything in these tests takes seconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Sends `head` and `body` as they are; the status code and body of the answer.
+/// Sends `head` and `body` unchanged, and returns the status code and body of the response.
 pub(super) async fn raw(served: &Served, head: &str, body: &[u8]) -> (u16, String) {
     let (status, _, body) = whole(served, head, body).await;
     (status, body)
 }
 
-/// The same, with the head of the answer.
+/// Sends `head` and `body` unchanged, and returns the status code, head and body of the response.
 pub(super) async fn whole(served: &Served, head: &str, body: &[u8]) -> (u16, String, String) {
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     let head = format!("{head}\r\nConnection: close\r\n\r\n").replace('\n', "\r\n");
@@ -28,7 +28,7 @@ pub(super) async fn whole(served: &Served, head: &str, body: &[u8]) -> (u16, Str
         .write_all(head.replace("\r\r\n", "\r\n").as_bytes())
         .await
         .unwrap();
-    // The answer may come, and the connection go, before all is sent.
+    // The response may arrive, and the connection close, before all is sent.
     let _ = stream.write_all(body).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -38,7 +38,7 @@ pub(super) async fn whole(served: &Served, head: &str, body: &[u8]) -> (u16, Str
     (status, head.to_ascii_lowercase(), body.to_owned())
 }
 
-/// Sends chunks up to a gigabyte; the status code of the answer that comes before.
+/// Sends chunks up to a gigabyte, and returns the status code of the response that arrives before.
 async fn endless(served: &Served, head: &str) -> u16 {
     let stream = TcpStream::connect(served.address).await.unwrap();
     let (mut reader, mut writer) = stream.into_split();
@@ -68,7 +68,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn only_who_knows_the_token_comes_in() {
+async fn only_the_token_grants_access() {
     let served = Served::new(alone().await).await;
     let (address, token) = (served.address, served.token.as_str());
     let almost = format!("{}x", &token[1..]);
@@ -100,7 +100,7 @@ async fn only_who_knows_the_token_comes_in() {
 }
 
 #[tokio::test]
-async fn requests_that_a_browser_was_made_to_send_are_refused() {
+async fn requests_of_foreign_pages_are_rejected() {
     let served = Served::new(alone().await).await;
     let (address, port) = (served.address, served.address.port());
     for host in [
@@ -137,7 +137,7 @@ async fn requests_that_a_browser_was_made_to_send_are_refused() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_not_taken() {
+async fn large_requests_are_rejected() {
     let served = Served::new(alone().await).await;
     let (address, token) = (served.address, served.token.as_str());
     let head = |token: &str, len: usize| {
@@ -150,7 +150,7 @@ async fn what_is_too_large_is_not_taken() {
     assert_eq!(raw(&served, &head(token, body.len()), &body).await.0, 413);
     assert_eq!(raw(&served, &head(token, 1 << 30), b"{").await.0, 413);
     assert_eq!(raw(&served, &head("wrong", 1 << 30), b"{").await.0, 401);
-    // A gigabyte that does not say so: the connection goes long before all has come.
+    // A gigabyte without a declared size: the connection closes long before all was sent.
     let chunked = head(token, 0).replace("Content-Length: 0", "Transfer-Encoding: chunked");
     assert_eq!(endless(&served, &chunked).await, 413);
     let wrong = head("wrong", 0).replace("Content-Length: 0", "Transfer-Encoding: chunked");
@@ -165,7 +165,7 @@ async fn what_is_too_large_is_not_taken() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused_in_json() {
+async fn invalid_json_is_rejected_in_json() {
     let served = Served::new(alone().await).await;
     let (address, token) = (served.address, served.token.as_str());
     for (kind, body, status) in [
@@ -187,7 +187,7 @@ async fn what_is_no_json_is_refused_in_json() {
 }
 
 #[tokio::test]
-async fn methods_and_paths_that_are_none_are_refused_in_json() {
+async fn unknown_methods_and_paths_are_rejected_in_json() {
     let served = Served::new(alone().await).await;
     let (address, token) = (served.address, served.token.as_str());
     for (line, status) in [
@@ -205,10 +205,10 @@ async fn methods_and_paths_that_are_none_are_refused_in_json() {
     }
 }
 
-/// Every place is taken by somebody who says nothing: they lose it when others come, or when their
-/// time is over.
+/// Silent clients hold all connections. They are evicted for others, or disconnected after the
+/// time-out.
 #[tokio::test]
-async fn the_silent_do_not_keep_their_places() {
+async fn silent_clients_do_not_keep_their_connections() {
     let served = Served::new(alone().await).await;
     let mut silent = Vec::new();
     for _ in 0..2 * MAX_CONNECTIONS {
@@ -219,7 +219,7 @@ async fn the_silent_do_not_keep_their_places() {
     let head = served.head(&served.address.to_string(), "");
     assert_eq!(raw(&served, &head, b"").await.0, 200);
     for mut stream in silent {
-        // Whether it is closed or reset, nothing came.
+        // It may be closed or reset. Nothing was received in either case.
         let mut answer = Vec::new();
         let _ = timeout(LIMIT, stream.read_to_end(&mut answer))
             .await
@@ -228,10 +228,10 @@ async fn the_silent_do_not_keep_their_places() {
     }
 }
 
-/// Callers without a token who never finish what they ask, and those who ask for the page's files
-/// and read none of it: a browser signs in, its page works, and so do commands.
+/// Clients without a token never finish their requests, or request files of the page and read
+/// nothing. Still, a browser signs in, its page works, and so do commands.
 #[tokio::test]
-async fn callers_without_a_token_keep_nobody_out() {
+async fn clients_without_a_token_block_no_others() {
     let served = Served::new(alone().await).await;
     let page = served.sign_in().await;
     let address = served.address;

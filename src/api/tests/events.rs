@@ -1,4 +1,4 @@
-//! Streams of events: what they tell, how many there may be, and what those cost who do not read.
+//! Streams of events: their content, their limit, and the cost of clients that do not read.
 
 use std::{collections::VecDeque, fs, sync::Arc, time::Duration};
 
@@ -24,14 +24,14 @@ use crate::{
     config::LiveSettings,
 };
 
-/// Anything that is waited for in these tests takes seconds at most.
+/// How long to wait at most. Everything in these tests takes seconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
 async fn with_log(log: Log) -> App {
     App::new(alone().await, log, Arc::new(LiveSettings::defaults()))
 }
 
-/// A stream of events that is read.
+/// A reader of a stream of events.
 struct Events {
     body: Incoming,
     text: String,
@@ -58,7 +58,7 @@ impl Events {
         }
     }
 
-    /// The next event of that name; those before it are passed over.
+    /// The next event with this name. Skips others before it.
     async fn until(&mut self, name: &str) -> Value {
         loop {
             let (found, data) = self.next().await;
@@ -94,7 +94,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn what_is_comes_first_and_then_what_changes() {
+async fn the_state_comes_first_and_then_its_changes() {
     let node = alone().await;
     let served = Served::new(node.clone()).await;
     let client = served.client().await;
@@ -136,7 +136,7 @@ async fn what_is_comes_first_and_then_what_changes() {
     assert_eq!((&gone["hash"], &gone["name"]), (&a["hash"], &"a".into()));
     assert_eq!(gone["path"], path("a"));
 
-    // The same content by the same name is another share where it lies elsewhere.
+    // The same content with the same name at another path is another share.
     fs::create_dir(path("other")).unwrap();
     fs::write(path("other/b"), "b").unwrap();
     let request = ShareRequest {
@@ -180,7 +180,7 @@ async fn what_is_comes_first_and_then_what_changes() {
 }
 
 #[tokio::test]
-async fn only_what_is_asked_for_is_told() {
+async fn only_requested_topics_are_sent() {
     let log = Log::default();
     let line = |message: &str| LogLine {
         unix_ms: 1,
@@ -208,7 +208,7 @@ async fn only_what_is_asked_for_is_told() {
 }
 
 #[tokio::test]
-async fn one_stream_too_many_is_told_to_come_back() {
+async fn a_stream_over_the_limit_is_rejected_with_retry_after() {
     let served = Served::new(alone().await).await;
     let mut streams = Vec::new();
     for _ in 0..MAX_STREAMS {
@@ -230,10 +230,10 @@ async fn one_stream_too_many_is_told_to_come_back() {
     timeout(LIMIT, again).await.unwrap();
 }
 
-/// Thousands of streams are asked for at once, and none is read: commands find their places.
+/// Thousands of clients request streams and read nothing. Commands still find free connections.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_streams_do_not_keep_commands_out() {
-    // Both ends are in this process, which has other files to open.
+    // Both ends are in this process, which needs other files, too.
     let files = usize::try_from(files_allowed()).unwrap_or(usize::MAX);
     let count = 10_000.min(files.saturating_sub(200) / 2);
     let served = Served::new(alone().await).await;
@@ -259,7 +259,7 @@ async fn ten_thousand_streams_do_not_keep_commands_out() {
     asked.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// How many files this process may have open, after asking for as many as there may be.
+/// Raises the limit of open files of this process as far as possible, and returns it.
 fn files_allowed() -> u64 {
     #[cfg(unix)]
     {
@@ -276,9 +276,9 @@ fn files_allowed() -> u64 {
     1024
 }
 
-/// A reader who takes nothing of a long answer is let go, and what waits for it with it.
+/// A client that reads nothing of a long response is disconnected, and its buffers are freed.
 #[tokio::test]
-async fn who_does_not_read_is_let_go() {
+async fn clients_that_do_not_read_are_disconnected() {
     let log = Log::default();
     let fill = |number: usize| {
         for line in 0..2000 {
@@ -301,7 +301,7 @@ async fn who_does_not_read_is_let_go() {
         "GET /v1/events?of=log HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    // Its place is free again without a byte being read, however much is logged meanwhile.
+    // Its stream ends without a byte being read, however much is logged meanwhile.
     let all_free = async {
         let mut streams = Vec::new();
         let mut number = 0;
@@ -321,7 +321,7 @@ async fn who_does_not_read_is_let_go() {
     assert!(rest.len() < 4 << 20, "what the system held: {}", rest.len());
 }
 
-/// Whoever watches does not keep a node that is to end.
+/// An open stream does not delay the shutdown of a node.
 #[tokio::test]
 async fn streams_end_with_the_api() {
     let served = Served::new(alone().await).await;

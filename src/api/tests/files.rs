@@ -1,4 +1,4 @@
-//! Files dropped on the page, and links drawn for it.
+//! Uploads of the page, and QR codes of links.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
     node::testing::sharing,
 };
 
-/// Anything that is waited for in these tests takes seconds at most.
+/// How long to wait at most. Everything in these tests takes seconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
 fn names(folder: &Path) -> Vec<String> {
@@ -44,7 +44,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn a_dropped_file_is_in_the_first_shared_folder_when_it_is_whole() {
+async fn a_complete_upload_is_in_the_first_shared_folder() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::new(sharing(folder.path()).await).await;
     let body = vec![7; 3_000_000];
@@ -86,12 +86,12 @@ async fn a_dropped_file_is_in_the_first_shared_folder_when_it_is_whole() {
 }
 
 #[tokio::test]
-async fn a_file_that_stops_coming_leaves_nothing() {
+async fn an_interrupted_upload_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::new(sharing(folder.path()).await).await;
     let head = served.putting("half", "Content-Length: 1000000\n\n");
     let head = head.replace('\n', "\r\n");
-    // One goes, another only says nothing more.
+    // One client disconnects, and another stalls.
     let mut gone = TcpStream::connect(served.address).await.unwrap();
     gone.write_all(head.as_bytes()).await.unwrap();
     gone.write_all(&[7; 300_000]).await.unwrap();
@@ -114,7 +114,7 @@ async fn a_file_that_stops_coming_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_link_of_what_is_shared_is_drawn() {
+async fn the_link_of_a_share_becomes_a_qr_code() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::new(sharing(folder.path()).await).await;
     let client = served.client().await;

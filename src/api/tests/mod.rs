@@ -1,4 +1,4 @@
-//! The API over a node that has nobody to talk to.
+//! The API over a node without peers.
 //!
 //! ```text
 //! client -- in process ---------.

@@ -1,4 +1,4 @@
-//! The document that the API serves of itself.
+//! The OpenAPI document.
 
 use std::collections::HashSet;
 
@@ -21,8 +21,8 @@ fn references<'a>(value: &'a Value, found: &mut HashSet<&'a str>) {
 }
 
 #[tokio::test]
-async fn every_route_is_described_and_every_answer_too() {
-    // No route but those that are described, and the page's files.
+async fn every_route_and_every_response_is_described() {
+    // All routes are described, except the files of the page.
     let routes = include_str!("../router.rs");
     assert!(!routes.contains(".route("), "use routes!");
 
@@ -49,8 +49,7 @@ async fn every_route_is_described_and_every_answer_too() {
                 refused["schema"]["$ref"], "#/components/schemas/Problem",
                 "{id}"
             );
-            // What is called without leave, does not exist, or is wrong, is refused as described;
-            // and what is described is there.
+            // Every described route exists.
             if method == "get" && !path.contains('{') && !["events", "catalogue"].contains(&id) {
                 let head = head.replace("/v1/openapi.json", path);
                 let (status, body) = raw(&served, &head, b"").await;

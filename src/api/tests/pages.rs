@@ -1,4 +1,4 @@
-//! What a page may do, and what others that look like one may not.
+//! What our page may do, and what foreign pages may not.
 
 use super::{
     Served, alone,
@@ -7,7 +7,7 @@ use super::{
 use crate::api::types::{Code, Problem, Run, Session};
 
 impl Served {
-    /// A request of the page at `origin`, by `host`, with these further lines.
+    /// Sends a request of the page, with further header lines.
     pub(super) async fn page(&self, line: &str, more: &str, body: &str) -> (u16, String, String) {
         let (address, len) = (self.address, body.len());
         let head = format!(
@@ -40,7 +40,7 @@ impl Served {
         serde_json::from_str(&body).unwrap()
     }
 
-    /// Signs in; the line that shows it.
+    /// Signs in, and returns the header line with the bearer.
     pub(super) async fn sign_in(&self) -> String {
         let session = self.session().await;
         format!("\nAuthorization: Bearer {}", session.bearer)
@@ -48,7 +48,7 @@ impl Served {
 }
 
 #[tokio::test]
-async fn a_page_signs_in_once_by_a_code_and_out_again() {
+async fn a_page_signs_in_once_with_a_code_and_out_again() {
     let served = Served::new(alone().await).await;
     let origin = served.origin();
     let code = served.code().await;
@@ -83,7 +83,7 @@ async fn a_page_signs_in_once_by_a_code_and_out_again() {
 }
 
 #[tokio::test]
-async fn a_bearer_is_not_all_that_a_page_has_to_show() {
+async fn a_bearer_alone_does_not_grant_access() {
     let served = Served::new(alone().await).await;
     let shown = served.sign_in().await;
     let (address, port) = (served.address, served.address.port());
@@ -97,7 +97,7 @@ async fn a_bearer_is_not_all_that_a_page_has_to_show() {
             200,
         ),
         ("POST /v1/pause", ours.clone(), 200),
-        // No command has a session, and a browser says who asks.
+        // Commands have no session, and browsers send the origin.
         ("POST /v1/pause", String::new(), 403),
         ("POST /v1/pause", "\nOrigin: null".to_owned(), 403),
         (
@@ -126,7 +126,7 @@ async fn a_bearer_is_not_all_that_a_page_has_to_show() {
             "\nSec-Fetch-Site: cross-site".to_owned(),
             403,
         ),
-        // The gateway, which shows others' content, is another port of the same site.
+        // The gateway, which serves content of other people, is another port of the same site.
         (
             "GET /v1/status",
             "\nSec-Fetch-Site: same-site".to_owned(),
@@ -154,7 +154,7 @@ async fn a_bearer_is_not_all_that_a_page_has_to_show() {
 }
 
 #[tokio::test]
-async fn a_code_is_taken_from_our_page_only() {
+async fn only_our_page_can_use_a_code() {
     let served = Served::new(alone().await).await;
     for more in [
         String::new(),
@@ -168,7 +168,7 @@ async fn a_code_is_taken_from_our_page_only() {
 }
 
 #[tokio::test]
-async fn the_page_is_for_everybody_and_what_is_on_it_is_not() {
+async fn the_files_of_the_page_need_no_credential_and_its_data_does() {
     let served = Served::new(alone().await).await;
     for path in ["/", "/page/app.js", "/page/style.css"] {
         let (status, head, _) = served.page(&format!("GET {path}"), "", "").await;
@@ -181,10 +181,10 @@ async fn the_page_is_for_everybody_and_what_is_on_it_is_not() {
     assert_eq!(served.page("GET /v1/status", &wrong, "").await.0, 401);
 }
 
-/// What is sent is of no use to whoever listens at another time; a page that is loaded anew has it
-/// all again.
+/// A bearer is useless to a program that listens at the port in another run. A reloaded page gets
+/// its session again.
 #[tokio::test]
-async fn a_secret_is_never_sent_and_learned_again_by_its_page_only() {
+async fn only_its_own_page_can_fetch_a_secret_again() {
     let served = Served::new(alone().await).await;
     let session = served.session().await;
     let shown = format!("\nAuthorization: Bearer {}", session.bearer);

@@ -1,4 +1,4 @@
-//! Settings: shown, changed while the node runs, refused.
+//! Settings: listing them, changing them while the node runs, and rejected changes.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -56,7 +56,7 @@ async fn settings_change_what_the_node_does() {
     client.change_settings(&back).await.unwrap();
     assert_eq!(node.limits().upload, None);
 
-    // What was set past the settings is changed by them, too.
+    // A change of settings also replaces limits that were set directly.
     node.set_limits(|rates| rates.download = Some(Rate::MAX));
     let lifted = LimitsChange {
         download: Some(None),

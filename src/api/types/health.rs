@@ -32,7 +32,7 @@ pub struct Health {
     pub duties: Vec<Duty>,
     /// The disks of the data folder, the download folder and the watched folders.
     #[serde(default)]
-    pub disks: Vec<DiskRoom>,
+    pub disks: Vec<DiskSpace>,
     /// The first 20 waiting downloads, and what they wait for.
     #[serde(default)]
     pub waiting: Vec<WaitingDownload>,
@@ -151,7 +151,8 @@ pub struct Duty {
 
 /// The space on a disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct DiskRoom {
+#[schema(as = DiskRoom)]
+pub struct DiskSpace {
     /// A folder on the disk.
     pub path: String,
     /// Bytes of the disk.

@@ -34,7 +34,7 @@ pub use error::{ErrorInfo, Failure, Problem};
 pub use events::{DownloadRemoved, EventsQuery, Hello, PeerRemoved, Ready, ShareRemoved};
 pub use gateway::{Gateway, GatewayQuery};
 pub use health::{
-    DiskRoom, Duty, Health, Notice, SystemLimits, UnreadFile, WaitingDownload, WatchedFolder,
+    DiskSpace, Duty, Health, Notice, SystemLimits, UnreadFile, WaitingDownload, WatchedFolder,
     WatchedPart,
 };
 pub use limits::{Limits, LimitsChange};
