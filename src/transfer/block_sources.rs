@@ -1,7 +1,6 @@
-//! Where the blocks of a download came from, for people to see.
+//! Which source sent which blocks of a download, for display.
 //!
-//! As coarse as a picture needs it: what it costs does not grow with the content, nor with the number of
-//! peers.
+//! The picture is coarse: its cost grows neither with the content nor with the number of peers.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -11,24 +10,25 @@ use pelago_content::{BlockRanges, Part, Sequence};
 
 use super::status::Meter;
 
-/// Runs that the blocks of a download are told in, at most: more than a screen has room for.
+/// The maximum number of cells that show the blocks of a download: more than a screen can show.
 const MAX_CELLS: u64 = 1024;
 
-/// Sources that are remembered by name, at most; what others send is counted as nobody's.
+/// The maximum number of sources that are remembered by id. Bytes from further sources are
+/// attributed to none.
 const MAX_SOURCES: usize = 256;
 
-/// What a source of a download is doing.
+/// The state of a source of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceState {
-    /// It was asked what it has.
+    /// We asked it which blocks it has.
     Asked,
-    /// It has some of the content, and sends nothing now.
+    /// It has some of the content and is not sending now.
     Idle,
-    /// It sends.
+    /// It is sending.
     Sending,
-    /// It is not used any more.
+    /// It is no longer used.
     Gone,
-    /// It sent what is not true, or nonsense, and is not asked again.
+    /// It sent wrong data or broke the protocol, and is not asked again.
     Refused,
 }
 
@@ -46,40 +46,40 @@ impl SourceState {
     }
 }
 
-/// An equal run of blocks of a download.
+/// One of equally long runs of blocks of a download.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// How much of it is verified: 0 nothing, 255 all that is wanted of it.
+    /// The verified share of the wanted blocks: 0 is none, 255 is all.
     pub verified: u8,
-    /// Which source sent the latest of it, if one did.
+    /// The index of the source that sent the newest of these blocks, if it is known.
     pub source: Option<u16>,
 }
 
 /// A source of a download.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceStatus {
-    /// Who.
+    /// The id of the peer.
     pub peer: PeerId,
-    /// Bytes it sent that were proven.
+    /// Bytes that it sent and that were verified.
     pub received_bytes: u64,
-    /// Bytes a second, of the last seconds.
+    /// Bytes per second, over the last few seconds.
     pub bytes_per_second: u64,
-    /// What it is doing.
+    /// Its state.
     pub state: SourceState,
 }
 
-/// Where the blocks of a download came from.
+/// Which source sent which blocks of a download.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
-    /// Blocks of the content; 0 until that is known.
+    /// The number of blocks of the content; 0 until it is known.
     pub block_count: u64,
-    /// They, in at most 1024 equal runs; the last may be shorter.
+    /// The blocks, as at most 1024 equally long runs. The last run may be shorter.
     pub cells: Vec<Cell>,
-    /// Who was asked.
+    /// The sources that were asked.
     pub sources: Vec<SourceStatus>,
 }
 
-/// What a download's task writes down for others to look at. A handle: clones are the same.
+/// The record that the task of a download keeps for display. A handle: clones share it.
 #[derive(Clone, Default)]
 pub(super) struct BlockSources(Arc<Mutex<Tally>>);
 
@@ -97,19 +97,20 @@ struct Source {
 }
 
 impl BlockSources {
-    /// Content of so many blocks is fetched from now on, of which `wanted` are.
+    /// Content of `block_count` blocks is fetched from now on, and `wanted` are the blocks that are
+    /// wanted of it.
     pub(super) fn begin(&self, block_count: u64, wanted: BlockRanges) {
         let mut tally = self.lock();
         if tally.block_count != block_count {
             let cells = block_count.div_ceil(run_len(block_count));
             tally.block_count = block_count;
-            // At most MAX_CELLS.
+            // There are at most MAX_CELLS.
             tally.cells = vec![Cell::default(); cells as usize];
         }
         tally.wanted = wanted;
     }
 
-    /// `peer` sent a part that was proven.
+    /// `peer` sent a part that was verified.
     pub(super) fn arrived(&self, peer: PeerId, part: Part, sequence: &Sequence) {
         let mut tally = self.lock();
         let source = tally.source(peer);
@@ -128,7 +129,7 @@ impl BlockSources {
         }
     }
 
-    /// Takes what is verified now, and what its sources are doing.
+    /// Records which blocks are verified now, and the states of the sources.
     pub(super) fn tick(
         &self,
         now: Instant,
@@ -153,7 +154,7 @@ impl BlockSources {
         }
     }
 
-    /// It has ended: nobody sends any more. If it is done, all is verified.
+    /// The download has ended and all sources are gone. If it is done, all blocks are verified.
     pub(super) fn end(&self, is_done: bool) {
         let mut tally = self.lock();
         for source in &mut tally.sources {
@@ -182,7 +183,7 @@ impl BlockSources {
     }
 }
 
-/// Blocks of one cell.
+/// The number of blocks in one cell.
 fn run_len(block_count: u64) -> u64 {
     block_count.div_ceil(MAX_CELLS).max(1)
 }
@@ -220,7 +221,7 @@ impl Tally {
             cell.verified = match count(verified) {
                 0 if wanted > 0 => 0,
                 all if all >= wanted => 255,
-                // Neither nothing nor all shall look like it.
+                // A cell that is partly verified shows neither nothing nor all.
                 some => (some * 255 / wanted).clamp(1, 254) as u8,
             };
         }
@@ -240,7 +241,7 @@ mod tests {
         let block_sources = BlockSources::default();
         block_sources.begin(5000, (0..5000).into());
         let [a, b] = [PeerId::random(), PeerId::random()];
-        // 5 blocks are a cell.
+        // A cell is 5 blocks.
         let part = |level, block| sequence.part(level, block).unwrap();
         block_sources.arrived(a, part(0, 0), &sequence);
         block_sources.arrived(b, part(4, 16), &sequence);

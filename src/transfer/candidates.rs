@@ -1,8 +1,8 @@
-//! Who could be a source of a download and is none now: who waits, who is tried again later and when.
-//! Pure: the time is an argument.
+//! Peers that may become sources of a download: those waiting to be asked, and those to be retried
+//! later. Pure: the time is an argument.
 //!
-//! Owns one entry for each peer, or for each address whose peer is not known. What is forgotten here may be
-//! found again.
+//! Holds one entry per peer, or per list of addresses if the peer is unknown. A candidate that is
+//! dropped here may be discovered again.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,21 +13,23 @@ use libp2p::{Multiaddr, PeerId};
 
 use crate::network::{Candidate, FoundBy};
 
-/// Candidates that wait while as many sources as allowed are active. More would hardly be tried.
+/// The maximum number of candidates that wait while as many sources as allowed are active. Further
+/// candidates would hardly be tried.
 pub(super) const MAX_WAITING: usize = 1024;
 
-/// How often a source that was lost before it said what it has is tried again. One that had content, or
-/// that somebody named, is for as long as the download runs: it may come back.
+/// How often a source is retried that was lost before it said which blocks it has. A source that
+/// had content, or that the user named, is retried for as long as the download runs: it may come
+/// back.
 const MAX_RETRIES: u32 = 5;
 
-/// The pause before the first retry; each further one is twice as long, up to the last.
+/// The pause before the first retry. Each further pause is twice as long, up to `LAST_RETRY`.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(8);
 
 /// The pause before a source that refuses streams is asked again.
 const BUSY_RETRY: Duration = Duration::from_secs(1);
 
-/// Who a candidate is, as far as is known.
+/// Identifies a candidate, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum CandidateKey {
     Peer(PeerId),
@@ -53,8 +55,8 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    /// Takes one that was found; false if there is no room for it. One that is here already only learns
-    /// what is new of it.
+    /// Adds a discovered candidate; false if there is no space for it. If the candidate is known
+    /// already, only the new facts about it are added.
     pub(super) fn offer(&mut self, candidate: Candidate) -> bool {
         let who = CandidateKey::of(&candidate);
         let at = self
@@ -85,27 +87,28 @@ impl Candidates {
         true
     }
 
-    /// Puts one behind those that wait.
+    /// Puts a candidate at the end of those that wait.
     pub(super) fn wait(&mut self, candidate: Candidate) {
         self.waiting.push_back(candidate);
     }
 
-    /// How many wait.
+    /// The number of waiting candidates.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// The next to be asked.
+    /// The next candidate to ask.
     pub(super) fn next(&mut self) -> Option<Candidate> {
         self.waiting.pop_front()
     }
 
-    /// Whether the time of some has come.
+    /// Whether at least one candidate is due for a retry.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.later.iter().any(|(at, _)| *at <= now)
     }
 
-    /// Those whose time has come wait from now on, so many at most; when that of the next will.
+    /// Moves at most `at_a_time` candidates that are due to those that wait. Returns when the next
+    /// one is due.
     pub(super) fn wake(&mut self, now: Instant, at_a_time: usize) -> Option<Instant> {
         let due = self
             .later
@@ -120,13 +123,13 @@ impl Candidates {
         self.had_content.insert(CandidateKey::of(candidate));
     }
 
-    /// The candidate has sent something: when it is lost, it is tried again soon.
+    /// The candidate sent something. If it is lost, it is retried soon.
     pub(super) fn was_useful(&mut self, candidate: &Candidate) {
         self.tries.remove(&CandidateKey::of(candidate));
     }
 
-    /// The candidate failed, or was not even reached: it is tried again, after a pause that grows. False
-    /// if it is forgotten.
+    /// The candidate failed or was not reached. It is retried after a pause that grows; false if it
+    /// is dropped instead.
     pub(super) fn retry(&mut self, candidate: Candidate, was_reached: bool, now: Instant) -> bool {
         let who = CandidateKey::of(&candidate);
         let is_kept = candidate.found_by == FoundBy::Given || self.had_content.contains(&who);
@@ -137,31 +140,32 @@ impl Candidates {
             return false;
         }
         self.tries.insert(who, tries + 1);
-        // Doubled sixteen times it is past the last one by far.
+        // After doubling sixteen times, the pause is far longer than the last one.
         let pause = FIRST_RETRY * 2_u32.pow(tries.min(16));
         self.later.push((now + pause.min(LAST_RETRY), candidate));
         true
     }
 
-    /// The candidate has nothing now: somebody named it, or it had something, so that it may have later.
-    /// False if it is forgotten.
+    /// The candidate has nothing now. If the user named it, or if it had something before, it may
+    /// have something later and is retried; false if it is dropped instead.
     pub(super) fn absent(&mut self, candidate: Candidate, now: Instant) -> bool {
         self.retry(candidate, false, now)
     }
 
-    /// The candidate serves as much as it can now: it is asked again soon, as often as it takes.
+    /// The candidate serves as many streams as it can. It is asked again soon, as often as needed.
     pub(super) fn soon(&mut self, candidate: Candidate, now: Instant) {
         self.later.push((now + BUSY_RETRY, candidate));
     }
 
-    /// The candidate makes room for another that may have more.
+    /// The candidate makes way for another that may have more, and is retried last.
     pub(super) fn retry_last(&mut self, candidate: Candidate, now: Instant) {
         self.later.push((now + LAST_RETRY, candidate));
     }
 }
 
-/// Adds what `found` says to what is known of the same candidate. All addresses of a candidate have one namer:
-/// those that a person names replace those of a peer, and of two peers the first one counts.
+/// Adds what `found` says to what is known of the same candidate. All addresses of a candidate come
+/// from one origin: addresses from the user replace those from a peer, and of two peers the first
+/// one counts.
 pub(super) fn merge(known: &mut Candidate, found: Candidate) {
     if found.addresses.is_empty() {
         known.found_by = match found.found_by {
@@ -210,8 +214,8 @@ mod tests {
             assert!(candidates.offer(candidate(second, FoundBy::Dht)));
         }
         assert_eq!(candidates.waiting(), 2);
-        // Whom a person names comes first, also if it was found before.
-        let mut given = candidate(second, FoundBy::Given);
+        // A peer that the user named comes first, even if it was discovered before.
+        let mut given = candidate(second, Found::Given);
         given.addresses.push("/ip4/10.0.0.1/tcp/1".parse().unwrap());
         assert!(candidates.offer(given.clone()));
         assert_eq!(candidates.next(), Some(given.clone()));

@@ -1,31 +1,32 @@
-//! Files that a source sent wrong bytes of, and when it counts as a liar for that. Pure.
+//! Which files each source sent wrong data of, and when that makes the source dishonest. Pure.
 //!
-//! An honest source can be wrong about a file: a program may write to it without leaving a mark, and
-//! the source learns of that only when it proves the content itself. Such a source loses that file and
-//! stays a source of the others. Owns one short list for each such source, for as long as the download
-//! runs.
+//! An honest source can be wrong about a file: a program may change the file without leaving a
+//! mark, and the source notices only when it verifies the content itself. Such a source loses that
+//! file and remains a source of the others. Holds one short list for each such source while the
+//! download runs.
 
 use std::collections::HashMap;
 
 use libp2p::PeerId;
 use pelago_content::Hash;
 
-/// Files with wrong content after which a source counts as a liar: honest sources have one, rarely two,
+/// A source with this many wrong files counts as dishonest. Honest sources have one, rarely two,
 /// that a program writes to.
 const MAX_WRONG_FILES: usize = 3;
 
-/// Sources whose lost files are remembered, at most: a new peer id costs nothing. Any other is forgotten for a
-/// newcomer, and loses the file again with its next wrong byte.
+/// The maximum number of sources whose lost files are remembered, as a new peer id costs nothing.
+/// Beyond it, a new source replaces an arbitrary one, which loses its files again with its next
+/// wrong byte.
 const MAX_SOURCES: usize = 1024;
 
 /// What a failed proof means for the source of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The source has lost this file already.
+    /// The source lost this file before.
     Known,
-    /// The source loses this file.
+    /// The source loses this file now.
     LosesFile,
-    /// The source counts as a liar.
+    /// The source counts as dishonest.
     Dishonest,
 }
 
@@ -34,7 +35,7 @@ pub(super) enum Verdict {
 pub(super) struct Faults(HashMap<PeerId, Vec<Hash>>);
 
 impl Faults {
-    /// Data that `peer` sent of `file` failed its proof.
+    /// Data of `file` that `peer` sent failed its proof.
     pub(super) fn unproven(&mut self, peer: PeerId, file: Hash) -> Verdict {
         if self.0.len() >= MAX_SOURCES && !self.0.contains_key(&peer) {
             let any = self.0.keys().next().copied();
@@ -44,7 +45,7 @@ impl Faults {
         if files.contains(&file) {
             return Verdict::Known;
         }
-        // A source that is banned by now keeps its last entry: it does not grow.
+        // The list of a source that is banned by now stops growing.
         if files.len() < MAX_WRONG_FILES {
             files.push(file);
         }
@@ -55,7 +56,7 @@ impl Faults {
         }
     }
 
-    /// How many files `peer` lost.
+    /// The number of files that `peer` lost.
     pub(super) fn count(&self, peer: &PeerId) -> usize {
         self.0.get(peer).map_or(0, Vec::len)
     }

@@ -1,26 +1,26 @@
-//! Who wants a download to go on.
+//! The parties that want a download to run.
 
-/// The followers of a download, and the node, once it was asked to run it by itself.
+/// The followers of a download, and whether the node runs it without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Followers {
-    /// How many follow it.
+    /// How many clients follow it.
     pub count: usize,
-    /// Whether the node runs it whether somebody follows it or not.
+    /// Whether the node runs the download even if nothing follows it.
     pub is_detached: bool,
 }
 
 impl Followers {
-    /// One more follows it.
+    /// Adds a follower.
     pub(super) fn follow(&mut self) {
         self.count += 1;
     }
 
-    /// The node is to run it whether somebody follows it or not.
+    /// From now on the node runs the download even if nothing follows it.
     pub(super) fn run_detached(&mut self) {
         self.is_detached = true;
     }
 
-    /// A follower leaves; whether nobody is left who wants it.
+    /// Removes a follower; true if the download should not run any more.
     pub(super) fn leave(&mut self) -> bool {
         self.count = self.count.saturating_sub(1);
         self.count == 0 && !self.is_detached

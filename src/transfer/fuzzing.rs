@@ -1,8 +1,8 @@
-//! The decoder of the list of downloads for fuzzing.
+//! The decoder of the saved list of downloads, for fuzzing.
 
 use super::saved_downloads as list;
 
-/// The list as it is saved for the next run.
+/// Decodes a saved list, and checks that it survives a round trip.
 pub(crate) fn saved_downloads(data: &[u8]) {
     if let Ok(downloads) = list::from_bytes(data) {
         for download in &downloads {

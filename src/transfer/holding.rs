@@ -1,69 +1,72 @@
-//! What sources say they have of a download: so much is remembered of all of them together.
+//! What the sources of a download say they have, within one memory budget for all of them.
 //!
-//! What a source has costs memory by the number of runs that it is in, and what it says is a claim. A
-//! source that says it in many small pieces, while there is no room for all of them, is remembered at a
-//! coarser level: only chunks of that level count which it has as a whole. Each source is remembered once,
-//! by the scheduler, or here while a folder's manifests are fetched.
+//! The memory for a source's blocks grows with the number of runs that they form, and what a source
+//! says is only a claim. If the budget is exceeded, the source with the most runs is remembered at
+//! a coarser level: only chunks of that level which it has as a whole count. Each source is
+//! remembered once: by the scheduler, or here while a folder's manifests are fetched.
 
 use std::{collections::HashMap, ops::Range};
 
 use libp2p::PeerId;
 use pelago_content::BlockRanges;
 
-/// Runs of blocks that are remembered of all sources of a download together, at most: some 8 MiB. 64 honest
-/// sources of 100 GB, each with half of the pieces, have some 200,000.
+/// The maximum number of runs of blocks that are remembered of all sources of a download together:
+/// some 8 MiB. 64 honest sources of 100 GB, each with half of the pieces, have some 200,000.
 pub(super) const MAX_RUNS: usize = 1 << 18;
 
-/// Runs that a source suggests and that were not looked at yet, at most: what one update may have.
+/// The maximum number of runs that a source suggests and that were not used yet: as many as one
+/// update may have.
 pub(super) const MAX_SUGGESTED: usize = 2048;
 
-/// What is left of the runs of a source that is remembered more coarsely, at most: one part in so many.
+/// A source that is remembered more coarsely keeps at most one in this many of its runs.
 const COARSER: usize = 4;
 
-/// No chunk is larger: content has at most 2^36 blocks.
+/// No chunk is of a higher level: content has at most 2^36 blocks.
 const MAX_LEVEL: u8 = 36;
 
-/// What a source has of content, by what it said so far.
+/// The blocks that a source has, by what it said so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Holding {
     pub(super) blocks: BlockRanges,
-    /// What it would rather be asked for.
+    /// The blocks that the source would rather be asked for.
     pub(super) suggested: BlockRanges,
-    /// Chunks of this level count that it has as a whole.
+    /// Only chunks of this level that the source has as a whole count.
     level: u8,
 }
 
 impl Holding {
-    /// How much it costs.
+    /// The number of runs, which is what the holding costs.
     pub(super) fn runs(&self) -> usize {
         self.blocks.runs() + self.suggested.runs()
     }
 
-    /// What counts of `blocks`, which the source says to have of content with `end` blocks.
+    /// The blocks that count of `blocks`, which the source says it has, in content with `end`
+    /// blocks.
     pub(super) fn counted(&self, blocks: &BlockRanges, end: u64) -> BlockRanges {
         let whole = |run| whole_chunks(run, self.level, end);
         blocks.within(0..end).filter_map(whole).collect()
     }
 
-    /// Takes out what it has and suggests; at which level it is remembered stays.
+    /// Takes out the blocks and the suggestions. The level stays.
     pub(super) fn take(&mut self) -> (BlockRanges, BlockRanges) {
         let blocks = std::mem::take(&mut self.blocks);
         (blocks, std::mem::take(&mut self.suggested))
     }
 
-    /// Whether all that the source says counts.
+    /// Whether every block that the source names counts.
     pub(super) const fn is_exact(&self) -> bool {
         self.level == 0
     }
 
-    /// The source suggests these as well: hints, of which those too many are passed over.
+    /// Adds suggestions of the source. They are hints, so those that exceed the maximum are
+    /// ignored.
     pub(super) fn suggest(&mut self, suggested: &BlockRanges, end: u64) {
         let room = MAX_SUGGESTED.saturating_sub(self.suggested.runs());
         self.suggested.extend(suggested.within(0..end).take(room));
     }
 
-    /// Remembers it at a level at which it has a fraction of the runs, from now on. Gives what is still in
-    /// `blocks` and does not count any more.
+    /// Raises the level until only a fraction of the runs is left. Returns the runs that are still
+    /// in `blocks` and no longer count.
     pub(super) fn coarsen(&mut self, end: u64) -> Vec<Range<u64>> {
         self.suggested = BlockRanges::new();
         let enough = self.blocks.runs() / COARSER;
@@ -85,7 +88,7 @@ impl Holding {
     }
 }
 
-/// The chunks of `level` that lie wholly in `run`, of content that has `end` blocks.
+/// The chunks of `level` that are wholly in `run`, in content with `end` blocks.
 fn whole_chunks(run: Range<u64>, level: u8, end: u64) -> Option<Range<u64>> {
     let size = 1 << level;
     let first = run.start.checked_next_multiple_of(size)?;
@@ -97,7 +100,7 @@ fn whole_chunks(run: Range<u64>, level: u8, end: u64) -> Option<Range<u64>> {
     (first < last).then_some(first..last)
 }
 
-/// The source to be remembered more coarsely, if all together are in more runs than may be.
+/// The source to remember more coarsely, if all sources together exceed the maximum number of runs.
 pub(super) fn over_budget(sources: impl Iterator<Item = (PeerId, usize)>) -> Option<PeerId> {
     let (mut all, mut largest) = (0, None);
     for (peer, runs) in sources {
@@ -108,12 +111,12 @@ pub(super) fn over_budget(sources: impl Iterator<Item = (PeerId, usize)>) -> Opt
     Some(peer)
 }
 
-/// What sources have, while it is not known yet what the content is made of.
+/// The holdings of all sources, until it is known what the content is made of.
 #[derive(Debug, Default)]
 pub(super) struct Holdings(HashMap<PeerId, Holding>);
 
 impl Holdings {
-    /// A source has these blocks, on top of what it had before.
+    /// A source has these blocks, in addition to those it had before.
     pub(super) fn add(&mut self, peer: PeerId, blocks: &BlockRanges, suggested: &BlockRanges) {
         let holding = self.0.entry(peer).or_default();
         let counted = holding.counted(blocks, u64::MAX);
@@ -129,7 +132,7 @@ impl Holdings {
         }
     }
 
-    /// What the source said before does not count any more.
+    /// What the source said before no longer counts.
     pub(super) fn begin_anew(&mut self, peer: &PeerId) {
         if let Some(holding) = self.0.get_mut(peer) {
             holding.take();
@@ -144,12 +147,12 @@ impl Holdings {
         self.0.clear();
     }
 
-    /// Whose they are.
+    /// The peers that have a holding.
     pub(super) fn peers(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.0.keys().copied()
     }
 
-    /// Takes all of them out.
+    /// Takes all holdings out.
     pub(super) fn take(&mut self) -> HashMap<PeerId, Holding> {
         std::mem::take(&mut self.0)
     }
@@ -165,7 +168,7 @@ impl From<HashMap<PeerId, Holding>> for Holdings {
 mod tests {
     use super::*;
 
-    /// Every other block of `count` times two, from block `2 * from` on.
+    /// Every other of 2 × `count` blocks, from block 2 × `from` on.
     fn scattered(from: u64, count: u64) -> BlockRanges {
         (from..from + count).map(|n| 2 * n..2 * n + 1).collect()
     }
@@ -193,7 +196,7 @@ mod tests {
         }
         assert_eq!(holdings.0[&honest].blocks.runs(), 1000);
         assert!(holdings.0[&honest].is_exact());
-        // What it has as a whole counts still.
+        // What it has as a whole still counts.
         holdings.add(liar, &(0..1 << 20).into(), &none);
         assert_eq!(holdings.0[&liar].blocks, (0..1 << 20).into());
     }

@@ -1,8 +1,8 @@
-//! The manifests of a folder being downloaded, until it is known what is in it.
+//! The manifests of a folder that is being downloaded, until all its entries are known.
 //!
-//! Owns them while they arrive: a round holds those of one depth, in memory, chunk by chunk. Never keeps
-//! a byte that was not proven, and nothing in proportion to a claimed size. What is wrong with a folder
-//! leaves as a [`UnfoldError`].
+//! Holds the manifests while they arrive: a round has those of one depth, in memory, chunk by
+//! chunk. It keeps only verified bytes, and its memory grows with those and not with a claimed
+//! size. A folder that is invalid is reported as an [`UnfoldError`].
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -15,45 +15,46 @@ use thiserror::Error;
 
 use crate::store::{ManifestsError, Store, WriteError};
 
-/// Bytes of all manifests of one folder, at most: some five million entries with ordinary names.
+/// The maximum size of all manifests of one folder, in bytes: enough for some five million entries
+/// with ordinary names.
 const MAX_MANIFESTS: u64 = 512 << 20;
 
-/// What is wrong with a folder.
+/// Why a folder is refused, or why its manifests cannot be stored.
 #[derive(Debug, Error)]
 pub enum UnfoldError {
-    /// A manifest is none, or names what may not be on a disk.
+    /// A manifest is malformed, or has a name that is not allowed on a disk.
     #[error("the folder is refused: {0}")]
     Manifest(#[from] ManifestError),
-    /// The manifests do not make up a folder.
+    /// The manifests do not form a folder.
     #[error("the folder is refused: {0}")]
     Listing(#[from] ListingError),
-    /// The manifests are more than anyone should have to hold.
+    /// The manifests are larger than a node should have to hold.
     #[error(
         "the folder is refused: its manifests are {0} bytes, and at most {MAX_MANIFESTS} are taken"
     )]
     TooLong(u64),
-    /// A manifest cannot be kept or read.
+    /// A manifest cannot be stored or read.
     #[error(transparent)]
     Kept(#[from] ManifestsError),
-    /// A manifest that is only read cannot be kept.
+    /// A manifest that is only read cannot be stored.
     #[error("the folder's manifest cannot be kept: {0}")]
     Cache(#[from] std::io::Error),
 }
 
-/// Finds out what is in a folder.
+/// Finds out which entries a folder has.
 pub(super) struct Unfolding {
     store: Store,
     expander: Expander,
     bytes: u64,
-    /// Whether a person vouches for a folder out of proportion to its manifests.
+    /// Whether the user accepts a folder with far more entries than its manifests account for.
     may_expand: bool,
 }
 
-/// What to do next to find it out.
+/// The next step in finding out the entries of a folder.
 pub(super) enum Next {
     /// Fetch these manifests.
     Fetch(Arc<Round>, Unfolding),
-    /// Nothing: this is what is in it.
+    /// All entries are known.
     Known(Arc<Listing>),
 }
 
@@ -71,7 +72,8 @@ impl Unfolding {
         })
     }
 
-    /// Takes all that is kept here already, and says what is to be fetched. Blocks.
+    /// Takes all manifests that are stored here already, and returns what to fetch. Blocks the
+    /// thread.
     pub(super) fn next(mut self) -> Result<Next, UnfoldError> {
         loop {
             let mut missing = Vec::new();
@@ -99,7 +101,7 @@ impl Unfolding {
         }
     }
 
-    /// Takes a round whose manifests have all come, and keeps them. Blocks.
+    /// Takes a round whose manifests are complete, and stores them. Blocks the thread.
     pub(super) fn take(&mut self, round: &Round) -> Result<(), UnfoldError> {
         for (descriptor, bytes) in round.manifests() {
             let manifest = Manifest::from_bytes(&bytes)?;
@@ -110,11 +112,11 @@ impl Unfolding {
     }
 }
 
-/// Manifests being fetched at the same time.
+/// Manifests that are fetched together.
 pub(super) struct Round {
     descriptors: Vec<Descriptor>,
     sequence: Arc<Sequence>,
-    /// The data of the chunks that have come, by the first block of each.
+    /// The data of the chunks that have arrived, by the first block of each.
     chunks: Mutex<BTreeMap<u64, Vec<u8>>>,
 }
 
@@ -128,7 +130,7 @@ impl Round {
         }
     }
 
-    /// The manifest of one folder.
+    /// A round of one manifest.
     pub(super) fn of(folder: Descriptor) -> Result<Arc<Self>, UnfoldError> {
         match folder.size() {
             0..=MAX_MANIFEST_LEN => Ok(Arc::new(Self::new(vec![folder]))),
@@ -148,7 +150,7 @@ impl Round {
     /// The hash of one of its manifests.
     ///
     /// # Panics
-    /// It has no such one.
+    /// The round has no such manifest.
     pub(super) fn hash_of(&self, file: usize) -> Hash {
         self.descriptors[file].hash()
     }
@@ -173,7 +175,8 @@ impl Round {
             verify(descriptor, part.chunk, data, proof)?;
             let blocks = self.sequence.blocks_of(part);
             let mut chunks = self.lock();
-            // Chunks lie within each other or apart. What a longer one brought is not taken again.
+            // Two chunks are either apart, or one contains the other. A chunk that a longer one
+            // contains adds nothing.
             let before = chunks.range(..=blocks.start).next_back();
             if before.is_some_and(|(start, data)| start + blocks_in(data) >= blocks.end) {
                 return Ok(());
@@ -186,7 +189,7 @@ impl Round {
         Ok(())
     }
 
-    /// The manifests, whole once every block is verified.
+    /// The manifests, complete once every block is verified.
     pub(super) fn manifests(&self) -> Vec<(Descriptor, Vec<u8>)> {
         let chunks = self.lock();
         let whole = |(file, descriptor): (usize, &Descriptor)| {
@@ -202,7 +205,7 @@ impl Round {
     }
 }
 
-/// How many blocks the data of a chunk fills.
+/// The number of blocks that the data of a chunk fills.
 const fn blocks_in(data: &[u8]) -> u64 {
     (data.len() as u64).div_ceil(pelago_content::BLOCK_SIZE)
 }
@@ -225,7 +228,7 @@ mod tests {
             &bytes[chunk.start as usize..chunk.end as usize]
         };
         let round = Round::new(vec![descriptor]);
-        // A short chunk before and after the long one it is in.
+        // A short chunk arrives before and after the long one that contains it.
         for (level, block) in [(0, 1), (2, 0), (0, 0), (1, 6), (1, 4)] {
             let part = round.sequence.part(level, block).unwrap();
             let proof: Vec<_> = siblings(geometry, part.chunk)

@@ -1,4 +1,4 @@
-//! What downloads count, for whoever operates the node.
+//! Counters of downloads, for the operator of the node.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use prometheus_client::{
 
 use super::{DownloadError, Finished};
 
-/// The counters of this room. A handle: clones share them.
+/// The counters of this module. A handle: clones share them.
 #[derive(Clone)]
 pub(super) struct Metrics {
     ended: Family<[(&'static str, &'static str); 1], Counter>,
-    /// How often the list of downloads was written.
+    /// The number of times the list of downloads was written.
     pub(super) list_writes: Counter,
     pub(super) registry: Arc<Registry>,
 }
@@ -40,7 +40,7 @@ impl Metrics {
         }
     }
 
-    /// A run of a download has ended.
+    /// A run of a download ended.
     pub(super) fn ended(&self, result: &Result<Finished, DownloadError>) {
         let end = result.as_ref().map_or_else(DownloadError::code, |_| "done");
         self.ended.get_or_create(&[("end", end)]).inc();

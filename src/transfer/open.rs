@@ -1,8 +1,8 @@
-//! What content is and who has it, before any of it is got.
+//! Finds out what content is and which peers have it, before any of it is downloaded.
 //!
-//! Asks the peers that a download would ask, and reads the first thing that each says; of a folder also
-//! the manifest of its top, if that is one small chunk. What a peer says it has is a claim: only a peer
-//! that gives a node of it with its proof counts.
+//! Asks the peers that a download would ask, and reads the first update of each; of a folder also
+//! its top manifest, if that is one small chunk. What a peer says is a claim: a peer counts only if
+//! it sends a node of the content with its proof.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,41 +28,42 @@ use crate::{
     network::{Candidate, Discovery, Network, PeerAddress, steady_pace},
 };
 
-/// Peers asked at a time.
+/// The maximum number of peers that are asked at a time.
 const ASKED_AT_A_TIME: usize = 16;
 
 /// How long one peer may take to answer.
 const PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long others are waited for after the first who has it.
+/// How long further holders are awaited after the first one.
 const GATHERING: Duration = Duration::from_secs(1);
 
-/// Holders asked for a folder's manifest, at most: people wait for them, one after another.
+/// The maximum number of holders that are asked for a folder's manifest, one after another, while
+/// the user waits.
 const ASKED_FOR_MANIFEST: usize = 3;
 
-/// What is known of content.
+/// What is known of content before it is downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// What it is.
+    /// Kind, size and root of the content.
     pub descriptor: Descriptor,
-    /// What a peer calls it. Untrusted.
+    /// The name that a peer gives it. Untrusted.
     pub name: Option<String>,
-    /// What it amounts to; none for a folder that is not cheaply known.
+    /// Its size; `None` for a folder whose size is not cheap to find out.
     pub weight: Option<Totals>,
-    /// Who has it, or some of it.
+    /// The peers that have it, or some of it, with the number of bytes.
     pub holders: Vec<(PeerId, u64)>,
 }
 
-/// What content amounts to: of a folder, a claim by those who made it.
+/// The size of content. For a folder it is a claim of those who made it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes in all files.
     pub bytes: u64,
-    /// How many files there are.
+    /// The number of files.
     pub files: u64,
 }
 
-/// Nobody has it.
+/// No peer that was asked has the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("{}", match (asked, claimed) {
     (0, _) => "no peer was found to ask".to_owned(),
@@ -72,14 +73,14 @@ pub struct Totals {
     (_, n) => format!("{n} peers say that they have it, and do not give any of it"),
 })]
 pub struct NoHolder {
-    /// How many peers were asked.
+    /// The number of peers that were asked.
     pub asked: usize,
-    /// How many of them say that they have it, and do not give a node of it.
+    /// The number of peers that claim to have it, but sent no node of it.
     pub claimed: usize,
 }
 
-/// Looks for `hash` at `given` peers and wherever else it may be, until a moment after the first who
-/// has it, or for `patience`.
+/// Asks `given` peers for `hash`, and all peers that discovery finds. Ends a moment after the first
+/// holder, or after `patience`.
 ///
 /// # Errors
 /// [`NoHolder`].
@@ -121,7 +122,7 @@ pub async fn open(
     })
 }
 
-/// The peers that have something of `hash`, and how many others were asked.
+/// The peers that have some of `hash`, and how many others were asked.
 async fn gather(
     network: &Network,
     hash: Hash,
@@ -157,12 +158,9 @@ async fn gather(
     }
 }
 
-/// What a candidate says first, and whether it gives a node that proves it; none if it says nothing true.
-async fn ask(
-    network: &Network,
-    hash: Hash,
-    candidate: Candidate,
-) -> Option<(PeerId, Availability, bool)> {
+/// The first update of a candidate, and whether it sent a node that proves it; `None` if it has
+/// nothing or sent wrong data.
+async fn ask(network: &Network, hash: Hash, candidate: Candidate) -> Option<(PeerId, Has, bool)> {
     let connected = network.reach(candidate).await;
     let peer = connected.ok()?;
     let has = subscription::ask(network, peer, hash, PEER_TIMEOUT).await;
@@ -171,9 +169,10 @@ async fn ask(
     Some((peer, has, is_proven))
 }
 
-/// Asks a peer for a node of what it says it has; none if it does not give it with its proof. What it
-/// has in part is proven by the first block of that; of a folder, its manifest is asked for.
-async fn prove(network: &Network, peer: PeerId, has: &Availability) -> Option<()> {
+/// Requests a node of what a peer says it has; `None` if it does not send one with its proof. A
+/// peer that has only a part is asked for the first block of that part. For a folder, its manifest
+/// is requested.
+async fn prove(network: &Network, peer: PeerId, has: &Has) -> Option<()> {
     let descriptor = has.descriptor;
     let geometry = descriptor.geometry();
     let is_whole = descriptor.kind() == Kind::Folder || has.blocks.len() >= geometry.blocks();
@@ -199,7 +198,7 @@ async fn prove(network: &Network, peer: PeerId, has: &Availability) -> Option<()
     }
 }
 
-/// What a folder amounts to, by the manifest of its top; none if that takes more than a chunk.
+/// The size of a folder by its top manifest; `None` if that is larger than a chunk.
 async fn weigh(
     network: &Network,
     limits: &Limits,
@@ -218,7 +217,7 @@ async fn weigh(
     None
 }
 
-/// The manifest, proven; none if `peer` does not give it.
+/// The verified manifest; `None` if `peer` does not send it.
 async fn fetch(
     network: &Network,
     limits: &Limits,

@@ -1,8 +1,9 @@
-//! How long a download goes on without anything that arrives. Pure: the time is an argument.
+//! How long a download continues while nothing arrives. Pure: the time is an argument.
 //!
-//! What is verified renews patience. A source's claim does not, nor do bytes that are refused: while
-//! chunks arrive and are not verified yet, the end waits for them, but only if they began in time, and no
-//! longer than they need at the rate that the protocol asks of a source.
+//! Only verified data renews the patience; neither a source's claim nor bytes that fail their proof
+//! do. While chunks arrive and are not verified yet, the end waits for them, but only if they began
+//! in time, and only for as long as they need at the minimum rate that the protocol asks of a
+//! source.
 
 use std::{
     collections::HashMap,
@@ -11,17 +12,17 @@ use std::{
 
 use libp2p::PeerId;
 
-/// How long what was asked for in one go may take to arrive: 1 MiB at 8 KiB/s, the slowest that a source
-/// may be (docs/PROTOCOL.md, section 3).
+/// How long the data of one request may take to arrive: 1 MiB at 8 KiB/s, the minimum rate of a
+/// source (docs/PROTOCOL.md, section 3).
 const MAX_ARRIVAL: Duration = Duration::from_secs(128);
 
-/// Since when nothing has arrived.
+/// How long nothing has arrived.
 #[derive(Debug)]
 pub(super) struct Patience {
-    /// When something was last verified, moved on by the time that does not count.
+    /// When data was last verified, moved forward by the time that does not count.
     since: Instant,
     ticked: Instant,
-    /// What arrives and is not verified yet: when that began, by source.
+    /// The sources whose chunks are arriving and not verified yet, with the time when that began.
     arriving: HashMap<PeerId, Instant>,
 }
 
@@ -34,12 +35,12 @@ impl Patience {
         }
     }
 
-    /// Time counts from now on.
+    /// Time counts from `now` on.
     pub(super) fn restart(&mut self, now: Instant) {
         *self = Self::new(now);
     }
 
-    /// Chunks from `peer` are on their way.
+    /// Chunks from `peer` are arriving.
     pub(super) fn arriving(&mut self, peer: PeerId, now: Instant) {
         self.arriving.entry(peer).or_insert(now);
     }
@@ -50,13 +51,13 @@ impl Patience {
         self.since = now;
     }
 
-    /// Nothing of what was on its way from `peer` is of use.
+    /// Nothing of what was arriving from `peer` is useful.
     pub(super) fn refused(&mut self, peer: &PeerId) {
         self.arriving.remove(peer);
     }
 
-    /// Takes note of the time. If the download could not fetch since the last call, because it was not its
-    /// turn or our own limits held it back, that time does not count.
+    /// Records the time. If the download was held since the last call, because it waited for its
+    /// turn or for our own limits, that time does not count.
     pub(super) fn tick(&mut self, now: Instant, stands: bool) {
         if stands {
             let stood = now.saturating_duration_since(self.ticked);
@@ -66,12 +67,13 @@ impl Patience {
         self.ticked = now;
     }
 
-    /// Since when nothing that is of use has arrived.
+    /// Since when nothing useful has arrived.
     pub(super) const fn since(&self) -> Instant {
         self.since
     }
 
-    /// Whether nothing of use has arrived for `timeout`, and nothing that began in that time still may.
+    /// Whether nothing useful has arrived for `timeout`, and nothing that began in that time may
+    /// still turn out useful.
     pub(super) fn is_over(&self, timeout: Duration, now: Instant) -> bool {
         let end = self.since + timeout;
         let is_on_its_way = |begun: &Instant| *begun <= end && now < *begun + MAX_ARRIVAL;
@@ -89,7 +91,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// How long a download goes on to which `events` happen, second by second.
+    /// How many seconds a download continues in which `events` happen second by second.
     fn lasts(mut events: impl FnMut(&mut Patience, u64, Instant)) -> u64 {
         let start = Instant::now();
         let mut patience = Patience::new(start);
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_chunk_from_a_slow_source_is_waited_for() {
-        // 256 KiB at 8 KiB/s take 32 s, and the next chunk begins when one has come.
+        // 256 KiB at 8 KiB/s take 32 s, and the next chunk begins when one is complete.
         let peer = PeerId::random();
         let arrives = |patience: &mut Patience, second: u64, now| {
             if second > 0 && second <= 320 && second.is_multiple_of(32) {
@@ -158,7 +160,7 @@ mod tests {
             }
         };
         assert_eq!(lasts(rubbish), 20);
-        // One that sends a chunk for ever has as long as the slowest source needs for one.
+        // A source that sends one chunk for ever gets as long as the slowest source needs for one.
         let endless = PeerId::random();
         let trickle = |patience: &mut Patience, _, now| patience.arriving(endless, now);
         assert_eq!(lasts(trickle), MAX_ARRIVAL.as_secs());

@@ -1,5 +1,5 @@
-//! Whose turn it is: so many downloads fetch at a time, the others wait in an order that people may
-//! change. The first of them gets the turn that becomes free.
+//! The queue of downloads: a limited number of them fetch at a time, and the others wait in an
+//! order that the user can change. A turn that becomes free goes to the first waiting download.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,24 +13,25 @@ use tokio::{
 
 use super::{DownloadStatus, WaitReason};
 
-/// How soon those who wait are told of changes.
+/// How long after a change the waiting downloads see their new positions.
 const TELL_PAUSE: Duration = Duration::from_millis(50);
 
-/// The turns of all downloads of a node. A handle: clones share them.
+/// The queue of all downloads of a node. A handle: clones share it.
 #[derive(Clone)]
 pub(super) struct Queue(Arc<Mutex<Order>>);
 
 struct Order {
     at_a_time: usize,
-    /// None while anybody waits; below 0 if there are to be fewer than are being used.
+    /// The number of free turns; 0 while a download waits, and negative while more turns are taken
+    /// than are allowed now.
     free: isize,
     waiting: Vec<Waiter>,
-    /// Whether those who wait are about to be told of changes.
+    /// Whether the waiting downloads are about to see their new positions.
     is_stale: bool,
 }
 
 impl Order {
-    /// How many fetch now.
+    /// The number of downloads that fetch now.
     fn taken(&self) -> u64 {
         let taken = self.at_a_time.cast_signed() - self.free;
         u64::try_from(taken).unwrap_or(0)
@@ -43,10 +44,10 @@ struct Waiter {
     granted: oneshot::Sender<Turn>,
 }
 
-/// Leave to fetch, until it is dropped.
+/// The permission to fetch, until it is dropped.
 pub(super) struct Turn(Queue);
 
-/// A place in the queue, left by dropping it.
+/// A place in the queue. Dropping it leaves the queue.
 pub(super) struct QueueTicket {
     queue: Queue,
     status: watch::Sender<DownloadStatus>,
@@ -64,8 +65,8 @@ impl Queue {
         })))
     }
 
-    /// Changes how many fetch at a time. More begin at once; where there are to be fewer, those that
-    /// fetch go on, and others wait until enough of them are done.
+    /// Changes how many downloads fetch at a time. If the number grows, more begin immediately. If
+    /// it shrinks, those that fetch continue, and others wait until enough of them are done.
     pub(super) fn set_at_a_time(&self, at_a_time: usize) {
         let mut order = self.lock();
         let at_a_time = at_a_time.max(1);
@@ -78,18 +79,19 @@ impl Queue {
         self.changed(&mut order);
         drop(order);
         for waiter in first {
-            // Not under the lock: one who has gone meanwhile passes it on.
+            // Sent after the lock is released: a waiter that is gone passes its turn on.
             let _ = waiter.granted.send(Turn(self.clone()));
         }
     }
 
-    /// Takes the last place in the queue for `hash`. How many are before it shows in `status`.
+    /// Takes the last place in the queue for `hash`. `status` shows how many downloads are before
+    /// it.
     pub(super) fn enter(&self, hash: Hash, status: watch::Sender<DownloadStatus>) -> QueueTicket {
         let (sender, granted) = oneshot::channel();
         let mut order = self.lock();
         if order.free > 0 {
             order.free -= 1;
-            // Whoever is to get it is still here.
+            // The receiver still exists here.
             let _ = sender.send(Turn(self.clone()));
         } else {
             let ahead = order.taken() + order.waiting.len() as u64;
@@ -108,12 +110,12 @@ impl Queue {
         }
     }
 
-    /// Whether somebody waits for a turn.
+    /// Whether a download waits for a turn.
     pub(super) fn is_waited_for(&self) -> bool {
         !self.lock().waiting.is_empty()
     }
 
-    /// Puts those who wait in the order of `hashes`.
+    /// Sorts the waiting downloads into the order of `hashes`.
     pub(super) fn arrange(&self, hashes: impl Iterator<Item = Hash>) {
         let places: HashMap<_, _> = hashes.zip(0_usize..).collect();
         let mut order = self.lock();
@@ -131,7 +133,7 @@ impl Queue {
         self.changed(&mut order);
     }
 
-    /// Gives a turn to the first who waits.
+    /// Gives a turn to the first waiting download.
     fn pass_on(&self) {
         let granted = {
             let mut order = self.lock();
@@ -144,11 +146,12 @@ impl Queue {
             self.changed(&mut order);
             first.granted
         };
-        // Not under the lock: one who has gone meanwhile passes it on.
+        // Sent after the lock is released: a waiter that is gone passes its turn on.
         let _ = granted.send(Turn(self.clone()));
     }
 
-    /// Has those who wait told of a change soon: where thousands leave at once, they are told once.
+    /// Shows the waiting downloads their new positions soon: if thousands leave together, only
+    /// once.
     fn changed(&self, order: &mut Order) {
         let Ok(runtime) = Handle::try_current() else {
             return tell(order);
@@ -169,7 +172,7 @@ impl Queue {
     }
 }
 
-/// Shows those who wait how many come before them.
+/// Shows each waiting download how many are before it.
 fn tell(order: &Order) {
     for (waiter, ahead) in order.waiting.iter().zip(order.taken()..) {
         show(&waiter.status, ahead);
@@ -192,17 +195,17 @@ impl Drop for Turn {
 }
 
 impl QueueTicket {
-    /// Waits for the turn; none if there will be no more.
+    /// Waits for the turn; `None` if there will be no more turns.
     pub(super) async fn turn(mut self) -> Option<Turn> {
         (&mut self.granted).await.ok()
     }
 
-    /// The turn, if it has come.
+    /// The turn, if it is granted already.
     pub(super) fn try_turn(&mut self) -> Option<Turn> {
         self.granted.try_recv().ok()
     }
 
-    /// How many come before it, with those that fetch.
+    /// The number of downloads before it, including those that fetch.
     pub(super) fn ahead(&self) -> u64 {
         let order = self.queue.lock();
         let mut waiting = order.waiting.iter();
@@ -258,7 +261,7 @@ mod tests {
             (ahead(&second_status), ahead(&fourth_status)),
             (Some(3), Some(1))
         );
-        // One that leaves is no longer waited for.
+        // A download that leaves is no longer counted.
         drop(fourth);
         assert_eq!((ahead(&third_status), third.ahead()), (Some(1), 1));
 

@@ -1,4 +1,5 @@
-//! ReadWindows data no faster than the limits allow, and notes when that is why a download waits.
+//! Reads data at most as fast as the limits allow, and records when a download waits for that
+//! reason.
 
 use std::{
     io,
@@ -22,11 +23,11 @@ pub(super) struct Throttled(Arc<Counters>);
 #[derive(Default)]
 struct Counters {
     waiting: AtomicUsize,
-    /// Whether anything waited since this was last read.
+    /// Whether anything waited since the last call of `take`.
     has_waited: AtomicBool,
 }
 
-/// One that waits, for as long as this lives.
+/// Counts as waiting until it is dropped.
 struct Waiter<'a>(&'a Counters);
 
 impl Throttled {
@@ -49,8 +50,8 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// ReadWindows from `peer` until `data` is full. While we wait for our own limits, the peer does not stall, and
-/// `throttled` says so.
+/// Reads from `peer` until `data` is full. While we wait for our own limits, the peer does not
+/// stall, and `throttled` records the wait.
 pub(super) async fn receive(
     limits: &Limits,
     throttled: &Throttled,

@@ -1,23 +1,23 @@
-//! A set of peers that cannot grow without end: a new peer id costs nothing, so what is remembered of peers
-//! has to have a bound.
+//! A bounded set of peers: a new peer id costs nothing, so the memory for peers needs a bound.
 
 use std::collections::{HashSet, VecDeque};
 
 use libp2p::PeerId;
 
-/// Peers that are remembered, at most: some 500 KiB, and more than a download meets among honest ones.
+/// The maximum number of peers that are remembered: some 500 KiB, and more than a download meets
+/// among honest ones.
 pub(super) const MAX_PEERS: usize = 4096;
 
-/// The latest [`MAX_PEERS`] peers that were added.
+/// The [`MAX_PEERS`] peers that were added last.
 #[derive(Debug, Default)]
 pub(super) struct RecentPeers {
     members: HashSet<PeerId>,
-    /// In the order in which they were added.
+    /// In the order of their addition.
     order: VecDeque<PeerId>,
 }
 
 impl RecentPeers {
-    /// Adds a peer; the one that was added first is forgotten where there are too many.
+    /// Adds a peer. If there are too many, the peer that was added first is dropped.
     pub(super) fn insert(&mut self, peer: PeerId) {
         if !self.members.insert(peer) {
             return;
@@ -38,7 +38,7 @@ impl RecentPeers {
         self.members.len()
     }
 
-    /// The peers, those added last before others.
+    /// The peers, the newest first.
     pub(super) fn latest(&self) -> impl Iterator<Item = PeerId> + '_ {
         self.order.iter().rev().copied()
     }

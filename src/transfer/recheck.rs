@@ -1,8 +1,9 @@
-//! The question that follows a failed proof: single blocks of the chunk, which the source has to prove
-//! before it sends them.
+//! The question that follows a failed proof: single blocks of the chunk, which the source must
+//! verify before it sends them.
 //!
-//! A source that did not know that its file had changed finds out by that, and puts its listing right.
-//! For the download the answer changes one thing only: a block that fails its proof as well is a lie.
+//! A source that did not know that its file had changed finds out by this question, and corrects
+//! its listing. For the download the answer matters in one case only: if a block fails its proof as
+//! well, the source is dishonest.
 
 use std::{io, time::Duration};
 
@@ -20,23 +21,24 @@ use crate::{
     network::{Network, Outgoing, StreamError},
 };
 
-/// How long the answers may take, however often the source is busy.
+/// How long the answers may take in all, however often the source is busy.
 const MAX_TIME: Duration = Duration::from_secs(30);
 
-/// What the source answers.
+/// The outcome of a recheck.
 #[derive(Debug)]
 pub(super) enum RecheckOutcome {
-    /// It does not offer the chunk any more: it found out.
+    /// The source no longer offers the chunk: it noticed the change.
     Withdrawn,
-    /// All blocks are good: it had found out before, or its disk gave something else this time.
+    /// All blocks are good: the source had noticed before, or its disk returned other data this
+    /// time.
     Good,
-    /// A block is wrong as well, or the answer is none.
+    /// A block is wrong as well, or the answer breaks the protocol.
     Dishonest(String),
-    /// It did not answer.
+    /// The source did not answer.
     Nothing(String),
 }
 
-/// Asks recheck_items of one peer.
+/// Sends the questions to one peer.
 pub(super) struct Recheck {
     pub(super) network: Network,
     pub(super) limits: Limits,
@@ -44,9 +46,9 @@ pub(super) struct Recheck {
     pub(super) peer: PeerId,
 }
 
-/// What to ask for after `chunk` of this content failed its proof. A source proves all bytes below one
-/// node of the stored level before it sends a block of them: the first block of each such run makes it
-/// prove the whole chunk.
+/// The items to request after `chunk` of this content failed its proof. Before it sends a block, a
+/// source verifies all bytes below the node of the stored level that contains the block. So the
+/// first block of each such run makes it verify the whole chunk.
 pub(super) fn recheck_items(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec<Item> {
     let blocks = chunk.blocks(geometry);
     blocks
@@ -61,7 +63,7 @@ pub(super) fn recheck_items(hash: Hash, chunk: Chunk, geometry: Geometry) -> Vec
 }
 
 impl Recheck {
-    /// Asks for these items on a stream of its own.
+    /// Requests these items on a stream of their own.
     pub(super) async fn ask(&self, items: &[Item]) -> RecheckOutcome {
         let asked = timeout(MAX_TIME, self.ask_until_answered(items)).await;
         match asked {
@@ -72,7 +74,7 @@ impl Recheck {
         }
     }
 
-    /// A busy source is asked again for what is left.
+    /// A busy source is asked again for the items that are left.
     async fn ask_until_answered(&self, mut items: &[Item]) -> Result<RecheckOutcome, FrameError> {
         let mut stream = self.open().await?;
         while !items.is_empty() {
@@ -126,7 +128,7 @@ impl Recheck {
                 receive(&self.limits, &throttled, self.peer, stream, &mut data).await?;
                 let traffic = self.network.traffic();
                 traffic.received(self.peer, length.into());
-                // `check` found the chunk to be one of the content.
+                // `check` showed that the chunk is part of the content.
                 let chunk = descriptor.geometry().chunk(item.level, item.index);
                 let is_proven = chunk.map(|chunk| verify(&descriptor, chunk, &data, &proof));
                 match is_proven {
@@ -146,9 +148,9 @@ impl Recheck {
 /// What one answer means.
 enum CheckedAnswer {
     Good,
-    /// It is to be asked again after this long.
+    /// Ask again after this pause.
     Busy(Duration),
-    /// No other answer matters.
+    /// The other answers do not matter.
     Ends(RecheckOutcome),
 }
 
@@ -173,7 +175,7 @@ mod tests {
         assert_eq!(indexes(3, 3), [24]);
         assert_eq!(indexes(4, 2), [32]);
         assert_eq!(indexes(6, 1), [64, 80, 96, 112]);
-        // The last chunk of the level ends with the content.
+        // The last chunk of the level ends where the content ends.
         assert_eq!(indexes(8, 1), [256, 272, 288]);
     }
 }

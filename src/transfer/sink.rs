@@ -1,4 +1,4 @@
-//! Where verified chunks go: a file, the files of a folder, or its manifests.
+//! The destination of verified chunks: a file, the files of a folder, or its manifests.
 
 use std::{ops::Range, sync::Arc};
 
@@ -8,7 +8,7 @@ use pelago_content::{BlockRanges, Hash, Node, Part, Sequence};
 use super::manifests::Round;
 use crate::store::{Partial, PartialFolder, WriteError};
 
-/// What a download writes to. A handle: clones are the same.
+/// The destination of what a download fetches. A handle: clones share it.
 #[derive(Clone)]
 pub(super) enum Sink {
     /// One file.
@@ -20,7 +20,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// The files it is made of.
+    /// The files that make up the content.
     pub(super) fn sequence(&self) -> Arc<Sequence> {
         match self {
             Self::File(partial) => Arc::new(Sequence::new([partial.spec().descriptor.size()])),
@@ -37,7 +37,7 @@ impl Sink {
         }
     }
 
-    /// The blocks that have to be fetched.
+    /// The blocks that must be fetched.
     pub(super) fn missing(&self) -> BlockRanges {
         match self {
             Self::Folder(folder) => folder.missing(),
@@ -54,17 +54,17 @@ impl Sink {
         }
     }
 
-    /// Everyone may know of what is here from now on.
+    /// From now on everyone may learn that this node has the content.
     pub(super) fn list(&self) {
         match self {
             Self::File(partial) => partial.list(),
             Self::Folder(folder) => folder.list(),
-            // They are given to nobody before the files are being fetched.
+            // They are not served before the files are being fetched.
             Self::Manifests(_) => {}
         }
     }
 
-    /// Verifies a chunk and writes it. Blocks.
+    /// Verifies a chunk and writes it. Blocks the thread.
     pub(super) fn write(&self, part: Part, data: &[u8], proof: &[Node]) -> Result<(), WriteError> {
         match self {
             Self::File(partial) => partial.write(part.chunk, data, proof),
@@ -73,7 +73,7 @@ impl Sink {
         }
     }
 
-    /// What to ask a peer for to get this part.
+    /// The item to request from a peer for this part.
     pub(super) fn item(&self, part: Part) -> Item {
         Item {
             hash: self.hash_of(part.file),
@@ -83,7 +83,7 @@ impl Sink {
         }
     }
 
-    /// The blocks that are those of the file with this hash, if it has one.
+    /// The blocks of the file with this hash, if there is one.
     pub(super) fn blocks_of(&self, hash: &Hash) -> Option<Range<u64>> {
         match self {
             Self::File(partial) => (partial.spec().descriptor.hash() == *hash)
@@ -96,7 +96,7 @@ impl Sink {
     fn hash_of(&self, file: usize) -> Hash {
         match self {
             Self::File(partial) => partial.spec().descriptor.hash(),
-            // Only files of its sequence are asked for.
+            // Only files of the sequence are requested.
             Self::Folder(folder) => folder
                 .descriptor_of(file)
                 .map_or_else(|| folder.spec().descriptor.hash(), |file| file.hash()),

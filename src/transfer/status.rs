@@ -1,4 +1,4 @@
-//! What is known of a download while it runs, and when it is done.
+//! The status of a download while it runs, and its result when it is done.
 
 use std::{
     borrow::Cow,
@@ -15,36 +15,36 @@ use serde::{Deserialize, Serialize};
 use super::DownloadError;
 use crate::{limits::Rate, store::Differences};
 
-/// A rate is the mean over this long.
+/// The period over which a rate is averaged.
 const RATE_PERIOD: Duration = Duration::from_secs(3);
 
-/// What a download is doing.
+/// The state of a download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DownloadState {
-    /// Waiting until one of those that fetch is done.
+    /// Waiting for its turn, until a download that fetches is done.
     Queued,
-    /// Asking for the content and who has it.
+    /// Asking peers what the content is and which blocks they have.
     FindingSources,
-    /// Nobody has it, or the rest of it: waiting until somebody does.
+    /// No peer that was asked has the content, or the rest of it. Waiting until one has.
     Waiting,
-    /// Finding out what is in a folder.
+    /// Finding out the entries of a folder.
     Listing,
-    /// Proving again what an earlier run left.
+    /// Verifying again what an earlier run left.
     Checking,
     /// Fetching chunks.
     Downloading,
-    /// Every block is verified: the file is being put in its place.
+    /// Every block is verified; the file is being moved into its place.
     Finishing,
-    /// The file is there.
+    /// The file is in its place.
     Done,
-    /// Stopped; what was verified is kept.
+    /// Stopped. Verified data is kept.
     Paused,
-    /// Ended with an error; what was verified is kept.
+    /// Ended with an error. Verified data is kept.
     Failed,
 }
 
 impl DownloadState {
-    /// All there are, in the order of a download's life.
+    /// All states, in the order of a download's life.
     pub const ALL: [Self; 10] = [
         Self::Queued,
         Self::FindingSources,
@@ -75,46 +75,47 @@ impl DownloadState {
         }
     }
 
-    /// Whether nothing more will happen by itself.
+    /// Whether nothing more happens without a request.
     #[must_use]
     pub const fn is_ended(self) -> bool {
         matches!(self, Self::Done | Self::Paused | Self::Failed)
     }
 }
 
-/// A download as people see it.
+/// The status of a download, for display.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadStatus {
-    /// What is downloaded.
+    /// The hash of the content.
     pub hash: Hash,
-    /// What it is called; the hash until a name is known.
+    /// The name of the content; its hash until a name is known.
     pub name: String,
-    /// Where it will lie, once that is known.
+    /// The path of the file or folder, once it is known.
     pub path: Option<PathBuf>,
-    /// What is being done.
+    /// The current state.
     pub state: DownloadState,
-    /// Bytes of the content, once known.
+    /// The size of the content in bytes, once it is known.
     pub size: Option<u64>,
-    /// Bytes that are verified and on the disk; none if an earlier run left some and they were not
-    /// looked at yet.
+    /// Bytes that are verified and on the disk; `None` if an earlier run left some and they were
+    /// not verified again yet.
     pub verified_bytes: Option<u64>,
-    /// Bytes a second, of the last seconds.
+    /// Bytes per second, over the last few seconds.
     pub bytes_per_second: u64,
-    /// Peers that are being asked.
+    /// The number of sources in use.
     pub sources: u64,
-    /// Why it is not faster, or not fetching at all.
+    /// Why the download is slow, or does not fetch.
     pub waits: Option<WaitReason>,
-    /// Something to know, in a sentence: the disk has no room for all of it, or what stays after it was
-    /// cancelled or removed.
+    /// A notice of one sentence, such as: the disk may be too small for all of it, or which files
+    /// stayed after it was cancelled or removed.
     pub notice: Option<String>,
-    /// Why it failed.
+    /// Why the download failed.
     pub failure: Option<Failure>,
-    /// Of a folder: what of it lies here other than its manifests say; none if nothing does.
+    /// Of a folder: the differences between its entries on the disk and in its manifests, if there
+    /// are any.
     pub differences: Option<Arc<Differences>>,
 }
 
 impl DownloadStatus {
-    /// A download of which nothing else is known yet.
+    /// The status of a download before anything else is known.
     pub(super) fn new(hash: Hash, name: Option<String>) -> Self {
         Self {
             hash,
@@ -132,7 +133,8 @@ impl DownloadStatus {
         }
     }
 
-    /// Whether it has not begun where it is listed: something else is there, or nothing can be.
+    /// Whether the download has not begun at the path where it is listed: other content is there,
+    /// or the path cannot be used.
     pub(super) fn is_refused_its_place(&self) -> bool {
         let failure = self.failure.as_ref();
         let is_refused = failure.is_some_and(|failure| {
@@ -145,7 +147,7 @@ impl DownloadStatus {
                     | "download-not-started"
             )
         });
-        // A run that goes on is listed there from the start.
+        // A run that resumes a download is listed at its path from the start.
         let has_begun = !matches!(
             self.state,
             DownloadState::Queued | DownloadState::FindingSources
@@ -153,7 +155,7 @@ impl DownloadStatus {
         is_refused || !has_begun
     }
 
-    /// What is known at the start of a run that goes on with it.
+    /// The status at the start of a run that resumes the download.
     pub(super) fn resumed(self) -> Self {
         Self {
             state: DownloadState::Queued,
@@ -164,24 +166,24 @@ impl DownloadStatus {
     }
 }
 
-/// What a download waits for.
+/// The reason why a download waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// Its turn: only so many fetch at a time.
+    /// It waits for its turn: only a limited number of downloads fetch at a time.
     Turn {
-        /// How many come before it, with those that fetch.
+        /// The number of downloads before it, including those that fetch.
         ahead: u64,
     },
-    /// A peer that has it, or the rest of it.
+    /// It waits for a peer that has the content, or the rest of it.
     Source {
-        /// Since when there is none.
+        /// Since when it has had no source.
         since: Instant,
-        /// Who was asked, and what came of it.
+        /// Which peers were asked, with the outcomes.
         tried: String,
     },
-    /// Our own limit.
+    /// Our own rate limit holds it back.
     Limit {
-        /// What it lets in.
+        /// The limit.
         rate: Rate,
     },
 }
@@ -203,13 +205,13 @@ impl fmt::Display for WaitReason {
 /// Why a download failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A word for programs: it stays the same between versions.
+    /// A code for programs. It stays the same between versions.
     #[serde(rename = "c")]
     pub code: Cow<'static, str>,
-    /// What was tried, and what came of it.
+    /// What was tried, and what went wrong.
     #[serde(rename = "m")]
     pub message: String,
-    /// What a person can do about it.
+    /// What the user can do about it.
     #[serde(rename = "h")]
     pub hint: Option<String>,
 }
@@ -227,25 +229,25 @@ impl From<&DownloadError> for Failure {
 /// A download that is done.
 #[derive(Clone, Debug)]
 pub struct Finished {
-    /// What was downloaded.
+    /// The hash of the content.
     pub hash: Hash,
-    /// What it is called.
+    /// The name of the content.
     pub name: String,
-    /// Where it lies.
+    /// The path of the file or folder.
     pub path: PathBuf,
-    /// Its bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// From the request to the file in its place.
+    /// The time from the request until the file was in its place.
     pub elapsed: Duration,
-    /// Peers that sent at least one chunk.
+    /// The number of peers that sent at least one chunk.
     pub sources: u64,
-    /// Bytes that were there from an earlier run, or already at the target.
+    /// Bytes that were there from an earlier run, or at the target already.
     pub resumed_bytes: u64,
     /// Bytes that were fetched.
     pub fetched_bytes: u64,
-    /// Whether it is shared on from there.
+    /// Whether this node shares it from its place.
     pub is_shared: bool,
-    /// Of a folder: what of it lies here other than its manifests say.
+    /// Of a folder: the differences between its entries on the disk and in its manifests.
     pub differences: Differences,
 }
 
@@ -254,7 +256,7 @@ pub struct Finished {
 pub(super) struct Meter(VecDeque<(Instant, u64)>);
 
 impl Meter {
-    /// Takes a reading of a total, and gives the rate in units a second.
+    /// Records a total, and returns the rate in units per second.
     pub(super) fn read(&mut self, now: Instant, total: u64) -> u64 {
         self.0.push_back((now, total));
         while self.0.len() > 2

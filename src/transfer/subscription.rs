@@ -1,10 +1,10 @@
-//! The availability stream: a question to one peer, what it has of some content.
+//! The availability stream: asks one peer which blocks of some content it has.
 //!
-//! The question names no hash. What may be sent to a peer that names one, such as a request for a chunk, is
-//! sent only once the peer has proven here that it has the hash.
+//! The question does not contain the hash. Anything that does, such as a request for a chunk, is
+//! sent only after the peer has proven on this stream that it has the hash.
 //!
-//! A peer that serves as many streams as it can resets the next one. That says nothing about the content:
-//! the question is asked again soon, on the same connection.
+//! A peer that serves as many streams as it can resets the next one. That says nothing about the
+//! content, so the question is soon repeated on the same connection.
 
 use std::{io, time::Duration};
 
@@ -20,31 +20,32 @@ use tokio::time::sleep;
 use super::source::End;
 use crate::network::{Network, Outgoing, StreamDemand};
 
-/// How long after a peer refused a stream it is asked for another; each further pause is twice as long. It
-/// may not know yet that a stream of ours has just ended.
+/// The pause before the next stream after a peer refused one. Each further pause is twice as long:
+/// the peer may not know yet that a stream of ours has just ended.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
-/// Streams refused one after another, after which the peer makes room for others.
+/// After this many refusals in a row, the peer makes way for others.
 pub(super) const MAX_REFUSED: u32 = 8;
 
-/// How long a source keeps a stream at least while others of its downloads wait for one: long enough for
-/// the cost of opening it to be small.
+/// How long a source keeps a stream at least while other downloads wait for one with this peer.
+/// Long enough for the cost of opening a stream to be small.
 const MIN_HOLD: Duration = Duration::from_secs(1);
 
-/// What is wrong with a peer that says what it has of content, and not that it has its hash.
+/// Why a peer is refused that says which blocks it has, but does not prove that it has the hash.
 const UNPROVEN: &str = "it does not prove that it has the hash of what it offers";
 
-/// An open availability stream, to a peer that has proven that it has the hash.
+/// An open availability stream to a peer that has proven that it has the hash.
 pub(super) struct Subscription {
     pub(super) updates: Stall<Outgoing>,
     pub(super) demand: StreamDemand,
 }
 
-/// Asks `peer` what it has of `hash`: its first update, and the stream that others follow on.
+/// Asks `peer` which blocks of `hash` it has. Returns its first update, and the stream of the
+/// further ones.
 ///
 /// # Errors
-/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream; [`End::Dishonest`] if it
-/// says what it has, and does not prove that it has the hash.
+/// [`End::Absent`] only if the peer says so; [`End::Busy`] if it refuses each stream;
+/// [`End::Dishonest`] if it says which blocks it has, but does not prove that it has the hash.
 pub(super) async fn subscribe(
     network: &Network,
     peer: PeerId,
@@ -81,7 +82,7 @@ pub(super) async fn subscribe(
     Err(End::Busy)
 }
 
-/// What `peer` says first of `hash`; none if it says that it has nothing of it.
+/// The first update of `peer` on `hash`; `None` if it says that it has nothing of it.
 ///
 /// # Errors
 /// As [`subscribe`].
@@ -106,19 +107,19 @@ async fn first_update(
     availability::read_update(updates).await
 }
 
-/// The pause after a refusal, `before` which there were so many.
+/// The pause after a refusal that follows `before` others.
 pub(super) fn refused_pause(before: u32) -> Duration {
     REFUSED_PAUSE * 2_u32.pow(before.min(MAX_REFUSED))
 }
 
-/// Whether a stream that ended with `error` before it was of any use was refused. A silent peer refuses
-/// nothing; if the connection is gone, the next stream says so.
+/// Whether a stream that ended with `error` before it was useful was refused. A silent peer refuses
+/// nothing; if the connection is gone, the next stream shows it.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     error.kind() != io::ErrorKind::TimedOut
 }
 
-/// Waits until others wait for a stream, and it was held for a moment.
-pub(super) async fn hold(demand: &mut StreamDemand) {
+/// Waits until others wait for a stream, and this one was held for a moment.
+pub(super) async fn hold(wanted: &mut Wanted) {
     sleep(MIN_HOLD).await;
     demand.until_demanded().await;
 }

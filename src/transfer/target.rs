@@ -1,4 +1,4 @@
-//! Where a file goes, and what it may be called there.
+//! The target of a download, and the file names that it may have.
 
 use std::{
     ops::ControlFlow,
@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::DownloadError;
 use crate::store::{HashError, Store, hash_file, is_unsafe};
 
-/// Bytes of the ending of a name that is kept when the name is cut, at most.
+/// The maximum number of bytes of a file extension that stays when a name is truncated.
 const MAX_ENDING: usize = 16;
 
-/// Bytes of the shortest name that a name is cut to: file systems take more.
+/// No name is truncated to fewer bytes: file systems accept longer names.
 const SHORTEST_CUT: usize = 100;
 
-/// Names that Windows reserves, whatever their ending.
+/// Names that Windows reserves, with any extension.
 const RESERVED: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
     "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
@@ -26,27 +26,28 @@ const RESERVED: [&str; 22] = [
 /// Where to put a download.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
-    /// Inside this folder, under its own name; under its hash if it has none.
+    /// Inside this folder, under the content's name, or under its hash if it has no name.
     #[serde(rename = "i")]
     Into(PathBuf),
-    /// Here; inside it, if this is a folder when it is asked for, and not this very content already.
+    /// At this path; or inside it, if it is a folder at the time of the request and is not this
+    /// very content already.
     #[serde(rename = "a")]
     At(PathBuf),
-    /// Exactly here, whatever is there.
+    /// Exactly at this path.
     #[serde(rename = "e")]
     Exactly(PathBuf),
 }
 
 impl Output {
-    /// The path that was given.
+    /// The path that the user gave.
     pub(super) const fn path(&self) -> &PathBuf {
         let (Self::Into(path) | Self::At(path) | Self::Exactly(path)) = self;
         path
     }
 
-    /// The same, said once and for all: from now on it names one place, whatever appears there. A folder
-    /// that `store` knows to be the very content is that place, and another folder is one to put it
-    /// inside of. Blocks on the disk.
+    /// Resolves the output to one meaning, which later changes on the disk cannot alter. A folder
+    /// that `store` knows to be this very content is the target itself; any other folder receives
+    /// the content. Blocks on the disk.
     pub(crate) fn settled(self, hash: &Hash, store: &Store) -> Self {
         match self {
             Self::At(path) if !path.is_dir() || store.is_known_at(hash, &path) => {
@@ -57,7 +58,7 @@ impl Output {
         }
     }
 
-    /// Whether this may be how the content called `name` has come to `target`.
+    /// Whether this output may have led content with this `name` to `target`.
     pub(super) fn leads_to(&self, target: &Path, name: &str) -> bool {
         let inside = |folder: &Path| {
             let found = target.file_name().and_then(|found| found.to_str());
@@ -81,7 +82,7 @@ impl Output {
         }
     }
 
-    /// The path of the file with the content's `name`. Blocks on the disk.
+    /// The path of the file, given the content's `name`. Blocks on the disk.
     pub(super) fn resolve(&self, name: Option<&str>, hash: &Hash) -> PathBuf {
         self.fixed().unwrap_or_else(|| {
             let folder = self.path();
@@ -92,21 +93,21 @@ impl Output {
     }
 }
 
-/// What stands at a target before a download.
+/// What is at the target before a download.
 pub(super) enum ExistingTarget {
-    /// Nothing, or something that may be replaced; or a folder, in which a folder may grow.
+    /// Nothing, or something that may be replaced; or a folder, in which a folder can grow.
     Free,
-    /// The very content that is asked for.
+    /// This very content.
     Same {
-        /// Its bytes.
+        /// Its size in bytes.
         size: u64,
     },
 }
 
-/// Looks at what is at `path`, unless it is stopped meanwhile. Blocks on the disk.
+/// Examines what is at `path`, unless it is stopped. Blocks on the disk.
 ///
 /// # Errors
-/// Other content that may not be replaced, or a folder for it that is not there.
+/// Other content is there and may not be replaced, or the parent folder does not exist.
 pub(super) fn examine_target(
     path: &Path,
     hash: &Hash,
@@ -160,8 +161,9 @@ pub(super) fn examine_target(
     }
 }
 
-/// A file name made of what somebody else calls their file: its last part, without what could lead
-/// elsewhere, hide an ending or upset a terminal. `None` if nothing is left.
+/// A safe file name made from the name that a peer gives its file: the last part of it, without
+/// anything that could lead elsewhere, hide an extension or upset a terminal. `None` if nothing is
+/// left.
 #[must_use]
 pub fn sanitised(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).find(|part| !part.is_empty())?;
@@ -171,7 +173,7 @@ pub fn sanitised(name: &str) -> Option<String> {
     };
     let name: String = last.chars().map(replaced).collect();
     let name = name.trim().trim_end_matches('.');
-    // What begins with a dot is hidden, and read by shells and the like on their own.
+    // Names that begin with a dot are hidden, and shells and the like read them by themselves.
     let hidden = name.strip_prefix('.').map(|rest| format!("_{rest}"));
     let name = hidden.as_deref().unwrap_or(name);
     let first = name.split('.').next().unwrap_or_default().to_lowercase();
@@ -183,7 +185,7 @@ pub fn sanitised(name: &str) -> Option<String> {
     Some(cut(&name, MAX_NAME_LEN))
 }
 
-/// A name of at most `max` bytes. The ending says what a file is: a long name is cut before it.
+/// Truncates a name to at most `max` bytes. The extension says what a file is, so it stays.
 fn cut(name: &str, max: usize) -> String {
     if name.len() <= max {
         return name.to_owned();
@@ -197,14 +199,14 @@ fn cut(name: &str, max: usize) -> String {
     format!("{stem}{ending}")
 }
 
-/// Whether `found` is the name, or what became of it on a file system with shorter names, or in an earlier
-/// version.
+/// Whether `found` is the name, or the name as truncated on a file system with shorter names or by
+/// an earlier version.
 fn is_cut(name: &str, found: &str) -> bool {
     let is_shorter = found.len() < name.len() && found.len() >= SHORTEST_CUT;
     found == name || is_shorter && cut(name, found.len()) == found
 }
 
-/// Bytes of the longest name that the folder takes. Blocks on the disk.
+/// The maximum length in bytes of a name in the folder. Blocks on the disk.
 fn longest_name(folder: &Path) -> usize {
     #[cfg(unix)]
     {
@@ -289,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_large_file_is_not_hashed_on_once_it_is_stopped() {
-        // 8 GiB, of which the file system keeps nothing.
+        // 8 GiB, for which the file system allocates nothing.
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(8 << 30).unwrap();
         let looks = std::cell::Cell::new(0);

@@ -1,4 +1,4 @@
-//! A whole download as the scheduler sees it, for `benches/scheduler.rs`.
+//! A whole download from the scheduler's view, for `benches/scheduler.rs`.
 
 use std::{
     sync::Arc,
@@ -10,9 +10,9 @@ use pelago_content::{BlockRanges, Sequence};
 
 use super::{Action, Scheduler};
 
-/// Schedules `size` bytes from `sources`, each of which has every other piece and one neighbour's, or
-/// everything if there is one; every chunk arrives a millisecond after it was asked for. Returns the
-/// number of chunks.
+/// Schedules `size` bytes from `sources`. Each source has every n-th piece and those of one
+/// neighbour, or everything if it is the only one; every chunk arrives a millisecond after its
+/// request. Returns the number of chunks.
 #[must_use]
 pub fn schedule(size: u64, sources: u64) -> usize {
     let sequence = Arc::new(Sequence::new([size]));

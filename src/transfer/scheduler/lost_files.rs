@@ -1,6 +1,7 @@
-//! Sources whose data failed its proof: each loses the file that it was lost about.
+//! Sources whose data failed its proof. Each loses the file of that data.
 //!
-//! What a source lost stays lost when it says again that it has it, and when it leaves and comes back.
+//! A lost file stays lost when the source says again that it has it, and when the source leaves and
+//! comes back.
 
 use std::borrow::Cow;
 
@@ -10,8 +11,8 @@ use pelago_content::{BlockRanges, Part};
 use super::Scheduler;
 
 impl Scheduler {
-    /// What the source sent as this part failed its proof. The source is asked for nothing of that file
-    /// any more; what it owes of the file is asked of others.
+    /// The data that the source sent for this part failed its proof. The source gets no more
+    /// requests for that file, and what it owes of the file is requested from others.
     pub(in crate::transfer) fn unproven(&mut self, peer: PeerId, part: Part) {
         let file = self.sequence.blocks_of_file(part.file);
         self.lost_files
@@ -40,7 +41,7 @@ impl Scheduler {
         self.give_back(given_back);
     }
 
-    /// Whether some block that is not verified lies outside the files that the source lost.
+    /// Whether some unverified block is outside the files that the source lost.
     pub(in crate::transfer) fn may_still_use(&self, peer: &PeerId) -> bool {
         let Some(lost) = self.lost_files.get(peer) else {
             return true;

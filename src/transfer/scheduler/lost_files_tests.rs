@@ -1,4 +1,4 @@
-//! Sources that are wrong about one file of several.
+//! Sources that send wrong data of one file of several.
 
 use std::collections::HashSet;
 
@@ -23,8 +23,8 @@ fn has(scheduler: &mut Scheduler, peer: PeerId, blocks: Range<u64>) {
     scheduler.has(peer, &blocks.into(), &BlockRanges::new());
 }
 
-/// Takes all that is asked for, except for `file` from `wrong`: that fails its proof. Gives the files
-/// that each peer was asked for after the first such failure.
+/// Lets every requested chunk arrive, except those of `file` from `wrong`, which fail their proof.
+/// Returns the files that each peer was asked for after the first failure.
 fn run(scheduler: &mut Scheduler, wrong: PeerId, file: usize) -> HashSet<(PeerId, usize)> {
     let (mut asked, mut now, mut has_failed) = (HashSet::new(), Instant::now(), false);
     loop {
@@ -82,10 +82,10 @@ fn what_is_in_flight_of_a_lost_file_goes_to_another_source_at_once() {
         panic!("{owed:?}");
     };
     scheduler.unproven(wrong, first);
-    // All that the source owes is of the lost file: it is told to stop.
+    // All that the source owes is part of the lost file, so it is cancelled.
     assert_eq!(scheduler.poll(now), [Action::Cancel(wrong)]);
     assert_eq!(scheduler.missing.len(), FILES * FILE);
-    // What comes of it all the same and is good, counts.
+    // A good chunk that arrives after all counts.
     let Action::Request(_, second) = owed[1] else {
         panic!("{owed:?}");
     };
@@ -142,7 +142,7 @@ fn the_counts_of_pieces_follow_what_sources_lose() {
     let part = scheduler.sequence.part(0, FILE).unwrap();
     scheduler.unproven(wrong, part);
     scheduler.unproven(other, part);
-    // A piece is 16 blocks; `wrong` does not have everything any more, and is counted.
+    // A piece is 16 blocks. `wrong` no longer has everything, so it is counted.
     let expected = [[2; 4], [0; 4], [1; 4]].concat();
     assert_eq!(scheduler.rarity.counts(), expected);
     scheduler.left(wrong);

@@ -1,11 +1,12 @@
-//! Which chunk is asked of whom. Pure: events and the time go in, actions come out.
+//! Decides which chunk to request from which source. Pure: events and the time go in, actions come
+//! out.
 //!
-//! A block is missing, in flight at one source (at two in the end game), or verified. What is missing
-//! is asked for rarest piece first; how much at a time, the [`pace`](Pace) of each source decides. A
-//! source that fails gives its chunks back at once. When all that is not verified is in flight, sources
-//! that have nothing to do are asked for what others will be long in sending; whoever is second is
-//! cancelled. What somebody reads meanwhile comes before all else ([`readers`]). A source whose data fails
-//! its proof loses the file that the data is of ([`lost_files`]).
+//! A block is missing, in flight at one source (at two in the end game), or verified. Missing
+//! blocks are requested rarest piece first, and the [`pace`](Pace) of each source decides how many
+//! at a time. A source that fails gives its chunks back immediately. When all unverified blocks are
+//! in flight, idle sources are asked for those that others will take long to send, and the slower
+//! of the two is cancelled. Blocks that readers want come before all others ([`readers`]). A source
+//! whose data fails its proof loses the file of that data ([`lost_files`]).
 
 #[cfg(feature = "benchmarks")]
 mod bench;
@@ -44,42 +45,42 @@ use self::{
 use super::holding::{Holding, over_budget};
 use crate::limits::{Rate, Rates};
 
-/// Failures in a row after which a source is given up.
+/// A source is dropped after this many failures in a row.
 const MAX_FAILURES: u32 = 5;
 
-/// How long a busy source is left in peace at least: one that asks for no patience at all would be
-/// asked for the same chunks again and again, and others would never get to them.
+/// The minimum pause after a source says that it is busy. If a source asked for no pause at all, it
+/// would be asked for the same chunks again and again, and other sources would never get them.
 const MIN_BUSY: Duration = Duration::from_millis(100);
 
-/// Chunks in flight at one source, at most, however small they are.
+/// The maximum number of chunks in flight at one source, however small they are.
 pub(super) const MAX_IN_FLIGHT: usize = 1024;
 
-/// How much sooner another source has to be for a chunk to be asked for twice.
+/// A chunk is requested twice only if the other source is faster by this much.
 const MIN_GAIN: Duration = Duration::from_millis(100);
 
-/// How much is in flight where the rate is limited, at most: what may come in that time.
+/// If the rate is limited, at most the bytes that may arrive in this time are in flight.
 const LIMITED_WINDOW: Duration = Duration::from_secs(2);
 
-/// How often the end game is looked at, while nothing happens.
+/// How often the end game is checked while nothing happens.
 const END_GAME_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What the scheduler wants done.
+/// What the caller must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Ask the source for the chunk.
+    /// Request the chunk from the source.
     Request(PeerId, Part),
-    /// All that the source still owes has come from others: let it stop sending.
+    /// All that the source still owes has arrived from others: tell it to stop sending.
     Cancel(PeerId),
     /// Stop using the source.
     Drop(PeerId),
 }
 
-/// Why a chunk did not come.
+/// Why a chunk did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The source asks for patience.
+    /// The source is busy and asks for this pause.
     Busy(Duration),
-    /// The source does not have it after all.
+    /// The source does not have the chunk after all.
     Absent,
 }
 
@@ -90,23 +91,24 @@ pub(super) struct Scheduler {
     limits: Rates,
     random: StdRng,
     missing: BlockRanges,
-    /// How often anything became missing again: sources for whom nothing was left are looked at anew.
+    /// How often anything became missing again. A source that had nothing to give is checked again
+    /// when this changes.
     given_back: u64,
     rarity: Rarity,
-    /// At how many sources each chunk is in flight.
+    /// The number of sources at which each chunk is in flight.
     in_flight: HashMap<Part, u8>,
     sources: HashMap<PeerId, Source>,
-    /// Sources in the order they joined: who is asked first does not depend on chance.
+    /// Sources in the order in which they joined, which makes the order of requests deterministic.
     order: Vec<PeerId>,
     cancelled: Vec<PeerId>,
     readers: Readers,
-    /// The blocks of the files that a source lost, also of sources that are gone.
+    /// The blocks of the files that each source lost, including sources that are gone.
     lost_files: HashMap<PeerId, BlockRanges>,
 }
 
 impl Scheduler {
-    /// Schedules the `missing` blocks of `sequence`, with at most `max_window` bytes in flight at one
-    /// source. Chance is decided by `seed`.
+    /// Schedules the `missing` blocks of `sequence`, with at most `max_window` bytes in flight at
+    /// one source. `seed` seeds the random choices.
     pub(super) fn new(
         sequence: Arc<Sequence>,
         missing: BlockRanges,
@@ -132,13 +134,14 @@ impl Scheduler {
         }
     }
 
-    /// Content comes no faster than `limits`. What is asked for sooner than it may be read would keep
-    /// a source waiting to send it, until it takes that for a stall.
+    /// Sets our own rate limits. A source that is asked for more than may be read in time would
+    /// have to wait while it sends, until it takes that for a stall.
     pub(super) fn limit(&mut self, limits: Rates) {
         self.limits = limits;
     }
 
-    /// A source has `blocks`, on top of what it had before, and would rather be asked for `suggested`.
+    /// A source has `blocks`, in addition to those it had before, and would rather be asked for
+    /// `suggested`.
     pub(super) fn has(&mut self, peer: PeerId, blocks: &BlockRanges, suggested: &BlockRanges) {
         let all = self.sequence.blocks();
         let blocks = &*self.without_lost_files(&peer, blocks);
@@ -158,7 +161,7 @@ impl Scheduler {
         }
         source.nothing_since = None;
         let added: u64 = news.iter().map(|run| run.end - run.start).sum();
-        // Whoever has everything makes no piece rarer than another.
+        // A source that has everything makes no piece rarer than another.
         let has = &mut source.holding.blocks;
         if has.len() + added < all {
             self.rarity.gained(has, &news);
@@ -180,7 +183,7 @@ impl Scheduler {
         self.has(peer, &blocks, &suggested);
     }
 
-    /// What each source has, which is forgotten here.
+    /// Takes out the holdings of all sources.
     pub(super) fn take_holdings(&mut self) -> HashMap<PeerId, Holding> {
         let sources = self.sources.drain();
         let holdings = sources.map(|(peer, source)| (peer, source.holding));
@@ -188,7 +191,8 @@ impl Scheduler {
         holdings.collect()
     }
 
-    /// Remembers those more coarsely that have the most runs, while all together have too many.
+    /// While all holdings together have too many runs, remembers those with the most runs more
+    /// coarsely.
     fn keep_to_budget(&mut self) {
         let runs = |(peer, source): (&PeerId, &Source)| (*peer, source.holding.runs());
         while let Some(peer) = over_budget(self.sources.iter().map(runs)) {
@@ -208,7 +212,8 @@ impl Scheduler {
         }
     }
 
-    /// The source has nothing but `blocks`, whatever it had before. What it owes it may still send.
+    /// The source has only `blocks`, and no longer what it had before. It may still send what it
+    /// owes.
     pub(super) fn holds_only(&mut self, peer: PeerId, blocks: &BlockRanges) {
         let Some(source) = self.sources.get(&peer) else {
             return;
@@ -219,7 +224,7 @@ impl Scheduler {
         }
     }
 
-    /// The source is gone: what it was asked for is missing again.
+    /// The source is gone, and what it owed is missing again.
     pub(super) fn left(&mut self, peer: PeerId) {
         self.order.retain(|other| *other != peer);
         if let Some(source) = self.sources.remove(&peer) {
@@ -230,7 +235,7 @@ impl Scheduler {
         }
     }
 
-    /// The chunk has come from the source and is verified and written.
+    /// The chunk has arrived from the source, and is verified and written.
     pub(super) fn arrived(&mut self, peer: PeerId, part: Part, now: Instant) {
         let blocks = self.sequence.blocks_of(part);
         // It may have been given back meanwhile.
@@ -254,7 +259,7 @@ impl Scheduler {
         }
     }
 
-    /// The chunk did not come.
+    /// The chunk did not arrive.
     pub(super) fn failed(&mut self, peer: PeerId, part: Part, failure: Failure, now: Instant) {
         let blocks = self.sequence.blocks_of(part);
         let Some(source) = self.sources.get_mut(&peer) else {
@@ -278,10 +283,10 @@ impl Scheduler {
         }
     }
 
-    /// What is to be done now.
+    /// Returns what to do now.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<Action> {
         let mut actions: Vec<_> = self.cancelled.drain(..).map(Action::Cancel).collect();
-        // One chunk each in turn, so that the first source does not take all there is.
+        // Sources take turns, one chunk each, so that the first one does not get all.
         let mut asking = self.order.clone();
         while !asking.is_empty() {
             asking.retain(|peer| {
@@ -298,7 +303,7 @@ impl Scheduler {
         actions
     }
 
-    /// When to poll again though nothing has happened.
+    /// When to poll again even if nothing happens.
     pub(super) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let paused = self.sources.values().filter_map(|s| s.paused_until).min();
         let is_end_game = self.missing.is_empty() && !self.in_flight.is_empty();
@@ -306,13 +311,14 @@ impl Scheduler {
         paused.into_iter().chain(look).min()
     }
 
-    /// Whether some source has, or is about to send, something that is missing. If not, only another
-    /// source or news of these can help.
+    /// Whether a source has missing blocks, or is about to send some. If not, the download depends
+    /// on another source, or on updates.
     pub(super) fn can_go_on(&self) -> bool {
         !self.in_flight.is_empty() || self.sources.values().any(|source| self.is_of_use(source))
     }
 
-    /// Whether all who have something that is missing ask for patience, and have sent nothing since.
+    /// Whether all sources that have missing blocks say that they are busy, and have sent nothing
+    /// since.
     pub(super) fn is_only_busy(&self) -> bool {
         let owes = |source: &Source| source.last_owed().next().is_some();
         let mut of_use = self
@@ -323,8 +329,7 @@ impl Scheduler {
         of_use.peek().is_some() && of_use.all(|source| source.is_busy)
     }
 
-    /// Sources that owe nothing and have nothing that is missing, those that were there first before
-    /// others.
+    /// Sources that owe nothing and have no missing blocks, in the order in which they joined.
     pub(super) fn of_no_use(&self) -> Vec<PeerId> {
         let is_spare = |peer: &&PeerId| {
             let source = self.sources.get(peer);
@@ -338,7 +343,7 @@ impl Scheduler {
         self.missing.is_empty() && self.in_flight.is_empty()
     }
 
-    /// Whether the source has claimed too often what it does not have, or all that it claimed.
+    /// Whether the source too often lacked what it claimed, or lacked all of it.
     fn has_failed(&self, source: &Source) -> bool {
         let is_spent = || source.is_idle() && !self.is_of_use(source);
         source.failures >= MAX_FAILURES || source.failures > 0 && is_spent()
@@ -437,7 +442,8 @@ impl Scheduler {
         Some(part)
     }
 
-    /// In the end game: a chunk that the source will have sent sooner than whoever was asked for it.
+    /// In the end game: a chunk that this source will send sooner than the source that was asked
+    /// for it.
     fn pick_again(&self, peer: PeerId, now: Instant) -> Option<Part> {
         if !self.missing.is_empty() {
             return None;
@@ -462,15 +468,16 @@ impl Scheduler {
     }
 }
 
-/// What of `blocks`, below `end`, is not in `has`. Costs what there is in `blocks` and what of `has` lies
-/// in it, which becomes one run with it.
+/// The runs of `blocks` below `end` that are not in `has`. Costs the runs of `blocks`, and those of
+/// `has` within them, which become one run with them.
 fn new_runs(has: &BlockRanges, blocks: &BlockRanges, end: u64) -> Vec<Range<u64>> {
     let runs = blocks.within(0..end);
     runs.flat_map(|run| has.gaps(run)).collect()
 }
 
-/// The chunk to ask the source for: what is read, else on in the same piece, else what it suggests, else of the rarest
-/// piece that it has; of `level`, or as near below as the missing blocks around are.
+/// The chunk to request from the source: blocks that a reader wants, else the next ones in the same
+/// piece, else those that the source suggests, else those of the rarest piece that it has. The
+/// chunk is of `level`, or of the highest level below it that fits in the missing blocks.
 fn pick(
     sequence: &Sequence,
     missing: &BlockRanges,
@@ -496,7 +503,7 @@ fn pick(
         let is_there = missing.contains(next) && has.contains(next);
         is_there.then_some(next)
     };
-    // What was suggested and has come meanwhile, or is about to, is not looked at again.
+    // Suggested blocks that are verified or in flight by now are not looked at again.
     let mut suggested = || {
         while let Some(run) = suggested.first().and_then(|block| suggested.run_of(block)) {
             if let Some(found) = first(run.clone()) {

@@ -1,88 +1,89 @@
-//! How fast a source is, and so how much is asked of it at a time.
+//! How fast a source is, and therefore how much to request from it at a time.
 //!
-//! Two numbers are measured: the rate, and how long the path is. What is in flight is the rate times
-//! that length and [`QUEUE`] more: enough that the source always has something to send, on a path of any
-//! length, and little enough that no request waits long behind others. As a window that does not fill
-//! the path arrives sooner than it was sized for, it grows by itself until it does: the rule of TCP Vegas
-//! (Brakmo and Peterson, 1995), with time in place of packets. The length is that of a request which
-//! found nothing before it; now and then the source is let run dry for one, as BBR does (Cardwell and
-//! others, 2016).
+//! Two numbers are measured: the rate of the source, and the latency of the path. The bytes in
+//! flight are the rate times the latency and [`QUEUE`]: enough that the source always has something
+//! to send, on a path of any latency, and few enough that no request waits long behind others. A
+//! window that does not fill the path empties sooner than expected, and so grows by itself until it
+//! does: the rule of TCP Vegas (Brakmo and Peterson, 1995), with time in place of packets. The
+//! latency is that of a request which had no other before it; now and then a source is left to run
+//! dry for such a request, as BBR does (Cardwell and others, 2016).
 
 use std::time::{Duration, Instant};
 
 use pelago_content::BLOCK_SIZE;
 
-/// How long requests may wait at a source for those before them.
+/// How long a request may wait at a source for those before it.
 const QUEUE: Duration = Duration::from_millis(250);
 
-/// How long one chunk should take: the sooner one is whole, the sooner it can be passed on.
+/// How long one chunk should take. The sooner a chunk is complete, the sooner it can be passed on.
 const CHUNK_TIME: Duration = Duration::from_millis(125);
 
-/// The level of a source's first request, before its rate is known: 256 KiB.
+/// The level of the first request to a source, before its rate is known: 256 KiB.
 const FIRST_LEVEL: u8 = 4;
 
-/// The highest level asked for: 1 MiB. Larger chunks gained nothing on loopback and cost memory on
-/// both sides (docs/PROTOCOL.md).
+/// The highest level that is requested: 1 MiB. Larger chunks gained nothing on loopback and cost
+/// memory on both sides (docs/PROTOCOL.md).
 const MAX_LEVEL: u8 = 6;
 
 /// Bytes in flight at a source before its rate is known.
 const FIRST_WINDOW: u64 = 1 << 20;
 
-/// Chunks that a window holds, at least: while one is on the way the next is asked for.
+/// The minimum number of chunks in a window: while one is in flight, the next is requested.
 const CHUNKS_IN_WINDOW: u64 = 4;
 
-/// The same where our own limits hold the source back, and what comes waits for us anyway.
+/// The same if our own limits hold the source back, and arriving data waits for us anyway.
 const CHUNKS_IN_LIMITED_WINDOW: u64 = 2;
 
-/// A rate is taken over this long, as chunks arrive in bursts.
+/// The rate is sampled over this period, as chunks arrive in bursts.
 const SAMPLE: Duration = Duration::from_millis(50);
 
-/// How long ago something has to be to weigh a third of what is now.
+/// The time constant of the average rate: a sample this old weighs a third of the newest.
 const RATE_MEMORY: Duration = Duration::from_millis(150);
 
-/// How often a source is let run dry to see how long the path is: costs that length each time.
+/// How often a source is left to run dry to measure the latency. Each time costs that latency.
 const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The longest latency that is made up for. Design: a chunk takes at most about 2 s.
+/// The longest latency that is compensated. By design, a chunk takes at most about 2 s.
 const MAX_LATENCY: Duration = Duration::from_secs(2);
 
-/// How much may be asked of a source, however fast it is.
+/// How much may be requested from a source, however fast it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Allowance {
-    /// Bytes in flight at most, but always one block.
+    /// The maximum number of bytes in flight, but always at least one block.
     pub(super) max_window: u64,
-    /// Bytes a second that may come from it by our own limits.
+    /// The bytes per second that our own limits allow from this source.
     pub(super) rate: Option<f64>,
-    /// Bytes a second that may come from it if all sources get as much.
+    /// The bytes per second from this source if all sources get an equal share.
     pub(super) share: Option<f64>,
-    /// Whether all is in flight that may come soon: then each source is asked for one chunk at a time.
+    /// Whether all bytes that may soon arrive are in flight. If so, each source gets one request at
+    /// a time.
     pub(super) is_full: bool,
 }
 
-/// What is known of a source's pace.
+/// The measured pace of a source.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Bytes a second, once measured.
+    /// Bytes per second, once it is measured.
     rate: Option<f64>,
     sample_began: Option<Instant>,
     sample_bytes: u64,
-    /// From a request to the first byte of its answer, were there nothing before it.
+    /// The time from a request to the first byte of its answer, if no other request was before it.
     latency: Option<Duration>,
     probe: Option<Probe>,
     last_probe: Option<Instant>,
     last_arrival: Option<Instant>,
 }
 
-/// A request that found nothing before it.
+/// A request that had no other before it.
 #[derive(Debug)]
 struct Probe {
     asked: Instant,
-    /// When its chunk came, and how many bytes that had.
+    /// When its chunk arrived, and the size of the chunk in bytes.
     came: Option<(Instant, u64)>,
 }
 
 impl Pace {
-    /// Something is asked of a source that owes nothing.
+    /// A source that owes nothing gets a request.
     pub(super) fn begin(&mut self, now: Instant) {
         self.begin_sample(now);
         self.last_probe = Some(now);
@@ -92,7 +93,7 @@ impl Pace {
         });
     }
 
-    /// Bytes have come; whether more are owed.
+    /// Bytes have arrived; `owes_more` if the source owes further ones.
     pub(super) fn arrived(&mut self, bytes: u64, now: Instant, owes_more: bool) {
         self.measure_latency(bytes, now);
         self.last_arrival = Some(now);
@@ -114,8 +115,8 @@ impl Pace {
         self.sample_bytes = 0;
     }
 
-    /// The chunk of a probe took the length of the path and the time to send it; the latter, the chunk
-    /// behind it tells.
+    /// The chunk of a probe took the latency and the time to send it. The chunk behind it shows how
+    /// long sending takes.
     fn measure_latency(&mut self, bytes: u64, now: Instant) {
         let Some(probe) = &mut self.probe else { return };
         match probe.came {
@@ -134,7 +135,7 @@ impl Pace {
         }
     }
 
-    /// Whether the source should be left to send what it owes before it is asked again.
+    /// Whether the source should send all that it owes before it gets the next request.
     pub(super) fn is_probe_due(&self, now: Instant) -> bool {
         self.last_probe
             .is_some_and(|last| now.saturating_duration_since(last) >= PROBE_INTERVAL)
@@ -145,15 +146,17 @@ impl Pace {
         self.last_arrival
     }
 
-    /// How long bytes take that are asked for behind `owed` others; `None` before the first has come.
+    /// How long bytes take that are requested behind `owed` others; `None` before the first
+    /// arrival.
     pub(super) fn time_for(&self, owed: u64) -> Option<Duration> {
         let seconds = owed as f64 / self.rate?.max(1.0);
         let latency = self.latency?;
         Some(latency + Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX / 2))
     }
 
-    /// Bytes a second to expect: as measured; a share of what is allowed before that, and where all
-    /// is in flight that is allowed; never more than our own limits let in.
+    /// The expected bytes per second: the measured rate; or a share of our own limit if no rate is
+    /// measured yet, or if all bytes that it allows are in flight. Never more than our own limits
+    /// allow.
     fn expected(&self, allowance: &Allowance) -> Option<f64> {
         let measured = self.rate.filter(|_| !allowance.is_full);
         let rates = measured
@@ -163,7 +166,7 @@ impl Pace {
         rates.reduce(f64::min)
     }
 
-    /// The level of chunk to ask for next.
+    /// The level of the next chunk to request.
     pub(super) fn level(&self, allowance: &Allowance) -> u8 {
         let wanted = match self.expected(allowance) {
             Some(rate) => (rate * CHUNK_TIME.as_secs_f64() / BLOCK_SIZE as f64) as u64,
@@ -174,7 +177,7 @@ impl Pace {
         level.min(MAX_LEVEL.into()) as u8
     }
 
-    /// Bytes that may be in flight.
+    /// The number of bytes that may be in flight.
     pub(super) fn window(&self, allowance: &Allowance) -> u64 {
         let latency = self.latency.unwrap_or_default();
         let wanted = self.expected(allowance).map_or(FIRST_WINDOW, |rate| {
@@ -203,8 +206,8 @@ mod tests {
         is_full: false,
     };
 
-    /// A source behind a path of `latency` that carries `rate` bytes a second, asked for as much as
-    /// the pace allows for `time`. Returns the bytes that came in the last second.
+    /// A source behind a path with this `latency` and `rate` in bytes per second, which for `time`
+    /// gets as many requests as the pace allows. Returns the bytes that arrived in the last second.
     fn steady(pace: &mut Pace, rate: f64, latency: Duration, time: Duration) -> u64 {
         let start = Instant::now();
         let mut queue = VecDeque::new();
@@ -215,7 +218,8 @@ mod tests {
                     pace.begin(now);
                 }
                 let bytes = BLOCK_SIZE << pace.level(&ALLOWANCE);
-                // Half the latency out, then behind what is being sent, then half back.
+                // Half the latency to the source, then behind what it is sending, then half the
+                // latency back.
                 let sent_from = free_at.max(now + latency / 2);
                 free_at = sent_from + Duration::from_secs_f64(bytes as f64 / rate);
                 queue.push_back((bytes, free_at + latency / 2));

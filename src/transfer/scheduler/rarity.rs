@@ -1,45 +1,46 @@
-//! Which pieces are rare: how many sources have each, and which are still wanted.
+//! The rarity of pieces: how many sources have each piece, and which pieces are still wanted.
 //!
-//! A piece is a run of blocks of the sequence, 256 KiB to 16 MiB by the size of the whole: rarity is
-//! about what a swarm lacks, not about single blocks. There are at most [`MAX_PIECES`], so a claimed
-//! size costs a bounded amount of memory. Wanted pieces lie in buckets by their count, so that the
-//! rarest is found without looking at the others.
+//! A piece is a run of 256 KiB to 16 MiB of the sequence, depending on its size: rarity is about
+//! what a swarm lacks, not about single blocks. There are at most [`MAX_PIECES`] pieces, so content
+//! of any claimed size costs a bounded amount of memory. Wanted pieces are in buckets by their
+//! count, so that the rarest is found without a look at the others.
 
 use std::ops::Range;
 
 use pelago_content::BlockRanges;
 use rand::{Rng, RngExt};
 
-/// Pieces of content of ordinary size, at least: enough that a swarm of dozens has something to trade
-/// soon after it began.
+/// The minimum number of pieces of content of ordinary size: enough for a swarm of dozens to have
+/// pieces to trade soon after its start.
 const PIECES: u64 = 1024;
 
-/// Pieces, at most: 10 bytes of memory each.
+/// The maximum number of pieces: each takes 10 bytes of memory.
 const MAX_PIECES: u64 = 1 << 16;
 
 /// The lowest level of a piece: 256 KiB.
 const MIN_LEVEL: u32 = 4;
 
-/// The highest one unless there would be more than [`MAX_PIECES`]: 16 MiB.
+/// The highest level of a piece, unless there would be more than [`MAX_PIECES`]: 16 MiB.
 const MAX_LEVEL: u32 = 10;
 
-/// A piece that is in no bucket.
+/// The place of a piece that is in no bucket.
 const NOWHERE: u32 = u32::MAX;
 
 /// The counts of all pieces.
 pub(super) struct Rarity {
     level: u32,
     blocks: u64,
-    /// How many sources have each piece whole, those with everything apart: they change no order.
+    /// The number of sources that have each whole piece, except those that have everything: they do
+    /// not change the order.
     counts: Vec<u16>,
     /// The wanted pieces of each count.
     buckets: Vec<Vec<u32>>,
-    /// Where each wanted piece is in its bucket.
+    /// The index of each wanted piece in its bucket.
     places: Vec<u32>,
 }
 
 impl Rarity {
-    /// Pieces of `blocks` blocks, none of which is wanted yet.
+    /// The pieces of content with this many blocks. None is wanted yet.
     pub(super) fn new(blocks: u64) -> Self {
         let level = level(blocks);
         let pieces = (blocks.div_ceil(1 << level)) as usize;
@@ -69,7 +70,7 @@ impl Rarity {
         ((blocks.start >> self.level) as u32)..end as u32
     }
 
-    /// Some of the pieces in `blocks` may be wanted now, or no longer: `missing` tells.
+    /// Some of the pieces in `blocks` may have become wanted or unwanted, according to `missing`.
     pub(super) fn update(&mut self, blocks: &Range<u64>, missing: &BlockRanges) {
         for piece in self.touched(blocks) {
             let is_wanted = missing.overlaps(self.blocks(piece));
@@ -81,7 +82,7 @@ impl Rarity {
         }
     }
 
-    /// A source that had `has` has `added` too, none of which it had.
+    /// A source that had `has` also has `added`, none of which it had before.
     pub(super) fn gained(&mut self, has: &mut BlockRanges, added: &[Range<u64>]) {
         for run in added {
             has.insert(run.clone());
@@ -117,7 +118,7 @@ impl Rarity {
         &self.counts
     }
 
-    /// The rarest wanted piece for which `suits` holds; chance decides among equals.
+    /// The rarest wanted piece that `suits`; a random one among equally rare pieces.
     pub(super) fn pick(
         &self,
         random: &mut impl Rng,
@@ -135,7 +136,7 @@ impl Rarity {
         None
     }
 
-    /// Changes the count of the pieces that `has` holds whole.
+    /// Changes the count of each piece that is wholly in `has`.
     fn recount_whole(&mut self, has: &BlockRanges, change: i16) {
         let mut next = 0;
         for run in has.iter() {
@@ -181,7 +182,7 @@ impl Rarity {
     }
 }
 
-/// The level of the pieces of so many blocks.
+/// The level of the pieces of content with this many blocks.
 fn level(blocks: u64) -> u32 {
     let wanted = (blocks / PIECES).checked_ilog2().unwrap_or(0);
     let level = wanted.clamp(MIN_LEVEL, MAX_LEVEL);

@@ -1,8 +1,8 @@
-//! What somebody reads right now: it is asked for before all else, in the order it is read.
+//! The blocks that readers want now: they are requested before all others, in the order of reading.
 //!
-//! Each reader has a window, from where it is to as far as it wants to be ahead. Of content that is
-//! fetched for readers only, what is in no window is not asked for at all, and what is in flight of it is
-//! cancelled where a source owes nothing else.
+//! Each reader has a window, from its position to as far as it wants to read ahead. If content is
+//! fetched for readers only, blocks outside all windows are not requested at all, and those in
+//! flight are cancelled where a source owes nothing else.
 
 use std::ops::Range;
 
@@ -10,20 +10,20 @@ use pelago_content::BlockRanges;
 
 use super::{Scheduler, source::Source};
 
-/// Chunks in a reader's window, at least.
+/// The minimum number of chunks in a reader's window.
 const CHUNKS_IN_WINDOW: u64 = 8;
 
-/// The windows of those who read.
+/// The windows of all readers.
 #[derive(Default)]
 pub(super) struct Readers {
     windows: Vec<Range<u64>>,
-    /// What is missing and nobody reads, if only what is read is to be fetched.
+    /// The blocks that are missing and outside all windows, if only blocks in windows are fetched.
     pub(super) unread: Option<BlockRanges>,
 }
 
 impl Readers {
-    /// The block that is needed first: that which is nearest to its reader, of what is missing and
-    /// `has` has.
+    /// The most urgent block: of those that are in both `missing` and `has`, the one nearest to its
+    /// reader.
     pub(super) fn next(&self, missing: &BlockRanges, has: &BlockRanges) -> Option<u64> {
         let first_of = |window: &Range<u64>| {
             let mut runs = missing.within(window.clone());
@@ -34,8 +34,8 @@ impl Readers {
         first.map(|(_, block)| block)
     }
 
-    /// The highest level of chunk that readers are served by: each chunk is in memory as a whole until it is
-    /// proven, so that many readers, whose windows are short, get small ones.
+    /// The highest level of chunk for readers. Each chunk is in memory as a whole until it is
+    /// verified, so many readers, whose windows are short, get small chunks.
     pub(super) fn max_level(&self) -> u8 {
         if self.unread.is_none() {
             return u8::MAX;
@@ -45,7 +45,7 @@ impl Readers {
         blocks.checked_ilog2().unwrap_or(0) as u8
     }
 
-    /// These blocks have come, and may have been put aside.
+    /// These blocks have arrived. Some of them may be among the `unread` ones.
     pub(super) fn arrived(&mut self, blocks: Range<u64>) {
         if let Some(unread) = &mut self.unread {
             unread.remove(blocks);
@@ -60,14 +60,14 @@ impl Readers {
 }
 
 impl Scheduler {
-    /// From now on only what is read is fetched.
+    /// From now on only blocks in windows are fetched.
     pub(in crate::transfer) fn for_readers(mut self) -> Self {
         self.readers.unread = Some(BlockRanges::new());
         self.sift();
         self
     }
 
-    /// These are the windows of those who read from now on.
+    /// Replaces the windows of all readers.
     pub(in crate::transfer) fn read(&mut self, windows: Vec<Range<u64>>) {
         self.readers.windows = windows;
         let Some(unread) = &mut self.readers.unread else {
@@ -82,13 +82,13 @@ impl Scheduler {
             self.missing.insert(run.clone());
             self.rarity.update(run, &self.missing);
         }
-        // Sources that had nothing of what was missing may have some of this.
+        // Sources that had no missing blocks may have some of these.
         self.given_back += u64::from(!added.is_empty());
         self.cancel_unread();
         self.sift();
     }
 
-    /// Sources that owe nothing that is read any more shall not send it.
+    /// Cancels sources that owe nothing in any window.
     fn cancel_unread(&mut self) {
         let (readers, sequence) = (&self.readers, &self.sequence);
         let is_read = |source: &Source| {
@@ -106,7 +106,7 @@ impl Scheduler {
         self.give_back(given_back);
     }
 
-    /// Puts aside what is missing and nobody reads.
+    /// Moves the missing blocks that are outside all windows to `unread`.
     pub(super) fn sift(&mut self) {
         let Some(unread) = &mut self.readers.unread else {
             return;

@@ -1,4 +1,4 @@
-//! Readers of what is being fetched, on a clock that is stepped.
+//! Readers of content that is being fetched, on a clock that is stepped.
 
 #![allow(
     clippy::single_range_in_vec_init,
@@ -12,7 +12,7 @@ const MIB: u64 = 1 << 20;
 /// Blocks in a mebibyte.
 const BLOCKS: u64 = 64;
 
-/// What one reader reads.
+/// The window of one reader.
 fn window(blocks: Range<u64>) -> Vec<Range<u64>> {
     std::iter::once(blocks).collect()
 }
@@ -39,14 +39,14 @@ fn requests(scheduler: &mut Scheduler, now: Instant) -> Vec<(PeerId, Part)> {
     actions.into_iter().filter_map(request).collect()
 }
 
-/// The blocks that are asked for, in their order.
+/// The requested blocks, in their order.
 fn asked(scheduler: &mut Scheduler, now: Instant) -> Vec<Range<u64>> {
     let requests = requests(scheduler, now);
     let blocks = |(_, part): (PeerId, Part)| scheduler.sequence.blocks_of(part);
     requests.into_iter().map(blocks).collect()
 }
 
-/// Lets all that is asked for arrive, a millisecond later, until nothing more is.
+/// Lets every requested chunk arrive a millisecond later, until there are no more requests.
 fn run(scheduler: &mut Scheduler, now: &mut Instant) -> BlockRanges {
     let mut arrived = BlockRanges::new();
     loop {
@@ -65,7 +65,7 @@ fn run(scheduler: &mut Scheduler, now: &mut Instant) -> BlockRanges {
 #[test]
 fn what_is_read_comes_before_what_is_rare() {
     let (mut scheduler, now) = (scheduler(64), Instant::now());
-    // All but one piece is twice there.
+    // All pieces but one are there twice.
     let most = [0..100 * 16, 101 * 16..64 * BLOCKS].into_iter().collect();
     scheduler.has(PeerId::random(), &most, &BlockRanges::new());
     let seed = peer_with_all(&mut scheduler);
@@ -79,7 +79,7 @@ fn what_is_read_comes_before_what_is_rare() {
         (32 * BLOCKS..34 * BLOCKS).contains(&of_seed[0].start),
         "{of_seed:?}"
     );
-    // Both sources had it: the rare piece is next as soon as all that is read is on its way.
+    // Both sources had the window: the rare piece is next as soon as the whole window is in flight.
     let rare = of_seed.iter().position(|blocks| blocks.start == 100 * 16);
     let read = |blocks: &Range<u64>| (32 * BLOCKS..34 * BLOCKS).contains(&blocks.start);
     let last_read = of_seed.iter().rposition(read);
@@ -111,7 +111,7 @@ fn urgency_ends_with_the_reader() {
             .next(&scheduler.missing, &(0..4096).into())
             .is_none()
     );
-    // A download goes on to its end.
+    // A download still fetches everything.
     let lost: Vec<_> = scheduler.order.clone();
     scheduler.left(lost[0]);
     peer_with_all(&mut scheduler);
@@ -125,7 +125,7 @@ fn for_readers_only_what_is_read_is_fetched() {
     let mut scheduler = scheduler.for_readers();
     peer_with_all(&mut scheduler);
     assert!(requests(&mut scheduler, now).is_empty() && scheduler.is_done());
-    // One reads on, from anywhere.
+    // A reader reads several windows, from arbitrary positions.
     for start in [0, 7, 30 * BLOCKS + 5, 31 * BLOCKS] {
         let window = start..start + 3 * BLOCKS;
         scheduler.read(vec![window.clone()]);
@@ -138,7 +138,7 @@ fn for_readers_only_what_is_read_is_fetched() {
         );
         assert!(scheduler.is_done() && !known.overlaps(window));
     }
-    // What was read before is not fetched again.
+    // Blocks that were read before are not fetched again.
     scheduler.read(window(0..2 * BLOCKS));
     assert!(requests(&mut scheduler, now).is_empty());
     let left = scheduler.readers.unread.as_ref().unwrap().len();
@@ -153,7 +153,7 @@ fn when_a_reader_leaves_or_seeks_its_sources_stop_sending() {
     scheduler.read(window(0..8 * BLOCKS));
     let first = requests(&mut scheduler, now);
     assert!(!first.is_empty());
-    // Elsewhere: what is on its way is not waited for.
+    // The reader seeks: it does not wait for what is in flight.
     scheduler.read(window(40 * BLOCKS..48 * BLOCKS));
     let actions = scheduler.poll(now);
     assert_eq!(actions[0], Action::Cancel(peer));
@@ -161,7 +161,7 @@ fn when_a_reader_leaves_or_seeks_its_sources_stop_sending() {
         panic!("{actions:?}");
     };
     assert_eq!(scheduler.sequence.blocks_of(*part).start, 40 * BLOCKS);
-    // What comes all the same is not fetched again.
+    // A chunk that arrives after all is not fetched again.
     scheduler.arrived(peer, first[0].1, now);
     scheduler.read(Vec::new());
     assert_eq!(scheduler.poll(now), [Action::Cancel(peer)]);
@@ -175,7 +175,7 @@ fn what_a_lost_source_owed_to_a_reader_who_left_is_not_asked_for_again() {
     let (scheduler, now) = (scheduler(64), Instant::now());
     let mut scheduler = scheduler.for_readers();
     let lost = peer_with_all(&mut scheduler);
-    // Two read: one leaves, and the source still owes something to the other.
+    // Of two readers one leaves, and the source still owes something to the other.
     scheduler.read(vec![0..BLOCKS, 40 * BLOCKS..41 * BLOCKS]);
     assert!(!requests(&mut scheduler, now).is_empty());
     scheduler.read(window(40 * BLOCKS..41 * BLOCKS));
@@ -197,7 +197,7 @@ fn readers_with_short_windows_get_small_chunks() {
         let mut scheduler = scheduler.for_readers();
         peer_with_all(&mut scheduler);
         let mut largest = 0;
-        // As fast as the source is found to be, the chunks grow.
+        // The chunks grow as the source turns out to be fast.
         for start in (0..32 * BLOCKS).step_by(window_blocks as usize) {
             scheduler.read(window(start..start + window_blocks));
             loop {

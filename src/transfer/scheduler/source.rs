@@ -1,4 +1,4 @@
-//! What the scheduler knows of one source.
+//! The scheduler's view of one source.
 
 use std::{
     collections::VecDeque,
@@ -10,44 +10,44 @@ use pelago_content::Part;
 use super::{Allowance, MAX_IN_FLIGHT, Pace};
 use crate::transfer::holding::Holding;
 
-/// How long a chunk is taken to need from a source that has sent nothing yet.
+/// The assumed time for a chunk from a source that has sent nothing yet.
 const FIRST_GUESS: Duration = Duration::from_millis(500);
 
-/// A chunk that a source was asked for.
+/// A chunk that was requested from a source.
 #[derive(Debug)]
 pub(super) struct InFlight {
     part: Part,
     asked: Instant,
-    /// It has come from another source meanwhile.
+    /// The chunk has arrived from another source meanwhile.
     pub(super) is_cancelled: bool,
 }
 
 /// One source.
 #[derive(Debug, Default)]
 pub(super) struct Source {
-    /// What it has.
+    /// The blocks that it has.
     pub(super) holding: Holding,
-    /// In the order they were asked for, which is the order they come in.
+    /// In the order of the requests, in which the chunks arrive.
     in_flight: VecDeque<InFlight>,
     bytes_in_flight: u64,
     pace: Pace,
     pub(super) paused_until: Option<Instant>,
-    /// It asked for patience since it last sent something.
+    /// The source has said that it is busy, and has sent nothing since.
     pub(super) is_busy: bool,
     pub(super) failures: u32,
-    /// The block after the last one asked for, while that is in the same piece.
+    /// The block after the last requested one, while it is in the same piece.
     pub(super) next: Option<u64>,
-    /// It had nothing that was missing, when so often something had been given back.
+    /// The value of `given_back` at which the source had no missing block.
     pub(super) nothing_since: Option<u64>,
 }
 
 impl Source {
-    /// Whether it owes nothing.
+    /// Whether the source owes nothing.
     pub(super) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
     }
 
-    /// Whether it may be asked for more now.
+    /// Whether more may be requested from the source now.
     pub(super) fn has_room(&mut self, allowance: &Allowance, now: Instant) -> bool {
         if self.paused_until.is_some_and(|until| until > now) {
             return false;
@@ -60,17 +60,17 @@ impl Source {
         self.in_flight.len() < MAX_IN_FLIGHT && self.bytes_in_flight < window
     }
 
-    /// The level of chunk to ask it for.
+    /// The level of the chunk to request.
     pub(super) fn level(&self, allowance: &Allowance) -> u8 {
         self.pace.level(allowance)
     }
 
-    /// How many bytes it owes.
+    /// The number of bytes that the source owes.
     pub(super) fn bytes_in_flight(&self) -> u64 {
         self.bytes_in_flight
     }
 
-    /// It is asked for a chunk of so many bytes.
+    /// A chunk of `bytes` is requested from the source.
     pub(super) fn ask(&mut self, part: Part, bytes: u64, now: Instant) {
         if self.in_flight.is_empty() {
             self.pace.begin(now);
@@ -83,7 +83,7 @@ impl Source {
         });
     }
 
-    /// A chunk of so many bytes has come from it.
+    /// A chunk of `bytes` has arrived from the source.
     pub(super) fn arrived(&mut self, part: Part, bytes: u64, now: Instant) {
         self.is_busy = false;
         if self.take(part, bytes).is_some() {
@@ -92,15 +92,15 @@ impl Source {
         }
     }
 
-    /// It does not owe the chunk any more, if it did.
+    /// The source no longer owes the chunk. Returns its entry, if it did.
     pub(super) fn take(&mut self, part: Part, bytes: u64) -> Option<InFlight> {
         let index = self.in_flight.iter().position(|asked| asked.part == part)?;
         self.bytes_in_flight -= bytes;
         self.in_flight.remove(index)
     }
 
-    /// The chunk has come from another source. Whether that leaves nothing that is still wanted of
-    /// what this one owes; then it owes nothing from here on.
+    /// The chunk has arrived from another source. Returns whether all that this source owes is
+    /// unwanted now; then it owes nothing from here on.
     pub(super) fn cancel(&mut self, part: Part) -> bool {
         let mut owed = self.in_flight.iter_mut();
         let Some(request) = owed.find(|request| request.part == part) else {
@@ -115,7 +115,8 @@ impl Source {
         is_over
     }
 
-    /// Nothing of what it owes is wanted any more: it owes nothing from here on. What of that was wanted.
+    /// Nothing that the source owes is wanted any more: it owes nothing from here on. Returns what
+    /// was still wanted.
     pub(super) fn stop(&mut self) -> Vec<Part> {
         self.bytes_in_flight = 0;
         let owed = std::mem::take(&mut self.in_flight).into_iter();
@@ -124,26 +125,26 @@ impl Source {
             .collect()
     }
 
-    /// What it owes that is still wanted, and owes no more.
+    /// The chunks that the source owes and that are still wanted.
     pub(super) fn owed(self) -> Vec<Part> {
         let wanted = self.in_flight.into_iter().filter(|r| !r.is_cancelled);
         wanted.map(|request| request.part).collect()
     }
 
-    /// What it owes that is still wanted, the last first.
+    /// The chunks that the source owes and that are still wanted, the newest first.
     pub(super) fn last_owed(&self) -> impl Iterator<Item = Part> + '_ {
         let wanted = self.in_flight.iter().rev().filter(|r| !r.is_cancelled);
         wanted.map(|request| request.part)
     }
 
-    /// How long it will be in sending so many bytes, asked for now.
+    /// How long the source will take to send `bytes` if they are requested now.
     pub(super) fn time_for(&self, bytes: u64) -> Duration {
         let time = self.pace.time_for(self.bytes_in_flight + bytes);
         time.unwrap_or(FIRST_GUESS)
     }
 
-    /// How long it will be in sending all that it owes. One that has been silent for some time is
-    /// expected to be for as long again.
+    /// How long the source will take to send all that it owes. A source that has been silent is
+    /// expected to stay silent for as long again.
     pub(super) fn time_left(&self, now: Instant) -> Duration {
         let asked = self.in_flight.front().map_or(now, |request| request.asked);
         let heard = self.pace.last_arrival().map_or(asked, |at| at.max(asked));

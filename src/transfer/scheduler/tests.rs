@@ -1,4 +1,4 @@
-//! The scheduler against sources that are a few lines each, on a clock that is stepped.
+//! The scheduler against sources of a few lines each, on a clock that is stepped.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -47,7 +47,7 @@ fn requests(actions: &[Action]) -> Vec<(PeerId, Part)> {
     actions.iter().filter_map(request).collect()
 }
 
-/// Lets every request arrive `latency` after it was made, until nothing is left to do.
+/// Lets every requested chunk arrive after `latency`, until there are no more requests.
 fn run(scheduler: &mut Scheduler, mut now: Instant, latency: Duration) -> Vec<(PeerId, Part)> {
     let mut asked = Vec::new();
     loop {
@@ -274,7 +274,7 @@ fn the_second_copy_of_a_chunk_is_cancelled_and_no_third_is_asked_for() {
     assert_eq!(scheduler.poll(later), [Action::Cancel(peers[0])]);
 }
 
-/// What a source of the property test does with a request.
+/// How a source of the property test reacts to a request.
 #[derive(Clone, Copy, Debug)]
 enum Whim {
     Send,
@@ -295,8 +295,9 @@ fn whim() -> impl Strategy<Value = Whim> {
 }
 
 proptest! {
-    /// Whatever sources do, one that is honest in the end gets the rest; nothing is in flight twice at
-    /// one source, and what is in flight, missing and verified is always everything.
+    /// However the sources behave, one that is honest in the end sends the rest. No chunk is in
+    /// flight twice at one source, and the blocks that are in flight, missing and verified together
+    /// are always all blocks.
     #[test]
     fn every_chunk_ends(
         sizes in prop::collection::vec(0..2 * MIB, 1..6),
@@ -371,7 +372,8 @@ fn little_is_in_flight_where_little_may_come() {
         scheduler.limit(limits);
         (0..peers).for_each(|_| scheduler.has_all(PeerId::random()));
         let mut queue = requests(&scheduler.poll(now));
-        // All come at once, from what the buckets held: so fast they will not go on.
+        // All chunks arrive quickly, as if the limit had tokens left. They will not continue to
+        // arrive so fast.
         for _ in 0..200 {
             let in_flight = scheduler.sources.values().map(Source::bytes_in_flight);
             let in_flight = in_flight.sum::<u64>();
@@ -406,7 +408,8 @@ fn many_small_updates_cost_what_they_bring() {
         scheduler.has_only(peer, &BlockRanges::from(2 * block..2 * block + 1));
     }
     assert_eq!(scheduler.sources[&peer].holding.blocks.runs() as u64, runs);
-    // Seconds where each update costs as much as all before it: minutes.
+    // This takes seconds where an update costs what it brings, and minutes where it costs as much
+    // as all before it.
     assert!(began.elapsed() < Duration::from_secs(10));
 }
 

@@ -1,7 +1,8 @@
-//! A download that waits with the sources that it has: they are busy, or will have more.
+//! A download that waits while attached to its sources: they are busy, or will have more blocks.
 //!
-//! It keeps their streams and hears of news at once, so only a few do so at a time; others wait without.
-//! While it waits, the node's budget says when it may ask anything else.
+//! It keeps their streams and receives updates immediately, so only a few downloads do so at a
+//! time; the others wait without streams. While it waits, the node's budget says when it may ask
+//! further peers.
 
 use std::sync::{
     Arc,
@@ -15,10 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::{InquiryBudget, InquiryKind, Waiter, Waiters};
 use crate::network::{LookupPace, steady_pace};
 
-/// Downloads that wait with sources, at most. Each holds streams.
+/// The maximum number of downloads that wait while attached. Each holds streams.
 pub(in crate::transfer) const MAX_ATTACHED: usize = 8;
 
-/// Whether a download waits so. A handle: clones share it.
+/// Whether a download waits while attached to its sources. A handle: clones share it.
 #[derive(Clone)]
 pub(in crate::transfer) struct AttachedWait(Arc<Shared>);
 
@@ -27,7 +28,7 @@ struct Shared {
     waiters: Waiters,
     places: Arc<Semaphore>,
     is_waiting: AtomicBool,
-    /// Whether it has a source now.
+    /// Whether the download has a source now.
     has_source: AtomicBool,
     state: Mutex<Held>,
 }
@@ -35,7 +36,7 @@ struct Shared {
 #[derive(Default)]
 struct Held {
     place: Option<(OwnedSemaphorePermit, Waiter)>,
-    /// The right to ask one more, once it is granted.
+    /// The request to ask one more peer, until it is granted.
     granted: Option<oneshot::Receiver<()>>,
 }
 
@@ -55,7 +56,7 @@ impl AttachedWait {
         }))
     }
 
-    /// Begins to wait, or goes on; false if too many do.
+    /// Begins to wait, or continues; false if too many downloads wait so.
     pub(in crate::transfer) fn begin(&self) -> bool {
         if self.is_waiting() {
             return true;
@@ -68,14 +69,14 @@ impl AttachedWait {
         true
     }
 
-    /// Waits no more.
+    /// Stops waiting.
     pub(in crate::transfer) fn end(&self) {
         if self.0.is_waiting.swap(false, Ordering::Relaxed) {
             *self.lock() = Held::default();
         }
     }
 
-    /// Takes note whether it has a source.
+    /// Records whether the download has a source.
     pub(in crate::transfer) fn note_source(&self, has_source: bool) {
         self.0.has_source.store(has_source, Ordering::Relaxed);
     }
@@ -84,7 +85,8 @@ impl AttachedWait {
         self.0.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// Whether one more peer may be asked now. While the download waits, each costs a part of the budget.
+    /// Whether one more peer may be asked now. While the download waits, each question takes a part
+    /// of the budget.
     pub(in crate::transfer) fn may_ask(&self) -> bool {
         if !self.is_waiting() {
             return true;
@@ -107,8 +109,8 @@ impl AttachedWait {
         Box::new(move || {
             let attached = attached.clone();
             let pause = async move {
-                steady_pace().await;
-                // Those that look for a source share the budget with those that wait for one.
+                steady().await;
+                // Downloads without a source share the budget with those that wait.
                 let has_source = attached.0.has_source.load(Ordering::Relaxed);
                 if attached.is_waiting() || !has_source {
                     attached.0.budget.permit(InquiryKind::LookUp).await;

@@ -1,8 +1,8 @@
-//! One budget for what all waiting downloads of a node ask of others: look-ups in the DHT, questions to
-//! peers, listings. One a second, however many wait.
+//! One budget for all that the waiting downloads of a node ask: look-ups in the DHT, questions to
+//! peers, and listings. It grants one inquiry a second, however many downloads wait.
 //!
-//! [`InquiryQueue`] is pure: the time is an argument. Requests of one kind are granted in their order, and the
-//! kinds take turns, so that no kind keeps another from being asked.
+//! [`InquiryQueue`] is pure: the time is an argument. Requests of one kind are granted in their
+//! order, and the kinds take turns, so that none of them blocks another.
 
 use std::{
     collections::VecDeque,
@@ -13,17 +13,17 @@ use std::{
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{sync::oneshot, time::sleep_until};
 
-/// Between two inquiries of a node.
+/// The pause between two inquiries of a node.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is asked.
+/// The kind of an inquiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transfer) enum InquiryKind {
-    /// A peer, whether it has some content.
+    /// Asks a peer whether it has some content.
     Question,
-    /// A peer, what it lists.
+    /// Asks a peer which content it lists.
     Listing,
-    /// The DHT, who has some content.
+    /// Asks the DHT which peers have some content.
     LookUp,
 }
 
@@ -33,9 +33,9 @@ const KINDS: usize = 3;
 #[derive(Debug)]
 struct InquiryQueue<T> {
     waiting: [VecDeque<T>; KINDS],
-    /// The kind that is first the next time.
+    /// The kind that comes first at the next grant.
     first: usize,
-    /// When the next may be granted.
+    /// When the next request may be granted.
     next_at: Option<Instant>,
 }
 
@@ -54,13 +54,14 @@ impl<T> InquiryQueue<T> {
         self.waiting[kind as usize].push_back(request);
     }
 
-    /// When to call [`InquiryQueue::grant`]; none if nothing waits.
+    /// When to call [`InquiryQueue::grant`]; `None` if no request waits.
     fn due(&self, now: Instant) -> Option<Instant> {
         let is_empty = self.waiting.iter().all(VecDeque::is_empty);
         (!is_empty).then(|| self.next_at.unwrap_or(now))
     }
 
-    /// The request that is granted now; `take` says whether it is still wanted, or costs nothing.
+    /// Grants at most one request. `take` returns whether it still wants the request; one that it
+    /// does not want costs nothing.
     fn grant(&mut self, now: Instant, mut take: impl FnMut(T) -> bool) -> bool {
         if self.next_at.is_some_and(|at| now < at) {
             return false;
@@ -86,18 +87,19 @@ pub(in crate::transfer) struct InquiryBudget(Arc<Mutex<Grants>>);
 #[derive(Default)]
 struct Grants {
     queue: InquiryQueue<oneshot::Sender<()>>,
-    /// Whether a task grants what is due.
+    /// Whether a task grants requests.
     is_driven: bool,
 }
 
 impl InquiryBudget {
     /// Waits until one inquiry of this kind may be made.
     pub(in crate::transfer) async fn permit(&self, kind: InquiryKind) {
-        // The sender is kept until it is granted.
+        // The sender lives until it grants the request.
         let _ = self.request_permit(kind).await;
     }
 
-    /// Asks for one inquiry. The receiver tells when it may be made; dropping it gives it up.
+    /// Requests one inquiry. The receiver resolves when it may be made; dropping it withdraws the
+    /// request.
     pub(in crate::transfer) fn request_permit(&self, kind: InquiryKind) -> oneshot::Receiver<()> {
         let (granted, request_permit) = oneshot::channel();
         let mut state = self.lock();
@@ -108,7 +110,7 @@ impl InquiryBudget {
         request_permit
     }
 
-    /// Grants what is due, until nothing waits.
+    /// Grants requests when they are due, until none waits.
     async fn drive(self) {
         loop {
             let due = {
@@ -135,7 +137,7 @@ mod tests {
 
     const WAITING: usize = 5000;
 
-    /// Grants for so many seconds, looking every 100 ms; when each was granted what.
+    /// Grants for `seconds`, once per 100 ms, and returns when each request was granted.
     fn grants(
         queue: &mut InquiryQueue<(InquiryKind, usize)>,
         start: Instant,
@@ -161,7 +163,7 @@ mod tests {
         for number in 0..WAITING {
             queue.enter(InquiryKind::LookUp, (InquiryKind::LookUp, number));
         }
-        // Each wants the next inquiry as soon as it had one.
+        // Each download requests its next inquiry as soon as it had one.
         let again = |queue: &mut InquiryQueue<_>, kind, number| queue.enter(kind, (kind, number));
         let granted = grants(&mut queue, start, 10_000, again);
         assert_eq!(granted.len(), 10_000);

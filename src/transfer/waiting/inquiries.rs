@@ -1,7 +1,8 @@
-//! What one waiting download asks next, and when. Pure: the time is an argument.
+//! The next inquiry of a waiting download, and its time. Pure: the time is an argument.
 //!
-//! Owns the pauses, which double: a peer that a person named is asked whether it has begun to share, a peer
-//! that turned up is asked once, and the DHT is looked up in. What is asked in vain is asked less often.
+//! Holds the pauses, which double: a peer that the user named is asked repeatedly whether it shares
+//! the content now, a peer that turned up is asked once, and the DHT is searched repeatedly. What
+//! is asked in vain is asked less often.
 
 use std::{
     collections::HashMap,
@@ -12,34 +13,36 @@ use libp2p::PeerId;
 
 use crate::network::PeerAddress;
 
-/// The pause before a peer is asked again that had nothing; each further one is twice as long.
+/// The pause before a peer that had nothing is asked again. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest pause for a peer that a person named.
+/// The longest pause for a peer that the user named.
 const NAMED_PAUSE: Duration = Duration::from_secs(60);
 
-/// The longest pause for a peer that turned up by itself, and the most that it is remembered for.
+/// The longest pause for a peer that turned up by itself, and the longest time that it is
+/// remembered.
 const LAST_PAUSE: Duration = Duration::from_secs(600);
 
-/// The pause before the first look-up, as one was just made; and the longest.
+/// The pause before the first look-up, as the download made one before it waited; and the longest
+/// pause.
 const FIRST_LOOK_UP: Duration = Duration::from_secs(10);
 const LAST_LOOK_UP: Duration = Duration::from_secs(600);
 
-/// Peers that are remembered, at most, beside those that a person named.
+/// The maximum number of peers that are remembered, apart from those that the user named.
 const MAX_PEERS: usize = 32;
 
-/// Something to ask.
+/// One inquiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Inquiry {
-    /// Who has it, in the DHT.
+    /// Ask the DHT which peers have the content.
     LookUp,
-    /// A peer that a person named, whether it has it.
+    /// Ask a peer that the user named whether it has the content.
     Named(PeerAddress),
-    /// A peer that turned up, whether it has it.
+    /// Ask a peer that turned up whether it has the content.
     Peer(PeerId),
 }
 
-/// What a waiting download asks.
+/// The inquiries of a waiting download.
 #[derive(Debug)]
 pub(in crate::transfer) struct Inquiries {
     look_up: Pause,
@@ -57,7 +60,7 @@ struct Pause {
 
 #[derive(Debug)]
 struct TurnedUp {
-    /// Whether it is to be asked.
+    /// Whether the peer is to be asked.
     is_due: bool,
     pause: Pause,
 }
@@ -67,7 +70,7 @@ impl Pause {
         Self { due, next, longest }
     }
 
-    /// It was asked in vain.
+    /// The inquiry was in vain.
     fn in_vain(&mut self, now: Instant) {
         self.due = now + self.next;
         self.next = (self.next * 2).min(self.longest);
@@ -75,7 +78,8 @@ impl Pause {
 }
 
 impl Inquiries {
-    /// Those of a download that has just asked all it knows, `named` by a person among them.
+    /// The inquiries of a download that has just asked all peers it knows, including those that the
+    /// user `named`.
     pub(in crate::transfer) fn new(named: &[PeerAddress], now: Instant) -> Self {
         let mut inquiries = Self {
             look_up: Pause::new(now + FIRST_LOOK_UP, 2 * FIRST_LOOK_UP, LAST_LOOK_UP),
@@ -86,7 +90,7 @@ impl Inquiries {
         inquiries
     }
 
-    /// A person named these peers, and the download has asked them already.
+    /// The user named these peers, and the download has asked them already.
     pub(in crate::transfer) fn know(&mut self, named: &[PeerAddress], now: Instant) {
         for address in named {
             if self.named.iter().all(|(known, _)| known != address) {
@@ -96,7 +100,7 @@ impl Inquiries {
         }
     }
 
-    /// A person named a peer: it is asked now.
+    /// The user named a peer, which is asked now.
     pub(super) fn name(&mut self, address: PeerAddress, now: Instant) {
         let pause = Pause::new(now, FIRST_PAUSE, NAMED_PAUSE);
         match self.named.iter_mut().find(|(known, _)| *known == address) {
@@ -105,8 +109,8 @@ impl Inquiries {
         }
     }
 
-    /// A peer connected, asked for the same, or has a record: it is asked now, unless it was asked in vain
-    /// not long ago.
+    /// A peer connected, asked for the same content, or has a provider record. It is asked now,
+    /// unless it was asked in vain a short time ago.
     pub(super) fn turned_up(&mut self, peer: PeerId, now: Instant) {
         for (_, pause) in self
             .named
@@ -120,8 +124,8 @@ impl Inquiries {
         }
     }
 
-    /// A peer says that it has it. Whether to believe that now: what it says in vain is believed less and
-    /// less often.
+    /// A peer says that it has the content. Returns whether to believe that now: a peer whose
+    /// claims were in vain is believed less and less often.
     pub(super) fn believes(&mut self, peer: PeerId, now: Instant) -> bool {
         let Some(known) = self.remember(peer, now) else {
             return false;
@@ -136,7 +140,7 @@ impl Inquiries {
 
     fn remember(&mut self, peer: PeerId, now: Instant) -> Option<&mut TurnedUp> {
         if self.turned_up.len() >= MAX_PEERS && !self.turned_up.contains_key(&peer) {
-            // Those that may be asked again anyway need no memory.
+            // Peers that may be asked again anyway need no memory.
             self.turned_up
                 .retain(|_, known| known.is_due || known.pause.due > now);
             if self.turned_up.len() >= MAX_PEERS {
@@ -149,7 +153,7 @@ impl Inquiries {
         }))
     }
 
-    /// What to ask next, and when.
+    /// The next inquiry, and when to make it.
     pub(super) fn next(&self) -> (Instant, Inquiry) {
         let named = self.named.iter().map(|(address, pause)| {
             let ask = Inquiry::Named(address.clone());
@@ -165,7 +169,7 @@ impl Inquiries {
         }
     }
 
-    /// This was asked; if it was not in vain, the next wait begins with other pauses.
+    /// The inquiry was made. If it found a source, the next wait begins with new pauses.
     pub(super) fn asked(&mut self, inquiry: &Inquiry, now: Instant) {
         match inquiry {
             Inquiry::LookUp => self.look_up.in_vain(now),
@@ -189,7 +193,7 @@ impl Inquiries {
 mod tests {
     use super::*;
 
-    /// Asks in vain for so long; when what was asked, in seconds.
+    /// Makes all inquiries of this many seconds in vain, and returns each with its time in seconds.
     fn asks(inquiries: &mut Inquiries, start: Instant, seconds: u64) -> Vec<(u64, Inquiry)> {
         let (mut asked, end) = (Vec::new(), start + Duration::from_secs(seconds));
         loop {
@@ -214,7 +218,7 @@ mod tests {
         let times = of(&Inquiry::Named(address.clone()));
         assert_eq!(times, [2, 6, 14, 30, 62, 122, 182, 242]);
         assert_eq!(of(&Inquiry::LookUp), [10, 30, 70, 150]);
-        // Named once more, it is asked at once.
+        // A peer that the user names once more is asked immediately.
         let now = start + Duration::from_secs(300);
         inquiries.name(address.clone(), now);
         assert_eq!(inquiries.next(), (now, Inquiry::Named(address)));
@@ -229,7 +233,7 @@ mod tests {
         assert_eq!(inquiries.next(), (start, ask.clone()));
         inquiries.asked(&ask, start);
         assert_eq!(inquiries.next().1, Inquiry::LookUp);
-        // It comes and goes all the time.
+        // It connects and disconnects all the time.
         let now = start + Duration::from_secs(1);
         inquiries.turned_up(peer, now);
         assert_eq!(inquiries.next(), (start + FIRST_PAUSE, ask));

@@ -1,8 +1,8 @@
 //! A download that waits for a source, and holds no stream, no file and no turn meanwhile.
 //!
-//! It waits for as long as a person lets it: until a peer that has the content connects, asks for the same,
-//! lists it, has a record, or is named. What it asks, and when, is decided in [`Inquiries`]; all waiting
-//! downloads of a node share one [`InquiryBudget`] for that.
+//! It waits until the user stops it, or until a peer with the content connects, asks for the same
+//! content, lists it, has a provider record, or is named by the user. [`Inquiries`] decides what it
+//! asks, and when; all waiting downloads of a node share one [`InquiryBudget`].
 
 mod attached;
 mod budget;
@@ -27,25 +27,25 @@ use crate::network::{Network, PeerAddress};
 /// How long one inquiry may take.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Providers of one look-up that are asked, at most.
+/// The maximum number of providers that are asked after one look-up.
 const MAX_PROVIDERS: usize = 16;
 
-/// What others tell of the source of a download.
+/// A hint at a source of a download.
 #[derive(Clone, Debug)]
 pub(super) enum Offer {
-    /// This peer asked for the same content: it has some of it, or will.
+    /// This peer asked for the same content, so it has some of it or soon will.
     Asked(PeerId),
     /// This peer lists the content.
     Listed(PeerId),
-    /// A person named this peer.
+    /// The user named this peer.
     Named(PeerAddress),
 }
 
-/// How many downloads wait for a source. A handle: clones share it.
+/// The number of downloads that wait for a source. A handle: clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Waiters(watch::Sender<usize>);
 
-/// One download that waits, for as long as this lives.
+/// Counts as a waiting download until it is dropped.
 pub(super) struct Waiter(Waiters);
 
 impl Waiters {
@@ -65,7 +65,7 @@ impl Drop for Waiter {
     }
 }
 
-/// The search for a source of one download.
+/// The search of one download for a source.
 pub(super) struct SourceSearch<'a> {
     pub(super) network: &'a Network,
     pub(super) budget: &'a InquiryBudget,
@@ -74,12 +74,12 @@ pub(super) struct SourceSearch<'a> {
     pub(super) stall: Duration,
 }
 
-/// What came of an inquiry.
+/// The outcome of an inquiry.
 struct Answer {
     inquiry: Inquiry,
-    /// Peers that may have it.
+    /// Peers that may have the content.
     providers: Vec<PeerId>,
-    /// A peer that says that it has it.
+    /// A peer that says that it has the content.
     found: Option<PeerId>,
 }
 
@@ -115,9 +115,9 @@ impl SourceSearch<'_> {
                 }
                 arrived = arrivals.recv() => match arrived {
                     Ok(peer) if self.may_ask(&peer) => inquiries.turned_up(peer, Instant::now()),
-                    // One that was missed has a record, or lists it.
+                    // A peer whose arrival was missed has a record, or lists the content.
                     Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    // The node ends, and this with it.
+                    // The node shuts down, and this task with it.
                     Err(RecvError::Closed) => std::future::pending().await,
                 },
                 Some(offer) = offers.recv() => {
@@ -144,7 +144,7 @@ impl SourceSearch<'_> {
             && allowed.is_none_or(|allowed| allowed.contains(peer))
     }
 
-    /// Makes one inquiry, when the budget allows it.
+    /// Makes one inquiry, when the budget grants it.
     async fn inquire(&self, inquiry: Inquiry) -> Answer {
         let kind = match &inquiry {
             Inquiry::LookUp => InquiryKind::LookUp,
@@ -162,7 +162,7 @@ impl SourceSearch<'_> {
                 Inquiry::Peer(peer) => found = self.ask(Some(*peer), Vec::new()).await,
             }
         };
-        // What took too long was in vain.
+        // An inquiry that takes too long is in vain.
         let _ = timeout(INQUIRY_TIMEOUT, ask).await;
         Answer {
             inquiry,
